@@ -1,0 +1,2 @@
+//! The `fleetmesh` binary.
+fn main() {}

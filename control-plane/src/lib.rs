@@ -1,0 +1,7 @@
+//! Fleetmesh's control plane: the App Mesh REST API northbound, Envoy's aggregated discovery service southbound.
+//!
+//! `API call → validate → store (commit) → snapshot per node (pure) → ADS stream → ACK/NACK → distribution`
+//!
+//! It needs neither Kubernetes nor AWS.
+
+pub mod view;

@@ -1,0 +1,41 @@
+//! App Mesh's data model for the kinds that Fleetmesh serves: the specs with their bounds, resource names, ARNs, tags,
+//! the references between objects and the rules that a schema cannot say.
+//!
+//! Source: the App Mesh API model of 2019-01-25 (botocore's `service-2.json`); member names, nesting and bounds are
+//! the API's own, so an App Mesh JSON file deserialises unchanged. Where App Mesh leaves a list unbounded the bound is
+//! its service quota or, failing that, one that keeps the CRDs' CEL rules within the API server's cost budget; the
+//! doc comment of the member says so.
+//!
+//! Pure: serde and schemars only. No I/O, clock, environment or randomness.
+
+pub mod arn;
+pub mod common;
+pub mod listener;
+pub mod logging;
+pub mod mesh;
+pub mod reference;
+pub mod resource;
+pub mod retry;
+pub mod route;
+pub mod route_match;
+pub mod rule;
+pub mod schema;
+pub mod service_discovery;
+pub mod spec;
+pub mod tag;
+pub mod tls;
+pub mod virtual_node;
+pub mod virtual_router;
+pub mod virtual_service;
+
+pub use arn::Arn;
+pub use mesh::MeshSpec;
+pub use reference::Reference;
+pub use resource::{Kind, ResourceId};
+pub use route::RouteSpec;
+pub use rule::Violation;
+pub use spec::Spec;
+pub use tag::Tag;
+pub use virtual_node::VirtualNodeSpec;
+pub use virtual_router::VirtualRouterSpec;
+pub use virtual_service::VirtualServiceSpec;

@@ -1,0 +1,258 @@
+//! What a route matches. Pure data and its rules.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::rule::{Rule, Violations};
+use crate::schema;
+
+const METHOD_NEEDS_SERVICE: Rule = Rule {
+    cel: "!has(self.methodName) || has(self.serviceName)",
+    message: "serviceName must be set when methodName is",
+};
+const RANGE_ORDER: Rule =
+    Rule { cel: "self.start < self.end", message: "start must be less than end (end is excluded)" };
+
+fn http_match_rules(schema: &mut Schema) {
+    schema::exactly_one_of(schema, &["prefix", "path"]);
+}
+
+fn grpc_match_rules(schema: &mut Schema) {
+    schema::add_rule(schema, &METHOD_NEEDS_SERVICE);
+}
+
+fn range_rules(schema: &mut Schema) {
+    schema::add_rule(schema, &RANGE_ORDER);
+}
+
+/// What an http or http2 route matches (App Mesh `HttpRouteMatch`); all that is given must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = http_match_rules)]
+pub struct HttpRouteMatch {
+    /// Headers that must match, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    pub headers: Option<Vec<HttpRouteHeader>>,
+    /// The request method; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<HttpMethod>,
+    /// The path, exactly or by regular expression; not together with `prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<HttpPathMatch>,
+    /// The router's port, 1 to 65535; all its ports when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// The beginning of the path, which begins with `/`; `/` matches all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"))]
+    pub prefix: Option<String>,
+    /// Query parameters that must match, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    pub query_parameters: Option<Vec<HttpQueryParameter>>,
+    /// The scheme; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<HttpScheme>,
+}
+
+impl HttpRouteMatch {
+    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        for (index, header) in self.headers.iter().flatten().enumerate() {
+            if let Some(HeaderMatchMethod::Range(range)) = &header.matcher {
+                range.check(&format!("{path}.headers[{index}].match.range"), violations);
+            }
+        }
+    }
+}
+
+/// A request method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "the variants are RFC 9110's methods")]
+#[schemars(transform = crate::schema::plain_enum)]
+pub enum HttpMethod {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
+}
+
+impl HttpMethod {
+    /// The method as it stands in a request (RFC 9110).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+            Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// A request's scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(transform = crate::schema::plain_enum)]
+pub enum HttpScheme {
+    /// http.
+    Http,
+    /// https.
+    Https,
+}
+
+/// A path to match; exactly one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::union)]
+pub enum HttpPathMatch {
+    /// The whole path, 1 to 255 characters.
+    Exact(#[schemars(length(min = 1, max = 255))] String),
+    /// A regular expression (RE2) for the whole path, 1 to 255 characters.
+    Regex(#[schemars(length(min = 1, max = 255))] String),
+}
+
+/// A header to match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRouteHeader {
+    /// Match when the rest does not; false when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invert: Option<bool>,
+    /// How the value must be; the header's presence is enough when absent.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<HeaderMatchMethod>,
+    /// The header's name, 1 to 50 characters.
+    #[schemars(length(min = 1, max = 50))]
+    pub name: String,
+}
+
+/// How a value is compared; exactly one member (App Mesh `HeaderMatchMethod`, `GrpcRouteMetadataMatchMethod`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::union)]
+pub enum HeaderMatchMethod {
+    /// The whole value, 1 to 255 characters.
+    Exact(#[schemars(length(min = 1, max = 255))] String),
+    /// The value's beginning, 1 to 255 characters.
+    Prefix(#[schemars(length(min = 1, max = 255))] String),
+    /// A range of integers.
+    Range(MatchRange),
+    /// A regular expression (RE2) for the whole value, 1 to 255 characters.
+    Regex(#[schemars(length(min = 1, max = 255))] String),
+    /// The value's end, 1 to 255 characters.
+    Suffix(#[schemars(length(min = 1, max = 255))] String),
+}
+
+/// A half-open range of integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = range_rules)]
+pub struct MatchRange {
+    /// The end, excluded.
+    pub end: i64,
+    /// The start, included.
+    pub start: i64,
+}
+
+impl MatchRange {
+    fn check(&self, path: &str, violations: &mut Violations) {
+        if self.start >= self.end {
+            violations.broken(path, &RANGE_ORDER, format!("start {} and end {}", self.start, self.end));
+        }
+    }
+}
+
+/// A query parameter to match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpQueryParameter {
+    /// How the value must be; the parameter's presence is enough when absent.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<QueryParameterMatch>,
+    /// The parameter's name.
+    #[schemars(length(min = 1, max = 255))]
+    pub name: String,
+}
+
+/// How a query parameter is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryParameterMatch {
+    /// The whole value; the parameter's presence is enough when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub exact: Option<String>,
+}
+
+/// What a grpc route matches (App Mesh `GrpcRouteMatch`); all that is given must hold, nothing given matches all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = grpc_match_rules)]
+pub struct GrpcRouteMatch {
+    /// Metadata that must match, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    pub metadata: Option<Vec<GrpcRouteMetadata>>,
+    /// The method's name, 1 to 50 characters; needs `serviceName`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 50))]
+    pub method_name: Option<String>,
+    /// The router's port, 1 to 65535; all its ports when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// The service's full name, `package.Service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub service_name: Option<String>,
+}
+
+impl GrpcRouteMatch {
+    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        if let (Some(method), None) = (&self.method_name, &self.service_name) {
+            violations.broken(&format!("{path}.methodName"), &METHOD_NEEDS_SERVICE, format!("{method:?} alone"));
+        }
+        for (index, metadata) in self.metadata.iter().flatten().enumerate() {
+            if let Some(HeaderMatchMethod::Range(range)) = &metadata.matcher {
+                range.check(&format!("{path}.metadata[{index}].match.range"), violations);
+            }
+        }
+    }
+}
+
+/// Metadata to match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcRouteMetadata {
+    /// Match when the rest does not; false when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invert: Option<bool>,
+    /// How the value must be; presence is enough when absent.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<HeaderMatchMethod>,
+    /// The metadata's name, 1 to 50 characters.
+    #[schemars(length(min = 1, max = 50))]
+    pub name: String,
+}
+
+/// What a tcp route matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TcpRouteMatch {
+    /// The router's port, 1 to 65535; all its ports when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+}

@@ -1,0 +1,52 @@
+//! Rules beyond bounds: each is worded once, as CEL for the API server and as a message, and checked in Rust beside
+//! the type it is about. Pure.
+
+use std::fmt;
+
+/// A rule that a JSON schema cannot say. `cel` is evaluated by the Kubernetes API server with `self` bound to the
+/// object the rule is attached to; the Rust twin lives beside the type and reports the same `message`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The CEL expression; true when the rule holds.
+    pub cel: &'static str,
+    /// What is demanded, naming the field and the bound.
+    pub message: &'static str,
+}
+
+/// One broken rule: where, and what was demanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the member in the request, for example `spec.http2Route.action.weightedTargets[0].port`.
+    pub path: String,
+    /// What is demanded, and what was found.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation of what `message` demands, at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Collects violations below a path.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Records `rule` as broken at `path`, with what was found there.
+    pub fn broken(&mut self, path: &str, rule: &Rule, found: impl fmt::Display) {
+        self.0.push(Violation::new(path, format!("{} (found {found})", rule.message)));
+    }
+
+    /// Everything recorded, in the order of the members.
+    pub fn into_vec(self) -> Vec<Violation> {
+        self.0
+    }
+}

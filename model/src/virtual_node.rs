@@ -1,0 +1,107 @@
+//! The VirtualNode spec. Pure data and its rules.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::listener::Listener;
+use crate::logging::Logging;
+use crate::rule::{Rule, Violations};
+use crate::schema;
+use crate::service_discovery::ServiceDiscovery;
+use crate::tls::ClientPolicy;
+
+const DISCOVERY_NEEDED: Rule = Rule {
+    cel: "!has(self.listeners) || self.listeners.size() == 0 || has(self.serviceDiscovery)",
+    message: "serviceDiscovery must be set when there are listeners",
+};
+const LISTENER_PORTS: Rule = Rule {
+    cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
+    message: "listeners must have different ports",
+};
+
+fn rules(schema: &mut Schema) {
+    for rule in [&DISCOVERY_NEEDED, &LISTENER_PORTS] {
+        schema::add_rule(schema, rule);
+    }
+}
+
+/// A virtual node: instances of one version of one service (App Mesh `VirtualNodeSpec`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
+pub struct VirtualNodeSpec {
+    /// Defaults for all backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_defaults: Option<BackendDefaults>,
+    /// The virtual services that the node calls; at most 50 (App Mesh's quota). They need not exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50))]
+    pub backends: Option<Vec<Backend>>,
+    /// The ports the application listens on; at most 20 (bound: CEL cost).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub listeners: Option<Vec<Listener>>,
+    /// The access log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
+    /// How callers find the instances; needed when there are listeners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_discovery: Option<ServiceDiscovery>,
+}
+
+impl VirtualNodeSpec {
+    /// The listeners, none when absent.
+    pub fn listeners(&self) -> &[Listener] {
+        self.listeners.as_deref().unwrap_or_default()
+    }
+
+    /// The virtual services named as backends.
+    pub fn backends(&self) -> impl Iterator<Item = &VirtualServiceBackend> {
+        self.backends.as_deref().unwrap_or_default().iter().map(|Backend::VirtualService(backend)| backend)
+    }
+
+    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        let listeners = self.listeners();
+        if !listeners.is_empty() && self.service_discovery.is_none() {
+            violations.broken(&format!("{path}.serviceDiscovery"), &DISCOVERY_NEEDED, "none");
+        }
+        for (index, listener) in listeners.iter().enumerate() {
+            let at = format!("{path}.listeners[{index}]");
+            let port = listener.port_mapping.port;
+            if listeners.iter().take(index).any(|earlier| earlier.port_mapping.port == port) {
+                violations.broken(&format!("{at}.portMapping.port"), &LISTENER_PORTS, format!("{port} twice"));
+            }
+            listener.check(&at, violations);
+        }
+    }
+}
+
+/// Defaults for all backends of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendDefaults {
+    /// How the node connects to backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_policy: Option<ClientPolicy>,
+}
+
+/// Something a node calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::union)]
+pub enum Backend {
+    /// A virtual service.
+    VirtualService(VirtualServiceBackend),
+}
+
+/// A virtual service that a node calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VirtualServiceBackend {
+    /// How the node connects to this backend; the defaults when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_policy: Option<ClientPolicy>,
+    /// The name of the virtual service, at most 255 characters.
+    #[schemars(length(min = 1, max = 255))]
+    pub virtual_service_name: String,
+}
