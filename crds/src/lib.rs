@@ -1,1 +1,47 @@
-//! Placeholder while the workspace is laid out.
+//! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
+//! kind. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
+//! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
+//!
+//! [`all`] gives the CustomResourceDefinitions. Bounds, enums and unions come from the model's schemas; `definition`
+//! makes them structural and adds immutability. `yaml/` is their checked-in form (`cargo xtask crds`).
+//!
+//! Pure: schemas and data. No client, runtime, clock or environment; `core` depends on this crate and must stay pure.
+
+pub mod columns;
+pub mod condition;
+pub mod definition;
+pub mod identity;
+pub mod management;
+pub mod mesh;
+pub mod namespaces;
+pub mod resource;
+pub mod route;
+pub mod status;
+pub mod virtual_node;
+pub mod virtual_router;
+pub mod virtual_service;
+
+pub use condition::{ConditionType, Reason};
+pub use definition::{all, file_name, to_yaml};
+pub use management::{AdoptionPolicy, DeletionPolicy, Management};
+pub use mesh::Mesh;
+pub use namespaces::AllowedNamespaces;
+pub use resource::MeshResource;
+pub use route::Route;
+pub use status::{Proxies, Status};
+pub use virtual_node::VirtualNode;
+pub use virtual_router::VirtualRouter;
+pub use virtual_service::VirtualService;
+
+/// The API group of every kind.
+pub const GROUP: &str = "fleetmesh.dev";
+
+/// The API version of every kind.
+pub const VERSION: &str = "v1alpha1";
+
+/// The finalizer that keeps a resource until its App Mesh object is deleted or let go.
+pub const FINALIZER: &str = "fleetmesh.dev/cleanup";
+
+/// The annotation that, set to `"true"`, lets go of the App Mesh object when the resource is deleted, whatever the
+/// deletion policy and whether or not the endpoint answers.
+pub const ORPHAN_ANNOTATION: &str = "fleetmesh.dev/orphan";

@@ -1,0 +1,91 @@
+//! The CustomResourceDefinitions: kube's derive, made strict. Pure.
+
+use fleetmesh_model::Kind;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+};
+
+use crate::columns;
+use crate::{Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
+
+/// The definitions of all kinds, a referent before what refers to it.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![
+        definition::<Mesh>(),
+        definition::<VirtualNode>(),
+        definition::<VirtualRouter>(),
+        definition::<Route>(),
+        definition::<VirtualService>(),
+    ]
+}
+
+/// The file in `crds/yaml` that holds `definition`: its plural, `.yaml`.
+pub fn file_name(definition: &CustomResourceDefinition) -> String {
+    format!("{}.yaml", definition.spec.names.plural)
+}
+
+/// `definition` as YAML, with a line on top that says where it comes from.
+///
+/// # Errors
+/// serde-saphyr's; none is known for these types.
+pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
+    let yaml = serde_saphyr::to_string(definition)?;
+    Ok(format!("# Generated from crds/src and model/src by `cargo xtask crds`. Do not edit.\n{yaml}"))
+}
+
+fn definition<K: MeshResource>() -> CustomResourceDefinition {
+    let mut definition = K::crd();
+    for version in &mut definition.spec.versions {
+        version.additional_printer_columns = Some(columns::of(K::KIND));
+        let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
+            continue;
+        };
+        refuse_null(root);
+        fix_name::<K>(root);
+        if K::KIND != Kind::Route {
+            drop_route_status(root);
+        }
+    }
+    definition
+}
+
+/// An optional member may be absent, but never null: the API server then drops a null, and a rule's `has()` and App
+/// Mesh's own JSON agree on what is set.
+fn refuse_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(values) = &mut schema.enum_ {
+        values.retain(|value| !value.0.is_null());
+    }
+    for member in schema.properties.iter_mut().flatten() {
+        refuse_null(member.1);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        refuse_null(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        refuse_null(values);
+    }
+}
+
+/// The name in effect never changes, whether it is set or taken from `metadata.name`: only a rule at the root sees
+/// both, and it also holds when the field is added or removed later.
+fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
+    let field = K::NAME_FIELD;
+    let effective = |of: &str| format!("(has({of}.spec.{field}) ? {of}.spec.{field} : {of}.metadata.name)");
+    root.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
+        rule: format!("{} == {}", effective("self"), effective("oldSelf")),
+        message: Some(format!(
+            "{field} is immutable (metadata.name stands for it when absent): delete the resource and create it under the other name"
+        )),
+        field_path: Some(format!(".spec.{field}")),
+        ..ValidationRule::default()
+    });
+}
+
+/// `status.weights` is a member of the one status type of all kinds, but it means something for routes only.
+fn drop_route_status(root: &mut JSONSchemaProps) {
+    let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
+    if let Some(members) = status.and_then(|status| status.properties.as_mut()) {
+        members.remove("weights");
+    }
+}

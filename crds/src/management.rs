@@ -1,0 +1,97 @@
+//! What every kind has beyond App Mesh: the policies of deletion and adoption, and tags. Pure data.
+
+use std::collections::BTreeMap;
+
+use fleetmesh_model::rule::Rule;
+use fleetmesh_model::schema::add_rule;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+/// The tag that holds the kind of the resource that owns an App Mesh object.
+pub const OWNER_KIND_TAG: &str = "fleetmesh.dev/owner-kind";
+/// The tag that holds the owner's namespace; absent for a cluster-scoped owner.
+pub const OWNER_NAMESPACE_TAG: &str = "fleetmesh.dev/owner-namespace";
+/// The tag that holds the owner's `metadata.name`.
+pub const OWNER_NAME_TAG: &str = "fleetmesh.dev/owner-name";
+/// The tag that holds the owner's `metadata.uid`.
+pub const OWNER_UID_TAG: &str = "fleetmesh.dev/owner-uid";
+/// The tag that holds the identity of the owner's cluster.
+pub const OWNER_CLUSTER_TAG: &str = "fleetmesh.dev/owner-cluster";
+
+/// Every tag of ownership. They take [`OWNER_TAGS`]`.len()` of the 50 tags that App Mesh allows.
+pub const OWNER_TAGS: [&str; 5] =
+    [OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, OWNER_CLUSTER_TAG];
+
+/// The prefix of tag keys that belong to Fleetmesh.
+pub const TAG_PREFIX: &str = "fleetmesh.dev/";
+
+/// The most tags a user may set: App Mesh's 50 less those of ownership.
+pub const MAX_USER_TAGS: usize = fleetmesh_model::tag::MAX_TAGS - OWNER_TAGS.len();
+
+const TAG_KEY_LENGTH: Rule = Rule {
+    cel: "self.all(key, key.size() >= 1 && key.size() <= 128)",
+    message: "each key of tags must have 1 to 128 characters",
+};
+const TAG_KEY_RESERVED: Rule = Rule {
+    cel: "!self.exists(key, key.startsWith('aws:') || key.startsWith('fleetmesh.dev/'))",
+    message: "keys of tags must not begin with aws: or fleetmesh.dev/, which are reserved",
+};
+
+fn tag_rules(schema: &mut Schema) {
+    schema.insert("maxProperties".into(), MAX_USER_TAGS.into());
+    schema.insert("additionalProperties".into(), serde_json::json!({ "type": "string", "maxLength": 256 }));
+    for rule in [&TAG_KEY_LENGTH, &TAG_KEY_RESERVED] {
+        add_rule(schema, rule);
+    }
+}
+
+/// How Fleetmesh manages the App Mesh object of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Management {
+    /// What happens to an App Mesh object of this name that Fleetmesh did not make.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+    /// What happens to the App Mesh object when this resource is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Tags of the App Mesh object; at most 45 (App Mesh allows 50, Fleetmesh marks its ownership with 5), keys of 1
+    /// to 128 characters, values of at most 256.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = tag_rules)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What happens to the App Mesh object when its resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = fleetmesh_model::schema::plain_enum)]
+pub enum DeletionPolicy {
+    /// It is deleted too; the resource stays until that is done.
+    #[default]
+    Delete,
+    /// It stays as it is, without the tags of ownership.
+    Retain,
+}
+
+/// What happens to an App Mesh object that exists already and is not this resource's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = fleetmesh_model::schema::plain_enum)]
+pub enum AdoptionPolicy {
+    /// It is not touched; the resource says `Accepted=False`, reason `NotOwned`.
+    #[default]
+    Refuse,
+    /// It is tagged as this resource's and changed to its spec.
+    Adopt,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_the_tag_bound_tells_the_constant() {
+        assert_eq!(MAX_USER_TAGS, 45);
+        assert!(OWNER_TAGS.iter().all(|tag| tag.starts_with(TAG_PREFIX)));
+        assert!(TAG_KEY_RESERVED.cel.contains(TAG_PREFIX));
+    }
+}

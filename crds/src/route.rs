@@ -1,0 +1,64 @@
+//! The Route kind. Pure data.
+
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use kube_derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{mesh_name, name, parent_router_name};
+use crate::management::Management;
+use crate::resource::{MeshResource, common_members, effective_name};
+use crate::status::Status;
+
+/// A route of a virtual router: which requests it takes and how it shares them among virtual nodes.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "fleetmesh.dev",
+    version = "v1alpha1",
+    kind = "Route",
+    namespaced,
+    doc = "A route of a virtual router: which requests it takes and how it shares them among virtual nodes.",
+    status = "Status",
+    derive = "PartialEq",
+    shortname = "froute",
+    category = "fleetmesh",
+    crates(kube_core = "::kube_core")
+)]
+pub struct RouteResourceSpec {
+    /// The mesh's name in App Mesh. It never changes.
+    #[schemars(transform = mesh_name)]
+    pub mesh_name: String,
+    /// The App Mesh name of the virtual router that the route belongs to. It never changes.
+    #[schemars(transform = parent_router_name)]
+    pub virtual_router_name: String,
+    /// The route's name in App Mesh; metadata.name when absent. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = name)]
+    pub route_name: Option<String>,
+    /// How Fleetmesh manages the App Mesh object.
+    #[serde(flatten)]
+    pub management: Management,
+    /// The App Mesh request's `spec`.
+    #[serde(flatten)]
+    pub app_mesh: fleetmesh_model::RouteSpec,
+}
+
+impl MeshResource for Route {
+    const KIND: Kind = Kind::Route;
+    const NAME_FIELD: &'static str = "routeName";
+
+    fn resource_id(&self) -> ResourceId {
+        ResourceId::route(
+            &self.spec.mesh_name,
+            &self.spec.virtual_router_name,
+            effective_name(self.spec.route_name.as_ref(), self),
+        )
+    }
+
+    fn app_mesh_spec(&self) -> Spec {
+        Spec::Route(Box::new(self.spec.app_mesh.clone()))
+    }
+
+    common_members!();
+}

@@ -1,0 +1,57 @@
+//! The status that every kind has. Pure data.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::ConditionType;
+
+/// What Fleetmesh observed of a resource and of its App Mesh object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The name of the App Mesh object: the kind's own name field, else metadata.name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_mesh_name: Option<String>,
+    /// The ARN of the App Mesh object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// Accepted, ResolvedRefs, Programmed and Ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The metadata.generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The connected proxies that need the object and how many of them run it; absent when the endpoint does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<Proxies>,
+    /// The uid that App Mesh gave the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The object's version at the endpoint; it grows by one with each change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// The weighted targets of a route for people to read, for example `serviceB=75 serviceBv2=25`. Routes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+}
+
+impl Status {
+    /// The condition of type `kind`, when it was reported.
+    pub fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == kind.as_str())
+    }
+}
+
+/// How far an object got among the proxies that are connected to the control plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxies {
+    /// Connected proxies whose configuration contains the object, 0 or more.
+    #[schemars(range(min = 0))]
+    pub connected: i32,
+    /// Those of them that acknowledged the object's current version, 0 or more.
+    #[schemars(range(min = 0))]
+    pub programmed: i32,
+}
