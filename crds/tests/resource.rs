@@ -1,4 +1,5 @@
 //! A custom resource gives back the App Mesh request that it was written from. Pure.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use fleetmesh_crds::{AdoptionPolicy, DeletionPolicy, Mesh, MeshResource, Route, VirtualNode};
 use fleetmesh_model::ResourceId;
