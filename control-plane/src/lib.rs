@@ -4,4 +4,7 @@
 //!
 //! It needs neither Kubernetes nor AWS.
 
+pub mod identity;
+pub mod refusal;
+pub mod store;
 pub mod view;

@@ -1,0 +1,85 @@
+//! What is asked of a store: a decision over its newest state, and the change that it yields. Pure data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::ResourceId;
+
+use crate::refusal::Refusal;
+use crate::view::{MeshView, Record};
+
+/// Decides a change on the newest state. It must be pure: a store may call it more than once, for instance when
+/// another writer was faster.
+pub type Decide = Box<dyn Fn(Tip<'_>) -> Result<Change, Refusal> + Send>;
+
+/// The newest state of a store, as a decision sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tip<'a> {
+    meshes: &'a BTreeMap<String, Arc<MeshView>>,
+}
+
+impl<'a> Tip<'a> {
+    /// The state made of `meshes`, by name.
+    pub fn new(meshes: &'a BTreeMap<String, Arc<MeshView>>) -> Self {
+        Self { meshes }
+    }
+
+    /// The mesh called `name`, if it exists.
+    pub fn mesh(&self, name: &str) -> Option<&'a MeshView> {
+        self.meshes.get(name).map(Arc::as_ref)
+    }
+
+    /// The resource `id`, if it exists.
+    pub fn record(&self, id: &ResourceId) -> Option<&'a Arc<Record>> {
+        self.mesh(id.mesh_name())?.get(id)
+    }
+
+    /// How many meshes exist.
+    pub fn mesh_count(&self) -> usize {
+        self.meshes.len()
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Store a record.
+    Put(Write),
+    /// Remove the record `id`, which is the one with `uid` at `version`.
+    Delete {
+        /// Which record.
+        id: ResourceId,
+        /// The uid it must have.
+        uid: String,
+        /// The version it must have.
+        version: i64,
+    },
+}
+
+/// A record to store, with what it takes the place of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// The whole record.
+    pub record: Record,
+    /// The version that is replaced (compare and set); `None` when there must be no record of that identity.
+    pub replaces: Option<i64>,
+}
+
+/// A client token, which makes a request idempotent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientToken {
+    /// The token, unique among the requests of the account.
+    pub token: String,
+    /// A hash of everything else in the request.
+    pub request: [u8; 32],
+}
+
+/// One commit: how it is decided, and the token that guards it.
+pub struct Commit {
+    /// The client token, if the request had one. A token that was spent on the same request brings back that
+    /// request's answer without deciding anything, for as long as the resource it made or changed exists and at most
+    /// 24 hours; a token that was spent on another request is a conflict.
+    pub token: Option<ClientToken>,
+    /// The decision.
+    pub decide: Decide,
+}

@@ -1,0 +1,36 @@
+//! Names and versions of what lies in the data directory. Pure.
+
+use std::path::{Path, PathBuf};
+
+/// `PRAGMA application_id` of our databases: "FMCP".
+pub const APPLICATION_ID: i64 = 0x464d_4350;
+
+/// The schema this program writes, in `PRAGMA user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// The tables of schema 1. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON.
+pub const SCHEMA: &str = "
+CREATE TABLE identity (partition TEXT NOT NULL, region TEXT NOT NULL, account TEXT NOT NULL) STRICT;
+CREATE TABLE revision (value INTEGER NOT NULL) STRICT;
+CREATE TABLE resource (
+    id TEXT NOT NULL PRIMARY KEY, uid TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, last_updated_at INTEGER NOT NULL, spec TEXT NOT NULL, tags TEXT NOT NULL
+) STRICT;
+CREATE TABLE client_token (
+    token TEXT NOT NULL PRIMARY KEY, request BLOB NOT NULL, spent_at INTEGER NOT NULL,
+    id TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, last_updated_at INTEGER NOT NULL, spec TEXT NOT NULL, tags TEXT NOT NULL
+) STRICT;
+CREATE INDEX client_token_uid ON client_token (uid);
+CREATE INDEX client_token_spent_at ON client_token (spent_at);
+";
+
+/// The database in `directory`.
+pub fn database(directory: &Path) -> PathBuf {
+    directory.join("control-plane.db")
+}
+
+/// The lock file in `directory`.
+pub fn lock(directory: &Path) -> PathBuf {
+    directory.join("control-plane.lock")
+}

@@ -1,0 +1,46 @@
+//! One process per data directory: an advisory lock that the kernel drops with the process, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use super::layout;
+use crate::store::OpenError;
+
+/// The lock on a data directory; released when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Makes `directory` if need be and locks it.
+    ///
+    /// # Errors
+    /// [`OpenError::Directory`] when it cannot be made or written, [`OpenError::InUse`] when another process has it.
+    pub fn take(directory: &Path) -> Result<Self, OpenError> {
+        let failed = |path: &Path, source| OpenError::Directory { path: path.into(), source };
+        std::fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
+        let path = layout::lock(directory);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(|source| failed(&path, source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // The process id is a courtesy; without it the message still says what to do.
+                let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+                let holder = if known { holder.trim().to_owned() } else { "unknown".into() };
+                return Err(OpenError::InUse { path: directory.into(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(&path, source)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(|source| failed(&path, source))?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,121 @@
+//! The store in one SQLite file (WAL, `synchronous=FULL`). One thread owns the connection and commits in groups: what
+//! arrives while one `fsync` is under way shares the next. Readers never touch the file: they get immutable views.
+//!
+//! Layout of the data directory: `control-plane.db` (plus SQLite's `-wal` and `-shm`) and `control-plane.lock`, which
+//! the process holds locked while it lives and which holds its process id.
+
+mod layout;
+mod lock;
+mod open;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Commit, CommitError, OpenError, Store};
+use crate::identity::Identity;
+use crate::view::{MeshView, Record, Views};
+
+/// All meshes, by name, as of one commit.
+type Meshes = BTreeMap<String, Arc<MeshView>>;
+
+/// Commits that may wait for the writer before callers wait to hand theirs over.
+const QUEUE: usize = 1024;
+
+/// A commit on its way to the writer, and where the outcome goes.
+struct Job {
+    commit: Commit,
+    outcome: oneshot::Sender<Result<Arc<Record>, CommitError>>,
+}
+
+/// What the writer shows to readers.
+struct Published {
+    meshes: RwLock<Arc<Meshes>>,
+    revision: watch::Sender<u64>,
+}
+
+impl Published {
+    fn meshes(&self) -> Arc<Meshes> {
+        Arc::clone(&self.meshes.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows `meshes`, then tells that there is something new: whoever hears of a revision finds it.
+    fn publish(&self, meshes: Meshes, revision: u64) {
+        *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
+        self.revision.send_replace(revision);
+    }
+}
+
+/// The SQLite store. Dropping it finishes the commits under way and releases the data directory.
+pub struct SqliteStore {
+    published: Arc<Published>,
+    queue: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    _lock: lock::Lock,
+}
+
+impl SqliteStore {
+    /// Opens the store in `directory`, which is made if need be, and loads all of it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing in the directory was changed then, except that it and the lock file may be new.
+    pub fn open(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        let lock = lock::Lock::take(directory)?;
+        let opened = open::open(&layout::database(directory), identity)?;
+        let (revision, _) = watch::channel(opened.revision);
+        let published =
+            Arc::new(Published { meshes: RwLock::new(Arc::new(opened.meshes.clone())), revision });
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published));
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || writer.run(jobs))
+            .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
+        Ok(Self { published, queue: Some(queue), writer: Some(thread), _lock: lock })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's thread ended by a panic");
+        }
+    }
+}
+
+impl Views for SqliteStore {
+    fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
+        self.published.meshes().get(name).cloned()
+    }
+
+    fn mesh_names(&self) -> Vec<String> {
+        self.published.meshes().keys().cloned().collect()
+    }
+
+    fn revisions(&self) -> watch::Receiver<u64> {
+        self.published.revision.subscribe()
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
+        Box::pin(async move {
+            let stopped = || CommitError::Unavailable { reason: "the store has stopped".into() };
+            let (outcome, answer) = oneshot::channel();
+            let queue = self.queue.as_ref().ok_or_else(stopped)?;
+            queue.send(Job { commit, outcome }).await.map_err(|_| stopped())?;
+            answer.await.map_err(|_| stopped())?
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Opening: checks that the file is ours, whole and not newer than this program, makes it when there is none, and loads
+//! all of it. Nothing is written to a file that fails a check.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+
+use super::{Meshes, layout, table};
+use crate::identity::Identity;
+use crate::store::OpenError;
+
+/// An open database and everything in it.
+pub struct Opened {
+    /// The connection, ready to commit.
+    pub connection: Connection,
+    /// All meshes.
+    pub meshes: Meshes,
+    /// The revision of the last commit.
+    pub revision: u64,
+}
+
+/// Opens the database `path`, or makes it.
+pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
+    let connection = Connection::open(path).map_err(|error| explain(path, &error))?;
+    let connection = prepare(connection, path, identity)?;
+    let (meshes, revision) = table::load(&connection, identity)
+        .map_err(|error| OpenError::Damaged { path: path.into(), reason: error.to_string() })?;
+    Ok(Opened { connection, meshes, revision })
+}
+
+fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<Connection, OpenError> {
+    let fresh = inspect(&connection, path)?;
+    let tuned = || -> rusqlite::Result<()> {
+        // A person may look at the file with the sqlite3 tool meanwhile: wait for them, do not fail.
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.set_prepared_statement_cache_capacity(32);
+        if fresh {
+            create(&connection, identity)?;
+        }
+        Ok(())
+    };
+    tuned().map_err(|error| explain(path, &error))?;
+    same_identity(&connection, path, identity)?;
+    Ok(connection)
+}
+
+/// Whether the database is empty; an error when it is not one that this program may use.
+fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let checked = || -> rusqlite::Result<(i64, i64, i64, String)> {
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let whole = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((tables, read("application_id")?, read("user_version")?, whole))
+    };
+    let (tables, application, version, whole) = checked().map_err(|error| explain(path, &error))?;
+    let damaged = |reason: String| OpenError::Damaged { path: path.into(), reason };
+    if tables == 0 && application == 0 {
+        return Ok(true);
+    }
+    if application != layout::APPLICATION_ID {
+        return Err(damaged("it is a database of another program".into()));
+    }
+    if version > layout::SCHEMA_VERSION {
+        let known = layout::SCHEMA_VERSION;
+        return Err(OpenError::NewerSchema { path: path.into(), found: version, known });
+    }
+    if whole != "ok" {
+        return Err(damaged(whole));
+    }
+    Ok(false)
+}
+
+fn create(connection: &Connection, identity: &Identity) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(layout::SCHEMA)?;
+    let Identity { partition, region, account } = identity;
+    transaction.execute("INSERT INTO identity VALUES (?1, ?2, ?3)", (partition, region, account))?;
+    transaction.execute("INSERT INTO revision VALUES (0)", ())?;
+    transaction.pragma_update(None, "application_id", layout::APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", layout::SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+fn same_identity(connection: &Connection, path: &Path, given: &Identity) -> Result<(), OpenError> {
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Identity { partition: row.get(0)?, region: row.get(1)?, account: row.get(2)? })
+    };
+    let stored = connection.query_row("SELECT partition, region, account FROM identity", (), read).optional();
+    let stored = stored.map_err(|error| explain(path, &error))?;
+    if stored.as_ref() == Some(given) {
+        return Ok(());
+    }
+    let words = |identity: &Identity| {
+        let Identity { partition, region, account } = identity;
+        format!("account {account}, region {region}, partition {partition}")
+    };
+    let stored = stored.as_ref().map_or_else(|| "no account".into(), words);
+    Err(OpenError::OtherIdentity { path: path.into(), stored, given: words(given) })
+}
+
+/// SQLite's error as ours.
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = path.to_path_buf();
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, reason },
+        _ => OpenError::Storage { path, reason },
+    }
+}

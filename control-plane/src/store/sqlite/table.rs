@@ -1,0 +1,197 @@
+//! Rows to records and back: every SQL statement on the tables. Called by the writer's thread only.
+
+use std::sync::Arc;
+
+use fleetmesh_model::{ResourceId, Spec};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Meshes;
+use crate::identity::Identity;
+use crate::store::ClientToken;
+use crate::view::{MeshView, Record};
+
+/// A row could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// SQLite's error.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row that this program did not write.
+    #[error("the row of {id} is unreadable: {reason}")]
+    Row {
+        /// The `id` column.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The record to replace or delete is not there at that version.
+    #[error("{id} is not stored at version {version}")]
+    Moved {
+        /// Which record.
+        id: String,
+        /// The version that was expected.
+        version: i64,
+    },
+}
+
+/// The columns that make a record, in both tables.
+struct Columns {
+    id: String,
+    uid: String,
+    version: i64,
+    created_at: i64,
+    last_updated_at: i64,
+    spec: String,
+    tags: String,
+}
+
+impl Columns {
+    const SELECT: &'static str = "id, uid, version, created_at, last_updated_at, spec, tags";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            uid: row.get("uid")?,
+            version: row.get("version")?,
+            created_at: row.get("created_at")?,
+            last_updated_at: row.get("last_updated_at")?,
+            spec: row.get("spec")?,
+            tags: row.get("tags")?,
+        })
+    }
+
+    fn of(record: &Record) -> Result<Self, TableError> {
+        let Record { id, arn: _, uid, version, created_at, last_updated_at, spec, tags } = record;
+        let id = id.to_string();
+        let row = |error: serde_json::Error| TableError::Row { id: id.clone(), reason: error.to_string() };
+        Ok(Self {
+            uid: uid.clone(),
+            version: *version,
+            created_at: created_at.as_millisecond(),
+            last_updated_at: last_updated_at.as_millisecond(),
+            spec: serde_json::to_string(spec).map_err(row)?,
+            tags: serde_json::to_string(tags).map_err(row)?,
+            id,
+        })
+    }
+
+    fn into_record(self, identity: &Identity) -> Result<Record, TableError> {
+        let Self { id: text, uid, version, created_at, last_updated_at, spec, tags } = self;
+        let row = |reason: String| TableError::Row { id: text.clone(), reason };
+        let time = |millis| Timestamp::from_millisecond(millis).map_err(|error| row(error.to_string()));
+        let id = ResourceId::parse(&text).map_err(row)?;
+        let json = serde_json::from_str(&spec).map_err(|error| row(error.to_string()))?;
+        Ok(Record {
+            arn: identity.arn(&id),
+            uid,
+            version,
+            created_at: time(created_at)?,
+            last_updated_at: time(last_updated_at)?,
+            spec: Spec::from_json(id.kind(), json).map_err(|error| row(error.to_string()))?,
+            tags: serde_json::from_str(&tags).map_err(|error| row(error.to_string()))?,
+            id,
+        })
+    }
+}
+
+/// Everything in the database, and the revision of its last commit.
+pub fn load(connection: &Connection, identity: &Identity) -> Result<(Meshes, u64), TableError> {
+    let revision = connection.query_row("SELECT value FROM revision", (), |row| row.get::<_, i64>(0))?;
+    let revision = u64::try_from(revision)
+        .map_err(|_| TableError::Row { id: "revision".into(), reason: format!("{revision} is negative") })?;
+    let mut meshes = Meshes::new();
+    let mut statement = connection.prepare(&format!("SELECT {} FROM resource", Columns::SELECT))?;
+    for columns in statement.query_map((), Columns::read)? {
+        let record = Arc::new(columns?.into_record(identity)?);
+        let mesh = meshes.entry(record.id.mesh_name().to_owned());
+        let view = mesh.or_insert_with(|| Arc::new(MeshView { revision, resources: [].into() }));
+        Arc::make_mut(view).resources.insert(record.id.clone(), record);
+    }
+    if let Some(name) = meshes.iter().find(|(name, view)| view.get(&ResourceId::mesh(*name)).is_none()) {
+        let reason = "there are resources in it, but it does not exist itself".into();
+        return Err(TableError::Row { id: format!("mesh/{}", name.0), reason });
+    }
+    Ok((meshes, revision))
+}
+
+/// Stores the revision of the commit under way.
+pub fn set_revision(connection: &Connection, revision: u64) -> Result<(), TableError> {
+    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+    connection.prepare_cached("UPDATE revision SET value = ?1")?.execute([revision])?;
+    Ok(())
+}
+
+/// Stores a record that must not be there yet.
+pub fn insert(connection: &Connection, record: &Record) -> Result<(), TableError> {
+    let columns = Columns::of(record)?;
+    if ResourceId::parse(&columns.id).as_ref() != Ok(&record.id) {
+        return Err(TableError::Row { id: columns.id, reason: "the name cannot be stored".into() });
+    }
+    let Columns { id, uid, version, created_at, last_updated_at, spec, tags } = columns;
+    connection
+        .prepare_cached("INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![id, uid, version, created_at, last_updated_at, spec, tags])?;
+    Ok(())
+}
+
+/// Stores a record in the place of the one with the same uid at `replaces`.
+pub fn update(connection: &Connection, record: &Record, replaces: i64) -> Result<(), TableError> {
+    let Columns { id, uid, version, created_at: _, last_updated_at, spec, tags } = Columns::of(record)?;
+    let sql = "UPDATE resource SET version = ?1, last_updated_at = ?2, spec = ?3, tags = ?4
+        WHERE id = ?5 AND uid = ?6 AND version = ?7";
+    let changed = connection
+        .prepare_cached(sql)?
+        .execute(params![version, last_updated_at, spec, tags, id, uid, replaces])?;
+    if changed == 1 { Ok(()) } else { Err(TableError::Moved { id, version: replaces }) }
+}
+
+/// Removes the record `id` with `uid` at `version`, and the client tokens spent on it: a request that comes again
+/// after the resource is gone makes a new one.
+pub fn delete(connection: &Connection, id: &ResourceId, uid: &str, version: i64) -> Result<(), TableError> {
+    let id = id.to_string();
+    let sql = "DELETE FROM resource WHERE id = ?1 AND uid = ?2 AND version = ?3";
+    if connection.prepare_cached(sql)?.execute(params![id, uid, version])? != 1 {
+        return Err(TableError::Moved { id, version });
+    }
+    connection.prepare_cached("DELETE FROM client_token WHERE uid = ?1")?.execute([uid])?;
+    Ok(())
+}
+
+/// What the client token was spent on: the hash of the request, and its answer.
+pub fn spent(
+    connection: &Connection,
+    token: &str,
+    identity: &Identity,
+) -> Result<Option<(Vec<u8>, Record)>, TableError> {
+    let sql = format!("SELECT request, {} FROM client_token WHERE token = ?1", Columns::SELECT);
+    let row = connection
+        .prepare_cached(&sql)?
+        .query_row([token], |row| Ok((row.get::<_, Vec<u8>>("request")?, Columns::read(row)?)))
+        .optional()?;
+    let Some((request, columns)) = row else { return Ok(None) };
+    Ok(Some((request, columns.into_record(identity)?)))
+}
+
+/// Remembers that `token` was spent on the request that made `record`.
+pub fn spend(
+    connection: &Connection,
+    token: &ClientToken,
+    record: &Record,
+    now: Timestamp,
+) -> Result<(), TableError> {
+    let ClientToken { token, request } = token;
+    let Columns { id, uid, version, created_at, last_updated_at, spec, tags } = Columns::of(record)?;
+    let now = now.as_millisecond();
+    connection.prepare_cached("INSERT INTO client_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+        params![token, request.as_slice(), now, id, uid, version, created_at, last_updated_at, spec, tags],
+    )?;
+    Ok(())
+}
+
+/// Forgets the client tokens spent before `limit`.
+pub fn forget_before(connection: &Connection, limit: Timestamp) -> Result<(), TableError> {
+    let sql = "DELETE FROM client_token WHERE spent_at < ?1";
+    connection.prepare_cached(sql)?.execute([limit.as_millisecond()])?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Tests of the SQLite store: durability, compare and set, tokens, locks and damaged files.
