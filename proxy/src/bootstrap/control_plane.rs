@@ -1,0 +1,124 @@
+//! The address of a control plane as a person writes it. Pure.
+
+use std::str::FromStr;
+
+/// The longest path that the kernel takes for a Unix socket, in bytes.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Where a control plane serves proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlPlaneAddress {
+    /// A Unix socket, by its absolute path.
+    Unix(String),
+    /// A TCP port, without TLS.
+    Tcp {
+        /// A name or an IP address, the latter without brackets.
+        host: String,
+        /// The port, 1 to 65535.
+        port: u16,
+    },
+}
+
+impl FromStr for ControlPlaneAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(path);
+        }
+        match text.split_once("://") {
+            Some(("http", authority)) => tcp(authority),
+            Some(("https", _)) => {
+                Err("https:// needs client certificates, which this version does not issue yet: \
+                                       use unix:/PATH or http:// on loopback"
+                    .to_owned())
+            }
+            Some((scheme, _)) => {
+                Err(format!("unknown scheme {scheme:?}: expected unix:/PATH, http://HOST:PORT or HOST:PORT"))
+            }
+            None => tcp(text),
+        }
+    }
+}
+
+fn unix(path: &str) -> Result<ControlPlaneAddress, String> {
+    // unix:///run/x is the URL form of unix:/run/x.
+    let path = if path.starts_with("///") { &path[2..] } else { path };
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err(format!("{path:?} is not an absolute path: write unix:/run/fleetmesh/ads.sock"));
+    }
+    if path.len() > MAX_SOCKET_PATH {
+        return Err(format!(
+            "the path of a Unix socket has at most {MAX_SOCKET_PATH} bytes, this one {}",
+            path.len()
+        ));
+    }
+    Ok(ControlPlaneAddress::Unix(path.to_owned()))
+}
+
+fn tcp(authority: &str) -> Result<ControlPlaneAddress, String> {
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let Some((host, port)) = authority.rsplit_once(':') else {
+        return Err(format!("{authority:?} has no port: write HOST:PORT, for example 127.0.0.1:18000"));
+    };
+    let port = match port.parse::<u16>() {
+        Ok(port) if port > 0 => port,
+        _ => {
+            return Err(format!(
+                "{port:?} is not a port: a number from 1 to 65535 was expected after the last colon"
+            ));
+        }
+    };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = match bracketed {
+        Some(host) if host.parse::<std::net::Ipv6Addr>().is_ok() => host,
+        None if is_name(host) => host,
+        _ => return Err(format!("{host:?} is not a host: write a name, an IPv4 address or [IPv6 address]")),
+    };
+    Ok(ControlPlaneAddress::Tcp { host: host.to_owned(), port })
+}
+
+fn is_name(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !host.is_empty() && host.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Result<ControlPlaneAddress, String> {
+        Ok(ControlPlaneAddress::Tcp { host: host.to_owned(), port })
+    }
+
+    #[test]
+    fn accepts_sockets_urls_and_bare_addresses() {
+        let socket = Ok(ControlPlaneAddress::Unix("/run/ads.sock".to_owned()));
+        assert_eq!("unix:/run/ads.sock".parse(), socket);
+        assert_eq!("unix:///run/ads.sock".parse(), socket);
+        assert_eq!("http://control.example:18000/".parse(), tcp("control.example", 18000));
+        assert_eq!("127.0.0.1:18000".parse(), tcp("127.0.0.1", 18000));
+        assert_eq!("[::1]:18000".parse(), tcp("::1", 18000));
+    }
+
+    #[test]
+    fn rejects_with_what_to_write_instead() {
+        let long = format!("unix:/{}", "x".repeat(107));
+        let cases = [
+            ("unix:ads.sock", "not an absolute path"),
+            ("unix://host/ads.sock", "not an absolute path"),
+            (long.as_str(), "at most 107 bytes, this one 108"),
+            ("https://control.example:18000", "use unix:/PATH"),
+            ("ftp://x:1", "unknown scheme \"ftp\""),
+            ("control.example", "has no port"),
+            ("control.example:0", "\"0\" is not a port"),
+            ("control.example:65536", "\"65536\" is not a port"),
+            ("::1:18000", "write a name, an IPv4 address or [IPv6 address]"),
+            (":18000", "is not a host"),
+        ];
+        for (text, expected) in cases {
+            let error = text.parse::<ControlPlaneAddress>().expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

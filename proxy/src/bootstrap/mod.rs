@@ -1,0 +1,137 @@
+//! The configuration that a stock Envoy starts with: who it is and where its control plane is. Pure.
+
+mod control_plane;
+mod document;
+
+use std::net::IpAddr;
+
+use clap::{Args, ValueEnum};
+use fleetmesh_model::{Arn, Kind};
+
+pub use control_plane::ControlPlaneAddress;
+
+use crate::Error;
+
+/// Options of `fleetmesh proxy bootstrap`.
+#[derive(Clone, Debug, Args)]
+pub struct BootstrapArgs {
+    /// The virtual node that this proxy runs, as an ARN or its last part.
+    ///
+    /// Short form: mesh/apps/virtualNode/serviceB. Full form:
+    /// arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB.
+    #[arg(long, env = "FLEETMESH_RESOURCE", value_name = "ARN", value_parser = virtual_node)]
+    pub resource: String,
+
+    /// Where the control plane serves proxies: unix:/PATH, http://HOST:PORT or HOST:PORT.
+    ///
+    /// This is what `fleetmesh control-plane` was given as --ads-listen.
+    #[arg(long, env = "FLEETMESH_CONTROL_PLANE", value_name = "ADDRESS")]
+    pub control_plane: ControlPlaneAddress,
+
+    /// The loopback address of Envoy's admin interface.
+    ///
+    /// The admin interface can stop the proxy and shows its configuration, and knows no passwords: an address that
+    /// other machines reach is refused.
+    #[arg(long, env = "FLEETMESH_ADMIN_ADDRESS", value_name = "IP", default_value = "127.0.0.1", value_parser = loopback)]
+    pub admin_address: IpAddr,
+
+    /// The port of Envoy's admin interface; 0 lets Envoy take a free one.
+    #[arg(long, env = "FLEETMESH_ADMIN_PORT", value_name = "PORT", default_value_t = 9901)]
+    pub admin_port: u16,
+
+    /// How many connections Envoy accepts at once; more are closed, so that a flood cannot exhaust its memory.
+    #[arg(long, env = "FLEETMESH_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 50_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// Report the load of each target to the control plane.
+    ///
+    /// Needs a control plane that serves Envoy's load reporting service (LRS); with one that does not, Envoy asks
+    /// again and again and logs each refusal.
+    #[arg(long, env = "FLEETMESH_LOAD_REPORTING")]
+    pub load_reporting: bool,
+
+    /// The format to print; Envoy tells them apart by the name of its file (.yaml, .json).
+    #[arg(short, long, env = "FLEETMESH_BOOTSTRAP_OUTPUT", value_enum, default_value_t = Format::Yaml)]
+    pub output: Format,
+}
+
+/// A format that Envoy reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// The bootstrap for `args` as text that ends with a line break.
+pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
+    let document = document::bootstrap(args);
+    let text = match args.output {
+        Format::Yaml => {
+            serde_saphyr::to_string(&document).map_err(|error| Error::Render(error.to_string()))?
+        }
+        Format::Json => {
+            serde_json::to_string_pretty(&document).map_err(|error| Error::Render(error.to_string()))?
+        }
+    };
+    Ok(format!("{}\n", text.trim_end()))
+}
+
+fn virtual_node(text: &str) -> Result<String, String> {
+    let resource = Arn::parse_resource(text)?;
+    match resource.kind() {
+        Kind::VirtualNode => Ok(text.to_owned()),
+        kind => {
+            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
+        }
+    }
+}
+
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| format!("{text:?} is not an IP address"))?;
+    if address.is_loopback() {
+        Ok(address)
+    } else {
+        Err(format!(
+            "{address} is not a loopback address: use 127.0.0.1 or ::1, and a tunnel to reach it from afar"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_both_forms_of_a_virtual_node() {
+        for text in [
+            "mesh/apps/virtualNode/serviceB",
+            "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB",
+        ] {
+            assert_eq!(virtual_node(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn rejects_other_resources_by_their_kind() {
+        let error = virtual_node("mesh/apps/virtualRouter/serviceB").expect_err("a router");
+        assert_eq!(
+            error,
+            "mesh/apps/virtualRouter/serviceB is a VirtualRouter, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"
+        );
+        assert!(
+            virtual_node("serviceB")
+                .expect_err("a bare name")
+                .contains("expected mesh/MESH/virtualNode/NAME")
+        );
+    }
+
+    #[test]
+    fn rejects_an_admin_interface_that_others_reach() {
+        assert!(loopback("0.0.0.0").expect_err("any address").contains("not a loopback address"));
+        assert!(loopback("localhost").expect_err("a name").contains("not an IP address"));
+        assert_eq!(loopback("::1"), Ok(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])));
+    }
+}

@@ -1,0 +1,59 @@
+//! Interception by nft: one table of our own, replaced or removed in one transaction. Runs programs.
+
+mod listing;
+mod rules;
+
+use self::rules::Rule;
+use super::interception::Interception;
+use super::program::{HostError, Program};
+use super::state::{Change, State};
+
+/// Our table, of the family `inet`, which holds IPv4 and IPv6.
+const TABLE: &str = "fleetmesh";
+
+/// The nft of a host.
+#[derive(Clone, Debug)]
+pub struct Nft(Program);
+
+impl Nft {
+    /// Looks for the program.
+    pub fn find(path: &str) -> Option<Self> {
+        Program::find("nft", path).map(Self)
+    }
+
+    /// Our rules; `None` when our table does not exist.
+    fn read(&self) -> Result<Option<Vec<Rule>>, HostError> {
+        let unreadable = |reason| HostError::Unreadable { program: "nft", reason };
+        if !listing::has_table(&self.0.run(&["-j", "list", "tables"], "")?).map_err(unreadable)? {
+            return Ok(None);
+        }
+        let listing = self.0.run(&["-n", "-j", "list", "table", "inet", TABLE], "")?;
+        listing::rules(&listing).map(Some).map_err(unreadable)
+    }
+
+    /// What is in the kernel.
+    pub fn state(&self) -> Result<State, HostError> {
+        Ok(self.read()?.map_or(State::Disabled, |found| state(&found)))
+    }
+
+    /// Brings the kernel to exactly what `wanted` says; `None` removes all that is ours.
+    pub fn apply(&self, wanted: Option<&Interception>) -> Result<Change, HostError> {
+        let found = self.read()?;
+        if found == wanted.map(rules::rules) {
+            return Ok(Change::None);
+        }
+        let script = wanted.map_or_else(|| format!("delete table inet {TABLE}\n"), rules::replace);
+        self.0.run(&["-f", "-"], &script)?;
+        Ok(Change::Made)
+    }
+}
+
+fn state(found: &[Rule]) -> State {
+    let lines = |rules: &[Rule]| {
+        rules.iter().map(|rule| format!("{}: {}", rule.chain, rule.text)).collect::<Vec<_>>()
+    };
+    State::compare(&lines(found), rules::read(found), |wanted| lines(&rules::rules(wanted)))
+}
+
+#[cfg(test)]
+mod tests;
