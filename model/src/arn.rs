@@ -28,13 +28,19 @@ impl Arn {
                 account: (*account).to_owned(),
                 resource: ResourceId::parse(resource)?,
             }),
-            _ => Err(format!("{text:?} is not an App Mesh ARN: expected arn:PARTITION:appmesh:REGION:ACCOUNT:mesh/…")),
+            _ => Err(format!(
+                "{text:?} is not an App Mesh ARN: expected arn:PARTITION:appmesh:REGION:ACCOUNT:mesh/…"
+            )),
         }
     }
 
     /// Parses a full ARN or its resource part alone, as `APPMESH_RESOURCE_ARN` and `node.id` allow.
     pub fn parse_resource(text: &str) -> Result<ResourceId, String> {
-        if text.starts_with("arn:") { Self::parse(text).map(|arn| arn.resource) } else { ResourceId::parse(text) }
+        if text.starts_with("arn:") {
+            Self::parse(text).map(|arn| arn.resource)
+        } else {
+            ResourceId::parse(text)
+        }
     }
 }
 

@@ -10,9 +10,11 @@
 
 pub mod arn;
 pub mod common;
+pub mod difference;
 pub mod listener;
 pub mod logging;
 pub mod mesh;
+pub mod normalize;
 pub mod reference;
 pub mod resource;
 pub mod retry;
@@ -29,7 +31,9 @@ pub mod virtual_router;
 pub mod virtual_service;
 
 pub use arn::Arn;
+pub use difference::{Difference, differences};
 pub use mesh::MeshSpec;
+pub use normalize::normalize;
 pub use reference::Reference;
 pub use resource::{Kind, ResourceId};
 pub use route::RouteSpec;

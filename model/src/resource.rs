@@ -138,7 +138,9 @@ impl ResourceId {
 }
 
 fn expected(text: &str) -> String {
-    format!("{text:?} is not a resource: expected mesh/MESH/virtualNode/NAME, mesh/MESH or another kind of App Mesh's")
+    format!(
+        "{text:?} is not a resource: expected mesh/MESH/virtualNode/NAME, mesh/MESH or another kind of App Mesh's"
+    )
 }
 
 impl fmt::Display for ResourceId {
@@ -179,7 +181,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_what_was_expected() {
-        for text in ["", "mesh", "mesh/", "mesh/a/virtualNode", "mesh/a/virtualNode/", "mesh/a/virtualNode/b/c"] {
+        for text in
+            ["", "mesh", "mesh/", "mesh/a/virtualNode", "mesh/a/virtualNode/", "mesh/a/virtualNode/b/c"]
+        {
             let error = ResourceId::parse(text).expect_err(text);
             assert!(error.contains("expected mesh/MESH/virtualNode/NAME"), "{error}");
         }

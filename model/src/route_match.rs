@@ -222,7 +222,11 @@ pub struct GrpcRouteMatch {
 impl GrpcRouteMatch {
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
         if let (Some(method), None) = (&self.method_name, &self.service_name) {
-            violations.broken(&format!("{path}.methodName"), &METHOD_NEEDS_SERVICE, format!("{method:?} alone"));
+            violations.broken(
+                &format!("{path}.methodName"),
+                &METHOD_NEEDS_SERVICE,
+                format!("{method:?} alone"),
+            );
         }
         for (index, metadata) in self.metadata.iter().flatten().enumerate() {
             if let Some(HeaderMatchMethod::Range(range)) = &metadata.matcher {

@@ -43,7 +43,10 @@ pub struct AwsCloudMapInstanceAttribute {
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z0-9!-~]+$"))]
     pub key: String,
     /// The attribute's value, 1 to 1024 printable characters.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^([a-zA-Z0-9!-~][ \ta-zA-Z0-9!-~]*){0,1}[a-zA-Z0-9!-~]{0,1}$"))]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^([a-zA-Z0-9!-~][ \ta-zA-Z0-9!-~]*){0,1}[a-zA-Z0-9!-~]{0,1}$")
+    )]
     pub value: String,
 }
 

@@ -69,7 +69,11 @@ impl VirtualNodeSpec {
             let at = format!("{path}.listeners[{index}]");
             let port = listener.port_mapping.port;
             if listeners.iter().take(index).any(|earlier| earlier.port_mapping.port == port) {
-                violations.broken(&format!("{at}.portMapping.port"), &LISTENER_PORTS, format!("{port} twice"));
+                violations.broken(
+                    &format!("{at}.portMapping.port"),
+                    &LISTENER_PORTS,
+                    format!("{port} twice"),
+                );
             }
             listener.check(&at, violations);
         }
