@@ -1,0 +1,144 @@
+//! The benchmark's side of the Kubernetes API: makes objects with parallel clients, waits until all are Ready.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use crate::objects::MESH;
+
+/// The kinds, and the plurals of their resources.
+const KINDS: [(&str, &str); 5] = [
+    ("Mesh", "meshes"),
+    ("VirtualNode", "virtualnodes"),
+    ("VirtualRouter", "virtualrouters"),
+    ("Route", "routes"),
+    ("VirtualService", "virtualservices"),
+];
+
+/// A client of its own connection for `kubeconfig`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub async fn client(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+fn resource(kind: &str) -> ApiResource {
+    let plural = KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(_, plural)| plural);
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("fleetmesh.dev", "v1alpha1", kind), plural)
+}
+
+/// The objects of `kind` in the benchmark's namespace, or in none for a Mesh.
+pub fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
+    if kind == "Mesh" {
+        Api::all_with(client.clone(), &resource(kind))
+    } else {
+        Api::namespaced_with(client.clone(), MESH, &resource(kind))
+    }
+}
+
+/// Creates `objects`, split among `clients` parallel clients.
+///
+/// # Errors
+/// The first refusal.
+pub async fn create_all(kubeconfig: &Path, objects: Vec<Value>, clients: usize) -> Result<()> {
+    let queue = futures::stream::iter(objects.into_iter().map(Ok::<Value, anyhow::Error>));
+    let mut pool = Vec::new();
+    for _ in 0..clients {
+        pool.push(client(kubeconfig).await?);
+    }
+    let pool = std::sync::Mutex::new(pool);
+    queue
+        .try_for_each_concurrent(clients, |object| {
+            let taken = pool.lock().ok().and_then(|mut pool| pool.pop());
+            let pool = &pool;
+            async move {
+                let client = taken.context("a client for each task")?;
+                let result = create(&client, &object).await;
+                if let Ok(mut pool) = pool.lock() {
+                    pool.push(client);
+                }
+                result
+            }
+        })
+        .await
+}
+
+async fn create(client: &Client, object: &Value) -> Result<()> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let object: DynamicObject = serde_json::from_value(object.clone())?;
+    api(client, kind).create(&PostParams::default(), &object).await?;
+    Ok(())
+}
+
+/// Merges `patch` into an object; gives the moment at which the API server had answered.
+///
+/// # Errors
+/// The API server's refusal.
+pub async fn merge(client: &Client, kind: &str, name: &str, patch: &Value) -> Result<Instant> {
+    api(client, kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(Instant::now())
+}
+
+/// Makes the namespace of the benchmark.
+///
+/// # Errors
+/// The API server's refusal.
+pub async fn create_namespace(client: &Client) -> Result<()> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
+    let namespace = serde_json::from_value(
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": MESH } }),
+    )?;
+    Api::<DynamicObject>::all_with(client.clone(), &resource)
+        .create(&PostParams::default(), &namespace)
+        .await?;
+    Ok(())
+}
+
+/// Waits until `count` objects of all kinds together, the mesh among them, are Ready at their own generation.
+///
+/// # Errors
+/// When that is not so within `deadline`; the error names some of the laggards.
+pub async fn all_ready(client: &Client, count: usize, deadline: Duration) -> Result<Instant> {
+    let streams = KINDS.map(|(kind, _)| {
+        watcher(api(client, kind), watcher::Config::default()).map(move |event| (kind, event)).boxed()
+    });
+    let mut events = futures::stream::select_all(streams);
+    let (mut ready, mut waiting) = (HashSet::new(), HashSet::new());
+    let until = tokio::time::Instant::now() + deadline;
+    while ready.len() < count {
+        let Ok(Some((kind, event))) = tokio::time::timeout_at(until, events.next()).await else {
+            let some: Vec<&String> = waiting.iter().take(5).collect();
+            bail!("{} of {count} objects are Ready after {deadline:?}; not yet: {some:?}", ready.len());
+        };
+        let (watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event? else { continue };
+        let key = format!("{kind}/{}", object.metadata.name.clone().unwrap_or_default());
+        if is_ready(&object) {
+            waiting.remove(&key);
+            ready.insert(key);
+        } else {
+            ready.remove(&key);
+            waiting.insert(key);
+        }
+    }
+    Ok(Instant::now())
+}
+
+fn is_ready(object: &DynamicObject) -> bool {
+    let status = &object.data["status"];
+    let current = status["observedGeneration"].as_i64() == object.metadata.generation;
+    let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    current
+        && conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask bench NAME`: what Fleetmesh costs and how fast it is, on real parts. Nothing here passes or fails by
+//! time; the figures go to `docs/performance.md` with the machine and the date.
+
+mod kubernetes;
+mod objects;
+mod proxies;
+mod reconcile;
+mod recorder;
+mod statistics;
+mod table;
+mod usage;
+mod world;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::objects::Counts;
+
+/// What Fleetmesh costs and how fast it is.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// 1,500 App Mesh objects: created, applied, one weight changed under simulated proxies, resynced
+    Reconcile {
+        /// Virtual nodes; at least two
+        #[arg(long, default_value_t = 500)]
+        nodes: usize,
+        /// Virtual routers, each with two routes and a virtual service
+        #[arg(long, default_value_t = 250)]
+        routers: usize,
+        /// Simulated proxies
+        #[arg(long, default_value_t = 100)]
+        proxies: usize,
+        /// How to print the figures
+        #[arg(long, short, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// A Markdown table, as in docs/performance.md
+    Table,
+    /// JSON
+    Json,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Benchmark::Reconcile { nodes, routers, proxies, output } = Arguments::parse().benchmark;
+    let counts = Counts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
+    let report = reconcile::run(counts).await?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Table => print!("{}", report.table()),
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! A reverse proxy between the operator and the control plane that notes every App Mesh call: so calls are counted
+//! and timed by neither of the two that are measured. Distribution polls are passed on and not counted.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Result;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpListener;
+
+/// One App Mesh call: when it came, and whether it could change something.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// When its head had been read.
+    pub at: Instant,
+    /// PUT or DELETE.
+    pub write: bool,
+}
+
+/// What was called so far.
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<Call>>>);
+
+impl Calls {
+    /// Takes all calls noted since the last time.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many writes are noted.
+    pub fn writes(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|call| call.write).count()
+    }
+
+    fn note(&self, call: Call) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+}
+
+#[derive(Clone)]
+struct Relay {
+    calls: Calls,
+    client: Client<HttpConnector, Body>,
+    upstream: SocketAddr,
+}
+
+/// Starts the recorder in front of `upstream` on a free loopback port.
+///
+/// # Errors
+/// When no port can be had.
+pub async fn start(upstream: SocketAddr) -> Result<(SocketAddr, Calls)> {
+    let calls = Calls::default();
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let relay = Relay { calls: calls.clone(), client, upstream };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let app = Router::new().fallback(pass_on).with_state(relay);
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream: &mut tokio::net::TcpStream| {
+        // Without it the recorder would add Nagle's delay to what it measures.
+        let _ = stream.set_nodelay(true);
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Ok((address, calls))
+}
+
+async fn pass_on(State(relay): State<Relay>, mut request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    if path.starts_with("/v20190125/") {
+        let write = matches!(*request.method(), Method::PUT | Method::DELETE);
+        relay.calls.note(Call { at: Instant::now(), write });
+    }
+    let Ok(uri) = format!("http://{}{path}", relay.upstream).parse::<Uri>() else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    *request.uri_mut() = uri;
+    match relay.client.request(request).await {
+        Ok(response) => response.into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}

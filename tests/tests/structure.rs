@@ -1,0 +1,167 @@
+//! What the workspace promises about itself: pure crates stay pure, the operator and the control plane never import
+//! each other, the EC2 and App Mesh SDKs stay where they belong, and no source file is forgotten by its module tree.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every workspace crate by name, with the names of all crates it depends on, directly or not, for its own build
+/// (no build scripts' and no tests' dependencies).
+fn closures() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("run cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let names: BTreeMap<String, String> =
+        list(&metadata["packages"]).map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let edges: BTreeMap<String, Vec<String>> = list(&metadata["resolve"]["nodes"])
+        .map(|node| {
+            let normal = list(&node["deps"])
+                .filter(|dep| list(&dep["dep_kinds"]).any(|kind| kind["kind"].is_null()))
+                .map(|dep| text(&dep["pkg"]));
+            (text(&node["id"]), normal.collect())
+        })
+        .collect();
+    list(&metadata["workspace_members"])
+        .map(|member| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![text(member)]);
+            while let Some(id) = next.pop() {
+                for dependency in &edges[&id] {
+                    if seen.insert(dependency.clone()) {
+                        next.push(dependency.clone());
+                    }
+                }
+            }
+            (names[&text(member)].clone(), seen.iter().map(|id| names[id].clone()).collect())
+        })
+        .collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().expect("an array").iter()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn offenders<'a>(closure: &'a BTreeSet<String>, banned: impl Fn(&str) -> bool) -> Vec<&'a String> {
+    closure.iter().filter(|name| banned(name)).collect()
+}
+
+#[test]
+fn model_and_core_depend_on_no_runtime_no_client_and_no_sdk() {
+    let closures = closures();
+    let impure = |name: &str| {
+        name == "tokio"
+            || name == "kube-client"
+            || name == "kube-runtime"
+            || name == "hyper"
+            || name == "reqwest"
+            || name == "rand"
+            || name.starts_with("aws-")
+    };
+    for pure in ["fleetmesh-model", "fleetmesh-core", "fleetmesh-crds"] {
+        let found = offenders(&closures[pure], impure);
+        assert!(found.is_empty(), "{pure} must stay pure, but it depends on {found:?}");
+    }
+    assert!(
+        !offenders(&closures["fleetmesh-operator"], impure).is_empty(),
+        "the check itself sees dependencies"
+    );
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let closures = closures();
+    let apart = [
+        ("fleetmesh-operator", "fleetmesh-control-plane"),
+        ("fleetmesh-control-plane", "fleetmesh-operator"),
+        ("fleetmesh-control-plane", "fleetmesh-core"),
+        ("fleetmesh-control-plane", "kube-client"),
+        ("fleetmesh-control-plane", "aws-sdk-appmesh"),
+        ("fleetmesh-proxy", "tokio"),
+        ("fleetmesh-model", "fleetmesh-crds"),
+        ("xtask", "kube-client"),
+    ];
+    for (from, to) in apart {
+        assert!(!closures[from].contains(to), "{from} must not depend on {to}");
+    }
+}
+
+#[test]
+fn every_source_file_is_in_a_module_tree() {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
+        .current_dir(root())
+        .output()
+        .expect("run git ls-files");
+    let files: BTreeSet<PathBuf> = String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(PathBuf::from)
+        .filter(|file| root().join(file).exists())
+        .collect();
+    assert!(files.len() > 20, "git lists the sources: {files:?}");
+    let forgotten: Vec<&PathBuf> = files.iter().filter(|file| !is_root(file) && !is_declared(file)).collect();
+    assert!(forgotten.is_empty(), "no module includes {forgotten:?}");
+}
+
+/// A crate's root: cargo finds these by itself.
+fn is_root(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let parent = file.parent().unwrap_or(Path::new(""));
+    let folder = parent.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let in_package = parent.parent().is_some_and(|package| root().join(package).join("Cargo.toml").exists());
+    let source_root = folder == "src" && in_package && matches!(name, "lib.rs" | "main.rs");
+    let target = matches!(folder, "tests" | "examples" | "benches") && in_package;
+    name == "build.rs" || source_root || target || folder == "bin"
+}
+
+/// Whether the module that must include `file` says `mod NAME`.
+fn is_declared(file: &Path) -> bool {
+    let (module, folder) = if file.ends_with("mod.rs") {
+        let folder = file.parent().expect("mod.rs has a folder");
+        (folder.file_name(), folder.parent())
+    } else {
+        (file.file_stem(), file.parent())
+    };
+    let (Some(module), Some(folder)) = (module.and_then(|name| name.to_str()), folder) else { return false };
+    let beside = |name: &str| root().join(folder).join(name);
+    let mut parents: Vec<PathBuf> = ["lib.rs", "main.rs", "mod.rs"].map(beside).into();
+    parents.push(root().join(folder).with_extension("rs"));
+    // A test or binary `NAME.rs` may hold its modules in a folder `NAME`, or beside it with `#[path]`.
+    let declared = |text: String| {
+        text.lines().map(str::trim_start).any(|line| {
+            let line = line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+            let line = line.trim_start_matches("pub ");
+            line.starts_with(&format!("mod {module};")) || line.starts_with(&format!("mod {module} {{"))
+        })
+    };
+    let path_attribute = format!("{module}/mod.rs");
+    parents.iter().filter_map(|parent| std::fs::read_to_string(parent).ok()).any(declared)
+        || sibling_roots(folder)
+            .into_iter()
+            .filter_map(|parent| std::fs::read_to_string(parent).ok())
+            .any(|text| text.contains(&format!("mod {module};")) || text.contains(&path_attribute))
+}
+
+/// The roots of integration tests at or one above `folder`, which include shared modules.
+fn sibling_roots(folder: &Path) -> Vec<PathBuf> {
+    let above = folder.parent().unwrap_or(folder);
+    [folder, above]
+        .into_iter()
+        .filter(|folder| folder.file_name().is_some_and(|name| name == "tests"))
+        .filter_map(|folder| std::fs::read_dir(root().join(folder)).ok())
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
