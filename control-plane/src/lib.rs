@@ -4,6 +4,7 @@
 //!
 //! It needs neither Kubernetes nor AWS.
 
+pub mod api;
 pub mod identity;
 pub mod refusal;
 pub mod store;

@@ -1,0 +1,91 @@
+//! What the API answers: records and references to them as JSON, refusals as the model's error shapes. Pure, but for
+//! the request id, which the caller makes.
+
+use fleetmesh_model::ResourceId;
+use http::{HeaderValue, Response, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::kind::words;
+use crate::identity::Identity;
+use crate::refusal::{Class, Refusal};
+use crate::view::Record;
+
+/// `status.status` of a resource that is served.
+pub const ACTIVE: &str = "ACTIVE";
+/// `status.status` in the answer to a deletion.
+pub const DELETED: &str = "DELETED";
+
+/// A resource as Create, Describe, Update and Delete answer it (`MeshData`, `RouteData`, …).
+pub fn data(record: &Record, status: &str, identity: &Identity) -> Result<Value, Refusal> {
+    let mut data = names(&record.id);
+    let spec = serde_json::to_value(&record.spec).map_err(|error| {
+        Refusal::new(Class::InternalServerError, format!("the spec of {} cannot be written: {error}", record.id))
+    })?;
+    data.insert("spec".into(), spec);
+    let mut metadata = shared_metadata(record, identity);
+    metadata.insert("uid".into(), json!(record.uid));
+    data.insert("metadata".into(), Value::Object(metadata));
+    data.insert("status".into(), json!({ "status": status }));
+    Ok(Value::Object(data))
+}
+
+/// A resource as List answers it (`MeshRef`, `RouteRef`, …).
+pub fn reference(record: &Record, identity: &Identity) -> Value {
+    let mut reference = names(&record.id);
+    reference.append(&mut shared_metadata(record, identity));
+    Value::Object(reference)
+}
+
+fn names(id: &ResourceId) -> Map<String, Value> {
+    let mut names = Map::new();
+    names.insert("meshName".into(), json!(id.mesh_name()));
+    if let ResourceId::Route { virtual_router, .. } = id {
+        names.insert("virtualRouterName".into(), json!(virtual_router));
+    }
+    names.insert(words(id.kind()).name.into(), json!(id.name()));
+    names
+}
+
+fn shared_metadata(record: &Record, identity: &Identity) -> Map<String, Value> {
+    let members = [
+        ("arn", json!(record.arn)),
+        ("createdAt", epoch_seconds(record.created_at)),
+        ("lastUpdatedAt", epoch_seconds(record.last_updated_at)),
+        ("meshOwner", json!(identity.account)),
+        ("resourceOwner", json!(identity.account)),
+        ("version", json!(record.version)),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A time as rest-json writes it: seconds since the epoch, with milliseconds as the fraction.
+fn epoch_seconds(time: Timestamp) -> Value {
+    let millis = time.as_millisecond();
+    // Exact: milliseconds of any year that jiff knows are far below 2^53.
+    #[allow(clippy::cast_precision_loss, reason = "below 2^53")]
+    let seconds = millis as f64 / 1000.0;
+    json!(seconds)
+}
+
+/// The HTTP answer to a request: its body, or its refusal.
+pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<axum::body::Body> {
+    let (status, kind, body) = match outcome {
+        Ok(body) => (StatusCode::OK, None, body),
+        Err(Refusal { class, message }) => {
+            let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, Some(class.shape()), json!({ "message": message }))
+        }
+    };
+    let mut response = Response::new(axum::body::Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(kind) = kind {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}

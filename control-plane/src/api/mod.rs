@@ -1,0 +1,134 @@
+//! The App Mesh REST API: one generic path for every kind. A request is read, validated by itself, and then decided on
+//! the newest state inside the store's commit. May touch the store, the clock and randomness; everything it decides
+//! is decided by pure functions below.
+
+mod answer;
+mod kind;
+mod operation;
+mod query;
+pub mod quota;
+mod read;
+mod request;
+pub mod rules;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod throttle;
+mod validate;
+mod write;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use fleetmesh_model::ResourceId;
+use http::Response;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::identity::Identity;
+use crate::refusal::{Class, Refusal};
+use crate::store::{CommitError, Store};
+use operation::Operation;
+use quota::Quotas;
+use throttle::TokenBucket;
+use validate::Validator;
+
+/// What the API works with.
+pub struct Api {
+    store: Arc<dyn Store>,
+    identity: Identity,
+    quotas: Quotas,
+    validator: Validator,
+    bucket: Option<Mutex<TokenBucket>>,
+    shutdown: CancellationToken,
+}
+
+impl Api {
+    /// An API on `store`. `request_rate` is the number of requests a second beyond which it refuses with
+    /// `TooManyRequestsException`; none is no limit. After `shutdown` it refuses with `ServiceUnavailableException`.
+    ///
+    /// # Errors
+    /// A schema of the model that does not compile: a fault of this program.
+    pub fn new(
+        store: Arc<dyn Store>,
+        identity: Identity,
+        quotas: Quotas,
+        request_rate: Option<u32>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, String> {
+        let bucket = request_rate.map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now())));
+        Ok(Self { store, identity, quotas, validator: Validator::new()?, bucket, shutdown })
+    }
+
+    /// The service: every path that no other route of the server takes.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new().fallback(answer).with_state(self)
+    }
+
+    async fn serve(&self, request: Request) -> Result<Value, Refusal> {
+        self.admit_request()?;
+        let (head, body) = request.into_parts();
+        let operation = Operation::parse(&head.method, head.uri.path())?;
+        let query = query::Query::parse(&head.uri)?;
+        query.mesh_owner(&self.identity.account)?;
+        match operation {
+            Operation::Create(collection) => self.create(&collection, body).await,
+            Operation::Update(id) => self.update(id, body).await,
+            Operation::Delete(id) => self.delete(id).await,
+            Operation::Describe(id) => self.describe(&id),
+            Operation::List(collection) => self.list(&collection, &query),
+            Operation::ListTagsForResource => self.list_tags(&query),
+            Operation::TagResource => self.tag(&query, body).await,
+            Operation::UntagResource => self.untag(&query, body).await,
+        }
+    }
+
+    fn admit_request(&self) -> Result<(), Refusal> {
+        if self.shutdown.is_cancelled() {
+            let message = "the control plane is shutting down; try again when it is back";
+            return Err(Refusal::new(Class::ServiceUnavailable, message));
+        }
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        if bucket.take(Instant::now()) {
+            return Ok(());
+        }
+        let message = format!(
+            "more than {} requests a second (--request-rate); try again after a moment",
+            bucket.rate()
+        );
+        Err(Refusal::new(Class::TooManyRequests, message))
+    }
+}
+
+async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body> {
+    let request_id = Uuid::new_v4().to_string();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let outcome = api.serve(request).await;
+    let took = started.elapsed();
+    match &outcome {
+        Ok(_) => tracing::debug!(%method, path, request_id, ?took, "served"),
+        Err(refusal) if refusal.class.status() >= 500 => {
+            tracing::error!(%method, path, request_id, %refusal, "failed");
+        }
+        Err(refusal) => tracing::info!(%method, path, request_id, %refusal, "refused"),
+    }
+    answer::response(outcome, &request_id)
+}
+
+/// A commit's error as the API's.
+fn refusal_of(error: CommitError, id: &ResourceId) -> Refusal {
+    match error {
+        CommitError::Refused(refusal) => refusal,
+        CommitError::Unavailable { reason } => {
+            let message = format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
+            Refusal::new(Class::ServiceUnavailable, message)
+        }
+        CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, format!("{id}: {reason}")),
+    }
+}

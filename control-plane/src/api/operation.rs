@@ -1,0 +1,165 @@
+//! Which operation a request asks for: method and raw path to a value. Names arrive percent-encoded, so the path is
+//! split before it is decoded. Pure.
+
+use fleetmesh_model::ResourceId;
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::kind::{self, Collection};
+use crate::refusal::Refusal;
+
+/// The path segment of the API's version.
+pub const VERSION: &str = "v20190125";
+
+/// An operation of the API and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are App Mesh's verbs")]
+pub enum Operation {
+    Create(Collection),
+    Describe(ResourceId),
+    Update(ResourceId),
+    Delete(ResourceId),
+    List(Collection),
+    ListTagsForResource,
+    TagResource,
+    UntagResource,
+}
+
+/// What a path names.
+enum Place {
+    One(ResourceId),
+    Many(Collection),
+    Tags,
+    Tag,
+    Untag,
+}
+
+impl Operation {
+    /// The operation that `method` on the raw (undecoded) `path` asks for.
+    ///
+    /// # Errors
+    /// A refusal that names the path: not found when there is no such operation, a bad request when it is one of App
+    /// Mesh's that is not served yet.
+    pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
+        let unknown = || {
+            let message = format!(
+                "{method} {path} is no operation of the App Mesh API; its paths begin with /{VERSION}/meshes"
+            );
+            Refusal::not_found(message)
+        };
+        let mut segments = path.trim_start_matches('/').split('/');
+        if segments.next() != Some(VERSION) {
+            return Err(unknown());
+        }
+        let rest = segments.map(decode).collect::<Result<Vec<_>, _>>()?;
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let place = place(&rest)?.ok_or_else(unknown)?;
+        match (method, place) {
+            (&Method::GET, Place::One(id)) => Ok(Self::Describe(id)),
+            (&Method::PUT, Place::One(id)) => Ok(Self::Update(id)),
+            (&Method::DELETE, Place::One(id)) => Ok(Self::Delete(id)),
+            (&Method::GET, Place::Many(collection)) => Ok(Self::List(collection)),
+            (&Method::PUT, Place::Many(collection)) => Ok(Self::Create(collection)),
+            (&Method::GET, Place::Tags) => Ok(Self::ListTagsForResource),
+            (&Method::PUT, Place::Tag) => Ok(Self::TagResource),
+            (&Method::PUT, Place::Untag) => Ok(Self::UntagResource),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn decode(segment: &str) -> Result<String, Refusal> {
+    percent_decode_str(segment).decode_utf8().map(Into::into).map_err(|_| {
+        Refusal::bad_request(format!("the path segment {segment:?} is not UTF-8 after percent-decoding"))
+    })
+}
+
+fn place(segments: &[&str]) -> Result<Option<Place>, Refusal> {
+    Ok(Some(match *segments {
+        ["meshes"] => Place::Many(Collection::Meshes),
+        ["meshes", mesh] => Place::One(ResourceId::mesh(mesh)),
+        ["meshes", _, "virtualGateways" | "virtualGateway", ..] => return Err(gateways()),
+        ["meshes", mesh, "virtualRouter", router, "routes"] => {
+            Place::Many(Collection::Routes { mesh: mesh.into(), virtual_router: router.into() })
+        }
+        ["meshes", mesh, "virtualRouter", router, "routes", name] => {
+            Place::One(ResourceId::route(mesh, router, name))
+        }
+        ["meshes", mesh, collection] => match in_mesh(mesh, collection) {
+            Some(collection) => Place::Many(collection),
+            None => return Ok(None),
+        },
+        ["meshes", mesh, collection, name] => match in_mesh(mesh, collection) {
+            Some(collection) => Place::One(collection.member(name)),
+            None => return Ok(None),
+        },
+        ["tags"] => Place::Tags,
+        ["tag"] => Place::Tag,
+        ["untag"] => Place::Untag,
+        _ => return Ok(None),
+    }))
+}
+
+fn in_mesh(mesh: &str, collection: &str) -> Option<Collection> {
+    kind::in_mesh(collection).map(|kind| Collection::InMesh { mesh: mesh.into(), kind })
+}
+
+fn gateways() -> Refusal {
+    Refusal::bad_request(
+        "virtual gateways and gateway routes are not served yet by this control plane; \
+         meshes, virtual nodes, virtual routers, routes and virtual services are",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Class;
+
+    fn parse(method: Method, path: &str) -> Operation {
+        Operation::parse(&method, path).expect(path)
+    }
+
+    #[test]
+    fn names_are_decoded_after_the_path_is_split() {
+        let id = ResourceId::virtual_service("a/b", "s.local:80 ü");
+        let path = "/v20190125/meshes/a%2Fb/virtualServices/s.local%3A80%20%C3%BC";
+        assert_eq!(parse(Method::GET, path), Operation::Describe(id));
+    }
+
+    #[test]
+    fn routes_hang_on_a_singular_router() {
+        let routes = Collection::Routes { mesh: "apps".into(), virtual_router: "r".into() };
+        let path = "/v20190125/meshes/apps/virtualRouter/r/routes";
+        assert_eq!(parse(Method::PUT, path), Operation::Create(routes.clone()));
+        assert_eq!(parse(Method::GET, path), Operation::List(routes));
+        let route = ResourceId::route("apps", "r", "x");
+        assert_eq!(parse(Method::DELETE, &format!("{path}/x")), Operation::Delete(route));
+        let plural = Operation::parse(&Method::GET, "/v20190125/meshes/apps/virtualRouters/r/routes");
+        assert_eq!(plural.map_err(|refusal| refusal.class), Err(Class::NotFound));
+    }
+
+    #[test]
+    fn what_is_no_operation_is_refused_by_name() {
+        for (method, path) in [
+            (Method::POST, "/v20190125/meshes"),
+            (Method::GET, "/"),
+            (Method::GET, "/v20190125"),
+            (Method::GET, "/v20190125/meshes/apps/virtualThings"),
+            (Method::GET, "/v20190125/tag"),
+            (Method::GET, "/v20200101/meshes"),
+        ] {
+            let refusal = Operation::parse(&method, path).expect_err(path);
+            assert_eq!(refusal.class, Class::NotFound);
+            assert!(refusal.message.contains(path), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn gateways_are_refused_as_not_served_yet() {
+        let refusal = Operation::parse(&Method::PUT, "/v20190125/meshes/apps/virtualGateway/g/gatewayRoutes");
+        let refusal = refusal.expect_err("a refusal");
+        assert_eq!(refusal.class, Class::BadRequest);
+        assert!(refusal.message.contains("not served yet"), "{refusal}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Quotas: how many resources of a kind there may be. Own deployments have none unless they are given. Pure.
+
+use std::str::FromStr;
+
+use fleetmesh_model::{Kind, ResourceId};
+
+use crate::refusal::{Class, Refusal};
+use crate::store::Tip;
+
+/// One quota, as `--quota NAME=COUNT` gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The kind that is counted: meshes in the account, routes in a router, the others in a mesh.
+    pub kind: Kind,
+    /// The most there may be.
+    pub count: usize,
+}
+
+/// The quotas' names on the command line.
+const NAMES: [(&str, Kind); 5] = [
+    ("meshes", Kind::Mesh),
+    ("virtual-nodes", Kind::VirtualNode),
+    ("virtual-routers", Kind::VirtualRouter),
+    ("routes", Kind::Route),
+    ("virtual-services", Kind::VirtualService),
+];
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = NAMES.map(|(name, _)| name).join(", ");
+        let expected = || format!("{text:?} is not NAME=COUNT with NAME one of {names} and COUNT a number");
+        let (name, count) = text.split_once('=').ok_or_else(expected)?;
+        let (_, kind) = NAMES.into_iter().find(|(known, _)| *known == name).ok_or_else(expected)?;
+        Ok(Self { kind, count: count.parse().map_err(|_| expected())? })
+    }
+}
+
+/// All quotas; the last one of a kind counts.
+#[derive(Clone, Debug, Default)]
+pub struct Quotas(Vec<Quota>);
+
+impl Quotas {
+    /// These quotas.
+    pub fn new(quotas: Vec<Quota>) -> Self {
+        Self(quotas)
+    }
+
+    /// Refuses the new resource `id` when its quota is used up.
+    ///
+    /// # Errors
+    /// Limit exceeded, naming the quota and its bound.
+    pub fn admit(&self, tip: Tip<'_>, id: &ResourceId) -> Result<(), Refusal> {
+        let kind = id.kind();
+        let Some(Quota { count, .. }) = self.0.iter().rev().find(|quota| quota.kind == kind) else {
+            return Ok(());
+        };
+        if used(tip, id) < *count {
+            return Ok(());
+        }
+        let within = id.parent().map(|parent| format!(" in {parent}")).unwrap_or_default();
+        let name = NAMES.into_iter().find(|(_, of)| *of == kind).map_or("", |(name, _)| name);
+        Err(Refusal::new(
+            Class::LimitExceeded,
+            format!(
+                "{id}: the quota of {count} {name}{within} is used up; delete one, or start the control plane with a \
+                 greater --quota {name}=COUNT"
+            ),
+        ))
+    }
+}
+
+/// How many resources count against the quota of `id`.
+fn used(tip: Tip<'_>, id: &ResourceId) -> usize {
+    let Some(parent) = id.parent() else { return tip.mesh_count() };
+    let same = |other: &&ResourceId| other.kind() == id.kind() && other.parent().as_ref() == Some(&parent);
+    tip.mesh(id.mesh_name()).map_or(0, |mesh| mesh.resources.keys().filter(same).count())
+}

@@ -1,0 +1,52 @@
+//! Describe and List. Reads the newest views; no I/O.
+
+use fleetmesh_model::ResourceId;
+use serde_json::{Map, Value};
+
+use super::answer::{self, ACTIVE};
+use super::kind::{Collection, words};
+use super::query::Query;
+use super::rules::absent;
+use super::Api;
+use crate::refusal::Refusal;
+
+/// The most entries in a list (App Mesh `List*Limit`).
+const LARGEST_PAGE: usize = 100;
+
+impl Api {
+    pub(super) fn describe(&self, id: &ResourceId) -> Result<Value, Refusal> {
+        let mesh = self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
+        let record = mesh.get(id).ok_or_else(|| absent(id))?;
+        answer::data(record, ACTIVE, &self.identity)
+    }
+
+    pub(super) fn list(&self, collection: &Collection, query: &Query) -> Result<Value, Refusal> {
+        let page = query.page(LARGEST_PAGE)?;
+        let mut records = Vec::new();
+        match collection.parent() {
+            None => {
+                for name in self.store.mesh_names() {
+                    let mesh = self.store.mesh(&name);
+                    records.extend(mesh.and_then(|mesh| mesh.get(&ResourceId::mesh(&name)).cloned()));
+                }
+            }
+            Some(parent) => {
+                let name = parent.mesh_name();
+                let mesh = self.store.mesh(name).ok_or_else(|| absent(&ResourceId::mesh(name)))?;
+                mesh.get(&parent).ok_or_else(|| absent(&parent))?;
+                let members = mesh.resources.iter().filter(|(id, _)| collection.contains(id));
+                records.extend(members.map(|(_, record)| record.clone()));
+            }
+        }
+        let entries = records
+            .iter()
+            .map(|record| (record.id.name().to_owned(), answer::reference(record, &self.identity)));
+        let (entries, next) = page.cut(entries);
+        let mut answer = Map::new();
+        answer.insert(words(collection.kind()).collection.into(), Value::Array(entries));
+        if let Some(next) = next {
+            answer.insert("nextToken".into(), Value::String(next));
+        }
+        Ok(Value::Object(answer))
+    }
+}

@@ -1,0 +1,62 @@
+//! The bodies of requests: reads them within a bound and takes them apart by member. Every member is accounted for.
+
+use axum::body::Body;
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// The largest body, in bytes. The largest spec that the bounds allow is smaller.
+const LARGEST: usize = 2 * 1024 * 1024;
+
+/// A request's body: a JSON object whose members are taken one by one.
+#[derive(Debug)]
+pub struct Members(Map<String, Value>);
+
+impl Members {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    /// A bad request when it is too large, was cut off, or is no JSON object.
+    pub async fn read(body: Body) -> Result<Self, Refusal> {
+        let bytes = Limited::new(body, LARGEST).collect().await.map_err(|error| {
+            let message = format!("the body was cut off or is larger than {LARGEST} bytes: {error}");
+            Refusal::bad_request(message)
+        })?;
+        match serde_json::from_slice(&bytes.to_bytes()) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(_) => Err(Refusal::bad_request("the body is not a JSON object")),
+            Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    /// Takes the member `name`; null counts as absent.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes the string member `name`.
+    ///
+    /// # Errors
+    /// A bad request when it is something else.
+    pub fn take_string(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(Refusal::bad_request(format!("{name}: {other} is not a string"))),
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// A bad request that names a member nobody took: ignoring it would hide a misspelling.
+    pub fn finish(self) -> Result<(), Refusal> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                Err(Refusal::bad_request(format!("{name}: there is no such member; check its name")))
+            }
+        }
+    }
+}

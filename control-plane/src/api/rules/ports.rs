@@ -1,0 +1,119 @@
+//! Ports and protocols agree between a route, its router and its targets. Pure.
+
+use fleetmesh_model::common::{PortMapping, PortProtocol};
+use fleetmesh_model::route::WeightedTarget;
+use fleetmesh_model::{ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, Violation};
+
+use crate::refusal::Refusal;
+use crate::view::MeshView;
+
+/// Refuses a route whose protocol or port its router does not listen on, or whose targets' ports their nodes do not
+/// have. AWS took such a route and dropped it without a word.
+pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result<(), Refusal> {
+    let refuse = |violation: Violation| Err(Refusal::bad_request(violation.to_string()));
+    let router = id.parent().and_then(|parent| mesh.get(&parent));
+    if let Some(Spec::VirtualRouter(router)) = router.map(|record| &record.spec)
+        && let Some(violation) = against_router(route, router)
+    {
+        return refuse(violation);
+    }
+    let Some((_, member, action)) = route.action() else { return Ok(()) };
+    for (index, target) in action.weighted_targets.iter().enumerate() {
+        let node = mesh.get(&ResourceId::virtual_node(id.mesh_name(), &target.virtual_node));
+        if let Some(Spec::VirtualNode(node)) = node.map(|record| &record.spec)
+            && let Some(message) = against_node(target, node)
+        {
+            let path = format!("spec.{member}.action.weightedTargets[{index}].port");
+            return refuse(Violation::new(path, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses listeners of a router that a route of it does not fit.
+pub fn routes_fit_router(mesh: &MeshView, id: &ResourceId, router: &VirtualRouterSpec) -> Result<(), Refusal> {
+    for record in mesh.routes(id.mesh_name(), id.name()) {
+        if let Spec::Route(route) = &record.spec
+            && let Some(violation) = against_router(route, router)
+        {
+            return Err(orphaned("spec.listeners", &record.id, &violation.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses listeners of a node that a route to it does not fit.
+pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec) -> Result<(), Refusal> {
+    if mesh.get(id).is_none() {
+        return Ok(());
+    }
+    for record in mesh.resources.values() {
+        let Spec::Route(route) = &record.spec else { continue };
+        let Some((_, member, action)) = route.action() else { continue };
+        for (index, target) in action.weighted_targets.iter().enumerate() {
+            if target.virtual_node == id.name()
+                && let Some(message) = against_node(target, node)
+            {
+                let found = format!("spec.{member}.action.weightedTargets[{index}].port: {message}");
+                return Err(orphaned("spec.listeners", &record.id, &found));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
+    Refusal::conflict(format!(
+        "{path}: {route} would no longer fit ({found}); add the new listener beside the old one, change the route, \
+         then remove the old listener"
+    ))
+}
+
+/// What a route demands of its router that the router does not have. A router without listeners takes any route.
+fn against_router(route: &RouteSpec, router: &VirtualRouterSpec) -> Option<Violation> {
+    let (protocol, member, _) = route.action()?;
+    let mappings: Vec<&PortMapping> = router.listeners().iter().map(|listener| &listener.port_mapping).collect();
+    if mappings.is_empty() {
+        return None;
+    }
+    let listeners = list(&mappings, |mapping| format!("{} on port {}", mapping.protocol, mapping.port));
+    let Some(port) = route.match_port() else {
+        let fits = mappings.iter().any(|mapping| mapping.protocol == protocol);
+        let message = format!("a {protocol} route needs a {protocol} listener, the virtual router has {listeners}");
+        return (!fits).then(|| Violation::new(format!("spec.{member}"), message));
+    };
+    let path = format!("spec.{member}.match.port");
+    match mappings.iter().find(|mapping| mapping.port == port) {
+        None => Some(Violation::new(path, format!("{port} is no port of the virtual router, which has {listeners}"))),
+        Some(mapping) if mapping.protocol != protocol => Some(Violation::new(path, mismatch(protocol, mapping))),
+        Some(_) => None,
+    }
+}
+
+fn mismatch(protocol: PortProtocol, mapping: &PortMapping) -> String {
+    let PortMapping { port, protocol: listens } = mapping;
+    format!("a {protocol} route cannot match port {port}, where the virtual router listens for {listens}")
+}
+
+/// What a target's port demands of its node that the node does not have.
+fn against_node(target: &WeightedTarget, node: &VirtualNodeSpec) -> Option<String> {
+    let mappings: Vec<&PortMapping> = node.listeners().iter().map(|listener| &listener.port_mapping).collect();
+    let ports = list(&mappings, |mapping| mapping.port.to_string());
+    let name = &target.virtual_node;
+    match target.port {
+        None if mappings.len() > 1 => {
+            Some(format!("is required, because the virtual node {name:?} has several listeners: {ports}"))
+        }
+        Some(port) if !mappings.iter().any(|mapping| mapping.port == port) => {
+            Some(format!("{port} is no listener port of the virtual node {name:?}, which has {ports}"))
+        }
+        None | Some(_) => None,
+    }
+}
+
+fn list(mappings: &[&PortMapping], show: impl Fn(&PortMapping) -> String) -> String {
+    if mappings.is_empty() {
+        return "none".into();
+    }
+    mappings.iter().map(|mapping| show(mapping)).collect::<Vec<_>>().join(", ")
+}

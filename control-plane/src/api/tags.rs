@@ -1,0 +1,84 @@
+//! Tags: list, add and remove. A tag is no part of a resource's spec, so its version stays.
+
+use axum::body::Body;
+use fleetmesh_model::ResourceId;
+use fleetmesh_model::tag::Tags;
+use serde_json::{Map, Value, json};
+
+use super::query::Query;
+use super::request::Members;
+use super::rules::absent;
+use super::write::mesh_of;
+use super::{Api, refusal_of, validate};
+use crate::refusal::Refusal;
+use crate::store::{Change, Commit, Decide, Tip, Write};
+use crate::view::Record;
+
+/// The most tags in a list (App Mesh `TagsLimit`).
+const LARGEST_PAGE: usize = 50;
+
+impl Api {
+    pub(super) fn list_tags(&self, query: &Query) -> Result<Value, Refusal> {
+        let page = query.page(LARGEST_PAGE)?;
+        let id = query.resource(&self.identity)?;
+        let mesh = self.store.mesh(id.mesh_name());
+        let record = mesh.and_then(|mesh| mesh.get(&id).cloned()).ok_or_else(|| absent(&id))?;
+        let entries = record
+            .tags
+            .iter()
+            .map(|(key, value)| (key.clone(), json!({ "key": key, "value": value })));
+        let (tags, next) = page.cut(entries);
+        let mut answer = Map::new();
+        answer.insert("tags".into(), Value::Array(tags));
+        if let Some(next) = next {
+            answer.insert("nextToken".into(), Value::String(next));
+        }
+        Ok(Value::Object(answer))
+    }
+
+    pub(super) async fn tag(&self, query: &Query, body: Body) -> Result<Value, Refusal> {
+        let id = query.resource(&self.identity)?;
+        let mut members = Members::read(body).await?;
+        let tags = members.take("tags").ok_or_else(|| Refusal::bad_request("tags: is required"))?;
+        members.finish()?;
+        let new = self.validator.tags(Some(tags))?;
+        let add = move |mut tags: Tags| {
+            tags.extend(new.clone());
+            tags
+        };
+        self.retag(id, add).await
+    }
+
+    pub(super) async fn untag(&self, query: &Query, body: Body) -> Result<Value, Refusal> {
+        let id = query.resource(&self.identity)?;
+        let mut members = Members::read(body).await?;
+        let keys = members.take("tagKeys").ok_or_else(|| Refusal::bad_request("tagKeys: is required"))?;
+        members.finish()?;
+        let keys = self.validator.tag_keys(Some(keys))?;
+        let remove = move |mut tags: Tags| {
+            tags.retain(|key, _| !keys.contains(key));
+            tags
+        };
+        self.retag(id, remove).await
+    }
+
+    async fn retag(
+        &self,
+        id: ResourceId,
+        change: impl Fn(Tags) -> Tags + Send + 'static,
+    ) -> Result<Value, Refusal> {
+        let target = id.clone();
+        let decide: Decide = Box::new(move |tip| decide_retag(tip, &target, &change));
+        let commit = Commit { token: None, decide };
+        self.store.commit(commit).await.map_err(|error| refusal_of(error, &id))?;
+        Ok(json!({}))
+    }
+}
+
+fn decide_retag(tip: Tip<'_>, id: &ResourceId, change: &dyn Fn(Tags) -> Tags) -> Result<Change, Refusal> {
+    let current = mesh_of(tip, id)?.get(id).ok_or_else(|| absent(id))?;
+    let tags = change(current.tags.clone());
+    validate::tag_count("tags", tags.len())?;
+    let record = Record { tags, ..Record::clone(current) };
+    Ok(Change::Put(Write { record, replaces: Some(current.version) }))
+}

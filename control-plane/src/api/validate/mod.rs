@@ -1,0 +1,121 @@
+//! Validation of a request by itself: every bound, enum, pattern, union and required member of the API model, then
+//! the rules that a schema cannot say. Pure. Rules between objects are in [`super::rules`].
+
+mod canonical;
+mod schema;
+mod violation;
+
+use fleetmesh_model::tag::{MAX_TAGS, Tags};
+use fleetmesh_model::{Kind, Spec, Tag};
+use serde_json::Value;
+
+use crate::refusal::{Class, Refusal};
+use schema::Schema;
+
+/// The schemas of all requests, compiled.
+#[derive(Debug)]
+pub struct Validator {
+    specs: Vec<(Kind, Schema)>,
+    tags: Schema,
+    tag_keys: Schema,
+}
+
+impl Validator {
+    /// Compiles the schemas of the model.
+    ///
+    /// # Errors
+    /// The compiler's words, when a schema of the model is none; a fault of the model, not of a request.
+    pub fn new() -> Result<Self, String> {
+        let compile = |kind: &Kind| Ok((*kind, Schema::of_spec(*kind)?));
+        let specs = Kind::ALL.iter().map(compile).collect::<Result<_, String>>()?;
+        Ok(Self { specs, tags: Schema::of::<Vec<Tag>>()?, tag_keys: Schema::of_tag_keys()? })
+    }
+
+    /// The spec of a `kind` in `json`.
+    ///
+    /// # Errors
+    /// A bad request that names every violation by its path below `spec`.
+    pub fn spec(&self, kind: Kind, json: Value) -> Result<Spec, Refusal> {
+        let json = canonical::canonical(json);
+        let schema = self.specs.iter().find(|(of, _)| *of == kind).map(|(_, schema)| schema);
+        let mut violations = schema.map(|schema| schema.violations("spec", &json)).unwrap_or_default();
+        violation::refuse(&violations)?;
+        let spec = Spec::from_json(kind, json)
+            .map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
+        violations.extend(spec.violations());
+        violation::refuse(&violations)?;
+        Ok(spec)
+    }
+
+    /// The tags in the list `json` at the member `tags`; none when it is absent.
+    ///
+    /// # Errors
+    /// A bad request for a malformed list or a key that occurs twice, too many tags for one of more than 50.
+    pub fn tags(&self, json: Option<Value>) -> Result<Tags, Refusal> {
+        let Some(json) = json.map(canonical::canonical).filter(|json| !json.is_null()) else {
+            return Ok(Tags::new());
+        };
+        violation::refuse(&self.tags.violations("tags", &json))?;
+        let list: Vec<Tag> = serde_json::from_value(json)
+            .map_err(|error| Refusal::bad_request(format!("tags: {error}")))?;
+        let mut tags = Tags::new();
+        for (index, Tag { key, value }) in list.into_iter().enumerate() {
+            if tags.contains_key(&key) {
+                let message = format!("tags[{index}].key: {key:?} occurs twice; give each key once");
+                return Err(Refusal::bad_request(message));
+            }
+            tags.insert(key, value);
+        }
+        tag_count("tags", tags.len())?;
+        Ok(tags)
+    }
+
+    /// The keys in the list `json` at the member `tagKeys`.
+    ///
+    /// # Errors
+    /// A bad request for a malformed list.
+    pub fn tag_keys(&self, json: Option<Value>) -> Result<Vec<String>, Refusal> {
+        let json = canonical::canonical(json.unwrap_or(Value::Null));
+        violation::refuse(&self.tag_keys.violations("tagKeys", &json))?;
+        serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tagKeys: {error}")))
+    }
+}
+
+/// Refuses more tags than a resource may have.
+pub fn tag_count(path: &str, count: usize) -> Result<(), Refusal> {
+    if count <= MAX_TAGS {
+        return Ok(());
+    }
+    let message = format!("{path}: a resource has at most {MAX_TAGS} tags, this would make {count}");
+    Err(Refusal::new(Class::TooManyTags, message))
+}
+
+/// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters
+/// and `/` are refused too, because neither an ARN nor a proxy's `node.id` could name the resource then.
+pub fn name(path: &str, name: &str) -> Result<(), Refusal> {
+    let length = name.chars().count();
+    if !(1..=255).contains(&length) {
+        let message = format!("{path}: must have 1 to 255 characters, this has {length}");
+        return Err(Refusal::bad_request(message));
+    }
+    match name.chars().find(|character| *character == '/' || character.is_control()) {
+        None => Ok(()),
+        Some(character) => Err(Refusal::bad_request(format!(
+            "{path}: {name:?} has the character {character:?}, which an ARN cannot hold; leave it out"
+        ))),
+    }
+}
+
+/// Checks a client token: 1 to 36 letters, digits, hyphens and underscores, as the API's documentation says.
+pub fn client_token(token: &str) -> Result<(), Refusal> {
+    let legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    if (1..=36).contains(&token.len()) && token.chars().all(legal) {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!(
+        "clientToken: {token:?} is not 1 to 36 letters, digits, hyphens and underscores; a UUID is"
+    )))
+}
+
+#[cfg(test)]
+mod tests;
