@@ -1,0 +1,305 @@
+//! What a user of the Kubernetes API gets from the CRDs alone, on a real kube-apiserver and with no operator: which specs
+//! are refused and how, what can never change, what kubectl explains and prints, and that every sample is accepted.
+//!
+//! One cluster serves all sections; each section has a namespace of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fleetmesh_crds::{Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
+use fleetmesh_model::Kind;
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{tools, wait};
+use fleetmesh_tests::specs::{self, Case};
+use http::Request;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+/// How long the API server may take to serve a new definition.
+const SERVED: Duration = Duration::from_secs(30);
+/// What the specs of Kubernetes' own table lack: the identity fields that a kind cannot be without.
+const IN_A_MESH: (&str, &str) = ("meshName", "apps");
+
+#[tokio::test]
+async fn the_api_server_keeps_what_the_definitions_promise() -> Result<()> {
+    let run = RunDir::new("crds")?;
+    let cluster = Cluster::start(&run).await?;
+    let kubectl = cluster.kubectl()?;
+    definitions_are_established(&kubectl).await.context("definitions")?;
+
+    let client = client(&cluster).await?;
+    judges_like_the_table(&client, app_mesh_cases()?).await.context("specs of App Mesh")?;
+    judges_like_the_table(&client, specs::kubernetes()?).await.context("specs of Kubernetes alone")?;
+    names_never_change(&kubectl).await.context("immutability")?;
+    kubectl_explains(&kubectl).await.context("kubectl explain")?;
+    kubectl_prints_columns(&kubectl).await.context("kubectl get")?;
+    samples_are_accepted(&kubectl).await.context("samples")
+}
+
+/// Every definition is accepted without a warning, structural, and served.
+async fn definitions_are_established(kubectl: &Kubectl) -> Result<()> {
+    let folder = root()?.join("crds/yaml");
+    let applied = kubectl.capture(&["apply", "-f", text(&folder)]).await?;
+    ensure!(applied.stderr.is_empty(), "the API server warns: {}", applied.stderr);
+    applied.success()?;
+    for definition in fleetmesh_crds::all() {
+        let name = definition.metadata.name.context("a name")?;
+        wait::until(&format!("{name} is served"), SERVED, async || {
+            let crd = kubectl.json(&["get", "crd", &name]).await?;
+            let holds = |kind: &str| {
+                crd["status"]["conditions"].as_array().is_some_and(|conditions| {
+                    conditions.iter().any(|one| one["type"] == kind && one["status"] == "True")
+                })
+            };
+            ensure!(!holds("NonStructuralSchema"), "the schema of {name} is not structural");
+            Ok(holds("Established").then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The table of App Mesh specs, completed by the identity fields of custom resources.
+fn app_mesh_cases() -> Result<Vec<Case>> {
+    let mut cases = specs::app_mesh()?;
+    for case in &mut cases {
+        if case.kind != Kind::Mesh {
+            case.spec[IN_A_MESH.0] = json!(IN_A_MESH.1);
+        }
+        if case.kind == Kind::Route {
+            case.spec["virtualRouterName"] = json!("serviceB");
+        }
+    }
+    Ok(cases)
+}
+
+async fn judges_like_the_table(client: &kube::Client, cases: Vec<Case>) -> Result<()> {
+    let mut objections = Vec::new();
+    for case in cases {
+        let verdict = create(client, case.kind, &case.spec).await?;
+        objections.extend(case.objection(verdict.as_ref().map(|()| ()).map_err(String::as_str)));
+    }
+    ensure!(objections.is_empty(), "{} wrong verdicts:\n{}", objections.len(), objections.join("\n"));
+    Ok(())
+}
+
+/// Asks the API server to create a resource as kubectl does, strictly, without keeping it: the refusal's message.
+async fn create(client: &kube::Client, kind: Kind, spec: &Value) -> Result<Result<(), String>> {
+    let manifest = json!({
+        "apiVersion": format!("{}/{}", fleetmesh_crds::GROUP, fleetmesh_crds::VERSION),
+        "kind": kind.as_str(),
+        "metadata": { "name": "case" },
+        "spec": spec,
+    });
+    let collection = match kind {
+        Kind::Mesh => collection::<Mesh>(None),
+        Kind::VirtualNode => collection::<VirtualNode>(Some("default")),
+        Kind::VirtualRouter => collection::<VirtualRouter>(Some("default")),
+        Kind::Route => collection::<Route>(Some("default")),
+        Kind::VirtualService => collection::<VirtualService>(Some("default")),
+    };
+    let request = Request::post(format!("{collection}?dryRun=All&fieldValidation=Strict"))
+        .header("content-type", "application/json")
+        .body(serde_json::to_vec(&manifest)?)?;
+    match client.request::<Value>(request).await {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) => Ok(Err(status.message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn collection<K: MeshResource>(namespace: Option<&str>) -> String {
+    K::url_path(&(), namespace)
+}
+
+/// Identity: each row edits a resource that exists.
+async fn names_never_change(kubectl: &Kubectl) -> Result<()> {
+    kubectl.run(&["create", "namespace", "immutable"]).await?;
+    apply(kubectl, "immutable", &router("by-metadata", &json!({ "meshName": "apps" }))).await?;
+    apply(
+        kubectl,
+        "immutable",
+        &router("by-field", &json!({ "meshName": "apps", "virtualRouterName": "Serious" })),
+    )
+    .await?;
+    apply(kubectl, "immutable", &a_route("in-a-router")).await?;
+    apply(kubectl, "immutable", &json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": { "name": "fixed" }, "spec": {} }))
+        .await?;
+
+    let refused = [
+        (
+            "virtualrouter/by-metadata",
+            json!({ "meshName": "other" }),
+            "spec.meshName",
+            "meshName is immutable",
+        ),
+        (
+            "virtualrouter/by-metadata",
+            json!({ "virtualRouterName": "late" }),
+            "spec.virtualRouterName",
+            "is immutable",
+        ),
+        (
+            "virtualrouter/by-field",
+            json!({ "virtualRouterName": "Other" }),
+            "spec.virtualRouterName",
+            "is immutable",
+        ),
+        (
+            "virtualrouter/by-field",
+            json!({ "virtualRouterName": null }),
+            "spec.virtualRouterName",
+            "is immutable",
+        ),
+        (
+            "route/in-a-router",
+            json!({ "virtualRouterName": "other" }),
+            "spec.virtualRouterName",
+            "is immutable",
+        ),
+        ("route/in-a-router", json!({ "routeName": "late" }), "spec.routeName", "is immutable"),
+        ("mesh/fixed", json!({ "meshName": "late" }), "spec.meshName", "is immutable"),
+    ];
+    for (object, spec, field, words) in refused {
+        let message = patch(kubectl, object, &spec).await?.err();
+        let message = message.with_context(|| format!("{object} was changed by {spec}"))?;
+        ensure!(message.contains(field) && message.contains(words), "{object} by {spec}: {message}");
+    }
+    let accepted = [
+        // To write down the name that is in effect changes nothing.
+        ("virtualrouter/by-metadata", json!({ "virtualRouterName": "by-metadata" })),
+        (
+            "virtualrouter/by-field",
+            json!({ "listeners": [], "deletionPolicy": "Retain", "tags": { "a": "b" } }),
+        ),
+        ("route/in-a-router", json!({ "priority": 1 })),
+        ("mesh/fixed", json!({ "meshName": "fixed", "egressFilter": { "type": "ALLOW_ALL" } })),
+    ];
+    for (object, spec) in accepted {
+        patch(kubectl, object, &spec)
+            .await?
+            .map_err(|message| anyhow::anyhow!("{object} by {spec}: {message}"))?;
+    }
+    Ok(())
+}
+
+async fn kubectl_explains(kubectl: &Kubectl) -> Result<()> {
+    let rows = [
+        ("mesh.spec.allowedNamespaces", "selector"),
+        ("virtualnode.spec.listeners.healthCheck.intervalMillis", "5000 to 300000"),
+        ("virtualrouter.spec.listeners.portMapping.protocol", "http2"),
+        ("route.spec.http2Route.action.weightedTargets.weight", "0 to 100"),
+        ("virtualservice.spec.provider", "virtualRouter"),
+        ("route.status.conditions", "Accepted, ResolvedRefs, Programmed and Ready"),
+    ];
+    for (path, words) in rows {
+        let explained = kubectl.run(&["explain", path]).await?;
+        ensure!(explained.contains(words), "{path} does not explain {words:?}:\n{explained}");
+    }
+    Ok(())
+}
+
+/// The columns show the status, also after the API server dropped what the status schema does not know.
+async fn kubectl_prints_columns(kubectl: &Kubectl) -> Result<()> {
+    kubectl.run(&["create", "namespace", "columns"]).await?;
+    apply(kubectl, "columns", &a_route("split")).await?;
+    let ready = json!({ "type": "Ready", "status": "True", "reason": "Ready", "message": "all is well", "lastTransitionTime": "2026-11-23T00:00:00Z", "observedGeneration": 1 });
+    let status = json!({ "status": {
+        "observedGeneration": 1, "appMeshName": "Split", "weights": "serviceB=75 serviceBv2=25", "version": 2,
+        "proxies": { "connected": 3, "programmed": 3 }, "conditions": [ready],
+    }});
+    let patch = status.to_string();
+    let arguments =
+        ["patch", "route", "split", "-n", "columns", "--subresource=status", "--type=merge", "-p", &patch];
+    kubectl.run(&arguments).await?;
+    kubectl.run(&["wait", "route/split", "-n", "columns", "--for=condition=Ready", "--timeout=10s"]).await?;
+
+    let table = kubectl.run(&["get", "froute", "-n", "columns"]).await?;
+    let rows: Vec<Vec<&str>> = table.lines().map(columns_of).collect();
+    let header = ["NAME", "MESH", "ROUTER", "APP MESH NAME", "WEIGHTS", "READY", "REASON", "AGE"];
+    ensure!(rows.first().is_some_and(|row| row == &header), "{table}");
+    let row = ["split", "apps", "serviceB", "Split", "serviceB=75 serviceBv2=25", "True", "Ready"];
+    ensure!(rows.get(1).is_some_and(|found| found.starts_with(&row)), "{table}");
+
+    let category = kubectl.run(&["get", "fleetmesh", "-n", "columns", "-o", "wide"]).await?;
+    ensure!(category.contains("route.fleetmesh.dev/split") && category.contains("all is well"), "{category}");
+    Ok(())
+}
+
+/// kubectl separates columns by at least two or, at the widest cell, three blanks.
+fn columns_of(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+/// Each folder alone, before its namespace exists, in the reverse order of its files, then in order, then again.
+async fn samples_are_accepted(kubectl: &Kubectl) -> Result<()> {
+    let samples = root()?.join("samples");
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(&samples)? {
+        let path = entry?.path();
+        folders.extend(path.is_dir().then_some(path));
+    }
+    folders.sort();
+    ensure!(folders.len() >= 5, "the samples: {folders:?}");
+    for folder in folders {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        files.sort();
+        for _ in 0..2 {
+            // On the first try the namespace may be missing until its file, the last one, was applied.
+            for file in files.iter().rev() {
+                kubectl.capture(&["apply", "--validate=strict", "-f", text(file)]).await?;
+            }
+        }
+        kubectl.apply(&folder).await?;
+        let again = kubectl.apply(&folder).await?;
+        ensure!(again.lines().all(|line| line.ends_with("unchanged")), "applied again: {again}");
+        let objects = again.lines().count();
+        ensure!(objects >= files.len(), "{} applied {objects} objects", folder.display());
+    }
+    Ok(())
+}
+
+fn router(name: &str, spec: &Value) -> Value {
+    json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualRouter", "metadata": { "name": name }, "spec": spec })
+}
+
+fn a_route(name: &str) -> Value {
+    json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Route", "metadata": { "name": name }, "spec": {
+        "meshName": "apps", "virtualRouterName": "serviceB",
+        "tcpRoute": { "action": { "weightedTargets": [{ "virtualNode": "serviceB", "weight": 100 }] } },
+    }})
+}
+
+async fn apply(kubectl: &Kubectl, namespace: &str, manifest: &Value) -> Result<()> {
+    let mut file = tempfile::NamedTempFile::with_suffix(".json")?;
+    serde_json::to_writer(&mut file, manifest)?;
+    kubectl.run(&["apply", "-n", namespace, "-f", text(file.path())]).await?;
+    Ok(())
+}
+
+/// Merges `spec` into the spec of `object` in the namespace `immutable`: the refusal's message.
+async fn patch(kubectl: &Kubectl, object: &str, spec: &Value) -> Result<Result<(), String>> {
+    let patch = json!({ "spec": spec }).to_string();
+    let done = kubectl.capture(&["patch", object, "-n", "immutable", "--type=merge", "-p", &patch]).await?;
+    Ok(if done.status.success() { Ok(()) } else { Err(done.stderr) })
+}
+
+async fn client(cluster: &Cluster) -> Result<kube::Client> {
+    let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    Ok(kube::Client::try_from(config)?)
+}
+
+fn root() -> Result<PathBuf> {
+    tools::workspace_dir()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of the workspace are UTF-8")
+}
