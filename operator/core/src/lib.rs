@@ -1,1 +1,43 @@
-//! Placeholder while the workspace is laid out.
+//! Decides. From what was observed of a custom resource and of its App Mesh object this crate computes the plan of
+//! steps ([`decide()`]), and from what came of the plan the status ([`status()`]), the events ([`events()`]) and the time
+//! of the next look ([`next_look`]).
+//!
+//! ```text
+//! Observed + Settings ──decide──▶ Decision{Plan} ──(the shell applies)──▶ Outcome ──status, events, next_look──▶ report
+//! ```
+//!
+//! Pure, which is a fact of Cargo.toml: no runtime, Kubernetes client, AWS SDK, clock, environment or randomness.
+//! Time comes in as an argument, so the same inputs give the same bytes.
+
+pub mod condition;
+pub mod decide;
+pub mod decision;
+pub mod deletion;
+pub mod event;
+pub mod failure;
+pub mod object;
+pub mod observed;
+pub mod outcome;
+pub mod owner;
+pub mod plan;
+pub mod programmed;
+pub mod references;
+pub mod retry;
+pub mod settings;
+pub mod status;
+pub mod token;
+
+pub use decide::decide;
+pub use decision::{Decision, Drift, Verdict};
+pub use event::{Event, Severity, events};
+pub use failure::{Class, Failure};
+pub use object::{Object, ObjectKey};
+pub use observed::{
+    Allowance, Claim, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,
+    RemoteObject,
+};
+pub use outcome::Outcome;
+pub use plan::{Idle, Plan, Step, Waiting};
+pub use retry::next_look;
+pub use settings::Settings;
+pub use status::status;

@@ -1,0 +1,173 @@
+//! The decision about a resource: is it valid, is the name ours, does what it names exist, does the App Mesh object mean
+//! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
+
+use fleetmesh_crds::{AdoptionPolicy, MeshResource, Reason};
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Kind, differences};
+
+use crate::decision::{Decision, Drift, Verdict};
+use crate::deletion;
+use crate::object::Object;
+use crate::observed::{Allowance, Claim, Observed, Remote, RemoteObject};
+use crate::owner::{self, Owner};
+use crate::plan::{Idle, Plan, Step};
+use crate::references::{self, in_words};
+use crate::settings::Settings;
+use crate::token::token;
+
+/// Decides what to do about what was observed. Same inputs, same decision.
+pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
+    if observed.object.deleting {
+        return Decision {
+            accepted: Verdict::Open,
+            resolved: Verdict::Open,
+            plan: deletion::plan(observed),
+            drift: None,
+            adopts: false,
+        };
+    }
+    let accepted = accepted(observed);
+    if accepted != Verdict::Holds {
+        return idle(accepted, Idle::NotAccepted);
+    }
+    if let Some((waiting, resolved)) = references::unresolved(observed) {
+        return Decision { accepted, resolved, plan: Plan::Wait(waiting), drift: None, adopts: false };
+    }
+    match &observed.remote {
+        Remote::InStep(_) => in_step(),
+        Remote::Unreadable(_) => Decision { plan: Plan::Nothing(Idle::Unread), ..in_step() },
+        Remote::NotRead => steps(&observed.object, vec![create(&observed.object, settings)]),
+        Remote::Absent => Decision {
+            drift: observed.object.status.uid.is_some().then_some(Drift::Deleted),
+            ..steps(&observed.object, vec![create(&observed.object, settings)])
+        },
+        Remote::Present(remote) => present(observed, remote, settings),
+    }
+}
+
+/// Whether the spec is valid, the name ours and the namespace allowed.
+fn accepted(observed: &Observed) -> Verdict {
+    let object = &observed.object;
+    let violations = object.spec.violations();
+    if !violations.is_empty() {
+        let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        return Verdict::Fails(Reason::InvalidSpec, texts.join("; "));
+    }
+    if let Claim::Taken(older) = &observed.claim {
+        let message = format!(
+            "{} is claimed by {older}, which is older and keeps it: delete {older}, or take another name in {}",
+            in_words(&object.id),
+            name_field(object.key.kind),
+        );
+        return Verdict::Fails(Reason::NameConflict, message);
+    }
+    if let Allowance::Refused { mesh, namespace } = &observed.allowance {
+        let message = format!(
+            "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace"
+        );
+        return Verdict::Fails(Reason::NamespaceNotAllowed, message);
+    }
+    Verdict::Holds
+}
+
+fn name_field(kind: Kind) -> String {
+    let field = match kind {
+        Kind::Mesh => fleetmesh_crds::Mesh::NAME_FIELD,
+        Kind::VirtualNode => fleetmesh_crds::VirtualNode::NAME_FIELD,
+        Kind::VirtualRouter => fleetmesh_crds::VirtualRouter::NAME_FIELD,
+        Kind::Route => fleetmesh_crds::Route::NAME_FIELD,
+        Kind::VirtualService => fleetmesh_crds::VirtualService::NAME_FIELD,
+    };
+    format!("spec.{field}")
+}
+
+/// What to do about an App Mesh object that exists: leave it alone, take it over, or bring it in step.
+fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> Decision {
+    let object = &observed.object;
+    let ours = deletion::is_ours(object, remote);
+    let adopts = !ours && object.management.adoption_policy == AdoptionPolicy::Adopt;
+    if !ours && !adopts {
+        let owner = Owner::of(remote.tags.as_ref().unwrap_or(&Tags::new()));
+        let message = format!(
+            "{} exists and is not this resource's: {owner}. To take it over set spec.adoptionPolicy to Adopt, or take another name in {}",
+            in_words(&object.id),
+            name_field(object.key.kind),
+        );
+        return idle(Verdict::Fails(Reason::NotOwned, message), Idle::NotAccepted);
+    }
+    let (mut wanted, tag_keys) = tag_steps(observed, remote, settings);
+    let found = differences(&object.spec, &remote.spec);
+    if !found.is_empty() {
+        wanted.push(Step::Update {
+            id: object.id.clone(),
+            spec: object.spec.clone(),
+            token: token(&object.uid, &base(&remote.identity.uid, remote.identity.version), &object.spec),
+        });
+    }
+    // A change of the spec is the user's; only a difference that appeared under a reported spec is drift.
+    let same_object = object.status.uid.as_ref() == Some(&remote.identity.uid);
+    let drift = match (object.reported() && same_object, found.is_empty(), tag_keys.is_empty()) {
+        (true, false, _) => Some(Drift::Changed(found)),
+        (true, true, false) => Some(Drift::Tags(tag_keys)),
+        _ => None,
+    };
+    if wanted.is_empty() {
+        return in_step();
+    }
+    Decision { drift, adopts, ..steps(object, wanted) }
+}
+
+/// The steps that bring the tags in step, when they were read, and the keys that they are about.
+fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> (Vec<Step>, Vec<String>) {
+    let Some(actual) = &remote.tags else { return (Vec::new(), Vec::new()) };
+    let desired = owner::desired_tags(&observed.object, &settings.cluster);
+    let former = observed.former_tags.clone().unwrap_or_default();
+    let (set, remove) = owner::tag_changes(&desired, actual, &former);
+    let keys = set.keys().chain(&remove).cloned().collect();
+    let arn = &remote.identity.arn;
+    let mut steps = Vec::new();
+    if !set.is_empty() {
+        steps.push(Step::TagResource { arn: arn.clone(), tags: set });
+    }
+    if !remove.is_empty() {
+        steps.push(Step::UntagResource { arn: arn.clone(), keys: remove, optional: false });
+    }
+    (steps, keys)
+}
+
+fn create(object: &Object, settings: &Settings) -> Step {
+    // The former incarnation is part of the wish: an object that vanished is made anew, not answered from memory.
+    let former = object.status.uid.as_deref().map(|uid| base(uid, object.status.version.unwrap_or_default()));
+    Step::Create {
+        id: object.id.clone(),
+        spec: object.spec.clone(),
+        tags: owner::desired_tags(object, &settings.cluster),
+        token: token(&object.uid, &former.unwrap_or_default(), &object.spec),
+    }
+}
+
+fn base(uid: &str, version: i64) -> String {
+    format!("{uid}@{version}")
+}
+
+/// The finalizer comes before the first step that leaves something at the endpoint.
+fn steps(object: &Object, mut wanted: Vec<Step>) -> Decision {
+    if !object.finalized() {
+        wanted.insert(0, Step::AddFinalizer);
+    }
+    Decision { plan: Plan::Steps(wanted), ..in_step() }
+}
+
+fn in_step() -> Decision {
+    Decision {
+        accepted: Verdict::Holds,
+        resolved: Verdict::Holds,
+        plan: Plan::Nothing(Idle::InStep),
+        drift: None,
+        adopts: false,
+    }
+}
+
+fn idle(accepted: Verdict, idle: Idle) -> Decision {
+    Decision { accepted, resolved: Verdict::Open, plan: Plan::Nothing(idle), drift: None, adopts: false }
+}

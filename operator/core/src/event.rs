@@ -1,0 +1,92 @@
+//! The Kubernetes Events of a round: what a status cannot keep. Pure.
+
+use fleetmesh_crds::{ConditionType, Reason, Status};
+
+use crate::decision::{Decision, Drift};
+use crate::observed::Observed;
+use crate::outcome::Outcome;
+use crate::references::in_words;
+
+/// How loud an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// For information.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How loud.
+    pub severity: Severity,
+    /// A CamelCase word.
+    pub reason: String,
+    /// What was done about it, a CamelCase word.
+    pub action: &'static str,
+    /// What happened, in words.
+    pub message: String,
+}
+
+/// How many differing members an event lists.
+const LISTED: usize = 5;
+
+/// The events of a round, given the status that will be reported. An event is due when something was mended or taken
+/// over, and when `Ready` gets a reason that asks a person to act.
+pub fn events(observed: &Observed, decision: &Decision, outcome: &Outcome, status: &Status) -> Vec<Event> {
+    let mut events = Vec::new();
+    let done = outcome.failed.is_none() && !outcome.done.is_empty();
+    let object = in_words(&observed.object.id);
+    if done && decision.adopts {
+        let message = format!("{object} existed and now belongs to this resource");
+        events.push(Event { severity: Severity::Normal, reason: "Adopted".into(), action: "Adopt", message });
+    }
+    if let (true, Some(drift)) = (done, &decision.drift) {
+        let message = format!("{object} was changed outside of Kubernetes and put back: {}", in_short(drift));
+        events.push(Event {
+            severity: Severity::Warning,
+            reason: "DriftMended".into(),
+            action: "Mend",
+            message,
+        });
+    }
+    events.extend(complaint(&observed.object.status, status));
+    events
+}
+
+fn in_short(drift: &Drift) -> String {
+    match drift {
+        Drift::Deleted => "it was deleted".to_owned(),
+        Drift::Tags(keys) => format!("tags {}", keys.join(", ")),
+        Drift::Changed(found) => {
+            let mut texts: Vec<String> = found.iter().take(LISTED).map(ToString::to_string).collect();
+            if found.len() > LISTED {
+                texts.push(format!("and {} more", found.len() - LISTED));
+            }
+            texts.join("; ")
+        }
+    }
+}
+
+/// A warning when `Ready` is False for a reason that it did not have before and that does not pass by itself.
+fn complaint(before: &Status, after: &Status) -> Option<Event> {
+    let ready = after.condition(ConditionType::Ready)?;
+    let passing = [
+        Reason::Pending,
+        Reason::WaitingForReference,
+        Reason::ProxiesPending,
+        Reason::Deleting,
+        Reason::Throttled,
+    ];
+    let known = before.condition(ConditionType::Ready).is_some_and(|old| old.reason == ready.reason);
+    if ready.status == "True" || known || passing.iter().any(|reason| reason.as_str() == ready.reason) {
+        return None;
+    }
+    Some(Event {
+        severity: Severity::Warning,
+        reason: ready.reason.clone(),
+        action: "Reconcile",
+        message: ready.message.clone(),
+    })
+}

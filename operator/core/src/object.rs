@@ -1,0 +1,119 @@
+//! A custom resource of any kind, parsed once into what decisions need. Later steps never see the raw resource. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fleetmesh_crds::{AllowedNamespaces, FINALIZER, Management, MeshResource, ORPHAN_ANNOTATION, Status};
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use jiff::Timestamp;
+
+/// Which custom resource: kind, namespace (none for a Mesh) and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace; `None` for a cluster-scoped kind.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// A custom resource as the last watch event showed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Which resource.
+    pub key: ObjectKey,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// When it was created; decides who keeps a name.
+    pub created: Timestamp,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether its deletion was asked for.
+    pub deleting: bool,
+    /// Every finalizer, ours and others'.
+    pub finalizers: Vec<String>,
+    /// Whether the annotation lets go of the App Mesh object.
+    pub orphan: bool,
+    /// Labels and annotations as one text: somebody who changes them asks for another look.
+    pub touch: String,
+    /// The identity of the App Mesh object.
+    pub id: ResourceId,
+    /// What the App Mesh object should be.
+    pub spec: Spec,
+    /// Policies and tags.
+    pub management: Management,
+    /// Which namespaces a mesh allows; `None` for the other kinds and for a mesh that allows all.
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// The last reported status; empty before the first report.
+    pub status: Status,
+}
+
+impl Object {
+    /// Parses a resource. `allowed_namespaces` is given for a mesh, the one kind that has it. Missing metadata, which
+    /// the API server never leaves out, is empty.
+    pub fn read<K: MeshResource>(resource: &K, allowed_namespaces: Option<AllowedNamespaces>) -> Self {
+        let meta = resource.meta();
+        let annotations = meta.annotations.clone().unwrap_or_default();
+        Self {
+            key: ObjectKey {
+                kind: K::KIND,
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone().unwrap_or_default(),
+            },
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            generation: meta.generation.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            finalizers: meta.finalizers.clone().unwrap_or_default(),
+            orphan: annotations.get(ORPHAN_ANNOTATION).is_some_and(|value| value == "true"),
+            touch: touch(&annotations, meta.labels.as_ref()),
+            id: resource.resource_id(),
+            spec: resource.app_mesh_spec(),
+            management: resource.management().clone(),
+            allowed_namespaces,
+            status: resource.status().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Whether our finalizer is there.
+    pub fn finalized(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    /// Whether the last report was about the spec as it is now.
+    pub fn reported(&self) -> bool {
+        self.status.observed_generation == Some(self.generation)
+    }
+
+    /// Whether `newer` asks for a new look: anything but the status, which only we write, changed.
+    pub fn asks_for_a_look(&self, newer: &Self) -> bool {
+        let same = self.uid == newer.uid
+            && self.generation == newer.generation
+            && self.deleting == newer.deleting
+            && self.finalized() == newer.finalized()
+            && self.touch == newer.touch;
+        !same
+    }
+}
+
+/// `kubectl apply` keeps the whole resource in an annotation of its own; that one says nothing by itself.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn touch(annotations: &BTreeMap<String, String>, labels: Option<&BTreeMap<String, String>>) -> String {
+    let annotations = annotations.iter().filter(|(key, _)| key.as_str() != LAST_APPLIED);
+    let pairs = annotations.chain(labels.into_iter().flatten());
+    pairs.map(|(key, value)| format!("{key}={value}\n")).collect()
+}

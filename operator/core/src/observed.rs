@@ -1,0 +1,213 @@
+//! What a round observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
+//! answer to which reads a round needs.
+
+use std::sync::Arc;
+
+use fleetmesh_crds::DeletionPolicy;
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Reference, ResourceId, Spec};
+
+use crate::failure::Failure;
+use crate::object::{Object, ObjectKey};
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The resource.
+    pub object: Arc<Object>,
+    /// Whose the App Mesh name is.
+    pub claim: Claim,
+    /// Whether the mesh allows the resource's namespace.
+    pub allowance: Allowance,
+    /// What the spec names, the parent first.
+    pub referents: Vec<Referent>,
+    /// Resources whose App Mesh objects refer to this one's and keep it from being deleted.
+    pub dependents: Vec<ObjectKey>,
+    /// The tags that the user wanted in the last converged round, when it is remembered.
+    pub former_tags: Option<Tags>,
+    /// The App Mesh object.
+    pub remote: Remote,
+    /// How far the object got among the proxies.
+    pub distribution: Distribution,
+}
+
+/// Whose an App Mesh name is among the resources of this cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This resource's: nobody older claims it.
+    Ours,
+    /// An older resource's.
+    Taken(ObjectKey),
+}
+
+/// Whether the mesh allows resources of the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// It does, or no Mesh resource says anything about it.
+    Allowed,
+    /// It does not.
+    Refused {
+        /// The mesh that refuses.
+        mesh: ObjectKey,
+        /// The namespace that it refuses.
+        namespace: String,
+    },
+}
+
+/// One thing that the spec names, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referent {
+    /// What is named, and where.
+    pub reference: Reference,
+    /// How far it is.
+    pub reach: Reach,
+}
+
+/// How far a referent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A resource stands for it, and its App Mesh object exists.
+    Exists,
+    /// A resource stands for it, its App Mesh object does not exist yet: the write waits for it.
+    Pending(ObjectKey),
+    /// No resource stands for it. It may have been made without Fleetmesh; only the endpoint knows.
+    Unmanaged,
+}
+
+/// The App Mesh object as far as the round knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remote {
+    /// Not read: nothing says that it exists.
+    NotRead,
+    /// Not read, because the last round left it in step with this very spec.
+    InStep(Identity),
+    /// It does not exist.
+    Absent,
+    /// It exists.
+    Present(RemoteObject),
+    /// The read failed.
+    Unreadable(Failure),
+}
+
+/// What identifies one state of one App Mesh object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The ARN.
+    pub arn: String,
+    /// The uid: another object of the same name has another one.
+    pub uid: String,
+    /// The version: it grows with each change.
+    pub version: i64,
+}
+
+/// An App Mesh object that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteObject {
+    /// Its identity.
+    pub identity: Identity,
+    /// Its spec.
+    pub spec: Spec,
+    /// Its tags, when they were read.
+    pub tags: Option<Tags>,
+}
+
+/// How far an object got among the proxies, as the control plane tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// The endpoint does not tell (it is not a Fleetmesh control plane).
+    Untold,
+    /// The endpoint tells, but has not yet told about this object.
+    Awaited,
+    /// What the endpoint told last.
+    Told {
+        /// The version that the numbers are about.
+        version: i64,
+        /// Connected proxies whose configuration contains the object.
+        proxies: i32,
+        /// Those of them that acknowledged this version.
+        acknowledged: i32,
+        /// Those of them that refused it.
+        rejected: Vec<Rejection>,
+        /// Paths of members that are stored and not served.
+        unserved: Vec<String>,
+    },
+}
+
+/// A proxy that refused a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which proxy.
+    pub proxy: String,
+    /// Its own words.
+    pub message: String,
+}
+
+/// The reads that a round needs before it can decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// None.
+    Nothing,
+    /// The object; and its tags when its uid is not the one in the status.
+    Object,
+    /// The object and its tags.
+    ObjectAndTags,
+}
+
+impl Observed {
+    /// The reads that the round needs. `doubt` says that the last write met something unexpected, so that nothing is
+    /// taken for granted. The remote part of `self` is not looked at.
+    pub fn reads(&self, doubt: bool) -> Reads {
+        let object = &self.object;
+        if object.deleting {
+            let lets_go = object.orphan || self.claim != Claim::Ours || !object.finalized();
+            let waits =
+                object.management.deletion_policy == DeletionPolicy::Delete && !self.dependents.is_empty();
+            return if lets_go || waits { Reads::Nothing } else { Reads::Object };
+        }
+        if self.claim != Claim::Ours
+            || self.allowance != Allowance::Allowed
+            || !object.spec.violations().is_empty()
+        {
+            return Reads::Nothing;
+        }
+        if doubt {
+            return Reads::ObjectAndTags;
+        }
+        if object.status.uid.is_none() {
+            // Nothing says that it exists: creating it says more than reading would, and costs one call less.
+            return Reads::Nothing;
+        }
+        let tags_in_step = match &self.former_tags {
+            Some(former) => *former == object.management.tags,
+            None => object.reported(),
+        };
+        if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
+    }
+
+    /// The identity of the App Mesh object when the round knows one.
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.remote {
+            Remote::InStep(identity) => Some(identity),
+            Remote::Present(object) => Some(&object.identity),
+            Remote::NotRead | Remote::Absent | Remote::Unreadable(_) => None,
+        }
+    }
+
+    /// Required referents whose resources exist while their App Mesh objects do not.
+    pub fn pending(&self) -> impl Iterator<Item = (&ResourceId, &ObjectKey)> {
+        self.referents.iter().filter(|referent| referent.reference.required).filter_map(|referent| {
+            match &referent.reach {
+                Reach::Pending(key) => Some((&referent.reference.target, key)),
+                Reach::Exists | Reach::Unmanaged => None,
+            }
+        })
+    }
+
+    /// Required referents that no resource stands for.
+    pub fn unmanaged(&self) -> impl Iterator<Item = &Reference> {
+        self.referents
+            .iter()
+            .filter(|referent| referent.reference.required && referent.reach == Reach::Unmanaged)
+            .map(|referent| &referent.reference)
+    }
+}

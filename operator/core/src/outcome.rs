@@ -1,0 +1,41 @@
+//! What came of a plan. Pure data.
+
+use crate::failure::{Class, Failure};
+use crate::observed::Identity;
+use crate::plan::Step;
+
+/// The outcome of a plan: the steps that were done, and the failure that ended it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The steps that were done, in order.
+    pub done: Vec<Step>,
+    /// The App Mesh object as the last write left it.
+    pub identity: Option<Identity>,
+    /// Whether the App Mesh object was deleted.
+    pub deleted: bool,
+    /// The step that failed, and why.
+    pub failed: Option<(Step, Failure)>,
+}
+
+impl Outcome {
+    /// Whether the endpoint contradicted what the round took for granted, so that the next one must read everything.
+    pub fn surprised(&self) -> bool {
+        match &self.failed {
+            Some((Step::Create { .. }, failure)) => failure.class == Class::Conflict,
+            Some((Step::Update { .. }, failure)) => failure.class == Class::Conflict,
+            _ => false,
+        }
+    }
+
+    /// Whether the App Mesh object was created or changed.
+    pub fn wrote(&self) -> bool {
+        self.done
+            .iter()
+            .any(|step| matches!(step, Step::Create { .. } | Step::Update { .. } | Step::Delete { .. }))
+    }
+
+    /// The failure, if there was one.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failed.as_ref().map(|(_, failure)| failure)
+    }
+}

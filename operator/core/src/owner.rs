@@ -1,0 +1,66 @@
+//! Ownership of App Mesh objects, told by tags. Pure.
+
+use std::fmt;
+
+use fleetmesh_crds::management::{
+    OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG, TAG_PREFIX,
+};
+use fleetmesh_model::tag::Tags;
+
+use crate::object::Object;
+
+/// The tags that mark an App Mesh object as `object`'s, and the tags its user wants.
+pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
+    let mut tags: Tags = object.management.tags.clone();
+    tags.insert(OWNER_KIND_TAG.to_owned(), object.key.kind.as_str().to_owned());
+    tags.insert(OWNER_NAME_TAG.to_owned(), object.key.name.clone());
+    tags.insert(OWNER_UID_TAG.to_owned(), object.uid.clone());
+    tags.insert(OWNER_CLUSTER_TAG.to_owned(), cluster.to_owned());
+    if let Some(namespace) = &object.key.namespace {
+        tags.insert(OWNER_NAMESPACE_TAG.to_owned(), namespace.clone());
+    }
+    tags
+}
+
+/// Whether the tags say that the App Mesh object is `object`'s. The uid decides: it is unique in time and over clusters.
+pub fn owns(object: &Object, tags: &Tags) -> bool {
+    tags.get(OWNER_UID_TAG) == Some(&object.uid)
+}
+
+/// Whom the tags of an App Mesh object name as its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The owner that `tags` name; somebody outside of Fleetmesh when they name none.
+    pub fn of(tags: &Tags) -> Self {
+        let Some(kind) = tags.get(OWNER_KIND_TAG) else {
+            return Self("somebody else made it without Fleetmesh".to_owned());
+        };
+        let text = |tag: &str| tags.get(tag).map_or("?", String::as_str);
+        let namespace =
+            tags.get(OWNER_NAMESPACE_TAG).map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        Self(format!(
+            "it belongs to {kind} {namespace}{} (uid {}) of cluster {}",
+            text(OWNER_NAME_TAG),
+            text(OWNER_UID_TAG),
+            text(OWNER_CLUSTER_TAG)
+        ))
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What to change in the tags `actual` so that `desired` holds: tags to set and keys to remove. Tags of others stay
+/// when nobody asked for them; only keys of Fleetmesh and those of `former` (what the user wanted before) are removed.
+pub fn tag_changes(desired: &Tags, actual: &Tags, former: &Tags) -> (Tags, Vec<String>) {
+    let set = desired.iter().filter(|(key, value)| actual.get(*key) != Some(*value));
+    let set = set.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let ours = |key: &str| key.starts_with(TAG_PREFIX) && key.contains("/owner-") || former.contains_key(key);
+    let remove = actual.keys().filter(|key| !desired.contains_key(*key) && ours(key)).cloned().collect();
+    (set, remove)
+}

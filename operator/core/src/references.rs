@@ -1,0 +1,60 @@
+//! References as verdicts and in words. Pure.
+
+use fleetmesh_crds::Reason;
+use fleetmesh_model::{Reference, ResourceId};
+
+use crate::decision::Verdict;
+use crate::object::ObjectKey;
+use crate::observed::Observed;
+use crate::plan::Waiting;
+
+/// `None` when every required referent that a resource stands for exists; else what to wait for and the verdict.
+pub fn unresolved(observed: &Observed) -> Option<(Waiting, Verdict)> {
+    let pending: Vec<(ResourceId, ObjectKey)> =
+        observed.pending().map(|(id, key)| (id.clone(), key.clone())).collect();
+    if pending.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = pending.iter().map(|(id, key)| format!("{} (of {key})", in_words(id))).collect();
+    let message = format!(
+        "waiting until the endpoint has {}; it goes on by itself. If it does not, look at that resource's status",
+        names.join(", ")
+    );
+    Some((Waiting::Referents(pending), Verdict::Fails(Reason::WaitingForReference, message)))
+}
+
+/// What to say when the endpoint reports that something named does not exist: `said` is the endpoint's message.
+pub fn not_found(observed: &Observed, said: &str) -> String {
+    let unmanaged: Vec<String> = observed.unmanaged().map(named).collect();
+    let suspects = match unmanaged.as_slice() {
+        [] => String::new(),
+        names => format!("; no resource in this cluster stands for {}", names.join(", ")),
+    };
+    format!("the endpoint says: {said}{suspects}. Create what is missing or name something else")
+}
+
+fn named(reference: &Reference) -> String {
+    match &reference.path {
+        Some(path) => format!("{} ({path})", in_words(&reference.target)),
+        None => in_words(&reference.target),
+    }
+}
+
+/// A resource in words, for example `virtual node serviceB of mesh apps`.
+pub fn in_words(id: &ResourceId) -> String {
+    match id {
+        ResourceId::Mesh { mesh } => format!("mesh {mesh}"),
+        ResourceId::VirtualNode { mesh, virtual_node } => {
+            format!("virtual node {virtual_node} of mesh {mesh}")
+        }
+        ResourceId::VirtualRouter { mesh, virtual_router } => {
+            format!("virtual router {virtual_router} of mesh {mesh}")
+        }
+        ResourceId::Route { mesh, virtual_router, route } => {
+            format!("route {route} of virtual router {virtual_router} of mesh {mesh}")
+        }
+        ResourceId::VirtualService { mesh, virtual_service } => {
+            format!("virtual service {virtual_service} of mesh {mesh}")
+        }
+    }
+}

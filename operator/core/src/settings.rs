@@ -1,0 +1,12 @@
+//! What the operator was told at its start. Pure data.
+
+use std::time::Duration;
+
+/// Settings that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The identity of this cluster, written into the ownership tags.
+    pub cluster: String,
+    /// How often an object at rest is compared with the endpoint.
+    pub drift_interval: Duration,
+}

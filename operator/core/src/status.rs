@@ -1,0 +1,228 @@
+//! The status of a resource after a round. Same inputs, same bytes. Pure.
+
+use fleetmesh_crds::{ConditionType, Reason, Status};
+use fleetmesh_model::Spec;
+use jiff::Timestamp;
+
+use crate::condition::Finding;
+use crate::decision::{Decision, Verdict};
+use crate::failure::{Class, Failure};
+use crate::observed::{Identity, Observed, Remote};
+use crate::outcome::Outcome;
+use crate::plan::{Idle, Plan, Step, Waiting};
+use crate::programmed;
+use crate::references;
+
+/// The status to report. `now` is used for conditions that change; it is cut to whole seconds.
+pub fn status(observed: &Observed, decision: &Decision, outcome: &Outcome, now: Timestamp) -> Status {
+    let object = &observed.object;
+    let before = &object.status;
+    let findings = if object.deleting {
+        Findings::of_deletion(before, observed, decision, outcome)
+    } else {
+        Findings::of(observed, decision, outcome)
+    };
+    let identity = known_identity(observed, outcome);
+    let in_step = in_step(decision, outcome);
+    let condition = |kind, finding: &Finding| finding.condition(kind, before, object.generation, now);
+    Status {
+        app_mesh_name: Some(object.id.name().to_owned()),
+        arn: identity.as_ref().map(|identity| identity.arn.clone()),
+        conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
+        observed_generation: Some(object.generation),
+        proxies: identity
+            .as_ref()
+            .filter(|_| in_step)
+            .map_or(before.proxies, |identity| programmed::proxies(identity, &observed.distribution)),
+        uid: identity.as_ref().map(|identity| identity.uid.clone()),
+        version: identity.map(|identity| identity.version),
+        weights: weights(&object.spec),
+    }
+}
+
+/// Whether the round left the App Mesh object as the spec says.
+pub fn in_step(decision: &Decision, outcome: &Outcome) -> bool {
+    match &decision.plan {
+        Plan::Nothing(Idle::InStep) => true,
+        Plan::Steps(_) => outcome.failed.is_none() && !outcome.deleted,
+        Plan::Nothing(_) | Plan::Wait(_) => false,
+    }
+}
+
+/// The App Mesh object as the round left it; as it was reported when the round did not look at it. An object that is
+/// known to be somebody else's is not reported as ours.
+fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
+    if let Some(identity) = &outcome.identity {
+        return Some(identity.clone());
+    }
+    let reported = || {
+        let status = &observed.object.status;
+        Some(Identity { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
+    };
+    match &observed.remote {
+        Remote::Present(remote) if crate::deletion::is_ours(&observed.object, remote) => {
+            Some(remote.identity.clone())
+        }
+        Remote::InStep(identity) => Some(identity.clone()),
+        Remote::Present(_) => None,
+        Remote::NotRead | Remote::Absent | Remote::Unreadable(_) => reported(),
+    }
+}
+
+/// The four conditions and what they say.
+struct Findings(Vec<(ConditionType, Finding)>);
+
+impl Findings {
+    fn of(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Self {
+        let mut accepted =
+            finding(&decision.accepted, Reason::Accepted, "the spec is valid and the name is ours");
+        let mut resolved =
+            finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
+        let programmed = programmed(observed, decision, outcome);
+        if let Some((_, failure)) = &outcome.failed {
+            let said = || Finding::fails(failure.class.reason(), in_words(failure));
+            match failure.class {
+                Class::Invalid | Class::Limit => accepted = said(),
+                Class::NotFound => {
+                    let message = references::not_found(observed, &failure.message);
+                    resolved = Finding::fails(Reason::RefNotFound, message);
+                }
+                _ => {}
+            }
+        }
+        Self::with_ready(accepted, resolved, programmed)
+    }
+
+    fn with_ready(accepted: Finding, resolved: Finding, programmed: Finding) -> Self {
+        let ready = [&accepted, &resolved, &programmed]
+            .into_iter()
+            .find(|finding| finding.holds != Some(true))
+            .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
+            .unwrap_or_else(|| Finding::holds(Reason::Ready, programmed.message.clone()));
+        Self(vec![
+            (ConditionType::Accepted, accepted),
+            (ConditionType::ResolvedRefs, resolved),
+            (ConditionType::Programmed, programmed),
+            (ConditionType::Ready, ready),
+        ])
+    }
+
+    /// While a resource is being deleted the first three conditions stay as they were; `Ready` tells what holds it.
+    fn of_deletion(before: &Status, observed: &Observed, decision: &Decision, outcome: &Outcome) -> Self {
+        let mut findings: Vec<(ConditionType, Finding)> =
+            [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed]
+                .into_iter()
+                .filter_map(|kind| kept(before, kind).map(|finding| (kind, finding)))
+                .collect();
+        findings.push((ConditionType::Ready, deletion_finding(observed, decision, outcome)));
+        Self(findings)
+    }
+}
+
+fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Finding {
+    if let Plan::Wait(Waiting::Dependents(dependents)) = &decision.plan {
+        let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "still used by {}: delete them or point them elsewhere. The deletion goes on by itself when they let go",
+            names.join(", ")
+        );
+        return Finding::fails(Reason::DeletionBlocked, message);
+    }
+    let failure = outcome.failure().or(match &observed.remote {
+        Remote::Unreadable(failure) => Some(failure),
+        _ => None,
+    });
+    match failure {
+        Some(failure) if failure.class == Class::InUse => {
+            let message = format!(
+                "the endpoint says: {}. The deletion goes on by itself when nothing uses the object any more",
+                failure.message
+            );
+            Finding::fails(Reason::DeletionBlocked, message)
+        }
+        Some(failure) => {
+            let message = format!(
+                "{}. To let go without the endpoint: kubectl annotate … {}=true",
+                in_words(failure),
+                fleetmesh_crds::ORPHAN_ANNOTATION
+            );
+            Finding::fails(failure.class.reason(), message)
+        }
+        None => Finding::fails(Reason::Deleting, "the App Mesh object is being deleted"),
+    }
+}
+
+fn kept(before: &Status, kind: ConditionType) -> Option<Finding> {
+    let condition = before.condition(kind)?;
+    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == condition.reason)?;
+    let holds = match condition.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some(Finding { holds, reason, message: condition.message.clone() })
+}
+
+fn finding(verdict: &Verdict, holds: Reason, message: &str) -> Finding {
+    match verdict {
+        Verdict::Holds => Finding::holds(holds, message),
+        Verdict::Fails(reason, message) => Finding::fails(*reason, message.clone()),
+        Verdict::Open => Finding::unknown(Reason::Pending, "an earlier condition must hold first"),
+    }
+}
+
+fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Finding {
+    let identity = known_identity(observed, outcome);
+    let serves = match &identity {
+        Some(identity) => {
+            format!("the endpoint keeps version {}, which it was given before", identity.version)
+        }
+        None => "the endpoint does not have the object".to_owned(),
+    };
+    let failure = match (&outcome.failed, &observed.remote) {
+        (Some((_, failure)), _) | (None, Remote::Unreadable(failure)) => Some(failure),
+        _ => None,
+    };
+    if let Some(failure) = failure {
+        return Finding::fails(failure.class.reason(), format!("{}; {serves}", in_words(failure)));
+    }
+    match (&identity, in_step(decision, outcome)) {
+        (Some(identity), true) => programmed::finding(identity, &observed.distribution),
+        _ => Finding::fails(Reason::Pending, format!("an earlier condition must hold first; {serves}")),
+    }
+}
+
+/// A failure in words, with the way out where the class tells one.
+fn in_words(failure: &Failure) -> String {
+    let way_out = match failure.class {
+        Class::Ended => {
+            ". AWS ended App Mesh on 2026-09-30. Run `fleetmesh control-plane` and start the operator with --app-mesh-endpoint pointing at it"
+        }
+        Class::Unreachable => ". The operator keeps trying; check --app-mesh-endpoint and the network",
+        Class::Credentials => ". Give the operator valid AWS credentials",
+        Class::Denied => ". Allow the operator's identity this action",
+        Class::Limit => ". Delete what is not needed or raise the quota",
+        _ => "",
+    };
+    format!("{failure}{way_out}")
+}
+
+/// The weighted targets of a route for people to read.
+fn weights(spec: &Spec) -> Option<String> {
+    let Spec::Route(route) = spec else { return None };
+    let (_, _, action) = route.action()?;
+    let text: Vec<String> = action
+        .weighted_targets
+        .iter()
+        .map(|target| match target.port {
+            Some(port) => format!("{}:{port}={}", target.virtual_node, target.weight),
+            None => format!("{}={}", target.virtual_node, target.weight),
+        })
+        .collect();
+    Some(text.join(" "))
+}
+
+/// Whether a failed step may be passed over.
+pub fn is_optional(step: &Step) -> bool {
+    matches!(step, Step::UntagResource { optional: true, .. })
+}

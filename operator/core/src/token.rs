@@ -1,0 +1,21 @@
+//! Client tokens: the same wish has the same token, so a request that is repeated after a lost reply or a crash is
+//! answered and not carried out twice. Pure.
+
+use fleetmesh_model::Spec;
+use sha2::{Digest, Sha256};
+
+/// Changes whenever the derivation does, so that tokens of different versions never meet.
+const VERSION: &str = "fleetmesh/1";
+
+/// The token for bringing the object of the resource `owner` from the state `base` to `spec`. `base` names the App Mesh
+/// object that the request starts from (its uid and version; empty when there was never one): going back to an earlier
+/// spec is another wish than the earlier one.
+pub fn token(owner: &str, base: &str, spec: &Spec) -> String {
+    let json = serde_json::to_string(spec).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [VERSION, owner, base, json.as_str()] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
