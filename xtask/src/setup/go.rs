@@ -1,0 +1,92 @@
+//! The tools built from Go: etcd, kube-apiserver and, when the machine has none, kubectl.
+//!
+//! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::Layout;
+use super::stamp::{Stamp, digest};
+
+/// Kubernetes binaries report this version; it is the one go.mod pins for `k8s.io/kubernetes`.
+const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
+
+/// One binary and the package it is built from.
+struct Tool {
+    name: &'static str,
+    package: &'static str,
+    /// Time on two cores with an empty build cache, for the progress line.
+    takes: &'static str,
+}
+
+const ETCD: Tool = Tool { name: "etcd", package: "go.etcd.io/etcd/server/v3", takes: "1 minute" };
+const KUBE_APISERVER: Tool =
+    Tool { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", takes: "4 minutes" };
+const KUBECTL: Tool = Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", takes: "1 minute" };
+
+/// Puts etcd, kube-apiserver and kubectl into `tools/bin`.
+///
+/// # Errors
+/// A build fails, or a file cannot be written.
+pub fn ensure(layout: &Layout) -> Result<()> {
+    build(&ETCD, layout)?;
+    build(&KUBE_APISERVER, layout)?;
+    match super::system::on_path(KUBECTL.name).filter(|found| !found.starts_with(&layout.bin)) {
+        Some(found) => super::link(&found, &layout.bin.join(KUBECTL.name)),
+        None => build(&KUBECTL, layout),
+    }
+}
+
+fn build(tool: &Tool, layout: &Layout) -> Result<()> {
+    let go_mod = std::fs::read_to_string(layout.sources.join("go.mod")).context("cannot read go.mod")?;
+    let go_sum = std::fs::read(layout.sources.join("go.sum")).context("cannot read go.sum")?;
+    let product = layout.bin.join(tool.name);
+    let inputs = digest([go_mod.as_bytes(), go_sum.as_slice(), tool.package.as_bytes()]);
+    let stamp = Stamp::new(&layout.tools, tool.name, inputs);
+    if stamp.is_fresh(&product) {
+        return Ok(());
+    }
+    eprintln!("  {}: building from source, once (about {} on two cores)", tool.name, tool.takes);
+    let partial = layout.bin.join(format!("{}.partial", tool.name));
+    let mut command = Command::new("go");
+    command.current_dir(&layout.sources).env("CGO_ENABLED", "0").args(["build", "-trimpath", "-ldflags"]);
+    command.arg(link_flags(&go_mod)?).arg("-o").arg(&partial).arg(tool.package);
+    crate::step::run(tool.name, &mut command, &layout.logs.join(format!("{}.log", tool.name)))?;
+    replace(&partial, &product)?;
+    stamp.write()
+}
+
+/// Puts the finished binary in place. A symbolic link there (an earlier kubectl) is replaced, not followed.
+fn replace(partial: &Path, product: &Path) -> Result<()> {
+    std::fs::rename(partial, product).with_context(|| format!("cannot write {}", product.display()))
+}
+
+/// Without the version, kube-apiserver calls itself v0.0.0 and clients refuse to talk to it.
+fn link_flags(go_mod: &str) -> Result<String> {
+    let version = pinned_version(go_mod, KUBERNETES_MODULE)
+        .with_context(|| format!("go.mod does not pin {KUBERNETES_MODULE}"))?;
+    Ok(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"))
+}
+
+/// The version a `require` line of go.mod gives `module`.
+fn pinned_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
+    go_mod.lines().find_map(|line| {
+        let mut words = line.trim().trim_start_matches("require ").split_whitespace();
+        (words.next()? == module).then(|| words.next()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_version_takes_the_exact_module() {
+        let go_mod = "require (\n\tk8s.io/kubernetes/x v9.9.9\n\tk8s.io/kubernetes v1.36.3 // indirect\n)\n";
+        assert_eq!(pinned_version(go_mod, KUBERNETES_MODULE), Some("v1.36.3"));
+        assert_eq!(pinned_version("require k8s.io/kubernetes v1.2.3", KUBERNETES_MODULE), Some("v1.2.3"));
+        assert_eq!(pinned_version("", KUBERNETES_MODULE), None);
+    }
+}

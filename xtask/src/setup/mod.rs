@@ -1,0 +1,75 @@
+//! `cargo xtask setup`: everything that tests and the demo need, into `<target dir>/tools`.
+//!
+//! Skips what is there. Only this folder installs anything; all other commands call [`run`] first.
+
+mod go;
+mod python;
+mod stamp;
+mod system;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fleetmesh_testbed::tools;
+
+/// Where setup reads and writes.
+struct Layout {
+    /// The pinned versions: `xtask/tools` of the workspace.
+    sources: PathBuf,
+    /// `<target dir>/tools`.
+    tools: PathBuf,
+    /// Where every tool can be called by name.
+    bin: PathBuf,
+    /// Output of builds and installations.
+    logs: PathBuf,
+}
+
+/// Installs what is missing. Two runs at once wait for each other.
+///
+/// # Errors
+/// Something cannot be built or installed; the error says what to do.
+pub fn run() -> Result<()> {
+    let tools = tools::tools_dir()?;
+    let layout = Layout {
+        sources: tools::workspace_dir()?.join("xtask/tools"),
+        bin: tools.join("bin"),
+        logs: tools.join("logs"),
+        tools,
+    };
+    for folder in [&layout.bin, &layout.logs] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let lock = File::create(layout.tools.join("lock"))?;
+    lock.lock().context("cannot lock the tools directory")?;
+    system::ensure(&layout.logs)?;
+    python::ensure(&layout)?;
+    go::ensure(&layout)
+}
+
+/// Makes `link` point to `target`, replacing what was there in one step.
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if std::fs::read_link(link).is_ok_and(|current| current == target) {
+        return Ok(());
+    }
+    let partial = link.with_extension("partial");
+    // Left by an interrupted run, or not there at all: both are fine.
+    let _ = std::fs::remove_file(&partial);
+    std::os::unix::fs::symlink(target, &partial)
+        .and_then(|()| std::fs::rename(&partial, link))
+        .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))
+}
+
+/// Makes `file` a program that runs `target` by its own path.
+fn wrap(target: &Path, file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", target.display());
+    if std::fs::read_to_string(file).is_ok_and(|current| current == script) {
+        return Ok(());
+    }
+    let partial = file.with_extension("partial");
+    std::fs::write(&partial, script)
+        .and_then(|()| std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o755)))
+        .and_then(|()| std::fs::rename(&partial, file))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
