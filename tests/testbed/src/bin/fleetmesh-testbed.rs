@@ -1,0 +1,109 @@
+//! What runs on the instances of a test bed: the application's server and clients, and the DNS server.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use fleetmesh_testbed::app::client::{Call, Client, headers};
+use fleetmesh_testbed::app::{Protocol, load, server};
+use fleetmesh_testbed::dns::{self, DnsRecord};
+use http::{Method, Uri};
+
+/// Programs of the Fleetmesh test bed.
+#[derive(Parser)]
+#[command(version)]
+enum Command {
+    /// The application.
+    #[command(subcommand)]
+    App(App),
+    /// An authoritative DNS server.
+    Dns {
+        /// Where to listen, UDP and TCP.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The namespace it is authoritative for.
+        #[arg(long)]
+        origin: String,
+        /// NAME=ADDRESS; may be repeated.
+        #[arg(long = "record")]
+        records: Vec<DnsRecord>,
+    },
+}
+
+#[derive(Subcommand)]
+enum App {
+    /// Answers with its name; commands on standard input: healthy, unhealthy, fail-every N, fail-next N.
+    Serve {
+        /// What it calls itself.
+        #[arg(long)]
+        name: String,
+        /// Where to listen.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// tcp, or any other for HTTP/1.1, HTTP/2 and gRPC on one port.
+        #[arg(long, value_enum, default_value = "http2")]
+        protocol: Protocol,
+    },
+    /// Sends requests until standard input closes; a line `phase NAME` opens a new phase.
+    Load {
+        #[command(flatten)]
+        request: RequestArgs,
+        /// Requests started in a second.
+        #[arg(long, default_value_t = 1000)]
+        rate: u32,
+        /// Clients with their own connections.
+        #[arg(long, default_value_t = 4)]
+        connections: usize,
+        /// The most requests under way.
+        #[arg(long, default_value_t = 64)]
+        concurrency: usize,
+        /// The name of the first phase.
+        #[arg(long, default_value = "start")]
+        phase: String,
+    },
+    /// Sends one request and prints the answer as JSON.
+    Get {
+        #[command(flatten)]
+        request: RequestArgs,
+    },
+}
+
+#[derive(clap::Args)]
+struct RequestArgs {
+    /// http://NAME[:PORT]/PATH, or tcp://NAME:PORT.
+    url: Uri,
+    /// What it speaks.
+    #[arg(long, value_enum, default_value = "http2")]
+    protocol: Protocol,
+    /// The HTTP method.
+    #[arg(long, default_value = "GET")]
+    method: Method,
+    /// NAME: VALUE; may be repeated.
+    #[arg(long = "header")]
+    headers: Vec<String>,
+}
+
+impl RequestArgs {
+    fn call(self) -> Result<Call> {
+        let Self { url, protocol, method, headers: lines } = self;
+        Ok(Call { url, protocol, method, headers: headers(&lines)? })
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Dns { listen, origin, records } => dns::serve(listen, &origin, &records).await,
+        Command::App(App::Serve { name, listen, protocol }) => server::serve(listen, protocol, &name).await,
+        Command::App(App::Load { request, rate, connections, concurrency, phase }) => {
+            let call = request.call()?;
+            load::run(load::Plan { call, rate, connections, concurrency, phase }).await
+        }
+        Command::App(App::Get { request }) => {
+            let call = request.call()?;
+            let answer = Client::new(call.protocol).send(&call).await?;
+            println!("{}", serde_json::to_string(&answer)?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A stock Envoy on an instance, as the user that traffic interception leaves alone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::app::client::Answer;
+use crate::app::{self, Protocol};
+use crate::command;
+use crate::netns::Instance;
+use crate::process::Process;
+use crate::run_dir::RunDir;
+use crate::tools;
+
+/// The proxy's user and group, as the scenario has it.
+pub const UID: u32 = 1337;
+/// Where the bootstrap puts the admin interface, on the instance's loopback.
+const ADMIN: &str = "http://127.0.0.1:9901";
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Process,
+    bootstrap: PathBuf,
+}
+
+impl Envoy {
+    /// Starts Envoy on `instance` with the bootstrap that `fleetmesh proxy bootstrap` renders for `resource`
+    /// (`mesh/apps/virtualNode/serviceB`) and `control_plane` (`unix:PATH` or `HOST:PORT`).
+    ///
+    /// It is started, not ready: see [`Self::ready`].
+    ///
+    /// # Errors
+    /// A program is missing or the bootstrap cannot be rendered.
+    pub async fn start(
+        resource: &str,
+        control_plane: &str,
+        instance: &Instance,
+        run: &RunDir,
+    ) -> Result<Self> {
+        let mut render = Command::new(tools::fleetmesh()?);
+        render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", control_plane]);
+        let text = command::run(render).await.context("cannot render the bootstrap")?;
+        Self::start_with(&text, instance, run)
+    }
+
+    /// Starts Envoy on `instance` with this bootstrap (YAML), whose admin interface is at 127.0.0.1:9901.
+    ///
+    /// # Errors
+    /// A program is missing or a file cannot be written.
+    pub fn start_with(bootstrap: &str, instance: &Instance, run: &RunDir) -> Result<Self> {
+        let file = run.join(format!("envoy-{}.yaml", instance.name()));
+        std::fs::write(&file, bootstrap)?;
+        let process = spawn(&file, instance, run)?;
+        Ok(Self { process, bootstrap: file })
+    }
+
+    /// Kills Envoy and starts it again with the same bootstrap.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn restart(&mut self, instance: &Instance, run: &RunDir) -> Result<()> {
+        self.process.kill();
+        self.process = spawn(&self.bootstrap, instance, run)?;
+        Ok(())
+    }
+
+    /// Awaits that Envoy has its first complete configuration and serves.
+    ///
+    /// # Errors
+    /// It ends, or `within` passes.
+    pub async fn ready(&mut self, instance: &Instance, within: Duration) -> Result<()> {
+        let what = format!("Envoy on {} is ready", instance.name());
+        self.process
+            .until(&what, within, async |_| {
+                let answer = admin(instance, "/ready").await?;
+                anyhow::ensure!(answer.status == 200, "/ready says {}", answer.body.trim());
+                Ok(Some(()))
+            })
+            .await
+    }
+
+    /// The counter or gauge `name`; nothing when Envoy has none of that name.
+    ///
+    /// # Errors
+    /// The admin interface does not answer.
+    pub async fn stat(&self, instance: &Instance, name: &str) -> Result<Option<u64>> {
+        let body = admin(instance, "/stats").await?.body;
+        let prefix = format!("{name}: ");
+        Ok(body.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok()))
+    }
+
+    /// The configuration that Envoy runs, as its admin interface shows it.
+    ///
+    /// # Errors
+    /// The admin interface does not answer with JSON.
+    pub async fn config_dump(&self, instance: &Instance) -> Result<Value> {
+        let body = admin(instance, "/config_dump").await?.body;
+        serde_json::from_str(&body).context("the configuration dump is no JSON")
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// Asks the admin interface of the Envoy on `instance`.
+///
+/// # Errors
+/// It does not answer.
+pub async fn admin(instance: &Instance, path: &str) -> Result<Answer> {
+    app::get(instance, Protocol::Http, &format!("{ADMIN}{path}"), &[]).await
+}
+
+fn spawn(bootstrap: &Path, instance: &Instance, run: &RunDir) -> Result<Process> {
+    let envoy = tools::tool("envoy")?.canonicalize()?;
+    // The tools may lie in a home folder that the proxy's user cannot enter.
+    let visible = run.join("envoy");
+    if !visible.exists() {
+        std::fs::write(&visible, "")?;
+    }
+    let (uid, gid) = (UID.to_string(), UID.to_string());
+    let mut command = instance.command_with(&[(&envoy, &visible)], "setpriv");
+    // A change of user clears the wish to die with the parent, so it is said again.
+    command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups", "--pdeathsig", "KILL", "--"]);
+    command.arg(&visible).arg("--config-path").arg(bootstrap);
+    // Several Envoys of one machine would share the memory of a hot restart.
+    command.args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]);
+    Process::spawn(&format!("envoy-{}", instance.name()), &command, run)
+}

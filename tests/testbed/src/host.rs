@@ -1,0 +1,146 @@
+//! One instance of the scenario, complete: the application, Envoy, and the interception of the application's traffic.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::app::{Protocol, Server};
+use crate::command;
+use crate::envoy::{Envoy, UID};
+use crate::netns::{Instance, Network};
+use crate::run_dir::RunDir;
+use crate::tools;
+
+/// How long Envoy may take to have its first configuration.
+const JOIN: Duration = Duration::from_secs(60);
+
+/// What sets the rules of interception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// `iptables-restore`.
+    Iptables,
+    /// `nft`.
+    Nft,
+}
+
+impl Backend {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Nft => "nft",
+        }
+    }
+}
+
+/// A member of the mesh.
+#[derive(Debug)]
+pub struct Host {
+    /// Its network.
+    pub instance: Instance,
+    /// The application.
+    pub server: Server,
+    /// The proxy.
+    pub envoy: Envoy,
+    backend: Backend,
+}
+
+/// What a host runs and which virtual node it is.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// The virtual node, as `mesh/apps/virtualNode/serviceB`.
+    pub resource: String,
+    /// What the application calls itself.
+    pub app: String,
+    /// What the application speaks.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub port: u16,
+    /// What sets the rules of interception.
+    pub backend: Backend,
+    /// Whether IPv6 is intercepted too.
+    pub ipv6: bool,
+}
+
+impl HostOptions {
+    /// An HTTP/2 application on port 80 that calls itself `node`, on virtual node `node` of `mesh`.
+    #[must_use]
+    pub fn new(mesh: &str, node: &str, backend: Backend) -> Self {
+        Self {
+            resource: format!("mesh/{mesh}/virtualNode/{node}"),
+            app: node.to_owned(),
+            protocol: Protocol::Http2,
+            port: 80,
+            backend,
+            ipv6: true,
+        }
+    }
+}
+
+impl Host {
+    /// Starts application and proxy on `instance`, in the order of the scenario: proxy, interception, application.
+    /// The proxy may still wait for its configuration: see [`Self::ready`].
+    ///
+    /// # Errors
+    /// A part cannot be started.
+    pub async fn start(
+        instance: Instance,
+        options: &HostOptions,
+        control_plane: &str,
+        run: &RunDir,
+    ) -> Result<Self> {
+        let HostOptions { resource, app, protocol, port, backend, ipv6 } = options;
+        let envoy = Envoy::start(resource, control_plane, &instance, run).await?;
+        intercept(&instance, *backend, *port, *ipv6).await?;
+        let server = Server::start(app, *protocol, *port, &instance, run).await?;
+        Ok(Self { instance, server, envoy, backend: *backend })
+    }
+
+    /// Awaits that the proxy serves.
+    ///
+    /// # Errors
+    /// It gets no configuration in a minute.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.envoy.ready(&self.instance, JOIN).await
+    }
+
+    /// Takes the interception away, as an instance does that leaves the mesh.
+    ///
+    /// # Errors
+    /// The rules cannot be removed.
+    pub async fn stop_intercepting(&self) -> Result<()> {
+        let mut disable = self.instance.command(tools::fleetmesh()?);
+        disable.args(["proxy", "intercept", "disable", "--backend", self.backend.argument()]);
+        command::run(disable).await.map(drop)
+    }
+}
+
+/// Sends the traffic of `instance`'s application on `port` through the proxy.
+///
+/// # Errors
+/// The rules cannot be set.
+pub async fn intercept(instance: &Instance, backend: Backend, port: u16, ipv6: bool) -> Result<()> {
+    let mut enable: Command = instance.command(tools::fleetmesh()?);
+    enable.args(["proxy", "intercept", "enable", "--ignore-uid", &UID.to_string()]);
+    enable.args(["--app-ports", &port.to_string(), "--backend", backend.argument()]);
+    if ipv6 {
+        enable.arg("--ipv6");
+    }
+    let said = command::run(enable).await;
+    said.map(drop).with_context(|| format!("cannot intercept traffic on {}", instance.name()))
+}
+
+/// Adds an instance called `name` to `network` and makes it a host.
+///
+/// # Errors
+/// As [`Network::instance`] and [`Host::start`].
+pub async fn join(
+    network: &mut Network,
+    name: &str,
+    options: &HostOptions,
+    control_plane: &str,
+    run: &RunDir,
+) -> Result<Host> {
+    let instance = network.instance(name, run).await?;
+    Host::start(instance, options, control_plane, run).await
+}

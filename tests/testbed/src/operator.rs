@@ -1,0 +1,123 @@
+//! `fleetmesh operator` as a process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::process::Process;
+use crate::run_dir::RunDir;
+use crate::{aws, port, tools};
+
+/// How long a start may take.
+const START: Duration = Duration::from_secs(30);
+/// A graceful stop ends what is under way.
+const STOP: Duration = Duration::from_secs(30);
+
+/// An operator that can be killed and started again.
+#[derive(Debug)]
+pub struct Operator {
+    process: Process,
+    kubeconfig: PathBuf,
+    endpoint: String,
+    health_port: u16,
+    extra: Vec<String>,
+}
+
+impl Operator {
+    /// Starts an operator between a cluster and an App Mesh endpoint and awaits that it is ready.
+    ///
+    /// # Errors
+    /// `fleetmesh` is not built, or does not become ready.
+    pub async fn start(kubeconfig: &Path, endpoint: &str, run: &RunDir) -> Result<Self> {
+        Self::start_with(kubeconfig, endpoint, &[], run).await
+    }
+
+    /// The same with more arguments of `fleetmesh operator`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(kubeconfig: &Path, endpoint: &str, extra: &[&str], run: &RunDir) -> Result<Self> {
+        let [health_port] = port::free()?;
+        let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
+        let process = spawn(kubeconfig, endpoint, health_port, &extra, run)?;
+        let mut operator = Self {
+            process,
+            kubeconfig: kubeconfig.to_owned(),
+            endpoint: endpoint.to_owned(),
+            health_port,
+            extra,
+        };
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let port = self.health_port;
+        self.process
+            .until("the operator is ready", START, async |_| {
+                crate::http::get(&format!("http://127.0.0.1:{port}/readyz")).await.map(Some)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// `http://127.0.0.1:PORT` of `/livez`, `/readyz` and `/metrics`.
+    #[must_use]
+    pub fn health_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.health_port)
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Stops it (SIGTERM) and awaits its end.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.terminate(STOP).await
+    }
+
+    /// Starts it again and awaits that it is ready.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
+        self.process.kill();
+        self.process = spawn(&self.kubeconfig, &self.endpoint, self.health_port, &self.extra, run)?;
+        self.ready().await
+    }
+
+    /// Awaits that it has ended by itself, as after a planned crash.
+    ///
+    /// # Errors
+    /// It is still running after `within`.
+    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.process.ended(within).await
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn spawn(
+    kubeconfig: &Path,
+    endpoint: &str,
+    health_port: u16,
+    extra: &[String],
+    run: &RunDir,
+) -> Result<Process> {
+    let mut command = Command::new(tools::fleetmesh()?);
+    command.arg("operator").arg("--kubeconfig").arg(kubeconfig);
+    command.args(["--app-mesh-endpoint", endpoint]);
+    command.args(["--health-listen", &format!("127.0.0.1:{health_port}")]);
+    command.args(extra);
+    aws::credentials(&mut command);
+    Process::spawn("operator", &command, run)
+}

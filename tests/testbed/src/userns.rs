@@ -1,0 +1,61 @@
+//! Root, real or in a user namespace: what a test bed's network namespaces need.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Error, Result, bail};
+
+/// Becomes root of a new user namespace with the user's subordinate ids, in a mount namespace of its own.
+const UNSHARE: &[&str] = &["--user", "--map-root-user", "--map-auto", "--mount"];
+
+/// Whether this program runs as root, be it of a user namespace.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether network namespaces with several users can be made here: as they are now, by root.
+///
+/// # Errors
+/// They cannot; the error says what is missing.
+pub fn can_make_namespaces() -> Result<()> {
+    if !is_root() {
+        bail!("network namespaces need root: run as root or through `cargo xtask`");
+    }
+    probe(Command::new("unshare").args(["--net", "--mount", "--", "setpriv"]).args(AS_PROXY).arg("true"))
+        .context("this kernel or container forbids new network and mount namespaces")
+}
+
+/// Whether the kernel and the user's settings allow [`become_root`].
+///
+/// # Errors
+/// They do not; the error says what is missing.
+pub fn can_become_root() -> Result<()> {
+    let inner = ["unshare", "--net", "--mount", "--", "setpriv"];
+    probe(Command::new("unshare").args(UNSHARE).arg("--").args(inner).args(AS_PROXY).arg("true")).context(
+        "a user namespace needs: a kernel that allows them to users, `newuidmap` and `newgidmap` (Debian's package \
+         uidmap), and ranges of at least 65536 ids for this user in /etc/subuid and /etc/subgid. Or run as root",
+    )
+}
+
+/// Runs as the proxy's user: the uid that traffic interception leaves alone.
+const AS_PROXY: &[&str] = &["--reuid", "1337", "--regid", "1337", "--clear-groups", "--"];
+
+fn probe(command: &mut Command) -> Result<()> {
+    let output = command.output().context("cannot run unshare (package util-linux)")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{}", String::from_utf8_lossy(&output.stderr).trim())
+}
+
+/// Starts this program again, with the same arguments, as root of a user namespace. Returns only on failure.
+#[must_use]
+pub fn become_root() -> Error {
+    let Ok(program) = std::env::current_exe() else {
+        return Error::msg("cannot tell the path of the running program");
+    };
+    let arguments = std::env::args_os().skip(1);
+    let error = Command::new("unshare").args(UNSHARE).arg("--").arg(program).args(arguments).exec();
+    Error::from(error).context("cannot run unshare (package util-linux)")
+}
