@@ -1,2 +1,21 @@
-//! The `fleetmesh` binary.
-fn main() {}
+//! The `fleetmesh` binary: composes the crates' subcommands. No logic of its own beyond what a process needs: command
+//! line, logs, signals, exit status.
+
+mod command;
+mod failure;
+mod log;
+#[cfg(feature = "server")]
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = command::Cli::parse();
+    log::start(&cli.log);
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -48,7 +48,7 @@ pub struct BootstrapArgs {
     ///
     /// Needs a control plane that serves Envoy's load reporting service (LRS); with one that does not, Envoy asks
     /// again and again and logs each refusal.
-    #[arg(long, env = "FLEETMESH_LOAD_REPORTING")]
+    #[arg(long, env = "FLEETMESH_LOAD_REPORTING", value_parser = clap::builder::BoolishValueParser::new())]
     pub load_reporting: bool,
 
     /// The format to print; Envoy tells them apart by the name of its file (.yaml, .json).
@@ -69,14 +69,18 @@ pub enum Format {
 pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
     let document = document::bootstrap(args);
     let text = match args.output {
-        Format::Yaml => {
-            serde_saphyr::to_string(&document).map_err(|error| Error::Render(error.to_string()))?
-        }
+        Format::Yaml => yaml(&document)?,
         Format::Json => {
             serde_json::to_string_pretty(&document).map_err(|error| Error::Render(error.to_string()))?
         }
     };
     Ok(format!("{}\n", text.trim_end()))
+}
+
+fn yaml(document: &serde_json::Value) -> Result<String, Error> {
+    // A type's URL stays on its line however long it is, so that people and grep find it.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(document, options).map_err(|error| Error::Render(error.to_string()))
 }
 
 fn virtual_node(text: &str) -> Result<String, String> {

@@ -66,7 +66,7 @@ pub struct EnableArgs {
     pub ignored_egress_ports: List<u16>,
 
     /// Intercept IPv6 as well.
-    #[arg(long, env = "FLEETMESH_IPV6")]
+    #[arg(long, env = "FLEETMESH_IPV6", value_parser = clap::builder::BoolishValueParser::new())]
     pub ipv6: bool,
 
     #[allow(missing_docs, reason = "a doc comment here would replace the command's help")]

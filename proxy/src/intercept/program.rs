@@ -98,13 +98,23 @@ impl Program {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let message = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-        let denied = ["ermission denied", "not permitted"].iter().any(|text| message.contains(text));
         Err(HostError::Failed {
             program: [&[self.0.display().to_string().as_str()], arguments].concat().join(" "),
             status: output.status.to_string(),
+            hint: hint(&message),
             message,
-            hint: if denied { ": run this command as root" } else { "" },
         })
+    }
+}
+
+fn hint(message: &str) -> &'static str {
+    if ["ermission denied", "not permitted"].iter().any(|text| message.contains(text)) {
+        ": run this command as root"
+    } else if message.contains("unable to initialize table") {
+        // The older iptables says the same of both.
+        ": run this command as root, and see that the kernel has iptables' nat (modprobe iptable_nat)"
+    } else {
+        ""
     }
 }
 

@@ -27,7 +27,7 @@ impl Nft {
         if !listing::has_table(&self.0.run(&["-j", "list", "tables"], "")?).map_err(unreadable)? {
             return Ok(None);
         }
-        let listing = self.0.run(&["-n", "-j", "list", "table", "inet", TABLE], "")?;
+        let listing = self.0.run(&["-j", "list", "table", "inet", TABLE], "")?;
         listing::rules(&listing).map(Some).map_err(unreadable)
     }
 

@@ -1,0 +1,73 @@
+//! The command line, and which crate answers each subcommand.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::log::LogArgs;
+
+/// A declarative service mesh for EC2 fleets.
+#[derive(Debug, Parser)]
+#[command(name = "fleetmesh", version, after_help = EXIT_STATUS)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 success, 1 failure, 2 wrong usage; `proxy intercept status` has two more.\n\
+                           Every option with [env: NAME] can be given by that environment variable instead.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print every custom resource definition as YAML, for `kubectl apply -f -`.
+    #[cfg(feature = "operator")]
+    Crds,
+
+    /// What an instance needs: its Envoy's bootstrap, and the interception of its traffic.
+    #[cfg(feature = "proxy")]
+    #[command(subcommand)]
+    Proxy(fleetmesh_proxy::ProxyCommand),
+
+    /// Print a script that completes this command in your shell.
+    ///
+    /// For bash: fleetmesh completions bash > /etc/bash_completion.d/fleetmesh
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// Runs the subcommand to its end.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            #[cfg(feature = "operator")]
+            Self::Crds => print_crds(),
+            #[cfg(feature = "proxy")]
+            Self::Proxy(command) => Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?),
+            Self::Completions { shell } => print_completions(shell),
+        }
+    }
+}
+
+#[cfg(feature = "operator")]
+fn print_crds() -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    for definition in fleetmesh_crds::all() {
+        write!(out, "---\n{}", fleetmesh_crds::to_yaml(&definition)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_completions(shell: Shell) -> anyhow::Result<ExitCode> {
+    // Into memory first: clap_complete panics when its output is closed, for example by `head`.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fleetmesh", &mut script);
+    io::stdout().lock().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
