@@ -5,7 +5,13 @@
 //! It needs neither Kubernetes nor AWS.
 
 pub mod api;
+pub mod args;
 pub mod identity;
+pub mod listen;
 pub mod refusal;
+pub mod server;
 pub mod store;
 pub mod view;
+
+pub use args::ControlPlaneArgs;
+pub use server::{Error, run};

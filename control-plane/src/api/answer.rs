@@ -20,7 +20,10 @@ pub const DELETED: &str = "DELETED";
 pub fn data(record: &Record, status: &str, identity: &Identity) -> Result<Value, Refusal> {
     let mut data = names(&record.id);
     let spec = serde_json::to_value(&record.spec).map_err(|error| {
-        Refusal::new(Class::InternalServerError, format!("the spec of {} cannot be written: {error}", record.id))
+        Refusal::new(
+            Class::InternalServerError,
+            format!("the spec of {} cannot be written: {error}", record.id),
+        )
     })?;
     data.insert("spec".into(), spec);
     let mut metadata = shared_metadata(record, identity);

@@ -126,9 +126,12 @@ fn refusal_of(error: CommitError, id: &ResourceId) -> Refusal {
     match error {
         CommitError::Refused(refusal) => refusal,
         CommitError::Unavailable { reason } => {
-            let message = format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
+            let message =
+                format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
             Refusal::new(Class::ServiceUnavailable, message)
         }
-        CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, format!("{id}: {reason}")),
+        CommitError::Internal { reason } => {
+            Refusal::new(Class::InternalServerError, format!("{id}: {reason}"))
+        }
     }
 }

@@ -128,7 +128,9 @@ fn read_token(token: &str) -> Result<String, Refusal> {
         String::from_utf8(bytes).ok()
     };
     read().ok_or_else(|| {
-        Refusal::bad_request(format!("nextToken: {token:?} is none that this API gave; begin again without it"))
+        Refusal::bad_request(format!(
+            "nextToken: {token:?} is none that this API gave; begin again without it"
+        ))
     })
 }
 

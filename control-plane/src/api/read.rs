@@ -3,11 +3,11 @@
 use fleetmesh_model::ResourceId;
 use serde_json::{Map, Value};
 
+use super::Api;
 use super::answer::{self, ACTIVE};
 use super::kind::{Collection, words};
 use super::query::Query;
 use super::rules::absent;
-use super::Api;
 use crate::refusal::Refusal;
 
 /// The most entries in a list (App Mesh `List*Limit`).
@@ -15,7 +15,8 @@ const LARGEST_PAGE: usize = 100;
 
 impl Api {
     pub(super) fn describe(&self, id: &ResourceId) -> Result<Value, Refusal> {
-        let mesh = self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
+        let mesh =
+            self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
         let record = mesh.get(id).ok_or_else(|| absent(id))?;
         answer::data(record, ACTIVE, &self.identity)
     }

@@ -23,10 +23,8 @@ impl Api {
         let id = query.resource(&self.identity)?;
         let mesh = self.store.mesh(id.mesh_name());
         let record = mesh.and_then(|mesh| mesh.get(&id).cloned()).ok_or_else(|| absent(&id))?;
-        let entries = record
-            .tags
-            .iter()
-            .map(|(key, value)| (key.clone(), json!({ "key": key, "value": value })));
+        let entries =
+            record.tags.iter().map(|(key, value)| (key.clone(), json!({ "key": key, "value": value })));
         let (tags, next) = page.cut(entries);
         let mut answer = Map::new();
         answer.insert("tags".into(), Value::Array(tags));

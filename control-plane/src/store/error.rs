@@ -8,7 +8,9 @@ use crate::refusal::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be made or written.
-    #[error("cannot use the data directory {path}: {source}; make it a directory that this user can write, or choose another with --data-dir")]
+    #[error(
+        "cannot use the data directory {path}: {source}; make it a directory that this user can write, or choose another with --data-dir"
+    )]
     Directory {
         /// The directory, or the file in it.
         path: PathBuf,
@@ -16,7 +18,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Another process has it.
-    #[error("the data directory {path} is in use by process {holder}; stop that one, or choose another directory with --data-dir")]
+    #[error(
+        "the data directory {path} is in use by process {holder}; stop that one, or choose another directory with --data-dir"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -24,7 +28,9 @@ pub enum OpenError {
         holder: String,
     },
     /// The file is damaged or no database of ours.
-    #[error("the database {path} cannot be read: {reason}; restore it from a backup, or move it away to start with an empty one; nothing was changed in it")]
+    #[error(
+        "the database {path} cannot be read: {reason}; restore it from a backup, or move it away to start with an empty one; nothing was changed in it"
+    )]
     Damaged {
         /// The database.
         path: PathBuf,
@@ -32,7 +38,9 @@ pub enum OpenError {
         reason: String,
     },
     /// A newer program wrote it.
-    #[error("the database {path} has schema {found}, this program knows up to {known}: use the newer program that wrote it; nothing was changed in it")]
+    #[error(
+        "the database {path} has schema {found}, this program knows up to {known}: use the newer program that wrote it; nothing was changed in it"
+    )]
     NewerSchema {
         /// The database.
         path: PathBuf,
@@ -42,7 +50,9 @@ pub enum OpenError {
         known: i64,
     },
     /// It belongs to another account, region or partition.
-    #[error("the database {path} holds the resources of {stored}, but {given} was asked for: start with the flags it was made with, or choose another directory with --data-dir")]
+    #[error(
+        "the database {path} holds the resources of {stored}, but {given} was asked for: start with the flags it was made with, or choose another directory with --data-dir"
+    )]
     OtherIdentity {
         /// The database.
         path: PathBuf,
@@ -52,7 +62,9 @@ pub enum OpenError {
         given: String,
     },
     /// The storage did not do what it was asked.
-    #[error("cannot open the database {path}: {reason}; check that the disk has space and the file can be written")]
+    #[error(
+        "cannot open the database {path}: {reason}; check that the disk has space and the file can be written"
+    )]
     Storage {
         /// The database.
         path: PathBuf,

@@ -13,7 +13,9 @@ const NAMED: usize = 10;
 pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
     let uses = |user: &ResourceId| match (id.kind(), user.kind()) {
         (Kind::Mesh, _) => user != id,
-        (Kind::VirtualNode | Kind::VirtualRouter, Kind::Route | Kind::VirtualService) => demands(mesh, user, id),
+        (Kind::VirtualNode | Kind::VirtualRouter, Kind::Route | Kind::VirtualService) => {
+            demands(mesh, user, id)
+        }
         _ => false,
     };
     let users: Vec<&ResourceId> = mesh.resources.keys().filter(|user| uses(user)).collect();

@@ -2,7 +2,7 @@
 
 use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
-use fleetmesh_model::{ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, Violation};
+use fleetmesh_model::{ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec};
 
 use crate::refusal::Refusal;
 use crate::view::MeshView;
@@ -31,7 +31,11 @@ pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result
 }
 
 /// Refuses listeners of a router that a route of it does not fit.
-pub fn routes_fit_router(mesh: &MeshView, id: &ResourceId, router: &VirtualRouterSpec) -> Result<(), Refusal> {
+pub fn routes_fit_router(
+    mesh: &MeshView,
+    id: &ResourceId,
+    router: &VirtualRouterSpec,
+) -> Result<(), Refusal> {
     for record in mesh.routes(id.mesh_name(), id.name()) {
         if let Spec::Route(route) = &record.spec
             && let Some(violation) = against_router(route, router)
@@ -72,20 +76,27 @@ fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
 /// What a route demands of its router that the router does not have. A router without listeners takes any route.
 fn against_router(route: &RouteSpec, router: &VirtualRouterSpec) -> Option<Violation> {
     let (protocol, member, _) = route.action()?;
-    let mappings: Vec<&PortMapping> = router.listeners().iter().map(|listener| &listener.port_mapping).collect();
+    let mappings: Vec<&PortMapping> =
+        router.listeners().iter().map(|listener| &listener.port_mapping).collect();
     if mappings.is_empty() {
         return None;
     }
     let listeners = list(&mappings, |mapping| format!("{} on port {}", mapping.protocol, mapping.port));
     let Some(port) = route.match_port() else {
         let fits = mappings.iter().any(|mapping| mapping.protocol == protocol);
-        let message = format!("a {protocol} route needs a {protocol} listener, the virtual router has {listeners}");
+        let message =
+            format!("a {protocol} route needs a {protocol} listener, the virtual router has {listeners}");
         return (!fits).then(|| Violation::new(format!("spec.{member}"), message));
     };
     let path = format!("spec.{member}.match.port");
     match mappings.iter().find(|mapping| mapping.port == port) {
-        None => Some(Violation::new(path, format!("{port} is no port of the virtual router, which has {listeners}"))),
-        Some(mapping) if mapping.protocol != protocol => Some(Violation::new(path, mismatch(protocol, mapping))),
+        None => Some(Violation::new(
+            path,
+            format!("{port} is no port of the virtual router, which has {listeners}"),
+        )),
+        Some(mapping) if mapping.protocol != protocol => {
+            Some(Violation::new(path, mismatch(protocol, mapping)))
+        }
         Some(_) => None,
     }
 }
@@ -97,7 +108,8 @@ fn mismatch(protocol: PortProtocol, mapping: &PortMapping) -> String {
 
 /// What a target's port demands of its node that the node does not have.
 fn against_node(target: &WeightedTarget, node: &VirtualNodeSpec) -> Option<String> {
-    let mappings: Vec<&PortMapping> = node.listeners().iter().map(|listener| &listener.port_mapping).collect();
+    let mappings: Vec<&PortMapping> =
+        node.listeners().iter().map(|listener| &listener.port_mapping).collect();
     let ports = list(&mappings, |mapping| mapping.port.to_string());
     let name = &target.virtual_node;
     match target.port {

@@ -11,10 +11,9 @@ pub fn exist(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusa
     match spec.references(id).into_iter().find(missing) {
         None => Ok(()),
         Some(Reference { path: None, target, .. }) => Err(absent(&target)),
-        Some(Reference { path: Some(path), target, .. }) => Err(Refusal::not_found(format!(
-            "{path}: {}; create it first",
-            absent(&target).message
-        ))),
+        Some(Reference { path: Some(path), target, .. }) => {
+            Err(Refusal::not_found(format!("{path}: {}; create it first", absent(&target).message)))
+        }
     }
 }
 

@@ -40,8 +40,8 @@ impl Validator {
         let schema = self.specs.iter().find(|(of, _)| *of == kind).map(|(_, schema)| schema);
         let mut violations = schema.map(|schema| schema.violations("spec", &json)).unwrap_or_default();
         violation::refuse(&violations)?;
-        let spec = Spec::from_json(kind, json)
-            .map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
+        let spec =
+            Spec::from_json(kind, json).map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
         violations.extend(spec.violations());
         violation::refuse(&violations)?;
         Ok(spec)
@@ -56,8 +56,8 @@ impl Validator {
             return Ok(Tags::new());
         };
         violation::refuse(&self.tags.violations("tags", &json))?;
-        let list: Vec<Tag> = serde_json::from_value(json)
-            .map_err(|error| Refusal::bad_request(format!("tags: {error}")))?;
+        let list: Vec<Tag> =
+            serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tags: {error}")))?;
         let mut tags = Tags::new();
         for (index, Tag { key, value }) in list.into_iter().enumerate() {
             if tags.contains_key(&key) {

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use fleetmesh_model::Violation;
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
-use jsonschema::ValidationError;
 
 use crate::refusal::Refusal;
 

@@ -140,9 +140,15 @@ pub fn update(connection: &Connection, record: &Record, replaces: i64) -> Result
     let Columns { id, uid, version, created_at: _, last_updated_at, spec, tags } = Columns::of(record)?;
     let sql = "UPDATE resource SET version = ?1, last_updated_at = ?2, spec = ?3, tags = ?4
         WHERE id = ?5 AND uid = ?6 AND version = ?7";
-    let changed = connection
-        .prepare_cached(sql)?
-        .execute(params![version, last_updated_at, spec, tags, id, uid, replaces])?;
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        version,
+        last_updated_at,
+        spec,
+        tags,
+        id,
+        uid,
+        replaces
+    ])?;
     if changed == 1 { Ok(()) } else { Err(TableError::Moved { id, version: replaces }) }
 }
 
@@ -183,9 +189,20 @@ pub fn spend(
     let ClientToken { token, request } = token;
     let Columns { id, uid, version, created_at, last_updated_at, spec, tags } = Columns::of(record)?;
     let now = now.as_millisecond();
-    connection.prepare_cached("INSERT INTO client_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
-        params![token, request.as_slice(), now, id, uid, version, created_at, last_updated_at, spec, tags],
-    )?;
+    connection
+        .prepare_cached("INSERT INTO client_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .execute(params![
+        token,
+        request.as_slice(),
+        now,
+        id,
+        uid,
+        version,
+        created_at,
+        last_updated_at,
+        spec,
+        tags
+    ])?;
     Ok(())
 }
 

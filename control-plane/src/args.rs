@@ -1,0 +1,89 @@
+//! The flags of `fleetmesh control-plane`. Pure data.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::api::quota::Quota;
+use crate::identity::Identity;
+use crate::listen::Listen;
+
+/// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
+///
+/// Point any App Mesh client at it, for example `aws --endpoint-url http://127.0.0.1:9080 appmesh list-meshes`.
+/// Each listener's address is printed on standard output, one a line, the App Mesh API's first.
+#[derive(Args, Clone, Debug)]
+pub struct ControlPlaneArgs {
+    /// The directory that holds everything stored; made if need be. One process at a time may use it.
+    #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Where to serve the App Mesh API: a loopback HOST:PORT (port 0 takes a free one) or unix:PATH. May be repeated.
+    #[arg(
+        long,
+        env = "FLEETMESH_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:9080"
+    )]
+    pub listen: Vec<Listen>,
+
+    /// Where to serve configuration to proxies (Envoy's ADS): a loopback HOST:PORT or unix:PATH. May be repeated.
+    ///
+    /// A Unix socket is open to every user who can enter its directory: proxies run as users of their own.
+    #[arg(
+        long,
+        env = "FLEETMESH_ADS_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:18000"
+    )]
+    pub ads_listen: Vec<Listen>,
+
+    /// The AWS account that the resources belong to: the 12 digits in their ARNs.
+    #[arg(long, env = "FLEETMESH_ACCOUNT_ID", value_name = "ID", default_value = "111122223333", value_parser = account)]
+    pub account_id: String,
+
+    /// The AWS region in the ARNs.
+    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION", default_value = "us-west-2", value_parser = word)]
+    pub region: String,
+
+    /// The AWS partition in the ARNs: aws, aws-cn or aws-us-gov.
+    #[arg(long, env = "FLEETMESH_PARTITION", value_name = "PARTITION", default_value = "aws", value_parser = word)]
+    pub partition: String,
+
+    /// Allow at most COUNT resources of a kind: meshes, virtual-nodes, virtual-routers, routes (in a router) or
+    /// virtual-services (in a mesh). May be repeated; without it there is no limit.
+    #[arg(long = "quota", env = "FLEETMESH_QUOTA", value_name = "NAME=COUNT", value_delimiter = ',')]
+    pub quotas: Vec<Quota>,
+
+    /// Refuse API requests beyond this many a second; without it none is refused.
+    #[arg(long, env = "FLEETMESH_REQUEST_RATE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub request_rate: Option<u32>,
+}
+
+impl ControlPlaneArgs {
+    /// What every ARN has in common.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            partition: self.partition.clone(),
+            region: self.region.clone(),
+            account: self.account_id.clone(),
+        }
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text.into());
+    }
+    Err("an account id has 12 digits, for example 111122223333".into())
+}
+
+fn word(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.is_empty() && text.bytes().all(legal) {
+        return Ok(text.into());
+    }
+    Err("expected lower-case letters, digits and hyphens, for example us-west-2".into())
+}

@@ -1,0 +1,335 @@
+//! Listeners of both servers: a loopback TCP address or a Unix socket. Anonymous callers are served on these only, so
+//! nothing else can be listened on until the servers authenticate (TLS follows).
+//!
+//! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): who may connect
+//! is governed by the permissions of the directory that holds it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
+
+/// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
+/// connect at once.
+const BACKLOG: u32 = 4096;
+
+/// Where to listen: `HOST:PORT` or `unix:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 takes a free port.
+    Tcp(String),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return if path.as_os_str().is_empty() {
+                Err("unix: needs a path".into())
+            } else {
+                Ok(Self::Unix(path))
+            };
+        }
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(Self::Tcp(text.into()))
+            }
+            _ => Err("expected HOST:PORT, for example 127.0.0.1:9080, or unix:PATH".into()),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A listener could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is reachable from other hosts.
+    #[error(
+        "{listen} is not a loopback address: callers are not authenticated in this version, so listen on loopback (127.0.0.1:PORT) or on unix:PATH"
+    )]
+    NotLoopback {
+        /// The address as given.
+        listen: String,
+    },
+    /// The path is taken by something that is no socket of a process that is gone.
+    #[error("cannot listen on unix:{path}: {reason}; choose another path")]
+    PathTaken {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        reason: &'static str,
+    },
+    /// The system refused.
+    #[error("cannot listen on {listen}: {source}; choose another address, or stop what uses it")]
+    System {
+        /// The address as given.
+        listen: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A bound listener. Dropping it closes it, and removes the file of a Unix socket.
+#[derive(Debug)]
+pub enum Bound {
+    /// On TCP.
+    Tcp(TcpListener),
+    /// On a Unix socket.
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a Unix socket, removed when dropped.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Best effort: the next start replaces a file that stayed.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Listen {
+    /// Binds the listener.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub async fn bind(&self) -> Result<Bound, ListenError> {
+        let system = |source| ListenError::System { listen: self.to_string(), source };
+        match self {
+            Self::Tcp(address) => {
+                let addresses: Vec<SocketAddr> =
+                    tokio::net::lookup_host(address).await.map_err(system)?.collect();
+                if addresses.iter().any(|address| !address.ip().is_loopback()) {
+                    return Err(ListenError::NotLoopback { listen: address.clone() });
+                }
+                let unresolved = || system(io::Error::other("the host has no address"));
+                let address = addresses.first().copied().ok_or_else(unresolved)?;
+                bind_tcp(address).map(Bound::Tcp).map_err(system)
+            }
+            Self::Unix(path) => {
+                free(path).await?;
+                let listener = bind_unix(path).map_err(system)?;
+                Ok(Bound::Unix(listener, SocketFile(path.clone())))
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart takes the port back while connections of the last run still linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    socket.listen(BACKLOG)
+}
+
+/// Frees `path` from the socket of a process that is gone.
+async fn free(path: &Path) -> Result<(), ListenError> {
+    let taken = |reason| ListenError::PathTaken { path: path.into(), reason };
+    let system = |source| ListenError::System { listen: format!("unix:{}", path.display()), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(system(error)),
+        Ok(found) if !found.file_type().is_socket() => Err(taken("there is a file that is no socket")),
+        Ok(_) => match UnixStream::connect(path).await {
+            Ok(_) => Err(taken("another process listens there")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(system)
+            }
+            Err(error) => Err(system(error)),
+        },
+    }
+}
+
+impl Bound {
+    /// The address that was taken, as [`Listen`] reads it.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string())
+            }
+            Self::Unix(_, SocketFile(path)) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Accepts the next connection. Errors are those of `accept(2)`; the listener stays usable.
+    pub async fn connection(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are small and each is waited for: never hold one back to fill a packet.
+                stream.set_nodelay(true)?;
+                Ok(Connection::Tcp(stream))
+            }
+            Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl axum::serve::Listener for Bound {
+    type Io = Connection;
+    type Addr = String;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            match self.connection().await {
+                Ok(connection) => return (connection, self.address()),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: others must close before the next can be accepted.
+                    tracing::error!(listener = self.address(), %error, "cannot accept a connection");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address())
+    }
+}
+
+/// Whether an error of `accept(2)` is about the connection that was to be accepted, not about the listener.
+pub fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub enum Connection {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) -> Self::ConnectInfo {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read_and_nonsense_is_not() {
+        assert_eq!("127.0.0.1:0".parse(), Ok(Listen::Tcp("127.0.0.1:0".into())));
+        assert_eq!("[::1]:9080".parse(), Ok(Listen::Tcp("[::1]:9080".into())));
+        assert_eq!("unix:/run/x.sock".parse(), Ok(Listen::Unix("/run/x.sock".into())));
+        for text in ["", "9080", ":9080", "unix:", "localhost", "localhost:x", "localhost:70000"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_loopback_is_listened_on() {
+        let error = Listen::Tcp("0.0.0.0:0".into()).bind().await.expect_err("refused");
+        assert!(error.to_string().starts_with("0.0.0.0:0 is not a loopback address"), "{error}");
+        assert!(Listen::Tcp("127.0.0.1:0".into()).bind().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("s.sock");
+        let listen = Listen::Unix(path.clone());
+        // A socket whose process is gone: the file stays when a plain listener is dropped.
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        let bound = listen.bind().await.expect("the stale socket is replaced");
+        let mode = fs::metadata(&path).expect("the socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o666);
+        let error = listen.bind().await.expect_err("the socket is in use");
+        assert!(error.to_string().contains("another process listens there"), "{error}");
+        drop(bound);
+        assert!(!path.exists());
+        fs::write(&path, "a file").expect("a file");
+        let error = listen.bind().await.expect_err("a file is in the way");
+        assert!(error.to_string().contains("no socket"), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("the file"), "a file");
+    }
+}

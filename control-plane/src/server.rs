@@ -1,0 +1,150 @@
+//! Runs the control plane: binds, loads, serves, and stops gracefully. The shell that puts the parts together; it
+//! decides nothing about meshes.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::api::quota::Quotas;
+use crate::args::ControlPlaneArgs;
+use crate::identity::Identity;
+use crate::listen::{Bound, Listen, ListenError};
+use crate::store::{OpenError, SqliteStore, Store};
+
+/// How long requests and streams under way may take to end after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The control plane could not start, or stopped by itself. Each message is one line that names what failed and the
+/// way out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The addresses could not be printed.
+    #[error("cannot print the addresses on standard output: {0}")]
+    Print(io::Error),
+    /// A server ended with an error.
+    #[error("serving on {address} failed: {reason}")]
+    Serve {
+        /// The listener's address.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A fault of this program.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// Runs the control plane until `shutdown`, then ends what is under way and returns.
+///
+/// Listeners are bound before the store is loaded, so whoever connects early waits; nothing is answered, and no address
+/// is printed, before all of the store is in memory.
+///
+/// # Errors
+/// See [`Error`]. Nothing that was stored is lost.
+pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    let rest = bind(&args.listen).await?;
+    let ads = bind(&args.ads_listen).await?;
+    let store = open(&args.data_dir, args.identity()).await?;
+    let quotas = Quotas::new(args.quotas.clone());
+    let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
+    let api = Arc::new(api.map_err(Error::Internal)?);
+    let router = health(shutdown.clone()).merge(api.router());
+    print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
+
+    let mut servers = JoinSet::new();
+    for listener in rest {
+        servers.spawn(serve_rest(listener, router.clone(), shutdown.clone()));
+    }
+    supervise(servers, shutdown).await
+}
+
+async fn bind(listens: &[Listen]) -> Result<Vec<Bound>, ListenError> {
+    let mut bound = Vec::with_capacity(listens.len());
+    for listen in listens {
+        bound.push(listen.bind().await?);
+    }
+    Ok(bound)
+}
+
+async fn open(directory: &Path, identity: Identity) -> Result<Arc<dyn Store>, Error> {
+    let directory = directory.to_path_buf();
+    let open = move || SqliteStore::open(&directory, &identity);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Ok(Arc::new(opened.map_err(|error| Error::Internal(error.to_string()))??))
+}
+
+fn print_addresses<'a>(listeners: impl Iterator<Item = &'a Bound>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "{}", listener.address())?;
+    }
+    out.flush()
+}
+
+/// `/livez` answers while the process runs, `/readyz` until it is told to stop. It is reached only when the store is
+/// loaded.
+fn health(shutdown: CancellationToken) -> Router {
+    let ready = move || {
+        let stopping = shutdown.is_cancelled();
+        async move {
+            if stopping {
+                (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            } else {
+                (StatusCode::OK, "ok\n")
+            }
+        }
+    };
+    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready))
+}
+
+async fn serve_rest(listener: Bound, router: Router, shutdown: CancellationToken) -> Result<(), Error> {
+    let address = listener.address();
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+    served.map_err(|error| Error::Serve { address, reason: error.to_string() })
+}
+
+/// Waits until a stop is asked for or a server ends by itself, which stops the others; then until all are done, at
+/// most [`GRACE`].
+async fn supervise(
+    mut servers: JoinSet<Result<(), Error>>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let mut first = tokio::select! {
+        () = shutdown.cancelled() => None,
+        ended = servers.join_next() => ended.and_then(failure),
+    };
+    shutdown.cancel();
+    let drain = async {
+        while let Some(ended) = servers.join_next().await {
+            first = first.take().or(failure(ended));
+        }
+    };
+    if tokio::time::timeout(GRACE, drain).await.is_err() {
+        tracing::warn!(seconds = GRACE.as_secs(), "what was still under way was cut off");
+    }
+    first.map_or(Ok(()), Err)
+}
+
+type Ended = Result<Result<(), Error>, tokio::task::JoinError>;
+
+fn failure(ended: Ended) -> Option<Error> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error),
+        Err(panic) => Some(Error::Internal(panic.to_string())),
+    }
+}

@@ -1,0 +1,165 @@
+//! Clusters: the local application, the ports of other nodes, and the way through. Pure.
+//!
+//! Service discovery uses the cluster types LOGICAL_DNS and STRICT_DNS, which Envoy 1.29 (AWS's last App Mesh image)
+//! and 1.40 both accept; the extension that replaces them is unknown to the former.
+
+use std::collections::HashMap;
+
+use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbPolicy, RefreshRate,
+};
+use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster};
+use envoy_types::pb::envoy::config::core::v3::{Http1ProtocolOptions, Http2ProtocolOptions};
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
+};
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+    explicit_http_config::ProtocolConfig,
+};
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+use fleetmesh_model::MeshSpec;
+use fleetmesh_model::common::{IpPreference, PortMapping, PortProtocol};
+use fleetmesh_model::service_discovery::{DnsResponseType, DnsServiceDiscovery};
+
+use super::endpoint::Endpoint;
+use super::health_check;
+use super::names::{self, Direction};
+use super::proto;
+
+/// How long a proxy may take to connect to another node, in milliseconds.
+const EGRESS_CONNECT: u64 = 1000;
+/// How long a proxy may take to connect to its own application, in milliseconds.
+const INGRESS_CONNECT: u64 = 250;
+/// No limit, as App Mesh spells it.
+const UNLIMITED: i64 = 2_147_483_647;
+/// How soon a failed look-up is tried again, first and at most, in milliseconds: mesh resources may exist before the
+/// services do.
+const DNS_RETRY: (u64, u64) = (1000, 5000);
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The application behind one listener of the node.
+pub(super) fn ingress(mesh: &str, node: &str, mapping: &PortMapping) -> Cluster {
+    let name = names::cluster(Direction::Ingress, mesh, node, mapping.protocol, mapping.port);
+    Cluster {
+        connect_timeout: proto::millis(INGRESS_CONNECT),
+        cluster_discovery_type: kind(DiscoveryType::Static),
+        load_assignment: Some(one_endpoint(&name, "127.0.0.1", mapping.port)),
+        ..base(name, Some(mapping.protocol))
+    }
+}
+
+/// One port of another node, found by DNS.
+#[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]
+pub(super) fn egress(mesh: &MeshSpec, endpoint: &Endpoint<'_>) -> Cluster {
+    let DnsServiceDiscovery { hostname, ip_preference, response_type } = endpoint.dns;
+    let name = endpoint.cluster();
+    let discovery = match response_type {
+        None | Some(DnsResponseType::LoadBalancer) => DiscoveryType::LogicalDns,
+        Some(DnsResponseType::Endpoints) => DiscoveryType::StrictDns,
+    };
+    Cluster {
+        connect_timeout: proto::millis(EGRESS_CONNECT),
+        cluster_discovery_type: kind(discovery),
+        dns_lookup_family: lookup_family((*ip_preference).or_else(|| mesh_preference(mesh))).into(),
+        respect_dns_ttl: true,
+        dns_failure_refresh_rate: Some(RefreshRate {
+            base_interval: proto::millis(DNS_RETRY.0),
+            max_interval: proto::millis(DNS_RETRY.1),
+        }),
+        load_assignment: Some(one_endpoint(&name, hostname, endpoint.port())),
+        health_checks: health_check::health_checks(endpoint.listener, hostname),
+        ..base(name, Some(endpoint.protocol()))
+    }
+}
+
+/// Wherever the connection was going, in whatever version of HTTP it came.
+pub(super) fn passthrough(mesh: &str) -> Cluster {
+    Cluster {
+        connect_timeout: proto::millis(EGRESS_CONNECT),
+        cluster_discovery_type: kind(DiscoveryType::OriginalDst),
+        lb_policy: LbPolicy::ClusterProvided.into(),
+        ..base(names::passthrough_cluster(mesh), None)
+    }
+}
+
+/// The mesh's preference of IP versions.
+pub(super) fn mesh_preference(mesh: &MeshSpec) -> Option<IpPreference> {
+    mesh.service_discovery.as_ref().and_then(|discovery| discovery.ip_preference)
+}
+
+/// App Mesh looks up both without saying which it prefers; an IPv4 address is the one that old nodes have.
+fn lookup_family(preference: Option<IpPreference>) -> DnsLookupFamily {
+    match preference {
+        None | Some(IpPreference::Ipv4Preferred) => DnsLookupFamily::V4Preferred,
+        Some(IpPreference::Ipv6Preferred) => DnsLookupFamily::Auto,
+        Some(IpPreference::Ipv4Only) => DnsLookupFamily::V4Only,
+        Some(IpPreference::Ipv6Only) => DnsLookupFamily::V6Only,
+    }
+}
+
+fn base(name: String, protocol: Option<PortProtocol>) -> Cluster {
+    let limits = Thresholds {
+        max_connections: proto::number(UNLIMITED),
+        max_pending_requests: proto::number(UNLIMITED),
+        max_requests: proto::number(UNLIMITED),
+        max_retries: proto::number(UNLIMITED),
+        ..Thresholds::default()
+    };
+    Cluster {
+        name,
+        circuit_breakers: Some(CircuitBreakers { thresholds: vec![limits], per_host_thresholds: Vec::new() }),
+        typed_extension_protocol_options: protocol_options(protocol),
+        ..Cluster::default()
+    }
+}
+
+fn kind(discovery: DiscoveryType) -> Option<ClusterDiscoveryType> {
+    Some(ClusterDiscoveryType::Type(discovery.into()))
+}
+
+/// At most one entry, so the map's order cannot show in the encoding.
+fn protocol_options(protocol: Option<PortProtocol>) -> HashMap<String, Any> {
+    let explicit = |config| {
+        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
+    };
+    let options = match protocol {
+        Some(PortProtocol::Tcp) => return HashMap::new(),
+        Some(PortProtocol::Http) => {
+            explicit(ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()))
+        }
+        Some(PortProtocol::Http2 | PortProtocol::Grpc) => {
+            explicit(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()))
+        }
+        None => UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+            http_protocol_options: Some(Http1ProtocolOptions::default()),
+            http2_protocol_options: Some(Http2ProtocolOptions::default()),
+            http3_protocol_options: None,
+        }),
+    };
+    let options =
+        HttpProtocolOptions { upstream_protocol_options: Some(options), ..HttpProtocolOptions::default() };
+    HashMap::from([(HTTP_OPTIONS.to_owned(), pack_any(options))])
+}
+
+fn one_endpoint(cluster: &str, host: &str, port: i32) -> ClusterLoadAssignment {
+    let endpoint = EnvoyEndpoint {
+        address: proto::tcp_address(host, proto::clamp(port.into()), false),
+        ..EnvoyEndpoint::default()
+    };
+    let member = LbEndpoint {
+        host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(endpoint)),
+        ..LbEndpoint::default()
+    };
+    ClusterLoadAssignment {
+        cluster_name: cluster.to_owned(),
+        endpoints: vec![LocalityLbEndpoints {
+            lb_endpoints: vec![member],
+            ..LocalityLbEndpoints::default()
+        }],
+        ..ClusterLoadAssignment::default()
+    }
+}

@@ -1,0 +1,200 @@
+//! What a node may call, worked out from its backends: per port, which services answer there and where their traffic
+//! goes. Pure.
+//!
+//! Only what `backends` names is looked at; that scoping is what scales. The rules:
+//! - A backend whose virtual service does not exist adds nothing until it does.
+//! - http, http2 and grpc share a port: Envoy recognises the version per connection, and the Host header tells the
+//!   services apart.
+//! - tcp tells services apart by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
+//!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`].
+//! - DNS names have no case: two services whose names differ in case only conflict as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::virtual_service::VirtualServiceProvider;
+use fleetmesh_model::{ResourceId, RouteSpec, VirtualNodeSpec, VirtualServiceSpec};
+
+use super::endpoint::{Endpoint, endpoint};
+use super::inputs::{Found, Reader};
+use super::order;
+
+/// What a node may call.
+#[derive(Debug, Default)]
+pub(super) struct Egress<'a> {
+    /// By port of the callers' requests.
+    pub(super) ports: BTreeMap<i32, Port<'a>>,
+    /// Backends that exist but have no provider: they route nowhere.
+    pub(super) nowhere: Vec<&'a str>,
+    /// Backends that are not served on some port.
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// The services on a port.
+#[derive(Debug)]
+pub(super) enum Port<'a> {
+    /// HTTP of any version, told apart by host.
+    Http(Vec<Service<'a>>),
+    /// Anything else, all to one service.
+    Tcp(Service<'a>),
+}
+
+/// A virtual service on one port.
+#[derive(Debug)]
+pub(super) struct Service<'a> {
+    pub(super) name: &'a str,
+    pub(super) protocol: PortProtocol,
+    /// In the order in which they are tried.
+    pub(super) routes: Vec<Route<'a>>,
+    /// The service, its provider and its routes.
+    pub(super) objects: BTreeSet<ResourceId>,
+}
+
+/// Where requests of a service go.
+#[derive(Debug)]
+pub(super) struct Route<'a> {
+    /// The App Mesh route; `None` when a virtual node provides the service.
+    pub(super) source: Option<Found<'a, RouteSpec>>,
+    /// The targets that can be reached, with their weights.
+    pub(super) targets: Vec<(Endpoint<'a>, u32)>,
+}
+
+/// A backend that a port cannot serve, because another one has it.
+#[derive(Debug)]
+pub(super) struct Conflict {
+    /// Its place in `backends`.
+    pub(super) backend: usize,
+    /// Which port, and who has it.
+    pub(super) reason: String,
+}
+
+/// Works out what `node` may call.
+pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egress<'a> {
+    let mut egress = Egress::default();
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    for (backend, named) in node.backends().enumerate() {
+        let name = named.virtual_service_name.as_str();
+        let Some(service) = reader.virtual_service(name) else { continue };
+        match taken.insert(name.to_ascii_lowercase(), name) {
+            None => egress.add(reader, backend, service),
+            Some(same) if same == name => {}
+            Some(other) => {
+                let reason = format!("{other:?} has the name already: DNS names have no case");
+                egress.conflicts.push(Conflict { backend, reason });
+            }
+        }
+    }
+    egress
+}
+
+impl<'a> Egress<'a> {
+    /// Every endpoint that some route leads to.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint<'a>> {
+        let services = self.ports.values().flat_map(|port| match port {
+            Port::Http(services) => services.iter().collect::<Vec<_>>(),
+            Port::Tcp(service) => vec![service],
+        });
+        services.flat_map(|service| &service.routes).flat_map(|route| &route.targets).map(|(target, _)| target)
+    }
+
+    fn add(&mut self, reader: &Reader<'a>, backend: usize, service: Found<'a, VirtualServiceSpec>) {
+        let offers = offers(reader, service);
+        if offers.is_empty() && service.spec.provider.is_none() {
+            self.nowhere.push(service.record.id.name());
+        }
+        for (port, offer) in offers {
+            if let Err(reason) = self.offer(port, offer) {
+                self.conflicts.push(Conflict { backend, reason });
+            }
+        }
+    }
+
+    fn offer(&mut self, port: i32, offer: Service<'a>) -> Result<(), String> {
+        let tcp = offer.protocol == PortProtocol::Tcp;
+        match self.ports.get_mut(&port) {
+            None => {
+                let added = if tcp { Port::Tcp(offer) } else { Port::Http(vec![offer]) };
+                self.ports.insert(port, added);
+                Ok(())
+            }
+            Some(Port::Http(services)) if !tcp => {
+                services.push(offer);
+                Ok(())
+            }
+            Some(Port::Http(services)) => {
+                let holder = services.first().map_or("", |service| service.name);
+                Err(format!("port {port} speaks HTTP for {holder:?} already, so it cannot be tcp"))
+            }
+            Some(Port::Tcp(holder)) => {
+                Err(format!("port {port} belongs to the tcp service {:?}, which takes all of it", holder.name))
+            }
+        }
+    }
+}
+
+/// The ports on which `service` answers.
+fn offers<'a>(reader: &Reader<'a>, service: Found<'a, VirtualServiceSpec>) -> Vec<(i32, Service<'a>)> {
+    let name = service.record.id.name();
+    let own = BTreeSet::from([service.record.id.clone()]);
+    match &service.spec.provider {
+        None => Vec::new(),
+        Some(VirtualServiceProvider::VirtualNode(provider)) => {
+            let Some(node) = reader.virtual_node(&provider.virtual_node_name) else { return Vec::new() };
+            let ports = node.spec.listeners().iter().map(|listener| listener.port_mapping.port);
+            let reached = ports.filter_map(|port| endpoint(reader, &provider.virtual_node_name, Some(port)).ok());
+            reached.map(|target| (target.port(), direct(name, &own, target))).collect()
+        }
+        Some(VirtualServiceProvider::VirtualRouter(provider)) => {
+            let Some(router) = reader.virtual_router(&provider.virtual_router_name) else { return Vec::new() };
+            let mut objects = own;
+            objects.insert(router.record.id.clone());
+            let routes = reader.routes(&provider.virtual_router_name);
+            let listeners = router.spec.listeners().iter().map(|listener| &listener.port_mapping);
+            listeners
+                .map(|mapping| {
+                    let (port, protocol) = (mapping.port, mapping.protocol);
+                    (port, routed(reader, name, &objects, &routes, port, protocol))
+                })
+                .collect()
+        }
+    }
+}
+
+fn direct<'a>(name: &'a str, objects: &BTreeSet<ResourceId>, target: Endpoint<'a>) -> Service<'a> {
+    let mut objects = objects.clone();
+    objects.insert(target.node.record.id.clone());
+    let routes = vec![Route { source: None, targets: vec![(target, 1)] }];
+    Service { name, protocol: target.protocol(), routes, objects }
+}
+
+fn routed<'a>(
+    reader: &Reader<'a>,
+    name: &'a str,
+    objects: &BTreeSet<ResourceId>,
+    routes: &[Found<'a, RouteSpec>],
+    port: i32,
+    protocol: PortProtocol,
+) -> Service<'a> {
+    let mut objects = objects.clone();
+    let mut fitting: Vec<_> = routes.iter().filter(|route| serves(route.spec, port, protocol)).copied().collect();
+    fitting.sort_by_cached_key(|route| order::key(route.record.id.name(), route.spec));
+    objects.extend(fitting.iter().map(|route| route.record.id.clone()));
+    let routes = fitting.into_iter().map(|route| Route { source: Some(route), targets: targets(reader, route.spec) });
+    Service { name, protocol, routes: routes.collect(), objects }
+}
+
+/// Whether a route is for a listener of its router: the same protocol, and no other port.
+pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bool {
+    route.action().is_some_and(|(of, _, _)| of == protocol) && route.match_port().is_none_or(|only| only == port)
+}
+
+/// The targets of a route that can be reached. One that cannot is left out, so that its share goes to the others and
+/// not into an error; `unserved` tells.
+fn targets<'a>(reader: &Reader<'a>, route: &'a RouteSpec) -> Vec<(Endpoint<'a>, u32)> {
+    let weighted = route.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
+    let reached = weighted.iter().filter_map(|target| {
+        let weight = u32::try_from(target.weight).unwrap_or(0);
+        endpoint(reader, &target.virtual_node, target.port).ok().map(|found| (found, weight))
+    });
+    reached.collect()
+}

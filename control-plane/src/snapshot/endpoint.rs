@@ -1,0 +1,85 @@
+//! Where traffic ends: one port of one virtual node, or why it cannot be reached. Pure.
+
+use std::fmt;
+
+use fleetmesh_model::VirtualNodeSpec;
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::listener::Listener;
+use fleetmesh_model::service_discovery::{DnsServiceDiscovery, ServiceDiscovery};
+
+use super::inputs::{Found, Reader};
+use super::names::{self, Direction};
+
+/// One port of a virtual node that callers can find.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endpoint<'a> {
+    pub(super) node: Found<'a, VirtualNodeSpec>,
+    pub(super) listener: &'a Listener,
+    pub(super) dns: &'a DnsServiceDiscovery,
+}
+
+impl Endpoint<'_> {
+    /// The protocol spoken on the port.
+    pub(super) fn protocol(&self) -> PortProtocol {
+        self.listener.port_mapping.protocol
+    }
+
+    /// The port.
+    pub(super) fn port(&self) -> i32 {
+        self.listener.port_mapping.port
+    }
+
+    /// The name of the cluster that callers use.
+    pub(super) fn cluster(&self) -> String {
+        let id = &self.node.record.id;
+        names::cluster(Direction::Egress, id.mesh_name(), id.name(), self.protocol(), self.port())
+    }
+}
+
+/// Why callers cannot reach a port of a virtual node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreachable {
+    Missing(String),
+    NoListener(String),
+    NoListenerOn(String, i32),
+    NoDiscovery(String),
+    CloudMap(String),
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(node) => write!(f, "virtual node {node:?} does not exist"),
+            Self::NoListener(node) => write!(f, "virtual node {node:?} has no listener"),
+            Self::NoListenerOn(node, port) => {
+                write!(f, "virtual node {node:?} has no listener on port {port}")
+            }
+            Self::NoDiscovery(node) => write!(f, "virtual node {node:?} has no serviceDiscovery"),
+            Self::CloudMap(node) => {
+                write!(f, "virtual node {node:?} is discovered by awsCloudMap, which is not served yet: use dns")
+            }
+        }
+    }
+}
+
+/// The port of `node` that a target means: `port`, or the node's first listener when the target names none (App Mesh
+/// demands a port only of nodes with several).
+pub(super) fn endpoint<'a>(
+    reader: &Reader<'a>,
+    node: &str,
+    port: Option<i32>,
+) -> Result<Endpoint<'a>, Unreachable> {
+    let found = reader.virtual_node(node).ok_or_else(|| Unreachable::Missing(node.to_owned()))?;
+    let mut listeners = found.spec.listeners().iter();
+    let listener = match port {
+        Some(port) => listeners
+            .find(|listener| listener.port_mapping.port == port)
+            .ok_or_else(|| Unreachable::NoListenerOn(node.to_owned(), port))?,
+        None => listeners.next().ok_or_else(|| Unreachable::NoListener(node.to_owned()))?,
+    };
+    match &found.spec.service_discovery {
+        Some(ServiceDiscovery::Dns(dns)) => Ok(Endpoint { node: found, listener, dns }),
+        Some(ServiceDiscovery::AwsCloudMap(_)) => Err(Unreachable::CloudMap(node.to_owned())),
+        None => Err(Unreachable::NoDiscovery(node.to_owned())),
+    }
+}

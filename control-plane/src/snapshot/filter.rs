@@ -1,0 +1,87 @@
+//! Network filters: HTTP connection managers whose routes come by RDS, TCP proxies, and the one that hangs up. Pure.
+
+use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
+use envoy_types::pb::envoy::config::core::v3::{
+    AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, config_source,
+};
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3::Config as DirectResponse;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    CodecType, RouteSpecifier, ServerHeaderTransformation, UpgradeConfig,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, Rds, http_filter,
+};
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
+    ClusterSpecifier, WeightedCluster,
+};
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+
+use super::names::Direction;
+use super::proto;
+
+/// A network filter of a listener's chain.
+pub(super) type NetworkFilter = Filter;
+
+/// HTTP of any version, routed by the route configuration `route`. The application notices as little as can be: the
+/// server header is its own, upgrades to WebSocket and HTTP/1.0 pass.
+pub(super) fn http(direction: Direction, route: String, access_log: Vec<AccessLog>) -> NetworkFilter {
+    let routes = ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    };
+    let router = HttpFilter {
+        name: "envoy.filters.http.router".into(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(Router::default()))),
+        ..HttpFilter::default()
+    };
+    let manager = HttpConnectionManager {
+        codec_type: CodecType::Auto.into(),
+        stat_prefix: direction.as_str().to_owned(),
+        http_filters: vec![router],
+        http_protocol_options: Some(Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        server_header_transformation: ServerHeaderTransformation::PassThrough.into(),
+        upgrade_configs: vec![UpgradeConfig { upgrade_type: "websocket".into(), ..UpgradeConfig::default() }],
+        access_log,
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            config_source: Some(routes),
+            route_config_name: route,
+        })),
+        ..HttpConnectionManager::default()
+    };
+    network_filter("envoy.filters.network.http_connection_manager", pack_any(manager))
+}
+
+/// TCP to `targets` by weight; to nowhere when none has one. Envoy knows no weight of 0 here, so those are left out:
+/// no connection would go there anyway.
+pub(super) fn tcp(
+    direction: Direction,
+    targets: Vec<(String, u32)>,
+    idle_millis: u64,
+    access_log: Vec<AccessLog>,
+) -> NetworkFilter {
+    let weighted: Vec<_> = targets.into_iter().filter(|(_, weight)| *weight > 0).collect();
+    if weighted.is_empty() {
+        return network_filter("envoy.filters.network.direct_response", pack_any(DirectResponse::default()));
+    }
+    let clusters = weighted.into_iter().map(|(name, weight)| ClusterWeight { name, weight, ..Default::default() });
+    let proxy = TcpProxy {
+        stat_prefix: direction.as_str().to_owned(),
+        idle_timeout: proto::millis(idle_millis),
+        access_log,
+        cluster_specifier: Some(ClusterSpecifier::WeightedClusters(WeightedCluster {
+            clusters: clusters.collect(),
+        })),
+        ..TcpProxy::default()
+    };
+    network_filter("envoy.filters.network.tcp_proxy", pack_any(proxy))
+}
+
+fn network_filter(name: &str, config: Any) -> NetworkFilter {
+    Filter { name: name.to_owned(), config_type: Some(filter::ConfigType::TypedConfig(config)) }
+}

@@ -1,0 +1,112 @@
+//! What a snapshot was made from. Every look-up goes through [`Reader`], which remembers it, so a later view can be
+//! asked whether it would give the same snapshot, without making it. Pure.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::{
+    MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
+};
+
+use crate::view::{MeshView, Record};
+
+/// A record together with its spec, already taken out of the [`Spec`] of any kind.
+#[derive(Debug)]
+pub(super) struct Found<'a, S> {
+    pub(super) record: &'a Arc<Record>,
+    pub(super) spec: &'a S,
+}
+
+impl<S> Clone for Found<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Found<'_, S> {}
+
+/// Reads a view of one mesh and remembers what it read, absent objects too.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    view: &'a MeshView,
+    pub(super) mesh: &'a str,
+    inputs: RefCell<Inputs>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(view: &'a MeshView, mesh: &'a str) -> Self {
+        Self { view, mesh, inputs: RefCell::default() }
+    }
+
+    pub(super) fn into_inputs(self) -> Inputs {
+        self.inputs.into_inner()
+    }
+
+    pub(super) fn mesh_spec(&self) -> Option<Found<'a, MeshSpec>> {
+        let record = self.get(ResourceId::mesh(self.mesh))?;
+        if let Spec::Mesh(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+    }
+
+    pub(super) fn virtual_node(&self, name: &str) -> Option<Found<'a, VirtualNodeSpec>> {
+        let record = self.get(ResourceId::virtual_node(self.mesh, name))?;
+        if let Spec::VirtualNode(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+    }
+
+    pub(super) fn virtual_service(&self, name: &str) -> Option<Found<'a, VirtualServiceSpec>> {
+        let record = self.get(ResourceId::virtual_service(self.mesh, name))?;
+        if let Spec::VirtualService(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+    }
+
+    pub(super) fn virtual_router(&self, name: &str) -> Option<Found<'a, VirtualRouterSpec>> {
+        let record = self.get(ResourceId::virtual_router(self.mesh, name))?;
+        if let Spec::VirtualRouter(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+    }
+
+    /// The routes of the virtual router `name`, by name.
+    pub(super) fn routes(&self, name: &'a str) -> Vec<Found<'a, RouteSpec>> {
+        let records: Vec<&'a Arc<Record>> = self.view.routes(self.mesh, name).collect();
+        let seen = records.iter().map(|record| Arc::clone(record)).collect();
+        self.inputs.borrow_mut().routes.insert(name.to_owned(), seen);
+        let found = |record: &'a Arc<Record>| match &record.spec {
+            Spec::Route(spec) => Some(Found { record, spec: spec.as_ref() }),
+            _ => None,
+        };
+        records.into_iter().filter_map(found).collect()
+    }
+
+    fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {
+        let record = self.view.get(&id);
+        self.inputs.borrow_mut().records.insert(id, record.cloned());
+        record
+    }
+}
+
+/// Everything that a snapshot was made from.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    records: BTreeMap<ResourceId, Option<Arc<Record>>>,
+    routes: BTreeMap<String, Vec<Arc<Record>>>,
+}
+
+impl Inputs {
+    /// Whether a snapshot made from `view` would be the same.
+    pub fn unchanged(&self, mesh: &str, view: &MeshView) -> bool {
+        let same = |a: Option<&Arc<Record>>, b: Option<&Arc<Record>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        self.records.iter().all(|(id, record)| same(record.as_ref(), view.get(id)))
+            && self.routes.iter().all(|(router, seen)| {
+                let mut now = view.routes(mesh, router);
+                seen.iter().all(|record| same(Some(record), now.next())) && now.next().is_none()
+            })
+    }
+
+    /// The objects that exist among the inputs, with their versions.
+    pub fn objects(&self) -> BTreeMap<ResourceId, i64> {
+        let records = self.records.values().flatten();
+        records.chain(self.routes.values().flatten()).map(|record| (record.id.clone(), record.version)).collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! Names of Envoy resources, as App Mesh's own control plane gave them: dashboards and scripts match on these. Pure.
+
+use fleetmesh_model::common::PortProtocol;
+
+/// The listener that inbound connections are redirected to.
+pub const INGRESS_LISTENER: &str = "lds_ingress_0.0.0.0_15000";
+/// The listener that outbound connections are redirected to.
+pub const EGRESS_LISTENER: &str = "lds_egress_0.0.0.0_15001";
+/// The port of [`INGRESS_LISTENER`].
+pub const INGRESS_PORT: u32 = 15000;
+/// The port of [`EGRESS_LISTENER`].
+pub const EGRESS_PORT: u32 = 15001;
+
+/// Which way traffic goes, seen from the proxy's application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the application.
+    Ingress,
+    /// From the application.
+    Egress,
+}
+
+impl Direction {
+    /// The word that names carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// The cluster of one port of a virtual node. Unambiguous within a mesh, whatever a node is called: the last two parts
+/// never contain an underscore.
+pub fn cluster(direction: Direction, mesh: &str, node: &str, protocol: PortProtocol, port: i32) -> String {
+    format!("cds_{}_{mesh}_{node}_{protocol}_{port}", direction.as_str())
+}
+
+/// The cluster that passes connections through to where they were going.
+pub fn passthrough_cluster(mesh: &str) -> String {
+    format!("cds_egress_{mesh}_passthrough")
+}
+
+/// The route configuration of one port.
+pub fn route(direction: Direction, protocol: PortProtocol, port: i32) -> String {
+    format!("rds_{}_{protocol}_{port}", direction.as_str())
+}

@@ -1,0 +1,102 @@
+//! Envoy resources as they go over the wire: encoded once, named, versioned by content. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleetmesh_model::ResourceId;
+use prost::{Message, Name};
+use sha2::{Digest, Sha256};
+
+/// The types of resources that proxies discover, in the order in which additions are safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceType {
+    /// `envoy.config.cluster.v3.Cluster`, by CDS.
+    Cluster,
+    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by EDS. None are served yet; subscriptions are answered.
+    Endpoint,
+    /// `envoy.config.listener.v3.Listener`, by LDS.
+    Listener,
+    /// `envoy.config.route.v3.RouteConfiguration`, by RDS.
+    Route,
+}
+
+impl ResourceType {
+    /// Every type, in the order in which additions are safe.
+    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+
+    /// The type's URL in discovery requests.
+    pub fn url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        }
+    }
+
+    /// The type that `url` names; `None` when it is not served.
+    pub fn from_url(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.url() == url)
+    }
+
+    /// Whether an answer always holds every resource, so that what is missing from it is removed (CDS and LDS).
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
+    }
+}
+
+/// One Envoy resource.
+#[derive(Debug)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// A hash of its content.
+    pub version: String,
+    /// The encoded `google.protobuf.Any` that holds it.
+    pub body: Bytes,
+    /// The clusters it refers to; empty for clusters.
+    pub clusters: BTreeSet<String>,
+    /// The App Mesh objects it was made from.
+    pub objects: BTreeSet<ResourceId>,
+}
+
+impl Resource {
+    /// Encodes `message`.
+    pub fn new<T: Message + Name>(
+        name: impl Into<String>,
+        message: &T,
+        clusters: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) -> Self {
+        let any = envoy_types::pb::google::protobuf::Any {
+            type_url: T::type_url(),
+            value: message.encode_to_vec(),
+        };
+        let body = Bytes::from(any.encode_to_vec());
+        Self { name: name.into(), version: hash([body.as_ref()]), body, clusters, objects }
+    }
+}
+
+/// Resources of one type, by name.
+pub type ResourceSet = BTreeMap<String, Arc<Resource>>;
+
+/// The version of a set of resources: a hash of their names and versions, so the same set has the same version in
+/// every process and after every restart.
+pub fn version_of<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource>>) -> String {
+    hash(resources.into_iter().flat_map(|resource| [resource.name.as_bytes(), resource.version.as_bytes()]))
+}
+
+fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

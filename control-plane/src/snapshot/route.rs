@@ -1,0 +1,101 @@
+//! Route configurations: virtual hosts, routes, weighted clusters. Pure.
+
+use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
+use envoy_types::pb::envoy::config::route::v3::route::Action;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::config::route::v3::{
+    DirectResponseAction, Route as EnvoyRoute, RouteAction, RouteConfiguration, VirtualHost, WeightedCluster,
+};
+use fleetmesh_model::RouteSpec;
+
+use super::egress::{Route, Service};
+use super::endpoint::Endpoint;
+use super::proto;
+use super::retry;
+use super::route_match;
+use super::timeout::Timeouts;
+
+/// Everything that arrives at a port of the node goes to `cluster`.
+pub(super) fn ingress(name: String, cluster: String, timeouts: Timeouts) -> RouteConfiguration {
+    let action = RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..action(timeouts) };
+    RouteConfiguration { name, virtual_hosts: vec![host("ingress", vec!["*".into()], vec![to(action)])], ..Default::default() }
+}
+
+/// The services of one port. `nowhere` are backends without a provider: they answer 404, as App Mesh's do, even where
+/// the egress filter lets other hosts through to `passthrough`.
+pub(super) fn egress(
+    name: String,
+    port: i32,
+    services: &[Service<'_>],
+    nowhere: &[&str],
+    passthrough: Option<String>,
+) -> RouteConfiguration {
+    let mut hosts: Vec<VirtualHost> = services
+        .iter()
+        .map(|service| host(service.name, domains(service.name, port), service.routes.iter().map(route).collect()))
+        .collect();
+    hosts.extend(nowhere.iter().map(|name| host(name, domains(name, port), Vec::new())));
+    if let Some(cluster) = passthrough {
+        // What the mesh knows nothing about gets no timeout of the mesh.
+        let unlimited = action(Timeouts { per_request: 0, idle: 0 });
+        let through = RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..unlimited };
+        hosts.push(host("passthrough", vec!["*".into()], vec![to(through)]));
+    }
+    RouteConfiguration { name, virtual_hosts: hosts, ..Default::default() }
+}
+
+/// A Host header names a service with or without the port. DNS names have no case, and Envoy compares in lower case.
+fn domains(service: &str, port: i32) -> Vec<String> {
+    let name = service.to_ascii_lowercase();
+    vec![format!("{name}:{port}"), name]
+}
+
+fn host(name: &str, domains: Vec<String>, routes: Vec<EnvoyRoute>) -> VirtualHost {
+    VirtualHost { name: name.to_owned(), domains, routes, ..VirtualHost::default() }
+}
+
+fn to(action: RouteAction) -> EnvoyRoute {
+    EnvoyRoute {
+        r#match: Some(route_match::everything()),
+        action: Some(Action::Route(action)),
+        ..EnvoyRoute::default()
+    }
+}
+
+fn route(route: &Route<'_>) -> EnvoyRoute {
+    let spec: Option<&RouteSpec> = route.source.map(|found| found.spec);
+    let reachable = route.targets.iter().any(|(_, weight)| *weight > 0);
+    EnvoyRoute {
+        name: route.source.map(|found| found.record.id.name().to_owned()).unwrap_or_default(),
+        r#match: Some(route_match::route_match(spec)),
+        action: Some(if reachable { Action::Route(forward(spec, &route.targets)) } else { unreachable() }),
+        ..EnvoyRoute::default()
+    }
+}
+
+fn forward(spec: Option<&RouteSpec>, targets: &[(Endpoint<'_>, u32)]) -> RouteAction {
+    // A weight of 0 stays: the target is there to be shifted to.
+    let clusters = targets.iter().map(|(target, weight)| ClusterWeight {
+        name: target.cluster(),
+        weight: proto::number((*weight).into()),
+        ..ClusterWeight::default()
+    });
+    let weighted = WeightedCluster { clusters: clusters.collect(), ..WeightedCluster::default() };
+    RouteAction {
+        cluster_specifier: Some(ClusterSpecifier::WeightedClusters(weighted)),
+        retry_policy: Some(retry::policy(spec)),
+        ..action(spec.map_or(Timeouts::DEFAULT, Timeouts::of_route))
+    }
+}
+
+/// The route matches but none of its targets can be reached: an error, not the next route.
+fn unreachable() -> Action {
+    let text = "no target of this route can be reached".to_owned();
+    let body = DataSource { specifier: Some(data_source::Specifier::InlineString(text)), ..DataSource::default() };
+    Action::DirectResponse(DirectResponseAction { status: 503, body: Some(body), ..Default::default() })
+}
+
+fn action(Timeouts { per_request, idle }: Timeouts) -> RouteAction {
+    RouteAction { timeout: proto::millis(per_request), idle_timeout: proto::millis(idle), ..RouteAction::default() }
+}
