@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// Defines an enum whose variants are the words that Kubernetes sees, with `ALL`, `as_str` and `Display`.
+/// Defines an enum whose variants are the words that Kubernetes sees, with `ALL`, `as_str`, `meaning` and `Display`.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $meaning:literal])+ $variant:ident,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+        pub enum $name { $($(#[doc = $meaning])+ $variant,)+ }
 
         impl $name {
             /// Every word, in the order of the definition.
@@ -16,6 +16,11 @@ macro_rules! words {
             /// The word as it stands in a status, in CamelCase.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+
+            /// What the word means, as its documentation says.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning),+).trim_ascii(),)+ }
             }
         }
 

@@ -1,12 +1,20 @@
 //! The CustomResourceDefinitions: kube's derive, made strict. Pure.
 
+use std::path::{Path, PathBuf};
+
 use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 
-use crate::columns;
 use crate::{Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
+use crate::{columns, reference};
+
+/// Where the definitions are checked in, from the root of the repository.
+pub const YAML_FOLDER: &str = "crds/yaml";
+
+/// Where the reference is checked in, from the root of the repository.
+pub const REFERENCE_FOLDER: &str = "docs/reference";
 
 /// The definitions of all kinds, a referent before what refers to it.
 pub fn all() -> Vec<CustomResourceDefinition> {
@@ -19,11 +27,6 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     ]
 }
 
-/// The file in `crds/yaml` that holds `definition`: its plural, `.yaml`.
-pub fn file_name(definition: &CustomResourceDefinition) -> String {
-    format!("{}.yaml", definition.spec.names.plural)
-}
-
 /// `definition` as YAML, with a line on top that says where it comes from.
 ///
 /// # Errors
@@ -31,6 +34,21 @@ pub fn file_name(definition: &CustomResourceDefinition) -> String {
 pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser::Error> {
     let yaml = serde_saphyr::to_string(definition)?;
     Ok(format!("# Generated from crds/src and model/src by `cargo xtask crds`. Do not edit.\n{yaml}"))
+}
+
+/// Every generated file of the repository with its path from the root: per kind its definition and its reference, and
+/// the reference of the conditions.
+///
+/// # Errors
+/// As [`to_yaml`].
+pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Error> {
+    let mut files = vec![(Path::new(REFERENCE_FOLDER).join("conditions.md"), reference::conditions())];
+    for definition in all() {
+        let name = &definition.spec.names.plural;
+        files.push((Path::new(YAML_FOLDER).join(format!("{name}.yaml")), to_yaml(&definition)?));
+        files.push((Path::new(REFERENCE_FOLDER).join(format!("{name}.md")), reference::page(&definition)));
+    }
+    Ok(files)
 }
 
 fn definition<K: MeshResource>() -> CustomResourceDefinition {

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod management;
 pub mod mesh;
 pub mod namespaces;
+pub mod reference;
 pub mod resource;
 pub mod route;
 pub mod status;
@@ -22,7 +23,7 @@ pub mod virtual_router;
 pub mod virtual_service;
 
 pub use condition::{ConditionType, Reason};
-pub use definition::{all, file_name, to_yaml};
+pub use definition::{all, to_yaml};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::Mesh;
 pub use namespaces::AllowedNamespaces;

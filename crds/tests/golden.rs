@@ -1,29 +1,41 @@
-//! `crds/yaml` is what the types say, file for file. Reads the repository, writes nothing.
+//! `crds/yaml` and `docs/reference` are what the types say, file for file. Reads the repository, writes nothing.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use fleetmesh_crds::definition::{REFERENCE_FOLDER, YAML_FOLDER, generated_files};
 
 const WAY_OUT: &str = "run `cargo xtask crds`, look at the difference and commit it";
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
 #[test]
-fn the_checked_in_definitions_are_the_generated_ones() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
-    let mut files = BTreeSet::new();
-    for definition in fleetmesh_crds::all() {
-        let name = fleetmesh_crds::file_name(&definition);
-        let generated = fleetmesh_crds::to_yaml(&definition).expect("the definition as YAML");
-        let checked_in = fs::read_to_string(directory.join(&name)).unwrap_or_default();
-        let first_difference = generated.lines().zip(checked_in.lines()).position(|(new, old)| new != old);
+fn every_generated_file_is_checked_in_as_generated() {
+    for (file, generated) in generated_files().expect("YAML") {
+        let checked_in = fs::read_to_string(root().join(&file)).unwrap_or_default();
+        let mut lines = generated.lines().zip(checked_in.lines().chain(std::iter::repeat("(nothing)")));
+        let first = lines.position(|(new, old)| new != old).map(|index| index + 1);
         assert!(
             generated == checked_in,
-            "crds/yaml/{name} differs from the types (first differing line: {first_difference:?}): {WAY_OUT}"
+            "{} is not what the types say (first differing line: {first:?}): {WAY_OUT}",
+            file.display()
         );
-        files.insert(name);
     }
-    let found: BTreeSet<String> = fs::read_dir(directory)
-        .expect("crds/yaml")
-        .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
-        .collect();
-    assert_eq!(found, files, "crds/yaml holds exactly one file per kind: {WAY_OUT}");
+}
+
+#[test]
+fn no_file_is_left_over() {
+    let expected: BTreeSet<PathBuf> =
+        generated_files().expect("YAML").into_iter().map(|(file, _)| file).collect();
+    let mut found = BTreeSet::new();
+    for folder in [YAML_FOLDER, REFERENCE_FOLDER] {
+        for entry in fs::read_dir(root().join(folder)).expect(folder) {
+            found.insert(Path::new(folder).join(entry.expect("an entry").file_name()));
+        }
+    }
+    assert_eq!(found, expected, "only generated files: {WAY_OUT}");
 }

@@ -36,7 +36,7 @@ pub struct Case {
 
 impl Case {
     /// Why `verdict` (the server's message when it refused the spec) is not the right one; `None` when it is.
-    pub fn objection(&self, verdict: Result<(), &str>) -> Option<String> {
+    pub fn objection(&self, verdict: &Result<(), String>) -> Option<String> {
         let why = &self.why;
         match (&self.refusal, verdict) {
             (None, Ok(())) => None,
@@ -152,9 +152,9 @@ mod tests {
             app_mesh().expect("a table").into_iter().find(|case| case.why == "a weight is at most 100");
         let case = case.expect("the case");
         let field = "spec.http2Route.action.weightedTargets[0].weight";
-        assert_eq!(case.objection(Err(&format!("{field}: 101 is greater than 100"))), None);
-        assert!(case.objection(Err("100 is the bound")).is_some());
-        assert!(case.objection(Err(&format!("{field}: no"))).is_some());
-        assert!(case.objection(Ok(())).is_some());
+        assert_eq!(case.objection(&Err(format!("{field}: 101 is greater than 100"))), None);
+        assert!(case.objection(&Err("100 is the bound".into())).is_some());
+        assert!(case.objection(&Err(format!("{field}: no"))).is_some());
+        assert!(case.objection(&Ok(())).is_some());
     }
 }

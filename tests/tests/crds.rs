@@ -81,7 +81,7 @@ async fn judges_like_the_table(client: &kube::Client, cases: Vec<Case>) -> Resul
     let mut objections = Vec::new();
     for case in cases {
         let verdict = create(client, case.kind, &case.spec).await?;
-        objections.extend(case.objection(verdict.as_ref().map(|()| ()).map_err(String::as_str)));
+        objections.extend(case.objection(&verdict));
     }
     ensure!(objections.is_empty(), "{} wrong verdicts:\n{}", objections.len(), objections.join("\n"));
     Ok(())

@@ -1,21 +1,23 @@
-//! Prints every CustomResourceDefinition, or writes one file per kind into the directory that is its one argument.
-//! `cargo xtask crds` runs it. It reads nothing and touches nothing but that directory.
+//! What `cargo xtask crds` runs: prints every CustomResourceDefinition, or, given the root of the repository, writes
+//! what is generated there: `crds/yaml` and `docs/reference`. It reads nothing and touches nothing else.
 
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args_os().nth(1).map(PathBuf::from);
-    for definition in fleetmesh_crds::all() {
-        let yaml = fleetmesh_crds::to_yaml(&definition)?;
-        match &directory {
-            None => println!("---\n{yaml}"),
-            Some(directory) => {
-                fs::create_dir_all(directory)?;
-                fs::write(directory.join(fleetmesh_crds::file_name(&definition)), yaml)?;
-            }
+    let Some(root) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        for definition in fleetmesh_crds::all() {
+            println!("---\n{}", fleetmesh_crds::to_yaml(&definition)?);
         }
+        return Ok(());
+    };
+    for (file, text) in fleetmesh_crds::definition::generated_files()? {
+        let file = root.join(file);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
 }
