@@ -3,8 +3,11 @@
 //! Compiles quickly, because it is the first thing a newcomer builds: whatever needs Kubernetes, AWS or gRPC
 //! libraries runs as a child process.
 
+mod cargo;
+mod demo;
 mod setup;
 mod step;
+mod test;
 
 use std::process::ExitCode;
 
@@ -17,6 +20,18 @@ use clap::Parser;
 enum Command {
     /// Install what tests and the demo need into the target directory; the other commands do it by themselves.
     Setup,
+    /// Run the scenario with real Envoys: YAML in, requests split 100/0, 75/25, 0/100.
+    Demo(demo::DemoArgs),
+    /// Run every test: unit, golden, property and black-box.
+    Test(test::TestArgs),
+    /// Write what is generated from the types of the kinds: crds/yaml and their reference.
+    Crds,
+    /// Measure something on real parts, in a release build; `bench help` lists what.
+    Bench {
+        /// The benchmark and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -32,5 +47,31 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Crds => {
+            // Its argument is the root of the repository, where cargo::run runs it.
+            cargo::run(&[
+                "run",
+                "--quiet",
+                "--package",
+                "fleetmesh-crds",
+                "--bin",
+                "fleetmesh-crds",
+                "--",
+                ".",
+            ])?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench { arguments } => bench(&arguments),
     }
+}
+
+/// A benchmark starts the release build of `fleetmesh` that lies beside its own program.
+fn bench(arguments: &[String]) -> Result<ExitCode> {
+    setup::run()?;
+    cargo::run(&["build", "--release", "--package", "fleetmesh"])?;
+    let mut command = cargo::command(&["run", "--release", "--package", "fleetmesh-bench", "--"])?;
+    command.args(arguments);
+    cargo::status(command).map(|()| ExitCode::SUCCESS)
 }

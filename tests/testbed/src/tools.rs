@@ -11,10 +11,21 @@ use anyhow::{Context as _, Result, bail};
 /// # Errors
 /// The running program is not inside a target directory.
 pub fn target_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot tell the path of the running program")?;
+    let program = program()?;
     let profile = profile_dir(&program)?;
     let target = profile.parent().context("a profile folder has a parent")?;
     Ok(target.to_owned())
+}
+
+/// The path of the running program, also after a build has replaced the file.
+///
+/// # Errors
+/// The system does not tell.
+pub fn program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot tell the path of the running program")?;
+    // What Linux appends to the path of a file that was replaced.
+    let replaced = program.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(replaced.unwrap_or(program))
 }
 
 /// `<target dir>/<profile>`: programs are there or, tests and examples, one folder below.
@@ -83,7 +94,7 @@ pub fn testbed() -> Result<PathBuf> {
 fn binary(variable: &str, name: &str, package: &str) -> Result<PathBuf> {
     let file = match std::env::var_os(variable) {
         Some(file) => PathBuf::from(file),
-        None => profile_dir(&std::env::current_exe()?)?.join(name),
+        None => profile_dir(&program()?)?.join(name),
     };
     if file.is_file() {
         return Ok(file);

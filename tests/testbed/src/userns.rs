@@ -5,6 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Error, Result, bail};
 
+use crate::tools;
+
+/// Set for tests when those that make namespaces shall be left out; `cargo xtask test --without-namespaces` does.
+pub const WITHOUT_NAMESPACES: &str = "FLEETMESH_WITHOUT_NAMESPACES";
+/// Tells a program that [`become_root`] started it.
+const ENTERED: &str = "FLEETMESH_USER_NAMESPACE";
+
 /// Becomes root of a new user namespace with the user's subordinate ids, in a mount namespace of its own.
 const UNSHARE: &[&str] = &["--user", "--map-root-user", "--map-auto", "--mount"];
 
@@ -12,6 +19,23 @@ const UNSHARE: &[&str] = &["--user", "--map-root-user", "--map-auto", "--mount"]
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether this program was started by [`become_root`], so that what needs the real user is done.
+#[must_use]
+pub fn entered() -> bool {
+    std::env::var_os(ENTERED).is_some()
+}
+
+/// Whether a test that makes namespaces shall run. False only where the caller asked to leave such tests out; a test
+/// that cannot run otherwise fails, so that nobody takes it for passed.
+#[must_use]
+pub fn wanted() -> bool {
+    let wanted = std::env::var_os(WITHOUT_NAMESPACES).is_none();
+    if !wanted {
+        eprintln!("SKIPPED: {WITHOUT_NAMESPACES} is set");
+    }
+    wanted
 }
 
 /// Whether network namespaces with several users can be made here: as they are now, by root.
@@ -52,10 +76,12 @@ fn probe(command: &mut Command) -> Result<()> {
 /// Starts this program again, with the same arguments, as root of a user namespace. Returns only on failure.
 #[must_use]
 pub fn become_root() -> Error {
-    let Ok(program) = std::env::current_exe() else {
-        return Error::msg("cannot tell the path of the running program");
+    let program = match tools::program() {
+        Ok(program) => program,
+        Err(error) => return error,
     };
     let arguments = std::env::args_os().skip(1);
-    let error = Command::new("unshare").args(UNSHARE).arg("--").arg(program).args(arguments).exec();
+    let error =
+        Command::new("unshare").args(UNSHARE).arg("--").arg(program).args(arguments).env(ENTERED, "1").exec();
     Error::from(error).context("cannot run unshare (package util-linux)")
 }

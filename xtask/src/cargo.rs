@@ -1,0 +1,40 @@
+//! Cargo as a child process, with its own progress shown as it is.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use fleetmesh_testbed::{command, tools};
+
+/// Cargo in the workspace, the one that runs this program.
+///
+/// # Errors
+/// The workspace is not found.
+pub fn command(arguments: &[&str]) -> Result<Command> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(tools::workspace_dir()?).args(arguments);
+    // Of the package of xtask, not of what is built now.
+    command.env_remove("CARGO_MANIFEST_DIR");
+    Ok(command)
+}
+
+/// Runs cargo with this terminal.
+///
+/// # Errors
+/// Cargo cannot be run or fails.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    status(command(arguments)?)
+}
+
+/// Runs a command with this terminal.
+///
+/// # Errors
+/// It cannot be run or fails.
+pub fn status(mut command: Command) -> Result<()> {
+    let line = command::line(&command);
+    let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` ended with {status}");
+    }
+    Ok(())
+}

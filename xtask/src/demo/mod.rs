@@ -1,0 +1,74 @@
+//! `cargo xtask demo`: the scenario with real parts, live.
+
+mod view;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Options};
+use fleetmesh_testbed::{tools, userns};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{cargo, setup};
+
+/// The exit status of a program that a signal ended, by custom: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+/// What `cargo xtask demo` takes.
+#[derive(clap::Args)]
+pub struct DemoArgs {
+    /// Requests that each split is judged by.
+    #[arg(long, default_value_t = MIN_REQUESTS, value_parser = clap::value_parser!(u64).range(MIN_REQUESTS..))]
+    requests: u64,
+    /// Requests that serviceA sends in a second.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+}
+
+/// Sets up, builds and runs the scenario; without root, inside a user namespace.
+///
+/// # Errors
+/// Something cannot be set up, built or started.
+pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
+    if !userns::entered() {
+        setup::run()?;
+        cargo::run(&["build", "--package", "fleetmesh", "--package", "fleetmesh-testbed"])?;
+        if !userns::is_root() {
+            userns::can_become_root().context("the demo makes network namespaces")?;
+            println!("not root: the demo runs as root of a user namespace");
+            return Err(userns::become_root());
+        }
+    }
+    let options = Options {
+        samples: tools::workspace_dir()?.join("samples"),
+        requests: arguments.requests,
+        rate: arguments.rate,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(until_stopped(&options))
+}
+
+/// Runs the scenario to its end or to the first signal. Either way everything it made is gone on return: it belongs
+/// to the future, and goes with it.
+async fn until_stopped(options: &Options) -> Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let run = RunDir::new("demo")?;
+    let mut view = view::View::new();
+    view.title(run.path());
+    let report = tokio::select! {
+        report = scenario::run(options, &run, &mut view) => Some(report),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        _ = hang_up.recv() => None,
+    };
+    let Some(report) = report else {
+        view.note("interrupted; everything the demo made is removed");
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let report = report.inspect_err(|_| view.note("failed; everything the demo made is removed"))?;
+    view.summary(&report);
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
