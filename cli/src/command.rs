@@ -24,6 +24,10 @@ const EXIT_STATUS: &str = "Exit status: 0 success, 1 failure, 2 wrong usage; `pr
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    // The help is that of the arguments.
+    #[cfg(feature = "control-plane")]
+    ControlPlane(Box<fleetmesh_control_plane::ControlPlaneArgs>),
+
     /// Print every custom resource definition as YAML, for `kubectl apply -f -`.
     #[cfg(feature = "operator")]
     Crds,
@@ -46,6 +50,10 @@ impl Command {
     /// Runs the subcommand to its end.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            #[cfg(feature = "control-plane")]
+            Self::ControlPlane(args) => {
+                crate::server::run(|shutdown| fleetmesh_control_plane::run(*args, shutdown))
+            }
             #[cfg(feature = "operator")]
             Self::Crds => print_crds(),
             #[cfg(feature = "proxy")]

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Options of every subcommand that writes logs.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Logging")]
 pub struct LogArgs {
     /// What to log: a level (error, warn, info, debug, trace), or levels by module such as info,fleetmesh_operator=debug.
     #[arg(long, env = "FLEETMESH_LOG", value_name = "FILTER", default_value = "info", global = true,

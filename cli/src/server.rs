@@ -1,6 +1,7 @@
 //! What the long-running subcommands share: the runtime, the crypto provider, and a graceful stop on signals.
 
 use std::future::Future;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs `serve` until it ends by itself, or gracefully after SIGTERM or SIGINT; a second signal ends the process at
 /// once.
-pub fn run<F, E>(serve: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+pub fn run<F, E>(serve: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<ExitCode>
 where
     F: Future<Output = Result<(), E>>,
     E: std::error::Error + Send + Sync + 'static,
 {
     // The clients of Kubernetes and of AWS are both built on rustls; with one provider for the process neither has to
     // guess. An error means that there is one already.
+    #[cfg(feature = "operator")]
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -22,7 +24,8 @@ where
         let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         tokio::spawn(stop_on_signal(terminate, interrupt, shutdown.clone()));
-        Ok(serve(shutdown).await?)
+        serve(shutdown).await?;
+        Ok(ExitCode::SUCCESS)
     })
 }
 
