@@ -1,7 +1,5 @@
 //! `fleetmesh control-plane` as a process: App Mesh's API on loopback, proxies on a Unix socket and on loopback.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -58,10 +56,7 @@ impl ControlPlane {
                 crate::http::get(&format!("{endpoint}/v20190125/meshes")).await?;
                 Ok(socket.exists().then_some(()))
             })
-            .await?;
-        // Proxies run as another user than the control plane.
-        std::fs::set_permissions(&socket, Permissions::from_mode(0o666))
-            .with_context(|| format!("cannot open {} to proxies", socket.display()))
+            .await
     }
 
     /// App Mesh's API: `http://127.0.0.1:PORT`.

@@ -1,0 +1,45 @@
+//! The scenario from end to end, as the demo runs it: samples applied with kubectl, real Envoys, requests all the time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+use fleetmesh_testbed::app::tally::Phase;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Observer, Options, STAGES, Verdict};
+use fleetmesh_testbed::{tools, userns};
+
+/// Remembers the steps, for the message of a failure.
+#[derive(Default)]
+struct Steps(Vec<String>);
+
+impl Observer for Steps {
+    fn step(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+
+    fn count(&mut self, _: &Phase, _: Option<u64>) {}
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        self.0.push(format!("{verdict:?}"));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_split_as_written_and_none_fails() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("scenario").unwrap();
+    let samples = tools::workspace_dir().unwrap().join("samples");
+    let options = Options { samples, requests: MIN_REQUESTS, rate: 1000 };
+    let mut steps = Steps::default();
+    let report = scenario::run(&options, &run, &mut steps).await;
+    let report = report.unwrap_or_else(|error| panic!("{error:#}\nafter {steps:#?}", steps = steps.0));
+    assert!(report.passed(), "{report:#?}");
+    // What `passed` stands for, said once more in numbers.
+    assert_eq!(report.tally.failed(), 0);
+    for (stage, verdict) in STAGES.iter().zip(&report.verdicts) {
+        assert!(verdict.counts.iter().sum::<u64>() >= MIN_REQUESTS, "{verdict:?}");
+        for (count, weight) in verdict.counts.iter().zip(stage.weights) {
+            assert_eq!(*count == 0, weight == 0, "{verdict:?}");
+        }
+    }
+}
