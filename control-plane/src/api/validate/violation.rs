@@ -34,6 +34,14 @@ pub fn of_schema(root: &str, error: &ValidationError<'_>) -> Vec<Violation> {
             .iter()
             .map(|name| Violation::new(format!("{path}.{name}"), "there is no such member; check its name"))
             .collect(),
+        // jsonschema's own words leave out all but the first values.
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> =
+                options.as_array().into_iter().flatten().map(ToString::to_string).collect();
+            let found = error.instance().to_string();
+            let found = if found.len() > QUOTED { "the value".to_owned() } else { found };
+            vec![Violation::new(path, format!("{found} is not one of {}", options.join(", ")))]
+        }
         ValidationErrorKind::Custom { message, .. } => vec![Violation::new(path, message.as_str())],
         _ => {
             let text = error.to_string();
