@@ -122,7 +122,9 @@ fn is_root(file: &Path) -> bool {
     let in_package = parent.parent().is_some_and(|package| root().join(package).join("Cargo.toml").exists());
     let source_root = folder == "src" && in_package && matches!(name, "lib.rs" | "main.rs");
     let target = matches!(folder, "tests" | "examples" | "benches") && in_package;
-    name == "build.rs" || source_root || target || folder == "bin"
+    let above = parent.parent().and_then(|above| above.file_name()).and_then(|name| name.to_str());
+    let target_folder = name == "main.rs" && matches!(above, Some("tests" | "examples" | "benches" | "bin"));
+    name == "build.rs" || source_root || target || target_folder || folder == "bin"
 }
 
 /// Whether the module that must include `file` says `mod NAME`.
