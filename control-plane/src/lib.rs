@@ -10,6 +10,7 @@ pub mod identity;
 pub mod listen;
 pub mod refusal;
 pub mod server;
+pub mod snapshot;
 pub mod store;
 pub mod view;
 

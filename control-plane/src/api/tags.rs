@@ -10,7 +10,7 @@ use super::request::Members;
 use super::rules::absent;
 use super::write::mesh_of;
 use super::{Api, refusal_of, validate};
-use crate::refusal::Refusal;
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, Commit, Decide, Tip, Write};
 use crate::view::Record;
 
@@ -76,7 +76,7 @@ impl Api {
 fn decide_retag(tip: Tip<'_>, id: &ResourceId, change: &dyn Fn(Tags) -> Tags) -> Result<Change, Refusal> {
     let current = mesh_of(tip, id)?.get(id).ok_or_else(|| absent(id))?;
     let tags = change(current.tags.clone());
-    validate::tag_count("tags", tags.len())?;
+    validate::tag_count(Class::TooManyTags, tags.len())?;
     let record = Record { tags, ..Record::clone(current) };
     Ok(Change::Put(Write { record, replaces: Some(current.version) }))
 }

@@ -17,7 +17,7 @@ use super::quota::Quotas;
 use super::request::Members;
 use super::rules::{self, absent};
 use super::{Api, refusal_of, validate};
-use crate::refusal::Refusal;
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, ClientToken, Commit, Decide, Tip, Write};
 use crate::view::Record;
 
@@ -34,6 +34,7 @@ impl Api {
         let id = collection.member(&name);
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
+        validate::tag_count(Class::BadRequest, tags.len())?;
         let token = client_token(token, "create", &id, &spec, &tags)?;
         let now = now();
         let record = Record {

@@ -156,10 +156,7 @@ fn one_endpoint(cluster: &str, host: &str, port: i32) -> ClusterLoadAssignment {
     };
     ClusterLoadAssignment {
         cluster_name: cluster.to_owned(),
-        endpoints: vec![LocalityLbEndpoints {
-            lb_endpoints: vec![member],
-            ..LocalityLbEndpoints::default()
-        }],
+        endpoints: vec![LocalityLbEndpoints { lb_endpoints: vec![member], ..LocalityLbEndpoints::default() }],
         ..ClusterLoadAssignment::default()
     }
 }

@@ -94,7 +94,10 @@ impl<'a> Egress<'a> {
             Port::Http(services) => services.iter().collect::<Vec<_>>(),
             Port::Tcp(service) => vec![service],
         });
-        services.flat_map(|service| &service.routes).flat_map(|route| &route.targets).map(|(target, _)| target)
+        services
+            .flat_map(|service| &service.routes)
+            .flat_map(|route| &route.targets)
+            .map(|(target, _)| target)
     }
 
     fn add(&mut self, reader: &Reader<'a>, backend: usize, service: Found<'a, VirtualServiceSpec>) {
@@ -125,9 +128,10 @@ impl<'a> Egress<'a> {
                 let holder = services.first().map_or("", |service| service.name);
                 Err(format!("port {port} speaks HTTP for {holder:?} already, so it cannot be tcp"))
             }
-            Some(Port::Tcp(holder)) => {
-                Err(format!("port {port} belongs to the tcp service {:?}, which takes all of it", holder.name))
-            }
+            Some(Port::Tcp(holder)) => Err(format!(
+                "port {port} belongs to the tcp service {:?}, which takes all of it",
+                holder.name
+            )),
         }
     }
 }
@@ -141,11 +145,14 @@ fn offers<'a>(reader: &Reader<'a>, service: Found<'a, VirtualServiceSpec>) -> Ve
         Some(VirtualServiceProvider::VirtualNode(provider)) => {
             let Some(node) = reader.virtual_node(&provider.virtual_node_name) else { return Vec::new() };
             let ports = node.spec.listeners().iter().map(|listener| listener.port_mapping.port);
-            let reached = ports.filter_map(|port| endpoint(reader, &provider.virtual_node_name, Some(port)).ok());
+            let reached =
+                ports.filter_map(|port| endpoint(reader, &provider.virtual_node_name, Some(port)).ok());
             reached.map(|target| (target.port(), direct(name, &own, target))).collect()
         }
         Some(VirtualServiceProvider::VirtualRouter(provider)) => {
-            let Some(router) = reader.virtual_router(&provider.virtual_router_name) else { return Vec::new() };
+            let Some(router) = reader.virtual_router(&provider.virtual_router_name) else {
+                return Vec::new();
+            };
             let mut objects = own;
             objects.insert(router.record.id.clone());
             let routes = reader.routes(&provider.virtual_router_name);
@@ -176,16 +183,19 @@ fn routed<'a>(
     protocol: PortProtocol,
 ) -> Service<'a> {
     let mut objects = objects.clone();
-    let mut fitting: Vec<_> = routes.iter().filter(|route| serves(route.spec, port, protocol)).copied().collect();
+    let mut fitting: Vec<_> =
+        routes.iter().filter(|route| serves(route.spec, port, protocol)).copied().collect();
     fitting.sort_by_cached_key(|route| order::key(route.record.id.name(), route.spec));
     objects.extend(fitting.iter().map(|route| route.record.id.clone()));
-    let routes = fitting.into_iter().map(|route| Route { source: Some(route), targets: targets(reader, route.spec) });
+    let routes =
+        fitting.into_iter().map(|route| Route { source: Some(route), targets: targets(reader, route.spec) });
     Service { name, protocol, routes: routes.collect(), objects }
 }
 
 /// Whether a route is for a listener of its router: the same protocol, and no other port.
 pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bool {
-    route.action().is_some_and(|(of, _, _)| of == protocol) && route.match_port().is_none_or(|only| only == port)
+    route.action().is_some_and(|(of, _, _)| of == protocol)
+        && route.match_port().is_none_or(|only| only == port)
 }
 
 /// The targets of a route that can be reached. One that cannot is left out, so that its share goes to the others and

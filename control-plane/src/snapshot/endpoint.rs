@@ -56,7 +56,10 @@ impl fmt::Display for Unreachable {
             }
             Self::NoDiscovery(node) => write!(f, "virtual node {node:?} has no serviceDiscovery"),
             Self::CloudMap(node) => {
-                write!(f, "virtual node {node:?} is discovered by awsCloudMap, which is not served yet: use dns")
+                write!(
+                    f,
+                    "virtual node {node:?} is discovered by awsCloudMap, which is not served yet: use dns"
+                )
             }
         }
     }

@@ -69,7 +69,8 @@ pub(super) fn tcp(
     if weighted.is_empty() {
         return network_filter("envoy.filters.network.direct_response", pack_any(DirectResponse::default()));
     }
-    let clusters = weighted.into_iter().map(|(name, weight)| ClusterWeight { name, weight, ..Default::default() });
+    let clusters =
+        weighted.into_iter().map(|(name, weight)| ClusterWeight { name, weight, ..Default::default() });
     let proxy = TcpProxy {
         stat_prefix: direction.as_str().to_owned(),
         idle_timeout: proto::millis(idle_millis),

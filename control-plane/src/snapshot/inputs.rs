@@ -107,6 +107,9 @@ impl Inputs {
     /// The objects that exist among the inputs, with their versions.
     pub fn objects(&self) -> BTreeMap<ResourceId, i64> {
         let records = self.records.values().flatten();
-        records.chain(self.routes.values().flatten()).map(|record| (record.id.clone(), record.version)).collect()
+        records
+            .chain(self.routes.values().flatten())
+            .map(|record| (record.id.clone(), record.version))
+            .collect()
     }
 }

@@ -6,7 +6,8 @@
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
 use envoy_types::pb::envoy::config::listener::v3::{
-    FilterChain, FilterChainMatch, Listener, ListenerFilter, ListenerFilterChainMatchPredicate, listener_filter,
+    FilterChain, FilterChainMatch, Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
+    listener_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
@@ -35,7 +36,8 @@ pub(super) fn listener(
         Direction::Egress => (names::EGRESS_LISTENER, names::EGRESS_PORT, TrafficDirection::Outbound),
     };
     let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
-    let mut filters = vec![listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))];
+    let mut filters =
+        vec![listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))];
     if direction == Direction::Egress {
         filters.push(tls_inspector());
     }

@@ -1,7 +1,7 @@
 //! Small builders for protobuf's and Envoy's wrapper types. Pure.
 
 use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address, socket_address};
-use envoy_types::pb::google::protobuf::{BoolValue, Duration, UInt32Value};
+use envoy_types::pb::google::protobuf::{Duration, UInt32Value};
 
 /// Ten years: Envoy refuses durations that overflow its clocks, and nothing here means more than "never".
 const MAX_MILLIS: u64 = 10 * 365 * 24 * 3600 * 1000;
@@ -22,11 +22,6 @@ pub(super) fn number(value: i64) -> Option<UInt32Value> {
 /// `value` as Envoy's unsigned number; a negative one counts as 0, one beyond `u32` saturates.
 pub(super) fn clamp(value: i64) -> u32 {
     u32::try_from(value.max(0)).unwrap_or(u32::MAX)
-}
-
-/// A wrapped `true`.
-pub(super) fn yes() -> Option<BoolValue> {
-    Some(BoolValue { value: true })
 }
 
 /// A TCP address. `both_families` makes an IPv6 socket accept IPv4 too.

@@ -82,10 +82,42 @@ impl Resource {
 /// Resources of one type, by name.
 pub type ResourceSet = BTreeMap<String, Arc<Resource>>;
 
-/// The version of a set of resources: a hash of their names and versions, so the same set has the same version in
-/// every process and after every restart.
-pub fn version_of<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource>>) -> String {
-    hash(resources.into_iter().flat_map(|resource| [resource.name.as_bytes(), resource.version.as_bytes()]))
+/// Resources of one type as one answer to a proxy.
+#[derive(Debug)]
+pub struct Content {
+    /// A hash of the resources' names and versions: the same resources have the same version in every process and
+    /// after every restart.
+    pub version: String,
+    /// The resources.
+    pub resources: ResourceSet,
+}
+
+impl Content {
+    /// The answer that holds `resources`.
+    pub fn new(resources: ResourceSet) -> Self {
+        let parts =
+            resources.values().flat_map(|resource| [resource.name.as_bytes(), resource.version.as_bytes()]);
+        let version = hash(parts);
+        Self { version, resources }
+    }
+
+    /// At most how many bytes the resources take in an answer: each its body, a tag and a length.
+    pub fn size(&self) -> usize {
+        self.resources.values().map(|resource| resource.body.len() + 11).sum()
+    }
+
+    /// Whether every resource of `self` is in `other`, the same version of it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.resources.iter().all(|(name, resource)| {
+            other.resources.get(name).is_some_and(|found| found.version == resource.version)
+        })
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::new(ResourceSet::new())
+    }
 }
 
 fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

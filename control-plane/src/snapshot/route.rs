@@ -18,8 +18,13 @@ use super::timeout::Timeouts;
 
 /// Everything that arrives at a port of the node goes to `cluster`.
 pub(super) fn ingress(name: String, cluster: String, timeouts: Timeouts) -> RouteConfiguration {
-    let action = RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..action(timeouts) };
-    RouteConfiguration { name, virtual_hosts: vec![host("ingress", vec!["*".into()], vec![to(action)])], ..Default::default() }
+    let action =
+        RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..action(timeouts) };
+    RouteConfiguration {
+        name,
+        virtual_hosts: vec![host("ingress", vec!["*".into()], vec![to(action)])],
+        ..Default::default()
+    }
 }
 
 /// The services of one port. `nowhere` are backends without a provider: they answer 404, as App Mesh's do, even where
@@ -33,13 +38,16 @@ pub(super) fn egress(
 ) -> RouteConfiguration {
     let mut hosts: Vec<VirtualHost> = services
         .iter()
-        .map(|service| host(service.name, domains(service.name, port), service.routes.iter().map(route).collect()))
+        .map(|service| {
+            host(service.name, domains(service.name, port), service.routes.iter().map(route).collect())
+        })
         .collect();
     hosts.extend(nowhere.iter().map(|name| host(name, domains(name, port), Vec::new())));
     if let Some(cluster) = passthrough {
         // What the mesh knows nothing about gets no timeout of the mesh.
         let unlimited = action(Timeouts { per_request: 0, idle: 0 });
-        let through = RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..unlimited };
+        let through =
+            RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..unlimited };
         hosts.push(host("passthrough", vec!["*".into()], vec![to(through)]));
     }
     RouteConfiguration { name, virtual_hosts: hosts, ..Default::default() }
@@ -92,10 +100,15 @@ fn forward(spec: Option<&RouteSpec>, targets: &[(Endpoint<'_>, u32)]) -> RouteAc
 /// The route matches but none of its targets can be reached: an error, not the next route.
 fn unreachable() -> Action {
     let text = "no target of this route can be reached".to_owned();
-    let body = DataSource { specifier: Some(data_source::Specifier::InlineString(text)), ..DataSource::default() };
+    let body =
+        DataSource { specifier: Some(data_source::Specifier::InlineString(text)), ..DataSource::default() };
     Action::DirectResponse(DirectResponseAction { status: 503, body: Some(body), ..Default::default() })
 }
 
 fn action(Timeouts { per_request, idle }: Timeouts) -> RouteAction {
-    RouteAction { timeout: proto::millis(per_request), idle_timeout: proto::millis(idle), ..RouteAction::default() }
+    RouteAction {
+        timeout: proto::millis(per_request),
+        idle_timeout: proto::millis(idle),
+        ..RouteAction::default()
+    }
 }

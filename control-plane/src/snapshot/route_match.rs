@@ -102,7 +102,10 @@ fn exact(name: &str, value: &str) -> HeaderMatcher {
 }
 
 fn string(pattern: MatchPattern) -> HeaderMatchSpecifier {
-    HeaderMatchSpecifier::StringMatch(StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() })
+    HeaderMatchSpecifier::StringMatch(StringMatcher {
+        match_pattern: Some(pattern),
+        ..StringMatcher::default()
+    })
 }
 
 fn query_parameter(parameter: &HttpQueryParameter) -> QueryParameterMatcher {

@@ -4,8 +4,6 @@
 mod in_use;
 mod ports;
 mod references;
-#[cfg(test)]
-mod tests;
 
 use fleetmesh_model::{ResourceId, Spec};
 

@@ -84,8 +84,9 @@ fn against_router(route: &RouteSpec, router: &VirtualRouterSpec) -> Option<Viola
     let listeners = list(&mappings, |mapping| format!("{} on port {}", mapping.protocol, mapping.port));
     let Some(port) = route.match_port() else {
         let fits = mappings.iter().any(|mapping| mapping.protocol == protocol);
-        let message =
-            format!("a {protocol} route needs a {protocol} listener, the virtual router has {listeners}");
+        let message = format!(
+            "a route for {protocol} needs a listener for {protocol}, the virtual router has {listeners}"
+        );
         return (!fits).then(|| Violation::new(format!("spec.{member}"), message));
     };
     let path = format!("spec.{member}.match.port");
@@ -103,7 +104,7 @@ fn against_router(route: &RouteSpec, router: &VirtualRouterSpec) -> Option<Viola
 
 fn mismatch(protocol: PortProtocol, mapping: &PortMapping) -> String {
     let PortMapping { port, protocol: listens } = mapping;
-    format!("a {protocol} route cannot match port {port}, where the virtual router listens for {listens}")
+    format!("a route for {protocol} cannot match port {port}, where the virtual router listens for {listens}")
 }
 
 /// What a target's port demands of its node that the node does not have.

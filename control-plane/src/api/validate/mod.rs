@@ -50,7 +50,7 @@ impl Validator {
     /// The tags in the list `json` at the member `tags`; none when it is absent.
     ///
     /// # Errors
-    /// A bad request for a malformed list or a key that occurs twice, too many tags for one of more than 50.
+    /// A bad request for a malformed list or a key that occurs twice.
     pub fn tags(&self, json: Option<Value>) -> Result<Tags, Refusal> {
         let Some(json) = json.map(canonical::canonical).filter(|json| !json.is_null()) else {
             return Ok(Tags::new());
@@ -66,7 +66,6 @@ impl Validator {
             }
             tags.insert(key, value);
         }
-        tag_count("tags", tags.len())?;
         Ok(tags)
     }
 
@@ -81,13 +80,13 @@ impl Validator {
     }
 }
 
-/// Refuses more tags than a resource may have.
-pub fn tag_count(path: &str, count: usize) -> Result<(), Refusal> {
+/// Refuses more tags than a resource may have, as `class`: the model has a class of its own for it in TagResource only.
+pub fn tag_count(class: Class, count: usize) -> Result<(), Refusal> {
     if count <= MAX_TAGS {
         return Ok(());
     }
-    let message = format!("{path}: a resource has at most {MAX_TAGS} tags, this would make {count}");
-    Err(Refusal::new(Class::TooManyTags, message))
+    let message = format!("tags: a resource has at most {MAX_TAGS} tags, this would make {count}");
+    Err(Refusal::new(class, message))
 }
 
 /// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 const NAMED: usize = 20;
 
 /// The longest message that may quote the value it is about.
-const QUOTED: usize = 300;
+const QUOTED: usize = 200;
 
 /// What a schema's `error` means, below `root`.
 pub fn of_schema(root: &str, error: &ValidationError<'_>) -> Vec<Violation> {

@@ -20,6 +20,8 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use open::Opened;
+
 use super::{Commit, CommitError, OpenError, Store};
 use crate::identity::Identity;
 use crate::view::{MeshView, Record, Views};
@@ -70,6 +72,16 @@ impl SqliteStore {
     pub fn open(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
         let lock = lock::Lock::take(directory)?;
         let opened = open::open(&layout::database(directory), identity)?;
+        Self::serve(lock, directory, identity, opened)
+    }
+
+    /// Starts the writer on what was opened.
+    fn serve(
+        lock: lock::Lock,
+        directory: &Path,
+        identity: &Identity,
+        opened: Opened,
+    ) -> Result<Self, OpenError> {
         let (revision, _) = watch::channel(opened.revision);
         let published =
             Arc::new(Published { meshes: RwLock::new(Arc::new(opened.meshes.clone())), revision });

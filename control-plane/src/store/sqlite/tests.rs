@@ -1,1 +1,346 @@
-//! Tests of the SQLite store: durability, compare and set, tokens, locks and damaged files.
+//! Tests of the SQLite store: durability, compare and set, tokens, the lock, damaged and foreign files, full disks.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use futures::future::join_all;
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::{SqliteStore, layout};
+use crate::identity::Identity;
+use crate::refusal::{Class, Refusal};
+use crate::store::{Change, ClientToken, Commit, CommitError, Store, Write};
+use crate::view::{Record, Views};
+
+fn identity() -> Identity {
+    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+}
+
+fn open(directory: &Path) -> SqliteStore {
+    SqliteStore::open(directory, &identity()).expect("a store")
+}
+
+fn error(directory: &Path) -> String {
+    SqliteStore::open(directory, &identity()).err().expect("no store").to_string()
+}
+
+fn record(id: ResourceId, version: i64) -> Record {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let spec = Spec::from_json(id.kind(), json!({})).expect("an empty spec");
+    Record {
+        arn: identity().arn(&id),
+        uid: format!("uid-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        version,
+        created_at: Timestamp::from_millisecond(1_700_000_000_123).expect("a time"),
+        last_updated_at: Timestamp::from_millisecond(1_700_000_000_456).expect("a time"),
+        spec,
+        tags: Tags::from([("k".into(), "v".into())]),
+        id,
+    }
+}
+
+fn put(record: Record, replaces: Option<i64>) -> Commit {
+    let decide = move |_: crate::store::Tip<'_>| Ok(Change::Put(Write { record: record.clone(), replaces }));
+    Commit { token: None, decide: Box::new(decide) }
+}
+
+fn delete(record: &Record) -> Commit {
+    let Record { id, uid, version, .. } = record.clone();
+    let change = Change::Delete { id, uid, version };
+    Commit { token: None, decide: Box::new(move |_| Ok(change.clone())) }
+}
+
+async fn made(store: &SqliteStore, id: ResourceId) -> Record {
+    let record = record(id, 1);
+    store.commit(put(record.clone(), None)).await.expect("committed");
+    record
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_opening_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let mesh = made(&store, ResourceId::mesh("m")).await;
+    let node = made(&store, ResourceId::virtual_node("m", "n")).await;
+    let newer = Record { version: 2, ..node.clone() };
+    store.commit(put(newer.clone(), Some(1))).await.expect("committed");
+    let gone = made(&store, ResourceId::virtual_service("m", "s.local")).await;
+    store.commit(delete(&gone)).await.expect("committed");
+    let revision = *store.revisions().borrow();
+    assert_eq!(revision, 5);
+    drop(store);
+
+    let store = open(directory.path());
+    assert_eq!(*store.revisions().borrow(), revision);
+    let view = store.mesh("m").expect("the mesh");
+    let found: Vec<Record> = view.resources.values().map(|record| Record::clone(record)).collect();
+    assert_eq!(found, [mesh, newer]);
+}
+
+#[tokio::test]
+async fn a_commit_is_visible_before_its_answer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let mut revisions = store.revisions();
+    let mesh = made(&store, ResourceId::mesh("m")).await;
+    assert!(revisions.has_changed().expect("the store lives"));
+    let revision = *revisions.borrow_and_update();
+    let view = store.mesh("m").expect("the mesh");
+    assert_eq!(
+        (view.revision, view.get(&mesh.id).map(|found| found.uid.clone())),
+        (revision, Some(mesh.uid))
+    );
+}
+
+#[tokio::test]
+async fn an_old_view_stays_as_it_was() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    let before = store.mesh("m").expect("the mesh");
+    made(&store, ResourceId::virtual_node("m", "n")).await;
+    assert_eq!(before.resources.len(), 1);
+    assert_eq!(store.mesh("m").expect("the mesh").resources.len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_on_another_version_is_not_stored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let mesh = made(&store, ResourceId::mesh("m")).await;
+    let late = Record { version: 8, ..mesh.clone() };
+    let outcome = store.commit(put(late, Some(7))).await;
+    assert!(matches!(outcome, Err(CommitError::Unavailable { .. })), "{outcome:?}");
+    let twice = store.commit(put(record(ResourceId::mesh("m"), 1), None)).await;
+    assert!(matches!(twice, Err(CommitError::Unavailable { .. })), "{twice:?}");
+    // The store has read its file again and goes on.
+    let next = Record { version: 2, ..mesh };
+    store.commit(put(next, Some(1))).await.expect("committed");
+}
+
+#[tokio::test]
+async fn concurrent_decisions_see_each_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let counter = made(&store, ResourceId::mesh("m")).await;
+    let increment = || {
+        let id = counter.id.clone();
+        let decide = move |tip: crate::store::Tip<'_>| {
+            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
+            let record = Record { version: current.version + 1, ..Record::clone(current) };
+            Ok(Change::Put(Write { record, replaces: Some(current.version) }))
+        };
+        store.commit(Commit { token: None, decide: Box::new(decide) })
+    };
+    let outcomes = join_all((0..200).map(|_| increment())).await;
+    let mut versions: Vec<i64> =
+        outcomes.into_iter().map(|outcome| outcome.expect("committed").version).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, (2..=201).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_refused_or_panicking_decision_leaves_no_trace() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    let refusal = Refusal::new(Class::ResourceInUse, "no");
+    let refused = Commit { token: None, decide: Box::new(move |_| Err(refusal.clone())) };
+    let panics = Commit { token: None, decide: Box::new(|_| panic!("on purpose")) };
+    assert!(matches!(store.commit(refused).await, Err(CommitError::Refused(_))));
+    assert!(matches!(store.commit(panics).await, Err(CommitError::Internal { .. })));
+    assert_eq!(*store.revisions().borrow(), 1);
+    made(&store, ResourceId::mesh("n")).await;
+}
+
+#[tokio::test]
+async fn a_spent_token_brings_back_its_answer_also_after_opening_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let token = |request: u8| Some(ClientToken { token: "t".into(), request: [request; 32] });
+    let mesh = record(ResourceId::mesh("m"), 1);
+    let first = Commit { token: token(1), ..put(mesh.clone(), None) };
+    store.commit(first).await.expect("committed");
+    drop(store);
+    let store = open(directory.path());
+    let never = |token| Commit { token, decide: Box::new(|_| panic!("decided again")) };
+    assert_eq!(store.commit(never(token(1))).await, Ok(Arc::new(mesh.clone())));
+    let other = store.commit(never(token(2))).await;
+    assert!(matches!(other, Err(CommitError::Refused(Refusal { class: Class::Conflict, .. }))), "{other:?}");
+    store.commit(delete(&mesh)).await.expect("deleted");
+    let again = Commit { token: token(2), ..put(record(ResourceId::mesh("m"), 1), None) };
+    store.commit(again).await.expect("the token ended with its resource");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_changes_and_loses_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    drop(store);
+    // A file that may not grow is what SQLite sees of a full disk.
+    let opened = super::open::open(&layout::database(directory.path()), &identity()).expect("opened");
+    opened.connection.pragma_update(None, "max_page_count", 1).expect("a limit");
+    let lock = super::lock::Lock::take(directory.path()).expect("a lock");
+    let store = SqliteStore::serve(lock, directory.path(), &identity(), opened).expect("a store");
+    let mut refused = 0;
+    for index in 0..200 {
+        let mut big = record(ResourceId::virtual_node("m", format!("n{index}")), 1);
+        big.tags = Tags::from([("k".into(), "x".repeat(4000))]);
+        match store.commit(put(big, None)).await {
+            Ok(_) => assert_eq!(refused, 0, "a full file took a change"),
+            Err(CommitError::Unavailable { reason }) => {
+                assert!(reason.contains("control-plane.db: database or disk is full"), "{reason}");
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0);
+    let shown = store.mesh("m").expect("the mesh").resources.clone();
+    drop(store);
+    assert_eq!(open(directory.path()).mesh("m").expect("the mesh").resources, shown);
+}
+
+#[test]
+fn a_second_process_is_refused_by_the_first_ones_id() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = open(directory.path());
+    let message = error(directory.path());
+    let path = directory.path().display();
+    let expected = format!("the data directory {path} is in use by process {}; ", std::process::id());
+    assert!(message.starts_with(&expected), "{message}");
+    drop(first);
+    open(directory.path());
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    drop(store);
+    let path = layout::database(directory.path());
+    let whole = fs::read(&path).expect("the file");
+    let mut torn = whole.clone();
+    torn[4096..8192].fill(0xa5);
+    for damaged in [b"this is no database, it is a text of some length".repeat(100), torn] {
+        fs::write(&path, &damaged).expect("written");
+        let message = error(directory.path());
+        let expected = format!("the database {} cannot be read: ", path.display());
+        assert!(message.starts_with(&expected) && message.contains("restore it from a backup"), "{message}");
+        assert!(fs::read(&path).expect("the file") == damaged, "the damaged file was changed");
+    }
+    fs::write(&path, whole).expect("restored");
+    assert!(open(directory.path()).mesh("m").is_some());
+}
+
+#[tokio::test]
+async fn an_unreadable_row_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    made(&store, ResourceId::mesh("m")).await;
+    drop(store);
+    let connection = Connection::open(layout::database(directory.path())).expect("opened");
+    connection.execute("UPDATE resource SET spec = '{\"egressFilter\":1}'", ()).expect("written");
+    drop(connection);
+    assert!(error(directory.path()).contains("the row of mesh/m is unreadable"));
+}
+
+#[test]
+fn foreign_newer_and_other_accounts_databases_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = layout::database(directory.path());
+    let change =
+        |sql: &str| Connection::open(&path).and_then(|file| file.execute_batch(sql)).expect("changed");
+    change("CREATE TABLE t (x)");
+    assert!(error(directory.path()).contains("it is a database of another program"));
+    fs::remove_file(&path).expect("removed");
+
+    drop(open(directory.path()));
+    let other = Identity { account: "999999999999".into(), ..identity() };
+    let message = SqliteStore::open(directory.path(), &other).err().expect("refused").to_string();
+    assert!(message.contains("holds the resources of account 111122223333"), "{message}");
+
+    change("PRAGMA user_version = 2");
+    let message = error(directory.path());
+    assert!(message.contains("has schema 2, this program knows up to 1"), "{message}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    fs::write(&file, "").expect("written");
+    let below = file.join("data");
+    let expected = format!("cannot use the data directory {}: ", below.display());
+    let message = error(&below);
+    assert!(message.starts_with(&expected) && message.contains("--data-dir"), "{message}");
+}
+
+/// One step of a random history.
+#[derive(Clone, Debug)]
+enum Step {
+    Put(usize),
+    Delete(usize),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![6 => (0..6usize).prop_map(Step::Put), 3 => (0..6usize).prop_map(Step::Delete), 1 => Just(Step::Reopen)]
+}
+
+fn member(index: usize) -> ResourceId {
+    match Kind::ALL[index % 5] {
+        Kind::Mesh | Kind::VirtualNode => ResourceId::virtual_node("m", format!("n{index}")),
+        Kind::VirtualRouter => ResourceId::virtual_router("m", "r"),
+        Kind::Route => ResourceId::route("m", "r", "x"),
+        Kind::VirtualService => ResourceId::virtual_service("m", "s.local:80"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_history_leaves_what_a_map_would_hold(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut store = open(directory.path());
+        let mut model = std::collections::BTreeMap::new();
+        let mesh = runtime.block_on(made(&store, ResourceId::mesh("m")));
+        model.insert(mesh.id.clone(), mesh);
+        for step in steps {
+            match step {
+                Step::Put(index) => {
+                    let id = member(index);
+                    let (next, replaces) = match model.get(&id) {
+                        None => (record(id.clone(), 1), None),
+                        Some(old) => (Record { version: old.version + 1, ..old.clone() }, Some(old.version)),
+                    };
+                    runtime.block_on(store.commit(put(next.clone(), replaces))).expect("committed");
+                    model.insert(id, next);
+                }
+                Step::Delete(index) => {
+                    if let Some(old) = model.remove(&member(index)) {
+                        runtime.block_on(store.commit(delete(&old))).expect("committed");
+                    }
+                }
+                Step::Reopen => {
+                    drop(store);
+                    store = open(directory.path());
+                }
+            }
+            let view = store.mesh("m").expect("the mesh");
+            let found: Vec<&Record> = view.resources.values().map(Arc::as_ref).collect();
+            prop_assert_eq!(found, model.values().collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Which App Mesh objects a refusal is about. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_model::{Kind, ResourceId};
+
+use super::stream::Refusal;
+use crate::snapshot::{Resource, ResourceType};
+
+/// The objects that a refused answer is blamed on. Envoy's text is the only hint there is, so from the widest to the
+/// narrowest, each step taken only when it leaves something:
+/// 1. the resources that changed since the proxy's last acknowledgement; those that the text names;
+/// 2. the objects they are made from; those whose version is not the one the proxy acknowledged; those of the kind
+///    that makes that type of resource.
+pub fn blamed(
+    refusal: &Refusal,
+    target: &BTreeMap<ResourceId, i64>,
+    acknowledged: Option<&BTreeMap<ResourceId, i64>>,
+) -> BTreeSet<ResourceId> {
+    let all: Vec<&Resource> = refusal.content.resources.values().map(AsRef::as_ref).collect();
+    let is_new = |resource: &&Resource| {
+        let before = refusal.before.resources.get(&resource.name);
+        before.is_none_or(|before| before.version != resource.version)
+    };
+    let suspects = narrow(all, is_new);
+    let suspects = narrow(suspects, |resource| refusal.message.contains(&resource.name));
+    let objects: Vec<&ResourceId> = suspects.into_iter().flat_map(|resource| &resource.objects).collect();
+    let changed = |id: &&ResourceId| {
+        let before = acknowledged.and_then(|acknowledged| acknowledged.get(*id));
+        before.is_none() || before != target.get(*id)
+    };
+    let objects = narrow(objects, changed);
+    narrow(objects, |id| id.kind() == maker(refusal.kind)).into_iter().cloned().collect()
+}
+
+/// The kind of object that most of a resource of this type comes from.
+fn maker(kind: ResourceType) -> Kind {
+    match kind {
+        ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Listener => Kind::VirtualNode,
+        ResourceType::Route => Kind::Route,
+    }
+}
+
+/// Those of `all` for which `keep` holds; all of them when it holds for none.
+fn narrow<T: Copy>(all: Vec<T>, keep: impl Fn(&T) -> bool) -> Vec<T> {
+    let kept: Vec<T> = all.iter().copied().filter(|one| keep(one)).collect();
+    if kept.is_empty() { all } else { kept }
+}

@@ -1,0 +1,144 @@
+//! The snapshots of the nodes that have proxies: made once per node, shared by all its streams, and made again only
+//! when something that they were made from changed.
+//!
+//! Bursts of commits are taken together: an update waits until nothing was committed for [`Debounce::quiet`], at most
+//! [`Debounce::longest`].
+//!
+//! A node that is deleted while its proxies are connected leaves them as they are: they keep the last configuration and
+//! the stream, and go on from there if a node of that name is made again. They no longer count in the distribution.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleetmesh_model::ResourceId;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::identity;
+use crate::snapshot::Snapshot;
+use crate::view::Views;
+
+/// How bursts of commits are taken together.
+#[derive(Clone, Copy, Debug)]
+pub struct Debounce {
+    /// How long there must be no commit.
+    pub quiet: Duration,
+    /// How long an update waits at most.
+    pub longest: Duration,
+}
+
+impl Default for Debounce {
+    fn default() -> Self {
+        Self { quiet: Duration::from_millis(5), longest: Duration::from_millis(50) }
+    }
+}
+
+/// What the proxies of a node are to run now.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether the node still exists.
+    pub exists: bool,
+}
+
+/// The snapshots of all nodes that have proxies.
+pub struct Feeds {
+    views: Arc<dyn Views>,
+    /// The most proxies that a node may have connected; none for no limit.
+    limit: Option<usize>,
+    nodes: Mutex<BTreeMap<ResourceId, watch::Sender<Current>>>,
+}
+
+impl Feeds {
+    /// No node has proxies yet.
+    pub fn new(views: Arc<dyn Views>, limit: Option<usize>) -> Self {
+        Self { views, limit, nodes: Mutex::default() }
+    }
+
+    /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
+    ///
+    /// # Errors
+    /// Status 3 when there is no such node, 8 when it has as many proxies as it may.
+    pub fn subscribe(&self, node: &ResourceId) -> Result<watch::Receiver<Current>, Status> {
+        let mut nodes = self.nodes();
+        if let Some(feed) = nodes.get(node) {
+            let connected = feed.receiver_count();
+            if let Some(limit) = self.limit.filter(|limit| connected >= *limit) {
+                let text = format!("{node} has {connected} proxies connected, and the limit is {limit}");
+                return Err(Status::resource_exhausted(text));
+            }
+            if connected > 0 && feed.borrow().exists {
+                return Ok(feed.subscribe());
+            }
+        }
+        let unknown = |reason| identity::unknown(&node.to_string(), reason);
+        let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
+        let snapshot = Snapshot::build(&view, node).ok_or_else(|| unknown("the virtual node does not exist"))?;
+        let current = Current { snapshot: Arc::new(snapshot), exists: true };
+        let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
+        feed.send_replace(current);
+        Ok(feed.subscribe())
+    }
+
+    /// Follows the store's commits until `shutdown` and keeps every feed up to date.
+    pub async fn follow(&self, debounce: Debounce, shutdown: CancellationToken) {
+        let mut revisions = self.views.revisions();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = revisions.changed() => if changed.is_err() { return },
+            }
+            let longest = Instant::now() + debounce.longest;
+            loop {
+                let quiet = (Instant::now() + debounce.quiet).min(longest);
+                tokio::select! {
+                    () = sleep_until(quiet) => break,
+                    changed = revisions.changed() => if changed.is_err() { return },
+                }
+            }
+            self.refresh().await;
+        }
+    }
+
+    /// Brings every feed up to date with the store.
+    async fn refresh(&self) {
+        let nodes: Vec<ResourceId> = {
+            let mut nodes = self.nodes();
+            nodes.retain(|_, feed| feed.receiver_count() > 0);
+            nodes.keys().cloned().collect()
+        };
+        for node in nodes {
+            self.refresh_node(&node);
+            // Thousands of nodes may have to be made again: let streams run in between.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    fn refresh_node(&self, node: &ResourceId) {
+        // Under the lock, so that no subscriber puts a newer snapshot in place meanwhile.
+        let nodes = self.nodes();
+        let Some(feed) = nodes.get(node) else { return };
+        let view = self.views.mesh(node.mesh_name());
+        let was = feed.borrow().clone();
+        if was.exists && view.as_ref().is_some_and(|view| was.snapshot.unchanged(view)) {
+            return;
+        }
+        match view.and_then(|view| Snapshot::build(&view, node)) {
+            Some(snapshot) => {
+                feed.send_replace(Current { snapshot: Arc::new(snapshot), exists: true });
+            }
+            None if was.exists => {
+                feed.send_replace(Current { exists: false, ..was });
+            }
+            None => {}
+        }
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, watch::Sender<Current>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,67 @@
+//! Who a proxy says it is. Pure.
+
+use bytes::Bytes;
+use fleetmesh_model::{Arn, ResourceId};
+use prost::Message;
+use tonic::Status;
+
+use super::wire::Node;
+
+/// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
+/// Both take the full ARN or its resource part.
+///
+/// # Errors
+/// Status 3 (INVALID_ARGUMENT), App Mesh's code for a resource that it does not know, with what was expected.
+pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
+    let node = Node::decode(node.clone())
+        .map_err(|error| Status::invalid_argument(format!("the first request's node cannot be read: {error}")))?;
+    let named = [node.id.as_str(), node.cluster.as_str()];
+    if let Some(gateway) = named.into_iter().find(|text| text.contains("/virtualGateway/")) {
+        return Err(Status::invalid_argument(format!("{gateway:?}: virtual gateways are not served yet")));
+    }
+    let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
+    match parsed {
+        Some(id @ ResourceId::VirtualNode { .. }) => Ok(id),
+        Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
+        None => Err(unknown(&node.id, "it is not the ARN of a virtual node")),
+    }
+}
+
+/// The status for a resource that cannot be streamed.
+pub fn unknown(resource: &str, reason: &str) -> Status {
+    Status::invalid_argument(format!(
+        "node.id {resource:?}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists (APPMESH_RESOURCE_ARN in AWS's image)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(id: &str, cluster: &str) -> Result<ResourceId, Status> {
+        virtual_node(&Node { id: id.into(), cluster: cluster.into() }.encode_to_vec().into())
+    }
+
+    #[test]
+    fn both_forms_in_both_members_name_a_virtual_node() {
+        let node = ResourceId::virtual_node("apps", "serviceB");
+        let full = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB";
+        for (id, cluster) in [(full, ""), ("mesh/apps/virtualNode/serviceB", "x"), ("i-0123", full)] {
+            assert_eq!(parse(id, cluster).expect(id), node);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_app_meshs_code_and_what_was_expected() {
+        for (id, says) in [
+            ("", "expected mesh/MESH/virtualNode/NAME"),
+            ("i-0123", "expected mesh/MESH/virtualNode/NAME"),
+            ("mesh/apps", "a Mesh has no proxies"),
+            ("mesh/apps/virtualGateway/g", "virtual gateways are not served yet"),
+        ] {
+            let status = parse(id, "").expect_err(id);
+            assert_eq!(i32::from(status.code()), 3);
+            assert!(status.message().contains(says), "{status}");
+        }
+    }
+}

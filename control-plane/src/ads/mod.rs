@@ -1,0 +1,104 @@
+//! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes.
+//!
+//! `commit → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
+//!
+//! What it promises about order and refusals stands in [`stream`], who may stream in [`identity`], what happens to a
+//! deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own: 0 when the server stops, 3
+//! for a resource that is unknown or not served, 8 over the limit of proxies of a node.
+
+pub mod blame;
+pub mod feed;
+pub mod identity;
+mod service;
+mod session;
+pub mod stream;
+pub mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::distribution::Distribution;
+use crate::listen::{Bound, Connection, is_of_one_connection};
+use crate::view::Views;
+use feed::{Debounce, Feeds};
+use service::AggregatedDiscovery;
+use session::Context;
+
+/// How often an idle connection is asked whether it still lives.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long it has to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What one stream may have received and not read, in bytes: requests are small, and thousands of streams add up.
+const WINDOW: u32 = 256 * 1024;
+/// How long to wait when the system has no file descriptor left for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What can be set about the service.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The most proxies that one virtual node may have connected; no limit when absent.
+    pub max_proxies_per_node: Option<usize>,
+    /// How bursts of commits are taken together.
+    pub debounce: Debounce,
+}
+
+/// Serves proxies on `listeners` until `shutdown`; then closes every stream with status 0 and returns.
+///
+/// # Errors
+/// The transport's, when a server ends by itself.
+pub async fn serve(
+    views: Arc<dyn Views>,
+    settings: Settings,
+    listeners: Vec<Bound>,
+    distribution: Arc<Distribution>,
+    shutdown: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let feeds = Arc::new(Feeds::new(views, settings.max_proxies_per_node));
+    let context = Context { feeds: Arc::clone(&feeds), distribution, shutdown: shutdown.clone() };
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let router = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .add_service(AggregatedDiscovery::new(context.clone()));
+        let stop = shutdown.clone().cancelled_owned();
+        servers.spawn(router.serve_with_incoming_shutdown(connections(listener), stop));
+    }
+    let following = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { feeds.follow(settings.debounce, shutdown).await }
+    });
+    let mut ended = Ok(());
+    while let Some(server) = servers.join_next().await {
+        if let Ok(Err(error)) = server {
+            shutdown.cancel();
+            ended = ended.and(Err(error));
+        }
+    }
+    following.abort();
+    ended
+}
+
+/// The connections of a listener. Errors of accepting are outlived: a proxy tries again.
+fn connections(listener: Bound) -> impl Stream<Item = io::Result<Connection>> {
+    futures::stream::unfold(listener, |listener| async move {
+        loop {
+            match listener.connection().await {
+                Ok(connection) => return Some((Ok(connection), listener)),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(listener = listener.address(), %error, "cannot accept a proxy's connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,156 @@
+//! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and tells the distribution. The shell
+//! around the pure part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::blame::blamed;
+use super::feed::{Current, Feeds};
+use super::identity;
+use super::stream::{Event, Request, Send, Stream};
+use super::wire::{DiscoveryRequest, DiscoveryResponse};
+use crate::distribution::{Connected, Distribution, Progress, Rejection};
+use crate::snapshot::{ResourceType, Snapshot};
+
+/// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
+const OVERDUE: Duration = Duration::from_secs(5);
+
+/// Where a session puts its answers; the last is a status when the stream is to end with an error.
+pub type Answers = mpsc::Sender<Result<DiscoveryResponse, Status>>;
+
+/// What every session needs.
+#[derive(Clone)]
+pub struct Context {
+    /// The snapshots.
+    pub feeds: Arc<Feeds>,
+    /// Where progress is told.
+    pub distribution: Arc<Distribution>,
+    /// When to close the streams.
+    pub shutdown: CancellationToken,
+}
+
+/// Serves one stream until the proxy or `context.shutdown` closes it.
+pub async fn run(context: Context, requests: Streaming<DiscoveryRequest>, answers: Answers) {
+    if let Err(status) = Box::pin(serve(context, requests, &answers)).await {
+        tracing::info!(code = ?status.code(), message = status.message(), "a proxy's stream was refused");
+        // The proxy may be gone already.
+        let _ = answers.send(Err(status)).await;
+    }
+}
+
+async fn serve(
+    context: Context,
+    mut requests: Streaming<DiscoveryRequest>,
+    answers: &Answers,
+) -> Result<(), Status> {
+    let opening = tokio::select! {
+        () = context.shutdown.cancelled() => return Ok(()),
+        message = requests.message() => message?,
+    };
+    let Some(opening) = opening else { return Ok(()) };
+    let node = identity::virtual_node(&opening.node)?;
+    let feed = context.feeds.subscribe(&node)?;
+    let connected = Distribution::connect(&context.distribution, &node);
+    let current = feed.borrow().clone();
+    tracing::info!(proxy = connected.name(), "a proxy connected");
+    let stream = Stream::new(Arc::clone(&current.snapshot));
+    let mut session = Session { stream, exists: current.exists, acknowledged: None, connected, answers };
+    session.tell();
+    let ended = session.exchange(opening, requests, feed, context.shutdown).await;
+    tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
+    ended
+}
+
+struct Session<'a> {
+    stream: Stream,
+    exists: bool,
+    /// The last snapshot that the proxy acknowledged all of.
+    acknowledged: Option<Arc<Snapshot>>,
+    connected: Connected,
+    answers: &'a Answers,
+}
+
+impl Session<'_> {
+    async fn exchange(
+        &mut self,
+        opening: DiscoveryRequest,
+        mut requests: Streaming<DiscoveryRequest>,
+        mut feed: watch::Receiver<Current>,
+        shutdown: CancellationToken,
+    ) -> Result<(), Status> {
+        self.request(opening).await?;
+        let mut overdue = Instant::now() + OVERDUE;
+        loop {
+            let event = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                message = requests.message() => match message? {
+                    Some(request) => { self.request(request).await?; None }
+                    None => return Ok(()),
+                },
+                changed = feed.changed() => {
+                    changed.map_err(|_| Status::unavailable("the server stops"))?;
+                    let current = feed.borrow_and_update().clone();
+                    self.exists = current.exists;
+                    Some(Event::Target(current.snapshot))
+                }
+                () = sleep_until(overdue), if self.stream.awaits() => Some(Event::Overdue),
+            };
+            if let Some(event) = event {
+                self.event(event).await?;
+            }
+            overdue = Instant::now() + OVERDUE;
+        }
+    }
+
+    async fn request(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
+        let DiscoveryRequest { version_info, node: _, resource_names, type_url, response_nonce, error_detail } =
+            request;
+        let Some(kind) = ResourceType::from_url(&type_url) else {
+            tracing::debug!(proxy = self.connected.name(), type_url, "a type that is not served");
+            return Ok(());
+        };
+        let error = error_detail.map(|status| status.message);
+        if let Some(error) = &error {
+            tracing::warn!(proxy = self.connected.name(), type_url, error, "a proxy refused its configuration");
+        }
+        let request =
+            Request { kind, version: version_info, names: resource_names, nonce: response_nonce, error };
+        self.event(Event::Request(request)).await
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), Status> {
+        for Send { kind, nonce, content } in self.stream.handle(event) {
+            let response = DiscoveryResponse {
+                version_info: content.version.clone(),
+                resources: content.resources.values().map(|resource| resource.body.clone()).collect(),
+                type_url: kind.url().to_owned(),
+                nonce,
+            };
+            // Fails when the proxy is gone; the read side will say so.
+            self.answers.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Tells the distribution where the proxy stands.
+    fn tell(&mut self) {
+        let target = self.stream.target();
+        if self.stream.is_current() {
+            self.acknowledged = Some(Arc::clone(target));
+        }
+        let before = self.acknowledged.as_ref().map(|snapshot| &snapshot.objects);
+        let rejections = self.stream.refusals().map(|refusal| Rejection {
+            objects: blamed(refusal, &target.objects, before),
+            message: refusal.message.clone(),
+        });
+        let rejections = rejections.collect();
+        let (target, acknowledged) = (Arc::clone(target), self.acknowledged.clone());
+        self.connected.tell(self.exists.then_some(Progress { target, acknowledged, rejections }));
+    }
+}

@@ -1,0 +1,376 @@
+//! What one proxy's stream is told, and when. Pure: events in, sends out; no clock, no I/O.
+//!
+//! The protocol is the state of the world: an answer holds every resource of its type that the proxy subscribed to.
+//! Guarantees, at every point of every exchange, whatever the proxy refuses:
+//! - **Order.** Clusters, endpoints, listeners, routes, one type at a time, each after the last was acknowledged. (Envoy
+//!   acknowledges clusters when they are warm.) Removals come last: a cluster stays in the answers for as long as a
+//!   listener or route that the proxy may still run refers to it.
+//! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
+//! - **Refusals.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
+//!   above allows it. A later target whose answer differs is sent.
+//! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
+//! - **A proxy that owes an acknowledgement for long** ([`Event::Overdue`]) no longer holds up what does not depend on it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::snapshot::{Content, Resource, ResourceSet, ResourceType, Snapshot};
+
+/// The longest answer, in bytes: gRPC clients refuse longer messages, close the stream and try again for ever.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// What an answer's other members take at most, in bytes.
+const ENVELOPE: usize = 256;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The proxy sent a request.
+    Request(Request),
+    /// The node's snapshot is another one now.
+    Target(Arc<Snapshot>),
+    /// The proxy has owed an acknowledgement for long.
+    Overdue,
+}
+
+/// A request of a type that is served.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The type.
+    pub kind: ResourceType,
+    /// The version the proxy runs; empty for none.
+    pub version: String,
+    /// The names it subscribes to; empty for all, where the type allows it.
+    pub names: Vec<String>,
+    /// The nonce of the answer it is about; empty for none.
+    pub nonce: String,
+    /// Why it refuses that answer.
+    pub error: Option<String>,
+}
+
+/// An answer to send.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// The type of its resources.
+    pub kind: ResourceType,
+    /// Its nonce, unique in the stream.
+    pub nonce: String,
+    /// Its resources and their version.
+    pub content: Arc<Content>,
+}
+
+/// An answer that the proxy refused, or that is too long to be sent.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The type of its resources.
+    pub kind: ResourceType,
+    /// What was refused.
+    pub content: Arc<Content>,
+    /// What the proxy had acknowledged before.
+    pub before: Arc<Content>,
+    /// Why.
+    pub message: String,
+}
+
+/// The state of one stream.
+#[derive(Debug)]
+pub struct Stream {
+    target: Arc<Snapshot>,
+    types: [TypeState; ResourceType::ALL.len()],
+    nonces: u64,
+}
+
+#[derive(Debug, Default)]
+struct TypeState {
+    subscription: Option<Subscription>,
+    /// The proxy waits for an answer, even one that says nothing new.
+    answer_due: bool,
+    /// What the proxy has acknowledged.
+    held: Arc<Content>,
+    /// What was sent and then refused or overtaken: the proxy may run parts of it.
+    doubtful: Vec<Arc<Resource>>,
+    refusal: Option<Refusal>,
+    in_flight: Option<InFlight>,
+    last_nonce: String,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    content: Arc<Content>,
+    overdue: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Subscription {
+    Everything,
+    Names(BTreeSet<String>),
+}
+
+impl Stream {
+    /// A stream that has just been opened by a proxy of `target`'s node.
+    pub fn new(target: Arc<Snapshot>) -> Self {
+        Self { target, types: Default::default(), nonces: 0 }
+    }
+
+    /// Takes an event in; returns the answers to send, in order.
+    pub fn handle(&mut self, event: Event) -> Vec<Send> {
+        match event {
+            Event::Request(request) => self.request(request),
+            Event::Target(target) => self.target = target,
+            Event::Overdue => {
+                self.types.iter_mut().flat_map(|state| &mut state.in_flight).for_each(|sent| sent.overdue = true);
+            }
+        }
+        std::iter::from_fn(|| self.send()).collect()
+    }
+
+    /// Whether the proxy owes an acknowledgement that holds up other answers.
+    pub fn awaits(&self) -> bool {
+        self.types.iter().flat_map(|state| &state.in_flight).any(|sent| !sent.overdue)
+    }
+
+    /// The snapshot that the proxy is to run.
+    pub fn target(&self) -> &Arc<Snapshot> {
+        &self.target
+    }
+
+    /// Whether the proxy has acknowledged all of its target. Clusters that are yet to be removed do not count: nothing
+    /// uses them.
+    pub fn is_current(&self) -> bool {
+        [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route].into_iter().all(|kind| {
+            let (target, held) = (self.target.content(kind), &self.state(kind).held);
+            let exact = kind != ResourceType::Listener || held.version == target.version;
+            exact && target.is_within(held)
+        })
+    }
+
+    /// The refusals that still stand in the way of the target.
+    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        ResourceType::ALL.into_iter().filter_map(|kind| {
+            let refusal = self.state(kind).refusal.as_ref()?;
+            (refusal.content.version == self.wanted(kind).version).then_some(refusal)
+        })
+    }
+
+    fn state(&self, kind: ResourceType) -> &TypeState {
+        &self.types[index(kind)]
+    }
+
+    fn request(&mut self, request: Request) {
+        let Request { kind, version, names, nonce, error } = request;
+        let opening = self.state(kind).subscription.is_none();
+        let state = &mut self.types[index(kind)];
+        if !opening && !nonce.is_empty() && nonce != state.last_nonce {
+            // About an answer that a newer one has replaced; the proxy will answer that one too.
+            return;
+        }
+        if nonce == state.last_nonce && !nonce.is_empty() {
+            state.settle(kind, error);
+        }
+        let available = &self.target.content(kind).resources;
+        let added = state.subscribe(kind, names, available);
+        if opening {
+            let wanted = self.wanted(kind);
+            let state = &mut self.types[index(kind)];
+            if version == wanted.version {
+                // It kept this from an earlier stream.
+                state.held = wanted;
+            } else {
+                state.answer_due = true;
+            }
+        } else if added {
+            self.types[index(kind)].answer_due = true;
+        }
+    }
+
+    /// The next answer, marked as sent.
+    fn send(&mut self) -> Option<Send> {
+        loop {
+            let (kind, content) = self.next()?;
+            let size = content.size() + ENVELOPE;
+            let state = &mut self.types[index(kind)];
+            state.answer_due = false;
+            if size > MAX_ANSWER {
+                let message = format!(
+                    "the answer would have {size} bytes, more than the {MAX_ANSWER} that gRPC clients accept: fewer backends or routes make it shorter"
+                );
+                let before = Arc::clone(&state.held);
+                state.refusal = Some(Refusal { kind, content, before, message });
+                continue;
+            }
+            self.nonces += 1;
+            let nonce = self.nonces.to_string();
+            state.overtake(kind);
+            state.last_nonce.clone_from(&nonce);
+            state.in_flight = Some(InFlight { content: Arc::clone(&content), overdue: false });
+            return Some(Send { kind, nonce, content });
+        }
+    }
+
+    fn next(&self) -> Option<(ResourceType, Arc<Content>)> {
+        if self.awaits() {
+            return None;
+        }
+        let due = |kind: ResourceType| self.due(kind).map(|content| (kind, content));
+        let mut clusters = due(ResourceType::Cluster);
+        if clusters.as_ref().is_some_and(|(_, content)| self.only_removes(content)) {
+            let rest = [ResourceType::Endpoint, ResourceType::Listener, ResourceType::Route];
+            return rest.into_iter().find_map(due).or(clusters);
+        }
+        clusters.take().or_else(|| ResourceType::ALL.into_iter().find_map(due))
+    }
+
+    /// Whether an answer of clusters does nothing but remove some.
+    fn only_removes(&self, clusters: &Content) -> bool {
+        let state = self.state(ResourceType::Cluster);
+        !state.answer_due && state.in_flight.is_none() && clusters.is_within(&state.held)
+    }
+
+    /// The answer that the proxy should have next for `kind`; `None` when it has it, refused it, or cannot have it yet.
+    fn due(&self, kind: ResourceType) -> Option<Arc<Content>> {
+        let state = self.state(kind);
+        state.subscription.as_ref()?;
+        let wanted = self.wanted(kind);
+        let same = |content: &Arc<Content>| content.version == wanted.version;
+        if state.in_flight.as_ref().is_some_and(|sent| same(&sent.content)) {
+            return None;
+        }
+        let refused = state.refusal.as_ref().is_some_and(|refusal| same(&refusal.content));
+        // Where an answer removes nothing, the proxy may hold more than is wanted.
+        let holds = if kind.is_complete() { same(&state.held) } else { wanted.is_within(&state.held) };
+        let has_it = state.in_flight.is_none() && holds;
+        if !state.answer_due && (has_it || refused) {
+            return None;
+        }
+        self.is_supported(&wanted).then_some(wanted)
+    }
+
+    /// What the target says for `kind`, of what the proxy subscribed to; clusters that the proxy still uses are added.
+    fn wanted(&self, kind: ResourceType) -> Arc<Content> {
+        let all = self.target.content(kind);
+        let mut chosen = match &self.state(kind).subscription {
+            Some(Subscription::Names(names)) if !all.resources.keys().all(|name| names.contains(name)) => {
+                let resources = all.resources.iter().filter(|(name, _)| names.contains(*name));
+                Some(resources.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect())
+            }
+            _ => None,
+        };
+        if kind == ResourceType::Cluster {
+            let kept = self.kept(all);
+            if !kept.is_empty() {
+                let resources: &mut ResourceSet = chosen.get_or_insert_with(|| all.resources.clone());
+                resources.extend(kept.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
+            }
+        }
+        chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(resources)))
+    }
+
+    /// Clusters that are not in the target but that listeners or routes of the proxy may still refer to.
+    fn kept(&self, target: &Content) -> Vec<Arc<Resource>> {
+        let used = [ResourceType::Listener, ResourceType::Route].into_iter().flat_map(|kind| self.state(kind).runs());
+        let gone = |name: &&String| !target.resources.contains_key(*name);
+        let names: BTreeSet<&String> = used.flat_map(|resource| &resource.clusters).filter(gone).collect();
+        let clusters = self.state(ResourceType::Cluster);
+        let sent = clusters.in_flight.as_ref().map(|sent| &sent.content);
+        let find = |name: &String| {
+            let held = clusters.held.resources.get(name);
+            held.or_else(|| sent?.resources.get(name)).cloned()
+        };
+        names.into_iter().filter_map(find).collect()
+    }
+
+    /// Whether the proxy has, for certain, every cluster that `content` refers to.
+    fn is_supported(&self, content: &Content) -> bool {
+        let clusters = self.state(ResourceType::Cluster);
+        let sent = clusters.in_flight.as_ref().map(|sent| &sent.content.resources);
+        let has = |name: &String| {
+            clusters.held.resources.contains_key(name) && sent.is_none_or(|sent| sent.contains_key(name))
+        };
+        content.resources.values().flat_map(|resource| &resource.clusters).all(has)
+    }
+}
+
+impl TypeState {
+    /// Takes in the acknowledgement or the refusal of the answer in flight.
+    fn settle(&mut self, kind: ResourceType, error: Option<String>) {
+        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+        match error {
+            Some(message) => {
+                self.doubtful.extend(content.resources.values().cloned());
+                let before = Arc::clone(&self.held);
+                self.refusal = Some(Refusal { kind, content, before, message });
+            }
+            None => {
+                self.held = if kind.is_complete() { content } else { self.merged(&content) };
+                self.doubtful.clear();
+                self.refusal = None;
+            }
+        }
+    }
+
+    /// What the proxy has after an answer that removes nothing: of a type that is not complete.
+    fn merged(&self, content: &Arc<Content>) -> Arc<Content> {
+        let kept = self.held.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
+        let kept: ResourceSet = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+        if kept.is_empty() {
+            return Arc::clone(content);
+        }
+        let mut resources = content.resources.clone();
+        resources.extend(kept);
+        Arc::new(Content::new(resources))
+    }
+
+    /// Prepares for an answer that overtakes one the proxy has not acknowledged: what it has is no longer certain.
+    fn overtake(&mut self, kind: ResourceType) {
+        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+        if kind == ResourceType::Cluster {
+            let certain = self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
+            let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+            self.held = Arc::new(Content::new(certain));
+        } else {
+            self.doubtful.extend(content.resources.values().cloned());
+        }
+    }
+
+    /// Everything that the proxy may run: acknowledged, in flight, or refused and perhaps taken in part.
+    fn runs(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        let sent = self.in_flight.iter().flat_map(|sent| sent.content.resources.values());
+        self.held.resources.values().chain(sent).chain(&self.doubtful)
+    }
+
+    /// Takes in the names that the proxy subscribes to; says whether there are new ones that an answer could hold.
+    fn subscribe(&mut self, kind: ResourceType, names: Vec<String>, available: &ResourceSet) -> bool {
+        let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
+        let new = if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
+        let added = match (&self.subscription, &new) {
+            (Some(Subscription::Names(old)), Subscription::Names(new)) => {
+                new.difference(old).any(|name| available.contains_key(name))
+            }
+            (Some(Subscription::Names(_)), Subscription::Everything) => true,
+            _ => false,
+        };
+        if let Subscription::Names(names) = &new {
+            self.forget_all_but(names);
+        }
+        self.subscription = Some(new);
+        added
+    }
+
+    /// Drops what the proxy unsubscribed from: it no longer runs it.
+    fn forget_all_but(&mut self, names: &BTreeSet<String>) {
+        if !self.held.resources.keys().all(|name| names.contains(name)) {
+            let kept = self.held.resources.iter().filter(|(name, _)| names.contains(*name));
+            let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+            self.held = Arc::new(Content::new(kept));
+        }
+        self.doubtful.retain(|resource| names.contains(&resource.name));
+    }
+}
+
+fn index(kind: ResourceType) -> usize {
+    match kind {
+        ResourceType::Cluster => 0,
+        ResourceType::Endpoint => 1,
+        ResourceType::Listener => 2,
+        ResourceType::Route => 3,
+    }
+}

@@ -1,0 +1,60 @@
+//! The discovery protocol's messages, in the shape this server wants them. Pure.
+//!
+//! On the wire they are `envoy.service.discovery.v3.DiscoveryRequest` and `DiscoveryResponse`. Here the parts that are
+//! only passed on stay bytes: Envoy may repeat its Node of some 60 KB in every request, which is then skipped, not
+//! decoded; and resources, encoded once per snapshot, are shared by all the answers that carry them.
+
+use bytes::Bytes;
+use envoy_types::pb::google::rpc::Status;
+use prost::Message;
+
+/// A subscription, an acknowledgement, or a refusal.
+#[derive(Clone, PartialEq, Message)]
+pub struct DiscoveryRequest {
+    /// The version that the client runs; empty for none.
+    #[prost(string, tag = "1")]
+    pub version_info: String,
+    /// The encoded [`Node`]; clients may leave it out after the first request of a stream.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub node: Bytes,
+    /// The resources that the client wants; none means all of them, for clusters and listeners.
+    #[prost(string, repeated, tag = "3")]
+    pub resource_names: Vec<String>,
+    /// The type of the resources.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// The nonce of the answer that this request is about; empty in the first request for a type.
+    #[prost(string, tag = "5")]
+    pub response_nonce: String,
+    /// Why the answer was refused; absent when it was not.
+    #[prost(message, optional, tag = "6")]
+    pub error_detail: Option<Status>,
+}
+
+/// The resources of one type.
+#[derive(Clone, PartialEq, Message)]
+pub struct DiscoveryResponse {
+    /// Their version.
+    #[prost(string, tag = "1")]
+    pub version_info: String,
+    /// Each an encoded `google.protobuf.Any`.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub resources: Vec<Bytes>,
+    /// Their type.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// What the client repeats when it acknowledges or refuses.
+    #[prost(string, tag = "5")]
+    pub nonce: String,
+}
+
+/// The members of `envoy.config.core.v3.Node` that say who a proxy is.
+#[derive(Clone, PartialEq, Message)]
+pub struct Node {
+    /// The ARN of its resource, full or short.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The same, in some bootstraps.
+    #[prost(string, tag = "2")]
+    pub cluster: String,
+}

@@ -1,0 +1,130 @@
+//! What the tests share: an API on a store in a temporary directory, and requests to it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::api::Api;
+use crate::api::quota::{Quota, Quotas};
+use crate::identity::Identity;
+use crate::store::{SqliteStore, Store};
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub error: Option<String>,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body of a success.
+    pub fn ok(self) -> Value {
+        assert_eq!((self.status, &self.error), (200, &None), "{}", self.body);
+        self.body
+    }
+
+    /// The message of an error, whose type and status must be these.
+    pub fn refused(self, error: &str, status: u16) -> String {
+        assert_eq!((self.error.as_deref(), self.status), (Some(error), status), "{}", self.body);
+        self.body["message"].as_str().expect("a message").to_owned()
+    }
+}
+
+/// An API and the directory of its store.
+pub struct Service {
+    router: Router,
+    pub shutdown: CancellationToken,
+    _directory: Option<tempfile::TempDir>,
+}
+
+pub fn identity() -> Identity {
+    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+}
+
+impl Service {
+    pub fn new() -> Self {
+        Self::with(&[], None)
+    }
+
+    pub fn with(quotas: &[&str], request_rate: Option<u32>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = SqliteStore::open(directory.path(), &identity()).expect("a store");
+        Self { _directory: Some(directory), ..Self::on(Arc::new(store), quotas, request_rate) }
+    }
+
+    pub fn on(store: Arc<dyn Store>, quotas: &[&str], request_rate: Option<u32>) -> Self {
+        let quotas: Vec<Quota> = quotas.iter().map(|text| text.parse().expect("a quota")).collect();
+        let shutdown = CancellationToken::new();
+        let api = Api::new(store, identity(), Quotas::new(quotas), request_rate, shutdown.clone());
+        let router = Arc::new(api.expect("an API")).router();
+        Self { router, shutdown, _directory: None }
+    }
+
+    /// Sends a request below the API's version and checks what every answer has.
+    pub async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let request = Request::builder().method(method).uri(format!("/v20190125{path}")).body(body);
+        let response = self.router.clone().oneshot(request.expect("a request")).await.expect("infallible");
+        let (head, body) = response.into_parts();
+        assert_eq!(head.headers["content-type"], "application/json");
+        assert!(head.headers.contains_key("x-amzn-requestid"));
+        let error =
+            head.headers.get("x-amzn-errortype").map(|value| value.to_str().expect("text").to_owned());
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        Answer { status: head.status.as_u16(), error, body: serde_json::from_slice(&bytes).expect("JSON") }
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, &body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &Value::Null).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &Value::Null).await
+    }
+
+    /// A mesh `apps` with node `serviceB` and router `serviceB`, both http2 on port 80.
+    pub async fn scenario() -> Self {
+        let service = Self::new();
+        service.put("/meshes", json!({"meshName": "apps"})).await.ok();
+        service.put("/meshes/apps/virtualNodes", node("serviceB", &[80])).await.ok();
+        service.put("/meshes/apps/virtualRouters", router("serviceB", &[(80, "http2")])).await.ok();
+        service
+    }
+}
+
+/// The request that creates a node with http2 listeners.
+pub fn node(name: &str, ports: &[u16]) -> Value {
+    let listener = |port: &u16| json!({"portMapping": {"port": port, "protocol": "http2"}});
+    json!({"virtualNodeName": name, "spec": {
+        "listeners": ports.iter().map(listener).collect::<Vec<_>>(),
+        "serviceDiscovery": {"dns": {"hostname": format!("{name}.apps.local")}},
+    }})
+}
+
+/// The request that creates a router.
+pub fn router(name: &str, listeners: &[(u16, &str)]) -> Value {
+    let listener =
+        |(port, protocol): &(u16, &str)| json!({"portMapping": {"port": port, "protocol": protocol}});
+    json!({"virtualRouterName": name, "spec": {"listeners": listeners.iter().map(listener).collect::<Vec<_>>()}})
+}
+
+/// The spec of an http2 route for all paths.
+pub fn route_spec(targets: &Value) -> Value {
+    json!({"http2Route": {"action": {"weightedTargets": targets}, "match": {"prefix": "/"}}})
+}
+
+/// The request that creates an http2 route for all paths.
+pub fn route(name: &str, targets: &Value) -> Value {
+    json!({"routeName": name, "spec": route_spec(targets)})
+}

@@ -1,0 +1,271 @@
+//! Snapshots: what the proxies of one virtual node are to run, worked out from a view of its mesh. Pure: no I/O,
+//! clock, environment or randomness, and the same view gives the same bytes in every process.
+//!
+//! `MeshView + virtual node → egress (what it may call) → clusters, listeners, routes → Snapshot`
+//!
+//! Guarantees: every cluster that a listener or route refers to is in the snapshot, and so is every route
+//! configuration that a listener asks for. Members of a spec that have no Envoy mapping yet change nothing here and
+//! are named by [`unserved`].
+
+mod access_log;
+mod cluster;
+mod egress;
+mod endpoint;
+mod filter;
+mod health_check;
+mod inputs;
+mod listener;
+pub mod names;
+mod order;
+mod proto;
+mod resource;
+mod retry;
+mod route;
+mod route_match;
+mod timeout;
+mod unserved;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::listener::v3::FilterChain;
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::mesh::EgressFilterType;
+use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
+use prost::{Message, Name};
+
+use crate::view::MeshView;
+use egress::{Egress, Port, Service};
+use inputs::{Found, Reader};
+use names::Direction;
+use timeout::Timeouts;
+
+pub use inputs::Inputs;
+pub use resource::{Content, Resource, ResourceSet, ResourceType};
+pub use unserved::unserved;
+
+/// What the proxies of one virtual node are to run.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The virtual node.
+    pub node: ResourceId,
+    /// The objects it was made from, with their versions.
+    pub objects: BTreeMap<ResourceId, i64>,
+    inputs: Inputs,
+    clusters: Arc<Content>,
+    endpoints: Arc<Content>,
+    listeners: Arc<Content>,
+    routes: Arc<Content>,
+}
+
+impl Snapshot {
+    /// Makes the snapshot of virtual node `node`; `None` when the view has no such node.
+    pub fn build(view: &MeshView, node: &ResourceId) -> Option<Self> {
+        let reader = Reader::new(view, node.mesh_name());
+        let mesh = reader.mesh_spec()?;
+        let found = reader.virtual_node(node.name())?;
+        let mut builder = Builder::new(mesh, found);
+        builder.ingress();
+        builder.egress(&egress::egress(&reader, found.spec));
+        let Builder { clusters, listeners, routes, .. } = builder;
+        let inputs = reader.into_inputs();
+        let objects = inputs.objects();
+        let content = |resources| Arc::new(Content::new(resources));
+        Some(Self {
+            node: node.clone(),
+            objects,
+            inputs,
+            clusters: content(clusters),
+            endpoints: Arc::default(),
+            listeners: content(listeners),
+            routes: content(routes),
+        })
+    }
+
+    /// Whether a snapshot made from `view` would be this one.
+    pub fn unchanged(&self, view: &MeshView) -> bool {
+        self.inputs.unchanged(self.node.mesh_name(), view)
+    }
+
+    /// Its resources of one type.
+    pub fn content(&self, kind: ResourceType) -> &Arc<Content> {
+        match kind {
+            ResourceType::Cluster => &self.clusters,
+            ResourceType::Endpoint => &self.endpoints,
+            ResourceType::Listener => &self.listeners,
+            ResourceType::Route => &self.routes,
+        }
+    }
+}
+
+/// Collects the resources of one node.
+struct Builder<'a> {
+    mesh: Found<'a, MeshSpec>,
+    node: Found<'a, VirtualNodeSpec>,
+    access_log: Vec<AccessLog>,
+    /// The mesh and the node, which everything is made from.
+    own: BTreeSet<ResourceId>,
+    clusters: ResourceSet,
+    listeners: ResourceSet,
+    routes: ResourceSet,
+}
+
+impl<'a> Builder<'a> {
+    fn new(mesh: Found<'a, MeshSpec>, node: Found<'a, VirtualNodeSpec>) -> Self {
+        Self {
+            mesh,
+            node,
+            access_log: access_log::access_logs(node.spec),
+            own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
+            clusters: ResourceSet::new(),
+            listeners: ResourceSet::new(),
+            routes: ResourceSet::new(),
+        }
+    }
+
+    /// The way to the application: one chain and one cluster per listener of the node. Without listeners there is
+    /// nothing to listen for, and Envoy accepts no listener without chains.
+    fn ingress(&mut self) {
+        let (mesh, node) = (self.mesh.record.id.name(), self.node.record.id.name());
+        let mut chains = Vec::new();
+        let mut referred = BTreeSet::new();
+        for listener in self.node.spec.listeners() {
+            let mapping = &listener.port_mapping;
+            let cluster = cluster::ingress(mesh, node, mapping);
+            let target = cluster.name.clone();
+            referred.insert(target.clone());
+            self.cluster(&cluster, self.own.clone());
+            let timeouts = Timeouts::of_listener(listener.timeout.as_ref());
+            let name = names::route(Direction::Ingress, mapping.protocol, mapping.port);
+            let filter = if mapping.protocol == PortProtocol::Tcp {
+                filter::tcp(Direction::Ingress, vec![(target, 1)], timeouts.idle, self.access_log.clone())
+            } else {
+                self.route(
+                    name.clone(),
+                    &route::ingress(name.clone(), target.clone(), timeouts),
+                    BTreeSet::from([target]),
+                    self.own.clone(),
+                );
+                filter::http(Direction::Ingress, name.clone(), self.access_log.clone())
+            };
+            chains.push(listener::chain(name, mapping.port, filter));
+        }
+        if !chains.is_empty() {
+            self.listener(Direction::Ingress, chains, None, referred, self.own.clone());
+        }
+    }
+
+    /// The way out: one chain per port of the backends, and what the egress filter lets through.
+    fn egress(&mut self, egress: &Egress<'_>) {
+        let mut chains = Vec::new();
+        let mut referred = BTreeSet::new();
+        let mut objects = self.own.clone();
+        for endpoint in egress.endpoints() {
+            let cluster = cluster::egress(self.mesh.spec, endpoint);
+            let made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+            self.cluster(&cluster, made_from);
+        }
+        for (port, services) in &egress.ports {
+            match services {
+                Port::Http(services) => chains.push(self.http_port(*port, services, &egress.nowhere)),
+                Port::Tcp(service) => {
+                    objects.extend(service.objects.iter().cloned());
+                    chains.push(self.tcp_port(*port, service, &mut referred));
+                }
+            }
+        }
+        let through = cluster::passthrough(self.mesh.record.id.name());
+        let forward =
+            || filter::tcp(Direction::Egress, vec![(through.name.clone(), 1)], 0, self.access_log.clone());
+        let default_chain = if self.allows_all() {
+            Some(listener::default_chain(forward()))
+        } else {
+            chains.push(listener::aws_chain(forward()));
+            None
+        };
+        referred.insert(through.name.clone());
+        self.cluster(&through, BTreeSet::from([self.mesh.record.id.clone()]));
+        self.listener(Direction::Egress, chains, default_chain, referred, objects);
+    }
+
+    fn http_port(&mut self, port: i32, services: &[Service<'_>], nowhere: &[&str]) -> FilterChain {
+        let protocol = services.iter().map(|service| service.protocol).min().unwrap_or(PortProtocol::Http);
+        let name = names::route(Direction::Egress, protocol, port);
+        let through = self.allows_all().then(|| names::passthrough_cluster(self.mesh.record.id.name()));
+        let targets = services.iter().flat_map(|service| &service.routes).flat_map(|route| &route.targets);
+        let referred = targets.map(|(target, _)| target.cluster()).chain(through.clone()).collect();
+        let mesh = self.mesh.record.id.name();
+        let mut objects = self.own.clone();
+        objects.extend(services.iter().flat_map(|service| service.objects.iter().cloned()));
+        objects.extend(nowhere.iter().map(|service| ResourceId::virtual_service(mesh, *service)));
+        let routes = route::egress(name.clone(), port, services, nowhere, through);
+        self.route(name.clone(), &routes, referred, objects);
+        let filter = filter::http(Direction::Egress, name.clone(), self.access_log.clone());
+        listener::chain(name, port, filter)
+    }
+
+    fn tcp_port(&self, port: i32, service: &Service<'_>, referred: &mut BTreeSet<String>) -> FilterChain {
+        // A connection says nothing but its port, so the first route takes all.
+        let first = service.routes.first();
+        let targets = first.map_or(&[][..], |route| &route.targets);
+        let targets: Vec<_> = targets.iter().map(|(target, weight)| (target.cluster(), *weight)).collect();
+        referred.extend(targets.iter().map(|(cluster, _)| cluster.clone()));
+        let spec = first.and_then(|route| route.source).map(|found| found.spec);
+        let timeouts = spec.map_or(Timeouts::DEFAULT, Timeouts::of_route);
+        let filter = filter::tcp(Direction::Egress, targets, timeouts.idle, self.access_log.clone());
+        listener::chain(names::route(Direction::Egress, PortProtocol::Tcp, port), port, filter)
+    }
+
+    /// DROP_ALL is App Mesh's default.
+    fn allows_all(&self) -> bool {
+        let filter = self.mesh.spec.egress_filter.as_ref();
+        filter.is_some_and(|filter| filter.kind == EgressFilterType::AllowAll)
+    }
+
+    fn cluster(&mut self, cluster: &Cluster, objects: BTreeSet<ResourceId>) {
+        add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
+    }
+
+    fn route<T: Message + Name>(
+        &mut self,
+        name: String,
+        routes: &T,
+        referred: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) {
+        add(&mut self.routes, name, routes, referred, objects);
+    }
+
+    fn listener(
+        &mut self,
+        direction: Direction,
+        chains: Vec<FilterChain>,
+        default_chain: Option<FilterChain>,
+        referred: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) {
+        let own = match &self.node.spec.service_discovery {
+            Some(ServiceDiscovery::Dns(dns)) => dns.ip_preference,
+            Some(ServiceDiscovery::AwsCloudMap(map)) => map.ip_preference,
+            None => None,
+        };
+        let preference = own.or_else(|| cluster::mesh_preference(self.mesh.spec));
+        let listener = listener::listener(direction, preference, chains, default_chain);
+        add(&mut self.listeners, listener.name.clone(), &listener, referred, objects);
+    }
+}
+
+fn add<T: Message + Name>(
+    set: &mut ResourceSet,
+    name: String,
+    message: &T,
+    referred: BTreeSet<String>,
+    objects: BTreeSet<ResourceId>,
+) {
+    if !set.contains_key(&name) {
+        set.insert(name.clone(), Arc::new(Resource::new(name, message, referred, objects)));
+    }
+}
