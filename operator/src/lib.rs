@@ -1,1 +1,21 @@
-//! Placeholder while the workspace is laid out.
+//! The operator: watches Fleetmesh resources and brings an App Mesh endpoint in step with them.
+//!
+//! Each object goes through rounds ([`round`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
+//! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`world`] what is known without asking. The
+//! AWS SDK ends in [`cloud`], the Kubernetes API in [`cluster`]; [`faults`] is the seam where tests break things.
+
+pub mod args;
+pub mod cloud;
+pub mod cluster;
+pub mod context;
+pub mod distribution;
+pub mod faults;
+pub mod health;
+pub mod metrics;
+pub mod queue;
+pub mod round;
+pub mod run;
+pub mod world;
+
+pub use args::OperatorArgs;
+pub use run::{Error, Operator, run};

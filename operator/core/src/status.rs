@@ -123,7 +123,7 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome)
     if let Plan::Wait(Waiting::Dependents(dependents)) = &decision.plan {
         let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
         let message = format!(
-            "still used by {}: delete them or point them elsewhere. The deletion goes on by itself when they let go",
+            "used by {}, perhaps by others too: delete them or point them elsewhere. The deletion goes on by itself when they let go",
             names.join(", ")
         );
         return Finding::fails(Reason::DeletionBlocked, message);

@@ -1,0 +1,66 @@
+//! The command line of `fleetmesh operator`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
+///
+/// The endpoint is a Fleetmesh control plane (`fleetmesh control-plane`), given with --app-mesh-endpoint. Install the
+/// CRDs first: `fleetmesh crds | kubectl apply -f -`.
+#[derive(Args, Clone, Debug)]
+pub struct OperatorArgs {
+    /// The kubeconfig file; without it KUBECONFIG, ~/.kube/config, or the pod's service account
+    #[arg(long, env = "FLEETMESH_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context in the kubeconfig file; its current one by default
+    #[arg(long, env = "FLEETMESH_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// The address of the App Mesh API, for example http://127.0.0.1:9080; without it the AWS SDK's standard resolution
+    #[arg(long, env = "FLEETMESH_APP_MESH_ENDPOINT", value_name = "URL")]
+    pub app_mesh_endpoint: Option<String>,
+
+    /// The AWS region; without it the AWS SDK's standard resolution, then us-west-2
+    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// The name of this cluster in the tags that mark ownership; the uid of the namespace kube-system by default
+    #[arg(long, env = "FLEETMESH_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+
+    /// How often each object is compared with the endpoint, to find what somebody changed there: from 1s to 1h
+    #[arg(long, env = "FLEETMESH_DRIFT_INTERVAL", value_name = "TIME", default_value = "45s", value_parser = drift_interval)]
+    pub drift_interval: Duration,
+
+    /// Where /livez, /readyz and /metrics are served; port 0 takes a free one and prints it as the first line
+    #[arg(long, env = "FLEETMESH_HEALTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub health_listen: SocketAddr,
+
+    /// App Mesh reads a second; by default 40 at AWS and unlimited at an endpoint that was given
+    #[arg(long, env = "FLEETMESH_APP_MESH_READS", value_name = "RATE", value_parser = rate)]
+    pub app_mesh_reads: Option<f64>,
+
+    /// App Mesh writes a second; by default 8 at AWS and unlimited at an endpoint that was given
+    #[arg(long, env = "FLEETMESH_APP_MESH_WRITES", value_name = "RATE", value_parser = rate)]
+    pub app_mesh_writes: Option<f64>,
+}
+
+fn drift_interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(format!("{text} is out of bounds: from 1s to 1h"))
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("{text} is not a rate: a number of calls a second greater than 0")),
+    }
+}

@@ -1,0 +1,142 @@
+//! Bodies of requests and answers as the model's JSON: an interceptor that puts the request's body in place before it is
+//! signed and keeps the answer's bytes. No I/O.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use fleetmesh_core::{Identity, RemoteObject};
+use fleetmesh_model::tag::{Tag, Tags};
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The bodies of one operation.
+#[derive(Clone, Debug)]
+pub(super) struct Bodies {
+    request: Option<Arc<str>>,
+    answer: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Bodies {
+    /// An operation that sends `request` instead of what the SDK would; the SDK's own body stays when there is none.
+    pub(super) fn new(request: Option<String>) -> Self {
+        Self { request: request.map(Arc::from), answer: Arc::default() }
+    }
+
+    /// The bytes of the answer; empty before it came.
+    pub(super) fn answer(&self) -> Vec<u8> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Bodies {
+    fn name(&self) -> &'static str {
+        "FleetmeshBodies"
+    }
+
+    fn modify_before_retry_loop(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(body) = &self.request {
+            let request = context.request_mut();
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = SdkBody::from(body.as_bytes().to_vec());
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let bytes = context.response().body().bytes().map(<[u8]>::to_vec);
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        Ok(())
+    }
+}
+
+/// The body of a Create request. A mesh's name is in the body, the names of the other kinds' parents in the path.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateBody<'a> {
+    #[serde(flatten)]
+    name: std::collections::BTreeMap<&'static str, &'a str>,
+    spec: &'a Spec,
+    tags: Vec<Tag>,
+    client_token: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateBody<'a> {
+    spec: &'a Spec,
+    client_token: &'a str,
+}
+
+/// The body that creates `id`.
+///
+/// # Errors
+/// serde's, which these types never raise.
+pub(super) fn create(id: &ResourceId, spec: &Spec, tags: &Tags, token: &str) -> serde_json::Result<String> {
+    let member = match id.kind() {
+        Kind::Mesh => "meshName",
+        Kind::VirtualNode => "virtualNodeName",
+        Kind::VirtualRouter => "virtualRouterName",
+        Kind::Route => "routeName",
+        Kind::VirtualService => "virtualServiceName",
+    };
+    serde_json::to_string(&CreateBody {
+        name: [(member, id.name())].into(),
+        spec,
+        tags: tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect(),
+        client_token: token,
+    })
+}
+
+/// The body that updates an object to `spec`.
+///
+/// # Errors
+/// serde's, which these types never raise.
+pub(super) fn update(spec: &Spec, token: &str) -> serde_json::Result<String> {
+    serde_json::to_string(&UpdateBody { spec, client_token: token })
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    metadata: Metadata,
+    spec: Value,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    arn: String,
+    uid: String,
+    version: i64,
+}
+
+/// The object in an answer to Create, Describe or Update.
+///
+/// # Errors
+/// What is missing or malformed in the answer.
+pub(super) fn object(kind: Kind, answer: &[u8]) -> serde_json::Result<RemoteObject> {
+    let answer: Answer = serde_json::from_slice(answer)?;
+    let Metadata { arn, uid, version } = answer.metadata;
+    Ok(RemoteObject {
+        identity: Identity { arn, uid, version },
+        spec: Spec::from_json(kind, answer.spec)?,
+        tags: None,
+    })
+}

@@ -1,0 +1,16 @@
+//! The App Mesh endpoint, AWS's or a Fleetmesh control plane. The types of the AWS SDK stop in this folder: what goes in
+//! and out are the model's specs and core's identities and failures.
+//!
+//! The SDK signs, resolves endpoints and credentials, retries and sets timeouts; the bodies of requests and answers are
+//! the model's own JSON (`docs/adr/0001-app-mesh-bodies.md`).
+
+mod body;
+mod calls;
+mod client;
+mod credentials;
+mod error;
+mod transport;
+
+pub use calls::AppMesh;
+pub use client::{Endpoint, connect};
+pub use transport::{Http, Rate};

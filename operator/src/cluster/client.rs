@@ -1,0 +1,127 @@
+//! Builds the Kubernetes client, with a layer that counts writes and is the seam for faults.
+
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tower::{BoxError, Layer, Service};
+
+use crate::faults::{Call, SharedFaults, Target};
+use crate::metrics::Metrics;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig file could not be used.
+    #[error("the kubeconfig {path} cannot be used: {source}. Give another one with --kubeconfig")]
+    Kubeconfig {
+        /// The file.
+        path: String,
+        /// Why.
+        source: Box<kube::config::KubeconfigError>,
+    },
+    /// Neither a kubeconfig nor a service account was found.
+    #[error(
+        "no Kubernetes cluster is configured: {0}. Give a kubeconfig with --kubeconfig, or run inside a cluster"
+    )]
+    Infer(#[from] Box<kube::config::InferConfigError>),
+    /// The client could not be built.
+    #[error("the Kubernetes client cannot be built: {0}")]
+    Client(#[from] Box<kube::Error>),
+}
+
+/// A client for the cluster of the kubeconfig file, or for the one that the environment names. Nothing is called yet.
+///
+/// # Errors
+/// The configuration is missing or malformed.
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+    metrics: Metrics,
+    faults: SharedFaults,
+) -> Result<Client, ConnectError> {
+    let options =
+        KubeConfigOptions { context: context.map(ToOwned::to_owned), ..KubeConfigOptions::default() };
+    let config = match kubeconfig {
+        Some(path) => {
+            let failed = |source| ConnectError::Kubeconfig {
+                path: path.display().to_string(),
+                source: Box::new(source),
+            };
+            let file = Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?
+        }
+        None if context.is_some() => Config::from_kubeconfig(&options).await.map_err(|source| {
+            ConnectError::Kubeconfig { path: "of the environment".to_owned(), source: Box::new(source) }
+        })?,
+        None => Config::infer().await.map_err(Box::new)?,
+    };
+    let builder = ClientBuilder::try_from(config).map_err(Box::new)?;
+    Ok(builder.with_layer(&WriteLayer { metrics, faults }).build())
+}
+
+#[derive(Clone, Debug)]
+struct WriteLayer {
+    metrics: Metrics,
+    faults: SharedFaults,
+}
+
+impl<S> Layer<S> for WriteLayer {
+    type Service = WriteService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WriteService { inner, layer: self.clone() }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct WriteService<S> {
+    inner: S,
+    layer: WriteLayer,
+}
+
+impl<S, B> Service<Request<Body>> for WriteService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.method() == Method::GET {
+            let exchange = self.inner.call(request);
+            return Box::pin(async move { exchange.await.map_err(Into::into) });
+        }
+        let call = Call {
+            target: Target::Kubernetes,
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+        };
+        // Building the future sends nothing; it is first polled after the hook.
+        let exchange = self.inner.call(request);
+        let WriteLayer { metrics, faults } = self.layer.clone();
+        Box::pin(async move {
+            if let Some(faults) = &faults {
+                faults.before(&call).await;
+            }
+            let answer = exchange.await.map_err(Into::into);
+            metrics.wrote(&call.method, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+            if let Some(faults) = &faults {
+                faults.after(&call).await?;
+            }
+            answer
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! The Kubernetes API: what is watched, what is written. The kinds meet their types here; everywhere else is one path.
+
+mod client;
+mod kinds;
+mod watch;
+mod write;
+
+pub use client::{ConnectError, connect};
+pub use watch::watch_all;
+pub use write::{Cluster, WriteError};

@@ -1,0 +1,171 @@
+//! Watches: one for each kind and one for namespaces, each feeding the world and the queue. Reads only.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetmesh_core::ObjectKey;
+use fleetmesh_model::Kind;
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info};
+
+use super::kinds::{Watched, with_kind};
+use crate::queue::Queue;
+use crate::world::{Source, World};
+
+/// How long to wait after a watch failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What all watches need.
+#[derive(Clone, Debug)]
+struct Feed {
+    world: Arc<World>,
+    queue: Arc<Queue>,
+    /// Counts the watches that have seen everything once.
+    complete: watch::Sender<usize>,
+}
+
+/// Starts all watches. The answer tells when each of them has seen everything once; decisions must wait for that, or
+/// they would take a name for free whose holder they have not seen yet.
+pub fn watch_all(
+    client: &Client,
+    world: &Arc<World>,
+    queue: &Arc<Queue>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (complete, mut completed) = watch::channel(0);
+    let feed = Feed { world: Arc::clone(world), queue: Arc::clone(queue), complete };
+    for kind in Kind::ALL {
+        with_kind!(kind, K => {
+            let run = watch_kind::<K>(client.clone(), feed.clone());
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(run));
+        });
+    }
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_namespaces(client.clone(), feed)));
+    let wanted = Kind::ALL.len() + 1;
+    async move {
+        // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
+        let _ = completed.wait_for(|count| *count >= wanted).await;
+    }
+}
+
+async fn watch_kind<K: Watched>(client: Client, feed: Feed) {
+    let config = watcher::Config::default();
+    let mut events = pin!(watcher::<K>(Api::all(client), config));
+    let mut listed: Option<BTreeSet<ObjectKey>> = None;
+    let mut complete = false;
+    let mut complained = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                if std::mem::take(&mut complained) {
+                    info!(kind = %K::KIND, "watching again");
+                }
+                feed.kind_event::<K>(event, &mut listed, &mut complete);
+            }
+            Err(problem) => {
+                report::<K>(&problem, &mut complained);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Says once in full what is wrong; a missing CRD is the newcomer's first mistake.
+fn report<K: Watched>(problem: &watcher::Error, complained: &mut bool) {
+    let kind = K::KIND;
+    if std::mem::replace(complained, true) {
+        debug!(%kind, %problem, "watch failed again");
+    } else if matches!(problem, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+    {
+        error!(
+            "the cluster does not know {}: install the CRDs with `fleetmesh crds | kubectl apply -f -`; trying on",
+            K::crd_name()
+        );
+    } else {
+        error!(%kind, %problem, "cannot watch; trying on");
+    }
+}
+
+impl Feed {
+    fn kind_event<K: Watched>(
+        &self,
+        event: watcher::Event<K>,
+        listed: &mut Option<BTreeSet<ObjectKey>>,
+        complete: &mut bool,
+    ) {
+        let wakes = match event {
+            watcher::Event::Init => {
+                *listed = Some(BTreeSet::new());
+                return;
+            }
+            watcher::Event::InitApply(resource) => {
+                let object = resource.parse();
+                if let Some(listed) = listed {
+                    listed.insert(object.key.clone());
+                }
+                self.world.seen(object, Source::Watch)
+            }
+            watcher::Event::InitDone => {
+                // What the list does not have was deleted while nobody watched.
+                let listed = listed.take().unwrap_or_default();
+                let missing: Vec<ObjectKey> =
+                    self.world.keys(K::KIND).into_iter().filter(|key| !listed.contains(key)).collect();
+                if !std::mem::replace(complete, true) {
+                    self.complete.send_modify(|count| *count += 1);
+                }
+                missing.iter().flat_map(|key| self.world.gone(key, None)).collect()
+            }
+            watcher::Event::Apply(resource) => self.world.seen(resource.parse(), Source::Watch),
+            watcher::Event::Delete(resource) => {
+                let object = resource.parse();
+                self.world.gone(&object.key, Some(&object.uid))
+            }
+        };
+        self.queue.wake_all(wakes);
+    }
+}
+
+/// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
+async fn watch_namespaces(client: Client, feed: Feed) {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client);
+    let mut events = pin!(watcher(api, watcher::Config::default()));
+    let mut complete = false;
+    let mut complained = false;
+    while let Some(event) = events.next().await {
+        let wakes = match event {
+            Ok(watcher::Event::Apply(namespace) | watcher::Event::InitApply(namespace)) => {
+                feed.world.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
+            }
+            Ok(watcher::Event::Delete(namespace)) => {
+                feed.world.namespace(namespace.meta().name.as_deref().unwrap_or_default(), None)
+            }
+            Ok(watcher::Event::Init) => continue,
+            Ok(watcher::Event::InitDone) => {
+                if !std::mem::replace(&mut complete, true) {
+                    feed.complete.send_modify(|count| *count += 1);
+                }
+                complained = false;
+                continue;
+            }
+            Err(problem) => {
+                if !std::mem::replace(&mut complained, true) {
+                    error!(%problem, "cannot watch namespaces; trying on");
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        feed.queue.wake_all(wakes);
+    }
+}

@@ -1,0 +1,178 @@
+//! Writes to the Kubernetes API: the finalizer, the status, events. Each is one request that names the uid it is meant
+//! for, so news about an earlier resource of the same name never reaches a later one.
+
+use fleetmesh_core::{Event, Object, ObjectKey, Severity};
+use fleetmesh_crds::{FINALIZER, GROUP, Status, VERSION};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::api::{Patch, PatchParams, Request};
+use kube::runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter};
+use serde_json::{Map, Value, json};
+
+use super::kinds::{Watched, with_kind};
+
+/// The name under which the operator writes.
+const MANAGER: &str = "fleetmesh-operator";
+/// The longest note of an Event, in bytes.
+const MAX_NOTE: usize = 1000;
+
+/// Why a write failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The resource changed or is another one by now; the watch will bring it.
+    #[error("the resource changed meanwhile")]
+    Changed,
+    /// The resource is gone.
+    #[error("the resource is gone")]
+    Gone,
+    /// The API server refused it or did not answer.
+    #[error("the Kubernetes API failed: {0}")]
+    Failed(Box<kube::Error>),
+    /// The request could not be built.
+    #[error("the request cannot be built: {0}")]
+    Request(String),
+}
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 409 => Self::Changed,
+            kube::Error::Api(status) if status.code == 404 => Self::Gone,
+            _ => Self::Failed(Box::new(error)),
+        }
+    }
+}
+
+/// The cluster, to be written to.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+impl Cluster {
+    /// Writes through `client`; `instance` names this operator in Events.
+    pub fn new(client: Client, instance: Option<String>) -> Self {
+        let reporter = Reporter { controller: format!("{GROUP}/operator"), instance };
+        Self { recorder: Recorder::new(client.clone(), reporter), client }
+    }
+
+    /// Puts our finalizer on the resource; gives the resource as it is then.
+    ///
+    /// # Errors
+    /// `Changed` when the resource is not the one that was observed any more.
+    pub async fn add_finalizer(&self, object: &Object) -> Result<Object, WriteError> {
+        let mut finalizers = object.finalizers.clone();
+        finalizers.push(FINALIZER.to_owned());
+        self.set_finalizers(object, finalizers).await
+    }
+
+    /// Takes our finalizer away; gives the resource as it is then, which may be its last state.
+    ///
+    /// # Errors
+    /// `Changed` when the resource is not the one that was observed any more, `Gone` when it is gone.
+    pub async fn remove_finalizer(&self, object: &Object) -> Result<Object, WriteError> {
+        let finalizers =
+            object.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+        self.set_finalizers(object, finalizers).await
+    }
+
+    /// Other controllers have finalizers too: the list is replaced only as it was observed.
+    async fn set_finalizers(&self, object: &Object, finalizers: Vec<String>) -> Result<Object, WriteError> {
+        let patch = json!({"metadata": {
+            "uid": object.uid,
+            "resourceVersion": object.resource_version,
+            "finalizers": finalizers,
+        }});
+        self.patch(&object.key, None, patch).await
+    }
+
+    /// Replaces the status; gives the resource as it is then.
+    ///
+    /// # Errors
+    /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
+    pub async fn set_status(&self, object: &Object, status: &Status) -> Result<Object, WriteError> {
+        let json = |status: &Status| match serde_json::to_value(status) {
+            Ok(Value::Object(members)) => Ok(members),
+            Ok(_) => Err(WriteError::Request("a status is an object".to_owned())),
+            Err(error) => Err(WriteError::Request(error.to_string())),
+        };
+        // A merge patch removes what it names as null; members that the status does not have any more must be named.
+        let mut members: Map<String, Value> =
+            json(&object.status)?.keys().map(|key| (key.clone(), Value::Null)).collect();
+        members.extend(json(status)?);
+        let patch = json!({"metadata": {"uid": object.uid}, "status": members});
+        self.patch(&object.key, Some("status"), patch).await
+    }
+
+    async fn patch(
+        &self,
+        key: &ObjectKey,
+        subresource: Option<&str>,
+        patch: Value,
+    ) -> Result<Object, WriteError> {
+        with_kind!(key.kind, K => self.patch_kind::<K>(key, subresource, patch).await)
+    }
+
+    async fn patch_kind<K: Watched>(
+        &self,
+        key: &ObjectKey,
+        subresource: Option<&str>,
+        patch: Value,
+    ) -> Result<Object, WriteError> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let request = Request::new(K::url_path(&(), key.namespace.as_deref()));
+        let patch = Patch::Merge(patch);
+        let built = match subresource {
+            None => request.patch(&key.name, &params, &patch),
+            Some(name) => request.patch_subresource(name, &key.name, &params, &patch),
+        };
+        let built = built.map_err(|error| WriteError::Request(error.to_string()))?;
+        let resource: K = self.client.request(built).await?;
+        Ok(resource.parse())
+    }
+
+    /// Writes an Event about the resource; the same one again within minutes becomes a series.
+    ///
+    /// # Errors
+    /// The API server refused it or did not answer.
+    pub async fn publish(&self, object: &Object, event: &Event) -> Result<(), WriteError> {
+        let reference = with_kind!(object.key.kind, K => reference::<K>(object));
+        let event = KubeEvent {
+            type_: match event.severity {
+                Severity::Normal => EventType::Normal,
+                Severity::Warning => EventType::Warning,
+            },
+            reason: event.reason.clone(),
+            note: Some(shortened(&event.message)),
+            action: event.action.to_owned(),
+            secondary: None,
+        };
+        Ok(self.recorder.publish(&event, &reference).await?)
+    }
+}
+
+fn reference<K: Watched>(object: &Object) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/{VERSION}")),
+        kind: Some(K::kind(&()).into_owned()),
+        name: Some(object.key.name.clone()),
+        namespace: object.key.namespace.clone(),
+        uid: Some(object.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn shortened(message: &str) -> String {
+    if message.len() <= MAX_NOTE {
+        return message.to_owned();
+    }
+    let end = (0..=MAX_NOTE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}…", message.get(..end).unwrap_or_default())
+}

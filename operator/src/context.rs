@@ -1,0 +1,28 @@
+//! What every round is given.
+
+use std::sync::Arc;
+
+use fleetmesh_core::Settings;
+
+use crate::cloud::AppMesh;
+use crate::cluster::Cluster;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::world::World;
+
+/// The means of a round: knowledge, the two APIs, settings.
+#[derive(Debug)]
+pub struct Context {
+    /// What is known.
+    pub world: Arc<World>,
+    /// The queue of objects.
+    pub queue: Arc<Queue>,
+    /// The App Mesh endpoint.
+    pub app_mesh: AppMesh,
+    /// The Kubernetes cluster.
+    pub cluster: Cluster,
+    /// What decisions depend on.
+    pub settings: Settings,
+    /// What is counted.
+    pub metrics: Metrics,
+}

@@ -1,0 +1,86 @@
+//! The answer of the distribution endpoint, from JSON. No I/O.
+
+use fleetmesh_core::Rejection;
+use fleetmesh_model::arn::Arn;
+use serde::Deserialize;
+
+use crate::world::{Answer, Told};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    token: String,
+    complete: bool,
+    objects: Vec<WireObject>,
+    #[serde(default)]
+    removed: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireObject {
+    resource: String,
+    version: i64,
+    proxies: i32,
+    acknowledged: i32,
+    #[serde(default)]
+    rejected: Vec<WireRejection>,
+    #[serde(default)]
+    unserved: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct WireRejection {
+    proxy: String,
+    message: String,
+}
+
+/// The answer and the token for the next question. Objects of kinds that are not known are passed over.
+///
+/// # Errors
+/// What is missing or malformed.
+pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
+    let Wire { token, complete, objects, removed } = serde_json::from_slice(body)?;
+    let told = |object: WireObject| {
+        let WireObject { resource, version, proxies, acknowledged, rejected, unserved } = object;
+        let rejected =
+            rejected.into_iter().map(|WireRejection { proxy, message }| Rejection { proxy, message });
+        let told = Told { version, proxies, acknowledged, rejected: rejected.collect(), unserved };
+        Some((Arn::parse_resource(&resource).ok()?, told))
+    };
+    let answer = Answer {
+        complete,
+        objects: objects.into_iter().filter_map(told).collect(),
+        removed: removed.iter().filter_map(|resource| Arn::parse_resource(resource).ok()).collect(),
+    };
+    Ok((answer, token))
+}
+
+/// Whether a refusal is a Fleetmesh control plane's: an App Mesh error type that the caller found, or a body in its shape.
+pub(super) fn is_ours(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    serde_json::from_slice::<Refusal>(body).is_ok_and(|refusal| !refusal.message.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_model::ResourceId;
+
+    use super::*;
+
+    #[test]
+    fn the_contract_s_example_is_read() {
+        let body = br#"{"mesh":"apps","token":"t1","complete":true,"objects":[{"arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualRouter/serviceB/route/serviceB","resource":"mesh/apps/virtualRouter/serviceB/route/serviceB","kind":"Route","version":3,"proxies":2,"acknowledged":1,"rejected":[{"proxy":"mesh/apps/virtualNode/serviceA#1","message":"bad regex"}],"unserved":["spec.listeners[0].tls"]}],"removed":["mesh/apps/virtualNode/x"]}"#;
+        let (answer, token) = parse(body).expect("an answer");
+        assert_eq!(token, "t1");
+        assert!(answer.complete);
+        assert_eq!(answer.removed, [ResourceId::virtual_node("apps", "x")]);
+        let (id, told) = &answer.objects[0];
+        assert_eq!(*id, ResourceId::route("apps", "serviceB", "serviceB"));
+        assert_eq!((told.version, told.proxies, told.acknowledged), (3, 2, 1));
+        assert_eq!(told.rejected[0].message, "bad regex");
+    }
+}

@@ -1,0 +1,161 @@
+//! The long polls. An endpoint that does not know them is not a Fleetmesh control plane: its statuses say nothing about
+//! proxies, and it is asked again now and then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use super::answer;
+use crate::cloud::Http;
+use crate::metrics::Metrics;
+use crate::queue::{Queue, Wake};
+use crate::world::{Woken, World};
+
+/// How long the control plane may hold an answer back, in seconds.
+const HOLD_SECONDS: u64 = 50;
+/// How long to wait for an answer.
+const LIMIT: Duration = Duration::from_secs(HOLD_SECONDS + 10);
+/// The pause before asking again about a mesh that does not exist yet, and after a failure.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often the meshes are looked through for new ones.
+const MESHES: Duration = Duration::from_millis(100);
+/// How long news that is not urgent may wait, so that a burst becomes one status.
+const LATER: Duration = Duration::from_secs(1);
+
+/// What a poll needs.
+#[derive(Clone, Debug)]
+struct Poll {
+    endpoint: String,
+    http: Http,
+    world: Arc<World>,
+    queue: Arc<Queue>,
+}
+
+enum Asked {
+    /// The control plane answered; the token for the next question.
+    Told(String),
+    /// The control plane does not have the mesh.
+    NoMesh,
+    /// The endpoint is something else.
+    NotOurs,
+    /// No answer.
+    Failed(String),
+}
+
+/// Polls each mesh that a resource is in, until `shutdown`.
+pub async fn watch_meshes(
+    endpoint: String,
+    world: Arc<World>,
+    queue: Arc<Queue>,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let poll = Poll { endpoint: endpoint.trim_end_matches('/').to_owned(), http: Http::new(), world, queue };
+    let tasks = TaskTracker::new();
+    let mut polled: HashMap<String, CancellationToken> = HashMap::new();
+    loop {
+        let meshes = poll.world.meshes();
+        polled.retain(|mesh, stop| {
+            let keep = meshes.contains(mesh);
+            if !keep {
+                stop.cancel();
+            }
+            keep
+        });
+        for mesh in meshes {
+            if !polled.contains_key(&mesh) {
+                let stop = shutdown.child_token();
+                let run = poll.clone().mesh(mesh.clone());
+                tasks.spawn(stop.clone().run_until_cancelled_owned(run));
+                polled.insert(mesh, stop);
+            }
+        }
+        metrics.connected(polled.len());
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(MESHES) => {}
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+impl Poll {
+    /// Asks about one mesh again and again.
+    async fn mesh(self, mesh: String) {
+        let mut token = None;
+        let mut pause = PAUSE;
+        loop {
+            match self.ask(&mesh, token.take()).await {
+                Asked::Told(next) => {
+                    token = Some(next);
+                    pause = PAUSE;
+                    continue;
+                }
+                Asked::NoMesh => {
+                    self.queue.wake_all(self.world.tells(true));
+                    pause = PAUSE;
+                }
+                Asked::NotOurs => {
+                    info!(
+                        endpoint = self.endpoint,
+                        "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
+                    );
+                    self.queue.wake_all(self.world.tells(false));
+                    pause = LONGEST_PAUSE;
+                }
+                Asked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn ask(&self, mesh: &str, token: Option<String>) -> Asked {
+        let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
+        let url = format!(
+            "{}/fleetmesh/v1/meshes/{}/distribution{}",
+            self.endpoint,
+            escape(mesh),
+            after.unwrap_or_default()
+        );
+        let (status, body) = match self.http.get(&url, LIMIT).await {
+            Ok(answer) => answer,
+            Err(why) => return Asked::Failed(why),
+        };
+        match status {
+            200 => match answer::parse(&body) {
+                Ok((answer, next)) => {
+                    self.queue.wake_all(self.world.tells(true));
+                    self.wake(self.world.told(mesh, answer));
+                    Asked::Told(next)
+                }
+                Err(error) => Asked::Failed(format!("malformed answer: {error}")),
+            },
+            404 if answer::is_ours(&body) => Asked::NoMesh,
+            400..=499 => Asked::NotOurs,
+            _ => Asked::Failed(format!("status {status}")),
+        }
+    }
+
+    fn wake(&self, Woken { now, later }: Woken) {
+        self.queue.wake_all(now);
+        for (key, _) in later {
+            self.queue.wake_within(&key, Wake::Distribution, LATER);
+        }
+    }
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986).
+fn escape(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! `/livez`, `/readyz` and `/metrics`. Serves what others wrote down; asks nobody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::world::World;
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether every watch has seen everything once.
+    pub ready: Arc<AtomicBool>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The resources.
+    pub world: Arc<World>,
+    /// The queue.
+    pub queue: Arc<Queue>,
+}
+
+/// Binds `address`; gives the listener and the address that it took.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Serves the pages until `shutdown`.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let pages = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    if health.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the watches have not seen everything yet\n")
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+    health.metrics.sizes(health.queue.len(), health.world.len());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], health.metrics.text())
+}

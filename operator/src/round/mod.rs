@@ -1,0 +1,118 @@
+//! One round of one object: observe (reads) → decide (pure) → apply (writes) → status (pure) → report (writes). A round
+//! never sleeps and never loops for more than a surprise; what has to wait goes back into the queue.
+
+mod apply;
+mod observe;
+mod report;
+
+use std::time::Duration;
+
+use fleetmesh_core::{
+    Decision, Identity, Idle, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide, next_look,
+};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::context::Context;
+use crate::queue::Wake;
+use crate::world::Conclusion;
+use report::Reported;
+
+/// How often a round starts over because the endpoint contradicted what it took for granted.
+const SURPRISES: usize = 3;
+/// The pause after the Kubernetes API failed or the resource changed under a write.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// When an object is looked at again: after a time and for a reason; `None` when it is gone.
+pub type Next = Option<(Duration, Wake)>;
+
+/// Runs one round of the object `key`.
+pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
+    let start = Instant::now();
+    let mut doubt = false;
+    for _ in 0..SURPRISES {
+        let observed = observe::observe(context, key, wake, doubt).await?;
+        let decision = decide(&observed, &context.settings);
+        let outcome = apply::apply(context, &observed.object, &decision.plan).await;
+        log(key, &decision, &outcome);
+        conclude(context, &observed, &decision, &outcome);
+        context.metrics.round(key.kind, label(&decision.plan), start.elapsed().as_secs_f64());
+        if outcome.surprised() && !doubt {
+            doubt = true;
+            continue;
+        }
+        return report(context, &observed, &decision, &outcome).await;
+    }
+    Some((AGAIN, Wake::Look))
+}
+
+/// Writes down what the round learned, and wakes who waited for it.
+fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome) {
+    let object = &observed.object;
+    let in_step = fleetmesh_core::status::in_step(decision, outcome);
+    let identity = outcome.identity.as_ref().or(observed.identity());
+    let exists = if outcome.deleted || (observed.remote == Remote::Absent && outcome.identity.is_none()) {
+        Some(false)
+    } else if outcome.identity.is_some() || (in_step && identity.is_some()) {
+        Some(true)
+    } else {
+        None
+    };
+    let read_tags = matches!(&observed.remote, Remote::Present(remote) if remote.tags.is_some());
+    let created = outcome.done.iter().any(|step| matches!(step, Step::Create { .. }));
+    let tags_known = read_tags || created || (observed.former_tags.is_none() && object.reported());
+    let unread = matches!(observed.remote, Remote::Unreadable(_));
+    let waits = matches!(decision.plan, Plan::Wait(_));
+    let conclusion = Conclusion {
+        in_step: identity
+            .filter(|_| in_step)
+            .map(|identity: &Identity| (object.generation, identity.clone())),
+        exists,
+        tags: (in_step && tags_known).then(|| object.management.tags.clone()),
+        failed: outcome.failed.is_some() || unread,
+        wrote: outcome.wrote(),
+        blocked: object.deleting && (waits || outcome.failed.is_some()),
+    };
+    if decision.drift.is_some() && outcome.failed.is_none() {
+        context.metrics.drift();
+    }
+    let wakes = context.world.conclude(&object.key, &object.uid, conclusion);
+    context.queue.wake_all(wakes);
+}
+
+async fn report(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome) -> Next {
+    let key = &observed.object.key;
+    match report::report(context, observed, decision, outcome, Timestamp::now()).await {
+        Reported::Done => {
+            let failures = context.world.memory(key).failures;
+            Some((next_look(observed, outcome, failures, &context.settings), Wake::Look))
+        }
+        Reported::HeldBack(rest) => Some((rest, Wake::Distribution)),
+        Reported::Gone => None,
+        Reported::Failed(error) => {
+            warn!(object = %key, %error, "cannot report");
+            Some((AGAIN, Wake::Look))
+        }
+    }
+}
+
+fn log(key: &ObjectKey, decision: &Decision, outcome: &Outcome) {
+    match (&outcome.failed, &decision.plan) {
+        (Some((step, failure)), _) => warn!(object = %key, %step, %failure, "failed"),
+        (None, Plan::Steps(_)) => info!(object = %key, plan = %decision.plan, "done"),
+        (None, plan) => debug!(object = %key, %plan, "nothing done"),
+    }
+}
+
+/// The sort of a plan as a label of metrics.
+fn label(plan: &Plan) -> &'static str {
+    match plan {
+        Plan::Steps(_) => "steps",
+        Plan::Nothing(Idle::InStep) => "in_step",
+        Plan::Nothing(Idle::NotAccepted) => "not_accepted",
+        Plan::Nothing(Idle::Unread) => "unread",
+        Plan::Nothing(Idle::Gone) => "gone",
+        Plan::Wait(_) => "wait",
+    }
+}

@@ -1,0 +1,55 @@
+//! Observes an object: what the world knows, and the reads that the decision needs. Reads only.
+
+use fleetmesh_core::{Failure, ObjectKey, Observed, Reads, Remote, RemoteObject};
+use fleetmesh_model::ResourceId;
+
+use crate::cloud::AppMesh;
+use crate::context::Context;
+use crate::queue::Wake;
+use crate::world::{Local, Memory};
+
+/// What is to be decided about; `None` when the resource is gone. With `doubt` everything is read.
+pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool) -> Option<Observed> {
+    let Local { mut observed, memory } = context.world.observe(key)?;
+    if let Some(remote) = remembered(context, &observed, &memory, wake).filter(|_| !doubt) {
+        observed.remote = remote;
+        return Some(observed);
+    }
+    let with_tags = match observed.reads(doubt) {
+        Reads::Nothing => return Some(observed),
+        Reads::Object => false,
+        Reads::ObjectAndTags => true,
+    };
+    observed.remote = match read(&context.app_mesh, &observed.object.id, |remote| {
+        with_tags || observed.object.status.uid.as_ref() != Some(&remote.identity.uid)
+    })
+    .await
+    {
+        Ok(Some(remote)) => Remote::Present(remote),
+        Ok(None) => Remote::Absent,
+        Err(failure) => Remote::Unreadable(failure),
+    };
+    Some(observed)
+}
+
+/// News about proxies need no call when the last round left the object in step and nothing contradicts that.
+fn remembered(context: &Context, observed: &Observed, memory: &Memory, wake: Wake) -> Option<Remote> {
+    let (generation, identity) = memory.in_step.as_ref()?;
+    let object = &observed.object;
+    let current = *generation == object.generation && !object.deleting;
+    let news = wake == Wake::Distribution && !context.world.contradicts(&object.id, identity.version);
+    (current && news).then(|| Remote::InStep(identity.clone()))
+}
+
+/// The object, with its tags when `with_tags` wants them.
+async fn read(
+    app_mesh: &AppMesh,
+    id: &ResourceId,
+    with_tags: impl Fn(&RemoteObject) -> bool,
+) -> Result<Option<RemoteObject>, Failure> {
+    let Some(mut remote) = app_mesh.describe(id).await? else { return Ok(None) };
+    if with_tags(&remote) {
+        remote.tags = Some(app_mesh.tags(&remote.identity.arn).await?);
+    }
+    Ok(Some(remote))
+}

@@ -1,0 +1,93 @@
+//! Reports: events first, because the status that follows makes them unrepeatable, then the status when it changed.
+//! The only writer of both.
+
+use std::time::Duration;
+
+use fleetmesh_core::{Decision, Observed, Outcome, Plan, Step, events, status};
+use fleetmesh_crds::{ConditionType, Reason, Status};
+use jiff::Timestamp;
+
+use crate::cluster::WriteError;
+use crate::context::Context;
+use crate::world::Source;
+
+/// For how long a status that would only say "not yet" is held back.
+const HOLD: Duration = Duration::from_millis(500);
+
+/// What came of a report.
+pub enum Reported {
+    /// The status is up to date.
+    Done,
+    /// The status would only say that proxies have not acknowledged yet; it is due after this time.
+    HeldBack(Duration),
+    /// The resource is gone, or about to be.
+    Gone,
+    /// It could not be written.
+    Failed(WriteError),
+}
+
+/// Reports a round.
+pub async fn report(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Reported {
+    let object = &observed.object;
+    let after = status(observed, decision, outcome, now);
+    for event in events(observed, decision, outcome, &after) {
+        context.metrics.event();
+        if let Err(error) = context.cluster.publish(object, &event).await {
+            return Reported::Failed(error);
+        }
+    }
+    if released(observed, decision, outcome) {
+        return Reported::Gone;
+    }
+    if object.status == after {
+        return Reported::Done;
+    }
+    if let Some(rest) = held_back(context, observed, &after) {
+        return Reported::HeldBack(rest);
+    }
+    context.world.reported(&object.key);
+    match context.cluster.set_status(object, &after).await {
+        Ok(object) => {
+            let wakes = context.world.seen(object, Source::OwnWrite);
+            context.queue.wake_all(wakes);
+            Reported::Done
+        }
+        // Another resource has the name by now, or none; the watch brings it.
+        Err(WriteError::Gone | WriteError::Changed) => Reported::Done,
+        Err(error) => Reported::Failed(error),
+    }
+}
+
+/// Whether nothing of ours holds the resource any more.
+fn released(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool {
+    let object = &observed.object;
+    let removed = outcome.done.iter().any(|step| matches!(step, Step::RemoveFinalizer));
+    let gone = matches!(decision.plan, Plan::Nothing(fleetmesh_core::Idle::Gone));
+    object.deleting && (removed || gone)
+}
+
+/// The rest of the time for which the status is held back; `None` when it is due. Between the endpoint's answer and the
+/// proxies' acknowledgement lie milliseconds: one status then says what two would have.
+fn held_back(context: &Context, observed: &Observed, after: &Status) -> Option<Duration> {
+    let object = &observed.object;
+    let programmed = after.condition(ConditionType::Programmed)?;
+    let others_hold = [ConditionType::Accepted, ConditionType::ResolvedRefs]
+        .into_iter()
+        .all(|kind| after.condition(kind).is_some_and(|condition| condition.status == "True"));
+    let not_yet = match programmed.status.as_str() {
+        "Unknown" => programmed.reason == Reason::Pending.as_str(),
+        "False" => programmed.reason == Reason::ProxiesPending.as_str(),
+        _ => false,
+    };
+    if object.deleting || !others_hold || !not_yet {
+        return None;
+    }
+    let since = context.world.memory(&object.key).since?;
+    HOLD.checked_sub(since.elapsed()).filter(|rest| !rest.is_zero())
+}

@@ -1,0 +1,218 @@
+//! Runs the operator: connects, watches, and works until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fleetmesh_core::Settings;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::args::OperatorArgs;
+use crate::cloud::{self, Endpoint};
+use crate::cluster::{self, Cluster, ConnectError};
+use crate::context::Context;
+use crate::distribution;
+use crate::faults::SharedFaults;
+use crate::health::{self, Health};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::round;
+use crate::world::World;
+
+/// Rounds under way at once. They wait for the network most of the time.
+const WORKERS: usize = 32;
+/// How long a stop waits for the rounds under way.
+const GRACE: Duration = Duration::from_secs(10);
+/// The pause between tries to learn the cluster's identity.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no Kubernetes cluster to connect to.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The address of the health pages cannot be bound.
+    #[error("cannot listen on {address} (--health-listen): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Runs until `shutdown`, then ends the rounds under way and returns. Prints the address of the health pages as the
+/// first line on standard output. An API server or endpoint that does not answer is waited for.
+///
+/// # Errors
+/// The configuration is unusable: no cluster, or an address that is taken.
+pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    let (listener, bound) = health::bind(args.health_listen)
+        .await
+        .map_err(|source| Error::Listen { address: args.health_listen, source })?;
+    announce(bound);
+    let operator = Operator::connect(&args, None).await?;
+    let pages = health::serve(listener, operator.health(), shutdown.clone());
+    let pages = tokio::spawn(pages);
+    operator.run(shutdown).await;
+    match pages.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "the health pages failed"),
+        Err(error) => warn!(%error, "the health pages ended"),
+    }
+    Ok(())
+}
+
+/// Scripts read this line to learn the port.
+#[allow(clippy::print_stdout, reason = "the contract of the command line")]
+fn announce(address: SocketAddr) {
+    println!("{address}");
+}
+
+/// The operator, connected and not yet running. Tests run it inside their own process, with faults.
+#[derive(Debug)]
+pub struct Operator {
+    client: Kubernetes,
+    app_mesh: cloud::AppMesh,
+    endpoint: Option<String>,
+    cluster_name: Option<String>,
+    drift_interval: Duration,
+    metrics: Metrics,
+    world: Arc<World>,
+    queue: Arc<Queue>,
+    ready: Arc<AtomicBool>,
+}
+
+/// kube's client has no `Debug`.
+struct Kubernetes(Client);
+
+impl std::fmt::Debug for Kubernetes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Operator {
+    /// Connects as `args` say; `faults` sit around every write.
+    ///
+    /// # Errors
+    /// There is no Kubernetes cluster to connect to.
+    pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
+        let metrics = Metrics::new();
+        let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
+        let client = cluster::connect(kubeconfig, context, metrics.clone(), faults.clone()).await?;
+        let endpoint = Endpoint {
+            url: args.app_mesh_endpoint.clone(),
+            region: args.region.clone(),
+            reads: args.app_mesh_reads,
+            writes: args.app_mesh_writes,
+        };
+        let (app_mesh, endpoint) = cloud::connect(&endpoint, metrics.clone(), faults).await;
+        Ok(Self {
+            client: Kubernetes(client),
+            app_mesh,
+            endpoint,
+            cluster_name: args.cluster_name.clone(),
+            drift_interval: args.drift_interval,
+            metrics,
+            world: Arc::default(),
+            queue: Arc::default(),
+            ready: Arc::default(),
+        })
+    }
+
+    /// What the health pages show.
+    pub fn health(&self) -> Health {
+        Health {
+            ready: Arc::clone(&self.ready),
+            metrics: self.metrics.clone(),
+            world: Arc::clone(&self.world),
+            queue: Arc::clone(&self.queue),
+        }
+    }
+
+    /// Works until `shutdown`, then ends the rounds under way, at most 10 s.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self {
+            client: Kubernetes(client),
+            app_mesh,
+            endpoint,
+            cluster_name,
+            drift_interval,
+            metrics,
+            world,
+            queue,
+            ready,
+        } = self;
+        let tasks = TaskTracker::new();
+        if let Some(endpoint) = endpoint {
+            // Until it shows that it is something else, what was given is a Fleetmesh control plane.
+            world.tells(true);
+            let (world, queue) = (Arc::clone(&world), Arc::clone(&queue));
+            tasks.spawn(distribution::watch_meshes(
+                endpoint,
+                world,
+                queue,
+                metrics.clone(),
+                shutdown.clone(),
+            ));
+        }
+        let complete = cluster::watch_all(&client, &world, &queue, &tasks, &shutdown);
+        let named = async {
+            match cluster_name {
+                Some(name) => name,
+                None => cluster_uid(&client).await,
+            }
+        };
+        let start = async { tokio::join!(named, complete).0 };
+        if let Some(cluster) = shutdown.run_until_cancelled(start).await {
+            ready.store(true, Ordering::Release);
+            info!(resources = world.len(), %cluster, "watching");
+            let settings = Settings { cluster, drift_interval };
+            let cluster = Cluster::new(client, std::env::var("HOSTNAME").ok());
+            let context = Arc::new(Context { world, queue, app_mesh, cluster, settings, metrics });
+            for _ in 0..WORKERS {
+                tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
+            }
+        }
+        tasks.close();
+        shutdown.cancelled().await;
+        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+            warn!("rounds under way took too long and were given up; the next start completes them");
+        }
+        info!("stopped");
+    }
+}
+
+/// Takes one object after another from the queue. A round that has begun is ended.
+async fn work(context: Arc<Context>, shutdown: CancellationToken) {
+    while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next()).await {
+        let next = round::run(&context, &key, wake).await;
+        context.queue.done(&key, next);
+    }
+}
+
+/// The uid of kube-system, which is as old and as unique as the cluster.
+async fn cluster_uid(client: &Client) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut complained = false;
+    loop {
+        match namespaces.get_metadata("kube-system").await {
+            Ok(namespace) => match namespace.metadata.uid {
+                Some(uid) => return uid,
+                None => warn!("the namespace kube-system has no uid"),
+            },
+            Err(error) if !std::mem::replace(&mut complained, true) => {
+                warn!(%error, "cannot read the namespace kube-system, whose uid identifies the cluster; trying on. Or give --cluster-name");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,150 @@
+//! What the control plane told about its proxies, and whom that wakes. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_core::{Distribution, ObjectKey, Rejection};
+use fleetmesh_model::ResourceId;
+
+use super::{Wakes, World};
+use crate::queue::Wake;
+
+/// What was told about one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The object's version.
+    pub version: i64,
+    /// Connected proxies whose configuration contains it.
+    pub proxies: i32,
+    /// Those of them that acknowledged this version.
+    pub acknowledged: i32,
+    /// Those of them that refused it.
+    pub rejected: Vec<Rejection>,
+    /// Paths of members that are stored and not served.
+    pub unserved: Vec<String>,
+}
+
+impl Told {
+    /// Whether only the number of proxies differs and all of them run the object: good to know, not urgent.
+    fn differs_in_number_only(&self, other: &Self) -> bool {
+        let settled = |told: &Self| told.acknowledged == told.proxies;
+        settled(self)
+            && settled(other)
+            && self.version == other.version
+            && self.rejected == other.rejected
+            && self.unserved == other.unserved
+    }
+}
+
+/// One answer of the control plane about one mesh.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Whether the answer is about everything in the mesh, not only about what changed.
+    pub complete: bool,
+    /// The objects told about.
+    pub objects: Vec<(ResourceId, Told)>,
+    /// Objects that are gone.
+    pub removed: Vec<ResourceId>,
+}
+
+/// Who is to be woken by an answer.
+#[derive(Debug, Default)]
+pub struct Woken {
+    /// At once.
+    pub now: Wakes,
+    /// When it suits.
+    pub later: Wakes,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tellings {
+    /// Whether anything tells at all.
+    tells: bool,
+    told: BTreeMap<ResourceId, Told>,
+    removed: BTreeSet<ResourceId>,
+}
+
+impl Tellings {
+    pub(super) fn of(&self, id: &ResourceId) -> Distribution {
+        if !self.tells {
+            return Distribution::Untold;
+        }
+        match self.told.get(id) {
+            None => Distribution::Awaited,
+            Some(Told { version, proxies, acknowledged, rejected, unserved }) => Distribution::Told {
+                version: *version,
+                proxies: *proxies,
+                acknowledged: *acknowledged,
+                rejected: rejected.clone(),
+                unserved: unserved.clone(),
+            },
+        }
+    }
+
+    pub(super) fn forget_removal(&mut self, id: &ResourceId) {
+        self.removed.remove(id);
+    }
+}
+
+impl World {
+    /// Whether the endpoint tells about its proxies. Wakes everything when that changes: every status says it.
+    pub fn tells(&self, tells: bool) -> Wakes {
+        let mut inner = self.lock();
+        if inner.tellings.tells == tells {
+            return Wakes::new();
+        }
+        inner.tellings.tells = tells;
+        inner.entries.keys().map(|key| (key.clone(), Wake::Distribution)).collect()
+    }
+
+    /// Whether what was told about `id` contradicts that the endpoint has it in this version.
+    pub fn contradicts(&self, id: &ResourceId, version: i64) -> bool {
+        let inner = self.lock();
+        inner.tellings.removed.contains(id)
+            || inner.tellings.told.get(id).is_some_and(|told| told.version > version)
+    }
+
+    /// Notes an answer about `mesh`.
+    pub fn told(&self, mesh: &str, answer: Answer) -> Woken {
+        let mut inner = self.lock();
+        let mut woken = Woken::default();
+        let Answer { complete, objects, mut removed } = answer;
+        if complete {
+            let named: BTreeSet<&ResourceId> = objects.iter().map(|(id, _)| id).collect();
+            let known = inner.tellings.told.keys().filter(|id| id.mesh_name() == mesh);
+            removed.extend(known.filter(|id| !named.contains(id)).cloned());
+        }
+        for id in removed {
+            inner.tellings.told.remove(&id);
+            woken.now.extend(inner.holder(&id).map(|key| (key.clone(), Wake::Distribution)));
+            inner.tellings.removed.insert(id);
+        }
+        for (id, told) in objects {
+            inner.tellings.removed.remove(&id);
+            let before = inner.tellings.told.insert(id.clone(), told.clone());
+            if before.as_ref() == Some(&told) {
+                continue;
+            }
+            let wakes = inner.holder(&id).map(|key| (key.clone(), Wake::Distribution));
+            match &before {
+                Some(before) if before.differs_in_number_only(&told) => woken.later.extend(wakes),
+                _ => woken.now.extend(wakes),
+            }
+            if before.is_none() {
+                woken.now.extend(inner.waiting_for(&id));
+            }
+        }
+        woken
+    }
+}
+
+impl super::Inner {
+    /// Resources that name an object nobody in the cluster stands for, and are not in step: it exists now.
+    fn waiting_for(&self, id: &ResourceId) -> Vec<(ObjectKey, Wake)> {
+        if self.holder(id).is_some() {
+            return Vec::new();
+        }
+        let waits =
+            |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| entry.memory.in_step.is_none());
+        self.index.referrers(id).filter(waits).map(|key| (key.clone(), Wake::Look)).collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! What the rounds of an object learned. It saves calls, never decides alone: an operator that forgot it reads again and
+//! comes to the same end. No I/O.
+
+use fleetmesh_core::{Identity, ObjectKey};
+use fleetmesh_model::tag::Tags;
+use tokio::time::Instant;
+
+use super::{Wakes, World};
+use crate::queue::Wake;
+
+/// The memory of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Which generation of the spec the endpoint has, and as which state of the object.
+    pub in_step: Option<(i64, Identity)>,
+    /// Whether the App Mesh object exists; the last report knows when this does not.
+    pub exists: Option<bool>,
+    /// The tags that the user wanted when the tags were last in step.
+    pub tags: Option<Tags>,
+    /// Rounds that failed in a row.
+    pub failures: u32,
+    /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
+    pub since: Option<Instant>,
+}
+
+/// What a round concluded.
+#[derive(Clone, Debug, Default)]
+pub struct Conclusion {
+    /// The generation that is in step, and the state of the App Mesh object.
+    pub in_step: Option<(i64, Identity)>,
+    /// Whether the App Mesh object exists, if the round learned it.
+    pub exists: Option<bool>,
+    /// The tags that the user wanted, if the tags are in step.
+    pub tags: Option<Tags>,
+    /// Whether the round failed.
+    pub failed: bool,
+    /// Whether the App Mesh object was created, changed or deleted.
+    pub wrote: bool,
+    /// Whether others keep the object from being deleted.
+    pub blocked: bool,
+}
+
+impl World {
+    /// The memory of an object.
+    pub fn memory(&self, key: &ObjectKey) -> Memory {
+        self.lock().entries.get(key).map(|entry| entry.memory.clone()).unwrap_or_default()
+    }
+
+    /// Notes that the object was reported now, so that what only says "not yet" may be held back for a while.
+    pub fn reported(&self, key: &ObjectKey) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.memory.since = Some(Instant::now());
+        }
+    }
+
+    /// Notes what a round concluded. Wakes those who waited: for the object to exist, or for it to let go of something.
+    pub fn conclude(&self, key: &ObjectKey, uid: &str, conclusion: Conclusion) -> Wakes {
+        let mut inner = self.lock();
+        let existed = inner.exists(key);
+        let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == uid) else {
+            return Wakes::new();
+        };
+        let Conclusion { in_step, exists, tags, failed, wrote, blocked } = conclusion;
+        entry.memory.in_step = in_step;
+        entry.memory.exists = exists.or(entry.memory.exists);
+        entry.memory.tags = tags.or(entry.memory.tags.take());
+        entry.memory.failures = if failed { entry.memory.failures.saturating_add(1) } else { 0 };
+        if wrote {
+            entry.memory.since = Some(Instant::now());
+        }
+        let object = std::sync::Arc::clone(&entry.object);
+        let mesh = object.id.mesh_name().to_owned();
+        let mut wakes = Wakes::new();
+        let exists = inner.exists(key);
+        if wrote && exists {
+            inner.tellings.forget_removal(&object.id);
+        }
+        if exists && !existed {
+            let waiting = inner
+                .index
+                .referrers(&object.id)
+                .filter(|key| inner.entries.get(*key).is_some_and(|entry| entry.memory.in_step.is_none()));
+            wakes.extend(waiting.map(|key| (key.clone(), Wake::Look)));
+        }
+        if existed && !exists {
+            wakes.extend(inner.released(&object));
+        }
+        if wrote {
+            let waiting = inner.blocked.get(&mesh).into_iter().flatten();
+            wakes.extend(waiting.filter(|other| *other != key).map(|key| (key.clone(), Wake::Look)));
+        }
+        let waiting = inner.blocked.entry(mesh).or_default();
+        if blocked {
+            waiting.insert(key.clone());
+        } else {
+            waiting.remove(key);
+        }
+        wakes
+    }
+}

@@ -1,0 +1,108 @@
+//! What the operator knows of the cluster and of the proxies: the custom resources as watched, an index from App Mesh
+//! names to the resources that claim or name them, the namespaces' labels, what the control plane told, and what the
+//! last round of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
+
+mod distribution;
+mod index;
+mod memory;
+mod observe;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleetmesh_core::{Object, ObjectKey};
+use fleetmesh_model::{Kind, ResourceId};
+
+pub use distribution::{Answer, Told, Woken};
+pub use index::Source;
+pub use memory::{Conclusion, Memory};
+pub use observe::Local;
+
+use crate::queue::Wake;
+use distribution::Tellings;
+use index::Index;
+
+/// Objects to wake, and why.
+pub type Wakes = Vec<(ObjectKey, Wake)>;
+
+/// The knowledge, shared.
+#[derive(Debug, Default)]
+pub struct World {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<ObjectKey, Entry>,
+    index: Index,
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    tellings: Tellings,
+    /// Objects whose deletion others hold up, by mesh.
+    blocked: BTreeMap<String, BTreeSet<ObjectKey>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    object: Arc<Object>,
+    memory: Memory,
+}
+
+impl World {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The resource as last seen.
+    pub fn object(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.lock().entries.get(key).map(|entry| Arc::clone(&entry.object))
+    }
+
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether there is no resource.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of all meshes that resources are in, or are.
+    pub fn meshes(&self) -> BTreeSet<String> {
+        let inner = self.lock();
+        inner.entries.values().map(|entry| entry.object.id.mesh_name().to_owned()).collect()
+    }
+
+    /// The resources of `kind`.
+    pub fn keys(&self, kind: Kind) -> BTreeSet<ObjectKey> {
+        self.lock().entries.keys().filter(|key| key.kind == kind).cloned().collect()
+    }
+
+    /// A namespace and its labels; `None` when it is gone. Wakes the resources in it: meshes may allow it or not.
+    pub fn namespace(&self, name: &str, labels: Option<BTreeMap<String, String>>) -> Wakes {
+        let mut inner = self.lock();
+        let before = match labels.clone() {
+            Some(labels) => inner.namespaces.insert(name.to_owned(), labels),
+            None => inner.namespaces.remove(name),
+        };
+        if before == labels || before.is_none() {
+            return Vec::new();
+        }
+        let inside = inner.entries.keys().filter(|key| key.namespace.as_deref() == Some(name));
+        inside.map(|key| (key.clone(), Wake::Look)).collect()
+    }
+}
+
+impl Inner {
+    /// Whether the App Mesh object of a resource is known to exist: by the last round, else by the last report.
+    fn exists(&self, key: &ObjectKey) -> bool {
+        self.entries
+            .get(key)
+            .is_some_and(|entry| entry.memory.exists.unwrap_or_else(|| entry.object.status.uid.is_some()))
+    }
+
+    /// The resource that keeps an App Mesh name: the oldest of those that claim it.
+    fn holder(&self, id: &ResourceId) -> Option<&ObjectKey> {
+        self.index.holder(id)
+    }
+}

@@ -1,0 +1,92 @@
+//! What a round can know without asking the endpoint. No I/O.
+
+use std::sync::Arc;
+
+use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_model::{Kind, Reference, ResourceId};
+
+use super::{Inner, Memory, World};
+
+/// How many dependents a deletion waits for at a time.
+const TOLD_DEPENDENTS: usize = 5;
+
+/// The local part of an observation.
+#[derive(Debug)]
+pub struct Local {
+    /// Everything but the App Mesh object, which is `NotRead`.
+    pub observed: Observed,
+    /// What earlier rounds learned.
+    pub memory: Memory,
+}
+
+impl World {
+    /// What is known about an object; `None` when the resource is gone.
+    pub fn observe(&self, key: &ObjectKey) -> Option<Local> {
+        let inner = self.lock();
+        let entry = inner.entries.get(key)?;
+        let object = Arc::clone(&entry.object);
+        let memory = entry.memory.clone();
+        let references = object.spec.references(&object.id);
+        let observed = Observed {
+            claim: inner.claim(&object),
+            allowance: inner.allowance(&object),
+            referents: references.into_iter().map(|reference| inner.referent(reference)).collect(),
+            dependents: if object.deleting { inner.dependents(&object) } else { Vec::new() },
+            former_tags: memory.tags.clone(),
+            remote: Remote::NotRead,
+            distribution: inner.tellings.of(&object.id),
+            object,
+        };
+        Some(Local { observed, memory })
+    }
+}
+
+impl Inner {
+    fn claim(&self, object: &Object) -> Claim {
+        match self.holder(&object.id) {
+            Some(holder) if *holder != object.key => Claim::Taken(holder.clone()),
+            _ => Claim::Ours,
+        }
+    }
+
+    fn allowance(&self, object: &Object) -> Allowance {
+        let (Some(namespace), true) = (&object.key.namespace, object.key.kind != Kind::Mesh) else {
+            return Allowance::Allowed;
+        };
+        let mesh = ResourceId::mesh(object.id.mesh_name());
+        let Some(mesh) = self.holder(&mesh).and_then(|key| self.entries.get(key)) else {
+            return Allowance::Allowed;
+        };
+        let Some(allowed) = &mesh.object.allowed_namespaces else { return Allowance::Allowed };
+        let labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
+        // A selector that cannot be read selects nothing; the API server refuses it before it comes here.
+        match allowed.allows(&labels) {
+            Ok(true) => Allowance::Allowed,
+            Ok(false) | Err(_) => {
+                Allowance::Refused { mesh: mesh.object.key.clone(), namespace: namespace.clone() }
+            }
+        }
+    }
+
+    fn referent(&self, reference: Reference) -> Referent {
+        let reach = match self.holder(&reference.target) {
+            None => Reach::Unmanaged,
+            Some(key) if self.exists(key) => Reach::Exists,
+            Some(key) => Reach::Pending(key.clone()),
+        };
+        Referent { reference, reach }
+    }
+
+    /// The first few resources whose App Mesh objects need this one's: they exist, they hold their names, and name it
+    /// as required. A few are enough to wait for and to tell; all 1,500 of a mesh would be a new status with each.
+    fn dependents(&self, object: &Object) -> Vec<ObjectKey> {
+        let needs = |key: &ObjectKey| {
+            let Some(entry) = self.entries.get(key) else { return false };
+            let references = entry.object.spec.references(&entry.object.id);
+            references.iter().any(|reference| reference.required && reference.target == object.id)
+                && self.holder(&entry.object.id) == Some(key)
+        };
+        let others = self.index.referrers(&object.id).filter(|key| **key != object.key);
+        others.filter(|key| self.exists(key) && needs(key)).take(TOLD_DEPENDENTS).cloned().collect()
+    }
+}
