@@ -4,8 +4,10 @@
 //!
 //! It needs neither Kubernetes nor AWS.
 
+pub mod ads;
 pub mod api;
 pub mod args;
+pub mod distribution;
 pub mod identity;
 pub mod listen;
 pub mod refusal;

@@ -12,12 +12,15 @@ use http::StatusCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::ads;
 use crate::api::Api;
 use crate::api::quota::Quotas;
 use crate::args::ControlPlaneArgs;
+use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
 use crate::listen::{Bound, Listen, ListenError};
 use crate::store::{OpenError, SqliteStore, Store};
+use crate::view::Views;
 
 /// How long requests and streams under way may take to end after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -62,13 +65,17 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
     let api = Arc::new(api.map_err(Error::Internal)?);
-    let router = health(shutdown.clone()).merge(api.router());
+    let views: Arc<dyn Views> = store;
+    let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
+    let told = distribution::http::router(Arc::clone(&distribution), shutdown.clone());
+    let router = health(shutdown.clone()).merge(told).merge(api.router());
     print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
 
     let mut servers = JoinSet::new();
     for listener in rest {
         servers.spawn(serve_rest(listener, router.clone(), shutdown.clone()));
     }
+    servers.spawn(serve_ads(views, ads, distribution, shutdown.clone()));
     supervise(servers, shutdown).await
 }
 
@@ -115,6 +122,17 @@ async fn serve_rest(listener: Bound, router: Router, shutdown: CancellationToken
     let address = listener.address();
     let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
     served.map_err(|error| Error::Serve { address, reason: error.to_string() })
+}
+
+async fn serve_ads(
+    views: Arc<dyn Views>,
+    listeners: Vec<Bound>,
+    distribution: Arc<Distribution>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let addresses: Vec<String> = listeners.iter().map(Bound::address).collect();
+    let served = ads::serve(views, ads::Settings::default(), listeners, distribution, shutdown).await;
+    served.map_err(|error| Error::Serve { address: addresses.join(", "), reason: error.to_string() })
 }
 
 /// Waits until a stop is asked for or a server ends by itself, which stops the others; then until all are done, at

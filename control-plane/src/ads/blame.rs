@@ -1,22 +1,18 @@
 //! Which App Mesh objects a refusal is about. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use fleetmesh_model::{Kind, ResourceId};
 
 use super::stream::Refusal;
-use crate::snapshot::{Resource, ResourceType};
+use crate::snapshot::{Resource, ResourceType, Snapshot};
 
 /// The objects that a refused answer is blamed on. Envoy's text is the only hint there is, so from the widest to the
 /// narrowest, each step taken only when it leaves something:
 /// 1. the resources that changed since the proxy's last acknowledgement; those that the text names;
 /// 2. the objects they are made from; those whose version is not the one the proxy acknowledged; those of the kind
 ///    that makes that type of resource.
-pub fn blamed(
-    refusal: &Refusal,
-    target: &BTreeMap<ResourceId, i64>,
-    acknowledged: Option<&BTreeMap<ResourceId, i64>>,
-) -> BTreeSet<ResourceId> {
+pub fn blamed(refusal: &Refusal, target: &Snapshot, acknowledged: Option<&Snapshot>) -> BTreeSet<ResourceId> {
     let all: Vec<&Resource> = refusal.content.resources.values().map(AsRef::as_ref).collect();
     let is_new = |resource: &&Resource| {
         let before = refusal.before.resources.get(&resource.name);
@@ -26,8 +22,8 @@ pub fn blamed(
     let suspects = narrow(suspects, |resource| refusal.message.contains(&resource.name));
     let objects: Vec<&ResourceId> = suspects.into_iter().flat_map(|resource| &resource.objects).collect();
     let changed = |id: &&ResourceId| {
-        let before = acknowledged.and_then(|acknowledged| acknowledged.get(*id));
-        before.is_none() || before != target.get(*id)
+        let now = target.objects.get(*id);
+        now.is_none_or(|now| !acknowledged.is_some_and(|acknowledged| acknowledged.contains(now)))
     };
     let objects = narrow(objects, changed);
     narrow(objects, |id| id.kind() == maker(refusal.kind)).into_iter().cloned().collect()

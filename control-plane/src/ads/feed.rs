@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::identity;
+use crate::distribution::Distribution;
 use crate::snapshot::Snapshot;
 use crate::view::Views;
 
@@ -50,13 +51,14 @@ pub struct Feeds {
     views: Arc<dyn Views>,
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
+    distribution: Arc<Distribution>,
     nodes: Mutex<BTreeMap<ResourceId, watch::Sender<Current>>>,
 }
 
 impl Feeds {
     /// No node has proxies yet.
-    pub fn new(views: Arc<dyn Views>, limit: Option<usize>) -> Self {
-        Self { views, limit, nodes: Mutex::default() }
+    pub fn new(views: Arc<dyn Views>, distribution: Arc<Distribution>, limit: Option<usize>) -> Self {
+        Self { views, limit, distribution, nodes: Mutex::default() }
     }
 
     /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
@@ -77,10 +79,11 @@ impl Feeds {
         }
         let unknown = |reason| identity::unknown(&node.to_string(), reason);
         let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
-        let snapshot = Snapshot::build(&view, node).ok_or_else(|| unknown("the virtual node does not exist"))?;
+        let snapshot =
+            Snapshot::build(&view, node).ok_or_else(|| unknown("the virtual node does not exist"))?;
         let current = Current { snapshot: Arc::new(snapshot), exists: true };
         let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
-        feed.send_replace(current);
+        self.publish(node, feed, current);
         Ok(feed.subscribe())
     }
 
@@ -88,6 +91,9 @@ impl Feeds {
     pub async fn follow(&self, debounce: Debounce, shutdown: CancellationToken) {
         let mut revisions = self.views.revisions();
         loop {
+            let revision = *revisions.borrow_and_update();
+            self.refresh().await;
+            self.distribution.published(revision);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = revisions.changed() => if changed.is_err() { return },
@@ -100,7 +106,6 @@ impl Feeds {
                     changed = revisions.changed() => if changed.is_err() { return },
                 }
             }
-            self.refresh().await;
         }
     }
 
@@ -108,7 +113,13 @@ impl Feeds {
     async fn refresh(&self) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
-            nodes.retain(|_, feed| feed.receiver_count() > 0);
+            nodes.retain(|node, feed| {
+                let followed = feed.receiver_count() > 0;
+                if !followed {
+                    self.distribution.forget(node);
+                }
+                followed
+            });
             nodes.keys().cloned().collect()
         };
         for node in nodes {
@@ -129,13 +140,19 @@ impl Feeds {
         }
         match view.and_then(|view| Snapshot::build(&view, node)) {
             Some(snapshot) => {
-                feed.send_replace(Current { snapshot: Arc::new(snapshot), exists: true });
+                self.publish(node, feed, Current { snapshot: Arc::new(snapshot), exists: true });
             }
             None if was.exists => {
-                feed.send_replace(Current { exists: false, ..was });
+                self.publish(node, feed, Current { exists: false, ..was });
             }
             None => {}
         }
+    }
+
+    /// Tells the distribution before the streams, so that it never counts proxies by an older snapshot.
+    fn publish(&self, node: &ResourceId, feed: &watch::Sender<Current>, current: Current) {
+        self.distribution.target(node, current.exists.then(|| Arc::clone(&current.snapshot)));
+        feed.send_replace(current);
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, watch::Sender<Current>>> {

@@ -13,8 +13,9 @@ use super::wire::Node;
 /// # Errors
 /// Status 3 (INVALID_ARGUMENT), App Mesh's code for a resource that it does not know, with what was expected.
 pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
-    let node = Node::decode(node.clone())
-        .map_err(|error| Status::invalid_argument(format!("the first request's node cannot be read: {error}")))?;
+    let node = Node::decode(node.clone()).map_err(|error| {
+        Status::invalid_argument(format!("the first request's node cannot be read: {error}"))
+    })?;
     let named = [node.id.as_str(), node.cluster.as_str()];
     if let Some(gateway) = named.into_iter().find(|text| text.contains("/virtualGateway/")) {
         return Err(Status::invalid_argument(format!("{gateway:?}: virtual gateways are not served yet")));

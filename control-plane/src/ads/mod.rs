@@ -59,7 +59,7 @@ pub async fn serve(
     distribution: Arc<Distribution>,
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let feeds = Arc::new(Feeds::new(views, settings.max_proxies_per_node));
+    let feeds = Arc::new(Feeds::new(views, Arc::clone(&distribution), settings.max_proxies_per_node));
     let context = Context { feeds: Arc::clone(&feeds), distribution, shutdown: shutdown.clone() };
     let mut servers = JoinSet::new();
     for listener in listeners {

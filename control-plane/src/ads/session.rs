@@ -54,21 +54,18 @@ async fn serve(
     };
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
-    let feed = context.feeds.subscribe(&node)?;
+    let mut feed = context.feeds.subscribe(&node)?;
     let connected = Distribution::connect(&context.distribution, &node);
-    let current = feed.borrow().clone();
+    let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
-    let stream = Stream::new(Arc::clone(&current.snapshot));
-    let mut session = Session { stream, exists: current.exists, acknowledged: None, connected, answers };
-    session.tell();
-    let ended = session.exchange(opening, requests, feed, context.shutdown).await;
+    let mut session = Session { stream, acknowledged: None, connected, answers };
+    let ended = session.exchange(opening, requests, &mut feed, context.shutdown).await;
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended
 }
 
 struct Session<'a> {
     stream: Stream,
-    exists: bool,
     /// The last snapshot that the proxy acknowledged all of.
     acknowledged: Option<Arc<Snapshot>>,
     connected: Connected,
@@ -80,7 +77,7 @@ impl Session<'_> {
         &mut self,
         opening: DiscoveryRequest,
         mut requests: Streaming<DiscoveryRequest>,
-        mut feed: watch::Receiver<Current>,
+        feed: &mut watch::Receiver<Current>,
         shutdown: CancellationToken,
     ) -> Result<(), Status> {
         self.request(opening).await?;
@@ -94,9 +91,8 @@ impl Session<'_> {
                 },
                 changed = feed.changed() => {
                     changed.map_err(|_| Status::unavailable("the server stops"))?;
-                    let current = feed.borrow_and_update().clone();
-                    self.exists = current.exists;
-                    Some(Event::Target(current.snapshot))
+                    let snapshot = Arc::clone(&feed.borrow_and_update().snapshot);
+                    Some(Event::Target(snapshot))
                 }
                 () = sleep_until(overdue), if self.stream.awaits() => Some(Event::Overdue),
             };
@@ -108,15 +104,26 @@ impl Session<'_> {
     }
 
     async fn request(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
-        let DiscoveryRequest { version_info, node: _, resource_names, type_url, response_nonce, error_detail } =
-            request;
+        let DiscoveryRequest {
+            version_info,
+            node: _,
+            resource_names,
+            type_url,
+            response_nonce,
+            error_detail,
+        } = request;
         let Some(kind) = ResourceType::from_url(&type_url) else {
             tracing::debug!(proxy = self.connected.name(), type_url, "a type that is not served");
             return Ok(());
         };
         let error = error_detail.map(|status| status.message);
         if let Some(error) = &error {
-            tracing::warn!(proxy = self.connected.name(), type_url, error, "a proxy refused its configuration");
+            tracing::warn!(
+                proxy = self.connected.name(),
+                type_url,
+                error,
+                "a proxy refused its configuration"
+            );
         }
         let request =
             Request { kind, version: version_info, names: resource_names, nonce: response_nonce, error };
@@ -144,13 +151,11 @@ impl Session<'_> {
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }
-        let before = self.acknowledged.as_ref().map(|snapshot| &snapshot.objects);
         let rejections = self.stream.refusals().map(|refusal| Rejection {
-            objects: blamed(refusal, &target.objects, before),
+            objects: blamed(refusal, target, self.acknowledged.as_deref()),
             message: refusal.message.clone(),
         });
         let rejections = rejections.collect();
-        let (target, acknowledged) = (Arc::clone(target), self.acknowledged.clone());
-        self.connected.tell(self.exists.then_some(Progress { target, acknowledged, rejections }));
+        self.connected.tell(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
 }

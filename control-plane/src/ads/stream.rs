@@ -117,7 +117,10 @@ impl Stream {
             Event::Request(request) => self.request(request),
             Event::Target(target) => self.target = target,
             Event::Overdue => {
-                self.types.iter_mut().flat_map(|state| &mut state.in_flight).for_each(|sent| sent.overdue = true);
+                self.types
+                    .iter_mut()
+                    .flat_map(|state| &mut state.in_flight)
+                    .for_each(|sent| sent.overdue = true);
             }
         }
         std::iter::from_fn(|| self.send()).collect()
@@ -266,7 +269,9 @@ impl Stream {
 
     /// Clusters that are not in the target but that listeners or routes of the proxy may still refer to.
     fn kept(&self, target: &Content) -> Vec<Arc<Resource>> {
-        let used = [ResourceType::Listener, ResourceType::Route].into_iter().flat_map(|kind| self.state(kind).runs());
+        let used = [ResourceType::Listener, ResourceType::Route]
+            .into_iter()
+            .flat_map(|kind| self.state(kind).runs());
         let gone = |name: &&String| !target.resources.contains_key(*name);
         let names: BTreeSet<&String> = used.flat_map(|resource| &resource.clusters).filter(gone).collect();
         let clusters = self.state(ResourceType::Cluster);
@@ -323,7 +328,8 @@ impl TypeState {
     fn overtake(&mut self, kind: ResourceType) {
         let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
         if kind == ResourceType::Cluster {
-            let certain = self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
+            let certain =
+                self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
             let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
             self.held = Arc::new(Content::new(certain));
         } else {
@@ -340,7 +346,8 @@ impl TypeState {
     /// Takes in the names that the proxy subscribes to; says whether there are new ones that an answer could hold.
     fn subscribe(&mut self, kind: ResourceType, names: Vec<String>, available: &ResourceSet) -> bool {
         let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
-        let new = if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
+        let new =
+            if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
         let added = match (&self.subscription, &new) {
             (Some(Subscription::Names(old)), Subscription::Names(new)) => {
                 new.difference(old).any(|name| available.contains_key(name))

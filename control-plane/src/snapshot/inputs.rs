@@ -104,12 +104,9 @@ impl Inputs {
             })
     }
 
-    /// The objects that exist among the inputs, with their versions.
-    pub fn objects(&self) -> BTreeMap<ResourceId, i64> {
-        let records = self.records.values().flatten();
-        records
-            .chain(self.routes.values().flatten())
-            .map(|record| (record.id.clone(), record.version))
-            .collect()
+    /// The objects that exist among the inputs.
+    pub fn objects(&self) -> BTreeMap<ResourceId, Arc<Record>> {
+        let records = self.records.values().flatten().chain(self.routes.values().flatten());
+        records.map(|record| (record.id.clone(), Arc::clone(record))).collect()
     }
 }

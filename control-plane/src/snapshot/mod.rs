@@ -37,7 +37,7 @@ use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
-use crate::view::MeshView;
+use crate::view::{MeshView, Record};
 use egress::{Egress, Port, Service};
 use inputs::{Found, Reader};
 use names::Direction;
@@ -52,8 +52,8 @@ pub use unserved::unserved;
 pub struct Snapshot {
     /// The virtual node.
     pub node: ResourceId,
-    /// The objects it was made from, with their versions.
-    pub objects: BTreeMap<ResourceId, i64>,
+    /// The objects it was made from.
+    pub objects: BTreeMap<ResourceId, Arc<Record>>,
     inputs: Inputs,
     clusters: Arc<Content>,
     endpoints: Arc<Content>,
@@ -88,6 +88,12 @@ impl Snapshot {
     /// Whether a snapshot made from `view` would be this one.
     pub fn unchanged(&self, view: &MeshView) -> bool {
         self.inputs.unchanged(self.node.mesh_name(), view)
+    }
+
+    /// Whether it was made from this very version of `record`.
+    pub fn contains(&self, record: &Record) -> bool {
+        let same = |found: &Arc<Record>| found.version == record.version && found.uid == record.uid;
+        self.objects.get(&record.id).is_some_and(same)
     }
 
     /// Its resources of one type.

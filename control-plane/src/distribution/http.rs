@@ -1,0 +1,74 @@
+//! The HTTP endpoint of the distribution:
+//! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`.
+//!
+//! Without `after` it answers at once, with every object. With it, it answers when something changed since the token,
+//! at the latest after N seconds, with what changed; see [`super::report::Answer`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderName, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Distribution, Token};
+use crate::refusal::Class;
+
+/// The longest that an answer may be waited for, in seconds.
+const MAX_WAIT: u64 = 60;
+/// How long an answer is waited for when the reader does not say, in seconds.
+const DEFAULT_WAIT: u64 = 30;
+/// How long an answer that is due at once waits for snapshots of commits that were just made.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    after: Option<String>,
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Clone)]
+struct Service {
+    distribution: Arc<Distribution>,
+    shutdown: CancellationToken,
+}
+
+type Refused = (StatusCode, [(HeaderName, &'static str); 1], Json<serde_json::Value>);
+
+/// The endpoint. Answers that are waited for are given at once on `shutdown`.
+pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
+    let service = Service { distribution, shutdown };
+    Router::new().route("/fleetmesh/v1/meshes/{mesh}/distribution", get(answer)).with_state(service)
+}
+
+async fn answer(
+    State(Service { distribution, shutdown }): State<Service>,
+    Path(mesh): Path<String>,
+    Query(Parameters { after, timeout_seconds }): Query<Parameters>,
+) -> Result<Json<Answer>, Refused> {
+    let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
+    if seconds > MAX_WAIT {
+        let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
+        return Err(refused(Class::BadRequest, &message));
+    }
+    let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
+    let token = after.map(Token);
+    let waited = distribution.answer(&mesh, token.clone(), Instant::now() + wait);
+    let answer = tokio::select! {
+        answer = waited => answer,
+        () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
+    };
+    answer.map(Json).ok_or_else(|| refused(Class::NotFound, &format!("the mesh {mesh:?} does not exist")))
+}
+
+fn refused(class: Class, message: &str) -> Refused {
+    let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderName::from_static("x-amzn-errortype");
+    (status, [(kind, class.shape())], Json(json!({ "message": message })))
+}

@@ -1,0 +1,142 @@
+//! What the distribution says about each object, worked out from the views and the proxies' reports. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::{Kind, ResourceId};
+use serde::Serialize;
+
+use super::Node;
+use crate::snapshot::{Snapshot, unserved};
+use crate::view::MeshView;
+
+/// Where a reader was: what it gives back to be told what changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+/// What there is to say about a mesh.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// The mesh.
+    pub mesh: String,
+    /// Where the reader is now.
+    pub token: Token,
+    /// Whether every object is listed; otherwise only those that changed.
+    pub complete: bool,
+    /// The objects, by resource.
+    pub objects: Vec<ObjectStatus>,
+    /// The resources that are gone, when the answer is not complete.
+    pub removed: Vec<String>,
+}
+
+impl Answer {
+    /// Whether it lists nothing.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// How far one object has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObjectStatus {
+    /// Its full ARN.
+    pub arn: String,
+    /// The resource part of the ARN.
+    pub resource: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its version.
+    pub version: i64,
+    /// How many connected proxies have it in their snapshot.
+    pub proxies: usize,
+    /// How many of these acknowledged a snapshot with exactly this version of it.
+    pub acknowledged: usize,
+    /// The proxies that refuse it.
+    pub rejected: Vec<Rejected>,
+    /// What of it is not served: paths of members without a mapping yet, or `path: reason`.
+    pub unserved: Vec<String>,
+}
+
+/// A proxy that refuses an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// The proxy.
+    pub proxy: String,
+    /// Its own words.
+    pub message: String,
+}
+
+/// Proxies that run the same.
+struct Group<'a> {
+    target: &'a Arc<Snapshot>,
+    acknowledged: Option<&'a Arc<Snapshot>>,
+    proxies: usize,
+}
+
+/// The status of every object of `view`, given the proxies of the mesh.
+pub(super) fn statuses<'a>(
+    view: &MeshView,
+    nodes: impl Iterator<Item = (&'a ResourceId, &'a Node)>,
+) -> BTreeMap<ResourceId, ObjectStatus> {
+    let mut statuses: BTreeMap<ResourceId, ObjectStatus> = view
+        .resources
+        .values()
+        .map(|record| {
+            let status = ObjectStatus {
+                arn: record.arn.clone(),
+                resource: record.id.to_string(),
+                kind: record.id.kind(),
+                version: record.version,
+                proxies: 0,
+                acknowledged: 0,
+                rejected: Vec::new(),
+                unserved: unserved(view, record),
+            };
+            (record.id.clone(), status)
+        })
+        .collect();
+    for (_, node) in nodes {
+        let Some(target) = &node.target else { continue };
+        for group in groups(target, node) {
+            count(view, &group, &mut statuses);
+        }
+        reject(node, &mut statuses);
+    }
+    statuses
+}
+
+fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for proxy in node.proxies.values() {
+        let acknowledged = proxy.progress.acknowledged.as_ref();
+        let same = |group: &&mut Group<'a>| super::same_snapshot(group.acknowledged, acknowledged);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.proxies += 1,
+            None => groups.push(Group { target, acknowledged, proxies: 1 }),
+        }
+    }
+    groups
+}
+
+fn count(view: &MeshView, group: &Group<'_>, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+    for id in group.target.objects.keys() {
+        let (Some(status), Some(record)) = (statuses.get_mut(id), view.get(id)) else { continue };
+        status.proxies += group.proxies;
+        if group.acknowledged.is_some_and(|snapshot| snapshot.contains(record)) {
+            status.acknowledged += group.proxies;
+        }
+    }
+}
+
+fn reject(node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+    for proxy in node.proxies.values() {
+        for rejection in &proxy.progress.rejections {
+            for id in &rejection.objects {
+                let Some(status) = statuses.get_mut(id) else { continue };
+                let (proxy, message) = (proxy.name.to_string(), rejection.message.clone());
+                status.rejected.push(Rejected { proxy, message });
+            }
+        }
+    }
+}
