@@ -81,7 +81,16 @@ pub fn become_root() -> Error {
         Err(error) => return error,
     };
     let arguments = std::env::args_os().skip(1);
-    let error =
-        Command::new("unshare").args(UNSHARE).arg("--").arg(program).args(arguments).env(ENTERED, "1").exec();
+    // Where `ip`, `iptables` and `nft` are, which users other than root seldom have on their PATH.
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    let error = Command::new("unshare")
+        .args(UNSHARE)
+        .arg("--")
+        .arg(program)
+        .args(arguments)
+        .env(ENTERED, "1")
+        .env("PATH", path)
+        .exec();
     Error::from(error).context("cannot run unshare (package util-linux)")
 }

@@ -51,7 +51,7 @@ fn build(tool: &Tool, layout: &Layout) -> Result<()> {
     eprintln!("  {}: building from source, once (about {} on two cores)", tool.name, tool.takes);
     let partial = layout.bin.join(format!("{}.partial", tool.name));
     let mut command = Command::new("go");
-    command.current_dir(&layout.sources).env("CGO_ENABLED", "0").args(["build", "-trimpath", "-ldflags"]);
+    command.current_dir(&layout.sources).env("CGO_ENABLED", "0").args(["build", "-ldflags"]);
     command.arg(link_flags(&go_mod)?).arg("-o").arg(&partial).arg(tool.package);
     crate::step::run(tool.name, &mut command, &layout.logs.join(format!("{}.log", tool.name)))?;
     replace(&partial, &product)?;
