@@ -28,6 +28,9 @@ pub enum Command {
     #[cfg(feature = "control-plane")]
     ControlPlane(Box<fleetmesh_control_plane::ControlPlaneArgs>),
 
+    #[cfg(feature = "operator")]
+    Operator(Box<fleetmesh_operator::OperatorArgs>),
+
     /// Print every custom resource definition as YAML, for `kubectl apply -f -`.
     #[cfg(feature = "operator")]
     Crds,
@@ -54,6 +57,8 @@ impl Command {
             Self::ControlPlane(args) => {
                 crate::server::run(|shutdown| fleetmesh_control_plane::run(*args, shutdown))
             }
+            #[cfg(feature = "operator")]
+            Self::Operator(args) => crate::server::run(|shutdown| fleetmesh_operator::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Crds => print_crds(),
             #[cfg(feature = "proxy")]

@@ -69,12 +69,12 @@ pub async fn watch_meshes(
             keep
         });
         for mesh in meshes {
-            if !polled.contains_key(&mesh) {
+            polled.entry(mesh).or_insert_with_key(|mesh| {
                 let stop = shutdown.child_token();
                 let run = poll.clone().mesh(mesh.clone());
                 tasks.spawn(stop.clone().run_until_cancelled_owned(run));
-                polled.insert(mesh, stop);
-            }
+                stop
+            });
         }
         metrics.connected(polled.len());
         tokio::select! {
