@@ -38,7 +38,7 @@ pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
         Remote::Unreadable(_) => Decision { plan: Plan::Nothing(Idle::Unread), ..in_step() },
         Remote::NotRead => steps(&observed.object, vec![create(&observed.object, settings)]),
         Remote::Absent => Decision {
-            drift: observed.object.status.uid.is_some().then_some(Drift::Deleted),
+            drift: observed.uid.is_some().then_some(Drift::Deleted),
             ..steps(&observed.object, vec![create(&observed.object, settings)])
         },
         Remote::Present(remote) => present(observed, remote, settings),
@@ -84,7 +84,7 @@ fn name_field(kind: Kind) -> String {
 /// What to do about an App Mesh object that exists: leave it alone, take it over, or bring it in step.
 fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> Decision {
     let object = &observed.object;
-    let ours = deletion::is_ours(object, remote);
+    let ours = observed.is_ours(remote);
     let adopts = !ours && object.management.adoption_policy == AdoptionPolicy::Adopt;
     if !ours && !adopts {
         let owner = Owner::of(remote.tags.as_ref().unwrap_or(&Tags::new()));
@@ -105,7 +105,7 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
         });
     }
     // A change of the spec is the user's; only a difference that appeared under a reported spec is drift.
-    let same_object = object.status.uid.as_ref() == Some(&remote.identity.uid);
+    let same_object = observed.uid.as_ref() == Some(&remote.identity.uid);
     let drift = match (object.reported() && same_object, found.is_empty(), tag_keys.is_empty()) {
         (true, false, _) => Some(Drift::Changed(found)),
         (true, true, false) => Some(Drift::Tags(tag_keys)),

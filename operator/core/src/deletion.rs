@@ -3,16 +3,8 @@
 use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_crds::management::OWNER_TAGS;
 
-use crate::object::Object;
-use crate::observed::{Claim, Observed, Remote, RemoteObject};
-use crate::owner;
+use crate::observed::{Claim, Observed, Remote};
 use crate::plan::{Idle, Plan, Step, Waiting};
-
-/// Whether the App Mesh object is the resource's: it has the uid that we reported, or tags that name the resource.
-pub fn is_ours(object: &Object, remote: &RemoteObject) -> bool {
-    object.status.uid.as_ref() == Some(&remote.identity.uid)
-        || remote.tags.as_ref().is_some_and(|tags| owner::owns(object, tags))
-}
 
 /// What to do about a resource whose deletion was asked for.
 pub fn plan(observed: &Observed) -> Plan {
@@ -26,7 +18,7 @@ pub fn plan(observed: &Observed) -> Plan {
     }
     match object.management.deletion_policy {
         DeletionPolicy::Retain => match &observed.remote {
-            Remote::Present(remote) if is_ours(object, remote) => Plan::Steps(vec![
+            Remote::Present(remote) if observed.is_ours(remote) => Plan::Steps(vec![
                 Step::UntagResource {
                     arn: remote.identity.arn.clone(),
                     keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
@@ -40,7 +32,7 @@ pub fn plan(observed: &Observed) -> Plan {
             Plan::Wait(Waiting::Dependents(observed.dependents.clone()))
         }
         DeletionPolicy::Delete => match &observed.remote {
-            Remote::Present(remote) if is_ours(object, remote) => {
+            Remote::Present(remote) if observed.is_ours(remote) => {
                 Plan::Steps(vec![Step::Delete { id: object.id.clone() }, Step::RemoveFinalizer])
             }
             Remote::Present(_) | Remote::Absent => release(),

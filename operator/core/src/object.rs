@@ -98,12 +98,12 @@ impl Object {
         self.status.observed_generation == Some(self.generation)
     }
 
-    /// Whether `newer` asks for a new look: anything but the status, which only we write, changed.
+    /// Whether `newer` asks for a new look: anything but what only we write changed, or our finalizer was taken away.
     pub fn asks_for_a_look(&self, newer: &Self) -> bool {
         let same = self.uid == newer.uid
             && self.generation == newer.generation
             && self.deleting == newer.deleting
-            && self.finalized() == newer.finalized()
+            && (newer.finalized() || !self.finalized())
             && self.touch == newer.touch;
         !same
     }

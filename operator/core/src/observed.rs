@@ -9,6 +9,7 @@ use fleetmesh_model::{Reference, ResourceId, Spec};
 
 use crate::failure::Failure;
 use crate::object::{Object, ObjectKey};
+use crate::owner;
 
 /// Everything that a decision depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,11 @@ pub struct Observed {
     pub allowance: Allowance,
     /// What the spec names, the parent first.
     pub referents: Vec<Referent>,
+    /// Whether referents that no resource stands for may still be on their way: the resource is new, and a directory is
+    /// applied file by file.
+    pub patience: bool,
+    /// The uid of the resource's App Mesh object, remembered or reported.
+    pub uid: Option<String>,
     /// Resources whose App Mesh objects refer to this one's and keep it from being deleted.
     pub dependents: Vec<ObjectKey>,
     /// The tags that the user wanted in the last converged round, when it is remembered.
@@ -173,7 +179,10 @@ impl Observed {
         if doubt {
             return Reads::ObjectAndTags;
         }
-        if object.status.uid.is_none() {
+        if self.patience && self.unmanaged().next().is_some() {
+            return Reads::Nothing;
+        }
+        if self.uid.is_none() {
             // Nothing says that it exists: creating it says more than reading would, and costs one call less.
             return Reads::Nothing;
         }
@@ -182,6 +191,12 @@ impl Observed {
             None => object.reported(),
         };
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
+    }
+
+    /// Whether the App Mesh object is the resource's: it has the uid that we know, or tags that name the resource.
+    pub fn is_ours(&self, remote: &RemoteObject) -> bool {
+        self.uid.as_ref() == Some(&remote.identity.uid)
+            || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
     }
 
     /// The identity of the App Mesh object when the round knows one.

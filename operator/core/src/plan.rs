@@ -86,6 +86,9 @@ pub enum Idle {
 pub enum Waiting {
     /// App Mesh objects of these resources must exist first.
     Referents(Vec<(ResourceId, ObjectKey)>),
+    /// Something the spec names has neither a resource nor, as far as anybody told, an App Mesh object; both may be on
+    /// their way.
+    Arrival(Vec<ResourceId>),
     /// App Mesh objects of these resources refer to this one and must go, or point elsewhere, first.
     Dependents(Vec<ObjectKey>),
 }
@@ -106,6 +109,10 @@ impl fmt::Display for Plan {
             Self::Wait(Waiting::Referents(referents)) => {
                 let names: Vec<String> = referents.iter().map(|(id, key)| format!("{id} of {key}")).collect();
                 write!(f, "wait for {}", names.join(", "))
+            }
+            Self::Wait(Waiting::Arrival(ids)) => {
+                let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                write!(f, "wait a moment for {}", names.join(", "))
             }
             Self::Wait(Waiting::Dependents(dependents)) => {
                 let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();

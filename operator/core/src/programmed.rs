@@ -32,6 +32,9 @@ pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
             } else if acknowledged < proxies {
                 let message = format!("{acknowledged} of {proxies} connected proxies run version {version}");
                 Finding::fails(Reason::ProxiesPending, message)
+            } else if *proxies == 0 {
+                let message = format!("the endpoint has version {version}; no connected proxy needs it");
+                Finding::holds(Reason::Programmed, message)
             } else {
                 let message = format!("{acknowledged} of {proxies} connected proxies run version {version}");
                 Finding::holds(Reason::Programmed, message)

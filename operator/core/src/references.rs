@@ -13,7 +13,7 @@ pub fn unresolved(observed: &Observed) -> Option<(Waiting, Verdict)> {
     let pending: Vec<(ResourceId, ObjectKey)> =
         observed.pending().map(|(id, key)| (id.clone(), key.clone())).collect();
     if pending.is_empty() {
-        return None;
+        return arrival(observed);
     }
     let names: Vec<String> = pending.iter().map(|(id, key)| format!("{} (of {key})", in_words(id))).collect();
     let message = format!(
@@ -21,6 +21,17 @@ pub fn unresolved(observed: &Observed) -> Option<(Waiting, Verdict)> {
         names.join(", ")
     );
     Some((Waiting::Referents(pending), Verdict::Fails(Reason::WaitingForReference, message)))
+}
+
+/// While the resource is new, referents that nobody has heard of get a moment to arrive.
+fn arrival(observed: &Observed) -> Option<(Waiting, Verdict)> {
+    let missing: Vec<ResourceId> = observed.unmanaged().map(|reference| reference.target.clone()).collect();
+    if !observed.patience || missing.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = missing.iter().map(in_words).collect();
+    let message = format!("waiting a moment for {}", names.join(", "));
+    Some((Waiting::Arrival(missing), Verdict::Fails(Reason::WaitingForReference, message)))
 }
 
 /// What to say when the endpoint reports that something named does not exist: `said` is the endpoint's message.

@@ -60,9 +60,7 @@ fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
         Some(Identity { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
     };
     match &observed.remote {
-        Remote::Present(remote) if crate::deletion::is_ours(&observed.object, remote) => {
-            Some(remote.identity.clone())
-        }
+        Remote::Present(remote) if observed.is_ours(remote) => Some(remote.identity.clone()),
         Remote::InStep(identity) => Some(identity.clone()),
         Remote::Present(_) => None,
         Remote::NotRead | Remote::Absent | Remote::Unreadable(_) => reported(),

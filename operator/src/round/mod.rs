@@ -68,6 +68,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         in_step: identity
             .filter(|_| in_step)
             .map(|identity: &Identity| (object.generation, identity.clone())),
+        identity: identity.cloned().filter(|_| exists == Some(true)),
         exists,
         tags: (in_step && tags_known).then(|| object.management.tags.clone()),
         failed: outcome.failed.is_some() || unread,

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::{Decision, Observed, Outcome, Plan, Step, events, status};
+use fleetmesh_core::{Decision, Observed, Outcome, Plan, Step, Waiting, events, status};
 use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
 
 use crate::cluster::WriteError;
 use crate::context::Context;
-use crate::world::Source;
+use crate::world::{PATIENCE, Source};
 
 /// For how long a status that would only say "not yet" is held back.
 const HOLD: Duration = Duration::from_millis(500);
@@ -35,6 +35,9 @@ pub async fn report(
     now: Timestamp,
 ) -> Reported {
     let object = &observed.object;
+    if matches!(decision.plan, Plan::Wait(Waiting::Arrival(_))) {
+        return Reported::HeldBack(PATIENCE);
+    }
     let after = status(observed, decision, outcome, now);
     for event in events(observed, decision, outcome, &after) {
         context.metrics.event();
@@ -88,6 +91,5 @@ fn held_back(context: &Context, observed: &Observed, after: &Status) -> Option<D
     if object.deleting || !others_hold || !not_yet {
         return None;
     }
-    let since = context.world.memory(&object.key).since?;
-    HOLD.checked_sub(since.elapsed()).filter(|rest| !rest.is_zero())
+    HOLD.checked_sub(context.world.memory(&object.key).since.elapsed()).filter(|rest| !rest.is_zero())
 }

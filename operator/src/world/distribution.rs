@@ -80,6 +80,11 @@ impl Tellings {
         }
     }
 
+    /// Whether the control plane told that `id` exists.
+    pub(super) fn knows(&self, id: &ResourceId) -> bool {
+        self.told.contains_key(id)
+    }
+
     pub(super) fn forget_removal(&mut self, id: &ResourceId) {
         self.removed.remove(id);
     }

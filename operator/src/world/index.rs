@@ -122,7 +122,7 @@ impl Inner {
             }
             None => {
                 self.index.add(&object);
-                self.entries.insert(key, Entry { object, memory: Memory::default() });
+                self.entries.insert(key, Entry { object, memory: Memory::new() });
             }
         }
         wakes

@@ -9,10 +9,12 @@ use super::{Wakes, World};
 use crate::queue::Wake;
 
 /// The memory of one object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Memory {
     /// Which generation of the spec the endpoint has, and as which state of the object.
     pub in_step: Option<(i64, Identity)>,
+    /// The state of the App Mesh object that was written or read last, in step or not.
+    pub identity: Option<Identity>,
     /// Whether the App Mesh object exists; the last report knows when this does not.
     pub exists: Option<bool>,
     /// The tags that the user wanted when the tags were last in step.
@@ -20,7 +22,15 @@ pub struct Memory {
     /// Rounds that failed in a row.
     pub failures: u32,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
-    pub since: Option<Instant>,
+    pub since: Instant,
+}
+
+impl Memory {
+    /// The memory of an object that was seen for the first time just now.
+    pub(super) fn new() -> Self {
+        let since = Instant::now();
+        Self { in_step: None, identity: None, exists: None, tags: None, failures: 0, since }
+    }
 }
 
 /// What a round concluded.
@@ -28,6 +38,8 @@ pub struct Memory {
 pub struct Conclusion {
     /// The generation that is in step, and the state of the App Mesh object.
     pub in_step: Option<(i64, Identity)>,
+    /// The state of the App Mesh object, if the round learned it.
+    pub identity: Option<Identity>,
     /// Whether the App Mesh object exists, if the round learned it.
     pub exists: Option<bool>,
     /// The tags that the user wanted, if the tags are in step.
@@ -43,13 +55,13 @@ pub struct Conclusion {
 impl World {
     /// The memory of an object.
     pub fn memory(&self, key: &ObjectKey) -> Memory {
-        self.lock().entries.get(key).map(|entry| entry.memory.clone()).unwrap_or_default()
+        self.lock().entries.get(key).map_or_else(Memory::new, |entry| entry.memory.clone())
     }
 
     /// Notes that the object was reported now, so that what only says "not yet" may be held back for a while.
     pub fn reported(&self, key: &ObjectKey) {
         if let Some(entry) = self.lock().entries.get_mut(key) {
-            entry.memory.since = Some(Instant::now());
+            entry.memory.since = Instant::now();
         }
     }
 
@@ -60,13 +72,14 @@ impl World {
         let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == uid) else {
             return Wakes::new();
         };
-        let Conclusion { in_step, exists, tags, failed, wrote, blocked } = conclusion;
+        let Conclusion { in_step, identity, exists, tags, failed, wrote, blocked } = conclusion;
         entry.memory.in_step = in_step;
         entry.memory.exists = exists.or(entry.memory.exists);
+        entry.memory.identity = identity.or(entry.memory.identity.take());
         entry.memory.tags = tags.or(entry.memory.tags.take());
         entry.memory.failures = if failed { entry.memory.failures.saturating_add(1) } else { 0 };
         if wrote {
-            entry.memory.since = Some(Instant::now());
+            entry.memory.since = Instant::now();
         }
         let object = std::sync::Arc::clone(&entry.object);
         let mesh = object.id.mesh_name().to_owned();

@@ -16,7 +16,7 @@ use fleetmesh_model::{Kind, ResourceId};
 pub use distribution::{Answer, Told, Woken};
 pub use index::Source;
 pub use memory::{Conclusion, Memory};
-pub use observe::Local;
+pub use observe::{Local, PATIENCE};
 
 use crate::queue::Wake;
 use distribution::Tellings;

@@ -1,6 +1,7 @@
 //! What a round can know without asking the endpoint. No I/O.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Observed, Reach, Referent, Remote};
 use fleetmesh_model::{Kind, Reference, ResourceId};
@@ -9,6 +10,9 @@ use super::{Inner, Memory, World};
 
 /// How many dependents a deletion waits for at a time.
 const TOLD_DEPENDENTS: usize = 5;
+
+/// For how long a new object's referents may be on their way.
+pub const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The local part of an observation.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ impl World {
             allowance: inner.allowance(&object),
             referents: references.into_iter().map(|reference| inner.referent(reference)).collect(),
             dependents: if object.deleting { inner.dependents(&object) } else { Vec::new() },
+            patience: memory.identity.is_none()
+                && object.status.uid.is_none()
+                && memory.since.elapsed() < PATIENCE,
+            uid: memory.identity.as_ref().map(|identity| identity.uid.clone()).or(object.status.uid.clone()),
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
             distribution: inner.tellings.of(&object.id),
@@ -70,6 +78,7 @@ impl Inner {
 
     fn referent(&self, reference: Reference) -> Referent {
         let reach = match self.holder(&reference.target) {
+            None if self.tellings.knows(&reference.target) => Reach::Exists,
             None => Reach::Unmanaged,
             Some(key) if self.exists(key) => Reach::Exists,
             Some(key) => Reach::Pending(key.clone()),
