@@ -14,6 +14,8 @@ pub mod refusal;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod view;
 
 pub use args::ControlPlaneArgs;

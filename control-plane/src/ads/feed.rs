@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::identity;
 use crate::distribution::Distribution;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ResourceSet, Snapshot, recall};
 use crate::view::Views;
 
 /// How bursts of commits are taken together.
@@ -85,6 +85,12 @@ impl Feeds {
         let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
         self.publish(node, feed, current);
         Ok(feed.subscribe())
+    }
+
+    /// The clusters that a proxy of `node` has when it runs `version` of them, as far as their nodes still exist.
+    pub fn recall(&self, node: &ResourceId, version: &str) -> ResourceSet {
+        let view = self.views.mesh(node.mesh_name());
+        view.map(|view| recall(&view, node.mesh_name(), version)).unwrap_or_default()
     }
 
     /// Follows the store's commits until `shutdown` and keeps every feed up to date.

@@ -15,7 +15,7 @@ use super::identity;
 use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
-use crate::snapshot::{ResourceType, Snapshot};
+use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -58,8 +58,8 @@ async fn serve(
     let connected = Distribution::connect(&context.distribution, &node);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
-    let mut session = Session { stream, acknowledged: None, connected, answers };
-    let ended = session.exchange(opening, requests, &mut feed, context.shutdown).await;
+    let mut session = Session { stream, acknowledged: None, connected, feeds: &context.feeds, answers };
+    let ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()).await;
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended
 }
@@ -69,6 +69,7 @@ struct Session<'a> {
     /// The last snapshot that the proxy acknowledged all of.
     acknowledged: Option<Arc<Snapshot>>,
     connected: Connected,
+    feeds: &'a Feeds,
     answers: &'a Answers,
 }
 
@@ -125,9 +126,27 @@ impl Session<'_> {
                 "a proxy refused its configuration"
             );
         }
-        let request =
-            Request { kind, version: version_info, names: resource_names, nonce: response_nonce, error };
+        let recalled = self.recall(kind, &version_info, &response_nonce);
+        let request = Request {
+            kind,
+            version: version_info,
+            names: resource_names,
+            nonce: response_nonce,
+            error,
+            recalled,
+        };
         self.event(Event::Request(request)).await
+    }
+
+    /// The clusters that the proxy has from an earlier stream, when it opens this one with a version that is not the
+    /// present one.
+    fn recall(&self, kind: ResourceType, version: &str, nonce: &str) -> ResourceSet {
+        let target = self.stream.target();
+        let current = target.content(ResourceType::Cluster).version == version;
+        if kind != ResourceType::Cluster || version.is_empty() || !nonce.is_empty() || current {
+            return ResourceSet::new();
+        }
+        self.feeds.recall(&target.node, version)
     }
 
     async fn event(&mut self, event: Event) -> Result<(), Status> {

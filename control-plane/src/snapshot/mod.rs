@@ -18,6 +18,7 @@ mod listener;
 pub mod names;
 mod order;
 mod proto;
+mod recall;
 mod resource;
 mod retry;
 mod route;
@@ -44,6 +45,7 @@ use names::Direction;
 use timeout::Timeouts;
 
 pub use inputs::Inputs;
+pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
 pub use unserved::unserved;
 
@@ -73,15 +75,15 @@ impl Snapshot {
         let Builder { clusters, listeners, routes, .. } = builder;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
-        let content = |resources| Arc::new(Content::new(resources));
+        let content = |kind, resources| Arc::new(Content::new(kind, resources));
         Some(Self {
             node: node.clone(),
             objects,
             inputs,
-            clusters: content(clusters),
+            clusters: content(ResourceType::Cluster, clusters),
             endpoints: Arc::default(),
-            listeners: content(listeners),
-            routes: content(routes),
+            listeners: content(ResourceType::Listener, listeners),
+            routes: content(ResourceType::Route, routes),
         })
     }
 

@@ -11,10 +11,15 @@
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`Event::Overdue`]) no longer holds up what does not depend on it.
 
+#[cfg(test)]
+mod tests;
+mod type_state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::snapshot::{Content, Resource, ResourceSet, ResourceType, Snapshot};
+use type_state::{InFlight, Subscription, TypeState};
 
 /// The longest answer, in bytes: gRPC clients refuse longer messages, close the stream and try again for ever.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -45,6 +50,8 @@ pub struct Request {
     pub nonce: String,
     /// Why it refuses that answer.
     pub error: Option<String>,
+    /// Of a request for clusters: those that the proxy kept from an earlier stream, as far as its version tells.
+    pub recalled: ResourceSet,
 }
 
 /// An answer to send.
@@ -76,39 +83,15 @@ pub struct Refusal {
 pub struct Stream {
     target: Arc<Snapshot>,
     types: [TypeState; ResourceType::ALL.len()],
+    /// Clusters that the proxy has from an earlier stream and may use until it tells what else it runs.
+    recalled: ResourceSet,
     nonces: u64,
-}
-
-#[derive(Debug, Default)]
-struct TypeState {
-    subscription: Option<Subscription>,
-    /// The proxy waits for an answer, even one that says nothing new.
-    answer_due: bool,
-    /// What the proxy has acknowledged.
-    held: Arc<Content>,
-    /// What was sent and then refused or overtaken: the proxy may run parts of it.
-    doubtful: Vec<Arc<Resource>>,
-    refusal: Option<Refusal>,
-    in_flight: Option<InFlight>,
-    last_nonce: String,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    content: Arc<Content>,
-    overdue: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Subscription {
-    Everything,
-    Names(BTreeSet<String>),
 }
 
 impl Stream {
     /// A stream that has just been opened by a proxy of `target`'s node.
     pub fn new(target: Arc<Snapshot>) -> Self {
-        Self { target, types: Default::default(), nonces: 0 }
+        Self { target, types: Default::default(), recalled: ResourceSet::new(), nonces: 0 }
     }
 
     /// Takes an event in; returns the answers to send, in order.
@@ -159,7 +142,7 @@ impl Stream {
     }
 
     fn request(&mut self, request: Request) {
-        let Request { kind, version, names, nonce, error } = request;
+        let Request { kind, version, names, nonce, error, recalled } = request;
         let opening = self.state(kind).subscription.is_none();
         let state = &mut self.types[index(kind)];
         if !opening && !nonce.is_empty() && nonce != state.last_nonce {
@@ -172,12 +155,17 @@ impl Stream {
         let available = &self.target.content(kind).resources;
         let added = state.subscribe(kind, names, available);
         if opening {
+            if kind == ResourceType::Cluster {
+                self.recalled = recalled;
+            }
             let wanted = self.wanted(kind);
             let state = &mut self.types[index(kind)];
+            let asks = kind.is_complete() || !state.names_nothing();
             if version == wanted.version {
                 // It kept this from an earlier stream.
                 state.held = wanted;
-            } else {
+            } else if asks {
+                state.strange = !version.is_empty();
                 state.answer_due = true;
             }
         } else if added {
@@ -240,7 +228,8 @@ impl Stream {
         let refused = state.refusal.as_ref().is_some_and(|refusal| same(&refusal.content));
         // Where an answer removes nothing, the proxy may hold more than is wanted.
         let holds = if kind.is_complete() { same(&state.held) } else { wanted.is_within(&state.held) };
-        let has_it = state.in_flight.is_none() && holds;
+        // A proxy may have taken parts of what it refused; those are taken back.
+        let has_it = state.in_flight.is_none() && holds && state.doubtful.is_empty();
         if !state.answer_due && (has_it || refused) {
             return None;
         }
@@ -264,20 +253,26 @@ impl Stream {
                 resources.extend(kept.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
             }
         }
-        chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(resources)))
+        chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(kind, resources)))
     }
 
     /// Clusters that are not in the target but that listeners or routes of the proxy may still refer to.
     fn kept(&self, target: &Content) -> Vec<Arc<Resource>> {
-        let used = [ResourceType::Listener, ResourceType::Route]
-            .into_iter()
-            .flat_map(|kind| self.state(kind).runs());
-        let gone = |name: &&String| !target.resources.contains_key(*name);
-        let names: BTreeSet<&String> = used.flat_map(|resource| &resource.clusters).filter(gone).collect();
+        let users = [ResourceType::Listener, ResourceType::Route].map(|kind| self.state(kind));
+        let used = users.iter().flat_map(|state| state.runs()).flat_map(|resource| &resource.clusters);
+        // What an earlier stream left is not known, so anything recalled may be in use.
+        let [listeners, routes] = users;
+        let silent = listeners.subscription.is_none()
+            || (routes.subscription.is_none()
+                && !self.target.content(ResourceType::Route).resources.is_empty());
+        let unknown = silent || users.iter().any(|state| state.strange);
+        let recalled = self.recalled.keys().filter(|_| unknown);
+        let names: BTreeSet<&String> =
+            used.chain(recalled).filter(|name| !target.resources.contains_key(*name)).collect();
         let clusters = self.state(ResourceType::Cluster);
         let sent = clusters.in_flight.as_ref().map(|sent| &sent.content);
         let find = |name: &String| {
-            let held = clusters.held.resources.get(name);
+            let held = clusters.held.resources.get(name).or_else(|| self.recalled.get(name));
             held.or_else(|| sent?.resources.get(name)).cloned()
         };
         names.into_iter().filter_map(find).collect()
@@ -291,85 +286,6 @@ impl Stream {
             clusters.held.resources.contains_key(name) && sent.is_none_or(|sent| sent.contains_key(name))
         };
         content.resources.values().flat_map(|resource| &resource.clusters).all(has)
-    }
-}
-
-impl TypeState {
-    /// Takes in the acknowledgement or the refusal of the answer in flight.
-    fn settle(&mut self, kind: ResourceType, error: Option<String>) {
-        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
-        match error {
-            Some(message) => {
-                self.doubtful.extend(content.resources.values().cloned());
-                let before = Arc::clone(&self.held);
-                self.refusal = Some(Refusal { kind, content, before, message });
-            }
-            None => {
-                self.held = if kind.is_complete() { content } else { self.merged(&content) };
-                self.doubtful.clear();
-                self.refusal = None;
-            }
-        }
-    }
-
-    /// What the proxy has after an answer that removes nothing: of a type that is not complete.
-    fn merged(&self, content: &Arc<Content>) -> Arc<Content> {
-        let kept = self.held.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
-        let kept: ResourceSet = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-        if kept.is_empty() {
-            return Arc::clone(content);
-        }
-        let mut resources = content.resources.clone();
-        resources.extend(kept);
-        Arc::new(Content::new(resources))
-    }
-
-    /// Prepares for an answer that overtakes one the proxy has not acknowledged: what it has is no longer certain.
-    fn overtake(&mut self, kind: ResourceType) {
-        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
-        if kind == ResourceType::Cluster {
-            let certain =
-                self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
-            let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(certain));
-        } else {
-            self.doubtful.extend(content.resources.values().cloned());
-        }
-    }
-
-    /// Everything that the proxy may run: acknowledged, in flight, or refused and perhaps taken in part.
-    fn runs(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        let sent = self.in_flight.iter().flat_map(|sent| sent.content.resources.values());
-        self.held.resources.values().chain(sent).chain(&self.doubtful)
-    }
-
-    /// Takes in the names that the proxy subscribes to; says whether there are new ones that an answer could hold.
-    fn subscribe(&mut self, kind: ResourceType, names: Vec<String>, available: &ResourceSet) -> bool {
-        let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
-        let new =
-            if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
-        let added = match (&self.subscription, &new) {
-            (Some(Subscription::Names(old)), Subscription::Names(new)) => {
-                new.difference(old).any(|name| available.contains_key(name))
-            }
-            (Some(Subscription::Names(_)), Subscription::Everything) => true,
-            _ => false,
-        };
-        if let Subscription::Names(names) = &new {
-            self.forget_all_but(names);
-        }
-        self.subscription = Some(new);
-        added
-    }
-
-    /// Drops what the proxy unsubscribed from: it no longer runs it.
-    fn forget_all_but(&mut self, names: &BTreeSet<String>) {
-        if !self.held.resources.keys().all(|name| names.contains(name)) {
-            let kept = self.held.resources.iter().filter(|(name, _)| names.contains(*name));
-            let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(kept));
-        }
-        self.doubtful.retain(|resource| names.contains(&resource.name));
     }
 }
 

@@ -1,0 +1,460 @@
+//! The stream's guarantees, held against a model of a proxy under random orders, refusals and reconnects.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::listener::v3::{Listener, filter};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy_types::pb::google::protobuf::Any;
+use prost::{Message, Name};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::snapshot::recall;
+use crate::testing::{node, view};
+use crate::view::MeshView;
+
+const KINDS: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route];
+
+/// What a proxy runs and says, as Envoy does: it applies an accepted answer, applies parts of a refused one, drops what
+/// a complete answer leaves out, and subscribes to the routes that its listeners ask for.
+#[derive(Default)]
+struct Proxy {
+    runs: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
+    accepted: BTreeMap<ResourceType, String>,
+    nonces: BTreeMap<ResourceType, String>,
+    subscribed: BTreeSet<String>,
+    opened: BTreeSet<ResourceType>,
+}
+
+impl Proxy {
+    fn running(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
+        self.runs.get(&kind).into_iter().flat_map(BTreeMap::values)
+    }
+
+    fn request(&self, kind: ResourceType, error: Option<String>) -> Request {
+        let names =
+            if kind == ResourceType::Route { self.subscribed.iter().cloned().collect() } else { Vec::new() };
+        Request {
+            kind,
+            version: self.accepted.get(&kind).cloned().unwrap_or_default(),
+            names,
+            nonce: self.nonces.get(&kind).cloned().unwrap_or_default(),
+            error,
+            recalled: ResourceSet::new(),
+        }
+    }
+
+    /// Takes an answer; `refuse` says which resources it cannot apply.
+    fn answer(&mut self, answer: Send, refuse: u8) -> Vec<Request> {
+        let Send { kind, nonce, content } = answer;
+        self.nonces.insert(kind, nonce);
+        let runs = self.runs.entry(kind).or_default();
+        if kind.is_complete() {
+            runs.retain(|name, _| content.resources.contains_key(name));
+        }
+        for (index, (name, resource)) in content.resources.iter().enumerate() {
+            if refuse == 0 || (refuse >> (index % 8)) & 1 == 0 {
+                runs.insert(name.clone(), Arc::clone(resource));
+            }
+        }
+        if refuse == 0 {
+            self.accepted.insert(kind, content.version.clone());
+        }
+        let error = (refuse != 0).then(|| "refused".to_owned());
+        let mut requests = vec![self.request(kind, error)];
+        requests.extend(self.follow_up(kind));
+        requests
+    }
+
+    fn follow_up(&mut self, kind: ResourceType) -> Vec<Request> {
+        let mut requests = Vec::new();
+        if kind == ResourceType::Cluster && self.opened.insert(ResourceType::Listener) {
+            requests.push(self.request(ResourceType::Listener, None));
+        }
+        let wanted: BTreeSet<String> =
+            self.running(ResourceType::Listener).flat_map(|one| routes_of(one)).collect();
+        if kind == ResourceType::Listener && wanted != self.subscribed {
+            self.subscribed = wanted;
+            if let Some(routes) = self.runs.get_mut(&ResourceType::Route) {
+                routes.retain(|name, _| self.subscribed.contains(name));
+            }
+            self.opened.insert(ResourceType::Route);
+            requests.push(self.request(ResourceType::Route, None));
+        }
+        requests
+    }
+
+    /// Connects again: every type at once, with the versions it accepted last.
+    fn reconnect(&mut self, view: &MeshView) -> Vec<Request> {
+        self.nonces.clear();
+        self.opened.insert(ResourceType::Cluster);
+        let requests = KINDS.into_iter().filter(|kind| self.opened.contains(kind)).map(|kind| {
+            let mut request = self.request(kind, None);
+            if kind == ResourceType::Cluster {
+                request.recalled = recall(view, "apps", &request.version);
+            }
+            request
+        });
+        requests.collect()
+    }
+
+    /// No listener or route refers to a cluster that is not there.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let has: BTreeSet<&String> =
+            self.running(ResourceType::Cluster).map(|cluster| &cluster.name).collect();
+        for kind in [ResourceType::Listener, ResourceType::Route] {
+            for resource in self.running(kind) {
+                for cluster in &resource.clusters {
+                    prop_assert!(has.contains(cluster), "{} refers to {cluster}, of {has:?}", resource.name);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The route configurations that a listener asks for.
+fn routes_of(listener: &Resource) -> Vec<String> {
+    let any = Any::decode(listener.body.clone()).expect("an Any");
+    let listener = Listener::decode(any.value.as_slice()).expect("a listener");
+    let filters = listener.filter_chains.into_iter().flat_map(|chain| chain.filters);
+    let managers = filters.filter_map(|filter| match filter.config_type {
+        Some(filter::ConfigType::TypedConfig(any)) if any.type_url == HttpConnectionManager::type_url() => {
+            Some(HttpConnectionManager::decode(any.value.as_slice()).expect("a manager"))
+        }
+        _ => None,
+    });
+    managers
+        .filter_map(|manager| match manager.route_specifier {
+            Some(RouteSpecifier::Rds(rds)) => Some(rds.route_config_name),
+            _ => None,
+        })
+        .collect()
+}
+
+/// One mesh: per service its protocol and which of four nodes it goes to.
+#[derive(Clone, Debug)]
+struct Shape {
+    services: Vec<(bool, u8)>,
+    logged: bool,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let services = prop::collection::vec((any::<bool>(), 0u8..16), 0..4);
+    (services, any::<bool>()).prop_map(|(services, logged)| Shape { services, logged })
+}
+
+fn mesh(shape: &Shape, host: &str) -> MeshView {
+    let mut objects: Vec<(String, Value)> = Vec::new();
+    for target in 0..4 {
+        let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}, {"portMapping": {"port": 90, "protocol": "tcp"}}]);
+        let spec = json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": format!("{host}{target}.local")}}});
+        objects.push((format!("virtualNode/n{target}"), spec));
+    }
+    for (index, (tcp, targets)) in shape.services.iter().enumerate() {
+        let (protocol, member, port) =
+            if *tcp { ("tcp", "tcpRoute", 90) } else { ("http2", "http2Route", 80) };
+        let listen =
+            json!({"listeners": [{"portMapping": {"port": 8000 + index % 3, "protocol": protocol}}]});
+        objects.push((format!("virtualRouter/r{index}"), listen));
+        let chosen = (0..4).filter(|bit| (targets >> bit) & 1 == 1);
+        let weighted: Vec<Value> = chosen
+            .map(|bit| json!({"virtualNode": format!("n{bit}"), "weight": 1 + bit, "port": port}))
+            .collect();
+        if !weighted.is_empty() {
+            let matcher = if *tcp { json!({}) } else { json!({"prefix": "/"}) };
+            let route = json!({member: {"action": {"weightedTargets": weighted}, "match": matcher}});
+            objects.push((format!("virtualRouter/r{index}/route/x"), route));
+        }
+        let provider = json!({"provider": {"virtualRouter": {"virtualRouterName": format!("r{index}")}}});
+        objects.push((format!("virtualService/s{index}.local"), provider));
+    }
+    let backends: Vec<Value> = (0..shape.services.len())
+        .map(|index| json!({"virtualService": {"virtualServiceName": format!("s{index}.local")}}))
+        .collect();
+    let mut client = json!({"backends": backends});
+    if shape.logged {
+        client["logging"] = json!({"accessLog": {"file": {"path": format!("/tmp/{host}.log")}}});
+    }
+    objects.push(("virtualNode/client".to_owned(), client));
+    let objects: Vec<(&str, Value)> =
+        objects.iter().map(|(path, spec)| (path.as_str(), spec.clone())).collect();
+    view(&objects)
+}
+
+fn snapshot(view: &MeshView) -> Arc<Snapshot> {
+    Arc::new(Snapshot::build(view, &node("client")).expect("the node exists"))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The proxy handles the next answer; the bits say what it refuses.
+    Answer(u8),
+    /// The server handles the next request.
+    Request,
+    Target(Shape),
+    Overdue,
+    Reconnect,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Answer(0)),
+        1 => any::<u8>().prop_map(Step::Answer),
+        7 => Just(Step::Request),
+        2 => shape().prop_map(Step::Target),
+        1 => Just(Step::Overdue),
+        1 => Just(Step::Reconnect),
+    ]
+}
+
+/// Both ends and what is under way between them.
+struct World {
+    view: MeshView,
+    stream: Stream,
+    proxy: Proxy,
+    answers: VecDeque<Send>,
+    requests: VecDeque<Request>,
+}
+
+impl World {
+    fn new(shape: &Shape) -> Self {
+        let view = mesh(shape, "host");
+        let stream = Stream::new(snapshot(&view));
+        let mut proxy = Proxy::default();
+        let requests = proxy.reconnect(&view).into();
+        Self { view, stream, proxy, answers: VecDeque::new(), requests }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let event = match step {
+            Step::Answer(refuse) => {
+                if let Some(answer) = self.answers.pop_front() {
+                    self.requests.extend(self.proxy.answer(answer, refuse));
+                }
+                return self.proxy.check();
+            }
+            Step::Reconnect => {
+                self.stream = Stream::new(snapshot(&self.view));
+                self.answers.clear();
+                self.requests = self.proxy.reconnect(&self.view).into();
+                return Ok(());
+            }
+            Step::Request => match self.requests.pop_front() {
+                Some(request) => Event::Request(request),
+                None => return Ok(()),
+            },
+            Step::Target(shape) => {
+                self.view = mesh(&shape, "host");
+                Event::Target(snapshot(&self.view))
+            }
+            Step::Overdue => Event::Overdue,
+        };
+        let overdue = matches!(event, Event::Overdue);
+        let owed = self.stream.awaits() && !overdue;
+        let sends = self.stream.handle(event);
+        prop_assert!(sends.len() <= 1 || !owed, "more than one type at a time");
+        self.answers.extend(sends);
+        Ok(())
+    }
+
+    /// Lets both ends talk until nobody has anything to say; how many answers that took.
+    fn settle(&mut self) -> Result<usize, TestCaseError> {
+        let mut answers = 0;
+        while !self.answers.is_empty() || !self.requests.is_empty() {
+            while !self.requests.is_empty() {
+                self.take(Step::Request)?;
+            }
+            answers += self.answers.len();
+            prop_assert!(answers < 100, "no end");
+            while !self.answers.is_empty() {
+                self.take(Step::Answer(0))?;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The proxy runs exactly the target.
+    fn assert_converged(&self) -> Result<(), TestCaseError> {
+        prop_assert!(self.stream.is_current());
+        for kind in KINDS {
+            let versions = |set: Vec<&Arc<Resource>>| -> BTreeMap<String, String> {
+                set.into_iter().map(|one| (one.name.clone(), one.version.clone())).collect()
+            };
+            let target = versions(self.stream.target().content(kind).resources.values().collect());
+            prop_assert_eq!(versions(self.proxy.running(kind).collect()), target, "{:?}", kind);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_dangles_and_everything_converges(
+        first in shape(), steps in prop::collection::vec(step(), 0..60), last in shape()
+    ) {
+        let mut world = World::new(&first);
+        for step in steps {
+            world.take(step)?;
+        }
+        // Nothing of the last target was refused before: its hosts, log and weights are new.
+        world.view = mesh(&Shape { logged: true, ..last }, "fresh");
+        let target = snapshot(&world.view);
+        let sends = world.stream.handle(Event::Target(target));
+        world.answers.extend(sends);
+        world.settle()?;
+        world.assert_converged()?;
+        world.take(Step::Reconnect)?;
+        prop_assert_eq!(world.settle()?, 0, "a reconnect to what the proxy runs pushes nothing");
+        world.assert_converged()?;
+    }
+}
+
+fn weights(targets: u8) -> Shape {
+    Shape { services: vec![(false, targets)], logged: false }
+}
+
+/// A proxy that runs `shape` and has nothing left to say.
+fn settled(shape: &Shape) -> World {
+    let mut world = World::new(shape);
+    world.settle().expect("it settles");
+    world.assert_converged().expect("it runs the target");
+    world
+}
+
+#[test]
+fn a_target_that_moves_adds_first_and_removes_last() {
+    let mut world = settled(&weights(0b0001));
+    world.view = mesh(&weights(0b0010), "host");
+    let target = snapshot(&world.view);
+    world.answers.extend(world.stream.handle(Event::Target(target)));
+    let mut seen = Vec::new();
+    while let Some(answer) = world.answers.front() {
+        seen.push((answer.kind, answer.content.resources.len()));
+        world.take(Step::Answer(0)).expect("nothing dangles");
+        while !world.requests.is_empty() {
+            world.take(Step::Request).expect("one at a time");
+        }
+    }
+    use ResourceType::{Cluster, Route};
+    // The passthrough cluster, and both nodes' until the routes have moved.
+    assert_eq!(seen, [(Cluster, 3), (Route, 1), (Cluster, 2)]);
+}
+
+#[test]
+fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_changes() {
+    let mut world = settled(&weights(0b0001));
+    let push = |world: &mut World, shape: &Shape| {
+        world.view = mesh(shape, "host");
+        let target = snapshot(&world.view);
+        world.answers.extend(world.stream.handle(Event::Target(target)));
+    };
+    push(&mut world, &weights(0b0011));
+    world.take(Step::Answer(0)).expect("clusters are taken");
+    world.take(Step::Request).expect("and acknowledged");
+    world.take(Step::Answer(0xff)).expect("routes are refused");
+    world.take(Step::Request).expect("and that is told");
+    assert!(world.answers.is_empty(), "{:?}", world.answers);
+    let refusals: Vec<_> = world.stream.refusals().map(|refusal| (refusal.kind, &*refusal.message)).collect();
+    assert_eq!(refusals, [(ResourceType::Route, "refused")]);
+    assert!(!world.stream.is_current());
+    // The same input: nothing is sent.
+    push(&mut world, &weights(0b0011));
+    assert!(world.answers.is_empty());
+    // Back to what it had: the parts that it may have taken are taken back.
+    push(&mut world, &weights(0b0001));
+    world.settle().expect("it settles");
+    assert_eq!(world.stream.refusals().count(), 0);
+    world.assert_converged().expect("it runs the old target");
+}
+
+#[test]
+fn a_stale_nonce_changes_nothing() {
+    let mut world = settled(&weights(0b0001));
+    let stale =
+        Request { nonce: "999".into(), ..world.proxy.request(ResourceType::Cluster, Some("no".into())) };
+    assert!(world.stream.handle(Event::Request(stale)).is_empty());
+    assert!(world.stream.is_current());
+}
+
+#[test]
+fn a_restart_while_routes_are_refused_keeps_the_clusters_that_the_last_good_ones_need() {
+    let mut world = settled(&weights(0b0011));
+    world.view = mesh(&weights(0b0100), "host");
+    let target = snapshot(&world.view);
+    world.answers.extend(world.stream.handle(Event::Target(target)));
+    for refuse in [0, 0xff] {
+        world.take(Step::Answer(refuse)).expect("nothing dangles");
+        world.take(Step::Request).expect("one at a time");
+    }
+    world.take(Step::Reconnect).expect("a new stream, which remembers nothing");
+    for _ in 0..3 {
+        world.take(Step::Request).expect("one at a time");
+    }
+    world.take(Step::Answer(0xff)).expect("routes are refused again, and nothing dangles");
+    world.take(Step::Request).expect("one at a time");
+    assert!(world.answers.is_empty(), "{:?}", world.answers);
+    world.proxy.check().expect("the last good routes have their clusters");
+}
+
+#[test]
+fn an_acknowledgement_that_is_long_overdue_holds_up_nothing_that_does_not_depend_on_it() {
+    let mut world = settled(&Shape { services: vec![(false, 0b0001), (false, 0b0010)], logged: false });
+    // A new cluster that does not get warm, so its answer is not acknowledged.
+    world.view = mesh(&Shape { services: vec![(false, 0b0101), (false, 0b0010)], logged: false }, "host");
+    let target = snapshot(&world.view);
+    let sent = world.stream.handle(Event::Target(target));
+    assert_eq!(sent.len(), 1);
+    // Then a change that needs no new cluster.
+    world.view = mesh(&Shape { services: vec![(false, 0b0001), (false, 0b0011)], logged: false }, "host");
+    let target = snapshot(&world.view);
+    assert!(world.stream.handle(Event::Target(target)).is_empty(), "one type at a time");
+    let sent = world.stream.handle(Event::Overdue);
+    assert!(sent.iter().any(|send| send.kind == ResourceType::Cluster || send.kind == ResourceType::Route));
+}
+
+#[test]
+fn an_answer_beyond_grpcs_limit_is_refused_here_and_says_so() {
+    let long = "x".repeat(250);
+    let mut objects: Vec<(String, Value)> = vec![(
+        "virtualRouter/r".into(),
+        json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http2"}}]}),
+    )];
+    let header = |index: usize| json!({"name": format!("h{index}"), "match": {"exact": long}});
+    let headers: Vec<Value> = (0..10).map(header).collect();
+    for index in 0..2000 {
+        let matcher = json!({"prefix": format!("/{index}"), "headers": headers});
+        let action = json!({"weightedTargets": [{"virtualNode": "n", "weight": 1}]});
+        let route = json!({"http2Route": {"action": action, "match": matcher}});
+        objects.push((format!("virtualRouter/r/route/x{index}"), route));
+    }
+    let listener = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
+    objects.push((
+        "virtualNode/n".into(),
+        json!({"listeners": listener, "serviceDiscovery": {"dns": {"hostname": "n"}}}),
+    ));
+    objects.push((
+        "virtualService/s".into(),
+        json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}}),
+    ));
+    objects.push((
+        "virtualNode/client".into(),
+        json!({"backends": [{"virtualService": {"virtualServiceName": "s"}}]}),
+    ));
+    let objects: Vec<(&str, Value)> =
+        objects.iter().map(|(path, spec)| (path.as_str(), spec.clone())).collect();
+    let view = view(&objects);
+    let mut world = settled(&weights(0));
+    world.view = view;
+    let target = snapshot(&world.view);
+    world.answers.extend(world.stream.handle(Event::Target(target)));
+    world.settle().expect("the other types go on");
+    let messages: Vec<_> = world.stream.refusals().map(|refusal| refusal.message.clone()).collect();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].contains("more than the 4194304 that gRPC clients accept"), "{messages:?}");
+}

@@ -1,0 +1,125 @@
+//! What one stream has said about one type of resources. Pure.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
+
+#[derive(Debug, Default)]
+pub(super) struct TypeState {
+    pub(super) subscription: Option<Subscription>,
+    /// The proxy waits for an answer, even one that says nothing new.
+    pub(super) answer_due: bool,
+    /// What the proxy has acknowledged.
+    pub(super) held: Arc<Content>,
+    /// Whether the proxy runs something of an earlier stream that is not known here.
+    pub(super) strange: bool,
+    /// What was sent and then refused or overtaken: the proxy may run parts of it.
+    pub(super) doubtful: Vec<Arc<Resource>>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) last_nonce: String,
+}
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) content: Arc<Content>,
+    pub(super) overdue: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subscription {
+    Everything,
+    Names(BTreeSet<String>),
+}
+
+impl TypeState {
+    /// Takes in the acknowledgement or the refusal of the answer in flight.
+    pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) {
+        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+        match error {
+            Some(message) => {
+                self.doubtful.extend(content.resources.values().cloned());
+                let before = Arc::clone(&self.held);
+                self.refusal = Some(Refusal { kind, content, before, message });
+            }
+            None => {
+                self.held = if kind.is_complete() { content } else { self.merged(kind, &content) };
+                self.doubtful.clear();
+                self.refusal = None;
+                self.strange = false;
+            }
+        }
+    }
+
+    /// What the proxy has after an answer that removes nothing: of a type that is not complete.
+    fn merged(&self, kind: ResourceType, content: &Arc<Content>) -> Arc<Content> {
+        let kept = self.held.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
+        let kept: ResourceSet = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+        if kept.is_empty() {
+            return Arc::clone(content);
+        }
+        let mut resources = content.resources.clone();
+        resources.extend(kept);
+        Arc::new(Content::new(kind, resources))
+    }
+
+    /// Prepares for an answer that overtakes one the proxy has not acknowledged: what it has is no longer certain.
+    pub(super) fn overtake(&mut self, kind: ResourceType) {
+        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+        if kind == ResourceType::Cluster {
+            let certain =
+                self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
+            let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+            self.held = Arc::new(Content::new(kind, certain));
+        } else {
+            self.doubtful.extend(content.resources.values().cloned());
+        }
+    }
+
+    /// Everything that the proxy may run: acknowledged, in flight, or refused and perhaps taken in part.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        let sent = self.in_flight.iter().flat_map(|sent| sent.content.resources.values());
+        self.held.resources.values().chain(sent).chain(&self.doubtful)
+    }
+
+    /// Takes in the names that the proxy subscribes to; says whether there are new ones that an answer could hold.
+    pub(super) fn subscribe(
+        &mut self,
+        kind: ResourceType,
+        names: Vec<String>,
+        available: &ResourceSet,
+    ) -> bool {
+        let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
+        let new =
+            if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
+        let added = match (&self.subscription, &new) {
+            (Some(Subscription::Names(old)), Subscription::Names(new)) => {
+                new.difference(old).any(|name| available.contains_key(name))
+            }
+            (Some(Subscription::Names(_)), Subscription::Everything) => true,
+            _ => false,
+        };
+        if let Subscription::Names(names) = &new {
+            self.forget_all_but(kind, names);
+        }
+        self.subscription = Some(new);
+        added
+    }
+
+    /// Whether the proxy has subscribed to no resource at all.
+    pub(super) fn names_nothing(&self) -> bool {
+        matches!(&self.subscription, Some(Subscription::Names(names)) if names.is_empty())
+    }
+
+    /// Drops what the proxy unsubscribed from: it no longer runs it.
+    fn forget_all_but(&mut self, kind: ResourceType, names: &BTreeSet<String>) {
+        if !self.held.resources.keys().all(|name| names.contains(name)) {
+            let kept = self.held.resources.iter().filter(|(name, _)| names.contains(*name));
+            let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
+            self.held = Arc::new(Content::new(kind, kept));
+        }
+        self.doubtful.retain(|resource| names.contains(&resource.name));
+    }
+}

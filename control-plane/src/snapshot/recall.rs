@@ -1,0 +1,42 @@
+//! Recognises, after a restart, the clusters that a proxy still has from before. Pure.
+//!
+//! The version of an answer of clusters ends in a tag per cluster. A proxy repeats that version when it connects again,
+//! and so tells what it has, though nothing was remembered here: clusters that its routes may still need (because it
+//! refused newer routes, say) can be kept until it has acknowledged others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fleetmesh_model::{ResourceId, Spec};
+
+use super::cluster;
+use super::endpoint::endpoint;
+use super::inputs::Reader;
+use super::resource::{Resource, ResourceSet, tags};
+use crate::view::MeshView;
+
+/// The clusters of other nodes that `version`, of an answer of clusters, was made of, as `view` would make them now.
+/// Those whose node is gone are not among them.
+pub fn recall(view: &MeshView, mesh: &str, version: &str) -> ResourceSet {
+    let known: BTreeSet<&str> = tags::of(version).collect();
+    let reader = Reader::new(view, mesh);
+    let Some(found) = reader.mesh_spec().filter(|_| !known.is_empty()) else { return ResourceSet::new() };
+    let mut clusters = ResourceSet::new();
+    for record in view.resources.values() {
+        let Spec::VirtualNode(node) = &record.spec else { continue };
+        for listener in node.listeners() {
+            let target = endpoint(&reader, record.id.name(), Some(listener.port_mapping.port));
+            let Some(target) =
+                target.ok().filter(|target| known.contains(tags::tag(&target.cluster()).as_str()))
+            else {
+                continue;
+            };
+            let name = target.cluster();
+            let objects = BTreeSet::from([ResourceId::mesh(mesh), record.id.clone()]);
+            let cluster =
+                Resource::new(name.clone(), &cluster::egress(found.spec, &target), BTreeSet::new(), objects);
+            clusters.insert(name, Arc::new(cluster));
+        }
+    }
+    clusters
+}
