@@ -87,6 +87,7 @@ impl View {
         let recent =
             self.line.as_ref().is_some_and(|(name, at)| *name == phase.name && at.elapsed() < LINE_EVERY);
         if full || !recent {
+            self.end_bar();
             println!("  {:<16} {text}", phase.name);
             self.line = Some((phase.name.clone(), Instant::now()));
         }
