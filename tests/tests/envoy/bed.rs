@@ -1,0 +1,195 @@
+//! A bed for a mesh of real proxies: instances, DNS, a control plane, and what tests do with them. Everything panics
+//! when it fails, because nothing here is under test itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use fleetmesh_model::ResourceId;
+use fleetmesh_testbed::app::client::Answer;
+use fleetmesh_testbed::app::{self, Load, LoadOptions, Protocol, Server};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::dns::{self, Zone};
+use fleetmesh_testbed::envoy::{self, Envoy, UID};
+use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{command, tools, wait};
+use fleetmesh_tests::app_mesh::AppMesh;
+use serde_json::Value;
+
+use crate::spec::MESH;
+
+/// How long anything may take on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+/// What names of virtual services resolve to: nobody is there, so that an answer can only come through the proxy.
+pub const NOWHERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 250);
+
+/// Everything but the members of the mesh. Fields are dropped in this order.
+pub struct Bed {
+    dns: Option<Process>,
+    network: Network,
+    pub control_plane: ControlPlane,
+    pub api: AppMesh,
+    pub run: RunDir,
+}
+
+/// An instance that is a member of the mesh.
+pub struct Member {
+    pub envoy: Envoy,
+    pub servers: Vec<Server>,
+    pub instance: Instance,
+}
+
+impl Bed {
+    /// A control plane without any mesh, and an instance of each name.
+    pub async fn start<const N: usize>(name: &str, instances: [&str; N]) -> (Self, [Instance; N]) {
+        let run = RunDir::new(name).unwrap();
+        let control_plane = ControlPlane::start(&run).await.unwrap();
+        Self::around(control_plane, run, instances).await
+    }
+
+    /// The same around a control plane that runs already, with its files in `run`.
+    pub async fn around<const N: usize>(
+        control_plane: ControlPlane,
+        run: RunDir,
+        instances: [&str; N],
+    ) -> (Self, [Instance; N]) {
+        let mut network = Network::new(&run).await.unwrap();
+        let mut made = Vec::new();
+        for name in instances {
+            made.push(network.instance(name, &run).await.unwrap());
+        }
+        let api = AppMesh::new(&control_plane.endpoint());
+        (Self { dns: None, network, control_plane, api, run }, made.try_into().unwrap())
+    }
+
+    /// Starts DNS: `NAME.apps.local` of each instance is its IPv4 address, each name of `services` is [`NOWHERE`].
+    pub async fn names(&mut self, instances: &[&Instance], services: &[&str]) {
+        let own = instances.iter().map(|instance| (host(instance), IpAddr::from(instance.ipv4())));
+        let services = services.iter().map(|name| ((*name).to_owned(), IpAddr::from(NOWHERE)));
+        self.zone(&own.chain(services).collect::<Vec<_>>()).await;
+    }
+
+    /// Starts DNS with these names of `apps.local`.
+    pub async fn zone(&mut self, records: &[(String, IpAddr)]) {
+        let mut zone = Zone::default();
+        for (name, address) in records {
+            zone.add(name, *address);
+        }
+        self.dns = Some(dns::start(&self.network, "apps.local", &zone, &self.run).await.unwrap());
+    }
+
+    /// Makes every object, a referent before what refers to it.
+    pub async fn create(&self, objects: &[(ResourceId, Value)]) {
+        for (id, spec) in objects {
+            self.api.create(id, spec).await.unwrap();
+        }
+    }
+
+    /// Makes `instance` a proxy of the virtual node of its own name: Envoy, interception, the applications on their
+    /// ports. Each application calls itself as the instance. Awaits that Envoy serves.
+    pub async fn join(&self, instance: Instance, apps: &[(Protocol, u16)]) -> Member {
+        self.join_with(instance, apps, &[]).await
+    }
+
+    /// The same with more arguments of `fleetmesh proxy intercept enable`.
+    pub async fn join_with(&self, instance: Instance, apps: &[(Protocol, u16)], extra: &[&str]) -> Member {
+        let resource = ResourceId::virtual_node(MESH, instance.name()).to_string();
+        let socket = format!("unix:{}", self.control_plane.ads_socket().display());
+        let mut envoy = Envoy::start(&resource, &socket, &instance, &self.run).await.unwrap();
+        let ports: Vec<String> = apps.iter().map(|(_, port)| port.to_string()).collect();
+        let mut enable = instance.command(tools::fleetmesh().unwrap());
+        enable.args(["proxy", "intercept", "enable", "--ignore-uid", &UID.to_string()]);
+        enable.args(["--app-ports", &ports.join(",")]).args(extra);
+        command::run(enable).await.unwrap();
+        let mut servers = Vec::new();
+        for (protocol, port) in apps {
+            let server = Server::start(instance.name(), *protocol, *port, &instance, &self.run).await;
+            servers.push(server.unwrap());
+        }
+        envoy.ready(&instance, LIMIT).await.unwrap();
+        Member { envoy, servers, instance }
+    }
+
+    /// What the distribution says about `id`.
+    pub async fn status(&self, id: &ResourceId) -> Option<Value> {
+        let mut answer = self.control_plane.distribution(MESH).await.unwrap();
+        let Value::Array(objects) = answer["objects"].take() else { panic!("no objects in {answer}") };
+        objects.into_iter().find(|object| object["resource"] == id.to_string())
+    }
+
+    /// Awaits that the newest version of `id` runs on exactly `proxies` proxies.
+    pub async fn runs_on(&self, id: &ResourceId, proxies: usize) {
+        let what = format!("{proxies} proxies run {id}");
+        wait::until(&what, LIMIT, async || {
+            let status = self.status(id).await.unwrap_or_default();
+            let runs = status["proxies"] == proxies && status["acknowledged"] == proxies;
+            anyhow::ensure!(runs, "the distribution says {status}");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Replaces the spec of `id` and awaits that exactly `proxies` proxies run it.
+    pub async fn update(&self, id: &ResourceId, spec: &Value, proxies: usize) {
+        self.api.update(id, spec).await.unwrap();
+        self.runs_on(id, proxies).await;
+    }
+}
+
+impl Member {
+    /// Sends a GET from this instance.
+    pub async fn get(&self, protocol: Protocol, url: &str) -> Answer {
+        self.send(protocol, url, &[]).await
+    }
+
+    /// Sends a request from this instance; `extra` are more arguments of `fleetmesh-testbed app get`.
+    pub async fn send(&self, protocol: Protocol, url: &str, extra: &[&str]) -> Answer {
+        app::get(&self.instance, protocol, url, extra)
+            .await
+            .unwrap_or_else(|error| panic!("{url} {extra:?}: {error:#}"))
+    }
+
+    /// Starts sending at a steady rate from this instance.
+    pub async fn load(&self, bed: &Bed, options: &LoadOptions, phase: &str) -> Load {
+        Load::start(options, phase, &self.instance, &bed.run).await.unwrap()
+    }
+
+    /// The counter or gauge `name` of the proxy; 0 when it has none.
+    pub async fn stat(&self, name: &str) -> u64 {
+        self.envoy.stat(&self.instance, name).await.unwrap().unwrap_or_default()
+    }
+
+    /// The names of the clusters that the control plane gave the proxy, in order.
+    pub async fn clusters(&self) -> Vec<String> {
+        let body = envoy::admin(&self.instance, "/config_dump?resource=dynamic_active_clusters").await;
+        names(&body.unwrap().body, "/cluster/name")
+    }
+
+    /// The names of the clusters that the proxy knows of but cannot use yet.
+    pub async fn warming_clusters(&self) -> Vec<String> {
+        let body = envoy::admin(&self.instance, "/config_dump?resource=dynamic_warming_clusters").await;
+        names(&body.unwrap().body, "/cluster/name")
+    }
+
+    /// The names of the route configurations that the control plane gave the proxy, in order.
+    pub async fn route_configurations(&self) -> Vec<String> {
+        let body = envoy::admin(&self.instance, "/config_dump?resource=dynamic_route_configs").await;
+        names(&body.unwrap().body, "/route_config/name")
+    }
+}
+
+fn names(dump: &str, pointer: &str) -> Vec<String> {
+    let dump: Value = serde_json::from_str(dump).unwrap();
+    let configs = dump["configs"].as_array().into_iter().flatten();
+    let mut names: Vec<String> =
+        configs.map(|config| config.pointer(pointer).unwrap().as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The DNS name of an instance.
+pub fn host(instance: &Instance) -> String {
+    format!("{}.apps.local", instance.name())
+}

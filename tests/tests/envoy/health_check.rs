@@ -1,0 +1,97 @@
+//! An unhealthy host under a health check: callers avoid it, and come back.
+
+use std::net::IpAddr;
+
+use fleetmesh_testbed::app::{LoadOptions, Protocol};
+use fleetmesh_testbed::envoy;
+use fleetmesh_testbed::userns;
+use fleetmesh_testbed::wait;
+use serde_json::json;
+
+use crate::bed::{Bed, LIMIT, Member, NOWHERE, host};
+use crate::spec::{caller, empty_mesh, http2_route, node, route, routed, router_on, targets};
+
+const URL: &str = "http://shop.apps.local/";
+/// Requests that show who takes part: with two hosts in turn, neither is missed by chance.
+const REQUESTS: u64 = 500;
+
+/// Awaits how many hosts of the pool the client's proxy takes for healthy.
+async fn healthy_hosts(client: &Member, wanted: usize) {
+    let what = format!("the proxy takes {wanted} hosts for healthy");
+    wait::until(&what, LIMIT, async || {
+        let clusters = envoy::admin(&client.instance, "/clusters").await?.body;
+        let hosts = clusters.lines().filter(|line| line.starts_with("cds_egress_apps_pool_"));
+        let healthy = hosts.filter(|line| line.ends_with("::health_flags::healthy")).count();
+        anyhow::ensure!(healthy == wanted, "{healthy} are healthy");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn traffic_avoids_a_host_while_it_is_unhealthy() {
+    if !userns::wanted() {
+        return;
+    }
+    let (mut bed, [client, red, blue]) = Bed::start("health", ["client", "red", "blue"]).await;
+    let pool = |address: IpAddr| ("pool.apps.local".to_owned(), address);
+    bed.zone(&[
+        (host(&client), client.ipv4().into()),
+        pool(red.ipv4().into()),
+        pool(blue.ipv4().into()),
+        ("shop.apps.local".to_owned(), NOWHERE.into()),
+    ])
+    .await;
+    // The shortest check that App Mesh allows.
+    let check = json!({ "protocol": "http2", "path": "/health", "intervalMillis": 5000, "timeoutMillis": 2000,
+        "healthyThreshold": 2, "unhealthyThreshold": 2 });
+    let spec = json!({
+        "listeners": [{ "portMapping": { "port": 8001, "protocol": "http2" }, "healthCheck": check }],
+        "serviceDiscovery": { "dns": { "hostname": "pool.apps.local", "responseType": "ENDPOINTS" } } });
+    // Both instances are the same virtual node; the bed's proxies are named as their instances.
+    bed.create(&[
+        empty_mesh(),
+        (node("pool"), spec.clone()),
+        (node("red"), spec.clone()),
+        (node("blue"), spec),
+        router_on("shop", &[("http2", 80)]),
+        (route("shop", "all"), http2_route(&targets(&[("pool", 8001, 1)]))),
+        routed("shop.apps.local", "shop"),
+        caller("client", &["shop.apps.local"]),
+    ])
+    .await;
+    let apps = [(Protocol::Http2, 8001)];
+    let mut red = bed.join(red, &apps).await;
+    let _blue = bed.join(blue, &apps).await;
+    let client = bed.join(client, &[]).await;
+
+    healthy_hosts(&client, 2).await;
+    let options = LoadOptions { rate: 250, ..LoadOptions::new(URL) };
+    let mut load = client.load(&bed, &options, "both").await;
+    let enough = |phase: &'static str| {
+        move |tally: &fleetmesh_testbed::app::tally::Tally| tally.phase(phase).answered() >= REQUESTS
+    };
+    load.until("both serve", LIMIT, enough("both")).await.unwrap();
+
+    load.phase("change").await.unwrap();
+    red.servers[0].set_healthy(false).await.unwrap();
+    healthy_hosts(&client, 1).await;
+    load.phase("one").await.unwrap();
+    load.until("one serves", LIMIT, enough("one")).await.unwrap();
+
+    load.phase("change back").await.unwrap();
+    red.servers[0].set_healthy(true).await.unwrap();
+    healthy_hosts(&client, 2).await;
+    load.phase("both again").await.unwrap();
+    load.until("both serve again", LIMIT, enough("both again")).await.unwrap();
+
+    let tally = load.finish().await.unwrap();
+    assert_eq!(tally.failed(), 0, "{tally:#?}");
+    for phase in ["both", "both again"] {
+        let phase = tally.phase(phase);
+        assert!(phase.by("red") > 0 && phase.by("blue") > 0, "both take part: {phase:?}");
+    }
+    let one = tally.phase("one");
+    assert_eq!(one.by("blue"), one.answered(), "the unhealthy host gets nothing: {one:?}");
+}

@@ -1,0 +1,25 @@
+//! Real Envoys behind real interception do what the App Mesh API was told: no Kubernetes, except where a Route's status
+//! is the point. Each test has instances, a control plane and DNS of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod access_log;
+mod bed;
+mod egress_filter;
+mod grpc_routes;
+mod health_check;
+mod http_routes;
+mod ipv6;
+mod outage;
+mod refusal;
+mod refusal_in_status;
+mod removal;
+mod retries;
+mod spec;
+mod tcp_routes;
+mod timeouts;
