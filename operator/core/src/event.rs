@@ -32,9 +32,8 @@ pub struct Event {
 /// How many differing members an event lists.
 const LISTED: usize = 5;
 
-/// The events of a round, given the status that will be reported. An event is due when something was mended or taken
-/// over, and when `Ready` gets a reason that asks a person to act.
-pub fn events(observed: &Observed, decision: &Decision, outcome: &Outcome, status: &Status) -> Vec<Event> {
+/// The events about what a round did: something was mended or taken over. The next round knows nothing of it.
+pub fn deeds(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Vec<Event> {
     let mut events = Vec::new();
     let done = outcome.failed.is_none() && !outcome.done.is_empty();
     let object = in_words(&observed.object.id);
@@ -51,7 +50,6 @@ pub fn events(observed: &Observed, decision: &Decision, outcome: &Outcome, statu
             message,
         });
     }
-    events.extend(complaint(&observed.object.status, status));
     events
 }
 
@@ -69,8 +67,9 @@ fn in_short(drift: &Drift) -> String {
     }
 }
 
-/// A warning when `Ready` is False for a reason that it did not have before and that does not pass by itself.
-fn complaint(before: &Status, after: &Status) -> Option<Event> {
+/// A warning when `Ready` is False for a reason that it did not have before and that does not pass by itself. Due with
+/// the status `after`, whose report makes it unrepeatable.
+pub fn complaint(before: &Status, after: &Status) -> Option<Event> {
     let ready = after.condition(ConditionType::Ready)?;
     let passing = [
         Reason::Pending,

@@ -1,5 +1,5 @@
 //! Decides. From what was observed of a custom resource and of its App Mesh object this crate computes the plan of
-//! steps ([`decide()`]), and from what came of the plan the status ([`status()`]), the events ([`events()`]) and the time
+//! steps ([`decide()`]), and from what came of the plan the status ([`status()`]), the events ([`deeds()`], [`complaint()`]) and the time
 //! of the next look ([`next_look`]).
 //!
 //! ```text
@@ -29,7 +29,7 @@ pub mod token;
 
 pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
-pub use event::{Event, Severity, events};
+pub use event::{Event, Severity, complaint, deeds};
 pub use failure::{Class, Failure};
 pub use object::{Object, ObjectKey};
 pub use observed::{

@@ -90,7 +90,12 @@ async fn report(context: &Context, observed: &Observed, decision: &Decision, out
             Some((next_look(observed, outcome, failures, &context.settings), Wake::Look))
         }
         Reported::HeldBack(rest) => Some((rest, Wake::Distribution)),
-        Reported::Gone => None,
+        Reported::Gone => {
+            // The answer to the last write was its last state; who waits for the name need not wait for the watch.
+            let wakes = context.world.gone(key, Some(&observed.object.uid));
+            context.queue.wake_all(wakes);
+            None
+        }
         Reported::Failed(error) => {
             warn!(object = %key, %error, "cannot report");
             Some((AGAIN, Wake::Look))

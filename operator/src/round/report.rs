@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::{Decision, Observed, Outcome, Plan, Step, Waiting, events, status};
+use fleetmesh_core::{
+    Decision, Event, Object, Observed, Outcome, Plan, Step, Waiting, complaint, deeds, status,
+};
 use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
+use tracing::warn;
 
 use crate::cluster::WriteError;
 use crate::context::Context;
@@ -38,12 +41,13 @@ pub async fn report(
     if matches!(decision.plan, Plan::Wait(Waiting::Arrival(_))) {
         return Reported::HeldBack(PATIENCE);
     }
+    if matches!(&outcome.failed, Some((Step::AddFinalizer | Step::RemoveFinalizer, _))) {
+        // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
+        return Reported::Done;
+    }
     let after = status(observed, decision, outcome, now);
-    for event in events(observed, decision, outcome, &after) {
-        context.metrics.event();
-        if let Err(error) = context.cluster.publish(object, &event).await {
-            return Reported::Failed(error);
-        }
+    for event in deeds(observed, decision, outcome) {
+        publish(context, object, &event).await;
     }
     if released(observed, decision, outcome) {
         return Reported::Gone;
@@ -53,6 +57,9 @@ pub async fn report(
     }
     if let Some(rest) = held_back(context, observed, &after) {
         return Reported::HeldBack(rest);
+    }
+    if let Some(event) = complaint(&object.status, &after) {
+        publish(context, object, &event).await;
     }
     context.world.reported(&object.key);
     match context.cluster.set_status(object, &after).await {
@@ -64,6 +71,14 @@ pub async fn report(
         // Another resource has the name by now, or none; the watch brings it.
         Err(WriteError::Gone | WriteError::Changed) => Reported::Done,
         Err(error) => Reported::Failed(error),
+    }
+}
+
+/// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.
+async fn publish(context: &Context, object: &Object, event: &Event) {
+    match context.cluster.publish(object, event).await {
+        Ok(()) => context.metrics.event(),
+        Err(error) => warn!(object = %object.key, reason = event.reason, %error, "cannot write an Event"),
     }
 }
 
@@ -88,7 +103,13 @@ fn held_back(context: &Context, observed: &Observed, after: &Status) -> Option<D
         "False" => programmed.reason == Reason::ProxiesPending.as_str(),
         _ => false,
     };
-    if object.deleting || !others_hold || !not_yet {
+    // Whole directories are deleted at once; who is only waiting for its turn is not blocked.
+    let next_in_line = object.deleting
+        && after
+            .condition(ConditionType::Ready)
+            .is_some_and(|ready| ready.reason == Reason::DeletionBlocked.as_str());
+    let soon = !object.deleting && others_hold && not_yet;
+    if !soon && !next_in_line {
         return None;
     }
     HOLD.checked_sub(context.world.memory(&object.key).since.elapsed()).filter(|rest| !rest.is_zero())

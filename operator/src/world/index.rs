@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fleetmesh_core::{Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Entry, Inner, Memory, Wakes, World};
 use crate::queue::Wake;
@@ -117,6 +118,9 @@ impl Inner {
                     self.index.add(&object);
                 }
                 if let Some(entry) = self.entries.get_mut(&key) {
+                    if object.deleting && !before.deleting {
+                        entry.memory.since = Instant::now();
+                    }
                     entry.object = object;
                 }
             }

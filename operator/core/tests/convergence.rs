@@ -1,0 +1,213 @@
+//! Whatever people and faults do to the cluster and to the endpoint: when they stop, everything settles, nothing of ours
+//! is left behind, nothing of others is touched, and further rounds of everything write nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod simulation;
+
+use fleetmesh_core::{Class, ObjectKey};
+use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason};
+use fleetmesh_model::{Kind, ResourceId, Spec, differences};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use simulation::{Fault, World, key, spec};
+
+/// The places where resources may be: two of them claim the same virtual node.
+const SLOTS: usize = 9;
+
+fn slot(index: usize) -> (ObjectKey, ResourceId) {
+    let node = |name: &str| ResourceId::virtual_node("m", name);
+    match index {
+        0 => (key(Kind::Mesh, "m"), ResourceId::mesh("m")),
+        1 => (key(Kind::VirtualNode, "n0"), node("n0")),
+        2 => (key(Kind::VirtualNode, "n1"), node("n1")),
+        3 => (key(Kind::VirtualNode, "n1-too"), node("n1")),
+        4 => (key(Kind::VirtualRouter, "r"), ResourceId::virtual_router("m", "r")),
+        5 => (key(Kind::Route, "x"), ResourceId::route("m", "r", "x")),
+        6 => (key(Kind::Route, "y"), ResourceId::route("m", "r", "y")),
+        7 => (key(Kind::VirtualService, "s"), ResourceId::virtual_service("m", "s")),
+        _ => (key(Kind::VirtualService, "t"), ResourceId::virtual_service("m", "t")),
+    }
+}
+
+/// A spec for a slot; `variant` picks among a few, some of which are invalid or name what is not there.
+fn variant(kind: Kind, variant: u8) -> Spec {
+    let target = |name: &str, weight: u8| json!({"virtualNode": name, "weight": weight});
+    let route = |targets: Value| json!({"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": targets}}});
+    let json = match (kind, variant % 4) {
+        (Kind::Mesh, 0 | 1) => json!({}),
+        (Kind::Mesh, _) => json!({"egressFilter": {"type": "ALLOW_ALL"}}),
+        (Kind::VirtualNode, 0) => json!({}),
+        (Kind::VirtualNode, 1) => json!({"backends": [{"virtualService": {"virtualServiceName": "s"}}]}),
+        (Kind::VirtualNode, _) => {
+            json!({"serviceDiscovery": {"dns": {"hostname": format!("N{variant}.local")}}})
+        }
+        (Kind::VirtualRouter, which) => {
+            json!({"listeners": [{"portMapping": {"port": 80 + i32::from(which), "protocol": "http"}}]})
+        }
+        (Kind::Route, 0) => route(json!([target("n0", 1)])),
+        (Kind::Route, 1) => route(json!([target("n0", 75), target("n1", 25)])),
+        (Kind::Route, 2) => route(json!([target("n1", 100), target("n0", 0)])),
+        (Kind::Route, _) => route(json!([target("n0", 0)])),
+        (Kind::VirtualService, 0) => json!({}),
+        (Kind::VirtualService, 1) => json!({"provider": {"virtualNode": {"virtualNodeName": "n0"}}}),
+        (Kind::VirtualService, 2) => json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}}),
+        (Kind::VirtualService, _) => json!({"provider": {"virtualNode": {"virtualNodeName": "n1"}}}),
+    };
+    spec(kind, json)
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Apply { slot: usize, variant: u8, adopt: bool, retain: bool, tag: Option<u8> },
+    Delete { slot: usize },
+    Orphan { slot: usize },
+    Outside { slot: usize, variant: Option<u8> },
+    Round { slot: usize, fault: Fault },
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let class = prop_oneof![
+        Just(Class::Throttled),
+        Just(Class::Server),
+        Just(Class::Unreachable),
+        Just(Class::Denied)
+    ];
+    prop_oneof![
+        3 => Just(Fault::None),
+        2 => (0..3_usize).prop_map(Fault::CrashBefore),
+        2 => (0..3_usize).prop_map(Fault::ReplyLost),
+        1 => (0..3_usize, class).prop_map(|(step, class)| Fault::Fails(step, class)),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0..SLOTS, any::<u8>(), any::<bool>(), prop::bool::weighted(0.2), prop::option::of(0..3_u8)).prop_map(
+            |(slot, variant, adopt, retain, tag)| Act::Apply { slot, variant, adopt, retain, tag }
+        ),
+        1 => (0..SLOTS).prop_map(|slot| Act::Delete { slot }),
+        1 => (0..SLOTS).prop_map(|slot| Act::Orphan { slot }),
+        1 => (0..SLOTS, prop::option::of(any::<u8>())).prop_map(|(slot, variant)| Act::Outside { slot, variant }),
+        6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Round { slot, fault }),
+    ]
+}
+
+fn perform(world: &mut World, act: Act) {
+    match act {
+        Act::Apply { slot: index, variant: which, adopt, retain, tag } => {
+            let (key, id) = slot(index);
+            let management = Management {
+                adoption_policy: if adopt { AdoptionPolicy::Adopt } else { AdoptionPolicy::Refuse },
+                deletion_policy: if retain { DeletionPolicy::Retain } else { DeletionPolicy::Delete },
+                tags: tag.map(|tag| ("team".to_owned(), format!("{tag}"))).into_iter().collect(),
+            };
+            world.apply(&key, &id, variant(id.kind(), which), management);
+        }
+        Act::Delete { slot: index } => world.delete(&slot(index).0),
+        Act::Orphan { slot: index } => {
+            if let Some(object) = world.objects.get_mut(&slot(index).0) {
+                object.orphan = true;
+            }
+            world.delete(&slot(index).0);
+        }
+        Act::Outside { slot: index, variant: which } => {
+            let (_, id) = slot(index);
+            let spec = which.map(|which| variant(id.kind(), which));
+            if spec.as_ref().is_none_or(|spec| spec.violations().is_empty()) {
+                world.outside(&id, spec);
+            }
+        }
+        Act::Round { slot: index, fault } => {
+            world.round(&slot(index).0, fault);
+        }
+    }
+}
+
+/// Every resource is either served as it says, or says truthfully why not.
+fn judge(world: &World) -> Result<(), TestCaseError> {
+    for object in world.objects.values() {
+        let ready = object.status.condition(ConditionType::Ready);
+        let reason = ready.map(|ready| ready.reason.as_str()).unwrap_or_default();
+        let stored = world.remote.get(&object.id);
+        let is = |wanted: Reason| reason == wanted.as_str();
+        if ready.is_some_and(|ready| ready.status == "True") {
+            let stored = stored.expect("a Ready resource has an object");
+            prop_assert_eq!(differences(&object.spec, &stored.spec), vec![], "{} is Ready", object.key);
+            prop_assert_eq!(Some(&stored.identity.uid), object.status.uid.as_ref());
+        } else if is(Reason::NotOwned) {
+            let owner = stored.and_then(|stored| stored.tags.get(OWNER_UID_TAG));
+            prop_assert!(stored.is_some() && owner != Some(&object.uid), "{} is not owned", object.key);
+        } else if is(Reason::NameConflict) {
+            let older = world.objects.values().any(|other| other.id == object.id && other.key != object.key);
+            prop_assert!(older, "{} has a rival", object.key);
+        } else if is(Reason::InvalidSpec) {
+            prop_assert!(!object.spec.violations().is_empty());
+        } else if is(Reason::RefNotFound) || is(Reason::WaitingForReference) {
+            let references = object.spec.references(&object.id);
+            let missing = references.iter().any(|one| {
+                let holder = world.objects.values().find(|other| other.id == one.target);
+                let unready = holder.is_some_and(|holder| holder.status.uid.is_none());
+                one.required && (unready || !world.remote.contains_key(&one.target))
+            });
+            prop_assert!(missing, "{} misses something: {:?}", object.key, ready);
+        } else if is(Reason::DeletionBlocked) {
+            let used = world.remote.iter().any(|(other, stored)| {
+                stored.spec.references(other).iter().any(|one| one.required && one.target == object.id)
+            }) || world.objects.values().any(|other| {
+                other.spec.references(&other.id).iter().any(|one| one.required && one.target == object.id)
+            });
+            prop_assert!(object.deleting && used, "{} is blocked", object.key);
+        } else {
+            prop_assert!(false, "{} says {:?} and nothing explains it", object.key, ready);
+        }
+    }
+    // Leaks: an object that names an owner who is gone and did not let go of it.
+    for (id, stored) in &world.remote {
+        if let Some(owner) = stored.tags.get(OWNER_UID_TAG) {
+            let lives = world.objects.values().any(|object| object.uid == *owner);
+            prop_assert!(lives || world.let_go.contains(owner), "{id} leaks: its owner {owner} is gone");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_settles_truthfully_and_then_stays(acts in prop::collection::vec(act(), 1..60)) {
+        let mut world = World::default();
+        for act in acts {
+            perform(&mut world, act);
+        }
+        world.settle();
+        judge(&world)?;
+        let writes = world.writes;
+        // A pass that writes nothing leaves all as it was, so three stand for any number.
+        for _ in 0..3 {
+            for key in world.objects.keys().cloned().collect::<Vec<_>>() {
+                world.round(&key, Fault::None);
+            }
+        }
+        prop_assert_eq!(world.writes, writes, "resyncs write nothing");
+    }
+
+    #[test]
+    fn deleting_everything_leaves_nothing_of_ours(acts in prop::collection::vec(act(), 1..40), order in Just((0..SLOTS).collect::<Vec<_>>()).prop_shuffle()) {
+        let mut world = World::default();
+        for act in acts {
+            perform(&mut world, act);
+        }
+        for index in order {
+            world.delete(&slot(index).0);
+        }
+        world.settle();
+        judge(&world)?;
+        // What is left is held up by objects of others, which are never touched.
+        let others = world.remote.values().any(|stored| {
+            stored.tags.get(OWNER_UID_TAG).is_none_or(|owner| world.let_go.contains(owner))
+        });
+        prop_assert!(world.objects.is_empty() || others, "stuck: {:?}", world.objects.keys());
+    }
+}

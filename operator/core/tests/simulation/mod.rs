@@ -1,0 +1,369 @@
+//! A cluster and an endpoint in memory, for tests of decisions: resources with specs and statuses on one side, App Mesh
+//! objects with the endpoint's rules on the other, and rounds in between that may be struck by faults.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetmesh_core::{
+    Allowance, Claim, Class, Distribution, Failure, Identity, Object, ObjectKey, Observed, Outcome, Plan,
+    Reach, Reads, Referent, Remote, RemoteObject, Settings, Step, decide, status,
+};
+use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_crds::{AdoptionPolicy, FINALIZER, Management, Status};
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use jiff::Timestamp;
+
+/// What strikes a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// The operator dies before step N (the status report counts as the last step).
+    CrashBefore(usize),
+    /// Step N is carried out, its reply is lost, and the operator goes on with a failure.
+    ReplyLost(usize),
+    /// Step N is not carried out and fails for a transient reason.
+    Fails(usize, Class),
+}
+
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub identity: Identity,
+    pub spec: Spec,
+    pub tags: Tags,
+    pub token: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub objects: BTreeMap<ObjectKey, Object>,
+    pub remote: BTreeMap<ResourceId, Stored>,
+    /// Uids of resources that let go of their objects on purpose.
+    pub let_go: BTreeSet<String>,
+    pub writes: usize,
+    clock: i64,
+    serial: u64,
+}
+
+pub fn settings() -> Settings {
+    Settings { cluster: "test".to_owned(), drift_interval: Duration::from_secs(45) }
+}
+
+impl World {
+    fn serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// Creates or changes a resource, as `kubectl apply` does.
+    pub fn apply(&mut self, key: &ObjectKey, id: &ResourceId, spec: Spec, management: Management) {
+        self.clock += 1;
+        if let Some(object) = self.objects.get_mut(key) {
+            if !object.deleting
+                && (object.spec != spec || object.management != management)
+                && object.id == *id
+            {
+                object.spec = spec;
+                object.management = management;
+                object.generation += 1;
+            }
+            return;
+        }
+        let uid = format!("uid-{}", self.serial());
+        let object = Object {
+            key: key.clone(),
+            uid,
+            resource_version: "1".to_owned(),
+            created: Timestamp::from_second(self.clock).unwrap(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            orphan: false,
+            touch: String::new(),
+            id: id.clone(),
+            spec,
+            management,
+            allowed_namespaces: None,
+            status: Status::default(),
+        };
+        self.objects.insert(key.clone(), object);
+    }
+
+    /// Asks for the deletion of a resource.
+    pub fn delete(&mut self, key: &ObjectKey) {
+        let Some(object) = self.objects.get_mut(key) else { return };
+        object.deleting = true;
+        self.collect(key);
+    }
+
+    /// Kubernetes removes what is being deleted and has no finalizer.
+    fn collect(&mut self, key: &ObjectKey) {
+        if self.objects.get(key).is_some_and(|object| object.deleting && object.finalizers.is_empty()) {
+            self.objects.remove(key);
+        }
+    }
+
+    /// Somebody changes the endpoint behind our back.
+    pub fn outside(&mut self, id: &ResourceId, spec: Option<Spec>) {
+        match spec {
+            None => {
+                let _ = self.remote_delete(id);
+            }
+            Some(spec) => {
+                if self.remote.contains_key(id) {
+                    let _ = self.remote_update(id, &spec);
+                } else {
+                    let _ = self.remote_create(id, &spec, &Tags::new(), "outside");
+                }
+            }
+        }
+    }
+
+    fn missing(&self, id: &ResourceId, spec: &Spec) -> Option<ResourceId> {
+        let references = spec.references(id);
+        references
+            .into_iter()
+            .find(|one| one.required && !self.remote.contains_key(&one.target))
+            .map(|one| one.target)
+    }
+
+    fn remote_create(
+        &mut self,
+        id: &ResourceId,
+        spec: &Spec,
+        tags: &Tags,
+        token: &str,
+    ) -> Result<Identity, Class> {
+        if let Some(stored) = self.remote.get(id) {
+            let repeated = stored.token == token && stored.spec == *spec && token != "outside";
+            return if repeated { Ok(stored.identity.clone()) } else { Err(Class::Conflict) };
+        }
+        if self.missing(id, spec).is_some() {
+            return Err(Class::NotFound);
+        }
+        let identity =
+            Identity { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
+        let stored = Stored {
+            identity: identity.clone(),
+            spec: spec.clone(),
+            tags: tags.clone(),
+            token: token.to_owned(),
+        };
+        self.remote.insert(id.clone(), stored);
+        Ok(identity)
+    }
+
+    fn remote_update(&mut self, id: &ResourceId, spec: &Spec) -> Result<Identity, Class> {
+        if self.missing(id, spec).is_some() {
+            return Err(Class::NotFound);
+        }
+        let stored = self.remote.get_mut(id).ok_or(Class::NotFound)?;
+        stored.spec = spec.clone();
+        stored.identity.version += 1;
+        Ok(stored.identity.clone())
+    }
+
+    fn remote_delete(&mut self, id: &ResourceId) -> Result<(), Class> {
+        let used = self.remote.iter().any(|(other, stored)| {
+            stored.spec.references(other).iter().any(|one| one.required && one.target == *id)
+        });
+        if used {
+            return Err(Class::InUse);
+        }
+        self.remote.remove(id);
+        Ok(())
+    }
+
+    fn holder(&self, id: &ResourceId) -> Option<&Object> {
+        let claims = self.objects.values().filter(|object| object.id == *id);
+        claims.min_by_key(|object| (object.created, object.uid.clone()))
+    }
+
+    /// What a round observes; like the shell without any memory.
+    pub fn observe(&self, key: &ObjectKey, doubt: bool) -> Option<Observed> {
+        let object = self.objects.get(key)?;
+        let reach = |target: &ResourceId| match self.holder(target) {
+            None => Reach::Unmanaged,
+            Some(holder) if holder.status.uid.is_some() => Reach::Exists,
+            Some(holder) => Reach::Pending(holder.key.clone()),
+        };
+        let references = object.spec.references(&object.id).into_iter();
+        let dependents = self.objects.values().filter(|other| {
+            other.key != object.key
+                && other.status.uid.is_some()
+                && self.holder(&other.id).is_some_and(|holder| holder.key == other.key)
+                && other.spec.references(&other.id).iter().any(|one| one.required && one.target == object.id)
+        });
+        let holder = self.holder(&object.id).map(|holder| holder.key.clone());
+        let mut observed = Observed {
+            claim: match holder {
+                Some(holder) if holder != *key => Claim::Taken(holder),
+                _ => Claim::Ours,
+            },
+            allowance: Allowance::Allowed,
+            referents: references.map(|one| Referent { reach: reach(&one.target), reference: one }).collect(),
+            patience: false,
+            uid: object.status.uid.clone(),
+            dependents: dependents.map(|other| other.key.clone()).collect(),
+            former_tags: None,
+            remote: Remote::NotRead,
+            distribution: Distribution::Untold,
+            object: Arc::new(object.clone()),
+        };
+        let reads = observed.reads(doubt);
+        if reads != Reads::Nothing {
+            observed.remote = match self.remote.get(&object.id) {
+                None => Remote::Absent,
+                Some(stored) => {
+                    let known = observed.uid.as_ref() == Some(&stored.identity.uid);
+                    Remote::Present(RemoteObject {
+                        identity: stored.identity.clone(),
+                        spec: stored.spec.clone(),
+                        tags: (reads == Reads::ObjectAndTags || !known).then(|| stored.tags.clone()),
+                    })
+                }
+            };
+        }
+        Some(observed)
+    }
+
+    /// One round, struck by `fault`. Gives the text of the plan.
+    pub fn round(&mut self, key: &ObjectKey, fault: Fault) -> String {
+        let mut doubt = false;
+        loop {
+            let Some(observed) = self.observe(key, doubt) else { return "gone".to_owned() };
+            let decision = decide(&observed, &settings());
+            let text = decision.plan.to_string();
+            let mut outcome = Outcome::default();
+            let steps = match &decision.plan {
+                Plan::Steps(steps) => steps.clone(),
+                _ => Vec::new(),
+            };
+            for (index, step) in steps.iter().enumerate() {
+                if fault == Fault::CrashBefore(index) {
+                    return text;
+                }
+                let result = match fault {
+                    Fault::Fails(at, class) if at == index => Err(class),
+                    Fault::ReplyLost(at) if at == index => {
+                        self.take(&observed.object, step).and(Err(Class::Unreachable))
+                    }
+                    _ => self.take(&observed.object, step),
+                };
+                match result {
+                    Ok(identity) => {
+                        outcome.done.push(step.clone());
+                        outcome.deleted |= matches!(step, Step::Delete { .. });
+                        outcome.identity = identity.or(outcome.identity);
+                    }
+                    Err(_) if status::is_optional(step) => {}
+                    Err(class) => {
+                        let failure =
+                            Failure { class, operation: step.to_string(), message: "no".to_owned() };
+                        outcome.failed = Some((step.clone(), failure));
+                        break;
+                    }
+                }
+            }
+            if fault == Fault::CrashBefore(steps.len()) {
+                return text;
+            }
+            if outcome.surprised() && !doubt {
+                doubt = true;
+                continue;
+            }
+            let now = Timestamp::from_second(1_000_000).unwrap();
+            let after = fleetmesh_core::status(&observed, &decision, &outcome, now);
+            if let Some(object) = self.objects.get_mut(key)
+                && object.status != after
+            {
+                object.status = after;
+                self.writes += 1;
+            }
+            return text;
+        }
+    }
+
+    /// Carries out a step. A request that is refused writes nothing.
+    fn take(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {
+        self.refuse_trespass(object, step);
+        let result = self.attempt(object, step);
+        self.writes += usize::from(result.is_ok());
+        result
+    }
+
+    /// What is not ours, and not to be adopted, must never be written to.
+    fn refuse_trespass(&self, object: &Object, step: &Step) {
+        let writes = matches!(
+            step,
+            Step::Update { .. } | Step::Delete { .. } | Step::TagResource { .. } | Step::UntagResource { .. }
+        );
+        let Some(stored) = self.remote.get(&object.id).filter(|_| writes) else { return };
+        let ours = stored.tags.get(OWNER_UID_TAG) == Some(&object.uid);
+        let adopts = object.management.adoption_policy == AdoptionPolicy::Adopt && !object.deleting;
+        assert!(ours || adopts, "{} trespasses with {step}: {stored:?}", object.key);
+    }
+
+    fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {
+        match step {
+            Step::AddFinalizer => {
+                let current = self.objects.get_mut(&object.key).ok_or(Class::Conflict)?;
+                current.finalizers.push(FINALIZER.to_owned());
+                Ok(None)
+            }
+            Step::RemoveFinalizer => {
+                if object.orphan
+                    || object.management.deletion_policy == fleetmesh_crds::DeletionPolicy::Retain
+                {
+                    self.let_go.insert(object.uid.clone());
+                }
+                if let Some(current) = self.objects.get_mut(&object.key) {
+                    current.finalizers.retain(|finalizer| finalizer != FINALIZER);
+                }
+                self.collect(&object.key);
+                Ok(None)
+            }
+            Step::Create { id, spec, tags, token } => self.remote_create(id, spec, tags, token).map(Some),
+            Step::Update { id, spec, token: _ } => self.remote_update(id, spec).map(Some),
+            Step::TagResource { arn, tags } => {
+                let stored = self.by_arn(arn).ok_or(Class::NotFound)?;
+                stored.tags.extend(tags.clone());
+                Ok(None)
+            }
+            Step::UntagResource { arn, keys, optional: _ } => {
+                let stored = self.by_arn(arn).ok_or(Class::NotFound)?;
+                stored.tags.retain(|key, _| !keys.contains(key));
+                Ok(None)
+            }
+            Step::Delete { id } => self.remote_delete(id).map(|()| None),
+        }
+    }
+
+    fn by_arn(&mut self, arn: &str) -> Option<&mut Stored> {
+        self.remote.values_mut().find(|stored| stored.identity.arn == arn)
+    }
+
+    /// Rounds over everything without faults until nothing is written any more; panics when that takes too long.
+    pub fn settle(&mut self) {
+        for _ in 0..60 {
+            let before = self.writes;
+            for key in self.objects.keys().cloned().collect::<Vec<_>>() {
+                self.round(&key, Fault::None);
+            }
+            if self.writes == before {
+                return;
+            }
+        }
+        panic!("it does not settle: {self:#?}");
+    }
+}
+
+pub fn key(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { kind, namespace: (kind != Kind::Mesh).then(|| "apps".to_owned()), name: name.to_owned() }
+}
+
+pub fn spec(kind: Kind, json: serde_json::Value) -> Spec {
+    Spec::from_json(kind, json).expect("a spec")
+}
