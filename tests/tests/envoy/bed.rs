@@ -172,12 +172,6 @@ impl Member {
         let body = envoy::admin(&self.instance, "/config_dump?resource=dynamic_warming_clusters").await;
         names(&body.unwrap().body, "/cluster/name")
     }
-
-    /// The names of the route configurations that the control plane gave the proxy, in order.
-    pub async fn route_configurations(&self) -> Vec<String> {
-        let body = envoy::admin(&self.instance, "/config_dump?resource=dynamic_route_configs").await;
-        names(&body.unwrap().body, "/route_config/name")
-    }
 }
 
 fn names(dump: &str, pointer: &str) -> Vec<String> {

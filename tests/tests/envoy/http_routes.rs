@@ -99,8 +99,15 @@ fn headers() -> Vec<Case> {
             name: "header-invert",
             matcher: json!({ "prefix": "/header-invert",
                 "headers": [{ "name": "x-user", "invert": true, "match": { "exact": "ada" } }] }),
-            hits: &[("/header-invert", &["--header", "x-user: bob"]), ("/header-invert", &[])],
-            misses: &[("/header-invert", &["--header", "x-user: ada"])],
+            hits: &[("/header-invert", &["--header", "x-user: bob"])],
+            // As Envoy has it, and so App Mesh: another value is needed, not none.
+            misses: &[("/header-invert", &["--header", "x-user: ada"]), ("/header-invert", &[])],
+        },
+        Case {
+            name: "header-absent",
+            matcher: json!({ "prefix": "/header-absent", "headers": [{ "name": "x-user", "invert": true }] }),
+            hits: &[("/header-absent", &[])],
+            misses: &[("/header-absent", &["--header", "x-user: ada"])],
         },
     ]
 }

@@ -74,6 +74,7 @@ async fn a_bad_change_is_refused_and_traffic_goes_on() {
     load.phase("refused route").await.unwrap();
     load.until("red serves on", LIMIT, by("refused route", "red")).await.unwrap();
 
+    load.phase("change").await.unwrap();
     bed.update(&all, &http2_route(&to_blue), 1).await;
     assert_eq!(rejected(&bed, &all).await, json!([]));
     load.phase("healed route").await.unwrap();
@@ -90,6 +91,7 @@ async fn a_bad_change_is_refused_and_traffic_goes_on() {
     load.until("blue serves on", LIMIT, by("refused listener", "blue")).await.unwrap();
 
     // While the listener is refused, other objects still change.
+    load.phase("another change").await.unwrap();
     bed.api.update(&all, &http2_route(&to_red)).await.unwrap();
     load.phase("around it").await.unwrap();
     load.until("the route shifts", LIMIT, by("around it", "red")).await.unwrap();

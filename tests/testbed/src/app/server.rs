@@ -168,16 +168,22 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
     response
 }
 
-/// One length-prefixed message (none on failure) and the status as trailers.
+/// One length-prefixed message, then the status as trailers; on failure no message, and so, as gRPC servers do, the
+/// status among the headers (gRPC's "Trailers-Only"): proxies can retry nothing else.
 fn grpc_answer(message: &[u8], status: &'static str) -> Response<Body> {
-    let body = if status == "0" { frame(message) } else { Bytes::new() };
-    let trailers = HeaderMap::from_iter([(
-        header::HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static(status),
-    )]);
-    let body = Full::new(body).with_trailers(async move { Some(Ok(trailers)) });
-    let mut response = Response::new(body.boxed());
+    const STATUS: header::HeaderName = header::HeaderName::from_static("grpc-status");
+    let status_value = HeaderValue::from_static(status);
+    let body = if status == "0" {
+        let trailers = HeaderMap::from_iter([(STATUS, status_value.clone())]);
+        Full::new(frame(message)).with_trailers(async move { Some(Ok(trailers)) }).boxed()
+    } else {
+        Full::default().boxed()
+    };
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if status != "0" {
+        response.headers_mut().insert(STATUS, status_value);
+    }
     response
 }
 
