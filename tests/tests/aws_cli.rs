@@ -11,6 +11,8 @@
 mod boto;
 #[path = "aws_cli/errors.rs"]
 mod errors;
+#[path = "aws_cli/model.rs"]
+mod model;
 #[path = "aws_cli/paginators.rs"]
 mod paginators;
 #[path = "aws_cli/scenario.rs"]
