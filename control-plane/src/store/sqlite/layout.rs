@@ -8,19 +8,20 @@ pub const APPLICATION_ID: i64 = 0x464d_4350;
 /// The schema this program writes, in `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
 
-/// The tables of schema 1. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON.
+/// The tables of schema 1. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON. The key of a row is
+/// where it lies (no rowid): every page that a commit does not touch is one that it does not write.
 pub const SCHEMA: &str = "
 CREATE TABLE identity (partition TEXT NOT NULL, region TEXT NOT NULL, account TEXT NOT NULL) STRICT;
 CREATE TABLE revision (value INTEGER NOT NULL) STRICT;
 CREATE TABLE resource (
-    id TEXT NOT NULL PRIMARY KEY, uid TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    id TEXT NOT NULL PRIMARY KEY, uid TEXT NOT NULL, version INTEGER NOT NULL,
     created_at INTEGER NOT NULL, last_updated_at INTEGER NOT NULL, spec TEXT NOT NULL, tags TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE TABLE client_token (
     token TEXT NOT NULL PRIMARY KEY, request BLOB NOT NULL, spent_at INTEGER NOT NULL,
     id TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL,
     created_at INTEGER NOT NULL, last_updated_at INTEGER NOT NULL, spec TEXT NOT NULL, tags TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX client_token_uid ON client_token (uid);
 CREATE INDEX client_token_spent_at ON client_token (spent_at);
 ";
