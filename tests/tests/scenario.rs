@@ -1,5 +1,11 @@
 //! The scenario from end to end, as the demo runs it: samples applied with kubectl, real Envoys, requests all the time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 use fleetmesh_testbed::app::tally::Phase;
 use fleetmesh_testbed::run_dir::RunDir;

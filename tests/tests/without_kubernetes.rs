@@ -1,5 +1,11 @@
 //! The control plane alone: the AWS CLI makes the scenario's mesh and real Envoys carry the traffic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 use std::time::Duration;
 
@@ -60,9 +66,11 @@ async fn the_cli_shifts_traffic_and_a_dead_control_plane_fails_no_request() {
     let socket = format!("unix:{}", control_plane.ads_socket().display());
     let mut zone = Zone::default();
     let mut hosts = Vec::new();
-    for (node, name) in
-        [("serviceA", "servicea.apps.local"), ("serviceB", "serviceb.apps.local"), ("serviceBv2", "servicebv2.apps.local")]
-    {
+    for (node, name) in [
+        ("serviceA", "servicea.apps.local"),
+        ("serviceB", "serviceb.apps.local"),
+        ("serviceBv2", "servicebv2.apps.local"),
+    ] {
         let options = HostOptions::new("apps", node, Backend::Nft);
         let host = host::join(&mut network, node, &options, &socket, &run).await.unwrap();
         zone.add(name, host.instance.ipv4());
@@ -78,7 +86,9 @@ async fn the_cli_shifts_traffic_and_a_dead_control_plane_fails_no_request() {
     let mut load = Load::start(&options, "one", &hosts[0].instance, &run).await.unwrap();
     load.until("serviceB answers", limit, |tally| tally.answered() > 1000).await.unwrap();
     aws.call("update-route", &route(0, 1)).await.unwrap();
-    load.until("serviceBv2 answers", limit, |tally| tally.phase("one").by("serviceBv2") > 1000).await.unwrap();
+    load.until("serviceBv2 answers", limit, |tally| tally.phase("one").by("serviceBv2") > 1000)
+        .await
+        .unwrap();
 
     load.phase("without control plane").await.unwrap();
     control_plane.kill();

@@ -15,6 +15,11 @@ use crate::{cargo, setup};
 /// The exit status of a program that a signal ended, by custom: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 
+/// The programs of the demo. With xtask among them, dependencies get the features that they have in a build of the
+/// whole workspace, so that `cargo xtask test` does not compile them again.
+const BUILD: &[&str] =
+    &["build", "--package", "fleetmesh", "--package", "fleetmesh-testbed", "--package", "xtask"];
+
 /// What `cargo xtask demo` takes.
 #[derive(clap::Args)]
 pub struct DemoArgs {
@@ -33,7 +38,7 @@ pub struct DemoArgs {
 pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
     if !userns::entered() {
         setup::run()?;
-        cargo::run(&["build", "--package", "fleetmesh", "--package", "fleetmesh-testbed"])?;
+        cargo::run(BUILD)?;
         if !userns::is_root() {
             userns::can_become_root().context("the demo makes network namespaces")?;
             println!("not root: the demo runs as root of a user namespace");
