@@ -1,0 +1,199 @@
+//! A cluster, a control plane, and one operator life after another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use fleetmesh_operator::{Operator, OperatorArgs};
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{http, stack, wait};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::{Blow, Mode, Striker};
+use crate::objects::{Kind, NAMESPACE, Phase};
+
+/// The design's bound for a recovery.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+pub struct Bed {
+    client: Client,
+    kinds: [Kind; 5],
+    args: OperatorArgs,
+    // Dropped last: who depends on them goes first.
+    control_plane: ControlPlane,
+    _cluster: Cluster,
+    _run: RunDir,
+}
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+/// An operator in a runtime of its own, so that it can die with all its tasks at once.
+struct Life(Option<Runtime>);
+
+impl Life {
+    fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
+        let runtime = Runtime::new()?;
+        let args = args.clone();
+        runtime.spawn(async move {
+            let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
+            operator.run(CancellationToken::new()).await;
+        });
+        Ok(Self(Some(runtime)))
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Bed {
+    pub async fn start(name: &str) -> Result<Self> {
+        let run = RunDir::new(name)?;
+        let cluster = Cluster::start(&run).await?;
+        let kubectl = cluster.kubectl()?;
+        stack::install_crds(&kubectl, &run).await?;
+        kubectl.run(&["create", "namespace", NAMESPACE]).await?;
+        let control_plane = ControlPlane::start(&run).await?;
+        let kubeconfig = cluster.admin_kubeconfig().display().to_string();
+        let endpoint = control_plane.endpoint();
+        let arguments = ["operator", "--kubeconfig", &kubeconfig, "--app-mesh-endpoint", &endpoint];
+        let args = Cli::try_parse_from(arguments)?.operator;
+        let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        let client = Client::try_from(config)?;
+        Ok(Self { client, kinds: Kind::all(), args, control_plane, _cluster: cluster, _run: run })
+    }
+
+    /// Runs a phase to its end, struck by `blow`; gives the number of writes of the first life, and the end.
+    pub async fn run(&self, phase: Phase, blow: Option<Blow>) -> Result<(usize, Value)> {
+        let striker = Arc::new(Striker::new(blow));
+        let mut fallen = striker.fallen();
+        let mut life = Life::begin(&self.args, Arc::clone(&striker))?;
+        self.act(phase).await?;
+        if let Some(blow) = blow {
+            tokio::time::timeout(RECOVERY, fallen.wait_for(|fallen| *fallen))
+                .await
+                .context("no blow fell")??;
+            if blow.mode != Mode::ReplyLost {
+                drop(life);
+                life = Life::begin(&self.args, Arc::new(Striker::new(None)))?;
+            }
+        }
+        let end = wait::until("the objects are as wanted", RECOVERY, async || self.end(phase).await).await?;
+        drop(life);
+        Ok((striker.writes(), end))
+    }
+
+    async fn act(&self, phase: Phase) -> Result<()> {
+        for kind in &self.kinds {
+            let api = self.api(kind);
+            match phase {
+                Phase::Create | Phase::Change => {
+                    let manifest = kind.manifest(phase == Phase::Change);
+                    let params = PatchParams::apply("crash-test").force();
+                    api.patch("crash", &params, &Patch::Apply(&manifest)).await?;
+                }
+                Phase::Delete => {
+                    api.delete("crash", &DeleteParams::default()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn api(&self, kind: &Kind) -> Api<DynamicObject> {
+        match kind.namespaced {
+            true => Api::namespaced_with(self.client.clone(), NAMESPACE, &kind.api),
+            false => Api::all_with(self.client.clone(), &kind.api),
+        }
+    }
+
+    /// What there is in the end, without what differs from run to run; `None` while it is not yet the end.
+    async fn end(&self, phase: Phase) -> Result<Option<Value>> {
+        let mut ends = Vec::new();
+        for kind in &self.kinds {
+            let resource = self.api(kind).get_opt("crash").await?;
+            let remote = self.remote(kind.path).await?;
+            match (phase, resource, remote) {
+                (Phase::Delete, None, None) => ends.push(json!("gone")),
+                (Phase::Delete, resource, remote) => {
+                    ensure!(resource.is_none(), "{} is still there", kind.api.kind);
+                    ensure!(remote.is_none(), "the App Mesh object of {} is still there", kind.api.kind);
+                }
+                (_, Some(resource), Some(remote)) => ends.push(both(&resource, remote)?),
+                (_, resource, _) => {
+                    let side = if resource.is_some() { "the App Mesh object" } else { "the resource" };
+                    anyhow::bail!("{side} of {} is missing", kind.api.kind);
+                }
+            }
+        }
+        Ok(Some(Value::Array(ends)))
+    }
+
+    /// An App Mesh object and its tags; `None` when it does not exist.
+    async fn remote(&self, path: &str) -> Result<Option<Value>> {
+        let base = format!("{}/v20190125", self.control_plane.endpoint());
+        let answer = http::send(::http::Method::GET, &format!("{base}/meshes/{path}")).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let mut object: Value = serde_json::from_str(&answer.body)?;
+        let arn =
+            object["metadata"]["arn"].as_str().context("an ARN")?.replace(':', "%3A").replace('/', "%2F");
+        let tags = http::get(&format!("{base}/tags?resourceArn={arn}")).await?;
+        object["tags"] = serde_json::from_str::<Value>(&tags)?["tags"].take();
+        Ok(Some(object))
+    }
+}
+
+/// A resource that is Ready together with its App Mesh object, checked against each other; the uids, which differ from
+/// run to run, are left out.
+fn both(resource: &DynamicObject, remote: Value) -> Result<Value> {
+    let status = &resource.data["status"];
+    let generation = resource.metadata.generation.context("a generation")?;
+    ensure!(status["observedGeneration"] == json!(generation), "{status} is about an earlier generation");
+    let conditions = status["conditions"].as_array().context("conditions")?;
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").context("Ready")?;
+    ensure!(ready["status"] == "True", "not ready: {ready}");
+    ensure!(status["uid"] == remote["metadata"]["uid"], "the status tells of another object");
+    ensure!(status["version"] == remote["metadata"]["version"], "the status tells of another version");
+    let uid = resource.metadata.uid.as_deref().context("a uid")?;
+    let mut tags = remote["tags"].as_array().cloned().unwrap_or_default();
+    for tag in &mut tags {
+        if tag["key"] == "fleetmesh.dev/owner-uid" {
+            ensure!(tag["value"] == uid, "the object is tagged as another's");
+            tag["value"] = json!("its owner's");
+        }
+    }
+    tags.sort_by_key(|tag| tag["key"].to_string());
+    let said: Vec<Value> = conditions
+        .iter()
+        .map(|condition| {
+            json!([condition["type"], condition["status"], condition["reason"], condition["message"]])
+        })
+        .collect();
+    Ok(json!({
+        "conditions": said,
+        "finalizers": resource.metadata.finalizers,
+        "version": remote["metadata"]["version"],
+        "spec": remote["spec"],
+        "tags": tags,
+        "weights": status["weights"],
+    }))
+}

@@ -1,0 +1,91 @@
+//! The blow: at the N-th write of an operator's life something happens.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fleetmesh_operator::faults::{Call, Faults, ReplyLost};
+use tokio::sync::watch;
+
+/// What happens to the write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The operator dies before the request is sent.
+    DiesBefore,
+    /// The operator dies after the request was carried out, before it sees the reply.
+    DiesAfter,
+    /// The request is carried out, its reply is lost, the operator lives on.
+    ReplyLost,
+}
+
+impl Mode {
+    pub const ALL: [Self; 3] = [Self::DiesBefore, Self::DiesAfter, Self::ReplyLost];
+}
+
+/// Which write, counted from 1, and what happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blow {
+    pub at: usize,
+    pub mode: Mode,
+}
+
+/// Counts the writes and strikes one.
+#[derive(Debug)]
+pub struct Striker {
+    blow: Option<Blow>,
+    writes: AtomicUsize,
+    struck: Mutex<Option<Call>>,
+    fallen: watch::Sender<bool>,
+}
+
+impl Striker {
+    pub fn new(blow: Option<Blow>) -> Self {
+        Self {
+            blow,
+            writes: AtomicUsize::new(0),
+            struck: Mutex::default(),
+            fallen: watch::Sender::new(false),
+        }
+    }
+
+    /// The writes so far.
+    pub fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    /// Tells when the blow has fallen.
+    pub fn fallen(&self) -> watch::Receiver<bool> {
+        self.fallen.subscribe()
+    }
+
+    async fn die(&self) -> ! {
+        self.fallen.send_replace(true);
+        std::future::pending().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Faults for Striker {
+    async fn before(&self, call: &Call) {
+        let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        let Some(blow) = self.blow.filter(|blow| blow.at == count) else { return };
+        if blow.mode == Mode::DiesBefore {
+            self.die().await;
+        }
+        *self.struck.lock().unwrap() = Some(call.clone());
+    }
+
+    async fn after(&self, call: &Call) -> Result<(), ReplyLost> {
+        let struck = {
+            let mut struck = self.struck.lock().unwrap();
+            struck.take_if(|struck| struck == call).is_some()
+        };
+        match self.blow {
+            Some(Blow { mode: Mode::DiesAfter, .. }) if struck => self.die().await,
+            Some(Blow { mode: Mode::ReplyLost, .. }) if struck => {
+                self.fallen.send_replace(true);
+                Err(ReplyLost)
+            }
+            _ => Ok(()),
+        }
+    }
+}

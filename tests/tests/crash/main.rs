@@ -1,0 +1,50 @@
+//! Crash at every call: the operator is struck at each of its writes, to Kubernetes and to App Mesh, before it is sent,
+//! after it was carried out, and by losing the reply, while the five kinds are created, changed and deleted. However it
+//! is struck, it ends as the undisturbed run did: same statuses, same objects in the same versions, nothing twice,
+//! nothing left.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod bed;
+mod faults;
+mod objects;
+
+use bed::Bed;
+use faults::{Blow, Mode};
+use objects::Phase;
+
+/// Fewer plans than this would mean that the operator's writes are not seen any more.
+const LEAST_PLANS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
+    let bed = Bed::start("crash").await.unwrap();
+    let mut undisturbed = Vec::new();
+    for phase in Phase::ALL {
+        let (writes, end) = bed.run(phase, None).await.unwrap();
+        assert!(writes >= 10, "{phase:?} has {writes} writes: five objects, two writes each at the least");
+        undisturbed.push((phase, writes, end));
+    }
+    let most = undisturbed.iter().map(|(_, writes, _)| *writes).max().unwrap();
+    let mut plans = 0;
+    for at in 1..=most {
+        for mode in Mode::ALL {
+            for (phase, writes, end) in &undisturbed {
+                let blow = (at <= *writes).then_some(Blow { at, mode });
+                let (_, found) = bed
+                    .run(*phase, blow)
+                    .await
+                    .unwrap_or_else(|error| panic!("{phase:?} struck by {blow:?} does not end: {error:#}"));
+                assert_eq!(found, *end, "{phase:?} struck by {blow:?} ends otherwise");
+                plans += usize::from(blow.is_some());
+            }
+        }
+    }
+    println!("{plans} plans");
+    assert!(plans >= LEAST_PLANS, "{plans} plans");
+}

@@ -1,0 +1,93 @@
+//! The five objects, one of each kind, and the three phases of their lives.
+
+use fleetmesh_crds::{Mesh, Route, VirtualNode, VirtualRouter, VirtualService};
+use kube::api::ApiResource;
+use serde_json::{Value, json};
+
+pub const NAMESPACE: &str = "crash";
+
+/// What is done to the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Create,
+    Change,
+    Delete,
+}
+
+impl Phase {
+    /// In the order of a life.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Change, Self::Delete];
+}
+
+/// One object of the test.
+pub struct Kind {
+    pub api: ApiResource,
+    pub namespaced: bool,
+    /// The object's path below `meshes/` in the App Mesh API.
+    pub path: &'static str,
+    spec: fn(changed: bool) -> Value,
+}
+
+impl Kind {
+    /// One of each kind.
+    pub fn all() -> [Self; 5] {
+        let kind = |api, path, spec| Self { api, namespaced: true, path, spec };
+        [
+            Self { namespaced: false, ..kind(ApiResource::erase::<Mesh>(&()), "crash", mesh) },
+            kind(ApiResource::erase::<VirtualNode>(&()), "crash/virtualNodes/crash", node),
+            kind(ApiResource::erase::<VirtualRouter>(&()), "crash/virtualRouters/crash", router),
+            kind(ApiResource::erase::<Route>(&()), "crash/virtualRouter/crash/routes/crash", route),
+            kind(ApiResource::erase::<VirtualService>(&()), "crash/virtualServices/crash", service),
+        ]
+    }
+
+    /// The manifest, as it is created or as it is changed to.
+    pub fn manifest(&self, changed: bool) -> Value {
+        let mut manifest = json!({
+            "apiVersion": self.api.api_version,
+            "kind": self.api.kind,
+            "metadata": {"name": "crash"},
+            "spec": (self.spec)(changed),
+        });
+        if self.namespaced {
+            manifest["metadata"]["namespace"] = json!(NAMESPACE);
+            manifest["spec"]["meshName"] = json!("crash");
+        }
+        manifest
+    }
+}
+
+fn mesh(changed: bool) -> Value {
+    json!({"egressFilter": {"type": if changed { "ALLOW_ALL" } else { "DROP_ALL" }}, "tags": {"team": "crash"}})
+}
+
+fn node(changed: bool) -> Value {
+    json!({
+        "listeners": [{"portMapping": {"port": 80, "protocol": "http2"}}],
+        "serviceDiscovery": {"dns": {"hostname": if changed { "b.local" } else { "a.local" }}},
+    })
+}
+
+fn router(changed: bool) -> Value {
+    let listener = |port: u16| json!({"portMapping": {"port": port, "protocol": "http2"}});
+    json!({"listeners": if changed { vec![listener(80), listener(81)] } else { vec![listener(80)] }})
+}
+
+fn route(changed: bool) -> Value {
+    let weight = if changed { 75 } else { 100 };
+    json!({
+        "virtualRouterName": "crash",
+        "http2Route": {
+            "match": {"prefix": "/"},
+            "action": {"weightedTargets": [{"virtualNode": "crash", "weight": weight}]},
+        },
+    })
+}
+
+fn service(changed: bool) -> Value {
+    if changed {
+        json!({"provider": {"virtualRouter": {"virtualRouterName": "crash"}}})
+    } else {
+        json!({"provider": {"virtualNode": {"virtualNodeName": "crash"}}})
+    }
+}
