@@ -16,6 +16,7 @@ mod health_check;
 mod http_routes;
 mod ipv6;
 mod outage;
+mod providers;
 mod refusal;
 mod refusal_in_status;
 mod removal;

@@ -74,6 +74,13 @@ async fn a_bad_change_is_refused_and_traffic_goes_on() {
     load.phase("refused route").await.unwrap();
     load.until("red serves on", LIMIT, by("refused route", "red")).await.unwrap();
 
+    // Who starts anew with the bad change in its store says the same, and sends nothing that makes it worse.
+    bed.control_plane.kill();
+    bed.control_plane.restart(&bed.run).await.unwrap();
+    assert_eq!(refusal(&bed, &all).await, words);
+    load.phase("refused again").await.unwrap();
+    load.until("red serves on", LIMIT, by("refused again", "red")).await.unwrap();
+
     load.phase("change").await.unwrap();
     bed.update(&all, &http2_route(&to_blue), 1).await;
     assert_eq!(rejected(&bed, &all).await, json!([]));
@@ -100,7 +107,9 @@ async fn a_bad_change_is_refused_and_traffic_goes_on() {
     assert_eq!(rejected(&bed, &client_id).await, json!([]));
     let tally = load.finish().await.unwrap();
     assert_eq!(tally.failed(), 0, "{tally:#?}");
-    for (phase, who) in [("good", "red"), ("refused route", "red"), ("refused listener", "blue")] {
+    let kept =
+        [("good", "red"), ("refused route", "red"), ("refused again", "red"), ("refused listener", "blue")];
+    for (phase, who) in kept {
         let phase = tally.phase(phase);
         assert_eq!(phase.by(who), phase.answered(), "the last good configuration stays: {phase:?}");
     }
