@@ -4,18 +4,21 @@
 //! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): who may connect
 //! is governed by the permissions of the directory that holds it.
 
+mod connection;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::str::FromStr;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
+
+pub use connection::Connection;
 
 /// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
 /// connect at once.
@@ -221,115 +224,4 @@ impl axum::serve::Listener for Bound {
 pub fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// An accepted connection.
-#[derive(Debug)]
-pub enum Connection {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a Unix socket.
-    Unix(UnixStream),
-}
-
-impl tonic::transport::server::Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) -> Self::ConnectInfo {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_are_read_and_nonsense_is_not() {
-        assert_eq!("127.0.0.1:0".parse(), Ok(Listen::Tcp("127.0.0.1:0".into())));
-        assert_eq!("[::1]:9080".parse(), Ok(Listen::Tcp("[::1]:9080".into())));
-        assert_eq!("unix:/run/x.sock".parse(), Ok(Listen::Unix("/run/x.sock".into())));
-        for text in ["", "9080", ":9080", "unix:", "localhost", "localhost:x", "localhost:70000"] {
-            assert!(text.parse::<Listen>().is_err(), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn only_loopback_is_listened_on() {
-        let error = Listen::Tcp("0.0.0.0:0".into()).bind().await.expect_err("refused");
-        assert!(error.to_string().starts_with("0.0.0.0:0 is not a loopback address"), "{error}");
-        assert!(Listen::Tcp("127.0.0.1:0".into()).bind().await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("s.sock");
-        let listen = Listen::Unix(path.clone());
-        // A socket whose process is gone: the file stays when a plain listener is dropped.
-        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
-        let bound = listen.bind().await.expect("the stale socket is replaced");
-        let mode = fs::metadata(&path).expect("the socket").permissions().mode();
-        assert_eq!(mode & 0o777, 0o666);
-        let error = listen.bind().await.expect_err("the socket is in use");
-        assert!(error.to_string().contains("another process listens there"), "{error}");
-        drop(bound);
-        assert!(!path.exists());
-        fs::write(&path, "a file").expect("a file");
-        let error = listen.bind().await.expect_err("a file is in the way");
-        assert!(error.to_string().contains("no socket"), "{error}");
-        assert_eq!(fs::read_to_string(&path).expect("the file"), "a file");
-    }
 }
