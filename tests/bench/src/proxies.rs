@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use prost::Message;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -27,6 +28,8 @@ const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguratio
 pub struct Proxies {
     acknowledged: Arc<Mutex<Vec<Option<Instant>>>>,
     changed: watch::Receiver<u64>,
+    /// Ends the proxies when it is dropped.
+    _tasks: JoinSet<()>,
 }
 
 impl Proxies {
@@ -38,13 +41,14 @@ impl Proxies {
         let acknowledged = Arc::new(Mutex::new(vec![None; nodes.len()]));
         let (notify, changed) = watch::channel(0);
         let notify = Arc::new(notify);
+        let mut tasks = JoinSet::new();
         for (index, node) in nodes.iter().enumerate() {
             let client = AggregatedDiscoveryServiceClient::connect(format!("http://{ads}"))
                 .await
                 .with_context(|| format!("connect the proxy of {node}"))?;
             let id = format!("mesh/{mesh}/virtualNode/{node}");
             let (acknowledged, notify) = (Arc::clone(&acknowledged), Arc::clone(&notify));
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 let on_routes = || {
                     acknowledged.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Instant::now());
                     notify.send_modify(|count| *count += 1);
@@ -54,7 +58,7 @@ impl Proxies {
                 }
             });
         }
-        let mut proxies = Self { acknowledged, changed };
+        let mut proxies = Self { acknowledged, changed, _tasks: tasks };
         proxies.all_since(None, Duration::from_secs(60)).await?;
         Ok(proxies)
     }
