@@ -1,0 +1,98 @@
+//! Least privilege: the operator runs with its ClusterRole, and the audit log has every verb of the role and no other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fleetmesh_testbed::cluster::{Cluster, ClusterOptions, User};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, stack, tools, wait};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(30);
+
+pub async fn audit_log_equals_cluster_role() -> Result<()> {
+    let run = RunDir::new("rights")?;
+    let user = User::named("operator");
+    let options = ClusterOptions { users: vec![user.clone()], audit: true };
+    let cluster = Cluster::start_with(&run, options).await?;
+    let kubectl = cluster.kubectl()?;
+    stack::install_crds(&kubectl, &run).await?;
+    let root = tools::workspace_dir()?;
+    let role = root.join("operator/rbac.yaml");
+    kubectl.apply(&role).await?;
+    let bind =
+        ["create", "clusterrolebinding", "operator", "--clusterrole=fleetmesh-operator", "--user=operator"];
+    kubectl.run(&bind).await?;
+    let control_plane = ControlPlane::start(&run).await?;
+    let kubeconfig = cluster.kubeconfig(&user)?;
+    let _operator = Operator::start(&kubeconfig, &control_plane.endpoint(), &run).await?;
+
+    let samples = root.join("samples/getting-started");
+    let folder = samples.to_str().context("a path in UTF-8")?;
+    kubectl.run(&["apply", "-R", "-f", folder]).await?;
+    let kinds = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
+    kubectl.run(&["wait", "--for=condition=Ready", "--timeout=30s", "--all", "-n", "apps", kinds]).await?;
+    // Two changes from outside, so that an Event is written and then counted up.
+    let aws = aws::AppMesh::new(&control_plane.endpoint());
+    let update = serde_json::json!({"meshName": "apps", "spec": {"egressFilter": {"type": "ALLOW_ALL"}}});
+    for version in [3, 5] {
+        aws.call("update-mesh", &update).await?;
+        wait::until("the mesh is put back", SOON, async || {
+            let mesh = aws.call("describe-mesh", &serde_json::json!({"meshName": "apps"})).await?;
+            Ok((mesh["mesh"]["metadata"]["version"] == version).then_some(()))
+        })
+        .await?;
+    }
+    wait::until("every right was used", SOON, async || {
+        let used = used(&std::fs::read_to_string(cluster.audit_log())?)?;
+        let allowed =
+            allowed(&kubectl.json(&["get", "clusterrole", "fleetmesh-operator", "-o", "json"]).await?)?;
+        let beyond: Vec<_> = used.difference(&allowed).collect();
+        ensure!(beyond.is_empty(), "used and not in the role: {beyond:?}");
+        let idle: Vec<_> = allowed.difference(&used).collect();
+        ensure!(idle.is_empty(), "in the role and never used: {idle:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// `verb group/resource` of every request of the operator.
+fn used(log: &str) -> Result<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    for line in log.lines().filter(|line| line.ends_with('}')) {
+        let entry: Value = serde_json::from_str(line)?;
+        if entry["user"]["username"] != "operator" {
+            continue;
+        }
+        let text = |member: &str| entry["objectRef"][member].as_str().unwrap_or_default().to_owned();
+        let resource = match text("subresource").as_str() {
+            "" => text("resource"),
+            subresource => format!("{}/{subresource}", text("resource")),
+        };
+        used.insert(format!(
+            "{} {}/{resource}",
+            entry["verb"].as_str().unwrap_or_default(),
+            text("apiGroup")
+        ));
+    }
+    Ok(used)
+}
+
+fn allowed(role: &Value) -> Result<BTreeSet<String>> {
+    let mut allowed = BTreeSet::new();
+    for rule in role["rules"].as_array().context("rules")? {
+        let list = |member: &str| -> Vec<String> {
+            let list = rule[member].as_array().cloned().unwrap_or_default();
+            list.iter().filter_map(|text| text.as_str().map(ToOwned::to_owned)).collect()
+        };
+        for group in list("apiGroups") {
+            for resource in list("resources") {
+                allowed.extend(list("verbs").iter().map(|verb| format!("{verb} {group}/{resource}")));
+            }
+        }
+    }
+    Ok(allowed)
+}
