@@ -85,13 +85,24 @@ pub struct Stream {
     types: [TypeState; ResourceType::ALL.len()],
     /// Clusters that the proxy has from an earlier stream and may use until it tells what else it runs.
     recalled: ResourceSet,
+    /// Whether it had clusters already when it connected.
+    reconnected: bool,
+    /// Whether some of these are not in the snapshot that was its target when it connected.
+    estranged: bool,
     nonces: u64,
 }
 
 impl Stream {
     /// A stream that has just been opened by a proxy of `target`'s node.
     pub fn new(target: Arc<Snapshot>) -> Self {
-        Self { target, types: Default::default(), recalled: ResourceSet::new(), nonces: 0 }
+        Self {
+            target,
+            types: Default::default(),
+            recalled: ResourceSet::new(),
+            reconnected: false,
+            estranged: false,
+            nonces: 0,
+        }
     }
 
     /// Takes an event in; returns the answers to send, in order.
@@ -153,23 +164,32 @@ impl Stream {
             state.settle(kind, error);
         }
         let available = &self.target.content(kind).resources;
-        let added = state.subscribe(kind, names, available);
+        let changed = state.subscribe(kind, names, available);
         if opening {
             if kind == ResourceType::Cluster {
+                let target = &self.target.content(kind).resources;
+                self.reconnected = !version.is_empty();
+                self.estranged = !recalled.keys().all(|name| target.contains_key(name));
                 self.recalled = recalled;
             }
-            let wanted = self.wanted(kind);
-            let state = &mut self.types[index(kind)];
-            let asks = kind.is_complete() || !state.names_nothing();
-            if version == wanted.version {
-                // It kept this from an earlier stream.
-                state.held = wanted;
-            } else if asks {
-                state.strange = !version.is_empty();
-                state.answer_due = true;
-            }
-        } else if added {
+            self.open(kind, &version);
+        } else if changed {
             self.types[index(kind)].answer_due = true;
+        }
+    }
+
+    /// Takes in what the proxy kept from an earlier stream. Its version is believed only when its clusters are the
+    /// present ones: what it refused it may still have taken parts of, and the version does not tell.
+    fn open(&mut self, kind: ResourceType, version: &str) {
+        let wanted = self.wanted(kind);
+        let believed = kind == ResourceType::Cluster || !self.estranged;
+        let state = &mut self.types[index(kind)];
+        if believed && version == wanted.version {
+            state.held = wanted;
+        } else if kind.is_complete() || !state.names_nothing() {
+            // No version of its own says little: it may have taken parts of the first answer that it got and refused.
+            state.strange = !version.is_empty() || self.reconnected;
+            state.answer_due = true;
         }
     }
 
@@ -229,7 +249,9 @@ impl Stream {
         // Where an answer removes nothing, the proxy may hold more than is wanted.
         let holds = if kind.is_complete() { same(&state.held) } else { wanted.is_within(&state.held) };
         // A proxy may have taken parts of what it refused; those are taken back.
-        let has_it = state.in_flight.is_none() && holds && state.doubtful.is_empty();
+        let concerns =
+            |doubted: &Arc<Resource>| kind.is_complete() || wanted.resources.contains_key(&doubted.name);
+        let has_it = state.in_flight.is_none() && holds && !state.doubtful.iter().any(concerns);
         if !state.answer_due && (has_it || refused) {
             return None;
         }
@@ -260,16 +282,16 @@ impl Stream {
     fn kept(&self, target: &Content) -> Vec<Arc<Resource>> {
         let users = [ResourceType::Listener, ResourceType::Route].map(|kind| self.state(kind));
         let used = users.iter().flat_map(|state| state.runs()).flat_map(|resource| &resource.clusters);
-        // What an earlier stream left is not known, so anything recalled may be in use.
+        // While it is not known what the proxy runs, any cluster may be in use.
         let [listeners, routes] = users;
-        let silent = listeners.subscription.is_none()
-            || (routes.subscription.is_none()
-                && !self.target.content(ResourceType::Route).resources.is_empty());
+        let routes_to_come = !self.target.content(ResourceType::Route).resources.is_empty()
+            || (self.reconnected && !listeners.acknowledged);
+        let silent = listeners.subscription.is_none() || (routes.subscription.is_none() && routes_to_come);
         let unknown = silent || users.iter().any(|state| state.strange);
-        let recalled = self.recalled.keys().filter(|_| unknown);
-        let names: BTreeSet<&String> =
-            used.chain(recalled).filter(|name| !target.resources.contains_key(*name)).collect();
         let clusters = self.state(ResourceType::Cluster);
+        let any = self.recalled.keys().chain(clusters.held.resources.keys()).filter(|_| unknown);
+        let names: BTreeSet<&String> =
+            used.chain(any).filter(|name| !target.resources.contains_key(*name)).collect();
         let sent = clusters.in_flight.as_ref().map(|sent| &sent.content);
         let find = |name: &String| {
             let held = clusters.held.resources.get(name).or_else(|| self.recalled.get(name));

@@ -13,6 +13,8 @@ pub(super) struct TypeState {
     pub(super) answer_due: bool,
     /// What the proxy has acknowledged.
     pub(super) held: Arc<Content>,
+    /// Whether it has acknowledged an answer of this stream.
+    pub(super) acknowledged: bool,
     /// Whether the proxy runs something of an earlier stream that is not known here.
     pub(super) strange: bool,
     /// What was sent and then refused or overtaken: the proxy may run parts of it.
@@ -40,15 +42,17 @@ impl TypeState {
         let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
         match error {
             Some(message) => {
-                self.doubtful.extend(content.resources.values().cloned());
                 let before = Arc::clone(&self.held);
+                self.doubt(kind, &content);
                 self.refusal = Some(Refusal { kind, content, before, message });
             }
             None => {
+                let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
+                self.doubtful.retain(|resource| !settled(&resource.name));
                 self.held = if kind.is_complete() { content } else { self.merged(kind, &content) };
-                self.doubtful.clear();
                 self.refusal = None;
-                self.strange = false;
+                self.strange &= !self.is_known();
+                self.acknowledged = true;
             }
         }
     }
@@ -65,16 +69,21 @@ impl TypeState {
         Arc::new(Content::new(kind, resources))
     }
 
-    /// Prepares for an answer that overtakes one the proxy has not acknowledged: what it has is no longer certain.
+    /// Prepares for an answer that overtakes one the proxy has not acknowledged.
     pub(super) fn overtake(&mut self, kind: ResourceType) {
-        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+        if let Some(InFlight { content, .. }) = self.in_flight.take() {
+            self.doubt(kind, &content);
+        }
+    }
+
+    /// The proxy may have taken any part of `content`: what it would add may be there, what it would remove may be gone.
+    fn doubt(&mut self, kind: ResourceType, content: &Content) {
+        self.doubtful.extend(content.resources.values().cloned());
         if kind == ResourceType::Cluster {
             let certain =
                 self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
             let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
             self.held = Arc::new(Content::new(kind, certain));
-        } else {
-            self.doubtful.extend(content.resources.values().cloned());
         }
     }
 
@@ -84,7 +93,8 @@ impl TypeState {
         self.held.resources.values().chain(sent).chain(&self.doubtful)
     }
 
-    /// Takes in the names that the proxy subscribes to; says whether there are new ones that an answer could hold.
+    /// Takes in the names that the proxy subscribes to; says whether they changed and an answer could hold any. Fewer
+    /// names need an answer too: the proxy's version is to be the one of what it has, also when it connects again.
     pub(super) fn subscribe(
         &mut self,
         kind: ResourceType,
@@ -94,9 +104,9 @@ impl TypeState {
         let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
         let new =
             if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
-        let added = match (&self.subscription, &new) {
+        let changed = match (&self.subscription, &new) {
             (Some(Subscription::Names(old)), Subscription::Names(new)) => {
-                new.difference(old).any(|name| available.contains_key(name))
+                new != old && new.iter().any(|name| available.contains_key(name))
             }
             (Some(Subscription::Names(_)), Subscription::Everything) => true,
             _ => false,
@@ -105,7 +115,18 @@ impl TypeState {
             self.forget_all_but(kind, names);
         }
         self.subscription = Some(new);
-        added
+        self.strange &= !self.names_nothing() && !(self.acknowledged && self.is_known());
+        changed
+    }
+
+    /// Whether what was acknowledged covers everything that the proxy subscribed to.
+    fn is_known(&self) -> bool {
+        match &self.subscription {
+            Some(Subscription::Names(names)) => {
+                names.iter().all(|name| self.held.resources.contains_key(name))
+            }
+            _ => true,
+        }
     }
 
     /// Whether the proxy has subscribed to no resource at all.
