@@ -1,0 +1,118 @@
+//! Deletion: who holds it up is named, it goes on when they let go, and what must stay stays.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::bed::{Bed, TIMEOUT};
+use crate::space::{node, route, router, service, version, with};
+
+/// A deletion goes on because it was woken, long before the drift interval of 45 s.
+const WOKEN: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_blocked_deletion_names_its_blockers_and_wakes_when_they_go() {
+    let bed = Bed::shared().await;
+    let space = bed.space("blocked").await;
+    space
+        .apply(&[
+            space.mesh(),
+            space.object("VirtualNode", "red", node("red.local")),
+            space.object("VirtualNode", "blue", node("blue.local")),
+            space.object("VirtualRouter", "shop", router()),
+            space.object("Route", "shop", with(route(&[("red", 1)]), json!({ "virtualRouterName": "shop" }))),
+            space.object("VirtualService", "shop.local", service("shop")),
+        ])
+        .await;
+    space.ready(&["fleetmesh", "--all"]).await;
+
+    let doomed = ["virtualnode/red", "virtualrouter/shop", "mesh/blocked"];
+    space.run(&[&["delete", "--wait=false"], &doomed[..]].concat()).await;
+    for (object, blocker) in
+        doomed.into_iter().zip(["Route blocked/shop", "VirtualService blocked/shop.local", "blocked/blue"])
+    {
+        let message = space.message(object, "Ready", "DeletionBlocked").await;
+        assert!(message.contains(blocker), "{object}: {message}");
+    }
+    for (kind, name) in [("virtual-node", "red"), ("virtual-router", "shop"), ("mesh", "blocked")] {
+        assert_eq!(version(&space.describe(kind, name).await), 1, "{kind} {name} is still there");
+    }
+
+    // A route that points elsewhere lets go of its old target; it need not be deleted.
+    let start = Instant::now();
+    space
+        .apply(&[space.object(
+            "Route",
+            "shop",
+            with(route(&[("blue", 1)]), json!({ "virtualRouterName": "shop" })),
+        )])
+        .await;
+    space.run(&["wait", "--for=delete", "virtualnode/red", TIMEOUT]).await;
+    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
+    assert!(space.exists("virtualrouter/shop").await, "which others still hold");
+
+    let start = Instant::now();
+    space.run(&["delete", TIMEOUT, "route/shop", "virtualservice/shop.local", "virtualnode/blue"]).await;
+    space.run(&["wait", "--for=delete", TIMEOUT, "virtualrouter/shop", "mesh/blocked"]).await;
+    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
+    let refusal = space.try_describe("mesh", "blocked").await.expect_err("deleted");
+    assert!(refusal.contains("NotFoundException"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_deletion_held_up_by_what_the_cli_made_goes_on_when_that_goes() {
+    let bed = Bed::shared().await;
+    let space = bed.space("foreign").await;
+    space.apply(&[space.mesh(), space.object("VirtualRouter", "shop", router())]).await;
+    space.ready(&["virtualrouter/shop"]).await;
+    let theirs = json!({ "meshName": "foreign", "virtualNodeName": "theirs", "spec": node("theirs.local") });
+    space.aws.call("create-virtual-node", &theirs).await.unwrap();
+    let theirs = json!({ "meshName": "foreign", "virtualRouterName": "shop", "routeName": "shop",
+        "spec": route(&[("theirs", 1)]) });
+    space.aws.call("create-route", &theirs).await.unwrap();
+
+    space.run(&["delete", "--wait=false", "virtualrouter/shop"]).await;
+    let message = space.message("virtualrouter/shop", "Ready", "DeletionBlocked").await;
+    assert!(message.contains("the endpoint says"), "{message}");
+    assert_eq!(version(&space.describe("route", "shop").await), 1);
+    let delete =
+        ["delete-route", "--mesh-name", "foreign", "--virtual-router-name", "shop", "--route-name", "shop"];
+    space.aws.run(&delete).await.unwrap();
+    space.run(&["wait", "--for=delete", "virtualrouter/shop", TIMEOUT]).await;
+    let refusal = space.try_describe("virtual-router", "shop").await.expect_err("deleted");
+    assert!(refusal.contains("NotFoundException"), "{refusal}");
+    assert_eq!(version(&space.describe("virtual-node", "theirs").await), 1, "what is not ours stays");
+}
+
+#[tokio::test]
+async fn retained_and_orphaned_objects_stay() {
+    let bed = Bed::shared().await;
+    let space = bed.space("retained").await;
+    let policy = json!({ "deletionPolicy": "Retain", "tags": { "team": "one" } });
+    let mut orphan = space.object("VirtualNode", "orphaned", node("b.local"));
+    orphan["metadata"]["annotations"] = json!({ "fleetmesh.dev/orphan": "true" });
+    let retained = space.object("VirtualNode", "retained", with(node("a.local"), policy));
+    space.apply(&[space.mesh(), retained, orphan]).await;
+    space.ready(&["virtualnode", "--all"]).await;
+    let before = space.describe("virtual-node", "retained").await;
+    assert!(space.tags(&before).await.contains_key("fleetmesh.dev/owner-uid"));
+
+    space.run(&["delete", TIMEOUT, "virtualnode/retained", "virtualnode/orphaned"]).await;
+    let after = space.describe("virtual-node", "retained").await;
+    assert_eq!(after, before, "it stays as it is");
+    let tags = space.tags(&after).await;
+    assert_eq!(tags, [("team".to_owned(), "one".to_owned())].into(), "without the tags of ownership");
+    assert_eq!(version(&space.describe("virtual-node", "orphaned").await), 1);
+
+    // Nobody owns it: a resource of the same name must ask to have it.
+    space.apply(&[space.object("VirtualNode", "retained", node("a.local"))]).await;
+    space.until("virtualnode/retained", "Accepted", "False", "NotOwned").await;
+    space.run(&["delete", TIMEOUT, "virtualnode/retained"]).await;
+
+    // An endpoint that is still used lets the Mesh wait; the annotation lets it go.
+    space.run(&["delete", "--wait=false", "mesh/retained"]).await;
+    space.message("mesh/retained", "Ready", "DeletionBlocked").await;
+    space.run(&["annotate", "mesh/retained", "fleetmesh.dev/orphan=true"]).await;
+    space.run(&["wait", "--for=delete", "mesh/retained", TIMEOUT]).await;
+    assert_eq!(version(&space.describe("mesh", "retained").await), 1);
+}

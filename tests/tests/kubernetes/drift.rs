@@ -1,0 +1,172 @@
+//! What kubectl applied the AWS CLI shows; what the CLI changes behind the operator's back comes back, with an Event that
+//! says what differed.
+
+use std::time::{Duration, Instant};
+
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::stack;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, TIMEOUT};
+use crate::front::{Front, Manner};
+use crate::space::{Space, node, route, router, service, version, with};
+
+/// The design's bound.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// One object of each kind, with the member of its spec that describe shows.
+fn objects(space: &Space) -> [Value; 5] {
+    let more = json!({ "backends": [{ "virtualService": { "virtualServiceName": "shop.local" } }] });
+    [
+        space.object("Mesh", &space.name, json!({ "egressFilter": { "type": "ALLOW_ALL" } })),
+        space.object("VirtualNode", "red", with(node("red.local"), more)),
+        space.object("VirtualRouter", "shop", router()),
+        space.object("Route", "shop", with(route(&[("red", 3)]), json!({ "virtualRouterName": "shop" }))),
+        space.object("VirtualService", "shop.local", service("shop")),
+    ]
+}
+
+/// Kind and name at the CLI, resource at kubectl, in the order of [`objects`].
+fn names(space: &Space) -> [(&'static str, String, String); 5] {
+    let name = |kind, name: &str, resource: &str| (kind, name.to_owned(), format!("{resource}/{name}"));
+    [
+        name("mesh", &space.name, "mesh"),
+        name("virtual-node", "red", "virtualnode"),
+        name("virtual-router", "shop", "virtualrouter"),
+        name("route", "shop", "route"),
+        name("virtual-service", "shop.local", "virtualservice"),
+    ]
+}
+
+/// Applies the objects and checks what the CLI shows of them; gives that.
+async fn applied(space: &Space) -> Vec<Value> {
+    let objects = objects(space);
+    space.apply(&objects).await;
+    space.ready(&["fleetmesh", "--all"]).await;
+    let mut shown = Vec::new();
+    for ((kind, name, resource), object) in names(space).into_iter().zip(objects) {
+        let described = space.describe(kind, &name).await;
+        let spec = object["spec"].as_object().unwrap();
+        for (member, value) in described["spec"].as_object().unwrap() {
+            assert_eq!(spec.get(member), Some(value), "{member} of {described}");
+        }
+        let own = ["meshName", "virtualRouterName"];
+        for member in spec.keys().filter(|member| !own.contains(&member.as_str())) {
+            assert!(
+                described["spec"].get(member).is_some(),
+                "{member} of {object} is missing in {described}"
+            );
+        }
+        let status = space.get(&resource).await["status"].clone();
+        for member in ["arn", "uid", "version"] {
+            assert_eq!(status[member], described["metadata"][member], "{member} of {status}");
+        }
+        shown.push(described);
+    }
+    shown
+}
+
+/// Changes one object of each kind, by the CLI alone; the route's router and node are still named, so they stay.
+async fn tamper(space: &Space) {
+    let mesh = &space.name;
+    let calls = [
+        ("update-mesh", json!({ "meshName": mesh, "spec": { "egressFilter": { "type": "DROP_ALL" } } })),
+        (
+            "update-virtual-node",
+            json!({ "meshName": mesh, "virtualNodeName": "red", "spec": node("evil.local") }),
+        ),
+        (
+            "update-route",
+            json!({ "meshName": mesh, "virtualRouterName": "shop", "routeName": "shop",
+            "spec": route(&[("red", 99)]) }),
+        ),
+        ("delete-virtual-service", json!({ "meshName": mesh, "virtualServiceName": "shop.local" })),
+    ];
+    for (operation, input) in calls {
+        space.aws.call(operation, &input).await.unwrap();
+    }
+}
+
+/// Awaits that all is as before the tampering, and that the Events say what differed.
+async fn mended(space: &Space, before: &[Value]) {
+    for ((kind, _, resource), before) in names(space).into_iter().zip(before) {
+        let changes = match kind {
+            "virtual-router" => 0,
+            "virtual-service" => continue,
+            _ => 2,
+        };
+        let path = format!("--for=jsonpath={{.status.version}}={}", version(before) + changes);
+        space.run(&["wait", &resource, &path, TIMEOUT]).await;
+    }
+    let [.., service] = before else { panic!("five kinds") };
+    // A new object of the old name: kubectl sees its new uid.
+    let old = service["metadata"]["uid"].as_str().unwrap();
+    fleetmesh_testbed::wait::until("the service is made anew", BOUND, async || {
+        let uid = space.get("virtualservice/shop.local").await["status"]["uid"].clone();
+        Ok((uid.is_string() && uid != old).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+async fn as_before(space: &Space, before: &[Value]) {
+    for ((kind, name, _), before) in names(space).into_iter().zip(before) {
+        let after = space.describe(kind, &name).await;
+        assert_eq!(after["spec"], before["spec"], "{kind} {name}");
+    }
+    let said = [
+        (space.name.as_str(), vec!["egressFilter.type", "ALLOW_ALL", "DROP_ALL"]),
+        ("red", vec!["hostname", "evil.local", "red.local", "backends"]),
+        ("shop", vec!["weight", "99", "3"]),
+        ("shop.local", vec!["it was deleted"]),
+    ];
+    for (name, words) in said {
+        let events = space.events(name, "DriftMended").await;
+        // Kind and namespace differ where names do not: the events of this mesh are meant.
+        let events: Vec<_> = events.into_iter().filter(|event| event.contains(&space.name)).collect();
+        let [event] = &events[..] else { panic!("one Event about {name}: {events:?}") };
+        for word in words {
+            assert!(event.contains(word), "{event:?} does not say {word:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_control_plane_of_ours_tells_of_a_change_at_once() {
+    let bed = Bed::shared().await;
+    let space = bed.space("told").await;
+    let before = applied(&space).await;
+    let start = Instant::now();
+    tamper(&space).await;
+    mended(&space, &before).await;
+    // The CLI alone takes seconds; the drift interval is 45 s less a fifth at most.
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    as_before(&space, &before).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
+    let run = RunDir::new("drift").unwrap();
+    let cluster = Cluster::start(&run).await.unwrap();
+    let kubectl = cluster.kubectl().unwrap();
+    stack::install_crds(&kubectl, &run).await.unwrap();
+    let control_plane = ControlPlane::start(&run).await.unwrap();
+    let front = Front::start(Manner::AppMeshOnly(control_plane.endpoint())).await;
+    let _operator = Operator::start(&cluster.admin_kubeconfig(), &front.url, &run).await.unwrap();
+    let aws = fleetmesh_testbed::aws::AppMesh::new(&control_plane.endpoint());
+    let space = Space::new("untold", kubectl, aws, &run).await;
+    let before = applied(&space).await;
+    let condition = space.until("route/shop", "Programmed", "True", "Programmed").await;
+    assert!(
+        !condition["message"].as_str().unwrap().contains("of 0"),
+        "nothing is said of proxies: {condition}"
+    );
+    let start = Instant::now();
+    tamper(&space).await;
+    mended(&space, &before).await;
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    as_before(&space, &before).await;
+}

@@ -1,0 +1,131 @@
+//! Endpoints that do not work, and a cluster without our kinds: a condition, or a line, says what is wrong and the way
+//! out; nothing is lost, and a working endpoint puts all right.
+
+use std::process::Command;
+use std::time::Duration;
+
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, http, port, stack, tools, userns, wait};
+
+use crate::bed::{LIMIT, TIMEOUT};
+use crate::front::{Front, Manner};
+use crate::space::{Space, node, version};
+
+/// A stop ends what is under way.
+const STOP: Duration = Duration::from_secs(30);
+
+/// `fleetmesh operator` with these arguments, run by `wrapper` unless that is empty. It does not wait for readiness.
+fn operator(cluster: &Cluster, wrapper: &[&str], arguments: &[&str], run: &RunDir, name: &str) -> Process {
+    let fleetmesh = tools::fleetmesh().unwrap();
+    let mut command = match wrapper {
+        [] => Command::new(fleetmesh),
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(fleetmesh);
+            command
+        }
+    };
+    command.arg("operator").arg("--kubeconfig").arg(cluster.admin_kubeconfig());
+    command.args(["--health-listen", "127.0.0.1:0", "--drift-interval", "1s"]).args(arguments);
+    aws::credentials(&mut command);
+    if arguments.is_empty() && wrapper.is_empty() {
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    }
+    Process::spawn(name, &command, run).unwrap()
+}
+
+/// Awaits the condition of the node under a bad endpoint, checks the message and that kubectl shows the reason, and
+/// stops the operator.
+async fn says(space: &Space, mut operator: Process, reason: &str, words: &[&str]) {
+    let message = space.message("virtualnode/red", "Ready", reason).await;
+    for word in words {
+        assert!(message.contains(word), "{message:?} does not say {word:?}");
+    }
+    assert!(space.run(&["get", "virtualnode/red"]).await.contains(reason));
+    let status = operator.terminate(STOP).await.unwrap();
+    assert!(status.success(), "{status}: {}", operator.log_tail());
+}
+
+#[tokio::test]
+async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("endpoints").unwrap();
+    let cluster = Cluster::start(&run).await.unwrap();
+    let kubectl = cluster.kubectl().unwrap();
+    let control_plane = ControlPlane::start(&run).await.unwrap();
+    let endpoint = control_plane.endpoint();
+
+    without_definitions(&cluster, &endpoint, &run).await;
+    let space = Space::new("endpoints", kubectl, aws::AppMesh::new(&endpoint), &run).await;
+    space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
+    let good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
+    space.ready(&["virtualnode/red"]).await;
+    let made = space.describe("virtual-node", "red").await;
+    drop(good);
+
+    let [free] = port::free().unwrap();
+    let nobody = format!("http://127.0.0.1:{free}");
+    let started = operator(&cluster, &[], &["--app-mesh-endpoint", &nobody], &run, "nobody");
+    says(&space, started, "EndpointUnreachable", &["--app-mesh-endpoint", "version 1"]).await;
+
+    let front = Front::start(Manner::UnknownClient).await;
+    let started = operator(&cluster, &[], &["--app-mesh-endpoint", &front.url], &run, "unknown");
+    says(&space, started, "CredentialsInvalid", &["security token", "valid AWS credentials", "version 1"])
+        .await;
+
+    let started = operator(&cluster, &[], &[], &run, "anonymous");
+    says(&space, started, "CredentialsInvalid", &["valid AWS credentials"]).await;
+
+    // AWS's hosts are gone from DNS: the process sees a file that asks no DNS, so that this holds everywhere.
+    let hosts = run.join("nsswitch.conf");
+    std::fs::write(&hosts, "hosts: files\n").unwrap();
+    let script = format!("mount --bind {} /etc/nsswitch.conf && exec \"$@\"", hosts.display());
+    let started = operator(&cluster, &["unshare", "--mount", "sh", "-c", &script, "sh"], &[], &run, "ended");
+    let words = ["AWS ended App Mesh", "fleetmesh control-plane", "--app-mesh-endpoint"];
+    says(&space, started, "AppMeshEnded", &words).await;
+
+    let _good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
+    space.ready(&["virtualnode/red", "mesh/endpoints"]).await;
+    let after = space.describe("virtual-node", "red").await;
+    assert_eq!(after, made, "nothing was lost and nothing written");
+    assert_eq!(version(&after), 1);
+}
+
+/// An operator that comes before the definitions says which command installs them, once, and begins when they are there.
+async fn without_definitions(cluster: &Cluster, endpoint: &str, run: &RunDir) {
+    let mut early = operator(cluster, &[], &["--app-mesh-endpoint", endpoint], run, "early");
+    let address = early.first_line(LIMIT).await.unwrap();
+    let lines = |process: &Process| {
+        let log = std::fs::read_to_string(process.log()).unwrap();
+        log.lines()
+            .filter(|line| line.contains("fleetmesh crds | kubectl apply"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let kinds = ["meshes", "virtualnodes", "virtualrouters", "routes", "virtualservices"];
+    early
+        .until("the log says what is missing", LIMIT, async |process| {
+            let lines: Vec<String> = lines(process);
+            Ok((lines.len() >= kinds.len()).then_some(()))
+        })
+        .await
+        .unwrap();
+    let ready = format!("http://{address}/readyz");
+    let refusal = http::get(&ready).await.expect_err("not ready").to_string();
+    assert!(refusal.contains("503"), "{refusal}");
+    stack::install_crds(&cluster.kubectl().unwrap(), run).await.unwrap();
+    wait::until("it is ready", LIMIT, async || http::get(&ready).await.map(Some)).await.unwrap();
+    for kind in kinds {
+        let about: Vec<String> =
+            lines(&early).into_iter().filter(|line| line.contains(&format!(" {kind}."))).collect();
+        assert_eq!(about.len(), 1, "one line about {kind}: {about:?}");
+    }
+    assert!(early.terminate(STOP).await.unwrap().success());
+    let kubectl = cluster.kubectl().unwrap();
+    kubectl.run(&["wait", "--for=condition=Established", TIMEOUT, "crd", "--all"]).await.unwrap();
+}

@@ -1,0 +1,24 @@
+//! The Kubernetes side end to end: a real kube-apiserver and etcd, `fleetmesh operator` and `fleetmesh control-plane` as
+//! processes, kubectl and the AWS CLI as users have them.
+//!
+//! One program, so that it is linked once. Tests that end no part share one stack, each with a namespace and a mesh of
+//! its own; the others have stacks of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod bed;
+mod deletion;
+mod drift;
+mod endpoints;
+mod front;
+mod namespaces;
+mod outages;
+mod ownership;
+mod samples;
+mod space;
+mod tags;
