@@ -52,7 +52,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-fn offenders<'a>(closure: &'a BTreeSet<String>, banned: impl Fn(&str) -> bool) -> Vec<&'a String> {
+fn offenders(closure: &BTreeSet<String>, banned: impl Fn(&str) -> bool) -> Vec<&String> {
     closure.iter().filter(|name| banned(name)).collect()
 }
 
