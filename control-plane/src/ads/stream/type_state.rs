@@ -115,7 +115,7 @@ impl TypeState {
             self.forget_all_but(kind, names);
         }
         self.subscription = Some(new);
-        self.strange &= !self.names_nothing() && !(self.acknowledged && self.is_known());
+        self.strange &= !(self.names_nothing() || self.acknowledged && self.is_known());
         changed
     }
 
