@@ -91,8 +91,15 @@ impl Poll {
     async fn mesh(self, mesh: String) {
         let mut token = None;
         let mut pause = PAUSE;
+        let mut failed = false;
         loop {
-            match self.ask(&mesh, token.take()).await {
+            let asked = self.ask(&mesh, token.take()).await;
+            let failing = matches!(asked, Asked::Failed(_));
+            if std::mem::replace(&mut failed, failing) && !failing {
+                // Who could not reach the endpoint need not wait for the next try.
+                self.queue.wake_all(self.world.failing(&mesh));
+            }
+            match asked {
                 Asked::Told(next) => {
                     token = Some(next);
                     pause = PAUSE;

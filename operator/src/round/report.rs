@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::world::{PATIENCE, Source};
 
 /// For how long a status that would only say "not yet" is held back.
-const HOLD: Duration = Duration::from_millis(500);
+const HOLD: Duration = Duration::from_secs(1);
 
 /// What came of a report.
 pub enum Reported {
@@ -55,7 +55,7 @@ pub async fn report(
     if object.status == after {
         return Reported::Done;
     }
-    if let Some(rest) = held_back(context, observed, &after) {
+    if let Some(rest) = held_back(context, observed, decision, &after) {
         return Reported::HeldBack(rest);
     }
     if let Some(event) = complaint(&object.status, &after) {
@@ -92,9 +92,15 @@ fn released(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool
 
 /// The rest of the time for which the status is held back; `None` when it is due. Between the endpoint's answer and the
 /// proxies' acknowledgement lie milliseconds: one status then says what two would have.
-fn held_back(context: &Context, observed: &Observed, after: &Status) -> Option<Duration> {
+fn held_back(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    after: &Status,
+) -> Option<Duration> {
     let object = &observed.object;
     let programmed = after.condition(ConditionType::Programmed)?;
+    let waits = matches!(decision.plan, Plan::Wait(Waiting::Referents(_)));
     let others_hold = [ConditionType::Accepted, ConditionType::ResolvedRefs]
         .into_iter()
         .all(|kind| after.condition(kind).is_some_and(|condition| condition.status == "True"));
@@ -108,7 +114,7 @@ fn held_back(context: &Context, observed: &Observed, after: &Status) -> Option<D
         && after
             .condition(ConditionType::Ready)
             .is_some_and(|ready| ready.reason == Reason::DeletionBlocked.as_str());
-    let soon = !object.deleting && others_hold && not_yet;
+    let soon = !object.deleting && (waits || (others_hold && not_yet));
     if !soon && !next_in_line {
         return None;
     }

@@ -58,6 +58,14 @@ impl World {
         self.lock().entries.get(key).map_or_else(Memory::new, |entry| entry.memory.clone())
     }
 
+    /// The objects of a mesh whose last round failed, to be woken.
+    pub fn failing(&self, mesh: &str) -> Wakes {
+        let inner = self.lock();
+        let failing = inner.entries.values().filter(|entry| entry.memory.failures > 0);
+        let failing = failing.filter(|entry| entry.object.id.mesh_name() == mesh);
+        failing.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
+    }
+
     /// Notes that the object was reported now, so that what only says "not yet" may be held back for a while.
     pub fn reported(&self, key: &ObjectKey) {
         if let Some(entry) = self.lock().entries.get_mut(key) {

@@ -12,7 +12,7 @@ use super::{Inner, Memory, World};
 const TOLD_DEPENDENTS: usize = 5;
 
 /// For how long a new object's referents may be on their way.
-pub const PATIENCE: Duration = Duration::from_millis(300);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The local part of an observation.
 #[derive(Debug)]

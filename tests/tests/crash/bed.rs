@@ -33,6 +33,16 @@ pub struct Bed {
     _run: RunDir,
 }
 
+/// How a phase ended.
+pub struct Ended {
+    /// The writes of the first life.
+    pub writes: usize,
+    /// Whether the blow fell.
+    pub struck: bool,
+    /// What there is in the end.
+    pub state: Value,
+}
+
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
@@ -80,24 +90,31 @@ impl Bed {
         Ok(Self { client, kinds: Kind::all(), args, control_plane, _cluster: cluster, _run: run })
     }
 
-    /// Runs a phase to its end, struck by `blow`; gives the number of writes of the first life, and the end.
-    pub async fn run(&self, phase: Phase, blow: Option<Blow>) -> Result<(usize, Value)> {
+    /// Runs a phase to its end, struck by `blow`. The number of writes differs a little from run to run (a status may
+    /// or may not catch an object waiting), so a late blow may not fall.
+    pub async fn run(&self, phase: Phase, blow: Option<Blow>) -> Result<Ended> {
         let striker = Arc::new(Striker::new(blow));
         let mut fallen = striker.fallen();
         let mut life = Life::begin(&self.args, Arc::clone(&striker))?;
         self.act(phase).await?;
-        if let Some(blow) = blow {
-            tokio::time::timeout(RECOVERY, fallen.wait_for(|fallen| *fallen))
-                .await
-                .context("no blow fell")??;
-            if blow.mode != Mode::ReplyLost {
-                drop(life);
-                life = Life::begin(&self.args, Arc::new(Striker::new(None)))?;
-            }
+        let end =
+            async || wait::until("the objects are as wanted", RECOVERY, async || self.end(phase).await).await;
+        let mut undisturbed = None;
+        tokio::select! {
+            fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
+            end = end() => undisturbed = Some(end?),
         }
-        let end = wait::until("the objects are as wanted", RECOVERY, async || self.end(phase).await).await?;
+        let struck = undisturbed.is_none();
+        if struck && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
+            drop(life);
+            life = Life::begin(&self.args, Arc::new(Striker::new(None)))?;
+        }
+        let state = match undisturbed {
+            Some(state) => state,
+            None => end().await?,
+        };
         drop(life);
-        Ok((striker.writes(), end))
+        Ok(Ended { writes: striker.writes(), struck, state })
     }
 
     async fn act(&self, phase: Phase) -> Result<()> {

@@ -26,22 +26,26 @@ async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
     let bed = Bed::start("crash").await.unwrap();
     let mut undisturbed = Vec::new();
     for phase in Phase::ALL {
-        let (writes, end) = bed.run(phase, None).await.unwrap();
-        assert!(writes >= 10, "{phase:?} has {writes} writes: five objects, two writes each at the least");
-        undisturbed.push((phase, writes, end));
+        let ended = bed.run(phase, None).await.unwrap();
+        assert!(
+            ended.writes >= 10,
+            "{phase:?}: five objects have two writes each at the least, not {}",
+            ended.writes
+        );
+        undisturbed.push((phase, ended));
     }
-    let most = undisturbed.iter().map(|(_, writes, _)| *writes).max().unwrap();
+    let most = undisturbed.iter().map(|(_, ended)| ended.writes).max().unwrap();
     let mut plans = 0;
     for at in 1..=most {
         for mode in Mode::ALL {
-            for (phase, writes, end) in &undisturbed {
-                let blow = (at <= *writes).then_some(Blow { at, mode });
-                let (_, found) = bed
+            for (phase, calm) in &undisturbed {
+                let blow = (at <= calm.writes).then_some(Blow { at, mode });
+                let ended = bed
                     .run(*phase, blow)
                     .await
                     .unwrap_or_else(|error| panic!("{phase:?} struck by {blow:?} does not end: {error:#}"));
-                assert_eq!(found, *end, "{phase:?} struck by {blow:?} ends otherwise");
-                plans += usize::from(blow.is_some());
+                assert_eq!(ended.state, calm.state, "{phase:?} struck by {blow:?} ends otherwise");
+                plans += usize::from(ended.struck);
             }
         }
     }
