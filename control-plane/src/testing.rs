@@ -1,13 +1,14 @@
 //! Meshes for unit tests, written as the API's JSON.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use fleetmesh_model::{Arn, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::watch;
 
-use crate::view::{MeshView, Record};
+use crate::view::{MeshView, Record, Views};
 
 /// A view of the mesh `apps` with these objects, each `(resource without mesh/apps/, spec)`; the mesh is added with an
 /// empty spec unless it is given as `""`.
@@ -48,4 +49,49 @@ pub(crate) fn record(path: &str, spec: &Value, version: i64) -> Arc<Record> {
 /// The virtual node `name` of the mesh `apps`.
 pub(crate) fn node(name: &str) -> ResourceId {
     ResourceId::virtual_node("apps", name)
+}
+
+/// A store that a test fills by hand.
+pub(crate) struct Meshes {
+    mesh: Mutex<Option<Arc<MeshView>>>,
+    revisions: watch::Sender<u64>,
+}
+
+impl Meshes {
+    /// A store with this view of the mesh `apps`.
+    pub(crate) fn new(view: MeshView) -> Arc<Self> {
+        let revisions = watch::Sender::new(view.revision);
+        Arc::new(Self { mesh: Mutex::new(Some(Arc::new(view))), revisions })
+    }
+
+    /// Commits a new version of one object, or its deletion.
+    pub(crate) fn commit(&self, path: &str, spec: Option<Value>) {
+        let mut mesh = self.mesh.lock().expect("no panic while locked");
+        let mut view = MeshView::clone(mesh.as_ref().expect("a mesh"));
+        let id = ResourceId::parse(&format!("mesh/apps/{path}")).expect("a resource");
+        let version = view.get(&id).map_or(1, |record| record.version + 1);
+        match spec {
+            Some(spec) => view.resources.insert(id, record(path, &spec, version)),
+            None => view.resources.remove(&id),
+        };
+        view.revision += 1;
+        let revision = view.revision;
+        *mesh = Some(Arc::new(view));
+        drop(mesh);
+        self.revisions.send_replace(revision);
+    }
+}
+
+impl Views for Meshes {
+    fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
+        self.mesh.lock().expect("no panic while locked").clone().filter(|_| name == "apps")
+    }
+
+    fn mesh_names(&self) -> Vec<String> {
+        vec!["apps".to_owned()]
+    }
+
+    fn revisions(&self) -> watch::Receiver<u64> {
+        self.revisions.subscribe()
+    }
 }

@@ -12,6 +12,8 @@ pub mod identity;
 mod service;
 mod session;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::io;

@@ -23,6 +23,8 @@ mod resource;
 mod retry;
 mod route;
 mod route_match;
+#[cfg(test)]
+mod tests;
 mod timeout;
 mod unserved;
 

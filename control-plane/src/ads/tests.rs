@@ -1,0 +1,260 @@
+//! The service over a real connection, with the client that envoy-types generates: what proxies get, and what the
+//! distribution says of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use envoy_types::pb::google::rpc::Status as Refused;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::{Settings, serve};
+use crate::distribution::{Answer, Distribution, ObjectStatus};
+use crate::listen::Listen;
+use crate::snapshot::ResourceType;
+use crate::testing::{Meshes, view};
+
+const LONG: Duration = Duration::from_secs(20);
+const ROUTE: &str = "virtualRouter/r/route/x";
+
+fn route(weight: u32) -> Value {
+    let targets = json!([{"virtualNode": "a", "weight": 100}, {"virtualNode": "b", "weight": weight}]);
+    json!({"http2Route": {"action": {"weightedTargets": targets}, "match": {"prefix": "/"}}})
+}
+
+fn calling() -> Value {
+    json!({"backends": [{"virtualService": {"virtualServiceName": "s.local"}}]})
+}
+
+fn meshes() -> Arc<Meshes> {
+    let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
+    let target =
+        |host: &str| json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": host}}});
+    Meshes::new(view(&[
+        ("virtualNode/a", target("a")),
+        ("virtualNode/b", target("b")),
+        ("virtualRouter/r", json!({"listeners": listeners})),
+        (ROUTE, route(0)),
+        ("virtualService/s.local", json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}})),
+        ("virtualNode/client", calling()),
+    ]))
+}
+
+/// A served mesh.
+struct World {
+    meshes: Arc<Meshes>,
+    distribution: Arc<Distribution>,
+    address: String,
+    shutdown: CancellationToken,
+}
+
+impl World {
+    async fn start(limit: Option<usize>) -> Self {
+        let meshes = meshes();
+        let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
+        let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
+        let bound = Listen::Tcp("127.0.0.1:0".into()).bind().await.expect("a port");
+        let address = format!("http://{}", bound.address());
+        let shutdown = CancellationToken::new();
+        let settings = Settings { max_proxies_per_node: limit, ..Settings::default() };
+        tokio::spawn(serve(views, settings, vec![bound], Arc::clone(&distribution), shutdown.clone()));
+        Self { meshes, distribution, address, shutdown }
+    }
+
+    async fn proxy(&self, id: &str) -> Proxy {
+        let mut client =
+            AggregatedDiscoveryServiceClient::connect(self.address.clone()).await.expect("connected");
+        let (requests, stream) = mpsc::unbounded_channel();
+        let node = Node { id: id.into(), ..Node::default() };
+        let opening = DiscoveryRequest {
+            node: Some(node),
+            type_url: ResourceType::Cluster.url().into(),
+            ..Default::default()
+        };
+        requests.send(opening).expect("open");
+        let stream = UnboundedReceiverStream::new(stream);
+        let answers = client.stream_aggregated_resources(stream).await.expect("a stream").into_inner();
+        Proxy { requests, answers }
+    }
+
+    async fn distribution(&self) -> Answer {
+        self.distribution.answer("apps", None, Instant::now() + LONG).await.expect("the mesh")
+    }
+
+    /// Awaits that the distribution says `what` of the object.
+    async fn until(&self, path: &str, what: impl Fn(&ObjectStatus) -> bool) -> ObjectStatus {
+        let mut answer = self.distribution().await;
+        let deadline = Instant::now() + LONG;
+        loop {
+            let resource = format!("mesh/apps/{path}");
+            if let Some(found) = answer.objects.iter().find(|one| one.resource == resource && what(one)) {
+                return found.clone();
+            }
+            let next = self.distribution.answer("apps", Some(answer.token.clone()), deadline).await;
+            assert!(Instant::now() < deadline, "never: {answer:#?}");
+            answer = next.expect("the mesh");
+        }
+    }
+}
+
+/// A proxy without a will of its own.
+struct Proxy {
+    requests: mpsc::UnboundedSender<DiscoveryRequest>,
+    answers: Streaming<DiscoveryResponse>,
+}
+
+impl Proxy {
+    async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
+        timeout(LONG, self.answers.message()).await.expect("an answer in time")
+    }
+
+    async fn take(&mut self, kind: ResourceType) -> DiscoveryResponse {
+        let answer = self.answer().await.expect("an answer").expect("the stream goes on");
+        assert_eq!(answer.type_url, kind.url());
+        answer
+    }
+
+    fn send(&self, request: DiscoveryRequest) {
+        self.requests.send(request).expect("the stream is open");
+    }
+
+    fn acknowledge(&self, answer: &DiscoveryResponse, names: &[&str]) {
+        self.send(DiscoveryRequest {
+            version_info: answer.version_info.clone(),
+            resource_names: names.iter().map(ToString::to_string).collect(),
+            type_url: answer.type_url.clone(),
+            response_nonce: answer.nonce.clone(),
+            ..DiscoveryRequest::default()
+        });
+    }
+
+    fn subscribe(&self, kind: ResourceType, names: &[&str]) {
+        self.acknowledge(&DiscoveryResponse { type_url: kind.url().into(), ..Default::default() }, names);
+    }
+
+    /// Takes everything, as Envoy does when it starts.
+    async fn settle(&mut self) {
+        let clusters = self.take(ResourceType::Cluster).await;
+        self.acknowledge(&clusters, &[]);
+        self.subscribe(ResourceType::Listener, &[]);
+        let listeners = self.take(ResourceType::Listener).await;
+        self.acknowledge(&listeners, &[]);
+        self.subscribe(ResourceType::Route, &["rds_egress_http2_80"]);
+        let routes = self.take(ResourceType::Route).await;
+        self.acknowledge(&routes, &["rds_egress_http2_80"]);
+    }
+}
+
+const CLIENT: &str = "mesh/apps/virtualNode/client";
+
+#[tokio::test]
+async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    let all = |status: &ObjectStatus| (status.proxies, status.acknowledged) == (1, 1);
+    for path in ["virtualNode/client", "virtualNode/a", "virtualRouter/r", "virtualService/s.local", ROUTE] {
+        world.until(path, all).await;
+    }
+    world.meshes.commit(ROUTE, Some(route(50)));
+    let waiting = world.until(ROUTE, |status| status.version == 2).await;
+    assert_eq!((waiting.proxies, waiting.acknowledged), (1, 0));
+    let routes = proxy.take(ResourceType::Route).await;
+    proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+    world.until(ROUTE, all).await;
+    drop(proxy);
+    world.until(ROUTE, |status| status.proxies == 0).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.until(ROUTE, |status| status.acknowledged == 1).await;
+    world.meshes.commit(ROUTE, Some(route(50)));
+    let routes = proxy.take(ResourceType::Route).await;
+    proxy.send(DiscoveryRequest {
+        resource_names: vec!["rds_egress_http2_80".into()],
+        type_url: routes.type_url.clone(),
+        response_nonce: routes.nonce.clone(),
+        error_detail: Some(Refused { code: 13, message: "not like this".into(), details: Vec::new() }),
+        ..DiscoveryRequest::default()
+    });
+    let refused = world.until(ROUTE, |status| !status.rejected.is_empty()).await;
+    assert_eq!((refused.acknowledged, &*refused.rejected[0].message), (0, "not like this"));
+    assert!(refused.rejected[0].proxy.starts_with("mesh/apps/virtualNode/client#"));
+    let others = world.distribution().await.objects;
+    let blamed: Vec<_> =
+        others.iter().filter(|one| !one.rejected.is_empty()).map(|one| &*one.resource).collect();
+    assert_eq!(blamed, ["mesh/apps/virtualRouter/r/route/x"]);
+    world.meshes.commit(ROUTE, Some(route(7)));
+    let routes = proxy.take(ResourceType::Route).await;
+    proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+    world.until(ROUTE, |status| status.acknowledged == 1 && status.rejected.is_empty()).await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
+    let world = World::start(Some(1)).await;
+    for (id, code) in [
+        ("mesh/apps/virtualNode/nobody", 3),
+        ("mesh/none/virtualNode/client", 3),
+        ("mesh/apps/virtualGateway/g", 3),
+        ("", 3),
+    ] {
+        let status = world.proxy(id).await.answer().await.expect_err(id);
+        assert_eq!(i32::from(status.code()), code, "{status}");
+    }
+    let mut first = world.proxy("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client").await;
+    first.settle().await;
+    let status = world.proxy(CLIENT).await.answer().await.expect_err("one is the limit");
+    assert_eq!(i32::from(status.code()), 8, "{status}");
+}
+
+#[tokio::test]
+async fn a_deleted_node_leaves_its_proxies_as_they_are_and_uncounted() {
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.until(ROUTE, |status| status.acknowledged == 1).await;
+    world.meshes.commit("virtualNode/client", None);
+    world.until(ROUTE, |status| status.proxies == 0).await;
+    world.meshes.commit("virtualNode/client", Some(calling()));
+    world.until(ROUTE, |status| (status.proxies, status.acknowledged) == (1, 1)).await;
+    world.meshes.commit(ROUTE, Some(route(1)));
+    proxy.take(ResourceType::Route).await;
+}
+
+#[tokio::test]
+async fn streams_end_without_an_error_when_the_server_stops() {
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.shutdown.cancel();
+    assert!(proxy.answer().await.expect("code 0").is_none());
+}
+
+#[tokio::test]
+async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
+    let world = World::start(None).await;
+    let first = world.distribution().await;
+    assert!(first.complete);
+    let none =
+        world.distribution.answer("apps", Some(first.token.clone()), Instant::now()).await.expect("the mesh");
+    assert!(!none.complete && none.is_empty());
+    let waiting = world.distribution.answer("apps", Some(first.token), Instant::now() + LONG);
+    let commit = async { world.meshes.commit(ROUTE, Some(route(1))) };
+    let (news, ()) = tokio::join!(waiting, commit);
+    let news = news.expect("the mesh");
+    let changed: Vec<_> = news.objects.iter().map(|one| (&*one.resource, one.version)).collect();
+    assert_eq!(changed, [("mesh/apps/virtualRouter/r/route/x", 2)]);
+    assert!(world.distribution.answer("none", None, Instant::now()).await.is_none());
+}

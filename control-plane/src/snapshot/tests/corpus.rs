@@ -1,0 +1,217 @@
+//! Meshes that together use every member of the five kinds that has a mapping.
+
+use serde_json::{Value, json};
+
+use crate::testing::view;
+use crate::view::MeshView;
+
+/// A mesh `apps` in which `client` calls `s.local:80` through a router of `protocol` with these routes, by name; the
+/// targets are the nodes `a` and `b`.
+pub fn routed(protocol: &str, routes: &[(&str, Value)]) -> MeshView {
+    let mapping = json!([{"portMapping": {"port": 80, "protocol": protocol}}]);
+    let target = |host: &str| json!({"listeners": mapping, "serviceDiscovery": {"dns": {"hostname": host}}});
+    let mut objects = vec![
+        ("virtualNode/a".to_owned(), target("a.local")),
+        ("virtualNode/b".to_owned(), target("b.local")),
+        ("virtualRouter/r".to_owned(), json!({"listeners": mapping})),
+        (
+            "virtualService/s.local".to_owned(),
+            json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}}),
+        ),
+        ("virtualNode/client".to_owned(), calling(&["s.local"])),
+    ];
+    objects.extend(routes.iter().map(|(name, spec)| (format!("virtualRouter/r/route/{name}"), spec.clone())));
+    let objects: Vec<(&str, Value)> =
+        objects.iter().map(|(path, spec)| (path.as_str(), spec.clone())).collect();
+    view(&objects)
+}
+
+/// The spec of a node with these backends.
+pub fn calling(services: &[&str]) -> Value {
+    let backends: Vec<Value> =
+        services.iter().map(|name| json!({"virtualService": {"virtualServiceName": name}})).collect();
+    json!({"backends": backends})
+}
+
+/// Everything to `a`.
+pub fn to_a() -> Value {
+    json!({"weightedTargets": [{"virtualNode": "a", "weight": 100}]})
+}
+
+fn http(matcher: Value) -> Value {
+    json!({"http2Route": {"action": to_a(), "match": matcher}})
+}
+
+fn grpc(matcher: Value) -> Value {
+    json!({"grpcRoute": {"action": to_a(), "match": matcher}})
+}
+
+/// Every way to match an HTTP request.
+pub fn http_matches() -> Vec<(&'static str, Value)> {
+    let header = |matcher: Value, invert: bool| {
+        http(json!({"prefix": "/", "headers": [{"name": "x-A", "match": matcher, "invert": invert}]}))
+    };
+    vec![
+        ("prefix", http(json!({"prefix": "/p"}))),
+        ("exact", http(json!({"path": {"exact": "/e"}}))),
+        ("regex", http(json!({"path": {"regex": "/r[0-9]+"}}))),
+        ("method", http(json!({"prefix": "/", "method": "POST"}))),
+        ("connect", http(json!({"prefix": "/", "method": "CONNECT"}))),
+        ("scheme", http(json!({"prefix": "/", "scheme": "https"}))),
+        ("port", http(json!({"prefix": "/", "port": 80}))),
+        ("other-port", http(json!({"prefix": "/", "port": 81}))),
+        ("header-exact", header(json!({"exact": "v"}), false)),
+        ("header-prefix", header(json!({"prefix": "v"}), true)),
+        ("header-suffix", header(json!({"suffix": "v"}), false)),
+        ("header-regex", header(json!({"regex": "v.*"}), false)),
+        ("header-range", header(json!({"range": {"start": -5, "end": 10}}), false)),
+        (
+            "header-present",
+            http(json!({"prefix": "/", "headers": [{"name": "x-b"}, {"name": "x-c", "invert": true}]})),
+        ),
+        (
+            "query",
+            http(
+                json!({"prefix": "/", "queryParameters": [{"name": "q", "match": {"exact": "1"}}, {"name": "p"}, {"name": "o", "match": {}}]}),
+            ),
+        ),
+    ]
+}
+
+/// Every way to match a gRPC request.
+pub fn grpc_matches() -> Vec<(&'static str, Value)> {
+    let metadata = json!([{"name": "m", "match": {"exact": "v"}}, {"name": "n", "match": {"range": {"start": 0, "end": 2}}, "invert": true},
+        {"name": "o", "match": {"prefix": "v"}}, {"name": "p", "match": {"suffix": "v"}}, {"name": "q", "match": {"regex": "v+"}}, {"name": "r"}]);
+    vec![
+        ("method", grpc(json!({"serviceName": "p.S", "methodName": "M"}))),
+        ("service", grpc(json!({"serviceName": "p.S"}))),
+        ("all", grpc(json!({}))),
+        ("metadata", grpc(json!({"metadata": metadata}))),
+        ("port", grpc(json!({"port": 80}))),
+    ]
+}
+
+/// Retry policies and timeouts.
+pub fn policies() -> Vec<(&'static str, Value)> {
+    let with = |retry: Value, timeout: Value| json!({"http2Route": {"action": to_a(), "match": {"prefix": "/"}, "retryPolicy": retry, "timeout": timeout}});
+    let events = json!(["server-error", "gateway-error", "client-error", "stream-error"]);
+    let seconds = |value: i64| json!({"unit": "s", "value": value});
+    vec![
+        (
+            "all",
+            with(
+                json!({"httpRetryEvents": events, "tcpRetryEvents": ["connection-error"], "maxRetries": 3, "perRetryTimeout": {"unit": "ms", "value": 2000}}),
+                json!({"idle": seconds(7), "perRequest": seconds(3)}),
+            ),
+        ),
+        (
+            "none",
+            with(
+                json!({"maxRetries": 0, "perRetryTimeout": seconds(0)}),
+                json!({"idle": seconds(0), "perRequest": seconds(0)}),
+            ),
+        ),
+        (
+            "huge",
+            with(
+                json!({"maxRetries": i64::MAX, "perRetryTimeout": seconds(i64::MAX), "httpRetryEvents": ["client-error"]}),
+                json!({"idle": seconds(i64::MAX), "perRequest": seconds(i64::MAX)}),
+            ),
+        ),
+    ]
+}
+
+/// Nodes with every listener, health check, log and discovery; a mesh of either filter.
+pub fn nodes() -> Vec<MeshView> {
+    let check = |protocol: &str| json!({"healthyThreshold": 2, "intervalMillis": 5000, "path": "/ping", "protocol": protocol, "timeoutMillis": 2000, "unhealthyThreshold": 3});
+    let listener = |port: u16, protocol: &str, checked: &str| json!({"portMapping": {"port": port, "protocol": protocol}, "healthCheck": check(checked)});
+    let listeners = json!([
+        listener(1, "http", "http"),
+        listener(2, "http2", "http2"),
+        listener(3, "grpc", "grpc"),
+        listener(4, "tcp", "tcp"),
+        listener(5, "http", "grpc"),
+        listener(6, "tcp", "http2"),
+        listener(7, "http2", "http"),
+        listener(8, "http", "tcp")
+    ]);
+    let timeouts = json!([
+        {"portMapping": {"port": 1, "protocol": "http"}, "timeout": {"http": {"idle": {"unit": "s", "value": 9}, "perRequest": {"unit": "s", "value": 0}}}},
+        {"portMapping": {"port": 2, "protocol": "grpc"}, "timeout": {"grpc": {"perRequest": {"unit": "ms", "value": 1}}}},
+        {"portMapping": {"port": 3, "protocol": "tcp"}, "timeout": {"tcp": {"idle": {"unit": "s", "value": 0}}}}]);
+    let formats = [
+        json!(null),
+        json!({"text": "%START_TIME% %RESPONSE_CODE%"}),
+        json!({"json": [{"key": "b", "value": "%RESPONSE_CODE%"}, {"key": "a", "value": "%REQ(:PATH)%"}]}),
+    ];
+    let mut views = Vec::new();
+    for (index, preference) in
+        ["IPv4_ONLY", "IPv6_ONLY", "IPv4_PREFERRED", "IPv6_PREFERRED"].into_iter().enumerate()
+    {
+        let mut client = calling(&["n.local"]);
+        client["listeners"] = timeouts.clone();
+        client["serviceDiscovery"] = json!({"dns": {"hostname": "client.local", "ipPreference": preference}});
+        let format = &formats[index % formats.len()];
+        client["logging"] = json!({"accessLog": {"file": {"path": "/dev/stdout"}}});
+        if !format.is_null() {
+            client["logging"]["accessLog"]["file"]["format"] = format.clone();
+        }
+        let filter = if index % 2 == 0 { "ALLOW_ALL" } else { "DROP_ALL" };
+        let response = if index % 2 == 0 { "ENDPOINTS" } else { "LOADBALANCER" };
+        views.push(view(&[
+            ("", json!({"egressFilter": {"type": filter}, "serviceDiscovery": {"ipPreference": preference}})),
+            ("virtualNode/n", json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": "N.local", "responseType": response}}})),
+            ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+            ("virtualNode/client", client),
+        ]));
+    }
+    views
+}
+
+/// What routes nowhere, what is missing, what conflicts.
+pub fn odd() -> Vec<MeshView> {
+    let tcp = json!({"tcpRoute": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": 0}, {"virtualNode": "b", "weight": 3}]}}});
+    let nowhere = json!({"http2Route": {"action": {"weightedTargets": [{"virtualNode": "gone", "weight": 1}]}, "match": {"prefix": "/"}}});
+    let zero = json!({"http2Route": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": 0}, {"virtualNode": "gone", "weight": 1}]}, "match": {"prefix": "/"}}});
+    let both = json!([{"portMapping": {"port": 80, "protocol": "http2"}}, {"portMapping": {"port": 90, "protocol": "tcp"}}]);
+    let conflicts = view(&[
+        ("virtualNode/n", json!({"listeners": both, "serviceDiscovery": {"dns": {"hostname": "n"}}})),
+        (
+            "virtualNode/m",
+            json!({"listeners": [{"portMapping": {"port": 80, "protocol": "tcp"}}], "serviceDiscovery": {"dns": {"hostname": "m"}}}),
+        ),
+        ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualService/N.LOCAL", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualService/o.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualService/m.local", json!({"provider": {"virtualNode": {"virtualNodeName": "m"}}})),
+        ("virtualService/empty.local", json!({})),
+        (
+            "virtualNode/client",
+            calling(&["n.local", "N.LOCAL", "o.local", "m.local", "empty.local", "absent.local"]),
+        ),
+    ]);
+    vec![
+        view(&[("virtualNode/client", json!({}))]),
+        routed("tcp", &[("t", tcp)]),
+        routed("tcp", &[]),
+        routed("http", &[]),
+        routed("http2", &[("x", nowhere), ("y", zero)]),
+        conflicts,
+    ]
+}
+
+/// All of them.
+pub fn all() -> Vec<MeshView> {
+    let grpc_retry = json!({"grpcRoute": {"action": to_a(), "match": {}, "retryPolicy": {
+        "grpcRetryEvents": ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"],
+        "httpRetryEvents": ["gateway-error"], "maxRetries": 1, "perRetryTimeout": {"unit": "s", "value": 1}}}});
+    let mut views = vec![
+        routed("http2", &http_matches()),
+        routed("grpc", &grpc_matches()),
+        routed("http2", &policies()),
+        routed("grpc", &[("g", grpc_retry)]),
+    ];
+    views.extend(nodes());
+    views.extend(odd());
+    views
+}

@@ -1,0 +1,23 @@
+//! Tests of snapshots: what they hold, that they are stable, and that a real Envoy accepts them.
+
+mod bootstrap;
+mod content;
+mod corpus;
+mod golden;
+mod validate;
+
+use std::sync::Arc;
+
+use crate::snapshot::{ResourceType, Snapshot};
+use crate::testing::node;
+use crate::view::MeshView;
+
+/// The snapshot of the virtual node `client`.
+fn client(view: &MeshView) -> Arc<Snapshot> {
+    Arc::new(Snapshot::build(view, &node("client")).expect("the node exists"))
+}
+
+/// The names of its resources of one type.
+fn names(snapshot: &Snapshot, kind: ResourceType) -> Vec<&str> {
+    snapshot.content(kind).resources.keys().map(String::as_str).collect()
+}
