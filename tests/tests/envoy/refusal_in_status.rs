@@ -34,16 +34,15 @@ async fn apply(kubectl: &Kubectl, bed: &Bed, objects: &[Value]) {
     kubectl.apply(&file).await.unwrap();
 }
 
-/// Awaits that condition `Programmed` of the route has this status for its newest generation; returns the condition.
-async fn programmed(kubectl: &Kubectl, status: &str) -> Value {
-    wait::until(&format!("Programmed of the route is {status}"), LIMIT, async || {
+/// Awaits that condition `Programmed` of the route has this reason for its newest generation; returns the condition.
+async fn programmed(kubectl: &Kubectl, reason: &str) -> Value {
+    wait::until(&format!("the reason of the route's Programmed is {reason}"), LIMIT, async || {
         let route = kubectl.json(&["get", "routes.fleetmesh.dev", "all"]).await?;
         let conditions = route["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|condition| condition["type"] == "Programmed");
         let found = found.unwrap_or_default();
-        let as_wanted =
-            found["status"] == status && found["observedGeneration"] == route["metadata"]["generation"];
-        anyhow::ensure!(as_wanted, "{found}");
+        let current = found["observedGeneration"] == route["metadata"]["generation"];
+        anyhow::ensure!(current && found["reason"] == reason, "{found}");
         Ok(Some(found))
     })
     .await
@@ -90,13 +89,14 @@ async fn the_route_says_what_envoy_said() {
     assert_eq!(client.get(Protocol::Http2, URL).await.outcome(), Ok("red".to_owned()));
 
     apply(&kubectl, &bed, &[red_route(&json!({ "path": { "regex": "/(unclosed" } }))]).await;
-    let condition = programmed(&kubectl, "False").await;
-    assert_eq!(condition["reason"], "ProxyRejected", "{condition}");
+    let condition = programmed(&kubectl, "ProxyRejected").await;
+    assert_eq!(condition["status"], "False", "{condition}");
     let message = condition["message"].as_str().unwrap();
     assert!(message.contains("missing )") && message.contains("virtualNode/client"), "{condition}");
     assert_eq!(client.get(Protocol::Http2, URL).await.outcome(), Ok("red".to_owned()), "traffic goes on");
 
     apply(&kubectl, &bed, &[red_route(&everything)]).await;
-    let condition = programmed(&kubectl, "True").await;
+    let condition = programmed(&kubectl, "Programmed").await;
+    assert_eq!(condition["status"], "True", "{condition}");
     assert!(condition["message"].as_str().unwrap().contains("1 of 1"), "{condition}");
 }
