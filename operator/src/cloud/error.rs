@@ -19,7 +19,7 @@ where
             let message = error.message().unwrap_or("the endpoint gave no message").to_owned();
             (class_of(code, status), message)
         }
-        SdkError::TimeoutError(_) => (Class::Unreachable, format!("no answer in time: {}", chain(error))),
+        SdkError::TimeoutError(_) => transport(own_endpoint, &format!("no answer in time: {}", chain(error))),
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
             (if status >= 500 { Class::Server } else { Class::Malformed }, chain(error))
@@ -60,6 +60,9 @@ fn class_of(code: &str, status: u16) -> Class {
     }
 }
 
+const AWS_ENDED: &str =
+    " (no --app-mesh-endpoint is given, so this is AWS's App Mesh, which AWS ended on 2026-09-30)";
+
 /// Failures before an answer came: no credentials, no such host, no connection.
 fn transport(own_endpoint: bool, text: &str) -> (Class, String) {
     let lower = text.to_ascii_lowercase();
@@ -72,7 +75,9 @@ fn transport(own_endpoint: bool, text: &str) -> (Class, String) {
     } else {
         Class::Unreachable
     };
-    (class, text.to_owned())
+    // The host may be gone, or be there and silent; either way its user should know.
+    let hint = if class == Class::Unreachable && !own_endpoint { AWS_ENDED } else { "" };
+    (class, format!("{text}{hint}"))
 }
 
 /// An error and what caused it, in one line, without repetition.
@@ -98,7 +103,10 @@ mod tests {
         let text = "dispatch failure: dns error: failed to lookup address information";
         assert_eq!(transport(false, text).0, Class::Ended);
         assert_eq!(transport(true, text).0, Class::Unreachable);
-        assert_eq!(transport(false, "connection refused").0, Class::Unreachable);
+        let (class, message) = transport(false, "connection refused");
+        assert_eq!(class, Class::Unreachable);
+        assert!(message.contains("AWS ended on 2026-09-30"), "{message}");
+        assert!(!transport(true, "connection refused").1.contains("AWS"));
         assert_eq!(transport(false, "no providers in chain provided credentials").0, Class::Credentials);
     }
 

@@ -114,7 +114,7 @@ impl Feed {
                 if let Some(listed) = listed {
                     listed.insert(object.key.clone());
                 }
-                self.world.seen(object, Source::Watch)
+                self.world.seen(object, Source::List)
             }
             watcher::Event::InitDone => {
                 // What the list does not have was deleted while nobody watched.

@@ -120,8 +120,10 @@ impl World {
         }
         for id in removed {
             inner.tellings.told.remove(&id);
-            woken.now.extend(inner.holder(&id).map(|key| (key.clone(), Wake::Distribution)));
-            inner.tellings.removed.insert(id);
+            if let Some(key) = inner.holder(&id) {
+                woken.now.push((key.clone(), Wake::Distribution));
+                inner.tellings.removed.insert(id);
+            }
         }
         for (id, told) in objects {
             inner.tellings.removed.remove(&id);

@@ -14,6 +14,8 @@ use crate::queue::Wake;
 /// Where news of a resource comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// From a list: what the API server has, even where that is older than what was known, as after a restored backup.
+    List,
     /// From a watch.
     Watch,
     /// From the answer to our own write, which must not wake the object that we just looked at.
@@ -88,7 +90,11 @@ impl Inner {
         let mut wakes = Wakes::new();
         let before = self.entries.get(&key).map(|entry| Arc::clone(&entry.object));
         if let Some(before) = &before {
-            if before.uid == object.uid && !is_newer(&object, before) {
+            let newer = match source {
+                Source::List => object.resource_version != before.resource_version,
+                Source::Watch | Source::OwnWrite => is_newer(&object, before),
+            };
+            if before.uid == object.uid && !newer {
                 return wakes;
             }
             if before.uid != object.uid {
@@ -98,7 +104,7 @@ impl Inner {
         let before = before.filter(|before| before.uid == object.uid);
         let changed = match (&before, source) {
             (None, _) => true,
-            (Some(before), Source::Watch) => before.asks_for_a_look(&object),
+            (Some(before), Source::List | Source::Watch) => before.asks_for_a_look(&object),
             (Some(before), Source::OwnWrite) => {
                 before.generation != object.generation || before.deleting != object.deleting
             }
@@ -140,6 +146,7 @@ impl Inner {
         let Some(entry) = self.entries.remove(key) else { return Wakes::new() };
         let object = entry.object;
         self.index.remove(&object);
+        self.tellings.forget_removal(&object.id);
         if let Some(blocked) = self.blocked.get_mut(object.id.mesh_name()) {
             blocked.remove(key);
         }
@@ -161,7 +168,7 @@ impl Inner {
     }
 }
 
-/// Whether `object` is at least as new as `known`. Resource versions of one API server are numbers that grow.
+/// Whether `object` is newer than `known`. Resource versions of one API server are numbers that grow.
 fn is_newer(object: &Object, known: &Object) -> bool {
     let number = |version: &str| version.parse::<u64>().ok();
     match (number(&object.resource_version), number(&known.resource_version)) {

@@ -6,6 +6,8 @@ mod distribution;
 mod index;
 mod memory;
 mod observe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
