@@ -75,8 +75,8 @@ fn transport(own_endpoint: bool, text: &str) -> (Class, String) {
     } else {
         Class::Unreachable
     };
-    // The host may be gone, or be there and silent; either way its user should know.
-    let hint = if class == Class::Unreachable && !own_endpoint { AWS_ENDED } else { "" };
+    // Who forgot the endpoint has no use for AWS's credentials or a silent host of AWS's, and should know.
+    let hint = if class != Class::Ended && !own_endpoint { AWS_ENDED } else { "" };
     (class, format!("{text}{hint}"))
 }
 
@@ -91,7 +91,8 @@ fn chain(error: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    text
+    // Some causes span lines; a condition's message does not.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -118,6 +118,7 @@ impl World {
             let known = inner.tellings.told.keys().filter(|id| id.mesh_name() == mesh);
             removed.extend(known.filter(|id| !named.contains(id)).cloned());
         }
+        let mut may_have_let_go = !removed.is_empty();
         for id in removed {
             inner.tellings.told.remove(&id);
             if let Some(key) = inner.holder(&id) {
@@ -132,6 +133,7 @@ impl World {
                 continue;
             }
             let wakes = inner.holder(&id).map(|key| (key.clone(), Wake::Distribution));
+            may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
             match &before {
                 Some(before) if before.differs_in_number_only(&told) => woken.later.extend(wakes),
                 _ => woken.now.extend(wakes),
@@ -139,6 +141,11 @@ impl World {
             if before.is_none() {
                 woken.now.extend(inner.waiting_for(&id));
             }
+        }
+        if may_have_let_go {
+            // What held a deletion up may be an object that no resource stands for: nothing else tells that it is gone.
+            let blocked = inner.blocked.get(mesh).into_iter().flatten();
+            woken.now.extend(blocked.map(|key| (key.clone(), Wake::Look)));
         }
         woken
     }
