@@ -78,7 +78,9 @@ async fn a_deletion_held_up_by_what_the_cli_made_goes_on_when_that_goes() {
     let delete =
         ["delete-route", "--mesh-name", "foreign", "--virtual-router-name", "shop", "--route-name", "shop"];
     space.aws.run(&delete).await.unwrap();
+    let start = Instant::now();
     space.run(&["wait", "--for=delete", "virtualrouter/shop", TIMEOUT]).await;
+    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
     let refusal = space.try_describe("virtual-router", "shop").await.expect_err("deleted");
     assert!(refusal.contains("NotFoundException"), "{refusal}");
     assert_eq!(version(&space.describe("virtual-node", "theirs").await), 1, "what is not ours stays");

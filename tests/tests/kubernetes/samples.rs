@@ -118,8 +118,12 @@ async fn table(bed: &Bed, kind: &str) -> Vec<Vec<String>> {
 async fn stage(bed: &Bed, folder: &str, weights: &str) {
     let folder = tools::workspace_dir().unwrap().join("samples").join(folder);
     bed.stack.kubectl.apply(&folder).await.unwrap();
-    let wait = format!("--for=jsonpath={{.status.weights}}={weights}");
-    bed.stack.kubectl.run(&["wait", "--namespace", "apps", "route/service-b", &wait, TIMEOUT]).await.unwrap();
+    wait::until("kubectl shows the weights", LIMIT, async || {
+        let get = ["get", "--namespace", "apps", "route/service-b", "--output", "jsonpath={.status.weights}"];
+        Ok((bed.stack.kubectl.run(&get).await? == weights).then_some(()))
+    })
+    .await
+    .unwrap();
     ready(bed).await;
     let [header, row] = &table(bed, "routes.fleetmesh.dev").await[..] else { panic!("one route") };
     assert_eq!(header[..], ["NAME", "MESH", "ROUTER", "APP MESH NAME", "WEIGHTS", "READY", "REASON", "AGE"]);
