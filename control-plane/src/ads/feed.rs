@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::identity;
-use crate::distribution::Distribution;
+use crate::distribution::{Distribution, Published};
 use crate::snapshot::{ResourceSet, Snapshot, recall};
-use crate::view::Views;
+use crate::view::{MeshView, Views};
 
 /// How bursts of commits are taken together.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub struct Current {
     pub snapshot: Arc<Snapshot>,
     /// Whether the node still exists.
     pub exists: bool,
+    /// The commit that the snapshot was made from, or a later one that left it as it is.
+    revision: u64,
 }
 
 /// The snapshots of all nodes that have proxies.
@@ -81,7 +83,7 @@ impl Feeds {
         let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
         let snapshot =
             Snapshot::build(&view, node).ok_or_else(|| unknown("the virtual node does not exist"))?;
-        let current = Current { snapshot: Arc::new(snapshot), exists: true };
+        let current = Current { snapshot: Arc::new(snapshot), exists: true, revision: view.revision };
         let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
         self.publish(node, feed, current);
         Ok(feed.subscribe())
@@ -98,8 +100,9 @@ impl Feeds {
         let mut revisions = self.views.revisions();
         loop {
             let revision = *revisions.borrow_and_update();
-            self.refresh().await;
-            self.distribution.published(revision);
+            let meshes = self.meshes();
+            self.refresh(revision, &meshes).await;
+            self.distribution.published(Published { revision, meshes: Arc::new(meshes) });
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = revisions.changed() => if changed.is_err() { return },
@@ -115,8 +118,13 @@ impl Feeds {
         }
     }
 
-    /// Brings every feed up to date with the store.
-    async fn refresh(&self) {
+    fn meshes(&self) -> BTreeMap<String, Arc<MeshView>> {
+        let names = self.views.mesh_names().into_iter();
+        names.filter_map(|name| self.views.mesh(&name).map(|view| (name, view))).collect()
+    }
+
+    /// Brings every feed up to date with `meshes`, the store as of `revision`.
+    async fn refresh(&self, revision: u64, meshes: &BTreeMap<String, Arc<MeshView>>) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
             nodes.retain(|node, feed| {
@@ -129,27 +137,27 @@ impl Feeds {
             nodes.keys().cloned().collect()
         };
         for node in nodes {
-            self.refresh_node(&node);
+            self.refresh_node(&node, revision, meshes.get(node.mesh_name()));
             // Thousands of nodes may have to be made again: let streams run in between.
             tokio::task::consume_budget().await;
         }
     }
 
-    fn refresh_node(&self, node: &ResourceId) {
-        // Under the lock, so that no subscriber puts a newer snapshot in place meanwhile.
+    fn refresh_node(&self, node: &ResourceId, revision: u64, view: Option<&Arc<MeshView>>) {
+        // Under the lock: a subscriber may put a newer snapshot in place at any time, which is not to be taken back.
         let nodes = self.nodes();
         let Some(feed) = nodes.get(node) else { return };
-        let view = self.views.mesh(node.mesh_name());
         let was = feed.borrow().clone();
-        if was.exists && view.as_ref().is_some_and(|view| was.snapshot.unchanged(view)) {
+        let newer = was.revision > revision;
+        if newer || (was.exists && view.is_some_and(|view| was.snapshot.unchanged(view))) {
             return;
         }
-        match view.and_then(|view| Snapshot::build(&view, node)) {
+        match view.and_then(|view| Snapshot::build(view, node)) {
             Some(snapshot) => {
-                self.publish(node, feed, Current { snapshot: Arc::new(snapshot), exists: true });
+                self.publish(node, feed, Current { snapshot: Arc::new(snapshot), exists: true, revision });
             }
             None if was.exists => {
-                self.publish(node, feed, Current { exists: false, ..was });
+                self.publish(node, feed, Current { exists: false, revision, ..was });
             }
             None => {}
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use fleetmesh_model::ResourceId;
 use uuid::Uuid;
 
+use super::Stamp;
 use super::report::{Answer, ObjectStatus, Token};
 
 /// How many removals are remembered; a reader that missed more is told everything.
@@ -14,6 +15,8 @@ const REMOVALS: usize = 4096;
 pub(super) struct Ledger {
     /// Tells this ledger's tokens from those of an earlier process.
     instance: Uuid,
+    /// What it was last brought up to date with.
+    pub(super) stamp: Option<Stamp>,
     /// How often something changed.
     sequence: u64,
     /// Tokens below it are too old to say what was removed since.
@@ -26,6 +29,7 @@ impl Default for Ledger {
     fn default() -> Self {
         Self {
             instance: Uuid::new_v4(),
+            stamp: None,
             sequence: 0,
             oldest: 0,
             objects: BTreeMap::new(),

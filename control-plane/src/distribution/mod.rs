@@ -21,7 +21,7 @@ use ledger::Ledger;
 pub use report::{Answer, ObjectStatus, Rejected, Token};
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Where a proxy stands.
 #[derive(Debug)]
@@ -41,12 +41,24 @@ pub struct Rejection {
     pub message: String,
 }
 
+/// What the targets of all proxies are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// The revision of the store.
+    pub revision: u64,
+    /// Its meshes by name.
+    pub meshes: Arc<BTreeMap<String, Arc<MeshView>>>,
+}
+
+/// What a ledger was brought up to date with: a published revision and a number of reports.
+type Stamp = (u64, u64);
+
 /// Which proxies run what.
 pub struct Distribution {
     views: Arc<dyn Views>,
     inner: Mutex<Inner>,
-    /// The newest revision whose snapshots all proxies have as their target.
-    published: watch::Sender<u64>,
+    /// What the targets of all proxies are made from.
+    published: watch::Sender<Published>,
     /// Grows with each report of a proxy.
     reports: watch::Sender<u64>,
 }
@@ -76,7 +88,7 @@ impl Distribution {
         Self {
             views,
             inner: Mutex::new(Inner { streams: 0, nodes: BTreeMap::new(), ledgers: BTreeMap::new() }),
-            published: watch::Sender::new(0),
+            published: watch::Sender::default(),
             reports: watch::Sender::new(0),
         }
     }
@@ -105,54 +117,62 @@ impl Distribution {
         self.inner().nodes.remove(node);
     }
 
-    /// Notes that every commit up to `revision` is in the targets.
-    pub fn published(&self, revision: u64) {
-        self.published.send_replace(revision);
+    /// Notes that all targets are those of `published`.
+    pub fn published(&self, published: Published) {
+        self.published.send_replace(published);
     }
 
-    /// What there is to say about `mesh` since `after`, or all of it. Waits for the targets to have caught up with the
-    /// store, and, with a token, for something to say, until `deadline`. `None` when there is no such mesh.
+    /// What there is to say about `mesh` since `after`, or all of it; `None` when there is no such mesh.
+    ///
+    /// Without a token it waits until every commit so far is in the proxies' targets, with one until there is something
+    /// to say; in either case until `deadline` at the latest.
     pub async fn answer(&self, mesh: &str, after: Option<Token>, deadline: Instant) -> Option<Answer> {
         let mut published = self.published.subscribe();
         let mut reports = self.reports.subscribe();
-        let mut revisions = self.views.revisions();
+        let committed = self.views.mesh(mesh)?.revision;
         let mut gathered = false;
         loop {
-            published.borrow_and_update();
-            reports.borrow_and_update();
-            revisions.borrow_and_update();
-            let view = self.views.mesh(mesh)?;
-            let behind = *published.borrow() < view.revision;
+            let seen = published.borrow_and_update().clone();
+            let reported = *reports.borrow_and_update();
+            let newest = self.views.mesh(mesh)?;
             let late = Instant::now() >= deadline;
-            if !behind || late {
-                let answer = self.read(mesh, &view, after.as_ref());
-                let speaks = answer.complete || !answer.is_empty();
-                if late || answer.complete || (speaks && gathered) {
-                    return Some(answer);
-                }
-                if speaks {
+            let view = seen.meshes.get(mesh).or(late.then_some(&newest));
+            if let Some(view) = view.filter(|_| late || after.is_some() || seen.revision >= committed) {
+                let stamp = (seen.revision, reported);
+                if after.is_some() && !late && !gathered && !self.has_entered(mesh, stamp) {
                     gathered = true;
                     sleep(GATHER).await;
                     continue;
+                }
+                let answer = self.read(mesh, view, stamp, after.as_ref());
+                if late || answer.complete || !answer.is_empty() {
+                    return Some(answer);
                 }
             }
             let changed = async {
                 tokio::select! {
                     _ = published.changed() => {}
                     _ = reports.changed() => {}
-                    _ = revisions.changed() => {}
                 }
             };
             // A deadline that passes is seen above.
             let _ = timeout_at(deadline, changed).await;
+            gathered = false;
         }
     }
 
-    fn read(&self, mesh: &str, view: &MeshView, after: Option<&Token>) -> Answer {
+    fn has_entered(&self, mesh: &str, stamp: Stamp) -> bool {
+        self.inner().ledgers.get(mesh).is_some_and(|ledger| ledger.stamp == Some(stamp))
+    }
+
+    fn read(&self, mesh: &str, view: &MeshView, stamp: Stamp, after: Option<&Token>) -> Answer {
         let inner = &mut *self.inner();
-        let statuses = report::statuses(view, inner.nodes.iter().filter(|(id, _)| id.mesh_name() == mesh));
         let ledger = inner.ledgers.entry(mesh.to_owned()).or_default();
-        ledger.enter(statuses);
+        if ledger.stamp != Some(stamp) {
+            let nodes = inner.nodes.iter().filter(|(id, _)| id.mesh_name() == mesh);
+            ledger.enter(report::statuses(view, nodes));
+            ledger.stamp = Some(stamp);
+        }
         ledger.answer(mesh, after)
     }
 
