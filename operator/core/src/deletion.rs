@@ -4,6 +4,7 @@ use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_crds::management::OWNER_TAGS;
 
 use crate::observed::{Claim, Observed, Remote};
+use crate::owner;
 use crate::plan::{Idle, Plan, Step, Waiting};
 
 /// What to do about a resource whose deletion was asked for.
@@ -18,14 +19,16 @@ pub fn plan(observed: &Observed) -> Plan {
     }
     match object.management.deletion_policy {
         DeletionPolicy::Retain => match &observed.remote {
-            Remote::Present(remote) if observed.is_ours(remote) => Plan::Steps(vec![
-                Step::UntagResource {
-                    arn: remote.identity.arn.clone(),
-                    keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
-                    optional: true,
-                },
-                Step::RemoveFinalizer,
-            ]),
+            Remote::Present(remote) if remote.tags.as_ref().is_some_and(|tags| owner::owns(object, tags)) => {
+                Plan::Steps(vec![
+                    Step::UntagResource {
+                        arn: remote.identity.arn.clone(),
+                        keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
+                        optional: true,
+                    },
+                    Step::RemoveFinalizer,
+                ])
+            }
             _ => release(),
         },
         DeletionPolicy::Delete if !observed.dependents.is_empty() => {

@@ -168,7 +168,12 @@ impl Observed {
             let lets_go = object.orphan || self.claim != Claim::Ours || !object.finalized();
             let waits =
                 object.management.deletion_policy == DeletionPolicy::Delete && !self.dependents.is_empty();
-            return if lets_go || waits { Reads::Nothing } else { Reads::Object };
+            return match object.management.deletion_policy {
+                _ if lets_go || waits => Reads::Nothing,
+                // It may have been let go of already, and be somebody else's by now; only its tags tell.
+                DeletionPolicy::Retain => Reads::ObjectAndTags,
+                DeletionPolicy::Delete => Reads::Object,
+            };
         }
         if self.claim != Claim::Ours
             || self.allowance != Allowance::Allowed
