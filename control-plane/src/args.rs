@@ -60,6 +60,10 @@ pub struct ControlPlaneArgs {
     /// Refuse API requests beyond this many a second; without it none is refused.
     #[arg(long, env = "FLEETMESH_REQUEST_RATE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub request_rate: Option<u32>,
+
+    /// Let at most COUNT proxies of one virtual node connect (App Mesh's quota was 50); without it there is no limit.
+    #[arg(long, env = "FLEETMESH_MAX_PROXIES_PER_NODE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_proxies_per_node: Option<u32>,
 }
 
 impl ControlPlaneArgs {

@@ -75,7 +75,9 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     for listener in rest {
         servers.spawn(serve_rest(listener, router.clone(), shutdown.clone()));
     }
-    servers.spawn(serve_ads(views, ads, distribution, shutdown.clone()));
+    let limit = args.max_proxies_per_node.and_then(|limit| usize::try_from(limit).ok());
+    let settings = ads::Settings { max_proxies_per_node: limit, ..ads::Settings::default() };
+    servers.spawn(serve_ads(views, settings, ads, distribution, shutdown.clone()));
     supervise(servers, shutdown).await
 }
 
@@ -126,12 +128,13 @@ async fn serve_rest(listener: Bound, router: Router, shutdown: CancellationToken
 
 async fn serve_ads(
     views: Arc<dyn Views>,
+    settings: ads::Settings,
     listeners: Vec<Bound>,
     distribution: Arc<Distribution>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let addresses: Vec<String> = listeners.iter().map(Bound::address).collect();
-    let served = ads::serve(views, ads::Settings::default(), listeners, distribution, shutdown).await;
+    let served = ads::serve(views, settings, listeners, distribution, shutdown).await;
     served.map_err(|error| Error::Serve { address: addresses.join(", "), reason: error.to_string() })
 }
 

@@ -202,6 +202,33 @@ async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
 }
 
 #[tokio::test]
+async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_blamed() {
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.until(ROUTE, |status| status.acknowledged == 1).await;
+    let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
+    let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": "(bad"}}}});
+    world.meshes.commit(ROUTE, Some(route(50)));
+    world.meshes.commit("virtualRouter/r/route/bad", Some(bad));
+    let mut routes = proxy.take(ResourceType::Route).await;
+    if !String::from_utf8_lossy(&routes.resources[0].value).contains("(bad") {
+        // The commits fell on both sides of an update.
+        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+        routes = proxy.take(ResourceType::Route).await;
+    }
+    proxy.send(DiscoveryRequest {
+        resource_names: vec!["rds_egress_http2_80".into()],
+        type_url: routes.type_url.clone(),
+        response_nonce: routes.nonce.clone(),
+        error_detail: Some(Refused { code: 13, message: "missing ): (bad".into(), details: Vec::new() }),
+        ..DiscoveryRequest::default()
+    });
+    world.until("virtualRouter/r/route/bad", |status| !status.rejected.is_empty()).await;
+    world.until(ROUTE, |status| status.rejected.is_empty()).await;
+}
+
+#[tokio::test]
 async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
     let world = World::start(Some(1)).await;
     for (id, code) in [
