@@ -114,7 +114,7 @@ async fn a_full_disk_refuses_writes_and_keeps_what_it_has() {
     let mut kept = 0;
     let refusal = loop {
         assert!(kept < TOO_MANY, "the disk never became full");
-        let answer = api.try_create(&ResourceId::mesh(&format!("m{kept}")), &json!({})).await.unwrap();
+        let answer = api.try_create(&ResourceId::mesh(format!("m{kept}")), &json!({})).await.unwrap();
         match answer.status().as_u16() {
             200 => kept += 1,
             _ => break answer,
@@ -129,7 +129,7 @@ async fn a_full_disk_refuses_writes_and_keeps_what_it_has() {
     let mut remount = disk.command("mount");
     remount.args(["-o", "remount,size=8m"]).arg(&disk.folder);
     command::run(remount).await.unwrap();
-    let name = ResourceId::mesh(&format!("m{kept}"));
+    let name = ResourceId::mesh(format!("m{kept}"));
     api.create(&name, &json!({})).await.unwrap();
     process.kill();
     let (_process, _, endpoint) = started(&disk, &run).await;
@@ -161,7 +161,7 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
     let mut healthy = ControlPlane::start(&run).await.unwrap();
     let api = AppMesh::new(&healthy.endpoint());
     for index in 0..200 {
-        api.create(&ResourceId::mesh(&format!("m{index}")), &json!({})).await.unwrap();
+        api.create(&ResourceId::mesh(format!("m{index}")), &json!({})).await.unwrap();
     }
     // A graceful stop writes everything into the one file.
     assert!(healthy.process().terminate(START).await.unwrap().success());

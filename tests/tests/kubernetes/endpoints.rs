@@ -79,7 +79,8 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
         .await;
 
     let started = operator(&cluster, &[], &[], &run, "anonymous");
-    says(&space, started, "CredentialsInvalid", &["valid AWS credentials"]).await;
+    let words = ["valid AWS credentials", "which AWS ended on 2026-09-30", "--app-mesh-endpoint"];
+    says(&space, started, "CredentialsInvalid", &words).await;
 
     // AWS's hosts are gone from DNS: the process sees a file that asks no DNS, so that this holds everywhere.
     let hosts = run.join("nsswitch.conf");
