@@ -8,7 +8,7 @@ mod report;
 use std::time::Duration;
 
 use fleetmesh_core::{
-    Decision, Identity, Idle, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide, next_look,
+    Class, Decision, Identity, Idle, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide, next_look,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use report::Reported;
 /// How often a round starts over because the endpoint contradicted what it took for granted.
 const SURPRISES: usize = 3;
 /// The pause after the Kubernetes API failed or the resource changed under a write.
-const AGAIN: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// When an object is looked at again: after a time and for a reason; `None` when it is gone.
 pub type Next = Option<(Duration, Wake)>;
@@ -63,7 +63,6 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
     let created = outcome.done.iter().any(|step| matches!(step, Step::Create { .. }));
     let tags_known = read_tags || created || (observed.former_tags.is_none() && object.reported());
     let unread = matches!(observed.remote, Remote::Unreadable(_));
-    let waits = matches!(decision.plan, Plan::Wait(_));
     let conclusion = Conclusion {
         in_step: identity
             .filter(|_| in_step)
@@ -73,7 +72,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         tags: (in_step && tags_known).then(|| object.management.tags.clone()),
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
-        blocked: object.deleting && (waits || outcome.failed.is_some()),
+        blocked: object.deleting && outcome.failure().is_some_and(|failure| failure.class == Class::InUse),
     };
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();

@@ -120,6 +120,8 @@ impl Inner {
         match before {
             Some(before) => {
                 if before.id != object.id || before.spec != object.spec {
+                    // What the spec does not name any more may be waiting for that.
+                    wakes.extend(self.released(&before));
                     self.index.remove(&before);
                     self.index.add(&object);
                 }

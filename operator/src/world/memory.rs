@@ -48,7 +48,7 @@ pub struct Conclusion {
     pub failed: bool,
     /// Whether the App Mesh object was created, changed or deleted.
     pub wrote: bool,
-    /// Whether others keep the object from being deleted.
+    /// Whether the endpoint refused to delete the object, because others use it that no resource tells of.
     pub blocked: bool,
 }
 

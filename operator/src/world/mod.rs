@@ -39,7 +39,7 @@ struct Inner {
     index: Index,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     tellings: Tellings,
-    /// Objects whose deletion others hold up, by mesh.
+    /// Objects that the endpoint refused to delete because they are in use, by mesh.
     blocked: BTreeMap<String, BTreeSet<ObjectKey>>,
 }
 
