@@ -13,7 +13,7 @@ use fleetmesh_testbed::app::{Load, LoadOptions};
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
-use fleetmesh_testbed::host::{self, Backend, HostOptions};
+use fleetmesh_testbed::host::{Backend, Host, HostOptions};
 use fleetmesh_testbed::netns::Network;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::userns;
@@ -64,19 +64,20 @@ async fn the_cli_shifts_traffic_and_a_dead_control_plane_fails_no_request() {
 
     let mut network = Network::new(&run).await.unwrap();
     let socket = format!("unix:{}", control_plane.ads_socket().display());
+    // Names mean something before anybody asks: Envoy remembers for seconds that one did not.
     let mut zone = Zone::default();
-    let mut hosts = Vec::new();
-    for (node, name) in [
-        ("serviceA", "servicea.apps.local"),
-        ("serviceB", "serviceb.apps.local"),
-        ("serviceBv2", "servicebv2.apps.local"),
-    ] {
-        let options = HostOptions::new("apps", node, Backend::Nft);
-        let host = host::join(&mut network, node, &options, &socket, &run).await.unwrap();
-        zone.add(name, host.instance.ipv4());
-        hosts.push(host);
+    let mut instances = Vec::new();
+    for node in ["serviceA", "serviceB", "serviceBv2"] {
+        let instance = network.instance(node, &run).await.unwrap();
+        zone.add(&format!("{}.apps.local", node.to_lowercase()), instance.ipv4());
+        instances.push(instance);
     }
     let _dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
+    let mut hosts = Vec::new();
+    for instance in instances {
+        let options = HostOptions::new("apps", instance.name(), Backend::Nft);
+        hosts.push(Host::start(instance, &options, &socket, &run).await.unwrap());
+    }
     for host in &mut hosts {
         host.ready().await.unwrap();
     }

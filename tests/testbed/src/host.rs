@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::app::{Protocol, Server};
 use crate::command;
 use crate::envoy::{Envoy, UID};
-use crate::netns::{Instance, Network};
+use crate::netns::Instance;
 use crate::run_dir::RunDir;
 use crate::tools;
 
@@ -128,19 +128,4 @@ pub async fn intercept(instance: &Instance, backend: Backend, port: u16, ipv6: b
     }
     let said = command::run(enable).await;
     said.map(drop).with_context(|| format!("cannot intercept traffic on {}", instance.name()))
-}
-
-/// Adds an instance called `name` to `network` and makes it a host.
-///
-/// # Errors
-/// As [`Network::instance`] and [`Host::start`].
-pub async fn join(
-    network: &mut Network,
-    name: &str,
-    options: &HostOptions,
-    control_plane: &str,
-    run: &RunDir,
-) -> Result<Host> {
-    let instance = network.instance(name, run).await?;
-    Host::start(instance, options, control_plane, run).await
 }

@@ -10,7 +10,7 @@ use crate::app::tally::{Phase, Tally};
 use crate::app::{Load, LoadOptions};
 use crate::chi_square;
 use crate::dns::{self, Zone};
-use crate::host::{self, Backend, Host, HostOptions};
+use crate::host::{Backend, Host, HostOptions};
 use crate::netns::Network;
 use crate::process::Process;
 use crate::run_dir::RunDir;
@@ -47,6 +47,13 @@ pub const STAGES: [Stage; 3] = [
 
 /// Who answers: the two versions of the service.
 pub const VERSIONS: [&str; 2] = ["serviceB", "serviceBv2"];
+
+/// The instances: virtual node, DNS name, and what intercepts their traffic (both ways of doing it are shown).
+const INSTANCES: [(&str, &str, Backend); 3] = [
+    ("serviceA", "servicea.apps.local", Backend::Iptables),
+    ("serviceB", "serviceB.apps.local", Backend::Nft),
+    ("serviceBv2", "serviceBv2.apps.local", Backend::Iptables),
+];
 
 /// What the scenario is run with.
 #[derive(Debug, Clone)]
@@ -159,19 +166,20 @@ impl World {
         let mut network = Network::new(run).await?;
         let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());
         apply(&stack, &options.samples, "getting-started", observer).await?;
-        let mut hosts = Vec::new();
+        // Names mean something before anybody asks: Envoy remembers for seconds that one did not.
+        let mut instances = Vec::new();
         let mut zone = Zone::default();
-        for (node, name, backend) in [
-            ("serviceA", "servicea.apps.local", Backend::Iptables),
-            ("serviceB", "serviceB.apps.local", Backend::Nft),
-            ("serviceBv2", "serviceBv2.apps.local", Backend::Iptables),
-        ] {
-            let options = HostOptions::new(MESH, node, backend);
-            let host = host::join(&mut network, node, &options, &control_plane, run).await?;
-            zone.add(name, host.instance.ipv4()).add(name, host.instance.ipv6());
-            hosts.push(host);
+        for (node, name, _) in INSTANCES {
+            let instance = network.instance(node, run).await?;
+            zone.add(name, instance.ipv4()).add(name, instance.ipv6());
+            instances.push(instance);
         }
         let dns = dns::start(&network, "apps.local", &zone, run).await?;
+        let mut hosts = Vec::new();
+        for (instance, (node, _, backend)) in instances.into_iter().zip(INSTANCES) {
+            let options = HostOptions::new(MESH, node, backend);
+            hosts.push(Host::start(instance, &options, &control_plane, run).await?);
+        }
         for host in &mut hosts {
             host.ready().await?;
         }
