@@ -19,6 +19,8 @@ mod front;
 mod namespaces;
 mod outages;
 mod ownership;
+mod references;
+mod rights;
 mod samples;
 mod space;
 mod tags;

@@ -66,8 +66,8 @@ async fn weight_shown(space: &Space) -> i64 {
 }
 
 #[tokio::test]
-async fn a_hundred_resyncs_write_nothing() {
-    let bed = Bed::start("resync", &[]).await;
+async fn a_hundred_resyncs_and_a_restart_write_nothing() {
+    let mut bed = Bed::start("resync", &[]).await;
     let space = applied(&bed, "rest").await;
     let file = Kubeconfig::read_from(bed.stack.cluster.admin_kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
@@ -100,6 +100,14 @@ async fn a_hundred_resyncs_write_nothing() {
     let looked = count(&bed, &["app_mesh_calls_total", "operation=\"Describe"]).await;
     assert!(looked >= RESYNCS * kinds.len() as u64, "the endpoint was asked {looked} times");
     assert_eq!(writes(&bed).await, before, "writes to [App Mesh, Kubernetes]");
+    let Bed { stack, run } = &mut bed;
+    stack.operator.restart(run).await.unwrap();
+    wait::until("everything was looked at again", LIMIT, async || {
+        Ok((count(&bed, &["rounds_total", "plan=\"in_step\""]).await >= kinds.len() as u64 + 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(writes(&bed).await, [0, 0], "a restart remembers nothing and writes nothing");
     assert_eq!(space.describe("route", "shop").await, shown);
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(30);
 
-pub async fn audit_log_equals_cluster_role() -> Result<()> {
+#[tokio::test]
+async fn the_audit_log_equals_the_cluster_role() -> Result<()> {
     let run = RunDir::new("rights")?;
     let user = User::named("operator");
     let options = ClusterOptions { users: vec![user.clone()], audit: true };

@@ -1,0 +1,49 @@
+//! References and spellings: a wrong name keeps the last good state, and another word for the same is no change.
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, TIMEOUT};
+use crate::space::{node, route, router, version, with};
+
+#[tokio::test]
+async fn a_wrong_reference_keeps_the_last_good_state() {
+    let bed = Bed::shared().await;
+    let space = bed.space("references").await;
+    let routed = |targets: &[(&str, u32)]| -> Value {
+        space.object("Route", "shop", with(route(targets), json!({ "virtualRouterName": "shop" })))
+    };
+    space
+        .apply(&[
+            space.mesh(),
+            space.object("VirtualNode", "red", node("red.local")),
+            space.object("VirtualRouter", "shop", router()),
+            routed(&[("red", 1)]),
+        ])
+        .await;
+    space.ready(&["route/shop"]).await;
+    let good = space.describe("route", "shop").await;
+    space.apply(&[routed(&[("red", 1), ("nobody", 1)])]).await;
+    let message = space.message("route/shop", "ResolvedRefs", "RefNotFound").await;
+    assert!(message.contains("virtual node nobody of mesh references"), "{message}");
+    assert_eq!(space.describe("route", "shop").await, good);
+
+    // Anybody may make what is missing, also without Kubernetes.
+    let made = json!({ "meshName": "references", "virtualNodeName": "nobody", "spec": node("nobody.local") });
+    space.aws.call("create-virtual-node", &made).await.unwrap();
+    space.ready(&["route/shop"]).await;
+    assert_eq!(version(&space.describe("route", "shop").await), version(&good) + 1);
+}
+
+#[tokio::test]
+async fn another_spelling_of_the_same_writes_nothing() {
+    let bed = Bed::shared().await;
+    let space = bed.space("spelling").await;
+    space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
+    space.ready(&["virtualnode/red"]).await;
+    let before = space.describe("virtual-node", "red").await;
+    space.apply(&[space.object("VirtualNode", "red", node("RED.local."))]).await;
+    let observed = "--for=jsonpath={.status.observedGeneration}=2";
+    space.run(&["wait", "virtualnode/red", observed, TIMEOUT]).await;
+    space.ready(&["virtualnode/red"]).await;
+    assert_eq!(space.describe("virtual-node", "red").await, before);
+}
