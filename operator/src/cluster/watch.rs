@@ -68,7 +68,8 @@ async fn watch_kind<K: Watched>(client: Client, feed: Feed) {
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if std::mem::take(&mut complained) {
+                // `Init` only says that a list is about to be tried.
+                if !matches!(event, watcher::Event::Init) && std::mem::take(&mut complained) {
                     info!(kind = %K::KIND, "watching again");
                 }
                 feed.kind_event::<K>(event, &mut listed, &mut complete);

@@ -99,20 +99,15 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
 
 /// An operator that comes before the definitions says which command installs them, once, and begins when they are there.
 async fn without_definitions(cluster: &Cluster, endpoint: &str, run: &RunDir) {
-    let mut early = operator(cluster, &[], &["--app-mesh-endpoint", endpoint], run, "early");
+    // At debug the log has the tries after the first, too.
+    let arguments = ["--log", "fleetmesh_operator=debug", "--app-mesh-endpoint", endpoint];
+    let mut early = operator(cluster, &[], &arguments, run, "early");
     let address = early.first_line(LIMIT).await.unwrap();
-    let lines = |process: &Process| {
-        let log = std::fs::read_to_string(process.log()).unwrap();
-        log.lines()
-            .filter(|line| line.contains("fleetmesh crds | kubectl apply"))
-            .map(str::to_owned)
-            .collect()
-    };
     let kinds = ["meshes", "virtualnodes", "virtualrouters", "routes", "virtualservices"];
     early
-        .until("the log says what is missing", LIMIT, async |process| {
-            let lines: Vec<String> = lines(process);
-            Ok((lines.len() >= kinds.len()).then_some(()))
+        .until("each watch has failed again", LIMIT, async |process| {
+            let log = std::fs::read_to_string(process.log())?;
+            Ok((log.matches("watch failed again").count() >= kinds.len()).then_some(()))
         })
         .await
         .unwrap();
@@ -121,9 +116,14 @@ async fn without_definitions(cluster: &Cluster, endpoint: &str, run: &RunDir) {
     assert!(refusal.contains("503"), "{refusal}");
     stack::install_crds(&cluster.kubectl().unwrap(), run).await.unwrap();
     wait::until("it is ready", LIMIT, async || http::get(&ready).await.map(Some)).await.unwrap();
+    let log = std::fs::read_to_string(early.log()).unwrap();
     for kind in kinds {
-        let about: Vec<String> =
-            lines(&early).into_iter().filter(|line| line.contains(&format!(" {kind}."))).collect();
+        let about: Vec<&str> = log
+            .lines()
+            .filter(|line| {
+                line.contains("fleetmesh crds | kubectl apply") && line.contains(&format!(" {kind}."))
+            })
+            .collect();
         assert_eq!(about.len(), 1, "one line about {kind}: {about:?}");
     }
     assert!(early.terminate(STOP).await.unwrap().success());
