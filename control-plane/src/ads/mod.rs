@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::distribution::Distribution;
-use crate::listen::{Bound, Connection, is_of_one_connection};
+use crate::listen::{Bound, Connection};
 use crate::view::Views;
 use feed::{Debounce, Feeds};
 use service::AggregatedDiscovery;
@@ -38,8 +38,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What one stream may have received and not read, in bytes: requests are small, and thousands of streams add up.
 const WINDOW: u32 = 256 * 1024;
-/// How long to wait when the system has no file descriptor left for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What can be set about the service.
 #[derive(Clone, Debug, Default)]
@@ -89,18 +87,10 @@ pub async fn serve(
     ended
 }
 
-/// The connections of a listener. Errors of accepting are outlived: a proxy tries again.
+/// The connections of a listener, without end.
 fn connections(listener: Bound) -> impl Stream<Item = io::Result<Connection>> {
-    futures::stream::unfold(listener, |listener| async move {
-        loop {
-            match listener.connection().await {
-                Ok(connection) => return Some((Ok(connection), listener)),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::error!(listener = listener.address(), %error, "cannot accept a proxy's connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    })
+    futures::stream::unfold(
+        listener,
+        |listener| async move { Some((Ok(listener.connection().await), listener)) },
+    )
 }

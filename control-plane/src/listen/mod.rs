@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
@@ -23,6 +24,8 @@ pub use connection::Connection;
 /// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
 /// connect at once.
 const BACKLOG: u32 = 4096;
+/// How long to wait when the system has no file descriptor left for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where to listen: `HOST:PORT` or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,8 +186,22 @@ impl Bound {
         }
     }
 
-    /// Accepts the next connection. Errors are those of `accept(2)`; the listener stays usable.
-    pub async fn connection(&self) -> io::Result<Connection> {
+    /// The next connection. Errors of accepting are logged and outlived: a client tries again.
+    pub async fn connection(&self) -> Connection {
+        loop {
+            match self.accept_one().await {
+                Ok(connection) => return connection,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: others must close before the next can be accepted.
+                    tracing::error!(listener = self.address(), %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn accept_one(&self) -> io::Result<Connection> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -202,17 +219,7 @@ impl axum::serve::Listener for Bound {
     type Addr = String;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            match self.connection().await {
-                Ok(connection) => return (connection, self.address()),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    // Out of file descriptors, most likely: others must close before the next can be accepted.
-                    tracing::error!(listener = self.address(), %error, "cannot accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                }
-            }
-        }
+        (self.connection().await, self.address())
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -221,7 +228,7 @@ impl axum::serve::Listener for Bound {
 }
 
 /// Whether an error of `accept(2)` is about the connection that was to be accepted, not about the listener.
-pub fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
