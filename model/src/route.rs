@@ -59,13 +59,12 @@ pub struct RouteSpec {
 impl RouteSpec {
     /// The protocol of the route, its member's name and its action; `None` while no protocol is set.
     pub fn action(&self) -> Option<(PortProtocol, &'static str, &RouteAction)> {
-        let http = |route: &'_ Option<HttpRoute>| route.is_some();
         if let Some(route) = &self.grpc_route {
             Some((PortProtocol::Grpc, "grpcRoute", &route.action))
-        } else if http(&self.http2_route) {
-            self.http2_route.as_ref().map(|route| (PortProtocol::Http2, "http2Route", &route.action))
-        } else if http(&self.http_route) {
-            self.http_route.as_ref().map(|route| (PortProtocol::Http, "httpRoute", &route.action))
+        } else if let Some(route) = &self.http2_route {
+            Some((PortProtocol::Http2, "http2Route", &route.action))
+        } else if let Some(route) = &self.http_route {
+            Some((PortProtocol::Http, "httpRoute", &route.action))
         } else {
             self.tcp_route.as_ref().map(|route| (PortProtocol::Tcp, "tcpRoute", &route.action))
         }

@@ -1,7 +1,10 @@
 //! Rules beyond bounds: each is worded once, as CEL for the API server and as a message, and checked in Rust beside
 //! the type it is about. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use crate::common::PortMapping;
 
 /// A rule that a JSON schema cannot say. `cel` is evaluated by the Kubernetes API server with `self` bound to the
 /// object the rule is attached to; the Rust twin lives beside the type and reports the same `message`.
@@ -48,5 +51,26 @@ impl Violations {
     /// Everything recorded, in the order of the members.
     pub fn into_vec(self) -> Vec<Violation> {
         self.0
+    }
+}
+
+/// Listeners, of virtual nodes and of virtual routers alike, are told apart by their ports.
+pub(crate) const LISTENER_PORTS: Rule = Rule {
+    cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
+    message: "listeners must have different ports",
+};
+
+/// The Rust twin of [`LISTENER_PORTS`]: the ports of the listeners so far.
+#[derive(Debug, Default)]
+pub(crate) struct ListenerPorts(BTreeSet<i32>);
+
+impl ListenerPorts {
+    /// Checks the next listener, whose path is `listener`.
+    pub(crate) fn check(&mut self, mapping: &PortMapping, listener: &str, violations: &mut Violations) {
+        let port = mapping.port;
+        if !self.0.insert(port) {
+            let at = format!("{listener}.portMapping.port");
+            violations.broken(&at, &LISTENER_PORTS, format!("{port} twice"));
+        }
     }
 }

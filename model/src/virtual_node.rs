@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::listener::Listener;
 use crate::logging::Logging;
-use crate::rule::{Rule, Violations};
+use crate::rule::{LISTENER_PORTS, ListenerPorts, Rule, Violations};
 use crate::schema;
 use crate::service_discovery::ServiceDiscovery;
 use crate::tls::ClientPolicy;
@@ -13,10 +13,6 @@ use crate::tls::ClientPolicy;
 const DISCOVERY_NEEDED: Rule = Rule {
     cel: "!has(self.listeners) || self.listeners.size() == 0 || has(self.serviceDiscovery)",
     message: "serviceDiscovery must be set when there are listeners",
-};
-const LISTENER_PORTS: Rule = Rule {
-    cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
-    message: "listeners must have different ports",
 };
 
 fn rules(schema: &mut Schema) {
@@ -65,16 +61,10 @@ impl VirtualNodeSpec {
         if !listeners.is_empty() && self.service_discovery.is_none() {
             violations.broken(&format!("{path}.serviceDiscovery"), &DISCOVERY_NEEDED, "none");
         }
+        let mut ports = ListenerPorts::default();
         for (index, listener) in listeners.iter().enumerate() {
             let at = format!("{path}.listeners[{index}]");
-            let port = listener.port_mapping.port;
-            if listeners.iter().take(index).any(|earlier| earlier.port_mapping.port == port) {
-                violations.broken(
-                    &format!("{at}.portMapping.port"),
-                    &LISTENER_PORTS,
-                    format!("{port} twice"),
-                );
-            }
+            ports.check(&listener.port_mapping, &at, violations);
             listener.check(&at, violations);
         }
     }

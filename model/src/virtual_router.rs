@@ -4,13 +4,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::PortMapping;
-use crate::rule::{Rule, Violations};
+use crate::rule::{LISTENER_PORTS, ListenerPorts, Violations};
 use crate::schema;
-
-const LISTENER_PORTS: Rule = Rule {
-    cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
-    message: "listeners must have different ports",
-};
 
 fn rules(schema: &mut Schema) {
     schema::add_rule(schema, &LISTENER_PORTS);
@@ -34,12 +29,9 @@ impl VirtualRouterSpec {
     }
 
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        let mut ports = ListenerPorts::default();
         for (index, listener) in self.listeners().iter().enumerate() {
-            let port = listener.port_mapping.port;
-            if self.listeners().iter().take(index).any(|earlier| earlier.port_mapping.port == port) {
-                let at = format!("{path}.listeners[{index}].portMapping.port");
-                violations.broken(&at, &LISTENER_PORTS, format!("{port} twice"));
-            }
+            ports.check(&listener.port_mapping, &format!("{path}.listeners[{index}]"), violations);
         }
     }
 }

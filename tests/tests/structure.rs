@@ -49,7 +49,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+    fleetmesh_testbed::tools::workspace_dir().expect("the workspace")
 }
 
 fn offenders(closure: &BTreeSet<String>, banned: impl Fn(&str) -> bool) -> Vec<&String> {
