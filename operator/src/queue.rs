@@ -14,8 +14,10 @@ use tokio::time::Instant;
 pub enum Wake {
     /// The control plane told something new about it.
     Distribution,
-    /// It changed, or something that it depends on did, or it is time to compare it with the endpoint.
+    /// It changed, or something that it depends on did.
     Look,
+    /// It is time to compare all of it with the endpoint, tags included, which tell of no change by themselves.
+    Drift,
 }
 
 #[derive(Debug, Default)]

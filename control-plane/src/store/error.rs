@@ -85,7 +85,8 @@ pub enum CommitError {
         /// What failed, with the file.
         reason: String,
     },
-    /// The decision failed in a way that is a fault of this program.
+    /// A fault of this program, or a database that somebody else damaged; nothing of the commit is stored, and trying
+    /// again does not help by itself.
     #[error("internal error: {reason}")]
     Internal {
         /// What failed.

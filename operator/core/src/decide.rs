@@ -106,14 +106,11 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
     }
     // A change of the spec is the user's; only a difference that appeared under a reported spec is drift.
     let same_object = observed.uid.as_ref() == Some(&remote.identity.uid);
-    let drift = match (object.reported() && same_object, found.is_empty(), tag_keys.is_empty()) {
-        (true, false, _) => Some(Drift::Changed(found)),
-        (true, true, false) => Some(Drift::Tags(tag_keys)),
-        _ => None,
-    };
     if wanted.is_empty() {
         return in_step();
     }
+    let drift =
+        (object.reported() && same_object).then_some(Drift::Changed { members: found, tags: tag_keys });
     Decision { drift, adopts, ..steps(object, wanted) }
 }
 

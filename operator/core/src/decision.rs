@@ -34,10 +34,13 @@ pub enum Verdict {
 /// A change that was made outside of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// Members differ.
-    Changed(Vec<Difference>),
+    /// It differs from what is wanted.
+    Changed {
+        /// The members of the spec that differ.
+        members: Vec<Difference>,
+        /// The keys of the tags that differ.
+        tags: Vec<String>,
+    },
     /// The object is gone.
     Deleted,
-    /// Another object has taken its name, and it is ours to have.
-    Tags(Vec<String>),
 }

@@ -56,11 +56,13 @@ pub fn deeds(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Vec
 fn in_short(drift: &Drift) -> String {
     match drift {
         Drift::Deleted => "it was deleted".to_owned(),
-        Drift::Tags(keys) => format!("tags {}", keys.join(", ")),
-        Drift::Changed(found) => {
-            let mut texts: Vec<String> = found.iter().take(LISTED).map(ToString::to_string).collect();
-            if found.len() > LISTED {
-                texts.push(format!("and {} more", found.len() - LISTED));
+        Drift::Changed { members, tags } => {
+            let mut texts: Vec<String> = members.iter().take(LISTED).map(ToString::to_string).collect();
+            if members.len() > LISTED {
+                texts.push(format!("and {} more", members.len() - LISTED));
+            }
+            if !tags.is_empty() {
+                texts.push(format!("tags {}", tags.join(", ")));
             }
             texts.join("; ")
         }

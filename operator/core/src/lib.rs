@@ -38,6 +38,6 @@ pub use observed::{
 };
 pub use outcome::Outcome;
 pub use plan::{Idle, Plan, Step, Waiting};
-pub use retry::next_look;
+pub use retry::{NextLook, next_look};
 pub use settings::Settings;
 pub use status::status;

@@ -15,10 +15,18 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The longest wait while the endpoint throttles.
 const LONGEST_THROTTLED: Duration = Duration::from_secs(60);
 
-/// The wait until the next look when nothing wakes the object before. `failures` counts rounds that failed in a row,
-/// this one included. A transient failure is tried again after 0.2 s, doubling to 30 s; a permanent one, like an object
-/// at rest, is looked at again at the drift interval.
-pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings: &Settings) -> Duration {
+/// The next look when nothing wakes the object before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextLook {
+    /// Try again so long after now.
+    Retry(Duration),
+    /// Compare the whole App Mesh object so long after it was last compared; looks in between do not put that off.
+    Compare(Duration),
+}
+
+/// When to look next. `failures` counts rounds that failed in a row, this one included. A transient failure is tried
+/// again after 0.2 s, doubling to 30 s; a permanent one, like an object at rest, is compared at the drift interval.
+pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings: &Settings) -> NextLook {
     let failure = outcome.failure().or(match &observed.remote {
         Remote::Unreadable(failure) => Some(failure),
         _ => None,
@@ -28,10 +36,10 @@ pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings
         Some(failure) if failure.class.is_transient() => {
             let longest = if failure.class == Class::Throttled { LONGEST_THROTTLED } else { LONGEST };
             let wait = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(longest);
-            wait.mul_f64(0.5 + spread / 2.0)
+            NextLook::Retry(wait.mul_f64(0.5 + spread / 2.0))
         }
         // Shorter by up to a fifth: objects that were made together are looked at apart.
-        _ => settings.drift_interval.mul_f64(1.0 - spread / 5.0),
+        _ => NextLook::Compare(settings.drift_interval.mul_f64(1.0 - spread / 5.0)),
     }
 }
 

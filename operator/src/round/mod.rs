@@ -8,7 +8,8 @@ mod report;
 use std::time::Duration;
 
 use fleetmesh_core::{
-    Class, Decision, Identity, Idle, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide, next_look,
+    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide,
+    next_look,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -36,19 +37,19 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         let decision = decide(&observed, &context.settings);
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
-        conclude(context, &observed, &decision, &outcome);
+        conclude(context, &observed, &decision, &outcome, wake);
         context.metrics.round(key.kind, label(&decision.plan), start.elapsed().as_secs_f64());
         if outcome.surprised() && !doubt {
             doubt = true;
             continue;
         }
-        return report(context, &observed, &decision, &outcome).await;
+        return report(context, &observed, &decision, &outcome, wake).await;
     }
     Some((AGAIN, Wake::Look))
 }
 
 /// Writes down what the round learned, and wakes who waited for it.
-fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome) {
+fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome, wake: Wake) {
     let object = &observed.object;
     let in_step = fleetmesh_core::status::in_step(decision, outcome);
     let identity = outcome.identity.as_ref().or(observed.identity());
@@ -72,6 +73,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         tags: (in_step && tags_known).then(|| object.management.tags.clone()),
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
+        compared: wake == Wake::Drift || read_tags || created,
         blocked: object.deleting && outcome.failure().is_some_and(|failure| failure.class == Class::InUse),
     };
     if decision.drift.is_some() && outcome.failed.is_none() {
@@ -81,12 +83,23 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
     context.queue.wake_all(wakes);
 }
 
-async fn report(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome) -> Next {
+async fn report(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    wake: Wake,
+) -> Next {
     let key = &observed.object.key;
     match report::report(context, observed, decision, outcome, Timestamp::now()).await {
         Reported::Done => {
-            let failures = context.world.memory(key).failures;
-            Some((next_look(observed, outcome, failures, &context.settings), Wake::Look))
+            let memory = context.world.memory(key);
+            Some(match next_look(observed, outcome, memory.failures, &context.settings) {
+                NextLook::Retry(wait) => (wait, wake.max(Wake::Look)),
+                NextLook::Compare(interval) => {
+                    (interval.saturating_sub(memory.compared.elapsed()), Wake::Drift)
+                }
+            })
         }
         Reported::HeldBack(rest) => Some((rest, Wake::Distribution)),
         Reported::Gone => {

@@ -17,7 +17,7 @@ pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool
     }
     let with_tags = match observed.reads(doubt) {
         Reads::Nothing => return Some(observed),
-        Reads::Object => false,
+        Reads::Object => wake == Wake::Drift,
         Reads::ObjectAndTags => true,
     };
     observed.remote = match read(&context.app_mesh, &observed.object.id, |remote| {

@@ -23,13 +23,23 @@ pub struct Memory {
     pub failures: u32,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
+    /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
+    pub compared: Instant,
 }
 
 impl Memory {
     /// The memory of an object that was seen for the first time just now.
     pub(super) fn new() -> Self {
-        let since = Instant::now();
-        Self { in_step: None, identity: None, exists: None, tags: None, failures: 0, since }
+        let now = Instant::now();
+        Self {
+            in_step: None,
+            identity: None,
+            exists: None,
+            tags: None,
+            failures: 0,
+            since: now,
+            compared: now,
+        }
     }
 }
 
@@ -48,6 +58,8 @@ pub struct Conclusion {
     pub failed: bool,
     /// Whether the App Mesh object was created, changed or deleted.
     pub wrote: bool,
+    /// Whether the round was one of comparing everything, tags included.
+    pub compared: bool,
     /// Whether the endpoint refused to delete the object, because others use it that no resource tells of.
     pub blocked: bool,
 }
@@ -80,7 +92,7 @@ impl World {
         let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == uid) else {
             return Wakes::new();
         };
-        let Conclusion { in_step, identity, exists, tags, failed, wrote, blocked } = conclusion;
+        let Conclusion { in_step, identity, exists, tags, failed, wrote, compared, blocked } = conclusion;
         entry.memory.in_step = in_step;
         entry.memory.exists = exists.or(entry.memory.exists);
         entry.memory.identity = identity.or(entry.memory.identity.take());
@@ -88,6 +100,9 @@ impl World {
         entry.memory.failures = if failed { entry.memory.failures.saturating_add(1) } else { 0 };
         if wrote {
             entry.memory.since = Instant::now();
+        }
+        if compared {
+            entry.memory.compared = Instant::now();
         }
         let object = std::sync::Arc::clone(&entry.object);
         let mesh = object.id.mesh_name().to_owned();

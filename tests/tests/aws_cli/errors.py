@@ -1,17 +1,19 @@
 """Provokes errors of the App Mesh API and tells, for each, what botocore makes of it.
 
-Usage: errors.py ENDPOINT all|rate|fill. Prints an object by case: code, exception class, HTTP status, the status that
+Usage: errors.py ENDPOINT all|rate|fill|damage. Prints an object by case: code, exception class, HTTP status, the status that
 the API model gives the shape, whether the operation declares the shape, and the message.
 """
 
+import contextlib
 import json
+import sqlite3
 import sys
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-endpoint, part = sys.argv[1:]
+endpoint, part = sys.argv[1:3]
 client = boto3.client("appmesh", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1}))
 
 
@@ -101,4 +103,19 @@ def fill():
     raise SystemExit("the disk was never full")
 
 
-print(json.dumps({"all": every_class, "rate": rate, "fill": fill}[part]()))
+def damage():
+    """Takes a table away under a running control plane, whose database is the third argument."""
+    client.create_mesh(meshName="before")
+    with contextlib.closing(sqlite3.connect(sys.argv[3])) as database:
+        database.execute("ALTER TABLE resource RENAME TO elsewhere")
+    first = provoke("create_mesh", meshName="after")
+    again = provoke("create_mesh", meshName="after")
+    with contextlib.closing(sqlite3.connect(sys.argv[3])) as database:
+        database.execute("ALTER TABLE elsewhere RENAME TO resource")
+    client.create_mesh(meshName="after")
+    meshes = [mesh["meshName"] for mesh in client.list_meshes()["meshes"]]
+    return {"first": first, "again": again, "meshes": meshes}
+
+
+parts = {"all": every_class, "rate": rate, "fill": fill, "damage": damage}
+print(json.dumps(parts[part]()))

@@ -1,8 +1,5 @@
 //! Each error class of the API model, provoked over the wire: boto3 must know it as the class that the operation
 //! declares, with the status that the model gives it.
-//!
-//! `InternalServerErrorException` cannot be provoked from outside; the control plane's own tests do it with a store
-//! that fails.
 
 use std::process::Command;
 use std::time::Duration;
@@ -98,6 +95,18 @@ async fn a_disk_that_takes_no_more_is_unavailable_and_loses_nothing() {
     let names: Vec<&Value> =
         listed["meshes"].as_array().unwrap().iter().map(|mesh| &mesh["meshName"]).collect();
     assert_eq!(names, stored.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_database_that_somebody_damaged_is_an_internal_error_until_it_is_repaired() {
+    let run = RunDir::new("damage").unwrap();
+    let control_plane = ControlPlane::start(&run).await.unwrap();
+    let database = control_plane.data_dir().join("control-plane.db");
+    let arguments = [&control_plane.endpoint(), "damage", database.to_str().unwrap()];
+    let provoked = boto::run("errors.py", &arguments).await.unwrap();
+    check(&provoked["first"], "InternalServerErrorException", 500, "no such table: resource");
+    check(&provoked["again"], "InternalServerErrorException", 500, "control-plane.db");
+    assert_eq!(provoked["meshes"], json!(["after", "before"]));
 }
 
 /// Starts a control plane on a free port by `command`; its logs are called `name`.

@@ -1,6 +1,7 @@
 //! What kubectl applied the AWS CLI shows; what the CLI changes behind the operator's back comes back, with an Event that
 //! says what differed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fleetmesh_testbed::cluster::Cluster;
@@ -125,8 +126,9 @@ async fn as_before(space: &Space, before: &[Value]) {
     ];
     for (name, words) in said {
         let events = space.events(name, "DriftMended").await;
+        let events = events.into_iter().filter(|event| !event.starts_with("virtual router "));
         // Kind and namespace differ where names do not: the events of this mesh are meant.
-        let events: Vec<_> = events.into_iter().filter(|event| event.contains(&space.name)).collect();
+        let events: Vec<_> = events.filter(|event| event.contains(&space.name)).collect();
         let [event] = &events[..] else { panic!("one Event about {name}: {events:?}") };
         for word in words {
             assert!(event.contains(word), "{event:?} does not say {word:?}");
@@ -164,9 +166,39 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
         !condition["message"].as_str().unwrap().contains("of 0"),
         "nothing is said of proxies: {condition}"
     );
+    let tags = space.tags(&space.describe("virtual-router", "shop").await).await;
     let start = Instant::now();
     tamper(&space).await;
+    untag(&space, "fleetmesh.dev/owner-name").await;
     mended(&space, &before).await;
+    tagged_as_before(&space, &tags).await;
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
     as_before(&space, &before).await;
+}
+
+/// Takes a tag from the router, whose spec nobody changes: its version stays as it is, so only its tags tell.
+async fn untag(space: &Space, key: &str) {
+    let described = space.describe("virtual-router", "shop").await;
+    let arn = described["metadata"]["arn"].as_str().unwrap();
+    space.aws.run(&["untag-resource", "--resource-arn", arn, "--tag-keys", key]).await.unwrap();
+    assert!(!space.tags(&described).await.contains_key(key));
+}
+
+/// Awaits that the router has its tags again and that its one Event names the key.
+async fn tagged_as_before(space: &Space, before: &BTreeMap<String, String>) {
+    let described = space.describe("virtual-router", "shop").await;
+    fleetmesh_testbed::wait::until("the router is tagged again", BOUND, async || {
+        Ok((space.tags(&described).await == *before).then_some(()))
+    })
+    .await
+    .unwrap();
+    let events = fleetmesh_testbed::wait::until("an Event tells of it", BOUND, async || {
+        let mut events = space.events("shop", "DriftMended").await;
+        events.retain(|event| event.starts_with("virtual router "));
+        Ok((!events.is_empty()).then_some(events))
+    })
+    .await
+    .unwrap();
+    let [event] = &events[..] else { panic!("one Event: {events:?}") };
+    assert!(event.ends_with("put back: tags fleetmesh.dev/owner-name"), "{event}");
 }

@@ -14,7 +14,7 @@ use super::table::{self, TableError};
 use super::{Job, Meshes, Published};
 use crate::identity::Identity;
 use crate::refusal::Refusal;
-use crate::store::{Change, ClientToken, Commit, CommitError, Tip, Write};
+use crate::store::{Change, ClientToken, Commit, CommitError, OpenError, Tip, Write};
 use crate::view::{MeshView, Record};
 
 /// Commits that share one `fsync` at most: bounds how long the first of them waits for the last.
@@ -38,6 +38,43 @@ pub struct Writer {
     revision: u64,
     swept: Timestamp,
     published: Arc<Published>,
+}
+
+/// Why a group was not stored.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    /// The file could not be read again after an earlier failure.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The tables could not be read or written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+impl ServeError {
+    /// Whether the same commit may succeed later without anybody repairing the database.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(error) => match error {
+                OpenError::Directory { .. } | OpenError::InUse { .. } | OpenError::Storage { .. } => true,
+                OpenError::Damaged { .. }
+                | OpenError::NewerSchema { .. }
+                | OpenError::OtherIdentity { .. } => false,
+            },
+            Self::Table(TableError::Sqlite(error)) => !matches!(
+                error.sqlite_error_code(),
+                None | Some(
+                    ErrorCode::DatabaseCorrupt
+                        | ErrorCode::NotADatabase
+                        | ErrorCode::ConstraintViolation
+                        | ErrorCode::Unknown
+                )
+            ),
+            // Somebody else wrote into the file: a record that differs is read anew, one that is no record stays so.
+            Self::Table(TableError::Moved { .. }) => true,
+            Self::Table(TableError::Row { .. }) => false,
+        }
+    }
 }
 
 /// The state as a group leaves it, not yet durable.
@@ -77,14 +114,18 @@ impl Writer {
         match self.try_serve(commits) {
             Ok(answers) => answers,
             Err(error) => {
-                let reason = format!("{}: {error}", self.path.display());
                 tracing::error!(database = %self.path.display(), %error, "changes were not stored");
-                commits.iter().map(|_| Err(CommitError::Unavailable { reason: reason.clone() })).collect()
+                let reason = format!("{}: {error}", self.path.display());
+                let error = match error.may_pass() {
+                    true => CommitError::Unavailable { reason },
+                    false => CommitError::Internal { reason },
+                };
+                commits.iter().map(|_| Err(error.clone())).collect()
             }
         }
     }
 
-    fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, String> {
+    fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
@@ -99,7 +140,7 @@ impl Writer {
         if certain {
             self.connection = Some(connection);
         }
-        result.map_err(|error| error.to_string())
+        Ok(result?)
     }
 
     fn transact(&mut self, connection: &Connection, commits: &[Commit]) -> Result<Vec<Answer>, TableError> {
@@ -137,8 +178,8 @@ impl Writer {
     }
 
     /// Reads the file again after a failure that may or may not have reached it.
-    fn reopen(&mut self) -> Result<Connection, String> {
-        let opened = open::open(&self.path, &self.identity).map_err(|error| error.to_string())?;
+    fn reopen(&mut self) -> Result<Connection, OpenError> {
+        let opened = open::open(&self.path, &self.identity)?;
         let Opened { connection, meshes, revision } = opened;
         if revision != self.revision {
             self.published.publish(meshes.clone(), revision);
