@@ -14,10 +14,18 @@ pub fn of(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
     }
     columns.push(text("App Mesh Name", ".status.appMeshName", "The name in App Mesh"));
     match kind {
-        Kind::VirtualNode => columns.push(CustomResourceColumnDefinition {
-            type_: "integer".into(),
-            ..text("Proxies", ".status.proxies.connected", "The connected proxies that need the object")
-        }),
+        Kind::VirtualNode => {
+            let number = |name, path, description| CustomResourceColumnDefinition {
+                type_: "integer".into(),
+                ..text(name, path, description)
+            };
+            columns.push(number(
+                "Proxies",
+                ".status.proxies.connected",
+                "The connected proxies that need the object",
+            ));
+            columns.push(number("Instances", ".status.fleet.running", "The EC2 instances that run"));
+        }
         Kind::Route => columns.push(text("Weights", ".status.weights", "The weighted targets")),
         Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => {}
     }

@@ -33,7 +33,8 @@ macro_rules! words {
 }
 
 words! {
-    /// The types of conditions, the same on every kind, in the order in which a resource reaches them.
+    /// The types of conditions, in the order in which a resource reaches them; `IdentityReady` and `FleetReady` are those
+    /// of virtual nodes with `iam` and `fleet`, the others are the same on every kind.
     ConditionType {
         /// The spec is valid, and the App Mesh name is this resource's.
         Accepted,
@@ -41,6 +42,10 @@ words! {
         ResolvedRefs,
         /// The endpoint has the object as the spec says; where the endpoint tells, so has every connected proxy.
         Programmed,
+        /// IAM has the node's role, policy and instance profile as the spec says.
+        IdentityReady,
+        /// All instances of the node run from the newest launch template and are ready.
+        FleetReady,
         /// All of the others. Its reason is that of the first condition that is not True.
         Ready,
     }
@@ -56,6 +61,10 @@ words! {
         ResolvedRefs,
         /// The endpoint and the connected proxies have it (`Programmed`).
         Programmed,
+        /// IAM has everything (`IdentityReady`).
+        IdentityReady,
+        /// All instances are ready (`FleetReady`).
+        FleetReady,
         /// Everything holds (`Ready`).
         Ready,
 
@@ -66,6 +75,9 @@ words! {
         WaitingForReference,
         /// The endpoint has it, some connected proxies have not acknowledged it yet.
         ProxiesPending,
+
+        /// Instances are being launched, replaced or ended; the message counts them.
+        FleetProgressing,
 
         // The user has to act: `Accepted`.
         /// The spec breaks a rule; the message names field, value and bound.
@@ -90,6 +102,12 @@ words! {
         FieldNotServed,
         /// A proxy refused the configuration; the message has the proxy's own words.
         ProxyRejected,
+
+        // The user has to act: `FleetReady`.
+        /// EC2 gave fewer instances than were asked for; the message has EC2's own words. The operator keeps trying.
+        LaunchFailed,
+        /// Instances run, but their proxies did not connect in time; they are replaced one after the other.
+        InstancesUnhealthy,
 
         // The endpoint.
         /// The endpoint does not answer.

@@ -60,9 +60,7 @@ fn definition<K: MeshResource>() -> CustomResourceDefinition {
         };
         refuse_null(root);
         fix_name::<K>(root);
-        if K::KIND != Kind::Route {
-            drop_route_status(root);
-        }
+        drop_status_of_others(K::KIND, root);
     }
     definition
 }
@@ -100,10 +98,13 @@ fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
     });
 }
 
-/// `status.weights` is a member of the one status type of all kinds, but it means something for routes only.
-fn drop_route_status(root: &mut JSONSchemaProps) {
+/// The one status type of all kinds has members that mean something for one kind only.
+fn drop_status_of_others(kind: Kind, root: &mut JSONSchemaProps) {
+    const OWNERS: [(&str, Kind); 3] =
+        [("fleet", Kind::VirtualNode), ("iam", Kind::VirtualNode), ("weights", Kind::Route)];
     let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
-    if let Some(members) = status.and_then(|status| status.properties.as_mut()) {
-        members.remove("weights");
+    let Some(members) = status.and_then(|status| status.properties.as_mut()) else { return };
+    for (member, _) in OWNERS.iter().filter(|(_, owner)| *owner != kind) {
+        members.remove(*member);
     }
 }

@@ -10,6 +10,8 @@
 pub mod columns;
 pub mod condition;
 pub mod definition;
+pub mod fleet;
+pub mod iam;
 pub mod identity;
 pub mod management;
 pub mod mesh;
@@ -24,6 +26,8 @@ pub mod virtual_service;
 
 pub use condition::{ConditionType, Reason};
 pub use definition::{all, to_yaml};
+pub use fleet::{Fleet, FleetStatus, InstanceStatus};
+pub use iam::{Iam, IamStatus};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::Mesh;
 pub use namespaces::AllowedNamespaces;

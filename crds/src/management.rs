@@ -25,8 +25,11 @@ pub const OWNER_TAGS: [&str; 5] =
 /// The prefix of tag keys that belong to Fleetmesh.
 pub const TAG_PREFIX: &str = "fleetmesh.dev/";
 
-/// The most tags a user may set: App Mesh's 50 less those of ownership.
-pub const MAX_USER_TAGS: usize = fleetmesh_model::tag::MAX_TAGS - OWNER_TAGS.len();
+/// The tag of a virtual node that lists the IAM roles whose proxies may read its configuration, by ARN.
+pub const PROXY_PRINCIPALS_TAG: &str = "fleetmesh.dev/proxy-principals";
+
+/// The most tags a user may set: App Mesh's 50 less those of ownership and [`PROXY_PRINCIPALS_TAG`].
+pub const MAX_USER_TAGS: usize = fleetmesh_model::tag::MAX_TAGS - OWNER_TAGS.len() - 1;
 
 const TAG_KEY_LENGTH: Rule = Rule {
     cel: "self.all(key, key.size() >= 1 && key.size() <= 128)",
@@ -55,8 +58,8 @@ pub struct Management {
     /// What happens to the App Mesh object when this resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Tags of the App Mesh object; at most 45 (App Mesh allows 50, Fleetmesh marks its ownership with 5), keys of 1
-    /// to 128 characters, values of at most 256.
+    /// Tags of the App Mesh object; at most 44 (App Mesh allows 50, Fleetmesh needs 6), keys of 1 to 128 characters,
+    /// values of at most 256.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = tag_rules)]
     pub tags: BTreeMap<String, String>,
@@ -90,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_text_of_the_tag_bound_tells_the_constant() {
-        assert_eq!(MAX_USER_TAGS, 45);
+        assert_eq!(MAX_USER_TAGS, 44);
         assert!(OWNER_TAGS.iter().all(|tag| tag.starts_with(TAG_PREFIX)));
         assert!(TAG_KEY_RESERVED.cel.contains(TAG_PREFIX));
     }

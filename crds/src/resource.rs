@@ -7,6 +7,8 @@ use kube_core::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fleet::Fleet;
+use crate::iam::Iam;
 use crate::management::Management;
 use crate::status::Status;
 
@@ -35,6 +37,16 @@ pub trait MeshResource:
 
     /// The App Mesh request's `spec`, without what only Kubernetes has.
     fn app_mesh_spec(&self) -> Spec;
+
+    /// The IAM identity of the instances; `None` for every kind but a virtual node.
+    fn iam(&self) -> Option<&Iam> {
+        None
+    }
+
+    /// The EC2 instances; `None` for every kind but a virtual node.
+    fn fleet(&self) -> Option<&Fleet> {
+        None
+    }
 
     /// The policies and tags.
     fn management(&self) -> &Management;

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::ConditionType;
+use crate::fleet::FleetStatus;
+use crate::iam::IamStatus;
 
 /// What Fleetmesh observed of a resource and of its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,10 +18,16 @@ pub struct Status {
     /// The ARN of the App Mesh object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// Accepted, ResolvedRefs, Programmed and Ready.
+    /// Accepted, ResolvedRefs, Programmed and Ready; with `iam` also IdentityReady, with `fleet` also FleetReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// The EC2 instances. Virtual nodes with `fleet` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+    /// What stands in IAM. Virtual nodes with `iam` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iam: Option<IamStatus>,
     /// The metadata.generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

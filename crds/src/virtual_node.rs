@@ -1,18 +1,32 @@
 //! The VirtualNode kind. Pure data.
 
+use fleetmesh_model::rule::Rule;
+use fleetmesh_model::schema::add_rule;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use kube_derive::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::Fleet;
+use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::Status;
 
+const FLEET_NEEDS_IAM: Rule = Rule {
+    cel: "!has(self.fleet) || has(self.iam)",
+    message: "iam must be set when fleet is: instances are known by the role that it makes; iam: {} takes every default",
+};
+
+fn rules(schema: &mut Schema) {
+    add_rule(schema, &FLEET_NEEDS_IAM);
+}
+
 /// A virtual node: the instances of one version of one service.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
 #[kube(
     group = "fleetmesh.dev",
     version = "v1alpha1",
@@ -23,6 +37,7 @@ use crate::status::Status;
     derive = "PartialEq",
     shortname = "fnode",
     category = "fleetmesh",
+    scale(spec_replicas_path = ".spec.fleet.replicas", status_replicas_path = ".status.fleet.running"),
     crates(kube_core = "::kube_core")
 )]
 pub struct VirtualNodeResourceSpec {
@@ -33,6 +48,12 @@ pub struct VirtualNodeResourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = name)]
     pub virtual_node_name: Option<String>,
+    /// The EC2 instances that run the node; without it the node is a mesh resource and needs no AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<Fleet>,
+    /// The IAM identity of the node's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iam: Option<Iam>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]
     pub management: Management,
@@ -54,6 +75,14 @@ impl MeshResource for VirtualNode {
 
     fn app_mesh_spec(&self) -> Spec {
         Spec::VirtualNode(Box::new(self.spec.app_mesh.clone()))
+    }
+
+    fn iam(&self) -> Option<&Iam> {
+        self.spec.iam.as_ref()
+    }
+
+    fn fleet(&self) -> Option<&Fleet> {
+        self.spec.fleet.as_ref()
     }
 
     common_members!();

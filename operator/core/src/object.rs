@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use fleetmesh_crds::{AllowedNamespaces, FINALIZER, Management, MeshResource, ORPHAN_ANNOTATION, Status};
+use fleetmesh_crds::{
+    AllowedNamespaces, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
+};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 
@@ -52,6 +54,10 @@ pub struct Object {
     pub id: ResourceId,
     /// What the App Mesh object should be.
     pub spec: Spec,
+    /// The IAM identity of the instances; virtual nodes only.
+    pub iam: Option<Iam>,
+    /// The EC2 instances; virtual nodes only.
+    pub fleet: Option<Fleet>,
     /// Policies and tags.
     pub management: Management,
     /// Which namespaces a mesh allows; `None` for the other kinds and for a mesh that allows all.
@@ -82,6 +88,8 @@ impl Object {
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
             spec: resource.app_mesh_spec(),
+            iam: resource.iam().cloned(),
+            fleet: resource.fleet().cloned(),
             management: resource.management().clone(),
             allowed_namespaces,
             status: resource.status().cloned().unwrap_or_default(),

@@ -29,6 +29,8 @@ pub fn status(observed: &Observed, decision: &Decision, outcome: &Outcome, now: 
         app_mesh_name: Some(object.id.name().to_owned()),
         arn: identity.as_ref().map(|identity| identity.arn.clone()),
         conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
+        fleet: before.fleet.clone(),
+        iam: before.iam.clone(),
         observed_generation: Some(object.generation),
         proxies: identity
             .as_ref()

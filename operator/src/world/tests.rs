@@ -29,6 +29,8 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         spec: Spec::from_json(kind, spec).unwrap(),
         id,
         management: Management::default(),
+        iam: None,
+        fleet: None,
         allowed_namespaces: None,
         status: Status::default(),
     }

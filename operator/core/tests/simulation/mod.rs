@@ -85,6 +85,8 @@ impl World {
             id: id.clone(),
             spec,
             management,
+            iam: None,
+            fleet: None,
             allowed_namespaces: None,
             status: Status::default(),
         };
