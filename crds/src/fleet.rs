@@ -57,7 +57,12 @@ fn strings(schema: &mut Schema, min: usize, max: usize, items: serde_json::Value
 }
 
 fn instance_types(schema: &mut Schema) {
-    strings(schema, 1, 20, json!({ "type": "string", "pattern": "^[a-z0-9-]+\\.[a-z0-9-]+$", "maxLength": 64 }));
+    strings(
+        schema,
+        1,
+        20,
+        json!({ "type": "string", "pattern": "^[a-z0-9-]+\\.[a-z0-9-]+$", "maxLength": 64 }),
+    );
 }
 
 fn subnets(schema: &mut Schema) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fleetmesh_aws::Connection;
 use fleetmesh_core::Settings;
 
 use crate::cloud::AppMesh;
@@ -19,6 +20,8 @@ pub struct Context {
     pub queue: Arc<Queue>,
     /// The App Mesh endpoint.
     pub app_mesh: AppMesh,
+    /// The other services of AWS.
+    pub aws: Arc<Connection>,
     /// The Kubernetes cluster.
     pub cluster: Cluster,
     /// What decisions depend on.

@@ -2,20 +2,22 @@
 //!
 //! Each object goes through rounds ([`round`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
 //! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`world`] what is known without asking. The
-//! AWS SDK ends in [`cloud`], the Kubernetes API in [`cluster`]; [`faults`] is the seam where tests break things.
+//! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; [`faults`] is the seam where tests
+//! break things.
 
 pub mod args;
 pub mod cloud;
 pub mod cluster;
 pub mod context;
 pub mod distribution;
-pub mod faults;
 pub mod health;
 pub mod metrics;
 pub mod queue;
 pub mod round;
 pub mod run;
 pub mod world;
+
+pub use fleetmesh_aws::faults;
 
 pub use args::OperatorArgs;
 pub use run::{Error, Operator, run};

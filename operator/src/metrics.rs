@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use fleetmesh_aws::Meter;
 use fleetmesh_core::Class;
 use fleetmesh_model::Kind;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -36,6 +37,7 @@ struct RoundLabels {
 pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
+    aws_calls: Family<CallLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
     rounds: Family<RoundLabels, Counter>,
     events: Counter,
@@ -53,6 +55,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Arc::default(),
             calls: Family::default(),
+            aws_calls: Family::default(),
             writes: Family::default(),
             rounds: Family::default(),
             events: Counter::default(),
@@ -63,9 +66,21 @@ impl Metrics {
             connected: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("fleetmesh_operator");
-        let Self { registry: _, calls, writes, rounds, events, drift, seconds, queued, objects, connected } =
-            &metrics;
+        let Self {
+            registry: _,
+            calls,
+            aws_calls,
+            writes,
+            rounds,
+            events,
+            drift,
+            seconds,
+            queued,
+            objects,
+            connected,
+        } = &metrics;
         registry.register("app_mesh_calls", "App Mesh operations by result", calls.clone());
+        registry.register("aws_calls", "Operations of other AWS services by result", aws_calls.clone());
         registry.register("kubernetes_writes", "Writes to the Kubernetes API by result", writes.clone());
         registry.register("rounds", "Rounds by kind and by what was planned", rounds.clone());
         registry.register("events", "Kubernetes Events written", events.clone());
@@ -140,6 +155,13 @@ impl Metrics {
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+impl Meter for Metrics {
+    fn called(&self, operation: &'static str, failed: Option<Class>) {
+        let result = failed.map_or("ok", Class::as_str);
+        self.aws_calls.get_or_create(&CallLabels { operation, result }).inc();
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fleetmesh_aws::Connection;
+use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_core::Settings;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
@@ -17,7 +19,6 @@ use crate::cloud::{self, Endpoint};
 use crate::cluster::{self, Cluster, ConnectError};
 use crate::context::Context;
 use crate::distribution;
-use crate::faults::SharedFaults;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -80,6 +81,7 @@ fn announce(address: SocketAddr) {
 pub struct Operator {
     client: Kubernetes,
     app_mesh: cloud::AppMesh,
+    aws: Arc<Connection>,
     endpoint: Option<String>,
     cluster_name: Option<String>,
     drift_interval: Duration,
@@ -113,10 +115,12 @@ impl Operator {
             reads: args.app_mesh_reads,
             writes: args.app_mesh_writes,
         };
-        let (app_mesh, endpoint) = cloud::connect(&endpoint, metrics.clone(), faults).await;
+        let (app_mesh, endpoint) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await;
+        let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
         Ok(Self {
             client: Kubernetes(client),
             app_mesh,
+            aws,
             endpoint,
             cluster_name: args.cluster_name.clone(),
             drift_interval: args.drift_interval,
@@ -142,6 +146,7 @@ impl Operator {
         let Self {
             client: Kubernetes(client),
             app_mesh,
+            aws,
             endpoint,
             cluster_name,
             drift_interval,
@@ -176,7 +181,7 @@ impl Operator {
             info!(resources = world.len(), %cluster, "watching");
             let settings = Settings { cluster, drift_interval };
             let cluster = Cluster::new(client, std::env::var("HOSTNAME").ok());
-            let context = Arc::new(Context { world, queue, app_mesh, cluster, settings, metrics });
+            let context = Arc::new(Context { world, queue, app_mesh, aws, cluster, settings, metrics });
             for _ in 0..WORKERS {
                 tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
             }

@@ -4,8 +4,22 @@ use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_crds::management::OWNER_TAGS;
 
 use crate::observed::{Claim, Observed, Remote};
+use crate::outcome::Outcome;
 use crate::owner;
 use crate::plan::{Idle, Plan, Step, Waiting};
+
+/// Whether the App Mesh object of a resource that is being deleted is gone, so that nothing sends requests to its
+/// instances any more and they can go, too. A resource that retains its object retains them.
+pub fn parts_turn(observed: &Observed, outcome: &Outcome) -> bool {
+    let object = &observed.object;
+    let ours = object.finalized() && !object.orphan && observed.claim == Claim::Ours;
+    let gone = match &observed.remote {
+        Remote::Absent => true,
+        Remote::Present(remote) => outcome.deleted || !observed.is_ours(remote),
+        Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => false,
+    };
+    ours && gone && object.management.deletion_policy == DeletionPolicy::Delete
+}
 
 /// What to do about a resource whose deletion was asked for.
 pub fn plan(observed: &Observed) -> Plan {
@@ -36,8 +50,11 @@ pub fn plan(observed: &Observed) -> Plan {
         }
         DeletionPolicy::Delete => match &observed.remote {
             Remote::Present(remote) if observed.is_ours(remote) => {
-                Plan::Steps(vec![Step::Delete { id: object.id.clone() }, Step::RemoveFinalizer])
+                let delete = Step::Delete { id: object.id.clone() };
+                let release = observed.parts_gone.then_some(Step::RemoveFinalizer);
+                Plan::Steps(std::iter::once(delete).chain(release).collect())
             }
+            Remote::Present(_) | Remote::Absent if !observed.parts_gone => Plan::Nothing(Idle::PartsLeft),
             Remote::Present(_) | Remote::Absent => release(),
             // What we have not read we do not delete, and we do not forget it either.
             Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => Plan::Nothing(Idle::Unread),

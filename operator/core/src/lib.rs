@@ -19,6 +19,7 @@ pub mod object;
 pub mod observed;
 pub mod outcome;
 pub mod owner;
+pub mod part;
 pub mod plan;
 pub mod programmed;
 pub mod references;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod status;
 pub mod token;
 
+pub use condition::Finding;
 pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
@@ -37,7 +39,8 @@ pub use observed::{
     RemoteObject,
 };
 pub use outcome::Outcome;
+pub use part::{Part, Parts};
 pub use plan::{Idle, Plan, Step, Waiting};
-pub use retry::{NextLook, next_look};
+pub use retry::{NextLook, next_look, parts_look};
 pub use settings::Settings;
 pub use status::status;

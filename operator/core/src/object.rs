@@ -101,6 +101,12 @@ impl Object {
         self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
     }
 
+    /// Whether there is, or was when last reported, an IAM identity or a fleet.
+    pub fn has_parts(&self) -> bool {
+        let Status { iam, fleet, .. } = &self.status;
+        self.iam.is_some() || self.fleet.is_some() || iam.is_some() || fleet.is_some()
+    }
+
     /// Whether the last report was about the spec as it is now.
     pub fn reported(&self) -> bool {
         self.status.observed_generation == Some(self.generation)

@@ -35,6 +35,8 @@ pub struct Observed {
     pub remote: Remote,
     /// How far the object got among the proxies.
     pub distribution: Distribution,
+    /// Whether nothing is left in AWS of the identity and the fleet; a resource that has neither needs no telling.
+    pub parts_gone: bool,
 }
 
 /// Whose an App Mesh name is among the resources of this cluster.

@@ -77,6 +77,8 @@ pub enum Idle {
     NotAccepted,
     /// The App Mesh object could not be read; the next look tries again.
     Unread,
+    /// The App Mesh object is gone, the identity or the fleet is not yet.
+    PartsLeft,
     /// The resource is being deleted and nothing of ours holds it.
     Gone,
 }
@@ -105,6 +107,7 @@ impl fmt::Display for Plan {
             Self::Nothing(Idle::InStep) => f.write_str("nothing: in step"),
             Self::Nothing(Idle::NotAccepted) => f.write_str("nothing: not accepted"),
             Self::Nothing(Idle::Unread) => f.write_str("nothing: could not be read"),
+            Self::Nothing(Idle::PartsLeft) => f.write_str("nothing: the identity or the fleet goes first"),
             Self::Nothing(Idle::Gone) => f.write_str("nothing: nothing of ours is left"),
             Self::Wait(Waiting::Referents(referents)) => {
                 let names: Vec<String> = referents.iter().map(|(id, key)| format!("{id} of {key}")).collect();

@@ -6,6 +6,7 @@ use crate::failure::Class;
 use crate::object::Object;
 use crate::observed::{Observed, Remote};
 use crate::outcome::Outcome;
+use crate::part::Parts;
 use crate::settings::Settings;
 
 /// The first wait after a transient failure.
@@ -31,16 +32,32 @@ pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings
         Remote::Unreadable(failure) => Some(failure),
         _ => None,
     });
-    let spread = spread(&observed.object, failures);
     match failure {
         Some(failure) if failure.class.is_transient() => {
-            let longest = if failure.class == Class::Throttled { LONGEST_THROTTLED } else { LONGEST };
-            let wait = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(longest);
-            NextLook::Retry(wait.mul_f64(0.5 + spread / 2.0))
+            NextLook::Retry(backoff(&observed.object, failure.class, failures))
         }
         // Shorter by up to a fifth: objects that were made together are looked at apart.
-        _ => NextLook::Compare(settings.drift_interval.mul_f64(1.0 - spread / 5.0)),
+        _ => {
+            let spread = spread(&observed.object, failures);
+            NextLook::Compare(settings.drift_interval.mul_f64(1.0 - spread / 5.0))
+        }
     }
+}
+
+/// When the parts of a resource want another look before the drift interval is over; `None` when they do not.
+/// `failures` counts rounds in a row in which one of them failed.
+pub fn parts_look(object: &Object, parts: &Parts, failures: u32) -> Option<Duration> {
+    let again = parts
+        .failure()
+        .filter(|failure| failure.class.is_transient())
+        .map(|failure| backoff(object, failure.class, failures));
+    [again, parts.look()].into_iter().flatten().min()
+}
+
+fn backoff(object: &Object, class: Class, failures: u32) -> Duration {
+    let longest = if class == Class::Throttled { LONGEST_THROTTLED } else { LONGEST };
+    let wait = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(longest);
+    wait.mul_f64(0.5 + spread(object, failures) / 2.0)
 }
 
 /// A number in [0, 1) that differs from object to object and from try to try (FNV-1a).

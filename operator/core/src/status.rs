@@ -9,18 +9,25 @@ use crate::decision::{Decision, Verdict};
 use crate::failure::{Class, Failure};
 use crate::observed::{Identity, Observed, Remote};
 use crate::outcome::Outcome;
+use crate::part::Parts;
 use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::programmed;
 use crate::references;
 
 /// The status to report. `now` is used for conditions that change; it is cut to whole seconds.
-pub fn status(observed: &Observed, decision: &Decision, outcome: &Outcome, now: Timestamp) -> Status {
+pub fn status(
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    parts: &Parts,
+    now: Timestamp,
+) -> Status {
     let object = &observed.object;
     let before = &object.status;
     let findings = if object.deleting {
-        Findings::of_deletion(before, observed, decision, outcome)
+        Findings::of_deletion(before, observed, decision, outcome, parts)
     } else {
-        Findings::of(observed, decision, outcome)
+        Findings::of(observed, decision, outcome, parts)
     };
     let identity = known_identity(observed, outcome);
     let in_step = in_step(decision, outcome);
@@ -29,8 +36,8 @@ pub fn status(observed: &Observed, decision: &Decision, outcome: &Outcome, now: 
         app_mesh_name: Some(object.id.name().to_owned()),
         arn: identity.as_ref().map(|identity| identity.arn.clone()),
         conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
-        fleet: before.fleet.clone(),
-        iam: before.iam.clone(),
+        fleet: parts.fleet.as_ref().map_or_else(|| before.fleet.clone(), |part| part.status.clone()),
+        iam: parts.iam.as_ref().map_or_else(|| before.iam.clone(), |part| part.status.clone()),
         observed_generation: Some(object.generation),
         proxies: identity
             .as_ref()
@@ -53,7 +60,7 @@ pub fn in_step(decision: &Decision, outcome: &Outcome) -> bool {
 
 /// The App Mesh object as the round left it; as it was reported when the round did not look at it. An object that is
 /// known to be somebody else's is not reported as ours.
-fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
+pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
     if let Some(identity) = &outcome.identity {
         return Some(identity.clone());
     }
@@ -69,11 +76,11 @@ fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
     }
 }
 
-/// The four conditions and what they say.
+/// The conditions and what they say.
 struct Findings(Vec<(ConditionType, Finding)>);
 
 impl Findings {
-    fn of(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Self {
+    fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
         let mut accepted =
             finding(&decision.accepted, Reason::Accepted, "the spec is valid and the name is ours");
         let mut resolved =
@@ -90,36 +97,52 @@ impl Findings {
                 _ => {}
             }
         }
-        Self::with_ready(accepted, resolved, programmed)
-    }
-
-    fn with_ready(accepted: Finding, resolved: Finding, programmed: Finding) -> Self {
-        let ready = [&accepted, &resolved, &programmed]
-            .into_iter()
-            .find(|finding| finding.holds != Some(true))
-            .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
-            .unwrap_or_else(|| Finding::holds(Reason::Ready, programmed.message.clone()));
-        Self(vec![
+        let ready_message = programmed.message.clone();
+        let mut findings = vec![
             (ConditionType::Accepted, accepted),
             (ConditionType::ResolvedRefs, resolved),
             (ConditionType::Programmed, programmed),
-            (ConditionType::Ready, ready),
-        ])
+        ];
+        let object = &observed.object;
+        let part = |finding: Option<&Finding>| {
+            let waits = || Finding::unknown(Reason::Pending, "an earlier condition must hold first");
+            finding.cloned().unwrap_or_else(waits)
+        };
+        if object.iam.is_some() || parts.iam.as_ref().is_some_and(|part| part.status.is_some()) {
+            let finding = part(parts.iam.as_ref().map(|part| &part.finding));
+            findings.push((ConditionType::IdentityReady, finding));
+        }
+        if object.fleet.is_some() || parts.fleet.as_ref().is_some_and(|part| part.status.is_some()) {
+            let finding = part(parts.fleet.as_ref().map(|part| &part.finding));
+            findings.push((ConditionType::FleetReady, finding));
+        }
+        let ready = findings
+            .iter()
+            .map(|(_, finding)| finding)
+            .find(|finding| finding.holds != Some(true))
+            .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
+            .unwrap_or_else(|| Finding::holds(Reason::Ready, ready_message));
+        findings.push((ConditionType::Ready, ready));
+        Self(findings)
     }
 
-    /// While a resource is being deleted the first three conditions stay as they were; `Ready` tells what holds it.
-    fn of_deletion(before: &Status, observed: &Observed, decision: &Decision, outcome: &Outcome) -> Self {
+    /// While a resource is being deleted the other conditions stay as they were; `Ready` tells what holds it.
+    fn of_deletion(
+        before: &Status,
+        observed: &Observed,
+        decision: &Decision,
+        outcome: &Outcome,
+        parts: &Parts,
+    ) -> Self {
+        let others = ConditionType::ALL.iter().copied().filter(|kind| *kind != ConditionType::Ready);
         let mut findings: Vec<(ConditionType, Finding)> =
-            [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed]
-                .into_iter()
-                .filter_map(|kind| kept(before, kind).map(|finding| (kind, finding)))
-                .collect();
-        findings.push((ConditionType::Ready, deletion_finding(observed, decision, outcome)));
+            others.filter_map(|kind| kept(before, kind).map(|finding| (kind, finding))).collect();
+        findings.push((ConditionType::Ready, deletion_finding(observed, decision, outcome, parts)));
         Self(findings)
     }
 }
 
-fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Finding {
+fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Finding {
     if let Plan::Wait(Waiting::Dependents(dependents)) = &decision.plan {
         let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
         let message = format!(
@@ -132,8 +155,8 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome)
         Remote::Unreadable(failure) => Some(failure),
         _ => None,
     });
-    match failure {
-        Some(failure) if failure.class == Class::InUse => {
+    match failure.or(parts.failure()) {
+        Some(failure) if failure.class == Class::InUse && parts.failure().is_none() => {
             let message = format!(
                 "the endpoint says: {}. The deletion goes on by itself when nothing uses the object any more",
                 failure.message
@@ -148,7 +171,12 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome)
             );
             Finding::fails(failure.class.reason(), message)
         }
-        None => Finding::fails(Reason::Deleting, "the App Mesh object is being deleted"),
+        None => {
+            let fleet = parts.fleet.as_ref().filter(|part| part.status.is_some()).map(|part| &part.finding);
+            let iam = parts.iam.as_ref().filter(|part| part.status.is_some()).map(|part| &part.finding);
+            let message = fleet.or(iam).map_or("the App Mesh object is being deleted", |left| &left.message);
+            Finding::fails(Reason::Deleting, message)
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use aws_sdk_appmesh::Client;
 use aws_sdk_appmesh::types::TagRef;
+use fleetmesh_aws::error::{Endpoint, failure};
+use fleetmesh_aws::transport::Rate;
 use fleetmesh_core::{Class, Failure, Identity, RemoteObject};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{ResourceId, Spec};
 
 use crate::cloud::body::{self, Bodies};
-use crate::cloud::error::failure;
-use crate::cloud::transport::Rate;
 use crate::metrics::Metrics;
 
 /// Sends one operation with a body of ours, and gives the answer's bytes. A macro, because each operation of the SDK is
@@ -17,7 +17,7 @@ macro_rules! send {
     ($app_mesh:expr, $operation:literal, $request:expr, $body:expr) => {{
         let bodies = Bodies::new($body);
         let result = $request.customize().interceptor(bodies.clone()).send().await;
-        let result = result.map_err(|error| failure($operation, $app_mesh.own_endpoint, &error));
+        let result = result.map_err(|error| failure($operation, $app_mesh.endpoint, &error));
         $app_mesh.metrics.called($operation, result.as_ref().err().map(|failure| failure.class));
         result.map(|_| bodies.answer())
     }};
@@ -27,7 +27,7 @@ macro_rules! send {
 #[derive(Debug)]
 pub struct AppMesh {
     client: Client,
-    own_endpoint: bool,
+    endpoint: Endpoint,
     reads: Rate,
     writes: Rate,
     metrics: Metrics,
@@ -36,12 +36,12 @@ pub struct AppMesh {
 impl AppMesh {
     pub(super) fn new(
         client: Client,
-        own_endpoint: bool,
+        endpoint: Endpoint,
         reads: Rate,
         writes: Rate,
         metrics: Metrics,
     ) -> Self {
-        Self { client, own_endpoint, reads, writes, metrics }
+        Self { client, endpoint, reads, writes, metrics }
     }
 
     /// Creates the object with its tags. The same `token` twice makes one object.
@@ -219,7 +219,7 @@ impl AppMesh {
             self.reads.turn().await;
             let request = self.client.list_tags_for_resource().resource_arn(arn).set_next_token(page);
             let result = request.send().await;
-            let result = result.map_err(|error| failure("ListTagsForResource", self.own_endpoint, &error));
+            let result = result.map_err(|error| failure("ListTagsForResource", self.endpoint, &error));
             self.metrics.called("ListTagsForResource", result.as_ref().err().map(|failure| failure.class));
             let answer = result?;
             tags.extend(answer.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));

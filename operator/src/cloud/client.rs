@@ -1,23 +1,15 @@
 //! Builds the SDK's client: endpoint, region, credentials, timeouts.
 
-use std::time::Duration;
-
 use aws_config::BehaviorVersion;
-use aws_config::timeout::TimeoutConfig;
 use aws_types::region::Region;
+use fleetmesh_aws::error;
+use fleetmesh_aws::faults::SharedFaults;
+use fleetmesh_aws::transport::{Rate, app_mesh_client, timeouts};
 
 use crate::cloud::calls::AppMesh;
 use crate::cloud::credentials;
-use crate::cloud::transport::{FaultyClient, Rate};
-use crate::faults::SharedFaults;
 use crate::metrics::Metrics;
 
-/// How long one attempt of a call may take. The SDK has no limit of its own.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take with all its retries.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The region when nothing names one; a Fleetmesh control plane's default too.
 const DEFAULT_REGION: &str = "us-west-2";
 /// Reads a second at AWS unless told otherwise.
@@ -45,14 +37,9 @@ pub async fn connect(
     metrics: Metrics,
     faults: SharedFaults,
 ) -> (AppMesh, Option<String>) {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(FaultyClient::shared(faults))
-        .timeout_config(timeouts);
+        .http_client(app_mesh_client(faults))
+        .timeout_config(timeouts());
     if let Some(region) = &endpoint.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -75,5 +62,6 @@ pub async fn connect(
     let reads = Rate::new(endpoint.reads.or(at_aws.then_some(AWS_READS)));
     let writes = Rate::new(endpoint.writes.or(at_aws.then_some(AWS_WRITES)));
     let client = aws_sdk_appmesh::Client::from_conf(config.build());
-    (AppMesh::new(client, !at_aws, reads, writes, metrics), url)
+    let whose = if at_aws { error::Endpoint::AppMeshAtAws } else { error::Endpoint::Running };
+    (AppMesh::new(client, whose, reads, writes, metrics), url)
 }

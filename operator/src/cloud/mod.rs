@@ -8,9 +8,6 @@ mod body;
 mod calls;
 mod client;
 mod credentials;
-mod error;
-mod transport;
 
 pub use calls::AppMesh;
 pub use client::{Endpoint, connect};
-pub use transport::{Http, Rate};

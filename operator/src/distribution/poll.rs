@@ -10,10 +10,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::answer;
-use crate::cloud::Http;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Wake};
 use crate::world::{Woken, World};
+use fleetmesh_aws::transport::Http;
 
 /// How long the control plane may hold an answer back, in seconds.
 const HOLD_SECONDS: u64 = 50;

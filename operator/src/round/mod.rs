@@ -3,13 +3,15 @@
 
 mod apply;
 mod observe;
+mod parts;
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::{
-    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Plan, Remote, Step, decide,
-    next_look,
+    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
+    decide, next_look, parts_look,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -43,9 +45,32 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
             doubt = true;
             continue;
         }
-        return report(context, &observed, &decision, &outcome, wake).await;
+        return finish(context, observed, decision, outcome, wake).await;
     }
     Some((AGAIN, Wake::Look))
+}
+
+/// The second half of a round: the identity and the fleet, which follow the App Mesh object, then the report.
+async fn finish(
+    context: &Context,
+    mut observed: Observed,
+    mut decision: Decision,
+    mut outcome: Outcome,
+    wake: Wake,
+) -> Next {
+    let parts = parts::run(context, &observed, &decision, &outcome, wake).await;
+    let object = Arc::clone(&observed.object);
+    if object.deleting && object.has_parts() && parts.all_gone(&object) {
+        // Nothing is left that the finalizer stands for.
+        observed.parts_gone = true;
+        observed.remote = Remote::Absent;
+        decision = decide(&observed, &context.settings);
+        let deleted = outcome.deleted;
+        outcome = apply::apply(context, &object, &decision.plan).await;
+        outcome.deleted |= deleted;
+        log(&object.key, &decision, &outcome);
+    }
+    report(context, &observed, &decision, &outcome, &parts, wake).await
 }
 
 /// Writes down what the round learned, and wakes who waited for it.
@@ -88,20 +113,28 @@ async fn report(
     observed: &Observed,
     decision: &Decision,
     outcome: &Outcome,
+    parts: &Parts,
     wake: Wake,
 ) -> Next {
     let key = &observed.object.key;
-    match report::report(context, observed, decision, outcome, Timestamp::now()).await {
+    let part_failures = context.world.parts_concluded(key, parts.failure().is_some());
+    let parts_look = parts_look(&observed.object, parts, part_failures);
+    match report::report(context, observed, decision, outcome, parts, Timestamp::now()).await {
         Reported::Done => {
             let memory = context.world.memory(key);
-            Some(match next_look(observed, outcome, memory.failures, &context.settings) {
+            let (wait, wake) = match next_look(observed, outcome, memory.failures, &context.settings) {
                 NextLook::Retry(wait) => (wait, wake.max(Wake::Look)),
                 NextLook::Compare(interval) => {
                     (interval.saturating_sub(memory.compared.elapsed()), Wake::Drift)
                 }
-            })
+            };
+            Some(parts_look.filter(|look| *look < wait).map_or((wait, wake), |look| (look, Wake::Look)))
         }
-        Reported::HeldBack(rest) => Some((rest, Wake::Distribution)),
+        Reported::HeldBack(rest) => Some(
+            parts_look
+                .filter(|look| *look < rest)
+                .map_or((rest, Wake::Distribution), |look| (look, Wake::Look)),
+        ),
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
             let wakes = context.world.gone(key, Some(&observed.object.uid));
@@ -130,6 +163,7 @@ fn label(plan: &Plan) -> &'static str {
         Plan::Nothing(Idle::InStep) => "in_step",
         Plan::Nothing(Idle::NotAccepted) => "not_accepted",
         Plan::Nothing(Idle::Unread) => "unread",
+        Plan::Nothing(Idle::PartsLeft) => "parts_left",
         Plan::Nothing(Idle::Gone) => "gone",
         Plan::Wait(_) => "wait",
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fleetmesh_core::{
-    Decision, Event, Object, Observed, Outcome, Plan, Step, Waiting, complaint, deeds, status,
+    Decision, Event, Object, Observed, Outcome, Parts, Plan, Step, Waiting, complaint, deeds, status,
 };
 use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ pub async fn report(
     observed: &Observed,
     decision: &Decision,
     outcome: &Outcome,
+    parts: &Parts,
     now: Timestamp,
 ) -> Reported {
     let object = &observed.object;
@@ -45,9 +46,9 @@ pub async fn report(
         // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
         return Reported::Done;
     }
-    let after = status(observed, decision, outcome, now);
-    for event in deeds(observed, decision, outcome) {
-        publish(context, object, &event).await;
+    let after = status(observed, decision, outcome, parts, now);
+    for event in deeds(observed, decision, outcome).iter().chain(parts.events()) {
+        publish(context, object, event).await;
     }
     if released(observed, decision, outcome) {
         return Reported::Gone;

@@ -21,6 +21,8 @@ pub struct Memory {
     pub tags: Option<Tags>,
     /// Rounds that failed in a row.
     pub failures: u32,
+    /// Rounds in a row in which the identity or the fleet failed.
+    pub part_failures: u32,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
@@ -37,6 +39,7 @@ impl Memory {
             exists: None,
             tags: None,
             failures: 0,
+            part_failures: 0,
             since: now,
             compared: now,
         }
@@ -76,6 +79,14 @@ impl World {
         let failing = inner.entries.values().filter(|entry| entry.memory.failures > 0);
         let failing = failing.filter(|entry| entry.object.id.mesh_name() == mesh);
         failing.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
+    }
+
+    /// Notes whether the identity or the fleet failed in the last round; gives how often in a row they did.
+    pub fn parts_concluded(&self, key: &ObjectKey, failed: bool) -> u32 {
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(key) else { return 0 };
+        entry.memory.part_failures = if failed { entry.memory.part_failures.saturating_add(1) } else { 0 };
+        entry.memory.part_failures
     }
 
     /// Notes that the object was reported now, so that what only says "not yet" may be held back for a while.

@@ -43,6 +43,7 @@ impl World {
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
             distribution: inner.tellings.of(&object.id),
+            parts_gone: !object.has_parts(),
             object,
         };
         Some(Local { observed, memory })

@@ -277,7 +277,13 @@ impl World {
                 continue;
             }
             let now = Timestamp::from_second(1_000_000).unwrap();
-            let after = fleetmesh_core::status(&observed, &decision, &outcome, now);
+            let after = fleetmesh_core::status(
+                &observed,
+                &decision,
+                &outcome,
+                &fleetmesh_core::Parts::default(),
+                now,
+            );
             if let Some(object) = self.objects.get_mut(key)
                 && object.status != after
             {

@@ -1,5 +1,5 @@
 //! The HTTP transport below the SDK: one pool of connections, with the seam for faults around each attempt that writes;
-//! and the limit on the rate of calls.
+//! how long a call may take; and the limit on the rate of calls.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -16,26 +16,79 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::time::Instant;
 
 use crate::faults::{Call, SharedFaults, Target};
+
+/// How long one attempt of a call may take. The SDK has no limit of its own.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may take with all its retries.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The limits that every client of the SDK is given.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
 
 fn tls() -> Provider {
     Provider::Rustls(CryptoMode::AwsLc)
 }
 
-/// The SDK's HTTP client with faults around its attempts.
-#[derive(Debug)]
-pub(super) struct FaultyClient {
-    inner: SharedHttpClient,
-    faults: SharedFaults,
+/// Tells what a request writes; `None` for one that only reads.
+type Described = fn(&HttpRequest) -> Option<Call>;
+
+/// The SDK's HTTP client for the App Mesh API; with `faults` around its writes.
+pub fn app_mesh_client(faults: SharedFaults) -> SharedHttpClient {
+    client(faults, app_mesh_write)
 }
 
-impl FaultyClient {
-    pub(super) fn shared(faults: SharedFaults) -> SharedHttpClient {
-        let inner = Builder::new().tls_provider(tls()).build_https();
-        if faults.is_none() { inner } else { SharedHttpClient::new(Self { inner, faults }) }
-    }
+/// The SDK's HTTP client for the other services; with `faults` around their writes.
+pub fn aws_client(faults: SharedFaults) -> SharedHttpClient {
+    client(faults, aws_write)
+}
+
+fn client(faults: SharedFaults, described: Described) -> SharedHttpClient {
+    let inner = Builder::new().tls_provider(tls()).build_https();
+    if faults.is_none() { inner } else { SharedHttpClient::new(FaultyClient { inner, faults, described }) }
+}
+
+fn app_mesh_write(request: &HttpRequest) -> Option<Call> {
+    let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+    (request.method() != "GET").then(|| Call {
+        target: Target::AppMesh,
+        method: request.method().to_owned(),
+        path,
+    })
+}
+
+/// Every request of these services is a POST. The Query protocol names the action in the body, the JSON protocol in a
+/// header.
+fn aws_write(request: &HttpRequest) -> Option<Call> {
+    let action = match request.headers().get("x-amz-target") {
+        Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        None => {
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+            let action = body.split('&').find_map(|pair| pair.strip_prefix("Action="));
+            action.unwrap_or_default().to_owned()
+        }
+    };
+    let reads = ["Describe", "Discover", "Get", "List"].iter().any(|verb| action.starts_with(verb));
+    (!reads).then(|| Call { target: Target::Aws, method: request.method().to_owned(), path: action })
+}
+
+/// The SDK's HTTP client with faults around its attempts.
+#[derive(Debug)]
+struct FaultyClient {
+    inner: SharedHttpClient,
+    faults: SharedFaults,
+    described: Described,
 }
 
 impl HttpClient for FaultyClient {
@@ -45,7 +98,8 @@ impl HttpClient for FaultyClient {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(FaultyConnector { inner, faults: self.faults.clone() })
+        let (faults, described) = (self.faults.clone(), self.described);
+        SharedHttpConnector::new(FaultyConnector { inner, faults, described })
     }
 }
 
@@ -53,15 +107,14 @@ impl HttpClient for FaultyClient {
 struct FaultyConnector {
     inner: SharedHttpConnector,
     faults: SharedFaults,
+    described: Described,
 }
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(faults) = self.faults.clone().filter(|_| request.method() != "GET") else {
+        let (Some(faults), Some(call)) = (self.faults.clone(), (self.described)(&request)) else {
             return self.inner.call(request);
         };
-        let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-        let call = Call { target: Target::AppMesh, method: request.method().to_owned(), path };
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
             faults.before(&call).await;

@@ -13,7 +13,7 @@ pub struct Call {
     pub target: Target,
     /// The HTTP method.
     pub method: String,
-    /// The path.
+    /// The path; for AWS, whose requests all have the same, the action, for example `CreateRole`.
     pub path: String,
 }
 
@@ -22,6 +22,8 @@ pub struct Call {
 pub enum Target {
     /// To the App Mesh endpoint.
     AppMesh,
+    /// To another service of AWS.
+    Aws,
     /// To the Kubernetes API server.
     Kubernetes,
 }

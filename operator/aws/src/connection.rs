@@ -1,0 +1,101 @@
+//! The connection to AWS: region and credentials by the SDK's standard resolution, made at the first call that needs it,
+//! so that an operator without `iam` and `fleet` asks nobody for credentials.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_types::region::Region;
+use fleetmesh_core::Class;
+use tokio::sync::OnceCell;
+
+use crate::faults::SharedFaults;
+use crate::transport::{Rate, aws_client, timeouts};
+
+/// The region when nothing names one.
+const DEFAULT_REGION: &str = "us-west-2";
+/// Reads a second at AWS, of all services together; IAM allows the least.
+const READS: f64 = 15.0;
+/// Writes a second at AWS, of all services together.
+const WRITES: f64 = 5.0;
+
+/// Is told of every call that ended, well or with a failure of a class. Operations are a bounded set.
+pub trait Meter: fmt::Debug + Send + Sync {
+    /// `operation` ended, for example `CreateRole`.
+    fn called(&self, operation: &'static str, failed: Option<Class>);
+}
+
+/// What the clients of all services share.
+#[derive(Debug)]
+pub struct Connection {
+    region: Option<String>,
+    faults: SharedFaults,
+    pub(crate) meter: Arc<dyn Meter>,
+    shared: OnceCell<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: SdkConfig,
+    reads: Rate,
+    writes: Rate,
+}
+
+impl Connection {
+    /// A connection that is not made yet. `region` as given on the command line, if it was.
+    pub fn new(region: Option<String>, meter: Arc<dyn Meter>, faults: SharedFaults) -> Arc<Self> {
+        Arc::new(Self { region, faults, meter, shared: OnceCell::new() })
+    }
+
+    pub(crate) async fn shared(&self) -> &Shared {
+        self.shared.get_or_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Shared {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(aws_client(self.faults.clone()))
+            .timeout_config(timeouts());
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let mut config = loader.load().await;
+        if config.region().is_none() {
+            config = config.into_builder().region(Region::new(DEFAULT_REGION)).build();
+        }
+        // An endpoint that was given is not AWS's and has no limits of AWS's.
+        let at_aws = config.endpoint_url().is_none();
+        let rate = |limit| Rate::new(at_aws.then_some(limit));
+        Shared { config, reads: rate(READS), writes: rate(WRITES) }
+    }
+
+    /// The region that calls go to.
+    pub async fn region(&self) -> String {
+        let region = self.shared().await.config.region().map(ToString::to_string);
+        region.unwrap_or_else(|| DEFAULT_REGION.to_owned())
+    }
+}
+
+impl Shared {
+    /// Waits for the turn of a read.
+    pub(crate) async fn read(&self) {
+        self.reads.turn().await;
+    }
+
+    /// Waits for the turn of a write.
+    pub(crate) async fn write(&self) {
+        self.writes.turn().await;
+    }
+}
+
+/// Sends one request of the SDK: waits for its turn (`read` or `write`), counts it, and gives core's failure.
+macro_rules! call {
+    ($connection:expr, $turn:ident, $operation:literal, $request:expr) => {{
+        $connection.shared().await.$turn().await;
+        let result = $request.send().await;
+        let result = result
+            .map_err(|error| $crate::error::failure($operation, $crate::error::Endpoint::Running, &error));
+        $connection.meter.called($operation, result.as_ref().err().map(|failure| failure.class));
+        result
+    }};
+}
+pub(crate) use call;

@@ -1,0 +1,11 @@
+//! AWS as the operator sees it: IAM, EC2, Systems Manager and Cloud Map behind one type each, and the HTTP transport
+//! that they share with the App Mesh client. The types of the AWS SDK stop here; what goes in and out is core's.
+//!
+//! A crate of its own, because `aws-sdk-ec2` alone compiles for minutes: who changes the operator does not wait for it.
+
+mod connection;
+pub mod error;
+pub mod faults;
+pub mod transport;
+
+pub use connection::{Connection, Meter};

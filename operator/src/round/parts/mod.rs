@@ -1,0 +1,71 @@
+//! The parts of a virtual node beside its App Mesh object, its IAM identity and its fleet: observe → decide → apply for
+//! each, in the order in which they need each other. An identity or a fleet that fails does not hold up the mesh.
+
+mod fleet;
+mod iam;
+
+use fleetmesh_core::status::known_identity;
+use fleetmesh_core::{Decision, Object, Observed, Outcome, Part, Parts, Verdict};
+
+use crate::context::Context;
+use crate::queue::Wake;
+
+/// What a round of a part is given.
+pub struct Round<'a> {
+    /// The means.
+    pub context: &'a Context,
+    /// The resource.
+    pub object: &'a Object,
+    /// The observation of the App Mesh object.
+    pub observed: &'a Observed,
+    /// The ARN of the App Mesh object; of one that is being deleted, the one that it had.
+    pub arn: &'a str,
+    /// Whether the resource is being deleted, and its App Mesh object is gone.
+    pub deleting: bool,
+    /// Why there is a round: only `Wake::Distribution` may do without asking AWS anew.
+    pub wake: Wake,
+}
+
+/// Runs the parts' rounds after the App Mesh object's; none for a resource that has no parts, or whose turn has not come.
+pub async fn run(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    wake: Wake,
+) -> Parts {
+    let object = &*observed.object;
+    if !object.has_parts() || !has_turn(observed, decision, outcome) {
+        return Parts::default();
+    }
+    let identity = known_identity(observed, outcome);
+    let Some(arn) = identity.map(|identity| identity.arn).or_else(|| object.status.arn.clone()) else {
+        return Parts::default();
+    };
+    let deleting = object.deleting;
+    let round = Round { context, object, observed, arn: &arn, deleting, wake };
+    if deleting || object.fleet.is_none() {
+        // Instances use the identity: they go first.
+        let fleet = fleet::run(&round, None).await;
+        let iam = match left(fleet.as_ref()) {
+            true => None,
+            false => iam::run(&round).await,
+        };
+        return Parts { iam, fleet };
+    }
+    let iam = iam::run(&round).await;
+    let fleet = fleet::run(&round, iam.as_ref()).await;
+    Parts { iam, fleet }
+}
+
+fn left<S>(part: Option<&Part<S>>) -> bool {
+    part.is_some_and(|part| part.status.is_some() || part.failure.is_some())
+}
+
+/// The parts of a node follow its App Mesh object: they are made when it exists, and go when it is gone.
+fn has_turn(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool {
+    if observed.object.deleting {
+        return fleetmesh_core::deletion::parts_turn(observed, outcome);
+    }
+    decision.accepted == Verdict::Holds && known_identity(observed, outcome).is_some()
+}
