@@ -1,0 +1,121 @@
+//! The steps of a fleet's plan: one request each, as data that prints itself. Pure.
+
+use std::fmt;
+
+use fleetmesh_crds::fleet::Purchase;
+use fleetmesh_model::tag::Tags;
+use jiff::Timestamp;
+
+use super::template::Content;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make the launch template.
+    CreateTemplate {
+        /// Its name.
+        name: String,
+        /// What its first version holds.
+        content: Content,
+        /// Its tags.
+        tags: Tags,
+        /// The client token.
+        token: String,
+    },
+    /// Give the launch template a new version.
+    CreateVersion {
+        /// The template's id.
+        template: String,
+        /// What it holds.
+        content: Content,
+        /// The client token.
+        token: String,
+    },
+    /// Launch instances.
+    Launch {
+        /// The template's id.
+        template: String,
+        /// Its version.
+        version: i64,
+        /// How many, 1 or more.
+        count: i32,
+        /// Which of them will do, and how they are paid for.
+        instance_types: Vec<String>,
+        /// How they are paid for.
+        purchase: Purchase,
+        /// Where.
+        subnets: Vec<String>,
+        /// The tags of the instances.
+        tags: Tags,
+        /// The number of the launch.
+        launch: i64,
+        /// The client token: the same for the same launch, so that a lost reply launches nothing twice.
+        token: String,
+    },
+    /// Mark instances as drained from now on.
+    Drain {
+        /// Their ids.
+        instances: Vec<String>,
+        /// Now.
+        since: Timestamp,
+    },
+    /// Register an instance in Cloud Map.
+    Register {
+        /// Its id.
+        instance: String,
+        /// Its attributes.
+        attributes: Tags,
+    },
+    /// Take an instance out of Cloud Map.
+    Deregister {
+        /// Its id.
+        instance: String,
+    },
+    /// Terminate instances.
+    Terminate {
+        /// Their ids.
+        instances: Vec<String>,
+    },
+    /// Give an instance the node's instance profile.
+    Associate {
+        /// The instance.
+        instance: String,
+        /// The profile's ARN.
+        profile_arn: String,
+    },
+    /// Take the node's instance profile from an instance.
+    Disassociate {
+        /// The association's id.
+        association: String,
+        /// The instance.
+        instance: String,
+    },
+    /// Delete the launch template with all versions.
+    DeleteTemplate {
+        /// Its id.
+        template: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateTemplate { name, content, .. } => {
+                write!(f, "create launch template {name} ({})", content.hash())
+            }
+            Self::CreateVersion { template, content, .. } => {
+                write!(f, "new version of {template} ({})", content.hash())
+            }
+            Self::Launch { template, version, count, launch, .. } => {
+                write!(f, "launch {count} of {template} version {version} (launch {launch})")
+            }
+            Self::Drain { instances, .. } => write!(f, "drain {}", instances.join(", ")),
+            Self::Register { instance, .. } => write!(f, "register {instance}"),
+            Self::Deregister { instance } => write!(f, "deregister {instance}"),
+            Self::Terminate { instances } => write!(f, "terminate {}", instances.join(", ")),
+            Self::Associate { instance, profile_arn } => write!(f, "give {instance} {profile_arn}"),
+            Self::Disassociate { instance, .. } => write!(f, "take the profile from {instance}"),
+            Self::DeleteTemplate { template } => write!(f, "delete launch template {template}"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How many instances to launch and which to end, by the rules of a Kubernetes Deployment: never more than replicas and
+//! `maxSurge` together, never fewer ready than replicas less `maxUnavailable` by our own doing. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Checks, Instance, Proxies, State};
+
+/// How long an instance may take from its launch until its proxy is connected. Docker, image and application have to be
+/// fetched meanwhile.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How far an instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It cannot serve: stopped, failing EC2's checks, or without a proxy beyond [`GRACE`].
+    Failed,
+    /// It is on its way.
+    Coming,
+    /// It serves.
+    Ready,
+}
+
+/// An instance and what counts about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// The instance, live and not drained.
+    pub instance: &'a Instance,
+    /// How far it is.
+    pub stage: Stage,
+    /// Whether it came from the newest template version.
+    pub updated: bool,
+}
+
+/// What is demanded.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// How many instances there are to be.
+    pub replicas: i32,
+    /// How many more there may be while some are replaced.
+    pub max_surge: i32,
+    /// How many fewer may be ready while some are replaced.
+    pub max_unavailable: i32,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Move {
+    /// How many to launch.
+    pub launch: i32,
+    /// Which to end, by id.
+    pub end: Vec<String>,
+}
+
+/// How far `instance` is. `registered` says whether callers find it, where they find it in Cloud Map.
+pub fn stage(instance: &Instance, proxies: &Proxies, registered: Option<bool>, now: Timestamp) -> Stage {
+    let late = now.duration_since(instance.missed_since) > GRACE;
+    let broken =
+        matches!(instance.state, State::Stopping | State::Stopped) || instance.checks == Checks::Failed;
+    let serves = match (proxies, proxies.of(instance)) {
+        (Proxies::Untold, _) => instance.checks == Checks::Passed,
+        (Proxies::Told(_), Some(acknowledged)) => acknowledged,
+        (Proxies::Told(_), None) if late => return Stage::Failed,
+        (Proxies::Told(_), None) => false,
+    };
+    match (broken, instance.state == State::Running && serves && registered != Some(false)) {
+        (true, _) => Stage::Failed,
+        (false, true) => Stage::Ready,
+        (false, false) => Stage::Coming,
+    }
+}
+
+/// The move that brings `members` nearer to `demand`.
+pub fn scale(members: &[Member<'_>], demand: Demand) -> Move {
+    let Demand { replicas, max_surge, max_unavailable } = demand;
+    let count = |wanted: fn(&Member<'_>) -> bool| -> i32 {
+        i32::try_from(members.iter().filter(|member| wanted(member)).count()).unwrap_or(i32::MAX)
+    };
+    let total = count(|_| true);
+    let fit = count(|member| member.fits());
+    let most = if total > fit { replicas.saturating_add(max_surge) } else { replicas };
+    let launch = (replicas - fit).min(most - total).max(0);
+    let mut end: Vec<String> = Vec::new();
+    let mut ids =
+        |members: Vec<&Member<'_>>| end.extend(members.iter().map(|member| member.instance.id.clone()));
+    ids(in_order(members, |member| member.fits())
+        .into_iter()
+        .take(usize::try_from(fit - replicas).unwrap_or(0))
+        .collect());
+    // What is not ready serves nobody, but it counts: as long as the new ones are not ready, most of the old ones stay,
+    // even when they seem to be broken. Else an outage of the control plane would end a whole fleet.
+    let least_ready = (replicas - max_unavailable).max(0);
+    let coming = count(|member| member.fits() && member.stage == Stage::Coming);
+    let mut may_end = total - least_ready - coming - (fit - replicas).max(0);
+    let mut to_spare = count(|member| member.stage == Stage::Ready) - least_ready;
+    let outdated = in_order(members, |member| !member.fits()).into_iter().filter(|member| {
+        let ready = member.stage == Stage::Ready;
+        let ends = may_end > 0 && (!ready || to_spare > 0);
+        may_end -= i32::from(ends);
+        to_spare -= i32::from(ends && ready);
+        ends
+    });
+    ids(outdated.collect());
+    Move { launch, end }
+}
+
+impl Member<'_> {
+    /// Whether it is one of those that are to stay.
+    fn fits(&self) -> bool {
+        self.updated && self.stage != Stage::Failed
+    }
+}
+
+/// In the order in which instances are ended: those that serve least first, then the oldest.
+fn in_order<'a, 'b>(members: &'a [Member<'b>], wanted: fn(&Member<'_>) -> bool) -> Vec<&'a Member<'b>> {
+    let mut chosen: Vec<&Member<'b>> = members.iter().filter(|member| wanted(member)).collect();
+    chosen.sort_by_key(|Member { instance, stage, updated: _ }| {
+        (*stage, instance.template_version, instance.launched, &instance.id)
+    });
+    chosen
+}
+
+#[cfg(test)]
+mod tests;

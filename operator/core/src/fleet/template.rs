@@ -1,0 +1,86 @@
+//! The launch template: its name, what its versions hold, and the hash that tells them apart. Pure.
+
+use fleetmesh_model::ResourceId;
+use fleetmesh_model::tag::Tags;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// What a version of the launch template holds. Instance types, subnets and payment are told at each launch, so that
+/// changing them replaces nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Content {
+    /// The AMI's id.
+    pub image: String,
+    /// The ARN of the instance profile.
+    pub profile_arn: String,
+    /// The security groups; the VPC's default one when empty.
+    pub security_groups: Vec<String>,
+    /// What the user data is made from. It stands for the user data in the hash: another program version may word its
+    /// script otherwise, and must not replace a single instance for that.
+    pub recipe: serde_json::Value,
+    /// The user data, not encoded. It asks the metadata service by IMDSv2 alone, which the template demands.
+    #[serde(skip)]
+    pub user_data: String,
+    /// The tags of instances and their volumes.
+    pub tags: Tags,
+}
+
+impl Content {
+    /// The first 16 hexadecimal digits of the SHA-256 of the content, with a prefix that a change of the form would
+    /// change: an upgrade that means the same replaces no instance.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(b"fleetmesh-template-1");
+        // These types serialize without fail; were they not to, equal contents would still hash alike.
+        hasher.update(serde_json::to_vec(self).unwrap_or_default());
+        let digest = hasher.finalize();
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// EC2 allows 3 to 128 characters in the name of a launch template, letters, digits and `( ) . / _ -`.
+const LONGEST_NAME: usize = 128;
+
+/// The name of a node's launch template: `mesh-MESH-NODE`, with a hash where characters had to be replaced or left out.
+pub fn name(id: &ResourceId) -> String {
+    let wanted = format!("mesh-{}-{}", id.mesh_name(), id.name());
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "()./_-".contains(letter);
+    let clean: String = wanted.chars().map(|letter| if allowed(letter) { letter } else { '-' }).collect();
+    if clean == wanted && clean.len() <= LONGEST_NAME {
+        return clean;
+    }
+    let digest = Sha256::digest(id.to_string().as_bytes());
+    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let kept: String = clean.chars().take(LONGEST_NAME - hash.len() - 1).collect();
+    format!("{kept}-{hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ec2s_and_stay_apart() {
+        assert_eq!(name(&ResourceId::virtual_node("apps", "serviceB")), "mesh-apps-serviceB");
+        let (one, other) =
+            (name(&ResourceId::virtual_node("a", "b c")), name(&ResourceId::virtual_node("a", "b+c")));
+        assert_ne!(one, other);
+        let long = name(&ResourceId::virtual_node("m".repeat(255), "n".repeat(255)));
+        assert_eq!(long.len(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn the_hash_follows_the_content() {
+        let content = |port: u16, user_data: &str| Content {
+            image: "ami-1".into(),
+            profile_arn: "arn".into(),
+            security_groups: Vec::new(),
+            recipe: serde_json::json!({ "port": port }),
+            user_data: user_data.into(),
+            tags: Tags::new(),
+        };
+        assert_eq!(content(1, "a").hash(), content(1, "b").hash(), "the recipe stands for the script");
+        assert_ne!(content(1, "a").hash(), content(2, "a").hash());
+        assert_eq!(content(1, "a").hash().len(), 16);
+    }
+}
