@@ -36,11 +36,14 @@ pub enum ProxyCommand {
 pub enum Error {
     /// The options of `intercept enable` are incomplete or contradict each other; nothing was touched.
     #[error("nothing was changed: {0}")]
-    Refused(#[from] intercept::Refusal),
+    Refused(#[from] fleetmesh_instance::interception::Refusal),
     /// The rules could not be read or set.
     #[error(transparent)]
     Intercept(#[from] intercept::HostError),
-    /// The bootstrap or a status could not be rendered.
+    /// The bootstrap could not be rendered.
+    #[error(transparent)]
+    Bootstrap(#[from] fleetmesh_instance::bootstrap::RenderError),
+    /// A status could not be rendered.
     #[error("cannot render the output: {0}")]
     Render(String),
     /// The output could not be written.

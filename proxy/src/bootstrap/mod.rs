@@ -1,14 +1,10 @@
-//! The configuration that a stock Envoy starts with: who it is and where its control plane is. Pure.
-
-mod control_plane;
-mod document;
+//! The command line of `fleetmesh proxy bootstrap`. Parsing only: [`fleetmesh_instance::bootstrap`] renders.
 
 use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
+use fleetmesh_instance::bootstrap::{self, Bootstrap, ControlPlaneAddress};
 use fleetmesh_model::{Arn, Kind};
-
-pub use control_plane::ControlPlaneAddress;
 
 use crate::Error;
 
@@ -36,11 +32,11 @@ pub struct BootstrapArgs {
     pub admin_address: IpAddr,
 
     /// The port of Envoy's admin interface; 0 lets Envoy take a free one.
-    #[arg(long, env = "FLEETMESH_ADMIN_PORT", value_name = "PORT", default_value_t = 9901)]
+    #[arg(long, env = "FLEETMESH_ADMIN_PORT", value_name = "PORT", default_value_t = bootstrap::ADMIN_PORT)]
     pub admin_port: u16,
 
     /// How many connections Envoy accepts at once; more are closed, so that a flood cannot exhaust its memory.
-    #[arg(long, env = "FLEETMESH_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 50_000,
+    #[arg(long, env = "FLEETMESH_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = bootstrap::MAX_CONNECTIONS,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
@@ -67,20 +63,19 @@ pub enum Format {
 
 /// The bootstrap for `args` as text that ends with a line break.
 pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
-    let document = document::bootstrap(args);
-    let text = match args.output {
-        Format::Yaml => yaml(&document)?,
-        Format::Json => {
-            serde_json::to_string_pretty(&document).map_err(|error| Error::Render(error.to_string()))?
-        }
+    let bootstrap = Bootstrap {
+        resource: args.resource.clone(),
+        control_plane: args.control_plane.clone(),
+        admin_address: args.admin_address,
+        admin_port: args.admin_port,
+        max_connections: args.max_connections,
+        load_reporting: args.load_reporting,
     };
-    Ok(format!("{}\n", text.trim_end()))
-}
-
-fn yaml(document: &serde_json::Value) -> Result<String, Error> {
-    // A type's URL stays on its line however long it is, so that people and grep find it.
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_string_with_options(document, options).map_err(|error| Error::Render(error.to_string()))
+    let text = match args.output {
+        Format::Yaml => bootstrap.yaml(),
+        Format::Json => bootstrap.json(),
+    };
+    text.map_err(Error::Bootstrap)
 }
 
 fn virtual_node(text: &str) -> Result<String, String> {

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 
-use super::interception::Interception;
+use fleetmesh_instance::interception::Interception;
+
 use super::iptables::Iptables;
 use super::nft::Nft;
 use super::options::Choice;

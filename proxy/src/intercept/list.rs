@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::interception::MAX_ID;
-use super::network::Network;
+use fleetmesh_instance::interception::{MAX_ID, Network};
 
 /// A comma-separated list; the empty text is the empty list.
 #[derive(Clone, Debug, PartialEq, Eq)]

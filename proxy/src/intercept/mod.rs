@@ -7,10 +7,8 @@
 //! - Runs in one network namespace wait for each other.
 
 mod backend;
-mod interception;
 mod iptables;
 mod list;
-mod network;
 mod nft;
 mod options;
 mod program;
@@ -22,11 +20,11 @@ mod test;
 use std::io::Write;
 use std::process::ExitCode;
 
-pub use interception::{Ingress, Interception, Options, Refusal};
 pub use list::List;
-pub use network::Network;
 pub use options::{BackendArgs, Choice, EnableArgs, InterceptCommand, StatusArgs, StatusFormat};
 pub use program::HostError;
+
+use fleetmesh_instance::interception::Interception;
 
 use backend::Surveyed;
 use state::{Change, State};

@@ -1,10 +1,9 @@
 //! The command line of `fleetmesh proxy intercept`. Parsing only.
 
 use clap::{Args, Subcommand, ValueEnum};
+use fleetmesh_instance::interception::{Interception, Network, Options, Refusal};
 
-use super::interception::{Interception, Options, Refusal};
 use super::list::{self, List};
-use super::network::Network;
 
 /// Send the traffic of this machine's application through its Envoy, or stop doing so.
 #[derive(Clone, Debug, Subcommand)]

@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use fleetmesh_instance::interception::Interception;
 use serde::Serialize;
 
 use super::backend::Surveyed;
-use super::interception::Interception;
 use super::options::StatusFormat;
 use super::state::{Change, State};
 use crate::Error;

@@ -1,6 +1,6 @@
 //! What a backend found in the kernel, and what it did. Pure data.
 
-use super::interception::Interception;
+use fleetmesh_instance::interception::Interception;
 
 /// What is in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,9 @@
 //! The two families are two transactions. Both are tested before either is made, and when the second fails all the
 //! same, the first is taken back.
 
-mod rules;
-mod table;
+use fleetmesh_instance::interception::Interception;
+use fleetmesh_instance::interception::iptables::{self as rules, Family, Table};
 
-use self::rules::Family;
-use self::table::Table;
-use super::interception::Interception;
 use super::program::{HostError, Program};
 use super::state::{Change, State};
 

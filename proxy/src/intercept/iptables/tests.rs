@@ -1,45 +1,19 @@
-//! Rules against goldens, reading back, and transactions between tables.
+//! What a table says about the state of interception.
 
-use super::rules::{read, table};
+use fleetmesh_instance::interception::iptables::table;
+
 use super::*;
-use crate::intercept::test::{everything, golden, scenario};
-
-fn script(interception: &Interception, family: Family) -> String {
-    Table::default().transaction(&table(interception, family)).unwrap_or_default()
-}
+use crate::intercept::test::scenario;
 
 #[test]
-fn renders_the_scenario_and_every_option() {
-    golden("scenario.iptables", &script(&scenario(), Family::V4));
-    assert_eq!(script(&scenario(), Family::V6), "", "IPv6 is off by default");
-    golden("everything.iptables", &script(&everything(), Family::V4));
-    golden("everything.ip6tables", &script(&everything(), Family::V6));
-}
-
-#[test]
-fn reads_back_what_it_rendered() {
-    for made in [scenario(), everything(), Interception { ingress: None, ..scenario() }] {
+fn tells_on_from_off() {
+    for made in
+        [scenario(), Interception { ipv6: true, ..scenario() }, Interception { ingress: None, ..scenario() }]
+    {
         let (v4, v6) = (table(&made, Family::V4), table(&made, Family::V6));
-        assert_eq!(read(&v4, &v6), Ok(made.clone()));
         assert_eq!(state(&v4, &v6), State::Enabled(made));
     }
     assert_eq!(state(&Table::default(), &Table::default()), State::Disabled);
-}
-
-#[test]
-fn the_tables_of_others_are_not_ours() {
-    let saved = "*filter\n:FLEETMESH_EGRESS - [0:0]\n-A OUTPUT -j FLEETMESH_EGRESS\nCOMMIT\n\
-                 *nat\n:OUTPUT ACCEPT [0:0]\n:DOCKER - [0:0]\n-A OUTPUT -j DOCKER\n-A DOCKER -j RETURN\nCOMMIT\n";
-    assert!(Table::parse(saved).is_empty());
-}
-
-#[test]
-fn a_change_removes_what_is_there_and_keeps_what_stays() {
-    let before = table(&scenario(), Family::V4);
-    let after = table(&Interception { ingress: None, ..scenario() }, Family::V4);
-    golden("change.iptables", &before.transaction(&after).expect("they differ"));
-    golden("disable.iptables", &before.transaction(&Table::default()).expect("they differ"));
-    assert_eq!(before.transaction(&before), None);
 }
 
 #[test]

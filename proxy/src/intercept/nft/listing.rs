@@ -1,9 +1,8 @@
-//! Turns the JSON that `nft -j list` answers into the rules of [`super::rules`], whose text form varies between
+//! Turns the JSON that `nft -j list` answers into the rules of [`fleetmesh_instance::interception::nft`], whose text form varies between
 //! versions of nft while its JSON does not. Pure.
 
+use fleetmesh_instance::interception::nft::Rule;
 use serde_json::Value;
-
-use super::rules::Rule;
 
 /// Whether the answer of `nft -j list tables` names our table.
 pub fn has_table(listing: &str) -> Result<bool, String> {

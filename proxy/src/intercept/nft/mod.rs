@@ -1,15 +1,12 @@
 //! Interception by nft: one table of our own, replaced or removed in one transaction. Runs programs.
 
 mod listing;
-mod rules;
 
-use self::rules::Rule;
-use super::interception::Interception;
+use fleetmesh_instance::interception::Interception;
+use fleetmesh_instance::interception::nft::{self as rules, Rule, TABLE};
+
 use super::program::{HostError, Program};
 use super::state::{Change, State};
-
-/// Our table, of the family `inet`, which holds IPv4 and IPv6.
-const TABLE: &str = "fleetmesh";
 
 /// The nft of a host.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! The address of a control plane as a person writes it. Pure.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The longest path that the kernel takes for a Unix socket, in bytes.
@@ -37,6 +38,17 @@ impl FromStr for ControlPlaneAddress {
                 Err(format!("unknown scheme {scheme:?}: expected unix:/PATH, http://HOST:PORT or HOST:PORT"))
             }
             None => tcp(text),
+        }
+    }
+}
+
+/// The form that both `fleetmesh` and AWS's image (`APPMESH_XDS_ENDPOINT`) read: `HOST:PORT` or `unix:///PATH`.
+impl fmt::Display for ControlPlaneAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{path}"),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
         }
     }
 }
@@ -99,6 +111,19 @@ mod tests {
         assert_eq!("http://control.example:18000/".parse(), tcp("control.example", 18000));
         assert_eq!("127.0.0.1:18000".parse(), tcp("127.0.0.1", 18000));
         assert_eq!("[::1]:18000".parse(), tcp("::1", 18000));
+    }
+
+    #[test]
+    fn displays_what_parses_back() {
+        for (text, shown) in [
+            ("unix:/run/ads.sock", "unix:///run/ads.sock"),
+            ("http://control.example:18000/", "control.example:18000"),
+            ("[::1]:18000", "[::1]:18000"),
+        ] {
+            let address: ControlPlaneAddress = text.parse().expect("an address");
+            assert_eq!(address.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(address));
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::intercept::interception::{Interception, Options};
+use super::{Interception, Options};
+
+/// Our table, of the family `inet`, which holds IPv4 and IPv6.
+pub const TABLE: &str = "fleetmesh";
 
 /// The chain of incoming connections.
 pub const INGRESS: &str = "ingress";
@@ -73,7 +76,7 @@ fn set(ports: &BTreeSet<u16>) -> String {
 pub fn replace(interception: &Interception) -> String {
     let rules = rules(interception);
     // Naming the table first makes it, so that deleting it never fails.
-    let mut text = format!("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n", super::TABLE);
+    let mut text = format!("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n", TABLE);
     for chain in [INGRESS, EGRESS] {
         let lines: Vec<&str> =
             rules.iter().filter(|rule| rule.chain == chain).map(|rule| rule.text.as_str()).collect();

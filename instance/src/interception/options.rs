@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::network::Network;
+use super::Network;
 
 /// The port of SSH, which is never intercepted, so that no mistake locks a person out.
 const SSH: u16 = 22;

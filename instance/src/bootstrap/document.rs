@@ -7,29 +7,29 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{BootstrapArgs, ControlPlaneAddress};
+use super::{Bootstrap, ControlPlaneAddress};
 
 /// The cluster that holds the control plane's address.
 const CONTROL_PLANE: &str = "fleetmesh_control_plane";
 
-/// The bootstrap of a proxy.
-pub fn bootstrap(args: &BootstrapArgs) -> Value {
+/// The whole document.
+pub fn document(bootstrap: &Bootstrap) -> Value {
     let mut document = json!({
         "admin": {
-            "address": socket_address(&args.admin_address.to_string(), args.admin_port),
+            "address": socket_address(&bootstrap.admin_address.to_string(), bootstrap.admin_port),
         },
         "dynamic_resources": dynamic_resources(),
         "layered_runtime": layered_runtime(),
         "node": {
-            "cluster": args.resource,
-            "id": args.resource,
+            "cluster": bootstrap.resource,
+            "id": bootstrap.resource,
         },
-        "overload_manager": overload_manager(args.max_connections),
+        "overload_manager": overload_manager(bootstrap.max_connections),
         "static_resources": {
-            "clusters": [control_plane_cluster(&args.control_plane)],
+            "clusters": [control_plane_cluster(&bootstrap.control_plane)],
         },
     });
-    if args.load_reporting {
+    if bootstrap.load_reporting {
         document["cluster_manager"] = json!({
             "load_stats_config": {
                 "api_type": "GRPC",

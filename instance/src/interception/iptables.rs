@@ -1,10 +1,11 @@
-//! The rules of one address family as `iptables-save` writes them, made from options and read back. Pure.
+//! The rules of one address family as `iptables-save` writes them, made from options and read back, and the
+//! transactions of `iptables-restore` between them. Pure.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::table::{EGRESS, INGRESS, Table};
-use crate::intercept::interception::{Interception, Options};
+pub use super::table::{EGRESS, INGRESS, Table};
+use super::{Interception, Options};
 
 /// The most ports that one rule may list: a bound of the kernel's multiport match.
 const PORTS_PER_RULE: usize = 15;

@@ -1,0 +1,67 @@
+//! The configuration that a stock Envoy starts with: who it is and where its control plane is. Pure.
+
+mod control_plane;
+mod document;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+pub use control_plane::ControlPlaneAddress;
+
+/// The port of Envoy's admin interface unless somebody chose another; that of AWS's image too.
+pub const ADMIN_PORT: u16 = 9901;
+/// How many connections Envoy accepts at once unless somebody chose another number.
+pub const MAX_CONNECTIONS: u32 = 50_000;
+
+/// What a bootstrap says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// The virtual node, as `mesh/apps/virtualNode/serviceB` or as its ARN.
+    pub resource: String,
+    /// Where the control plane serves proxies.
+    pub control_plane: ControlPlaneAddress,
+    /// The address of the admin interface, which has no passwords: a loopback one.
+    pub admin_address: IpAddr,
+    /// The port of the admin interface; 0 lets Envoy take a free one.
+    pub admin_port: u16,
+    /// How many connections Envoy accepts at once, at least 1.
+    pub max_connections: u32,
+    /// Whether Envoy reports the load of each target to the control plane.
+    pub load_reporting: bool,
+}
+
+/// The document could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render the bootstrap: {0}")]
+pub struct RenderError(String);
+
+impl Bootstrap {
+    /// The bootstrap with the defaults of `fleetmesh proxy bootstrap`.
+    pub fn new(resource: impl Into<String>, control_plane: ControlPlaneAddress) -> Self {
+        Self {
+            resource: resource.into(),
+            control_plane,
+            admin_address: Ipv4Addr::LOCALHOST.into(),
+            admin_port: ADMIN_PORT,
+            max_connections: MAX_CONNECTIONS,
+            load_reporting: false,
+        }
+    }
+
+    /// As YAML that ends with a line break. Fails only when the writer does.
+    pub fn yaml(&self) -> Result<String, RenderError> {
+        // A type's URL stays on its line however long it is, so that people and grep find it.
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        let text = serde_saphyr::to_string_with_options(&document::document(self), options);
+        text.map(|text| ended(&text)).map_err(|error| RenderError(error.to_string()))
+    }
+
+    /// As JSON that ends with a line break. Fails only when the writer does.
+    pub fn json(&self) -> Result<String, RenderError> {
+        let text = serde_json::to_string_pretty(&document::document(self));
+        text.map(|text| ended(&text)).map_err(|error| RenderError(error.to_string()))
+    }
+}
+
+fn ended(text: &str) -> String {
+    format!("{}\n", text.trim_end())
+}

@@ -1,0 +1,199 @@
+//! Turns options, which may hold anything, into values of which every one is what its field takes. Pure.
+
+use std::collections::BTreeSet;
+
+use fleetmesh_model::ResourceId;
+
+use super::error::UserDataError;
+use super::options::{Application, InstanceOptions, Part, ProxyImage};
+use crate::bootstrap::{ADMIN_PORT, ControlPlaneAddress};
+use crate::interception::{Interception, MAX_ID, Network, Options};
+use crate::registry::{APP_MESH_IMAGE, ENVOY_IMAGE, Registry};
+
+/// Where the proxy takes connections for the application.
+const INGRESS_PORT: u16 = 15000;
+/// Where the proxy takes the application's connections.
+const EGRESS_PORT: u16 = 15001;
+/// Where EC2 and ECS serve an instance's metadata and credentials. The application must reach them past the proxy.
+const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254"];
+
+/// App Mesh's bound on the names of meshes and virtual nodes, in characters.
+const MAX_NAME: usize = 255;
+/// Longer than any reference of an image can be: 255 of its name, 128 of its tag, 71 of its digest.
+const MAX_IMAGE: usize = 512;
+/// Longer than any region's name.
+const MAX_REGION: usize = 32;
+/// Longer than any registered media type can be: 127 characters on each side of the slash.
+const MAX_CONTENT_TYPE: usize = 255;
+
+/// Options that passed every check.
+#[derive(Debug)]
+pub(super) struct Checked<'a> {
+    /// The virtual node, as `mesh/apps/virtualNode/serviceB`.
+    pub resource: String,
+    /// What kind of image the proxy's is.
+    pub kind: &'a ProxyImage,
+    /// The proxy's image, in full.
+    pub proxy_image: String,
+    /// The user it runs as.
+    pub uid: u32,
+    /// Where its control plane is.
+    pub control_plane: Option<ControlPlaneAddress>,
+    /// Which traffic goes through it.
+    pub interception: Interception,
+    /// The application's image.
+    pub app_image: Option<&'a str>,
+    /// The user's own parts.
+    pub parts: &'a [Part],
+}
+
+impl Checked<'_> {
+    /// The ECR registries that the images come from.
+    pub fn registries(&self) -> BTreeSet<Registry> {
+        let images = [Some(self.proxy_image.as_str()), self.app_image];
+        images.into_iter().flatten().filter_map(Registry::of_image).collect()
+    }
+}
+
+/// Checks every value of `options`.
+pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataError> {
+    name("mesh", &options.mesh)?;
+    name("virtualNode", &options.virtual_node)?;
+    region(&options.region)?;
+    let (app_image, parts) = application(&options.application)?;
+    let control_plane = options.control_plane.as_deref().map(control_plane).transpose()?;
+    let kind = &options.proxy.image;
+    if *kind == ProxyImage::Envoy && control_plane.is_none() {
+        return Err(UserDataError::NoControlPlane);
+    }
+    Ok(Checked {
+        resource: ResourceId::virtual_node(&options.mesh, &options.virtual_node).to_string(),
+        kind,
+        proxy_image: proxy_image(kind, &options.region)?,
+        uid: uid(options.proxy.uid)?,
+        control_plane,
+        interception: interception(options)?,
+        app_image,
+        parts,
+    })
+}
+
+fn name(field: &str, name: &str) -> Result<(), UserDataError> {
+    let invalid = |demand: &str| Err(UserDataError::invalid(field, name, demand));
+    if name.is_empty() || name.chars().count() > MAX_NAME {
+        invalid("a name has 1 to 255 characters")
+    } else if name.chars().any(|c| c.is_control() || c == '/') {
+        invalid("a name has neither control characters nor slashes")
+    } else {
+        Ok(())
+    }
+}
+
+fn region(region: &str) -> Result<(), UserDataError> {
+    let parts: Vec<&str> = region.split('-').collect();
+    let number =
+        parts.last().is_some_and(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()));
+    let words = parts.split_last().is_some_and(|(_, words)| {
+        words.len() >= 2
+            && words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+    });
+    if number && words && region.len() <= MAX_REGION {
+        Ok(())
+    } else {
+        Err(UserDataError::invalid("region", region, "a region is named like us-west-2"))
+    }
+}
+
+fn image(field: &str, image: &str) -> Result<(), UserDataError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:@-".contains(&byte);
+    let starts = image.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if starts && image.len() <= MAX_IMAGE && image.bytes().all(allowed) {
+        Ok(())
+    } else {
+        let demand = "an image is written registry/image:tag, with letters, digits and ._/:@- and at most 512 characters";
+        Err(UserDataError::invalid(field, image, demand))
+    }
+}
+
+fn proxy_image(kind: &ProxyImage, region: &str) -> Result<String, UserDataError> {
+    match kind {
+        ProxyImage::AppMesh => Ok(format!("{}/{APP_MESH_IMAGE}", Registry::of_app_mesh(region))),
+        ProxyImage::Envoy => Ok(ENVOY_IMAGE.to_owned()),
+        ProxyImage::Custom(custom) => image("proxy.image", custom).map(|()| custom.clone()),
+    }
+}
+
+fn uid(uid: u32) -> Result<u32, UserDataError> {
+    if uid <= MAX_ID {
+        return Ok(uid);
+    }
+    Err(UserDataError::invalid("proxy.uid", &uid.to_string(), format!("a user id is 0 to {MAX_ID}")))
+}
+
+fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataError> {
+    let invalid = |demand: String| UserDataError::invalid("controlPlane", text, demand);
+    let address: ControlPlaneAddress = text.parse().map_err(invalid)?;
+    if let ControlPlaneAddress::Unix(path) = &address {
+        // Docker takes the folder as SOURCE:TARGET; the root itself cannot be one.
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+        if !path.bytes().all(allowed) || path.rfind('/') == Some(0) {
+            let demand = "a socket's path has letters, digits and ._/- only and is in a folder: unix:///run/ads/ads.sock";
+            return Err(invalid(demand.to_owned()));
+        }
+    }
+    Ok(address)
+}
+
+fn application(application: &Application) -> Result<(Option<&str>, &[Part]), UserDataError> {
+    match application {
+        Application::Container(container) => {
+            image("app.container", container)?;
+            Ok((Some(container), &[]))
+        }
+        Application::Parts(parts) => {
+            for (index, part) in parts.iter().enumerate() {
+                content_type(index, &part.content_type)?;
+            }
+            Ok((None, parts))
+        }
+    }
+}
+
+fn content_type(index: usize, text: &str) -> Result<(), UserDataError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte);
+    let token = |token: &str| !token.is_empty() && token.bytes().all(allowed);
+    let valid = text.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+    if valid && text.len() <= MAX_CONTENT_TYPE {
+        return Ok(());
+    }
+    let field = format!("app.userData[{index}].contentType");
+    let demand = "a content type is written TYPE/SUBTYPE, without parameters, for example text/cloud-config";
+    Err(UserDataError::invalid(field, text, demand))
+}
+
+fn interception(options: &InstanceOptions) -> Result<Interception, UserDataError> {
+    let InstanceOptions { proxy, app_port, .. } = options;
+    if [0, INGRESS_PORT, EGRESS_PORT, ADMIN_PORT].contains(app_port) {
+        let demand = "the application listens on a port from 1 to 65535 that is none of the proxy's own (15000, 15001, 9901)";
+        return Err(UserDataError::invalid("app.port", &app_port.to_string(), demand));
+    }
+    if proxy.egress_ignored_ports.contains(&0) {
+        let demand = "a port is a number from 1 to 65535";
+        return Err(UserDataError::invalid("proxy.egressIgnoredPorts", "0", demand));
+    }
+    let own = proxy.egress_ignored_ips.iter().map(String::as_str);
+    let networks = METADATA.into_iter().chain(own).map(|text| {
+        text.parse::<Network>()
+            .map_err(|demand| UserDataError::invalid("proxy.egressIgnoredIps", text, demand))
+    });
+    Ok(Interception::new(Options {
+        ignored_uids: [proxy.uid].into(),
+        app_ports: [*app_port].into(),
+        ingress_port: Some(INGRESS_PORT),
+        egress_port: Some(EGRESS_PORT),
+        ignored_networks: networks.collect::<Result<_, _>>()?,
+        ignored_egress_ports: proxy.egress_ignored_ports.iter().copied().collect(),
+        ipv6: proxy.ipv6,
+        ..Options::default()
+    })?)
+}

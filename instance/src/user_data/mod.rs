@@ -1,0 +1,45 @@
+//! User data: what an EC2 instance does at boot to join its mesh (step 6 of App Mesh's getting started for EC2), for
+//! cloud-init. Pure.
+//!
+//! The first part of the message is a script of ours; the user's own parts follow, unchanged. The script installs
+//! Docker, logs in to ECR where an image is there, starts the proxy and awaits that it is ready, intercepts the
+//! application's traffic and starts the application. It names each part on the console before it, and the one that
+//! failed; it runs at every boot; it holds no secret and asks the instance's metadata for nothing by itself.
+
+mod check;
+mod error;
+mod mime;
+mod options;
+mod script;
+
+pub use error::{MAX_BYTES, UserDataError};
+pub use options::{Application, InstanceOptions, Part, ProxyImage, ProxyOptions};
+
+use script::Script;
+
+/// The user data of an instance: at most [`MAX_BYTES`] bytes, before the base64 that EC2's API asks for.
+///
+/// Equal options give equal text.
+pub fn user_data(options: &InstanceOptions) -> Result<String, UserDataError> {
+    let checked = check::check(options)?;
+    let script = script::script(&checked)?;
+    let own = Part { content_type: "text/x-shellscript".to_owned(), content: script.text() };
+    let parts: Vec<Part> = [own].into_iter().chain(checked.parts.iter().cloned()).collect();
+    let text = mime::message(&parts);
+    if text.len() <= MAX_BYTES { Ok(text) } else { Err(too_large(text.len(), &script, checked.parts)) }
+}
+
+fn too_large(size: usize, script: &Script, parts: &[Part]) -> UserDataError {
+    let own = [
+        ("the script that joins the mesh".to_owned(), script.values.len() + script.functions.len()),
+        (
+            "the rules of interception (proxy.egressIgnoredIps, egressIgnoredPorts)".to_owned(),
+            script.rules.len(),
+        ),
+    ];
+    let parts =
+        parts.iter().enumerate().map(|(index, part)| (format!("app.userData[{index}]"), part.content.len()));
+    let largest = own.into_iter().chain(parts).max_by_key(|(_, size)| *size);
+    let (largest, largest_size) = largest.unwrap_or_default();
+    UserDataError::TooLarge { size, largest, largest_size }
+}

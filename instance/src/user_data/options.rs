@@ -1,0 +1,80 @@
+//! What user data is made of, as plain data. Everything here may come from a person; [`super::user_data`] checks it.
+
+/// What an instance shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceOptions {
+    /// The mesh's name, as App Mesh has it: 1 to 255 characters.
+    pub mesh: String,
+    /// The virtual node's name, as App Mesh has it: 1 to 255 characters.
+    pub virtual_node: String,
+    /// The region that the instance runs in, for example `us-west-2`.
+    pub region: String,
+    /// The proxy.
+    pub proxy: ProxyOptions,
+    /// Where the proxy finds its control plane: `HOST:PORT` or `unix:///PATH`, the latter a socket on the instance.
+    ///
+    /// AWS's image goes to App Mesh itself without one; a stock Envoy needs one.
+    pub control_plane: Option<String>,
+    /// The port on which the application listens, 1 to 65535, and none of the proxy's (15000, 15001, 9901).
+    pub app_port: u16,
+    /// What the instance runs beside the proxy.
+    pub application: Application,
+}
+
+/// The proxy of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// The image it is started from.
+    pub image: ProxyImage,
+    /// The user it runs as, 0 to 2147483647: whatever this user opens is not intercepted.
+    pub uid: u32,
+    /// Destinations that are not intercepted: addresses or ranges, beside those of the instance's metadata.
+    pub egress_ignored_ips: Vec<String>,
+    /// Destination ports that are not intercepted, each 1 to 65535, beside 22 (SSH).
+    pub egress_ignored_ports: Vec<u16>,
+    /// Whether IPv6 is intercepted too.
+    pub ipv6: bool,
+}
+
+/// AWS's image as user 1337, nothing ignored beyond what always is.
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            image: ProxyImage::AppMesh,
+            uid: 1337,
+            egress_ignored_ips: Vec::new(),
+            egress_ignored_ports: Vec::new(),
+            ipv6: false,
+        }
+    }
+}
+
+/// Which image the proxy is started from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyImage {
+    /// AWS's, from the registry of the region. It makes its configuration from `APPMESH_RESOURCE_ARN`.
+    AppMesh,
+    /// Stock Envoy, with the configuration that `fleetmesh proxy bootstrap` renders.
+    Envoy,
+    /// A mirror of either, as `registry/image:tag`. It is given what both need: the variables of AWS's image and, when
+    /// there is a control plane, the configuration where stock Envoy looks for it.
+    Custom(String),
+}
+
+/// What an instance runs beside the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// A container, as `registry/image:tag`, on the instance's own network.
+    Container(String),
+    /// Parts of the user's own, which cloud-init runs after ours, in this order.
+    Parts(Vec<Part>),
+}
+
+/// A part of cloud-init user data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is to cloud-init, for example `text/cloud-config` or `text/x-shellscript`.
+    pub content_type: String,
+    /// Its text, which reaches cloud-init unchanged.
+    pub content: String,
+}

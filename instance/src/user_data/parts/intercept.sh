@@ -1,0 +1,7 @@
+intercept() {
+  if has iptables-restore; then
+    intercept_by_iptables
+  else
+    nft_rules | nft -f -
+  fi
+}

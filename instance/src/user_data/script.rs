@@ -1,0 +1,163 @@
+//! The script that joins an instance to the mesh: values at the top, parts that never change below them. Pure.
+//!
+//! Every value of a person is in a variable, quoted; nothing below the variables depends on one. The exception are the
+//! rules of interception, which are made of numbers and addresses only.
+
+use super::check::Checked;
+use super::error::UserDataError;
+use super::options::ProxyImage;
+use crate::bootstrap::{Bootstrap, ControlPlaneAddress};
+use crate::interception::iptables::{Family, Table, table};
+use crate::interception::nft;
+
+/// Where the script puts the configuration of a stock Envoy, and where its image looks for it.
+const BOOTSTRAP: &str = "/var/lib/fleetmesh/envoy.yaml:/etc/envoy/envoy.yaml:ro";
+
+const HEAD: &str = "\
+#!/bin/bash
+# Made by Fleetmesh: joins this machine to its mesh. It may run any number of times.
+set -euo pipefail
+export HOME=\"${HOME:-/root}\" PATH=\"$PATH:/snap/bin\"
+
+";
+
+/// The script in pieces, in their order.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// The variables.
+    pub values: String,
+    /// The functions, one for each part.
+    pub functions: String,
+    /// The functions that hold the rules of interception.
+    pub rules: String,
+    /// The calls.
+    pub calls: String,
+}
+
+impl Script {
+    /// The whole text.
+    pub fn text(&self) -> String {
+        let Self { values, functions, rules, calls } = self;
+        [HEAD, values, functions, rules, calls].concat()
+    }
+}
+
+/// The script for an instance.
+pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
+    let bootstrap = bootstrap(checked)?;
+    let needs_login = !checked.registries().is_empty();
+    let pieces = [
+        (true, "common", include_str!("parts/common.sh"), &["run_at_every_boot", "install_docker"][..]),
+        (needs_login, "ecr", include_str!("parts/ecr.sh"), &["install_aws_cli", "log_in_to_registries"]),
+        (bootstrap.is_some(), "bootstrap", include_str!("parts/bootstrap.sh"), &["write_bootstrap"]),
+        (true, "proxy", include_str!("parts/proxy.sh"), &["pull_images", "start_proxy", "await_proxy"]),
+        (true, "firewall", include_str!("parts/firewall.sh"), &["install_firewall"]),
+        (true, "intercept", include_str!("parts/intercept.sh"), &["intercept"]),
+        (checked.app_image.is_some(), "app", include_str!("parts/app.sh"), &["start_application"]),
+    ];
+    let mut made = Script {
+        values: values(checked, bootstrap.as_deref()),
+        functions: String::new(),
+        rules: rules(checked),
+        calls: String::new(),
+    };
+    for (_, _, text, calls) in pieces.iter().filter(|(wanted, ..)| *wanted) {
+        made.functions += &format!("\n{text}");
+        made.calls += &calls.iter().map(|call| format!("part {call}\n")).collect::<String>();
+    }
+    made.calls.insert(0, '\n');
+    Ok(made)
+}
+
+/// The configuration of a stock Envoy, when the image may be one and there is a control plane to tell it.
+fn bootstrap(checked: &Checked<'_>) -> Result<Option<String>, UserDataError> {
+    match (&checked.control_plane, checked.kind) {
+        (None, _) | (_, ProxyImage::AppMesh) => Ok(None),
+        (Some(address), _) => Ok(Some(Bootstrap::new(&checked.resource, address.clone()).yaml()?)),
+    }
+}
+
+fn values(checked: &Checked<'_>, bootstrap: Option<&str>) -> String {
+    let images: Vec<&str> =
+        [Some(checked.proxy_image.as_str()), checked.app_image].into_iter().flatten().collect();
+    let registries: Vec<String> = checked.registries().iter().map(ToString::to_string).collect();
+    let mut text = format!("proxy_image={}\nproxy_uid={}\n", quote(&checked.proxy_image), checked.uid);
+    text += &array("proxy_options", &proxy_options(checked, bootstrap.is_some()));
+    if let Some(image) = checked.app_image {
+        text += &format!("app_image={}\n", quote(image));
+    }
+    text += &array("images", &images);
+    if !registries.is_empty() {
+        text += &array("registries", &registries);
+    }
+    if let Some(bootstrap) = bootstrap {
+        text += &format!("bootstrap={}\n", quote(bootstrap));
+    }
+    text
+}
+
+/// Arguments of `docker run` for the proxy.
+fn proxy_options(checked: &Checked<'_>, has_bootstrap: bool) -> Vec<String> {
+    let mut options = Vec::new();
+    if *checked.kind != ProxyImage::Envoy {
+        options.extend(["--env".to_owned(), format!("APPMESH_RESOURCE_ARN={}", checked.resource)]);
+        if let Some(address) = &checked.control_plane {
+            options.extend(["--env".to_owned(), format!("APPMESH_XDS_ENDPOINT={address}")]);
+        }
+    }
+    if has_bootstrap {
+        options.extend(["--volume".to_owned(), BOOTSTRAP.to_owned()]);
+    }
+    if let Some(ControlPlaneAddress::Unix(path)) = &checked.control_plane {
+        // The folder, not the socket: a control plane that starts again makes a new socket.
+        let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+        options.extend(["--volume".to_owned(), format!("{folder}:{folder}")]);
+    }
+    options
+}
+
+fn array(name: &str, words: &[impl AsRef<str>]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quote(word.as_ref())).collect();
+    format!("{name}=({})\n", words.join(" "))
+}
+
+/// `text` as one word of a shell, in single quotes, in which only a single quote means anything.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn rules(checked: &Checked<'_>) -> String {
+    // The place of what the kernel has already, which only the instance knows.
+    let found = Table { jumps: vec!["$1".to_owned()], ..Table::default() };
+    let iptables = |family| found.transaction(&table(&checked.interception, family)).unwrap_or_default();
+    let here = |name: &str, mark: &str, text: &str| format!("{name}() {{\n  cat <<{mark}\n{text}END\n}}\n\n");
+    let mut text = String::from("\n# What `fleetmesh proxy intercept enable` sets.\n");
+    text += &here("iptables_rules", "END", &iptables(Family::V4));
+    if checked.interception.ipv6 {
+        text += &here("ip6tables_rules", "END", &iptables(Family::V6));
+    }
+    text += &here("nft_rules", "'END'", &nft::replace(&checked.interception));
+    text + &by_iptables(checked.interception.ipv6)
+}
+
+/// Both families are tested before either is set, as `fleetmesh proxy intercept` does. A table that cannot be read ends
+/// the part: an assignment fails with its command, an argument would not.
+fn by_iptables(ipv6: bool) -> String {
+    let families: &[&str] = if ipv6 { &["iptables", "ip6tables"] } else { &["iptables"] };
+    let lines =
+        |line: &dyn Fn(&str) -> String| families.iter().map(|family| line(family)).collect::<String>();
+    let restore = |family: &str, option: &str| {
+        format!("  {family}_rules \"${family}\" | {family}-restore --noflush -w 5{option}\n")
+    };
+    [
+        format!("intercept_by_iptables() {{\n  local {}\n", families.join(" ")),
+        lines(&|family| format!("  {family}=$(deletions {family})\n")),
+        lines(&|family| restore(family, " --test")),
+        lines(&|family| restore(family, "")),
+        "}\n".to_owned(),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! A real shell says what the values are, whatever is in them.
+
+use std::process::Command;
+
+use proptest::prelude::*;
+
+use super::super::check::check;
+use super::super::options::{Application, InstanceOptions, ProxyImage, ProxyOptions};
+use super::*;
+
+/// Prints every word of the variables, each ended by a NUL.
+const PRINT: &str = r#"
+printf '%s\0' "$proxy_image" "$proxy_uid" "$app_image" "${proxy_options[@]}" "${images[@]}" "${registries[@]-}" \
+  "${bootstrap-}""#;
+
+fn options(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions {
+    InstanceOptions {
+        mesh: mesh.to_owned(),
+        virtual_node: virtual_node.to_owned(),
+        region: "us-west-2".to_owned(),
+        proxy: ProxyOptions { image, ..ProxyOptions::default() },
+        control_plane: Some("unix:///run/fleetmesh/ads.sock".to_owned()),
+        app_port: 8000,
+        application: Application::Container("registry.example/app:v1".to_owned()),
+    }
+}
+
+fn made(options: &InstanceOptions) -> Script {
+    script(&check(options).expect("valid options")).expect("a script")
+}
+
+/// The words that bash reads, and what it printed besides.
+fn words(script: &Script) -> Vec<String> {
+    let text = [HEAD, &script.values, PRINT].concat();
+    let output = Command::new("bash").args(["-c", &text]).current_dir("/").output().expect("bash");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.strip_suffix('\0').expect("words").split('\0').map(str::to_owned).collect()
+}
+
+/// Names that mean something to a shell, to YAML or to nobody.
+fn name() -> impl Strategy<Value = String> {
+    let shell = prop::sample::select(
+        [
+            "'",
+            "\"",
+            "$(exit 9)",
+            "`exit 9`",
+            "\\",
+            ";",
+            "&",
+            "|",
+            ">",
+            "#",
+            "!",
+            "*",
+            "~",
+            " ",
+            "'\\''",
+            "END",
+            "$1",
+        ]
+        .as_slice(),
+    );
+    let any = any::<char>().prop_map(|c| c.to_string());
+    prop::collection::vec(prop_oneof![shell.prop_map(str::to_owned), any], 1..20)
+        .prop_map(|parts| parts.concat())
+        .prop_filter("App Mesh's names", |name| !name.chars().any(|c| c.is_control() || c == '/'))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_name_breaks_out_of_its_quotes(mesh in name(), node in name()) {
+        let resource = format!("mesh/{mesh}/virtualNode/{node}");
+        let custom = ProxyImage::Custom("registry.example/envoy:v1".to_owned());
+        let script = made(&options(&mesh, &node, custom.clone()));
+        let found = words(&script);
+        let folder = "/run/fleetmesh:/run/fleetmesh";
+        let expected = [
+            "registry.example/envoy:v1", "1337", "registry.example/app:v1", "--env",
+            &format!("APPMESH_RESOURCE_ARN={resource}"), "--env",
+            "APPMESH_XDS_ENDPOINT=unix:///run/fleetmesh/ads.sock", "--volume", BOOTSTRAP, "--volume", folder,
+            "registry.example/envoy:v1", "registry.example/app:v1", "",
+        ];
+        prop_assert_eq!(&found[..found.len() - 1], &expected);
+        let bootstrap: serde_json::Value = serde_saphyr::from_str(&found[found.len() - 1]).expect("YAML");
+        prop_assert_eq!(&bootstrap["node"]["id"], &resource);
+        // Nothing outside the variables depends on a name.
+        let other = made(&options("apps", "serviceB", custom));
+        prop_assert_eq!(
+            (script.functions, script.rules, script.calls),
+            (other.functions, other.rules, other.calls)
+        );
+    }
+}
+
+#[test]
+fn each_kind_of_proxy_is_given_what_it_reads() {
+    let aws = words(&made(&options("apps", "serviceB", ProxyImage::AppMesh)));
+    assert!(aws.contains(&"APPMESH_RESOURCE_ARN=mesh/apps/virtualNode/serviceB".to_owned()), "{aws:?}");
+    assert_eq!(aws.last().map(String::as_str), Some(""), "no bootstrap");
+    assert!(aws.contains(&"840364872350.dkr.ecr.us-west-2.amazonaws.com".to_owned()), "{aws:?}");
+    let stock = words(&made(&options("apps", "serviceB", ProxyImage::Envoy)));
+    assert!(!stock.iter().any(|word| word.starts_with("APPMESH_")), "{stock:?}");
+    assert!(stock.contains(&BOOTSTRAP.to_owned()), "{stock:?}");
+}
+
+#[test]
+fn a_login_is_only_for_images_in_ecr() {
+    let mut options = options("apps", "serviceB", ProxyImage::Envoy);
+    assert!(!made(&options).text().contains("aws ecr"));
+    options.application =
+        Application::Container("111122223333.dkr.ecr.eu-west-1.amazonaws.com/app:v1".to_owned());
+    let script = made(&options);
+    assert!(script.calls.contains("part log_in_to_registries\n"));
+    assert!(words(&script).contains(&"111122223333.dkr.ecr.eu-west-1.amazonaws.com".to_owned()));
+}
