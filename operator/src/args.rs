@@ -40,6 +40,11 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_HEALTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub health_listen: SocketAddr,
 
+    /// Where the proxies of launched instances find the control plane, HOST:PORT or unix:///PATH on the instance; AWS's
+    /// image goes to AWS's App Mesh without it
+    #[arg(long, env = "FLEETMESH_PROXY_CONTROL_PLANE", value_name = "ADDRESS")]
+    pub proxy_control_plane: Option<String>,
+
     /// App Mesh reads a second; by default 40 at AWS and unlimited at an endpoint that was given
     #[arg(long, env = "FLEETMESH_APP_MESH_READS", value_name = "RATE", value_parser = rate)]
     pub app_mesh_reads: Option<f64>,

@@ -9,6 +9,7 @@ use crate::cloud::AppMesh;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::round::Fleets;
 use crate::world::World;
 
 /// The means of a round: knowledge, the two APIs, settings.
@@ -22,6 +23,10 @@ pub struct Context {
     pub app_mesh: AppMesh,
     /// The other services of AWS.
     pub aws: Arc<Connection>,
+    /// What the rounds of fleets remember.
+    pub fleets: Fleets,
+    /// Where instances run, but for the region, and what their proxies connect to.
+    pub proxy_control_plane: Option<String>,
     /// The Kubernetes cluster.
     pub cluster: Cluster,
     /// What decisions depend on.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fleetmesh_aws::Connection;
 use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_core::Settings;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::distribution;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::round;
+use crate::round::{self, Fleets};
 use crate::world::World;
 
 /// Rounds under way at once. They wait for the network most of the time.
@@ -84,6 +85,7 @@ pub struct Operator {
     aws: Arc<Connection>,
     endpoint: Option<String>,
     cluster_name: Option<String>,
+    proxy_control_plane: Option<String>,
     drift_interval: Duration,
     metrics: Metrics,
     world: Arc<World>,
@@ -123,6 +125,7 @@ impl Operator {
             aws,
             endpoint,
             cluster_name: args.cluster_name.clone(),
+            proxy_control_plane: args.proxy_control_plane.clone(),
             drift_interval: args.drift_interval,
             metrics,
             world: Arc::default(),
@@ -149,6 +152,7 @@ impl Operator {
             aws,
             endpoint,
             cluster_name,
+            proxy_control_plane,
             drift_interval,
             metrics,
             world,
@@ -181,7 +185,17 @@ impl Operator {
             info!(resources = world.len(), %cluster, "watching");
             let settings = Settings { cluster, drift_interval };
             let cluster = Cluster::new(client, std::env::var("HOSTNAME").ok());
-            let context = Arc::new(Context { world, queue, app_mesh, aws, cluster, settings, metrics });
+            let context = Arc::new(Context {
+                world,
+                queue,
+                app_mesh,
+                aws,
+                fleets: Fleets::new(Timestamp::now()),
+                proxy_control_plane,
+                cluster,
+                settings,
+                metrics,
+            });
             for _ in 0..WORKERS {
                 tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
             }

@@ -41,7 +41,7 @@ where
 
 /// The class of an error that the endpoint answered: by its code (those of App Mesh, IAM, EC2, Systems Manager and Cloud
 /// Map), and for an unknown code by its status.
-fn class_of(code: &str, message: &str, status: u16) -> Class {
+pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
     match code {
         // IAM tells EC2 of a new instance profile some seconds after it told us.
         "InvalidParameterValue" if message.contains("IAM Instance Profile") => Class::Conflict,

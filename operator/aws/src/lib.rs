@@ -3,9 +3,12 @@
 //!
 //! A crate of its own, because `aws-sdk-ec2` alone compiles for minutes: who changes the operator does not wait for it.
 
+pub mod cloud_map;
 mod connection;
+pub mod ec2;
 pub mod error;
 pub mod faults;
+pub mod ssm;
 pub mod transport;
 
 pub use connection::{Connection, Meter};

@@ -11,9 +11,13 @@ const VERSION: &str = "fleetmesh/1";
 /// object that the request starts from (its uid and version; empty when there was never one): going back to an earlier
 /// spec is another wish than the earlier one.
 pub fn token(owner: &str, base: &str, spec: &Spec) -> String {
-    let json = serde_json::to_string(spec).unwrap_or_default();
+    digest(&[owner, base, &serde_json::to_string(spec).unwrap_or_default()])
+}
+
+/// The token for the wish that `parts` make up, 32 hexadecimal digits.
+pub fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
-    for part in [VERSION, owner, base, json.as_str()] {
+    for part in [VERSION].iter().chain(parts) {
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
     }

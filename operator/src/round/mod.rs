@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use crate::context::Context;
 use crate::queue::Wake;
 use crate::world::Conclusion;
+pub use parts::Fleets;
 use report::Reported;
 
 /// How often a round starts over because the endpoint contradicted what it took for granted.

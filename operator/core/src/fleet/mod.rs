@@ -8,16 +8,22 @@
 //! it is, from which version of the launch template and by which launch it came, so that a reply that is lost costs
 //! nothing. Pure.
 
+pub mod cloud_map;
+pub mod decide;
+pub mod enroll;
 pub mod observed;
 pub mod plan;
-
+pub mod report;
 pub mod scale;
 pub mod template;
+pub mod user_data;
 
+pub use decide::{Decision, Input, decide};
 pub use observed::{Association, Checks, Instance, Observed, Proxies, State, Template};
 pub use plan::Step;
-
+pub use report::{Outcome, report};
 pub use template::Content;
+pub use user_data::Place;
 
 /// The tag that names the version of the launch template that an instance was launched from.
 pub const TEMPLATE_VERSION_TAG: &str = "fleetmesh.dev/template-version";

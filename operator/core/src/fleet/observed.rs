@@ -12,11 +12,14 @@ pub struct Observed {
     pub template: Option<Template>,
     /// The id of the AMI that the fleet names; `None` when nothing is to be launched.
     pub image: Option<String>,
-    /// The fleet's instances; of an enrolling fleet, those that have the tags.
+    /// The instances that were launched for the fleet, also those that are terminated.
     pub instances: Vec<Instance>,
-    /// Instance profile associations that matter: of the node's profile, and of the instances above.
+    /// The instances that have the tags of `enroll`.
+    pub enrolled: Vec<Instance>,
+    /// Instance profile associations: those of the node's profile, and those of the enrolled instances.
     pub associations: Vec<Association>,
-    /// The ids of the instances that are registered in Cloud Map; `None` when the node is not discovered there.
+    /// The ids of the instances that were registered in Cloud Map for the fleet; `None` when the node is not discovered
+    /// there.
     pub registered: Option<Vec<String>>,
     /// What the endpoint tells of the node's proxies.
     pub proxies: Proxies,

@@ -25,7 +25,9 @@ pub enum Stage {
 pub struct Member<'a> {
     /// The instance, live and not drained.
     pub instance: &'a Instance,
-    /// How far it is.
+    /// How far it is, whether or not callers find it.
+    pub serves: Stage,
+    /// How far it is: where callers find instances in Cloud Map it is ready only when they find it.
     pub stage: Stage,
     /// Whether it came from the newest template version.
     pub updated: bool,
@@ -113,7 +115,7 @@ impl Member<'_> {
 /// In the order in which instances are ended: those that serve least first, then the oldest.
 fn in_order<'a, 'b>(members: &'a [Member<'b>], wanted: fn(&Member<'_>) -> bool) -> Vec<&'a Member<'b>> {
     let mut chosen: Vec<&Member<'b>> = members.iter().filter(|member| wanted(member)).collect();
-    chosen.sort_by_key(|Member { instance, stage, updated: _ }| {
+    chosen.sort_by_key(|Member { instance, serves: _, stage, updated: _ }| {
         (*stage, instance.template_version, instance.launched, &instance.id)
     });
     chosen

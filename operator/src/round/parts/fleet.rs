@@ -1,11 +1,257 @@
 //! The fleet of a node: observe (reads) → decide (pure) → apply (writes).
 
-use fleetmesh_core::Part;
+use fleetmesh_aws::cloud_map::CloudMap;
+use fleetmesh_aws::ec2::{Ec2, Launch};
+use fleetmesh_aws::ssm::Ssm;
+use fleetmesh_core::fleet::{
+    self, Decision, Input, Observed, Outcome, Place, Proxies, Step, cloud_map, decide, template,
+};
+use fleetmesh_core::{Class, Failure, Object, Part};
+use fleetmesh_crds::fleet::DEFAULT_SSM_PARAMETER;
+use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
+use fleetmesh_model::tag::Tags;
+use jiff::Timestamp;
+use tracing::{info, warn};
 
 use super::Round;
+use super::fleet_memory::Memory;
+use crate::queue::Wake;
+
+/// The services of AWS that a fleet needs.
+struct Services {
+    ec2: Ec2,
+    ssm: Ssm,
+    cloud_map: CloudMap,
+    /// The id of the node's service in Cloud Map, when it is discovered there.
+    service: Option<String>,
+}
 
 /// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
-pub async fn run(_round: &Round<'_>, _iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
-    None
+pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
+    let Round { context, object, .. } = round;
+    if object.fleet.is_none() && object.status.fleet.is_none() {
+        return None;
+    }
+    let now = Timestamp::now();
+    let mut memory = context.fleets.of(&object.uid);
+    let status = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
+    let profile_arn = status.and_then(|status| status.instance_profile_arn.clone());
+    let place =
+        Place { region: context.aws.region().await, control_plane: context.proxy_control_plane.clone() };
+    let mut services = Services {
+        ec2: Ec2::new(context.aws.clone()),
+        ssm: Ssm::new(context.aws.clone()),
+        cloud_map: CloudMap::new(context.aws.clone()),
+        service: None,
+    };
+    let mut input = Input {
+        object,
+        cluster: &context.settings.cluster,
+        profile_arn: profile_arn.as_deref(),
+        place: &place,
+        deleting: round.deleting,
+        settling: false,
+        now,
+    };
+    let remembered = memory.observed.clone().filter(|_| round.wake == Wake::Distribution);
+    let observed = match remembered {
+        Some(observed) => Ok(observed),
+        None => observe(round, &mut services, profile_arn.as_deref(), &memory).await,
+    };
+    let (mut observed, decision, outcome) = match observed {
+        Ok(observed) => (observed, None, Outcome::default()),
+        Err(failure) => {
+            let observed = memory.observed.clone().unwrap_or_default();
+            let step = Step::Terminate { instances: Vec::new() };
+            (
+                observed,
+                Some(Decision::default()),
+                Outcome { failed: Some((step, failure)), ..Outcome::default() },
+            )
+        }
+    };
+    observed.proxies = proxies(round);
+    context.fleets.miss(&mut memory, &mut observed, now);
+    input.settling = memory.settling(&observed.instances, now);
+    let (decision, mut outcome) = match decision {
+        Some(decision) => (decision, outcome),
+        None => {
+            let decision = decide(&observed, &input);
+            let outcome = apply(object, &services, &decision, &mut memory, now).await;
+            (decision, outcome)
+        }
+    };
+    outcome.short = memory.short();
+    let part = fleet::report(&observed, &decision, &outcome, &input);
+    // What was done makes the observation old; the next round asks anew.
+    memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
+    match part.status {
+        Some(_) => context.fleets.remember(&object.uid, memory),
+        None => context.fleets.forget(&object.uid),
+    }
+    Some(part)
+}
+
+/// The proxies of the node as the endpoint tells of them.
+fn proxies(_round: &Round<'_>) -> Proxies {
+    Proxies::Untold
+}
+
+async fn observe(
+    round: &Round<'_>,
+    services: &mut Services,
+    profile_arn: Option<&str>,
+    memory: &Memory,
+) -> Result<Observed, Failure> {
+    let Round { object, deleting, .. } = round;
+    let spec = object.fleet.as_ref().filter(|_| !deleting);
+    let mine = Tags::from([(OWNER_UID_TAG.to_owned(), object.uid.clone())]);
+    let enroll = spec.and_then(|fleet| fleet.enroll.as_ref());
+    let enrolled = match enroll {
+        Some(enroll) => services.ec2.instances(&enroll.tags).await?,
+        None => Vec::new(),
+    };
+    let instances = services.ec2.instances(&mine).await?;
+    let associations = match profile_arn {
+        Some(profile_arn) if enroll.is_some() || enrolled_before(object) => {
+            let named = |id: &str| enrolled.iter().any(|instance| instance.id == id);
+            let mut found = services.ec2.associations().await?;
+            found.retain(|one| one.profile_arn == profile_arn || named(&one.instance));
+            found
+        }
+        _ => Vec::new(),
+    };
+    Ok(Observed {
+        template: services.ec2.template(&template::name(&object.id)).await?,
+        image: image(round, services, memory).await?,
+        registered: registered(object, services).await?,
+        instances,
+        enrolled,
+        associations,
+        proxies: Proxies::Untold,
+    })
+}
+
+/// Whether the last report tells of instances that were enrolled.
+fn enrolled_before(object: &Object) -> bool {
+    let before = object.status.fleet.as_ref();
+    before.is_some_and(|status| status.launch_template_id.is_none())
+}
+
+/// The id of the AMI that the fleet names. A parameter is read again when everything is compared.
+async fn image(round: &Round<'_>, services: &Services, memory: &Memory) -> Result<Option<String>, Failure> {
+    let Some(fleet) = round.object.fleet.as_ref().filter(|fleet| !round.deleting && fleet.enroll.is_none())
+    else {
+        return Ok(None);
+    };
+    if let Some(id) = fleet.image.as_ref().and_then(|image| image.id.as_ref()) {
+        return Ok(Some(id.clone()));
+    }
+    let known = memory.observed.as_ref().and_then(|observed| observed.image.clone());
+    let same_spec = round.object.reported();
+    if let Some(known) = known.filter(|_| same_spec && round.wake != Wake::Drift) {
+        return Ok(Some(known));
+    }
+    let parameter = fleet.image.as_ref().and_then(|image| image.ssm_parameter.as_deref());
+    services.ssm.parameter(parameter.unwrap_or(DEFAULT_SSM_PARAMETER)).await.map(Some)
+}
+
+/// The instances that are registered in Cloud Map for the node; finds its service on the way.
+async fn registered(object: &Object, services: &mut Services) -> Result<Option<Vec<String>>, Failure> {
+    let Some(discovery) = cloud_map::discovery(object) else { return Ok(None) };
+    let (namespace, name) = (&discovery.namespace_name, &discovery.service_name);
+    services.service = services.cloud_map.service(namespace, name).await?;
+    match &services.service {
+        Some(service) => {
+            let found = services.cloud_map.instances(service, OWNER_UID_TAG, &object.uid).await?;
+            Ok(Some(found))
+        }
+        // Whatever was registered is gone with the service.
+        None if object.deleting => Ok(Some(Vec::new())),
+        None => Err(Failure {
+            class: Class::NotFound,
+            operation: "ListServices".to_owned(),
+            message: format!("Cloud Map has no service {name} in a namespace {namespace}"),
+        }),
+    }
+}
+
+/// Carries out the steps; the first that fails ends the plan.
+async fn apply(
+    object: &Object,
+    services: &Services,
+    decision: &Decision,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    for step in &decision.steps {
+        match take(services, step, &mut outcome, memory, now).await {
+            Ok(()) => {
+                info!(object = %object.key, %step, "done");
+                outcome.done.push(step.clone());
+            }
+            Err(failure) => {
+                warn!(object = %object.key, %step, %failure, "failed");
+                outcome.failed = Some((step.clone(), failure));
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+async fn take(
+    services: &Services,
+    step: &Step,
+    outcome: &mut Outcome,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Services { ec2, ssm: _, cloud_map, service } = services;
+    let service = service.as_deref().unwrap_or_default();
+    match step {
+        Step::CreateTemplate { name, content, tags, token } => {
+            outcome.template = Some(ec2.create_template(name, content, tags, token).await?);
+        }
+        Step::CreateVersion { template, content, token } => {
+            let version = ec2.create_version(template, content, token).await?;
+            outcome.template = Some((template.clone(), version));
+        }
+        Step::Launch { template, version, count, instance_types, purchase, subnets, tags, launch, token } => {
+            let request = Launch {
+                template,
+                version: *version,
+                count: *count,
+                instance_types,
+                purchase: *purchase,
+                subnets,
+                tags,
+                token,
+            };
+            let launched = ec2.launch(&request).await;
+            if let Err(failure) = &launched
+                && failure.class == Class::Conflict
+            {
+                // The token was spent on a launch of another size whose reply was lost: what that one gave will show.
+                outcome.spent = Some(*launch);
+                memory.launched(&[], Some(failure), now);
+            }
+            let launched = launched?;
+            memory.launched(&launched.instances, launched.short.as_ref(), now);
+            outcome.launched = launched.instances;
+            outcome.spent = Some(*launch);
+        }
+        Step::Drain { instances, since } => {
+            ec2.tag(instances, &fleet::decide::draining_tag(*since)).await?;
+        }
+        Step::Register { instance, attributes } => cloud_map.register(service, instance, attributes).await?,
+        Step::Deregister { instance } => cloud_map.deregister(service, instance).await?,
+        Step::Terminate { instances } => ec2.terminate(instances).await?,
+        Step::Associate { instance, profile_arn } => ec2.associate(instance, profile_arn).await?,
+        Step::Disassociate { association, instance: _ } => ec2.disassociate(association).await?,
+        Step::DeleteTemplate { template } => ec2.delete_template(template).await?,
+    }
+    Ok(())
 }

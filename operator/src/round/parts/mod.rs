@@ -2,7 +2,10 @@
 //! each, in the order in which they need each other. An identity or a fleet that fails does not hold up the mesh.
 
 mod fleet;
+mod fleet_memory;
 mod iam;
+
+pub use fleet_memory::Fleets;
 
 use fleetmesh_core::status::known_identity;
 use fleetmesh_core::{Decision, Object, Observed, Outcome, Part, Parts, Verdict};

@@ -34,7 +34,12 @@ fn scaled(old: &[Stage], new: &[Stage], demand: Demand) -> (i32, Vec<String>) {
     let members: Vec<Member<'_>> = instances
         .iter()
         .zip(&stages)
-        .map(|(instance, (stage, updated))| Member { instance, stage: *stage, updated: *updated })
+        .map(|(instance, (stage, updated))| Member {
+            instance,
+            serves: *stage,
+            stage: *stage,
+            updated: *updated,
+        })
         .collect();
     let Move { launch, end } = scale(&members, demand);
     (launch, end)

@@ -1,0 +1,114 @@
+//! Instances: which there are, how they are, and ending them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{Filter, Instance as Described, SummaryStatus};
+use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, LAUNCH_TAG, State, TEMPLATE_VERSION_TAG};
+use fleetmesh_model::tag::Tags;
+use jiff::Timestamp;
+
+use super::{Ec2, read_tags, tags};
+use crate::connection::call;
+
+/// How many instances one request may name.
+const AT_ONCE: usize = 100;
+
+impl Ec2 {
+    /// The instances that have all of `with`, of any state; the status checks of those that run are asked for, too.
+    ///
+    /// # Errors
+    /// Every failure.
+    pub async fn instances(&self, with: &Tags) -> Result<Vec<Instance>, Failure> {
+        let client = self.client().await;
+        let filters: Vec<Filter> = with
+            .iter()
+            .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build())
+            .collect();
+        let mut instances = Vec::new();
+        let mut page = None;
+        loop {
+            let request = client.describe_instances().set_filters(Some(filters.clone())).set_next_token(page);
+            let answer = call!(self.0, read, "DescribeInstances", request)?;
+            let described = answer.reservations().iter().flat_map(|reservation| reservation.instances());
+            instances.extend(described.filter_map(read));
+            page = answer.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
+            if page.is_none() {
+                break;
+            }
+        }
+        let running = instances.iter().filter(|instance| instance.state == State::Running);
+        let checks = self.checks(&running.map(|instance| instance.id.clone()).collect::<Vec<_>>()).await?;
+        for instance in &mut instances {
+            instance.checks = checks.get(&instance.id).copied().unwrap_or_default();
+        }
+        instances.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(instances)
+    }
+
+    async fn checks(&self, ids: &[String]) -> Result<BTreeMap<String, Checks>, Failure> {
+        let client = self.client().await;
+        let mut checks = BTreeMap::new();
+        for ids in ids.chunks(AT_ONCE) {
+            let request = client.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
+            let answer = call!(self.0, read, "DescribeInstanceStatus", request)?;
+            for status in answer.instance_statuses() {
+                let both = [status.instance_status(), status.system_status()];
+                let found: Vec<&SummaryStatus> =
+                    both.into_iter().flatten().filter_map(|summary| summary.status()).collect();
+                let verdict = if found.contains(&&SummaryStatus::Impaired) {
+                    Checks::Failed
+                } else if found.len() == 2 && found.iter().all(|status| **status == SummaryStatus::Ok) {
+                    Checks::Passed
+                } else {
+                    Checks::Open
+                };
+                checks.insert(status.instance_id().unwrap_or_default().to_owned(), verdict);
+            }
+        }
+        Ok(checks)
+    }
+
+    /// Sets tags of instances.
+    ///
+    /// # Errors
+    /// `NotFound` when one does not exist.
+    pub async fn tag(&self, ids: &[String], with: &Tags) -> Result<(), Failure> {
+        let client = self.client().await;
+        let request = client.create_tags().set_resources(Some(ids.to_vec())).set_tags(Some(tags(with)));
+        call!(self.0, write, "CreateTags", request).map(|_| ())
+    }
+
+    /// Terminates instances.
+    ///
+    /// # Errors
+    /// `NotFound` when one does not exist.
+    pub async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
+        let client = self.client().await;
+        let request = client.terminate_instances().set_instance_ids(Some(ids.to_vec()));
+        call!(self.0, write, "TerminateInstances", request).map(|_| ())
+    }
+}
+
+fn read(instance: &Described) -> Option<Instance> {
+    let tags = read_tags(instance.tags());
+    let state = instance.state().and_then(|state| state.name());
+    let launched = instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
+    let launched = launched.unwrap_or(Timestamp::UNIX_EPOCH);
+    let number = |tag: &str| tags.get(tag).and_then(|value| value.parse().ok());
+    let ipv6 = instance.network_interfaces().iter().flat_map(|interface| interface.ipv6_addresses()).next();
+    Some(Instance {
+        id: instance.instance_id()?.to_owned(),
+        az: instance.placement().and_then(|placement| placement.availability_zone()).map(ToOwned::to_owned),
+        type_: instance.instance_type().map(|name| name.as_str().to_owned()),
+        state: State::of(state?.as_str())?,
+        checks: Checks::Open,
+        launched,
+        missed_since: launched,
+        ipv4: instance.private_ip_address().map(ToOwned::to_owned),
+        ipv6: ipv6.and_then(|address| address.ipv6_address()).map(ToOwned::to_owned),
+        template_version: number(TEMPLATE_VERSION_TAG),
+        launch: number(LAUNCH_TAG),
+        draining_since: tags.get(DRAINING_TAG).and_then(|since| since.parse().ok()),
+    })
+}

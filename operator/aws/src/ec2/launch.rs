@@ -1,0 +1,222 @@
+//! Launch templates, and launching from them.
+
+use aws_sdk_ec2::types::{
+    CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
+    FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
+    FleetOnDemandAllocationStrategy, FleetType, InstanceType, LaunchTemplateHttpTokensState,
+    LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataOptionsRequest,
+    LaunchTemplateTagSpecificationRequest, OnDemandOptionsRequest, RequestLaunchTemplateData, ResourceType,
+    SpotAllocationStrategy, SpotOptionsRequest, TargetCapacitySpecificationRequest,
+};
+use fleetmesh_core::fleet::{Content, Template};
+use fleetmesh_core::{Class, Failure};
+use fleetmesh_crds::fleet::Purchase;
+use fleetmesh_model::tag::Tags;
+
+use super::{Ec2, read_tags, specification, tags};
+use crate::connection::call;
+use crate::error::class_of;
+
+/// The launch that `CreateFleet` was asked for.
+#[derive(Clone, Debug)]
+pub struct Launch<'a> {
+    /// The template's id.
+    pub template: &'a str,
+    /// Its version.
+    pub version: i64,
+    /// How many instances.
+    pub count: i32,
+    /// The types that will do.
+    pub instance_types: &'a [String],
+    /// How they are paid for.
+    pub purchase: Purchase,
+    /// The subnets.
+    pub subnets: &'a [String],
+    /// The instances' tags.
+    pub tags: &'a Tags,
+    /// The client token.
+    pub token: &'a str,
+}
+
+/// What came of a launch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launched {
+    /// The instances.
+    pub instances: Vec<String>,
+    /// Why there are fewer than were asked for, in EC2's words.
+    pub short: Option<Failure>,
+}
+
+impl Ec2 {
+    /// The launch template `name` with its newest version; `None` when there is none.
+    ///
+    /// # Errors
+    /// Every failure but `NotFound`.
+    pub async fn template(&self, name: &str) -> Result<Option<Template>, Failure> {
+        let client = self.client().await;
+        let request = client.describe_launch_templates().launch_template_names(name);
+        let templates = match call!(self.0, read, "DescribeLaunchTemplates", request) {
+            Ok(answer) => answer.launch_templates.unwrap_or_default(),
+            Err(failure) if failure.class == Class::NotFound => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let Some(template) = templates.into_iter().next() else { return Ok(None) };
+        let id = template.launch_template_id().unwrap_or_default().to_owned();
+        let request = client.describe_launch_template_versions().launch_template_id(&id).versions("$Latest");
+        let answer = call!(self.0, read, "DescribeLaunchTemplateVersions", request)?;
+        let newest = answer.launch_template_versions().first();
+        Ok(Some(Template {
+            id,
+            version: newest.and_then(|version| version.version_number()).unwrap_or_default(),
+            description: newest.and_then(|version| version.version_description()).map(ToOwned::to_owned),
+            tags: read_tags(template.tags()),
+        }))
+    }
+
+    /// Makes a launch template; gives its id and the number of its version.
+    ///
+    /// # Errors
+    /// `Conflict` when there is one of that name.
+    pub async fn create_template(
+        &self,
+        name: &str,
+        content: &Content,
+        with: &Tags,
+        token: &str,
+    ) -> Result<(String, i64), Failure> {
+        let client = self.client().await;
+        let request = client
+            .create_launch_template()
+            .launch_template_name(name)
+            .client_token(token)
+            .version_description(content.hash())
+            .launch_template_data(data(content))
+            .tag_specifications(specification(ResourceType::LaunchTemplate, with));
+        let answer = call!(self.0, write, "CreateLaunchTemplate", request)?;
+        let template = answer.launch_template();
+        let id = template.and_then(|template| template.launch_template_id()).unwrap_or_default().to_owned();
+        Ok((id, template.and_then(|template| template.latest_version_number()).unwrap_or(1)))
+    }
+
+    /// Makes a new version of a launch template; gives its number.
+    ///
+    /// # Errors
+    /// `NotFound` when the template does not exist.
+    pub async fn create_version(&self, id: &str, content: &Content, token: &str) -> Result<i64, Failure> {
+        let client = self.client().await;
+        let request = client
+            .create_launch_template_version()
+            .launch_template_id(id)
+            .client_token(token)
+            .version_description(content.hash())
+            .launch_template_data(data(content));
+        let answer = call!(self.0, write, "CreateLaunchTemplateVersion", request)?;
+        let version = answer.launch_template_version();
+        Ok(version.and_then(|version| version.version_number()).unwrap_or_default())
+    }
+
+    /// Deletes a launch template with its versions; one that does not exist is deleted already.
+    ///
+    /// # Errors
+    /// Every failure but `NotFound`.
+    pub async fn delete_template(&self, id: &str) -> Result<(), Failure> {
+        let client = self.client().await;
+        let request = client.delete_launch_template().launch_template_id(id);
+        match call!(self.0, write, "DeleteLaunchTemplate", request) {
+            Err(failure) if failure.class != Class::NotFound => Err(failure),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Launches instances. The same `token` twice launches once.
+    ///
+    /// # Errors
+    /// `Conflict` when the token was spent on another launch. Instances that EC2 does not have are no error.
+    pub async fn launch(&self, launch: &Launch<'_>) -> Result<Launched, Failure> {
+        let client = self.client().await;
+        let (capacity, spot) = match launch.purchase {
+            Purchase::OnDemand => (DefaultTargetCapacityType::OnDemand, None),
+            Purchase::Spot => {
+                let strategy = SpotAllocationStrategy::PriceCapacityOptimized;
+                let options = SpotOptionsRequest::builder().allocation_strategy(strategy).build();
+                (DefaultTargetCapacityType::Spot, Some(options))
+            }
+        };
+        let target = TargetCapacitySpecificationRequest::builder()
+            .total_target_capacity(launch.count)
+            .default_target_capacity_type(capacity)
+            .build();
+        let on_demand = OnDemandOptionsRequest::builder()
+            .allocation_strategy(FleetOnDemandAllocationStrategy::LowestPrice)
+            .build();
+        let request = client
+            .create_fleet()
+            .r#type(FleetType::Instant)
+            .client_token(launch.token)
+            .launch_template_configs(config(launch))
+            .target_capacity_specification(target)
+            .set_spot_options(spot)
+            .on_demand_options(on_demand)
+            .tag_specifications(specification(ResourceType::Instance, launch.tags));
+        let answer = call!(self.0, write, "CreateFleet", request)?;
+        let instances = answer.instances().iter().flat_map(|fleet| fleet.instance_ids().to_vec()).collect();
+        Ok(Launched { instances, short: short(answer.errors()) })
+    }
+}
+
+/// The errors of a launch as one failure: each type and subnet that EC2 tried has one, most of them the same.
+fn short(errors: &[CreateFleetError]) -> Option<Failure> {
+    let words = |error: &CreateFleetError| {
+        let (code, message) = (error.error_code()?, error.error_message().unwrap_or_default());
+        Some((class_of(code, message, 400), format!("{code}: {message}")))
+    };
+    let mut errors: Vec<(Class, String)> = errors.iter().filter_map(words).collect();
+    errors.sort();
+    errors.dedup();
+    let class = errors.first()?.0;
+    let message = errors.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; ");
+    Some(Failure { class, operation: "CreateFleet".to_owned(), message })
+}
+
+/// Any of the types in any of the subnets.
+fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
+    let template = FleetLaunchTemplateSpecificationRequest::builder()
+        .launch_template_id(launch.template)
+        .version(launch.version.to_string())
+        .build();
+    let overrides = launch.instance_types.iter().flat_map(|instance_type| {
+        launch.subnets.iter().map(|subnet| {
+            FleetLaunchTemplateOverridesRequest::builder()
+                .instance_type(InstanceType::from(instance_type.as_str()))
+                .subnet_id(subnet)
+                .build()
+        })
+    });
+    FleetLaunchTemplateConfigRequest::builder()
+        .launch_template_specification(template)
+        .set_overrides(Some(overrides.collect()))
+        .build()
+}
+
+fn data(content: &Content) -> RequestLaunchTemplateData {
+    let Content { image, profile_arn, security_groups, recipe: _, user_data, tags: with } = content;
+    let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
+    // The proxy's container is on the instance's own network; two hops leave room for one that is not.
+    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(2)
+        .build();
+    let specification = |of: ResourceType| {
+        let with = Some(tags(with));
+        LaunchTemplateTagSpecificationRequest::builder().resource_type(of).set_tags(with).build()
+    };
+    RequestLaunchTemplateData::builder()
+        .image_id(image)
+        .user_data(aws_smithy_types::base64::encode(user_data))
+        .iam_instance_profile(profile)
+        .set_security_group_ids((!security_groups.is_empty()).then(|| security_groups.clone()))
+        .metadata_options(metadata)
+        .tag_specifications(specification(ResourceType::Instance))
+        .tag_specifications(specification(ResourceType::Volume))
+        .build()
+}

@@ -1,0 +1,43 @@
+//! EC2: launch templates, instances and their profiles. One method for each thing to do; core's types in and out.
+
+mod instances;
+mod launch;
+mod profiles;
+
+use std::sync::Arc;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use fleetmesh_model::tag::Tags;
+
+use crate::connection::Connection;
+
+pub use launch::{Launch, Launched};
+
+/// EC2 of the connection's region.
+#[derive(Clone, Debug)]
+pub struct Ec2(Arc<Connection>);
+
+impl Ec2 {
+    /// EC2 through `connection`.
+    pub fn new(connection: Arc<Connection>) -> Self {
+        Self(connection)
+    }
+
+    async fn client(&self) -> Client {
+        Client::new(&self.0.shared().await.config)
+    }
+}
+
+fn tags(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn specification(of: ResourceType, with: &Tags) -> TagSpecification {
+    TagSpecification::builder().resource_type(of).set_tags(Some(tags(with))).build()
+}
+
+fn read_tags(tags: &[Tag]) -> Tags {
+    let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
+    tags.iter().filter_map(pair).collect()
+}

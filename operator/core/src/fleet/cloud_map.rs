@@ -1,0 +1,73 @@
+//! Registration in Cloud Map: callers find an instance there from when it serves until before it ends. Pure.
+
+use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_model::Spec;
+use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
+use fleetmesh_model::tag::Tags;
+
+use super::decide::is_registered;
+use super::observed::{Instance, Observed};
+use super::plan::Step;
+use super::scale::{Member, Stage};
+use crate::object::Object;
+
+/// How a node is discovered in Cloud Map; `None` when it is not.
+pub fn discovery(object: &Object) -> Option<&AwsCloudMapServiceDiscovery> {
+    let Spec::VirtualNode(node) = &object.spec else { return None };
+    match node.service_discovery.as_ref()? {
+        ServiceDiscovery::AwsCloudMap(discovery) => Some(discovery),
+        ServiceDiscovery::Dns(_) => None,
+    }
+}
+
+/// The steps that register those of `members` that serve and are not found yet, and take out what does not live any more
+/// or is being drained.
+pub(super) fn register(observed: &Observed, members: &[Member<'_>], object: &Object) -> Vec<Step> {
+    let Some(discovery) = discovery(object) else { return Vec::new() };
+    let joins = members.iter().filter(|member| {
+        member.serves == Stage::Ready && is_registered(observed, member.instance) == Some(false)
+    });
+    let joins = joins.map(|member| Step::Register {
+        instance: member.instance.id.clone(),
+        attributes: attributes(member.instance, discovery, object),
+    });
+    joins.chain(deregister(observed, &[])).collect()
+}
+
+/// The steps that take out of Cloud Map: `more`, and what does not live any more or is being drained.
+pub(super) fn deregister(observed: &Observed, more: &[String]) -> Vec<Step> {
+    let stays = |id: &String| {
+        let instance = observed.instances.iter().find(|instance| instance.id == *id);
+        instance.is_some_and(|instance| instance.state.is_live() && instance.draining_since.is_none())
+    };
+    let registered = observed.registered.iter().flatten();
+    let leaving = registered.filter(|id| if more.is_empty() { !stays(id) } else { more.contains(*id) });
+    leaving.map(|id| Step::Deregister { instance: id.clone() }).collect()
+}
+
+/// The steps that take everything out of Cloud Map.
+pub(super) fn leave(observed: &Observed) -> Vec<Step> {
+    let registered = observed.registered.iter().flatten();
+    registered.map(|id| Step::Deregister { instance: id.clone() }).collect()
+}
+
+/// The attributes of an instance: its addresses and port as Cloud Map words them, those that the node's own discovery
+/// selects by, and whose the registration is.
+fn attributes(instance: &Instance, discovery: &AwsCloudMapServiceDiscovery, object: &Object) -> Tags {
+    let mut attributes = Tags::new();
+    for attribute in discovery.attributes.iter().flatten() {
+        attributes.insert(attribute.key.clone(), attribute.value.clone());
+    }
+    let port = match &object.spec {
+        Spec::VirtualNode(node) => node.listeners().first().map(|listener| listener.port_mapping.port),
+        _ => None,
+    };
+    let own = [
+        ("AWS_INSTANCE_IPV4", instance.ipv4.clone()),
+        ("AWS_INSTANCE_IPV6", instance.ipv6.clone()),
+        ("AWS_INSTANCE_PORT", port.map(|port| port.to_string())),
+        (OWNER_UID_TAG, Some(object.uid.clone())),
+    ];
+    attributes.extend(own.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    attributes
+}

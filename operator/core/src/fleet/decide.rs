@@ -1,0 +1,268 @@
+//! The decision about a fleet. Total: what cannot be made is a finding, not an error. Pure.
+
+use fleetmesh_crds::fleet::{Capacity, Fleet, Network};
+use fleetmesh_crds::{FleetStatus, Reason};
+use fleetmesh_model::tag::Tags;
+use jiff::Timestamp;
+
+use super::cloud_map;
+use super::enroll;
+use super::observed::{Instance, Observed, State, Template};
+use super::plan::Step;
+use super::scale::{Demand, Member, Move, scale, stage};
+use super::template::{self, Content};
+use super::user_data::{Place, content};
+use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_VERSION_TAG};
+use crate::object::Object;
+use crate::owner;
+use crate::token::digest;
+
+/// How long an instance that was taken out of Cloud Map goes on serving: callers learn of it within seconds, and what is
+/// under way has time to end.
+const DRAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+/// What a decision depends on besides what was observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The resource.
+    pub object: &'a Object,
+    /// The identity of the cluster, for the tags of ownership.
+    pub cluster: &'a str,
+    /// The node's instance profile, when it is made.
+    pub profile_arn: Option<&'a str>,
+    /// Where instances run, and what their proxies connect to.
+    pub place: &'a Place,
+    /// Whether everything is to go.
+    pub deleting: bool,
+    /// Whether launches wait: EC2 does not show yet what an earlier one made.
+    pub settling: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is to be done about a fleet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// The steps, each one request, in order.
+    pub steps: Vec<Step>,
+    /// What keeps the fleet from being as wanted and will not pass by itself: why, and a message for a person.
+    pub refused: Option<(Reason, String)>,
+    /// What the fleet waits for.
+    pub waits: Option<String>,
+    /// The version of the launch template that instances are to come from, when it exists.
+    pub version: Option<i64>,
+}
+
+/// Decides. Same inputs, same steps.
+pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
+    let fleet = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let enrolls = fleet.is_some_and(|fleet| fleet.enroll.is_some());
+    let enrolling = input.profile_arn.map(|arn| enroll::steps(observed, arn, enrolls)).unwrap_or_default();
+    let mut decision = match fleet {
+        Some(fleet) if !enrolls => replicate(observed, input, fleet),
+        Some(_) | None => leave(observed, input, !enrolling.is_empty()),
+    };
+    decision.steps.splice(0..0, enrolling);
+    if enrolls && input.profile_arn.is_none() {
+        decision.waits = Some("the instance profile".to_owned());
+    }
+    decision
+}
+
+fn replicate(observed: &Observed, input: &Input<'_>, fleet: &Fleet) -> Decision {
+    let waits = |what: &str| Decision { waits: Some(what.to_owned()), ..Decision::default() };
+    let refused = |reason, message| Decision { refused: Some((reason, message)), ..Decision::default() };
+    if let Some(taken) = foreign(observed, input.object) {
+        return refused(Reason::NotOwned, taken);
+    }
+    match (input.profile_arn, &observed.image, &fleet.capacity, &fleet.network) {
+        (None, ..) => waits("the instance profile"),
+        (_, None, ..) => waits("the AMI's id"),
+        (Some(profile_arn), Some(image), Some(capacity), Some(network)) => {
+            launch(observed, input, &Wanted { fleet, capacity, network, profile_arn, image })
+        }
+        // The API server refuses it.
+        _ => {
+            let message = "fleet.capacity, network and app must be set when replicas is".to_owned();
+            refused(Reason::InvalidSpec, message)
+        }
+    }
+}
+
+/// The fleet as the spec wants it.
+struct Wanted<'a> {
+    fleet: &'a Fleet,
+    capacity: &'a Capacity,
+    network: &'a Network,
+    profile_arn: &'a str,
+    image: &'a str,
+}
+
+/// Everything that was launched goes: the instances first, then the template they came from. `busy` says that something
+/// else is still to be done.
+fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
+    let mut decision = Decision::default();
+    decision.steps.extend(cloud_map::leave(observed));
+    let live: Vec<String> = observed
+        .instances
+        .iter()
+        .filter(|instance| instance.state.is_live())
+        .map(|instance| instance.id.clone())
+        .collect();
+    if !live.is_empty() {
+        decision.steps.push(Step::Terminate { instances: live });
+    }
+    let ending = observed.instances.iter().filter(|instance| instance.state != State::Terminated).count();
+    if ending > 0 {
+        decision.waits = Some(format!("{ending} instances to be terminated"));
+    } else if let Some(template) = &observed.template
+        && owner::owns(input.object, &template.tags)
+        && !busy
+    {
+        decision.steps.push(Step::DeleteTemplate { template: template.id.clone() });
+    }
+    decision
+}
+
+/// A launch template of our name that is not ours.
+fn foreign(observed: &Observed, object: &Object) -> Option<String> {
+    let template = observed.template.as_ref().filter(|template| !owner::owns(object, &template.tags))?;
+    let whose = owner::Owner::of(&template.tags);
+    Some(format!(
+        "the launch template {} ({}) exists and is not this resource's: {whose}. Delete it, or rename the virtual node",
+        template::name(&object.id),
+        template.id
+    ))
+}
+
+fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decision {
+    let Wanted { fleet, capacity: _, network, profile_arn, image } = wanted;
+    let replicas = fleet.replicas.unwrap_or_default();
+    let mut decision = Decision::default();
+    let made = content(input.object, fleet, input.place).map(|(recipe, user_data)| Content {
+        image: (*image).to_owned(),
+        profile_arn: (*profile_arn).to_owned(),
+        security_groups: network.security_group_ids.clone(),
+        recipe,
+        user_data,
+        tags: owner::desired_tags(input.object, input.cluster),
+    });
+    match (made, &observed.template) {
+        // What runs goes on as it is, and is scaled and replaced from the version that there is.
+        (Err(message), template) => {
+            decision.refused = Some((Reason::InvalidSpec, message));
+            decision.version = template.as_ref().map(|template| template.version);
+        }
+        (Ok(content), None) => {
+            let token = digest(&[&input.object.uid, "template", &content.hash()]);
+            let (name, tags) = (template::name(&input.object.id), content.tags.clone());
+            decision.steps.push(Step::CreateTemplate { name, content, tags, token });
+        }
+        (Ok(content), Some(template)) if template.description.as_ref() == Some(&content.hash()) => {
+            decision.version = Some(template.version);
+        }
+        (Ok(content), Some(template)) => {
+            // Going back to an earlier content is another version, too.
+            let token =
+                digest(&[&input.object.uid, "version", &template.version.to_string(), &content.hash()]);
+            decision.steps.push(Step::CreateVersion { template: template.id.clone(), content, token });
+        }
+    }
+    let (Some(version), Some(template)) = (decision.version, &observed.template) else {
+        // The next round, which sees the new version, counts.
+        decision.waits = Some("a new version of the launch template".to_owned());
+        return decision;
+    };
+    let rollout = fleet.rollout.unwrap_or_default();
+    let demand = Demand { replicas, max_surge: rollout.max_surge, max_unavailable: rollout.max_unavailable };
+    let members = members(observed, version, input.now);
+    decision.steps.extend(cloud_map::register(observed, &members, input.object));
+    let Move { launch, end } = scale(&members, demand);
+    decision.steps.extend(ends(observed, &end, input.now));
+    if launch > 0 && input.settling {
+        decision.waits = Some("EC2 to show what was launched before".to_owned());
+    } else if launch > 0 {
+        decision.steps.push(launch_step(observed, input, wanted, template, version, launch));
+    }
+    decision
+}
+
+/// The instances that count: live, and not on their way out.
+pub(super) fn members(observed: &Observed, version: i64, now: Timestamp) -> Vec<Member<'_>> {
+    let count = |instance: &&Instance| instance.state.is_live() && instance.draining_since.is_none();
+    let member = |instance| Member {
+        instance,
+        serves: stage(instance, &observed.proxies, None, now),
+        stage: stage(instance, &observed.proxies, is_registered(observed, instance), now),
+        updated: instance.template_version == Some(version),
+    };
+    observed.instances.iter().filter(count).map(member).collect()
+}
+
+/// Whether callers find an instance in Cloud Map; `None` when they do not look there.
+pub(super) fn is_registered(observed: &Observed, instance: &Instance) -> Option<bool> {
+    observed.registered.as_ref().map(|registered| registered.contains(&instance.id))
+}
+
+/// Ends the instances `end`, and goes on with those that are being drained. Where callers find an instance in Cloud Map
+/// it is taken out first, and terminated when they had time to notice.
+fn ends(observed: &Observed, end: &[String], now: Timestamp) -> Vec<Step> {
+    let (mut terminate, mut drain) = (Vec::new(), Vec::new());
+    for instance in observed.instances.iter().filter(|instance| instance.state.is_live()) {
+        let registered = is_registered(observed, instance) == Some(true);
+        match instance.draining_since {
+            Some(since) if !registered && now.duration_since(since) >= DRAIN => {
+                terminate.push(instance.id.clone());
+            }
+            None if end.contains(&instance.id) && !registered => terminate.push(instance.id.clone()),
+            None if end.contains(&instance.id) => drain.push(instance.id.clone()),
+            Some(_) | None => {}
+        }
+    }
+    // Marked first and taken out then: an instance that was only taken out would be registered again.
+    let mut steps = cloud_map::deregister(observed, &drain);
+    if !drain.is_empty() {
+        steps.insert(0, Step::Drain { instances: drain, since: now });
+    }
+    if !terminate.is_empty() {
+        steps.push(Step::Terminate { instances: terminate });
+    }
+    steps
+}
+
+fn launch_step(
+    observed: &Observed,
+    input: &Input<'_>,
+    wanted: &Wanted<'_>,
+    template: &Template,
+    version: i64,
+    count: i32,
+) -> Step {
+    let launch = launches(observed, input.object) + 1;
+    let mut tags: Tags = owner::desired_tags(input.object, input.cluster);
+    tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
+    tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
+    tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
+    Step::Launch {
+        template: template.id.clone(),
+        version,
+        count,
+        instance_types: wanted.capacity.instance_types.clone(),
+        purchase: wanted.capacity.purchase,
+        subnets: wanted.network.subnet_ids.clone(),
+        tags,
+        launch,
+        token: digest(&[&input.object.uid, "launch", &launch.to_string()]),
+    }
+}
+
+/// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
+pub(super) fn launches(observed: &Observed, object: &Object) -> i64 {
+    let reported = object.status.fleet.as_ref().map_or(0, |FleetStatus { launches, .. }| *launches);
+    observed.instances.iter().filter_map(|instance| instance.launch).max().unwrap_or(0).max(reported)
+}
+
+/// The tag that marks instances as drained since `since`.
+pub fn draining_tag(since: Timestamp) -> Tags {
+    Tags::from([(DRAINING_TAG.to_owned(), since.to_string())])
+}

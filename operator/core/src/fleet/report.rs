@@ -1,0 +1,314 @@
+//! What to say of a fleet after a round: condition, status, Events, and when to look again. Pure.
+
+use std::time::Duration;
+
+use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
+use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
+
+use super::decide::{Decision, Input, launches, members};
+use super::enroll::{Standing, standing};
+use super::observed::{Instance, Observed, Proxies, State};
+use super::plan::Step;
+use super::scale::{Member, Stage};
+use crate::condition::Finding;
+use crate::event::{Event, Severity};
+use crate::failure::{Class, Failure};
+use crate::part::Part;
+
+/// How often a fleet in motion is looked at.
+const IN_MOTION: Duration = Duration::from_secs(5);
+/// How many instances a message names.
+const NAMED: usize = 5;
+
+/// What came of a fleet's plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The steps that were done, in order.
+    pub done: Vec<Step>,
+    /// The step that failed, and why.
+    pub failed: Option<(Step, Failure)>,
+    /// The instances that were launched.
+    pub launched: Vec<String>,
+    /// Why EC2 launched fewer instances than it was asked for, in its own words, until it does.
+    pub short: Option<String>,
+    /// The launch whose client token is spent, whatever came of it.
+    pub spent: Option<i64>,
+    /// The launch template as a step left it: its id and newest version.
+    pub template: Option<(String, i64)>,
+}
+
+/// What came of the fleet in this round; its status is `None` when nothing is left of it.
+pub fn report(
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    input: &Input<'_>,
+) -> Part<FleetStatus> {
+    let wanted = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let failure = outcome.failed.as_ref().map(|(_, failure)| failure.clone());
+    let tally = Tally::of(observed, decision, input);
+    let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
+    let finding = finding(&tally, decision, outcome, wanted.is_some());
+    let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
+    Part {
+        look: (left && moves && decision.refused.is_none()).then_some(IN_MOTION),
+        status: left.then(|| status(observed, decision, outcome, input, &tally)),
+        events: outcome.done.iter().filter_map(|step| event(step, outcome)).collect(),
+        finding,
+        failure,
+    }
+}
+
+/// Whether anything is left of a fleet that is to go.
+fn is_left(observed: &Observed, outcome: &Outcome, input: &Input<'_>) -> bool {
+    let done = |wanted: &dyn Fn(&Step) -> bool| outcome.done.iter().any(wanted);
+    let instances = observed.instances.iter().any(|instance| instance.state != State::Terminated);
+    let template = observed.template.as_ref().is_some_and(|template| {
+        crate::owner::owns(input.object, &template.tags)
+            && !done(&|step| matches!(step, Step::DeleteTemplate { .. }))
+    });
+    let registered = observed
+        .registered
+        .iter()
+        .flatten()
+        .any(|id| !done(&|step| matches!(step, Step::Deregister { instance } if instance == id)));
+    let associated = observed.associations.iter().any(|association| {
+        Some(association.profile_arn.as_str()) == input.profile_arn
+            && !done(
+                &|step| matches!(step, Step::Disassociate { association: id, .. } if *id == association.id),
+            )
+    });
+    instances || template || registered || associated
+}
+
+/// The instances, counted and described.
+struct Tally {
+    desired: i32,
+    running: i32,
+    ready: i32,
+    updated: i32,
+    listed: Vec<(Stage, InstanceStatus)>,
+    failed: Vec<String>,
+    foreign: Vec<String>,
+    moves: bool,
+}
+
+impl Tally {
+    fn of(observed: &Observed, decision: &Decision, input: &Input<'_>) -> Self {
+        let fleet = input.object.fleet.as_ref().filter(|_| !input.deleting);
+        let mut tally = Self {
+            desired: fleet.and_then(|fleet| fleet.replicas).unwrap_or_default(),
+            running: 0,
+            ready: 0,
+            updated: 0,
+            listed: Vec::new(),
+            failed: Vec::new(),
+            foreign: Vec::new(),
+            moves: false,
+        };
+        let members = members(observed, decision.version.unwrap_or_default(), input.now);
+        for instance in &observed.instances {
+            let member = members.iter().find(|member| member.instance.id == instance.id);
+            tally.count(observed, instance, member);
+        }
+        if let (Some(profile_arn), true) =
+            (input.profile_arn, fleet.is_some_and(|fleet| fleet.enroll.is_some()))
+        {
+            tally.desired = count(observed.enrolled.iter().filter(|instance| instance.state.is_live()));
+            for instance in &observed.enrolled {
+                tally.count_enrolled(observed, instance, profile_arn);
+            }
+        }
+        tally
+            .listed
+            .sort_by(|(stage, one), (other_stage, other)| (stage, &one.id).cmp(&(other_stage, &other.id)));
+        tally
+    }
+
+    /// Counts an instance that was launched; it is no member when it is on its way out.
+    fn count(&mut self, observed: &Observed, instance: &Instance, member: Option<&Member<'_>>) {
+        if instance.state == State::Terminated {
+            return;
+        }
+        self.running += i32::from(instance.state == State::Running);
+        let stage = member.map_or(Stage::Coming, |member| member.stage);
+        if let Some(member) = member {
+            self.ready += i32::from(member.stage == Stage::Ready);
+            self.updated += i32::from(member.updated);
+        }
+        self.moves |= stage != Stage::Ready || member.is_none();
+        if stage == Stage::Failed {
+            self.failed.push(instance.id.clone());
+        }
+        let state = match instance.draining_since {
+            Some(_) if instance.state.is_live() => "draining",
+            _ => instance.state.as_str(),
+        };
+        self.listed.push((stage, described(observed, instance, state)));
+    }
+
+    fn count_enrolled(&mut self, observed: &Observed, instance: &Instance, profile_arn: &str) {
+        if !instance.state.is_live() {
+            return;
+        }
+        self.running += i32::from(instance.state == State::Running);
+        let connected =
+            matches!(observed.proxies, Proxies::Untold) || observed.proxies.of(instance).is_some();
+        let (stage, state) = match standing(observed, instance, profile_arn) {
+            Standing::Foreign => {
+                self.foreign.push(instance.id.clone());
+                (Stage::Failed, "foreign-profile")
+            }
+            Standing::Joined if connected && instance.state == State::Running => (Stage::Ready, "joined"),
+            Standing::Joined | Standing::Free => (Stage::Coming, instance.state.as_str()),
+        };
+        self.ready += i32::from(stage == Stage::Ready);
+        self.updated += i32::from(stage == Stage::Ready);
+        self.moves |= stage == Stage::Coming;
+        self.listed.push((stage, described(observed, instance, state)));
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> i32 {
+    i32::try_from(items.count()).unwrap_or(i32::MAX)
+}
+
+fn described(observed: &Observed, instance: &Instance, state: &str) -> InstanceStatus {
+    let proxy = match (&observed.proxies, observed.proxies.of(instance)) {
+        (Proxies::Untold, _) => None,
+        (Proxies::Told(_), Some(true)) => Some("Acknowledged"),
+        (Proxies::Told(_), Some(false)) => Some("Connected"),
+        (Proxies::Told(_), None) => Some("Absent"),
+    };
+    InstanceStatus {
+        az: instance.az.clone(),
+        id: instance.id.clone(),
+        proxy: proxy.map(ToOwned::to_owned),
+        state: state.to_owned(),
+        template_version: instance.template_version,
+        type_: instance.type_.clone(),
+    }
+}
+
+fn status(
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    input: &Input<'_>,
+    tally: &Tally,
+) -> FleetStatus {
+    let template = outcome.template.as_ref();
+    let known =
+        observed.template.as_ref().filter(|template| crate::owner::owns(input.object, &template.tags));
+    FleetStatus {
+        desired: tally.desired,
+        instances: tally.listed.iter().take(MAX_LISTED_INSTANCES).map(|(_, status)| status.clone()).collect(),
+        launches: launches(observed, input.object).max(outcome.spent.unwrap_or_default()),
+        launch_template_id: template.map(|(id, _)| id.clone()).or(known.map(|template| template.id.clone())),
+        ready: tally.ready,
+        running: tally.running,
+        template_version: template.map(|(_, version)| *version).or(decision.version),
+        updated: tally.updated,
+    }
+}
+
+fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) -> Finding {
+    if let Some((_, failure)) = &outcome.failed {
+        return Finding::fails(reason(failure), in_words(failure));
+    }
+    if let Some((reason, message)) = &decision.refused {
+        return Finding::fails(*reason, message.clone());
+    }
+    let Tally { desired, ready, updated, failed, foreign, .. } = tally;
+    let so_far =
+        format!("{ready} of {desired} instances are ready, {updated} from the newest template version");
+    if let Some(words) = &outcome.short {
+        return Finding::fails(
+            Reason::LaunchFailed,
+            format!("EC2 says: {words}. {so_far}; the operator keeps trying"),
+        );
+    }
+    if !foreign.is_empty() {
+        let message = format!(
+            "{} have an instance profile that is not this node's, which is not replaced: take it away, or the tags by which they are enrolled",
+            named(foreign)
+        );
+        return Finding::fails(Reason::NotOwned, message);
+    }
+    if !failed.is_empty() && wanted {
+        let message = format!(
+            "{so_far}; {} failed: stopped, failing EC2's checks, or without a connected proxy for too long (see their console output). They are replaced one after the other",
+            named(failed)
+        );
+        return Finding::fails(Reason::InstancesUnhealthy, message);
+    }
+    let waits = decision.waits.as_ref().map(|what| format!("; waiting for {what}")).unwrap_or_default();
+    if !wanted {
+        return Finding::fails(Reason::Deleting, format!("the fleet is being ended{waits}"));
+    }
+    if decision.steps.is_empty() && decision.waits.is_none() && !tally.moves && ready == desired {
+        return Finding::holds(Reason::FleetReady, format!("{ready} of {desired} instances are ready"));
+    }
+    Finding::fails(Reason::FleetProgressing, format!("{so_far}{waits}"))
+}
+
+fn named(ids: &[String]) -> String {
+    let first: Vec<&str> = ids.iter().take(NAMED).map(String::as_str).collect();
+    match ids.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// The reason of a failed call; EC2 runs out of instances where others run out of quota.
+fn reason(failure: &Failure) -> Reason {
+    match failure.class {
+        Class::Limit if failure.operation == "CreateFleet" => Reason::LaunchFailed,
+        class => class.reason(),
+    }
+}
+
+fn in_words(failure: &Failure) -> String {
+    let way_out = match failure.class {
+        Class::Denied => {
+            ". Allow the operator's identity this action (`fleetmesh iam policy` prints what it needs)"
+        }
+        Class::Credentials => ". Give the operator valid AWS credentials",
+        Class::Unreachable | Class::Throttled | Class::Server => ". The operator keeps trying",
+        Class::NotFound => ". Create it, or name another",
+        _ => "",
+    };
+    format!("{failure}{way_out}")
+}
+
+fn event(step: &Step, outcome: &Outcome) -> Option<Event> {
+    let (reason, action, message) = match step {
+        Step::CreateTemplate { name, .. } => {
+            ("LaunchTemplateCreated", "Create", format!("launch template {name}"))
+        }
+        Step::CreateVersion { .. } => {
+            let version = outcome.template.as_ref().map_or(0, |(_, version)| *version);
+            ("LaunchTemplateChanged", "Update", format!("version {version} of the launch template"))
+        }
+        Step::Launch { version, count, .. } => {
+            let message = format!(
+                "asked for {count} instances of template version {version}: {}",
+                named(&outcome.launched)
+            );
+            ("Launched", "Launch", message)
+        }
+        Step::Drain { instances, .. } => ("Draining", "Drain", named(instances)),
+        Step::Register { .. } | Step::Deregister { .. } => return None,
+        Step::Terminate { instances } => ("Terminated", "Terminate", named(instances)),
+        Step::Associate { instance, .. } => {
+            ("Enrolled", "Associate", format!("{instance} has the node's instance profile"))
+        }
+        Step::Disassociate { instance, .. } => (
+            "Dismissed",
+            "Disassociate",
+            format!("{instance} does not have the node's instance profile any more"),
+        ),
+        Step::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
+    };
+    Some(Event { severity: Severity::Normal, reason: reason.to_owned(), action, message })
+}

@@ -1,0 +1,74 @@
+//! The fleet's spec as what `fleetmesh-instance` makes user data of. Pure.
+
+use fleetmesh_crds::fleet::{App, Fleet, Proxy};
+use fleetmesh_instance::user_data::{
+    Application, InstanceOptions, Part, ProxyImage, ProxyOptions, user_data,
+};
+use serde_json::{Value, json};
+
+use crate::object::Object;
+
+/// Where instances run, and what their proxies connect to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The region.
+    pub region: String,
+    /// The control plane's address as instances see it, `HOST:PORT` or `unix:///PATH`.
+    pub control_plane: Option<String>,
+}
+
+/// What the user data of the fleet's instances is made from, and the user data.
+///
+/// # Errors
+/// A value that cannot be: the field, what was found, and what it takes.
+pub fn content(object: &Object, fleet: &Fleet, place: &Place) -> Result<(Value, String), String> {
+    let Some(app) = &fleet.app else { return Err("fleet.app must be set when replicas is".to_owned()) };
+    let proxy = fleet.proxy.clone().unwrap_or_default();
+    let options = options(object, app, &proxy, place)?;
+    let text = user_data(&options).map_err(|error| error.to_string())?;
+    let recipe = json!({
+        "resource": object.id.to_string(),
+        "region": place.region,
+        "controlPlane": place.control_plane,
+        "proxy": proxy,
+        "app": app,
+    });
+    Ok((recipe, text))
+}
+
+fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<InstanceOptions, String> {
+    let port = |field: &str, value: i32| {
+        u16::try_from(value).map_err(|_| format!("{field} is {value}: a port is 1 to 65535"))
+    };
+    let ports = proxy.egress_ignored_ports.iter();
+    let ports: Result<Vec<u16>, String> =
+        ports.map(|value| port("fleet.proxy.egressIgnoredPorts", *value)).collect();
+    let application = match (&app.container, &app.user_data) {
+        (Some(container), _) => Application::Container(container.clone()),
+        (None, parts) => Application::Parts(parts.iter().flatten().map(part).collect()),
+    };
+    Ok(InstanceOptions {
+        mesh: object.id.mesh_name().to_owned(),
+        virtual_node: object.id.name().to_owned(),
+        region: place.region.clone(),
+        proxy: ProxyOptions {
+            image: match proxy.image.as_str() {
+                "AppMesh" => ProxyImage::AppMesh,
+                "Envoy" => ProxyImage::Envoy,
+                image => ProxyImage::Custom(image.to_owned()),
+            },
+            uid: u32::try_from(proxy.uid)
+                .map_err(|_| format!("fleet.proxy.uid is {}: a user id is 0 to 2147483647", proxy.uid))?,
+            egress_ignored_ips: proxy.egress_ignored_ips.clone(),
+            egress_ignored_ports: ports?,
+            ipv6: proxy.ipv6,
+        },
+        control_plane: place.control_plane.clone(),
+        app_port: port("fleet.app.port", app.port)?,
+        application,
+    })
+}
+
+fn part(part: &fleetmesh_crds::fleet::UserDataPart) -> Part {
+    Part { content_type: part.content_type.clone(), content: part.content.clone() }
+}

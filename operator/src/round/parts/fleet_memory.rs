@@ -1,0 +1,99 @@
+//! What the rounds of fleets remember. It saves calls and bridges the seconds in which EC2 does not show yet what it
+//! launched; an operator that forgot it asks again. No I/O.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::{Instance, Observed};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long EC2 may take to show an instance that it launched.
+const VISIBLE: SignedDuration = SignedDuration::from_secs(60);
+/// The pause after a launch that gave fewer instances than were asked for.
+const SHORT: SignedDuration = SignedDuration::from_secs(30);
+/// The same when the reason passes by itself, as with an instance profile that EC2 does not know yet.
+const SHORT_PASSING: SignedDuration = SignedDuration::from_secs(3);
+
+/// The memory of all fleets, by the uid of their resources.
+#[derive(Debug)]
+pub struct Fleets {
+    /// When this operator began to watch: nobody can be missed from before.
+    since: Timestamp,
+    fleets: Mutex<HashMap<String, Memory>>,
+}
+
+/// The memory of one fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// What was observed last.
+    pub observed: Option<Observed>,
+    /// Instances that a launch gave, and when.
+    launched: BTreeMap<String, Timestamp>,
+    /// Until when no launch is tried, and why.
+    pause: Option<(Timestamp, String)>,
+    /// When each instance's proxy was seen last.
+    seen: BTreeMap<String, Timestamp>,
+}
+
+impl Fleets {
+    /// Remembers nothing yet.
+    pub fn new(since: Timestamp) -> Self {
+        Self { since, fleets: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+        self.fleets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The memory of a fleet.
+    pub fn of(&self, uid: &str) -> Memory {
+        self.lock().get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Replaces the memory of a fleet.
+    pub fn remember(&self, uid: &str, memory: Memory) {
+        self.lock().insert(uid.to_owned(), memory);
+    }
+
+    /// Forgets a fleet of which nothing is left.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Fills in since when each instance's proxy is missed, and notes the proxies that are there now.
+    pub fn miss(&self, memory: &mut Memory, observed: &mut Observed, now: Timestamp) {
+        for instance in &mut observed.instances {
+            if observed.proxies.of(instance).is_some() {
+                memory.seen.insert(instance.id.clone(), now);
+            }
+            let seen = memory.seen.get(&instance.id).copied().unwrap_or(Timestamp::MIN);
+            instance.missed_since = instance.launched.max(self.since).max(seen);
+        }
+        let known = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
+        memory.seen.retain(|id, _| known(id));
+    }
+}
+
+impl Memory {
+    /// Notes what a launch gave.
+    pub fn launched(&mut self, instances: &[String], short: Option<&Failure>, now: Timestamp) {
+        self.launched.extend(instances.iter().map(|id| (id.clone(), now)));
+        self.pause = short.map(|failure| {
+            let pause = if failure.class.is_transient() { SHORT_PASSING } else { SHORT };
+            (now.saturating_add(pause).unwrap_or(now), failure.message.clone())
+        });
+    }
+
+    /// Whether a launch has to wait: what an earlier one gave is not shown yet, or it gave too little just now.
+    pub fn settling(&mut self, instances: &[Instance], now: Timestamp) -> bool {
+        let shown = |id: &String| instances.iter().any(|instance| instance.id == *id);
+        self.launched.retain(|id, at| !shown(id) && now.duration_since(*at) < VISIBLE);
+        !self.launched.is_empty() || self.pause.as_ref().is_some_and(|(until, _)| now < *until)
+    }
+
+    /// Why the last launch gave too little, in EC2's words; `None` when it did not.
+    pub fn short(&self) -> Option<String> {
+        self.pause.as_ref().map(|(_, words)| words.clone())
+    }
+}
