@@ -1,0 +1,104 @@
+//! Fleets on an EC2 in memory that shows new instances late, loses replies and kills the operator: whatever happens, no
+//! launch is carried out twice, nobody else's instance is touched, and in the end there is what the spec says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod ec2;
+
+use ec2::{Ec2, Fault};
+use fleetmesh_core::fleet::State;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Replicas(i32),
+    Image(u8),
+    TerminateOne,
+    Break,
+    Round(Fault),
+    Wait(i64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let fault = prop_oneof![
+        4 => Just(Fault::None),
+        2 => (0..4_usize).prop_map(Fault::CrashBefore),
+        2 => (0..4_usize).prop_map(Fault::CrashAfter),
+        2 => (0..4_usize).prop_map(Fault::ReplyLost),
+        1 => Just(Fault::ReportLost),
+        1 => Just(Fault::NoCapacity),
+    ];
+    prop_oneof![
+        1 => (0..6).prop_map(Act::Replicas),
+        1 => (0..3_u8).prop_map(Act::Image),
+        1 => Just(Act::TerminateOne),
+        1 => Just(Act::Break),
+        6 => fault.prop_map(Act::Round),
+        1 => (0..120_i64).prop_map(Act::Wait),
+    ]
+}
+
+fn perform(ec2: &mut Ec2, act: &Act) {
+    match act {
+        Act::Replicas(replicas) => ec2.spec().replicas = Some(*replicas),
+        Act::Image(image) => ec2.image = format!("ami-{image}"),
+        Act::TerminateOne => ec2.terminate_one(),
+        Act::Break => ec2.break_one(),
+        Act::Round(fault) => ec2.round(*fault),
+        Act::Wait(seconds) => ec2.wait(*seconds),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn whatever_happens_a_fleet_comes_to_what_the_spec_says(acts in prop::collection::vec(act(), 0..40)) {
+        let mut ec2 = Ec2::new();
+        for act in &acts {
+            perform(&mut ec2, act);
+        }
+        ec2.settle();
+        let replicas = ec2.spec().replicas.unwrap();
+        let live: Vec<_> = ec2.instances().filter(|instance| instance.state.is_live()).collect();
+        prop_assert_eq!(i32::try_from(live.len()).unwrap(), replicas);
+        prop_assert!(live.iter().all(|instance| instance.state == State::Running));
+        prop_assert!(live.iter().all(|instance| ec2.is_newest(instance)));
+        let calls = ec2.writes;
+        for _ in 0..100 {
+            ec2.round(Fault::None);
+        }
+        prop_assert_eq!(ec2.writes, calls, "rounds at rest write nothing");
+        ec2.end();
+        prop_assert!(ec2.is_empty(), "nothing is left");
+        prop_assert!(ec2.others_are_untouched());
+    }
+}
+
+#[test]
+fn the_plans_of_a_life_are_these() {
+    let mut ec2 = Ec2::new();
+    let mut text = String::new();
+    let mut play = |title: &str, ec2: &mut Ec2| {
+        ec2.plans.clear();
+        ec2.settle();
+        text.push_str(&format!("# {title}\n{}\n", ec2.plans.join("\n")));
+    };
+    play("three instances", &mut ec2);
+    ec2.spec().replicas = Some(5);
+    play("to five", &mut ec2);
+    ec2.image = "ami-2".into();
+    ec2.spec().replicas = Some(2);
+    play("to two, with a new image", &mut ec2);
+    ec2.terminate_one();
+    play("one was terminated from outside", &mut ec2);
+    ec2.spec().replicas = Some(0);
+    play("to none", &mut ec2);
+    ec2.plans.clear();
+    ec2.end();
+    text.push_str(&format!("# deleted\n{}\n", ec2.plans.join("\n")));
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fleet.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(golden, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(golden).unwrap());
+}
