@@ -1,0 +1,117 @@
+//! A machine that boots with user data: an instance of a test network with process ids, programs and a `/var/lib` of its
+//! own. Everything panics when it fails.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetmesh_instance::{InstanceOptions, user_data};
+use fleetmesh_testbed::host::Backend;
+use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{command, tools};
+use serde_json::Value;
+
+use crate::mime;
+
+/// How long a boot may take: what the script itself allows Envoy, and some.
+const BOOT: Duration = Duration::from_secs(330);
+
+/// A machine; it is switched off when dropped.
+pub struct Machine {
+    init: Process,
+    folder: PathBuf,
+    boots: usize,
+    pub instance: Instance,
+}
+
+impl Machine {
+    /// A machine on `instance` that has `backend` and no other of the kernel's interfaces; it has not booted yet. The
+    /// stand-in for docker fails at the command `fail`.
+    pub fn new(instance: Instance, backend: Backend, fail: Option<&str>, run: &RunDir) -> Self {
+        let folder = run.join(instance.name());
+        for name in ["stand-in/images", "lib", "sbin"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let programs: &[&str] = match backend {
+            Backend::Iptables => {
+                &["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"]
+            }
+            Backend::Nft => &["nft"],
+        };
+        for name in programs {
+            symlink(system_program(name), folder.join("sbin").join(name)).unwrap();
+        }
+        // The tools may lie in a home folder that the proxy's user cannot enter.
+        let (envoy, visible) = (tools::tool("envoy").unwrap().canonicalize().unwrap(), folder.join("envoy"));
+        fs::write(&visible, "").unwrap();
+        let stand_ins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_data/stand-ins");
+        let mounts = [(envoy.as_path(), visible.as_path()), (&folder.join("lib"), Path::new("/var/lib"))];
+        let mut init = instance.command_with(&mounts, "unshare");
+        init.args(["--pid", "--fork", "--kill-child", "--"]).arg(stand_ins.join("boot"));
+        let sbin = folder.join("sbin");
+        init.env("PATH", format!("{}:{}:/usr/bin:/bin", stand_ins.display(), sbin.display()));
+        init.env("STAND_IN", folder.join("stand-in"))
+            .env("ENVOY", &visible)
+            .env("FAIL", fail.unwrap_or("nothing"));
+        init.env("FLEETMESH", tools::fleetmesh().unwrap()).env("TESTBED", tools::testbed().unwrap());
+        let init = Process::spawn(&format!("machine-{}", instance.name()), &init, run).unwrap();
+        Self { init, folder, boots: 0, instance }
+    }
+
+    /// Runs the script in the user data of `options`, as cloud-init finds it; the answer is its exit status.
+    pub async fn boot(&mut self, options: &InstanceOptions) -> i32 {
+        let script = self.folder.join("part-001");
+        let parts = mime::parts(&user_data(options).unwrap()).await;
+        assert_eq!(parts[0].0, "text/x-shellscript");
+        fs::write(&script, &parts[0].1).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        self.run(&script).await
+    }
+
+    /// Runs what the last boot left for every boot.
+    pub async fn boot_again(&mut self) -> i32 {
+        self.run(Path::new("/var/lib/cloud/scripts/per-boot/fleetmesh")).await
+    }
+
+    async fn run(&mut self, script: &Path) -> i32 {
+        self.boots += 1;
+        let boots = self.boots;
+        self.init.say(&script.display().to_string()).unwrap();
+        let what = format!("boot {boots} of {} ends", self.instance.name());
+        let status =
+            self.init.until(&what, BOOT, async |init| Ok(init.lines()?.get(boots - 1).cloned())).await;
+        status.unwrap().parse().unwrap()
+    }
+
+    /// What the scripts wrote.
+    pub fn console(&self) -> String {
+        self.read("console")
+    }
+
+    /// What the stand-ins were called with, a call a line, quoted as a shell has it.
+    pub fn calls(&self) -> Vec<String> {
+        self.read("calls").lines().map(str::to_owned).collect()
+    }
+
+    /// A file of the stand-ins.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join("stand-in").join(name)).unwrap_or_default()
+    }
+
+    /// What `fleetmesh proxy intercept status` says of the machine.
+    pub async fn interception(&self) -> Value {
+        let mut status = self.instance.command(tools::fleetmesh().unwrap());
+        status.args(["proxy", "intercept", "status", "--output", "json"]);
+        serde_json::from_str(&command::capture(status).await.unwrap().stdout).unwrap()
+    }
+}
+
+/// Where systems keep their own programs.
+fn system_program(name: &str) -> PathBuf {
+    let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+    let mut found = folders.iter().map(|folder| Path::new(folder).join(name)).filter(|file| file.exists());
+    found.next().unwrap_or_else(|| panic!("{name} is not installed"))
+}
