@@ -19,8 +19,8 @@ pub const MAX_REPLICAS: i32 = 1000;
 pub const MAX_LISTED_INSTANCES: usize = 50;
 
 const LAUNCH_NEEDS: Rule = Rule {
-    cel: "!has(self.replicas) || (has(self.capacity) && has(self.network) && has(self.app))",
-    message: "capacity, network and app must be set when replicas is",
+    cel: "!has(self.replicas) || (has(self.capacity) && has(self.app))",
+    message: "capacity and app must be set when replicas is",
 };
 const ENROLL_ALONE: Rule = Rule {
     cel: "!has(self.enroll) || !(has(self.app) || has(self.capacity) || has(self.image) || has(self.network) || has(self.proxy) || has(self.rollout))",
@@ -66,7 +66,7 @@ fn instance_types(schema: &mut Schema) {
 }
 
 fn subnets(schema: &mut Schema) {
-    strings(schema, 1, 16, json!({ "type": "string", "pattern": "^subnet-[0-9a-f]+$", "maxLength": 64 }));
+    strings(schema, 0, 16, json!({ "type": "string", "pattern": "^subnet-[0-9a-f]+$", "maxLength": 64 }));
 }
 
 fn security_groups(schema: &mut Schema) {
@@ -110,7 +110,7 @@ pub struct Fleet {
     /// The AMI; the newest Amazon Linux 2023 for x86-64 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
-    /// Where instances are launched; needed with replicas.
+    /// Where instances are launched; in the default VPC when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// The proxy on each instance.
@@ -205,14 +205,15 @@ pub struct Image {
 }
 
 /// Where instances are launched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
     /// The security groups, at most 16; the VPC's default group when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = security_groups)]
     pub security_group_ids: Vec<String>,
-    /// The subnets, 1 to 16, all of one VPC; instances are spread over them.
+    /// The subnets, at most 16, all of one VPC; instances may be in any of them. The default VPC's when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = subnets)]
     pub subnet_ids: Vec<String>,
 }

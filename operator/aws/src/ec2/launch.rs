@@ -30,7 +30,7 @@ pub struct Launch<'a> {
     pub instance_types: &'a [String],
     /// How they are paid for.
     pub purchase: Purchase,
-    /// The subnets.
+    /// The subnets; the default VPC's when empty.
     pub subnets: &'a [String],
     /// The instances' tags.
     pub tags: &'a Tags,
@@ -184,11 +184,13 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
         .launch_template_id(launch.template)
         .version(launch.version.to_string())
         .build();
+    let subnets: Vec<Option<&String>> =
+        if launch.subnets.is_empty() { vec![None] } else { launch.subnets.iter().map(Some).collect() };
     let overrides = launch.instance_types.iter().flat_map(|instance_type| {
-        launch.subnets.iter().map(|subnet| {
+        subnets.iter().map(|subnet| {
             FleetLaunchTemplateOverridesRequest::builder()
                 .instance_type(InstanceType::from(instance_type.as_str()))
-                .subnet_id(subnet)
+                .set_subnet_id(subnet.cloned())
                 .build()
         })
     });

@@ -75,16 +75,16 @@ fn replicate(observed: &Observed, input: &Input<'_>, fleet: &Fleet) -> Decision 
     if let Some(taken) = foreign(observed, input.object) {
         return refused(Reason::NotOwned, taken);
     }
-    match (input.profile_arn, &observed.image, &fleet.capacity, &fleet.network) {
+    let network = fleet.network.clone().unwrap_or_default();
+    match (input.profile_arn, &observed.image, &fleet.capacity) {
         (None, ..) => waits("the instance profile"),
-        (_, None, ..) => waits("the AMI's id"),
-        (Some(profile_arn), Some(image), Some(capacity), Some(network)) => {
-            launch(observed, input, &Wanted { fleet, capacity, network, profile_arn, image })
+        (_, None, _) => waits("the AMI's id"),
+        (Some(profile_arn), Some(image), Some(capacity)) => {
+            launch(observed, input, &Wanted { fleet, capacity, network: &network, profile_arn, image })
         }
         // The API server refuses it.
-        _ => {
-            let message = "fleet.capacity, network and app must be set when replicas is".to_owned();
-            refused(Reason::InvalidSpec, message)
+        (Some(_), Some(_), None) => {
+            refused(Reason::InvalidSpec, "fleet.capacity must be set when replicas is".to_owned())
         }
     }
 }
