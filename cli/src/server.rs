@@ -16,7 +16,7 @@ where
 {
     // The clients of Kubernetes and of AWS are both built on rustls; with one provider for the process neither has to
     // guess. An error means that there is one already.
-    #[cfg(feature = "operator")]
+    #[cfg(any(feature = "operator", feature = "control-plane"))]
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {

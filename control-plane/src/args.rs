@@ -1,6 +1,7 @@
 //! The flags of `fleetmesh control-plane`. Pure data.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -64,6 +65,20 @@ pub struct ControlPlaneArgs {
     /// Let at most COUNT proxies of one virtual node connect (App Mesh's quota was 50); without it there is no limit.
     #[arg(long, env = "FLEETMESH_MAX_PROXIES_PER_NODE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_proxies_per_node: Option<u32>,
+
+    /// How often AWS Cloud Map is asked whether instances of a service changed: 100ms to 1h.
+    ///
+    /// Only services that a virtual node names (serviceDiscovery.awsCloudMap) are asked for, with the credentials and in
+    /// the region that the environment gives in AWS's usual ways, else in --region. The credentials need
+    /// servicediscovery:DiscoverInstancesRevision and servicediscovery:DiscoverInstances.
+    #[arg(
+        long,
+        env = "FLEETMESH_CLOUD_MAP_INTERVAL",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = cloud_map_interval
+    )]
+    pub cloud_map_interval: Duration,
 }
 
 impl ControlPlaneArgs {
@@ -82,6 +97,14 @@ fn account(text: &str) -> Result<String, String> {
         return Ok(text.into());
     }
     Err("an account id has 12 digits, for example 111122223333".into())
+}
+
+fn cloud_map_interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
+        return Ok(interval);
+    }
+    Err(format!("{text} is out of bounds: from 100ms to 1h"))
 }
 
 fn word(text: &str) -> Result<String, String> {

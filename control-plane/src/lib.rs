@@ -2,11 +2,12 @@
 //!
 //! `API call → validate → store (commit) → snapshot per node (pure) → ADS stream → ACK/NACK → distribution`
 //!
-//! It needs neither Kubernetes nor AWS.
+//! It needs no Kubernetes, and AWS only for virtual nodes that are discovered by Cloud Map.
 
 pub mod ads;
 pub mod api;
 pub mod args;
+pub mod cloud_map;
 pub mod distribution;
 pub mod identity;
 pub mod listen;

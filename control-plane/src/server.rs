@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ use crate::ads;
 use crate::api::Api;
 use crate::api::quota::Quotas;
 use crate::args::ControlPlaneArgs;
+use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
 use crate::listen::{Bound, Listen, ListenError};
@@ -77,7 +79,10 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     }
     let limit = args.max_proxies_per_node.and_then(|limit| usize::try_from(limit).ok());
     let settings = ads::Settings { max_proxies_per_node: limit, ..ads::Settings::default() };
-    servers.spawn(serve_ads(views, settings, ads, distribution, shutdown.clone()));
+    let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
+    let discovered = known.subscribe();
+    servers.spawn(discover(Arc::clone(&views), &args, known, shutdown.clone()));
+    servers.spawn(serve_ads(views, discovered, settings, ads, distribution, shutdown.clone()));
     supervise(servers, shutdown).await
 }
 
@@ -126,15 +131,33 @@ async fn serve_rest(listener: Bound, router: Router, shutdown: CancellationToken
     served.map_err(|error| Error::Serve { address, reason: error.to_string() })
 }
 
+fn discover(
+    views: Arc<dyn Views>,
+    args: &ControlPlaneArgs,
+    known: watch::Sender<Discovered>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let settings = cloud_map::Settings {
+        data_dir: args.data_dir.clone(),
+        interval: args.cloud_map_interval,
+        region: args.region.clone(),
+    };
+    async move {
+        cloud_map::run(views, settings, known, shutdown).await;
+        Ok(())
+    }
+}
+
 async fn serve_ads(
     views: Arc<dyn Views>,
+    discovered: watch::Receiver<Discovered>,
     settings: ads::Settings,
     listeners: Vec<Bound>,
     distribution: Arc<Distribution>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let addresses: Vec<String> = listeners.iter().map(Bound::address).collect();
-    let served = ads::serve(views, settings, listeners, distribution, shutdown).await;
+    let served = ads::serve(views, discovered, settings, listeners, distribution, shutdown).await;
     served.map_err(|error| Error::Serve { address: addresses.join(", "), reason: error.to_string() })
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::identity;
+use crate::cloud_map::Discovered;
 use crate::distribution::{Distribution, Published};
 use crate::snapshot::{ResourceSet, Snapshot, recall};
 use crate::view::{MeshView, Views};
@@ -51,6 +52,8 @@ pub struct Current {
 /// The snapshots of all nodes that have proxies.
 pub struct Feeds {
     views: Arc<dyn Views>,
+    /// The instances that Cloud Map knows of.
+    discovered: watch::Receiver<Discovered>,
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
     distribution: Arc<Distribution>,
@@ -59,8 +62,13 @@ pub struct Feeds {
 
 impl Feeds {
     /// No node has proxies yet.
-    pub fn new(views: Arc<dyn Views>, distribution: Arc<Distribution>, limit: Option<usize>) -> Self {
-        Self { views, limit, distribution, nodes: Mutex::default() }
+    pub fn new(
+        views: Arc<dyn Views>,
+        discovered: watch::Receiver<Discovered>,
+        distribution: Arc<Distribution>,
+        limit: Option<usize>,
+    ) -> Self {
+        Self { views, discovered, limit, distribution, nodes: Mutex::default() }
     }
 
     /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
@@ -81,8 +89,9 @@ impl Feeds {
         }
         let unknown = |reason| identity::unknown(&node.to_string(), reason);
         let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
-        let snapshot =
-            Snapshot::build(&view, node).ok_or_else(|| unknown("the virtual node does not exist"))?;
+        let discovered = self.discovered();
+        let snapshot = Snapshot::build(&view, &discovered, node)
+            .ok_or_else(|| unknown("the virtual node does not exist"))?;
         let current = Current { snapshot: Arc::new(snapshot), exists: true, revision: view.revision };
         let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
         self.publish(node, feed, current);
@@ -95,27 +104,32 @@ impl Feeds {
         view.map(|view| recall(&view, node.mesh_name(), version)).unwrap_or_default()
     }
 
-    /// Follows the store's commits until `shutdown` and keeps every feed up to date.
+    /// Follows the store's commits and Cloud Map's instances until `shutdown` and keeps every feed up to date.
     pub async fn follow(&self, debounce: Debounce, shutdown: CancellationToken) {
-        let mut revisions = self.views.revisions();
+        let mut sources = Sources { revisions: self.views.revisions(), discovered: self.discovered.clone() };
         loop {
-            let revision = *revisions.borrow_and_update();
+            let revision = *sources.revisions.borrow_and_update();
+            let discovered = sources.discovered.borrow_and_update().clone();
             let meshes = self.meshes();
             self.refresh(revision, &meshes).await;
-            self.distribution.published(Published { revision, meshes: Arc::new(meshes) });
+            self.distribution.published(Published { revision, meshes: Arc::new(meshes), discovered });
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                changed = revisions.changed() => if changed.is_err() { return },
+                ended = sources.changed() => if ended.is_err() { return },
             }
             let longest = Instant::now() + debounce.longest;
             loop {
                 let quiet = (Instant::now() + debounce.quiet).min(longest);
                 tokio::select! {
                     () = sleep_until(quiet) => break,
-                    changed = revisions.changed() => if changed.is_err() { return },
+                    ended = sources.changed() => if ended.is_err() { return },
                 }
             }
         }
+    }
+
+    fn discovered(&self) -> Discovered {
+        self.discovered.borrow().clone()
     }
 
     fn meshes(&self) -> BTreeMap<String, Arc<MeshView>> {
@@ -149,10 +163,12 @@ impl Feeds {
         let Some(feed) = nodes.get(node) else { return };
         let was = feed.borrow().clone();
         let newer = was.revision > revision;
-        if newer || (was.exists && view.is_some_and(|view| was.snapshot.unchanged(view))) {
+        // The newest, read under the lock: it only ever grows newer.
+        let discovered = self.discovered();
+        if newer || (was.exists && view.is_some_and(|view| was.snapshot.unchanged(view, &discovered))) {
             return;
         }
-        match view.and_then(|view| Snapshot::build(view, node)) {
+        match view.and_then(|view| Snapshot::build(view, &discovered, node)) {
             Some(snapshot) => {
                 self.publish(node, feed, Current { snapshot: Arc::new(snapshot), exists: true, revision });
             }
@@ -171,5 +187,27 @@ impl Feeds {
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, watch::Sender<Current>>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What snapshots are made from.
+struct Sources {
+    revisions: watch::Receiver<u64>,
+    discovered: watch::Receiver<Discovered>,
+}
+
+impl Sources {
+    /// Awaits that one of them changes. An error says that the store is gone.
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        let discovered = async {
+            if self.discovered.changed().await.is_err() {
+                // Nobody discovers any more; commits still come.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            changed = self.revisions.changed() => changed,
+            () = discovered => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes.
 //!
-//! `commit → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
+//! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
 //!
 //! What it promises about order and refusals stands in [`stream`], who may stream in [`identity`], what happens to a
 //! deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own: 0 when the server stops, 3
@@ -21,10 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::listen::{Bound, Connection};
 use crate::view::Views;
@@ -54,12 +56,14 @@ pub struct Settings {
 /// The transport's, when a server ends by itself.
 pub async fn serve(
     views: Arc<dyn Views>,
+    discovered: watch::Receiver<Discovered>,
     settings: Settings,
     listeners: Vec<Bound>,
     distribution: Arc<Distribution>,
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let feeds = Arc::new(Feeds::new(views, Arc::clone(&distribution), settings.max_proxies_per_node));
+    let limit = settings.max_proxies_per_node;
+    let feeds = Arc::new(Feeds::new(views, discovered, Arc::clone(&distribution), limit));
     let context = Context { feeds: Arc::clone(&feeds), distribution, shutdown: shutdown.clone() };
     let mut servers = JoinSet::new();
     for listener in listeners {

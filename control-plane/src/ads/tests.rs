@@ -9,13 +9,14 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::pb::google::rpc::Status as Refused;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{Settings, serve};
+use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::distribution::{Answer, Distribution, ObjectStatus};
 use crate::listen::Listen;
 use crate::snapshot::ResourceType;
@@ -50,6 +51,8 @@ fn meshes() -> Arc<Meshes> {
 /// A served mesh.
 struct World {
     meshes: Arc<Meshes>,
+    /// What Cloud Map knows.
+    known: watch::Sender<Discovered>,
     distribution: Arc<Distribution>,
     address: String,
     shutdown: CancellationToken,
@@ -64,8 +67,11 @@ impl World {
         let address = format!("http://{}", bound.address());
         let shutdown = CancellationToken::new();
         let settings = Settings { max_proxies_per_node: limit, ..Settings::default() };
-        tokio::spawn(serve(views, settings, vec![bound], Arc::clone(&distribution), shutdown.clone()));
-        Self { meshes, distribution, address, shutdown }
+        let known = watch::Sender::new(Discovered::default());
+        let discovered = known.subscribe();
+        let told = Arc::clone(&distribution);
+        tokio::spawn(serve(views, discovered, settings, vec![bound], told, shutdown.clone()));
+        Self { meshes, known, distribution, address, shutdown }
     }
 
     async fn proxy(&self, id: &str) -> Proxy {
@@ -284,4 +290,36 @@ async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
     let changed: Vec<_> = news.objects.iter().map(|one| (&*one.resource, one.version)).collect();
     assert_eq!(changed, [("mesh/apps/virtualRouter/r/route/x", 2)]);
     assert!(world.distribution.answer("none", None, Instant::now()).await.is_none());
+}
+
+#[tokio::test]
+async fn new_instances_reach_a_proxy_and_a_failed_discovery_the_distribution() {
+    let world = World::start(None).await;
+    let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
+    let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "a"}});
+    world
+        .meshes
+        .commit("virtualNode/a", Some(json!({"listeners": listeners, "serviceDiscovery": discovery})));
+    let service = ServiceName { namespace_name: "apps.local".into(), service_name: "a".into() };
+    let enter = |outcome| world.known.send_if_modified(|known| known.enter(&service, outcome));
+    enter(Discovery::Failed("ServiceNotFound: a".into()));
+    let status = world.until("virtualNode/a", |status| !status.unserved.is_empty()).await;
+    assert!(status.unserved[0].ends_with("was never discovered: ServiceNotFound: a"), "{status:?}");
+
+    let mut proxy = world.proxy(CLIENT).await;
+    let clusters = proxy.take(ResourceType::Cluster).await;
+    let names = ["cds_egress_apps_a_http2_80"];
+    proxy.subscribe(ResourceType::Endpoint, &names);
+    let instance = |id: &str| Instance { id: id.into(), unhealthy: false, attributes: Default::default() };
+    enter(Discovery::Instances(Arc::new(vec![instance("i-1")])));
+    let endpoints = proxy.take(ResourceType::Endpoint).await;
+    proxy.acknowledge(&endpoints, &names);
+    proxy.acknowledge(&clusters, &[]);
+    world.until("virtualNode/a", |status| status.unserved.is_empty()).await;
+    enter(Discovery::Failed("ThrottlingException: Rate exceeded".into()));
+    let mut other = instance("i-2");
+    other.attributes.insert("AWS_INSTANCE_IPV4".into(), "10.0.0.2".into());
+    enter(Discovery::Instances(Arc::new(vec![other])));
+    let changed = proxy.take(ResourceType::Endpoint).await;
+    assert_ne!(changed.version_info, endpoints.version_info);
 }

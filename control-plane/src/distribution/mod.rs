@@ -15,6 +15,7 @@ use fleetmesh_model::ResourceId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::cloud_map::Discovered;
 use crate::snapshot::Snapshot;
 use crate::view::{MeshView, Views};
 use ledger::Ledger;
@@ -48,6 +49,8 @@ pub struct Published {
     pub revision: u64,
     /// Its meshes by name.
     pub meshes: Arc<BTreeMap<String, Arc<MeshView>>>,
+    /// What Cloud Map knows.
+    pub discovered: Discovered,
 }
 
 /// What a ledger was brought up to date with: a published revision and a number of reports.
@@ -59,7 +62,7 @@ pub struct Distribution {
     inner: Mutex<Inner>,
     /// What the targets of all proxies are made from.
     published: watch::Sender<Published>,
-    /// Grows with each report of a proxy.
+    /// Grows with each report of a proxy and each discovery.
     reports: watch::Sender<u64>,
 }
 
@@ -119,7 +122,11 @@ impl Distribution {
 
     /// Notes that all targets are those of `published`.
     pub fn published(&self, published: Published) {
-        self.published.send_replace(published);
+        let discovered = published.discovered.clone();
+        let before = self.published.send_replace(published);
+        if !before.discovered.is_same(&discovered) {
+            self.reported();
+        }
     }
 
     /// What there is to say about `mesh` since `after`, or all of it; `None` when there is no such mesh.
@@ -144,7 +151,7 @@ impl Distribution {
                     sleep(GATHER).await;
                     continue;
                 }
-                let answer = self.read(mesh, view, stamp, after.as_ref());
+                let answer = self.read(view, &seen.discovered, mesh, stamp, after.as_ref());
                 if late || answer.complete || !answer.is_empty() {
                     return Some(answer);
                 }
@@ -165,12 +172,19 @@ impl Distribution {
         self.inner().ledgers.get(mesh).is_some_and(|ledger| ledger.stamp == Some(stamp))
     }
 
-    fn read(&self, mesh: &str, view: &MeshView, stamp: Stamp, after: Option<&Token>) -> Answer {
+    fn read(
+        &self,
+        view: &MeshView,
+        discovered: &Discovered,
+        mesh: &str,
+        stamp: Stamp,
+        after: Option<&Token>,
+    ) -> Answer {
         let inner = &mut *self.inner();
         let ledger = inner.ledgers.entry(mesh.to_owned()).or_default();
         if ledger.stamp != Some(stamp) {
             let nodes = inner.nodes.iter().filter(|(id, _)| id.mesh_name() == mesh);
-            ledger.enter(report::statuses(view, nodes));
+            ledger.enter(report::statuses(view, discovered, nodes));
             ledger.stamp = Some(stamp);
         }
         ledger.answer(mesh, after)

@@ -7,6 +7,7 @@ use fleetmesh_model::{Kind, ResourceId};
 use serde::Serialize;
 
 use super::Node;
+use crate::cloud_map::Discovered;
 use crate::snapshot::{Snapshot, unserved};
 use crate::view::MeshView;
 
@@ -77,6 +78,7 @@ struct Group<'a> {
 /// The status of every object of `view`, given the proxies of the mesh.
 pub(super) fn statuses<'a>(
     view: &MeshView,
+    discovered: &Discovered,
     nodes: impl Iterator<Item = (&'a ResourceId, &'a Node)>,
 ) -> BTreeMap<ResourceId, ObjectStatus> {
     let mut statuses: BTreeMap<ResourceId, ObjectStatus> = view
@@ -91,7 +93,7 @@ pub(super) fn statuses<'a>(
                 proxies: 0,
                 acknowledged: 0,
                 rejected: Vec::new(),
-                unserved: unserved(view, record),
+                unserved: unserved(view, discovered, record),
             };
             (record.id.clone(), status)
         })

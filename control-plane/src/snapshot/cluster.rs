@@ -7,13 +7,11 @@ use std::collections::HashMap;
 
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbPolicy, RefreshRate,
+    ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy, RefreshRate,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster};
-use envoy_types::pb::envoy::config::core::v3::{Http1ProtocolOptions, Http2ProtocolOptions};
-use envoy_types::pb::envoy::config::endpoint::v3::{
-    ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint,
-};
+use envoy_types::pb::envoy::config::core::v3::{ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions};
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
     ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
@@ -23,8 +21,11 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use fleetmesh_model::MeshSpec;
 use fleetmesh_model::common::{IpPreference, PortMapping, PortProtocol};
-use fleetmesh_model::service_discovery::{DnsResponseType, DnsServiceDiscovery};
+use fleetmesh_model::service_discovery::{
+    AwsCloudMapServiceDiscovery, DnsResponseType, DnsServiceDiscovery, ServiceDiscovery,
+};
 
+use super::assignment;
 use super::endpoint::Endpoint;
 use super::health_check;
 use super::names::{self, Direction};
@@ -39,6 +40,9 @@ const UNLIMITED: i64 = 2_147_483_647;
 /// How soon a failed look-up is tried again, first and at most, in milliseconds: mesh resources may exist before the
 /// services do.
 const DNS_RETRY: (u64, u64) = (1000, 5000);
+/// How long a new cluster waits for its first endpoints, in milliseconds. Envoy acknowledges no clusters meanwhile, and so
+/// gets no listeners and routes: a service that is never discovered may hold up a proxy this long, and no longer.
+const FIRST_ENDPOINTS: u64 = 5000;
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// The application behind one listener of the node.
@@ -52,10 +56,17 @@ pub(super) fn ingress(mesh: &str, node: &str, mapping: &PortMapping) -> Cluster 
     }
 }
 
-/// One port of another node, found by DNS.
-#[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]
+/// One port of another node.
 pub(super) fn egress(mesh: &MeshSpec, endpoint: &Endpoint<'_>) -> Cluster {
-    let DnsServiceDiscovery { hostname, ip_preference, response_type } = endpoint.dns;
+    match endpoint.discovery {
+        ServiceDiscovery::Dns(dns) => by_dns(mesh, endpoint, dns),
+        ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(endpoint, cloud_map),
+    }
+}
+
+#[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]
+fn by_dns(mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -> Cluster {
+    let DnsServiceDiscovery { hostname, ip_preference, response_type } = dns;
     let name = endpoint.cluster();
     let discovery = match response_type {
         None | Some(DnsResponseType::LoadBalancer) => DiscoveryType::LogicalDns,
@@ -73,6 +84,26 @@ pub(super) fn egress(mesh: &MeshSpec, endpoint: &Endpoint<'_>) -> Cluster {
         load_assignment: Some(one_endpoint(&name, hostname, endpoint.port())),
         health_checks: health_check::health_checks(endpoint.listener, hostname),
         ..base(name, Some(endpoint.protocol()))
+    }
+}
+
+/// Its instances come on the same stream; nothing about the service is in the cluster, so a change of the service, its
+/// attributes or its instances changes endpoints only.
+fn by_cloud_map(endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery) -> Cluster {
+    let host = format!("{}.{}", cloud_map.service_name, cloud_map.namespace_name);
+    let source = ConfigSource { initial_fetch_timeout: proto::millis(FIRST_ENDPOINTS), ..proto::ads() };
+    Cluster {
+        connect_timeout: proto::millis(EGRESS_CONNECT),
+        cluster_discovery_type: kind(DiscoveryType::Eds),
+        eds_cluster_config: Some(EdsClusterConfig {
+            eds_config: Some(source),
+            ..EdsClusterConfig::default()
+        }),
+        // Cloud Map is the authority: without this an instance that was deregistered, but is still healthy, would be
+        // called until its check fails.
+        ignore_health_on_host_removal: true,
+        health_checks: health_check::health_checks(endpoint.listener, &host),
+        ..base(endpoint.cluster(), Some(endpoint.protocol()))
     }
 }
 
@@ -146,17 +177,5 @@ fn protocol_options(protocol: Option<PortProtocol>) -> HashMap<String, Any> {
 }
 
 fn one_endpoint(cluster: &str, host: &str, port: i32) -> ClusterLoadAssignment {
-    let endpoint = EnvoyEndpoint {
-        address: proto::tcp_address(host, proto::clamp(port.into()), false),
-        ..EnvoyEndpoint::default()
-    };
-    let member = LbEndpoint {
-        host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(endpoint)),
-        ..LbEndpoint::default()
-    };
-    ClusterLoadAssignment {
-        cluster_name: cluster.to_owned(),
-        endpoints: vec![LocalityLbEndpoints { lb_endpoints: vec![member], ..LocalityLbEndpoints::default() }],
-        ..ClusterLoadAssignment::default()
-    }
+    assignment::assignment(cluster, [proto::tcp_address(host, proto::clamp(port.into()), false)])
 }

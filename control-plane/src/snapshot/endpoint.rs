@@ -5,7 +5,7 @@ use std::fmt;
 use fleetmesh_model::VirtualNodeSpec;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::listener::Listener;
-use fleetmesh_model::service_discovery::{DnsServiceDiscovery, ServiceDiscovery};
+use fleetmesh_model::service_discovery::ServiceDiscovery;
 
 use super::inputs::{Found, Reader};
 use super::names::{self, Direction};
@@ -15,7 +15,7 @@ use super::names::{self, Direction};
 pub(super) struct Endpoint<'a> {
     pub(super) node: Found<'a, VirtualNodeSpec>,
     pub(super) listener: &'a Listener,
-    pub(super) dns: &'a DnsServiceDiscovery,
+    pub(super) discovery: &'a ServiceDiscovery,
 }
 
 impl Endpoint<'_> {
@@ -43,7 +43,6 @@ pub(super) enum Unreachable {
     NoListener(String),
     NoListenerOn(String, i32),
     NoDiscovery(String),
-    CloudMap(String),
 }
 
 impl fmt::Display for Unreachable {
@@ -55,12 +54,6 @@ impl fmt::Display for Unreachable {
                 write!(f, "virtual node {node:?} has no listener on port {port}")
             }
             Self::NoDiscovery(node) => write!(f, "virtual node {node:?} has no serviceDiscovery"),
-            Self::CloudMap(node) => {
-                write!(
-                    f,
-                    "virtual node {node:?} is discovered by awsCloudMap, which is not served yet: use dns"
-                )
-            }
         }
     }
 }
@@ -81,8 +74,7 @@ pub(super) fn endpoint<'a>(
         None => listeners.next().ok_or_else(|| Unreachable::NoListener(node.to_owned()))?,
     };
     match &found.spec.service_discovery {
-        Some(ServiceDiscovery::Dns(dns)) => Ok(Endpoint { node: found, listener, dns }),
-        Some(ServiceDiscovery::AwsCloudMap(_)) => Err(Unreachable::CloudMap(node.to_owned())),
+        Some(discovery) => Ok(Endpoint { node: found, listener, discovery }),
         None => Err(Unreachable::NoDiscovery(node.to_owned())),
     }
 }

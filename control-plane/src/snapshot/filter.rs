@@ -1,9 +1,7 @@
 //! Network filters: HTTP connection managers whose routes come by RDS, TCP proxies, and the one that hangs up. Pure.
 
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
-use envoy_types::pb::envoy::config::core::v3::{
-    AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, config_source,
-};
+use envoy_types::pb::envoy::config::core::v3::Http1ProtocolOptions;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3::Config as DirectResponse;
@@ -30,11 +28,6 @@ pub(super) type NetworkFilter = Filter;
 /// HTTP of any version, routed by the route configuration `route`. The application notices as little as can be: the
 /// server header is its own, upgrades to WebSocket and HTTP/1.0 pass.
 pub(super) fn http(direction: Direction, route: String, access_log: Vec<AccessLog>) -> NetworkFilter {
-    let routes = ConfigSource {
-        resource_api_version: ApiVersion::V3.into(),
-        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
-        ..ConfigSource::default()
-    };
     let router = HttpFilter {
         name: "envoy.filters.http.router".into(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(Router::default()))),
@@ -49,7 +42,7 @@ pub(super) fn http(direction: Direction, route: String, access_log: Vec<AccessLo
         upgrade_configs: vec![UpgradeConfig { upgrade_type: "websocket".into(), ..UpgradeConfig::default() }],
         access_log,
         route_specifier: Some(RouteSpecifier::Rds(Rds {
-            config_source: Some(routes),
+            config_source: Some(proto::ads()),
             route_config_name: route,
         })),
         ..HttpConnectionManager::default()

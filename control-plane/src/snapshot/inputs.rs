@@ -9,6 +9,7 @@ use fleetmesh_model::{
     MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
+use crate::cloud_map::{Discovered, Instance, ServiceName};
 use crate::view::{MeshView, Record};
 
 /// A record together with its spec, already taken out of the [`Spec`] of any kind.
@@ -30,13 +31,14 @@ impl<S> Copy for Found<'_, S> {}
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     view: &'a MeshView,
+    discovered: &'a Discovered,
     pub(super) mesh: &'a str,
     inputs: RefCell<Inputs>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(view: &'a MeshView, mesh: &'a str) -> Self {
-        Self { view, mesh, inputs: RefCell::default() }
+    pub(super) fn new(view: &'a MeshView, discovered: &'a Discovered, mesh: &'a str) -> Self {
+        Self { view, discovered, mesh, inputs: RefCell::default() }
     }
 
     pub(super) fn into_inputs(self) -> Inputs {
@@ -75,6 +77,18 @@ impl<'a> Reader<'a> {
         records.into_iter().filter_map(found).collect()
     }
 
+    /// The instances of a service of Cloud Map; `None` while it was never discovered.
+    pub(super) fn instances(&self, service: &ServiceName) -> Option<&'a Arc<Vec<Instance>>> {
+        let instances = self.discovered.instances(service);
+        self.inputs.borrow_mut().instances.insert(service.clone(), instances.cloned());
+        instances
+    }
+
+    /// Why a service of Cloud Map was never discovered.
+    pub(super) fn discovery_failure(&self, service: &ServiceName) -> Option<&'a str> {
+        self.discovered.failure(service)
+    }
+
     fn get(&self, id: ResourceId) -> Option<&'a Arc<Record>> {
         let record = self.view.get(&id);
         self.inputs.borrow_mut().records.insert(id, record.cloned());
@@ -87,26 +101,31 @@ impl<'a> Reader<'a> {
 pub struct Inputs {
     records: BTreeMap<ResourceId, Option<Arc<Record>>>,
     routes: BTreeMap<String, Vec<Arc<Record>>>,
+    instances: BTreeMap<ServiceName, Option<Arc<Vec<Instance>>>>,
 }
 
 impl Inputs {
-    /// Whether a snapshot made from `view` would be the same.
-    pub fn unchanged(&self, mesh: &str, view: &MeshView) -> bool {
-        let same = |a: Option<&Arc<Record>>, b: Option<&Arc<Record>>| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
+    /// Whether a snapshot made from `view` and `discovered` would be the same.
+    pub fn unchanged(&self, mesh: &str, view: &MeshView, discovered: &Discovered) -> bool {
         self.records.iter().all(|(id, record)| same(record.as_ref(), view.get(id)))
             && self.routes.iter().all(|(router, seen)| {
                 let mut now = view.routes(mesh, router);
                 seen.iter().all(|record| same(Some(record), now.next())) && now.next().is_none()
             })
+            && self.instances.iter().all(|(service, seen)| same(seen.as_ref(), discovered.instances(service)))
     }
 
     /// The objects that exist among the inputs.
     pub fn objects(&self) -> BTreeMap<ResourceId, Arc<Record>> {
         let records = self.records.values().flatten().chain(self.routes.values().flatten());
         records.map(|record| (record.id.clone(), Arc::clone(record))).collect()
+    }
+}
+
+fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -1,13 +1,14 @@
 //! Snapshots: what the proxies of one virtual node are to run, worked out from a view of its mesh. Pure: no I/O,
-//! clock, environment or randomness, and the same view gives the same bytes in every process.
+//! clock, environment or randomness, and the same input gives the same bytes in every process.
 //!
-//! `MeshView + virtual node → egress (what it may call) → clusters, listeners, routes → Snapshot`
+//! `MeshView + Discovered + virtual node → egress (what it may call) → clusters, endpoints, listeners, routes → Snapshot`
 //!
 //! Guarantees: every cluster that a listener or route refers to is in the snapshot, and so is every route
 //! configuration that a listener asks for. Members of a spec that have no Envoy mapping yet change nothing here and
 //! are named by [`unserved`].
 
 mod access_log;
+mod assignment;
 mod cluster;
 mod egress;
 mod endpoint;
@@ -40,6 +41,7 @@ use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
+use crate::cloud_map::Discovered;
 use crate::view::{MeshView, Record};
 use egress::{Egress, Port, Service};
 use inputs::{Found, Reader};
@@ -67,14 +69,16 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Makes the snapshot of virtual node `node`; `None` when the view has no such node.
-    pub fn build(view: &MeshView, node: &ResourceId) -> Option<Self> {
-        let reader = Reader::new(view, node.mesh_name());
+    pub fn build(view: &MeshView, discovered: &Discovered, node: &ResourceId) -> Option<Self> {
+        let reader = Reader::new(view, discovered, node.mesh_name());
         let mesh = reader.mesh_spec()?;
         let found = reader.virtual_node(node.name())?;
         let mut builder = Builder::new(mesh, found);
         builder.ingress();
-        builder.egress(&egress::egress(&reader, found.spec));
-        let Builder { clusters, listeners, routes, .. } = builder;
+        let egress = egress::egress(&reader, found.spec);
+        builder.endpoints(&reader, &egress);
+        builder.egress(&egress);
+        let Builder { clusters, endpoints, listeners, routes, .. } = builder;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |kind, resources| Arc::new(Content::new(kind, resources));
@@ -83,15 +87,15 @@ impl Snapshot {
             objects,
             inputs,
             clusters: content(ResourceType::Cluster, clusters),
-            endpoints: Arc::default(),
+            endpoints: content(ResourceType::Endpoint, endpoints),
             listeners: content(ResourceType::Listener, listeners),
             routes: content(ResourceType::Route, routes),
         })
     }
 
-    /// Whether a snapshot made from `view` would be this one.
-    pub fn unchanged(&self, view: &MeshView) -> bool {
-        self.inputs.unchanged(self.node.mesh_name(), view)
+    /// Whether a snapshot made from `view` and `discovered` would be this one.
+    pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
+        self.inputs.unchanged(self.node.mesh_name(), view, discovered)
     }
 
     /// Whether it was made from this very version of `record`.
@@ -119,6 +123,7 @@ struct Builder<'a> {
     /// The mesh and the node, which everything is made from.
     own: BTreeSet<ResourceId>,
     clusters: ResourceSet,
+    endpoints: ResourceSet,
     listeners: ResourceSet,
     routes: ResourceSet,
 }
@@ -131,6 +136,7 @@ impl<'a> Builder<'a> {
             access_log: access_log::access_logs(node.spec),
             own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
             clusters: ResourceSet::new(),
+            endpoints: ResourceSet::new(),
             listeners: ResourceSet::new(),
             routes: ResourceSet::new(),
         }
@@ -165,6 +171,20 @@ impl<'a> Builder<'a> {
         }
         if !chains.is_empty() {
             self.listener(Direction::Ingress, chains, None, referred, self.own.clone());
+        }
+    }
+
+    /// The instances of what Cloud Map discovers. A service that was never discovered has none here, not an empty list:
+    /// the proxy waits for it, at most as long as its cluster says, and keeps what it has.
+    fn endpoints(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
+        for endpoint in egress.endpoints() {
+            let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery else { continue };
+            if let Some(assignment) = assignment::of(reader, self.mesh.spec, endpoint, cloud_map) {
+                let made_from =
+                    BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+                let name = assignment.cluster_name.clone();
+                add(&mut self.endpoints, name, &assignment, BTreeSet::new(), made_from);
+            }
         }
     }
 

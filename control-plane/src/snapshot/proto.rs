@@ -1,6 +1,9 @@
 //! Small builders for protobuf's and Envoy's wrapper types. Pure.
 
-use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address, socket_address};
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, address, config_source,
+    socket_address,
+};
 use envoy_types::pb::google::protobuf::{Duration, UInt32Value};
 
 /// Ten years: Envoy refuses durations that overflow its clocks, and nothing here means more than "never".
@@ -22,6 +25,15 @@ pub(super) fn number(value: i64) -> Option<UInt32Value> {
 /// `value` as Envoy's unsigned number; a negative one counts as 0, one beyond `u32` saturates.
 pub(super) fn clamp(value: i64) -> u32 {
     u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+}
+
+/// The stream that the resource which holds this came on.
+pub(super) fn ads() -> ConfigSource {
+    ConfigSource {
+        resource_api_version: ApiVersion::V3.into(),
+        config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        ..ConfigSource::default()
+    }
 }
 
 /// A TCP address. `both_families` makes an IPv6 socket accept IPv4 too.

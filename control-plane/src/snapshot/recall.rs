@@ -13,13 +13,16 @@ use super::cluster;
 use super::endpoint::endpoint;
 use super::inputs::Reader;
 use super::resource::{Resource, ResourceSet, tags};
+use crate::cloud_map::Discovered;
 use crate::view::MeshView;
 
 /// The clusters of other nodes that `version`, of an answer of clusters, was made of, as `view` would make them now.
 /// Those whose node is gone are not among them.
 pub fn recall(view: &MeshView, mesh: &str, version: &str) -> ResourceSet {
     let known: BTreeSet<&str> = tags::of(version).collect();
-    let reader = Reader::new(view, mesh);
+    // Endpoints are not recalled, so what is discovered does not matter.
+    let discovered = Discovered::default();
+    let reader = Reader::new(view, &discovered, mesh);
     let Some(found) = reader.mesh_spec().filter(|_| !known.is_empty()) else { return ResourceSet::new() };
     let mut clusters = ResourceSet::new();
     for record in view.resources.values() {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub enum ResourceType {
     /// `envoy.config.cluster.v3.Cluster`, by CDS.
     Cluster,
-    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by EDS. None are served yet; subscriptions are answered.
+    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by EDS: of virtual nodes that Cloud Map discovers.
     Endpoint,
     /// `envoy.config.listener.v3.Listener`, by LDS.
     Listener,

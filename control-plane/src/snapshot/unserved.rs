@@ -14,12 +14,13 @@ use super::egress::{egress, serves};
 use super::endpoint::endpoint;
 use super::health_check;
 use super::inputs::Reader;
+use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
-/// of `view` stand in the way. In the order of the spec; empty when all of it is served.
-pub fn unserved(view: &MeshView, record: &Record) -> Vec<String> {
-    let reader = Reader::new(view, record.id.mesh_name());
+/// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
+pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Record) -> Vec<String> {
+    let reader = Reader::new(view, discovered, record.id.mesh_name());
     match &record.spec {
         Spec::Mesh(_) | Spec::VirtualRouter(_) => Vec::new(),
         Spec::VirtualNode(spec) => virtual_node(&reader, spec),
@@ -50,8 +51,12 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
     for (index, listener) in spec.listeners().iter().enumerate() {
         listener_members(&format!("spec.listeners[{index}]"), listener, &mut found);
     }
-    if let Some(ServiceDiscovery::AwsCloudMap(_)) = service_discovery {
-        found.push("spec.serviceDiscovery.awsCloudMap".to_owned());
+    if let Some(ServiceDiscovery::AwsCloudMap(cloud_map)) = service_discovery {
+        let service = ServiceName::of(cloud_map);
+        if let Some(reason) = reader.discovery_failure(&service) {
+            found
+                .push(format!("spec.serviceDiscovery.awsCloudMap: {service} was never discovered: {reason}"));
+        }
     }
     found
 }

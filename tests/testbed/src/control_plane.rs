@@ -22,6 +22,7 @@ pub struct ControlPlane {
     api_port: u16,
     ads_port: u16,
     extra: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl ControlPlane {
@@ -38,12 +39,20 @@ impl ControlPlane {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(run: &RunDir, extra: &[&str]) -> Result<Self> {
+        Self::start_in(run, extra, Vec::new()).await
+    }
+
+    /// The same with these environment variables too, such as [`crate::moto::variables`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_in(run: &RunDir, extra: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
         let folder = run.join("control-plane");
         std::fs::create_dir_all(&folder)?;
         let [api_port, ads_port] = port::free()?;
         let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
-        let process = spawn(&folder, api_port, ads_port, &extra, run)?;
-        let mut control_plane = Self { process, folder, api_port, ads_port, extra };
+        let process = spawn(&folder, [api_port, ads_port], &extra, &environment, run)?;
+        let mut control_plane = Self { process, folder, api_port, ads_port, extra, environment };
         control_plane.ready().await?;
         Ok(control_plane)
     }
@@ -94,7 +103,8 @@ impl ControlPlane {
     /// It does not become ready.
     pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
         self.process.kill();
-        self.process = spawn(&self.folder, self.api_port, self.ads_port, &self.extra, run)?;
+        self.process =
+            spawn(&self.folder, [self.api_port, self.ads_port], &self.extra, &self.environment, run)?;
         self.ready().await
     }
 
@@ -114,12 +124,18 @@ impl ControlPlane {
     }
 }
 
-fn spawn(folder: &Path, api_port: u16, ads_port: u16, extra: &[String], run: &RunDir) -> Result<Process> {
+fn spawn(
+    folder: &Path,
+    [api_port, ads_port]: [u16; 2],
+    extra: &[String],
+    environment: &[(String, String)],
+    run: &RunDir,
+) -> Result<Process> {
     let mut command = Command::new(tools::fleetmesh()?);
     command.arg("control-plane").arg("--data-dir").arg(folder.join("data"));
     command.args(["--listen", &format!("127.0.0.1:{api_port}")]);
     command.args(["--ads-listen", &format!("unix:{}", folder.join("ads.sock").display())]);
     command.args(["--ads-listen", &format!("127.0.0.1:{ads_port}")]);
-    command.args(extra);
+    command.args(extra).envs(environment.iter().map(|(name, value)| (name, value)));
     Process::spawn("control-plane", &command, run)
 }

@@ -97,6 +97,15 @@ pub fn environment(endpoint: &str, command: &mut Command) {
     command.env("AWS_ENDPOINT_URL", endpoint);
 }
 
+/// The same as variables, for what is started by somebody else.
+#[must_use]
+pub fn variables(endpoint: &str) -> Vec<(String, String)> {
+    let mut command = Command::new("aws");
+    environment(endpoint, &mut command);
+    let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+    command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?)))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

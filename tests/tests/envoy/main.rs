@@ -10,6 +10,8 @@
 
 mod access_log;
 mod bed;
+mod cloud_map;
+mod cloud_map_front;
 mod egress_filter;
 mod grpc_routes;
 mod health_check;

@@ -2,15 +2,20 @@
 //!
 //! The protocol is the state of the world: an answer holds every resource of its type that the proxy subscribed to.
 //! Guarantees, at every point of every exchange, whatever the proxy refuses:
-//! - **Order.** Clusters, endpoints, listeners, routes, one type at a time, each after the last was acknowledged. (Envoy
-//!   acknowledges clusters when they are warm.) Removals come last: a cluster stays in the answers for as long as a
+//! - **Order.** Clusters, endpoints, listeners, routes, one type at a time, each after the last was acknowledged, but
+//!   endpoints without waiting for the clusters: Envoy acknowledges clusters when they are warm, and those that are
+//!   discovered by EDS are warm with their endpoints only. Removals come last: a cluster stays in the answers for as long as a
 //!   listener or route that the proxy may still run refers to it.
 //! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
+//! - **Endpoints.** A cluster that is sent new or changed has its endpoints sent again, because Envoy starts it without
+//!   any. Endpoints that are not known now are left as the proxy has them; an answer without any is never sent.
 //! - **Refusals.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
 //!   above allows it. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`Event::Overdue`]) no longer holds up what does not depend on it.
 
+#[cfg(test)]
+mod endpoint_tests;
 #[cfg(test)]
 mod tests;
 mod type_state;
@@ -133,7 +138,7 @@ impl Stream {
     /// Whether the proxy has acknowledged all of its target. Clusters that are yet to be removed do not count: nothing
     /// uses them.
     pub fn is_current(&self) -> bool {
-        [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route].into_iter().all(|kind| {
+        ResourceType::ALL.into_iter().all(|kind| {
             let (target, held) = (self.target.content(kind), &self.state(kind).held);
             let exact = kind != ResourceType::Listener || held.version == target.version;
             exact && target.is_within(held)
@@ -212,16 +217,42 @@ impl Stream {
             let nonce = self.nonces.to_string();
             state.overtake(kind);
             state.last_nonce.clone_from(&nonce);
+            state.renew.retain(|name| !content.resources.contains_key(name));
+            if kind == ResourceType::Cluster {
+                self.renew_endpoints(&content);
+            }
+            let state = &mut self.types[index(kind)];
             state.in_flight = Some(InFlight { content: Arc::clone(&content), overdue: false });
             return Some(Send { kind, nonce, content });
         }
     }
 
+    /// Notes the endpoints of every cluster that `content` makes anew, now that it is sent.
+    fn renew_endpoints(&mut self, content: &Content) {
+        let clusters = self.state(ResourceType::Cluster);
+        let is_new = |cluster: &Resource| {
+            let held = clusters.held.resources.get(&cluster.name);
+            // What it took of a refused answer it gives up again.
+            held.is_none_or(|held| held.version != cluster.version)
+                || clusters.doubtful.iter().any(|doubtful| doubtful.name == cluster.name)
+        };
+        let known = &self.target.content(ResourceType::Endpoint).resources;
+        let held = &self.state(ResourceType::Endpoint).held.resources;
+        let renewed = content.resources.values().filter(|cluster| {
+            (known.contains_key(&cluster.name) || held.contains_key(&cluster.name)) && is_new(cluster)
+        });
+        let renewed: Vec<String> = renewed.map(|cluster| cluster.name.clone()).collect();
+        self.types[index(ResourceType::Endpoint)].renew.extend(renewed);
+    }
+
     fn next(&self) -> Option<(ResourceType, Arc<Content>)> {
-        if self.awaits() {
-            return None;
-        }
         let due = |kind: ResourceType| self.due(kind).map(|content| (kind, content));
+        if self.awaits() {
+            let kinds = ResourceType::ALL.into_iter();
+            let mut under_way = kinds.filter(|kind| self.state(*kind).in_flight.is_some());
+            let only_clusters = under_way.all(|kind| kind == ResourceType::Cluster);
+            return due(ResourceType::Endpoint).filter(|_| only_clusters);
+        }
         let mut clusters = due(ResourceType::Cluster);
         if clusters.as_ref().is_some_and(|(_, content)| self.only_removes(content)) {
             let rest = [ResourceType::Endpoint, ResourceType::Listener, ResourceType::Route];
@@ -251,14 +282,19 @@ impl Stream {
         // A proxy may have taken parts of what it refused; those are taken back.
         let concerns =
             |doubted: &Arc<Resource>| kind.is_complete() || wanted.resources.contains_key(&doubted.name);
-        let has_it = state.in_flight.is_none() && holds && !state.doubtful.iter().any(concerns);
+        let renews = state.renew.iter().any(|name| wanted.resources.contains_key(name));
+        let has_it = state.in_flight.is_none() && holds && !renews && !state.doubtful.iter().any(concerns);
+        if kind == ResourceType::Endpoint && wanted.resources.is_empty() {
+            return None;
+        }
         if !state.answer_due && (has_it || refused) {
             return None;
         }
         self.is_supported(&wanted).then_some(wanted)
     }
 
-    /// What the target says for `kind`, of what the proxy subscribed to; clusters that the proxy still uses are added.
+    /// What the target says for `kind`, of what the proxy subscribed to; clusters that the proxy still uses, and endpoints
+    /// that it has and that are not known now, are added.
     fn wanted(&self, kind: ResourceType) -> Arc<Content> {
         let all = self.target.content(kind);
         let mut chosen = match &self.state(kind).subscription {
@@ -268,11 +304,11 @@ impl Stream {
             }
             _ => None,
         };
-        if kind == ResourceType::Cluster {
-            let kept = self.kept(all);
+        if matches!(kind, ResourceType::Cluster | ResourceType::Endpoint) {
+            let kept = if kind == ResourceType::Cluster { self.kept(all) } else { self.kept_endpoints(all) };
             if !kept.is_empty() {
                 let resources: &mut ResourceSet = chosen.get_or_insert_with(|| all.resources.clone());
-                resources.extend(kept.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
+                resources.extend(kept.into_iter().map(|resource| (resource.name.clone(), resource)));
             }
         }
         chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(kind, resources)))
@@ -298,6 +334,12 @@ impl Stream {
             held.or_else(|| sent?.resources.get(name)).cloned()
         };
         names.into_iter().filter_map(find).collect()
+    }
+
+    /// Endpoints that the proxy subscribes to and has, and that the target does not know.
+    fn kept_endpoints(&self, target: &Content) -> Vec<Arc<Resource>> {
+        let held = self.state(ResourceType::Endpoint).held.resources.values();
+        held.filter(|resource| !target.resources.contains_key(&resource.name)).cloned().collect()
     }
 
     /// Whether the proxy has, for certain, every cluster that `content` refers to.

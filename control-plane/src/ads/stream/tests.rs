@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cloud_map::Discovered;
 use crate::snapshot::recall;
 use crate::testing::{node, view};
 use crate::view::MeshView;
@@ -189,7 +190,7 @@ fn mesh(shape: &Shape, host: &str) -> MeshView {
 }
 
 fn snapshot(view: &MeshView) -> Arc<Snapshot> {
-    Arc::new(Snapshot::build(view, &node("client")).expect("the node exists"))
+    Arc::new(Snapshot::build(view, &Discovered::default(), &node("client")).expect("the node exists"))
 }
 
 #[derive(Clone, Debug)]

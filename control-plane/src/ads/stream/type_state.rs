@@ -20,6 +20,8 @@ pub(super) struct TypeState {
     /// What was sent and then refused or overtaken: the proxy may run parts of it.
     pub(super) doubtful: Vec<Arc<Resource>>,
     pub(super) refusal: Option<Refusal>,
+    /// Of endpoints: those that the proxy needs again, because their clusters were sent anew.
+    pub(super) renew: BTreeSet<String>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) last_nonce: String,
 }

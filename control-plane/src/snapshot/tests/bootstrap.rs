@@ -1,11 +1,12 @@
 //! Snapshots as the bootstrap of an Envoy that needs no control plane: static clusters and listeners, with the routes
-//! that would come by RDS put into their connection managers.
+//! that would come by RDS put into their connection managers, and the endpoints that would come by EDS into clusters.
 
 use std::collections::BTreeMap;
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
 use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::StaticResources;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::core::v3::{Address, Node, address, socket_address};
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, filter};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
@@ -34,6 +35,10 @@ pub fn bootstrap<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Boots
             }
             statics.clusters.push(cluster);
         }
+        for assignment in decoded::<ClusterLoadAssignment>(snapshot, ResourceType::Endpoint) {
+            assert!(known.contains(&assignment.cluster_name), "endpoints of a cluster");
+            statics.clusters.push(holding(index, assignment));
+        }
         for mut listener in decoded::<Listener>(snapshot, ResourceType::Listener) {
             listener.name = prefixed(index, &listener.name);
             listener.address = Some(moved(&listener, statics.listeners.len()));
@@ -48,6 +53,13 @@ pub fn bootstrap<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Boots
         static_resources: Some(statics),
         ..Bootstrap::default()
     }
+}
+
+/// A cluster that holds endpoints which would come by EDS: what a proxy would make of them.
+fn holding(index: usize, mut assignment: ClusterLoadAssignment) -> Cluster {
+    let name = prefixed(index, &format!("{}.endpoints", assignment.cluster_name));
+    assignment.cluster_name.clone_from(&name);
+    Cluster { name, load_assignment: Some(assignment), ..Cluster::default() }
 }
 
 /// The decoded resources of one type.

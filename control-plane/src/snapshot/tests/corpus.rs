@@ -1,7 +1,10 @@
 //! Meshes that together use every member of the five kinds that has a mapping.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::testing::view;
 use crate::view::MeshView;
 
@@ -168,6 +171,30 @@ pub fn nodes() -> Vec<MeshView> {
     views
 }
 
+/// The service that discovers the node `n` of [`cloud_map`].
+pub fn service() -> ServiceName {
+    ServiceName { namespace_name: "apps.local".into(), service_name: "n".into() }
+}
+
+/// That service with these instances.
+pub fn discovered(instances: Vec<Instance>) -> Discovered {
+    [(service(), Discovery::Instances(Arc::new(instances)))].into_iter().collect()
+}
+
+/// A node with two listeners, discovered by Cloud Map.
+pub fn cloud_map() -> MeshView {
+    let check = json!({"healthyThreshold": 2, "intervalMillis": 5000, "path": "/ping", "protocol": "http2", "timeoutMillis": 2000, "unhealthyThreshold": 3});
+    let listeners = json!([
+        {"portMapping": {"port": 80, "protocol": "http2"}, "healthCheck": check},
+        {"portMapping": {"port": 90, "protocol": "grpc"}}]);
+    let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "n"}});
+    view(&[
+        ("virtualNode/n", json!({"listeners": listeners, "serviceDiscovery": discovery})),
+        ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualNode/client", calling(&["n.local"])),
+    ])
+}
+
 /// What routes nowhere, what is missing, what conflicts.
 pub fn odd() -> Vec<MeshView> {
     let tcp = json!({"tcpRoute": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": 0}, {"virtualNode": "b", "weight": 3}]}}});
@@ -210,6 +237,7 @@ pub fn all() -> Vec<MeshView> {
         routed("grpc", &grpc_matches()),
         routed("http2", &policies()),
         routed("grpc", &[("g", grpc_retry)]),
+        cloud_map(),
     ];
     views.extend(nodes());
     views.extend(odd());

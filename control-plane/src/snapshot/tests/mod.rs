@@ -8,13 +8,14 @@ mod validate;
 
 use std::sync::Arc;
 
+use crate::cloud_map::Discovered;
 use crate::snapshot::{ResourceType, Snapshot};
 use crate::testing::node;
 use crate::view::MeshView;
 
 /// The snapshot of the virtual node `client`.
 fn client(view: &MeshView) -> Arc<Snapshot> {
-    Arc::new(Snapshot::build(view, &node("client")).expect("the node exists"))
+    Arc::new(Snapshot::build(view, &Discovered::default(), &node("client")).expect("the node exists"))
 }
 
 /// The names of its resources of one type.

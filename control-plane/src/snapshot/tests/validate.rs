@@ -1,6 +1,7 @@
 //! Every snapshot is accepted by a real Envoy: `envoy --mode validate` on a bootstrap that holds its resources.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use fleetmesh_testbed::tools;
 use proptest::prelude::*;
@@ -11,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::bootstrap::bootstrap;
 use super::{client, corpus};
+use crate::cloud_map::Instance;
 use crate::snapshot::Snapshot;
+use crate::testing::node;
 
 /// Validates the bootstrap that holds `snapshots`; Envoy's output when it refuses.
 fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(), String> {
@@ -29,7 +32,19 @@ fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(),
 #[test]
 fn envoy_accepts_every_match_policy_node_and_oddity() {
     let views = corpus::all();
-    let snapshots: Vec<_> = views.iter().map(client).collect();
+    let mut snapshots: Vec<_> = views.iter().map(client).collect();
+    for addresses in [&[][..], &["10.0.0.1", "10.0.0.2"], &["fd00::1"]] {
+        let instances = addresses.iter().map(|address| Instance {
+            id: (*address).to_owned(),
+            unhealthy: false,
+            attributes: ["AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6"]
+                .map(|name| (name.to_owned(), (*address).to_owned()))
+                .into(),
+        });
+        let discovered = corpus::discovered(instances.collect());
+        let snapshot = Snapshot::build(&corpus::cloud_map(), &discovered, &node("client"));
+        snapshots.push(Arc::new(snapshot.expect("the node exists")));
+    }
     if let Err(text) = validate(snapshots.iter().map(AsRef::as_ref)) {
         panic!("{text}");
     }

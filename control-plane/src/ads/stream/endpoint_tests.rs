@@ -1,0 +1,142 @@
+//! The stream's promises about endpoints, held against what Envoy says when clusters come by EDS: it acknowledges
+//! clusters only when it has their endpoints.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
+use crate::testing::{node, view};
+
+const CLUSTER: &str = "cds_egress_apps_n_http2_80";
+
+/// A target in which `client` calls `n`, discovered by Cloud Map as these addresses; never discovered without.
+fn target(addresses: Option<&[&str]>, checked: bool) -> Arc<Snapshot> {
+    let mut listener = json!({"portMapping": {"port": 80, "protocol": "http2"}});
+    if checked {
+        listener["healthCheck"] = json!({"healthyThreshold": 2, "intervalMillis": 5000, "protocol": "tcp", "timeoutMillis": 2000, "unhealthyThreshold": 3});
+    }
+    let discovery: Value = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "n"}});
+    let mesh = view(&[
+        ("virtualNode/n", json!({"listeners": [listener], "serviceDiscovery": discovery})),
+        ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualNode/client", json!({"backends": [{"virtualService": {"virtualServiceName": "n.local"}}]})),
+    ]);
+    let instance = |address: &&str| Instance {
+        id: (*address).to_owned(),
+        unhealthy: false,
+        attributes: [("AWS_INSTANCE_IPV4".to_owned(), (*address).to_owned())].into(),
+    };
+    let service = ServiceName { namespace_name: "apps.local".into(), service_name: "n".into() };
+    let list = |addresses: &[&str]| Discovery::Instances(Arc::new(addresses.iter().map(instance).collect()));
+    let discovered: Discovered = addresses.map(|addresses| (service, list(addresses))).into_iter().collect();
+    Arc::new(Snapshot::build(&mesh, &discovered, &node("client")).expect("the node exists"))
+}
+
+fn ask(kind: ResourceType, version: &str, nonce: &str) -> Event {
+    let names = match kind {
+        ResourceType::Endpoint => vec![CLUSTER.to_owned()],
+        ResourceType::Route => vec!["rds_egress_http2_80".to_owned()],
+        _ => Vec::new(),
+    };
+    let (version, nonce) = (version.to_owned(), nonce.to_owned());
+    let recalled = ResourceSet::new();
+    Event::Request(Request { kind, version, names, nonce, error: None, recalled })
+}
+
+fn acknowledge(send: &Send) -> Event {
+    ask(send.kind, &send.content.version, &send.nonce)
+}
+
+fn kinds(sends: &[Send]) -> Vec<ResourceType> {
+    sends.iter().map(|send| send.kind).collect()
+}
+
+use ResourceType::{Cluster, Endpoint, Listener, Route};
+
+/// A stream whose proxy runs all of `target`.
+fn settled(target: Arc<Snapshot>) -> Stream {
+    let mut stream = Stream::new(target);
+    let clusters = stream.handle(ask(Cluster, "", ""));
+    let endpoints = stream.handle(ask(Endpoint, "", ""));
+    endpoints.iter().for_each(|send| assert!(stream.handle(acknowledge(send)).is_empty()));
+    assert!(stream.handle(acknowledge(&clusters[0])).is_empty());
+    for kind in [Listener, Route] {
+        let sends = stream.handle(ask(kind, "", ""));
+        assert_eq!(kinds(&sends), [kind]);
+        assert!(stream.handle(acknowledge(&sends[0])).is_empty());
+    }
+    assert!(stream.is_current());
+    stream
+}
+
+#[test]
+fn endpoints_do_not_wait_for_clusters_that_wait_for_them() {
+    let mut stream = Stream::new(target(Some(&["10.0.0.1"]), false));
+    assert_eq!(kinds(&stream.handle(ask(Cluster, "", ""))), [Cluster]);
+    assert!(stream.handle(ask(Listener, "", "")).is_empty(), "listeners wait");
+    let sends = stream.handle(ask(Endpoint, "", ""));
+    assert_eq!(kinds(&sends), [Endpoint]);
+    assert_eq!(sends[0].content.resources.keys().collect::<Vec<_>>(), [CLUSTER]);
+}
+
+#[test]
+fn new_instances_are_endpoints_and_nothing_else() {
+    let mut stream = settled(target(Some(&["10.0.0.1"]), false));
+    let sends = stream.handle(Event::Target(target(Some(&["10.0.0.1", "10.0.0.2"]), false)));
+    assert_eq!(kinds(&sends), [Endpoint]);
+    assert!(!stream.is_current());
+    assert!(stream.handle(acknowledge(&sends[0])).is_empty() && stream.is_current());
+    let sends = stream.handle(Event::Target(target(Some(&[]), false)));
+    assert_eq!(kinds(&sends), [Endpoint], "a list that is truly empty is sent");
+}
+
+#[test]
+fn a_cluster_that_changes_has_its_endpoints_sent_again() {
+    let mut stream = settled(target(Some(&["10.0.0.1"]), false));
+    let sends = stream.handle(Event::Target(target(Some(&["10.0.0.1"]), true)));
+    assert_eq!(kinds(&sends), [Cluster, Endpoint], "at once: the clusters are acknowledged after them only");
+    assert!(stream.handle(acknowledge(&sends[1])).is_empty());
+    assert!(stream.handle(acknowledge(&sends[0])).is_empty() && stream.is_current());
+}
+
+#[test]
+fn endpoints_that_are_not_known_are_left_as_they_are() {
+    let mut stream = settled(target(Some(&["10.0.0.1"]), false));
+    assert!(stream.handle(Event::Target(target(None, false))).is_empty());
+    // They are what a cluster that changes meanwhile gets.
+    let sends = stream.handle(Event::Target(target(None, true)));
+    assert_eq!(kinds(&sends), [Cluster, Endpoint]);
+    assert_eq!(sends[1].content.resources.len(), 1);
+}
+
+#[test]
+fn a_service_that_was_never_discovered_gets_no_answer_until_it_is() {
+    let mut stream = Stream::new(target(None, false));
+    let clusters = stream.handle(ask(Cluster, "", ""));
+    assert!(stream.handle(ask(Endpoint, "", "")).is_empty());
+    // Envoy stops waiting after a time, and goes on.
+    assert!(stream.handle(acknowledge(&clusters[0])).is_empty());
+    assert_eq!(kinds(&stream.handle(ask(Listener, "", ""))), [Listener]);
+    let mut stream = Stream::new(target(None, false));
+    stream.handle(ask(Cluster, "", ""));
+    stream.handle(ask(Endpoint, "", ""));
+    assert_eq!(kinds(&stream.handle(Event::Target(target(Some(&["10.0.0.1"]), false)))), [Endpoint]);
+}
+
+#[test]
+fn a_proxy_that_connects_again_gets_endpoints_only_if_they_or_their_clusters_changed() {
+    let old = target(Some(&["10.0.0.1"]), false);
+    let open = |new: &Arc<Snapshot>| {
+        let mut stream = Stream::new(Arc::clone(new));
+        let version = |kind: ResourceType| old.content(kind).version.clone();
+        let opening = ResourceType::ALL.map(|kind| ask(kind, &version(kind), ""));
+        let sends: Vec<Send> = opening.into_iter().flat_map(|event| stream.handle(event)).collect();
+        kinds(&sends)
+    };
+    assert_eq!(open(&old), []);
+    assert_eq!(open(&target(Some(&["10.0.0.2"]), false)), [Endpoint]);
+    assert_eq!(open(&target(Some(&["10.0.0.1"]), true)), [Cluster, Endpoint]);
+    assert_eq!(open(&target(None, false)), [], "what it has is better than nothing");
+}

@@ -1,0 +1,56 @@
+//! The file that keeps the discovered instances over a restart: a control plane that starts while Cloud Map does not
+//! answer serves what it served before. Reads and writes that one file; blocking.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::discovered::{Discovered, Discovery, ServiceName};
+use super::instance::Instance;
+
+/// What the file is called in the data directory.
+pub(super) const NAME: &str = "cloud-map.json";
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    service: ServiceName,
+    instances: Vec<Instance>,
+}
+
+/// The instances that `path` holds; none when there is no such file.
+///
+/// # Errors
+/// It cannot be read, or is not what [`save`] writes.
+pub(super) fn load(path: &Path) -> io::Result<Discovered> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Discovered::default()),
+        Err(error) => return Err(error),
+    };
+    let entries: Vec<Entry> = serde_json::from_reader(BufReader::new(file))?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| (entry.service, Discovery::Instances(Arc::new(entry.instances))))
+        .collect())
+}
+
+/// Replaces `path` by a file with all known instances: whoever reads sees the old one or the new one.
+///
+/// # Errors
+/// It cannot be written; the old one is still there then.
+pub(super) fn save(path: &Path, discovered: &Discovered) -> io::Result<()> {
+    let entries = discovered.lists().map(|(service, instances)| Entry {
+        service: service.clone(),
+        instances: instances.as_ref().clone(),
+    });
+    let text = serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?;
+    let temporary = path.with_extension("json.new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}

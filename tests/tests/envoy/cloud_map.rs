@@ -1,0 +1,289 @@
+//! Virtual nodes that Cloud Map discovers: the instances registered in a real moto get the traffic of a real proxy, and
+//! no failure of Cloud Map takes an instance away.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use fleetmesh_model::ResourceId;
+use fleetmesh_testbed::app::tally::Tally;
+use fleetmesh_testbed::app::{LoadOptions, Protocol};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::moto::{Moto, variables};
+use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{envoy, userns, wait};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, Member};
+use crate::cloud_map_front::{Front, Manner};
+use crate::spec::{
+    caller, empty_mesh, http2_route, listeners, node, route, routed, router_on, server, targets,
+};
+
+const URL: &str = "http://shop.apps.local/";
+const NAMESPACE: &str = "fleet.local";
+const CLUSTER: &str = "cds_egress_apps_shop_http2_8001";
+const PORT: u16 = 8001;
+/// Requests that show who serves.
+const REQUESTS: u64 = 300;
+/// Polls that failed and that show that the control plane knows.
+const FAILURES: usize = 4;
+
+/// The service `shop` of Cloud Map in a moto.
+struct Shop {
+    moto: Moto,
+    id: String,
+}
+
+impl Shop {
+    async fn start(run: &RunDir) -> Self {
+        Self::make(Moto::start(run).await.unwrap()).await
+    }
+
+    async fn make(moto: Moto) -> Self {
+        let make = ["servicediscovery", "create-http-namespace", "--name", NAMESPACE];
+        moto.aws(&make).await.unwrap();
+        let namespaces = moto.aws(&["servicediscovery", "list-namespaces"]).await.unwrap();
+        let namespace = namespaces["Namespaces"][0]["Id"].as_str().unwrap();
+        let make = ["servicediscovery", "create-service", "--name", "shop", "--namespace-id", namespace];
+        let service = moto.aws(&make).await.unwrap();
+        let id = service["Service"]["Id"].as_str().unwrap().to_owned();
+        Self { moto, id }
+    }
+
+    async fn register(&self, instance: &Instance, version: &str) {
+        let attributes = json!({ "AWS_INSTANCE_IPV4": instance.ipv4(), "version": version }).to_string();
+        let call = ["servicediscovery", "register-instance", "--service-id", &self.id, "--instance-id"];
+        let call = [&call[..], &[instance.name(), "--attributes", &attributes]].concat();
+        self.moto.aws(&call).await.unwrap();
+    }
+
+    async fn deregister(&self, instance: &Instance) {
+        let call = ["servicediscovery", "deregister-instance", "--service-id", &self.id, "--instance-id"];
+        self.moto.aws(&[&call[..], &[instance.name()]].concat()).await.unwrap();
+    }
+}
+
+/// The virtual node `shop`: those of the service's instances that have version v1.
+fn shop(health_check: Option<Value>) -> (ResourceId, Value) {
+    let mut listeners = listeners(&[("http2", PORT)]);
+    if let Some(check) = health_check {
+        listeners[0]["healthCheck"] = check;
+    }
+    let attributes = json!([{ "key": "version", "value": "v1" }]);
+    let discovery = json!({ "namespaceName": NAMESPACE, "serviceName": "shop", "attributes": attributes });
+    (node("shop"), json!({ "listeners": listeners, "serviceDiscovery": { "awsCloudMap": discovery } }))
+}
+
+/// A control plane that asks `endpoint` often.
+async fn control_plane(run: &RunDir, endpoint: &str) -> ControlPlane {
+    let often = ["--cloud-map-interval", "100ms"];
+    ControlPlane::start_in(run, &often, variables(endpoint)).await.unwrap()
+}
+
+/// Awaits that the client's proxy balances over exactly these instances.
+async fn hosts(client: &Member, wanted: &[&Instance]) {
+    let wanted: BTreeSet<String> =
+        wanted.iter().map(|instance| SocketAddr::new(instance.ipv4().into(), PORT).to_string()).collect();
+    wait::until(&format!("the proxy has {wanted:?}"), LIMIT, async || {
+        let clusters = envoy::admin(&client.instance, "/clusters").await?.body;
+        let prefix = format!("{CLUSTER}::");
+        let hosts = clusters.lines().filter_map(|line| line.strip_prefix(&prefix)?.split("::").next());
+        let hosts: BTreeSet<String> =
+            hosts.filter(|host| host.parse::<SocketAddr>().is_ok()).map(str::to_owned).collect();
+        anyhow::ensure!(hosts == wanted, "it has {hosts:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// Awaits that the front has refused some polls since it was told how to behave.
+async fn refusals(front: &Front, status: StatusCode) {
+    wait::until("polls have failed", LIMIT, async || {
+        let failed = front.answered().iter().filter(|answered| answered.status == status).count();
+        Ok((failed >= FAILURES).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// How often the proxy took a configuration of each type.
+async fn updates(client: &Member) -> [u64; 4] {
+    [
+        client.stat("cluster_manager.cds.update_success").await,
+        client.stat("listener_manager.lds.update_success").await,
+        client.stat("http.egress.rds.rds_egress_http2_80.update_success").await,
+        client.stat(&format!("cluster.{CLUSTER}.update_success")).await,
+    ]
+}
+
+fn by(phase: &'static str, who: &'static str) -> impl Fn(&Tally) -> bool {
+    move |tally| tally.phase(phase).by(who) >= REQUESTS
+}
+
+#[tokio::test]
+async fn registered_instances_serve_and_no_failure_takes_one_away() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("cloud-map").unwrap();
+    let cloud_map = Shop::start(&run).await;
+    let front = Front::start(Manner::Forward(cloud_map.moto.endpoint())).await;
+    let plane = control_plane(&run, &front.url).await;
+    let names = ["client", "red", "blue", "green"];
+    let (mut bed, [client, red, blue, green]) = Bed::around(plane, run, names).await;
+    bed.names(&[&client, &red, &blue, &green], &["shop.apps.local"]).await;
+    cloud_map.register(&red, "v1").await;
+    cloud_map.register(&green, "v2").await;
+    let ports = [("http2", PORT)];
+    bed.create(&[
+        empty_mesh(),
+        server("red", &ports),
+        server("blue", &ports),
+        server("green", &ports),
+        shop(None),
+        router_on("shop", &[("http2", 80)]),
+        (route("shop", "all"), http2_route(&targets(&[("shop", PORT, 1)]))),
+        routed("shop.apps.local", "shop"),
+        caller("client", &["shop.apps.local"]),
+    ])
+    .await;
+    let apps = [(Protocol::Http2, PORT)];
+    let red = bed.join(red, &apps).await;
+    let blue = bed.join(blue, &apps).await;
+    let _green = bed.join(green, &apps).await;
+    let mut client = bed.join(client, &[]).await;
+    hosts(&client, &[&red.instance]).await;
+    bed.runs_on(&node("shop"), 1).await;
+
+    let options = LoadOptions { rate: 250, ..LoadOptions::new(URL) };
+    let mut load = client.load(&bed, &options, "one").await;
+    load.until("red serves", LIMIT, by("one", "red")).await.unwrap();
+
+    // Another instance is endpoints and nothing else.
+    let before = updates(&client).await;
+    load.phase("change").await.unwrap();
+    cloud_map.register(&blue.instance, "v1").await;
+    hosts(&client, &[&red.instance, &blue.instance]).await;
+    let [clusters, listeners, routes, endpoints] = before;
+    assert_eq!(updates(&client).await, [clusters, listeners, routes, endpoints + 1]);
+    load.phase("two").await.unwrap();
+    load.until("blue serves", LIMIT, by("two", "blue")).await.unwrap();
+
+    // A cluster that changes starts without endpoints, and needs them again.
+    let check = json!({ "protocol": "tcp", "intervalMillis": 5000, "timeoutMillis": 2000,
+        "healthyThreshold": 2, "unhealthyThreshold": 2 });
+    let (shop_id, checked) = shop(Some(check));
+    load.phase("cluster changed").await.unwrap();
+    bed.update(&shop_id, &checked, 1).await;
+    assert_eq!(client.warming_clusters().await, Vec::<String>::new());
+    load.until("blue serves on", LIMIT, by("cluster changed", "blue")).await.unwrap();
+    hosts(&client, &[&red.instance, &blue.instance]).await;
+
+    // What changes while Cloud Map throttles is found afterwards.
+    load.phase("throttled").await.unwrap();
+    front.set(Manner::Throttle);
+    cloud_map.deregister(&blue.instance).await;
+    refusals(&front, StatusCode::BAD_REQUEST).await;
+    load.until("blue serves on", LIMIT, by("throttled", "blue")).await.unwrap();
+    hosts(&client, &[&red.instance, &blue.instance]).await;
+    load.phase("change").await.unwrap();
+    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    hosts(&client, &[&red.instance]).await;
+    load.phase("deregistered").await.unwrap();
+    load.until("red serves", LIMIT, by("deregistered", "red")).await.unwrap();
+
+    // Cloud Map is gone; then the control plane too, for a while.
+    load.phase("gone").await.unwrap();
+    drop(cloud_map);
+    front.set(Manner::Forward("http://127.0.0.1:1".to_owned()));
+    refusals(&front, StatusCode::BAD_GATEWAY).await;
+    load.until("red serves on", LIMIT, by("gone", "red")).await.unwrap();
+    load.phase("restarted").await.unwrap();
+    let before = updates(&client).await;
+    bed.control_plane.kill();
+    bed.control_plane.restart(&bed.run).await.unwrap();
+    bed.runs_on(&shop_id, 1).await;
+    front.set(Manner::Forward("http://127.0.0.1:1".to_owned()));
+    refusals(&front, StatusCode::BAD_GATEWAY).await;
+    load.until("red still serves", LIMIT, by("restarted", "red")).await.unwrap();
+    assert_eq!(updates(&client).await, before, "a restart pushes nothing");
+
+    // It comes back, with another instance.
+    load.phase("change").await.unwrap();
+    let cloud_map = Shop::start(&bed.run).await;
+    cloud_map.register(&blue.instance, "v1").await;
+    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    hosts(&client, &[&blue.instance]).await;
+    load.phase("back").await.unwrap();
+    load.until("blue serves", LIMIT, by("back", "blue")).await.unwrap();
+    let tally = load.finish().await.unwrap();
+    assert_eq!(tally.failed(), 0, "{tally:#?}");
+    for (phase, who) in
+        [("one", "red"), ("deregistered", "red"), ("gone", "red"), ("restarted", "red"), ("back", "blue")]
+    {
+        let phase = tally.phase(phase);
+        assert_eq!(phase.by(who), phase.answered(), "only instances with the attributes serve: {phase:?}");
+    }
+    let polled =
+        |operation: &str| front.answered().iter().filter(|answered| answered.operation == operation).count();
+    let (revisions, lists) = (polled("DiscoverInstancesRevision"), polled("DiscoverInstances"));
+    assert!(lists >= 1 && revisions > 2 * lists, "{revisions} revisions, {lists} lists");
+
+    // A proxy that starts anew while Cloud Map is away gets what was found before; an answer that is empty counts.
+    front.set(Manner::Throttle);
+    client.envoy.restart(&client.instance, &bed.run).unwrap();
+    client.envoy.ready(&client.instance, LIMIT).await.unwrap();
+    hosts(&client, &[&blue.instance]).await;
+    cloud_map.deregister(&blue.instance).await;
+    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    hosts(&client, &[]).await;
+    assert_eq!(client.get(Protocol::Http2, URL).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_service_that_is_never_discovered_holds_up_nothing_else() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("cloud-map-never").unwrap();
+    let moto = Moto::start(&run).await.unwrap();
+    let plane = control_plane(&run, &moto.endpoint()).await;
+    let (mut bed, [client, red, blue]) = Bed::around(plane, run, ["client", "red", "blue"]).await;
+    bed.names(&[&client, &red, &blue], &["shop.apps.local", "other.apps.local"]).await;
+    let ports = [("http2", PORT)];
+    let to = |node: &str| http2_route(&targets(&[(node, PORT, 1)]));
+    bed.create(&[
+        empty_mesh(),
+        server("red", &ports),
+        server("blue", &ports),
+        shop(None),
+        router_on("shop", &[("http2", 80)]),
+        (route("shop", "all"), to("shop")),
+        routed("shop.apps.local", "shop"),
+        router_on("other", &[("http2", 80)]),
+        (route("other", "all"), to("red")),
+        routed("other.apps.local", "other"),
+        caller("client", &["shop.apps.local", "other.apps.local"]),
+    ])
+    .await;
+    let apps = [(Protocol::Http2, PORT)];
+    let _red = bed.join(red, &apps).await;
+    let blue = bed.join(blue, &apps).await;
+    let client = bed.join(client, &[]).await;
+    let other = client.get(Protocol::Http2, "http://other.apps.local/").await;
+    assert_eq!((other.status, client.get(Protocol::Http2, URL).await.status), (200, 503));
+    let status = bed.status(&node("shop")).await.unwrap();
+    let said = status["unserved"][0].as_str().unwrap_or_default();
+    let wanted = r#"spec.serviceDiscovery.awsCloudMap: service "shop" in namespace "fleet.local" was never discovered: NamespaceNotFound"#;
+    assert!(said.starts_with(wanted), "{status}");
+
+    let cloud_map = Shop::make(moto).await;
+    cloud_map.register(&blue.instance, "v1").await;
+    hosts(&client, &[&blue.instance]).await;
+    assert_eq!(client.get(Protocol::Http2, URL).await.status, 200);
+    let status = bed.status(&node("shop")).await.unwrap();
+    assert_eq!(status["unserved"], json!([]), "{status}");
+}
