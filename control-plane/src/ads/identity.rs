@@ -1,6 +1,9 @@
 //! Who a proxy says it is. Pure.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
+use envoy_types::pb::google::protobuf::value::Kind;
 use fleetmesh_model::{Arn, ResourceId};
 use prost::Message;
 use tonic::Status;
@@ -28,6 +31,20 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
     }
 }
 
+/// The member of `node.metadata` by which a bootstrap names the EC2 instance that the proxy runs on.
+pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
+
+/// The instance that a proxy runs on: its id as the bootstrap has it, else the address that it connects from; `None`
+/// over a Unix socket without an id. It decides nothing about what the proxy may read.
+pub fn instance(node: &Bytes, peer: Option<IpAddr>) -> Option<String> {
+    let metadata = Node::decode(node.clone()).ok().and_then(|node| node.metadata);
+    let named = metadata.and_then(|mut metadata| match metadata.fields.remove(INSTANCE_ID)?.kind? {
+        Kind::StringValue(id) => Some(id),
+        _ => None,
+    });
+    named.or_else(|| peer.map(|address| address.to_canonical().to_string()))
+}
+
 /// The status for a resource that cannot be streamed.
 pub fn unknown(resource: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
@@ -37,10 +54,12 @@ pub fn unknown(resource: &str, reason: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::google::protobuf::{Struct, Value};
+
     use super::*;
 
     fn parse(id: &str, cluster: &str) -> Result<ResourceId, Status> {
-        virtual_node(&Node { id: id.into(), cluster: cluster.into() }.encode_to_vec().into())
+        virtual_node(&Node { id: id.into(), cluster: cluster.into(), metadata: None }.encode_to_vec().into())
     }
 
     #[test]
@@ -50,6 +69,18 @@ mod tests {
         for (id, cluster) in [(full, ""), ("mesh/apps/virtualNode/serviceB", "x"), ("i-0123", full)] {
             assert_eq!(parse(id, cluster).expect(id), node);
         }
+    }
+
+    #[test]
+    fn the_instance_is_what_the_bootstrap_says_or_where_the_proxy_connects_from() {
+        let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value("i-0123"))].into() };
+        let named = Node { metadata: Some(metadata), ..Node::default() }.encode_to_vec().into();
+        let unnamed = Node::default().encode_to_vec().into();
+        let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
+        assert_eq!(instance(&named, peer).as_deref(), Some("i-0123"));
+        assert_eq!(instance(&unnamed, peer).as_deref(), Some("10.0.0.7"));
+        assert_eq!(instance(&unnamed, None), None);
     }
 
     #[test]

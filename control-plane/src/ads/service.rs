@@ -18,6 +18,7 @@ use tower::Service;
 
 use super::session::{self, Context};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
+use crate::listen::Peer;
 
 const STREAM: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 /// Answers that may wait to be written. There is one per type at most, as each is acknowledged before the next.
@@ -83,7 +84,8 @@ impl StreamingService<DiscoveryRequest> for StreamAggregatedResources {
 
     fn call(&mut self, request: Request<Streaming<DiscoveryRequest>>) -> Self::Future {
         let (answers, stream) = mpsc::channel(WAITING);
-        tokio::spawn(session::run(self.context.clone(), request.into_inner(), answers));
+        let peer = request.extensions().get::<Peer>().and_then(|Peer(address)| *address);
+        tokio::spawn(session::run(self.context.clone(), peer, request.into_inner(), answers));
         ready(Ok(Response::new(ReceiverStream::new(stream))))
     }
 }

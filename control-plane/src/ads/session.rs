@@ -1,6 +1,7 @@
 //! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and tells the distribution. The shell
 //! around the pure part.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,13 @@ pub struct Context {
 }
 
 /// Serves one stream until the proxy or `context.shutdown` closes it.
-pub async fn run(context: Context, requests: Streaming<DiscoveryRequest>, answers: Answers) {
-    if let Err(status) = Box::pin(serve(context, requests, &answers)).await {
+pub async fn run(
+    context: Context,
+    peer: Option<IpAddr>,
+    requests: Streaming<DiscoveryRequest>,
+    answers: Answers,
+) {
+    if let Err(status) = Box::pin(serve(context, peer, requests, &answers)).await {
         tracing::info!(code = ?status.code(), message = status.message(), "a proxy's stream was refused");
         // The proxy may be gone already.
         let _ = answers.send(Err(status)).await;
@@ -45,6 +51,7 @@ pub async fn run(context: Context, requests: Streaming<DiscoveryRequest>, answer
 
 async fn serve(
     context: Context,
+    peer: Option<IpAddr>,
     mut requests: Streaming<DiscoveryRequest>,
     answers: &Answers,
 ) -> Result<(), Status> {
@@ -54,8 +61,9 @@ async fn serve(
     };
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
+    let instance = identity::instance(&opening.node, peer);
     let mut feed = context.feeds.subscribe(&node)?;
-    let connected = Distribution::connect(&context.distribution, &node);
+    let connected = Distribution::connect(&context.distribution, &node, instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let mut session = Session { stream, acknowledged: None, connected, feeds: &context.feeds, answers };

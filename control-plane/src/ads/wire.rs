@@ -5,6 +5,7 @@
 //! decoded; and resources, encoded once per snapshot, are shared by all the answers that carry them.
 
 use bytes::Bytes;
+use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message;
 
@@ -57,4 +58,7 @@ pub struct Node {
     /// The same, in some bootstraps.
     #[prost(string, tag = "2")]
     pub cluster: String,
+    /// What else the bootstrap says of the proxy.
+    #[prost(message, optional, tag = "3")]
+    pub metadata: Option<Struct>,
 }

@@ -117,6 +117,7 @@ mod tests {
                 proxies: 0,
                 acknowledged: 0,
                 rejected: Vec::new(),
+                connected: BTreeMap::new(),
                 unserved: Vec::new(),
             };
             (id, status)

@@ -82,6 +82,8 @@ struct Node {
 
 struct Proxy {
     name: Arc<str>,
+    /// The id or the address of the instance that it runs on.
+    instance: Option<String>,
     progress: Progress,
 }
 
@@ -96,14 +98,15 @@ impl Distribution {
         }
     }
 
-    /// Enters a proxy of `node` that has just connected; it leaves when the answer is dropped.
-    pub fn connect(this: &Arc<Self>, node: &ResourceId) -> Connected {
+    /// Enters a proxy of `node` that has just connected from `instance`, if that is known; it leaves when the answer is
+    /// dropped.
+    pub fn connect(this: &Arc<Self>, node: &ResourceId, instance: Option<String>) -> Connected {
         let mut inner = this.inner();
         inner.streams += 1;
         let stream = inner.streams;
         let name: Arc<str> = format!("{node}#{stream}").into();
         let progress = Progress { acknowledged: None, rejections: Vec::new() };
-        let proxy = Proxy { name: Arc::clone(&name), progress };
+        let proxy = Proxy { name: Arc::clone(&name), instance, progress };
         inner.nodes.entry(node.clone()).or_default().proxies.insert(stream, proxy);
         drop(inner);
         this.reported();

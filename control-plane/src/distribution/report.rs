@@ -55,6 +55,10 @@ pub struct ObjectStatus {
     pub acknowledged: usize,
     /// The proxies that refuse it.
     pub rejected: Vec<Rejected>,
+    /// Of a virtual node: its own proxies by the instance they run on (an id or an address), and whether each has
+    /// acknowledged everything that it is to run. A proxy that cannot be told apart is not listed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connected: BTreeMap<String, bool>,
     /// What of it is not served: paths of members without a mapping yet, or `path: reason`.
     pub unserved: Vec<String>,
 }
@@ -93,12 +97,16 @@ pub(super) fn statuses<'a>(
                 proxies: 0,
                 acknowledged: 0,
                 rejected: Vec::new(),
+                connected: BTreeMap::new(),
                 unserved: unserved(view, discovered, record),
             };
             (record.id.clone(), status)
         })
         .collect();
-    for (_, node) in nodes {
+    for (id, node) in nodes {
+        if let Some(status) = statuses.get_mut(id) {
+            status.connected = connected(node);
+        }
         let Some(target) = &node.target else { continue };
         for group in groups(target, node) {
             count(view, &group, &mut statuses);
@@ -106,6 +114,18 @@ pub(super) fn statuses<'a>(
         reject(node, &mut statuses);
     }
     statuses
+}
+
+/// Where two proxies of one instance overlap, as in a restart of Envoy, the instance is as far as the farther one.
+fn connected(node: &Node) -> BTreeMap<String, bool> {
+    let mut connected = BTreeMap::new();
+    for proxy in node.proxies.values() {
+        let Some(instance) = &proxy.instance else { continue };
+        let acknowledged = proxy.progress.acknowledged.as_ref();
+        let current = node.target.is_some() && super::same_snapshot(node.target.as_ref(), acknowledged);
+        *connected.entry(instance.clone()).or_default() |= current;
+    }
+    connected
 }
 
 fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {

@@ -1,6 +1,7 @@
 //! A connection of either kind of listener, as one type.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,10 +17,19 @@ pub enum Connection {
     Unix(UnixStream),
 }
 
-impl tonic::transport::server::Connected for Connection {
-    type ConnectInfo = ();
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub Option<IpAddr>);
 
-    fn connect_info(&self) -> Self::ConnectInfo {}
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        match self {
+            Self::Tcp(stream) => Peer(stream.peer_addr().ok().map(|address| address.ip())),
+            Self::Unix(_) => Peer(None),
+        }
+    }
 }
 
 impl AsyncRead for Connection {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
-pub use connection::Connection;
+pub use connection::{Connection, Peer};
 
 /// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
 /// connect at once.

@@ -12,6 +12,9 @@ use super::{Bootstrap, ControlPlaneAddress};
 /// The cluster that holds the control plane's address.
 const CONTROL_PLANE: &str = "fleetmesh_control_plane";
 
+/// The member of `node.metadata` that names the instance to the control plane.
+const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
+
 /// The whole document.
 pub fn document(bootstrap: &Bootstrap) -> Value {
     let mut document = json!({
@@ -29,6 +32,9 @@ pub fn document(bootstrap: &Bootstrap) -> Value {
             "clusters": [control_plane_cluster(&bootstrap.control_plane)],
         },
     });
+    if let Some(instance) = &bootstrap.instance_id {
+        document["node"]["metadata"] = json!({ INSTANCE_ID: instance });
+    }
     if bootstrap.load_reporting {
         document["cluster_manager"] = json!({
             "load_stats_config": {

@@ -17,6 +17,8 @@ pub const MAX_CONNECTIONS: u32 = 50_000;
 pub struct Bootstrap {
     /// The virtual node, as `mesh/apps/virtualNode/serviceB` or as its ARN.
     pub resource: String,
+    /// The EC2 instance that the proxy runs on; without it the control plane tells proxies apart by their addresses.
+    pub instance_id: Option<String>,
     /// Where the control plane serves proxies.
     pub control_plane: ControlPlaneAddress,
     /// The address of the admin interface, which has no passwords: a loopback one.
@@ -39,6 +41,7 @@ impl Bootstrap {
     pub fn new(resource: impl Into<String>, control_plane: ControlPlaneAddress) -> Self {
         Self {
             resource: resource.into(),
+            instance_id: None,
             control_plane,
             admin_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: ADMIN_PORT,

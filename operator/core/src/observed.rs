@@ -1,6 +1,7 @@
 //! What a round observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
 //! answer to which reads a round needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetmesh_crds::DeletionPolicy;
@@ -136,6 +137,9 @@ pub enum Distribution {
         acknowledged: i32,
         /// Those of them that refused it.
         rejected: Vec<Rejection>,
+        /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has
+        /// acknowledged everything.
+        connected: BTreeMap<String, bool>,
         /// Paths of members that are stored and not served.
         unserved: Vec<String>,
     },

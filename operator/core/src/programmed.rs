@@ -20,7 +20,7 @@ pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
         }
         Distribution::Awaited => awaited(),
         Distribution::Told { version: told, .. } if *told < version => awaited(),
-        Distribution::Told { version: _, proxies, acknowledged, rejected, unserved } => {
+        Distribution::Told { version: _, proxies, acknowledged, rejected, connected: _, unserved } => {
             if !rejected.is_empty() {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {

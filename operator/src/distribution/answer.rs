@@ -1,5 +1,7 @@
 //! The answer of the distribution endpoint, from JSON. No I/O.
 
+use std::collections::BTreeMap;
+
 use fleetmesh_core::Rejection;
 use fleetmesh_model::arn::Arn;
 use serde::Deserialize;
@@ -26,6 +28,8 @@ struct WireObject {
     #[serde(default)]
     rejected: Vec<WireRejection>,
     #[serde(default)]
+    connected: BTreeMap<String, bool>,
+    #[serde(default)]
     unserved: Vec<String>,
 }
 
@@ -42,10 +46,10 @@ struct WireRejection {
 pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
     let Wire { token, complete, objects, removed } = serde_json::from_slice(body)?;
     let told = |object: WireObject| {
-        let WireObject { resource, version, proxies, acknowledged, rejected, unserved } = object;
+        let WireObject { resource, version, proxies, acknowledged, rejected, connected, unserved } = object;
         let rejected =
             rejected.into_iter().map(|WireRejection { proxy, message }| Rejection { proxy, message });
-        let told = Told { version, proxies, acknowledged, rejected: rejected.collect(), unserved };
+        let told = Told { version, proxies, acknowledged, rejected: rejected.collect(), connected, unserved };
         Some((Arn::parse_resource(&resource).ok()?, told))
     };
     let answer = Answer {

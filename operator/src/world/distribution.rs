@@ -9,7 +9,7 @@ use super::{Wakes, World};
 use crate::queue::Wake;
 
 /// What was told about one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The object's version.
     pub version: i64,
@@ -19,6 +19,9 @@ pub struct Told {
     pub acknowledged: i32,
     /// Those of them that refused it.
     pub rejected: Vec<Rejection>,
+    /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has acknowledged
+    /// everything.
+    pub connected: BTreeMap<String, bool>,
     /// Paths of members that are stored and not served.
     pub unserved: Vec<String>,
 }
@@ -70,13 +73,16 @@ impl Tellings {
         }
         match self.told.get(id) {
             None => Distribution::Awaited,
-            Some(Told { version, proxies, acknowledged, rejected, unserved }) => Distribution::Told {
-                version: *version,
-                proxies: *proxies,
-                acknowledged: *acknowledged,
-                rejected: rejected.clone(),
-                unserved: unserved.clone(),
-            },
+            Some(Told { version, proxies, acknowledged, rejected, connected, unserved }) => {
+                Distribution::Told {
+                    version: *version,
+                    proxies: *proxies,
+                    acknowledged: *acknowledged,
+                    rejected: rejected.clone(),
+                    connected: connected.clone(),
+                    unserved: unserved.clone(),
+                }
+            }
         }
     }
 
@@ -132,10 +138,17 @@ impl World {
             if before.as_ref() == Some(&told) {
                 continue;
             }
-            let wakes = inner.holder(&id).map(|key| (key.clone(), Wake::Distribution));
+            let holder = inner.holder(&id);
+            // Whether an instance counts as ready, and may be what others wait for, hangs on its proxy.
+            let launched = holder
+                .and_then(|key| inner.entries.get(key))
+                .is_some_and(|entry| entry.object.fleet.is_some());
+            let wakes = holder.map(|key| (key.clone(), Wake::Distribution));
             may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
             match &before {
-                Some(before) if before.differs_in_number_only(&told) => woken.later.extend(wakes),
+                Some(before) if before.differs_in_number_only(&told) && !launched => {
+                    woken.later.extend(wakes)
+                }
                 _ => woken.now.extend(wakes),
             }
             if before.is_none() {

@@ -109,10 +109,7 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     world.seen(node.clone(), Source::Watch);
     world.conclude(&node.key, &node.uid, written(1));
     let told = |version, proxies, acknowledged| Answer {
-        objects: vec![(
-            node.id.clone(),
-            Told { version, proxies, acknowledged, rejected: Vec::new(), unserved: Vec::new() },
-        )],
+        objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
         ..Answer::default()
     };
     assert_eq!(world.told("m", told(1, 0, 0)).now.len(), 1, "the first news");

@@ -18,6 +18,13 @@ pub struct BootstrapArgs {
     #[arg(long, env = "FLEETMESH_RESOURCE", value_name = "ARN", value_parser = virtual_node)]
     pub resource: String,
 
+    /// The id of the EC2 instance that this proxy runs on, for example i-0123456789abcdef0.
+    ///
+    /// By it the operator knows which instance of a fleet is ready. Without it the control plane tells proxies apart by
+    /// the address that they connect from, which a Unix socket does not have.
+    #[arg(long, env = "FLEETMESH_INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+
     /// Where the control plane serves proxies: unix:/PATH, http://HOST:PORT or HOST:PORT.
     ///
     /// This is what `fleetmesh control-plane` was given as --ads-listen.
@@ -65,6 +72,7 @@ pub enum Format {
 pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
     let bootstrap = Bootstrap {
         resource: args.resource.clone(),
+        instance_id: args.instance_id.clone(),
         control_plane: args.control_plane.clone(),
         admin_address: args.admin_address,
         admin_port: args.admin_port,

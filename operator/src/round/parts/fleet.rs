@@ -1,12 +1,14 @@
 //! The fleet of a node: observe (reads) → decide (pure) → apply (writes).
 
+use std::collections::BTreeMap;
+
 use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
     self, Decision, Input, Observed, Outcome, Place, Proxies, Step, cloud_map, decide, template,
 };
-use fleetmesh_core::{Class, Failure, Object, Part};
+use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
 use fleetmesh_crds::fleet::DEFAULT_SSM_PARAMETER;
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
@@ -94,8 +96,13 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
 }
 
 /// The proxies of the node as the endpoint tells of them.
-fn proxies(_round: &Round<'_>) -> Proxies {
-    Proxies::Untold
+fn proxies(round: &Round<'_>) -> Proxies {
+    match &round.observed.distribution {
+        Distribution::Untold => Proxies::Untold,
+        // Until the first answer nobody is connected as far as anybody knows; and nobody is missed so soon.
+        Distribution::Awaited => Proxies::Told(BTreeMap::new()),
+        Distribution::Told { connected, .. } => Proxies::Told(connected.clone()),
+    }
 }
 
 async fn observe(
