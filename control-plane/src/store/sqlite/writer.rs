@@ -61,14 +61,10 @@ impl ServeError {
                 | OpenError::NewerSchema { .. }
                 | OpenError::OtherIdentity { .. } => false,
             },
+            // A record that is there already is read anew, too.
             Self::Table(TableError::Sqlite(error)) => !matches!(
                 error.sqlite_error_code(),
-                None | Some(
-                    ErrorCode::DatabaseCorrupt
-                        | ErrorCode::NotADatabase
-                        | ErrorCode::ConstraintViolation
-                        | ErrorCode::Unknown
-                )
+                None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
             ),
             // Somebody else wrote into the file: a record that differs is read anew, one that is no record stays so.
             Self::Table(TableError::Moved { .. }) => true,
