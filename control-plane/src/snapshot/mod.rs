@@ -174,8 +174,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The instances of what Cloud Map discovers. A service that was never discovered has none here, not an empty list:
-    /// the proxy waits for it, at most as long as its cluster says, and keeps what it has.
+    /// The instances of what Cloud Map discovers; nothing, which is not an empty list, for what it never did.
     fn endpoints(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
         for endpoint in egress.endpoints() {
             let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery else { continue };

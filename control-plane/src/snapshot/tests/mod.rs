@@ -1,6 +1,7 @@
 //! Tests of snapshots: what they hold, that they are stable, and that a real Envoy accepts them.
 
 mod bootstrap;
+mod cloud_map;
 mod content;
 mod corpus;
 mod golden;
