@@ -1,4 +1,4 @@
-//! The test bed: real parts (etcd, kube-apiserver, Envoy, the AWS CLI, `fleetmesh` itself) in throw-away
+//! The test bed: real parts (etcd, kube-apiserver, Envoy, moto, the AWS CLI, `fleetmesh` itself) in throw-away
 //! surroundings, shared by the black-box tests, `cargo xtask demo` and `cargo xtask bench`.
 //!
 //! One instance of an EC2 fleet is one network namespace. Everything started here is a child process that ends
@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod host;
 pub mod http;
 pub mod kubectl;
+pub mod moto;
 pub mod netns;
 pub mod operator;
 pub mod port;
