@@ -6,6 +6,8 @@
 mod connection;
 pub mod error;
 pub mod faults;
+pub mod iam;
+pub mod permissions;
 pub mod transport;
 
 pub use connection::{Connection, Meter};

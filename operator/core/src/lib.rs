@@ -15,6 +15,7 @@ pub mod decision;
 pub mod deletion;
 pub mod event;
 pub mod failure;
+pub mod iam;
 pub mod object;
 pub mod observed;
 pub mod outcome;
