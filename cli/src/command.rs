@@ -35,6 +35,10 @@ pub enum Command {
     #[cfg(feature = "operator")]
     Crds,
 
+    #[cfg(feature = "operator")]
+    #[command(subcommand)]
+    Iam(fleetmesh_operator::IamCommand),
+
     /// What an instance needs: its Envoy's bootstrap, and the interception of its traffic.
     #[cfg(feature = "proxy")]
     #[command(subcommand)]
@@ -61,6 +65,11 @@ impl Command {
             Self::Operator(args) => crate::server::run(|shutdown| fleetmesh_operator::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Crds => print_crds(),
+            #[cfg(feature = "operator")]
+            Self::Iam(command) => {
+                fleetmesh_operator::iam(command, &mut io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
+            }
             #[cfg(feature = "proxy")]
             Self::Proxy(command) => Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?),
             Self::Completions { shell } => print_completions(shell),

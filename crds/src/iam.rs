@@ -20,7 +20,8 @@ const PATH_PATTERN: &str = r"^/([A-Za-z0-9_+=,.@-]+/)*$";
 const POLICY_ARN_PATTERN: &str = r"^arn:[a-z0-9-]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$";
 
 const NAMES_FIXED: Rule = Rule {
-    cel: "self.?roleName == oldSelf.?roleName && self.?path == oldSelf.?path",
+    // Not `self.?roleName == oldSelf.?roleName`, which the API server's estimate of costs refuses.
+    cel: "has(self.roleName) == has(oldSelf.roleName) && (!has(self.roleName) || self.roleName == oldSelf.roleName) && has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",
     message: "roleName and path are immutable: remove iam, wait until status.iam is gone, and set it again with the others",
 };
 
@@ -82,6 +83,10 @@ pub struct IamStatus {
     /// The ARN of the instance profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_profile_arn: Option<String>,
+    /// Path and name of role, policy and instance profile, for example `/fleetmesh/mesh-apps-serviceB`; noted before the
+    /// first of them is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The ARN of the node's own policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_arn: Option<String>,

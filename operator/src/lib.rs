@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod context;
 pub mod distribution;
 pub mod health;
+mod iam;
 pub mod metrics;
 pub mod queue;
 pub mod round;
@@ -20,4 +21,5 @@ pub mod world;
 pub use fleetmesh_aws::faults;
 
 pub use args::OperatorArgs;
+pub use iam::{IamCommand, PolicyArgs, iam};
 pub use run::{Error, Operator, run};

@@ -8,6 +8,8 @@ mod connection;
 pub mod ec2;
 pub mod error;
 pub mod faults;
+pub mod iam;
+pub mod permissions;
 pub mod ssm;
 pub mod transport;
 

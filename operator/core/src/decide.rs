@@ -1,6 +1,7 @@
 //! The decision about a resource: is it valid, is the name ours, does what it names exist, does the App Mesh object mean
 //! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
+use fleetmesh_crds::management::PROXY_PRINCIPALS_TAG;
 use fleetmesh_crds::{AdoptionPolicy, MeshResource, Reason};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, differences};
@@ -107,20 +108,28 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
     // A change of the spec is the user's; only a difference that appeared under a reported spec is drift.
     let same_object = observed.uid.as_ref() == Some(&remote.identity.uid);
     if wanted.is_empty() {
-        return in_step();
+        // The finalizer also stands for the identity and the fleet.
+        return if object.has_parts() && !object.finalized() { steps(object, wanted) } else { in_step() };
     }
-    let drift =
-        (object.reported() && same_object).then_some(Drift::Changed { members: found, tags: tag_keys });
+    let changed = !found.is_empty() || !tag_keys.is_empty();
+    let drift = (changed && object.reported() && same_object)
+        .then_some(Drift::Changed { members: found, tags: tag_keys });
     Decision { drift, adopts, ..steps(object, wanted) }
 }
 
-/// The steps that bring the tags in step, when they were read, and the keys that they are about.
+/// The steps that bring the tags in step, when they were read, and the keys that somebody else changed unless the spec
+/// did.
 fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> (Vec<Step>, Vec<String>) {
     let Some(actual) = &remote.tags else { return (Vec::new(), Vec::new()) };
     let desired = owner::desired_tags(&observed.object, &settings.cluster);
-    let former = observed.former_tags.clone().unwrap_or_default();
+    let mut former = observed.former_tags.clone().unwrap_or_default();
+    // What the proxies' role was is known from the status, too; it becomes known later than the spec.
+    let known = former.get(PROXY_PRINCIPALS_TAG) == desired.get(PROXY_PRINCIPALS_TAG);
+    let role = observed.object.status.iam.as_ref().and_then(|iam| iam.role_arn.clone());
+    former.extend(role.map(|role| (PROXY_PRINCIPALS_TAG.to_owned(), role)));
     let (set, remove) = owner::tag_changes(&desired, actual, &former);
-    let keys = set.keys().chain(&remove).cloned().collect();
+    let keys = set.keys().chain(&remove).filter(|key| known || *key != PROXY_PRINCIPALS_TAG);
+    let keys = keys.cloned().collect();
     let arn = &remote.identity.arn;
     let mut steps = Vec::new();
     if !set.is_empty() {

@@ -16,6 +16,7 @@ pub mod deletion;
 pub mod event;
 pub mod failure;
 pub mod fleet;
+pub mod iam;
 pub mod object;
 pub mod observed;
 pub mod outcome;

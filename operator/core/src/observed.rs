@@ -30,7 +30,7 @@ pub struct Observed {
     pub uid: Option<String>,
     /// Resources whose App Mesh objects refer to this one's and keep it from being deleted.
     pub dependents: Vec<ObjectKey>,
-    /// The tags that the user wanted in the last converged round, when it is remembered.
+    /// The tags that the resource asked for in the last converged round, when it is remembered.
     pub former_tags: Option<Tags>,
     /// The App Mesh object.
     pub remote: Remote,
@@ -198,8 +198,9 @@ impl Observed {
             return Reads::Nothing;
         }
         let tags_in_step = match &self.former_tags {
-            Some(former) => *former == object.management.tags,
-            None => object.reported(),
+            Some(former) => *former == owner::asked_tags(object),
+            // The role of the proxies became known after the spec was reported, and was perhaps not yet told.
+            None => object.reported() && object.iam.is_none() && object.status.iam.is_none(),
         };
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
     }

@@ -3,15 +3,36 @@
 use std::fmt;
 
 use fleetmesh_crds::management::{
-    OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG, TAG_PREFIX,
+    OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,
+    PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
 use fleetmesh_model::tag::Tags;
 
 use crate::object::Object;
 
-/// The tags that mark an App Mesh object as `object`'s, and the tags its user wants.
+/// The tag by which policies tell what is ours.
+pub use fleetmesh_crds::management::OWNER_CLUSTER_TAG as CLUSTER_TAG;
+
+/// The tags that mark an App Mesh object as `object`'s, and the tags that the object asks for.
 pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
-    let mut tags: Tags = object.management.tags.clone();
+    let mut tags = asked_tags(object);
+    tags.extend(owner_tags(object, cluster));
+    tags
+}
+
+/// The tags that `object` asks for: those its user wants, and the role of its proxies once that is known.
+pub fn asked_tags(object: &Object) -> Tags {
+    let mut tags = object.management.tags.clone();
+    let role = object.status.iam.as_ref().and_then(|iam| iam.role_arn.clone());
+    if let Some(role) = role.filter(|_| object.iam.is_some()) {
+        tags.insert(PROXY_PRINCIPALS_TAG.to_owned(), role);
+    }
+    tags
+}
+
+/// The tags that mark a thing as `object`'s.
+pub fn owner_tags(object: &Object, cluster: &str) -> Tags {
+    let mut tags = Tags::new();
     tags.insert(OWNER_KIND_TAG.to_owned(), object.key.kind.as_str().to_owned());
     tags.insert(OWNER_NAME_TAG.to_owned(), object.key.name.clone());
     tags.insert(OWNER_UID_TAG.to_owned(), object.uid.clone());

@@ -142,6 +142,9 @@ impl Findings {
     }
 }
 
+/// The way out of a deletion that cannot go on.
+const LET_GO: &str = "To let go without the endpoint: kubectl annotate … ";
+
 fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Finding {
     if let Plan::Wait(Waiting::Dependents(dependents)) = &decision.plan {
         let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
@@ -155,8 +158,8 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
         Remote::Unreadable(failure) => Some(failure),
         _ => None,
     });
-    match failure.or(parts.failure()) {
-        Some(failure) if failure.class == Class::InUse && parts.failure().is_none() => {
+    match failure {
+        Some(failure) if failure.class == Class::InUse => {
             let message = format!(
                 "the endpoint says: {}. The deletion goes on by itself when nothing uses the object any more",
                 failure.message
@@ -164,18 +167,22 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
             Finding::fails(Reason::DeletionBlocked, message)
         }
         Some(failure) => {
-            let message = format!(
-                "{}. To let go without the endpoint: kubectl annotate … {}=true",
-                in_words(failure),
-                fleetmesh_crds::ORPHAN_ANNOTATION
-            );
+            let message =
+                format!("{}. {LET_GO}{}=true", in_words(failure), fleetmesh_crds::ORPHAN_ANNOTATION);
             Finding::fails(failure.class.reason(), message)
         }
         None => {
             let fleet = parts.fleet.as_ref().filter(|part| part.status.is_some()).map(|part| &part.finding);
             let iam = parts.iam.as_ref().filter(|part| part.status.is_some()).map(|part| &part.finding);
-            let message = fleet.or(iam).map_or("the App Mesh object is being deleted", |left| &left.message);
-            Finding::fails(Reason::Deleting, message)
+            match fleet.or(iam) {
+                Some(left) if left.holds == Some(false) => {
+                    let message =
+                        format!("{}. {LET_GO}{}=true", left.message, fleetmesh_crds::ORPHAN_ANNOTATION);
+                    Finding::fails(left.reason, message)
+                }
+                Some(left) => Finding::fails(Reason::Deleting, left.message.clone()),
+                None => Finding::fails(Reason::Deleting, "the App Mesh object is being deleted"),
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod kinds;
+mod recorders;
 mod watch;
 mod write;
 

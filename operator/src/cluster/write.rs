@@ -6,10 +6,11 @@ use fleetmesh_crds::{FINALIZER, GROUP, Status, VERSION};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::api::{Patch, PatchParams, Request};
-use kube::runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter};
+use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Watched, with_kind};
+use super::recorders::Recorders;
 
 /// The name under which the operator writes.
 const MANAGER: &str = "fleetmesh-operator";
@@ -44,10 +45,9 @@ impl From<kube::Error> for WriteError {
 }
 
 /// The cluster, to be written to.
-#[derive(Clone)]
 pub struct Cluster {
     client: Client,
-    recorder: Recorder,
+    recorders: Recorders,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -60,7 +60,7 @@ impl Cluster {
     /// Writes through `client`; `instance` names this operator in Events.
     pub fn new(client: Client, instance: Option<String>) -> Self {
         let reporter = Reporter { controller: format!("{GROUP}/operator"), instance };
-        Self { recorder: Recorder::new(client.clone(), reporter), client }
+        Self { recorders: Recorders::new(client.clone(), reporter), client }
     }
 
     /// Puts our finalizer on the resource; gives the resource as it is then.
@@ -154,7 +154,9 @@ impl Cluster {
             action: event.action.to_owned(),
             secondary: None,
         };
-        Ok(self.recorder.publish(&event, &reference).await?)
+        let note = event.note.clone().unwrap_or_default();
+        let recorder = self.recorders.recorder(&object.uid, &event.reason, &note);
+        Ok(recorder.publish(&event, &reference).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fleetmesh_core::{
     Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
-    decide, next_look, parts_look,
+    decide, next_look, owner, parts_look,
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
             .map(|identity: &Identity| (object.generation, identity.clone())),
         identity: identity.cloned().filter(|_| exists == Some(true)),
         exists,
-        tags: (in_step && tags_known).then(|| object.management.tags.clone()),
+        tags: (in_step && tags_known).then(|| owner::asked_tags(object)),
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
         compared: wake == Wake::Drift || read_tags || created,

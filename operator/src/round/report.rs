@@ -100,6 +100,10 @@ fn held_back(
     after: &Status,
 ) -> Option<Duration> {
     let object = &observed.object;
+    if object.status.iam.is_none() && after.iam.is_some() {
+        // What is about to be made in AWS must be on record before.
+        return None;
+    }
     let programmed = after.condition(ConditionType::Programmed)?;
     let waits = matches!(decision.plan, Plan::Wait(Waiting::Referents(_)));
     let others_hold = [ConditionType::Accepted, ConditionType::ResolvedRefs]

@@ -1,7 +1,10 @@
 //! What the rounds of an object learned. It saves calls, never decides alone: an operator that forgot it reads again and
 //! comes to the same end. No I/O.
 
-use fleetmesh_core::{Identity, ObjectKey};
+use std::collections::BTreeMap;
+
+use fleetmesh_core::iam::Thing;
+use fleetmesh_core::{Finding, Identity, ObjectKey};
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -17,12 +20,14 @@ pub struct Memory {
     pub identity: Option<Identity>,
     /// Whether the App Mesh object exists; the last report knows when this does not.
     pub exists: Option<bool>,
-    /// The tags that the user wanted when the tags were last in step.
+    /// The tags that the resource asked for when the tags were last in step.
     pub tags: Option<Tags>,
     /// Rounds that failed in a row.
     pub failures: u32,
     /// Rounds in a row in which the identity or the fleet failed.
     pub part_failures: u32,
+    /// The IAM identity as the last round left it.
+    pub identity_part: IdentityMemory,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
@@ -40,10 +45,20 @@ impl Memory {
             tags: None,
             failures: 0,
             part_failures: 0,
+            identity_part: IdentityMemory::default(),
             since: now,
             compared: now,
         }
     }
+}
+
+/// The memory of an object's IAM identity.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityMemory {
+    /// The hash of the wish that IAM was left in step with, and what the round told then.
+    pub in_step: Option<(String, Finding)>,
+    /// What was made and not seen since, and when: IAM may not show it yet.
+    pub made: BTreeMap<Thing, Instant>,
 }
 
 /// What a round concluded.
@@ -55,7 +70,7 @@ pub struct Conclusion {
     pub identity: Option<Identity>,
     /// Whether the App Mesh object exists, if the round learned it.
     pub exists: Option<bool>,
-    /// The tags that the user wanted, if the tags are in step.
+    /// The tags that the resource asked for, if the tags are in step.
     pub tags: Option<Tags>,
     /// Whether the round failed.
     pub failed: bool,
@@ -87,6 +102,18 @@ impl World {
         let Some(entry) = inner.entries.get_mut(key) else { return 0 };
         entry.memory.part_failures = if failed { entry.memory.part_failures.saturating_add(1) } else { 0 };
         entry.memory.part_failures
+    }
+
+    /// Notes how a round left the IAM identity of the object `uid`.
+    pub fn identity_concluded(&self, key: &ObjectKey, uid: &str, memory: IdentityMemory) {
+        if let Some(entry) = self.lock().entries.get_mut(key).filter(|entry| entry.object.uid == uid) {
+            entry.memory.identity_part = memory;
+        }
+    }
+
+    /// Whether a resource of this uid is in the cluster.
+    pub fn lives(&self, uid: &str) -> bool {
+        self.lock().entries.values().any(|entry| entry.object.uid == uid)
     }
 
     /// Notes that the object was reported now, so that what only says "not yet" may be held back for a while.

@@ -17,7 +17,7 @@ use fleetmesh_model::{Kind, ResourceId};
 
 pub use distribution::{Answer, Told, Woken};
 pub use index::Source;
-pub use memory::{Conclusion, Memory};
+pub use memory::{Conclusion, IdentityMemory, Memory};
 pub use observe::{Local, PATIENCE};
 
 use crate::queue::Wake;

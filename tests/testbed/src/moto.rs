@@ -43,6 +43,8 @@ impl Moto {
     async fn start_on(port: u16, run: &RunDir) -> Result<Self> {
         let mut command = Command::new(tools::tool("moto_server")?);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        // AWS's own managed policies are there, as in every account.
+        command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         let process = Process::spawn("moto", &command, run)?;
         let mut moto = Self { process, port };
         let data = format!("{}/moto-api/data.json", moto.endpoint());

@@ -23,6 +23,7 @@ pub struct Operator {
     endpoint: String,
     health_port: u16,
     extra: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Operator {
@@ -39,15 +40,32 @@ impl Operator {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(kubeconfig: &Path, endpoint: &str, extra: &[&str], run: &RunDir) -> Result<Self> {
+        Self::start_in(kubeconfig, endpoint, extra, &[], run).await
+    }
+
+    /// The same with more variables in its environment, for example where AWS's services are.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_in(
+        kubeconfig: &Path,
+        endpoint: &str,
+        extra: &[&str],
+        environment: &[(&str, &str)],
+        run: &RunDir,
+    ) -> Result<Self> {
         let [health_port] = port::free()?;
         let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
-        let process = spawn(kubeconfig, endpoint, health_port, &extra, run)?;
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let environment: Vec<_> = environment.collect();
+        let process = spawn(kubeconfig, endpoint, health_port, &extra, &environment, run)?;
         let mut operator = Self {
             process,
             kubeconfig: kubeconfig.to_owned(),
             endpoint: endpoint.to_owned(),
             health_port,
             extra,
+            environment,
         };
         operator.ready().await?;
         Ok(operator)
@@ -88,7 +106,8 @@ impl Operator {
     /// It does not become ready.
     pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
         self.process.kill();
-        self.process = spawn(&self.kubeconfig, &self.endpoint, self.health_port, &self.extra, run)?;
+        let Self { kubeconfig, endpoint, health_port, extra, environment, process: _ } = &*self;
+        self.process = spawn(kubeconfig, endpoint, *health_port, extra, environment, run)?;
         self.ready().await
     }
 
@@ -111,6 +130,7 @@ fn spawn(
     endpoint: &str,
     health_port: u16,
     extra: &[String],
+    environment: &[(String, String)],
     run: &RunDir,
 ) -> Result<Process> {
     let mut command = Command::new(tools::fleetmesh()?);
@@ -119,5 +139,6 @@ fn spawn(
     command.args(["--health-listen", &format!("127.0.0.1:{health_port}")]);
     command.args(extra);
     aws::credentials(&mut command);
+    command.envs(environment.iter().map(|(key, value)| (key, value)));
     Process::spawn("operator", &command, run)
 }

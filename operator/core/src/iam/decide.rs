@@ -1,0 +1,173 @@
+//! The decision about an identity that is wanted. Total. Pure.
+
+use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_model::tag::Tags;
+
+use super::attached::{self, Marks};
+use super::document;
+use super::role;
+use super::{Account, Desired, Found, InstanceProfile, Observed, Plan, Planned, Policy, Step, Then};
+use crate::owner::Owner;
+
+/// How many versions IAM keeps of a policy.
+const MAX_VERSIONS: usize = 5;
+
+/// What to do about what was observed.
+pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
+    if let Some(what) = not_owned(desired, observed) {
+        return Plan { steps: Vec::new(), then: Then::NotOwned(what), foreign: Vec::new() };
+    }
+    let role = match &observed.role {
+        Found::Present(role) => role,
+        Found::Settling => return settling("the role", desired),
+        Found::Absent => {
+            let tags = role::tags(desired, &Marks::of(role::ours(desired)));
+            let step = Step::CreateRole {
+                place: desired.place.clone(),
+                trust: desired.trust.to_string(),
+                permissions_boundary: desired.permissions_boundary.clone(),
+                tags,
+            };
+            let mends = desired.was_in_step.then(|| "the role was deleted".to_owned());
+            let steps = vec![Planned { step, mends, adopts: false }];
+            return Plan { steps, then: Then::LookAgain, foreign: Vec::new() };
+        }
+    };
+    let Some(account) = Account::of(&role.arn) else {
+        let what = format!("an ARN of IAM for the role ({} is none)", role.arn);
+        return Plan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() };
+    };
+    let own = account.policy(&desired.place);
+    let (before, after) = role::marks(desired, role);
+    let mut steps = role::shape(desired, role, &before);
+    match policy(desired, &observed.policy, &own) {
+        Some(more) => steps.extend(more),
+        None => return Plan { steps, ..settling("the policy", desired) },
+    }
+    steps.extend(role::attach(desired, role, &own));
+    match instance_profile(desired, &observed.instance_profile) {
+        Some(more) => steps.extend(more),
+        None => return Plan { steps, ..settling("the instance profile", desired) },
+    }
+    steps.extend(role::detach(desired, role, &before, &own));
+    if after != before {
+        let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
+        steps.push(Step::TagRole { name: desired.place.name.clone(), tags }.into());
+    }
+    Plan { steps, then: Then::InStep, foreign: role::foreign(role, &before, &own, Some(desired)) }
+}
+
+fn settling(what: &str, desired: &Desired) -> Plan {
+    let what = format!("{what} {}", desired.place);
+    Plan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() }
+}
+
+/// What there is of that name and not this resource's, unless it is to be taken over.
+fn not_owned(desired: &Desired, observed: &Observed) -> Option<String> {
+    let tags = tags_of(observed);
+    let foreign = tags.into_iter().filter(|(_, tags)| !is_ours(desired, tags));
+    let texts: Vec<String> = foreign
+        .map(|(kind, tags)| {
+            format!("{kind} {} exists and is not this resource's: {}", desired.place, Owner::of(tags))
+        })
+        .collect();
+    (!desired.adopt && !texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// The things that are there, and their tags.
+fn tags_of(observed: &Observed) -> Vec<(&'static str, &Tags)> {
+    let role = observed.role.present().map(|role| ("role", &role.tags));
+    let policy = observed.policy.present().map(|policy| ("policy", &policy.tags));
+    let profile = observed.instance_profile.present().map(|profile| ("instance profile", &profile.tags));
+    [role, policy, profile].into_iter().flatten().collect()
+}
+
+/// The uids of resources that the things there belong to.
+pub fn owners(observed: &Observed) -> impl Iterator<Item = &String> {
+    tags_of(observed).into_iter().filter_map(|(_, tags)| tags.get(OWNER_UID_TAG))
+}
+
+fn is_ours(desired: &Desired, tags: &Tags) -> bool {
+    tags.get(OWNER_UID_TAG) == desired.tags.get(OWNER_UID_TAG)
+}
+
+/// The tags to set so that `wanted` holds, and how that came. The tags of others stay.
+pub(super) fn tagging(
+    desired: &Desired,
+    wanted: &Tags,
+    found: &Tags,
+    what: &str,
+) -> Option<(Tags, Option<String>, bool)> {
+    let set = wanted.iter().filter(|(key, value)| found.get(*key) != Some(*value));
+    let set: Tags = set.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if set.is_empty() {
+        return None;
+    }
+    let adopts = !is_ours(desired, found);
+    let keys: Vec<&str> = set.keys().map(String::as_str).collect();
+    let mends = (desired.was_in_step && !adopts).then(|| format!("tags {} of the {what}", keys.join(", ")));
+    Some((set, mends, adopts))
+}
+
+/// The steps for the policy; `None` while IAM does not show it.
+fn policy(desired: &Desired, found: &Found<Policy>, own: &str) -> Option<Vec<Planned>> {
+    let policy = match found {
+        Found::Present(policy) => policy,
+        Found::Settling => return None,
+        Found::Absent => {
+            let step = Step::CreatePolicy {
+                place: desired.place.clone(),
+                document: desired.policy.to_string(),
+                tags: desired.tags.clone(),
+            };
+            let mends = desired.was_in_step.then(|| "the policy was deleted".to_owned());
+            return Some(vec![Planned { step, mends, adopts: false }]);
+        }
+    };
+    let mut steps = Vec::new();
+    let arn = || own.to_owned();
+    if let Some((tags, mends, adopts)) = tagging(desired, &desired.tags, &policy.tags, "policy") {
+        steps.push(Planned { step: Step::TagPolicy { arn: arn(), tags }, mends, adopts });
+    }
+    if !document::means(&policy.document, &desired.policy) {
+        let oldest = policy.versions.iter().find(|version| **version != policy.default_version);
+        if let Some(version) = oldest.filter(|_| policy.versions.len() >= MAX_VERSIONS) {
+            steps.push(Step::DeletePolicyVersion { arn: arn(), version: version.clone() }.into());
+        }
+        let mends = desired.was_in_step.then(|| format!("the policy allowed {}", policy.document));
+        let step = Step::CreatePolicyVersion { arn: arn(), document: desired.policy.to_string() };
+        steps.push(Planned { step, mends, adopts: false });
+    }
+    Some(steps)
+}
+
+/// The steps for the instance profile; `None` while IAM does not show it.
+fn instance_profile(desired: &Desired, found: &Found<InstanceProfile>) -> Option<Vec<Planned>> {
+    let name = || desired.place.name.clone();
+    let add = || Step::AddRoleToInstanceProfile { name: name(), role: name() };
+    let mends = |what: String| desired.was_in_step.then_some(what);
+    let profile = match found {
+        Found::Present(profile) => profile,
+        Found::Settling => return None,
+        Found::Absent => {
+            let step =
+                Step::CreateInstanceProfile { place: desired.place.clone(), tags: desired.tags.clone() };
+            let mends = mends("the instance profile was deleted".to_owned());
+            return Some(vec![Planned { step, mends, adopts: false }, add().into()]);
+        }
+    };
+    let mut steps = Vec::new();
+    if let Some((tags, mends, adopts)) = tagging(desired, &desired.tags, &profile.tags, "instance profile") {
+        steps.push(Planned { step: Step::TagInstanceProfile { name: name(), tags }, mends, adopts });
+    }
+    for role in profile.roles.iter().filter(|role| **role != desired.place.name) {
+        let step = Step::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() };
+        let mends = mends(format!("the instance profile had the role {role}"));
+        steps.push(Planned { step, mends, adopts: false });
+    }
+    if !profile.roles.contains(&desired.place.name) {
+        let mends = mends("the instance profile had lost its role".to_owned());
+        steps.push(Planned { step: add(), mends, adopts: false });
+    }
+    Some(steps)
+}

@@ -1,0 +1,24 @@
+//! The IAM identity of a virtual node's instances: a role that EC2 may assume, one policy that allows reading this
+//! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`Observed`]) give the
+//! plan ([`decide()`], [`remove()`]); what came of it gives the part of the round ([`part`]).
+//!
+//! The role comes first and goes last: its ARN tells the account, and with that every other ARN. Pure.
+
+mod attached;
+pub mod decide;
+pub mod desired;
+pub mod document;
+pub mod observed;
+pub mod part;
+pub mod place;
+pub mod plan;
+pub mod removal;
+mod role;
+
+pub use decide::decide;
+pub use desired::Desired;
+pub use observed::{Found, InstanceProfile, Observed, Policy, Role};
+pub use part::Outcome;
+pub use place::{Account, Place};
+pub use plan::{Plan, Planned, Step, Then, Thing};
+pub use removal::remove;

@@ -1,0 +1,260 @@
+//! What came of a plan for IAM, as the part of the round that status, Events and the next look are made from. Pure.
+
+use std::time::Duration;
+
+use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
+
+use super::{Account, Desired, Observed, Place, Plan, Planned, Step, Then, document};
+use crate::condition::Finding;
+use crate::event::{Event, Severity};
+use crate::failure::{Class, Failure};
+use crate::part::Part;
+
+/// After what time IAM is asked again for what it does not show yet.
+const SETTLES: Duration = Duration::from_secs(1);
+/// What must follow a report at once.
+const SOON: Duration = Duration::from_millis(20);
+
+/// The outcome of a plan: the steps that were done, and the failure that ended it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The steps that were done, in order.
+    pub done: Vec<Planned>,
+    /// The step that failed, and why.
+    pub failed: Option<(Step, Failure)>,
+}
+
+/// The part before anything is made: its place goes into the status first, so that whoever finds the resource after a
+/// crash knows where to look, even when `iam` was removed meanwhile.
+pub fn announced(place: &Place) -> Part<IamStatus> {
+    let status = IamStatus { name: Some(place.to_string()), ..IamStatus::default() };
+    Part {
+        finding: Finding::unknown(Reason::Pending, format!("the IAM identity {place} is about to be made")),
+        status: Some(status),
+        events: Vec::new(),
+        look: Some(SOON),
+        failure: None,
+    }
+}
+
+/// The part of a round in which a read failed, or which had to wait: nothing is known anew.
+pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<IamStatus> {
+    let finding = match &failure {
+        Some(failure) => Finding::fails(failure.class.reason(), words(failure)),
+        None => Finding::unknown(Reason::Pending, "an earlier step must be done first"),
+    };
+    let look = failure.is_none().then_some(SOON);
+    let status = before.iam.clone().or_else(|| announced(place).status);
+    Part { finding, status, events: Vec::new(), look, failure }
+}
+
+/// The part of an identity that is wanted.
+pub fn kept(
+    before: &Status,
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Part<IamStatus> {
+    let place = &desired.place;
+    let in_step = outcome.failed.is_none() && plan.then == Then::InStep;
+    let status =
+        remaining(before, place, observed, outcome, in_step.then(|| document::hash(&desired.policy)));
+    let mut events = deeds(place, &outcome.done);
+    let told = before.iam.as_ref().and_then(|iam| iam.role_arn.as_ref()) == status.role_arn.as_ref();
+    let (finding, mut look, failure) = match &outcome.failed {
+        Some((step, failure)) => failed(step, failure),
+        None => (finding(place, plan, told), None, None),
+    };
+    if failure.is_none() && matches!(plan.then, Then::Settling(_)) {
+        look = Some(SETTLES);
+    }
+    if in_step {
+        look = (!told).then_some(SOON);
+        events.extend(foreign(before, place, plan));
+    }
+    Part { finding, status: Some(status), events, look, failure }
+}
+
+/// The part of an identity that is to go; its status is `None` when nothing is left.
+pub fn gone(
+    before: &Status,
+    place: &Place,
+    observed: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Part<IamStatus> {
+    let (finding, look, failure) = match (&outcome.failed, &plan.then) {
+        (Some((step, failure)), _) => failed(step, failure),
+        (None, Then::Blocked(why)) => (Finding::fails(Reason::DeletionBlocked, why.clone()), None, None),
+        (None, Then::Settling(what)) => {
+            let message =
+                format!("IAM does not show {what} yet, which was made a moment ago; it is deleted then");
+            (Finding::unknown(Reason::Pending, message), Some(SETTLES), None)
+        }
+        (None, _) => {
+            let finding = Finding::unknown(Reason::Pending, format!("the IAM identity {place} is deleted"));
+            return Part { finding, status: None, events: Vec::new(), look: Some(SOON), failure: None };
+        }
+    };
+    let status = Some(remaining(before, place, observed, outcome, None));
+    Part { finding, status, events: Vec::new(), look, failure }
+}
+
+/// What there is after the steps that were done.
+fn remaining(
+    before: &Status,
+    place: &Place,
+    observed: &Observed,
+    outcome: &Outcome,
+    hash: Option<String>,
+) -> IamStatus {
+    let reported = before.iam.clone().unwrap_or_default();
+    let did = |wanted: fn(&Step) -> bool| outcome.done.iter().any(|planned| wanted(&planned.step));
+    let role_arn = observed.role.present().map(|role| role.arn.clone()).or(reported.role_arn);
+    let role_arn = role_arn.filter(|_| !did(|step| matches!(step, Step::DeleteRole { .. })));
+    let account = role_arn.as_deref().and_then(Account::of);
+    let made = |arn: fn(&Account, &Place) -> String| account.as_ref().map(|account| arn(account, place));
+    let policy = observed.policy.present().map(|policy| policy.arn.clone());
+    let policy = match did(|step| matches!(step, Step::CreatePolicy { .. })) {
+        true => made(Account::policy),
+        false => policy.filter(|_| !did(|step| matches!(step, Step::DeletePolicy { .. }))),
+    };
+    let profile = observed.instance_profile.present().map(|profile| profile.arn.clone());
+    let profile = match did(|step| matches!(step, Step::CreateInstanceProfile { .. })) {
+        true => made(Account::instance_profile),
+        false => profile.filter(|_| !did(|step| matches!(step, Step::DeleteInstanceProfile { .. }))),
+    };
+    let policy_hash = hash.or(reported.policy_hash.filter(|_| policy.is_some()));
+    IamStatus {
+        instance_profile_arn: profile,
+        name: Some(place.to_string()),
+        policy_arn: policy,
+        policy_hash,
+        role_arn,
+    }
+}
+
+fn finding(place: &Place, plan: &Plan, told: bool) -> Finding {
+    match &plan.then {
+        Then::InStep if told => in_step(place, plan),
+        Then::InStep => {
+            let message = format!("the App Mesh node is about to name role {place} as its proxies'");
+            Finding::unknown(Reason::Pending, message)
+        }
+        Then::NotOwned(what) => {
+            let message = format!(
+                "{what}. To take it over set spec.adoptionPolicy to Adopt, or take another name in spec.iam.roleName"
+            );
+            Finding::fails(Reason::NotOwned, message)
+        }
+        Then::Settling(what) => {
+            let message = format!("IAM does not show {what} yet, which was made a moment ago");
+            Finding::unknown(Reason::Pending, message)
+        }
+        Then::LookAgain | Then::Gone | Then::Blocked(_) => {
+            Finding::unknown(Reason::Pending, format!("the IAM identity {place} is being made"))
+        }
+    }
+}
+
+/// What is told of an identity that is in step.
+pub fn in_step(place: &Place, plan: &Plan) -> Finding {
+    let also = also(&plan.foreign);
+    let message = format!("role, policy and instance profile {place} are as the spec says{also}");
+    Finding::holds(Reason::IdentityReady, message)
+}
+
+fn also(foreign: &[String]) -> String {
+    match foreign {
+        [] => String::new(),
+        foreign => format!("; the role also has what somebody else gave it: {}", foreign.join(", ")),
+    }
+}
+
+/// What a failed step means. What IAM does not show yet, or shows only now, is not an error to tell: it is tried again.
+fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<Failure>) {
+    let again = Failure { class: Class::Conflict, ..failure.clone() };
+    match failure.class {
+        Class::Conflict if step.creates().is_some() => {
+            let message = format!(
+                "IAM says that it exists and does not show it here ({failure}). If that stays, it has another path: take another name in spec.iam.roleName"
+            );
+            (Finding::unknown(Reason::Pending, message), None, Some(again))
+        }
+        Class::NotFound if !names_what_is_missing(step, failure) => {
+            let message = format!("IAM does not show yet what was made a moment ago ({failure})");
+            (Finding::unknown(Reason::Pending, message), None, Some(again))
+        }
+        Class::NotFound => {
+            let message = format!("{failure}. Create it or name another in spec.iam");
+            (Finding::fails(Reason::RefNotFound, message), None, Some(failure.clone()))
+        }
+        Class::InUse => {
+            let message =
+                format!("IAM says: {failure}. The deletion goes on by itself when nothing uses it any more");
+            (Finding::fails(Reason::DeletionBlocked, message), None, Some(again))
+        }
+        class => (Finding::fails(class.reason(), words(failure)), None, Some(failure.clone())),
+    }
+}
+
+/// Whether what does not exist is a policy that the spec names.
+fn names_what_is_missing(step: &Step, failure: &Failure) -> bool {
+    match step {
+        Step::AttachRolePolicy { name, arn } => {
+            failure.message.contains(arn.as_str()) && !arn.ends_with(&format!("/{name}"))
+        }
+        Step::PutRolePermissionsBoundary { name: _, arn } => failure.message.contains(arn.as_str()),
+        Step::CreateRole { permissions_boundary, .. } => permissions_boundary.is_some(),
+        _ => false,
+    }
+}
+
+/// A failure in words, with the way out where the class tells one.
+fn words(failure: &Failure) -> String {
+    let way_out = match failure.class {
+        Class::Denied => {
+            ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs"
+        }
+        Class::Credentials => ". Give the operator valid AWS credentials",
+        Class::Unreachable => ". The operator keeps trying; check the network and AWS_ENDPOINT_URL",
+        Class::Limit => ". Delete what is not needed or raise the quota",
+        _ => "",
+    };
+    format!("{failure}{way_out}")
+}
+
+/// The Events about what was done.
+fn deeds(place: &Place, done: &[Planned]) -> Vec<Event> {
+    let mended: Vec<&str> = done.iter().filter_map(|planned| planned.mends.as_deref()).collect();
+    let mut events = Vec::new();
+    if done.iter().any(|planned| planned.adopts) {
+        let message = format!("the IAM identity {place} existed and now belongs to this resource");
+        events.push(Event { severity: Severity::Normal, reason: "Adopted".into(), action: "Adopt", message });
+    }
+    if !mended.is_empty() {
+        let message = format!(
+            "the IAM identity {place} was changed outside of Kubernetes and put back: {}",
+            mended.join("; ")
+        );
+        events.push(Event {
+            severity: Severity::Warning,
+            reason: "DriftMended".into(),
+            action: "Mend",
+            message,
+        });
+    }
+    events
+}
+
+/// The Event about what others gave the role, once for each state of it: the condition remembers what was told.
+fn foreign(before: &Status, place: &Place, plan: &Plan) -> Option<Event> {
+    let also = also(&plan.foreign);
+    let told = before.condition(ConditionType::IdentityReady);
+    if also.is_empty() || told.is_some_and(|told| told.message.ends_with(&also)) {
+        return None;
+    }
+    let message = format!("role {place} is as the spec says{also}. It is left alone");
+    Some(Event { severity: Severity::Warning, reason: "ForeignPolicy".into(), action: "Compare", message })
+}

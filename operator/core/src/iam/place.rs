@@ -1,0 +1,152 @@
+//! Names, paths and ARNs of what stands in IAM. Pure.
+
+use std::fmt;
+
+use fleetmesh_crds::iam::DEFAULT_PATH;
+use fleetmesh_crds::{Iam, IamStatus};
+use fleetmesh_model::ResourceId;
+use sha2::{Digest, Sha256};
+
+/// The longest name of a role; policies and instance profiles may have longer ones.
+const MAX_NAME: usize = 64;
+/// How many hexadecimal digits of a hash keep two shortened or changed names apart.
+const HASH_DIGITS: usize = 8;
+
+/// The path and the name that role, policy and instance profile share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The path; it begins and ends with a slash.
+    pub path: String,
+    /// The name, 1 to 64 characters.
+    pub name: String,
+}
+
+impl Place {
+    /// Where the identity of the virtual node `id` is to be: as `iam` says, else `mesh-MESH-NODE` below `/fleetmesh/`.
+    /// Characters that IAM does not allow become dashes; then, and when the name is too long, a hash of the full name
+    /// ends it. Two nodes whose names meet in spite of that (mesh `a-b` node `c`, mesh `a` node `b-c`) see each other's
+    /// tags and say so.
+    pub fn of(iam: &Iam, id: &ResourceId) -> Self {
+        let path = iam.path.clone().unwrap_or_else(|| DEFAULT_PATH.to_owned());
+        let name = iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), id.name()));
+        Self { path, name }
+    }
+
+    /// Where the identity was when it was reported; `None` when nothing was.
+    pub fn reported(status: &IamStatus) -> Option<Self> {
+        let text = status.name.as_deref()?;
+        let (path, name) = text.rsplit_once('/')?;
+        Some(Self { path: format!("{path}/"), name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.path, self.name)
+    }
+}
+
+fn default_name(mesh: &str, node: &str) -> String {
+    let full = format!("mesh-{mesh}-{node}");
+    let plain: String = full.chars().map(|letter| if is_allowed(letter) { letter } else { '-' }).collect();
+    if plain == full && full.len() <= MAX_NAME {
+        return full;
+    }
+    // The parts are hashed apart, because a replaced name may have been two others.
+    let mut hash = Sha256::new();
+    for part in [mesh, node] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let kept: String = plain.chars().take(MAX_NAME - HASH_DIGITS - 1).collect();
+    format!("{kept}-{}", hash.get(..HASH_DIGITS).unwrap_or_default())
+}
+
+/// What IAM allows in names of roles, policies and instance profiles.
+fn is_allowed(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
+}
+
+/// A partition and an account, as an ARN of IAM tells them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    partition: String,
+    account: String,
+}
+
+impl Account {
+    /// The account of an ARN `arn:PARTITION:iam::ACCOUNT:…`; `None` for another text.
+    pub fn of(arn: &str) -> Option<Self> {
+        let mut parts = arn.splitn(6, ':');
+        let (prefix, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_region, account) = (parts.next()?, parts.next()?);
+        let (partition, account) = (partition.to_owned(), account.to_owned());
+        (prefix == "arn" && service == "iam").then_some(Self { partition, account })
+    }
+
+    /// The ARN of the policy at `place`.
+    pub fn policy(&self, place: &Place) -> String {
+        self.arn("policy", place)
+    }
+
+    /// The ARN of the instance profile at `place`.
+    pub fn instance_profile(&self, place: &Place) -> String {
+        self.arn("instance-profile", place)
+    }
+
+    fn arn(&self, kind: &str, place: &Place) -> String {
+        format!("arn:{}:iam::{}:{kind}{place}", self.partition, self.account)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_name_stays_plain() {
+        let id = ResourceId::virtual_node("apps", "serviceB");
+        let place = Place::of(&Iam::default(), &id);
+        assert_eq!(place.to_string(), "/fleetmesh/mesh-apps-serviceB");
+        let status = IamStatus { name: Some(place.to_string()), ..IamStatus::default() };
+        assert_eq!(Place::reported(&status), Some(place.clone()));
+        let account = Account::of("arn:aws-cn:iam::111122223333:role/fleetmesh/x").unwrap();
+        assert_eq!(
+            account.policy(&place),
+            "arn:aws-cn:iam::111122223333:policy/fleetmesh/mesh-apps-serviceB"
+        );
+        assert_eq!(Account::of("arn:aws:appmesh:us-west-2:1:mesh/m"), None);
+    }
+
+    #[test]
+    fn names_that_would_meet_are_kept_apart() {
+        let mut seen = BTreeMap::new();
+        let long = "n".repeat(70);
+        for (mesh, node) in [
+            ("apps", "a b"),
+            ("apps", "a/b"),
+            ("apps", "a-b"),
+            ("apps", "a~b"),
+            ("apps", &long),
+            (&long, "x"),
+        ] {
+            let name = default_name(mesh, node);
+            assert!(seen.insert(name.clone(), (mesh, node)).is_none(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_default_name_is_one_of_iam(mesh in ".{1,255}", node in ".{1,255}") {
+            let name = default_name(&mesh, &node);
+            prop_assert!((1..=MAX_NAME).contains(&name.len()));
+            prop_assert!(name.chars().all(is_allowed), "{}", name);
+        }
+    }
+}

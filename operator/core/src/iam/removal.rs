@@ -1,0 +1,80 @@
+//! The decision about an identity that is to go: the role out of the instance profile, the instance profile, policies
+//! detached, old versions, the policy, the role. Only what carries the resource's tags. Pure.
+
+use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_model::tag::Tags;
+
+use super::attached::Marks;
+use super::role;
+use super::{Found, Observed, Place, Plan, Planned, Policy, Role, Step, Then};
+
+/// What to do so that nothing at `place` is left of the resource `uid`.
+pub fn remove(place: &Place, uid: &str, observed: &Observed) -> Plan {
+    if let Some(what) = settling(observed) {
+        return Plan {
+            steps: Vec::new(),
+            then: Then::Settling(format!("{what} {place}")),
+            foreign: Vec::new(),
+        };
+    }
+    let ours = |tags: &Tags| tags.get(OWNER_UID_TAG).is_some_and(|owner| owner == uid);
+    let profile = observed.instance_profile.present().filter(|profile| ours(&profile.tags));
+    let policy = observed.policy.present().filter(|policy| ours(&policy.tags));
+    let role = observed.role.present().filter(|role| ours(&role.tags));
+    let mut steps: Vec<Planned> = Vec::new();
+    let name = || place.name.clone();
+    if let Some(profile) = profile {
+        for role in &profile.roles {
+            steps.push(Step::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() }.into());
+        }
+        steps.push(Step::DeleteInstanceProfile { name: name() }.into());
+    }
+    let own = policy.map(|policy| policy.arn.as_str()).unwrap_or_default();
+    if let Some(role) = role {
+        steps.extend(detached(place, role, own));
+    }
+    if let Some(policy) = policy {
+        steps.extend(deleted(policy));
+    }
+    let foreign = role.map(|role| role::foreign(role, &Marks::read(&role.tags), own, None));
+    let foreign = foreign.unwrap_or_default();
+    if role.is_some() && foreign.is_empty() {
+        steps.push(Step::DeleteRole { name: name() }.into());
+    }
+    let then = match foreign.as_slice() {
+        [] => Then::Gone,
+        foreign => Then::Blocked(format!(
+            "role {place} cannot be deleted while it has what somebody else gave it: {}. Detach or delete that; the deletion goes on by itself",
+            foreign.join(", ")
+        )),
+    };
+    Plan { steps, then, foreign }
+}
+
+/// What was made a moment ago and is not shown yet: it cannot be deleted before.
+fn settling(observed: &Observed) -> Option<&'static str> {
+    let Observed { role, policy, instance_profile } = observed;
+    if *role == Found::Settling {
+        return Some("the role");
+    }
+    if *policy == Found::Settling {
+        return Some("the policy");
+    }
+    (*instance_profile == Found::Settling).then_some("the instance profile")
+}
+
+fn detached<'a>(place: &Place, role: &'a Role, own: &'a str) -> impl Iterator<Item = Planned> {
+    let marks = Marks::read(&role.tags);
+    let name = place.name.clone();
+    let ours = role.attached.iter().filter(move |arn| *arn == own || marks.contain(arn));
+    ours.map(move |arn| Step::DetachRolePolicy { name: name.clone(), arn: arn.clone() }.into())
+}
+
+fn deleted(policy: &Policy) -> impl Iterator<Item = Planned> {
+    let arn = policy.arn.clone();
+    let old = policy.versions.iter().filter(|version| **version != policy.default_version);
+    let old: Vec<Planned> = old
+        .map(|version| Step::DeletePolicyVersion { arn: arn.clone(), version: version.clone() }.into())
+        .collect();
+    old.into_iter().chain([Step::DeletePolicy { arn }.into()])
+}

@@ -1,0 +1,325 @@
+//! Plans for IAM as text, compared with `golden/identities.txt`, and the property of the node's policy. After a wanted
+//! change: `UPDATE_GOLDEN=1 cargo test -p fleetmesh-core --test identities`, and read the difference.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use fleetmesh_core::iam::{
+    Account, Desired, Found, InstanceProfile, Observed, Place, Policy, Role, Step, decide, document, remove,
+};
+use fleetmesh_model::tag::Tags;
+use proptest::prelude::*;
+use serde_json::Value;
+
+const NODE: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB";
+const EXTRA: &str = "arn:aws:iam::111122223333:policy/extra";
+const BOUNDARY: &str = "arn:aws:iam::111122223333:policy/boundary";
+
+fn owner(uid: &str) -> Tags {
+    [("kind", "VirtualNode"), ("name", "serviceB"), ("namespace", "shop"), ("uid", uid), ("cluster", "c")]
+        .into_iter()
+        .map(|(key, value)| (format!("fleetmesh.dev/owner-{key}"), value.to_owned()))
+        .collect()
+}
+
+fn desired() -> Desired {
+    Desired {
+        place: Place { path: "/fleetmesh/".to_owned(), name: "mesh-apps-serviceB".to_owned() },
+        trust: document::trust("aws"),
+        policy: document::policy(NODE),
+        managed: [document::image_pull_policy("aws")].into(),
+        permissions_boundary: None,
+        tags: owner("uid-1"),
+        adopt: false,
+        was_in_step: false,
+    }
+}
+
+/// IAM in memory, as far as a plan changes it.
+struct Iam(Observed);
+
+impl Iam {
+    fn empty() -> Self {
+        Self(Observed { role: Found::Absent, policy: Found::Absent, instance_profile: Found::Absent })
+    }
+
+    fn role(&mut self) -> &mut Role {
+        let Found::Present(role) = &mut self.0.role else { panic!("no role") };
+        role
+    }
+
+    fn policy(&mut self) -> &mut Policy {
+        let Found::Present(policy) = &mut self.0.policy else { panic!("no policy") };
+        policy
+    }
+
+    fn profile(&mut self) -> &mut InstanceProfile {
+        let Found::Present(profile) = &mut self.0.instance_profile else { panic!("no instance profile") };
+        profile
+    }
+
+    fn take(&mut self, step: &Step) {
+        let account = Account::of("arn:aws:iam::111122223333:root").unwrap();
+        match step.clone() {
+            Step::CreateRole { place, trust, permissions_boundary, tags } => {
+                let arn = format!("arn:aws:iam::111122223333:role{place}");
+                self.0.role =
+                    Found::Present(Role { arn, trust, tags, permissions_boundary, ..Role::default() });
+            }
+            Step::TagRole { tags, .. } => self.role().tags.extend(tags),
+            Step::UpdateAssumeRolePolicy { trust, .. } => self.role().trust = trust,
+            Step::PutRolePermissionsBoundary { arn, .. } => self.role().permissions_boundary = Some(arn),
+            Step::DeleteRolePermissionsBoundary { .. } => self.role().permissions_boundary = None,
+            Step::AttachRolePolicy { arn, .. } => assert!(self.role().attached.insert(arn)),
+            Step::DetachRolePolicy { arn, .. } => assert!(self.role().attached.remove(&arn)),
+            Step::DeleteRole { .. } => {
+                assert!(self.role().attached.is_empty() && self.role().inline.is_empty());
+                self.0.role = Found::Absent;
+            }
+            Step::CreatePolicy { place, document, tags } => {
+                let (arn, v1) = (account.policy(&place), "v1".to_owned());
+                let versions = vec![v1.clone()];
+                self.0.policy = Found::Present(Policy { arn, document, default_version: v1, versions, tags });
+            }
+            Step::TagPolicy { tags, .. } => self.policy().tags.extend(tags),
+            Step::CreatePolicyVersion { document, .. } => {
+                let policy = self.policy();
+                assert!(policy.versions.len() < 5);
+                policy.document = document;
+                policy.default_version = "v9".to_owned();
+                policy.versions.push("v9".to_owned());
+            }
+            Step::DeletePolicyVersion { version, .. } => {
+                assert_ne!(version, self.policy().default_version);
+                self.policy().versions.retain(|one| *one != version);
+            }
+            Step::DeletePolicy { .. } => {
+                assert_eq!(self.policy().versions.len(), 1);
+                self.0.policy = Found::Absent;
+            }
+            Step::CreateInstanceProfile { place, tags } => {
+                let arn = account.instance_profile(&place);
+                self.0.instance_profile = Found::Present(InstanceProfile { arn, roles: Vec::new(), tags });
+            }
+            Step::TagInstanceProfile { tags, .. } => self.profile().tags.extend(tags),
+            Step::AddRoleToInstanceProfile { role, .. } => {
+                assert!(self.profile().roles.is_empty());
+                self.profile().roles.push(role);
+            }
+            Step::RemoveRoleFromInstanceProfile { role, .. } => {
+                self.profile().roles.retain(|one| *one != role)
+            }
+            Step::DeleteInstanceProfile { .. } => {
+                assert!(self.profile().roles.is_empty());
+                self.0.instance_profile = Found::Absent;
+            }
+        }
+    }
+}
+
+struct Script {
+    iam: Iam,
+    text: String,
+}
+
+impl Script {
+    fn new(title: &str) -> Self {
+        Self { iam: Iam::empty(), text: format!("# {title}\n") }
+    }
+
+    /// The same, with an identity in step.
+    fn settled(title: &str) -> Self {
+        let mut script = Self::new(title);
+        for _ in 0..2 {
+            let plan = decide(&desired(), &script.iam.0);
+            plan.steps.iter().for_each(|planned| script.iam.take(&planned.step));
+        }
+        script
+    }
+
+    fn keep(&mut self, desired: &Desired) -> &mut Self {
+        let plan = decide(desired, &self.iam.0);
+        writeln!(self.text, "keep: {plan}").unwrap();
+        for planned in &plan.steps {
+            planned.mends.iter().for_each(|mends| writeln!(self.text, "  mends: {mends}").unwrap());
+            self.iam.take(&planned.step);
+        }
+        plan.foreign.iter().for_each(|foreign| writeln!(self.text, "  foreign: {foreign}").unwrap());
+        self
+    }
+
+    fn remove(&mut self, uid: &str) -> &mut Self {
+        let plan = remove(&desired().place, uid, &self.iam.0);
+        writeln!(self.text, "remove: {plan}").unwrap();
+        plan.steps.iter().for_each(|planned| self.iam.take(&planned.step));
+        self
+    }
+
+    fn outside(&mut self, words: &str, change: impl FnOnce(&mut Iam)) -> &mut Self {
+        writeln!(self.text, "outside: {words}").unwrap();
+        change(&mut self.iam);
+        self
+    }
+
+    fn end(&mut self) -> String {
+        format!("{}\n", self.text)
+    }
+}
+
+fn life() -> String {
+    let managed = BTreeSet::from([EXTRA.to_owned()]);
+    let changed = Desired { managed, permissions_boundary: Some(BOUNDARY.to_owned()), ..desired() };
+    let bare = Desired { managed: BTreeSet::new(), ..desired() };
+    Script::new("a life")
+        .keep(&desired())
+        .keep(&desired())
+        .keep(&desired())
+        .keep(&changed)
+        .keep(&changed)
+        .keep(&bare)
+        .keep(&bare)
+        .remove("uid-1")
+        .remove("uid-1")
+        .end()
+}
+
+fn drift() -> String {
+    let was = Desired { was_in_step: true, ..desired() };
+    Script::settled("what somebody changed comes back")
+        .outside("widens the policy", |iam| iam.policy().document = "{}".to_owned())
+        .keep(&was)
+        .outside("makes five versions", |iam| {
+            iam.policy().versions = ["v1", "v2", "v3", "v4", "v9"].map(str::to_owned).into();
+            iam.policy().document = "{}".to_owned();
+        })
+        .keep(&was)
+        .outside("changes the trust", |iam| iam.role().trust = "{}".to_owned())
+        .keep(&was)
+        .outside("detaches everything", |iam| iam.role().attached.clear())
+        .keep(&was)
+        .outside("takes tags", |iam| {
+            iam.role().tags.remove("fleetmesh.dev/owner-name");
+            iam.policy().tags.remove("fleetmesh.dev/owner-name");
+            iam.profile().tags.remove("fleetmesh.dev/owner-name");
+        })
+        .keep(&was)
+        .outside("puts another role into the profile", |iam| iam.profile().roles = vec!["other".to_owned()])
+        .keep(&was)
+        .outside("bounds and attaches", |iam| {
+            iam.role().permissions_boundary = Some(BOUNDARY.to_owned());
+            iam.role().attached.insert(EXTRA.to_owned());
+            iam.role().inline.insert("theirs".to_owned());
+        })
+        .keep(&was)
+        .outside("deletes policy and profile", |iam| {
+            let own = iam.policy().arn.clone();
+            iam.role().attached.remove(&own);
+            (iam.0.policy, iam.0.instance_profile) = (Found::Absent, Found::Absent);
+        })
+        .keep(&was)
+        .remove("uid-1")
+        .end()
+}
+
+fn ownership() -> String {
+    let theirs = Desired { tags: owner("uid-2"), ..desired() };
+    let adopts = Desired { adopt: true, ..theirs.clone() };
+    Script::settled("somebody else's is left alone until it is adopted")
+        .keep(&theirs)
+        .remove("uid-2")
+        .keep(&adopts)
+        .keep(&theirs)
+        .remove("uid-1")
+        .remove("uid-2")
+        .end()
+}
+
+fn settling() -> String {
+    let mut script = Script::settled("what was just made is waited for");
+    let policy = script.iam.0.policy.clone();
+    script.iam.0.policy = Found::Settling;
+    script.keep(&desired()).remove("uid-1");
+    script.iam.0.policy = policy;
+    script.iam.0.role = Found::Settling;
+    script.keep(&desired()).remove("uid-1").end()
+}
+
+#[test]
+fn plans_are_as_written_down() {
+    let found = [life(), drift(), ownership(), settling()].concat();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/identities.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(path).unwrap_or_default());
+}
+
+/// Whether IAM's resource pattern matches a text: `*` any characters, `?` one, `${*}`, `${?}` and `${$}` themselves.
+/// Another variable matches nothing here, because what it stands for is not known.
+fn matches(pattern: &[char], text: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['$', '{', escaped @ ('*' | '?' | '$'), '}', rest @ ..] => {
+            text.first() == Some(escaped) && matches(rest, &text[1..])
+        }
+        ['$', '{', ..] => false,
+        ['*', rest @ ..] => (0..=text.len()).any(|skipped| matches(rest, &text[skipped..])),
+        ['?', rest @ ..] => !text.is_empty() && matches(rest, &text[1..]),
+        [letter, rest @ ..] => text.first() == Some(letter) && matches(rest, &text[1..]),
+    }
+}
+
+/// Whether a policy document allows an action on a resource.
+fn allows(document: &Value, action: &str, resource: &str) -> bool {
+    let statements = document["Statement"].as_array().unwrap();
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    statements.iter().any(|statement| {
+        let members: BTreeSet<&str> = statement.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(members, BTreeSet::from(["Action", "Effect", "Resource"]), "the matcher knows no others");
+        let (allowed, on) = (statement["Action"].as_str().unwrap(), statement["Resource"].as_str().unwrap());
+        statement["Effect"] == "Allow"
+            && matches(&chars(&allowed.to_lowercase()), &chars(&action.to_lowercase()))
+            && matches(&chars(on), &chars(resource))
+    })
+}
+
+/// Names made of what could be taken for a wildcard or a variable, among others.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-zA-Z0-9_-]{1,20}", "[a-b*?$\\{\\}]{1,12}", "[ -~]{1,20}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_node_policy_allows_one_action_on_one_arn(
+        (mesh, node, other) in (name(), name(), name()),
+        region in "[a-z]{2}-[a-z]{4,9}-[1-9]",
+        account in "[0-9]{12}",
+        partition in prop_oneof![Just("aws"), Just("aws-cn"), Just("aws-us-gov")],
+        cut in 0_usize..200,
+    ) {
+        let arn = |mesh: &str, node: &str| {
+            format!("arn:{partition}:appmesh:{region}:{account}:mesh/{mesh}/virtualNode/{node}")
+        };
+        let own = arn(&mesh, &node);
+        let document = document::policy(&own);
+        prop_assert!(allows(&document, document::STREAM, &own));
+        prop_assert!(!allows(&document, "appmesh:DescribeVirtualNode", &own));
+        prop_assert!(!allows(&document, "iam:CreateRole", &own));
+        let chars: Vec<char> = own.chars().collect();
+        let at = cut % chars.len();
+        let mut longer = chars.clone();
+        longer.insert(at, 'x');
+        let mut shorter = chars.clone();
+        shorter.remove(at);
+        let mut changed = chars;
+        changed[at] = if changed[at] == 'x' { 'y' } else { 'x' };
+        let near = [longer, shorter, changed].map(|chars| chars.into_iter().collect::<String>());
+        let far = [arn(&mesh, &other), arn(&other, &node), format!("arn:{partition}:appmesh:{region}:{account}:mesh/{mesh}")];
+        for resource in near.into_iter().chain(far).filter(|resource| *resource != own) {
+            prop_assert!(!allows(&document, document::STREAM, &resource), "{} allows {}", document, resource);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The IAM identity of a node: observe (reads) → decide (pure) → apply (writes).
+
+use std::sync::Arc;
+
+use fleetmesh_aws::iam::Iam;
+use fleetmesh_core::iam::{self, Desired, Observed, Outcome, Place, Plan, Then, part};
+use fleetmesh_core::{Class, Part};
+use fleetmesh_crds::IamStatus;
+use tracing::{debug, info, warn};
+
+mod apply;
+mod observe;
+
+use super::Round;
+use crate::queue::Wake;
+use crate::world::IdentityMemory;
+
+/// How often a round looks again: the account becomes known with the role, and what a lost reply hid by a second look.
+const LOOKS: usize = 3;
+
+/// What a round is for.
+enum Task {
+    /// IAM is to have this.
+    Keep(Desired),
+    /// What is at this place is to go.
+    Remove(Place),
+}
+
+impl Task {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Keep(desired) => &desired.place,
+            Self::Remove(place) => place,
+        }
+    }
+}
+
+/// Brings IAM in step with the resource. `None` when it neither has nor had an identity.
+pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
+    let object = round.object;
+    let before = &object.status;
+    let task = task(round)?;
+    if !round.deleting && !finalized(round) {
+        return Some(part::unseen(before, task.place(), None));
+    }
+    let desired = match &task {
+        Task::Keep(desired) if before.iam.is_none() => return Some(part::announced(&desired.place)),
+        Task::Keep(desired) => Some(desired),
+        Task::Remove(_) => None,
+    };
+    let memory = round.context.world.memory(&object.key).identity_part;
+    if let Some(part) = desired.and_then(|desired| remembered(round, desired, &memory)) {
+        return Some(part);
+    }
+    let client = Iam::new(Arc::clone(&round.context.aws)).await;
+    let (part, memory) = work(round, &client, &task, memory).await;
+    round.context.world.identity_concluded(&object.key, &object.uid, memory);
+    Some(part)
+}
+
+/// What is to be done. Where the status names another place than the spec, what is there goes first.
+fn task(round: &Round<'_>) -> Option<Task> {
+    let object = round.object;
+    let desired = Desired::of(object, round.arn, &round.context.settings.cluster);
+    let reported = object.status.iam.as_ref().and_then(Place::reported);
+    match (desired, reported) {
+        (Some(desired), Some(place)) if desired.place != place => Some(Task::Remove(place)),
+        (Some(desired), _) if round.deleting => Some(Task::Remove(desired.place)),
+        (Some(desired), _) => Some(Task::Keep(desired)),
+        (None, Some(place)) => Some(Task::Remove(place)),
+        (None, None) => None,
+    }
+}
+
+/// Whether our finalizer is on the resource by now; the round's own object may be older than its first step.
+fn finalized(round: &Round<'_>) -> bool {
+    let newest = round.context.world.object(&round.object.key);
+    newest.is_some_and(|newest| newest.uid == round.object.uid && newest.finalized())
+}
+
+/// News of something else need no call when the last round left IAM in step with this very wish.
+fn remembered(round: &Round<'_>, desired: &Desired, memory: &IdentityMemory) -> Option<Part<IamStatus>> {
+    let before = &round.object.status;
+    let (hash, finding) = memory.in_step.as_ref().filter(|_| round.wake != Wake::Drift)?;
+    let known = before.iam.as_ref().is_some_and(|iam| iam.policy_hash.is_some());
+    (*hash == desired.hash() && known).then(|| Part {
+        finding: finding.clone(),
+        status: before.iam.clone(),
+        events: Vec::new(),
+        look: None,
+        failure: None,
+    })
+}
+
+/// Observes, decides and applies until nothing is left to do, something fails, or it has to be waited for.
+async fn work(
+    round: &Round<'_>,
+    client: &Iam,
+    task: &Task,
+    mut memory: IdentityMemory,
+) -> (Part<IamStatus>, IdentityMemory) {
+    let before = &round.object.status;
+    memory.in_step = None;
+    let mut done = Vec::new();
+    let mut look = 1;
+    loop {
+        let observed = match observe::observe(client, task.place(), before.iam.as_ref(), &mut memory).await {
+            Ok(observed) => observed,
+            Err(failure) => {
+                warn!(object = %round.object.key, %failure, "IAM cannot be read");
+                return (part::unseen(before, task.place(), Some(failure)), memory);
+            }
+        };
+        let plan = decide(round, task, &observed);
+        let mut outcome = apply::apply(client, &plan, &mut memory).await;
+        log(round, &plan, &outcome);
+        done.append(&mut outcome.done);
+        if look < LOOKS && looks_again(&plan, &outcome) {
+            look += 1;
+            continue;
+        }
+        outcome.done = done;
+        return conclude(round, task, &observed, &plan, &outcome, memory);
+    }
+}
+
+fn conclude(
+    round: &Round<'_>,
+    task: &Task,
+    observed: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    mut memory: IdentityMemory,
+) -> (Part<IamStatus>, IdentityMemory) {
+    let before = &round.object.status;
+    match task {
+        Task::Keep(desired) => {
+            if outcome.failed.is_none() && plan.then == Then::InStep {
+                memory.in_step = Some((desired.hash(), part::in_step(&desired.place, plan)));
+            }
+            if outcome.done.iter().any(|planned| planned.mends.is_some()) {
+                round.context.metrics.drift();
+            }
+            (part::kept(before, desired, observed, plan, outcome), memory)
+        }
+        Task::Remove(place) => {
+            let part = part::gone(before, place, observed, plan, outcome);
+            let memory = if part.status.is_none() { IdentityMemory::default() } else { memory };
+            (part, memory)
+        }
+    }
+}
+
+fn decide(round: &Round<'_>, task: &Task, observed: &Observed) -> Plan {
+    match task {
+        Task::Keep(desired) => {
+            // What another resource of this cluster has is not to be had, however much it is wanted.
+            let world = &round.context.world;
+            let mut owners = iam::decide::owners(observed).filter(|owner| **owner != round.object.uid);
+            let taken = owners.any(|owner| world.lives(owner));
+            iam::decide(&Desired { adopt: desired.adopt && !taken, ..desired.clone() }, observed)
+        }
+        Task::Remove(place) => iam::remove(place, &round.object.uid, observed),
+    }
+}
+
+/// Whether the round looks once more: the account is known now, or a request that was repeated after its reply was lost
+/// is told that the thing exists.
+fn looks_again(plan: &Plan, outcome: &Outcome) -> bool {
+    match &outcome.failed {
+        Some((step, failure)) => step.creates().is_some() && failure.class == Class::Conflict,
+        None => plan.then == Then::LookAgain,
+    }
+}
+
+fn log(round: &Round<'_>, plan: &Plan, outcome: &Outcome) {
+    let object = &round.object.key;
+    match &outcome.failed {
+        Some((step, failure)) => warn!(%object, %step, %failure, "failed"),
+        None if plan.steps.is_empty() => debug!(%object, %plan, "nothing done in IAM"),
+        None => info!(%object, %plan, "done in IAM"),
+    }
+}

@@ -1,0 +1,70 @@
+//! Observes an identity: what IAM has at its place. Reads only.
+
+use std::time::Duration;
+
+use fleetmesh_aws::iam::Iam;
+use fleetmesh_core::Failure;
+use fleetmesh_core::iam::{Account, Found, Observed, Place, Policy, Role, Thing};
+use fleetmesh_crds::IamStatus;
+
+use crate::world::IdentityMemory;
+
+/// For how long IAM may not show what was made.
+const SETTLING: Duration = Duration::from_secs(40);
+
+/// What is at `place`.
+///
+/// # Errors
+/// A read failed.
+pub async fn observe(
+    client: &Iam,
+    place: &Place,
+    reported: Option<&IamStatus>,
+    memory: &mut IdentityMemory,
+) -> Result<Observed, Failure> {
+    let role = role(client, &place.name).await?;
+    let arn = role.as_ref().map(|role| role.arn.as_str()).or(reported.and_then(any_arn));
+    let policy = match arn.and_then(Account::of) {
+        Some(account) => policy(client, &account.policy(place)).await?,
+        None => None,
+    };
+    let instance_profile = client.get_instance_profile(&place.name).await?;
+    Ok(Observed {
+        role: found(role, Thing::Role, memory),
+        policy: found(policy, Thing::Policy, memory),
+        instance_profile: found(instance_profile, Thing::InstanceProfile, memory),
+    })
+}
+
+async fn role(client: &Iam, name: &str) -> Result<Option<Role>, Failure> {
+    let Some(role) = client.get_role(name).await? else { return Ok(None) };
+    let attached = client.list_attached_role_policies(name).await?;
+    let inline = client.list_role_policies(name).await?;
+    Ok(Some(Role { attached, inline, ..role }))
+}
+
+async fn policy(client: &Iam, arn: &str) -> Result<Option<Policy>, Failure> {
+    let Some(policy) = client.get_policy(arn).await? else { return Ok(None) };
+    let versions = client.list_policy_versions(arn).await?;
+    // A version that vanishes between the two reads means nothing, and is put back.
+    let document = client.get_policy_version(arn, &policy.default_version).await?.unwrap_or_default();
+    Ok(Some(Policy { document, versions, ..policy }))
+}
+
+/// An ARN of what was reported: each tells the account.
+fn any_arn(status: &IamStatus) -> Option<&str> {
+    let arns = [&status.role_arn, &status.policy_arn, &status.instance_profile_arn];
+    arns.into_iter().flatten().map(String::as_str).next()
+}
+
+/// What was seen need not be waited for any more.
+fn found<T>(read: Option<T>, thing: Thing, memory: &mut IdentityMemory) -> Found<T> {
+    match read {
+        Some(read) => {
+            memory.made.remove(&thing);
+            Found::Present(read)
+        }
+        None if memory.made.get(&thing).is_some_and(|made| made.elapsed() < SETTLING) => Found::Settling,
+        None => Found::Absent,
+    }
+}

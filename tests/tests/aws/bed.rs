@@ -1,0 +1,81 @@
+//! A cluster, a control plane, an AWS account and an operator between them.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::stack;
+use tokio::sync::Mutex;
+
+use crate::account::Account;
+use crate::space::Space;
+
+/// Nothing takes longer, on however busy a machine.
+pub const LIMIT: Duration = Duration::from_secs(90);
+/// The same for kubectl.
+pub const TIMEOUT: &str = "--timeout=90s";
+
+/// A running bed. Fields are dropped in this order: whoever depends on another goes first.
+pub struct Bed {
+    pub operator: Operator,
+    pub moto: Moto,
+    pub control_plane: ControlPlane,
+    pub kubectl: Kubectl,
+    pub cluster: Cluster,
+    pub run: RunDir,
+}
+
+impl Bed {
+    /// The bed that tests share while any of them runs: what somebody changes in IAM is looked for every two seconds.
+    pub async fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Bed>> = Mutex::const_new(Weak::new());
+        let mut shared = SHARED.lock().await;
+        if let Some(bed) = shared.upgrade() {
+            return bed;
+        }
+        let bed = Arc::new(Self::start("aws").await);
+        *shared = Arc::downgrade(&bed);
+        bed
+    }
+
+    /// A bed of a test's own.
+    pub async fn start(name: &str) -> Self {
+        Self::start_behind(name, |moto| moto.to_owned(), &[]).await
+    }
+
+    /// The same, whose operator has `environment` and finds AWS at what `front` makes of moto's address.
+    pub async fn start_behind(
+        name: &str,
+        front: impl FnOnce(&str) -> String,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let run = RunDir::new(name).unwrap();
+        let cluster = Cluster::start(&run).await.unwrap();
+        let kubectl = cluster.kubectl().unwrap();
+        stack::install_crds(&kubectl, &run).await.unwrap();
+        let control_plane = ControlPlane::start(&run).await.unwrap();
+        let moto = Moto::start(&run).await.unwrap();
+        let aws = front(&moto.endpoint());
+        let environment = [&[("AWS_ENDPOINT_URL", aws.as_str())], environment].concat();
+        let arguments = ["--drift-interval", "2s", "--cluster-name", "bed"];
+        let kubeconfig = cluster.admin_kubeconfig();
+        let endpoint = control_plane.endpoint();
+        let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run).await;
+        Self { operator: operator.unwrap(), moto, control_plane, kubectl, cluster, run }
+    }
+
+    /// The AWS account.
+    pub fn account(&self) -> Account<'_> {
+        Account(&self.moto)
+    }
+
+    /// A namespace and a mesh of this name.
+    pub async fn space(&self, name: &str) -> Space {
+        Space::new(name, self).await
+    }
+}

@@ -1,0 +1,166 @@
+//! What somebody changes in IAM is found and put back, with an Event that says what it was; what a person adds is told
+//! and left alone.
+
+use fleetmesh_testbed::wait;
+use serde_json::{Value, json};
+
+use crate::account::{Account, REGISTRY, policy_arn};
+use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::space::Space;
+
+const BOUNDARY: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
+
+/// Awaits that everything is as it was, and that an Event says `words`.
+async fn put_back(space: &Space, account: &Account<'_>, calm: &Value, words: &str) {
+    wait::until(&format!("{words:?} is put back and told"), LIMIT, async || {
+        let mut found = account.everything(&space.role("n")).await;
+        // The version that somebody made stays, not in force.
+        found["policy"]["versions"] = calm["policy"]["versions"].clone();
+        anyhow::ensure!(found == *calm, "{found}");
+        let events = space.events("n", "DriftMended").await;
+        anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn every_change_behind_our_back_is_put_back() {
+    let bed = Bed::shared().await;
+    let (space, account) = (bed.space("drift").await, bed.account());
+    space.apply(&space.node("n", json!({ "iam": { "permissionsBoundary": BOUNDARY } }))).await;
+    space.ready("n").await;
+    let name = space.role("n");
+    let (name, arn) = (name.as_str(), policy_arn(&name));
+    let calm = account.everything(name).await;
+    let wide = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] });
+    let wide = wide.to_string();
+    let trust = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }] });
+    let trust = trust.to_string();
+    let role = ["--role-name", name];
+    let profile = ["--instance-profile-name", name];
+    let policy = ["--policy-arn", &arn];
+    let cases: [(&str, Vec<&str>, &[&str]); 10] = [
+        (
+            "the policy allowed",
+            vec!["create-policy-version", "--policy-document", &wide, "--set-as-default"],
+            &policy,
+        ),
+        (REGISTRY, vec!["detach-role-policy", "--policy-arn", REGISTRY], &role),
+        (&arn, vec!["detach-role-policy", "--policy-arn", &arn], &role),
+        ("the role trusted", vec!["update-assume-role-policy", "--policy-document", &trust], &role),
+        ("no permissions boundary", vec!["delete-role-permissions-boundary"], &role),
+        (
+            "the boundary arn:aws:iam::aws:policy/ReadOnlyAccess",
+            vec![
+                "put-role-permissions-boundary",
+                "--permissions-boundary",
+                "arn:aws:iam::aws:policy/ReadOnlyAccess",
+            ],
+            &role,
+        ),
+        ("lost its role", vec!["remove-role-from-instance-profile", "--role-name", name], &profile),
+        ("owner-name of the role", vec!["untag-role", "--tag-keys", "fleetmesh.dev/owner-name"], &role),
+        ("owner-name of the policy", vec!["untag-policy", "--tag-keys", "fleetmesh.dev/owner-name"], &policy),
+        (
+            "owner-name of the instance profile",
+            vec!["untag-instance-profile", "--tag-keys", "fleetmesh.dev/owner-name"],
+            &profile,
+        ),
+    ];
+    for (words, change, target) in cases {
+        account.iam(&[&change, target].concat()).await;
+        put_back(&space, &account, &calm, words).await;
+    }
+
+    // IAM keeps five versions of a policy: the oldest makes room.
+    for _ in 0..3 {
+        account.iam(&["create-policy-version", "--policy-document", &wide, "--policy-arn", &arn]).await;
+    }
+    assert_eq!(account.policy(name).await["versions"], 5);
+    let last = ["--version-id", "v2"];
+    account.iam(&[&["set-default-policy-version"], &last[..], &policy[..]].concat()).await;
+    put_back(&space, &account, &calm, "the policy allowed").await;
+    assert_eq!(account.policy(name).await["versions"], 5);
+    space.ready("n").await;
+    space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
+    let nothing = json!({ "role": null, "policy": null, "instanceProfile": null });
+    assert_eq!(account.everything(name).await, nothing);
+}
+
+/// Does one thing after another until the second succeeds.
+async fn both(account: &Account<'_>, first: &[&str], second: &[&str]) {
+    wait::until(&format!("{second:?} succeeds"), LIMIT, async || {
+        let _ = account.try_iam(first).await;
+        account.try_iam(second).await.map(Some).map_err(anyhow::Error::msg)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_made_anew() {
+    let bed = Bed::shared().await;
+    let (space, account) = (bed.space("deleted").await, bed.account());
+    space.apply(&space.node("n", json!({ "iam": {} }))).await;
+    space.ready("n").await;
+    let name = space.role("n");
+    let calm = account.everything(&name).await;
+    // The operator may put back the first half before the second is done.
+    let profile = ["--instance-profile-name", &name];
+    let remove = [&["remove-role-from-instance-profile", "--role-name", &name], &profile[..]].concat();
+    both(&account, &remove, &[&["delete-instance-profile"], &profile[..]].concat()).await;
+    put_back(&space, &account, &calm, "the instance profile was deleted").await;
+    let arn = policy_arn(&name);
+    let detach = ["detach-role-policy", "--role-name", &name, "--policy-arn", &arn];
+    both(&account, &detach, &["delete-policy", "--policy-arn", &arn]).await;
+    put_back(&space, &account, &calm, "the policy was deleted").await;
+    space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
+}
+
+#[tokio::test]
+async fn what_a_person_attached_is_told_and_left_and_holds_the_deletion() {
+    let bed = Bed::shared().await;
+    let (space, account) = (bed.space("foreign").await, bed.account());
+    space.apply(&space.node("n", json!({ "iam": {} }))).await;
+    space.ready("n").await;
+    let name = space.role("n");
+    let document = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*" }] });
+    let document = document.to_string();
+    let inline =
+        ["put-role-policy", "--role-name", &name, "--policy-name", "theirs", "--policy-document", &document];
+    account.iam(&inline).await;
+    let theirs = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
+    account.iam(&["attach-role-policy", "--role-name", &name, "--policy-arn", theirs]).await;
+    wait::until("it is told", LIMIT, async || {
+        let message = space.until("n", "IdentityReady", "IdentityReady").await;
+        Ok((message.contains(theirs) && message.contains("inline policy theirs")).then_some(()))
+    })
+    .await
+    .unwrap();
+    space.ready("n").await;
+    wait::until("an Event names both", LIMIT, async || {
+        let told = space.events("n", "ForeignPolicy").await;
+        Ok(told.iter().any(|event| event.contains(theirs)).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(account.role(&name).await["attached"].to_string().contains(theirs));
+
+    space.run(&["delete", "virtualnode/n", "--wait=false"]).await;
+    let message = space.until("n", "Ready", "DeletionBlocked").await;
+    for words in [theirs, "inline policy theirs", "Detach or delete"] {
+        assert!(message.contains(words), "{message}");
+    }
+    let left = account.everything(&name).await;
+    assert_eq!((&left["policy"], &left["instanceProfile"]), (&Value::Null, &Value::Null));
+    assert_eq!(left["role"]["attached"], json!([theirs]));
+    account.iam(&["detach-role-policy", "--role-name", &name, "--policy-arn", theirs]).await;
+    account.iam(&["delete-role-policy", "--role-name", &name, "--policy-name", "theirs"]).await;
+    space.run(&["wait", "--for=delete", "virtualnode/n", TIMEOUT]).await;
+    assert_eq!(account.role(&name).await, Value::Null);
+}

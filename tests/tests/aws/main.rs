@@ -1,0 +1,16 @@
+//! A node's IAM identity end to end: a real kube-apiserver and etcd, `fleetmesh operator` and `fleetmesh control-plane`
+//! as processes, kubectl and the AWS CLI as users have them, and moto in AWS's place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod account;
+mod bed;
+mod drift;
+mod life;
+mod ownership;
+mod space;
