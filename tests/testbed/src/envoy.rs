@@ -45,10 +45,7 @@ impl Envoy {
         instance: &Instance,
         run: &RunDir,
     ) -> Result<Self> {
-        let mut render = Command::new(tools::fleetmesh()?);
-        render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", control_plane]);
-        let text = command::run(render).await.context("cannot render the bootstrap")?;
-        Self::start_with(&text, instance, run)
+        Self::start_with(&bootstrap(resource, control_plane, None).await?, instance, run)
     }
 
     /// Starts Envoy on `instance` with this bootstrap (YAML), whose admin interface is at 127.0.0.1:9901.
@@ -110,6 +107,17 @@ impl Envoy {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+/// The bootstrap that `fleetmesh proxy bootstrap` renders, which names the EC2 instance `instance_id` if there is one.
+///
+/// # Errors
+/// `fleetmesh` is not built, or refuses the arguments.
+pub async fn bootstrap(resource: &str, control_plane: &str, instance_id: Option<&str>) -> Result<String> {
+    let mut render = Command::new(tools::fleetmesh()?);
+    render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", control_plane]);
+    render.args(instance_id.iter().flat_map(|id| ["--instance-id", id]));
+    command::run(render).await.context("cannot render the bootstrap")
 }
 
 /// Asks the admin interface of the Envoy on `instance`.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::app::{Protocol, Server};
 use crate::command;
-use crate::envoy::{Envoy, UID};
+use crate::envoy::{self, Envoy, UID};
 use crate::netns::Instance;
 use crate::run_dir::RunDir;
 use crate::tools;
@@ -50,6 +50,8 @@ pub struct Host {
 pub struct HostOptions {
     /// The virtual node, as `mesh/apps/virtualNode/serviceB`.
     pub resource: String,
+    /// The EC2 instance that the host takes the role of, if it does.
+    pub instance_id: Option<String>,
     /// What the application calls itself.
     pub app: String,
     /// What the application speaks.
@@ -68,6 +70,7 @@ impl HostOptions {
     pub fn new(mesh: &str, node: &str, backend: Backend) -> Self {
         Self {
             resource: format!("mesh/{mesh}/virtualNode/{node}"),
+            instance_id: None,
             app: node.to_owned(),
             protocol: Protocol::Http2,
             port: 80,
@@ -89,8 +92,9 @@ impl Host {
         control_plane: &str,
         run: &RunDir,
     ) -> Result<Self> {
-        let HostOptions { resource, app, protocol, port, backend, ipv6 } = options;
-        let envoy = Envoy::start(resource, control_plane, &instance, run).await?;
+        let HostOptions { resource, instance_id, app, protocol, port, backend, ipv6 } = options;
+        let bootstrap = envoy::bootstrap(resource, control_plane, instance_id.as_deref()).await?;
+        let envoy = Envoy::start_with(&bootstrap, &instance, run)?;
         intercept(&instance, *backend, *port, *ipv6).await?;
         let server = Server::start(app, *protocol, *port, &instance, run).await?;
         Ok(Self { instance, server, envoy, backend: *backend })

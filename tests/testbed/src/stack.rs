@@ -39,12 +39,21 @@ impl Stack {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(run: &RunDir, operator: &[&str]) -> Result<Self> {
+        Self::start_in(run, operator, &[]).await
+    }
+
+    /// The same with more variables in the operator's environment, for example where AWS's services are.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_in(run: &RunDir, operator: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let cluster = Cluster::start(run).await?;
         let kubectl = cluster.kubectl()?;
         install_crds(&kubectl, run).await?;
         let control_plane = ControlPlane::start(run).await?;
         let kubeconfig = cluster.admin_kubeconfig();
-        let operator = Operator::start_with(&kubeconfig, &control_plane.endpoint(), operator, run).await?;
+        let operator =
+            Operator::start_in(&kubeconfig, &control_plane.endpoint(), operator, environment, run).await?;
         Ok(Self { operator, control_plane, cluster, kubectl })
     }
 }

@@ -1,4 +1,4 @@
-//! A node's IAM identity end to end: a real kube-apiserver and etcd, `fleetmesh operator` and `fleetmesh control-plane`
+//! A node's IAM identity and its fleet end to end: a real kube-apiserver and etcd, `fleetmesh operator` and `fleetmesh control-plane`
 //! as processes, kubectl and the AWS CLI as users have them, and moto in AWS's place.
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
 mod account;
 mod bed;
 mod drift;
+mod fleet;
+mod joiner;
 mod life;
 mod ownership;
 mod space;

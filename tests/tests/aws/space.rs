@@ -19,12 +19,17 @@ pub struct Space {
 impl Space {
     pub async fn new(name: &str, bed: &Bed) -> Self {
         bed.kubectl.run(&["create", "namespace", name]).await.unwrap();
-        let file = bed.run.join(format!("{name}.json"));
-        let app_mesh = AppMesh::new(&bed.control_plane.endpoint());
-        let space = Self { name: name.to_owned(), kubectl: bed.kubectl.clone(), app_mesh, file };
+        let space = Self::existing(name, bed);
         let mesh = json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": { "name": name }, "spec": {} });
         space.apply(&mesh).await;
         space
+    }
+
+    /// A namespace and a mesh that are made otherwise.
+    pub fn existing(name: &str, bed: &Bed) -> Self {
+        let file = bed.run.join(format!("{name}.json"));
+        let app_mesh = AppMesh::new(&bed.control_plane.endpoint());
+        Self { name: name.to_owned(), kubectl: bed.kubectl.clone(), app_mesh, file }
     }
 
     /// A virtual node of the mesh; `members` are more of its spec.

@@ -1,0 +1,240 @@
+//! The whole life of a fleet: launched, scaled, rolled, mended, ended; and of instances that are enrolled.
+
+use std::time::Duration;
+
+use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::{tools, wait};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::joiner::Joiner;
+use crate::space::Space;
+
+/// How long a roll of three instances may take: each step is looked at every five seconds.
+const ROLL: Duration = Duration::from_secs(240);
+
+fn fleet(replicas: i32, container: &str) -> Value {
+    json!({ "iam": {}, "fleet": {
+        "replicas": replicas,
+        "capacity": { "instanceTypes": ["t3.small"] },
+        "image": { "id": "ami-12c6146b" },
+        "app": { "port": 8000, "container": container },
+    } })
+}
+
+/// The instances in moto that the filter finds, of any state but terminated.
+async fn instances(moto: &Moto, filter: &str) -> Vec<Value> {
+    let states = "Name=instance-state-name,Values=pending,running,stopping,stopped";
+    let answer = moto.aws(&["ec2", "describe-instances", "--filters", filter, states]).await.unwrap();
+    let reservations = answer["Reservations"].as_array().unwrap().iter();
+    reservations.flat_map(|one| one["Instances"].as_array().unwrap().clone()).collect()
+}
+
+async fn of_node(moto: &Moto, space: &Space, node: &str) -> Vec<Value> {
+    let uid = space.get(node).await["metadata"]["uid"].as_str().unwrap().to_owned();
+    instances(moto, &format!("Name=tag:fleetmesh.dev/owner-uid,Values={uid}")).await
+}
+
+fn tag<'a>(thing: &'a Value, key: &str) -> &'a str {
+    let tags = thing["Tags"].as_array().unwrap().iter();
+    tags.clone().find(|tag| tag["Key"] == key).map_or("", |tag| tag["Value"].as_str().unwrap())
+}
+
+fn is_ready(object: &Value) -> bool {
+    let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    current && conditions.clone().any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+/// Lets instances join until all nodes are Ready; gives them. Watches meanwhile that no more than `most` ever run.
+async fn until_ready(
+    joiner: &mut Joiner,
+    bed: &Bed,
+    space: &Space,
+    nodes: &[&str],
+    most: usize,
+) -> Vec<Value> {
+    wait::until(&format!("{nodes:?} are Ready"), ROLL, async || {
+        let objects = joiner.follow(bed, space, nodes).await;
+        for object in &objects {
+            let running = object["status"]["fleet"]["running"].as_u64().unwrap_or_default();
+            assert!(running <= most as u64, "{running} instances run: {}", object["status"]["fleet"]);
+        }
+        let late = objects.iter().find(|object| !is_ready(object));
+        anyhow::ensure!(late.is_none(), "{}", late.map_or(&Value::Null, |late| &late["status"]));
+        Ok(Some(objects))
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_fleet_is_launched_scaled_rolled_mended_and_ended() {
+    if !fleetmesh_testbed::userns::wanted() {
+        return;
+    }
+    let bed = Bed::shared().await;
+    let space = bed.space("fleet").await;
+    let mut joiner = Joiner::new(&bed).await;
+    let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--tag-specifications"];
+    let tags = "ResourceType=instance,Tags=[{Key=owner,Value=somebody}]";
+    bed.moto.aws(&[&run[..], &[tags]].concat()).await.unwrap();
+
+    space.apply(&space.node("n", fleet(3, "app:v1"))).await;
+    let object = until_ready(&mut joiner, &bed, &space, &["n"], 3).await.remove(0);
+    let status = &object["status"]["fleet"];
+    assert_eq!(
+        json!([status["desired"], status["running"], status["ready"], status["updated"], status["launches"]]),
+        json!([3, 3, 3, 3, 1])
+    );
+    assert!(status["instances"].as_array().unwrap().iter().all(|one| one["proxy"] == "Acknowledged"));
+    let found = of_node(&bed.moto, &space, "n").await;
+    assert_eq!(found.len(), 3);
+    for instance in &found {
+        assert_eq!(tag(instance, "fleetmesh.dev/owner-cluster"), "bed");
+        assert_eq!(tag(instance, "fleetmesh.dev/template-version"), "1");
+        assert_eq!(tag(instance, "fleetmesh.dev/launch"), "1");
+    }
+    template_is_as_wanted(&bed, &object).await;
+    let columns = space.run(&["get", "virtualnodes"]).await;
+    let header: Vec<&str> = columns.lines().next().unwrap().split_whitespace().collect();
+    assert!(header.contains(&"PROXIES") && header.contains(&"INSTANCES"), "{columns}");
+
+    for replicas in [5, 1, 0] {
+        space.run(&["scale", "virtualnode/n", "--replicas", &replicas.to_string()]).await;
+        until_ready(&mut joiner, &bed, &space, &["n"], 5).await;
+        assert_eq!(of_node(&bed.moto, &space, "n").await.len(), replicas, "after a scale to {replicas}");
+    }
+
+    space.apply(&space.node("n", fleet(2, "app:v1"))).await;
+    until_ready(&mut joiner, &bed, &space, &["n"], 2).await;
+    space.apply(&space.node("n", fleet(2, "app:v2"))).await;
+    let object = until_ready(&mut joiner, &bed, &space, &["n"], 3).await.remove(0);
+    assert_eq!(object["status"]["fleet"]["templateVersion"], 2);
+    let found = of_node(&bed.moto, &space, "n").await;
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|instance| tag(instance, "fleetmesh.dev/template-version") == "2"));
+
+    let victim = found[0]["InstanceId"].as_str().unwrap();
+    bed.moto.aws(&["ec2", "terminate-instances", "--instance-ids", victim]).await.unwrap();
+    wait::until("the instance is replaced", LIMIT, async || {
+        let found = of_node(&bed.moto, &space, "n").await;
+        let replaced = found.iter().all(|one| one["InstanceId"] != victim) && found.len() == 2;
+        Ok(replaced.then_some(()))
+    })
+    .await
+    .unwrap();
+    until_ready(&mut joiner, &bed, &space, &["n"], 3).await;
+    for reason in ["Launched", "Terminated", "LaunchTemplateCreated", "LaunchTemplateChanged"] {
+        assert!(!space.events("n", reason).await.is_empty(), "{reason}");
+    }
+
+    let uid = space.get("n").await["metadata"]["uid"].as_str().unwrap().to_owned();
+    space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
+    assert_eq!(
+        instances(&bed.moto, &format!("Name=tag:fleetmesh.dev/owner-uid,Values={uid}")).await.len(),
+        0
+    );
+    let templates = bed.moto.aws(&["ec2", "describe-launch-templates"]).await.unwrap();
+    let named = |one: &Value| one["LaunchTemplateName"] == "mesh-fleet-n";
+    assert!(!templates["LaunchTemplates"].as_array().unwrap().iter().any(named), "{templates}");
+    assert_eq!(bed.account().role(&space.role("n")).await, Value::Null);
+    assert_eq!(instances(&bed.moto, "Name=tag:owner,Values=somebody").await.len(), 1, "others' stay");
+}
+
+/// The template demands IMDSv2, carries the profile, and its user data names the node and no secret.
+async fn template_is_as_wanted(bed: &Bed, object: &Value) {
+    let id = object["status"]["fleet"]["launchTemplateId"].as_str().unwrap();
+    let arguments = ["ec2", "describe-launch-template-versions", "--launch-template-id", id];
+    let answer = bed.moto.aws(&arguments).await.unwrap();
+    let data = &answer["LaunchTemplateVersions"][0]["LaunchTemplateData"];
+    assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
+    assert_eq!(data["IamInstanceProfile"]["Arn"], object["status"]["iam"]["instanceProfileArn"]);
+    let user_data = data["UserData"].as_str().unwrap();
+    let decode = ["-c", "import base64, sys; print(base64.b64decode(sys.argv[1]).decode())", user_data];
+    let output = std::process::Command::new(tools::tool("python").unwrap()).args(decode).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("mesh/fleet/virtualNode/n") && text.contains("app:v1"), "{text}");
+    assert!(!text.contains("AKIDEXAMPLE") && !text.contains("not-a-secret"), "no secret is in it");
+}
+
+#[tokio::test]
+async fn instances_that_exist_are_enrolled_by_tag_and_let_go() {
+    let bed = Bed::shared().await;
+    let space = bed.space("enroll").await;
+    let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--count", "2", "--tag-specifications"];
+    let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled}]";
+    let launched = bed.moto.aws(&[&run[..], &[tags]].concat()).await.unwrap();
+    let id = |index: usize| launched["Instances"][index]["InstanceId"].as_str().unwrap().to_owned();
+    let (ours, theirs) = (id(0), id(1));
+    let account = bed.account();
+    account.iam(&["create-instance-profile", "--instance-profile-name", "theirs"]).await;
+    let foreign =
+        ["ec2", "associate-iam-instance-profile", "--instance-id", &theirs, "--iam-instance-profile"];
+    bed.moto.aws(&[&foreign[..], &["Name=theirs"]].concat()).await.unwrap();
+
+    let enroll = json!({ "iam": {}, "fleet": { "enroll": { "tags": { "app": "enrolled" } } } });
+    space.apply(&space.node("n", enroll)).await;
+    let message = space.until("n", "FleetReady", "NotOwned").await;
+    assert!(message.contains(&theirs) && !message.contains(&ours), "{message}");
+    let profile = space.get("n").await["status"]["iam"]["instanceProfileArn"].clone();
+    assert_eq!(profile_of(&bed.moto, &ours).await, profile);
+    assert!(profile_of(&bed.moto, &theirs).await.as_str().unwrap().ends_with("/theirs"));
+
+    bed.moto.aws(&["ec2", "delete-tags", "--resources", &ours, "--tags", "Key=app"]).await.unwrap();
+    wait::until("it loses the profile with the tag", LIMIT, async || {
+        Ok((profile_of(&bed.moto, &ours).await == Value::Null).then_some(()))
+    })
+    .await
+    .unwrap();
+    bed.moto
+        .aws(&["ec2", "create-tags", "--resources", &ours, "--tags", "Key=app,Value=enrolled"])
+        .await
+        .unwrap();
+    wait::until("it gets it again", LIMIT, async || {
+        Ok((profile_of(&bed.moto, &ours).await == profile).then_some(()))
+    })
+    .await
+    .unwrap();
+
+    space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
+    assert_eq!(profile_of(&bed.moto, &ours).await, Value::Null);
+    assert!(profile_of(&bed.moto, &theirs).await.as_str().unwrap().ends_with("/theirs"));
+    assert_eq!(instances(&bed.moto, "Name=tag:app,Values=enrolled").await.len(), 2, "they run on");
+    assert_eq!(account.role(&space.role("n")).await, Value::Null);
+}
+
+/// The ARN of an instance's profile; null without one.
+async fn profile_of(moto: &Moto, id: &str) -> Value {
+    let filter = format!("Name=instance-id,Values={id}");
+    let arguments = ["ec2", "describe-iam-instance-profile-associations", "--filters", &filter];
+    let answer = moto.aws(&arguments).await.unwrap();
+    answer["IamInstanceProfileAssociations"][0]["IamInstanceProfile"]["Arn"].clone()
+}
+
+#[tokio::test]
+async fn the_sample_becomes_ready_and_leaves_no_trace() {
+    if !fleetmesh_testbed::userns::wanted() {
+        return;
+    }
+    let bed = Bed::start("fleet-sample").await;
+    let mut joiner = Joiner::new(&bed).await;
+    let folder = tools::workspace_dir().unwrap().join("samples/fleet");
+    bed.kubectl.apply(&folder).await.unwrap();
+    let space = Space::existing("apps", &bed);
+    let nodes = ["service-a", "service-b", "service-b-v2"];
+    let objects = until_ready(&mut joiner, &bed, &space, &nodes, 2).await;
+    for object in &objects {
+        let status = &object["status"];
+        let role = status["iam"]["roleArn"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        assert_ne!(bed.account().role(&role).await, Value::Null);
+        assert_eq!(status["fleet"]["running"], object["spec"]["fleet"]["replicas"]);
+    }
+    let folder = folder.display().to_string();
+    bed.kubectl.run(&["delete", "--recursive", "-f", &folder, TIMEOUT]).await.unwrap();
+    assert_eq!(instances(&bed.moto, "Name=tag-key,Values=fleetmesh.dev/owner-uid").await.len(), 0);
+    let roles = bed.account().roles().await;
+    assert!(!roles.iter().any(|role| role.starts_with("mesh-")), "{roles:?}");
+    let templates = bed.moto.aws(&["ec2", "describe-launch-templates"]).await.unwrap();
+    assert_eq!(templates["LaunchTemplates"], json!([]));
+}
