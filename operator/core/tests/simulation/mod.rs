@@ -212,6 +212,7 @@ impl World {
             former_tags: None,
             remote: Remote::NotRead,
             distribution: Distribution::Untold,
+            parts_gone: true,
             object: Arc::new(object.clone()),
         };
         let reads = observed.reads(doubt);
