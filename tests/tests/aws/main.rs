@@ -11,6 +11,8 @@
 mod account;
 mod bed;
 mod drift;
+mod failures;
+mod front;
 mod life;
 mod ownership;
 mod space;
