@@ -127,7 +127,7 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "RunInstances", TEMPLATE, When::Ours),
     allow("ec2", "RunInstances", LAUNCHED_WITH, When::Always),
     allow("ec2", "TerminateInstances", INSTANCE, When::Ours),
-    // IAM knows no tags of instance profiles in conditions of what changes their role.
+    // By path only: that IAM looks at the tags of an instance profile here could not be tried.
     allow("iam", "AddRoleToInstanceProfile", PROFILE, When::Always),
     allow("iam", "AttachRolePolicy", ROLE, When::Ours),
     allow("iam", "CreateInstanceProfile", PROFILE, When::BecomesOurs),

@@ -17,8 +17,8 @@ fn calls(folder: &Path, macro_name: &str) -> BTreeSet<String> {
             found.extend(calls(&path, macro_name));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let call = format!("{macro_name}!(");
-            let calls = text.split(&call).skip(1);
+            let begin = format!("{macro_name}!(");
+            let calls = text.split(&begin).skip(1);
             let operations = calls.filter_map(|call| call.split('"').nth(1));
             found.extend(operations.filter(|text| is_operation(text)).map(str::to_owned));
         }

@@ -22,11 +22,11 @@ pub const TIMEOUT: &str = "--timeout=90s";
 
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct Bed {
-    pub operator: Operator,
+    _operator: Operator,
     pub moto: Moto,
     pub control_plane: ControlPlane,
     pub kubectl: Kubectl,
-    pub cluster: Cluster,
+    _cluster: Cluster,
     pub run: RunDir,
 }
 
@@ -66,7 +66,7 @@ impl Bed {
         let kubeconfig = cluster.admin_kubeconfig();
         let endpoint = control_plane.endpoint();
         let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run).await;
-        Self { operator: operator.unwrap(), moto, control_plane, kubectl, cluster, run }
+        Self { _operator: operator.unwrap(), moto, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.

@@ -11,7 +11,9 @@
 mod account;
 mod bed;
 mod drift;
+mod failures;
 mod fleet;
+mod front;
 mod joiner;
 mod life;
 mod ownership;

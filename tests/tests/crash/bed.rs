@@ -21,7 +21,7 @@ use crate::faults::{Blow, Mode, Striker};
 use crate::objects::{Kind, NAMESPACE, Phase};
 
 /// The design's bound for a recovery.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub const RECOVERY: Duration = Duration::from_secs(30);
 
 pub struct Bed {
     client: Client,
@@ -50,10 +50,10 @@ struct Cli {
 }
 
 /// An operator in a runtime of its own, so that it can die with all its tasks at once.
-struct Life(Option<Runtime>);
+pub struct Life(Option<Runtime>);
 
 impl Life {
-    fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
+    pub fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
         let runtime = Runtime::new()?;
         let args = args.clone();
         runtime.spawn(async move {
@@ -88,6 +88,25 @@ impl Bed {
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config)?;
         Ok(Self { client, kinds: Kind::all(), args, control_plane, _cluster: cluster, _run: run })
+    }
+
+    /// The operator's arguments.
+    pub fn args(&self) -> &OperatorArgs {
+        &self.args
+    }
+
+    /// The virtual nodes of the namespace.
+    pub fn nodes(&self) -> Api<DynamicObject> {
+        let node = self.kinds.iter().find(|kind| kind.api.kind == "VirtualNode");
+        self.api(node.expect("a virtual node"))
+    }
+
+    /// Makes the mesh that phases of a single node are about.
+    pub async fn mesh(&self) -> Result<()> {
+        let mesh = self.kinds.iter().find(|kind| kind.api.kind == "Mesh").context("a mesh")?;
+        let params = PatchParams::apply("crash-test").force();
+        self.api(mesh).patch("crash", &params, &Patch::Apply(&mesh.manifest(false))).await?;
+        Ok(())
     }
 
     /// Runs a phase to its end, struck by `blow`. The number of writes differs a little from run to run (a status may

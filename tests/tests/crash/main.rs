@@ -12,6 +12,7 @@
 
 mod bed;
 mod faults;
+mod identity;
 mod objects;
 
 use bed::Bed;
