@@ -145,7 +145,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
         security_groups: network.security_group_ids.clone(),
         recipe,
         user_data,
-        tags: owner::desired_tags(input.object, input.cluster),
+        tags: tags(input),
     });
     match (made, &observed.template) {
         // What runs goes on as it is, and is scaled and replaced from the version that there is.
@@ -239,7 +239,7 @@ fn launch_step(
     count: i32,
 ) -> Step {
     let launch = launches(observed, input.object) + 1;
-    let mut tags: Tags = owner::desired_tags(input.object, input.cluster);
+    let mut tags = tags(input);
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
@@ -254,6 +254,13 @@ fn launch_step(
         launch,
         token: digest(&[&input.object.uid, "launch", &launch.to_string()]),
     }
+}
+
+/// The tags of everything that is made in EC2: those that the user wants, and those that mark whose it is.
+fn tags(input: &Input<'_>) -> Tags {
+    let mut tags = input.object.management.tags.clone();
+    tags.extend(owner::owner_tags(input.object, input.cluster));
+    tags
 }
 
 /// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
