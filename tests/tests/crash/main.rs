@@ -10,9 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod aws;
 mod bed;
 mod faults;
-mod identity;
 mod objects;
 
 use bed::Bed;

@@ -1,5 +1,7 @@
 //! The decision about a fleet. Total: what cannot be made is a finding, not an error. Pure.
 
+use std::time::Duration;
+
 use fleetmesh_crds::fleet::{Capacity, Fleet, Network};
 use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
@@ -34,6 +36,8 @@ pub struct Input<'a> {
     pub place: &'a Place,
     /// Whether everything is to go.
     pub deleting: bool,
+    /// How often a fleet in motion is looked at.
+    pub in_motion: Duration,
     /// Whether launches wait: EC2 does not show yet what an earlier one made.
     pub settling: bool,
     /// The time.

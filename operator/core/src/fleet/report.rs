@@ -1,7 +1,5 @@
 //! What to say of a fleet after a round: condition, status, Events, and when to look again. Pure.
 
-use std::time::Duration;
-
 use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
@@ -15,8 +13,6 @@ use crate::event::{Event, Severity};
 use crate::failure::{Class, Failure};
 use crate::part::Part;
 
-/// How often a fleet in motion is looked at.
-const IN_MOTION: Duration = Duration::from_secs(5);
 /// How many instances a message names.
 const NAMED: usize = 5;
 
@@ -51,7 +47,7 @@ pub fn report(
     let finding = finding(&tally, decision, outcome, wanted.is_some());
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
     Part {
-        look: (left && moves && decision.refused.is_none()).then_some(IN_MOTION),
+        look: (left && moves && decision.refused.is_none()).then_some(input.in_motion),
         status: left.then(|| status(observed, decision, outcome, input, &tally)),
         events: outcome.done.iter().filter_map(|step| event(step, outcome)).collect(),
         finding,

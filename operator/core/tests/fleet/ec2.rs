@@ -194,6 +194,7 @@ impl Ec2 {
             profile_arn: Some("arn:aws:iam::1:instance-profile/n"),
             place: &place,
             deleting: self.deleting,
+            in_motion: std::time::Duration::from_secs(5),
             settling: !self.pending.is_empty() || self.pause.is_some_and(|until| self.now < until),
             now: self.now,
         };

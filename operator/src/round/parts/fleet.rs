@@ -1,6 +1,7 @@
 //! The fleet of a node: observe (reads) → decide (pure) → apply (writes).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
@@ -19,6 +20,9 @@ use tracing::{info, warn};
 use super::Round;
 use super::fleet_memory::Memory;
 use crate::queue::Wake;
+
+/// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
+const IN_MOTION: Duration = Duration::from_secs(5);
 
 /// The services of AWS that a fleet needs.
 struct Services {
@@ -53,6 +57,7 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         profile_arn: profile_arn.as_deref(),
         place: &place,
         deleting: round.deleting,
+        in_motion: IN_MOTION.min(context.settings.drift_interval),
         settling: false,
         now,
     };
