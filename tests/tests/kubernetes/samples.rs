@@ -153,7 +153,8 @@ async fn samples_converge_and_go_in_any_order() {
 
     applied(&bed, &files).await;
     let nodes = table(&bed, "virtualnodes.fleetmesh.dev").await;
-    assert_eq!(nodes[0][..], ["NAME", "MESH", "APP MESH NAME", "PROXIES", "READY", "REASON", "AGE"]);
+    let header = ["NAME", "MESH", "APP MESH NAME", "PROXIES", "INSTANCES", "READY", "REASON", "AGE"];
+    assert_eq!(nodes[0][..], header);
     assert_eq!(nodes[2][..6], ["service-b", "apps", "serviceB", "0", "True", "Ready"]);
     let services = table(&bed, "virtualservices.fleetmesh.dev").await;
     assert_eq!(services[0][..], ["NAME", "MESH", "APP MESH NAME", "READY", "REASON", "AGE"]);
