@@ -41,9 +41,9 @@ def identities():
 
 def fleets():
     templates = ec2.describe_launch_templates()["LaunchTemplates"]
-    reservations = ec2.describe_instances()["Reservations"]
-    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
-    live = [instance for instance in instances if instance["State"]["Name"] not in ("shutting-down", "terminated")]
+    states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=[states])
+    live = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
     return {
         "templates": [[found["LaunchTemplateName"], found["LatestVersionNumber"], tags(found)] for found in templates],
         "instances": sorted((instance["State"]["Name"], sorted(tags(instance).items())) for instance in live),
