@@ -9,8 +9,6 @@ use crate::{cargo, setup};
 
 /// Black-box tests start whole clusters, so that more at once need more memory than they save time.
 const MAX_THREADS: usize = 4;
-/// How many more tests than cores run at once: most of them wait most of the time.
-const WAITING: usize = 1;
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
@@ -49,7 +47,7 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
     }
     let mut command = cargo::command(&[&["test"], &chosen[..]].concat())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    command.env("RUST_TEST_THREADS", (cores + WAITING).min(MAX_THREADS).to_string());
+    command.env("RUST_TEST_THREADS", cores.min(MAX_THREADS).to_string());
     if *without_namespaces {
         command.env(userns::WITHOUT_NAMESPACES, "1");
         eprintln!("SKIPPED by --without-namespaces: every test that makes network namespaces");

@@ -46,7 +46,9 @@ fn names(space: &Space) -> [(&'static str, String, String); 5] {
 async fn applied(space: &Space) -> Vec<Value> {
     let objects = objects(space);
     space.apply(&objects).await;
-    space.ready(&["fleetmesh", "--all"]).await;
+    // By name: meshes have no namespace, and those of tests beside this one may never be Ready.
+    let resources = names(space).map(|(_, _, resource)| resource);
+    space.ready(&resources.each_ref().map(String::as_str)).await;
     let mut shown = Vec::new();
     for ((kind, name, resource), object) in names(space).into_iter().zip(objects) {
         let described = space.describe(kind, &name).await;
