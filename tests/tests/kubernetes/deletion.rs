@@ -24,7 +24,10 @@ async fn a_blocked_deletion_names_its_blockers_and_wakes_when_they_go() {
             space.object("VirtualService", "shop.local", service("shop")),
         ])
         .await;
-    space.ready(&["fleetmesh", "--all"]).await;
+    let nodes = ["mesh/blocked", "virtualnode/red", "virtualnode/blue"];
+    space
+        .ready(&[&nodes[..], &["virtualrouter/shop", "route/shop", "virtualservice/shop.local"]].concat())
+        .await;
 
     let doomed = ["virtualnode/red", "virtualrouter/shop", "mesh/blocked"];
     space.run(&[&["delete", "--wait=false"], &doomed[..]].concat()).await;
