@@ -1,6 +1,10 @@
 //! The types and the reasons of conditions, each once. Pure data.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Defines an enum whose variants are the words that Kubernetes sees, with `ALL`, `as_str`, `meaning` and `Display`.
 macro_rules! words {
@@ -16,6 +20,11 @@ macro_rules! words {
             /// The word as it stands in a status, in CamelCase.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+
+            /// The word that stands in a status.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
 
             /// What the word means, as its documentation says.
@@ -34,7 +43,8 @@ macro_rules! words {
 
 words! {
     /// The types of conditions, in the order in which a resource reaches them; `IdentityReady` and `FleetReady` are those
-    /// of virtual nodes with `iam` and `fleet`, the others are the same on every kind.
+    /// of virtual nodes with `iam` and `fleet`, `Deprecated` is virtual nodes' alone, those after it are of routes with
+    /// `canary`, the others are the same on every kind.
     ConditionType {
         /// The spec is valid, and the App Mesh name is this resource's.
         Accepted,
@@ -46,8 +56,21 @@ words! {
         IdentityReady,
         /// All instances of the node run from the newest launch template and are ready.
         FleetReady,
-        /// All of the others. Its reason is that of the first condition that is not True.
+        /// All of the above. Its reason is that of the first condition that is not True.
         Ready,
+        /// A promotion took the virtual node's last request away; it retires (virtual nodes only).
+        Deprecated,
+        /// A rollout is under way and does not wait for a person (routes with `canary` only).
+        Progressing,
+        /// A rollout waits for a person (routes with `canary` only).
+        Paused,
+        /// Every metric that decides passed when it was last judged (routes with `canary` only).
+        AnalysisHealthy,
+        /// The spec's targets are the stable ones (routes with `canary` only).
+        Promoted,
+        /// Nothing goes on until a person acts; the stable targets, or the weights of the step, serve on, and `Ready` tells
+        /// of these (routes with `canary` only).
+        Stalled,
     }
 }
 
@@ -128,6 +151,135 @@ words! {
         Deleting,
         /// The App Mesh object cannot be deleted while others refer to it; the message lists them.
         DeletionBlocked,
+
+        // Canary: where a route is on its way (`phase`).
+        /// The spec's targets are in force, and nothing is rolled out.
+        Stable,
+        /// A rollout is under way.
+        Progressing,
+        /// Nothing can be judged, or somebody has to agree; the rollout goes on by itself.
+        Held,
+        /// The rollout waits for a person.
+        Paused,
+        /// The spec's weights are in force and still watched.
+        Baking,
+        /// The rollout succeeded; the old targets finish their last requests.
+        Draining,
+        /// The rollout succeeded.
+        Promoted,
+        /// The rollout was given up; the stable targets serve.
+        Aborted,
+        /// The spec went back to the stable targets.
+        RolledBack,
+        /// Other targets took the rollout's place.
+        Superseded,
+
+        // Canary: what keeps a rollout where it is (`rollout.hold`).
+        /// The endpoint does not have the weights yet.
+        WeightsPending,
+        /// A new target has no healthy endpoint, or not every caller's proxy knows it yet.
+        NodeNotReady,
+        /// A full window of the analysis since the step began, or since the operator did, is not over yet.
+        AwaitingFreshWindow,
+        /// Reports came, and no request did: there is nothing to judge.
+        NoTraffic,
+        /// No load report came: nobody knows.
+        NoReport,
+        /// A query gave no number.
+        NoData,
+        /// A metric's source could not be asked.
+        MetricFailed,
+        /// The step had fewer requests than its `minRequests`.
+        TooFewRequests,
+        /// A webhook has not agreed yet.
+        ConfirmationPending,
+        /// A webhook does not agree; it is asked again.
+        ConfirmationRefused,
+        /// A webhook could not be asked.
+        WebhookFailed,
+        /// The step waits until somebody promotes.
+        AwaitingPromotion,
+        /// Somebody paused the rollout; resume it.
+        PausedByUser,
+        /// The rollout was held for `holdTimeout`; resume it, skip the step, or abort.
+        HoldTimedOut,
+
+        // Canary: judgement, and how a rollout ends.
+        /// Every metric that decides passed.
+        AnalysisPassing,
+        /// A metric fails, not yet `failureLimit` times in a row.
+        AnalysisFailing,
+        /// A metric failed `failureLimit` times in a row.
+        AnalysisFailed,
+        /// A metric fell below its `abortBelow`.
+        AbortThreshold,
+        /// There was no progress for `progressDeadlineSeconds`.
+        ProgressDeadlineExceeded,
+        /// Somebody aborted the rollout.
+        AbortedByUser,
+        /// A rollback webhook asked for it.
+        RollbackRequested,
+        /// The spec names the stable targets again.
+        TargetsReverted,
+        /// The spec names other targets.
+        TargetsChanged,
+        /// `canary` was removed from the spec: its targets are in force at once.
+        CanaryRemoved,
+        /// Stable and new targets together are more than App Mesh allows in a route.
+        TooManyTargets,
+
+        // Canary: Events.
+        /// A rollout began.
+        RolloutStarted,
+        /// A step's weights are being written.
+        StepStarted,
+        /// The rollout goes on.
+        Resumed,
+        /// The steps changed during the rollout, which goes on.
+        PlanChanged,
+        /// The targets have no request left.
+        Drained,
+        /// A virtual node that a promotion replaced is deprecated (`Deprecated`).
+        Replaced,
+        /// A virtual node that a promotion replaced has no instances any more, or is deleted.
+        Retired,
+
+        // RouteActions.
+        /// It was carried out.
+        Applied,
+        /// The Route does not exist, or has no rollout.
+        NoRollout,
+        /// It was meant for another rollout.
+        StaleRollout,
+        /// It was meant for another step.
+        StaleStep,
+        /// The rollout is not in a state that the verb is for.
+        NotApplicable,
+    }
+}
+
+/// A reason in a status; a word of a later version reads as `Pending`.
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(Self::parse(&word).unwrap_or(Self::Pending))
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl JsonSchema for Reason {
+    fn schema_name() -> Cow<'static, str> {
+        "Reason".into()
+    }
+
+    // No enum: an operator of an earlier version must be able to read, and the definitions to keep, a later word.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
     }
 }
 

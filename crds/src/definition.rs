@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    JSONSchemaPropsOrBool, ValidationRule,
 };
+use kube_core::CustomResourceExt as _;
 
-use crate::{Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
-use crate::{columns, reference};
+use crate::{Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
+use crate::{columns, reference, route_action};
 
 /// Where the definitions are checked in, from the root of the repository.
 pub const YAML_FOLDER: &str = "crds/yaml";
@@ -24,6 +26,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         definition::<VirtualRouter>(),
         definition::<Route>(),
         definition::<VirtualService>(),
+        route_action(),
     ]
 }
 
@@ -52,15 +55,28 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
 }
 
 fn definition<K: MeshResource>() -> CustomResourceDefinition {
-    let mut definition = K::crd();
+    strict(K::crd(), &columns::of(K::KIND), |root| {
+        fix_name::<K>(root);
+        drop_status_of_others(K::KIND, root);
+    })
+}
+
+fn route_action() -> CustomResourceDefinition {
+    strict(RouteAction::crd(), &route_action::columns(), |_| {})
+}
+
+fn strict(
+    mut definition: CustomResourceDefinition,
+    columns: &[CustomResourceColumnDefinition],
+    edit: impl Fn(&mut JSONSchemaProps),
+) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
-        version.additional_printer_columns = Some(columns::of(K::KIND));
+        version.additional_printer_columns = Some(columns.to_vec());
         let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
             continue;
         };
         refuse_null(root);
-        fix_name::<K>(root);
-        drop_status_of_others(K::KIND, root);
+        edit(root);
     }
     definition
 }
@@ -100,8 +116,22 @@ fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
 
 /// The one status type of all kinds has members that mean something for one kind only.
 fn drop_status_of_others(kind: Kind, root: &mut JSONSchemaProps) {
-    const OWNERS: [(&str, Kind); 3] =
-        [("fleet", Kind::VirtualNode), ("iam", Kind::VirtualNode), ("weights", Kind::Route)];
+    const OWNERS: [(&str, Kind); 14] = [
+        ("actions", Kind::Route),
+        ("analysis", Kind::Route),
+        ("dataplane", Kind::Route),
+        ("draining", Kind::Route),
+        ("effectiveTargets", Kind::Route),
+        ("fleet", Kind::VirtualNode),
+        ("history", Kind::Route),
+        ("iam", Kind::VirtualNode),
+        ("phase", Kind::Route),
+        ("rollout", Kind::Route),
+        ("rollouts", Kind::Route),
+        ("stableTargets", Kind::Route),
+        ("webhooks", Kind::Route),
+        ("weights", Kind::Route),
+    ];
     let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
     let Some(members) = status.and_then(|status| status.properties.as_mut()) else { return };
     for (member, _) in OWNERS.iter().filter(|(_, owner)| *owner != kind) {

@@ -1,5 +1,5 @@
 //! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
-//! kind. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
+//! kind, and RouteActions, which tell rollouts what to do. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
 //! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
 //!
 //! [`all`] gives the CustomResourceDefinitions. Bounds, enums and unions come from the model's schemas; `definition`
@@ -7,6 +7,7 @@
 //!
 //! Pure: schemas and data. No client, runtime, clock or environment; `core` depends on this crate and must stay pure.
 
+pub mod canary;
 pub mod columns;
 pub mod condition;
 pub mod definition;
@@ -19,11 +20,13 @@ pub mod namespaces;
 pub mod reference;
 pub mod resource;
 pub mod route;
+pub mod route_action;
 pub mod status;
 pub mod virtual_node;
 pub mod virtual_router;
 pub mod virtual_service;
 
+pub use canary::{Canary, CanaryStatus, Phase};
 pub use condition::{ConditionType, Reason};
 pub use definition::{all, to_yaml};
 pub use fleet::{Fleet, FleetStatus, InstanceStatus};
@@ -33,6 +36,7 @@ pub use mesh::Mesh;
 pub use namespaces::AllowedNamespaces;
 pub use resource::MeshResource;
 pub use route::Route;
+pub use route_action::{ActionPhase, RouteAction, RouteActionSpec, RouteActionStatus, Verb};
 pub use status::{Proxies, Status};
 pub use virtual_node::VirtualNode;
 pub use virtual_router::VirtualRouter;

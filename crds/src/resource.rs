@@ -7,6 +7,7 @@ use kube_core::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::canary::Canary;
 use crate::fleet::Fleet;
 use crate::iam::Iam;
 use crate::management::Management;
@@ -45,6 +46,11 @@ pub trait MeshResource:
 
     /// The EC2 instances; `None` for every kind but a virtual node.
     fn fleet(&self) -> Option<&Fleet> {
+        None
+    }
+
+    /// How a change of targets is rolled out; `None` for every kind but a route.
+    fn canary(&self) -> Option<&Canary> {
         None
     }
 

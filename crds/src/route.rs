@@ -5,6 +5,7 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::canary::Canary;
 use crate::identity::{mesh_name, name, parent_router_name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
@@ -36,6 +37,9 @@ pub struct RouteResourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = name)]
     pub route_name: Option<String>,
+    /// How a change of the targets is rolled out; at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]
     pub management: Management,
@@ -58,6 +62,10 @@ impl MeshResource for Route {
 
     fn app_mesh_spec(&self) -> Spec {
         Spec::Route(Box::new(self.spec.app_mesh.clone()))
+    }
+
+    fn canary(&self) -> Option<&Canary> {
+        self.spec.canary.as_ref()
     }
 
     common_members!();

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::canary::CanaryStatus;
 use crate::condition::ConditionType;
 use crate::fleet::FleetStatus;
 use crate::iam::IamStatus;
@@ -18,7 +19,11 @@ pub struct Status {
     /// The ARN of the App Mesh object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// Accepted, ResolvedRefs, Programmed and Ready; with `iam` also IdentityReady, with `fleet` also FleetReady.
+    /// What was remembered of rollouts. Routes only.
+    #[serde(flatten)]
+    pub canary: CanaryStatus,
+    /// Accepted, ResolvedRefs, Programmed and Ready; with `iam` also IdentityReady, with `fleet` also FleetReady, with
+    /// `canary` also Progressing, Paused, AnalysisHealthy, Promoted and Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -40,7 +45,7 @@ pub struct Status {
     /// The object's version at the endpoint; it grows by one with each change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// The weighted targets of a route for people to read, for example `serviceB=75 serviceBv2=25`. Routes only.
+    /// The weighted targets of a route in force for people to read, for example `serviceB=75 serviceBv2=25`. Routes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
 }

@@ -9,6 +9,7 @@
 //! Pure, which is a fact of Cargo.toml: no runtime, Kubernetes client, AWS SDK, clock, environment or randomness.
 //! Time comes in as an argument, so the same inputs give the same bytes.
 
+pub mod canary;
 pub mod condition;
 pub mod decide;
 pub mod decision;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod failure;
 pub mod fleet;
 pub mod iam;
+pub mod load;
 pub mod object;
 pub mod observed;
 pub mod outcome;
@@ -35,6 +37,7 @@ pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
 pub use failure::{Class, Failure};
+pub use load::{Load, Loads};
 pub use object::{Object, ObjectKey};
 pub use observed::{
     Allowance, Claim, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    AllowedNamespaces, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
+    AllowedNamespaces, Canary, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
 };
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
@@ -58,6 +58,8 @@ pub struct Object {
     pub iam: Option<Iam>,
     /// The EC2 instances; virtual nodes only.
     pub fleet: Option<Fleet>,
+    /// How a change of targets is rolled out; routes only.
+    pub canary: Option<Canary>,
     /// Policies and tags.
     pub management: Management,
     /// Which namespaces a mesh allows; `None` for the other kinds and for a mesh that allows all.
@@ -90,6 +92,7 @@ impl Object {
             spec: resource.app_mesh_spec(),
             iam: resource.iam().cloned(),
             fleet: resource.fleet().cloned(),
+            canary: resource.canary().cloned(),
             management: resource.management().clone(),
             allowed_namespaces,
             status: resource.status().cloned().unwrap_or_default(),

@@ -2,8 +2,10 @@
 
 use fleetmesh_crds::{ConditionType, Reason, Status};
 use fleetmesh_model::Spec;
+use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
+use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
 use crate::failure::{Class, Failure};
@@ -35,6 +37,7 @@ pub fn status(
     Status {
         app_mesh_name: Some(object.id.name().to_owned()),
         arn: identity.as_ref().map(|identity| identity.arn.clone()),
+        canary: before.canary.clone(),
         conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
         fleet: parts.fleet.as_ref().map_or_else(|| before.fleet.clone(), |part| part.status.clone()),
         iam: parts.iam.as_ref().map_or_else(|| before.iam.clone(), |part| part.status.clone()),
@@ -45,7 +48,7 @@ pub fn status(
             .map_or(before.proxies, |identity| programmed::proxies(identity, &observed.distribution)),
         uid: identity.as_ref().map(|identity| identity.uid.clone()),
         version: identity.map(|identity| identity.version),
-        weights: weights(&object.spec),
+        weights: weights(&object.spec, &before.canary.effective_targets),
     }
 }
 
@@ -123,6 +126,7 @@ impl Findings {
             .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
             .unwrap_or_else(|| Finding::holds(Reason::Ready, ready_message));
         findings.push((ConditionType::Ready, ready));
+        findings.extend(rollouts(&object.status));
         Self(findings)
     }
 
@@ -187,9 +191,22 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
     }
 }
 
+/// The conditions that rollouts set stay as they are: [`crate::canary`] finds them, not this round.
+fn rollouts(before: &Status) -> impl Iterator<Item = (ConditionType, Finding)> {
+    let kinds = [
+        ConditionType::Deprecated,
+        ConditionType::Progressing,
+        ConditionType::Paused,
+        ConditionType::AnalysisHealthy,
+        ConditionType::Promoted,
+        ConditionType::Stalled,
+    ];
+    kinds.into_iter().filter_map(|kind| kept(before, kind).map(|finding| (kind, finding)))
+}
+
 fn kept(before: &Status, kind: ConditionType) -> Option<Finding> {
     let condition = before.condition(kind)?;
-    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == condition.reason)?;
+    let reason = Reason::parse(&condition.reason)?;
     let holds = match condition.status.as_str() {
         "True" => Some(true),
         "False" => Some(false),
@@ -242,19 +259,11 @@ fn in_words(failure: &Failure) -> String {
     format!("{failure}{way_out}")
 }
 
-/// The weighted targets of a route for people to read.
-fn weights(spec: &Spec) -> Option<String> {
+/// The weighted targets of a route in force for people to read: those of a rollout, or else the spec's.
+fn weights(spec: &Spec, effective: &[WeightedTarget]) -> Option<String> {
     let Spec::Route(route) = spec else { return None };
     let (_, _, action) = route.action()?;
-    let text: Vec<String> = action
-        .weighted_targets
-        .iter()
-        .map(|target| match target.port {
-            Some(port) => format!("{}:{port}={}", target.virtual_node, target.weight),
-            None => format!("{}={}", target.virtual_node, target.weight),
-        })
-        .collect();
-    Some(text.join(" "))
+    Some(in_short(if effective.is_empty() { &action.weighted_targets } else { effective }))
 }
 
 /// Whether a failed step may be passed over.

@@ -31,6 +31,7 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         management: Management::default(),
         iam: None,
         fleet: None,
+        canary: None,
         allowed_namespaces: None,
         status: Status::default(),
     }

@@ -81,6 +81,7 @@ impl Ec2 {
             spec,
             iam: Some(Iam::default()),
             fleet: Some(fleet),
+            canary: None,
             management: Management::default(),
             allowed_namespaces: None,
             status: Status::default(),

@@ -87,6 +87,7 @@ impl World {
             management,
             iam: None,
             fleet: None,
+            canary: None,
             allowed_namespaces: None,
             status: Status::default(),
         };

@@ -1,0 +1,21 @@
+//! Rollouts: how a route's targets change by themselves, judged by what the proxies report, and undone when they should.
+//!
+//! ```text
+//! Spec + CanaryStatus + Observations + now ──reduce──▶ Reduction{state, effects, conditions, verdicts, keep, look}
+//! ```
+//!
+//! The state is exactly what the Route's status keeps, and there is no other memory. The shell writes the state first, then
+//! gives the mesh `effective_targets`; the next decision sees what the endpoint and the proxies have, and only then a
+//! step's clock starts. So a crash between any two of these costs nothing: the same state is decided about again.
+//!
+//! Pure: no clock, no I/O. Times are absolute and in microseconds, as the status keeps them.
+
+pub mod observations;
+pub mod reduction;
+pub mod spec;
+pub mod targets;
+pub mod weights;
+
+pub use observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+pub use reduction::{ActionVerdict, Call, Effect, Reduction};
+pub use spec::Spec;

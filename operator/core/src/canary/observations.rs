@@ -1,0 +1,163 @@
+//! What is seen of the world before a decision about a rollout. Every "not known" is a value of its own. Pure data.
+
+use std::collections::BTreeMap;
+
+use fleetmesh_crds::Verb;
+use fleetmesh_crds::canary::WebhookAnswer;
+use fleetmesh_model::route::WeightedTarget;
+use jiff::Timestamp;
+
+use crate::load::Loads;
+use crate::observed::Distribution;
+
+/// Everything that a decision depends on beside spec and state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observations {
+    /// Since when this process decides without a gap: its start, or when it became the leader. What windows saw before
+    /// does not count.
+    pub since: Timestamp,
+    /// The App Mesh route at the endpoint.
+    pub endpoint: Endpoint,
+    /// The VirtualNode resources of the mesh that are of interest ([`super::nodes_of_interest`]), by App Mesh name; a
+    /// node without a resource is absent.
+    pub nodes: BTreeMap<String, Node>,
+    /// What the proxies report.
+    pub loads: Reports,
+    /// What queries gave, newest or all; those that are not asked for any more do no harm.
+    pub samples: Vec<Sample>,
+    /// What webhooks answered, newest or all; as above.
+    pub answers: Vec<Answer>,
+    /// The RouteActions for the Route that have no status yet, the oldest first.
+    pub actions: Vec<Action>,
+}
+
+/// The App Mesh route at the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// It could not be read: nothing is known.
+    Unread,
+    /// It does not exist yet.
+    Absent,
+    /// It exists, as it was read or as our last write left it.
+    Has {
+        /// Its targets.
+        targets: Vec<WeightedTarget>,
+        /// Its version.
+        version: i64,
+        /// How far it got among the proxies.
+        distribution: Distribution,
+    },
+}
+
+/// A VirtualNode resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Whether it has a healthy endpoint.
+    pub health: Health,
+    /// Whether something else than this Route needs it: another route's targets, or a virtual service.
+    pub used_elsewhere: bool,
+    /// Whether it says `Deprecated=True`.
+    pub deprecated: bool,
+    /// `spec.fleet.replicas`; `None` without a fleet.
+    pub replicas: Option<i32>,
+    /// Whether its deletion was asked for.
+    pub deleting: bool,
+}
+
+/// Whether a virtual node has a healthy endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody can tell: the endpoint does not, or the node has no proxies of its own.
+    #[default]
+    Unknown,
+    /// It has none.
+    None,
+    /// It has at least one.
+    Some,
+}
+
+impl Health {
+    /// What the distribution of a virtual node tells of its endpoints: one of its own proxies that is connected and has
+    /// acknowledged everything serves. Without any, `expects_proxies` (the node has a fleet, or had proxies before) tells
+    /// a node that is down from one that never had a proxy and may serve without.
+    pub fn of(distribution: &Distribution, expects_proxies: bool) -> Self {
+        match distribution {
+            Distribution::Untold | Distribution::Awaited => Self::Unknown,
+            Distribution::Told { connected, .. } if connected.values().any(|acknowledged| *acknowledged) => {
+                Self::Some
+            }
+            Distribution::Told { connected, .. } if connected.is_empty() && !expects_proxies => Self::Unknown,
+            Distribution::Told { .. } => Self::None,
+        }
+    }
+}
+
+/// What the proxies report of their requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reports {
+    /// The endpoint does not tell.
+    Untold,
+    /// The endpoint tells and has not been asked, or does not answer.
+    Awaited,
+    /// The answer to a question for a window of `analysis.interval`.
+    Told {
+        /// When the window ended.
+        at: Timestamp,
+        /// What was counted.
+        loads: Loads,
+    },
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The metric's name.
+    pub metric: String,
+    /// The time that the query was about.
+    pub at: Timestamp,
+    /// What it gave.
+    pub outcome: Outcome,
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A number; one that is not finite counts as none.
+    Value(f64),
+    /// No number: an empty result.
+    NoData,
+    /// The source could not be asked; why, without a secret.
+    Error(String),
+}
+
+/// What a webhook answered to one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The webhook's name in effect.
+    pub webhook: String,
+    /// The rollout that it was asked about.
+    pub rollout_id: String,
+    /// The step that it was asked about.
+    pub step_index: i32,
+    /// When it answered.
+    pub at: Timestamp,
+    /// What it answered.
+    pub answer: WebhookAnswer,
+    /// Its own words, shortened and without a secret, when there is more to say.
+    pub detail: Option<String>,
+}
+
+/// A RouteAction that has no status yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// What is to be done.
+    pub verb: Verb,
+    /// The rollout that is meant.
+    pub rollout_id: String,
+    /// The step that is meant, when it matters.
+    pub step_index: Option<i32>,
+}

@@ -1,0 +1,128 @@
+//! What comes of a decision about a rollout: the state to write, and then what to do. Pure data.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use fleetmesh_crds::canary::{Phase, WebhookType};
+use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Reason};
+use jiff::Timestamp;
+
+use crate::condition::Finding;
+use crate::event::Event;
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduction {
+    /// The state to write into the Route's status, before anything else is done. Empty for a route without `canary`:
+    /// the spec's targets are in force then.
+    pub state: CanaryStatus,
+    /// What is to be done, in order. Events come before the status is written, because it makes them unrepeatable;
+    /// everything else after.
+    pub effects: Vec<Effect>,
+    /// The conditions that are about the rollout; empty for a route without `canary`.
+    pub conditions: Vec<(ConditionType, Finding)>,
+    /// What became of the actions.
+    pub verdicts: Vec<ActionVerdict>,
+    /// The virtual nodes, by App Mesh name, whose resources must not be deleted now.
+    pub keep: BTreeSet<String>,
+    /// When to decide again if nothing changes before; `None` when only a change matters. It is after the decision.
+    pub look: Option<Timestamp>,
+}
+
+/// Something to do. Apart from Events, an effect comes again with each decision until what it asks for is observed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Tell people.
+    Event(Event),
+    /// Tell a webhook of type `event` of an Event. Nobody waits for its answer.
+    Notify {
+        /// Whom.
+        call: Call,
+        /// Of what.
+        event: Event,
+    },
+    /// Ask a webhook; the answer is an observation of the next decision.
+    Ask(Call),
+    /// Ask a Prometheus; the sample is an observation of the next decision.
+    Query {
+        /// The metric's name.
+        metric: String,
+        /// The server's address.
+        address: String,
+        /// The query.
+        query: String,
+    },
+    /// Set or clear the condition `Deprecated` of a VirtualNode.
+    Deprecate {
+        /// Its App Mesh name.
+        virtual_node: String,
+        /// Whether it is deprecated.
+        deprecated: bool,
+        /// Why, for the condition's message.
+        message: String,
+    },
+    /// Set `spec.fleet.replicas` of a VirtualNode to 0.
+    ScaleToZero {
+        /// Its App Mesh name.
+        virtual_node: String,
+    },
+    /// Delete a VirtualNode resource.
+    Delete {
+        /// Its App Mesh name.
+        virtual_node: String,
+    },
+}
+
+/// A call of a webhook: what its body tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its name in effect.
+    pub webhook: String,
+    /// Its type.
+    pub type_: WebhookType,
+    /// Where it is. It may hold what is nobody's business: not to be logged.
+    pub url: String,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The rollout.
+    pub rollout_id: String,
+    /// The step in force.
+    pub step_index: i32,
+    /// How far the weights are on their way, in percent.
+    pub set_weight: i32,
+    /// Where the route is on its way.
+    pub phase: Phase,
+}
+
+/// What became of an action: its status, to be written after the Route's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionVerdict {
+    /// `metadata.name` of the RouteAction.
+    pub name: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// What became of it.
+    pub phase: ActionPhase,
+    /// Why.
+    pub reason: Reason,
+    /// The same in words.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => write!(f, "event {}: {}", event.reason, event.message),
+            Self::Notify { call, event } => write!(f, "notify {} of {}", call.webhook, event.reason),
+            Self::Ask(call) => write!(f, "ask {}", call.webhook),
+            Self::Query { metric, .. } => write!(f, "query {metric}"),
+            Self::Deprecate { virtual_node, deprecated: true, .. } => write!(f, "deprecate {virtual_node}"),
+            Self::Deprecate { virtual_node, .. } => write!(f, "take {virtual_node} back"),
+            Self::ScaleToZero { virtual_node } => write!(f, "scale {virtual_node} to zero"),
+            Self::Delete { virtual_node } => write!(f, "delete {virtual_node}"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What a route's spec says about targets and how they change. Pure data.
+
+use fleetmesh_crds::Canary;
+use fleetmesh_model::Spec as AppMeshSpec;
+use fleetmesh_model::route::WeightedTarget;
+
+use crate::object::Object;
+
+/// The part of a Route's spec that rollouts are about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// `metadata.uid` of the Route; goes into the ids of rollouts.
+    pub uid: String,
+    /// The destination: the spec's targets, with a weight greater than 0 among them.
+    pub targets: Vec<WeightedTarget>,
+    /// How to get there; at once when `None`.
+    pub canary: Option<Canary>,
+}
+
+impl Spec {
+    /// The spec of a Route; `None` for another kind, and for a route without an action, which is not accepted.
+    pub fn of(object: &Object) -> Option<Self> {
+        let AppMeshSpec::Route(route) = &object.spec else { return None };
+        let (_, _, action) = route.action()?;
+        let targets = action.weighted_targets.clone();
+        targets.iter().any(|target| target.weight > 0).then(|| Self {
+            uid: object.uid.clone(),
+            targets,
+            canary: object.canary.clone(),
+        })
+    }
+}
