@@ -70,6 +70,20 @@ impl RouteSpec {
         }
     }
 
+    /// The same route with other targets; without an action it stays as it is.
+    #[must_use]
+    pub fn with_targets(mut self, targets: &[WeightedTarget]) -> Self {
+        let http = |route: &mut HttpRoute| route.action.weighted_targets = targets.to_vec();
+        if let Some(route) = &mut self.grpc_route {
+            route.action.weighted_targets = targets.to_vec();
+        } else if let Some(route) = self.http2_route.as_mut().or(self.http_route.as_mut()) {
+            http(route);
+        } else if let Some(route) = &mut self.tcp_route {
+            route.action.weighted_targets = targets.to_vec();
+        }
+        self
+    }
+
     /// The router's port that the route is for; `None` for all of them.
     pub fn match_port(&self) -> Option<i32> {
         let http = |route: &Option<HttpRoute>| route.as_ref().and_then(|route| route.matcher.port);

@@ -9,6 +9,7 @@ use crate::cloud::AppMesh;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::rollouts::Rollouts;
 use crate::round::Fleets;
 use crate::world::World;
 
@@ -25,6 +26,8 @@ pub struct Context {
     pub aws: Arc<Connection>,
     /// What the rounds of fleets remember.
     pub fleets: Fleets,
+    /// What the rounds of rollouts remember and share.
+    pub rollouts: Arc<Rollouts>,
     /// Where instances run, but for the region, and what their proxies connect to.
     pub proxy_control_plane: Option<String>,
     /// The Kubernetes cluster.

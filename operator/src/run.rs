@@ -23,6 +23,7 @@ use crate::distribution;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::rollouts::Rollouts;
 use crate::round::{self, Fleets};
 use crate::world::World;
 
@@ -30,6 +31,8 @@ use crate::world::World;
 const WORKERS: usize = 32;
 /// How long a stop waits for the rounds under way.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often RouteActions are looked through for those that name no Route.
+const STRAYS: Duration = Duration::from_secs(2);
 /// The pause between tries to learn the cluster's identity.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -160,6 +163,7 @@ impl Operator {
             ready,
         } = self;
         let tasks = TaskTracker::new();
+        let loads_from = endpoint.clone();
         if let Some(endpoint) = endpoint {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
             world.tells(true);
@@ -191,11 +195,13 @@ impl Operator {
                 app_mesh,
                 aws,
                 fleets: Fleets::new(Timestamp::now()),
+                rollouts: Arc::new(Rollouts::new(Timestamp::now(), loads_from.as_deref())),
                 proxy_control_plane,
                 cluster,
                 settings,
                 metrics,
             });
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));
             for _ in 0..WORKERS {
                 tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
             }
@@ -214,6 +220,17 @@ async fn work(context: Arc<Context>, shutdown: CancellationToken) {
     while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next()).await {
         let next = round::run(&context, &key, wake).await;
         context.queue.done(&key, next);
+    }
+}
+
+/// Answers RouteActions that name no Route; a Route that was applied together with them gets the time to arrive.
+async fn refuse_strays(context: Arc<Context>) {
+    let mut looks = tokio::time::interval(STRAYS);
+    loop {
+        looks.tick().await;
+        let strays = context.world.stray_actions();
+        looks.tick().await;
+        round::refuse(&context, strays).await;
     }
 }
 

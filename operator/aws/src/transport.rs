@@ -125,7 +125,7 @@ impl HttpConnector for FaultyConnector {
     }
 }
 
-/// Plain GET requests to the endpoint, for what the App Mesh API does not have.
+/// Plain requests, for what no SDK has. Redirects are not followed.
 #[derive(Clone, Debug)]
 pub struct Http {
     connector: SharedHttpConnector,
@@ -144,6 +144,29 @@ impl Http {
     /// In words: the address is malformed, the connection failed, or the time is over.
     pub async fn get(&self, url: &str, limit: Duration) -> Result<(u16, Vec<u8>), String> {
         let request = http::Request::get(url).body(SdkBody::empty()).map_err(|error| error.to_string())?;
+        self.exchange(request, limit).await
+    }
+
+    /// The status and the body of `POST url` with `json`, at most `limit` after it was sent.
+    ///
+    /// # Errors
+    /// In words, as of [`Self::get`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        json: String,
+        limit: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let request = http::Request::post(url).header("content-type", "application/json");
+        let request = request.body(SdkBody::from(json)).map_err(|error| error.to_string())?;
+        self.exchange(request, limit).await
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<SdkBody>,
+        limit: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
         let exchange = async {
             let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;

@@ -105,14 +105,14 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
             token: token(&object.uid, &base(&remote.identity.uid, remote.identity.version), &object.spec),
         });
     }
-    // A change of the spec is the user's; only a difference that appeared under a reported spec is drift.
+    // A change of the spec is the user's, and one of the weights the rollout's; only a difference that appeared under a reported spec is drift.
     let same_object = observed.uid.as_ref() == Some(&remote.identity.uid);
     if wanted.is_empty() {
         // The finalizer also stands for the identity and the fleet.
         return if object.has_parts() && !object.finalized() { steps(object, wanted) } else { in_step() };
     }
     let changed = !found.is_empty() || !tag_keys.is_empty();
-    let drift = (changed && object.reported() && same_object)
+    let drift = (changed && object.reported() && same_object && !object.awaits_weights())
         .then_some(Drift::Changed { members: found, tags: tag_keys });
     Decision { drift, adopts, ..steps(object, wanted) }
 }

@@ -40,7 +40,7 @@ pub use failure::{Class, Failure};
 pub use load::{Load, Loads};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, Claim, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,
+    Allowance, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,
     RemoteObject,
 };
 pub use outcome::Outcome;

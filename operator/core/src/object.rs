@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    AllowedNamespaces, Canary, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
+    AllowedNamespaces, Canary, CanaryStatus, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
 };
+use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 
@@ -52,8 +53,11 @@ pub struct Object {
     pub touch: String,
     /// The identity of the App Mesh object.
     pub id: ResourceId,
-    /// What the App Mesh object should be.
+    /// What the App Mesh object should be now: the resource's spec, but for the targets of a route under `canary`, which
+    /// are those that its status says are in force.
     pub spec: Spec,
+    /// The targets that the resource's spec names; routes only.
+    pub declared_targets: Vec<WeightedTarget>,
     /// The IAM identity of the instances; virtual nodes only.
     pub iam: Option<Iam>,
     /// The EC2 instances; virtual nodes only.
@@ -74,6 +78,9 @@ impl Object {
     pub fn read<K: MeshResource>(resource: &K, allowed_namespaces: Option<AllowedNamespaces>) -> Self {
         let meta = resource.meta();
         let annotations = meta.annotations.clone().unwrap_or_default();
+        let declared = resource.app_mesh_spec();
+        let declared_targets = targets(&declared).to_vec();
+        let rollout = resource.canary().and(resource.status()).map(|status| &status.canary);
         Self {
             key: ObjectKey {
                 kind: K::KIND,
@@ -89,7 +96,8 @@ impl Object {
             orphan: annotations.get(ORPHAN_ANNOTATION).is_some_and(|value| value == "true"),
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
-            spec: resource.app_mesh_spec(),
+            spec: in_force(declared, rollout),
+            declared_targets,
             iam: resource.iam().cloned(),
             fleet: resource.fleet().cloned(),
             canary: resource.canary().cloned(),
@@ -97,6 +105,13 @@ impl Object {
             allowed_namespaces,
             status: resource.status().cloned().unwrap_or_default(),
         }
+    }
+
+    /// Whether targets that the status says are in force have not been seen at the endpoint yet.
+    pub fn awaits_weights(&self) -> bool {
+        let CanaryStatus { effective_targets, dataplane, .. } = &self.status.canary;
+        let seen = dataplane.as_ref().is_some_and(|dataplane| dataplane.version.is_some());
+        self.canary.is_some() && !effective_targets.is_empty() && !seen
     }
 
     /// Whether our finalizer is there.
@@ -123,6 +138,23 @@ impl Object {
             && (newer.finalized() || !self.finalized())
             && self.touch == newer.touch;
         !same
+    }
+}
+
+/// The targets of a route; none of another kind.
+pub fn targets(spec: &Spec) -> &[WeightedTarget] {
+    let Spec::Route(route) = spec else { return &[] };
+    route.action().map_or(&[], |(_, _, action)| &action.weighted_targets)
+}
+
+/// The spec with the targets that a rollout has in force. An invalid spec stays as it is, to be refused.
+fn in_force(declared: Spec, rollout: Option<&CanaryStatus>) -> Spec {
+    let effective = rollout.map_or(&[][..], |rollout| &rollout.effective_targets);
+    match declared {
+        Spec::Route(route) if !effective.is_empty() && Spec::Route(route.clone()).violations().is_empty() => {
+            Spec::Route(Box::new(route.with_targets(effective)))
+        }
+        declared => declared,
     }
 }
 

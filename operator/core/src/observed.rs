@@ -36,8 +36,19 @@ pub struct Observed {
     pub remote: Remote,
     /// How far the object got among the proxies.
     pub distribution: Distribution,
+    /// What a rollout said of the virtual node; `None` when none did since the operator started.
+    pub deprecation: Option<Deprecation>,
     /// Whether nothing is left in AWS of the identity and the fleet; a resource that has neither needs no telling.
     pub parts_gone: bool,
+}
+
+/// What a rollout says of a virtual node that lost its last request, or got requests again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deprecation {
+    /// It is deprecated, and why.
+    Told(String),
+    /// It is not, or not any more.
+    TakenBack,
 }
 
 /// Whose an App Mesh name is among the resources of this cluster.

@@ -1,10 +1,12 @@
-//! The parts of a virtual node beside its App Mesh object: its IAM identity and its fleet. What a round found out and
+//! The parts of a resource beside its App Mesh object: the IAM identity and the fleet of a virtual node, the rollout of a
+//! route. What a round found out and
 //! did about them, in the one shape that status, Events and the next look are made from. Pure data.
 
 use std::time::Duration;
 
 use fleetmesh_crds::{FleetStatus, IamStatus};
 
+use crate::canary::Reduction;
 use crate::condition::Finding;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -32,6 +34,8 @@ pub struct Parts {
     pub iam: Option<Part<IamStatus>>,
     /// The fleet.
     pub fleet: Option<Part<FleetStatus>>,
+    /// What was decided about the rollout.
+    pub rollout: Option<Box<Reduction>>,
 }
 
 impl Parts {

@@ -9,7 +9,7 @@ use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
 use crate::failure::{Class, Failure};
-use crate::observed::{Identity, Observed, Remote};
+use crate::observed::{Deprecation, Identity, Observed, Remote};
 use crate::outcome::Outcome;
 use crate::part::Parts;
 use crate::plan::{Idle, Plan, Step, Waiting};
@@ -126,7 +126,7 @@ impl Findings {
             .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
             .unwrap_or_else(|| Finding::holds(Reason::Ready, ready_message));
         findings.push((ConditionType::Ready, ready));
-        findings.extend(rollouts(&object.status));
+        findings.extend(rollouts(observed, parts));
         Self(findings)
     }
 
@@ -191,17 +191,29 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
     }
 }
 
-/// The conditions that rollouts set stay as they are: [`crate::canary`] finds them, not this round.
-fn rollouts(before: &Status) -> impl Iterator<Item = (ConditionType, Finding)> {
+/// The conditions that rollouts find. Those that this round did not decide about stay as they are.
+fn rollouts(observed: &Observed, parts: &Parts) -> Vec<(ConditionType, Finding)> {
+    let before = &observed.object.status;
+    let keep = |kind: ConditionType| kept(before, kind).map(|finding| (kind, finding));
+    let deprecated = match &observed.deprecation {
+        None => keep(ConditionType::Deprecated),
+        Some(Deprecation::Told(message)) => {
+            Some((ConditionType::Deprecated, Finding::holds(Reason::Replaced, message.clone())))
+        }
+        Some(Deprecation::TakenBack) => None,
+    };
     let kinds = [
-        ConditionType::Deprecated,
         ConditionType::Progressing,
         ConditionType::Paused,
         ConditionType::AnalysisHealthy,
         ConditionType::Promoted,
         ConditionType::Stalled,
     ];
-    kinds.into_iter().filter_map(|kind| kept(before, kind).map(|finding| (kind, finding)))
+    let rollout = match &parts.rollout {
+        Some(reduction) => reduction.conditions.clone(),
+        None => kinds.into_iter().filter_map(keep).collect(),
+    };
+    deprecated.into_iter().chain(rollout).collect()
 }
 
 fn kept(before: &Status, kind: ConditionType) -> Option<Finding> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
+use fleetmesh_crds::RouteAction;
 use fleetmesh_model::Kind;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
@@ -51,8 +52,9 @@ pub fn watch_all(
             tasks.spawn(shutdown.clone().run_until_cancelled_owned(run));
         });
     }
-    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_namespaces(client.clone(), feed)));
-    let wanted = Kind::ALL.len() + 1;
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_namespaces(client.clone(), feed.clone())));
+    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_actions(client.clone(), feed)));
+    let wanted = Kind::ALL.len() + 2;
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
         let _ = completed.wait_for(|count| *count >= wanted).await;
@@ -134,6 +136,36 @@ impl Feed {
             }
         };
         self.queue.wake_all(wakes);
+    }
+}
+
+/// What rollouts are told by people.
+async fn watch_actions(client: Client, feed: Feed) {
+    let mut events = pin!(watcher(Api::<RouteAction>::all(client), watcher::Config::default()));
+    let mut complete = false;
+    let mut complained = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Apply(action) | watcher::Event::InitApply(action)) => {
+                feed.queue.wake_all(feed.world.action(&action));
+            }
+            Ok(watcher::Event::Delete(action)) => {
+                feed.world.action_gone(&action.namespace().unwrap_or_default(), &action.name_any());
+            }
+            Ok(watcher::Event::Init) => {}
+            Ok(watcher::Event::InitDone) => {
+                if !std::mem::replace(&mut complete, true) {
+                    feed.complete.send_modify(|count| *count += 1);
+                }
+                complained = false;
+            }
+            Err(problem) => {
+                if !std::mem::replace(&mut complained, true) {
+                    error!(%problem, "cannot watch RouteActions; trying on");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Writes to the Kubernetes API: the finalizer, the status, events. Each is one request that names the uid it is meant
 //! for, so news about an earlier resource of the same name never reaches a later one.
 
+use fleetmesh_core::canary::ActionVerdict;
 use fleetmesh_core::{Event, Object, ObjectKey, Severity};
-use fleetmesh_crds::{FINALIZER, GROUP, Status, VERSION};
+use fleetmesh_crds::{FINALIZER, GROUP, RouteAction, RouteActionStatus, Status, VERSION};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
-use kube::api::{Patch, PatchParams, Request};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
+use kube::{Client, Resource as _};
 use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
 use serde_json::{Map, Value, json};
 
@@ -109,6 +111,48 @@ impl Cluster {
         members.extend(json(status)?);
         let patch = json!({"metadata": {"uid": object.uid}, "status": members});
         self.patch(&object.key, Some("status"), patch).await
+    }
+
+    /// Sets the instances of a virtual node's fleet to 0.
+    ///
+    /// # Errors
+    /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
+    pub async fn scale_to_zero(&self, node: &Object) -> Result<(), WriteError> {
+        let patch = json!({"metadata": {"uid": node.uid}, "spec": {"fleet": {"replicas": 0}}});
+        self.patch(&node.key, None, patch).await.map(drop)
+    }
+
+    /// Asks for the deletion of a resource.
+    ///
+    /// # Errors
+    /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
+    pub async fn delete(&self, object: &Object) -> Result<(), WriteError> {
+        let uid = Some(object.uid.clone());
+        let preconditions = Some(Preconditions { uid, resource_version: None });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        let key = &object.key;
+        let path = with_kind!(key.kind, K => K::url_path(&(), key.namespace.as_deref()));
+        let request = Request::new(path).delete(&key.name, &params);
+        let request = request.map_err(|error| WriteError::Request(error.to_string()))?;
+        self.client.request::<Value>(request).await?;
+        Ok(())
+    }
+
+    /// Writes what became of a RouteAction.
+    ///
+    /// # Errors
+    /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
+    pub async fn answer_action(&self, namespace: &str, verdict: &ActionVerdict) -> Result<(), WriteError> {
+        let ActionVerdict { name, uid, phase, reason, message, at } = verdict;
+        let (phase, reason, message, at) = (*phase, *reason, message.clone(), MicroTime(*at));
+        let status = RouteActionStatus { at, message, phase, reason };
+        let patch = json!({"metadata": {"uid": uid}, "status": status});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let request = Request::new(RouteAction::url_path(&(), Some(namespace)));
+        let request = request.patch_subresource("status", name, &params, &Patch::Merge(patch));
+        let request = request.map_err(|error| WriteError::Request(error.to_string()))?;
+        self.client.request::<Value>(request).await?;
+        Ok(())
     }
 
     async fn patch(

@@ -5,10 +5,12 @@ mod apply;
 mod observe;
 mod parts;
 mod report;
+mod rollout;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_core::canary::Reduction;
 use fleetmesh_core::{
     Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
     decide, next_look, owner, parts_look,
@@ -22,6 +24,8 @@ use crate::queue::Wake;
 use crate::world::Conclusion;
 pub use parts::Fleets;
 use report::Reported;
+pub use rollout::refuse;
+use rollout::Advanced;
 
 /// How often a round starts over because the endpoint contradicted what it took for granted.
 const SURPRISES: usize = 3;
@@ -36,7 +40,20 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     let start = Instant::now();
     let mut doubt = false;
     for _ in 0..SURPRISES {
-        let observed = observe::observe(context, key, wake, doubt).await?;
+        let mut observed = observe::observe(context, key, wake, doubt).await?;
+        let rollout = match rollout::advance(context, &observed).await {
+            Advanced::None => None,
+            Advanced::Decided(reduction) => {
+                observed = rollout::newest(context, observed);
+                Some(reduction)
+            }
+            Advanced::Moved(reduction) => {
+                // What was in step with the former targets is not with these.
+                observed = observe::observe(context, key, wake.max(Wake::Look), doubt).await?;
+                Some(reduction)
+            }
+            Advanced::Failed => return Some((AGAIN, Wake::Look)),
+        };
         let decision = decide(&observed, &context.settings);
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
@@ -46,7 +63,7 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
             doubt = true;
             continue;
         }
-        return finish(context, observed, decision, outcome, wake).await;
+        return finish(context, observed, decision, outcome, rollout, wake).await;
     }
     Some((AGAIN, Wake::Look))
 }
@@ -57,9 +74,15 @@ async fn finish(
     mut observed: Observed,
     mut decision: Decision,
     mut outcome: Outcome,
+    rollout: Option<Box<Reduction>>,
     wake: Wake,
 ) -> Next {
-    let parts = parts::run(context, &observed, &decision, &outcome, wake).await;
+    if let Some(reduction) = &rollout {
+        rollout::carry_out(context, &observed.object, reduction).await;
+    }
+    let look = rollout.as_deref().and_then(rollout::look);
+    let mut parts = parts::run(context, &observed, &decision, &outcome, wake).await;
+    parts.rollout = rollout;
     let object = Arc::clone(&observed.object);
     if object.deleting && object.has_parts() && parts.all_gone(&object) {
         // Nothing is left that the finalizer stands for.
@@ -71,7 +94,12 @@ async fn finish(
         outcome.deleted |= deleted;
         log(&object.key, &decision, &outcome);
     }
-    report(context, &observed, &decision, &outcome, &parts, wake).await
+    let next = report(context, &observed, &decision, &outcome, &parts, wake).await;
+    next.map(|(wait, wake)| match look {
+        // What a rollout waits for is told, not read from the endpoint.
+        Some(look) if look < wait => (look, Wake::Distribution),
+        _ => (wait, wake),
+    })
 }
 
 /// Writes down what the round learned, and wakes who waited for it.
@@ -140,6 +168,7 @@ async fn report(
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
             let wakes = context.world.gone(key, Some(&observed.object.uid));
             context.queue.wake_all(wakes);
+            context.rollouts.forget(key);
             None
         }
         Reported::Failed(error) => {

@@ -76,7 +76,7 @@ pub async fn report(
 }
 
 /// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.
-async fn publish(context: &Context, object: &Object, event: &Event) {
+pub async fn publish(context: &Context, object: &Object, event: &Event) {
     match context.cluster.publish(object, event).await {
         Ok(()) => context.metrics.event(),
         Err(error) => warn!(object = %object.key, reason = event.reason, %error, "cannot write an Event"),

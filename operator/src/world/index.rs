@@ -153,6 +153,9 @@ impl Inner {
             blocked.remove(key);
         }
         let mut wakes = self.released(&object);
+        if object.canary.is_some() {
+            wakes.extend(self.deleting_nodes(object.id.mesh_name()));
+        }
         // Who waited for the name gets it.
         wakes.extend(self.index.claimants(&object.id).map(|key| (key.clone(), Wake::Look)));
         wakes.push((key.clone(), Wake::Look));

@@ -1,10 +1,10 @@
 //! What the rounds of an object learned. It saves calls, never decides alone: an operator that forgot it reads again and
 //! comes to the same end. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::iam::Thing;
-use fleetmesh_core::{Finding, Identity, ObjectKey};
+use fleetmesh_core::{Deprecation, Finding, Identity, ObjectKey};
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -28,6 +28,10 @@ pub struct Memory {
     pub part_failures: u32,
     /// The IAM identity as the last round left it.
     pub identity_part: IdentityMemory,
+    /// Of a virtual node: what a rollout said of it.
+    pub deprecation: Option<Deprecation>,
+    /// Of a route: the virtual nodes that its rollout keeps from being deleted; `None` before its first round.
+    pub keep: Option<BTreeSet<String>>,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
@@ -46,6 +50,8 @@ impl Memory {
             failures: 0,
             part_failures: 0,
             identity_part: IdentityMemory::default(),
+            deprecation: None,
+            keep: None,
             since: now,
             compared: now,
         }

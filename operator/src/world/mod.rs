@@ -6,6 +6,7 @@ mod distribution;
 mod index;
 mod memory;
 mod observe;
+mod rollouts;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ struct Inner {
     index: Index,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     tellings: Tellings,
+    actions: rollouts::Pending,
     /// Objects that the endpoint refused to delete because they are in use, by mesh.
     blocked: BTreeMap<String, BTreeSet<ObjectKey>>,
 }

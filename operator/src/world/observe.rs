@@ -1,5 +1,6 @@
 //! What a round can know without asking the endpoint. No I/O.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ impl World {
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
             distribution: inner.tellings.of(&object.id),
+            deprecation: memory.deprecation.clone(),
             parts_gone: !object.has_parts(),
             object,
         };
@@ -97,6 +99,8 @@ impl Inner {
                 && self.holder(&entry.object.id) == Some(key)
         };
         let others = self.index.referrers(&object.id).filter(|key| **key != object.key);
-        others.filter(|key| self.exists(key) && needs(key)).take(TOLD_DEPENDENTS).cloned().collect()
+        let others = others.filter(|key| self.exists(key) && needs(key));
+        let dependents: BTreeSet<&ObjectKey> = others.chain(self.keepers(object)).collect();
+        dependents.into_iter().take(TOLD_DEPENDENTS).cloned().collect()
     }
 }

@@ -1,7 +1,6 @@
 //! What a route's spec says about targets and how they change. Pure data.
 
 use fleetmesh_crds::Canary;
-use fleetmesh_model::Spec as AppMeshSpec;
 use fleetmesh_model::route::WeightedTarget;
 
 use crate::object::Object;
@@ -20,9 +19,7 @@ pub struct Spec {
 impl Spec {
     /// The spec of a Route; `None` for another kind, and for a route without an action, which is not accepted.
     pub fn of(object: &Object) -> Option<Self> {
-        let AppMeshSpec::Route(route) = &object.spec else { return None };
-        let (_, _, action) = route.action()?;
-        let targets = action.weighted_targets.clone();
+        let targets = object.declared_targets.clone();
         targets.iter().any(|target| target.weight > 0).then(|| Self {
             uid: object.uid.clone(),
             targets,

@@ -1,0 +1,112 @@
+//! What the rounds of rollouts remember and share: loads of the last moment, what queries and webhooks answered, and which
+//! of them are under way. In memory only; after a restart everything is asked anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleetmesh_aws::transport::Http;
+use fleetmesh_core::ObjectKey;
+use fleetmesh_core::canary::{Answer, Reports, Sample};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::loads::{LoadsClient, LoadsError};
+
+/// For how long an answer about loads serves everybody who asks for the same window.
+const FRESH: Duration = Duration::from_millis(500);
+
+type Window = (String, Duration);
+type Cell = Arc<tokio::sync::Mutex<Option<(Instant, Reports)>>>;
+
+/// What the rounds of rollouts share.
+#[derive(Debug)]
+pub struct Rollouts {
+    /// Since when this process decides without a gap.
+    pub since: Timestamp,
+    /// For queries and webhooks.
+    pub http: Http,
+    client: Option<LoadsClient>,
+    loads: Mutex<HashMap<Window, Cell>>,
+    asked: Mutex<HashMap<ObjectKey, Asked>>,
+}
+
+/// What was asked for one route.
+#[derive(Debug, Default)]
+struct Asked {
+    samples: BTreeMap<String, Sample>,
+    answers: BTreeMap<String, Answer>,
+    under_way: BTreeSet<String>,
+}
+
+/// What an asked source gave.
+pub enum Gave {
+    /// A query's sample.
+    Sample(Sample),
+    /// A webhook's answer.
+    Answer(Answer),
+}
+
+impl Rollouts {
+    /// Nothing asked yet. Loads come from the App Mesh endpoint `endpoint`; `None` when it is AWS's, which has none.
+    pub fn new(since: Timestamp, endpoint: Option<&str>) -> Self {
+        let client = endpoint.map(LoadsClient::new);
+        Self { since, http: Http::new(), client, loads: Mutex::default(), asked: Mutex::default() }
+    }
+
+    /// What the proxies of a mesh reported in the last `window`.
+    pub async fn reports(&self, mesh: &str, window: Duration) -> Reports {
+        let Some(client) = &self.client else { return Reports::Untold };
+        let key = (mesh.to_owned(), window);
+        let cell = Arc::clone(lock(&self.loads).entry(key).or_default());
+        let mut known = cell.lock().await;
+        if let Some((at, reports)) = &*known
+            && at.elapsed() < FRESH
+        {
+            return reports.clone();
+        }
+        let reports = match client.fetch(mesh, window).await {
+            Ok(loads) => Reports::Told { at: Timestamp::now(), loads },
+            Err(LoadsError::NotServed { .. }) => Reports::Untold,
+            Err(error) => {
+                debug!(%error, "no loads");
+                Reports::Awaited
+            }
+        };
+        *known = Some((Instant::now(), reports.clone()));
+        reports
+    }
+
+    /// What the route's queries and webhooks answered last.
+    pub fn answered(&self, route: &ObjectKey) -> (Vec<Sample>, Vec<Answer>) {
+        let asked = lock(&self.asked);
+        let Some(asked) = asked.get(route) else { return Default::default() };
+        (asked.samples.values().cloned().collect(), asked.answers.values().cloned().collect())
+    }
+
+    /// Whether `what` may be asked for the route now; not while it is being asked already. [`Self::answer`] must follow.
+    pub fn begin(&self, route: &ObjectKey, what: &str) -> bool {
+        lock(&self.asked).entry(route.clone()).or_default().under_way.insert(what.to_owned())
+    }
+
+    /// What was asked has answered.
+    pub fn answer(&self, route: &ObjectKey, what: &str, gave: Gave) {
+        let mut asked = lock(&self.asked);
+        let Some(asked) = asked.get_mut(route) else { return };
+        asked.under_way.remove(what);
+        match gave {
+            Gave::Sample(sample) => _ = asked.samples.insert(sample.metric.clone(), sample),
+            Gave::Answer(answer) => _ = asked.answers.insert(answer.webhook.clone(), answer),
+        }
+    }
+
+    /// The route is gone.
+    pub fn forget(&self, route: &ObjectKey) {
+        lock(&self.asked).remove(route);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,97 @@
+//! What follows from a decision about a rollout once its state stands: questions, retirement of virtual nodes, the
+//! statuses of RouteActions. Each comes again with the next decision until it is observed, so a failure is only logged.
+
+use fleetmesh_core::canary::{Action, ActionVerdict, Effect, Reduction};
+use fleetmesh_core::{Deprecation, Object, ObjectKey};
+use fleetmesh_crds::{ActionPhase, Reason};
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::ask;
+use crate::cluster::WriteError;
+use crate::context::Context;
+
+/// Carries out what a decision about the rollout of `route` asks for.
+pub async fn carry_out(context: &Context, route: &Object, reduction: &Reduction) {
+    for verdict in &reduction.verdicts {
+        answer(context, &route.key, verdict).await;
+    }
+    for effect in &reduction.effects {
+        let result = match effect {
+            Effect::Event(_) => Ok(()),
+            Effect::Ask(call) => {
+                ask::webhook(context, route, call);
+                Ok(())
+            }
+            Effect::Notify { call, event } => {
+                ask::notify(context, route, call, event);
+                Ok(())
+            }
+            Effect::Query { metric, address, query } => {
+                ask::query(context, route, metric, address, query);
+                Ok(())
+            }
+            Effect::Deprecate { virtual_node, deprecated, message } => {
+                let deprecation = match deprecated {
+                    true => Deprecation::Told(message.clone()),
+                    false => Deprecation::TakenBack,
+                };
+                if let Some(node) = context.world.virtual_node(route.id.mesh_name(), virtual_node) {
+                    let wakes = context.world.deprecate(&node.key, deprecation);
+                    context.queue.wake_all(wakes);
+                }
+                Ok(())
+            }
+            Effect::ScaleToZero { virtual_node } => {
+                retire(context, route, virtual_node, effect, Retirement::ScaleToZero).await
+            }
+            Effect::Delete { virtual_node } => {
+                retire(context, route, virtual_node, effect, Retirement::Delete).await
+            }
+        };
+        if let Err(error) = result {
+            warn!(object = %route.key, %effect, %error, "failed; it is tried again");
+        }
+    }
+}
+
+enum Retirement {
+    ScaleToZero,
+    Delete,
+}
+
+async fn retire(
+    context: &Context,
+    route: &Object,
+    name: &str,
+    effect: &Effect,
+    how: Retirement,
+) -> Result<(), WriteError> {
+    let Some(node) = context.world.virtual_node(route.id.mesh_name(), name) else { return Ok(()) };
+    info!(object = %route.key, node = %node.key, %effect, "retiring");
+    match how {
+        Retirement::ScaleToZero => context.cluster.scale_to_zero(&node).await,
+        Retirement::Delete => context.cluster.delete(&node).await,
+    }
+}
+
+async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
+    let namespace = route.namespace.as_deref().unwrap_or_default();
+    match context.cluster.answer_action(namespace, verdict).await {
+        Ok(()) | Err(WriteError::Gone | WriteError::Changed) => {
+            context.world.action_gone(namespace, &verdict.name);
+        }
+        Err(error) => warn!(object = %route, action = verdict.name, %error, "cannot answer a RouteAction"),
+    }
+}
+
+/// Refuses RouteActions whose Route did not exist and still does not.
+pub async fn refuse(context: &Context, strays: Vec<(ObjectKey, Action)>) {
+    let strays = strays.into_iter().filter(|(route, _)| context.world.object(route).is_none());
+    for (route, action) in strays {
+        let Action { name, uid, .. } = action;
+        let message = format!("{route} does not exist");
+        let (phase, reason, at) = (ActionPhase::Refused, Reason::NoRollout, Timestamp::now());
+        answer(context, &route, &ActionVerdict { name, uid, phase, reason, message, at }).await;
+    }
+}

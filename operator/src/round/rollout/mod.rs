@@ -1,0 +1,139 @@
+//! The rollout of a route: observe (reads) → reduce (pure) → write the state ahead (one write). What the state says is in
+//! force is the route's spec for the rest of the round; effects follow it ([`effects`]).
+
+mod ask;
+mod effects;
+mod prometheus;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetmesh_core::canary::{Effect, Endpoint, Observations, Reduction, Reports, Spec, nodes_of_interest, reduce};
+use fleetmesh_core::{Allowance, Claim, Object, Observed, Remote, object};
+use fleetmesh_crds::{CanaryStatus, Status};
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+pub use effects::{carry_out, refuse};
+
+use crate::context::Context;
+use crate::round::report::publish;
+use crate::world::Source;
+
+/// What became of a route's rollout.
+pub enum Advanced {
+    /// The resource has none, or it is not its turn.
+    None,
+    /// It was decided about, and the state stands in the status.
+    Decided(Box<Reduction>),
+    /// It was decided about, and the targets in force are others now: observe again.
+    Moved(Box<Reduction>),
+    /// The state could not be written: nothing may follow from it.
+    Failed,
+}
+
+/// Decides about the rollout of the observed object and writes its state into the status, before anything follows from it.
+pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
+    let object = &observed.object;
+    let Some(spec) = turn(observed) else { return Advanced::None };
+    let now = Timestamp::now();
+    let observations = observe(context, observed, &spec).await;
+    let reduction = Box::new(reduce(&spec, &object.status.canary, &observations, now));
+    for effect in &reduction.effects {
+        if let Effect::Event(event) = effect {
+            info!(object = %object.key, reason = event.reason, "{}", event.message);
+            publish(context, object, event).await;
+        }
+    }
+    let wakes = context.world.keep(&object.key, reduction.keep.clone());
+    context.queue.wake_all(wakes);
+    if reduction.state == object.status.canary {
+        return Advanced::Decided(reduction);
+    }
+    let status = Status { canary: reduction.state.clone(), ..object.status.clone() };
+    match context.cluster.set_status(object, &status).await {
+        Ok(written) => {
+            let moved = written.spec != object.spec;
+            let wakes = context.world.seen(written, Source::OwnWrite);
+            context.queue.wake_all(wakes);
+            if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
+        }
+        Err(error) => {
+            warn!(object = %object.key, %error, "cannot write the state of the rollout");
+            Advanced::Failed
+        }
+    }
+}
+
+/// The spec to be rolled out, when the object has a rollout and may have it now.
+fn turn(observed: &Observed) -> Option<Spec> {
+    let object = &observed.object;
+    let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
+    let had = object.status.canary != CanaryStatus::default();
+    let owned = match &observed.remote {
+        Remote::Present(remote) => observed.is_ours(remote),
+        _ => true,
+    };
+    let valid = object.spec.violations().is_empty();
+    let now = !object.deleting && mine && owned && valid && (object.canary.is_some() || had);
+    if now { Spec::of(object) } else { None }
+}
+
+async fn observe(context: &Context, observed: &Observed, spec: &Spec) -> Observations {
+    let object = &observed.object;
+    let state = &object.status.canary;
+    let nodes = context.world.nodes(object, &nodes_of_interest(spec, state));
+    let (samples, answers) = context.rollouts.answered(&object.key);
+    Observations {
+        since: context.rollouts.since,
+        endpoint: endpoint(observed),
+        nodes,
+        loads: loads(context, object, spec).await,
+        samples,
+        answers,
+        actions: context.world.actions(&object.key),
+    }
+}
+
+/// Loads are asked for only while something is judged by them.
+async fn loads(context: &Context, object: &Object, spec: &Spec) -> Reports {
+    let state = &object.status.canary;
+    let changing = !fleetmesh_core::canary::targets::same(&spec.targets, &state.stable_targets);
+    let Some(canary) = spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
+    else {
+        return Reports::Awaited;
+    };
+    let window = canary.effective_analysis().interval();
+    context.rollouts.reports(object.id.mesh_name(), window.max(Duration::from_secs(1))).await
+}
+
+/// The App Mesh route as this round knows it.
+fn endpoint(observed: &Observed) -> Endpoint {
+    let has = |targets: &[fleetmesh_model::route::WeightedTarget], version: i64| Endpoint::Has {
+        targets: targets.to_vec(),
+        version,
+        distribution: observed.distribution.clone(),
+    };
+    match &observed.remote {
+        Remote::Present(remote) => has(object::targets(&remote.spec), remote.identity.version),
+        Remote::InStep(identity) => has(object::targets(&observed.object.spec), identity.version),
+        Remote::Absent => Endpoint::Absent,
+        Remote::NotRead if observed.uid.is_none() => Endpoint::Absent,
+        Remote::NotRead | Remote::Unreadable(_) => Endpoint::Unread,
+    }
+}
+
+/// When the rollout wants another look.
+pub fn look(reduction: &Reduction) -> Option<Duration> {
+    let wait = reduction.look?.duration_since(Timestamp::now());
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+/// The resource as the write of its state left it.
+pub fn newest(context: &Context, observed: Observed) -> Observed {
+    match context.world.object(&observed.object.key) {
+        Some(object) if object.uid == observed.object.uid => Observed { object: Arc::clone(&object), ..observed },
+        _ => observed,
+    }
+}

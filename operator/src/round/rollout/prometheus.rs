@@ -1,0 +1,110 @@
+//! An instant query to a Prometheus (HTTP API, `GET /api/v1/query`), which must give one number. Reads only.
+
+use std::time::Duration;
+
+use fleetmesh_aws::transport::Http;
+use fleetmesh_core::canary::Outcome;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::control_plane::escape;
+
+#[derive(Deserialize)]
+struct Wire {
+    status: String,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: Value,
+}
+
+/// What `query` gives at `address` now, within `limit`.
+pub async fn ask(http: &Http, address: &str, query: &str, limit: Duration) -> Outcome {
+    let url = format!("{}/api/v1/query?query={}", address.trim_end_matches('/'), escape(query));
+    match http.get(&url, limit).await {
+        // The address may hold a user and a password.
+        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {}", why.replace(address, "…"))),
+        Ok((status, body)) => read(status, &body),
+    }
+}
+
+fn read(status: u16, body: &[u8]) -> Outcome {
+    let wire = match serde_json::from_slice::<Wire>(body) {
+        Ok(wire) => wire,
+        Err(_) => return Outcome::Error(format!("Prometheus answers with status {status} and no result")),
+    };
+    match (wire.status.as_str(), wire.data) {
+        ("success", Some(data)) => number(&data),
+        _ => {
+            let error = wire.error.unwrap_or_else(|| format!("status {status}"));
+            Outcome::Error(format!("Prometheus refuses the query: {error}"))
+        }
+    }
+}
+
+/// A vector of one series or a scalar; each is `[time, "number"]`.
+fn number(data: &Data) -> Outcome {
+    let value = match data.result_type.as_str() {
+        "scalar" => data.result.get(1),
+        "vector" => match data.result.as_array().map(Vec::as_slice) {
+            Some([]) => return Outcome::NoData,
+            Some([one]) => one.pointer("/value/1"),
+            Some(many) => {
+                let count = many.len();
+                return Outcome::Error(format!("the query gives {count} series: aggregate it to one"));
+            }
+            None => None,
+        },
+        other => {
+            return Outcome::Error(format!("the query gives a {other}: it must give a vector of one series or a scalar"));
+        }
+    };
+    match value.and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok()) {
+        Some(value) if value.is_finite() => Outcome::Value(value),
+        Some(_) => Outcome::NoData,
+        None => Outcome::Error("Prometheus answers without a number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(result_type: &str, result: &str) -> Outcome {
+        let body = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":{result}}}}}"#);
+        read(200, body.as_bytes())
+    }
+
+    #[test]
+    fn one_series_or_a_scalar_is_a_number() {
+        assert_eq!(answer("vector", r#"[{"metric":{},"value":[1435781451.781,"99.5"]}]"#), Outcome::Value(99.5));
+        assert_eq!(answer("scalar", r#"[1435781451.781,"3"]"#), Outcome::Value(3.0));
+    }
+
+    #[test]
+    fn an_empty_result_and_nan_are_no_data() {
+        assert_eq!(answer("vector", "[]"), Outcome::NoData);
+        assert_eq!(answer("vector", r#"[{"metric":{},"value":[1,"NaN"]}]"#), Outcome::NoData);
+    }
+
+    #[test]
+    fn everything_else_is_an_error_in_words() {
+        let two = r#"[{"metric":{"a":"1"},"value":[1,"1"]},{"metric":{"a":"2"},"value":[1,"2"]}]"#;
+        let says = |outcome: Outcome, words: &str| match outcome {
+            Outcome::Error(text) => assert!(text.contains(words), "{text}"),
+            other => panic!("{other:?} instead of an error about {words}"),
+        };
+        says(answer("vector", two), "2 series");
+        says(answer("matrix", "[]"), "a matrix");
+        says(read(400, br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#), "parse error");
+        says(read(502, b"<html>"), "status 502");
+        says(answer("vector", r#"[{"metric":{},"value":[1]}]"#), "without a number");
+    }
+}

@@ -1,0 +1,171 @@
+//! What rollouts need to know of the cluster, and what they say of virtual nodes: pending RouteActions, the nodes that
+//! routes shift requests between, who must not be deleted yet. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetmesh_core::canary::{Action, Health, Node};
+use fleetmesh_core::{Deprecation, Object, ObjectKey};
+use fleetmesh_crds::{CanaryStatus, ConditionType, RouteAction};
+use fleetmesh_model::{Kind, ResourceId};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{Inner, Wakes, World};
+use crate::queue::Wake;
+
+/// RouteActions that have no status yet, by namespace and name.
+#[derive(Debug, Default)]
+pub(super) struct Pending(BTreeMap<(String, String), PendingAction>);
+
+#[derive(Debug)]
+struct PendingAction {
+    route: ObjectKey,
+    created: Timestamp,
+    action: Action,
+}
+
+impl World {
+    /// A RouteAction was seen. Wakes its Route when it is still to be carried out.
+    pub fn action(&self, resource: &RouteAction) -> Wakes {
+        let key = (resource.namespace().unwrap_or_default(), resource.name_any());
+        let mut inner = self.lock();
+        if resource.status.is_some() {
+            inner.actions.0.remove(&key);
+            return Wakes::new();
+        }
+        let spec = &resource.spec;
+        let route = route_key(&key.0, &spec.route_name);
+        let action = Action {
+            name: key.1.clone(),
+            uid: resource.uid().unwrap_or_default(),
+            verb: spec.verb,
+            rollout_id: spec.rollout_id.clone(),
+            step_index: spec.step_index,
+        };
+        let created =
+            resource.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        inner.actions.0.insert(key, PendingAction { route: route.clone(), created, action });
+        vec![(route, Wake::Distribution)]
+    }
+
+    /// A RouteAction is gone, or was carried out.
+    pub fn action_gone(&self, namespace: &str, name: &str) {
+        self.lock().actions.0.remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// The RouteActions for `route` that have no status yet, the oldest first.
+    pub fn actions(&self, route: &ObjectKey) -> Vec<Action> {
+        let inner = self.lock();
+        let mut actions: Vec<&PendingAction> =
+            inner.actions.0.values().filter(|pending| pending.route == *route).collect();
+        actions.sort_by(|a, b| (a.created, &a.action.name).cmp(&(b.created, &b.action.name)));
+        actions.into_iter().map(|pending| pending.action.clone()).collect()
+    }
+
+    /// RouteActions whose Route does not exist.
+    pub fn stray_actions(&self) -> Vec<(ObjectKey, Action)> {
+        let inner = self.lock();
+        let strays = inner.actions.0.values().filter(|pending| !inner.entries.contains_key(&pending.route));
+        strays.map(|pending| (pending.route.clone(), pending.action.clone())).collect()
+    }
+
+    /// What `route` needs to know of the virtual nodes `names` of its mesh; one without a resource is left out.
+    pub fn nodes(&self, route: &Object, names: &BTreeSet<String>) -> BTreeMap<String, Node> {
+        let inner = self.lock();
+        let node = |name: &String| Some((name.clone(), inner.node(route, name)?));
+        names.iter().filter_map(node).collect()
+    }
+
+    /// The resource of a virtual node.
+    pub fn virtual_node(&self, mesh: &str, name: &str) -> Option<Arc<Object>> {
+        let inner = self.lock();
+        let key = inner.holder(&ResourceId::virtual_node(mesh, name))?;
+        inner.entries.get(key).map(|entry| Arc::clone(&entry.object))
+    }
+
+    /// A rollout says whether a virtual node is deprecated. Wakes the node when that is news.
+    pub fn deprecate(&self, node: &ObjectKey, deprecation: Deprecation) -> Wakes {
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(node) else { return Wakes::new() };
+        if entry.memory.deprecation.as_ref() == Some(&deprecation) {
+            return Wakes::new();
+        }
+        entry.memory.deprecation = Some(deprecation);
+        vec![(node.clone(), Wake::Distribution)]
+    }
+
+    /// The virtual nodes that `route` keeps from being deleted. Wakes those that it let go of and that wait for it.
+    pub fn keep(&self, route: &ObjectKey, keep: BTreeSet<String>) -> Wakes {
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(route) else { return Wakes::new() };
+        if entry.memory.keep.as_ref() == Some(&keep) {
+            return Wakes::new();
+        }
+        entry.memory.keep = Some(keep);
+        let mesh = entry.object.id.mesh_name().to_owned();
+        inner.deleting_nodes(&mesh)
+    }
+}
+
+fn route_key(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey { kind: Kind::Route, namespace: Some(namespace.to_owned()), name: name.to_owned() }
+}
+
+impl Inner {
+    fn node(&self, route: &Object, name: &str) -> Option<Node> {
+        let id = ResourceId::virtual_node(route.id.mesh_name(), name);
+        let object = &self.entries.get(self.holder(&id)?)?.object;
+        let expects_proxies = object.fleet.is_some() || object.status.fleet.is_some();
+        let elsewhere = |key: &&ObjectKey| {
+            let other = self.entries.get(*key).filter(|_| **key != route.key);
+            let names = |entry: &super::Entry| {
+                let references = entry.object.spec.references(&entry.object.id);
+                references.iter().any(|reference| reference.target == id)
+            };
+            other.is_some_and(names)
+        };
+        let deprecated = object.status.condition(ConditionType::Deprecated);
+        Some(Node {
+            health: Health::of(&self.tellings.of(&id), expects_proxies),
+            used_elsewhere: self.index.referrers(&id).any(|key| elsewhere(&key)),
+            deprecated: deprecated.is_some_and(|condition| condition.status == "True"),
+            replicas: object.fleet.as_ref().and_then(|fleet| fleet.replicas),
+            deleting: object.deleting,
+        })
+    }
+
+    /// The routes that keep a virtual node which their specs in force need not name any more.
+    pub(super) fn keepers<'a>(&'a self, node: &'a Object) -> impl Iterator<Item = &'a ObjectKey> {
+        let name = node.id.name();
+        let keeps = move |entry: &&super::Entry| {
+            let (object, memory) = (&entry.object, &entry.memory);
+            object.key.kind == Kind::Route
+                && object.canary.is_some()
+                && object.id.mesh_name() == node.id.mesh_name()
+                && memory.keep.as_ref().map_or_else(
+                    || remembers(&object.status.canary, name),
+                    |keep| keep.contains(name),
+                )
+        };
+        let kept = node.key.kind == Kind::VirtualNode;
+        self.entries.values().filter(move |entry| kept && keeps(entry)).map(|entry| &entry.object.key)
+    }
+
+    /// Virtual nodes of a mesh that are being deleted, to be woken.
+    pub(super) fn deleting_nodes(&self, mesh: &str) -> Wakes {
+        let waits = |object: &Object| {
+            object.deleting && object.key.kind == Kind::VirtualNode && object.id.mesh_name() == mesh
+        };
+        let nodes = self.entries.values().filter(|entry| waits(&entry.object));
+        nodes.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
+    }
+}
+
+/// Whether a status mentions a virtual node: until the route's first round tells, all of these are kept.
+fn remembers(status: &CanaryStatus, name: &str) -> bool {
+    let targets = status.stable_targets.iter().chain(&status.effective_targets);
+    let former = status.history.iter().flat_map(|entry| entry.from.iter().chain(&entry.targets));
+    targets.chain(former).any(|target| target.virtual_node == name)
+        || status.draining.iter().any(|target| target.virtual_node == name)
+}
