@@ -54,11 +54,11 @@ pub async fn run(
             true => None,
             false => iam::run(&round).await,
         };
-        return Parts { iam, fleet };
+        return Parts { iam, fleet, rollout: None };
     }
     let iam = iam::run(&round).await;
     let fleet = fleet::run(&round, iam.as_ref()).await;
-    Parts { iam, fleet }
+    Parts { iam, fleet, rollout: None }
 }
 
 fn left<S>(part: Option<&Part<S>>) -> bool {
