@@ -10,12 +10,29 @@
 //!
 //! Pure: no clock, no I/O. Times are absolute and in microseconds, as the status keeps them.
 
+mod action;
+mod advance;
+mod analysis;
+mod conditions;
+mod course;
+mod drain;
+mod finish;
+mod gates;
+mod history;
+mod hold;
 pub mod observations;
+pub mod plan;
+mod reduce;
 pub mod reduction;
+mod round;
+mod settle;
 pub mod spec;
 pub mod targets;
+mod time;
+pub mod verdict;
 pub mod weights;
 
 pub use observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+pub use reduce::{in_force, nodes_of_interest, reduce};
 pub use reduction::{ActionVerdict, Call, Effect, Reduction};
 pub use spec::Spec;

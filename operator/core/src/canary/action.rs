@@ -1,0 +1,142 @@
+//! What people tell rollouts. An action is carried out at most once: the state remembers which were. Pure.
+
+use fleetmesh_crds::canary::status::MAX_ACTIONS;
+use fleetmesh_crds::canary::{ActionRecord, Phase};
+use fleetmesh_crds::{ActionPhase, Reason, Verb};
+
+use super::observations::Action;
+use super::reduction::ActionVerdict;
+use super::round::Round;
+use super::time::micro;
+
+/// Why an action is not carried out.
+struct Refusal(Reason, String);
+
+impl Round<'_> {
+    /// Carries out what may be.
+    pub fn obey(&mut self) {
+        for action in &self.seen.actions {
+            let known = self.state.actions.iter().find(|record| record.uid == action.uid);
+            let (phase, reason, message) = match known {
+                // Its own status was not written any more.
+                Some(record) => (ActionPhase::Applied, Reason::Applied, record.message.clone()),
+                None => match self.carry_out(action) {
+                    Ok(message) => {
+                        self.remember(action, &message);
+                        (ActionPhase::Applied, Reason::Applied, message)
+                    }
+                    Err(Refusal(reason, message)) => (ActionPhase::Refused, reason, message),
+                },
+            };
+            let (name, uid) = (action.name.clone(), action.uid.clone());
+            self.verdicts.push(ActionVerdict { name, uid, phase, reason, message, at: self.now });
+        }
+    }
+
+    fn remember(&mut self, action: &Action, message: &str) {
+        let record = ActionRecord {
+            at: micro(self.now),
+            message: message.to_owned(),
+            name: action.name.clone(),
+            uid: action.uid.clone(),
+            verb: action.verb,
+        };
+        self.state.actions.insert(0, record);
+        self.state.actions.truncate(MAX_ACTIONS);
+    }
+
+    fn carry_out(&mut self, action: &Action) -> Result<String, Refusal> {
+        self.check(action)?;
+        let step = self.state.rollout.as_ref().map(|rollout| rollout.step.clone()).unwrap_or_default();
+        match action.verb {
+            Verb::Retry => {
+                self.start();
+                let id = self.state.rollout.as_ref().map(|rollout| rollout.id.clone()).unwrap_or_default();
+                Ok(format!("rollout {id} begins"))
+            }
+            Verb::Abort => {
+                self.abort(Reason::AbortedByUser, format!("RouteAction {}", action.name));
+                Ok("the stable targets get everything back".to_owned())
+            }
+            Verb::Pause => {
+                self.pause(Reason::PausedByUser, format!("RouteAction {}; resume to go on", action.name));
+                Ok(format!("step {step} is paused"))
+            }
+            Verb::Resume => {
+                self.resume();
+                Ok(format!("step {step} goes on, after a full window of the analysis"))
+            }
+            Verb::Promote | Verb::SkipStep | Verb::PromoteFull => {
+                self.lift_pause();
+                let now = micro(self.now);
+                if let Some(rollout) = self.rollout_mut() {
+                    rollout.told = Some(action.verb);
+                    rollout.last_progress_at = now;
+                }
+                Ok(match action.verb {
+                    Verb::Promote => format!("the pause of step {step} is over"),
+                    Verb::SkipStep => format!("step {step} is left as soon as every proxy has its weights"),
+                    _ => "all steps are left as soon as every proxy has the weights".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Whether the action is meant for the rollout and the step that there is, and the verb is for its phase.
+    fn check(&self, action: &Action) -> Result<(), Refusal> {
+        let refuse = |reason, message: String| Err(Refusal(reason, message));
+        let Some(rollout) = &self.state.rollout else {
+            return refuse(Reason::NoRollout, "the Route has no rollout".to_owned());
+        };
+        if rollout.id != action.rollout_id {
+            let message = format!("the rollout is {} by now, not {}", rollout.id, action.rollout_id);
+            return refuse(Reason::StaleRollout, message);
+        }
+        let aborted = self.phase() == Phase::Aborted;
+        if aborted != (action.verb == Verb::Retry) {
+            let message = match action.verb {
+                Verb::Retry => "the rollout is under way: only an aborted one can be retried".to_owned(),
+                _ => "the rollout was aborted: retry it, or change the targets".to_owned(),
+            };
+            return refuse(Reason::NotApplicable, message);
+        }
+        if let Some(step) = action.step_index
+            && step != rollout.step_index
+        {
+            let message = format!("the rollout is in step {} by now, not {step}", rollout.step_index);
+            return refuse(Reason::StaleStep, message);
+        }
+        let by_promotion = rollout.hold.as_ref().is_some_and(|hold| hold.reason == Reason::AwaitingPromotion);
+        match action.verb {
+            Verb::Resume if self.phase() != Phase::Paused => {
+                refuse(Reason::NotApplicable, "the rollout is not paused".to_owned())
+            }
+            Verb::Resume if by_promotion => {
+                let message = format!("step {} waits for somebody to promote it", rollout.step);
+                refuse(Reason::NotApplicable, message)
+            }
+            Verb::Promote | Verb::SkipStep if action.step_index.is_none() => {
+                refuse(Reason::StaleStep, "stepIndex is missing".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing that was before counts: neither failures nor windows.
+    fn resume(&mut self) {
+        self.lift_pause();
+        let now = micro(self.now);
+        for status in &mut self.state.analysis {
+            status.failed = 0;
+        }
+        if let Some(rollout) = self.rollout_mut() {
+            rollout.fresh_since = rollout.fresh_since.as_ref().map(|_| now);
+        }
+    }
+
+    fn lift_pause(&mut self) {
+        if self.phase() == Phase::Paused {
+            self.unhold();
+        }
+    }
+}

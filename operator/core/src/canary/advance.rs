@@ -1,0 +1,223 @@
+//! The rollout under way: it enters a step when every proxy has its weights, and leaves it when nothing speaks against
+//! it. At most one step is taken per decision. Pure.
+
+use fleetmesh_crds::Reason;
+use fleetmesh_crds::Verb;
+use fleetmesh_crds::canary::{Phase, WebhookType};
+use fleetmesh_model::route::WeightedTarget;
+
+use super::analysis::{Consequence, Standing};
+use super::hold::Blocked;
+use super::observations::Health;
+use super::plan::{Lasts, lasts};
+use super::round::Round;
+use super::targets::{growing, in_short};
+use super::time::{after, in_words, micro};
+use crate::event::Severity;
+
+impl Round<'_> {
+    /// Takes the rollout as far as it may go now.
+    pub fn advance(&mut self) {
+        if self.rollout().is_none() {
+            return;
+        }
+        let unsettled = self.unsettled();
+        if unsettled.is_none() {
+            self.enter();
+        }
+        self.hear();
+        if !self.is_told(Verb::PromoteFull) && self.judge() {
+            return;
+        }
+        let stays_paused = self.phase() == Phase::Paused
+            && self.rollout().and_then(|rollout| rollout.hold.as_ref()).is_some_and(|hold| {
+                // This one is of the plan, which may have changed.
+                hold.reason != Reason::AwaitingPromotion
+            });
+        if stays_paused {
+            return;
+        }
+        let unsettled = unsettled.map(|(reason, detail)| Blocked::Briefly(reason, detail));
+        match self.blocked(unsettled) {
+            Some(blocked) => self.stay(blocked),
+            None => {
+                self.unhold();
+                self.take_step();
+            }
+        }
+    }
+
+    /// The analysis and who else may end the rollout; true when it did, or paused it.
+    fn judge(&mut self) -> bool {
+        match self.analyse() {
+            Some(Consequence::Abort(reason, message)) => {
+                self.abort(reason, message);
+                return true;
+            }
+            Some(Consequence::Fail(reason, message)) => {
+                self.fail(reason, message);
+                return true;
+            }
+            Some(Consequence::Pause(reason, message)) => {
+                self.pause(reason, message);
+                return true;
+            }
+            None => {}
+        }
+        if let Some(message) = self.rollback_requested() {
+            self.abort(Reason::RollbackRequested, message);
+            return true;
+        }
+        false
+    }
+
+    /// Every connected proxy has the weights: the step's clock starts.
+    fn enter(&mut self) {
+        let now = self.now;
+        let step = self.rollout().and_then(|rollout| self.plan.step_of(rollout.set_weight)).copied();
+        let Some(rollout) = self.rollout_mut().filter(|rollout| rollout.step_entered_at.is_none()) else {
+            return;
+        };
+        rollout.step_entered_at = Some(micro(now));
+        rollout.last_progress_at = micro(now);
+        rollout.next_step_not_before = match step.as_ref().map(lasts) {
+            Some(Lasts::For(length)) => Some(micro(after(now, length))),
+            Some(Lasts::UntilPromoted) => None,
+            None => Some(micro(now)),
+        };
+        self.state.phase = match self.phase() {
+            Phase::Progressing if self.rollout().is_some_and(|rollout| rollout.set_weight == 100) => {
+                Some(Phase::Baking)
+            }
+            phase => Some(phase),
+        };
+    }
+
+    fn is_told(&self, verb: Verb) -> bool {
+        self.rollout().is_some_and(|rollout| rollout.told == Some(verb))
+    }
+
+    /// Why the step cannot be left. `unsettled` comes last in a step whose clock runs: proxies that come and go then
+    /// neither hide nor restart what else it waits for.
+    fn blocked(&mut self, unsettled: Option<Blocked>) -> Option<Blocked> {
+        let rollout = self.rollout()?;
+        let (preparing, last) = (rollout.set_weight == 0, rollout.set_weight == 100);
+        let ordered = self.is_told(Verb::PromoteFull) || self.is_told(Verb::SkipStep);
+        if rollout.step_entered_at.is_none() || preparing || ordered {
+            if unsettled.is_some() {
+                return unsettled;
+            }
+            if preparing && let Some(blocked) = self.not_ready() {
+                return Some(blocked);
+            }
+        }
+        if ordered {
+            return None;
+        }
+        if preparing {
+            return self
+                .confirm(WebhookType::ConfirmRollout)
+                .or_else(|| self.confirm(WebhookType::ConfirmTrafficIncrease));
+        }
+        let asked = if last { WebhookType::ConfirmPromotion } else { WebhookType::ConfirmTrafficIncrease };
+        self.awaits_promotion()
+            .or_else(|| self.unjudged())
+            .or_else(|| self.too_early())
+            .or_else(|| self.not_fresh())
+            .or_else(|| self.too_few_requests())
+            .or_else(|| self.confirm(asked))
+            .or(unsettled)
+    }
+
+    /// A new target that is known to have no healthy endpoint. What nobody can tell is no obstacle.
+    fn not_ready(&self) -> Option<Blocked> {
+        let rollout = self.rollout()?;
+        let down = |target: &&WeightedTarget| {
+            let node = self.seen.nodes.get(&target.virtual_node);
+            node.is_some_and(|node| node.health == Health::None)
+        };
+        let new = growing(&self.state.stable_targets, &rollout.targets);
+        let down: Vec<&str> = new.iter().filter(down).map(|target| target.virtual_node.as_str()).collect();
+        (!down.is_empty()).then(|| {
+            let detail = format!("no healthy endpoint of {} is connected yet", down.join(", "));
+            Blocked::Briefly(Reason::NodeNotReady, detail)
+        })
+    }
+
+    fn awaits_promotion(&self) -> Option<Blocked> {
+        let rollout = self.rollout()?;
+        let waits = rollout.step_entered_at.is_some() && rollout.next_step_not_before.is_none();
+        (waits && rollout.told.is_none()).then(|| {
+            let detail = format!("step {} waits until somebody promotes", rollout.step);
+            Blocked::Paused(Reason::AwaitingPromotion, detail)
+        })
+    }
+
+    fn unjudged(&self) -> Option<Blocked> {
+        match self.standing() {
+            Standing::Held(reason, words) => Some(Blocked::Held(reason, words)),
+            Standing::Failing(words) => Some(Blocked::Briefly(Reason::AnalysisFailing, words)),
+            Standing::Passed | Standing::Awaited(_) => None,
+        }
+    }
+
+    fn too_early(&self) -> Option<Blocked> {
+        let rollout = self.rollout()?;
+        let time = rollout.next_step_not_before.as_ref()?.0;
+        (time > self.now && rollout.told.is_none()).then_some(Blocked::Until(time))
+    }
+
+    fn not_fresh(&mut self) -> Option<Blocked> {
+        let Standing::Awaited(words) = self.standing() else { return None };
+        if let Some(fresh) = self.fresh_at() {
+            self.look(fresh);
+        }
+        Some(Blocked::Briefly(Reason::AwaitingFreshWindow, words))
+    }
+
+    fn too_few_requests(&self) -> Option<Blocked> {
+        let rollout = self.rollout()?;
+        let wanted = self.plan.step_of(rollout.set_weight)?.min_requests?;
+        (rollout.step_requests < wanted).then(|| {
+            let detail =
+                format!("{} of {wanted} requests to the new targets were counted", rollout.step_requests);
+            Blocked::Held(Reason::TooFewRequests, detail)
+        })
+    }
+
+    /// The next weights, or the end.
+    fn take_step(&mut self) {
+        let (last, full) = (self.plan.len(), self.is_told(Verb::PromoteFull));
+        let Some(rollout) = self.rollout() else { return };
+        if rollout.set_weight == 100 {
+            return self.promote();
+        }
+        let jumps = full || rollout.skips_steps;
+        let index = if jumps { last } else { rollout.step_index + 1 };
+        let Some(step) = self.plan.step(index).copied() else { return };
+        let now = micro(self.now);
+        let Some(rollout) = self.rollout_mut() else { return };
+        if rollout.set_weight == 0 {
+            rollout.fresh_since = Some(now.clone());
+        }
+        rollout.counted_until = None;
+        rollout.last_progress_at = now;
+        rollout.next_step_not_before = None;
+        rollout.set_weight = step.set_weight;
+        rollout.step = format!("{index}/{last}");
+        rollout.step_entered_at = None;
+        rollout.step_index = index;
+        rollout.step_requests = 0;
+        rollout.told = rollout.told.filter(|_| full);
+        self.state.webhooks.clear();
+        self.refresh_effective();
+        let lasts = match lasts(&step) {
+            Lasts::For(length) => format!("for {}", in_words(length)),
+            Lasts::UntilPromoted => "until somebody promotes".to_owned(),
+        };
+        let weights = in_short(&self.state.effective_targets);
+        let message = format!("step {index}/{last}: {} percent, {weights}, {lasts}", step.set_weight);
+        self.event(Severity::Normal, Reason::StepStarted, "Step", message);
+        self.state.phase = Some(Phase::Progressing);
+    }
+}

@@ -1,0 +1,178 @@
+//! Which way a route goes: a rollout begins when the spec's targets are not the stable ones, another one takes its place
+//! when they change, and it goes back when they are stable again. Pure.
+
+use fleetmesh_crds::canary::{Phase, RolloutStatus};
+use fleetmesh_crds::{CanaryStatus, Reason};
+use fleetmesh_model::route::WeightedTarget;
+
+use super::finish::Ending;
+use super::history;
+use super::observations::{Endpoint, Health};
+use super::plan::{Lasts, lasts, rollout_id};
+use super::round::Round;
+use super::targets::{MAX_TARGETS, growing, in_short, losing, same, same_shares, with_zeros};
+use super::time::{after, micro};
+use crate::event::Severity;
+
+impl Round<'_> {
+    /// Takes notice of the spec's targets and steps.
+    pub fn take_course(&mut self) {
+        if self.state.stable_targets.is_empty() && !self.adopt() {
+            return;
+        }
+        if same_shares(&self.spec.targets, &self.state.stable_targets) {
+            return self.rest_or_return();
+        }
+        match &self.state.rollout {
+            Some(rollout) if same_shares(&rollout.targets, &self.spec.targets) => self.keep_course(),
+            Some(_) => {
+                self.supersede();
+                self.start();
+            }
+            None => self.start(),
+        }
+    }
+
+    /// The first decision: what the endpoint has is stable, and a route that does not exist yet is made as the spec says.
+    /// False when nothing is known yet.
+    fn adopt(&mut self) -> bool {
+        let stable = match &self.seen.endpoint {
+            Endpoint::Unread => return false,
+            Endpoint::Has { targets, .. } if targets.iter().any(|target| target.weight > 0) => {
+                targets.clone()
+            }
+            Endpoint::Has { .. } | Endpoint::Absent => self.spec.targets.clone(),
+        };
+        self.state.stable_targets = stable;
+        self.state.phase = Some(Phase::Stable);
+        self.refresh_effective();
+        true
+    }
+
+    /// The spec's targets are the stable ones: nothing is to be rolled out, and what was goes back in one push.
+    fn rest_or_return(&mut self) {
+        let changed = !same(&self.spec.targets, &self.state.stable_targets);
+        if self.state.rollout.is_some() {
+            return self.roll_back();
+        }
+        if changed {
+            // The same shares, written otherwise.
+            self.state.stable_targets.clone_from(&self.spec.targets);
+            self.refresh_effective();
+        }
+    }
+
+    /// The same destination. A change of the steps goes on at the first one with a greater weight.
+    fn keep_course(&mut self) {
+        let (hash, targets) = (self.plan.hash(), self.spec.targets.clone());
+        let Some(rollout) = self.state.rollout.as_mut() else { return };
+        let rewritten = !same(&rollout.targets, &targets);
+        rollout.targets = targets;
+        let planned = rollout.plan_hash == hash;
+        rollout.plan_hash = hash;
+        rollout.step_index = self.plan.index_of(rollout.set_weight);
+        rollout.step = format!("{}/{}", rollout.step_index, self.plan.len());
+        if !planned {
+            if let Some(entered) = &rollout.step_entered_at {
+                rollout.next_step_not_before = match self.plan.step_of(rollout.set_weight).map(lasts) {
+                    Some(Lasts::For(length)) => Some(micro(after(entered.0, length))),
+                    Some(Lasts::UntilPromoted) => None,
+                    // A weight that is no step's any more: its time still runs, a pause of it is over.
+                    None => rollout.next_step_not_before.clone().or_else(|| Some(entered.clone())),
+                };
+            }
+            let (weight, step) = (rollout.set_weight, rollout.step.clone());
+            let message =
+                format!("the steps changed; the rollout goes on from {weight} percent, step {step}");
+            self.event(Severity::Normal, Reason::PlanChanged, "Plan", message);
+        }
+        if rewritten {
+            self.refresh_effective();
+        }
+    }
+
+    /// Other targets take the place of the rollout, under way or aborted.
+    fn supersede(&mut self) {
+        let Some(rollout) = self.state.rollout.clone() else { return };
+        if self.rollout().is_some() {
+            let message = format!("the spec names other targets: {}", in_short(&self.spec.targets));
+            self.end(&Ending { outcome: Phase::Superseded, reason: Reason::TargetsChanged, message });
+        }
+        let kept = with_zeros(self.state.stable_targets.clone(), &self.spec.targets);
+        let losers = losing(&rollout.targets, &self.state.stable_targets);
+        let losers: Vec<WeightedTarget> = losing(&losers, &self.spec.targets);
+        self.drain(&losers, &kept, false);
+        self.state.rollout = None;
+    }
+
+    /// Begins a rollout from the stable targets to the spec's.
+    pub fn start(&mut self) {
+        let (from, to) = (self.state.stable_targets.clone(), self.spec.targets.clone());
+        self.state.rollouts += 1;
+        let skips_steps = self.comes_back(&to);
+        let now = micro(self.now);
+        let rollout = RolloutStatus {
+            counted_until: None,
+            fresh_since: None,
+            hold: None,
+            id: rollout_id(&self.spec.uid, self.state.rollouts, &from, &to),
+            last_progress_at: now.clone(),
+            next_step_not_before: None,
+            plan_hash: self.plan.hash(),
+            set_weight: 0,
+            skips_steps,
+            started_at: now,
+            step: format!("0/{}", self.plan.len()),
+            step_entered_at: None,
+            step_index: 0,
+            step_requests: 0,
+            targets: to.clone(),
+            told: None,
+        };
+        let id = rollout.id.clone();
+        self.state.rollout = Some(rollout);
+        self.state.phase = Some(Phase::Progressing);
+        self.state.analysis.clear();
+        self.state.webhooks.clear();
+        self.take_back(&to);
+        let skipping = if skips_steps { ", without steps, because they are still warm" } else { "" };
+        let message = format!("rollout {id} goes from {} to {}{skipping}", in_short(&from), in_short(&to));
+        self.event(Severity::Normal, Reason::RolloutStarted, "Roll", message);
+        let all = with_zeros(from, &to).len();
+        if all > MAX_TARGETS {
+            let message = format!(
+                "stable and new targets together are {all}, and App Mesh allows {MAX_TARGETS} in a route: remove some from spec, or go in two commits"
+            );
+            return self.abort(Reason::TooManyTargets, message);
+        }
+        self.refresh_effective();
+    }
+
+    /// Whether the targets were stable within the rollback window, and their nodes are still warm.
+    fn comes_back(&self, targets: &[WeightedTarget]) -> bool {
+        let window = history::revisions(&self.state.history, self.canary.rollback_revisions());
+        window.iter().any(|former| same_shares(former, targets))
+            && growing(&self.state.stable_targets, targets).iter().all(|target| {
+                let node = self.seen.nodes.get(&target.virtual_node);
+                let retired = self
+                    .state
+                    .draining
+                    .iter()
+                    .any(|drain| drain.virtual_node == target.virtual_node && drain.retired_at.is_some());
+                !retired && node.is_some_and(|node| node.health == Health::Some && !node.deleting)
+            })
+    }
+}
+
+/// A route without `canary`: the spec's targets are in force, and nothing is remembered but what was.
+pub(super) fn without_canary(state: &CanaryStatus, now: jiff::Timestamp) -> CanaryStatus {
+    let mut after =
+        CanaryStatus { history: state.history.clone(), rollouts: state.rollouts, ..CanaryStatus::default() };
+    if let Some(rollout) = super::round::under_way(state) {
+        let message = "canary was removed from the spec: its targets are in force at once";
+        let ending =
+            Ending { outcome: Phase::Superseded, reason: Reason::CanaryRemoved, message: message.to_owned() };
+        history::add(&mut after.history, &state.stable_targets, rollout, &ending, now);
+    }
+    after
+}

@@ -1,0 +1,229 @@
+//! Targets that lost their last request: their requests in flight are waited for, then the virtual nodes that a promotion
+//! replaced are deprecated and retire. Pure.
+
+use std::collections::BTreeSet;
+
+use fleetmesh_crds::Reason;
+use fleetmesh_crds::canary::status::MAX_DRAINING;
+use fleetmesh_crds::canary::{DrainStatus, Phase, Retire};
+use fleetmesh_model::route::WeightedTarget;
+use jiff::Timestamp;
+
+use super::history;
+use super::observations::{Node, Reports};
+use super::reduction::Effect;
+use super::round::{Round, under_way};
+use super::targets::serving_nodes;
+use super::time::{after, before, micro};
+use crate::event::Severity;
+
+impl Round<'_> {
+    /// Begins to drain `losers`. Those of a promotion retire, unless another port of their node is among `serving`.
+    pub fn drain(&mut self, losers: &[WeightedTarget], serving: &[WeightedTarget], retires: bool) {
+        let serving = serving_nodes(serving);
+        for target in losers {
+            self.state.draining.retain(|drain| !is_of(drain, target));
+            self.state.draining.push(DrainStatus {
+                deprecated_at: None,
+                drained_at: None,
+                port: target.port,
+                retired_at: None,
+                retires: retires && !serving.contains(target.virtual_node.as_str()),
+                settled_at: None,
+                since: micro(self.now),
+                virtual_node: target.virtual_node.clone(),
+            });
+        }
+        while self.state.draining.len() > MAX_DRAINING {
+            self.state.draining.remove(0);
+        }
+    }
+
+    /// Targets that get requests again neither drain nor retire; all ports of a node count when it comes to retiring.
+    pub fn take_back(&mut self, targets: &[WeightedTarget]) {
+        let serving = serving_nodes(targets);
+        self.state.draining.retain(|drain| {
+            let served = targets.iter().any(|target| target.weight > 0 && is_of(drain, target));
+            !served && (drain.drained_at.is_none() || !serving.contains(drain.virtual_node.as_str()))
+        });
+    }
+
+    /// Goes on with everything that drains or retires.
+    pub fn go_on_draining(&mut self) {
+        let mut draining = std::mem::take(&mut self.state.draining);
+        let before = draining.clone();
+        for drain in &mut draining {
+            self.wait_for_requests(drain);
+            if drain.drained_at.is_some() && drain.retires {
+                self.retire(drain);
+            }
+        }
+        let window = window(&self.state.history, self.canary.rollback_revisions());
+        let window: BTreeSet<String> = window.into_iter().map(str::to_owned).collect();
+        draining
+            .retain(|drain| !self.is_over(drain) || window.contains(&drain.virtual_node) && drain.retires);
+        let drained = draining.iter().all(|drain| drain.drained_at.is_some());
+        let news = before.len() != draining.len() || before != draining;
+        self.state.draining = draining;
+        if self.phase() == Phase::Draining && drained {
+            self.state.phase = Some(Phase::Promoted);
+        }
+        // During a rollout the next step's weights take drained targets out, so that none is written for that alone.
+        if news && self.rollout().is_none() {
+            self.refresh_effective();
+        }
+        self.clear_deprecated();
+    }
+
+    /// A target is drained when every proxy gave it weight 0 and none has a request to its node in flight, or when that
+    /// was waited for long enough.
+    fn wait_for_requests(&mut self, drain: &mut DrainStatus) {
+        if drain.drained_at.is_some() {
+            return;
+        }
+        if drain.settled_at.is_none() {
+            drain.settled_at =
+                self.settled_at().filter(|_| self.unsettled().is_none()).map(|_| micro(self.now));
+        }
+        let Some(settled) = drain.settled_at.as_ref().map(|settled| settled.0) else { return };
+        let timeout = after(settled, self.canary.effective_drain().timeout());
+        let in_flight = self.in_flight(&drain.virtual_node, settled);
+        if in_flight != Some(0) && timeout > self.now {
+            self.look(timeout);
+            self.look(after(self.now, self.analysis.interval()));
+            return;
+        }
+        drain.drained_at = Some(micro(self.now));
+        let words = match in_flight {
+            Some(0) => "has no request in flight".to_owned(),
+            Some(left) => format!("still has {left} requests in flight, which were waited for long enough"),
+            None => "was waited for long enough; nobody tells of its requests in flight".to_owned(),
+        };
+        self.event(Severity::Normal, Reason::Drained, "Drain", format!("{} {words}", drain.virtual_node));
+    }
+
+    /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody tells.
+    fn in_flight(&self, node: &str, settled: Timestamp) -> Option<u64> {
+        let Reports::Told { at, loads } = &self.seen.loads else { return None };
+        let full = loads.observed >= loads.window && before(*at, loads.window) >= settled;
+        let load = loads.targets.get(node).filter(|load| full && load.reports > 0)?;
+        Some(load.in_progress)
+    }
+
+    /// Deprecates the node, and after the delay takes its instances away, as the spec wants it.
+    fn retire(&mut self, drain: &mut DrainStatus) {
+        let now = micro(self.now);
+        let Some(node) = self.seen.nodes.get(&drain.virtual_node).copied() else {
+            // No resource stands for it: there is nothing to mark, scale or delete.
+            drain.deprecated_at.get_or_insert_with(|| now.clone());
+            drain.retired_at.get_or_insert(now);
+            return;
+        };
+        if node.used_elsewhere || self.serves(&drain.virtual_node) {
+            return;
+        }
+        if drain.deprecated_at.is_none() {
+            if node.deprecated {
+                drain.deprecated_at = Some(now);
+                let message = format!("{} is deprecated", drain.virtual_node);
+                self.event(Severity::Normal, Reason::Replaced, "Deprecate", message);
+            } else {
+                let message = format!(
+                    "a rollout moved its requests to {}",
+                    super::targets::in_short(&self.state.stable_targets)
+                );
+                let virtual_node = drain.virtual_node.clone();
+                self.effects.push(Effect::Deprecate { virtual_node, deprecated: true, message });
+                return;
+            }
+        }
+        self.take_instances(drain, node);
+    }
+
+    fn take_instances(&mut self, drain: &mut DrainStatus, node: Node) {
+        let retire = self.canary.effective_drain().retire();
+        let drained = drain.drained_at.as_ref().map_or(self.now, |drained| drained.0);
+        let due = after(drained, self.canary.effective_drain().scale_down_delay());
+        if drain.retired_at.is_some() || retire == Retire::Deprecate || self.is_named(drain) {
+            return;
+        }
+        if due > self.now {
+            return self.look(due);
+        }
+        let virtual_node = drain.virtual_node.clone();
+        let (done, effect) = match retire {
+            Retire::Deprecate => return,
+            Retire::ScaleToZero => {
+                (node.replicas.unwrap_or(0) == 0, Effect::ScaleToZero { virtual_node: virtual_node.clone() })
+            }
+            Retire::Delete => (node.deleting, Effect::Delete { virtual_node: virtual_node.clone() }),
+        };
+        if done {
+            drain.retired_at = Some(micro(self.now));
+            let words = if retire == Retire::Delete { "is deleted" } else { "has no instances any more" };
+            self.event(Severity::Normal, Reason::Retired, "Retire", format!("{virtual_node} {words}"));
+        } else {
+            self.effects.push(effect);
+        }
+    }
+
+    /// Whether nothing has to be remembered of it any more, apart from the rollback window.
+    fn is_over(&self, drain: &DrainStatus) -> bool {
+        let retires = match self.canary.effective_drain().retire() {
+            Retire::Deprecate => false,
+            Retire::ScaleToZero | Retire::Delete => !self.is_named(drain),
+        };
+        drain.drained_at.is_some()
+            && (!drain.retires || drain.deprecated_at.is_some() && (drain.retired_at.is_some() || !retires))
+    }
+
+    /// Whether the spec still names the node, with weight 0: then it keeps its instances.
+    fn is_named(&self, drain: &DrainStatus) -> bool {
+        self.spec.targets.iter().any(|target| target.virtual_node == drain.virtual_node)
+    }
+
+    fn serves(&self, node: &str) -> bool {
+        let rolling =
+            under_way(&self.state).is_some_and(|rollout| serving_nodes(&rollout.targets).contains(node));
+        rolling || serving_nodes(&self.state.stable_targets).contains(node)
+    }
+
+    /// A node that serves, or is about to, is not deprecated.
+    fn clear_deprecated(&mut self) {
+        let serving = self.seen.nodes.iter().filter(|(name, node)| node.deprecated && self.serves(name));
+        let effects: Vec<Effect> = serving
+            .map(|(name, _)| Effect::Deprecate {
+                virtual_node: name.clone(),
+                deprecated: false,
+                message: "it is a target again".to_owned(),
+            })
+            .collect();
+        self.effects.extend(effects);
+    }
+
+    /// The virtual nodes whose resources must not go: what is or may at once be in force again.
+    pub fn keep(&self) -> BTreeSet<String> {
+        let state = &self.state;
+        let rollout = state.rollout.iter().flat_map(|rollout| &rollout.targets);
+        let targets = state.effective_targets.iter().chain(&state.stable_targets).chain(rollout);
+        let draining = state.draining.iter().filter(|drain| drain.drained_at.is_none());
+        let window = window(&state.history, self.canary.rollback_revisions());
+        let retired = |node: &str| {
+            state.draining.iter().any(|drain| drain.virtual_node == node && drain.retired_at.is_some())
+        };
+        let names = targets
+            .map(|target| target.virtual_node.as_str())
+            .chain(draining.map(|drain| drain.virtual_node.as_str()))
+            .chain(window.into_iter().filter(|node| !retired(node)));
+        names.map(str::to_owned).collect()
+    }
+}
+
+fn is_of(drain: &DrainStatus, target: &WeightedTarget) -> bool {
+    drain.virtual_node == target.virtual_node && drain.port == target.port
+}
+
+/// The nodes of the rollback window.
+fn window(history: &[fleetmesh_crds::canary::HistoryEntry], revisions: usize) -> BTreeSet<&str> {
+    history::revisions(history, revisions).into_iter().flat_map(serving_nodes).collect()
+}

@@ -1,0 +1,70 @@
+//! The decision. Same inputs, same decision. Pure.
+
+use std::collections::BTreeSet;
+
+use fleetmesh_crds::CanaryStatus;
+use fleetmesh_model::route::WeightedTarget;
+use jiff::Timestamp;
+
+use super::course::without_canary;
+use super::observations::Observations;
+use super::reduction::{ActionVerdict, Reduction};
+use super::round::Round;
+use super::spec::Spec;
+use super::time::cut;
+use fleetmesh_crds::{ActionPhase, Reason};
+
+/// Decides about a route's rollout. `state` is what its status keeps, `seen` what was observed since. `now` is cut to
+/// microseconds and must not go back by more than clocks do.
+pub fn reduce(spec: &Spec, state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reduction {
+    let now = cut(now);
+    let Some(canary) = &spec.canary else { return at_once(state, seen, now) };
+    let mut round = Round::new(spec, canary, state, seen, now);
+    round.take_course();
+    round.obey();
+    round.observe_dataplane();
+    round.advance();
+    round.go_on_draining();
+    let (conditions, keep) = (round.conditions(), round.keep());
+    let Round { state, effects, verdicts, looks, .. } = round;
+    Reduction { state, effects, conditions, verdicts, keep, look: looks.into_iter().min() }
+}
+
+/// Without `canary` there is nothing to decide, and nothing to tell.
+fn at_once(state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reduction {
+    let refuse = |action: &super::Action| ActionVerdict {
+        name: action.name.clone(),
+        uid: action.uid.clone(),
+        phase: ActionPhase::Refused,
+        reason: Reason::NoRollout,
+        message: "the Route has no canary: its targets are in force at once".to_owned(),
+        at: now,
+    };
+    Reduction {
+        state: without_canary(state, now),
+        effects: Vec::new(),
+        conditions: Vec::new(),
+        verdicts: seen.actions.iter().map(refuse).collect(),
+        keep: BTreeSet::new(),
+        look: None,
+    }
+}
+
+/// The targets that the mesh is to be given, once `state` is written; `None` when it must be left as it is, because
+/// nothing was decided yet.
+pub fn in_force<'a>(spec: &'a Spec, state: &'a CanaryStatus) -> Option<&'a [WeightedTarget]> {
+    match (&spec.canary, state.effective_targets.as_slice()) {
+        (None, _) => Some(&spec.targets),
+        (Some(_), []) => None,
+        (Some(_), effective) => Some(effective),
+    }
+}
+
+/// The virtual nodes, by App Mesh name, that a decision wants to know about.
+pub fn nodes_of_interest(spec: &Spec, state: &CanaryStatus) -> BTreeSet<String> {
+    let history = state.history.iter().flat_map(|entry| &entry.from);
+    let rollout = state.rollout.iter().flat_map(|rollout| &rollout.targets);
+    let targets = spec.targets.iter().chain(&state.effective_targets).chain(&state.stable_targets);
+    let names = targets.chain(rollout).chain(history).map(|target| target.virtual_node.clone());
+    names.chain(state.draining.iter().map(|drain| drain.virtual_node.clone())).collect()
+}

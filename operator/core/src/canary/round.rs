@@ -1,0 +1,114 @@
+//! One decision in the making: what it is about, and what has come of it so far. Pure.
+
+use fleetmesh_crds::canary::{Analysis, Phase, RolloutStatus, WebhookType};
+use fleetmesh_crds::{Canary, CanaryStatus, Reason};
+use jiff::Timestamp;
+
+use super::observations::Observations;
+use super::plan::Plan;
+use super::reduction::{ActionVerdict, Call, Effect};
+use super::spec::Spec;
+use crate::event::{Event, Severity};
+
+/// A decision in the making.
+pub(super) struct Round<'a> {
+    pub spec: &'a Spec,
+    pub canary: &'a Canary,
+    pub analysis: Analysis,
+    pub plan: Plan,
+    pub seen: &'a Observations,
+    pub now: Timestamp,
+    pub state: CanaryStatus,
+    pub effects: Vec<Effect>,
+    pub verdicts: Vec<ActionVerdict>,
+    pub looks: Vec<Timestamp>,
+}
+
+impl<'a> Round<'a> {
+    pub fn new(
+        spec: &'a Spec,
+        canary: &'a Canary,
+        state: &CanaryStatus,
+        seen: &'a Observations,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            spec,
+            canary,
+            analysis: canary.effective_analysis(),
+            plan: Plan::of(canary),
+            seen,
+            now,
+            state: state.clone(),
+            effects: Vec::new(),
+            verdicts: Vec::new(),
+            looks: Vec::new(),
+        }
+    }
+
+    /// The phase; `Stable` before there was one.
+    pub fn phase(&self) -> Phase {
+        self.state.phase.unwrap_or_default()
+    }
+
+    /// The rollout under way; an aborted one is not.
+    pub fn rollout(&self) -> Option<&RolloutStatus> {
+        under_way(&self.state)
+    }
+
+    /// As [`Self::rollout`], to be changed.
+    pub fn rollout_mut(&mut self) -> Option<&mut RolloutStatus> {
+        match self.phase() {
+            Phase::Aborted => None,
+            _ => self.state.rollout.as_mut(),
+        }
+    }
+
+    /// Another decision is due at `time`, if that is still to come.
+    pub fn look(&mut self, time: Timestamp) {
+        if time > self.now {
+            self.looks.push(time);
+        }
+    }
+
+    /// Something that people should hear of.
+    pub fn event(
+        &mut self,
+        severity: Severity,
+        reason: Reason,
+        action: &'static str,
+        message: impl Into<String>,
+    ) {
+        let event = Event { severity, reason: reason.as_str().to_owned(), action, message: message.into() };
+        self.effects.push(Effect::Event(event.clone()));
+        let notify: Vec<Effect> = self
+            .calls(WebhookType::Event)
+            .into_iter()
+            .map(|call| Effect::Notify { call, event: event.clone() })
+            .collect();
+        self.effects.extend(notify);
+    }
+
+    /// The calls of all webhooks of a type, as of now.
+    pub fn calls(&self, type_: WebhookType) -> Vec<Call> {
+        let rollout = self.state.rollout.as_ref();
+        let of_type = self.canary.webhooks.iter().filter(|webhook| webhook.type_ == type_);
+        of_type
+            .map(|webhook| Call {
+                webhook: webhook.effective_name().to_owned(),
+                type_,
+                url: webhook.url.clone(),
+                timeout: webhook.timeout(),
+                rollout_id: rollout.map(|rollout| rollout.id.clone()).unwrap_or_default(),
+                step_index: rollout.map_or(0, |rollout| rollout.step_index),
+                set_weight: rollout.map_or(0, |rollout| rollout.set_weight),
+                phase: self.phase(),
+            })
+            .collect()
+    }
+}
+
+/// The rollout of `state` that is under way; an aborted one is not.
+pub(super) fn under_way(state: &CanaryStatus) -> Option<&RolloutStatus> {
+    state.rollout.as_ref().filter(|_| state.phase != Some(Phase::Aborted))
+}
