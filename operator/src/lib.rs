@@ -16,6 +16,7 @@ mod iam;
 pub mod loads;
 pub mod metrics;
 pub mod queue;
+mod rollout_metrics;
 pub mod rollouts;
 pub mod round;
 pub mod run;

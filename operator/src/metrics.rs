@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::rollout_metrics::RolloutMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     operation: &'static str,
@@ -46,12 +48,16 @@ pub struct Metrics {
     queued: Gauge,
     objects: Gauge,
     connected: Gauge<u64, AtomicU64>,
+    /// Those of rollouts.
+    pub rollouts: RolloutMetrics,
 }
 
 impl Metrics {
     /// Metrics that all count from 0.
     pub fn new() -> Self {
         let seconds = Histogram::new([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0]);
+        let mut registry = Registry::with_prefix("fleetmesh_operator");
+        let rollouts = RolloutMetrics::register(&mut registry);
         let mut metrics = Self {
             registry: Arc::default(),
             calls: Family::default(),
@@ -64,8 +70,8 @@ impl Metrics {
             queued: Gauge::default(),
             objects: Gauge::default(),
             connected: Gauge::default(),
+            rollouts,
         };
-        let mut registry = Registry::with_prefix("fleetmesh_operator");
         let Self {
             registry: _,
             calls,
@@ -78,6 +84,7 @@ impl Metrics {
             queued,
             objects,
             connected,
+            rollouts: _,
         } = &metrics;
         registry.register("app_mesh_calls", "App Mesh operations by result", calls.clone());
         registry.register("aws_calls", "Operations of other AWS services by result", aws_calls.clone());

@@ -77,6 +77,13 @@ impl World {
         names.iter().filter_map(node).collect()
     }
 
+    /// The routes with `canary`.
+    pub fn canaries(&self) -> Vec<Arc<Object>> {
+        let inner = self.lock();
+        let routes = inner.entries.values().filter(|entry| entry.object.canary.is_some());
+        routes.map(|entry| Arc::clone(&entry.object)).collect()
+    }
+
     /// The resource of a virtual node.
     pub fn virtual_node(&self, mesh: &str, name: &str) -> Option<Arc<Object>> {
         let inner = self.lock();

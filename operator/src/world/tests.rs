@@ -32,6 +32,7 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         iam: None,
         fleet: None,
         canary: None,
+        declared_targets: Vec::new(),
         allowed_namespaces: None,
         status: Status::default(),
     }

@@ -82,6 +82,7 @@ impl Ec2 {
             iam: Some(Iam::default()),
             fleet: Some(fleet),
             canary: None,
+            declared_targets: Vec::new(),
             management: Management::default(),
             allowed_namespaces: None,
             status: Status::default(),

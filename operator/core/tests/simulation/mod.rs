@@ -88,6 +88,7 @@ impl World {
             iam: None,
             fleet: None,
             canary: None,
+            declared_targets: Vec::new(),
             allowed_namespaces: None,
             status: Status::default(),
         };
@@ -213,6 +214,7 @@ impl World {
             former_tags: None,
             remote: Remote::NotRead,
             distribution: Distribution::Untold,
+            deprecation: None,
             parts_gone: true,
             object: Arc::new(object.clone()),
         };

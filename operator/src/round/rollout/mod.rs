@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fleetmesh_core::canary::{Effect, Endpoint, Observations, Reduction, Reports, Spec, nodes_of_interest, reduce};
 use fleetmesh_core::{Allowance, Claim, Object, Observed, Remote, object};
-use fleetmesh_crds::{CanaryStatus, Status};
+use fleetmesh_crds::{AdoptionPolicy, CanaryStatus, Status};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -43,6 +43,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     for effect in &reduction.effects {
         if let Effect::Event(event) = effect {
             info!(object = %object.key, reason = event.reason, "{}", event.message);
+            context.metrics.rollouts.event(&event.reason);
             publish(context, object, event).await;
         }
     }
@@ -54,6 +55,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let status = Status { canary: reduction.state.clone(), ..object.status.clone() };
     match context.cluster.set_status(object, &status).await {
         Ok(written) => {
+            context.metrics.rollouts.ended(&object.status.canary, &reduction.state);
             let moved = written.spec != object.spec;
             let wakes = context.world.seen(written, Source::OwnWrite);
             context.queue.wake_all(wakes);
@@ -72,7 +74,9 @@ fn turn(observed: &Observed) -> Option<Spec> {
     let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
     let had = object.status.canary != CanaryStatus::default();
     let owned = match &observed.remote {
-        Remote::Present(remote) => observed.is_ours(remote),
+        Remote::Present(remote) => {
+            observed.is_ours(remote) || object.management.adoption_policy == AdoptionPolicy::Adopt
+        }
         _ => true,
     };
     let valid = object.spec.violations().is_empty();

@@ -1,7 +1,9 @@
 //! The scenario from end to end: three instances with real Envoys, samples applied with kubectl, requests under way
 //! all the time. The demo shows it, a test asserts it.
 
-use std::path::{Path, PathBuf};
+mod world;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,19 +11,16 @@ use anyhow::{Context as _, Result, ensure};
 use crate::app::tally::{Phase, Tally};
 use crate::app::{Load, LoadOptions};
 use crate::chi_square;
-use crate::dns::{self, Zone};
-use crate::host::{Backend, Host, HostOptions};
-use crate::moto::Moto;
-use crate::netns::Network;
-use crate::process::Process;
+use crate::host::Backend;
 use crate::run_dir::RunDir;
-use crate::stack::Stack;
-use crate::wait;
+
+pub use world::World;
+use world::apply;
 
 /// What the application of serviceA has always called.
-const URL: &str = "http://serviceb.apps.local";
-/// The mesh of the samples.
-const MESH: &str = "apps";
+pub const URL: &str = "http://serviceb.apps.local";
+/// The mesh of the samples, and their namespace.
+pub const MESH: &str = "apps";
 /// Probability below which a split counts as wrong.
 pub const SIGNIFICANCE: f64 = 0.001;
 /// The fewest requests that a split is judged by.
@@ -125,15 +124,6 @@ impl Report {
     }
 }
 
-/// The whole scenario, running. Fields are dropped in this order.
-struct World {
-    hosts: Vec<Host>,
-    _dns: Process,
-    _network: Network,
-    stack: Stack,
-    _moto: Moto,
-}
-
 /// Runs the scenario with all files in `run`. Dropping the future ends and removes all it started.
 ///
 /// # Errors
@@ -162,41 +152,6 @@ pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -
 }
 
 impl World {
-    async fn start(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Self> {
-        observer.step("starting etcd, kube-apiserver, control plane, operator, and moto in the place of AWS");
-        let moto = Moto::start(run).await?;
-        let environment = [("AWS_ENDPOINT_URL", moto.endpoint())];
-        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let stack = Stack::start_in(run, &[], &environment).await?;
-        observer.step("making three instances: network namespaces with Envoy, interception and application");
-        let mut network = Network::new(run).await?;
-        let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());
-        apply(&stack, &options.samples, "getting-started", observer).await?;
-        // Names mean something before anybody asks: Envoy remembers for seconds that one did not.
-        let mut instances = Vec::new();
-        let mut zone = Zone::default();
-        for (node, name, _) in INSTANCES {
-            let instance = network.instance(node, run).await?;
-            zone.add(name, instance.ipv4()).add(name, instance.ipv6());
-            instances.push(instance);
-        }
-        let dns = dns::start(&network, "apps.local", &zone, run).await?;
-        let mut hosts = Vec::new();
-        let ids = launched(&stack, &moto, &options.samples, observer).await?;
-        for ((instance, (node, _, backend)), id) in instances.into_iter().zip(INSTANCES).zip(ids) {
-            let options = HostOptions { instance_id: Some(id), ..HostOptions::new(MESH, node, backend) };
-            hosts.push(Host::start(instance, &options, &control_plane, run).await?);
-        }
-        for host in &mut hosts {
-            host.ready().await?;
-        }
-        let world = Self { hosts, _dns: dns, _network: network, stack, _moto: moto };
-        apply(&world.stack, &options.samples, STAGES[0].folder, observer).await?;
-        let wait = ["wait", "--for=condition=Ready", "--timeout=60s"];
-        world.stack.kubectl.run(&[&wait[..], &["fleetmesh", "--all", "--namespace", MESH]].concat()).await?;
-        Ok(world)
-    }
-
     /// Applies the samples of `stage` and awaits that the route says Ready for them, while requests go on.
     async fn shift(
         &self,
@@ -214,52 +169,6 @@ impl World {
         }
         load.phase(stage.name).await
     }
-}
-
-/// The nodes with identities and fleets, in the order of [`INSTANCES`]: sample and name of the resource.
-const FLEETS: [(&str, &str); 3] = [
-    ("07-virtual-node-service-a.yaml", "service-a"),
-    ("03-virtual-node-service-b.yaml", "service-b"),
-    ("06-virtual-node-service-b-v2.yaml", "service-b-v2"),
-];
-
-/// Gives the nodes their identities and fleets and tells what was made for them in AWS; gives the ids of the instances,
-/// whose roles the three hosts take.
-async fn launched(
-    stack: &Stack,
-    moto: &Moto,
-    samples: &Path,
-    observer: &mut dyn Observer,
-) -> Result<Vec<String>> {
-    observer.step("kubectl apply -f the virtual nodes of samples/fleet: identities and instances in AWS");
-    for (file, _) in FLEETS {
-        stack.kubectl.apply(&samples.join("fleet").join(file)).await?;
-    }
-    let mut ids = Vec::new();
-    for (_, node) in FLEETS {
-        let what = format!("an instance is launched for {node}");
-        let status = wait::until(&what, LIMIT, async || {
-            let object = stack.kubectl.json(&["get", "virtualnode", node, "--namespace", MESH]).await?;
-            let status = &object["status"];
-            ensure!(status["fleet"]["instances"][0]["state"] == "running", "its status: {status}");
-            Ok(Some(status.clone()))
-        })
-        .await?;
-        let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
-        let id = text(&status["fleet"]["instances"][0]["id"]).context("an instance has an id")?;
-        let role = text(&status["iam"]["roleArn"]).context("a node has a role")?;
-        let name = role.rsplit('/').next().unwrap_or_default();
-        let attached = moto.aws(&["iam", "list-attached-role-policies", "--role-name", name]).await?;
-        let policies = attached["AttachedPolicies"].as_array().map_or(0, Vec::len);
-        observer.step(&format!("  {node}: {id} with role {name}, {policies} policies"));
-        ids.push(id);
-    }
-    Ok(ids)
-}
-
-async fn apply(stack: &Stack, samples: &Path, folder: &str, observer: &mut dyn Observer) -> Result<()> {
-    observer.step(&format!("kubectl apply -R -f samples/{folder}"));
-    stack.kubectl.apply(&samples.join(folder)).await.map(drop)
 }
 
 /// Awaits `wanted` answers of a stage.

@@ -1,0 +1,114 @@
+//! The parts of the scenario, running: the stack, moto in the place of AWS, and three instances with their proxies.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{INSTANCES, LIMIT, MESH, Observer, Options, STAGES};
+use crate::dns::{self, Zone};
+use crate::host::{Host, HostOptions};
+use crate::moto::Moto;
+use crate::netns::Network;
+use crate::process::Process;
+use crate::run_dir::RunDir;
+use crate::stack::Stack;
+use crate::wait;
+
+/// The whole scenario, running. Fields are dropped in this order.
+#[derive(Debug)]
+pub struct World {
+    /// serviceA, serviceB and serviceBv2.
+    pub hosts: Vec<Host>,
+    _dns: Process,
+    _network: Network,
+    /// What a fleet's owner runs.
+    pub stack: Stack,
+    _moto: Moto,
+}
+
+impl World {
+    /// Starts it all, with the samples of the first stage applied and every object Ready.
+    ///
+    /// # Errors
+    /// A part does not start, or the samples do not become Ready.
+    pub async fn start(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Self> {
+        observer.step("starting etcd, kube-apiserver, control plane, operator, and moto in the place of AWS");
+        let moto = Moto::start(run).await?;
+        let environment = [("AWS_ENDPOINT_URL", moto.endpoint())];
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let stack = Stack::start_in(run, &[], &environment).await?;
+        observer.step("making three instances: network namespaces with Envoy, interception and application");
+        let mut network = Network::new(run).await?;
+        let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());
+        apply(&stack, &options.samples, "getting-started", observer).await?;
+        // Names mean something before anybody asks: Envoy remembers for seconds that one did not.
+        let mut instances = Vec::new();
+        let mut zone = Zone::default();
+        for (node, name, _) in INSTANCES {
+            let instance = network.instance(node, run).await?;
+            zone.add(name, instance.ipv4()).add(name, instance.ipv6());
+            instances.push(instance);
+        }
+        let dns = dns::start(&network, "apps.local", &zone, run).await?;
+        let mut hosts = Vec::new();
+        let ids = launched(&stack, &moto, &options.samples, observer).await?;
+        for ((instance, (node, _, backend)), id) in instances.into_iter().zip(INSTANCES).zip(ids) {
+            let options = HostOptions { instance_id: Some(id), ..HostOptions::new(MESH, node, backend) };
+            hosts.push(Host::start(instance, &options, &control_plane, run).await?);
+        }
+        for host in &mut hosts {
+            host.ready().await?;
+        }
+        let world = Self { hosts, _dns: dns, _network: network, stack, _moto: moto };
+        apply(&world.stack, &options.samples, STAGES[0].folder, observer).await?;
+        let wait = ["wait", "--for=condition=Ready", "--timeout=60s"];
+        world.stack.kubectl.run(&[&wait[..], &["fleetmesh", "--all", "--namespace", MESH]].concat()).await?;
+        Ok(world)
+    }
+}
+
+/// The nodes with identities and fleets, in the order of [`INSTANCES`]: sample and name of the resource.
+const FLEETS: [(&str, &str); 3] = [
+    ("07-virtual-node-service-a.yaml", "service-a"),
+    ("03-virtual-node-service-b.yaml", "service-b"),
+    ("06-virtual-node-service-b-v2.yaml", "service-b-v2"),
+];
+
+/// Gives the nodes their identities and fleets and tells what was made for them in AWS; gives the ids of the instances,
+/// whose roles the three hosts take.
+async fn launched(
+    stack: &Stack,
+    moto: &Moto,
+    samples: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Vec<String>> {
+    observer.step("kubectl apply -f the virtual nodes of samples/fleet: identities and instances in AWS");
+    for (file, _) in FLEETS {
+        stack.kubectl.apply(&samples.join("fleet").join(file)).await?;
+    }
+    let mut ids = Vec::new();
+    for (_, node) in FLEETS {
+        let what = format!("an instance is launched for {node}");
+        let status = wait::until(&what, LIMIT, async || {
+            let object = stack.kubectl.json(&["get", "virtualnode", node, "--namespace", MESH]).await?;
+            let status = &object["status"];
+            ensure!(status["fleet"]["instances"][0]["state"] == "running", "its status: {status}");
+            Ok(Some(status.clone()))
+        })
+        .await?;
+        let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
+        let id = text(&status["fleet"]["instances"][0]["id"]).context("an instance has an id")?;
+        let role = text(&status["iam"]["roleArn"]).context("a node has a role")?;
+        let name = role.rsplit('/').next().unwrap_or_default();
+        let attached = moto.aws(&["iam", "list-attached-role-policies", "--role-name", name]).await?;
+        let policies = attached["AttachedPolicies"].as_array().map_or(0, Vec::len);
+        observer.step(&format!("  {node}: {id} with role {name}, {policies} policies"));
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+pub(super) async fn apply(stack: &Stack, samples: &Path, folder: &str, observer: &mut dyn Observer) -> Result<()> {
+    observer.step(&format!("kubectl apply -R -f samples/{folder}"));
+    stack.kubectl.apply(&samples.join(folder)).await.map(drop)
+}
