@@ -1,30 +1,31 @@
-//! What proxies report of the requests that they send: counts per virtual node over a window. Pure data.
+//! What the proxies report of the requests that they send: what a canary is judged by. Pure data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The loads of a mesh's virtual nodes over a window that ends now.
+/// The loads of a mesh in a window. Where there are none, because nobody can be asked, there is an error and no such value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loads {
     /// The length of the window.
     pub window: Duration,
-    /// For how long reports have been taken; less than the window soon after the control plane started.
+    /// For how long the control plane has taken reports. Shorter than the window after a restart: the counts are then of
+    /// that time only.
     pub observed: Duration,
-    /// What was counted, by the virtual node's App Mesh name.
+    /// By the name of the virtual node that requests went to. One that is missing is one that nobody reports on.
     pub targets: BTreeMap<String, Load>,
 }
 
-/// What callers counted of the requests to one virtual node.
+/// What went to one virtual node in the window, counted by the proxies that call it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Requests that were sent in the window.
+    /// Requests that were sent, retries each for itself.
     pub issued: u64,
-    /// Requests that ended in the window without an error.
+    /// Requests that were answered without an error.
     pub succeeded: u64,
-    /// Requests that ended in the window with an error, or were cut off.
+    /// Requests that failed. Those that found no connection count here and not as issued.
     pub failed: u64,
-    /// Requests in flight, as told last.
+    /// Requests under way now, as the connected proxies last told.
     pub in_progress: u64,
-    /// Reports on the node that came in the window, also those without a request.
+    /// Reports that came. None is an outage of reporting; some with nothing issued is no traffic.
     pub reports: u64,
 }
