@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
 use kube::{Client, Resource as _};
 use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::kinds::{Watched, with_kind};
 use super::recorders::Recorders;
@@ -92,7 +92,7 @@ impl Cluster {
             "resourceVersion": object.resource_version,
             "finalizers": finalizers,
         }});
-        self.patch(&object.key, None, patch).await
+        self.patch(&object.key, None, Patch::Merge(patch)).await
     }
 
     /// Replaces the status; gives the resource as it is then.
@@ -100,17 +100,14 @@ impl Cluster {
     /// # Errors
     /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
     pub async fn set_status(&self, object: &Object, status: &Status) -> Result<Object, WriteError> {
-        let json = |status: &Status| match serde_json::to_value(status) {
-            Ok(Value::Object(members)) => Ok(members),
-            Ok(_) => Err(WriteError::Request("a status is an object".to_owned())),
-            Err(error) => Err(WriteError::Request(error.to_string())),
-        };
-        // A merge patch removes what it names as null; members that the status does not have any more must be named.
-        let mut members: Map<String, Value> =
-            json(&object.status)?.keys().map(|key| (key.clone(), Value::Null)).collect();
-        members.extend(json(status)?);
-        let patch = json!({"metadata": {"uid": object.uid}, "status": members});
-        self.patch(&object.key, Some("status"), patch).await
+        // A merge patch would leave members in place that a former status had and this one has not, at any depth. The uid
+        // is not changed: the API server answers Conflict when the name belongs to another resource by now.
+        let patch = json!([
+            {"op": "add", "path": "/metadata/uid", "value": object.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let patch = serde_json::from_value(patch).map_err(|error| WriteError::Request(error.to_string()))?;
+        self.patch(&object.key, Some("status"), Patch::Json(patch)).await
     }
 
     /// Sets the instances of a virtual node's fleet to 0.
@@ -119,7 +116,7 @@ impl Cluster {
     /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
     pub async fn scale_to_zero(&self, node: &Object) -> Result<(), WriteError> {
         let patch = json!({"metadata": {"uid": node.uid}, "spec": {"fleet": {"replicas": 0}}});
-        self.patch(&node.key, None, patch).await.map(drop)
+        self.patch(&node.key, None, Patch::Merge(patch)).await.map(drop)
     }
 
     /// Asks for the deletion of a resource.
@@ -159,7 +156,7 @@ impl Cluster {
         &self,
         key: &ObjectKey,
         subresource: Option<&str>,
-        patch: Value,
+        patch: Patch<Value>,
     ) -> Result<Object, WriteError> {
         with_kind!(key.kind, K => self.patch_kind::<K>(key, subresource, patch).await)
     }
@@ -168,11 +165,10 @@ impl Cluster {
         &self,
         key: &ObjectKey,
         subresource: Option<&str>,
-        patch: Value,
+        patch: Patch<Value>,
     ) -> Result<Object, WriteError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(K::url_path(&(), key.namespace.as_deref()));
-        let patch = Patch::Merge(patch);
         let built = match subresource {
             None => request.patch(&key.name, &params, &patch),
             Some(name) => request.patch_subresource(name, &key.name, &params, &patch),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// How long a state of a rollout may take to come.
 pub const SOON: Duration = Duration::from_secs(60);
 /// The length of a step here.
-pub const PAUSE: &str = "4s";
+pub const PAUSE: &str = "6s";
 /// The window of the analysis here.
 pub const INTERVAL: Duration = Duration::from_secs(2);
 

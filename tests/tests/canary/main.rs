@@ -36,7 +36,8 @@ async fn the_story_of_a_route_under_canary() {
 
 /// 100/0 → 75/25 → 50/50 → 0/100, and no request fails; the spec is never written; the old node is deprecated.
 async fn good(bed: &Bed, load: &mut Load) {
-    let file = bed.apply(|_| {}).await;
+    // The second step waits for a person.
+    let file = bed.apply(|route| route["spec"]["canary"]["steps"][1]["pause"] = json!({})).await;
     for (step, weight) in [(1, 25), (2, 50), (3, 100)] {
         let entered = |status: &Value| {
             let rollout = &status["rollout"];
@@ -54,6 +55,10 @@ async fn good(bed: &Bed, load: &mut Load) {
         println!("at {weight} percent: {counts:?}, p = {p:.4}");
         let diff = bed.world.stack.kubectl.capture(&["diff", "-f", file.to_str().unwrap()]).await.unwrap();
         assert!(diff.status.success(), "kubectl diff at {weight} percent: {diff:?}");
+        if step == 2 {
+            assert_eq!(bed.tell("go-on", "Promote").await.unwrap(), "Applied");
+            assert_eq!(bed.tell("go-on-where", "Resume").await.unwrap(), "NotApplicable");
+        }
     }
     let status = bed.until("the rollout is promoted", |status| status["phase"] == "Promoted").await;
     assert!(all_to(&status, "serviceBv2"), "{status:#}");

@@ -37,8 +37,9 @@ pub enum Advanced {
 pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let object = &observed.object;
     let Some(spec) = turn(observed) else { return Advanced::None };
-    let now = Timestamp::now();
     let observations = observe(context, observed, &spec).await;
+    // After them: nothing that was seen is in the future.
+    let now = Timestamp::now();
     let reduction = Box::new(reduce(&spec, &object.status.canary, &observations, now));
     for effect in &reduction.effects {
         if let Effect::Event(event) = effect {
