@@ -1,6 +1,8 @@
 //! What the API answers: records and references to them as JSON, refusals as the model's error shapes. Pure, but for
 //! the request id, which the caller makes.
 
+use axum::body::Body;
+use axum::response::IntoResponse;
 use fleetmesh_model::ResourceId;
 use http::{HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
@@ -71,24 +73,32 @@ fn epoch_seconds(time: Timestamp) -> Value {
     json!(seconds)
 }
 
-/// The HTTP answer to a request: its body, or its refusal.
-pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<axum::body::Body> {
-    let (status, kind, body) = match outcome {
-        Ok(body) => (StatusCode::OK, None, body),
-        Err(Refusal { class, message }) => {
-            let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, Some(class.shape()), json!({ "message": message }))
-        }
+/// The HTTP answer to a request of the App Mesh API: its body, or its refusal.
+pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<Body> {
+    let mut response = match outcome {
+        Ok(body) => json_response(StatusCode::OK, &body),
+        Err(refusal) => refusal.into_response(),
     };
-    let mut response = Response::new(axum::body::Body::from(body.to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(kind) = kind {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
-    }
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert("x-amzn-requestid", id);
+        response.headers_mut().insert("x-amzn-requestid", id);
     }
+    response
+}
+
+/// In the model's error shape, which the endpoints beside the App Mesh API use too.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        let Self { class, message } = self;
+        let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json_response(status, &json!({ "message": message }));
+        response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(class.shape()));
+        response
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

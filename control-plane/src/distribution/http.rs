@@ -10,14 +10,12 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderName, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Distribution, Token};
-use crate::refusal::Class;
+use crate::refusal::Refusal;
 
 /// The longest that an answer may be waited for, in seconds.
 const MAX_WAIT: u64 = 60;
@@ -39,8 +37,6 @@ struct Service {
     shutdown: CancellationToken,
 }
 
-type Refused = (StatusCode, [(HeaderName, &'static str); 1], Json<serde_json::Value>);
-
 /// The endpoint. Answers that are waited for are given at once on `shutdown`.
 pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
     let service = Service { distribution, shutdown };
@@ -51,11 +47,11 @@ async fn answer(
     State(Service { distribution, shutdown }): State<Service>,
     Path(mesh): Path<String>,
     Query(Parameters { after, timeout_seconds }): Query<Parameters>,
-) -> Result<Json<Answer>, Refused> {
+) -> Result<Json<Answer>, Refusal> {
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
-        return Err(refused(Class::BadRequest, &message));
+        return Err(Refusal::bad_request(message));
     }
     let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
     let token = after.map(Token);
@@ -64,11 +60,5 @@ async fn answer(
         answer = waited => answer,
         () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
     };
-    answer.map(Json).ok_or_else(|| refused(Class::NotFound, &format!("the mesh {mesh:?} does not exist")))
-}
-
-fn refused(class: Class, message: &str) -> Refused {
-    let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = HeaderName::from_static("x-amzn-errortype");
-    (status, [(kind, class.shape())], Json(json!({ "message": message })))
+    answer.map(Json).ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))
 }
