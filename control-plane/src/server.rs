@@ -21,6 +21,7 @@ use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
 use crate::listen::{Bound, Listen, ListenError};
+use crate::loads::{self, Loads};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::view::Views;
 
@@ -69,8 +70,11 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let api = Arc::new(api.map_err(Error::Internal)?);
     let views: Arc<dyn Views> = store;
     let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
-    let told = distribution::http::router(Arc::clone(&distribution), shutdown.clone());
-    let router = health(shutdown.clone()).merge(told).merge(api.router());
+    let loads = Arc::new(Loads::new(args.load_report_interval));
+    let router = health(shutdown.clone())
+        .merge(distribution::http::router(Arc::clone(&distribution), shutdown.clone()))
+        .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
+        .merge(api.router());
     print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
 
     let mut servers = JoinSet::new();
@@ -82,7 +86,8 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     servers.spawn(discover(Arc::clone(&views), &args, known, shutdown.clone()));
-    servers.spawn(serve_ads(views, discovered, settings, ads, distribution, shutdown.clone()));
+    let told = ads::Told { distribution, loads };
+    servers.spawn(serve_ads(views, discovered, settings, ads, told, shutdown.clone()));
     supervise(servers, shutdown).await
 }
 
@@ -153,11 +158,11 @@ async fn serve_ads(
     discovered: watch::Receiver<Discovered>,
     settings: ads::Settings,
     listeners: Vec<Bound>,
-    distribution: Arc<Distribution>,
+    told: ads::Told,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let addresses: Vec<String> = listeners.iter().map(Bound::address).collect();
-    let served = ads::serve(views, discovered, settings, listeners, distribution, shutdown).await;
+    let served = ads::serve(views, discovered, settings, listeners, told, shutdown).await;
     served.map_err(|error| Error::Serve { address: addresses.join(", "), reason: error.to_string() })
 }
 

@@ -20,7 +20,7 @@ use tonic::Status;
 use super::identity;
 use crate::cloud_map::Discovered;
 use crate::distribution::{Distribution, Published};
-use crate::snapshot::{ResourceSet, Snapshot, recall};
+use crate::snapshot::{ResourceSet, Snapshot, Targets, recall};
 use crate::view::{MeshView, Views};
 
 /// How bursts of commits are taken together.
@@ -87,15 +87,30 @@ impl Feeds {
                 return Ok(feed.subscribe());
             }
         }
-        let unknown = |reason| identity::unknown(&node.to_string(), reason);
-        let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
-        let discovered = self.discovered();
-        let snapshot = Snapshot::build(&view, &discovered, node)
-            .ok_or_else(|| unknown("the virtual node does not exist"))?;
-        let current = Current { snapshot: Arc::new(snapshot), exists: true, revision: view.revision };
+        let current = self.make(node)?;
         let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
         self.publish(node, feed, current);
         Ok(feed.subscribe())
+    }
+
+    /// Where the clusters of `node` lead, for a proxy that does not follow its snapshots.
+    ///
+    /// # Errors
+    /// Status 3 when there is no such node.
+    pub fn targets(&self, node: &ResourceId) -> Result<Arc<Targets>, Status> {
+        let followed = self.followed(node).filter(|current| current.exists);
+        let current = followed.map_or_else(|| self.make(node), Ok)?;
+        Ok(Arc::clone(&current.snapshot.targets))
+    }
+
+    /// The same as far as it is known without making a snapshot: nothing while no proxy follows them.
+    pub fn current_targets(&self, node: &ResourceId) -> Option<Arc<Targets>> {
+        self.followed(node).map(|current| Arc::clone(&current.snapshot.targets))
+    }
+
+    /// The most proxies that a node may have connected; none for no limit.
+    pub fn limit(&self) -> Option<usize> {
+        self.limit
     }
 
     /// The clusters that a proxy of `node` has when it runs `version` of them, as far as their nodes still exist.
@@ -126,6 +141,21 @@ impl Feeds {
                 }
             }
         }
+    }
+
+    fn followed(&self, node: &ResourceId) -> Option<Current> {
+        let nodes = self.nodes();
+        let feed = nodes.get(node).filter(|feed| feed.receiver_count() > 0);
+        feed.map(|feed| feed.borrow().clone())
+    }
+
+    /// What the proxies of `node` are to run, made from the store as it is.
+    fn make(&self, node: &ResourceId) -> Result<Current, Status> {
+        let unknown = |reason| identity::unknown(&node.to_string(), reason);
+        let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
+        let snapshot = Snapshot::build(&view, &self.discovered(), node)
+            .ok_or_else(|| unknown("the virtual node does not exist"))?;
+        Ok(Current { snapshot: Arc::new(snapshot), exists: true, revision: view.revision })
     }
 
     fn discovered(&self) -> Discovered {

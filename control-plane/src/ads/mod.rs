@@ -1,4 +1,5 @@
-//! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes.
+//! Envoy's aggregated discovery service (ADS), for the proxies of virtual nodes; beside it, for the same proxies, the load
+//! reporting service ([`load_reports`]).
 //!
 //! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
 //!
@@ -8,7 +9,9 @@
 
 pub mod blame;
 pub mod feed;
+mod grpc;
 pub mod identity;
+pub mod load_reports;
 mod service;
 mod session;
 pub mod stream;
@@ -29,8 +32,11 @@ use tonic::transport::Server;
 use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::listen::{Bound, Connection};
+use crate::loads::Loads;
 use crate::view::Views;
 use feed::{Debounce, Feeds};
+use grpc::Served;
+use load_reports::LoadReporting;
 use service::AggregatedDiscovery;
 use session::Context;
 
@@ -50,6 +56,15 @@ pub struct Settings {
     pub debounce: Debounce,
 }
 
+/// Where what the proxies say is told.
+#[derive(Clone)]
+pub struct Told {
+    /// How far each object has come.
+    pub distribution: Arc<Distribution>,
+    /// What they send to each virtual node.
+    pub loads: Arc<Loads>,
+}
+
 /// Serves proxies on `listeners` until `shutdown`; then closes every stream with status 0 and returns.
 ///
 /// # Errors
@@ -59,11 +74,13 @@ pub async fn serve(
     discovered: watch::Receiver<Discovered>,
     settings: Settings,
     listeners: Vec<Bound>,
-    distribution: Arc<Distribution>,
+    told: Told,
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let limit = settings.max_proxies_per_node;
+    let Told { distribution, loads } = told;
     let feeds = Arc::new(Feeds::new(views, discovered, Arc::clone(&distribution), limit));
+    let load_reporting = LoadReporting { feeds: Arc::clone(&feeds), loads, shutdown: shutdown.clone() };
     let context = Context { feeds: Arc::clone(&feeds), distribution, shutdown: shutdown.clone() };
     let mut servers = JoinSet::new();
     for listener in listeners {
@@ -72,7 +89,8 @@ pub async fn serve(
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .add_service(AggregatedDiscovery::new(context.clone()));
+            .add_service(Served(AggregatedDiscovery(context.clone())))
+            .add_service(Served(load_reporting.clone()));
         let stop = shutdown.clone().cancelled_owned();
         servers.spawn(router.serve_with_incoming_shutdown(connections(listener), stop));
     }

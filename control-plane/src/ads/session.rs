@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::blame::blamed;
 use super::feed::{Current, Feeds};
+use super::grpc::Answers;
 use super::identity;
 use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
@@ -20,9 +21,6 @@ use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
 const OVERDUE: Duration = Duration::from_secs(5);
-
-/// Where a session puts its answers; the last is a status when the stream is to end with an error.
-pub type Answers = mpsc::Sender<Result<DiscoveryResponse, Status>>;
 
 /// What every session needs.
 #[derive(Clone)]
@@ -36,24 +34,14 @@ pub struct Context {
 }
 
 /// Serves one stream until the proxy or `context.shutdown` closes it.
-pub async fn run(
-    context: Context,
-    peer: Option<IpAddr>,
-    requests: Streaming<DiscoveryRequest>,
-    answers: Answers,
-) {
-    if let Err(status) = Box::pin(serve(context, peer, requests, &answers)).await {
-        tracing::info!(code = ?status.code(), message = status.message(), "a proxy's stream was refused");
-        // The proxy may be gone already.
-        let _ = answers.send(Err(status)).await;
-    }
-}
-
-async fn serve(
+///
+/// # Errors
+/// The status that the stream ends with.
+pub async fn serve(
     context: Context,
     peer: Option<IpAddr>,
     mut requests: Streaming<DiscoveryRequest>,
-    answers: &Answers,
+    answers: &Answers<DiscoveryResponse>,
 ) -> Result<(), Status> {
     let opening = tokio::select! {
         () = context.shutdown.cancelled() => return Ok(()),
@@ -78,7 +66,7 @@ struct Session<'a> {
     acknowledged: Option<Arc<Snapshot>>,
     connected: Connected,
     feeds: &'a Feeds,
-    answers: &'a Answers,
+    answers: &'a Answers<DiscoveryResponse>,
 }
 
 impl Session<'_> {

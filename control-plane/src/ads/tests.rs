@@ -15,14 +15,15 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::{Settings, serve};
+use super::{Settings, Told, serve};
 use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::distribution::{Answer, Distribution, ObjectStatus};
 use crate::listen::Listen;
+use crate::loads::Loads;
 use crate::snapshot::ResourceType;
 use crate::testing::{Meshes, view};
 
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 const ROUTE: &str = "virtualRouter/r/route/x";
 
 fn route(weight: u32) -> Value {
@@ -49,17 +50,18 @@ fn meshes() -> Arc<Meshes> {
 }
 
 /// A served mesh.
-struct World {
-    meshes: Arc<Meshes>,
+pub(super) struct World {
+    pub(super) meshes: Arc<Meshes>,
     /// What Cloud Map knows.
     known: watch::Sender<Discovered>,
     distribution: Arc<Distribution>,
-    address: String,
-    shutdown: CancellationToken,
+    pub(super) loads: Arc<Loads>,
+    pub(super) address: String,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl World {
-    async fn start(limit: Option<usize>) -> Self {
+    pub(super) async fn start(limit: Option<usize>) -> Self {
         let meshes = meshes();
         let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
@@ -69,12 +71,13 @@ impl World {
         let settings = Settings { max_proxies_per_node: limit, ..Settings::default() };
         let known = watch::Sender::new(Discovered::default());
         let discovered = known.subscribe();
-        let told = Arc::clone(&distribution);
+        let loads = Arc::new(Loads::new(Duration::from_millis(250)));
+        let told = Told { distribution: Arc::clone(&distribution), loads: Arc::clone(&loads) };
         tokio::spawn(serve(views, discovered, settings, vec![bound], told, shutdown.clone()));
-        Self { meshes, known, distribution, address, shutdown }
+        Self { meshes, known, distribution, loads, address, shutdown }
     }
 
-    async fn proxy(&self, id: &str) -> Proxy {
+    pub(super) async fn proxy(&self, id: &str) -> Proxy {
         let mut client =
             AggregatedDiscoveryServiceClient::connect(self.address.clone()).await.expect("connected");
         let (requests, stream) = mpsc::unbounded_channel();
@@ -94,6 +97,11 @@ impl World {
         self.distribution.answer("apps", None, Instant::now() + LONG).await.expect("the mesh")
     }
 
+    /// Awaits that the object is in what some proxy is to run.
+    pub(super) async fn runs(&self, path: &str) {
+        self.until(path, |status| status.proxies > 0).await;
+    }
+
     /// Awaits that the distribution says `what` of the object.
     async fn until(&self, path: &str, what: impl Fn(&ObjectStatus) -> bool) -> ObjectStatus {
         let mut answer = self.distribution().await;
@@ -111,7 +119,7 @@ impl World {
 }
 
 /// A proxy without a will of its own.
-struct Proxy {
+pub(super) struct Proxy {
     requests: mpsc::UnboundedSender<DiscoveryRequest>,
     answers: Streaming<DiscoveryResponse>,
 }
@@ -119,6 +127,11 @@ struct Proxy {
 impl Proxy {
     async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
         timeout(LONG, self.answers.message()).await.expect("an answer in time")
+    }
+
+    /// Awaits that the stream is refused.
+    pub(super) async fn refused(&mut self) -> Status {
+        self.answer().await.expect_err("a refusal")
     }
 
     async fn take(&mut self, kind: ResourceType) -> DiscoveryResponse {
@@ -146,7 +159,7 @@ impl Proxy {
     }
 
     /// Takes everything, as Envoy does when it starts.
-    async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         let clusters = self.take(ResourceType::Cluster).await;
         self.acknowledge(&clusters, &[]);
         self.subscribe(ResourceType::Listener, &[]);
@@ -158,7 +171,7 @@ impl Proxy {
     }
 }
 
-const CLIENT: &str = "mesh/apps/virtualNode/client";
+pub(super) const CLIENT: &str = "mesh/apps/virtualNode/client";
 
 #[tokio::test]
 async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {

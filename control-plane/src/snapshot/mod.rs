@@ -18,7 +18,7 @@ mod inputs;
 mod listener;
 pub mod names;
 mod order;
-mod proto;
+pub(crate) mod proto;
 mod recall;
 mod resource;
 mod retry;
@@ -53,6 +53,10 @@ pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
 pub use unserved::unserved;
 
+/// The virtual node behind each cluster that requests leave by. The proxy's own application is not among them, nor is what
+/// passes through.
+pub type Targets = BTreeMap<String, ResourceId>;
+
 /// What the proxies of one virtual node are to run.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -61,6 +65,8 @@ pub struct Snapshot {
     /// The objects it was made from.
     pub objects: BTreeMap<ResourceId, Arc<Record>>,
     inputs: Inputs,
+    /// Where its clusters lead.
+    pub targets: Arc<Targets>,
     clusters: Arc<Content>,
     endpoints: Arc<Content>,
     listeners: Arc<Content>,
@@ -78,7 +84,7 @@ impl Snapshot {
         let egress = egress::egress(&reader, found.spec);
         builder.endpoints(&reader, &egress);
         builder.egress(&egress);
-        let Builder { clusters, endpoints, listeners, routes, .. } = builder;
+        let Builder { targets, clusters, endpoints, listeners, routes, .. } = builder;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |kind, resources| Arc::new(Content::new(kind, resources));
@@ -86,6 +92,7 @@ impl Snapshot {
             node: node.clone(),
             objects,
             inputs,
+            targets: Arc::new(targets),
             clusters: content(ResourceType::Cluster, clusters),
             endpoints: content(ResourceType::Endpoint, endpoints),
             listeners: content(ResourceType::Listener, listeners),
@@ -122,6 +129,7 @@ struct Builder<'a> {
     access_log: Vec<AccessLog>,
     /// The mesh and the node, which everything is made from.
     own: BTreeSet<ResourceId>,
+    targets: Targets,
     clusters: ResourceSet,
     endpoints: ResourceSet,
     listeners: ResourceSet,
@@ -135,6 +143,7 @@ impl<'a> Builder<'a> {
             node,
             access_log: access_log::access_logs(node.spec),
             own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
+            targets: Targets::new(),
             clusters: ResourceSet::new(),
             endpoints: ResourceSet::new(),
             listeners: ResourceSet::new(),
@@ -194,6 +203,7 @@ impl<'a> Builder<'a> {
         let mut objects = self.own.clone();
         for endpoint in egress.endpoints() {
             let cluster = cluster::egress(self.mesh.spec, endpoint);
+            self.targets.insert(cluster.name.clone(), endpoint.node.record.id.clone());
             let made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
             self.cluster(&cluster, made_from);
         }

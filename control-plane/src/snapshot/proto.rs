@@ -10,7 +10,7 @@ use envoy_types::pb::google::protobuf::{Duration, UInt32Value};
 const MAX_MILLIS: u64 = 10 * 365 * 24 * 3600 * 1000;
 
 /// A duration of `millis` milliseconds, at most ten years.
-pub(super) fn millis(millis: u64) -> Option<Duration> {
+pub(crate) fn millis(millis: u64) -> Option<Duration> {
     let millis = millis.min(MAX_MILLIS);
     let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX);
     let nanos = i32::try_from(millis % 1000 * 1_000_000).unwrap_or(0);

@@ -1,0 +1,120 @@
+//! A gRPC service of one method that streams both ways, over messages of our own. The glue between tonic and sessions;
+//! it decides nothing.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body_util::BodyExt;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::{Body as HttpBody, Bytes, StdError};
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::Service;
+
+use crate::listen::Peer;
+
+/// Answers that may wait to be written. No session has more to say before it has heard of the earlier ones.
+const WAITING: usize = 4;
+/// The longest request, in bytes.
+pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+/// Where a session puts its answers; the last is a status when the stream is to end with an error.
+pub type Answers<T> = mpsc::Sender<Result<T, Status>>;
+
+/// The method of a service, and all that is needed to serve one of its streams.
+pub trait Method: Clone + Send + Sync + 'static {
+    /// The full name of the service.
+    const SERVICE: &'static str;
+    /// The path of the method.
+    const PATH: &'static str;
+    /// What whoever calls another method of the service is told, with status 12 (UNIMPLEMENTED).
+    const OTHERS: &'static str;
+    /// What proxies send.
+    type Request: Message + Default + Send + 'static;
+    /// What they are answered.
+    type Answer: Message + Send + 'static;
+
+    /// Serves one stream of a proxy at `peer` until the proxy or a shutdown closes it.
+    ///
+    /// # Errors
+    /// The status that the stream ends with.
+    fn serve(
+        self,
+        peer: Option<IpAddr>,
+        requests: Streaming<Self::Request>,
+        answers: Answers<Self::Answer>,
+    ) -> impl Future<Output = Result<(), Status>> + Send + 'static;
+}
+
+/// A method as a service for tonic's router.
+#[derive(Clone)]
+pub struct Served<M>(pub M);
+
+impl<M: Method> NamedService for Served<M> {
+    const NAME: &'static str = M::SERVICE;
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+
+impl<M, B> Service<http::Request<B>> for Served<M>
+where
+    M: Method,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        if request.uri().path() != M::PATH {
+            return Box::pin(ready(Ok(Status::unimplemented(M::OTHERS).into_http())));
+        }
+        let method = Streams(self.0.clone());
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::<M::Answer, M::Request>::default())
+                .max_decoding_message_size(MAX_REQUEST);
+            Ok(grpc.streaming(method, request.map(BodyExt::boxed_unsync)).await)
+        })
+    }
+}
+
+struct Streams<M>(M);
+
+impl<M: Method> StreamingService<M::Request> for Streams<M> {
+    type Response = M::Answer;
+    type ResponseStream = ReceiverStream<Result<M::Answer, Status>>;
+    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
+        let (answers, stream) = mpsc::channel(WAITING);
+        let peer = request.extensions().get::<Peer>().and_then(|Peer(address)| *address);
+        tokio::spawn(run(self.0.clone(), peer, request.into_inner(), answers));
+        ready(Ok(Response::new(ReceiverStream::new(stream))))
+    }
+}
+
+async fn run<M: Method>(
+    method: M,
+    peer: Option<IpAddr>,
+    requests: Streaming<M::Request>,
+    answers: Answers<M::Answer>,
+) {
+    if let Err(status) = Box::pin(method.serve(peer, requests, answers.clone())).await {
+        let (code, message) = (status.code(), status.message());
+        tracing::info!(service = M::SERVICE, ?code, message, "a proxy's stream was refused");
+        // The proxy may be gone already.
+        let _ = answers.send(Err(status)).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! Envoy's load reporting service (LRS), beside ADS on the same listeners and under the same rules of identity: proxies
+//! tell how many requests they sent to each cluster and what came of them.
+//!
+//! `first report → who reports → the interval → report → virtual nodes (pure) → loads`
+//!
+//! A proxy tells only of the clusters that it was given: other names are passed over, so it cannot speak ill of a
+//! virtual node that it does not call. What is counted and kept stands in [`crate::loads`].
+
+mod report;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
+use fleetmesh_model::ResourceId;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::feed::Feeds;
+use super::grpc::{Answers, Method};
+use super::identity;
+use crate::loads::{Loads, Reporting};
+use crate::snapshot::{Targets, proto};
+use wire::LoadStatsRequest;
+
+/// The method `StreamLoadStats` of `envoy.service.load_stats.v3.LoadReportingService`.
+#[derive(Clone)]
+pub struct LoadReporting {
+    /// What the proxies run.
+    pub feeds: Arc<Feeds>,
+    /// Where reports are told.
+    pub loads: Arc<Loads>,
+    /// When to close the streams.
+    pub shutdown: CancellationToken,
+}
+
+impl Method for LoadReporting {
+    const SERVICE: &'static str = "envoy.service.load_stats.v3.LoadReportingService";
+    const PATH: &'static str = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
+    const OTHERS: &'static str = "only StreamLoadStats is served";
+    type Request = LoadStatsRequest;
+    type Answer = LoadStatsResponse;
+
+    async fn serve(
+        self,
+        _: Option<IpAddr>,
+        mut reports: Streaming<LoadStatsRequest>,
+        answers: Answers<LoadStatsResponse>,
+    ) -> Result<(), Status> {
+        let opening = tokio::select! {
+            () = self.shutdown.cancelled() => return Ok(()),
+            message = reports.message() => message?,
+        };
+        let Some(LoadStatsRequest { node: described, cluster_stats: clusters }) = opening else {
+            return Ok(());
+        };
+        let node = identity::virtual_node(&described)?;
+        drop(described);
+        let targets = self.feeds.targets(&node)?;
+        let reporting = Reporting::start(&self.loads, &node, self.feeds.limit())
+            .map_err(|full| Status::resource_exhausted(full.to_string()))?;
+        tracing::info!(%node, "a proxy reports its load");
+        // It holds for the whole stream, and nothing else is ever said.
+        answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
+        self.follow(&node, clusters, targets, &reporting, &mut reports).await
+    }
+}
+
+impl LoadReporting {
+    /// Takes in `clusters`, the first report, and then all the others. Pieces of a message keep all of it in memory, so
+    /// none is kept while the next message is awaited.
+    async fn follow(
+        &self,
+        node: &ResourceId,
+        mut clusters: Vec<Bytes>,
+        mut targets: Arc<Targets>,
+        reporting: &Reporting,
+        reports: &mut Streaming<LoadStatsRequest>,
+    ) -> Result<(), Status> {
+        loop {
+            if let Some(current) = self.feeds.current_targets(node) {
+                targets = current;
+            }
+            reporting.report(report::read(&clusters, &targets)?);
+            clusters.clear();
+            let next = tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                message = reports.message() => message?,
+            };
+            match next {
+                Some(next) => clusters = next.cluster_stats,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn wanted(&self) -> LoadStatsResponse {
+        LoadStatsResponse {
+            send_all_clusters: true,
+            load_reporting_interval: proto::millis(self.loads.interval_millis()),
+            ..LoadStatsResponse::default()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a proxy reports, by the virtual node that its requests went to. Pure.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::{DecodeError, Message};
+use tonic::Status;
+
+use super::wire::{self, ClusterStats, UpstreamLocalityStats};
+use crate::loads::{Load, Report};
+use crate::snapshot::Targets;
+
+/// The most clusters of a report: more than fit into the one answer by which a proxy gets its clusters.
+pub const MAX_CLUSTERS: usize = 16_384;
+/// The most localities of a cluster. All hosts of ours are in one.
+pub const MAX_LOCALITIES: usize = 1024;
+
+/// Sums up `clusters`, each an encoded [`ClusterStats`], by the virtual node that they lead to. Those that are not among
+/// `targets` are passed over: the proxy's own application, the control plane, what passes through.
+///
+/// # Errors
+/// Status 3 (INVALID_ARGUMENT) for what cannot be read, 8 (RESOURCE_EXHAUSTED) beyond a bound; both name the place.
+pub fn read(clusters: &[Bytes], targets: &Targets) -> Result<Report, Status> {
+    bounded("cluster_stats", clusters.len(), MAX_CLUSTERS)?;
+    let mut report = Report::new();
+    for (index, bytes) in clusters.iter().enumerate() {
+        let place = format!("cluster_stats[{index}]");
+        let stats = ClusterStats::decode(bytes.clone()).map_err(|error| malformed(&place, &error))?;
+        let Some(target) = targets.get(&stats.cluster_name) else { continue };
+        let load = load(&place, &stats)?;
+        let sum: &mut Load = report.entry(target.clone()).or_default();
+        *sum = sum.plus(&load);
+    }
+    Ok(report)
+}
+
+fn load(place: &str, stats: &ClusterStats) -> Result<Load, Status> {
+    let place = format!("{place}.upstream_locality_stats");
+    let localities = &stats.upstream_locality_stats;
+    bounded(&place, localities.len(), MAX_LOCALITIES)?;
+    let covers = stats.load_report_interval.map(wire::length).unwrap_or_default();
+    // What a circuit breaker held back failed for the caller, and no locality counts it.
+    let dropped = Load { failed: stats.total_dropped_requests, covers, ..Load::default() };
+    localities.iter().enumerate().try_fold(dropped, |sum, (index, bytes)| {
+        let locality = UpstreamLocalityStats::decode(bytes.clone());
+        let locality = locality.map_err(|error| malformed(&format!("{place}[{index}]"), &error))?;
+        Ok(sum.plus(&Load {
+            issued: locality.total_issued_requests,
+            succeeded: locality.total_successful_requests,
+            failed: locality.total_error_requests,
+            in_progress: locality.total_requests_in_progress,
+            covers: Duration::ZERO,
+        }))
+    })
+}
+
+fn bounded(place: &str, count: usize, bound: usize) -> Result<(), Status> {
+    if count <= bound {
+        return Ok(());
+    }
+    Err(Status::resource_exhausted(format!(
+        "{place} of the load report has {count} entries, at most {bound} are read"
+    )))
+}
+
+fn malformed(place: &str, error: &DecodeError) -> Status {
+    Status::invalid_argument(format!("{place} of the load report cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::endpoint::v3 as envoy;
+    use fleetmesh_model::ResourceId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn node(name: &str) -> ResourceId {
+        ResourceId::virtual_node("apps", name)
+    }
+
+    fn targets() -> Targets {
+        let of = |(cluster, name): (&str, &str)| (cluster.to_owned(), node(name));
+        [("a:80", "a"), ("a:81", "a"), ("b:80", "b")].map(of).into()
+    }
+
+    fn stats(name: &str, localities: &[(u64, u64, u64, u64)], dropped: u64) -> Bytes {
+        let localities =
+            localities.iter().map(|(issued, succeeded, failed, in_progress)| envoy::UpstreamLocalityStats {
+                total_issued_requests: *issued,
+                total_successful_requests: *succeeded,
+                total_error_requests: *failed,
+                total_requests_in_progress: *in_progress,
+                ..Default::default()
+            });
+        let stats = envoy::ClusterStats {
+            cluster_name: name.into(),
+            upstream_locality_stats: localities.collect(),
+            total_dropped_requests: dropped,
+            load_report_interval: Some(envoy_types::pb::google::protobuf::Duration {
+                seconds: 1,
+                nanos: 500_000_000,
+            }),
+            ..Default::default()
+        };
+        stats.encode_to_vec().into()
+    }
+
+    #[test]
+    fn ports_and_localities_of_a_node_are_summed_and_others_passed_over() {
+        let clusters = [
+            stats("a:80", &[(10, 7, 2, 1), (5, 5, 0, 0)], 3),
+            stats("a:81", &[(1, 0, 1, 4)], 0),
+            stats("b:80", &[], 0),
+            stats("cds_ingress_apps_client_http_80", &[(9, 9, 9, 9)], 9),
+        ];
+        let report = read(&clusters, &targets()).expect("a report");
+        let covers = Duration::from_millis(1500);
+        let a = Load { issued: 16, succeeded: 12, failed: 6, in_progress: 5, covers };
+        let silent = Load { covers, ..Load::default() };
+        assert_eq!(report, Report::from([(node("a"), a), (node("b"), silent)]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_place_and_bound() {
+        let many = vec![Bytes::new(); MAX_CLUSTERS + 1];
+        let status = read(&many, &targets()).expect_err("too many clusters");
+        assert_eq!(i32::from(status.code()), 8, "{status}");
+        assert!(
+            status.message().contains("cluster_stats of the load report has 16385 entries, at most 16384")
+        );
+        let localities = vec![(0, 0, 0, 0); MAX_LOCALITIES + 1];
+        let status = read(&[stats("a:80", &localities, 0)], &targets()).expect_err("too many localities");
+        assert!(status.message().starts_with("cluster_stats[0].upstream_locality_stats"), "{status}");
+        let status = read(&[stats("b:80", &[], 0), Bytes::from_static(b"\x0a\xff")], &targets())
+            .expect_err("cut short");
+        assert_eq!(i32::from(status.code()), 3, "{status}");
+        assert!(
+            status.message().starts_with("cluster_stats[1] of the load report cannot be read"),
+            "{status}"
+        );
+    }
+
+    #[test]
+    fn numbers_beyond_all_measure_do_not_wrap() {
+        let clusters = [stats("a:80", &[(u64::MAX, u64::MAX, u64::MAX, u64::MAX), (1, 1, 1, 1)], u64::MAX)];
+        let load = read(&clusters, &targets()).expect("a report")[&node("a")];
+        assert_eq!(
+            (load.issued, load.succeeded, load.failed, load.in_progress),
+            (u64::MAX, u64::MAX, u64::MAX, u64::MAX)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(clusters in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
+            let clusters: Vec<Bytes> = clusters.into_iter().map(Bytes::from).collect();
+            let _ = read(&clusters, &targets());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Who reports, and what was reported on each virtual node. Pure: times come in, as the time since the book was opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use fleetmesh_model::ResourceId;
+
+use super::window::{Counts, LONGEST, Window, second};
+
+/// The most proxies that may report at once.
+pub const MAX_REPORTERS: usize = 65_536;
+
+/// What one proxy tells of one virtual node in one report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests sent since the last report.
+    pub issued: u64,
+    /// Requests answered without an error since then.
+    pub succeeded: u64,
+    /// Requests that failed since then.
+    pub failed: u64,
+    /// Requests under way now.
+    pub in_progress: u64,
+    /// The time since then, as far as it is told.
+    pub covers: Duration,
+}
+
+impl Load {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            issued: self.issued.saturating_add(other.issued),
+            succeeded: self.succeeded.saturating_add(other.succeeded),
+            failed: self.failed.saturating_add(other.failed),
+            in_progress: self.in_progress.saturating_add(other.in_progress),
+            covers: self.covers.max(other.covers),
+        }
+    }
+}
+
+/// One report: every virtual node that the proxy has clusters of, also those that it sent nothing to.
+pub type Report = BTreeMap<ResourceId, Load>;
+
+/// What is known of a virtual node's load in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What was counted.
+    pub counts: Counts,
+    /// Requests under way, as the proxies that are connected last told.
+    pub in_progress: u64,
+    /// How many of the proxies that are connected told of it.
+    pub reporters: usize,
+    /// How long ago the last report on it came.
+    pub age: Duration,
+}
+
+/// More proxies than may report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Full {
+    who: String,
+    reporters: usize,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} proxies that report their load, and that is the limit", self.who, self.reporters)
+    }
+}
+
+#[derive(Debug)]
+struct Reporter {
+    node: ResourceId,
+    /// What it told of in its last report.
+    targets: BTreeSet<ResourceId>,
+}
+
+#[derive(Debug)]
+struct Target {
+    window: Window,
+    last: Duration,
+    /// By the proxies that told of it in their last report: when, and how many requests were under way.
+    running: BTreeMap<u64, (Duration, u64)>,
+}
+
+/// All that is kept. It grows with the connected proxies and with the virtual nodes that were told of in the last
+/// [`LONGEST`] seconds, and with nothing else.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// The latest time that came in; time does not go back.
+    latest: Duration,
+    /// How many reporters there ever were: their ids.
+    ever: u64,
+    reporters: BTreeMap<u64, Reporter>,
+    nodes: BTreeMap<ResourceId, usize>,
+    targets: BTreeMap<ResourceId, Target>,
+}
+
+impl Book {
+    /// Enters a proxy of `node` and gives its id.
+    ///
+    /// # Errors
+    /// [`MAX_REPORTERS`] report already, or `limit` of this node.
+    pub fn enter(&mut self, node: &ResourceId, limit: Option<usize>) -> Result<u64, Full> {
+        let full = |who: &dyn fmt::Display, reporters| Full { who: format!("{who} has"), reporters };
+        let of_node = self.nodes.get(node).copied().unwrap_or_default();
+        if self.reporters.len() >= MAX_REPORTERS {
+            return Err(full(&"this control plane", self.reporters.len()));
+        }
+        if limit.is_some_and(|limit| of_node >= limit) {
+            return Err(full(node, of_node));
+        }
+        self.ever += 1;
+        self.nodes.insert(node.clone(), of_node + 1);
+        self.reporters.insert(self.ever, Reporter { node: node.clone(), targets: BTreeSet::new() });
+        Ok(self.ever)
+    }
+
+    /// Takes in a report that came at `at`. What the proxy told of before and not now it does not run any more.
+    pub fn report(&mut self, reporter: u64, at: Duration, report: Report) {
+        let at = self.advance(at);
+        let Some(known) = self.reporters.get_mut(&reporter) else { return };
+        known.targets.retain(|id| {
+            let runs = report.contains_key(id);
+            if let Some(target) = self.targets.get_mut(id).filter(|_| !runs) {
+                target.running.remove(&reporter);
+            }
+            runs
+        });
+        for (id, load) in report {
+            let target = self.targets.entry(id.clone()).or_insert_with(|| Target {
+                window: Window::new(),
+                last: at,
+                running: BTreeMap::new(),
+            });
+            let Load { issued, succeeded, failed, in_progress, covers } = load;
+            target.window.add(at, covers, Counts { issued, succeeded, failed, reports: 1 });
+            target.last = at;
+            target.running.insert(reporter, (at, in_progress));
+            known.targets.insert(id);
+        }
+    }
+
+    /// Notes that the proxy is gone: it has no requests under way. What it counted stays.
+    pub fn leave(&mut self, reporter: u64) {
+        let Some(Reporter { node, targets }) = self.reporters.remove(&reporter) else { return };
+        if let Some(count) = self.nodes.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                self.nodes.remove(&node);
+            }
+        }
+        for id in targets {
+            if let Some(target) = self.targets.get_mut(&id) {
+                target.running.remove(&reporter);
+            }
+        }
+        self.forget();
+    }
+
+    /// What is known at `now` of the virtual nodes of `mesh`, about the last `seconds` seconds; of those that no proxy
+    /// tells of and none told of in the last [`LONGEST`], nothing.
+    pub fn told(&mut self, mesh: &str, now: Duration, seconds: u64) -> BTreeMap<ResourceId, Told> {
+        let now = self.advance(now);
+        self.forget();
+        let since = second(now) - seconds.min(LONGEST);
+        let of_mesh = self.targets.iter().filter(|(id, _)| id.mesh_name() == mesh);
+        let told = of_mesh.map(|(id, target)| {
+            let in_progress =
+                target.running.values().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+            let told = Told {
+                counts: target.window.sum(now, seconds),
+                in_progress,
+                reporters: target.running.values().filter(|(at, _)| second(*at) > since).count(),
+                age: now - target.last,
+            };
+            (id.clone(), told)
+        });
+        told.collect()
+    }
+
+    fn advance(&mut self, at: Duration) -> Duration {
+        self.latest = self.latest.max(at);
+        self.latest
+    }
+
+    /// Drops what no window can show any more.
+    fn forget(&mut self) {
+        let now = second(self.latest);
+        self.targets.retain(|_, target| !target.running.is_empty() || now - second(target.last) < LONGEST);
+    }
+}
+
+#[cfg(test)]
+mod tests;

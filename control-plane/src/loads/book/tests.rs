@@ -1,0 +1,204 @@
+//! The book, by hand and against a model that remembers everything.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn node(name: &str) -> ResourceId {
+    ResourceId::virtual_node("apps", name)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn load(issued: u64, failed: u64, in_progress: u64) -> Load {
+    Load { issued, succeeded: issued - failed, failed, in_progress, covers: seconds(1) }
+}
+
+/// A book with `count` proxies of the virtual node `client`.
+fn book(count: u64) -> Book {
+    let mut book = Book::default();
+    for id in 1..=count {
+        assert_eq!(book.enter(&node("client"), None), Ok(id));
+    }
+    book
+}
+
+fn told(book: &mut Book, now: u64, window: u64) -> Told {
+    book.told("apps", seconds(now), window)[&node("a")]
+}
+
+fn on_a(load: Load) -> Report {
+    Report::from([(node("a"), load)])
+}
+
+#[test]
+fn no_traffic_is_told_apart_from_no_report() {
+    let mut book = book(1);
+    assert!(book.told("apps", seconds(9), 10).is_empty(), "nobody ever told of it");
+    book.report(1, seconds(10), on_a(Load::default()));
+    let silent = told(&mut book, 11, 10);
+    assert_eq!(silent.counts, Counts { reports: 1, ..Counts::default() });
+    assert_eq!((silent.reporters, silent.age), (1, seconds(1)));
+    let outage = told(&mut book, 30, 10);
+    assert_eq!((outage.counts.reports, outage.reporters, outage.age), (0, 0, seconds(20)));
+    assert!(book.told("other", seconds(30), 10).is_empty(), "another mesh");
+}
+
+#[test]
+fn a_proxy_that_vanishes_has_nothing_under_way_and_its_counts_stay() {
+    let mut book = book(2);
+    book.report(1, seconds(1), on_a(load(10, 4, 3)));
+    book.report(2, seconds(1), on_a(load(5, 0, 2)));
+    assert_eq!((told(&mut book, 1, 5).in_progress, told(&mut book, 1, 5).reporters), (5, 2));
+    book.leave(1);
+    book.leave(1);
+    let left = told(&mut book, 1, 5);
+    assert_eq!((left.in_progress, left.reporters, left.counts.issued, left.counts.failed), (2, 1, 15, 4));
+    book.report(1, seconds(2), on_a(load(99, 0, 99)));
+    assert_eq!(told(&mut book, 2, 5).counts.issued, 15, "a report of one that is gone");
+}
+
+#[test]
+fn what_a_proxy_does_not_run_any_more_is_not_under_way() {
+    let mut book = book(1);
+    book.report(1, seconds(1), on_a(load(10, 0, 3)));
+    book.report(1, seconds(2), Report::from([(node("b"), load(1, 0, 1))]));
+    let a = told(&mut book, 2, 5);
+    assert_eq!((a.in_progress, a.reporters, a.counts.issued, a.age), (0, 0, 10, seconds(1)));
+}
+
+#[test]
+fn a_clock_that_goes_back_stands_still() {
+    let mut book = book(1);
+    book.report(1, seconds(100), on_a(load(1, 0, 0)));
+    book.report(1, seconds(7), on_a(load(2, 0, 0)));
+    let now = told(&mut book, 3, 1);
+    assert_eq!((now.counts.issued, now.counts.reports, now.age), (3, 2, Duration::ZERO));
+}
+
+#[test]
+fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
+    let mut book = book(1);
+    book.report(1, seconds(2), on_a(Load { covers: seconds(40), ..load(400, 0, 0) }));
+    assert_eq!(told(&mut book, 2, 10).counts.issued, 100);
+    assert_eq!(told(&mut book, 2, 40).counts.issued, 400);
+}
+
+#[test]
+fn limits_are_named() {
+    let mut book = book(2);
+    let full = book.enter(&node("client"), Some(2)).expect_err("two is the limit");
+    let expected = "mesh/apps/virtualNode/client has 2 proxies that report their load, and that is the limit";
+    assert_eq!(full.to_string(), expected);
+    assert!(book.enter(&node("other"), Some(2)).is_ok());
+    book.leave(1);
+    assert!(book.enter(&node("client"), Some(2)).is_ok());
+    for _ in book.reporters.len()..MAX_REPORTERS {
+        book.enter(&node("client"), None).expect("below the limit");
+    }
+    let full = book.enter(&node("client"), None).expect_err("the greatest number");
+    assert!(full.to_string().starts_with("this control plane has 65536 proxies"), "{full}");
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_over() {
+    let mut book = book(1);
+    for round in 0..50 {
+        let names = (0..20).map(|name| (node(&format!("n{round}-{name}")), Load::default()));
+        book.report(1, seconds(round), names.collect());
+    }
+    assert_eq!(book.targets.len(), 1000);
+    book.told("apps", seconds(49 + LONGEST), 1);
+    assert_eq!(book.targets.len(), 20, "what the proxy still runs");
+    book.leave(1);
+    assert!(book.targets.is_empty() && book.nodes.is_empty() && book.reporters.is_empty());
+}
+
+/// What happens to a book.
+#[derive(Clone, Debug)]
+enum Act {
+    Enter,
+    Leave(usize),
+    Report(usize, Vec<(bool, u64, u64, u64)>),
+}
+
+fn acts() -> impl Strategy<Value = Vec<(u64, Act)>> {
+    let load = (any::<bool>(), 0u64..9, 0u64..9, 0u64..9);
+    let act = prop_oneof![
+        1 => Just(Act::Enter),
+        1 => (0usize..6).prop_map(Act::Leave),
+        6 => (0usize..6, prop::collection::vec(load, 3)).prop_map(|(who, loads)| Act::Report(who, loads)),
+    ];
+    prop::collection::vec((0u64..30_000, act), 1..60)
+}
+
+/// A report of a proxy on a virtual node, and when it came.
+struct Came {
+    who: u64,
+    at: Duration,
+    name: String,
+    load: Load,
+}
+
+proptest! {
+    #[test]
+    fn it_tells_what_a_memory_of_everything_would(acts in acts(), window in 1u64..=LONGEST, later in 0u64..900) {
+        let (mut book, mut now, mut ever) = (Book::default(), Duration::ZERO, 0u64);
+        let (mut living, mut came): (Vec<u64>, Vec<Came>) = (Vec::new(), Vec::new());
+        let mut last: BTreeMap<u64, BTreeMap<String, (Duration, u64)>> = BTreeMap::new();
+        for (wait, act) in acts {
+            now += Duration::from_millis(wait);
+            match act {
+                Act::Enter => {
+                    ever += 1;
+                    prop_assert_eq!(book.enter(&node("client"), None), Ok(ever));
+                    living.push(ever);
+                }
+                Act::Leave(which) if which < living.len() => {
+                    let who = living.remove(which);
+                    book.leave(who);
+                    last.remove(&who);
+                }
+                Act::Report(which, loads) if which < living.len() => {
+                    let who = living[which];
+                    let named = loads.into_iter().zip(["a", "b", "c"]).filter(|((runs, ..), _)| *runs);
+                    let loads: BTreeMap<String, Load> = named
+                        .map(|((_, issued, failed, in_progress), name)| {
+                            let covers = seconds(1);
+                            (name.to_owned(), Load { issued, succeeded: issued, failed, in_progress, covers })
+                        })
+                        .collect();
+                    book.report(who, now, loads.iter().map(|(name, load)| (node(name), *load)).collect());
+                    let gauges = loads.iter().map(|(name, load)| (name.clone(), (now, load.in_progress)));
+                    last.insert(who, gauges.collect());
+                    came.extend(loads.into_iter().map(|(name, load)| Came { who, at: now, name, load }));
+                }
+                Act::Leave(_) | Act::Report(..) => {}
+            }
+        }
+        now += seconds(later);
+        let told = book.told("apps", now, window);
+        let within = |at: Duration, seconds: u64| at.as_secs() + seconds > now.as_secs();
+        for name in ["a", "b", "c"] {
+            let on = || came.iter().filter(|one| one.name == name);
+            let gauges = || last.values().filter_map(|gauges| gauges.get(name));
+            let Some(Told { counts, in_progress, reporters, age }) = told.get(&node(name)).copied() else {
+                prop_assert!(on().all(|one| !within(one.at, LONGEST)) && gauges().next().is_none(), "{} is missing", name);
+                continue;
+            };
+            let sum = |member: fn(&Load) -> u64| -> u64 {
+                on().filter(|one| within(one.at, window)).map(|one| member(&one.load)).sum()
+            };
+            prop_assert_eq!(counts.issued, sum(|load| load.issued));
+            prop_assert_eq!(counts.succeeded, sum(|load| load.succeeded));
+            prop_assert_eq!(counts.failed, sum(|load| load.failed));
+            prop_assert_eq!(counts.reports, sum(|_| 1));
+            prop_assert_eq!(in_progress, gauges().map(|(_, count)| count).sum::<u64>());
+            prop_assert_eq!(reporters, gauges().filter(|(at, _)| within(*at, window)).count());
+            prop_assert_eq!(Some(now - age), on().map(|one| one.at).max());
+            prop_assert!(on().all(|one| one.who <= ever));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The HTTP endpoint of the loads: `GET /fleetmesh/v1/meshes/{mesh}/loads[?window=SECONDS]`. It answers at once; see
+//! [`super::Answer`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::{Answer, LONGEST, Loads};
+use crate::refusal::Refusal;
+use crate::view::Views;
+
+/// The window when none is asked for, in seconds.
+const DEFAULT_WINDOW: u64 = 60;
+
+#[derive(Deserialize)]
+struct Parameters {
+    window: Option<String>,
+}
+
+#[derive(Clone)]
+struct Service {
+    loads: Arc<Loads>,
+    views: Arc<dyn Views>,
+}
+
+/// The endpoint.
+pub fn router(loads: Arc<Loads>, views: Arc<dyn Views>) -> Router {
+    let service = Service { loads, views };
+    Router::new().route("/fleetmesh/v1/meshes/{mesh}/loads", get(answer)).with_state(service)
+}
+
+async fn answer(
+    State(Service { loads, views }): State<Service>,
+    Path(mesh): Path<String>,
+    Query(Parameters { window }): Query<Parameters>,
+) -> Result<Json<Answer>, Refusal> {
+    let seconds = seconds(window.as_deref())?;
+    let view = views.mesh(&mesh);
+    let view = view.ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))?;
+    Ok(Json(loads.answer(&mesh, &view, seconds)))
+}
+
+fn seconds(window: Option<&str>) -> Result<u64, Refusal> {
+    let Some(text) = window else { return Ok(DEFAULT_WINDOW) };
+    let seconds = text.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds));
+    let refusal = || format!("window {text:?} is out of bounds: whole seconds from 1 to {LONGEST}");
+    seconds.ok_or_else(|| Refusal::bad_request(refusal()))
+}
