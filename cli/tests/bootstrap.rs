@@ -53,7 +53,7 @@ fn renders_every_option() {
         "--admin-address=::1",
         "--admin-port=9902",
         "--max-connections=1000",
-        "--load-reporting",
+        "--load-reporting=false",
         "--output=json",
     ]);
     golden("bootstrap.json", &text);
@@ -65,7 +65,7 @@ fn envoy_accepts_what_it_renders() {
     for address in
         ["unix:/run/fleetmesh/ads.sock", "control.example:18000", "http://127.0.0.1:18000", "[::1]:18000"]
     {
-        for extra in [&["--output", "yaml"][..], &["--output", "json", "--load-reporting"]] {
+        for extra in [&["--output", "yaml"][..], &["--output", "json", "--load-reporting=false"]] {
             let text = rendered(&[&["--resource", RESOURCE, "--control-plane", address], extra].concat());
             let file = folder.path().join(format!("envoy.{}", extra[1]));
             std::fs::write(&file, text).unwrap();

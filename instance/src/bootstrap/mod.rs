@@ -27,7 +27,7 @@ pub struct Bootstrap {
     pub admin_port: u16,
     /// How many connections Envoy accepts at once, at least 1.
     pub max_connections: u32,
-    /// Whether Envoy reports the load of each target to the control plane.
+    /// Whether Envoy reports to the control plane how many requests went to each cluster and what came of them.
     pub load_reporting: bool,
 }
 
@@ -46,7 +46,7 @@ impl Bootstrap {
             admin_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: ADMIN_PORT,
             max_connections: MAX_CONNECTIONS,
-            load_reporting: false,
+            load_reporting: true,
         }
     }
 

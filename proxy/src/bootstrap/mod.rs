@@ -47,11 +47,21 @@ pub struct BootstrapArgs {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// Report the load of each target to the control plane.
+    /// Report to the control plane how many requests went to each virtual node and what came of them; =false does not.
     ///
-    /// Needs a control plane that serves Envoy's load reporting service (LRS); with one that does not, Envoy asks
-    /// again and again and logs each refusal.
-    #[arg(long, env = "FLEETMESH_LOAD_REPORTING", value_parser = clap::builder::BoolishValueParser::new())]
+    /// Canaries are judged by it. Needs a control plane that serves Envoy's load reporting service (LRS); with one that
+    /// does not, Envoy asks again every 5 s and logs each refusal.
+    #[arg(
+        long,
+        env = "FLEETMESH_LOAD_REPORTING",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     pub load_reporting: bool,
 
     /// The format to print; Envoy tells them apart by the name of its file (.yaml, .json).
