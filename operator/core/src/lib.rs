@@ -17,6 +17,7 @@ pub mod event;
 pub mod failure;
 pub mod fleet;
 pub mod iam;
+pub mod load;
 pub mod object;
 pub mod observed;
 pub mod outcome;
@@ -35,6 +36,7 @@ pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
 pub use failure::{Class, Failure};
+pub use load::{Load, Loads};
 pub use object::{Object, ObjectKey};
 pub use observed::{
     Allowance, Claim, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,

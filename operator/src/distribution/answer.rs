@@ -60,15 +60,6 @@ pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
     Ok((answer, token))
 }
 
-/// Whether a refusal is a Fleetmesh control plane's: an App Mesh error type that the caller found, or a body in its shape.
-pub(super) fn is_ours(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Refusal {
-        message: String,
-    }
-    serde_json::from_slice::<Refusal>(body).is_ok_and(|refusal| !refusal.message.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use fleetmesh_model::ResourceId;

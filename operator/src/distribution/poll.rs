@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::answer;
+use crate::control_plane::{escape, mesh_url, refusal};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Wake};
 use crate::world::{Woken, World};
@@ -56,7 +57,7 @@ pub async fn watch_meshes(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
-    let poll = Poll { endpoint: endpoint.trim_end_matches('/').to_owned(), http: Http::new(), world, queue };
+    let poll = Poll { endpoint, http: Http::new(), world, queue };
     let tasks = TaskTracker::new();
     let mut polled: HashMap<String, CancellationToken> = HashMap::new();
     loop {
@@ -126,12 +127,7 @@ impl Poll {
 
     async fn ask(&self, mesh: &str, token: Option<String>) -> Asked {
         let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
-        let url = format!(
-            "{}/fleetmesh/v1/meshes/{}/distribution{}",
-            self.endpoint,
-            escape(mesh),
-            after.unwrap_or_default()
-        );
+        let url = mesh_url(&self.endpoint, mesh, "distribution") + &after.unwrap_or_default();
         let (status, body) = match self.http.get(&url, LIMIT).await {
             Ok(answer) => answer,
             Err(why) => return Asked::Failed(why),
@@ -145,7 +141,7 @@ impl Poll {
                 }
                 Err(error) => Asked::Failed(format!("malformed answer: {error}")),
             },
-            404 if answer::is_ours(&body) => Asked::NoMesh,
+            404 if refusal(&body).is_some() => Asked::NoMesh,
             400..=499 => Asked::NotOurs,
             _ => Asked::Failed(format!("status {status}")),
         }
@@ -157,12 +153,4 @@ impl Poll {
             self.queue.wake_within(&key, Wake::Distribution, LATER);
         }
     }
-}
-
-/// Percent-encodes what is not unreserved (RFC 3986).
-fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

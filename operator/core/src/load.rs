@@ -1,0 +1,31 @@
+//! What the proxies report of the requests that they send: what a canary is judged by. Pure data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The loads of a mesh in a window. Where there are none, because nobody can be asked, there is an error and no such value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loads {
+    /// The length of the window.
+    pub window: Duration,
+    /// For how long the control plane has taken reports. Shorter than the window after a restart: the counts are then of
+    /// that time only.
+    pub observed: Duration,
+    /// By the name of the virtual node that requests went to. One that is missing is one that nobody reports on.
+    pub targets: BTreeMap<String, Load>,
+}
+
+/// What went to one virtual node in the window, counted by the proxies that call it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that were sent, retries each for itself.
+    pub issued: u64,
+    /// Requests that were answered without an error.
+    pub succeeded: u64,
+    /// Requests that failed. Those that found no connection count here and not as issued.
+    pub failed: u64,
+    /// Requests under way now, as the connected proxies last told.
+    pub in_progress: u64,
+    /// Reports that came. None is an outage of reporting; some with nothing issued is no traffic.
+    pub reports: u64,
+}

@@ -1,0 +1,173 @@
+//! Asks the control plane for the loads of a mesh: what the proxies report of the requests that they send to each virtual
+//! node (`docs/adr/0009-load-windows.md`). Reads only.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fleetmesh_aws::transport::Http;
+use fleetmesh_core::{Load, Loads};
+use serde::Deserialize;
+
+use crate::control_plane::{mesh_url, refusal};
+
+/// How long to wait for an answer, which the control plane gives at once.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Why there are no loads to judge by. None of these says anything about the traffic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadsError {
+    /// The endpoint could not be asked.
+    #[error("the loads of mesh {mesh} cannot be read: {reason}")]
+    Unreachable {
+        /// The mesh.
+        mesh: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The control plane refused.
+    #[error("the control plane tells no loads of mesh {mesh}: {reason}")]
+    Refused {
+        /// The mesh.
+        mesh: String,
+        /// Its own words.
+        reason: String,
+    },
+    /// The endpoint is something else, AWS's for example.
+    #[error(
+        "the endpoint tells no loads (status {status}): only a Fleetmesh control plane does, so judge by Prometheus here"
+    )]
+    NotServed {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is not what was asked for.
+    #[error("the loads of mesh {mesh} are malformed: {reason}")]
+    Malformed {
+        /// The mesh.
+        mesh: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Asks a control plane.
+#[derive(Clone, Debug)]
+pub struct LoadsClient {
+    endpoint: String,
+    http: Http,
+}
+
+impl LoadsClient {
+    /// A client of the App Mesh endpoint that the operator uses.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: endpoint.into(), http: Http::new() }
+    }
+
+    /// The loads of `mesh` in the last `window`, which is taken in whole seconds, rounded up; the control plane knows its
+    /// bounds.
+    ///
+    /// # Errors
+    /// See [`LoadsError`]. A failure is never an empty or a zero load.
+    pub async fn fetch(&self, mesh: &str, window: Duration) -> Result<Loads, LoadsError> {
+        let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+        let url = format!("{}?window={seconds}", mesh_url(&self.endpoint, mesh, "loads"));
+        let answer = self.http.get(&url, LIMIT).await;
+        let (status, body) =
+            answer.map_err(|reason| LoadsError::Unreachable { mesh: mesh.to_owned(), reason })?;
+        read(mesh, seconds, status, &body)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    mesh: String,
+    window_seconds: u64,
+    observed_seconds: u64,
+    targets: Vec<WireTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireTarget {
+    virtual_node: String,
+    issued: u64,
+    succeeded: u64,
+    failed: u64,
+    in_progress: u64,
+    reports: u64,
+}
+
+/// The loads in an answer to a question for `seconds` of `mesh`.
+fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, LoadsError> {
+    let mesh = mesh.to_owned();
+    match (status, refusal(body)) {
+        (200, _) => {}
+        (400..=499, Some(reason)) => return Err(LoadsError::Refused { mesh, reason }),
+        (400..=499, None) => return Err(LoadsError::NotServed { status }),
+        (_, reason) => {
+            let reason = reason.unwrap_or_else(|| format!("status {status}"));
+            return Err(LoadsError::Unreachable { mesh, reason });
+        }
+    }
+    let wire: Wire = serde_json::from_slice(body)
+        .map_err(|error| LoadsError::Malformed { mesh: mesh.clone(), reason: error.to_string() })?;
+    if (&wire.mesh, wire.window_seconds) != (&mesh, seconds) {
+        let reason =
+            format!("they are of mesh {} in {} s, not in {seconds} s", wire.mesh, wire.window_seconds);
+        return Err(LoadsError::Malformed { mesh, reason });
+    }
+    let targets = wire.targets.into_iter().map(|target| {
+        let WireTarget { virtual_node, issued, succeeded, failed, in_progress, reports } = target;
+        (virtual_node, Load { issued, succeeded, failed, in_progress, reports })
+    });
+    Ok(Loads {
+        window: Duration::from_secs(wire.window_seconds),
+        observed: Duration::from_secs(wire.observed_seconds),
+        targets: targets.collect::<BTreeMap<_, _>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &[u8] = br#"{"mesh":"apps","windowSeconds":30,"observedSeconds":12,"reportIntervalMillis":1000,"targets":[{"virtualNode":"serviceBv2","arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceBv2","issued":25,"succeeded":20,"failed":4,"inProgress":1,"reports":30,"reporters":1,"lastReportAgeMillis":400}]}"#;
+
+    #[test]
+    fn the_contract_s_example_is_read() {
+        let loads = read("apps", 30, 200, ANSWER).expect("loads");
+        let load = Load { issued: 25, succeeded: 20, failed: 4, in_progress: 1, reports: 30 };
+        let expected = Loads {
+            window: Duration::from_secs(30),
+            observed: Duration::from_secs(12),
+            targets: BTreeMap::from([("serviceBv2".to_owned(), load)]),
+        };
+        assert_eq!(loads, expected);
+    }
+
+    #[test]
+    fn whatever_is_no_answer_is_an_error_that_says_why() {
+        let refusal = br#"{"message":"the mesh \"apps\" does not exist"}"#;
+        let cases: [(u16, &[u8], &str); 7] = [
+            (404, refusal, "the control plane tells no loads of mesh apps: the mesh \"apps\" does not exist"),
+            (404, b"<html>", "the endpoint tells no loads (status 404): only a Fleetmesh control plane does"),
+            (403, b"", "the endpoint tells no loads (status 403)"),
+            (503, b"", "the loads of mesh apps cannot be read: status 503"),
+            (200, b"{}", "the loads of mesh apps are malformed: missing field"),
+            (200, b"", "the loads of mesh apps are malformed"),
+            (200, ANSWER, "they are of mesh apps in 30 s, not in 60 s"),
+        ];
+        for (status, body, expected) in cases {
+            let error = read("apps", 60, status, body).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(read("other", 30, 200, ANSWER).is_err(), "of another mesh");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_an_error() {
+        let error = LoadsClient::new("http://127.0.0.1:9").fetch("apps", Duration::from_secs(1)).await;
+        assert!(matches!(error, Err(LoadsError::Unreachable { .. })), "{error:?}");
+    }
+}
