@@ -81,7 +81,7 @@ impl Server {
         self.tell(if healthy { "healthy" } else { "unhealthy" }).await
     }
 
-    /// Makes every `nth` request fail with 503 (gRPC: UNAVAILABLE); 1 fails all, 0 none.
+    /// Makes every `nth` request fail with 503, or what [`Self::fail_with`] says (gRPC: UNAVAILABLE); 1 fails all, 0 none.
     ///
     /// # Errors
     /// It has ended.
@@ -95,6 +95,14 @@ impl Server {
     /// It has ended.
     pub async fn fail_next(&mut self, count: u64) -> Result<()> {
         self.tell(&format!("fail-next {count}")).await
+    }
+
+    /// Makes failures to come answer with this HTTP status (not gRPC's).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn fail_with(&mut self, status: u16) -> Result<()> {
+        self.tell(&format!("fail-status {status}")).await
     }
 
     /// Says a line and awaits that it took effect.

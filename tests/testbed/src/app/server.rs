@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -42,6 +42,8 @@ struct Behaviour {
     fail_every: AtomicU64,
     /// So many requests to come fail.
     fail_next: AtomicU64,
+    /// The HTTP status of a failure.
+    fail_status: AtomicU16,
     /// Requests so far, health checks not counted.
     requests: AtomicU64,
 }
@@ -61,6 +63,7 @@ pub async fn serve(listen: SocketAddr, protocol: Protocol, name: &str) -> Result
         healthy: AtomicBool::new(true),
         fail_every: AtomicU64::new(0),
         fail_next: AtomicU64::new(0),
+        fail_status: AtomicU16::new(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
         requests: AtomicU64::new(0),
     });
     tokio::spawn(obey(Arc::clone(&behaviour)));
@@ -102,11 +105,20 @@ impl Behaviour {
             Some((kind, count)) => match (kind, number(count)) {
                 ("fail-every", Some(nth)) => self.fail_every.store(nth, Ordering::SeqCst),
                 ("fail-next", Some(count)) => self.fail_next.store(count, Ordering::SeqCst),
+                ("fail-status", Some(status)) => {
+                    let Ok(status) = u16::try_from(status) else { return false };
+                    self.fail_status.store(status, Ordering::SeqCst);
+                }
                 _ => return false,
             },
             None => return false,
         }
         true
+    }
+
+    fn failure(&self) -> StatusCode {
+        let status = StatusCode::from_u16(self.fail_status.load(Ordering::SeqCst));
+        status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// Counts a request and tells whether it has to fail.
@@ -140,7 +152,7 @@ async fn answer(request: Request<Incoming>, behaviour: Arc<Behaviour>) -> Result
         }
         _ => match (behaviour.fails(), grpc) {
             (true, true) => grpc_answer(&[], UNAVAILABLE),
-            (true, false) => plain(StatusCode::SERVICE_UNAVAILABLE, "told to fail\n"),
+            (true, false) => plain(behaviour.failure(), "told to fail\n"),
             (false, true) => grpc_answer(&[], "0"),
             (false, false) => plain(StatusCode::OK, &describe(&request)),
         },

@@ -32,7 +32,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum App {
-    /// Answers with its name; commands on standard input: healthy, unhealthy, fail-every N, fail-next N.
+    /// Answers with its name; commands on standard input: healthy, unhealthy, fail-every N, fail-next N,
+    /// fail-status N.
     Serve {
         /// What it calls itself.
         #[arg(long)]
