@@ -137,3 +137,20 @@ fn word(text: &str) -> Result<String, String> {
     }
     Err("expected lower-case letters, digits and hyphens, for example us-west-2".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_outside_of_their_bounds_are_refused_with_them() {
+        assert_eq!(load_report_interval("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(load_report_interval("1m"), Ok(Duration::from_secs(60)));
+        for text in ["0s", "99ms", "61s"] {
+            let error = load_report_interval(text).expect_err(text);
+            assert_eq!(error, format!("{text} is out of bounds: from 100ms to 1m"));
+        }
+        assert_eq!(cloud_map_interval("2h"), Err("2h is out of bounds: from 100ms to 1h".to_owned()));
+        assert!(load_report_interval("often").is_err());
+    }
+}
