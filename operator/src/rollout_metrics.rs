@@ -112,11 +112,8 @@ impl RolloutMetrics {
     fn set_one(&self, namespace: &str, route: &str, state: &CanaryStatus) {
         let (namespace, route) = (namespace.to_owned(), route.to_owned());
         let phase: Phase = state.phase.unwrap_or_default();
-        let labels = PhaseLabels {
-            namespace: namespace.clone(),
-            route: route.clone(),
-            phase: format!("{phase:?}"),
-        };
+        let labels =
+            PhaseLabels { namespace: namespace.clone(), route: route.clone(), phase: format!("{phase:?}") };
         self.phase.get_or_create(&labels).set(1);
         for target in &state.effective_targets {
             let name = fleetmesh_core::canary::targets::name(target);

@@ -40,8 +40,8 @@ pub use failure::{Class, Failure};
 pub use load::{Load, Loads};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection, Remote,
-    RemoteObject,
+    Allowance, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection,
+    Remote, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

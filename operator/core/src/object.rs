@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    AllowedNamespaces, Canary, CanaryStatus, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
+    AllowedNamespaces, Canary, CanaryStatus, FINALIZER, Fleet, Iam, Management, MeshResource,
+    ORPHAN_ANNOTATION, Status,
 };
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, ResourceId, Spec};

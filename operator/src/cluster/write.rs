@@ -7,8 +7,8 @@ use fleetmesh_crds::{FINALIZER, GROUP, RouteAction, RouteActionStatus, Status, V
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
-use kube::{Client, Resource as _};
 use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
+use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 
 use super::kinds::{Watched, with_kind};

@@ -24,8 +24,8 @@ use crate::queue::Wake;
 use crate::world::Conclusion;
 pub use parts::Fleets;
 use report::Reported;
-pub use rollout::refuse;
 use rollout::Advanced;
+pub use rollout::refuse;
 
 /// How often a round starts over because the endpoint contradicted what it took for granted.
 const SURPRISES: usize = 3;

@@ -150,10 +150,10 @@ impl Inner {
             object.key.kind == Kind::Route
                 && object.canary.is_some()
                 && object.id.mesh_name() == node.id.mesh_name()
-                && memory.keep.as_ref().map_or_else(
-                    || remembers(&object.status.canary, name),
-                    |keep| keep.contains(name),
-                )
+                && memory
+                    .keep
+                    .as_ref()
+                    .map_or_else(|| remembers(&object.status.canary, name), |keep| keep.contains(name))
         };
         let kept = node.key.kind == Kind::VirtualNode;
         self.entries.values().filter(move |entry| kept && keeps(entry)).map(|entry| &entry.object.key)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fleetmesh_operator::loads::LoadsClient;
 use fleetmesh_testbed::app::{Load, LoadOptions};
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::{MESH, MIN_REQUESTS, Observer, Options, URL, Verdict, World};
@@ -77,6 +78,17 @@ impl Bed {
             Ok(Some(status))
         });
         told.await.unwrap()
+    }
+
+    /// Awaits that the proxies' reports tell of no request to serviceB any more: they come up to a second late.
+    pub async fn quiet(&self) {
+        let loads = LoadsClient::new(self.world.stack.control_plane.endpoint());
+        let none = wait::until("the last request is out of the window", SOON, async || {
+            let loads = loads.fetch(MESH, INTERVAL).await?;
+            let load = loads.targets.get("serviceB").copied().unwrap_or_default();
+            Ok((load.succeeded + load.failed == 0).then_some(()))
+        });
+        none.await.unwrap();
     }
 
     /// Tells the rollout something as kubectl would; gives the reason that the operator answered with.

@@ -67,7 +67,8 @@ async fn good(bed: &Bed, load: &mut Load) {
     wait::until("the old node is deprecated", SOON, async || {
         let node = bed.get("virtualnode", "service-b").await?;
         let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let deprecated = |condition: &&Value| condition["type"] == "Deprecated" && condition["status"] == "True";
+        let deprecated =
+            |condition: &&Value| condition["type"] == "Deprecated" && condition["status"] == "True";
         Ok(conditions.iter().find(deprecated).map(drop))
     })
     .await
@@ -75,7 +76,8 @@ async fn good(bed: &Bed, load: &mut Load) {
 }
 
 fn back(route: &mut Value) {
-    route["spec"]["http2Route"]["action"]["weightedTargets"] = json!([{ "virtualNode": "serviceB", "weight": 100 }]);
+    route["spec"]["http2Route"]["action"]["weightedTargets"] =
+        json!([{ "virtualNode": "serviceB", "weight": 100 }]);
 }
 
 /// A version that answers 500 to a third of its requests is rolled back within two windows of the analysis.
@@ -84,9 +86,8 @@ async fn bad(bed: &mut Bed, load: &mut Load) {
     bed.world.hosts[1].server.fail_every(3).await.unwrap();
     load.phase("bad").await.unwrap();
     bed.apply(back).await;
-    let entered = bed.until("the bad version gets requests", |status| {
-        status["rollout"]["stepEnteredAt"].is_string()
-    });
+    let entered =
+        bed.until("the bad version gets requests", |status| status["rollout"]["stepEnteredAt"].is_string());
     let entered = entered.await["rollout"]["stepEnteredAt"].clone();
     let status = bed.until("the bad version is rolled back", |status| status["phase"] == "Aborted").await;
     assert!(all_to(&status, "serviceBv2"), "{status:#}");
@@ -121,6 +122,7 @@ async fn dead(bed: &mut Bed, load: &mut Load) {
 /// Without traffic nothing is judged: the rollout holds, then waits for a person, and goes on when told.
 async fn silent(bed: &Bed, load: Load) {
     load.finish().await.unwrap();
+    bed.quiet().await;
     bed.apply(|route| {
         back(route);
         route["spec"]["canary"]["analysis"]["holdTimeout"] = json!("5s");

@@ -33,7 +33,8 @@ pub fn query(context: &Context, route: &Object, metric: &str, address: &str, que
 /// Asks a webhook.
 pub fn webhook(context: &Context, route: &Object, call: &Call) {
     let what = format!("webhook {}", call.webhook);
-    let (rollouts, call, body) = (Arc::clone(&context.rollouts), call.clone(), webhook::body(route, call, None));
+    let (rollouts, call, body) =
+        (Arc::clone(&context.rollouts), call.clone(), webhook::body(route, call, None));
     let ask = async move {
         let (answer, detail) = webhook::ask(&rollouts.http, &call, body).await;
         let Call { webhook, rollout_id, step_index, .. } = call;
@@ -52,12 +53,7 @@ pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
     });
 }
 
-fn spawn(
-    context: &Context,
-    route: &Object,
-    what: String,
-    ask: impl Future<Output = Gave> + Send + 'static,
-) {
+fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Output = Gave> + Send + 'static) {
     let key = route.key.clone();
     if !context.rollouts.begin(&key, &what) {
         return;

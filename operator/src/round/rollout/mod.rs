@@ -9,7 +9,9 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::canary::{Effect, Endpoint, Observations, Reduction, Reports, Spec, nodes_of_interest, reduce};
+use fleetmesh_core::canary::{
+    Effect, Endpoint, Observations, Reduction, Reports, Spec, nodes_of_interest, reduce, targets,
+};
 use fleetmesh_core::{Allowance, Claim, Object, Observed, Remote, object};
 use fleetmesh_crds::{AdoptionPolicy, CanaryStatus, Status};
 use jiff::Timestamp;
@@ -53,7 +55,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     if reduction.state == object.status.canary {
         return Advanced::Decided(reduction);
     }
-    let status = Status { canary: reduction.state.clone(), ..object.status.clone() };
+    let status = ahead(&object.status, &reduction.state);
     match context.cluster.set_status(object, &status).await {
         Ok(written) => {
             context.metrics.rollouts.ended(&object.status.canary, &reduction.state);
@@ -67,6 +69,14 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
             Advanced::Failed
         }
     }
+}
+
+/// The status with the state of the rollout, and nothing else changed.
+fn ahead(before: &Status, state: &CanaryStatus) -> Status {
+    let effective = &state.effective_targets;
+    let weights =
+        if effective.is_empty() { before.weights.clone() } else { Some(targets::in_short(effective)) };
+    Status { canary: state.clone(), weights, ..before.clone() }
 }
 
 /// The spec to be rolled out, when the object has a rollout and may have it now.
@@ -104,8 +114,9 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec) -> Observa
 /// Loads are asked for only while something is judged by them.
 async fn loads(context: &Context, object: &Object, spec: &Spec) -> Reports {
     let state = &object.status.canary;
-    let changing = !fleetmesh_core::canary::targets::same(&spec.targets, &state.stable_targets);
-    let Some(canary) = spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
+    let changing = !targets::same(&spec.targets, &state.stable_targets);
+    let Some(canary) =
+        spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
     else {
         return Reports::Awaited;
     };
@@ -138,7 +149,9 @@ pub fn look(reduction: &Reduction) -> Option<Duration> {
 /// The resource as the write of its state left it.
 pub fn newest(context: &Context, observed: Observed) -> Observed {
     match context.world.object(&observed.object.key) {
-        Some(object) if object.uid == observed.object.uid => Observed { object: Arc::clone(&object), ..observed },
+        Some(object) if object.uid == observed.object.uid => {
+            Observed { object: Arc::clone(&object), ..observed }
+        }
         _ => observed,
     }
 }

@@ -63,7 +63,9 @@ fn number(data: &Data) -> Outcome {
             None => None,
         },
         other => {
-            return Outcome::Error(format!("the query gives a {other}: it must give a vector of one series or a scalar"));
+            return Outcome::Error(format!(
+                "the query gives a {other}: it must give a vector of one series or a scalar"
+            ));
         }
     };
     match value.and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok()) {
@@ -78,13 +80,17 @@ mod tests {
     use super::*;
 
     fn answer(result_type: &str, result: &str) -> Outcome {
-        let body = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":{result}}}}}"#);
+        let body =
+            format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":{result}}}}}"#);
         read(200, body.as_bytes())
     }
 
     #[test]
     fn one_series_or_a_scalar_is_a_number() {
-        assert_eq!(answer("vector", r#"[{"metric":{},"value":[1435781451.781,"99.5"]}]"#), Outcome::Value(99.5));
+        assert_eq!(
+            answer("vector", r#"[{"metric":{},"value":[1435781451.781,"99.5"]}]"#),
+            Outcome::Value(99.5)
+        );
         assert_eq!(answer("scalar", r#"[1435781451.781,"3"]"#), Outcome::Value(3.0));
     }
 

@@ -40,7 +40,8 @@ pub async fn ask(http: &Http, call: &Call, body: Value) -> (WebhookAnswer, Optio
 fn read(status: u16, body: &[u8]) -> (WebhookAnswer, Option<String>) {
     let words = String::from_utf8_lossy(body);
     let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TOLD).collect();
-    let detail = if words.is_empty() { format!("status {status}") } else { format!("status {status}: {words}") };
+    let detail =
+        if words.is_empty() { format!("status {status}") } else { format!("status {status}: {words}") };
     match status {
         202 | 425 => (WebhookAnswer::NotYet, Some(detail)),
         200..=299 => (WebhookAnswer::Confirmed, None),
@@ -57,7 +58,10 @@ mod tests {
     fn the_status_is_the_answer() {
         assert_eq!(read(200, b"yes"), (WebhookAnswer::Confirmed, None));
         assert_eq!(read(202, b""), (WebhookAnswer::NotYet, Some("status 202".to_owned())));
-        assert_eq!(read(403, b"not\n  today"), (WebhookAnswer::Refused, Some("status 403: not today".to_owned())));
+        assert_eq!(
+            read(403, b"not\n  today"),
+            (WebhookAnswer::Refused, Some("status 403: not today".to_owned()))
+        );
         assert_eq!(read(500, b"").0, WebhookAnswer::Error);
         assert_eq!(read(301, b"").0, WebhookAnswer::Error, "redirects are not followed");
     }

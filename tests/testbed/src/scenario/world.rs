@@ -108,7 +108,12 @@ async fn launched(
     Ok(ids)
 }
 
-pub(super) async fn apply(stack: &Stack, samples: &Path, folder: &str, observer: &mut dyn Observer) -> Result<()> {
+pub(super) async fn apply(
+    stack: &Stack,
+    samples: &Path,
+    folder: &str,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     observer.step(&format!("kubectl apply -R -f samples/{folder}"));
     stack.kubectl.apply(&samples.join(folder)).await.map(drop)
 }
