@@ -220,9 +220,10 @@ async fn kubectl_prints_columns(kubectl: &Kubectl) -> Result<()> {
 
     let table = kubectl.run(&["get", "froute", "-n", "columns"]).await?;
     let rows: Vec<Vec<&str>> = table.lines().map(columns_of).collect();
-    let header = ["NAME", "MESH", "ROUTER", "APP MESH NAME", "WEIGHTS", "READY", "REASON", "AGE"];
+    let header = ["NAME", "ROUTER", "PHASE", "STEP", "WEIGHTS", "HOLD", "READY", "REASON", "AGE"];
     ensure!(rows.first().is_some_and(|row| row == &header), "{table}");
-    let row = ["split", "apps", "serviceB", "Split", "serviceB=75 serviceBv2=25", "True", "Ready"];
+    // Without a canary there is neither phase nor step nor hold.
+    let row = ["split", "serviceB", "serviceB=75 serviceBv2=25", "True", "Ready"];
     ensure!(rows.get(1).is_some_and(|found| found.starts_with(&row)), "{table}");
 
     let category = kubectl.run(&["get", "fleetmesh", "-n", "columns", "-o", "wide"]).await?;

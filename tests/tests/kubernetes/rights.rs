@@ -47,6 +47,28 @@ async fn the_audit_log_equals_the_cluster_role() -> Result<()> {
         })
         .await?;
     }
+    // A canary that deletes what it replaces, and a word to a route that does not exist.
+    let canary = serde_json::json!({"spec": {
+        "canary": {
+            "steps": [{"setWeight": 100, "pause": {"duration": "1s"}}],
+            "analysis": {"metrics": [], "interval": "1s"},
+            "drain": {"retire": "Delete", "scaleDownDelaySeconds": 0, "timeoutSeconds": 0},
+        },
+        "http2Route": {"action": {"weightedTargets": [{"virtualNode": "serviceBv2", "weight": 100}]}},
+    }});
+    let route = ["patch", "route", "service-b", "-n", "apps", "--type=merge", "-p"];
+    kubectl.run(&[&route[..], &[&canary.to_string()]].concat()).await?;
+    let action = run.join("action.json");
+    let word = serde_json::json!({
+        "apiVersion": "fleetmesh.dev/v1alpha1",
+        "kind": "RouteAction",
+        "metadata": {"namespace": "apps", "name": "stray"},
+        "spec": {"routeName": "nobody", "rolloutId": "1", "verb": "Abort"},
+    });
+    std::fs::write(&action, word.to_string())?;
+    kubectl.apply(&action).await?;
+    let deleted = ["wait", "--for=delete", "--timeout=30s", "-n", "apps", "virtualnode/service-b"];
+    kubectl.run(&deleted).await?;
     wait::until("every right was used", SOON, async || {
         let used = used(&std::fs::read_to_string(cluster.audit_log())?)?;
         let allowed =

@@ -126,8 +126,9 @@ async fn stage(bed: &Bed, folder: &str, weights: &str) {
     .unwrap();
     ready(bed).await;
     let [header, row] = &table(bed, "routes.fleetmesh.dev").await[..] else { panic!("one route") };
-    assert_eq!(header[..], ["NAME", "MESH", "ROUTER", "APP MESH NAME", "WEIGHTS", "READY", "REASON", "AGE"]);
-    assert_eq!(row[..7], ["service-b", "apps", "serviceB", "serviceB", weights, "True", "Ready"]);
+    assert_eq!(header[..], ["NAME", "ROUTER", "PHASE", "STEP", "WEIGHTS", "HOLD", "READY", "REASON", "AGE"]);
+    // Without a canary there is neither phase nor step nor hold.
+    assert_eq!(row[..5], ["service-b", "serviceB", weights, "True", "Ready"]);
     let describe = [
         "describe-route",
         "--mesh-name",
