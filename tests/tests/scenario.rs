@@ -35,7 +35,7 @@ async fn requests_are_split_as_written_and_none_fails() {
     }
     let run = RunDir::new("scenario").unwrap();
     let samples = tools::workspace_dir().unwrap().join("samples");
-    let options = Options { samples, requests: MIN_REQUESTS, rate: 1000 };
+    let options = Options { samples, requests: MIN_REQUESTS, rate: 1000, canaries: false };
     let mut steps = Steps::default();
     let report = scenario::run(&options, &run, &mut steps).await;
     let report = report.unwrap_or_else(|error| panic!("{error:#}\nafter {steps:#?}", steps = steps.0));

@@ -6,16 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use fleetmesh_operator::loads::LoadsClient;
 use fleetmesh_testbed::app::{Load, LoadOptions};
 use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::scenario::canary::{INTERVAL, short_route};
 use fleetmesh_testbed::scenario::{MESH, MIN_REQUESTS, Observer, Options, URL, Verdict, World};
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
 /// How long a state of a rollout may take to come.
 pub const SOON: Duration = Duration::from_secs(60);
-/// The length of a step here.
-pub const PAUSE: &str = "6s";
-/// The window of the analysis here.
-pub const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Says nothing.
 struct Silent;
@@ -36,7 +33,7 @@ impl Bed {
     pub async fn start(name: &str) -> Self {
         let run = RunDir::new(name).unwrap();
         let samples = tools::workspace_dir().unwrap().join("samples");
-        let options = Options { samples, requests: MIN_REQUESTS, rate: 400 };
+        let options = Options { samples, requests: MIN_REQUESTS, rate: 400, canaries: false };
         let world = World::start(&options, &run, &mut Silent).await.unwrap();
         Self { world, run }
     }
@@ -49,10 +46,8 @@ impl Bed {
 
     /// Writes the route of `samples/canary` with short times into a file, changed by `edit`, and applies it.
     pub async fn apply(&self, edit: impl FnOnce(&mut Value)) -> std::path::PathBuf {
-        let sample = tools::workspace_dir().unwrap().join("samples/canary/02-route.yaml");
-        let text = std::fs::read_to_string(sample).unwrap();
-        let text = text.replace("10m", PAUSE).replace("15m", PAUSE).replace("interval: 30s", "interval: 2s");
-        let mut route: Value = serde_saphyr::from_str(&text).unwrap();
+        let samples = tools::workspace_dir().unwrap().join("samples");
+        let mut route = short_route(&samples, "serviceBv2").unwrap();
         edit(&mut route);
         let file = self.run.join("route.json");
         std::fs::write(&file, route.to_string()).unwrap();

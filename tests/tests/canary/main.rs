@@ -19,7 +19,8 @@ use fleetmesh_testbed::{chi_square, userns, wait};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use bed::{Bed, INTERVAL, SOON, all_to};
+use bed::{Bed, SOON, all_to};
+use fleetmesh_testbed::scenario::canary::INTERVAL;
 
 #[tokio::test]
 async fn the_story_of_a_route_under_canary() {

@@ -49,6 +49,7 @@ pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
         samples: tools::workspace_dir()?.join("samples"),
         requests: arguments.requests,
         rate: arguments.rate,
+        canaries: true,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(until_stopped(&options))

@@ -50,7 +50,19 @@ impl View {
         }
         let tally = &report.tally;
         let answered = tally.answered();
-        println!("{answered} requests answered, {} failed, shifts included", tally.failed());
+        println!(
+            "{answered} requests answered, {} failed, shifts and the good release included",
+            report.failed()
+        );
+        if let Some(canaries) = &report.canaries {
+            let good = if canaries.promoted { "promoted by itself" } else { "NOT PROMOTED" };
+            let bad = canaries.rolled_back.as_deref().unwrap_or("NOT ROLLED BACK");
+            let percent = canaries.failed_percent;
+            println!("canary: the good release was {good}");
+            println!(
+                "canary: the bad release went back, {percent:.1} % of the requests meanwhile failed: {bad}"
+            );
+        }
         for phase in &tally.phases {
             for (reason, count) in &phase.failures {
                 println!("  during {}: {count} × {reason}", phase.name);

@@ -1,6 +1,7 @@
 //! The scenario from end to end: three instances with real Envoys, samples applied with kubectl, requests under way
 //! all the time. The demo shows it, a test asserts it.
 
+pub mod canary;
 mod world;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::chi_square;
 use crate::host::Backend;
 use crate::run_dir::RunDir;
 
+use canary::Canaries;
 pub use world::World;
 use world::apply;
 
@@ -65,6 +67,8 @@ pub struct Options {
     pub requests: u64,
     /// Requests a second.
     pub rate: u32,
+    /// Whether canaries follow the stages.
+    pub canaries: bool,
 }
 
 /// Is told what happens.
@@ -109,6 +113,8 @@ impl Verdict {
 pub struct Report {
     /// The stages' verdicts.
     pub verdicts: Vec<Verdict>,
+    /// How the canaries went, if there were any.
+    pub canaries: Option<Canaries>,
     /// Everything that was counted, shifts included.
     pub tally: Tally,
 }
@@ -119,8 +125,17 @@ impl Report {
     pub fn passed(&self) -> bool {
         self.verdicts.len() == STAGES.len()
             && self.verdicts.iter().all(Verdict::holds)
-            && self.tally.failed() == 0
-            && self.tally.phases.iter().all(|phase| phase.started == phase.answered())
+            && self.canaries.as_ref().is_none_or(Canaries::passed)
+            && self.failed() == 0
+            && self.tally.phases.iter().all(|phase| phase.started == phase.answered() + phase.failed())
+    }
+}
+
+impl Report {
+    /// Requests that failed and should not have: a bad release fails some.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.tally.failed() - self.tally.phase(canary::BAD).failed()
     }
 }
 
@@ -131,7 +146,7 @@ impl Report {
 /// report.
 pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Report> {
     ensure!(options.requests >= MIN_REQUESTS, "a split is judged by at least {MIN_REQUESTS} requests");
-    let world = World::start(options, run, observer).await?;
+    let mut world = World::start(options, run, observer).await?;
     observer.step(&format!("serviceA sends {} requests a second to {URL}", options.rate));
     let load = LoadOptions { rate: options.rate, ..LoadOptions::new(URL) };
     let mut load = Load::start(&load, STAGES[0].name, &world.hosts[0].instance, run).await?;
@@ -141,6 +156,10 @@ pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -
         }
         count(&mut load, stage, options.requests, observer).await?;
     }
+    let canaries = match options.canaries {
+        true => Some(canary::run(&mut world, &mut load, &options.samples, run, observer).await?),
+        false => None,
+    };
     let tally = load.finish().await?;
     // Requests under way when a stage was left are answered now, so the verdict is on all of them.
     let verdicts: Vec<Verdict> = STAGES
@@ -148,7 +167,7 @@ pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -
         .map(|stage| Verdict::of(stage, &tally.phase(stage.name)))
         .collect::<Result<_>>()?;
     verdicts.iter().for_each(|verdict| observer.verdict(verdict));
-    Ok(Report { verdicts, tally })
+    Ok(Report { verdicts, canaries, tally })
 }
 
 impl World {
