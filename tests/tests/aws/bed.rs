@@ -1,16 +1,16 @@
 //! A cluster, a control plane, an AWS account and an operator between them.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::moto::{Moto, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::stack;
-use tokio::sync::Mutex;
+use fleetmesh_testbed::shared::Shared;
+use fleetmesh_testbed::stack::Stack;
 
 use crate::account::Account;
 use crate::space::Space;
@@ -33,14 +33,8 @@ pub struct Bed {
 impl Bed {
     /// The bed that tests share while any of them runs: what somebody changes in IAM is looked for every two seconds.
     pub async fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Bed>> = Mutex::const_new(Weak::new());
-        let mut shared = SHARED.lock().await;
-        if let Some(bed) = shared.upgrade() {
-            return bed;
-        }
-        let bed = Arc::new(Self::start("aws").await);
-        *shared = Arc::downgrade(&bed);
-        bed
+        static SHARED: Shared<Bed> = Shared::new();
+        SHARED.get(async || Self::start("aws").await).await
     }
 
     /// A bed of a test's own.
@@ -48,25 +42,22 @@ impl Bed {
         Self::start_behind(name, |moto| moto.to_owned(), &[]).await
     }
 
-    /// The same, whose operator has `environment` and finds AWS at what `front` makes of moto's address.
+    /// The same, whose operator has `environment` and which finds AWS at what `front` makes of moto's address, as its
+    /// control plane does.
     pub async fn start_behind(
         name: &str,
         front: impl FnOnce(&str) -> String,
         environment: &[(&str, &str)],
     ) -> Self {
         let run = RunDir::new(name).unwrap();
-        let cluster = Cluster::start(&run).await.unwrap();
-        let kubectl = cluster.kubectl().unwrap();
-        stack::install_crds(&kubectl, &run).await.unwrap();
-        let control_plane = ControlPlane::start(&run).await.unwrap();
         let moto = Moto::start(&run).await.unwrap();
         let aws = front(&moto.endpoint());
+        let control_plane = ControlPlane::start_in(&run, &[], variables(&aws)).await.unwrap();
         let environment = [&[("AWS_ENDPOINT_URL", aws.as_str())], environment].concat();
         let arguments = ["--drift-interval", "2s", "--cluster-name", "bed"];
-        let kubeconfig = cluster.admin_kubeconfig();
-        let endpoint = control_plane.endpoint();
-        let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run).await;
-        Self { _operator: operator.unwrap(), moto, control_plane, kubectl, _cluster: cluster, run }
+        let stack = Stack::around(control_plane, &run, &arguments, &environment).await.unwrap();
+        let Stack { operator, control_plane, cluster, kubectl } = stack;
+        Self { _operator: operator, moto, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.
