@@ -80,7 +80,7 @@ impl Ec2 {
     pub async fn create_template(
         &self,
         name: &str,
-        content: &Content,
+        (content, user_data): (&Content, &str),
         with: &Tags,
         token: &str,
     ) -> Result<(String, i64), Failure> {
@@ -90,7 +90,7 @@ impl Ec2 {
             .launch_template_name(name)
             .client_token(token)
             .version_description(content.hash())
-            .launch_template_data(data(content))
+            .launch_template_data(data(content, user_data))
             .tag_specifications(specification(ResourceType::LaunchTemplate, with));
         let answer = call!(self.0, write, "CreateLaunchTemplate", request)?;
         let template = answer.launch_template();
@@ -102,14 +102,19 @@ impl Ec2 {
     ///
     /// # Errors
     /// `NotFound` when the template does not exist.
-    pub async fn create_version(&self, id: &str, content: &Content, token: &str) -> Result<i64, Failure> {
+    pub async fn create_version(
+        &self,
+        id: &str,
+        (content, user_data): (&Content, &str),
+        token: &str,
+    ) -> Result<i64, Failure> {
         let client = self.client().await;
         let request = client
             .create_launch_template_version()
             .launch_template_id(id)
             .client_token(token)
             .version_description(content.hash())
-            .launch_template_data(data(content));
+            .launch_template_data(data(content, user_data));
         let answer = call!(self.0, write, "CreateLaunchTemplateVersion", request)?;
         let version = answer.launch_template_version();
         Ok(version.and_then(|version| version.version_number()).unwrap_or_default())
@@ -200,8 +205,8 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
         .build()
 }
 
-fn data(content: &Content) -> RequestLaunchTemplateData {
-    let Content { image, profile_arn, security_groups, recipe: _, user_data, tags: with } = content;
+fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
+    let Content { image, profile_arn, security_groups, recipe: _, tags: with } = content;
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
     // The proxy's container is on the instance's own network; two hops leave room for one that is not.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
