@@ -32,7 +32,7 @@ pub struct Launch<'a> {
     pub purchase: Purchase,
     /// The subnets; the default VPC's when empty.
     pub subnets: &'a [String],
-    /// The instances' tags.
+    /// The tags of the instances and of EC2's record of the launch.
     pub tags: &'a Tags,
     /// The client token.
     pub token: &'a str,
@@ -162,7 +162,9 @@ impl Ec2 {
             .target_capacity_specification(target)
             .set_spot_options(spot)
             .on_demand_options(on_demand)
-            .tag_specifications(specification(ResourceType::Instance, launch.tags));
+            .tag_specifications(specification(ResourceType::Instance, launch.tags))
+            // The record of the launch, too: our policy allows to make none without our cluster's tag.
+            .tag_specifications(specification(ResourceType::Fleet, launch.tags));
         let answer = call!(self.0, write, "CreateFleet", request)?;
         let instances = answer.instances().iter().flat_map(|fleet| fleet.instance_ids().to_vec()).collect();
         Ok(Launched { instances, short: short(answer.errors()) })
