@@ -6,13 +6,14 @@ use std::time::Duration;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::moto::{Moto, variables};
+use fleetmesh_testbed::moto::{AccessKey, Moto, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
 
 use crate::account::Account;
+use crate::permissions;
 use crate::space::Space;
 
 /// Nothing takes longer, on however busy a machine.
@@ -20,10 +21,15 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 /// The same for kubectl.
 pub const TIMEOUT: &str = "--timeout=90s";
 
+/// The cluster's name in the tags of what the operator makes.
+pub const CLUSTER: &str = "bed";
+
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct Bed {
     _operator: Operator,
     pub moto: Moto,
+    /// What the operator signs with; the generated policy says what it may.
+    pub operator_key: AccessKey,
     pub control_plane: ControlPlane,
     pub kubectl: Kubectl,
     _cluster: Cluster,
@@ -49,15 +55,33 @@ impl Bed {
         front: impl FnOnce(&str) -> String,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::start_between(name, |app_mesh| app_mesh.to_owned(), front, "2s", environment).await
+    }
+
+    /// The same, whose operator finds App Mesh at what `app_mesh` makes of the control plane's address, and looks for
+    /// what somebody changed at this interval.
+    pub async fn start_between(
+        name: &str,
+        app_mesh: impl FnOnce(&str) -> String,
+        front: impl FnOnce(&str) -> String,
+        drift_interval: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let run = RunDir::new(name).unwrap();
-        let moto = Moto::start(&run).await.unwrap();
+        let moto = Moto::start_enforcing(&run).await.unwrap();
+        let operator_key = moto.user("operator", &permissions::generated().await).await.unwrap();
+        let looker = moto.user("control-plane", &permissions::of_control_plane()).await.unwrap();
         let aws = front(&moto.endpoint());
-        let control_plane = ControlPlane::start_in(&run, &[], variables(&aws)).await.unwrap();
-        let environment = [&[("AWS_ENDPOINT_URL", aws.as_str())], environment].concat();
-        let arguments = ["--drift-interval", "2s", "--cluster-name", "bed"];
-        let stack = Stack::around(control_plane, &run, &arguments, &environment).await.unwrap();
+        let own = looker.variables().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let looks = variables(&aws).into_iter().chain(own).collect();
+        let control_plane = ControlPlane::start_in(&run, &[], looks).await.unwrap();
+        let own = [("AWS_ENDPOINT_URL", aws.as_str())];
+        let environment = [&own[..], &operator_key.variables(), environment].concat();
+        let arguments = ["--drift-interval", drift_interval, "--cluster-name", CLUSTER];
+        let app_mesh = app_mesh(&control_plane.endpoint());
+        let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
         let Stack { operator, control_plane, cluster, kubectl } = stack;
-        Self { _operator: operator, moto, control_plane, kubectl, _cluster: cluster, run }
+        Self { _operator: operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.
