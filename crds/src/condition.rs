@@ -121,7 +121,7 @@ words! {
         RefNotFound,
 
         // The user has to act: `Programmed`.
-        /// The control plane stores a member that it does not serve yet; the message has its path.
+        /// The control plane does not serve a member yet, or cannot as things are; the message has its path, and why.
         FieldNotServed,
         /// A proxy refused the configuration; the message has the proxy's own words.
         ProxyRejected,

@@ -6,9 +6,12 @@
 //! its service quota or, failing that, one that keeps the CRDs' CEL rules within the API server's cost budget; the
 //! doc comment of the member says so.
 //!
+//! Beside them what every crate that calls AWS words alike: an error with its causes.
+//!
 //! Pure: serde and schemars only. No I/O, clock, environment or randomness.
 
 pub mod arn;
+pub mod causes;
 pub mod common;
 pub mod difference;
 pub mod listener;

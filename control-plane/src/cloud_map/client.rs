@@ -15,6 +15,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::endpoint::EndpointPrefix;
 use aws_types::endpoint_config::EndpointUrl;
+use fleetmesh_model::causes::in_one_line;
 
 use super::discovered::ServiceName;
 use super::instance::Instance;
@@ -138,14 +139,5 @@ where
             None => code.to_owned(),
         };
     }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(error)
 }

@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use fleetmesh_core::{Class, Failure};
+use fleetmesh_model::causes::in_one_line;
 
 /// Whose the endpoint is that was called: it decides what a silent one means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +30,14 @@ where
             let message = error.message().unwrap_or("the endpoint gave no message").to_owned();
             (class_of(code, &message, status), message)
         }
-        SdkError::TimeoutError(_) => transport(endpoint, &format!("no answer in time: {}", chain(error))),
+        SdkError::TimeoutError(_) => {
+            transport(endpoint, &format!("no answer in time: {}", in_one_line(error)))
+        }
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
-            (if status >= 500 { Class::Server } else { Class::Malformed }, chain(error))
+            (if status >= 500 { Class::Server } else { Class::Malformed }, in_one_line(error))
         }
-        _ => transport(endpoint, &chain(error)),
+        _ => transport(endpoint, &in_one_line(error)),
     };
     Failure { class, operation: operation.to_owned(), message }
 }
@@ -116,21 +119,6 @@ fn transport(endpoint: Endpoint, text: &str) -> (Class, String) {
     // Who forgot the endpoint has no use for AWS's credentials or a silent host of AWS's, and should know.
     let hint = if class != Class::Ended && ended { AWS_ENDED } else { "" };
     (class, format!("{text}{hint}"))
-}
-
-/// An error and what caused it, in one line, without repetition.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    // Some causes span lines; a condition's message does not.
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,8 +1,16 @@
 //! The permissions that the operator's own IAM identity needs, and the policy document that grants them: one entry for
 //! each action that code here or in the App Mesh client can call, on the narrowest resource and under the narrowest
-//! condition that IAM knows for it. Pure; a test holds the table against the calls in the sources.
+//! condition that IAM knows for it. Pure.
+//!
+//! Tests hold the table against the calls in the sources and against AWS's Service Authorization Reference, and run the
+//! operator with its document and with its document less one action.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use fleetmesh_core::fleet::DRAINING_TAG;
+use fleetmesh_core::owner::CLUSTER_TAG;
+use fleetmesh_crds::management::TAG_PREFIX;
+use serde_json::{Map, Value, json};
 
 /// Whose permissions: the values that resources and conditions are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +38,18 @@ enum When {
     BecomesOurs,
     /// When the role is handed to EC2.
     PassedToEc2,
-    /// When the tags are set by one of the requests that make something.
+    /// When the tags are set by one of the requests that make something, our cluster's among them.
     WhileMade,
+    /// When only tags of Fleetmesh's are set, our cluster's among them: to adopt, and to give back what somebody took.
+    Marked,
+    /// When only tags of Fleetmesh's are set, on what carries our cluster's.
+    MarkedAgain,
+    /// When nothing but the mark of draining is set, on what carries our cluster's tag.
+    Drained,
+    /// When the instance has no profile and gets one below our path.
+    GetsProfile,
+    /// When the instance's profile is one below our path.
+    HasProfile,
 }
 
 /// One permission.
@@ -54,32 +72,39 @@ const fn allow(
     Permission { service, operation, resources, when }
 }
 
-/// Resources of services: `P`, `R`, `A` and `PATH` in braces are partition, region, account and path.
+// Resources: `P`, `R`, `A` and `PATH` in braces are partition, region, account and path. Where actions share a list, each
+// is about some kinds in it and the others mean nothing for it: one statement for all keeps the document below IAM's bound.
+
 const MESH: &[&str] = &["arn:{P}:appmesh:{R}:{A}:mesh/*"];
 const ROLE: &[&str] = &["arn:{P}:iam::{A}:role{PATH}*"];
-const POLICY: &[&str] = &["arn:{P}:iam::{A}:policy{PATH}*"];
-const PROFILE: &[&str] = &["arn:{P}:iam::{A}:instance-profile{PATH}*"];
-const ANY: &[&str] = &["*"];
-const TEMPLATE: &[&str] = &["arn:{P}:ec2:{R}:{A}:launch-template/*"];
-const INSTANCE: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*"];
-/// What instances are launched from and into carries nobody's tags of ours.
-const LAUNCHED_WITH: &[&str] = &[
-    "arn:{P}:ec2:{R}::image/*",
-    "arn:{P}:ec2:{R}::snapshot/*",
-    "arn:{P}:ec2:{R}:{A}:key-pair/*",
-    "arn:{P}:ec2:{R}:{A}:network-interface/*",
-    "arn:{P}:ec2:{R}:{A}:security-group/*",
-    "arn:{P}:ec2:{R}:{A}:subnet/*",
-    "arn:{P}:ec2:{R}:{A}:volume/*",
+const IDENTITY: &[&str] = &[
+    "arn:{P}:iam::{A}:instance-profile{PATH}*",
+    "arn:{P}:iam::{A}:policy{PATH}*",
+    "arn:{P}:iam::{A}:role{PATH}*",
 ];
+/// Roles and instance profiles are asked for by name before they are made, and a name that stands for nothing has no path
+/// that could match.
+const READ: &[&str] =
+    &["arn:{P}:iam::{A}:instance-profile/*", "arn:{P}:iam::{A}:policy{PATH}*", "arn:{P}:iam::{A}:role/*"];
+const PROFILE: &str = "arn:{P}:iam::{A}:instance-profile{PATH}*";
+const ANY: &[&str] = &["*"];
+const INSTANCE: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*"];
+const KEPT: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*", "arn:{P}:ec2:{R}:{A}:launch-template/*"];
 const MADE: &[&str] = &[
     "arn:{P}:ec2:{R}:{A}:fleet/*",
     "arn:{P}:ec2:{R}:{A}:instance/*",
     "arn:{P}:ec2:{R}:{A}:launch-template/*",
+];
+const TAGGED: &[&str] = &["arn:{P}:ec2:{R}:{A}:*/*"];
+/// What instances are launched from and into need not carry tags of ours.
+const LAUNCHED_WITH: &[&str] = &[
+    "arn:{P}:ec2:{R}::image/*",
     "arn:{P}:ec2:{R}:{A}:network-interface/*",
+    "arn:{P}:ec2:{R}:{A}:security-group/*",
+    "arn:{P}:ec2:{R}:{A}:spot-instances-request/*",
+    "arn:{P}:ec2:{R}:{A}:subnet/*",
     "arn:{P}:ec2:{R}:{A}:volume/*",
 ];
-const FLEET: &[&str] = &["arn:{P}:ec2:{R}:{A}:fleet/*", "arn:{P}:ec2:{R}:{A}:instance/*"];
 const PARAMETER: &[&str] = &["arn:{P}:ssm:{R}::parameter/aws/service/*", "arn:{P}:ssm:{R}:{A}:parameter/*"];
 const SERVICE: &[&str] = &["arn:{P}:servicediscovery:{R}:{A}:service/*"];
 
@@ -102,94 +127,117 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("appmesh", "DescribeVirtualService", MESH, When::Always),
     allow("appmesh", "ListTagsForResource", MESH, When::Always),
     // To adopt is to tag what is not ours yet.
-    allow("appmesh", "TagResource", MESH, When::Always),
+    allow("appmesh", "TagResource", MESH, When::BecomesOurs),
+    allow("appmesh", "TagResource", MESH, When::Ours),
     allow("appmesh", "UntagResource", MESH, When::Ours),
     allow("appmesh", "UpdateMesh", MESH, When::Ours),
     allow("appmesh", "UpdateRoute", MESH, When::Ours),
     allow("appmesh", "UpdateVirtualNode", MESH, When::Ours),
     allow("appmesh", "UpdateVirtualRouter", MESH, When::Ours),
     allow("appmesh", "UpdateVirtualService", MESH, When::Ours),
-    allow("ec2", "AssociateIamInstanceProfile", INSTANCE, When::Always),
-    allow("ec2", "CreateFleet", FLEET, When::BecomesOurs),
-    allow("ec2", "CreateFleet", TEMPLATE, When::Ours),
+    // Instances that are enrolled are somebody else's and carry no tag of ours.
+    allow("ec2", "AssociateIamInstanceProfile", INSTANCE, When::GetsProfile),
+    allow("ec2", "CreateFleet", MADE, When::BecomesOurs),
+    allow("ec2", "CreateFleet", KEPT, When::Ours),
     allow("ec2", "CreateFleet", LAUNCHED_WITH, When::Always),
-    allow("ec2", "CreateLaunchTemplate", TEMPLATE, When::BecomesOurs),
-    allow("ec2", "CreateLaunchTemplateVersion", TEMPLATE, When::Ours),
-    allow("ec2", "CreateTags", MADE, When::WhileMade),
-    allow("ec2", "DeleteLaunchTemplate", TEMPLATE, When::Ours),
+    allow("ec2", "CreateLaunchTemplate", MADE, When::BecomesOurs),
+    allow("ec2", "CreateLaunchTemplateVersion", KEPT, When::Ours),
+    allow("ec2", "CreateTags", TAGGED, When::WhileMade),
+    allow("ec2", "CreateTags", INSTANCE, When::Drained),
+    allow("ec2", "DeleteLaunchTemplate", KEPT, When::Ours),
     allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
     allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
     allow("ec2", "DescribeInstances", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),
-    allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::Always),
-    allow("ec2", "RunInstances", INSTANCE, When::BecomesOurs),
-    allow("ec2", "RunInstances", TEMPLATE, When::Ours),
+    allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::HasProfile),
+    allow("ec2", "RunInstances", MADE, When::BecomesOurs),
+    allow("ec2", "RunInstances", KEPT, When::Ours),
     allow("ec2", "RunInstances", LAUNCHED_WITH, When::Always),
-    allow("ec2", "TerminateInstances", INSTANCE, When::Ours),
-    // By path only: that IAM looks at the tags of an instance profile here could not be tried.
-    allow("iam", "AddRoleToInstanceProfile", PROFILE, When::Always),
-    allow("iam", "AttachRolePolicy", ROLE, When::Ours),
-    allow("iam", "CreateInstanceProfile", PROFILE, When::BecomesOurs),
-    allow("iam", "CreatePolicy", POLICY, When::BecomesOurs),
-    allow("iam", "CreatePolicyVersion", POLICY, When::Ours),
-    allow("iam", "CreateRole", ROLE, When::BecomesOurs),
-    allow("iam", "DeleteInstanceProfile", PROFILE, When::Ours),
-    allow("iam", "DeletePolicy", POLICY, When::Ours),
-    allow("iam", "DeletePolicyVersion", POLICY, When::Ours),
-    allow("iam", "DeleteRole", ROLE, When::Ours),
-    allow("iam", "DeleteRolePermissionsBoundary", ROLE, When::Ours),
-    allow("iam", "DetachRolePolicy", ROLE, When::Ours),
-    allow("iam", "GetInstanceProfile", PROFILE, When::Always),
-    allow("iam", "GetPolicy", POLICY, When::Always),
-    allow("iam", "GetPolicyVersion", POLICY, When::Always),
-    allow("iam", "GetRole", ROLE, When::Always),
-    allow("iam", "ListAttachedRolePolicies", ROLE, When::Always),
-    allow("iam", "ListPolicyVersions", POLICY, When::Always),
-    allow("iam", "ListRolePolicies", ROLE, When::Always),
+    allow("ec2", "TerminateInstances", KEPT, When::Ours),
+    allow("iam", "AddRoleToInstanceProfile", IDENTITY, When::Ours),
+    // Which policies may be attached is the specs' to say, not known here: `iam:PolicyARN` would have to list them.
+    allow("iam", "AttachRolePolicy", IDENTITY, When::Ours),
+    allow("iam", "CreateInstanceProfile", IDENTITY, When::BecomesOurs),
+    allow("iam", "CreatePolicy", IDENTITY, When::BecomesOurs),
+    allow("iam", "CreatePolicyVersion", IDENTITY, When::Ours),
+    allow("iam", "CreateRole", IDENTITY, When::BecomesOurs),
+    allow("iam", "DeleteInstanceProfile", IDENTITY, When::Ours),
+    allow("iam", "DeletePolicy", IDENTITY, When::Ours),
+    allow("iam", "DeletePolicyVersion", IDENTITY, When::Ours),
+    allow("iam", "DeleteRole", IDENTITY, When::Ours),
+    allow("iam", "DeleteRolePermissionsBoundary", IDENTITY, When::Ours),
+    allow("iam", "DetachRolePolicy", IDENTITY, When::Ours),
+    allow("iam", "GetInstanceProfile", READ, When::Always),
+    allow("iam", "GetPolicy", READ, When::Always),
+    allow("iam", "GetPolicyVersion", READ, When::Always),
+    allow("iam", "GetRole", READ, When::Always),
+    allow("iam", "ListAttachedRolePolicies", READ, When::Always),
+    allow("iam", "ListPolicyVersions", READ, When::Always),
+    allow("iam", "ListRolePolicies", READ, When::Always),
+    // IAM does not look at the tags of a role that is passed.
     allow("iam", "PassRole", ROLE, When::PassedToEc2),
-    allow("iam", "PutRolePermissionsBoundary", ROLE, When::Ours),
-    allow("iam", "RemoveRoleFromInstanceProfile", PROFILE, When::Always),
-    // To adopt, and to give back tags that somebody took, is to tag what is not ours yet.
-    allow("iam", "TagInstanceProfile", PROFILE, When::Always),
-    allow("iam", "TagPolicy", POLICY, When::Always),
-    allow("iam", "TagRole", ROLE, When::Always),
-    allow("iam", "UpdateAssumeRolePolicy", ROLE, When::Ours),
+    allow("iam", "PutRolePermissionsBoundary", IDENTITY, When::Ours),
+    allow("iam", "RemoveRoleFromInstanceProfile", IDENTITY, When::Ours),
+    // Asked for by the requests that make them, too: those carry tags.
+    allow("iam", "TagInstanceProfile", IDENTITY, When::Marked),
+    allow("iam", "TagInstanceProfile", IDENTITY, When::MarkedAgain),
+    allow("iam", "TagPolicy", IDENTITY, When::Marked),
+    allow("iam", "TagPolicy", IDENTITY, When::MarkedAgain),
+    allow("iam", "TagRole", IDENTITY, When::Marked),
+    allow("iam", "TagRole", IDENTITY, When::MarkedAgain),
+    allow("iam", "UpdateAssumeRolePolicy", IDENTITY, When::Ours),
+    // Namespaces and services are the user's, and so are their tags.
     allow("servicediscovery", "DeregisterInstance", SERVICE, When::Always),
-    allow("servicediscovery", "ListInstances", ANY, When::Always),
+    allow("servicediscovery", "ListInstances", SERVICE, When::Always),
     allow("servicediscovery", "ListNamespaces", ANY, When::Always),
     allow("servicediscovery", "ListServices", ANY, When::Always),
     allow("servicediscovery", "RegisterInstance", SERVICE, When::Always),
     allow("ssm", "GetParameter", PARAMETER, When::Always),
 ];
 
-/// The tag that conditions look at.
-const CLUSTER_TAG: &str = fleetmesh_core::owner::CLUSTER_TAG;
-
 /// The policy document for the operator's identity.
 pub fn document(scope: &Scope) -> Value {
-    let mut statements: Vec<(&'static [&'static str], When, Vec<String>)> = Vec::new();
-    for Permission { service, operation, resources, when } in PERMISSIONS {
-        let action = format!("{service}:{operation}");
-        let same = statements.iter_mut().find(|(others, other, actions)| {
-            others == resources
-                && other == when
-                && actions.first().is_some_and(|first| first.split(':').next() == Some(*service))
-        });
-        match same {
-            Some((_, _, actions)) => actions.push(action),
-            None => statements.push((resources, *when, vec![action])),
+    let mut statements: Vec<Statement> = Vec::new();
+    for permission in PERMISSIONS {
+        match statements.iter_mut().find(|statement| statement.takes(permission)) {
+            Some(statement) => statement.permissions.push(permission),
+            None => statements.push(Statement { permissions: vec![permission] }),
         }
     }
-    let statements = statements.into_iter().map(|(resources, when, actions)| {
-        let resources: Vec<String> = resources.iter().map(|resource| filled(resource, scope)).collect();
+    let statements: Vec<Value> = statements.iter().map(|statement| statement.text(scope)).collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// Permissions under one condition. Those of several services share it, because an action applies to nothing of another
+/// service, and a condition is long.
+struct Statement {
+    permissions: Vec<&'static Permission>,
+}
+
+impl Statement {
+    /// Whether `new` can join and widens nothing: those of its own service have its very resources.
+    fn takes(&self, new: &Permission) -> bool {
+        let any = |permission: &Permission| permission.resources == ANY;
+        self.permissions.iter().all(|one| {
+            let resources = one.service != new.service || one.resources == new.resources;
+            one.when == new.when && any(one) == any(new) && resources
+        })
+    }
+
+    fn text(&self, scope: &Scope) -> Value {
+        let Self { permissions } = self;
+        let action = |permission: &&Permission| format!("{}:{}", permission.service, permission.operation);
+        let actions: Vec<String> = permissions.iter().map(action).collect();
+        let resources = permissions.iter().flat_map(|permission| permission.resources);
+        let resources: BTreeSet<String> = resources.map(|resource| filled(resource, scope)).collect();
         let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
-        if let Some(condition) = condition(when, scope) {
+        let condition = permissions.first().and_then(|permission| condition(permission.when, scope));
+        if let Some(condition) = condition {
             statement["Condition"] = condition;
         }
         statement
-    });
-    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
+    }
 }
 
 fn filled(resource: &str, scope: &Scope) -> String {
@@ -199,18 +247,36 @@ fn filled(resource: &str, scope: &Scope) -> String {
 }
 
 fn condition(when: When, scope: &Scope) -> Option<Value> {
-    let tagged = |key: &str| json!({ "StringLike": { format!("aws:{key}/{CLUSTER_TAG}"): scope.cluster } });
+    let tagged = |key: &str| (format!("aws:{key}/{CLUSTER_TAG}"), json!(scope.cluster));
+    let like = |key: &str| json!({ "StringLike": Map::from_iter([tagged(key)]) });
+    let profile = || filled(PROFILE, scope);
     match when {
         When::Always => None,
-        When::Ours => Some(tagged("ResourceTag")),
-        When::BecomesOurs => Some(tagged("RequestTag")),
+        When::Ours => Some(like("ResourceTag")),
+        When::BecomesOurs => Some(like("RequestTag")),
         When::PassedToEc2 => {
             let domain = if scope.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
             Some(json!({ "StringEquals": { "iam:PassedToService": format!("ec2.{domain}") } }))
         }
         When::WhileMade => {
+            let mut condition = like("RequestTag");
             let makers = ["CreateFleet", "CreateLaunchTemplate", "RunInstances"];
-            Some(json!({ "StringEquals": { "ec2:CreateAction": makers } }))
+            condition["StringEquals"] = json!({ "ec2:CreateAction": makers });
+            Some(condition)
         }
+        When::Marked => Some(only("StringLike", &format!("{TAG_PREFIX}*"), like("RequestTag"))),
+        When::MarkedAgain => Some(only("StringLike", &format!("{TAG_PREFIX}*"), like("ResourceTag"))),
+        When::Drained => Some(only("StringEquals", DRAINING_TAG, like("ResourceTag"))),
+        When::GetsProfile => Some(json!({
+            "ArnLike": { "ec2:NewInstanceProfile": profile() },
+            "Null": { "ec2:InstanceProfile": "true" },
+        })),
+        When::HasProfile => Some(json!({ "ArnLike": { "ec2:InstanceProfile": profile() } })),
     }
+}
+
+/// `condition`, and that no other tags than `keys` are set.
+fn only(operator: &str, keys: &str, mut condition: Value) -> Value {
+    condition[format!("ForAllValues:{operator}")] = json!({ "aws:TagKeys": keys });
+    condition
 }

@@ -24,11 +24,7 @@ pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
             if !rejected.is_empty() {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
-                let message = format!(
-                    "the control plane stores but does not serve {}: proxies run the object without; remove it to be Ready",
-                    unserved.join(", ")
-                );
-                Finding::fails(Reason::FieldNotServed, message)
+                Finding::fails(Reason::FieldNotServed, without(unserved))
             } else if acknowledged < proxies {
                 let message = format!("{acknowledged} of {proxies} connected proxies run version {version}");
                 Finding::fails(Reason::ProxiesPending, message)
@@ -53,6 +49,25 @@ pub fn proxies(identity: &Identity, distribution: &Distribution) -> Option<Proxi
     }
 }
 
+/// What proxies run the object without, and the way out: a bare path is of a member that nothing serves yet, a path with
+/// a reason is of one that could be served.
+fn without(unserved: &[String]) -> String {
+    let (hindered, unknown): (Vec<&str>, Vec<&str>) =
+        unserved.iter().map(String::as_str).partition(|one| one.contains(": "));
+    let mut texts = Vec::new();
+    if !unknown.is_empty() {
+        let members = unknown.join(", ");
+        texts.push(format!(
+            "the control plane stores {members} and does not serve it: take it out to be Ready"
+        ));
+    }
+    if !hindered.is_empty() {
+        let reasons = hindered.join("; ");
+        texts.push(format!("not served as things are: {reasons}. Mend what is said there to be Ready"));
+    }
+    format!("proxies run the object without a part of it; {}", texts.join("; "))
+}
+
 /// How many refusals are told one by one.
 const TOLD_REFUSALS: usize = 3;
 
@@ -71,4 +86,24 @@ fn refused(proxies: i32, acknowledged: i32, rejected: &[Rejection]) -> String {
         rejected.len(),
         words.join("; "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_served_is_to_be_mended_and_what_cannot_is_to_be_taken_out() {
+        let tls = "spec.listeners[0].tls".to_owned();
+        let undiscovered = "spec.serviceDiscovery.awsCloudMap: service \"b\" in namespace \"a\" was never discovered: ServiceNotFound: b".to_owned();
+        let said = without(&[tls.clone(), undiscovered.clone()]);
+        assert_eq!(
+            said,
+            format!(
+                "proxies run the object without a part of it; the control plane stores {tls} and does not serve it: take it out to be Ready; not served as things are: {undiscovered}. Mend what is said there to be Ready"
+            )
+        );
+        assert!(!without(&[undiscovered]).contains("take it out"));
+        assert!(!without(&[tls]).contains("Mend"));
+    }
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::command::{self, Captured};
 use crate::process::Process;
@@ -16,11 +16,32 @@ const START: Duration = Duration::from_secs(60);
 /// How often another port is tried when somebody takes the free one first.
 const TRIES: usize = 3;
 
+/// How many requests make the administrator, whom nobody could be asked for before.
+const UNASKED: &str = "3";
+
 /// A running moto server. What it was told is gone when it ends.
 #[derive(Debug)]
 pub struct Moto {
     process: Process,
     port: u16,
+    administrator: Option<AccessKey>,
+}
+
+/// The access key of an IAM user of a [`Moto`].
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl AccessKey {
+    /// As variables of a program's environment.
+    #[must_use]
+    pub fn variables(&self) -> [(&str, &str); 2] {
+        [("AWS_ACCESS_KEY_ID", &self.id), ("AWS_SECRET_ACCESS_KEY", &self.secret)]
+    }
 }
 
 impl Moto {
@@ -29,10 +50,33 @@ impl Moto {
     /// # Errors
     /// It is not installed, or does not become ready.
     pub async fn start(run: &RunDir) -> Result<Self> {
+        Self::start_as(run, || Ok(Command::new(tools::tool("moto_server")?))).await
+    }
+
+    /// The same with IAM in force: every request has to be allowed by the policies of the user whose access key signed
+    /// it. Commands of [`Self::env`] are an administrator's. `moto/server.py` says what of IAM is moto's and what is ours.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_enforcing(run: &RunDir) -> Result<Self> {
+        let server = tools::workspace_dir()?.join("tests/testbed/moto/server.py");
+        let program = || {
+            let mut command = Command::new(tools::tool("python")?);
+            command.arg(&server).env("INITIAL_NO_AUTH_ACTION_COUNT", UNASKED);
+            Ok(command)
+        };
+        let mut moto = Self::start_as(run, program).await?;
+        let everything = json!({ "Version": "2012-10-17",
+            "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] });
+        moto.administrator = Some(moto.user("administrator", &everything).await?);
+        Ok(moto)
+    }
+
+    async fn start_as(run: &RunDir, program: impl Fn() -> Result<Command>) -> Result<Self> {
         let mut last = anyhow!("it was not tried");
         for _ in 0..TRIES {
             let [port] = port::free()?;
-            match Self::start_on(port, run).await {
+            match Self::start_on(port, program()?, run).await {
                 Ok(moto) => return Ok(moto),
                 Err(error) => last = error,
             }
@@ -40,13 +84,12 @@ impl Moto {
         Err(last.context("moto_server does not start"))
     }
 
-    async fn start_on(port: u16, run: &RunDir) -> Result<Self> {
-        let mut command = Command::new(tools::tool("moto_server")?);
+    async fn start_on(port: u16, mut command: Command, run: &RunDir) -> Result<Self> {
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         // AWS's own managed policies are there, as in every account.
         command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         let process = Process::spawn("moto", &command, run)?;
-        let mut moto = Self { process, port };
+        let mut moto = Self { process, port, administrator: None };
         let data = format!("{}/moto-api/data.json", moto.endpoint());
         moto.process.until("moto answers", START, async |_| crate::http::get(&data).await.map(Some)).await?;
         Ok(moto)
@@ -59,9 +102,33 @@ impl Moto {
     }
 
     /// Lets every AWS client in `command` (SDK, CLI, boto3) speak to this server, with credentials that belong to
-    /// nobody.
+    /// nobody; with an administrator's where IAM is in force.
     pub fn env(&self, command: &mut Command) {
         environment(&self.endpoint(), command);
+        command.envs(self.administrator.iter().flat_map(AccessKey::variables));
+    }
+
+    /// Makes an IAM user who may do what `policy` allows.
+    ///
+    /// # Errors
+    /// There is one of that name, or the policy is none.
+    pub async fn user(&self, name: &str, policy: &Value) -> Result<AccessKey> {
+        self.aws(&["iam", "create-user", "--user-name", name]).await?;
+        self.allow(name, policy).await?;
+        let made = self.aws(&["iam", "create-access-key", "--user-name", name]).await?;
+        let text = |member: &str| made["AccessKey"][member].as_str().unwrap_or_default().to_owned();
+        Ok(AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") })
+    }
+
+    /// From now on a user may do what `policy` allows, and no more.
+    ///
+    /// # Errors
+    /// There is no such user, or the policy is none.
+    pub async fn allow(&self, user: &str, policy: &Value) -> Result<()> {
+        let policy = policy.to_string();
+        let put = ["iam", "put-user-policy", "--policy-name", "allowed", "--user-name", user];
+        self.aws(&[&put[..], &["--policy-document", &policy]].concat()).await?;
+        Ok(())
     }
 
     /// Runs `aws` with `arguments` and returns what it printed, whatever its status.
@@ -121,6 +188,37 @@ mod tests {
         let endpoint = moto.endpoint();
         drop(moto);
         assert!(crate::http::get(&endpoint).await.is_err(), "nobody listens any more");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn where_iam_is_in_force_resources_and_conditions_count() -> Result<()> {
+        let run = RunDir::new("moto-iam")?;
+        let moto = Moto::start_enforcing(&run).await?;
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": ["iam:CreateRole", "iam:TagRole"],
+            "Resource": "arn:aws:iam::123456789012:role/ours/*",
+            "Condition": { "StringLike": { "aws:RequestTag/team": "m*" } },
+        }] });
+        let key = moto.user("somebody", &policy).await?;
+        let create = async |name: &str, path: &str, team: &str| {
+            let mut command = Command::new(tools::tool("aws")?);
+            command.args(["iam", "create-role", "--assume-role-policy-document", "{}", "--role-name", name]);
+            command.args(["--path", path, "--tags", &format!("Key=team,Value={team}")]);
+            moto.env(&mut command);
+            command.envs(key.variables());
+            command::capture(command).await?.success()
+        };
+        create("as-allowed", "/ours/", "mesh").await?;
+        for (name, path, team) in [("elsewhere", "/theirs/", "mesh"), ("otherwise", "/ours/", "lambda")] {
+            let refusal = create(name, path, team).await.unwrap_or_else(|error| format!("{error:#}"));
+            let words = format!(
+                "is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role{path}{name}"
+            );
+            assert!(refusal.contains("AccessDenied") && refusal.contains(&words), "{refusal}");
+        }
+        let roles = moto.aws(&["iam", "list-roles"]).await?["Roles"].to_string();
+        assert!(roles.contains("as-allowed") && !roles.contains("elsewhere") && !roles.contains("otherwise"));
         Ok(())
     }
 }

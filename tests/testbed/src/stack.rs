@@ -47,13 +47,39 @@ impl Stack {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_in(run: &RunDir, operator: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        Self::around(ControlPlane::start(run).await?, run, operator, environment).await
+    }
+
+    /// The same around a control plane that runs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn around(
+        control_plane: ControlPlane,
+        run: &RunDir,
+        operator: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let endpoint = control_plane.endpoint();
+        Self::behind(control_plane, &endpoint, run, operator, environment).await
+    }
+
+    /// The same, whose operator finds the control plane at `app_mesh`, a proxy's address.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn behind(
+        control_plane: ControlPlane,
+        app_mesh: &str,
+        run: &RunDir,
+        operator: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let cluster = Cluster::start(run).await?;
         let kubectl = cluster.kubectl()?;
         install_crds(&kubectl, run).await?;
-        let control_plane = ControlPlane::start(run).await?;
         let kubeconfig = cluster.admin_kubeconfig();
-        let operator =
-            Operator::start_in(&kubeconfig, &control_plane.endpoint(), operator, environment, run).await?;
+        let operator = Operator::start_in(&kubeconfig, app_mesh, operator, environment, run).await?;
         Ok(Self { operator, control_plane, cluster, kubectl })
     }
 }

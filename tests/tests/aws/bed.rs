@@ -1,18 +1,19 @@
 //! A cluster, a control plane, an AWS account and an operator between them.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::moto::{AccessKey, Moto, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::stack;
-use tokio::sync::Mutex;
+use fleetmesh_testbed::shared::Shared;
+use fleetmesh_testbed::stack::Stack;
 
 use crate::account::Account;
+use crate::permissions;
 use crate::space::Space;
 
 /// Nothing takes longer, on however busy a machine.
@@ -20,10 +21,15 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 /// The same for kubectl.
 pub const TIMEOUT: &str = "--timeout=90s";
 
+/// The cluster's name in the tags of what the operator makes.
+pub const CLUSTER: &str = "bed";
+
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct Bed {
     _operator: Operator,
     pub moto: Moto,
+    /// What the operator signs with; the generated policy says what it may.
+    pub operator_key: AccessKey,
     pub control_plane: ControlPlane,
     pub kubectl: Kubectl,
     _cluster: Cluster,
@@ -33,14 +39,8 @@ pub struct Bed {
 impl Bed {
     /// The bed that tests share while any of them runs: what somebody changes in IAM is looked for every two seconds.
     pub async fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Bed>> = Mutex::const_new(Weak::new());
-        let mut shared = SHARED.lock().await;
-        if let Some(bed) = shared.upgrade() {
-            return bed;
-        }
-        let bed = Arc::new(Self::start("aws").await);
-        *shared = Arc::downgrade(&bed);
-        bed
+        static SHARED: Shared<Bed> = Shared::new();
+        SHARED.get(async || Self::start("aws").await).await
     }
 
     /// A bed of a test's own.
@@ -48,25 +48,40 @@ impl Bed {
         Self::start_behind(name, |moto| moto.to_owned(), &[]).await
     }
 
-    /// The same, whose operator has `environment` and finds AWS at what `front` makes of moto's address.
+    /// The same, whose operator has `environment` and which finds AWS at what `front` makes of moto's address, as its
+    /// control plane does.
     pub async fn start_behind(
         name: &str,
         front: impl FnOnce(&str) -> String,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::start_between(name, |app_mesh| app_mesh.to_owned(), front, "2s", environment).await
+    }
+
+    /// The same, whose operator finds App Mesh at what `app_mesh` makes of the control plane's address, and looks for
+    /// what somebody changed at this interval.
+    pub async fn start_between(
+        name: &str,
+        app_mesh: impl FnOnce(&str) -> String,
+        front: impl FnOnce(&str) -> String,
+        drift_interval: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let run = RunDir::new(name).unwrap();
-        let cluster = Cluster::start(&run).await.unwrap();
-        let kubectl = cluster.kubectl().unwrap();
-        stack::install_crds(&kubectl, &run).await.unwrap();
-        let control_plane = ControlPlane::start(&run).await.unwrap();
-        let moto = Moto::start(&run).await.unwrap();
+        let moto = Moto::start_enforcing(&run).await.unwrap();
+        let operator_key = moto.user("operator", &permissions::generated().await).await.unwrap();
+        let looker = moto.user("control-plane", &permissions::of_control_plane()).await.unwrap();
         let aws = front(&moto.endpoint());
-        let environment = [&[("AWS_ENDPOINT_URL", aws.as_str())], environment].concat();
-        let arguments = ["--drift-interval", "2s", "--cluster-name", "bed"];
-        let kubeconfig = cluster.admin_kubeconfig();
-        let endpoint = control_plane.endpoint();
-        let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run).await;
-        Self { _operator: operator.unwrap(), moto, control_plane, kubectl, _cluster: cluster, run }
+        let own = looker.variables().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let looks = variables(&aws).into_iter().chain(own).collect();
+        let control_plane = ControlPlane::start_in(&run, &[], looks).await.unwrap();
+        let own = [("AWS_ENDPOINT_URL", aws.as_str())];
+        let environment = [&own[..], &operator_key.variables(), environment].concat();
+        let arguments = ["--drift-interval", drift_interval, "--cluster-name", CLUSTER];
+        let app_mesh = app_mesh(&control_plane.endpoint());
+        let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
+        let Stack { operator, control_plane, cluster, kubectl } = stack;
+        Self { _operator: operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.

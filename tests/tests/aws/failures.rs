@@ -8,18 +8,8 @@ use crate::front::{Front, Manner};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
-    let (known, upstream) = tokio::sync::watch::channel(String::new());
-    let front = Front::start(upstream).await;
-    let url = front.url.clone();
-    let bed = Bed::start_behind(
-        "aws-front",
-        |moto| {
-            known.send_replace(moto.to_owned());
-            url
-        },
-        &[],
-    )
-    .await;
+    let front = Front::start().await;
+    let bed = Bed::start_behind("aws-front", |moto| front.before(moto), &[]).await;
     let (space, account) = (bed.space("front").await, bed.account());
     let cases = [
         ("denied", "CreateRole", Manner::Refuses(403, "AccessDenied"), "AccessDenied"),

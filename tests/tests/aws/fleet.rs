@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::moto::{AccessKey, Moto};
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
@@ -155,7 +155,8 @@ async fn template_is_as_wanted(bed: &Bed, object: &Value) {
     let output = std::process::Command::new(tools::tool("python").unwrap()).args(decode).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("mesh/fleet/virtualNode/n") && text.contains("app:v1"), "{text}");
-    assert!(!text.contains("AKIDEXAMPLE") && !text.contains("not-a-secret"), "no secret is in it");
+    let AccessKey { id, secret } = &bed.operator_key;
+    assert!(!text.contains(id) && !text.contains(secret), "no secret is in it");
 }
 
 #[tokio::test]

@@ -1,20 +1,13 @@
-//! A stand-in for what moto does not do: in front of it, it refuses an action as AWS would, or carries it out and loses
-//! the reply. Everything else goes to moto, and what was asked is counted.
+//! A stand-in for what moto does not do. In front of it, it refuses an action as AWS would, or carries it out and loses
+//! the reply; and it knows the client tokens of EC2, which moto ignores: a request that is repeated with its token gets
+//! the answer that the first one got and is not carried out again, and another request with that token is refused, as
+//! EC2's API reference says ("Ensuring idempotency"). Everything else goes to moto, and what was asked is written down.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use fleetmesh_testbed::front::{self, Answer, Asked, Upstream, refusal};
+use http::StatusCode;
 
 /// What happens to an action.
 #[derive(Clone, Copy, Debug)]
@@ -25,41 +18,44 @@ pub enum Manner {
     LosesReply(u32),
 }
 
+/// A request, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `CreateFleet`.
+    pub action: String,
+    /// Its body: a form of EC2's and IAM's Query protocol, or Cloud Map's JSON.
+    pub body: String,
+    /// Whether it was carried out, now or, by its token, before.
+    pub done: bool,
+}
+
 #[derive(Default)]
 struct State {
+    upstream: String,
     manners: BTreeMap<String, Manner>,
-    counts: BTreeMap<String, usize>,
+    calls: Vec<Call>,
+    /// The requests that were carried out with a client token, and their answers.
+    tokens: BTreeMap<(String, String), (String, Answer)>,
 }
 
 /// The front on a free port, which ends when dropped.
 pub struct Front {
-    pub url: String,
     state: Arc<Mutex<State>>,
-    task: JoinHandle<()>,
+    front: front::Front,
 }
 
-type Upstream = Client<HttpConnector, Full<Bytes>>;
-
 impl Front {
-    /// Starts it; `upstream` gives moto's address, which is known later.
-    pub async fn start(upstream: tokio::sync::watch::Receiver<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+    pub async fn start() -> Self {
         let state = Arc::<Mutex<State>>::default();
-        let client: Upstream = Client::builder(TokioExecutor::new()).build_http();
         let shared = Arc::clone(&state);
-        let task = tokio::spawn(async move {
-            loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
-                let (shared, client, upstream) = (Arc::clone(&shared), client.clone(), upstream.clone());
-                let service = service_fn(move |request| {
-                    answer(Arc::clone(&shared), client.clone(), upstream.borrow().clone(), request)
-                });
-                // A client that goes away is its own affair, and so is a connection that was cut.
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Self { url, state, task }
+        let front = front::Front::start(move |asked, way| answer(Arc::clone(&shared), asked, way));
+        Self { state, front: front.await.unwrap() }
+    }
+
+    /// Puts it in front of moto; gives its own address.
+    pub fn before(&self, moto: &str) -> String {
+        moto.clone_into(&mut self.state.lock().unwrap().upstream);
+        self.front.url.clone()
     }
 
     /// From now on an action is met like this; as usual with `None`.
@@ -73,69 +69,86 @@ impl Front {
 
     /// How often an action was asked for.
     pub fn count(&self, action: &str) -> usize {
-        self.state.lock().unwrap().counts.get(action).copied().unwrap_or_default()
+        self.state.lock().unwrap().calls.iter().filter(|call| call.action == action).count()
+    }
+
+    /// What was asked, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.lock().unwrap().calls.clone()
     }
 }
 
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// What is asked for and how, as far as the front has to know.
+struct Request {
+    action: String,
+    body: String,
+    protocol: Protocol,
 }
 
-/// The reply was lost: hyper closes the connection on an error of the service.
-#[derive(Debug)]
-struct Lost;
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the reply is lost")
-    }
+#[derive(Clone, Copy, PartialEq)]
+enum Protocol {
+    Ec2,
+    Query,
+    Json,
 }
 
-impl std::error::Error for Lost {}
-
-impl From<Infallible> for Lost {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
-async fn answer(
-    state: Arc<Mutex<State>>,
-    client: Upstream,
-    upstream: String,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Lost> {
-    let (mut parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let action = text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default();
-    let manner = {
-        let mut state = state.lock().unwrap();
-        *state.counts.entry(action.to_owned()).or_default() += 1;
-        let manner = state.manners.get(action).copied();
-        if let Some(Manner::LosesReply(times)) = manner {
-            let rest = times.saturating_sub(1);
-            state.manners.insert(action.to_owned(), Manner::LosesReply(rest));
+impl Request {
+    fn of(asked: &Asked) -> Self {
+        let body = String::from_utf8_lossy(asked.body()).into_owned();
+        if let Some(target) = asked.headers().get("x-amz-target") {
+            let action = target.to_str().unwrap().rsplit('.').next().unwrap_or_default().to_owned();
+            return Self { action, body, protocol: Protocol::Json };
         }
-        manner
+        let protocol = if body.contains("Version=2016-11-15") { Protocol::Ec2 } else { Protocol::Query };
+        let action = parameter(&body, "Action").unwrap_or_default();
+        Self { action, body, protocol }
+    }
+
+    /// The action and its client token, where the token makes it idempotent.
+    fn token(&self) -> Option<(String, String)> {
+        let token = parameter(&self.body, "ClientToken").filter(|_| self.protocol == Protocol::Ec2)?;
+        Some((self.action.clone(), token))
+    }
+
+    fn refused(&self, status: u16, code: &str) -> Answer {
+        let error = format!("<Error><Code>{code}</Code><Message>{code} from the front</Message></Error>");
+        let body = match self.protocol {
+            Protocol::Ec2 => format!("<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>"),
+            Protocol::Query => format!("<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"),
+            Protocol::Json => format!(r#"{{"__type":"{code}","message":"{code} from the front"}}"#),
+        };
+        refusal(StatusCode::from_u16(status).unwrap(), &body)
+    }
+}
+
+/// A parameter of a form; none of ours holds a character that a form escapes.
+fn parameter(body: &str, name: &str) -> Option<String> {
+    body.split('&').find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option<Answer> {
+    let request = Request::of(&asked);
+    let (manner, known, upstream) = {
+        let mut state = state.lock().unwrap();
+        let manner = state.manners.get(&request.action).copied();
+        if let Some(Manner::LosesReply(times)) = manner {
+            state.manners.insert(request.action.clone(), Manner::LosesReply(times.saturating_sub(1)));
+        }
+        let known = request.token().and_then(|token| state.tokens.get(&token).cloned());
+        (manner, known, state.upstream.clone())
     };
-    if let Some(Manner::Refuses(status, code)) = manner {
-        let body = format!(
-            "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{code} from the front</Message></Error><RequestId>1</RequestId></ErrorResponse>"
-        );
-        let mut response = Response::new(Full::from(body));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        return Ok(response);
+    let answer = match (manner, known) {
+        (Some(Manner::Refuses(status, code)), _) => request.refused(status, code),
+        (_, Some((body, answer))) if body == request.body => answer,
+        (_, Some(_)) => request.refused(400, "IdempotentParameterMismatch"),
+        (_, None) => way.forward(&upstream, asked).await,
+    };
+    let done = answer.status().is_success();
+    let mut state = state.lock().unwrap();
+    if let Some(token) = request.token().filter(|_| done) {
+        state.tokens.insert(token, (request.body.clone(), answer.clone()));
     }
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    parts.uri = format!("{upstream}{target}").parse().unwrap();
-    let answer = client.request(Request::from_parts(parts, Full::from(body.clone()))).await;
-    let (parts, body) = answer.map_err(|_| Lost)?.into_parts();
-    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-    if matches!(manner, Some(Manner::LosesReply(times)) if times > 0) {
-        return Err(Lost);
-    }
-    Ok(Response::from_parts(parts, Full::from(body)))
+    let Request { action, body, protocol: _ } = request;
+    state.calls.push(Call { action, body, done });
+    (!matches!(manner, Some(Manner::LosesReply(times)) if times > 0)).then_some(answer)
 }

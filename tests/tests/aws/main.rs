@@ -17,4 +17,5 @@ mod front;
 mod joiner;
 mod life;
 mod ownership;
+mod permissions;
 mod space;

@@ -5,19 +5,18 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_testbed::moto::{self, Moto};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{http, tools, wait};
+use fleetmesh_testbed::{http, tools};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Life, RECOVERY};
-use crate::faults::{Blow, Mode, Striker};
+use crate::bed::{Bed, Ended};
+use crate::faults::{Blow, Mode};
 use crate::objects::NAMESPACE;
 
 /// What is done to a node: its spec, or nothing when it is deleted.
@@ -92,25 +91,24 @@ async fn blows(phases: &[Phase], least: usize, rotate: usize) {
     let place = Place::start().await.unwrap();
     let mut calm = Vec::new();
     for phase in phases {
-        let (writes, _, state) = place.strike(phase, None).await.unwrap();
-        calm.push((phase, writes, state));
+        calm.push((phase, place.strike(phase, None).await.unwrap()));
     }
-    let most = calm.iter().map(|(_, writes, _)| *writes).max().unwrap();
+    let most = calm.iter().map(|(_, ended)| ended.writes).max().unwrap();
     let mut plans = 0;
     for at in 1..=most {
         for (index, mode) in Mode::ALL.into_iter().enumerate() {
             if at >= rotate && index == at % Mode::ALL.len() {
                 continue;
             }
-            for (phase, writes, state) in &calm {
+            for (phase, calm) in &calm {
                 let name = phase.0;
-                let blow = (at <= *writes).then_some(Blow { at, mode });
-                let (_, struck, ended) = place
+                let blow = (at <= calm.writes).then_some(Blow { at, mode });
+                let ended = place
                     .strike(phase, blow)
                     .await
                     .unwrap_or_else(|error| panic!("{name} struck by {blow:?} does not end: {error:#}"));
-                assert_eq!(ended, *state, "{name} struck by {blow:?} ends otherwise");
-                plans += usize::from(struck);
+                assert_eq!(ended.state, calm.state, "{name} struck by {blow:?} ends otherwise");
+                plans += usize::from(ended.struck);
             }
         }
     }
@@ -142,30 +140,9 @@ impl Place {
         Ok(Self { account, _viewer: viewer, bed, _run: run })
     }
 
-    /// One phase: the writes of the first life, whether the blow fell, and what there is in the end.
-    async fn strike(&self, phase: &Phase, blow: Option<Blow>) -> Result<(usize, bool, Value)> {
-        let striker = Arc::new(Striker::new(blow));
-        let mut fallen = striker.fallen();
-        let mut life = Life::begin(self.bed.args(), Arc::clone(&striker))?;
-        act(&self.bed.nodes(), phase).await?;
-        let end =
-            async || wait::until("it is as wanted", RECOVERY, async || self.end(phase).await.map(Some)).await;
-        let mut calm = None;
-        tokio::select! {
-            fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
-            end = end() => calm = Some(end?),
-        }
-        let struck = calm.is_none();
-        if struck && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
-            drop(life);
-            life = Life::begin(self.bed.args(), Arc::new(Striker::new(None)))?;
-        }
-        let state = match calm {
-            Some(state) => state,
-            None => end().await?,
-        };
-        drop(life);
-        Ok((striker.writes(), struck, state))
+    async fn strike(&self, phase: &Phase, blow: Option<Blow>) -> Result<Ended> {
+        let nodes = self.bed.nodes();
+        self.bed.play(blow, act(&nodes, phase), async || self.end(phase).await).await
     }
 
     /// The end of a phase, without what differs from run to run.

@@ -21,7 +21,7 @@ use crate::faults::{Blow, Mode, Striker};
 use crate::objects::{Kind, NAMESPACE, Phase};
 
 /// The design's bound for a recovery.
-pub const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = Duration::from_secs(30);
 
 pub struct Bed {
     client: Client,
@@ -50,10 +50,10 @@ struct Cli {
 }
 
 /// An operator in a runtime of its own, so that it can die with all its tasks at once.
-pub struct Life(Option<Runtime>);
+struct Life(Option<Runtime>);
 
 impl Life {
-    pub fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
+    fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
         let runtime = Runtime::new()?;
         let args = args.clone();
         runtime.spawn(async move {
@@ -90,11 +90,6 @@ impl Bed {
         Ok(Self { client, kinds: Kind::all(), args, control_plane, _cluster: cluster, _run: run })
     }
 
-    /// The operator's arguments.
-    pub fn args(&self) -> &OperatorArgs {
-        &self.args
-    }
-
     /// Lets operators look at everything every second: what AWS does by itself tells nobody.
     pub fn look_often(&mut self) {
         self.args.drift_interval = Duration::from_secs(1);
@@ -114,15 +109,25 @@ impl Bed {
         Ok(())
     }
 
-    /// Runs a phase to its end, struck by `blow`. The number of writes differs a little from run to run (a status may
-    /// or may not catch an object waiting), so a late blow may not fall.
+    /// Runs a phase to its end, struck by `blow`.
     pub async fn run(&self, phase: Phase, blow: Option<Blow>) -> Result<Ended> {
+        self.play(blow, self.act(phase), async || self.end(phase).await).await
+    }
+
+    /// Lets an operator live while `act` happens, until there is an `end`, struck by `blow`; one that dies of it is
+    /// followed by another. The number of writes differs a little from run to run (a status may or may not catch an
+    /// object waiting), so a late blow may not fall.
+    pub async fn play(
+        &self,
+        blow: Option<Blow>,
+        act: impl Future<Output = Result<()>>,
+        end: impl AsyncFn() -> Result<Value>,
+    ) -> Result<Ended> {
         let striker = Arc::new(Striker::new(blow));
         let mut fallen = striker.fallen();
         let mut life = Life::begin(&self.args, Arc::clone(&striker))?;
-        self.act(phase).await?;
-        let end =
-            async || wait::until("the objects are as wanted", RECOVERY, async || self.end(phase).await).await;
+        act.await?;
+        let end = async || wait::until("it is as wanted", RECOVERY, async || end().await.map(Some)).await;
         let mut undisturbed = None;
         tokio::select! {
             fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
@@ -165,8 +170,8 @@ impl Bed {
         }
     }
 
-    /// What there is in the end, without what differs from run to run; `None` while it is not yet the end.
-    async fn end(&self, phase: Phase) -> Result<Option<Value>> {
+    /// What there is in the end, without what differs from run to run; an error while it is not yet the end.
+    async fn end(&self, phase: Phase) -> Result<Value> {
         let mut ends = Vec::new();
         for kind in &self.kinds {
             let resource = self.api(kind).get_opt("crash").await?;
@@ -184,7 +189,7 @@ impl Bed {
                 }
             }
         }
-        Ok(Some(Value::Array(ends)))
+        Ok(Value::Array(ends))
     }
 
     /// An App Mesh object and its tags; `None` when it does not exist.

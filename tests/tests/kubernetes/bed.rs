@@ -1,12 +1,12 @@
 //! A stack for tests: one that tests share while any of them runs, or one of a test's own.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
-use tokio::sync::Mutex;
 
 use crate::space::Space;
 
@@ -24,14 +24,8 @@ pub struct Bed {
 impl Bed {
     /// The stack that tests share: it runs the operator with its defaults, and ends with the last of them.
     pub async fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Bed>> = Mutex::const_new(Weak::new());
-        let mut shared = SHARED.lock().await;
-        if let Some(bed) = shared.upgrade() {
-            return bed;
-        }
-        let bed = Arc::new(Self::start("shared", &[]).await);
-        *shared = Arc::downgrade(&bed);
-        bed
+        static SHARED: Shared<Bed> = Shared::new();
+        SHARED.get(async || Self::start("shared", &[]).await).await
     }
 
     /// A stack whose operator runs with these arguments.

@@ -12,7 +12,7 @@ use fleetmesh_testbed::stack;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, TIMEOUT};
-use crate::front::{Front, Manner};
+use crate::front;
 use crate::space::{Space, node, route, router, service, version, with};
 
 /// The design's bound.
@@ -158,7 +158,7 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
     let kubectl = cluster.kubectl().unwrap();
     stack::install_crds(&kubectl, &run).await.unwrap();
     let control_plane = ControlPlane::start(&run).await.unwrap();
-    let front = Front::start(Manner::AppMeshOnly(control_plane.endpoint())).await;
+    let front = front::app_mesh_only(control_plane.endpoint()).await;
     let _operator = Operator::start(&cluster.admin_kubeconfig(), &front.url, &run).await.unwrap();
     let aws = fleetmesh_testbed::aws::AppMesh::new(&control_plane.endpoint());
     let space = Space::new("untold", kubectl, aws, &run).await;

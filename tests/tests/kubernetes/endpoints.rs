@@ -11,7 +11,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, http, port, stack, tools, userns, wait};
 
 use crate::bed::{LIMIT, TIMEOUT};
-use crate::front::{Front, Manner};
+use crate::front;
 use crate::space::{Space, node, version};
 
 /// A stop ends what is under way.
@@ -73,7 +73,7 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let started = operator(&cluster, &[], &["--app-mesh-endpoint", &nobody], &run, "nobody");
     says(&space, started, "EndpointUnreachable", &["--app-mesh-endpoint", "version 1"]).await;
 
-    let front = Front::start(Manner::UnknownClient).await;
+    let front = front::unknown_client().await;
     let started = operator(&cluster, &[], &["--app-mesh-endpoint", &front.url], &run, "unknown");
     says(&space, started, "CredentialsInvalid", &["security token", "valid AWS credentials", "version 1"])
         .await;

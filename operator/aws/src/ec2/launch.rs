@@ -32,7 +32,7 @@ pub struct Launch<'a> {
     pub purchase: Purchase,
     /// The subnets; the default VPC's when empty.
     pub subnets: &'a [String],
-    /// The instances' tags.
+    /// The tags of the instances and of EC2's record of the launch.
     pub tags: &'a Tags,
     /// The client token.
     pub token: &'a str,
@@ -80,7 +80,7 @@ impl Ec2 {
     pub async fn create_template(
         &self,
         name: &str,
-        content: &Content,
+        (content, user_data): (&Content, &str),
         with: &Tags,
         token: &str,
     ) -> Result<(String, i64), Failure> {
@@ -90,7 +90,7 @@ impl Ec2 {
             .launch_template_name(name)
             .client_token(token)
             .version_description(content.hash())
-            .launch_template_data(data(content))
+            .launch_template_data(data(content, user_data))
             .tag_specifications(specification(ResourceType::LaunchTemplate, with));
         let answer = call!(self.0, write, "CreateLaunchTemplate", request)?;
         let template = answer.launch_template();
@@ -102,14 +102,19 @@ impl Ec2 {
     ///
     /// # Errors
     /// `NotFound` when the template does not exist.
-    pub async fn create_version(&self, id: &str, content: &Content, token: &str) -> Result<i64, Failure> {
+    pub async fn create_version(
+        &self,
+        id: &str,
+        (content, user_data): (&Content, &str),
+        token: &str,
+    ) -> Result<i64, Failure> {
         let client = self.client().await;
         let request = client
             .create_launch_template_version()
             .launch_template_id(id)
             .client_token(token)
             .version_description(content.hash())
-            .launch_template_data(data(content));
+            .launch_template_data(data(content, user_data));
         let answer = call!(self.0, write, "CreateLaunchTemplateVersion", request)?;
         let version = answer.launch_template_version();
         Ok(version.and_then(|version| version.version_number()).unwrap_or_default())
@@ -157,7 +162,9 @@ impl Ec2 {
             .target_capacity_specification(target)
             .set_spot_options(spot)
             .on_demand_options(on_demand)
-            .tag_specifications(specification(ResourceType::Instance, launch.tags));
+            .tag_specifications(specification(ResourceType::Instance, launch.tags))
+            // The record of the launch, too: our policy allows to make none without our cluster's tag.
+            .tag_specifications(specification(ResourceType::Fleet, launch.tags));
         let answer = call!(self.0, write, "CreateFleet", request)?;
         let instances = answer.instances().iter().flat_map(|fleet| fleet.instance_ids().to_vec()).collect();
         Ok(Launched { instances, short: short(answer.errors()) })
@@ -200,8 +207,8 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
         .build()
 }
 
-fn data(content: &Content) -> RequestLaunchTemplateData {
-    let Content { image, profile_arn, security_groups, recipe: _, user_data, tags: with } = content;
+fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
+    let Content { image, profile_arn, security_groups, recipe: _, tags: with } = content;
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
     // The proxy's container is on the instance's own network; two hops leave room for one that is not.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()

@@ -6,7 +6,7 @@ use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDis
 use fleetmesh_model::tag::Tags;
 
 use super::decide::is_registered;
-use super::observed::{Instance, Observed};
+use super::observed::{Instance, Observed, Registered};
 use super::plan::Step;
 use super::scale::{Member, Stage};
 use crate::object::Object;
@@ -23,11 +23,14 @@ pub fn discovery(object: &Object) -> Option<&AwsCloudMapServiceDiscovery> {
 /// The steps that register those of `members` that serve and are not found yet, and take out what does not live any more
 /// or is being drained.
 pub(super) fn register(observed: &Observed, members: &[Member<'_>], object: &Object) -> Vec<Step> {
-    let Some(discovery) = discovery(object) else { return Vec::new() };
+    let (Some(discovery), Some(registered)) = (discovery(object), &observed.registered) else {
+        return Vec::new();
+    };
     let joins = members.iter().filter(|member| {
         member.serves == Stage::Ready && is_registered(observed, member.instance) == Some(false)
     });
     let joins = joins.map(|member| Step::Register {
+        service: registered.service.clone(),
         instance: member.instance.id.clone(),
         attributes: attributes(member.instance, discovery, object),
     });
@@ -40,15 +43,19 @@ pub(super) fn deregister(observed: &Observed, more: &[String]) -> Vec<Step> {
         let instance = observed.instances.iter().find(|instance| instance.id == *id);
         instance.is_some_and(|instance| instance.state.is_live() && instance.draining_since.is_none())
     };
-    let registered = observed.registered.iter().flatten();
-    let leaving = registered.filter(|id| if more.is_empty() { !stays(id) } else { more.contains(*id) });
-    leaving.map(|id| Step::Deregister { instance: id.clone() }).collect()
+    steps(observed, |id| if more.is_empty() { !stays(id) } else { more.contains(id) })
 }
 
 /// The steps that take everything out of Cloud Map.
 pub(super) fn leave(observed: &Observed) -> Vec<Step> {
-    let registered = observed.registered.iter().flatten();
-    registered.map(|id| Step::Deregister { instance: id.clone() }).collect()
+    steps(observed, |_| true)
+}
+
+/// The steps that take out those that are `leaving`.
+fn steps(observed: &Observed, leaving: impl Fn(&String) -> bool) -> Vec<Step> {
+    let Some(Registered { service, instances }) = &observed.registered else { return Vec::new() };
+    let leaving = instances.iter().filter(|id| leaving(id));
+    leaving.map(|id| Step::Deregister { service: service.clone(), instance: id.clone() }).collect()
 }
 
 /// The attributes of an instance: its addresses and port as Cloud Map words them, those that the node's own discovery

@@ -13,7 +13,7 @@ use super::observed::{Instance, Observed, State, Template};
 use super::plan::Step;
 use super::scale::{Demand, Member, Move, scale, stage};
 use super::template::{self, Content};
-use super::user_data::{Place, content};
+use super::user_data::{self, Place};
 use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_VERSION_TAG};
 use crate::object::Object;
 use crate::owner;
@@ -143,34 +143,27 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     let Wanted { fleet, capacity: _, network, profile_arn, image } = wanted;
     let replicas = fleet.replicas.unwrap_or_default();
     let mut decision = Decision::default();
-    let made = content(input.object, fleet, input.place).map(|(recipe, user_data)| Content {
+    let content = Content {
         image: (*image).to_owned(),
         profile_arn: (*profile_arn).to_owned(),
         security_groups: network.security_group_ids.clone(),
-        recipe,
-        user_data,
+        recipe: user_data::recipe(input.object, fleet, input.place),
         tags: tags(input),
-    });
-    match (made, &observed.template) {
-        // What runs goes on as it is, and is scaled and replaced from the version that there is.
-        (Err(message), template) => {
-            decision.refused = Some((Reason::InvalidSpec, message));
-            decision.version = template.as_ref().map(|template| template.version);
-        }
-        (Ok(content), None) => {
-            let token = digest(&[&input.object.uid, "template", &content.hash()]);
-            let (name, tags) = (template::name(&input.object.id), content.tags.clone());
-            decision.steps.push(Step::CreateTemplate { name, content, tags, token });
-        }
-        (Ok(content), Some(template)) if template.description.as_ref() == Some(&content.hash()) => {
+    };
+    match (&observed.template, content.hash()) {
+        (Some(template), hash) if template.description.as_ref() == Some(&hash) => {
             decision.version = Some(template.version);
         }
-        (Ok(content), Some(template)) => {
-            // Going back to an earlier content is another version, too.
-            let token =
-                digest(&[&input.object.uid, "version", &template.version.to_string(), &content.hash()]);
-            decision.steps.push(Step::CreateVersion { template: template.id.clone(), content, token });
-        }
+        (template, hash) => match user_data::render(input.object, fleet, input.place) {
+            Ok(user_data) => {
+                decision.steps.push(make(input.object, template.as_ref(), content, &hash, user_data));
+            }
+            // What runs goes on as it is, and is scaled and replaced from the version that there is.
+            Err(message) => {
+                decision.refused = Some((Reason::InvalidSpec, message));
+                decision.version = template.as_ref().map(|template| template.version);
+            }
+        },
     }
     let (Some(version), Some(template)) = (decision.version, &observed.template) else {
         // The next round, which sees the new version, counts.
@@ -191,6 +184,28 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     decision
 }
 
+/// The step that makes the launch template, or a new version of it, with `content`, whose hash is `hash`.
+fn make(
+    object: &Object,
+    template: Option<&Template>,
+    content: Content,
+    hash: &str,
+    user_data: String,
+) -> Step {
+    match template {
+        None => {
+            let token = digest(&[&object.uid, "template", hash]);
+            let (name, tags) = (template::name(&object.id), content.tags.clone());
+            Step::CreateTemplate { name, content, user_data, tags, token }
+        }
+        Some(template) => {
+            // Going back to an earlier content is another version, too.
+            let token = digest(&[&object.uid, "version", &template.version.to_string(), hash]);
+            Step::CreateVersion { template: template.id.clone(), content, user_data, token }
+        }
+    }
+}
+
 /// The instances that count: live, and not on their way out.
 pub(super) fn members(observed: &Observed, version: i64, now: Timestamp) -> Vec<Member<'_>> {
     let count = |instance: &&Instance| instance.state.is_live() && instance.draining_since.is_none();
@@ -205,7 +220,7 @@ pub(super) fn members(observed: &Observed, version: i64, now: Timestamp) -> Vec<
 
 /// Whether callers find an instance in Cloud Map; `None` when they do not look there.
 pub(super) fn is_registered(observed: &Observed, instance: &Instance) -> Option<bool> {
-    observed.registered.as_ref().map(|registered| registered.contains(&instance.id))
+    observed.registered.as_ref().map(|registered| registered.instances.contains(&instance.id))
 }
 
 /// Ends the instances `end`, and goes on with those that are being drained. Where callers find an instance in Cloud Map

@@ -19,9 +19,9 @@ pub mod template;
 pub mod user_data;
 
 pub use decide::{Decision, Input, decide};
-pub use observed::{Association, Checks, Instance, Observed, Proxies, State, Template};
+pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template};
 pub use plan::Step;
-pub use report::{Outcome, report};
+pub use report::{Outcome, report, unseen};
 pub use template::Content;
 pub use user_data::Place;
 

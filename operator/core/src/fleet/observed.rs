@@ -18,11 +18,19 @@ pub struct Observed {
     pub enrolled: Vec<Instance>,
     /// Instance profile associations: those of the node's profile, and those of the enrolled instances.
     pub associations: Vec<Association>,
-    /// The ids of the instances that were registered in Cloud Map for the fleet; `None` when the node is not discovered
-    /// there.
-    pub registered: Option<Vec<String>>,
+    /// What is registered in Cloud Map for the fleet; `None` when the node is not discovered there.
+    pub registered: Option<Registered>,
     /// What the endpoint tells of the node's proxies.
     pub proxies: Proxies,
+}
+
+/// What Cloud Map has of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The id of the node's service.
+    pub service: String,
+    /// The ids of the instances that were registered there for the fleet.
+    pub instances: Vec<String>,
 }
 
 /// A launch template.

@@ -17,6 +17,8 @@ pub enum Step {
         name: String,
         /// What its first version holds.
         content: Content,
+        /// The user data, not encoded.
+        user_data: String,
         /// Its tags.
         tags: Tags,
         /// The client token.
@@ -28,6 +30,8 @@ pub enum Step {
         template: String,
         /// What it holds.
         content: Content,
+        /// The user data, not encoded.
+        user_data: String,
         /// The client token.
         token: String,
     },
@@ -61,6 +65,8 @@ pub enum Step {
     },
     /// Register an instance in Cloud Map.
     Register {
+        /// The id of the node's service.
+        service: String,
         /// Its id.
         instance: String,
         /// Its attributes.
@@ -68,6 +74,8 @@ pub enum Step {
     },
     /// Take an instance out of Cloud Map.
     Deregister {
+        /// The id of the node's service.
+        service: String,
         /// Its id.
         instance: String,
     },
@@ -111,7 +119,7 @@ impl fmt::Display for Step {
             }
             Self::Drain { instances, .. } => write!(f, "drain {}", instances.join(", ")),
             Self::Register { instance, .. } => write!(f, "register {instance}"),
-            Self::Deregister { instance } => write!(f, "deregister {instance}"),
+            Self::Deregister { instance, .. } => write!(f, "deregister {instance}"),
             Self::Terminate { instances } => write!(f, "terminate {}", instances.join(", ")),
             Self::Associate { instance, profile_arn } => write!(f, "give {instance} {profile_arn}"),
             Self::Disassociate { instance, .. } => write!(f, "take the profile from {instance}"),

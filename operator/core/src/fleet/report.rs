@@ -21,8 +21,8 @@ const NAMED: usize = 5;
 pub struct Outcome {
     /// The steps that were done, in order.
     pub done: Vec<Step>,
-    /// The step that failed, and why.
-    pub failed: Option<(Step, Failure)>,
+    /// Why the step after them failed, if one did.
+    pub failed: Option<Failure>,
     /// The instances that were launched.
     pub launched: Vec<String>,
     /// Why EC2 launched fewer instances than it was asked for, in its own words, until it does.
@@ -41,17 +41,33 @@ pub fn report(
     input: &Input<'_>,
 ) -> Part<FleetStatus> {
     let wanted = input.object.fleet.as_ref().filter(|_| !input.deleting);
-    let failure = outcome.failed.as_ref().map(|(_, failure)| failure.clone());
+    let failure = outcome.failed.clone();
     let tally = Tally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
     let finding = finding(&tally, decision, outcome, wanted.is_some());
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
     Part {
-        look: (left && moves && decision.refused.is_none()).then_some(input.in_motion),
+        // After a failure the next look is a matter of its class.
+        look: (left && moves && decision.refused.is_none() && failure.is_none()).then_some(input.in_motion),
         status: left.then(|| status(observed, decision, outcome, input, &tally)),
         events: outcome.done.iter().filter_map(|step| event(step, outcome)).collect(),
         finding,
         failure,
+    }
+}
+
+/// What is said of a fleet in a round in which a read failed: nothing is known anew.
+pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
+    let wanted = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let desired = wanted.and_then(|fleet| fleet.replicas).unwrap_or_default();
+    let before = input.object.status.fleet.clone();
+    let status = before.or_else(|| wanted.map(|_| FleetStatus { desired, ..FleetStatus::default() }));
+    Part {
+        finding: Finding::fails(reason(&failure), in_words(&failure)),
+        status,
+        events: Vec::new(),
+        look: None,
+        failure: Some(failure),
     }
 }
 
@@ -66,8 +82,8 @@ fn is_left(observed: &Observed, outcome: &Outcome, input: &Input<'_>) -> bool {
     let registered = observed
         .registered
         .iter()
-        .flatten()
-        .any(|id| !done(&|step| matches!(step, Step::Deregister { instance } if instance == id)));
+        .flat_map(|registered| &registered.instances)
+        .any(|id| !done(&|step| matches!(step, Step::Deregister { instance, .. } if instance == id)));
     let associated = observed.associations.iter().any(|association| {
         Some(association.profile_arn.as_str()) == input.profile_arn
             && !done(
@@ -209,7 +225,7 @@ fn status(
 }
 
 fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) -> Finding {
-    if let Some((_, failure)) = &outcome.failed {
+    if let Some(failure) = &outcome.failed {
         return Finding::fails(reason(failure), in_words(failure));
     }
     if let Some((reason, message)) = &decision.refused {

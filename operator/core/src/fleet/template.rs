@@ -5,7 +5,7 @@ use fleetmesh_model::tag::Tags;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// What a version of the launch template holds. Instance types, subnets and payment are told at each launch, so that
+/// What a version of the launch template holds, beside the user data that is made of it. Instance types, subnets and payment are told at each launch, so that
 /// changing them replaces nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Content {
@@ -15,12 +15,9 @@ pub struct Content {
     pub profile_arn: String,
     /// The security groups; the VPC's default one when empty.
     pub security_groups: Vec<String>,
-    /// What the user data is made from. It stands for the user data in the hash: another program version may word its
-    /// script otherwise, and must not replace a single instance for that.
+    /// What the user data is made from. It stands for the user data: another program version may word its script
+    /// otherwise, and must not replace a single instance for that.
     pub recipe: serde_json::Value,
-    /// The user data, not encoded. It asks the metadata service by IMDSv2 alone, which the template demands.
-    #[serde(skip)]
-    pub user_data: String,
     /// The tags of instances and their volumes.
     pub tags: Tags,
 }
@@ -71,16 +68,15 @@ mod tests {
 
     #[test]
     fn the_hash_follows_the_content() {
-        let content = |port: u16, user_data: &str| Content {
+        let content = |port: u16| Content {
             image: "ami-1".into(),
             profile_arn: "arn".into(),
             security_groups: Vec::new(),
             recipe: serde_json::json!({ "port": port }),
-            user_data: user_data.into(),
             tags: Tags::new(),
         };
-        assert_eq!(content(1, "a").hash(), content(1, "b").hash(), "the recipe stands for the script");
-        assert_ne!(content(1, "a").hash(), content(2, "a").hash());
-        assert_eq!(content(1, "a").hash().len(), 16);
+        assert_eq!(content(1).hash(), content(1).hash());
+        assert_ne!(content(1).hash(), content(2).hash());
+        assert_eq!(content(1).hash().len(), 16);
     }
 }

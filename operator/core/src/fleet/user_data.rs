@@ -17,23 +17,26 @@ pub struct Place {
     pub control_plane: Option<String>,
 }
 
-/// What the user data of the fleet's instances is made from, and the user data.
-///
-/// # Errors
-/// A value that cannot be: the field, what was found, and what it takes.
-pub fn content(object: &Object, fleet: &Fleet, place: &Place) -> Result<(Value, String), String> {
-    let Some(app) = &fleet.app else { return Err("fleet.app must be set when replicas is".to_owned()) };
-    let proxy = fleet.proxy.clone().unwrap_or_default();
-    let options = options(object, app, &proxy, place)?;
-    let text = user_data(&options).map_err(|error| error.to_string())?;
-    let recipe = json!({
+/// What the user data of the fleet's instances is made from: equal recipes give user data that does the same.
+pub fn recipe(object: &Object, fleet: &Fleet, place: &Place) -> Value {
+    json!({
         "resource": object.id.to_string(),
         "region": place.region,
         "controlPlane": place.control_plane,
-        "proxy": proxy,
-        "app": app,
-    });
-    Ok((recipe, text))
+        "proxy": fleet.proxy.clone().unwrap_or_default(),
+        "app": fleet.app,
+    })
+}
+
+/// The user data of the fleet's instances, not encoded. It asks the metadata service by IMDSv2 alone, which the template
+/// demands.
+///
+/// # Errors
+/// A value that cannot be: the field, what was found, and what it takes.
+pub fn render(object: &Object, fleet: &Fleet, place: &Place) -> Result<String, String> {
+    let Some(app) = &fleet.app else { return Err("fleet.app must be set when replicas is".to_owned()) };
+    let proxy = fleet.proxy.clone().unwrap_or_default();
+    user_data(&options(object, app, &proxy, place)?).map_err(|error| error.to_string())
 }
 
 fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<InstanceOptions, String> {

@@ -225,7 +225,7 @@ impl Ec2 {
                         outcome.spent = None;
                         outcome.launched.clear();
                     }
-                    outcome.failed = Some((step.clone(), failure));
+                    outcome.failed = Some(failure);
                     break;
                 }
             }

@@ -7,7 +7,7 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, Decision, Input, Observed, Outcome, Place, Proxies, Step, cloud_map, decide, template,
+    self, Decision, Input, Observed, Outcome, Place, Proxies, Registered, Step, cloud_map, decide, template,
 };
 use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
 use fleetmesh_crds::fleet::DEFAULT_SSM_PARAMETER;
@@ -29,8 +29,6 @@ struct Services {
     ec2: Ec2,
     ssm: Ssm,
     cloud_map: CloudMap,
-    /// The id of the node's service in Cloud Map, when it is discovered there.
-    service: Option<String>,
 }
 
 /// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
@@ -39,19 +37,17 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
     if object.fleet.is_none() && object.status.fleet.is_none() {
         return None;
     }
-    let now = Timestamp::now();
     let mut memory = context.fleets.of(&object.uid);
     let status = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
     let profile_arn = status.and_then(|status| status.instance_profile_arn.clone());
     let place =
         Place { region: context.aws.region().await, control_plane: context.proxy_control_plane.clone() };
-    let mut services = Services {
+    let services = Services {
         ec2: Ec2::new(context.aws.clone()),
         ssm: Ssm::new(context.aws.clone()),
         cloud_map: CloudMap::new(context.aws.clone()),
-        service: None,
     };
-    let mut input = Input {
+    let input = Input {
         object,
         cluster: &context.settings.cluster,
         profile_arn: profile_arn.as_deref(),
@@ -59,45 +55,47 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         deleting: round.deleting,
         in_motion: IN_MOTION.min(context.settings.drift_interval),
         settling: false,
-        now,
+        now: Timestamp::now(),
     };
     let remembered = memory.observed.clone().filter(|_| round.wake == Wake::Distribution);
     let observed = match remembered {
         Some(observed) => Ok(observed),
-        None => observe(round, &mut services, profile_arn.as_deref(), &memory).await,
+        None => observe(round, &services, profile_arn.as_deref(), &memory).await,
     };
-    let (mut observed, decision, outcome) = match observed {
-        Ok(observed) => (observed, None, Outcome::default()),
+    let part = match observed {
+        Ok(observed) => bring_in_step(round, &services, observed, input, &mut memory).await,
         Err(failure) => {
-            let observed = memory.observed.clone().unwrap_or_default();
-            let step = Step::Terminate { instances: Vec::new() };
-            (
-                observed,
-                Some(Decision::default()),
-                Outcome { failed: Some((step, failure)), ..Outcome::default() },
-            )
+            memory.observed = None;
+            fleet::unseen(failure, &input)
         }
     };
+    if part.status.is_some() || part.failure.is_some() {
+        context.fleets.remember(&object.uid, memory);
+    } else {
+        context.fleets.forget(&object.uid);
+    }
+    Some(part)
+}
+
+/// Decides about what was observed, and carries it out.
+async fn bring_in_step(
+    round: &Round<'_>,
+    services: &Services,
+    mut observed: Observed,
+    mut input: Input<'_>,
+    memory: &mut Memory,
+) -> Part<FleetStatus> {
+    let Round { context, object, .. } = round;
     observed.proxies = proxies(round);
-    context.fleets.miss(&mut memory, &mut observed, now);
-    input.settling = memory.settling(&observed.instances, now);
-    let (decision, mut outcome) = match decision {
-        Some(decision) => (decision, outcome),
-        None => {
-            let decision = decide(&observed, &input);
-            let outcome = apply(object, &services, &decision, &mut memory, now).await;
-            (decision, outcome)
-        }
-    };
+    context.fleets.miss(memory, &mut observed, input.now);
+    input.settling = memory.settling(&observed.instances, input.now);
+    let decision = decide(&observed, &input);
+    let mut outcome = apply(object, services, &decision, memory, input.now).await;
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
     // What was done makes the observation old; the next round asks anew.
     memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
-    match part.status {
-        Some(_) => context.fleets.remember(&object.uid, memory),
-        None => context.fleets.forget(&object.uid),
-    }
-    Some(part)
+    part
 }
 
 /// The proxies of the node as the endpoint tells of them.
@@ -112,7 +110,7 @@ fn proxies(round: &Round<'_>) -> Proxies {
 
 async fn observe(
     round: &Round<'_>,
-    services: &mut Services,
+    services: &Services,
     profile_arn: Option<&str>,
     memory: &Memory,
 ) -> Result<Observed, Failure> {
@@ -169,18 +167,17 @@ async fn image(round: &Round<'_>, services: &Services, memory: &Memory) -> Resul
     services.ssm.parameter(parameter.unwrap_or(DEFAULT_SSM_PARAMETER)).await.map(Some)
 }
 
-/// The instances that are registered in Cloud Map for the node; finds its service on the way.
-async fn registered(object: &Object, services: &mut Services) -> Result<Option<Vec<String>>, Failure> {
+/// What is registered in Cloud Map for the node.
+async fn registered(object: &Object, services: &Services) -> Result<Option<Registered>, Failure> {
     let Some(discovery) = cloud_map::discovery(object) else { return Ok(None) };
     let (namespace, name) = (&discovery.namespace_name, &discovery.service_name);
-    services.service = services.cloud_map.service(namespace, name).await?;
-    match &services.service {
+    match services.cloud_map.service(namespace, name).await? {
         Some(service) => {
-            let found = services.cloud_map.instances(service, OWNER_UID_TAG, &object.uid).await?;
-            Ok(Some(found))
+            let instances = services.cloud_map.instances(&service, OWNER_UID_TAG, &object.uid).await?;
+            Ok(Some(Registered { service, instances }))
         }
         // Whatever was registered is gone with the service.
-        None if object.deleting => Ok(Some(Vec::new())),
+        None if object.deleting => Ok(None),
         None => Err(Failure {
             class: Class::NotFound,
             operation: "ListServices".to_owned(),
@@ -206,7 +203,7 @@ async fn apply(
             }
             Err(failure) => {
                 warn!(object = %object.key, %step, %failure, "failed");
-                outcome.failed = Some((step.clone(), failure));
+                outcome.failed = Some(failure);
                 break;
             }
         }
@@ -221,14 +218,13 @@ async fn take(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let Services { ec2, ssm: _, cloud_map, service } = services;
-    let service = service.as_deref().unwrap_or_default();
+    let Services { ec2, ssm: _, cloud_map } = services;
     match step {
-        Step::CreateTemplate { name, content, tags, token } => {
-            outcome.template = Some(ec2.create_template(name, content, tags, token).await?);
+        Step::CreateTemplate { name, content, user_data, tags, token } => {
+            outcome.template = Some(ec2.create_template(name, (content, user_data), tags, token).await?);
         }
-        Step::CreateVersion { template, content, token } => {
-            let version = ec2.create_version(template, content, token).await?;
+        Step::CreateVersion { template, content, user_data, token } => {
+            let version = ec2.create_version(template, (content, user_data), token).await?;
             outcome.template = Some((template.clone(), version));
         }
         Step::Launch { template, version, count, instance_types, purchase, subnets, tags, launch, token } => {
@@ -258,8 +254,10 @@ async fn take(
         Step::Drain { instances, since } => {
             ec2.tag(instances, &fleet::decide::draining_tag(*since)).await?;
         }
-        Step::Register { instance, attributes } => cloud_map.register(service, instance, attributes).await?,
-        Step::Deregister { instance } => cloud_map.deregister(service, instance).await?,
+        Step::Register { service, instance, attributes } => {
+            cloud_map.register(service, instance, attributes).await?;
+        }
+        Step::Deregister { service, instance } => cloud_map.deregister(service, instance).await?,
         Step::Terminate { instances } => ec2.terminate(instances).await?,
         Step::Associate { instance, profile_arn } => ec2.associate(instance, profile_arn).await?,
         Step::Disassociate { association, instance: _ } => ec2.disassociate(association).await?,

@@ -1,0 +1,204 @@
+"""What a request needs to be allowed: actions on resources, each with the condition keys that IAM would know.
+
+Written after AWS's Service Authorization Reference and each operation's documentation, for the operations of the operator;
+of everything else only the action counts. Tags of what exists come from moto's memory. A name that stands for nothing has
+no path: whoever asks for a role by name and may see the roles of one path only is refused, not told that there is none."""
+
+import collections
+import json
+
+from moto.iam.models import iam_backends
+from moto.ec2.models import ec2_backends
+
+import reference
+
+Need = collections.namedtuple("Need", "action resource context while_launching", defaults=({}, False))
+
+# Operations that name a role, a policy, an instance profile that exists.
+ROLE = """GetRole ListAttachedRolePolicies ListRolePolicies TagRole UpdateAssumeRolePolicy PutRolePermissionsBoundary
+DeleteRolePermissionsBoundary AttachRolePolicy DetachRolePolicy DeleteRole""".split()
+POLICY = """GetPolicy GetPolicyVersion ListPolicyVersions TagPolicy CreatePolicyVersion DeletePolicyVersion
+DeletePolicy""".split()
+PROFILE = """GetInstanceProfile TagInstanceProfile RemoveRoleFromInstanceProfile DeleteInstanceProfile
+AddRoleToInstanceProfile""".split()
+EC2 = "ec2.amazonaws.com"
+
+
+def of(response, service, operation):
+    """The needs of a request that moto has parsed into `response`, in the order in which they are looked at."""
+    if response.automated_parameter_parsing:
+        request = response.params
+    else:
+        request = json.loads(response.body or "{}")
+    account = Account(response, request)
+    found = getattr(account, f"{service}_needs", lambda _: [])(operation)
+    for need in found or [Need(f"{service}:{operation}", "*")]:
+        yield need._replace(context=reference.known(need.action, need.resource, need.context))
+
+
+class Account:
+    """One request in its account and region."""
+
+    def __init__(self, response, request):
+        self.request = request
+        self.account, self.region, self.partition = response.current_account, response.region, response.partition
+        self.iam = iam_backends[self.account][self.partition]
+        self.ec2 = ec2_backends[self.account][self.region]
+
+    def arn(self, service, name, account=None, region=None):
+        region = self.region if region is None else region
+        return f"arn:{self.partition}:{service}:{region}:{self.account if account is None else account}:{name}"
+
+    def iam_needs(self, operation):
+        request, action = self.request, f"iam:{operation}"
+        asked = requested(request.get("Tags", []))
+        if operation in ROLE:
+            return [Need(action, *self.role(request["RoleName"], asked))]
+        if operation in POLICY:
+            policy = self.iam.managed_policies.get(request["PolicyArn"])
+            return [Need(action, request["PolicyArn"], carried(policy) | asked)]
+        if operation in PROFILE:
+            needs = [Need(action, *self.profile(request["InstanceProfileName"], asked))]
+            if operation == "AddRoleToInstanceProfile":
+                needs.append(self.pass_role(request["RoleName"]))
+            return needs
+        makes = {"CreateRole": "Role", "CreatePolicy": "Policy", "CreateInstanceProfile": "InstanceProfile"}
+        if operation in makes:
+            kind = {"Role": "role", "Policy": "policy", "InstanceProfile": "instance-profile"}[makes[operation]]
+            name = f"{kind}{request.get('Path', '/')}{request[makes[operation] + 'Name']}"
+            resource = self.arn("iam", name, region="")
+            return [Need(action, resource, asked)] + [Need(f"iam:Tag{makes[operation]}", resource, asked)] * bool(asked)
+        return []
+
+    def role(self, name, asked={}):
+        found = next((role for role in list(self.iam.roles.values()) if role.name == name), None)
+        return found.arn if found else self.arn("iam", f"role/{name}", region=""), carried(found) | asked
+
+    def profile(self, name, asked={}):
+        found = next((one for one in list(self.iam.instance_profiles.values()) if one.name == name), None)
+        return found.arn if found else self.arn("iam", f"instance-profile/{name}", region=""), carried(found) | asked
+
+    def pass_role(self, name, while_launching=False):
+        resource, context = self.role(name)
+        return Need("iam:PassRole", resource, context | {"iam:PassedToService": EC2}, while_launching)
+
+    def pass_profile(self, arn, while_launching=False):
+        found = next((one for one in list(self.iam.instance_profiles.values()) if one.arn == arn), None)
+        return [self.pass_role(role.name, while_launching) for role in (found.roles if found else [])]
+
+    def ec2_needs(self, operation):
+        request, action = self.request, f"ec2:{operation}"
+        if operation == "CreateLaunchTemplate":
+            return self.made("CreateLaunchTemplate", "launch-template", self.specified("launch-template"))
+        if operation in ("CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "DeleteLaunchTemplate"):
+            return [self.of_ec2(action, "launch-template", request["LaunchTemplateId"])]
+        if operation == "CreateFleet":
+            return self.fleet() + self.launch()
+        if operation == "CreateTags":
+            asked = requested(request["Tags"])
+            kinds = {"i": "instance", "lt": "launch-template", "vol": "volume"}
+            return [
+                self.of_ec2(action, kinds[resource.split("-")[0]], resource, asked)
+                for resource in request["Resources"]
+                if resource.split("-")[0] in kinds
+            ]
+        if operation == "TerminateInstances":
+            return [self.of_ec2(action, "instance", one) for one in request["InstanceIds"]]
+        if operation == "AssociateIamInstanceProfile":
+            arn = request["IamInstanceProfile"].get("Arn") or self.profile(request["IamInstanceProfile"]["Name"])[0]
+            need = self.of_ec2(action, "instance", request["InstanceId"], {"ec2:NewInstanceProfile": arn})
+            return [need] + self.pass_profile(arn)
+        if operation == "DisassociateIamInstanceProfile":
+            associations = list(self.ec2.iam_instance_profile_associations.values())
+            found = [one for one in associations if one.association_id == request["AssociationId"]]
+            return [self.of_ec2(action, "instance", one.instance_id) for one in found]
+        return []
+
+    def of_ec2(self, action, kind, name, context={}, while_launching=False):
+        """A need of something that exists, with its tags and, if it is an instance, its profile."""
+        tags = {f"aws:ResourceTag/{key}": value for key, value in self.ec2.tags.get(name, {}).items()}
+        profile = self.associated(name) if kind == "instance" else None
+        known = tags | {"ec2:InstanceProfile": profile} if profile else tags
+        return Need(action, self.arn("ec2", f"{kind}/{name}"), known | context, while_launching)
+
+    def associated(self, name):
+        """The ARN of an instance's profile. Of one that a fleet launched moto does not show it: its template names it."""
+        if name in self.ec2.iam_instance_profile_associations:
+            return self.ec2.iam_instance_profile_associations[name].iam_instance_profile.arn
+        reservations = list(self.ec2.reservations.values())
+        instances = (one for reservation in reservations for one in reservation.instances)
+        instance = next((one for one in instances if one.id == name), None)
+        fleet = self.ec2.fleets.get(instance._fleet_id or instance._spot_fleet_id) if instance else None
+        profiles = [spec.iam_instance_profile for spec in (fleet.launch_specs if fleet else [])]
+        return next((profile["Arn"] for profile in profiles if profile), None)
+
+    def specified(self, kind):
+        """The tags that the request gives to things of a kind."""
+        specifications = self.request.get("TagSpecifications", [])
+        return [tag for one in specifications if one["ResourceType"] == kind for tag in one.get("Tags", [])]
+
+    def made(self, operation, kind, tags, while_launching=False):
+        """The needs of making a thing, and of the tags that it gets."""
+        resource, asked = self.arn("ec2", f"{kind}/*"), requested(tags)
+        making = Need(f"ec2:{operation}", resource, asked, while_launching)
+        tagging = Need("ec2:CreateTags", resource, asked | {"ec2:CreateAction": operation}, while_launching)
+        return [making] + [tagging] * bool(asked)
+
+    def template(self):
+        """Id and data of the launch template that CreateFleet names, and the subnets of its overrides."""
+        config = self.request["LaunchTemplateConfigs"][0]
+        chosen = config["LaunchTemplateSpecification"]
+        template = self.ec2.launch_templates.get(chosen["LaunchTemplateId"])
+        data = dict(template.get_version(chosen["Version"]).data) if template else {}
+        subnets = [one["SubnetId"] for one in config.get("Overrides", []) if "SubnetId" in one]
+        return chosen["LaunchTemplateId"], data, subnets or ["*"]
+
+    def fleet(self):
+        template, _, subnets = self.template()
+        made = [self.made("CreateFleet", kind, self.specified(kind)) for kind in ("fleet", "instance")]
+        needs = made[0] + made[1]
+        needs.append(self.of_ec2("ec2:CreateFleet", "launch-template", template))
+        return needs + [self.of_ec2("ec2:CreateFleet", "subnet", subnet) for subnet in subnets]
+
+    def launch(self):
+        """What EC2 does on the caller's behalf to launch instances."""
+        template, data, subnets = self.template()
+        run, tags = "RunInstances", collections.defaultdict(list, instance=self.specified("instance"))
+        for one in data.get("TagSpecifications", []):
+            tags[one["ResourceType"]] += one.get("Tags", [])
+        kinds = ["instance", "volume", "network-interface"]
+        if self.request["TargetCapacitySpecification"].get("DefaultTargetCapacityType") == "spot":
+            kinds.append("spot-instances-request")
+        needs = [need for kind in kinds for need in self.made(run, kind, tags[kind], True)]
+        image = self.arn("ec2", f"image/{data.get('ImageId', '*')}", account="")
+        needs.append(Need(f"ec2:{run}", image, {}, True))
+        used = [("launch-template", template)] + [("subnet", one) for one in subnets]
+        used += [("security-group", one) for one in data.get("SecurityGroupIds", ["*"])]
+        needs += [self.of_ec2(f"ec2:{run}", kind, name, {}, True) for kind, name in used]
+        return needs + self.pass_profile(data.get("IamInstanceProfile", {}).get("Arn"), True)
+
+    def ssm_needs(self, operation):
+        if operation != "GetParameter":
+            return []
+        name = self.request["Name"]
+        account = "" if name.startswith("/aws/service/") else None
+        return [Need("ssm:GetParameter", self.arn("ssm", f"parameter/{name.lstrip('/')}", account))]
+
+    def servicediscovery_needs(self, operation):
+        if operation not in ("RegisterInstance", "DeregisterInstance", "ListInstances"):
+            return []
+        service = self.arn("servicediscovery", f"service/{self.request['ServiceId']}")
+        return [Need(f"servicediscovery:{operation}", service)]
+
+
+def requested(tags):
+    """The keys of tags that a request sets."""
+    found = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    return found | {"aws:TagKeys": [tag["Key"] for tag in tags]} if tags else {}
+
+
+def carried(thing):
+    """The keys of the tags that a thing of IAM's carries."""
+    tags = thing.tags if thing else []
+    tags = tags.values() if isinstance(tags, dict) else tags or []
+    return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in tags}
