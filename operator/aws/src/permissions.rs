@@ -28,6 +28,8 @@ enum When {
     Ours,
     /// When the request gives the thing our cluster's tag.
     BecomesOurs,
+    /// When the instance has a profile of our path.
+    HasOurProfile,
     /// When the role is handed to EC2.
     PassedToEc2,
     /// When the tags are set by one of the requests that make something.
@@ -72,13 +74,8 @@ const LAUNCHED_WITH: &[&str] = &[
     "arn:{P}:ec2:{R}:{A}:subnet/*",
     "arn:{P}:ec2:{R}:{A}:volume/*",
 ];
-const MADE: &[&str] = &[
-    "arn:{P}:ec2:{R}:{A}:fleet/*",
-    "arn:{P}:ec2:{R}:{A}:instance/*",
-    "arn:{P}:ec2:{R}:{A}:launch-template/*",
-    "arn:{P}:ec2:{R}:{A}:network-interface/*",
-    "arn:{P}:ec2:{R}:{A}:volume/*",
-];
+/// Whatever the requests make that may set tags.
+const MADE: &[&str] = &["arn:{P}:ec2:{R}:{A}:*/*"];
 const FLEET: &[&str] = &["arn:{P}:ec2:{R}:{A}:fleet/*", "arn:{P}:ec2:{R}:{A}:instance/*"];
 const PARAMETER: &[&str] = &["arn:{P}:ssm:{R}::parameter/aws/service/*", "arn:{P}:ssm:{R}:{A}:parameter/*"];
 const SERVICE: &[&str] = &["arn:{P}:servicediscovery:{R}:{A}:service/*"];
@@ -116,6 +113,10 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "CreateLaunchTemplate", TEMPLATE, When::BecomesOurs),
     allow("ec2", "CreateLaunchTemplateVersion", TEMPLATE, When::Ours),
     allow("ec2", "CreateTags", MADE, When::WhileMade),
+    allow("ec2", "CreateTags", TEMPLATE, When::Ours),
+    allow("ec2", "CreateTags", INSTANCE, When::Ours),
+    // To give back tags that somebody took.
+    allow("ec2", "CreateTags", INSTANCE, When::HasOurProfile),
     allow("ec2", "DeleteLaunchTemplate", TEMPLATE, When::Ours),
     allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
     allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
@@ -123,6 +124,7 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),
     allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::Always),
+    allow("ec2", "ModifyLaunchTemplate", TEMPLATE, When::Ours),
     allow("ec2", "RunInstances", INSTANCE, When::BecomesOurs),
     allow("ec2", "RunInstances", TEMPLATE, When::Ours),
     allow("ec2", "RunInstances", LAUNCHED_WITH, When::Always),
@@ -167,29 +169,64 @@ pub const PERMISSIONS: &[Permission] = &[
 const CLUSTER_TAG: &str = fleetmesh_core::owner::CLUSTER_TAG;
 
 /// The policy document for the operator's identity.
+///
+/// IAM bounds its length, so actions share a statement where that allows nothing more: those on the same resources, and
+/// those that have one entry each, because each knows resources of one kind only.
 pub fn document(scope: &Scope) -> Value {
-    let mut statements: Vec<(&'static [&'static str], When, Vec<String>)> = Vec::new();
-    for Permission { service, operation, resources, when } in PERMISSIONS {
-        let action = format!("{service}:{operation}");
-        let same = statements.iter_mut().find(|(others, other, actions)| {
-            others == resources
-                && other == when
-                && actions.first().is_some_and(|first| first.split(':').next() == Some(*service))
-        });
-        match same {
-            Some((_, _, actions)) => actions.push(action),
-            None => statements.push((resources, *when, vec![action])),
+    let mut statements: Vec<Statement> = Vec::new();
+    for permission in PERMISSIONS {
+        match statements.iter_mut().find(|statement| statement.has_room_for(permission)) {
+            Some(statement) => statement.permissions.push(permission),
+            None => statements.push(Statement { permissions: vec![permission] }),
         }
     }
-    let statements = statements.into_iter().map(|(resources, when, actions)| {
-        let resources: Vec<String> = resources.iter().map(|resource| filled(resource, scope)).collect();
+    let statements: Vec<Value> = statements.iter().map(|statement| statement.document(scope)).collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// Permissions under one condition; at least one.
+struct Statement {
+    permissions: Vec<&'static Permission>,
+}
+
+impl Statement {
+    fn has_room_for(&self, more: &Permission) -> bool {
+        self.permissions.iter().all(|one| {
+            let same_resources = one.resources == more.resources;
+            let apart = one.resources != ANY && more.resources != ANY && one.is_alone() && more.is_alone();
+            one.when == more.when
+                && (same_resources && (one.service == more.service || one.resources == ANY)
+                    || apart && one.service == more.service)
+        })
+    }
+
+    fn document(&self, scope: &Scope) -> Value {
+        let actions: Vec<String> =
+            self.permissions.iter().map(|one| format!("{}:{}", one.service, one.operation)).collect();
+        let mut resources: Vec<String> = Vec::new();
+        for resource in self.permissions.iter().flat_map(|one| one.resources) {
+            let resource = filled(resource, scope);
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
         let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
-        if let Some(condition) = condition(when, scope) {
+        let condition = self.permissions.first().and_then(|one| condition(one.when, scope));
+        if let Some(condition) = condition {
             statement["Condition"] = condition;
         }
         statement
-    });
-    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
+    }
+}
+
+impl Permission {
+    /// Whether the action has no other entry.
+    fn is_alone(&self) -> bool {
+        let same = PERMISSIONS
+            .iter()
+            .filter(|other| (other.service, other.operation) == (self.service, self.operation));
+        same.count() == 1
+    }
 }
 
 fn filled(resource: &str, scope: &Scope) -> String {
@@ -204,6 +241,10 @@ fn condition(when: When, scope: &Scope) -> Option<Value> {
         When::Always => None,
         When::Ours => Some(tagged("ResourceTag")),
         When::BecomesOurs => Some(tagged("RequestTag")),
+        When::HasOurProfile => {
+            let profiles = filled("arn:{P}:iam::{A}:instance-profile{PATH}*", scope);
+            Some(json!({ "ArnLike": { "ec2:InstanceProfile": profiles } }))
+        }
         When::PassedToEc2 => {
             let domain = if scope.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
             Some(json!({ "StringEquals": { "iam:PassedToService": format!("ec2.{domain}") } }))

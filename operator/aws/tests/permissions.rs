@@ -72,6 +72,18 @@ fn the_document_is_as_written_down() {
         fs::write(&path, &found).unwrap();
     }
     assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
+}
+
+#[test]
+fn the_document_has_room_for_the_uid_of_a_cluster() {
+    let scope = Scope {
+        partition: "aws-us-gov".to_owned(),
+        region: "us-gov-west-1".to_owned(),
+        account: "111122223333".to_owned(),
+        cluster: "0b2d7a54-6f0c-4f57-9d0e-3f8f4f2a9d11".to_owned(),
+        path: "/fleetmesh/".to_owned(),
+    };
+    let found = document(&scope).to_string();
     // IAM allows 6,144 characters in a managed policy, white space not counted.
     let size = found.chars().filter(|letter| !letter.is_whitespace()).count();
     assert!(size <= 6144, "{size} characters");

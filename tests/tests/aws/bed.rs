@@ -52,7 +52,8 @@ impl Bed {
         let run = RunDir::new(name).unwrap();
         let moto = Moto::start(&run).await.unwrap();
         let aws = front(&moto.endpoint());
-        let control_plane = ControlPlane::start_in(&run, &[], variables(&aws)).await.unwrap();
+        let often = ["--cloud-map-interval", "200ms"];
+        let control_plane = ControlPlane::start_in(&run, &often, variables(&aws)).await.unwrap();
         let environment = [&[("AWS_ENDPOINT_URL", aws.as_str())], environment].concat();
         let arguments = ["--drift-interval", "2s", "--cluster-name", "bed"];
         let stack = Stack::around(control_plane, &run, &arguments, &environment).await.unwrap();
