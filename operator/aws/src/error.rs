@@ -47,15 +47,23 @@ where
 pub(crate) fn class_of(code: &str, message: &str, status: u16) -> Class {
     match code {
         // IAM tells EC2 of a new instance profile some seconds after it told us.
-        "InvalidParameterValue" if message.contains("IAM Instance Profile") => Class::Conflict,
+        "InvalidParameterValue" if message.contains("IAM Instance Profile") => Class::Unsettled,
+        // Their ids come from EC2 itself, which tells all of its parts some seconds later.
+        "InvalidInstanceID.NotFound"
+        | "InvalidLaunchTemplateId.NotFound"
+        | "InvalidLaunchTemplateId.VersionNotFound"
+        | "InvalidAssociationID.NotFound" => Class::Unsettled,
+        // It is made when EC2 does not show it.
+        "InvalidLaunchTemplateName.AlreadyExistsException" => Class::Unsettled,
         "NotFoundException" | "NoSuchEntity" | "ParameterNotFound" | "NamespaceNotFound"
         | "ServiceNotFound" | "InstanceNotFound" => Class::NotFound,
         code if code.ends_with(".NotFound") || code.ends_with("NotFoundException") => Class::NotFound,
         "ConflictException"
         | "EntityAlreadyExists"
         | "ConcurrentModification"
-        | "InvalidLaunchTemplateName.AlreadyExistsException"
         | "IdempotentParameterMismatch"
+        | "IncorrectState"
+        | "IncorrectInstanceState"
         | "ResourceNotReady" => Class::Conflict,
         "ResourceInUseException" | "ResourceInUse" | "DeleteConflict" => Class::InUse,
         "BadRequestException" | "ValidationException" | "ValidationError" | "TooManyTagsException" => {
@@ -146,11 +154,13 @@ mod tests {
         assert_eq!(class_of("", "", 503), Class::Server);
         assert_eq!(class_of("SomethingNew", "", 400), Class::Invalid);
         assert_eq!(class_of("NoSuchEntity", "", 404), Class::NotFound);
-        assert_eq!(class_of("InvalidInstanceID.NotFound", "", 400), Class::NotFound);
+        assert_eq!(class_of("InvalidInstanceID.NotFound", "", 400), Class::Unsettled);
+        assert_eq!(class_of("InvalidSubnetID.NotFound", "", 400), Class::NotFound);
+        assert_eq!(class_of("InvalidLaunchTemplateName.NotFoundException", "", 400), Class::NotFound);
         assert_eq!(class_of("UnauthorizedOperation", "", 403), Class::Denied);
         let message =
             "Value (x) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name";
-        assert_eq!(class_of("InvalidParameterValue", message, 400), Class::Conflict);
+        assert_eq!(class_of("InvalidParameterValue", message, 400), Class::Unsettled);
         assert_eq!(class_of("InvalidParameterValue", "the subnet is invalid", 400), Class::Invalid);
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use fleetmesh_core::fleet::DRAINING_TAG;
 use fleetmesh_core::owner::CLUSTER_TAG;
 use fleetmesh_crds::management::TAG_PREFIX;
 use serde_json::{Map, Value, json};
@@ -44,8 +43,6 @@ enum When {
     Marked,
     /// When only tags of Fleetmesh's are set, on what carries our cluster's.
     MarkedAgain,
-    /// When nothing but the mark of draining is set, on what carries our cluster's tag.
-    Drained,
     /// When the instance has no profile and gets one below our path.
     GetsProfile,
     /// When the instance's profile is one below our path.
@@ -143,7 +140,9 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "CreateLaunchTemplate", MADE, When::BecomesOurs),
     allow("ec2", "CreateLaunchTemplateVersion", KEPT, When::Ours),
     allow("ec2", "CreateTags", TAGGED, When::WhileMade),
-    allow("ec2", "CreateTags", INSTANCE, When::Drained),
+    // To mend what somebody changed on what is ours, and to give back tags that somebody took.
+    allow("ec2", "CreateTags", KEPT, When::Ours),
+    allow("ec2", "CreateTags", INSTANCE, When::HasProfile),
     allow("ec2", "DeleteLaunchTemplate", KEPT, When::Ours),
     allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
     allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
@@ -151,6 +150,7 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),
     allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::HasProfile),
+    allow("ec2", "ModifyLaunchTemplate", KEPT, When::Ours),
     allow("ec2", "RunInstances", MADE, When::BecomesOurs),
     allow("ec2", "RunInstances", KEPT, When::Ours),
     allow("ec2", "RunInstances", LAUNCHED_WITH, When::Always),
@@ -266,7 +266,6 @@ fn condition(when: When, scope: &Scope) -> Option<Value> {
         }
         When::Marked => Some(only("StringLike", &format!("{TAG_PREFIX}*"), like("RequestTag"))),
         When::MarkedAgain => Some(only("StringLike", &format!("{TAG_PREFIX}*"), like("ResourceTag"))),
-        When::Drained => Some(only("StringEquals", DRAINING_TAG, like("ResourceTag"))),
         When::GetsProfile => Some(json!({
             "ArnLike": { "ec2:NewInstanceProfile": profile() },
             "Null": { "ec2:InstanceProfile": "true" },

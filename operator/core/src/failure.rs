@@ -17,6 +17,8 @@ pub enum Class {
     Conflict,
     /// The object, or one that it needs, does not exist.
     NotFound,
+    /// What was made or shown a moment ago is not known everywhere yet, or any more.
+    Unsettled,
     /// Others refer to the object.
     InUse,
     /// Credentials are missing, wrong or expired.
@@ -41,6 +43,7 @@ impl Class {
             Self::Ended => "ended",
             Self::Conflict => "conflict",
             Self::NotFound => "not_found",
+            Self::Unsettled => "unsettled",
             Self::InUse => "in_use",
             Self::Credentials => "credentials",
             Self::Denied => "denied",
@@ -52,7 +55,15 @@ impl Class {
 
     /// Whether the same call may succeed without anybody acting.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Server | Self::Unreachable | Self::Conflict | Self::Malformed)
+        matches!(
+            self,
+            Self::Throttled
+                | Self::Server
+                | Self::Unreachable
+                | Self::Unsettled
+                | Self::Conflict
+                | Self::Malformed
+        )
     }
 
     /// The reason that a condition gives for a failure of this class.
@@ -63,6 +74,7 @@ impl Class {
             Self::Unreachable => Reason::EndpointUnreachable,
             Self::Ended => Reason::AppMeshEnded,
             Self::NotFound => Reason::RefNotFound,
+            Self::Unsettled => Reason::Pending,
             Self::InUse => Reason::DeletionBlocked,
             Self::Credentials => Reason::CredentialsInvalid,
             Self::Denied => Reason::AccessDenied,

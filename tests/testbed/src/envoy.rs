@@ -1,5 +1,7 @@
 //! A stock Envoy on an instance, as the user that traffic interception leaves alone.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -118,6 +120,17 @@ pub async fn bootstrap(resource: &str, control_plane: &str, instance_id: Option<
     render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", control_plane]);
     render.args(instance_id.iter().flat_map(|id| ["--instance-id", id]));
     command::run(render).await.context("cannot render the bootstrap")
+}
+
+/// The addresses that the Envoy on `instance` balances over in `cluster`.
+///
+/// # Errors
+/// The admin interface does not answer.
+pub async fn hosts(instance: &Instance, cluster: &str) -> Result<BTreeSet<SocketAddr>> {
+    let clusters = admin(instance, "/clusters").await?.body;
+    let prefix = format!("{cluster}::");
+    let hosts = clusters.lines().filter_map(|line| line.strip_prefix(&prefix)?.split("::").next());
+    Ok(hosts.filter_map(|host| host.parse().ok()).collect())
 }
 
 /// Asks the admin interface of the Envoy on `instance`.

@@ -74,7 +74,8 @@ impl Bed {
         let aws = front(&moto.endpoint());
         let own = looker.variables().map(|(key, value)| (key.to_owned(), value.to_owned()));
         let looks = variables(&aws).into_iter().chain(own).collect();
-        let control_plane = ControlPlane::start_in(&run, &[], looks).await.unwrap();
+        let control_plane =
+            ControlPlane::start_in(&run, &["--cloud-map-interval", "200ms"], looks).await.unwrap();
         let own = [("AWS_ENDPOINT_URL", aws.as_str())];
         let environment = [&own[..], &operator_key.variables(), environment].concat();
         let arguments = ["--drift-interval", drift_interval, "--cluster-name", CLUSTER];

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use fleetmesh_testbed::moto::{AccessKey, Moto};
+use fleetmesh_testbed::moto::AccessKey;
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::ec2::{instances, of_node, profile_of, tag};
 use crate::joiner::Joiner;
 use crate::space::Space;
 
 /// How long a roll of three instances may take: each step is looked at every five seconds.
 const ROLL: Duration = Duration::from_secs(240);
 
-fn fleet(replicas: i32, container: &str) -> Value {
+pub fn fleet(replicas: i32, container: &str) -> Value {
     json!({ "iam": {}, "fleet": {
         "replicas": replicas,
         "capacity": { "instanceTypes": ["t3.small"] },
@@ -22,25 +23,7 @@ fn fleet(replicas: i32, container: &str) -> Value {
     } })
 }
 
-/// The instances in moto that the filter finds, of any state but terminated.
-async fn instances(moto: &Moto, filter: &str) -> Vec<Value> {
-    let states = "Name=instance-state-name,Values=pending,running,stopping,stopped";
-    let answer = moto.aws(&["ec2", "describe-instances", "--filters", filter, states]).await.unwrap();
-    let reservations = answer["Reservations"].as_array().unwrap().iter();
-    reservations.flat_map(|one| one["Instances"].as_array().unwrap().clone()).collect()
-}
-
-async fn of_node(moto: &Moto, space: &Space, node: &str) -> Vec<Value> {
-    let uid = space.get(node).await["metadata"]["uid"].as_str().unwrap().to_owned();
-    instances(moto, &format!("Name=tag:fleetmesh.dev/owner-uid,Values={uid}")).await
-}
-
-fn tag<'a>(thing: &'a Value, key: &str) -> &'a str {
-    let tags = thing["Tags"].as_array().unwrap().iter();
-    tags.clone().find(|tag| tag["Key"] == key).map_or("", |tag| tag["Value"].as_str().unwrap())
-}
-
-fn is_ready(object: &Value) -> bool {
+pub fn is_ready(object: &Value) -> bool {
     let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     current && conditions.clone().any(|one| one["type"] == "Ready" && one["status"] == "True")
@@ -203,14 +186,6 @@ async fn instances_that_exist_are_enrolled_by_tag_and_let_go() {
     assert!(profile_of(&bed.moto, &theirs).await.as_str().unwrap().ends_with("/theirs"));
     assert_eq!(instances(&bed.moto, "Name=tag:app,Values=enrolled").await.len(), 2, "they run on");
     assert_eq!(account.role(&space.role("n")).await, Value::Null);
-}
-
-/// The ARN of an instance's profile; null without one.
-async fn profile_of(moto: &Moto, id: &str) -> Value {
-    let filter = format!("Name=instance-id,Values={id}");
-    let arguments = ["ec2", "describe-iam-instance-profile-associations", "--filters", &filter];
-    let answer = moto.aws(&arguments).await.unwrap();
-    answer["IamInstanceProfileAssociations"][0]["IamInstanceProfile"]["Arn"].clone()
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use fleetmesh_testbed::front::{self, Answer, Asked, Upstream, refusal};
 use http::StatusCode;
@@ -16,7 +17,12 @@ pub enum Manner {
     Refuses(u16, &'static str),
     /// It is carried out, and its reply is lost, this many times.
     LosesReply(u32),
+    /// It finds no instance; for `DescribeInstances`.
+    FindsNothing,
 }
+
+const NOTHING: &str =
+    "<DescribeInstancesResponse><requestId>1</requestId><reservationSet/></DescribeInstancesResponse>";
 
 /// A request, and how it ended.
 #[derive(Clone, Debug)]
@@ -27,6 +33,15 @@ pub struct Call {
     pub body: String,
     /// Whether it was carried out, now or, by its token, before.
     pub done: bool,
+    /// When it was answered.
+    pub at: Instant,
+}
+
+impl Call {
+    /// Whether it is this action and names `id`.
+    pub fn is(&self, action: &str, id: &str) -> bool {
+        self.action == action && self.body.contains(id)
+    }
 }
 
 #[derive(Default)]
@@ -70,6 +85,13 @@ impl Front {
     /// How often an action was asked for.
     pub fn count(&self, action: &str) -> usize {
         self.state.lock().unwrap().calls.iter().filter(|call| call.action == action).count()
+    }
+
+    /// The first request of this action that names `id` and was carried out: its place in the order, and itself.
+    pub fn done(&self, action: &str, id: &str) -> (usize, Call) {
+        let calls = self.calls();
+        let found = calls.into_iter().enumerate().find(|(_, call)| call.done && call.is(action, id));
+        found.unwrap_or_else(|| panic!("nobody asked for {action} of {id}"))
     }
 
     /// What was asked, in order.
@@ -139,6 +161,7 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
     };
     let answer = match (manner, known) {
         (Some(Manner::Refuses(status, code)), _) => request.refused(status, code),
+        (Some(Manner::FindsNothing), _) => Answer::new(NOTHING.into()),
         (_, Some((body, answer))) if body == request.body => answer,
         (_, Some(_)) => request.refused(400, "IdempotentParameterMismatch"),
         (_, None) => way.forward(&upstream, asked).await,
@@ -149,6 +172,6 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
         state.tokens.insert(token, (request.body.clone(), answer.clone()));
     }
     let Request { action, body, protocol: _ } = request;
-    state.calls.push(Call { action, body, done });
+    state.calls.push(Call { action, body, done, at: Instant::now() });
     (!matches!(manner, Some(Manner::LosesReply(times)) if times > 0)).then_some(answer)
 }

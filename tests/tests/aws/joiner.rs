@@ -1,25 +1,43 @@
 //! What EC2 would do and moto does not: it starts what an instance runs. Each instance of a fleet is a network namespace
-//! with a real Envoy whose bootstrap names the instance; it ends with the instance. Executing the user data itself is
+//! with a real Envoy, which ends with the instance. Executing the user data itself is
 //! another test's business.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use fleetmesh_testbed::envoy::{self, Envoy};
 use fleetmesh_testbed::netns::{Instance, Network};
 use serde_json::Value;
 
 use crate::bed::Bed;
+use crate::ec2;
+use crate::forward::Forward;
 use crate::space::Space;
 
 pub struct Joiner {
-    envoys: BTreeMap<String, (Envoy, Instance)>,
+    proxies: BTreeMap<String, Proxy>,
     made: usize,
+    by_address: bool,
     network: Network,
+}
+
+/// An instance's proxy. Fields are dropped in this order.
+struct Proxy {
+    _envoy: Envoy,
+    _instance: Instance,
+    _forward: Option<Forward>,
 }
 
 impl Joiner {
     pub async fn new(bed: &Bed) -> Self {
-        Self { envoys: BTreeMap::new(), made: 0, network: Network::new(&bed.run).await.unwrap() }
+        let network = Network::new(&bed.run).await.unwrap();
+        Self { proxies: BTreeMap::new(), made: 0, by_address: false, network }
+    }
+
+    /// One whose bootstraps name no instance: proxies are told apart by the addresses of their instances in EC2, from which
+    /// they connect. These have to be addresses of the loopback interface.
+    pub async fn by_address(bed: &Bed) -> Self {
+        Self { by_address: true, ..Self::new(bed).await }
     }
 
     /// Starts the proxies of instances that run and ends those of instances that are gone, as the statuses of `nodes` list
@@ -40,19 +58,40 @@ impl Joiner {
             }
             objects.push(object);
         }
-        self.envoys.retain(|id, _| alive.contains(id));
+        self.proxies.retain(|id, _| alive.contains(id));
         objects
     }
 
     async fn start(&mut self, bed: &Bed, resource: &str, id: &str) {
-        if self.envoys.contains_key(id) {
+        if self.proxies.contains_key(id) {
             return;
         }
+        let (forward, control_plane, named) = match self.by_address {
+            false => (None, bed.control_plane.ads_socket(), Some(id)),
+            true => {
+                let address = ec2::address(&bed.moto, id).await;
+                let socket = bed.run.join(format!("{id}.sock"));
+                let to = bed.control_plane.ads_address().parse().unwrap();
+                (Some(Forward::start(&socket, address, to)), socket, None)
+            }
+        };
+        let (envoy, instance) = self.proxy(bed, resource, &control_plane, named).await;
+        self.proxies.insert(id.to_owned(), Proxy { _envoy: envoy, _instance: instance, _forward: forward });
+    }
+
+    /// A proxy on an instance of its own, which names the EC2 instance `id` if there is one.
+    pub async fn proxy(
+        &mut self,
+        bed: &Bed,
+        resource: &str,
+        control_plane: &Path,
+        id: Option<&str>,
+    ) -> (Envoy, Instance) {
         self.made += 1;
         let instance = self.network.instance(&format!("e{}", self.made), &bed.run).await.unwrap();
-        let control_plane = format!("unix:{}", bed.control_plane.ads_socket().display());
-        let bootstrap = envoy::bootstrap(resource, &control_plane, Some(id)).await.unwrap();
+        let control_plane = format!("unix:{}", control_plane.display());
+        let bootstrap = envoy::bootstrap(resource, &control_plane, id).await.unwrap();
         let envoy = Envoy::start_with(&bootstrap, &instance, &bed.run).unwrap();
-        self.envoys.insert(id.to_owned(), (envoy, instance));
+        (envoy, instance)
     }
 }

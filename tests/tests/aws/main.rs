@@ -10,9 +10,14 @@
 
 mod account;
 mod bed;
+mod discovery;
 mod drift;
+mod ec2;
 mod failures;
 mod fleet;
+mod fleet_drift;
+mod fleet_failures;
+mod forward;
 mod front;
 mod joiner;
 mod life;

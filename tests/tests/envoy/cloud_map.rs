@@ -84,14 +84,10 @@ async fn control_plane(run: &RunDir, endpoint: &str) -> ControlPlane {
 
 /// Awaits that the client's proxy balances over exactly these instances.
 async fn hosts(client: &Member, wanted: &[&Instance]) {
-    let wanted: BTreeSet<String> =
-        wanted.iter().map(|instance| SocketAddr::new(instance.ipv4().into(), PORT).to_string()).collect();
+    let wanted: BTreeSet<SocketAddr> =
+        wanted.iter().map(|instance| SocketAddr::new(instance.ipv4().into(), PORT)).collect();
     wait::until(&format!("the proxy has {wanted:?}"), LIMIT, async || {
-        let clusters = envoy::admin(&client.instance, "/clusters").await?.body;
-        let prefix = format!("{CLUSTER}::");
-        let hosts = clusters.lines().filter_map(|line| line.strip_prefix(&prefix)?.split("::").next());
-        let hosts: BTreeSet<String> =
-            hosts.filter(|host| host.parse::<SocketAddr>().is_ok()).map(str::to_owned).collect();
+        let hosts = envoy::hosts(&client.instance, CLUSTER).await?;
         anyhow::ensure!(hosts == wanted, "it has {hosts:?}");
         Ok(Some(()))
     })

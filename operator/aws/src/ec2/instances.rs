@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{Filter, Instance as Described, SummaryStatus};
-use fleetmesh_core::Failure;
-use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, LAUNCH_TAG, State, TEMPLATE_VERSION_TAG};
+use aws_sdk_ec2::types::{Filter, Instance as Described, InstanceStatus, SummaryStatus};
+use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, State};
+use fleetmesh_core::{Class, Failure};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
@@ -20,23 +20,10 @@ impl Ec2 {
     /// # Errors
     /// Every failure.
     pub async fn instances(&self, with: &Tags) -> Result<Vec<Instance>, Failure> {
-        let client = self.client().await;
-        let filters: Vec<Filter> = with
+        let filters = with
             .iter()
-            .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build())
-            .collect();
-        let mut instances = Vec::new();
-        let mut page = None;
-        loop {
-            let request = client.describe_instances().set_filters(Some(filters.clone())).set_next_token(page);
-            let answer = call!(self.0, read, "DescribeInstances", request)?;
-            let described = answer.reservations().iter().flat_map(|reservation| reservation.instances());
-            instances.extend(described.filter_map(read));
-            page = answer.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
-            if page.is_none() {
-                break;
-            }
-        }
+            .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build());
+        let mut instances = self.described(filters.collect()).await?;
         let running = instances.iter().filter(|instance| instance.state == State::Running);
         let checks = self.checks(&running.map(|instance| instance.id.clone()).collect::<Vec<_>>()).await?;
         for instance in &mut instances {
@@ -46,33 +33,59 @@ impl Ec2 {
         Ok(instances)
     }
 
+    /// Those of the instances `ids` that exist, of any state; nobody asks for their status checks.
+    ///
+    /// # Errors
+    /// Every failure.
+    pub async fn named(&self, ids: &[String]) -> Result<Vec<Instance>, Failure> {
+        let mut instances = Vec::new();
+        for ids in ids.chunks(AT_ONCE) {
+            let filter = Filter::builder().name("instance-id").set_values(Some(ids.to_vec())).build();
+            instances.extend(self.described(vec![filter]).await?);
+        }
+        Ok(instances)
+    }
+
+    async fn described(&self, filters: Vec<Filter>) -> Result<Vec<Instance>, Failure> {
+        let client = self.client().await;
+        let mut instances = Vec::new();
+        let mut page = None;
+        loop {
+            let request = client.describe_instances().set_filters(Some(filters.clone())).set_next_token(page);
+            let answer = call!(self.0, read, "DescribeInstances", request)?;
+            let described = answer.reservations().iter().flat_map(|reservation| reservation.instances());
+            instances.extend(described.filter_map(read));
+            page = answer.next_token().filter(|token| !token.is_empty()).map(ToOwned::to_owned);
+            if page.is_none() {
+                return Ok(instances);
+            }
+        }
+    }
+
+    /// What the checks say of `ids`. One that EC2 shows and does not know here yet fails the request for all: the rest is
+    /// asked for without it.
     async fn checks(&self, ids: &[String]) -> Result<BTreeMap<String, Checks>, Failure> {
         let client = self.client().await;
         let mut checks = BTreeMap::new();
-        for ids in ids.chunks(AT_ONCE) {
+        let mut open: Vec<&[String]> = ids.chunks(AT_ONCE).collect();
+        while let Some(ids) = open.pop() {
             let request = client.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
-            let answer = call!(self.0, read, "DescribeInstanceStatus", request)?;
-            for status in answer.instance_statuses() {
-                let both = [status.instance_status(), status.system_status()];
-                let found: Vec<&SummaryStatus> =
-                    both.into_iter().flatten().filter_map(|summary| summary.status()).collect();
-                let verdict = if found.contains(&&SummaryStatus::Impaired) {
-                    Checks::Failed
-                } else if found.len() == 2 && found.iter().all(|status| **status == SummaryStatus::Ok) {
-                    Checks::Passed
-                } else {
-                    Checks::Open
-                };
-                checks.insert(status.instance_id().unwrap_or_default().to_owned(), verdict);
+            match call!(self.0, read, "DescribeInstanceStatus", request) {
+                Ok(answer) => checks.extend(answer.instance_statuses().iter().map(verdict)),
+                Err(failure) if failure.class == Class::Unsettled => {
+                    let (one, other) = ids.split_at(ids.len() / 2);
+                    open.extend([one, other].into_iter().filter(|half| !half.is_empty() && ids.len() > 1));
+                }
+                Err(failure) => return Err(failure),
             }
         }
         Ok(checks)
     }
 
-    /// Sets tags of instances.
+    /// Sets tags of instances or launch templates.
     ///
     /// # Errors
-    /// `NotFound` when one does not exist.
+    /// `Unsettled` when one does not exist.
     pub async fn tag(&self, ids: &[String], with: &Tags) -> Result<(), Failure> {
         let client = self.client().await;
         let request = client.create_tags().set_resources(Some(ids.to_vec())).set_tags(Some(tags(with)));
@@ -82,7 +95,7 @@ impl Ec2 {
     /// Terminates instances.
     ///
     /// # Errors
-    /// `NotFound` when one does not exist.
+    /// `Unsettled` when one does not exist; none is terminated then.
     pub async fn terminate(&self, ids: &[String]) -> Result<(), Failure> {
         let client = self.client().await;
         let request = client.terminate_instances().set_instance_ids(Some(ids.to_vec()));
@@ -90,12 +103,25 @@ impl Ec2 {
     }
 }
 
+fn verdict(status: &InstanceStatus) -> (String, Checks) {
+    let both = [status.instance_status(), status.system_status()];
+    let found: Vec<&SummaryStatus> =
+        both.into_iter().flatten().filter_map(|summary| summary.status()).collect();
+    let verdict = if found.contains(&&SummaryStatus::Impaired) {
+        Checks::Failed
+    } else if found.len() == 2 && found.iter().all(|status| **status == SummaryStatus::Ok) {
+        Checks::Passed
+    } else {
+        Checks::Open
+    };
+    (status.instance_id().unwrap_or_default().to_owned(), verdict)
+}
+
 fn read(instance: &Described) -> Option<Instance> {
     let tags = read_tags(instance.tags());
     let state = instance.state().and_then(|state| state.name());
     let launched = instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
     let launched = launched.unwrap_or(Timestamp::UNIX_EPOCH);
-    let number = |tag: &str| tags.get(tag).and_then(|value| value.parse().ok());
     let ipv6 = instance.network_interfaces().iter().flat_map(|interface| interface.ipv6_addresses()).next();
     Some(Instance {
         id: instance.instance_id()?.to_owned(),
@@ -107,8 +133,8 @@ fn read(instance: &Described) -> Option<Instance> {
         missed_since: launched,
         ipv4: instance.private_ip_address().map(ToOwned::to_owned),
         ipv6: ipv6.and_then(|address| address.ipv6_address()).map(ToOwned::to_owned),
-        template_version: number(TEMPLATE_VERSION_TAG),
-        launch: number(LAUNCH_TAG),
         draining_since: tags.get(DRAINING_TAG).and_then(|since| since.parse().ok()),
+        marks: Instance::marks_of(&tags),
+        tags,
     })
 }

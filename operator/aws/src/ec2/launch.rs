@@ -5,15 +5,16 @@ use aws_sdk_ec2::types::{
     FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
     FleetOnDemandAllocationStrategy, FleetType, InstanceType, LaunchTemplateHttpTokensState,
     LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataOptionsRequest,
-    LaunchTemplateTagSpecificationRequest, OnDemandOptionsRequest, RequestLaunchTemplateData, ResourceType,
-    SpotAllocationStrategy, SpotOptionsRequest, TargetCapacitySpecificationRequest,
+    LaunchTemplateTagSpecificationRequest, LaunchTemplateVersion, OnDemandOptionsRequest,
+    RequestLaunchTemplateData, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
+    TargetCapacitySpecificationRequest,
 };
-use fleetmesh_core::fleet::{Content, Template};
+use fleetmesh_core::fleet::{Content, Template, Version};
 use fleetmesh_core::{Class, Failure};
 use fleetmesh_crds::fleet::Purchase;
 use fleetmesh_model::tag::Tags;
 
-use super::{Ec2, read_tags, specification, tags};
+use super::{Ec2, is_absent, read_tags, specification, tags};
 use crate::connection::call;
 use crate::error::class_of;
 
@@ -48,35 +49,56 @@ pub struct Launched {
 }
 
 impl Ec2 {
-    /// The launch template `name` with its newest version; `None` when there is none.
+    /// The launch template `name` with its newest version and, if it has that, the version `known`; `None` when there is
+    /// no such template.
     ///
     /// # Errors
-    /// Every failure but `NotFound`.
-    pub async fn template(&self, name: &str) -> Result<Option<Template>, Failure> {
+    /// Every failure but that it does not exist.
+    pub async fn template(&self, name: &str, known: Option<i64>) -> Result<Option<Template>, Failure> {
         let client = self.client().await;
         let request = client.describe_launch_templates().launch_template_names(name);
         let templates = match call!(self.0, read, "DescribeLaunchTemplates", request) {
             Ok(answer) => answer.launch_templates.unwrap_or_default(),
-            Err(failure) if failure.class == Class::NotFound => return Ok(None),
+            Err(failure) if is_absent(&failure) => return Ok(None),
             Err(failure) => return Err(failure),
         };
         let Some(template) = templates.into_iter().next() else { return Ok(None) };
-        let id = template.launch_template_id().unwrap_or_default().to_owned();
-        let request = client.describe_launch_template_versions().launch_template_id(&id).versions("$Latest");
-        let answer = call!(self.0, read, "DescribeLaunchTemplateVersions", request)?;
-        let newest = answer.launch_template_versions().first();
+        let id = template.launch_template_id().unwrap_or_default();
+        let newest = template.latest_version_number().unwrap_or_default();
+        let mut versions = self.versions(id, &[newest]).await?;
+        if let Some(known) = known.filter(|known| *known != newest) {
+            // EC2 has no answer about some of the versions that a request names.
+            match self.versions(id, &[known]).await {
+                Ok(more) => versions.extend(more),
+                Err(failure) if is_absent(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
         Ok(Some(Template {
-            id,
-            version: newest.and_then(|version| version.version_number()).unwrap_or_default(),
-            description: newest.and_then(|version| version.version_description()).map(ToOwned::to_owned),
+            id: id.to_owned(),
+            versions,
+            default_version: template.default_version_number().unwrap_or_default(),
             tags: read_tags(template.tags()),
         }))
+    }
+
+    async fn versions(&self, id: &str, numbers: &[i64]) -> Result<Vec<Version>, Failure> {
+        let client = self.client().await;
+        let numbers = numbers.iter().map(ToString::to_string).collect();
+        let request =
+            client.describe_launch_template_versions().launch_template_id(id).set_versions(Some(numbers));
+        let answer = call!(self.0, read, "DescribeLaunchTemplateVersions", request)?;
+        let version = |version: &LaunchTemplateVersion| Version {
+            number: version.version_number().unwrap_or_default(),
+            description: version.version_description().map(ToOwned::to_owned),
+        };
+        Ok(answer.launch_template_versions().iter().map(version).collect())
     }
 
     /// Makes a launch template; gives its id and the number of its version.
     ///
     /// # Errors
-    /// `Conflict` when there is one of that name.
+    /// `Unsettled` when there is one of that name.
     pub async fn create_template(
         &self,
         name: &str,
@@ -101,7 +123,7 @@ impl Ec2 {
     /// Makes a new version of a launch template; gives its number.
     ///
     /// # Errors
-    /// `NotFound` when the template does not exist.
+    /// `Unsettled` when the template does not exist.
     pub async fn create_version(
         &self,
         id: &str,
@@ -120,15 +142,26 @@ impl Ec2 {
         Ok(version.and_then(|version| version.version_number()).unwrap_or_default())
     }
 
+    /// Makes a version the one that those get who name none.
+    ///
+    /// # Errors
+    /// Every failure.
+    pub async fn set_default_version(&self, id: &str, version: i64) -> Result<(), Failure> {
+        let client = self.client().await;
+        let request =
+            client.modify_launch_template().launch_template_id(id).default_version(version.to_string());
+        call!(self.0, write, "ModifyLaunchTemplate", request).map(|_| ())
+    }
+
     /// Deletes a launch template with its versions; one that does not exist is deleted already.
     ///
     /// # Errors
-    /// Every failure but `NotFound`.
+    /// Every failure but that it does not exist.
     pub async fn delete_template(&self, id: &str) -> Result<(), Failure> {
         let client = self.client().await;
         let request = client.delete_launch_template().launch_template_id(id);
         match call!(self.0, write, "DeleteLaunchTemplate", request) {
-            Err(failure) if failure.class != Class::NotFound => Err(failure),
+            Err(failure) if !is_absent(&failure) => Err(failure),
             Ok(_) | Err(_) => Ok(()),
         }
     }

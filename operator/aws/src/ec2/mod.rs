@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+use fleetmesh_core::{Class, Failure};
 use fleetmesh_model::tag::Tags;
 
 use crate::connection::Connection;
@@ -27,6 +28,12 @@ impl Ec2 {
     async fn client(&self) -> Client {
         Client::new(&self.0.shared().await.config)
     }
+}
+
+/// Whether a call failed because what it names does not exist. Who names what EC2 showed a moment ago is told so while not
+/// all of EC2 knows it, too: those calls pass the failure on.
+fn is_absent(failure: &Failure) -> bool {
+    matches!(failure.class, Class::NotFound | Class::Unsettled)
 }
 
 fn tags(tags: &Tags) -> Vec<Tag> {

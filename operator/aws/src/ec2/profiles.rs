@@ -1,10 +1,10 @@
 //! Instance profiles of instances.
 
 use aws_sdk_ec2::types::{Filter, IamInstanceProfileSpecification};
+use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::Association;
-use fleetmesh_core::{Class, Failure};
 
-use super::Ec2;
+use super::{Ec2, is_absent};
 use crate::connection::call;
 
 impl Ec2 {
@@ -46,7 +46,7 @@ impl Ec2 {
     /// Gives an instance a profile.
     ///
     /// # Errors
-    /// `Conflict` while EC2 does not know the profile yet, or when the instance has got one meanwhile.
+    /// `Unsettled` while EC2 does not know the profile yet, `Conflict` when the instance has got one meanwhile.
     pub async fn associate(&self, instance: &str, profile_arn: &str) -> Result<(), Failure> {
         let client = self.client().await;
         let profile = IamInstanceProfileSpecification::builder().arn(profile_arn).build();
@@ -58,12 +58,12 @@ impl Ec2 {
     /// Ends an association; one that does not exist is ended already.
     ///
     /// # Errors
-    /// Every failure but `NotFound`.
+    /// Every failure but that it does not exist.
     pub async fn disassociate(&self, association: &str) -> Result<(), Failure> {
         let client = self.client().await;
         let request = client.disassociate_iam_instance_profile().association_id(association);
         match call!(self.0, write, "DisassociateIamInstanceProfile", request) {
-            Err(failure) if failure.class != Class::NotFound => Err(failure),
+            Err(failure) if !is_absent(&failure) => Err(failure),
             Ok(_) | Err(_) => Ok(()),
         }
     }

@@ -9,12 +9,15 @@ use jiff::Timestamp;
 
 use super::cloud_map;
 use super::enroll;
-use super::observed::{Instance, Observed, State, Template};
+use super::observed::{Instance, Observed, State};
 use super::plan::Step;
 use super::scale::{Demand, Member, Move, scale, stage};
+use super::tagging;
 use super::template::{self, Content};
 use super::user_data::{self, Place};
-use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_VERSION_TAG};
+use super::version;
+use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use crate::event::Event;
 use crate::object::Object;
 use crate::owner;
 use crate::token::digest;
@@ -55,6 +58,12 @@ pub struct Decision {
     pub waits: Option<String>,
     /// The version of the launch template that instances are to come from, when it exists.
     pub version: Option<i64>,
+    /// The hash of what it holds.
+    pub hash: Option<String>,
+    /// A newer version of the launch template, which does not hold what the spec says.
+    pub unused: Option<i64>,
+    /// What is told and not mended.
+    pub told: Vec<Event>,
 }
 
 /// Decides. Same inputs, same steps.
@@ -67,6 +76,7 @@ pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
         Some(_) | None => leave(observed, input, !enrolling.is_empty()),
     };
     decision.steps.splice(0..0, enrolling);
+    decision.told = tagging::taken(observed);
     if enrolls && input.profile_arn.is_none() {
         decision.waits = Some("the instance profile".to_owned());
     }
@@ -76,7 +86,7 @@ pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
 fn replicate(observed: &Observed, input: &Input<'_>, fleet: &Fleet) -> Decision {
     let waits = |what: &str| Decision { waits: Some(what.to_owned()), ..Decision::default() };
     let refused = |reason, message| Decision { refused: Some((reason, message)), ..Decision::default() };
-    if let Some(taken) = foreign(observed, input.object) {
+    if let Some(taken) = version::foreign(observed, input.object) {
         return refused(Reason::NotOwned, taken);
     }
     let network = fleet.network.clone().unwrap_or_default();
@@ -105,7 +115,9 @@ struct Wanted<'a> {
 /// Everything that was launched goes: the instances first, then the template they came from. `busy` says that something
 /// else is still to be done.
 fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
-    let mut decision = Decision::default();
+    // A policy may allow us no more than what has our tags.
+    let steps = tagging::steps(observed, input, None);
+    let mut decision = Decision { steps, ..Decision::default() };
     decision.steps.extend(cloud_map::leave(observed));
     let live: Vec<String> = observed
         .instances
@@ -120,29 +132,18 @@ fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
     if ending > 0 {
         decision.waits = Some(format!("{ending} instances to be terminated"));
     } else if let Some(template) = &observed.template
-        && owner::owns(input.object, &template.tags)
+        && version::is_ours(template, input.object)
         && !busy
     {
+        decision.steps.extend(version::tagging(observed, input));
         decision.steps.push(Step::DeleteTemplate { template: template.id.clone() });
     }
     decision
 }
 
-/// A launch template of our name that is not ours.
-fn foreign(observed: &Observed, object: &Object) -> Option<String> {
-    let template = observed.template.as_ref().filter(|template| !owner::owns(object, &template.tags))?;
-    let whose = owner::Owner::of(&template.tags);
-    Some(format!(
-        "the launch template {} ({}) exists and is not this resource's: {whose}. Delete it, or rename the virtual node",
-        template::name(&object.id),
-        template.id
-    ))
-}
-
 fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decision {
     let Wanted { fleet, capacity: _, network, profile_arn, image } = wanted;
     let replicas = fleet.replicas.unwrap_or_default();
-    let mut decision = Decision::default();
     let content = Content {
         image: (*image).to_owned(),
         profile_arn: (*profile_arn).to_owned(),
@@ -150,21 +151,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
         recipe: user_data::recipe(input.object, fleet, input.place),
         tags: tags(input),
     };
-    match (&observed.template, content.hash()) {
-        (Some(template), hash) if template.description.as_ref() == Some(&hash) => {
-            decision.version = Some(template.version);
-        }
-        (template, hash) => match user_data::render(input.object, fleet, input.place) {
-            Ok(user_data) => {
-                decision.steps.push(make(input.object, template.as_ref(), content, &hash, user_data));
-            }
-            // What runs goes on as it is, and is scaled and replaced from the version that there is.
-            Err(message) => {
-                decision.refused = Some((Reason::InvalidSpec, message));
-                decision.version = template.as_ref().map(|template| template.version);
-            }
-        },
-    }
+    let mut decision = version::choose(observed, input, content);
     let (Some(version), Some(template)) = (decision.version, &observed.template) else {
         // The next round, which sees the new version, counts.
         decision.waits = Some("a new version of the launch template".to_owned());
@@ -172,48 +159,30 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     };
     let rollout = fleet.rollout.unwrap_or_default();
     let demand = Demand { replicas, max_surge: rollout.max_surge, max_unavailable: rollout.max_unavailable };
-    let members = members(observed, version, input.now);
+    let members = members(observed, decision.hash.as_ref(), input.now);
     decision.steps.extend(cloud_map::register(observed, &members, input.object));
     let Move { launch, end } = scale(&members, demand);
     decision.steps.extend(ends(observed, &end, input.now));
     if launch > 0 && input.settling {
         decision.waits = Some("EC2 to show what was launched before".to_owned());
     } else if launch > 0 {
-        decision.steps.push(launch_step(observed, input, wanted, template, version, launch));
+        let source = Source { template: &template.id, version, hash: decision.hash.clone() };
+        decision.steps.push(launch_step(observed, input, wanted, source, launch));
     }
+    // Last: what is refused here holds nothing up.
+    decision.steps.extend(version::tagging(observed, input));
+    decision.steps.extend(tagging::steps(observed, input, decision.hash.as_ref()));
     decision
 }
 
-/// The step that makes the launch template, or a new version of it, with `content`, whose hash is `hash`.
-fn make(
-    object: &Object,
-    template: Option<&Template>,
-    content: Content,
-    hash: &str,
-    user_data: String,
-) -> Step {
-    match template {
-        None => {
-            let token = digest(&[&object.uid, "template", hash]);
-            let (name, tags) = (template::name(&object.id), content.tags.clone());
-            Step::CreateTemplate { name, content, user_data, tags, token }
-        }
-        Some(template) => {
-            // Going back to an earlier content is another version, too.
-            let token = digest(&[&object.uid, "version", &template.version.to_string(), hash]);
-            Step::CreateVersion { template: template.id.clone(), content, user_data, token }
-        }
-    }
-}
-
-/// The instances that count: live, and not on their way out.
-pub(super) fn members(observed: &Observed, version: i64, now: Timestamp) -> Vec<Member<'_>> {
+/// The instances that count: live, and not on their way out. `hash` is of what they are to be launched from.
+pub(super) fn members<'a>(observed: &'a Observed, hash: Option<&String>, now: Timestamp) -> Vec<Member<'a>> {
     let count = |instance: &&Instance| instance.state.is_live() && instance.draining_since.is_none();
     let member = |instance| Member {
         instance,
         serves: stage(instance, &observed.proxies, None, now),
         stage: stage(instance, &observed.proxies, is_registered(observed, instance), now),
-        updated: instance.template_version == Some(version),
+        updated: instance.holds(hash),
     };
     observed.instances.iter().filter(count).map(member).collect()
 }
@@ -249,21 +218,29 @@ fn ends(observed: &Observed, end: &[String], now: Timestamp) -> Vec<Step> {
     steps
 }
 
+/// What is launched from.
+struct Source<'a> {
+    template: &'a str,
+    version: i64,
+    hash: Option<String>,
+}
+
 fn launch_step(
     observed: &Observed,
     input: &Input<'_>,
     wanted: &Wanted<'_>,
-    template: &Template,
-    version: i64,
+    source: Source<'_>,
     count: i32,
 ) -> Step {
-    let launch = launches(observed, input.object) + 1;
+    let Source { template, version, hash } = source;
+    let launch = launches(observed, input.object).saturating_add(1);
     let mut tags = tags(input);
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
+    tags.extend(hash.map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
     Step::Launch {
-        template: template.id.clone(),
+        template: template.to_owned(),
         version,
         count,
         instance_types: wanted.capacity.instance_types.clone(),
@@ -276,7 +253,7 @@ fn launch_step(
 }
 
 /// The tags of everything that is made in EC2: those that the user wants, and those that mark whose it is.
-fn tags(input: &Input<'_>) -> Tags {
+pub(super) fn tags(input: &Input<'_>) -> Tags {
     let mut tags = input.object.management.tags.clone();
     tags.extend(owner::owner_tags(input.object, input.cluster));
     tags
@@ -285,7 +262,7 @@ fn tags(input: &Input<'_>) -> Tags {
 /// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
 pub(super) fn launches(observed: &Observed, object: &Object) -> i64 {
     let reported = object.status.fleet.as_ref().map_or(0, |FleetStatus { launches, .. }| *launches);
-    observed.instances.iter().filter_map(|instance| instance.launch).max().unwrap_or(0).max(reported)
+    observed.instances.iter().filter_map(Instance::launch).max().unwrap_or(0).max(reported)
 }
 
 /// The tag that marks instances as drained since `since`.

@@ -5,27 +5,32 @@
 //! ```
 //!
 //! The operator owns the instances one by one: `CreateFleet` only launches them. Each instance carries tags that say whose
-//! it is, from which version of the launch template and by which launch it came, so that a reply that is lost costs
-//! nothing. Pure.
+//! it is, from what and by which launch it came, so that a reply that is lost costs nothing. What somebody changes from
+//! outside in the template or in those tags is put back. Pure.
 
 pub mod cloud_map;
 pub mod decide;
 pub mod enroll;
+mod events;
 pub mod observed;
 pub mod plan;
 pub mod report;
 pub mod scale;
+mod tagging;
 pub mod template;
 pub mod user_data;
+mod version;
 
 pub use decide::{Decision, Input, decide};
-pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template};
+pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
 pub use plan::Step;
 pub use report::{Outcome, report, unseen};
 pub use template::Content;
 pub use user_data::Place;
 
-/// The tag that names the version of the launch template that an instance was launched from.
+/// The tag that tells what an instance was launched from, by the hash of what the version of the launch template holds.
+pub const TEMPLATE_HASH_TAG: &str = "fleetmesh.dev/template-hash";
+/// The tag that names the version of the launch template that an instance was launched from, for people.
 pub const TEMPLATE_VERSION_TAG: &str = "fleetmesh.dev/template-version";
 /// The tag that numbers the launch that an instance came from.
 pub const LAUNCH_TAG: &str = "fleetmesh.dev/launch";

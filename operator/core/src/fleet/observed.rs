@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use fleetmesh_crds::management::{OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
+
+use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 
 /// Everything that a decision about a fleet depends on, besides the resource.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +17,8 @@ pub struct Observed {
     pub image: Option<String>,
     /// The instances that were launched for the fleet, also those that are terminated.
     pub instances: Vec<Instance>,
+    /// Instances that were launched for the fleet and are tagged as another's since.
+    pub taken: Vec<Instance>,
     /// The instances that have the tags of `enroll`.
     pub enrolled: Vec<Instance>,
     /// Instance profile associations: those of the node's profile, and those of the enrolled instances.
@@ -33,17 +38,50 @@ pub struct Registered {
     pub instances: Vec<String>,
 }
 
+impl Observed {
+    /// Adds instances that the tag of the owner with this uid does not find, or not any more, as they are found by their
+    /// ids. They are its own as long as they are not tagged as another's.
+    pub fn add_lost(&mut self, found: Vec<Instance>, uid: &str) {
+        let live = found.into_iter().filter(|instance| instance.state.is_live());
+        let (taken, ours): (Vec<_>, Vec<_>) =
+            live.partition(|instance| instance.tags.get(OWNER_UID_TAG).is_some_and(|owner| owner != uid));
+        self.taken.extend(taken);
+        self.instances.extend(ours);
+    }
+}
+
 /// A launch template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// Its id.
     pub id: String,
-    /// The number of its newest version.
-    pub version: i64,
-    /// The description of the newest version; ours is the hash of what it holds.
-    pub description: Option<String>,
+    /// Its newest version and the one that the last report names, if that is still there. The newest comes first.
+    pub versions: Vec<Version>,
+    /// The number of the version that is used by those who name none.
+    pub default_version: i64,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// A version of a launch template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: i64,
+    /// Its description; ours is the hash of what the version holds.
+    pub description: Option<String>,
+}
+
+impl Template {
+    /// The newest version.
+    pub fn newest(&self) -> Option<&Version> {
+        self.versions.first()
+    }
+
+    /// The newest version that holds what has this hash.
+    pub fn holding(&self, hash: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.description.as_deref() == Some(hash))
+    }
 }
 
 /// EC2's states of an instance.
@@ -129,12 +167,40 @@ pub struct Instance {
     pub ipv4: Option<String>,
     /// Its IPv6 address.
     pub ipv6: Option<String>,
-    /// The version of the launch template that it came from, as its tag says.
-    pub template_version: Option<i64>,
-    /// The launch that it came from, as its tag says.
-    pub launch: Option<i64>,
     /// Since when it is being drained, as its tag says.
     pub draining_since: Option<Timestamp>,
+    /// Its tags.
+    pub tags: Tags,
+    /// Those of its tags that are Fleetmesh's and that last, as they were seen first: from its launch on they do not change
+    /// by our own doing.
+    pub marks: Tags,
+}
+
+impl Instance {
+    /// Which of `tags` mark an instance for good.
+    pub fn marks_of(tags: &Tags) -> Tags {
+        let lasts = |key: &str| key.starts_with(TAG_PREFIX) && key != DRAINING_TAG;
+        tags.iter().filter(|(key, _)| lasts(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// The version of the launch template that it came from.
+    pub fn template_version(&self) -> Option<i64> {
+        self.number(TEMPLATE_VERSION_TAG)
+    }
+
+    /// The launch that it came from.
+    pub fn launch(&self) -> Option<i64> {
+        self.number(LAUNCH_TAG)
+    }
+
+    /// Whether it was launched from what has this hash.
+    pub fn holds(&self, hash: Option<&String>) -> bool {
+        hash.is_some() && self.marks.get(TEMPLATE_HASH_TAG) == hash
+    }
+
+    fn number(&self, tag: &str) -> Option<i64> {
+        self.marks.get(tag)?.parse().ok()
+    }
 }
 
 /// An instance profile that an instance has.

@@ -23,6 +23,8 @@ pub enum Step {
         tags: Tags,
         /// The client token.
         token: String,
+        /// What it mends, in words, if it does.
+        mends: Option<String>,
     },
     /// Give the launch template a new version.
     CreateVersion {
@@ -34,6 +36,26 @@ pub enum Step {
         user_data: String,
         /// The client token.
         token: String,
+        /// What it mends, in words, if it does.
+        mends: Option<String>,
+    },
+    /// Make a version of the launch template the one that those get who name none.
+    SetDefaultVersion {
+        /// The template's id.
+        template: String,
+        /// The version.
+        version: i64,
+        /// The one that it is now.
+        before: i64,
+    },
+    /// Set tags of the launch template or of an instance.
+    Tag {
+        /// Its id.
+        resource: String,
+        /// The tags to set; others stay.
+        tags: Tags,
+        /// What it mends, in words, if it does.
+        mends: Option<String>,
     },
     /// Launch instances.
     Launch {
@@ -105,6 +127,18 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// What somebody changed from outside and the step puts back, in words.
+    pub fn mends(&self) -> Option<&str> {
+        match self {
+            Self::CreateTemplate { mends, .. }
+            | Self::CreateVersion { mends, .. }
+            | Self::Tag { mends, .. } => mends.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,6 +147,13 @@ impl fmt::Display for Step {
             }
             Self::CreateVersion { template, content, .. } => {
                 write!(f, "new version of {template} ({})", content.hash())
+            }
+            Self::SetDefaultVersion { template, version, .. } => {
+                write!(f, "version {version} of {template} is the default")
+            }
+            Self::Tag { resource, tags, .. } => {
+                let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
+                write!(f, "tag {resource} ({})", keys.join(", "))
             }
             Self::Launch { template, version, count, launch, .. } => {
                 write!(f, "launch {count} of {template} version {version} (launch {launch})")

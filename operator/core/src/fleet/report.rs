@@ -5,11 +5,12 @@ use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
 use super::decide::{Decision, Input, launches, members};
 use super::enroll::{Standing, standing};
+use super::events::events;
 use super::observed::{Instance, Observed, Proxies, State};
 use super::plan::Step;
 use super::scale::{Member, Stage};
+use super::version::is_ours;
 use crate::condition::Finding;
-use crate::event::{Event, Severity};
 use crate::failure::{Class, Failure};
 use crate::part::Part;
 
@@ -50,7 +51,7 @@ pub fn report(
         // After a failure the next look is a matter of its class.
         look: (left && moves && decision.refused.is_none() && failure.is_none()).then_some(input.in_motion),
         status: left.then(|| status(observed, decision, outcome, input, &tally)),
-        events: outcome.done.iter().filter_map(|step| event(step, outcome)).collect(),
+        events: events(decision, outcome, input, &finding),
         finding,
         failure,
     }
@@ -62,13 +63,7 @@ pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
     let desired = wanted.and_then(|fleet| fleet.replicas).unwrap_or_default();
     let before = input.object.status.fleet.clone();
     let status = before.or_else(|| wanted.map(|_| FleetStatus { desired, ..FleetStatus::default() }));
-    Part {
-        finding: Finding::fails(reason(&failure), in_words(&failure)),
-        status,
-        events: Vec::new(),
-        look: None,
-        failure: Some(failure),
-    }
+    Part { finding: failed(&failure), status, events: Vec::new(), look: None, failure: Some(failure) }
 }
 
 /// Whether anything is left of a fleet that is to go.
@@ -76,8 +71,7 @@ fn is_left(observed: &Observed, outcome: &Outcome, input: &Input<'_>) -> bool {
     let done = |wanted: &dyn Fn(&Step) -> bool| outcome.done.iter().any(wanted);
     let instances = observed.instances.iter().any(|instance| instance.state != State::Terminated);
     let template = observed.template.as_ref().is_some_and(|template| {
-        crate::owner::owns(input.object, &template.tags)
-            && !done(&|step| matches!(step, Step::DeleteTemplate { .. }))
+        is_ours(template, input.object) && !done(&|step| matches!(step, Step::DeleteTemplate { .. }))
     });
     let registered = observed
         .registered
@@ -118,7 +112,7 @@ impl Tally {
             foreign: Vec::new(),
             moves: false,
         };
-        let members = members(observed, decision.version.unwrap_or_default(), input.now);
+        let members = members(observed, decision.hash.as_ref(), input.now);
         for instance in &observed.instances {
             let member = members.iter().find(|member| member.instance.id == instance.id);
             tally.count(observed, instance, member);
@@ -197,7 +191,7 @@ fn described(observed: &Observed, instance: &Instance, state: &str) -> InstanceS
         id: instance.id.clone(),
         proxy: proxy.map(ToOwned::to_owned),
         state: state.to_owned(),
-        template_version: instance.template_version,
+        template_version: instance.template_version(),
         type_: instance.type_.clone(),
     }
 }
@@ -210,8 +204,10 @@ fn status(
     tally: &Tally,
 ) -> FleetStatus {
     let template = outcome.template.as_ref();
-    let known =
-        observed.template.as_ref().filter(|template| crate::owner::owns(input.object, &template.tags));
+    let known = observed.template.as_ref().filter(|template| is_ours(template, input.object));
+    let version = template.map(|(_, version)| *version).or(decision.version);
+    // What is waited for or refused changes nothing about where instances came from.
+    let before = || input.object.status.fleet.as_ref().filter(|_| known.is_some())?.template_version;
     FleetStatus {
         desired: tally.desired,
         instances: tally.listed.iter().take(MAX_LISTED_INSTANCES).map(|(_, status)| status.clone()).collect(),
@@ -219,14 +215,14 @@ fn status(
         launch_template_id: template.map(|(id, _)| id.clone()).or(known.map(|template| template.id.clone())),
         ready: tally.ready,
         running: tally.running,
-        template_version: template.map(|(_, version)| *version).or(decision.version),
+        template_version: version.or_else(before),
         updated: tally.updated,
     }
 }
 
 fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) -> Finding {
     if let Some(failure) = &outcome.failed {
-        return Finding::fails(reason(failure), in_words(failure));
+        return failed(failure);
     }
     if let Some((reason, message)) = &decision.refused {
         return Finding::fails(*reason, message.clone());
@@ -258,13 +254,24 @@ fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) 
     if !wanted {
         return Finding::fails(Reason::Deleting, format!("the fleet is being ended{waits}"));
     }
+    let also = unused(decision);
     if decision.steps.is_empty() && decision.waits.is_none() && !tally.moves && ready == desired {
-        return Finding::holds(Reason::FleetReady, format!("{ready} of {desired} instances are ready"));
+        return Finding::holds(Reason::FleetReady, format!("{ready} of {desired} instances are ready{also}"));
     }
-    Finding::fails(Reason::FleetProgressing, format!("{so_far}{waits}"))
+    Finding::fails(Reason::FleetProgressing, format!("{so_far}{waits}{also}"))
 }
 
-fn named(ids: &[String]) -> String {
+/// What a message ends with, and an Event tells, when somebody gave the launch template a newer version.
+pub(super) fn unused(decision: &Decision) -> String {
+    match (decision.unused, decision.version) {
+        (Some(unused), Some(version)) => format!(
+            "; version {unused} of the launch template is not what the spec says, and not used: instances come from version {version}"
+        ),
+        _ => String::new(),
+    }
+}
+
+pub(super) fn named(ids: &[String]) -> String {
     let first: Vec<&str> = ids.iter().take(NAMED).map(String::as_str).collect();
     match ids.len().saturating_sub(NAMED) {
         0 => first.join(", "),
@@ -272,11 +279,14 @@ fn named(ids: &[String]) -> String {
     }
 }
 
-/// The reason of a failed call; EC2 runs out of instances where others run out of quota.
-fn reason(failure: &Failure) -> Reason {
+/// What a failed call means. EC2 runs out of instances where others run out of quota.
+fn failed(failure: &Failure) -> Finding {
     match failure.class {
-        Class::Limit if failure.operation == "CreateFleet" => Reason::LaunchFailed,
-        class => class.reason(),
+        Class::Unsettled => Finding::unknown(Reason::Pending, in_words(failure)),
+        Class::Limit if failure.operation == "CreateFleet" => {
+            Finding::fails(Reason::LaunchFailed, in_words(failure))
+        }
+        class => Finding::fails(class.reason(), in_words(failure)),
     }
 }
 
@@ -287,40 +297,11 @@ fn in_words(failure: &Failure) -> String {
         }
         Class::Credentials => ". Give the operator valid AWS credentials",
         Class::Unreachable | Class::Throttled | Class::Server => ". The operator keeps trying",
+        Class::Unsettled => {
+            ". AWS does not know everywhere yet, or any more, what it made or showed a moment ago; the operator tries again"
+        }
         Class::NotFound => ". Create it, or name another",
         _ => "",
     };
     format!("{failure}{way_out}")
-}
-
-fn event(step: &Step, outcome: &Outcome) -> Option<Event> {
-    let (reason, action, message) = match step {
-        Step::CreateTemplate { name, .. } => {
-            ("LaunchTemplateCreated", "Create", format!("launch template {name}"))
-        }
-        Step::CreateVersion { .. } => {
-            let version = outcome.template.as_ref().map_or(0, |(_, version)| *version);
-            ("LaunchTemplateChanged", "Update", format!("version {version} of the launch template"))
-        }
-        Step::Launch { version, count, .. } => {
-            let message = format!(
-                "asked for {count} instances of template version {version}: {}",
-                named(&outcome.launched)
-            );
-            ("Launched", "Launch", message)
-        }
-        Step::Drain { instances, .. } => ("Draining", "Drain", named(instances)),
-        Step::Register { .. } | Step::Deregister { .. } => return None,
-        Step::Terminate { instances } => ("Terminated", "Terminate", named(instances)),
-        Step::Associate { instance, .. } => {
-            ("Enrolled", "Associate", format!("{instance} has the node's instance profile"))
-        }
-        Step::Disassociate { instance, .. } => (
-            "Dismissed",
-            "Disassociate",
-            format!("{instance} does not have the node's instance profile any more"),
-        ),
-        Step::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
-    };
-    Some(Event { severity: Severity::Normal, reason: reason.to_owned(), action, message })
 }

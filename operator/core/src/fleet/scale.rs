@@ -29,7 +29,7 @@ pub struct Member<'a> {
     pub serves: Stage,
     /// How far it is: where callers find instances in Cloud Map it is ready only when they find it.
     pub stage: Stage,
-    /// Whether it came from the newest template version.
+    /// Whether it came from what the spec says now.
     pub updated: bool,
 }
 
@@ -116,7 +116,7 @@ impl Member<'_> {
 fn in_order<'a, 'b>(members: &'a [Member<'b>], wanted: fn(&Member<'_>) -> bool) -> Vec<&'a Member<'b>> {
     let mut chosen: Vec<&Member<'b>> = members.iter().filter(|member| wanted(member)).collect();
     chosen.sort_by_key(|Member { instance, serves: _, stage, updated: _ }| {
-        (*stage, instance.template_version, instance.launched, &instance.id)
+        (*stage, instance.template_version(), instance.launched, &instance.id)
     });
     chosen
 }

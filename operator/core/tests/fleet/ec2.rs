@@ -1,20 +1,24 @@
 //! An EC2 in memory, with the rules that matter: client tokens are answered once and refused for another request, new
 //! instances show after a while, and terminated ones go on showing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Input, Instance, LAUNCH_TAG, Observed, Outcome, Place, Proxies, State, Step,
-    TEMPLATE_VERSION_TAG, Template, decide, report,
+    Checks, Input, Instance, Observed, Outcome, Place, Proxies, State, Step, Template, Version, decide,
+    report,
 };
 use fleetmesh_core::{Class, Failure, Object, ObjectKey};
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
+use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{Iam, Management, Status};
+use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long EC2 takes to show a new instance, in seconds.
 const LATE: i64 = 4;
+/// How long an operator awaits what it launched, in seconds.
+const VISIBLE: i64 = 20;
 
 /// What strikes a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +45,19 @@ pub struct Ec2 {
     object: Object,
     known: Vec<Known>,
     template: Option<Template>,
+    /// How many templates there were.
+    templates: usize,
     spent: BTreeMap<String, (Step, Vec<String>)>,
+    /// The templates and versions that were made with a client token.
+    made: BTreeMap<String, (String, i64)>,
     now: Timestamp,
     pub image: String,
     pub writes: usize,
     pub plans: Vec<String>,
     deleting: bool,
-    /// What an operator remembers in its memory: launched ids that do not show yet, and until when it pauses.
-    pending: Vec<String>,
+    /// What an operator remembers in its memory: marks, launched ids that do not show yet, and until when it pauses.
+    marks: BTreeMap<String, Tags>,
+    pending: BTreeMap<String, Timestamp>,
     pause: Option<Timestamp>,
 }
 
@@ -91,17 +100,20 @@ impl Ec2 {
             object,
             known: Vec::new(),
             template: None,
+            templates: 0,
             spent: BTreeMap::new(),
+            made: BTreeMap::new(),
             now: Timestamp::from_second(1_000_000).unwrap(),
             image: "ami-1".into(),
             writes: 0,
             plans: Vec::new(),
             deleting: false,
-            pending: Vec::new(),
+            marks: BTreeMap::new(),
+            pending: BTreeMap::new(),
             pause: None,
         };
         // Somebody else's.
-        ec2.add("i-other", None, None);
+        ec2.add("i-other", Tags::new());
         ec2
     }
 
@@ -110,15 +122,19 @@ impl Ec2 {
     }
 
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.known.iter().map(|known| &known.instance).filter(|instance| instance.launch.is_some())
+        self.known.iter().map(|known| &known.instance).filter(|instance| instance.launch().is_some())
     }
 
+    /// Whether an instance was launched from what the spec says now, which the default version holds.
     pub fn is_newest(&self, instance: &Instance) -> bool {
-        instance.template_version == self.template.as_ref().map(|template| template.version)
+        let Some(template) = &self.template else { return false };
+        let mut versions = template.versions.iter();
+        let default = versions.find(|version| version.number == template.default_version);
+        default.is_some_and(|version| instance.holds(version.description.as_ref()))
     }
 
     pub fn others_are_untouched(&self) -> bool {
-        let mut others = self.known.iter().filter(|known| known.instance.launch.is_none());
+        let mut others = self.known.iter().filter(|known| known.instance.launch().is_none());
         others.all(|known| known.instance.state == State::Running)
     }
 
@@ -126,7 +142,7 @@ impl Ec2 {
         self.template.is_none() && self.instances().all(|instance| instance.state == State::Terminated)
     }
 
-    fn add(&mut self, id: &str, version: Option<i64>, launch: Option<i64>) {
+    fn add(&mut self, id: &str, tags: Tags) {
         let instance = Instance {
             id: id.into(),
             az: None,
@@ -137,9 +153,9 @@ impl Ec2 {
             missed_since: self.now,
             ipv4: None,
             ipv6: None,
-            template_version: version,
-            launch,
             draining_since: None,
+            marks: Instance::marks_of(&tags),
+            tags,
         };
         let shows_at = self.now.saturating_add(SignedDuration::from_secs(LATE)).unwrap();
         self.known.push(Known { instance, shows_at });
@@ -156,7 +172,7 @@ impl Ec2 {
 
     fn pick(&mut self) -> Option<&mut Instance> {
         let mut ours = self.known.iter_mut().map(|known| &mut known.instance);
-        ours.find(|instance| instance.launch.is_some() && instance.state.is_live())
+        ours.find(|instance| instance.launch().is_some() && instance.state.is_live())
     }
 
     pub fn terminate_one(&mut self) {
@@ -171,23 +187,93 @@ impl Ec2 {
         }
     }
 
-    fn observed(&self) -> Observed {
+    fn reported(&self) -> BTreeSet<String> {
+        let reported = self.object.status.fleet.iter().flat_map(|status| &status.instances);
+        reported.map(|instance| instance.id.clone()).collect()
+    }
+
+    /// Somebody takes a tag from an instance that was reported, or changes it. An instance that no report names and whose
+    /// operator died is lost without its tags.
+    pub fn retag_one(&mut self, key: &str, value: Option<&str>) {
+        let reported = self.reported();
+        if let Some(instance) = self.pick().filter(|instance| reported.contains(&instance.id)) {
+            match value {
+                Some(value) => instance.tags.insert(key.to_owned(), value.to_owned()),
+                None => instance.tags.remove(key),
+            };
+        }
+    }
+
+    pub fn untag_template(&mut self) {
+        if let Some(template) = &mut self.template {
+            template.tags.remove(OWNER_UID_TAG);
+        }
+    }
+
+    pub fn delete_template(&mut self) {
+        self.template = None;
+    }
+
+    /// Somebody gives the template a version, and makes it the default.
+    pub fn foreign_version(&mut self) {
+        if let Some(template) = &mut self.template {
+            let number = template.newest().unwrap().number + 1;
+            template.versions.insert(0, Version { number, description: Some("theirs".into()) });
+            template.default_version = number;
+        }
+    }
+
+    /// Whether the fleet's instances have the tags of their launch, but for `lost`.
+    pub fn is_tagged_as_launched(&self, lost: Option<&str>) -> bool {
+        let tagged = |instance: &Instance| {
+            let mut marks = instance.marks.iter().filter(|(key, _)| Some(key.as_str()) != lost);
+            marks.all(|(key, value)| instance.tags.get(key) == Some(value))
+        };
+        self.instances().filter(|instance| instance.state.is_live()).all(tagged)
+    }
+
+    fn observed(&mut self) -> Observed {
+        let owner = |instance: &Instance| instance.tags.get(OWNER_UID_TAG).cloned();
         let shown = self.known.iter().filter(|known| known.shows_at <= self.now);
-        let ours = shown.map(|known| known.instance.clone()).filter(|instance| instance.launch.is_some());
-        Observed {
-            template: self.template.clone(),
+        let shown = shown.map(|known| Instance {
+            marks: Instance::marks_of(&known.instance.tags),
+            ..known.instance.clone()
+        });
+        let (ours, others): (Vec<_>, Vec<_>) =
+            shown.partition(|instance| owner(instance).as_ref() == Some(&self.object.uid));
+        let mut known = self.reported();
+        known.extend(self.marks.keys().chain(self.pending.keys()).cloned());
+        let lost = others.into_iter().filter(|instance| known.contains(&instance.id)).collect();
+        let number = self.object.status.fleet.as_ref().and_then(|status| status.template_version);
+        let mut template = self.template.clone();
+        if let Some(template) = &mut template {
+            let newest = template.newest().map(|newest| newest.number);
+            template
+                .versions
+                .retain(|version| Some(version.number) == newest || Some(version.number) == number);
+        }
+        let mut observed = Observed {
+            template,
             image: Some(self.image.clone()),
-            instances: ours.collect(),
+            instances: ours,
             proxies: Proxies::Untold,
             ..Observed::default()
+        };
+        observed.add_lost(lost, &self.object.uid);
+        for instance in &mut observed.instances {
+            let marks = self.marks.entry(instance.id.clone()).or_insert(instance.marks.clone());
+            instance.marks.clone_from(marks);
         }
+        self.marks.retain(|id, _| observed.instances.iter().any(|instance| instance.id == *id));
+        observed
     }
 
     /// One round: observe, decide, apply, report, struck by `fault`.
     pub fn round(&mut self, fault: Fault) {
         let observed = self.observed();
         let shows = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
-        self.pending.retain(|id| !shows(id));
+        let now = self.now;
+        self.pending.retain(|id, at| !shows(id) && now.duration_since(*at).as_secs() < VISIBLE);
         let place = Place { region: "us-west-2".into(), control_plane: None };
         let object = self.object.clone();
         let input = Input {
@@ -231,10 +317,11 @@ impl Ec2 {
             }
         }
         if dead {
+            self.marks.clear();
             self.pending.clear();
             self.pause = None;
         } else {
-            self.pending.extend(outcome.launched.iter().cloned());
+            self.pending.extend(outcome.launched.iter().map(|id| (id.clone(), now)));
             if fault != Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
                 self.object.status.fleet = part.status;
@@ -246,20 +333,25 @@ impl Ec2 {
     fn take(&mut self, step: &Step, outcome: &mut Outcome, short: bool) -> Result<(), Failure> {
         self.writes += 1;
         match step {
-            Step::CreateTemplate { content, tags, .. } => {
-                if self.template.is_some() {
-                    return Err(failure(Class::Conflict));
-                }
-                let description = Some(content.hash());
-                self.template =
-                    Some(Template { id: "lt-1".into(), version: 1, description, tags: tags.clone() });
-                outcome.template = Some(("lt-1".into(), 1));
+            Step::CreateTemplate { token, .. } | Step::CreateVersion { token, .. } => {
+                let made = match self.made.get(token) {
+                    Some(made) => made.clone(),
+                    None => self.make(step)?,
+                };
+                self.made.insert(token.clone(), made.clone());
+                outcome.template = Some(made);
             }
-            Step::CreateVersion { content, .. } => {
+            Step::Tag { resource, tags, .. } => {
+                let mut instances = self.known.iter_mut().map(|known| &mut known.instance);
+                if let Some(instance) = instances.find(|instance| instance.id == *resource) {
+                    instance.tags.extend(tags.clone());
+                } else if let Some(template) = &mut self.template {
+                    template.tags.extend(tags.clone());
+                }
+            }
+            Step::SetDefaultVersion { version, .. } => {
                 let template = self.template.as_mut().ok_or_else(|| failure(Class::NotFound))?;
-                template.version += 1;
-                template.description = Some(content.hash());
-                outcome.template = Some((template.id.clone(), template.version));
+                template.default_version = *version;
             }
             Step::Launch { count, token, launch, .. } => {
                 outcome.spent = Some(*launch);
@@ -275,7 +367,7 @@ impl Ec2 {
             Step::Terminate { instances } => {
                 for known in &mut self.known {
                     if instances.contains(&known.instance.id) {
-                        assert!(known.instance.launch.is_some(), "somebody else's instance");
+                        assert!(known.instance.launch().is_some(), "somebody else's instance");
                         known.instance.state = State::Terminated;
                     }
                 }
@@ -286,12 +378,30 @@ impl Ec2 {
         Ok(())
     }
 
+    fn make(&mut self, step: &Step) -> Result<(String, i64), Failure> {
+        match (step, &mut self.template) {
+            (Step::CreateTemplate { content, tags, .. }, template @ None) => {
+                self.templates += 1;
+                let id = format!("lt-{}", self.templates);
+                let versions = vec![Version { number: 1, description: Some(content.hash()) }];
+                let made = Template { id: id.clone(), versions, default_version: 1, tags: tags.clone() };
+                *template = Some(made);
+                Ok((id, 1))
+            }
+            (Step::CreateVersion { content, .. }, Some(template)) => {
+                let number = template.newest().unwrap().number + 1;
+                template.versions.insert(0, Version { number, description: Some(content.hash()) });
+                Ok((template.id.clone(), number))
+            }
+            _ => Err(failure(Class::Unsettled)),
+        }
+    }
+
     fn launch(&mut self, step: &Step, count: i32) -> Vec<String> {
         let Step::Launch { tags, token, .. } = step else { panic!("a launch") };
-        let number = |tag: &str| tags.get(tag).and_then(|value| value.parse().ok());
         let ids: Vec<String> = (0..count).map(|index| format!("i-{}-{index}", self.spent.len())).collect();
         for id in &ids {
-            self.add(id, number(TEMPLATE_VERSION_TAG), number(LAUNCH_TAG));
+            self.add(id, tags.clone());
         }
         self.spent.insert(token.clone(), (step.clone(), ids.clone()));
         ids

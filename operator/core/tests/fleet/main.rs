@@ -5,7 +5,8 @@
 mod ec2;
 
 use ec2::{Ec2, Fault};
-use fleetmesh_core::fleet::State;
+use fleetmesh_core::fleet::{State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -14,9 +15,15 @@ enum Act {
     Image(u8),
     TerminateOne,
     Break,
+    Retag(&'static str, Option<&'static str>),
+    DeleteTemplate,
+    ForeignVersion,
     Round(Fault),
     Wait(i64),
 }
+
+/// The tags that somebody takes or changes.
+const TAGS: [&str; 4] = [OWNER_UID_TAG, OWNER_CLUSTER_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG];
 
 fn act() -> impl Strategy<Value = Act> {
     let fault = prop_oneof![
@@ -32,6 +39,13 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..3_u8).prop_map(Act::Image),
         1 => Just(Act::TerminateOne),
         1 => Just(Act::Break),
+        1 => (prop::sample::select(&TAGS[..]), prop::sample::select(&[None, Some("other")][..]))
+            .prop_filter("another's is not ours to put back", |(key, value)| {
+                *key != OWNER_UID_TAG || value.is_none()
+            })
+            .prop_map(|(key, value)| Act::Retag(key, value)),
+        1 => Just(Act::DeleteTemplate),
+        1 => Just(Act::ForeignVersion),
         6 => fault.prop_map(Act::Round),
         1 => (0..120_i64).prop_map(Act::Wait),
     ]
@@ -43,6 +57,9 @@ fn perform(ec2: &mut Ec2, act: &Act) {
         Act::Image(image) => ec2.image = format!("ami-{image}"),
         Act::TerminateOne => ec2.terminate_one(),
         Act::Break => ec2.break_one(),
+        Act::Retag(key, value) => ec2.retag_one(key, *value),
+        Act::DeleteTemplate => ec2.delete_template(),
+        Act::ForeignVersion => ec2.foreign_version(),
         Act::Round(fault) => ec2.round(*fault),
         Act::Wait(seconds) => ec2.wait(*seconds),
     }
@@ -63,6 +80,8 @@ proptest! {
         prop_assert_eq!(i32::try_from(live.len()).unwrap(), replicas);
         prop_assert!(live.iter().all(|instance| instance.state == State::Running));
         prop_assert!(live.iter().all(|instance| ec2.is_newest(instance)));
+        // A number that somebody changed and that no operator saw before is taken for what it is.
+        prop_assert!(ec2.is_tagged_as_launched(Some(TEMPLATE_VERSION_TAG)), "what was taken is put back");
         let calls = ec2.writes;
         for _ in 0..100 {
             ec2.round(Fault::None);
@@ -72,6 +91,32 @@ proptest! {
         prop_assert!(ec2.is_empty(), "nothing is left");
         prop_assert!(ec2.others_are_untouched());
     }
+}
+
+#[test]
+fn what_somebody_changes_from_outside_is_put_back_and_nothing_is_replaced() {
+    let mut ec2 = Ec2::new();
+    ec2.settle();
+    for key in TAGS {
+        for value in [None, Some("other")].into_iter().filter(|value| key != OWNER_UID_TAG || value.is_none())
+        {
+            ec2.retag_one(key, value);
+            ec2.round(Fault::None);
+            assert!(ec2.is_tagged_as_launched(None), "{key} {value:?}");
+        }
+    }
+    ec2.foreign_version();
+    ec2.round(Fault::None);
+    ec2.untag_template();
+    ec2.plans.clear();
+    ec2.round(Fault::None);
+    assert_eq!(ec2.plans, [format!("tag lt-1 ({OWNER_UID_TAG})")]);
+    ec2.delete_template();
+    ec2.plans.clear();
+    ec2.settle();
+    assert_eq!(ec2.plans.len(), 1, "{:?}", ec2.plans);
+    assert!(ec2.instances().all(|instance| instance.state == State::Running && ec2.is_newest(instance)));
+    assert_eq!(ec2.instances().count(), 3);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The fleet of a node: observe (reads) → decide (pure) → apply (writes).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, Decision, Input, Observed, Outcome, Place, Proxies, Registered, Step, cloud_map, decide, template,
+    self, Decision, Input, Instance, Observed, Outcome, Place, Proxies, Registered, Step, cloud_map, decide,
+    template,
 };
 use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
 use fleetmesh_crds::fleet::DEFAULT_SSM_PARAMETER;
@@ -88,11 +89,14 @@ async fn bring_in_step(
     let Round { context, object, .. } = round;
     observed.proxies = proxies(round);
     context.fleets.miss(memory, &mut observed, input.now);
+    memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
     let decision = decide(&observed, &input);
     let mut outcome = apply(object, services, &decision, memory, input.now).await;
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
+    // Told now.
+    observed.taken.clear();
     // What was done makes the observation old; the next round asks anew.
     memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
     part
@@ -132,15 +136,31 @@ async fn observe(
         }
         _ => Vec::new(),
     };
-    Ok(Observed {
-        template: services.ec2.template(&template::name(&object.id)).await?,
+    let lost = lost(object, &instances, memory);
+    let known = object.status.fleet.as_ref().and_then(|status| status.template_version);
+    let mut observed = Observed {
+        template: services.ec2.template(&template::name(&object.id), known).await?,
         image: image(round, services, memory).await?,
         registered: registered(object, services).await?,
         instances,
+        taken: Vec::new(),
         enrolled,
         associations,
         proxies: Proxies::Untold,
-    })
+    };
+    if !lost.is_empty() {
+        observed.add_lost(services.ec2.named(&lost).await?, &object.uid);
+    }
+    Ok(observed)
+}
+
+/// The ids of the instances that were launched for the fleet and are not among those that its tag finds.
+fn lost(object: &Object, found: &[Instance], memory: &Memory) -> Vec<String> {
+    let before = object.status.fleet.iter().filter(|status| status.launch_template_id.is_some());
+    let reported = before.flat_map(|status| &status.instances).map(|instance| &instance.id);
+    let known: BTreeSet<&String> = reported.chain(memory.instances()).collect();
+    let lost = known.into_iter().filter(|id| found.iter().all(|instance| instance.id != **id));
+    lost.cloned().collect()
 }
 
 /// Whether the last report tells of instances that were enrolled.
@@ -220,13 +240,17 @@ async fn take(
 ) -> Result<(), Failure> {
     let Services { ec2, ssm: _, cloud_map } = services;
     match step {
-        Step::CreateTemplate { name, content, user_data, tags, token } => {
+        Step::CreateTemplate { name, content, user_data, tags, token, mends: _ } => {
             outcome.template = Some(ec2.create_template(name, (content, user_data), tags, token).await?);
         }
-        Step::CreateVersion { template, content, user_data, token } => {
+        Step::CreateVersion { template, content, user_data, token, mends: _ } => {
             let version = ec2.create_version(template, (content, user_data), token).await?;
             outcome.template = Some((template.clone(), version));
         }
+        Step::SetDefaultVersion { template, version, before: _ } => {
+            ec2.set_default_version(template, *version).await?;
+        }
+        Step::Tag { resource, tags, mends: _ } => ec2.tag(std::slice::from_ref(resource), tags).await?,
         Step::Launch { template, version, count, instance_types, purchase, subnets, tags, launch, token } => {
             let request = Launch {
                 template,

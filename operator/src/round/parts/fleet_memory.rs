@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::{Instance, Observed};
+use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long EC2 may take to show an instance that it launched.
@@ -34,6 +35,8 @@ pub struct Memory {
     pause: Option<(Timestamp, String)>,
     /// When each instance's proxy was seen last.
     seen: BTreeMap<String, Timestamp>,
+    /// The marks of each instance, as they were seen first.
+    marks: BTreeMap<String, Tags>,
 }
 
 impl Fleets {
@@ -83,6 +86,23 @@ impl Memory {
             let pause = if failure.class.is_transient() { SHORT_PASSING } else { SHORT };
             (now.saturating_add(pause).unwrap_or(now), failure.message.clone())
         });
+    }
+
+    /// The instances that were there at the last look, and those that were launched since.
+    pub fn instances(&self) -> impl Iterator<Item = &String> {
+        self.marks.keys().chain(self.launched.keys())
+    }
+
+    /// Fills in the marks of each instance as they were seen first, and notes those of new ones.
+    pub fn mark(&mut self, instances: &mut [Instance]) {
+        let mut marks = BTreeMap::new();
+        for instance in instances {
+            if let Some(first) = self.marks.remove(&instance.id) {
+                instance.marks = first;
+            }
+            marks.insert(instance.id.clone(), instance.marks.clone());
+        }
+        self.marks = marks;
     }
 
     /// Whether a launch has to wait: what an earlier one gave is not shown yet, or it gave too little just now.

@@ -192,6 +192,7 @@ impl Life<'_> {
         let node = self.node(json!({}), Some((1, "app:v2")));
         let change = async || space.apply(&node).await;
         self.walk.meets_when(NODE, "ec2:CreateLaunchTemplateVersion", change).await;
+        self.walk.meets(NODE, "ec2:ModifyLaunchTemplate").await;
     }
 
     async fn everything_goes(&mut self) {

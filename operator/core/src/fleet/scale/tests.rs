@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fleet::TEMPLATE_VERSION_TAG;
 
 fn instance(id: usize, version: i64) -> Instance {
     Instance {
@@ -15,9 +17,9 @@ fn instance(id: usize, version: i64) -> Instance {
         missed_since: Timestamp::UNIX_EPOCH,
         ipv4: None,
         ipv6: None,
-        template_version: Some(version),
-        launch: None,
         draining_since: None,
+        tags: Tags::new(),
+        marks: Tags::from([(TEMPLATE_VERSION_TAG.to_owned(), version.to_string())]),
     }
 }
 

@@ -1,0 +1,79 @@
+//! The Events about a fleet: what was done, what was put back, and what is told and left alone. Pure.
+
+use fleetmesh_crds::ConditionType;
+
+use super::decide::{Decision, Input};
+use super::plan::Step;
+use super::report::{Outcome, named, unused};
+use crate::condition::Finding;
+use crate::event::{Event, Severity};
+
+/// The Events of a round that ended with `finding`.
+pub(super) fn events(
+    decision: &Decision,
+    outcome: &Outcome,
+    input: &Input<'_>,
+    finding: &Finding,
+) -> Vec<Event> {
+    let done = outcome.done.iter().filter_map(|step| event(step, outcome));
+    let told = decision.told.iter().cloned();
+    done.chain(mended(outcome)).chain(told).chain(ignored(decision, input, finding)).collect()
+}
+
+fn event(step: &Step, outcome: &Outcome) -> Option<Event> {
+    let (reason, action, message) = match step {
+        Step::CreateTemplate { name, .. } => {
+            ("LaunchTemplateCreated", "Create", format!("launch template {name}"))
+        }
+        Step::CreateVersion { .. } => {
+            let version = outcome.template.as_ref().map_or(0, |(_, version)| *version);
+            ("LaunchTemplateChanged", "Update", format!("version {version} of the launch template"))
+        }
+        Step::SetDefaultVersion { version, before, .. } => {
+            let message = format!(
+                "version {version} is the default of the launch template, which was version {before}"
+            );
+            ("LaunchTemplateChanged", "Update", message)
+        }
+        Step::Launch { version, count, .. } => {
+            let message = format!(
+                "asked for {count} instances of template version {version}: {}",
+                named(&outcome.launched)
+            );
+            ("Launched", "Launch", message)
+        }
+        Step::Drain { instances, .. } => ("Draining", "Drain", named(instances)),
+        Step::Register { .. } | Step::Deregister { .. } | Step::Tag { .. } => return None,
+        Step::Terminate { instances } => ("Terminated", "Terminate", named(instances)),
+        Step::Associate { instance, .. } => {
+            ("Enrolled", "Associate", format!("{instance} has the node's instance profile"))
+        }
+        Step::Disassociate { instance, .. } => (
+            "Dismissed",
+            "Disassociate",
+            format!("{instance} does not have the node's instance profile any more"),
+        ),
+        Step::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
+    };
+    Some(Event { severity: Severity::Normal, reason: reason.to_owned(), action, message })
+}
+
+/// The Event about what somebody changed from outside.
+fn mended(outcome: &Outcome) -> Option<Event> {
+    let mended: Vec<&str> = outcome.done.iter().filter_map(Step::mends).collect();
+    let message = format!("the fleet was changed outside of Kubernetes and put back: {}", mended.join("; "));
+    let reason = "DriftMended".to_owned();
+    let event = Event { severity: Severity::Warning, reason, action: "Mend", message };
+    (!mended.is_empty()).then_some(event)
+}
+
+/// The Event about a newer version of the launch template, once: the condition remembers that it was told.
+fn ignored(decision: &Decision, input: &Input<'_>, finding: &Finding) -> Option<Event> {
+    let also = unused(decision);
+    let told = input.object.status.condition(ConditionType::FleetReady);
+    let told = told.is_some_and(|told| told.message.ends_with(&also));
+    let message = also.trim_start_matches("; ").to_owned();
+    let reason = "ForeignTemplateVersion".to_owned();
+    let event = Event { severity: Severity::Warning, reason, action: "Compare", message };
+    (!also.is_empty() && finding.message.ends_with(&also) && !told).then_some(event)
+}

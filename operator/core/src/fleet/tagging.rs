@@ -1,0 +1,49 @@
+//! Tags that somebody took from an instance, or changed: they are put back. Pure.
+
+use fleetmesh_model::tag::Tags;
+
+use super::decide::{Input, tags};
+use super::observed::{Instance, Observed};
+use super::plan::Step;
+use crate::event::{Event, Severity};
+use crate::owner::{Owner, owner_tags};
+
+/// The steps that put back the tags of the instances that were launched: those by which we know them, and for an instance
+/// of the version `hash` also those that the spec wants. Others' tags stay.
+pub(super) fn steps(observed: &Observed, input: &Input<'_>, hash: Option<&String>) -> Vec<Step> {
+    let live = observed.instances.iter().filter(|instance| instance.state.is_live());
+    let step = |instance: &Instance| {
+        let mut wanted = if instance.holds(hash) { tags(input) } else { Tags::new() };
+        wanted.extend(instance.marks.clone());
+        wanted.extend(owner_tags(input.object, input.cluster));
+        self::step(&instance.id, &wanted, &instance.tags, true)
+    };
+    live.filter_map(step).collect()
+}
+
+/// The step that sets what of `wanted` is not among the tags `found` of `resource`; `drift` says that it was before.
+pub(super) fn step(resource: &str, wanted: &Tags, found: &Tags, drift: bool) -> Option<Step> {
+    let missing = wanted.iter().filter(|(key, value)| found.get(*key) != Some(*value));
+    let tags: Tags = missing.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if tags.is_empty() {
+        return None;
+    }
+    let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
+    let mends = drift.then(|| format!("tags {} of {resource}", keys.join(", ")));
+    Some(Step::Tag { resource: resource.to_owned(), tags, mends })
+}
+
+/// The Events about instances that are tagged as another's now.
+pub(super) fn taken(observed: &Observed) -> Vec<Event> {
+    let told = |instance: &Instance| Event {
+        severity: Severity::Warning,
+        reason: "NotOwned".to_owned(),
+        action: "Compare",
+        message: format!(
+            "the tags of {} were changed outside of Kubernetes: {}. It does not count any more and is left alone",
+            instance.id,
+            Owner::of(&instance.tags)
+        ),
+    };
+    observed.taken.iter().map(told).collect()
+}
