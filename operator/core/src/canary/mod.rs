@@ -28,7 +28,7 @@ mod round;
 mod settle;
 pub mod spec;
 pub mod targets;
-mod time;
+pub mod time;
 pub mod verdict;
 pub mod weights;
 
