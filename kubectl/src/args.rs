@@ -72,10 +72,6 @@ pub struct RouteArgs {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXIT_STATUS)]
 pub struct StatusArgs {
-    /// Which Route.
-    #[command(flatten)]
-    pub route: RouteArgs,
-
     /// Stay, and show each change; ends on Ctrl-C
     #[arg(short, long)]
     pub watch: bool,
@@ -95,31 +91,37 @@ pub struct StatusArgs {
     /// The form of the answer
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+
+    // The last: its heading goes on.
+    /// Which Route.
+    #[command(flatten)]
+    pub route: RouteArgs,
 }
 
 /// The arguments of a verb.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXIT_STATUS)]
 pub struct VerbArgs {
-    /// Which Route.
-    #[command(flatten)]
-    pub route: RouteArgs,
-
     /// How long to wait for the operator's answer
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+
+    // The last: its heading goes on.
+    /// Which Route.
+    #[command(flatten)]
+    pub route: RouteArgs,
 }
 
 /// The arguments of `promote`.
 #[derive(Args, Clone, Debug)]
 pub struct PromoteArgs {
-    /// The arguments of every verb.
-    #[command(flatten)]
-    pub verb: VerbArgs,
-
     /// Straight to the end: all steps without pauses, analysis and webhooks
     #[arg(long)]
     pub full: bool,
+
+    /// The arguments of every verb.
+    #[command(flatten)]
+    pub verb: VerbArgs,
 }
 
 /// The arguments of `simulate`.
@@ -153,17 +155,18 @@ pub struct SimulateArgs {
 
 const TRACE: &str = "\
 The trace is CSV with a header and one row for each moment, the earliest first:
-  time          seconds since the beginning (90), a length (1m30s) or a date (2026-12-01T10:00:00Z)
-  requests      how many requests to the new targets ended since the row before; empty when no report came
+  time          seconds since the beginning (90), a length (1m30s) or a date
+  requests      to the new targets that ended since the row before; empty: no report
   errors        how many of those failed; none without the column
-  METRIC        the number that the Prometheus query of that metric gives; empty for no number, error for no answer
-  webhook:NAME  from here on, what that webhook answers: Confirmed, NotYet, Refused or Error; without the column it agrees
-  action        what somebody tells the rollout then: promote, promote-full, pause, resume, skip-step, abort or retry
+  METRIC        what that Prometheus query gives; empty: no number, error: no answer
+  webhook:NAME  what it answers from here on: Confirmed, NotYet, Refused or Error
+  action        what somebody tells the rollout: promote, promote-full, pause, resume,
+                skip-step, abort or retry
+A webhook without a column agrees. The proxies of the simulation acknowledge at once,
+and every new target is healthy. The rollout begins at the first row and is followed
+to its end, or to the last row.
 
-The proxies of the simulation acknowledge at once, and every new target is healthy. The rollout begins at the first row
-and is followed to its end, or to the last row.
-
-Exit status: 0 done, 1 the rollout did not end as --expect says, or a file cannot be used, 2 wrong usage.";
+Exit status: 0 done, 1 not as --expect says, or a file cannot be used, 2 wrong usage.";
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

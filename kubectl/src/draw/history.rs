@@ -30,9 +30,10 @@ fn state(scene: &Scene<'_>, drain: &DrainStatus) -> String {
     let Some(drained) = &drain.drained_at else {
         return match &drain.settled_at {
             Some(settled) => {
-                format!("waits for its last requests; weight 0 everywhere since {}", at(settled.0))
+                let length = between(settled.0, scene.now);
+                format!("waits for its last requests, with weight 0 everywhere for {length}")
             }
-            None => format!("weight 0 since {}; not every proxy has it yet", at(drain.since.0)),
+            None => format!("got weight 0 {}; not every proxy has it yet", at(drain.since.0)),
         };
     };
     let mut words = format!("drained {}", at(drained.0));
