@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollout::RolloutStatus;
 use crate::condition::Reason;
-use crate::route_action::Verb;
+use crate::route_action::{ActionPhase, Verb};
 
 /// The most entries of `history`.
 pub const MAX_HISTORY: usize = 10;
@@ -22,7 +22,7 @@ pub const MAX_DRAINING: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryStatus {
-    /// The last 10 RouteActions that were carried out, the newest first. Routes with `canary` only.
+    /// The last 10 RouteActions that were decided about, the newest first. Routes with `canary` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionRecord>,
     /// The last verdict of each metric in the rollout. Routes with `canary` only.
@@ -216,16 +216,20 @@ pub struct DrainStatus {
     pub virtual_node: String,
 }
 
-/// A RouteAction that was carried out.
+/// A RouteAction that was decided about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionRecord {
     /// When.
     pub at: MicroTime,
-    /// What it did, in words.
+    /// What it did, or why it was refused, in words.
     pub message: String,
     /// The RouteAction's name.
     pub name: String,
+    /// What became of it.
+    pub phase: ActionPhase,
+    /// Why: a reason of `docs/reference/conditions.md`.
+    pub reason: Reason,
     /// The RouteAction's metadata.uid.
     pub uid: String,
     /// The verb.

@@ -1,4 +1,4 @@
-//! What people tell rollouts. An action is carried out at most once: the state remembers which were. Pure.
+//! What people tell rollouts. An action is decided about once: the state remembers which were. Pure.
 
 use fleetmesh_crds::canary::status::MAX_ACTIONS;
 use fleetmesh_crds::canary::{ActionRecord, Phase};
@@ -13,36 +13,39 @@ use super::time::micro;
 struct Refusal(Reason, String);
 
 impl Round<'_> {
-    /// Carries out what may be.
+    /// Carries out what may be. What was decided about before, and whose own status was not written any more, stays so.
     pub fn obey(&mut self) {
         for action in &self.seen.actions {
-            let known = self.state.actions.iter().find(|record| record.uid == action.uid);
-            let (phase, reason, message) = match known {
-                // Its own status was not written any more.
-                Some(record) => (ActionPhase::Applied, Reason::Applied, record.message.clone()),
-                None => match self.carry_out(action) {
-                    Ok(message) => {
-                        self.remember(action, &message);
-                        (ActionPhase::Applied, Reason::Applied, message)
-                    }
-                    Err(Refusal(reason, message)) => (ActionPhase::Refused, reason, message),
-                },
-            };
-            let (name, uid) = (action.name.clone(), action.uid.clone());
-            self.verdicts.push(ActionVerdict { name, uid, phase, reason, message, at: self.now });
+            let known = self.state.actions.iter().find(|record| record.uid == action.uid).cloned();
+            let record = known.unwrap_or_else(|| self.decide(action));
+            self.verdicts.push(ActionVerdict {
+                name: record.name,
+                uid: record.uid,
+                phase: record.phase,
+                reason: record.reason,
+                message: record.message,
+                at: record.at.0,
+            });
         }
     }
 
-    fn remember(&mut self, action: &Action, message: &str) {
+    fn decide(&mut self, action: &Action) -> ActionRecord {
+        let (phase, reason, message) = match self.carry_out(action) {
+            Ok(message) => (ActionPhase::Applied, Reason::Applied, message),
+            Err(Refusal(reason, message)) => (ActionPhase::Refused, reason, message),
+        };
         let record = ActionRecord {
             at: micro(self.now),
-            message: message.to_owned(),
+            message,
             name: action.name.clone(),
+            phase,
+            reason,
             uid: action.uid.clone(),
             verb: action.verb,
         };
-        self.state.actions.insert(0, record);
+        self.state.actions.insert(0, record.clone());
         self.state.actions.truncate(MAX_ACTIONS);
+        record
     }
 
     fn carry_out(&mut self, action: &Action) -> Result<String, Refusal> {

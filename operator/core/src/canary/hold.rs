@@ -93,7 +93,9 @@ impl Round<'_> {
         let Some(rollout) = self.rollout() else { return };
         let planned = rollout.next_step_not_before.as_ref().map_or(Timestamp::MIN, |time| time.0);
         let planned = if planned <= self.now { planned } else { Timestamp::MIN };
-        let deadline = after(rollout.last_progress_at.0.max(planned), self.canary.progress_deadline());
+        // While nobody decided, nothing could progress.
+        let progress = rollout.last_progress_at.0.max(planned).max(self.seen.since);
+        let deadline = after(progress, self.canary.progress_deadline());
         if deadline <= self.now {
             let length = in_words(self.canary.progress_deadline());
             let message = format!("no progress for {length}: {reason}: {detail}");
@@ -105,7 +107,7 @@ impl Round<'_> {
 
     fn stay_held(&mut self, reason: Reason, detail: String) {
         let since = self.hold(reason, detail.clone(), Phase::Held);
-        let timeout = after(since, self.analysis.hold_timeout());
+        let timeout = after(since.max(self.seen.since), self.analysis.hold_timeout());
         if timeout <= self.now {
             let length = in_words(self.analysis.hold_timeout());
             let detail = format!(

@@ -26,6 +26,7 @@ mod reduce;
 pub mod reduction;
 mod round;
 mod settle;
+pub mod simulate;
 pub mod spec;
 pub mod targets;
 pub mod time;

@@ -1,0 +1,290 @@
+//! What a rollout would do: the very reducer over a trace of what the new targets' metrics were. For people who write a
+//! canary, and for CI. Pure.
+//!
+//! The world of a simulation is kind: every proxy has the weights as soon as they are decided, every node is healthy, nobody
+//! acts, and webhooks agree at once. Only the numbers are the trace's. Decisions are made when they are due, and not
+//! before the trace begins or after it ends.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use fleetmesh_crds::canary::{MetricSource, Phase, WebhookAnswer};
+use fleetmesh_crds::{CanaryStatus, Reason};
+use fleetmesh_model::route::WeightedTarget;
+use jiff::Timestamp;
+
+use super::observations::{Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+use super::reduce::{in_force, nodes_of_interest, reduce};
+use super::reduction::{Effect, Reduction};
+use super::spec::Spec;
+use super::targets::{growing, in_short, serving_nodes};
+use super::time::{after, before};
+use super::verdict::in_words;
+use crate::load::{Load, Loads};
+use crate::observed::Distribution;
+
+/// What the metrics of the new targets were, in the order of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// The rows; each holds until the next one.
+    pub rows: Vec<Row>,
+}
+
+/// A moment of a trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// The time since the trace began.
+    pub at: Duration,
+    /// The requests to the new targets that ended between the row before and this one; `None` when no report came.
+    pub requests: Option<Requests>,
+    /// What queries gave, by the metric's name; one that is not there gave no number.
+    pub metrics: BTreeMap<String, Outcome>,
+}
+
+/// Requests that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Without an error.
+    pub succeeded: u64,
+    /// With an error.
+    pub failed: u64,
+}
+
+/// What a rollout did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// What happened, in the order of time.
+    pub entries: Vec<Entry>,
+    /// Where the route is when the trace ends.
+    pub phase: Phase,
+    /// What is in force then.
+    pub weights: Vec<WeightedTarget>,
+    /// How and why the rollout ended, if it did.
+    pub ended: Option<(Phase, Reason, String)>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The time since the trace began.
+    pub at: Duration,
+    /// What: the Event's reason, or `Verdict`.
+    pub what: String,
+    /// In words.
+    pub message: String,
+}
+
+/// Runs the rollout from `stable` to the spec's targets over a trace that begins at `start`. A spec without `canary` has an
+/// empty timeline.
+pub fn simulate(spec: &Spec, stable: &[WeightedTarget], trace: &Trace, start: Timestamp) -> Timeline {
+    let mut world = World {
+        spec,
+        trace,
+        start,
+        now: start,
+        state: CanaryStatus::default(),
+        has: stable.to_vec(),
+        version: 1,
+        samples: Vec::new(),
+        answers: Vec::new(),
+        entries: Vec::new(),
+    };
+    let end = trace.rows.last().map_or(start, |row| after(start, row.at));
+    loop {
+        let look = world.decide();
+        let next = world.next_row().into_iter().chain(look).min();
+        match next.filter(|next| *next <= end) {
+            Some(next) => world.now = next,
+            None => return world.timeline(),
+        }
+    }
+}
+
+/// The kind world.
+struct World<'a> {
+    spec: &'a Spec,
+    trace: &'a Trace,
+    start: Timestamp,
+    now: Timestamp,
+    state: CanaryStatus,
+    has: Vec<WeightedTarget>,
+    version: i64,
+    samples: Vec<Sample>,
+    answers: Vec<Answer>,
+    entries: Vec<Entry>,
+}
+
+/// A decision leads to others at once, as long as the mesh or an answer changes; more than this would be a mistake.
+const MOST_AT_ONCE: usize = 1000;
+
+impl World<'_> {
+    /// Decides until nothing follows at once: when to decide again.
+    fn decide(&mut self) -> Option<Timestamp> {
+        for _ in 0..MOST_AT_ONCE {
+            let reduction = reduce(self.spec, &self.state, &self.observe(), self.now);
+            let look = reduction.look;
+            if !self.follow(reduction) {
+                return look;
+            }
+        }
+        None
+    }
+
+    /// Takes the decision for granted; whether anything changed that another decision would see.
+    fn follow(&mut self, reduction: Reduction) -> bool {
+        self.note(&reduction);
+        let Reduction { state, effects, .. } = reduction;
+        let changed = state != self.state;
+        self.state = state;
+        let asked = effects.iter().filter(|effect| self.answer(effect)).count() > 0;
+        let wanted = in_force(self.spec, &self.state).map(<[_]>::to_vec);
+        let wanted = wanted.filter(|wanted| *wanted != self.has);
+        let written = wanted.is_some();
+        if let Some(wanted) = wanted {
+            self.has = wanted;
+            self.version += 1;
+        }
+        changed || asked || written
+    }
+
+    /// Answers what is asked; false when it is not a question.
+    fn answer(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Query { metric, .. } => {
+                let outcome = self.row().and_then(|row| row.metrics.get(metric)).cloned();
+                let outcome = outcome.unwrap_or(Outcome::NoData);
+                self.samples.retain(|sample| sample.metric != *metric);
+                self.samples.push(Sample { metric: metric.clone(), at: self.now, outcome });
+                true
+            }
+            Effect::Ask(call) => {
+                // To a rollback webhook, to agree is to ask for it.
+                let agrees = call.type_ != fleetmesh_crds::canary::WebhookType::Rollback;
+                self.answers.retain(|answer| answer.webhook != call.webhook);
+                self.answers.push(Answer {
+                    webhook: call.webhook.clone(),
+                    rollout_id: call.rollout_id.clone(),
+                    step_index: call.step_index,
+                    at: self.now,
+                    answer: if agrees { WebhookAnswer::Confirmed } else { WebhookAnswer::Refused },
+                    detail: None,
+                });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn observe(&self) -> Observations {
+        let names = nodes_of_interest(self.spec, &self.state);
+        let node = Node { health: Health::Some, deprecated: true, ..Node::default() };
+        Observations {
+            since: self.start,
+            endpoint: Endpoint::Has {
+                targets: self.has.clone(),
+                version: self.version,
+                distribution: Distribution::Told {
+                    version: self.version,
+                    proxies: 1,
+                    acknowledged: 1,
+                    rejected: Vec::new(),
+                    connected: BTreeMap::new(),
+                    unserved: Vec::new(),
+                },
+            },
+            nodes: names.into_iter().map(|name| (name, node)).collect(),
+            loads: self.loads(),
+            samples: self.samples.clone(),
+            answers: self.answers.clone(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// The row in force.
+    fn row(&self) -> Option<&Row> {
+        self.trace.rows.iter().rev().find(|row| after(self.start, row.at) <= self.now)
+    }
+
+    fn next_row(&self) -> Option<Timestamp> {
+        self.trace.rows.iter().map(|row| after(self.start, row.at)).find(|at| *at > self.now)
+    }
+
+    /// The window that ends now: the rows in it, as if every new node had them.
+    fn loads(&self) -> Reports {
+        let Some(canary) = &self.spec.canary else { return Reports::Untold };
+        let window = canary.effective_analysis().interval();
+        let from = before(self.now, window);
+        let rows = self.trace.rows.iter().filter(|row| {
+            let at = after(self.start, row.at);
+            at > from && at <= self.now
+        });
+        let mut load = Load::default();
+        for requests in rows.filter_map(|row| row.requests) {
+            load.succeeded = load.succeeded.saturating_add(requests.succeeded);
+            load.failed = load.failed.saturating_add(requests.failed);
+            load.reports += 1;
+        }
+        load.issued = load.succeeded.saturating_add(load.failed);
+        let rollout = self.state.rollout.as_ref();
+        let new =
+            rollout.map(|rollout| growing(&self.state.stable_targets, &rollout.targets)).unwrap_or_default();
+        // Counted once, whichever of several new nodes had them.
+        let first = serving_nodes(&new).into_iter().next().map(|node| (node.to_owned(), load));
+        let mut targets: BTreeMap<String, Load> = first.into_iter().collect();
+        for drain in &self.state.draining {
+            targets.entry(drain.virtual_node.clone()).or_insert(Load { reports: 1, ..Load::default() });
+        }
+        Reports::Told { at: self.now, loads: Loads { window, observed: window, targets } }
+    }
+
+    /// Notes Events and verdicts.
+    fn note(&mut self, reduction: &Reduction) {
+        let at = Duration::try_from(self.now.duration_since(self.start)).unwrap_or_default();
+        let Some(canary) = &self.spec.canary else { return };
+        for metric in canary.effective_analysis().effective_metrics() {
+            let find =
+                |state: &CanaryStatus| state.analysis.iter().find(|one| one.name == metric.name).cloned();
+            let Some(status) = find(&reduction.state) else { continue };
+            if find(&self.state).is_none_or(|old| old.at != status.at) {
+                let shown = if metric.dry_run { ", only shown" } else { "" };
+                let message = format!("{:?}: {}{shown}", status.verdict, in_words(&metric, &status));
+                self.entries.push(Entry { at, what: "Verdict".to_owned(), message });
+            }
+        }
+        for effect in &reduction.effects {
+            if let Effect::Event(event) = effect {
+                let (what, message) = (event.reason.clone(), event.message.clone());
+                self.entries.push(Entry { at, what, message });
+            }
+        }
+    }
+
+    fn timeline(self) -> Timeline {
+        let ended = self.state.history.into_iter().next();
+        Timeline {
+            entries: self.entries,
+            phase: self.state.phase.unwrap_or_default(),
+            weights: self.has,
+            ended: ended.map(|entry| (entry.outcome, entry.reason, entry.message)),
+        }
+    }
+}
+
+/// The metrics of the spec that a trace must tell by name; load reports are told as requests.
+pub fn queried(spec: &Spec) -> Vec<String> {
+    let metrics = spec.canary.iter().flat_map(|canary| canary.effective_analysis().effective_metrics());
+    let queried = metrics.filter(|metric| matches!(metric.source, MetricSource::Prometheus(_)));
+    queried.map(|metric| metric.name).collect()
+}
+
+impl fmt::Display for Timeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Entry { at, what, message } in &self.entries {
+            let seconds = at.as_secs();
+            let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+            writeln!(f, "{clock}  {what:<16}  {message}")?;
+        }
+        write!(f, "{:?}: {}", self.phase, in_short(&self.weights))
+    }
+}

@@ -1,0 +1,13 @@
+//! Rollouts: each rule by an example in a world of its own (`rules`, `judgement`, `verbs`, `draining`), and what must hold
+//! whatever happens (`properties`, `crashes`); and the timelines of traces (`simulation`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod crashes;
+mod draining;
+mod draw;
+mod judgement;
+mod properties;
+mod rules;
+mod simulation;
+mod verbs;
+mod world;

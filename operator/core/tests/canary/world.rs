@@ -1,0 +1,471 @@
+//! A world for rollouts: an API server that keeps the status as JSON, an endpoint with the route, proxies that acknowledge
+//! late, callers whose requests succeed or fail, and an operator that may die between any two of its writes. Pure: its
+//! clock only moves when it is told to.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fleetmesh_core::canary::{
+    Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports,
+    Sample, Spec, in_force, nodes_of_interest, reduce, targets,
+};
+use fleetmesh_core::{Distribution, Load, Loads, Rejection};
+use fleetmesh_crds::canary::{Canary, WebhookAnswer};
+use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Phase, Verb};
+use fleetmesh_model::route::WeightedTarget;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+/// Where a round is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    Never,
+    /// Decided, nothing written.
+    BeforeStatus,
+    /// The status is written, the mesh is not.
+    BeforeMesh,
+    /// The mesh is written, the rest is not.
+    BeforeEffects,
+}
+
+pub fn target(name: &str, weight: i32) -> WeightedTarget {
+    let (node, port) = match name.split_once(':') {
+        Some((node, port)) => (node, Some(port.parse().unwrap())),
+        None => (name, None),
+    };
+    WeightedTarget { virtual_node: node.to_owned(), port, weight }
+}
+
+/// Targets from `v1=75 v2=25`.
+pub fn targets_of(text: &str) -> Vec<WeightedTarget> {
+    let one = |word: &str| word.split_once('=').map(|(name, weight)| target(name, weight.parse().unwrap()));
+    text.split_whitespace().map(|word| one(word).unwrap()).collect()
+}
+
+pub fn canary(json: Value) -> Canary {
+    serde_json::from_value(json).expect("a canary")
+}
+
+pub fn start() -> Timestamp {
+    "2026-12-01T10:00:00Z".parse().unwrap()
+}
+
+pub fn secs(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub acknowledged: i64,
+    /// Seconds that it takes to acknowledge.
+    pub delay: i64,
+    pub refuses: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct World {
+    pub spec: Spec,
+    pub stored: CanaryStatus,
+    pub now: Timestamp,
+    pub since: Timestamp,
+    pub route: Option<(Vec<WeightedTarget>, i64, Timestamp)>,
+    pub proxies: Vec<Proxy>,
+    /// Whether the endpoint tells of proxies and loads.
+    pub tells: bool,
+    pub reports: bool,
+    pub control_plane_since: Timestamp,
+    pub nodes: BTreeMap<String, Node>,
+    /// Requests a second of all callers.
+    pub rate: u64,
+    /// Of a hundred requests to a node, how many fail.
+    pub failing: BTreeMap<String, u64>,
+    pub in_flight: BTreeMap<String, u64>,
+    pub metrics: BTreeMap<String, Outcome>,
+    pub webhooks: BTreeMap<String, WebhookAnswer>,
+    /// Per second and node: succeeded and failed requests.
+    traffic: Vec<(Timestamp, BTreeMap<String, (u64, u64)>)>,
+    samples: Vec<Sample>,
+    answers: Vec<Answer>,
+    pub actions: Vec<Action>,
+    pub verdicts: Vec<ActionVerdict>,
+    pub events: Vec<(Timestamp, String, String)>,
+    /// What the mesh was given, in order.
+    pub pushes: Vec<(Timestamp, String)>,
+    pub effects: Vec<String>,
+    pub served: BTreeMap<String, (u64, u64)>,
+    pub last: Option<Reduction>,
+}
+
+impl World {
+    /// A route that serves `stable`, and everything is well.
+    pub fn new(stable: &str, canary: Option<Canary>) -> Self {
+        let nodes = ["v1", "v2", "v3", "v4"].map(|name| (name.to_owned(), healthy()));
+        let mut world = Self {
+            spec: Spec { uid: "uid-1".to_owned(), targets: targets_of(stable), canary },
+            stored: CanaryStatus::default(),
+            now: start(),
+            since: start(),
+            route: None,
+            proxies: vec![Proxy { acknowledged: 0, delay: 0, refuses: false }; 3],
+            tells: true,
+            reports: true,
+            control_plane_since: start(),
+            nodes: nodes.into_iter().collect(),
+            rate: 100,
+            failing: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
+            traffic: Vec::new(),
+            samples: Vec::new(),
+            answers: Vec::new(),
+            actions: Vec::new(),
+            verdicts: Vec::new(),
+            events: Vec::new(),
+            pushes: Vec::new(),
+            effects: Vec::new(),
+            served: BTreeMap::new(),
+            last: None,
+        };
+        world.run(2);
+        world
+    }
+
+    /// Changes the spec's targets; a decision takes notice.
+    pub fn apply(&mut self, targets: &str) -> &mut Self {
+        self.spec.targets = targets_of(targets);
+        self.round(Crash::Never);
+        self
+    }
+
+    pub fn observe(&self) -> Observations {
+        Observations {
+            since: self.since,
+            endpoint: self.endpoint(),
+            nodes: nodes_of_interest(&self.spec, &self.stored)
+                .into_iter()
+                .filter_map(|name| self.nodes.get(&name).map(|node| (name.clone(), *node)))
+                .collect(),
+            loads: self.loads(),
+            samples: self.samples.clone(),
+            answers: self.answers.clone(),
+            actions: self.actions.clone(),
+        }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let Some((targets, version, _)) = &self.route else { return Endpoint::Absent };
+        let refused = self.proxies.iter().enumerate().filter(|(_, proxy)| proxy.refuses);
+        let rejected =
+            refused.map(|(index, _)| Rejection { proxy: format!("proxy-{index}"), message: "no".to_owned() });
+        let acknowledged =
+            self.proxies.iter().filter(|proxy| proxy.acknowledged == *version && !proxy.refuses).count();
+        let distribution = if self.tells {
+            Distribution::Told {
+                version: *version,
+                proxies: i32::try_from(self.proxies.len()).unwrap(),
+                acknowledged: i32::try_from(acknowledged).unwrap(),
+                rejected: rejected.collect(),
+                connected: BTreeMap::new(),
+                unserved: Vec::new(),
+            }
+        } else {
+            Distribution::Untold
+        };
+        Endpoint::Has { targets: targets.clone(), version: *version, distribution }
+    }
+
+    fn interval(&self) -> Duration {
+        let canary = self.spec.canary.clone().unwrap_or_default();
+        canary.effective_analysis().interval()
+    }
+
+    fn loads(&self) -> Reports {
+        if !self.tells {
+            return Reports::Untold;
+        }
+        if !self.reports {
+            let loads =
+                Loads { window: self.interval(), observed: self.interval(), targets: BTreeMap::new() };
+            return Reports::Told { at: self.now, loads };
+        }
+        let window = self.interval();
+        let from = self.now - SignedDuration::try_from(window).unwrap();
+        let mut targets: BTreeMap<String, Load> = BTreeMap::new();
+        let routed = self.route.iter().flat_map(|(targets, _, _)| targets);
+        for target in routed {
+            let in_progress = self.in_flight.get(&target.virtual_node).copied().unwrap_or(0);
+            targets.insert(target.virtual_node.clone(), Load { reports: 1, in_progress, ..Load::default() });
+        }
+        for (_, counts) in self.traffic.iter().filter(|(at, _)| *at > from) {
+            for (node, (succeeded, failed)) in counts {
+                let load = targets.entry(node.clone()).or_default();
+                load.succeeded += succeeded;
+                load.failed += failed;
+                load.issued += succeeded + failed;
+                load.reports += 1;
+            }
+        }
+        let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
+        Reports::Told { at: self.now, loads: Loads { window, observed, targets } }
+    }
+
+    /// One decision and what follows from it.
+    pub fn round(&mut self, crash: Crash) {
+        let seen = self.observe();
+        let reduction = reduce(&self.spec, &self.stored, &seen, self.now);
+        assert_eq!(reduction, reduce(&self.spec, &self.stored, &seen, self.now), "the same decision");
+        if let Some(look) = reduction.look {
+            assert!(look > self.now, "a look is to come");
+        }
+        for effect in &reduction.effects {
+            if let Effect::Event(event) = effect {
+                self.events.push((self.now, event.reason.clone(), event.message.clone()));
+            }
+        }
+        if crash == Crash::BeforeStatus {
+            return self.restart();
+        }
+        // What the API server keeps is all that is left.
+        let json = serde_json::to_string(&reduction.state).unwrap();
+        self.stored = serde_json::from_str(&json).unwrap();
+        assert_eq!(self.stored, reduction.state, "the status keeps everything");
+        if crash == Crash::BeforeMesh {
+            return self.restart();
+        }
+        self.write_mesh();
+        if crash == Crash::BeforeEffects {
+            return self.restart();
+        }
+        for effect in &reduction.effects {
+            self.carry_out(effect);
+        }
+        for verdict in &reduction.verdicts {
+            self.actions.retain(|action| action.uid != verdict.uid);
+            self.verdicts.push(verdict.clone());
+        }
+        self.last = Some(reduction);
+    }
+
+    pub fn restart(&mut self) {
+        self.since = self.now;
+        self.samples.clear();
+        self.answers.clear();
+    }
+
+    fn write_mesh(&mut self) {
+        let Some(wanted) = in_force(&self.spec, &self.stored) else { return };
+        if let Some((targets, _, _)) = &self.route
+            && targets::same(targets, wanted)
+        {
+            return;
+        }
+        let version = self.route.as_ref().map_or(1, |(_, version, _)| version + 1);
+        self.pushes.push((self.now, targets::in_short(wanted)));
+        self.route = Some((wanted.to_vec(), version, self.now));
+        self.acknowledge();
+    }
+
+    fn acknowledge(&mut self) {
+        let Some((_, version, written)) = &self.route else { return };
+        for proxy in self.proxies.iter_mut().filter(|proxy| !proxy.refuses) {
+            if self.now.duration_since(*written) >= secs(proxy.delay) {
+                proxy.acknowledged = *version;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: &Effect) {
+        self.effects.push(effect.to_string());
+        match effect {
+            Effect::Event(_) | Effect::Notify { .. } => {}
+            Effect::Ask(call) => {
+                let answer = self.webhooks.get(&call.webhook).copied().unwrap_or(WebhookAnswer::Confirmed);
+                self.answers.push(Answer {
+                    webhook: call.webhook.clone(),
+                    rollout_id: call.rollout_id.clone(),
+                    step_index: call.step_index,
+                    at: self.now,
+                    answer,
+                    detail: None,
+                });
+            }
+            Effect::Query { metric, .. } => {
+                let outcome = self.metrics.get(metric).cloned().unwrap_or(Outcome::NoData);
+                self.samples.push(Sample { metric: metric.clone(), at: self.now, outcome });
+            }
+            Effect::Deprecate { virtual_node, deprecated, .. } => {
+                self.nodes.get_mut(virtual_node).unwrap().deprecated = *deprecated;
+            }
+            Effect::ScaleToZero { virtual_node } => {
+                self.nodes.get_mut(virtual_node).unwrap().replicas = Some(0);
+            }
+            Effect::Delete { virtual_node } => {
+                assert!(!self.last.as_ref().is_some_and(|last| last.keep.contains(virtual_node)));
+                self.nodes.remove(virtual_node);
+            }
+        }
+    }
+
+    /// Lets a second pass: requests are sent as the first proxy that acknowledged says.
+    pub fn tick(&mut self) {
+        self.now += secs(1);
+        self.acknowledge();
+        let Some((targets, _, _)) = &self.route else { return };
+        let sum = u64::from(targets::sum(targets).max(1));
+        let mut counts = BTreeMap::new();
+        for target in targets {
+            let requests = self.rate * u64::from(targets::weight(target)) / sum;
+            let failed = requests * self.failing.get(&target.virtual_node).copied().unwrap_or(0) / 100;
+            if requests > 0 {
+                counts.insert(target.virtual_node.clone(), (requests - failed, failed));
+                let served = self.served.entry(target.virtual_node.clone()).or_default();
+                served.0 += requests - failed;
+                served.1 += failed;
+            }
+        }
+        self.traffic.push((self.now, counts));
+        if self.traffic.len() > 120 {
+            self.traffic.remove(0);
+        }
+    }
+
+    /// Runs for so many seconds, with a decision each.
+    pub fn run(&mut self, seconds: usize) -> &mut Self {
+        for _ in 0..seconds {
+            self.round(Crash::Never);
+            self.tick();
+        }
+        self.round(Crash::Never);
+        self
+    }
+
+    /// Runs until the condition holds; panics with the state when it does not within so many seconds.
+    pub fn until(&mut self, seconds: usize, holds: impl Fn(&Self) -> bool) -> &mut Self {
+        for _ in 0..seconds {
+            if holds(self) {
+                return self;
+            }
+            self.round(Crash::Never);
+            self.tick();
+        }
+        panic!("not within {seconds} s: {}", serde_json::to_string_pretty(&self.stored).unwrap());
+    }
+
+    pub fn until_step(&mut self, seconds: usize, step: i32) -> &mut Self {
+        self.until(seconds, |world| world.step() == Some(step))
+    }
+
+    pub fn until_phase(&mut self, seconds: usize, phase: Phase) -> &mut Self {
+        self.until(seconds, |world| world.phase() == phase)
+    }
+
+    /// Gives the rollout a verb, meant for what is in force.
+    pub fn tell(&mut self, verb: Verb) -> ActionVerdict {
+        let rollout = self.stored.rollout.as_ref().expect("a rollout");
+        let (id, step) = (rollout.id.clone(), rollout.step_index);
+        self.tell_exactly(verb, &id, Some(step))
+    }
+
+    pub fn tell_exactly(&mut self, verb: Verb, rollout_id: &str, step_index: Option<i32>) -> ActionVerdict {
+        let number = self.verdicts.len() + self.actions.len();
+        self.actions.push(Action {
+            name: format!("action-{number}"),
+            uid: format!("uid-of-action-{number}"),
+            verb,
+            rollout_id: rollout_id.to_owned(),
+            step_index,
+        });
+        self.round(Crash::Never);
+        self.verdicts.last().expect("a verdict").clone()
+    }
+
+    pub fn applied(&mut self, verb: Verb) -> &mut Self {
+        let verdict = self.tell(verb);
+        assert_eq!(verdict.phase, ActionPhase::Applied, "{}", verdict.message);
+        self
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.stored.phase.unwrap_or_default()
+    }
+
+    pub fn step(&self) -> Option<i32> {
+        self.stored.rollout.as_ref().map(|rollout| rollout.step_index)
+    }
+
+    pub fn hold(&self) -> Option<&'static str> {
+        self.stored.rollout.as_ref()?.hold.as_ref().map(|hold| hold.reason.as_str())
+    }
+
+    pub fn weights(&self) -> String {
+        targets::in_short(&self.stored.effective_targets)
+    }
+
+    /// What was pushed since the beginning, without repeating times.
+    pub fn pushed(&self) -> Vec<&str> {
+        self.pushes.iter().map(|(_, weights)| weights.as_str()).collect()
+    }
+
+    pub fn told(&self, reason: &str) -> usize {
+        self.events.iter().filter(|(_, told, _)| told == reason).count()
+    }
+
+    pub fn condition(&self, kind: ConditionType) -> (Option<bool>, &'static str) {
+        let last = self.last.as_ref().expect("a decision");
+        let found = last.conditions.iter().find(|(known, _)| *known == kind);
+        let finding = &found.expect("the condition").1;
+        (finding.holds, finding.reason.as_str())
+    }
+
+    pub fn keeps(&self) -> BTreeSet<&str> {
+        self.last.as_ref().unwrap().keep.iter().map(String::as_str).collect()
+    }
+
+    pub fn ended(&self) -> Option<(Phase, &'static str)> {
+        self.stored.history.first().map(|entry| (entry.outcome, entry.reason.as_str()))
+    }
+}
+
+pub fn healthy() -> Node {
+    Node { health: Health::Some, replicas: Some(2), ..Node::default() }
+}
+
+/// Short steps: 25 percent for 20 s, 50 for 20 s, 100 for 20 s; judged every 5 s by the load reports.
+pub fn quick() -> Value {
+    json!({
+        "steps": [
+            { "setWeight": 25, "pause": { "duration": "20s" } },
+            { "setWeight": 50, "pause": { "duration": "20s" } },
+            { "setWeight": 100, "pause": { "duration": "20s" } },
+        ],
+        "analysis": {
+            "interval": "5s",
+            "holdTimeout": "1m",
+            "metrics": [
+                { "name": "success", "source": { "loadReport": {} }, "thresholdRange": { "min": 99 }, "abortBelow": 50 },
+            ],
+        },
+        "drain": { "timeoutSeconds": 30, "scaleDownDelaySeconds": 60 },
+        "progressDeadlineSeconds": 120,
+    })
+}
+
+/// [`quick`] with members replaced, as a JSON merge patch does.
+pub fn quick_with(patch: &Value) -> Canary {
+    let mut json = quick();
+    merge(&mut json, patch);
+    canary(json)
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (name, value) in patch {
+                merge(target.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
