@@ -9,7 +9,7 @@ pub enum Error {
     #[error(transparent)]
     Connect(#[from] crate::cluster::ConnectError),
     /// The Kubernetes API did not do what was asked of it.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {}", said(source))]
     Kubernetes {
         /// What was asked, as in "cannot …".
         doing: String,
@@ -67,5 +67,20 @@ impl Error {
     /// What the Kubernetes API said to `doing`, as in "cannot …".
     pub fn kubernetes(doing: impl Into<String>, source: kube::Error) -> Self {
         Self::Kubernetes { doing: doing.into(), source: Box::new(source) }
+    }
+}
+
+/// What the Kubernetes API said, and the way out where there is one.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => {
+            format!("{}. kubectl/rbac.yaml has the roles that the canary commands need", status.message)
+        }
+        // The answer is about the address, not about an object.
+        kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {
+            "the cluster does not know the kind: `fleetmesh crds | kubectl apply -f -` installs it".to_owned()
+        }
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }

@@ -1,13 +1,13 @@
 //! `canary simulate`: the operator's own reducer over recorded metrics. Only [`run`] reads files; the rest is pure.
 
 mod manifest;
-mod timeline;
+mod report;
 mod trace;
-mod world;
 
 use std::io::Read as _;
 use std::path::Path;
 
+use fleetmesh_core::canary::simulate::simulate;
 use fleetmesh_core::canary::targets::same_shares;
 use fleetmesh_model::route::WeightedTarget;
 
@@ -16,9 +16,7 @@ use crate::error::Error;
 use crate::output::Output;
 
 pub use manifest::{Manifest, Targets, read, targets_from};
-pub use timeline::{Entry, Timeline};
-pub use trace::{Row, Trace};
-pub use world::simulate;
+pub use report::Report;
 
 /// Simulates what the files tell, and prints the timeline.
 ///
@@ -29,16 +27,17 @@ pub fn run(args: &SimulateArgs, output: &mut Output<'_>) -> Result<(), Error> {
     let spec = &manifest.spec;
     let stable = args.stable.as_ref().map_or_else(|| manifest.stable.clone(), |stable| stable.0.clone());
     check(&stable, &spec.targets)?;
-    let trace = Trace::read(&text_of(&args.trace)?, spec.canary.as_ref()).map_err(named(&args.trace))?;
-    let timeline = simulate(spec, &stable, &trace);
+    let (trace, start) = trace::read(&text_of(&args.trace)?, spec).map_err(named(&args.trace))?;
+    let timeline = simulate(spec, &stable, &trace, start);
+    let report = Report::of(&timeline);
     match args.output {
-        Format::Text => output.print(&timeline.to_string())?,
-        Format::Json => output.print(&format!("{}\n", serde_json::to_string_pretty(&timeline)?))?,
+        Format::Text => output.print(&format!("{timeline}\n{report}"))?,
+        Format::Json => output.print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
     }
     match args.expect {
-        Some(wanted) if wanted != timeline.outcome => Err(Error::EndedOtherwise(format!(
+        Some(wanted) if wanted != report.outcome => Err(Error::EndedOtherwise(format!(
             "the rollout of {} was to end in {wanted:?}, and it ended in {:?}",
-            manifest.name, timeline.outcome
+            manifest.name, report.outcome
         ))),
         _ => Ok(()),
     }

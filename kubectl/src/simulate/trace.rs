@@ -1,11 +1,12 @@
-//! Recorded metrics, from CSV. Pure.
+//! A trace from CSV. Pure.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use fleetmesh_core::canary::Outcome;
+use fleetmesh_core::canary::simulate::{Requests, Row, Trace};
 use fleetmesh_core::canary::time::in_words;
+use fleetmesh_core::canary::{Outcome, Spec};
 use fleetmesh_crds::Verb;
-use fleetmesh_crds::canary::{Canary, MetricSource, WebhookAnswer};
+use fleetmesh_crds::canary::{Canary, MetricSource};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::action::word;
@@ -14,29 +15,6 @@ use crate::action::word;
 const WEBHOOK: &str = "webhook:";
 /// A trace has no more rows than this: a week of seconds.
 const MAX_ROWS: usize = 7 * 24 * 3600;
-
-/// Recorded metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
-    /// At least one, the earliest first.
-    pub rows: Vec<Row>,
-}
-
-/// One moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// When; without dates in the file, since 1970.
-    pub at: Timestamp,
-    /// The requests to the new targets that ended since the row before, and how many of them failed; `None` when no report
-    /// came.
-    pub load: Option<(u64, u64)>,
-    /// What queries give, by the metric's name.
-    pub metrics: BTreeMap<String, Outcome>,
-    /// What webhooks answer from here on, by their names.
-    pub webhooks: BTreeMap<String, WebhookAnswer>,
-    /// What somebody tells the rollout.
-    pub action: Option<Verb>,
-}
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,37 +27,35 @@ enum Column {
     Action,
 }
 
-impl Trace {
-    /// The trace in `text`, for a route with `canary`.
-    ///
-    /// # Errors
-    /// A column that the analysis needs is missing, another is not known, or a cell cannot be meant; which, in words.
-    pub fn read(text: &str, canary: Option<&Canary>) -> Result<Self, String> {
-        let canary = canary.cloned().unwrap_or_default();
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| error.to_string())?.clone();
-        let columns = columns(&header, &canary)?;
-        let mut rows: Vec<Row> = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| error.to_string())?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let row = row(&columns, &record).map_err(|words| format!("line {line}: {words}"))?;
-            if rows.last().is_some_and(|last| last.at >= row.at) {
-                return Err(format!("line {line}: the time must be after that of the row before"));
-            }
-            if rows.len() == MAX_ROWS {
-                return Err(format!("line {line}: there are more than {MAX_ROWS} rows"));
-            }
-            rows.push(row);
+/// The trace in `text` for a route of `spec`, and when it begins: without dates in the file, 1970.
+///
+/// # Errors
+/// A column that the analysis needs is missing, another is not known, or a cell cannot be meant; which, in words.
+pub fn read(text: &str, spec: &Spec) -> Result<(Trace, Timestamp), String> {
+    let canary = spec.canary.clone().unwrap_or_default();
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let columns = columns(&header, &canary)?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut start = None;
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let (time, mut row) = row(&columns, &record).map_err(|words| format!("line {line}: {words}"))?;
+        let since = time.duration_since(*start.get_or_insert(time));
+        let since = Duration::try_from(since).ok();
+        let later = since.filter(|since| rows.last().is_none_or(|last| *since > last.at));
+        let Some(at) = later else {
+            return Err(format!("line {line}: the time must be after that of the row before"));
+        };
+        if rows.len() == MAX_ROWS {
+            return Err(format!("line {line}: there are more than {MAX_ROWS} rows"));
         }
-        check_gaps(&rows, &canary)?;
-        Ok(Self { rows })
+        row.at = at;
+        rows.push(row);
     }
-
-    /// The rows up to `time`, with it.
-    pub fn until(&self, time: Timestamp) -> &[Row] {
-        self.rows.get(..self.rows.partition_point(|row| row.at <= time)).unwrap_or_default()
-    }
+    check_gaps(&rows, &canary)?;
+    Ok((Trace { rows }, start.unwrap_or(Timestamp::UNIX_EPOCH)))
 }
 
 fn columns(header: &csv::StringRecord, canary: &Canary) -> Result<Vec<Column>, String> {
@@ -123,20 +99,16 @@ fn columns(header: &csv::StringRecord, canary: &Canary) -> Result<Vec<Column>, S
     Ok(columns)
 }
 
-fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Row, String> {
-    let mut row = Row {
-        at: Timestamp::UNIX_EPOCH,
-        load: None,
-        metrics: BTreeMap::new(),
-        webhooks: BTreeMap::new(),
-        action: None,
-    };
-    let mut errors = 0;
+fn row(columns: &[Column], record: &csv::StringRecord) -> Result<(Timestamp, Row), String> {
+    let (mut at, mut row) = (Timestamp::UNIX_EPOCH, Row::default());
+    let (mut requests, mut failed) = (None, 0);
     for (column, cell) in columns.iter().zip(record) {
         match column {
-            Column::Time => row.at = time(cell)?,
-            Column::Requests => row.load = count(cell)?.map(|requests| (requests, 0)),
-            Column::Errors => errors = count(cell)?.unwrap_or(0),
+            Column::Time => at = time(cell)?,
+            Column::Requests => requests = count(cell)?,
+            Column::Errors => failed = count(cell)?.unwrap_or(0),
+            // No number is told by no entry.
+            Column::Metric(_) if cell.is_empty() => {}
             Column::Metric(name) => {
                 row.metrics.insert(name.clone(), outcome(cell)?);
             }
@@ -150,12 +122,10 @@ fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Row, String> {
             Column::Action => row.action = Some(verb(cell)?),
         }
     }
-    match &mut row.load {
-        Some((requests, failed)) if errors <= *requests => *failed = errors,
-        None if errors == 0 => {}
-        _ => return Err(format!("{errors} errors are more than the requests")),
-    }
-    Ok(row)
+    let succeeded = requests.unwrap_or(0).checked_sub(failed);
+    let succeeded = succeeded.ok_or_else(|| format!("{failed} errors are more than the requests"))?;
+    row.requests = requests.map(|_| Requests { succeeded, failed });
+    Ok((at, row))
 }
 
 fn time(cell: &str) -> Result<Timestamp, String> {
@@ -182,7 +152,6 @@ fn count(cell: &str) -> Result<Option<u64>, String> {
 
 fn outcome(cell: &str) -> Result<Outcome, String> {
     match cell {
-        "" => Ok(Outcome::NoData),
         "error" => Ok(Outcome::Error("the trace says that the source did not answer".to_owned())),
         number => number.parse().map(Outcome::Value).map_err(|_| {
             format!("{number:?} is no number: leave it empty for no number, and write error for no answer")
@@ -200,11 +169,12 @@ fn verb(cell: &str) -> Result<Verb, String> {
 /// A trace whose rows are all further apart than the analysis looks back would only show outages.
 fn check_gaps(rows: &[Row], canary: &Canary) -> Result<(), String> {
     let interval = canary.effective_analysis().interval();
-    let gap = rows.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at)).min();
-    match gap {
+    let gaps = rows.iter().zip(rows.iter().skip(1)).map(|(one, next)| next.at.saturating_sub(one.at));
+    match gaps.min() {
         None => Err("there must be at least two rows".to_owned()),
-        Some(gap) if gap.as_secs() > i64::try_from(interval.as_secs()).unwrap_or(i64::MAX) => Err(format!(
-            "the rows are {gap:#} apart, and the analysis looks back {}: record more often, or judge less often (analysis.interval)",
+        Some(gap) if gap > interval => Err(format!(
+            "the rows are {} apart, and the analysis looks back {}: record more often, or judge less often (analysis.interval)",
+            in_words(gap),
             in_words(interval)
         )),
         Some(_) => Ok(()),
@@ -213,6 +183,7 @@ fn check_gaps(rows: &[Row], canary: &Canary) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_crds::canary::WebhookAnswer;
     use serde_json::json;
 
     use super::*;
@@ -228,7 +199,8 @@ mod tests {
     }
 
     fn trace(text: &str) -> Result<Trace, String> {
-        Trace::read(text, Some(&canary()))
+        let spec = Spec { uid: String::new(), targets: Vec::new(), canary: Some(canary()) };
+        read(text, &spec).map(|(trace, _)| trace)
     }
 
     #[test]
@@ -236,16 +208,16 @@ mod tests {
         let text = "time, requests, errors, p99, webhook:confirm-promotion, action\n\
                     0, 100, 1, 200, NotYet,\n30, , , , ,promote\n1m, 0, 0, error, Confirmed, skip-step\n";
         let rows = trace(text).unwrap().rows;
-        assert_eq!(rows[0].load, Some((100, 1)));
+        assert_eq!(rows[0].requests, Some(Requests { succeeded: 99, failed: 1 }));
         assert_eq!(rows[0].metrics["p99"], Outcome::Value(200.0));
         assert_eq!(rows[0].webhooks["confirm-promotion"], WebhookAnswer::NotYet);
         assert_eq!(
-            (rows[1].load, &rows[1].metrics["p99"], rows[1].action),
-            (None, &Outcome::NoData, Some(Verb::Promote))
+            (rows[1].requests, rows[1].metrics.get("p99"), rows[1].action),
+            (None, None, Some(Verb::Promote))
         );
-        assert_eq!((rows[2].load, rows[2].action), (Some((0, 0)), Some(Verb::SkipStep)));
+        assert_eq!((rows[2].requests, rows[2].action), (Some(Requests::default()), Some(Verb::SkipStep)));
         assert!(matches!(rows[2].metrics["p99"], Outcome::Error(_)));
-        assert_eq!(rows[2].at.as_second(), 60);
+        assert_eq!(rows[2].at, Duration::from_secs(60));
     }
 
     #[test]

@@ -57,11 +57,11 @@ fn json_tells_the_same() {
     let output = simulate("bad", &["--stable", "serviceB=100", "-o", "json"]);
     let timeline: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(timeline["outcome"], "Aborted");
-    let entries = timeline["entries"].as_array().unwrap();
-    assert_eq!(entries[0]["reason"], "RolloutStarted");
-    assert!(
-        entries.iter().any(|entry| entry["reason"] == "Fail" && entry["seconds"].as_f64().unwrap() > 60.0)
-    );
+    assert_eq!((&timeline["phase"], &timeline["reason"]), (&"Aborted".into(), &"AbortThreshold".into()));
+    let entries = timeline["timeline"].as_array().unwrap();
+    assert_eq!(entries[0]["what"], "RolloutStarted");
+    let aborted = entries.iter().find(|entry| entry["what"] == "Aborted").unwrap();
+    assert_eq!(aborted["seconds"], 90.0);
 }
 
 #[test]
