@@ -19,12 +19,16 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 success, 1 failure, 2 wrong usage; `proxy intercept status` has two more.\n\
+const EXIT_STATUS: &str = "Exit status: 0 success, 1 failure, 2 wrong usage; `canary` and `proxy intercept status` have two more.\n\
                            Every option with [env: NAME] can be given by that environment variable instead.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     // The help is that of the arguments.
+    #[cfg(feature = "canary")]
+    #[command(subcommand)]
+    Canary(fleetmesh_kubectl::CanaryCommand),
+
     #[cfg(feature = "control-plane")]
     ControlPlane(Box<fleetmesh_control_plane::ControlPlaneArgs>),
 
@@ -57,6 +61,11 @@ impl Command {
     /// Runs the subcommand to its end.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            #[cfg(feature = "canary")]
+            Self::Canary(command) => {
+                fleetmesh_kubectl::run_on_stdout(command)?;
+                Ok(ExitCode::SUCCESS)
+            }
             #[cfg(feature = "control-plane")]
             Self::ControlPlane(args) => {
                 crate::server::run(|shutdown| fleetmesh_control_plane::run(*args, shutdown))

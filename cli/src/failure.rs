@@ -37,6 +37,10 @@ fn status(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<fleetmesh_proxy::Error>().is_some_and(fleetmesh_proxy::Error::is_usage) {
         return ExitCode::from(USAGE);
     }
+    #[cfg(feature = "canary")]
+    if let Some(error) = error.downcast_ref::<fleetmesh_kubectl::Error>() {
+        return ExitCode::from(error.exit_code());
+    }
     let _ = error;
     ExitCode::FAILURE
 }

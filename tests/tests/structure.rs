@@ -87,6 +87,8 @@ fn dependencies_point_one_way() {
         ("fleetmesh-control-plane", "fleetmesh-core"),
         ("fleetmesh-control-plane", "kube-client"),
         ("fleetmesh-control-plane", "aws-sdk-appmesh"),
+        ("fleetmesh-kubectl", "aws-config"),
+        ("fleetmesh-kubectl", "fleetmesh-operator"),
         ("fleetmesh-proxy", "tokio"),
         ("fleetmesh-model", "fleetmesh-crds"),
         ("xtask", "kube-client"),

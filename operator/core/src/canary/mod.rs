@@ -29,7 +29,7 @@ mod settle;
 pub mod simulate;
 pub mod spec;
 pub mod targets;
-mod time;
+pub mod time;
 pub mod verdict;
 pub mod weights;
 

@@ -1,22 +1,23 @@
 //! What a rollout would do: the very reducer over a trace of what the new targets' metrics were. For people who write a
 //! canary, and for CI. Pure.
 //!
-//! The world of a simulation is kind: every proxy has the weights as soon as they are decided, every node is healthy, nobody
-//! acts, and webhooks agree at once. Only the numbers are the trace's. Decisions are made when they are due, and not
+//! The world of a simulation is kind: every proxy has the weights as soon as they are decided, every node is healthy, and,
+//! unless the trace says otherwise, nobody acts and webhooks agree at once. Only the numbers are the trace's. Decisions are made when they are due, and not
 //! before the trace begins or after it ends.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use fleetmesh_crds::canary::{MetricSource, Phase, WebhookAnswer};
-use fleetmesh_crds::{CanaryStatus, Reason};
+use fleetmesh_crds::canary::{MetricSource, Phase, WebhookAnswer, WebhookType};
+use fleetmesh_crds::{CanaryStatus, Reason, Verb};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
-use super::observations::{Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+use super::observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
 use super::reduce::{in_force, nodes_of_interest, reduce};
 use super::reduction::{Effect, Reduction};
+use super::round::under_way;
 use super::spec::Spec;
 use super::targets::{growing, in_short, serving_nodes};
 use super::time::{after, before};
@@ -40,6 +41,10 @@ pub struct Row {
     pub requests: Option<Requests>,
     /// What queries gave, by the metric's name; one that is not there gave no number.
     pub metrics: BTreeMap<String, Outcome>,
+    /// What webhooks answer from now on, by their names in effect.
+    pub webhooks: BTreeMap<String, WebhookAnswer>,
+    /// What somebody tells the rollout now, meant for the step in force.
+    pub action: Option<Verb>,
 }
 
 /// Requests that ended.
@@ -60,7 +65,7 @@ pub struct Timeline {
     pub phase: Phase,
     /// What is in force then.
     pub weights: Vec<WeightedTarget>,
-    /// How and why the rollout ended, if it did.
+    /// How and why the rollout ended, if none is under way.
     pub ended: Option<(Phase, Reason, String)>,
 }
 
@@ -69,7 +74,7 @@ pub struct Timeline {
 pub struct Entry {
     /// The time since the trace began.
     pub at: Duration,
-    /// What: the Event's reason, or `Verdict`.
+    /// What: the Event's reason, `Verdict`, or `Action`.
     pub what: String,
     /// In words.
     pub message: String,
@@ -92,7 +97,10 @@ pub fn simulate(spec: &Spec, stable: &[WeightedTarget], trace: &Trace, start: Ti
     };
     let end = trace.rows.last().map_or(start, |row| after(start, row.at));
     loop {
-        let look = world.decide();
+        let mut look = world.decide();
+        if world.act() {
+            look = world.decide();
+        }
         let next = world.next_row().into_iter().chain(look).min();
         match next.filter(|next| *next <= end) {
             Some(next) => world.now = next,
@@ -118,17 +126,41 @@ struct World<'a> {
 /// A decision leads to others at once, as long as the mesh or an answer changes; more than this would be a mistake.
 const MOST_AT_ONCE: usize = 1000;
 
-impl World<'_> {
+impl<'a> World<'a> {
     /// Decides until nothing follows at once: when to decide again.
     fn decide(&mut self) -> Option<Timestamp> {
         for _ in 0..MOST_AT_ONCE {
-            let reduction = reduce(self.spec, &self.state, &self.observe(), self.now);
+            let reduction = reduce(self.spec, &self.state, &self.observe(Vec::new()), self.now);
             let look = reduction.look;
             if !self.follow(reduction) {
                 return look;
             }
         }
         None
+    }
+
+    /// Tells the rollout what the row that begins now wants it to be told; false when it wants nothing.
+    fn act(&mut self) -> bool {
+        let begins = |row: &&Row| after(self.start, row.at) == self.now;
+        let Some(verb) = self.row().filter(begins).and_then(|row| row.action) else { return false };
+        let Some(rollout) = &self.state.rollout else {
+            self.enter("Action", format!("{}: there is no rollout to tell", verb.as_str()));
+            return false;
+        };
+        let action = Action {
+            name: format!("at-{}", self.elapsed().as_secs()),
+            uid: self.now.to_string(),
+            verb,
+            rollout_id: rollout.id.clone(),
+            step_index: Some(rollout.step_index),
+        };
+        let reduction = reduce(self.spec, &self.state, &self.observe(vec![action]), self.now);
+        for verdict in &reduction.verdicts {
+            let words = format!("{}: {}: {}", verb.as_str(), verdict.reason, verdict.message);
+            self.enter("Action", words);
+        }
+        self.follow(reduction);
+        true
     }
 
     /// Takes the decision for granted; whether anything changed that another decision would see.
@@ -160,14 +192,18 @@ impl World<'_> {
             }
             Effect::Ask(call) => {
                 // To a rollback webhook, to agree is to ask for it.
-                let agrees = call.type_ != fleetmesh_crds::canary::WebhookType::Rollback;
+                let kind = match call.type_ {
+                    WebhookType::Rollback => WebhookAnswer::Refused,
+                    _ => WebhookAnswer::Confirmed,
+                };
+                let told = self.passed().iter().rev().find_map(|row| row.webhooks.get(&call.webhook));
                 self.answers.retain(|answer| answer.webhook != call.webhook);
                 self.answers.push(Answer {
                     webhook: call.webhook.clone(),
                     rollout_id: call.rollout_id.clone(),
                     step_index: call.step_index,
                     at: self.now,
-                    answer: if agrees { WebhookAnswer::Confirmed } else { WebhookAnswer::Refused },
+                    answer: told.copied().unwrap_or(kind),
                     detail: None,
                 });
                 true
@@ -176,7 +212,7 @@ impl World<'_> {
         }
     }
 
-    fn observe(&self) -> Observations {
+    fn observe(&self, actions: Vec<Action>) -> Observations {
         let names = nodes_of_interest(self.spec, &self.state);
         let node = Node { health: Health::Some, deprecated: true, ..Node::default() };
         Observations {
@@ -197,17 +233,23 @@ impl World<'_> {
             loads: self.loads(),
             samples: self.samples.clone(),
             answers: self.answers.clone(),
-            actions: Vec::new(),
+            actions,
         }
     }
 
+    /// The rows up to now.
+    fn passed(&self) -> &'a [Row] {
+        let rows = &self.trace.rows;
+        rows.get(..rows.partition_point(|row| after(self.start, row.at) <= self.now)).unwrap_or_default()
+    }
+
     /// The row in force.
-    fn row(&self) -> Option<&Row> {
-        self.trace.rows.iter().rev().find(|row| after(self.start, row.at) <= self.now)
+    fn row(&self) -> Option<&'a Row> {
+        self.passed().last()
     }
 
     fn next_row(&self) -> Option<Timestamp> {
-        self.trace.rows.iter().map(|row| after(self.start, row.at)).find(|at| *at > self.now)
+        self.trace.rows.get(self.passed().len()).map(|row| after(self.start, row.at))
     }
 
     /// The window that ends now: the rows in it, as if every new node had them.
@@ -215,10 +257,7 @@ impl World<'_> {
         let Some(canary) = &self.spec.canary else { return Reports::Untold };
         let window = canary.effective_analysis().interval();
         let from = before(self.now, window);
-        let rows = self.trace.rows.iter().filter(|row| {
-            let at = after(self.start, row.at);
-            at > from && at <= self.now
-        });
+        let rows = self.passed().iter().rev().take_while(|row| after(self.start, row.at) > from);
         let mut load = Load::default();
         for requests in rows.filter_map(|row| row.requests) {
             load.succeeded = load.succeeded.saturating_add(requests.succeeded);
@@ -240,7 +279,6 @@ impl World<'_> {
 
     /// Notes Events and verdicts.
     fn note(&mut self, reduction: &Reduction) {
-        let at = Duration::try_from(self.now.duration_since(self.start)).unwrap_or_default();
         let Some(canary) = &self.spec.canary else { return };
         for metric in canary.effective_analysis().effective_metrics() {
             let find =
@@ -249,19 +287,27 @@ impl World<'_> {
             if find(&self.state).is_none_or(|old| old.at != status.at) {
                 let shown = if metric.dry_run { ", only shown" } else { "" };
                 let message = format!("{:?}: {}{shown}", status.verdict, in_words(&metric, &status));
-                self.entries.push(Entry { at, what: "Verdict".to_owned(), message });
+                self.enter("Verdict", message);
             }
         }
         for effect in &reduction.effects {
             if let Effect::Event(event) = effect {
-                let (what, message) = (event.reason.clone(), event.message.clone());
-                self.entries.push(Entry { at, what, message });
+                self.enter(&event.reason, event.message.clone());
             }
         }
     }
 
+    fn enter(&mut self, what: &str, message: String) {
+        self.entries.push(Entry { at: self.elapsed(), what: what.to_owned(), message });
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::try_from(self.now.duration_since(self.start)).unwrap_or_default()
+    }
+
     fn timeline(self) -> Timeline {
-        let ended = self.state.history.into_iter().next();
+        let over = under_way(&self.state).is_none();
+        let ended = self.state.history.into_iter().next().filter(|_| over);
         Timeline {
             entries: self.entries,
             phase: self.state.phase.unwrap_or_default(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fleetmesh_core::canary::simulate::{Requests, Row, Timeline, Trace, queried, simulate};
 use fleetmesh_core::canary::{Outcome, Spec};
-use fleetmesh_crds::{Canary, Phase, Reason};
+use fleetmesh_crds::canary::WebhookAnswer;
+use fleetmesh_crds::{Canary, Phase, Reason, Verb};
 use serde_json::json;
 
 use crate::world::{canary, quick, quick_with, start, targets_of};
@@ -25,6 +26,7 @@ fn trace(seconds: u64, row: impl Fn(u64) -> (Option<u64>, Option<f64>)) -> Trace
                 .map(|value| ("p99".to_owned(), Outcome::Value(value)))
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
+            ..Row::default()
         }
     });
     Trace { rows: rows.collect() }
@@ -82,7 +84,7 @@ fn a_trace_without_requests_or_reports_holds() {
             .map(|second| Row {
                 at: Duration::from_secs(second),
                 requests: Some(Requests::default()),
-                metrics: BTreeMap::new(),
+                ..Row::default()
             })
             .collect(),
     };
@@ -106,6 +108,33 @@ fn queries_come_from_the_trace_by_name() {
     assert_eq!(timeline.phase, Phase::Promoted, "{timeline}");
     let timeline = run(canary, &trace(80, |second| (None, Some(if second > 30 { 700.0 } else { 200.0 }))));
     assert_eq!(timeline.phase, Phase::Aborted, "{timeline}");
+}
+
+#[test]
+fn people_and_webhooks_do_what_the_trace_says() {
+    let canary = quick_with(&json!({
+        "steps": [{ "setWeight": 50, "pause": {} }, { "setWeight": 100 }],
+        "webhooks": [{ "type": "confirm-promotion", "url": "https://gate" }],
+    }));
+    let mut trace = trace(80, |_| (Some(0), None));
+    let told = |answer| BTreeMap::from([("confirm-promotion".to_owned(), answer)]);
+    trace.rows[0].webhooks = told(WebhookAnswer::Refused);
+    trace.rows[20].action = Some(Verb::Resume);
+    trace.rows[30].action = Some(Verb::Promote);
+    trace.rows[60].webhooks = told(WebhookAnswer::Confirmed);
+    trace.rows[79].action = Some(Verb::Abort);
+    let timeline = run(canary, &trace);
+    let seconds = |what: &str, words: &str| -> Vec<u64> {
+        let found =
+            timeline.entries.iter().filter(|entry| entry.what == what && entry.message.contains(words));
+        found.map(|entry| entry.at.as_secs()).collect()
+    };
+    assert_eq!(seconds("Action", "Resume: NotApplicable"), [20], "{timeline}");
+    assert_eq!(seconds("Action", "Promote: Applied"), [30], "{timeline}");
+    assert_eq!(seconds("Held", "ConfirmationRefused").len(), 1, "{timeline}");
+    assert!(seconds("Promoted", "").iter().all(|second| (60..70).contains(second)), "{timeline}");
+    assert_eq!(seconds("Action", "Abort: there is no rollout"), [79], "{timeline}");
+    assert_eq!(timeline.ended.as_ref().map(|end| end.0), Some(Phase::Promoted));
 }
 
 #[test]
