@@ -187,7 +187,7 @@ impl Round<'_> {
 
     /// The next weights, or the end.
     fn take_step(&mut self) {
-        let (last, full) = (self.plan.len(), self.is_told(Verb::PromoteFull));
+        let (last, full) = (self.plan.count(), self.is_told(Verb::PromoteFull));
         let Some(rollout) = self.rollout() else { return };
         if rollout.set_weight == 100 {
             return self.promote();

@@ -71,7 +71,7 @@ impl Round<'_> {
         let planned = rollout.plan_hash == hash;
         rollout.plan_hash = hash;
         rollout.step_index = self.plan.index_of(rollout.set_weight);
-        rollout.step = format!("{}/{}", rollout.step_index, self.plan.len());
+        rollout.step = format!("{}/{}", rollout.step_index, self.plan.count());
         if !planned {
             if let Some(entered) = &rollout.step_entered_at {
                 rollout.next_step_not_before = match self.plan.step_of(rollout.set_weight).map(lasts) {
@@ -110,25 +110,7 @@ impl Round<'_> {
         let (from, to) = (self.state.stable_targets.clone(), self.spec.targets.clone());
         self.state.rollouts += 1;
         let skips_steps = self.comes_back(&to);
-        let now = micro(self.now);
-        let rollout = RolloutStatus {
-            counted_until: None,
-            fresh_since: None,
-            hold: None,
-            id: rollout_id(&self.spec.uid, self.state.rollouts, &from, &to),
-            last_progress_at: now.clone(),
-            next_step_not_before: None,
-            plan_hash: self.plan.hash(),
-            set_weight: 0,
-            skips_steps,
-            started_at: now,
-            step: format!("0/{}", self.plan.len()),
-            step_entered_at: None,
-            step_index: 0,
-            step_requests: 0,
-            targets: to.clone(),
-            told: None,
-        };
+        let rollout = self.prepared(&from, &to, skips_steps);
         let id = rollout.id.clone();
         self.state.rollout = Some(rollout);
         self.state.phase = Some(Phase::Progressing);
@@ -146,6 +128,29 @@ impl Round<'_> {
             return self.abort(Reason::TooManyTargets, message);
         }
         self.refresh_effective();
+    }
+
+    /// The rollout before its first step.
+    fn prepared(&self, from: &[WeightedTarget], to: &[WeightedTarget], skips_steps: bool) -> RolloutStatus {
+        let now = micro(self.now);
+        RolloutStatus {
+            counted_until: None,
+            fresh_since: None,
+            hold: None,
+            id: rollout_id(&self.spec.uid, self.state.rollouts, from, to),
+            last_progress_at: now.clone(),
+            next_step_not_before: None,
+            plan_hash: self.plan.hash(),
+            set_weight: 0,
+            skips_steps,
+            started_at: now,
+            step: format!("0/{}", self.plan.count()),
+            step_entered_at: None,
+            step_index: 0,
+            step_requests: 0,
+            targets: to.to_vec(),
+            told: None,
+        }
     }
 
     /// Whether the targets were stable within the rollback window, and their nodes are still warm.

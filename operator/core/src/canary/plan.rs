@@ -37,7 +37,7 @@ impl Plan {
     }
 
     /// How many steps there are.
-    pub fn len(&self) -> i32 {
+    pub fn count(&self) -> i32 {
         i32::try_from(self.steps.len()).unwrap_or(i32::MAX)
     }
 

@@ -4,7 +4,8 @@
 use fleetmesh_crds::Phase;
 use serde_json::json;
 
-use crate::world::{Crash, World, canary, quick, quick_with};
+use crate::fixtures::{canary, quick, quick_with};
+use crate::world::{Crash, World};
 
 const CRASHES: [Crash; 3] = [Crash::BeforeStatus, Crash::BeforeMesh, Crash::BeforeEffects];
 
@@ -26,14 +27,14 @@ impl Story {
         if matches!(self, Self::Aborted) {
             world.failing.insert("v2".to_owned(), 34);
         }
-        world.spec.targets = crate::world::targets_of("v2=100");
+        world.spec.targets = crate::fixtures::targets_of("v2=100");
         world
     }
 
     fn go_on(self, world: &mut World, second: usize) {
         match (self, second) {
-            (Self::Reverted, 40) => world.spec.targets = crate::world::targets_of("v1=100"),
-            (Self::Superseded, 40) => world.spec.targets = crate::world::targets_of("v3=100"),
+            (Self::Reverted, 40) => world.spec.targets = crate::fixtures::targets_of("v1=100"),
+            (Self::Superseded, 40) => world.spec.targets = crate::fixtures::targets_of("v3=100"),
             _ => {}
         }
     }

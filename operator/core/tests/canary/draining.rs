@@ -3,7 +3,8 @@
 use fleetmesh_crds::{ConditionType, Phase};
 use serde_json::json;
 
-use crate::world::{World, canary, quick, quick_with, secs};
+use crate::fixtures::{canary, quick, quick_with, secs};
+use crate::world::World;
 
 fn promoting(retire: &str) -> World {
     let mut world = World::new("v1=100", Some(quick_with(&json!({ "drain": { "retire": retire } }))));

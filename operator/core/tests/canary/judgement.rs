@@ -8,7 +8,8 @@ use fleetmesh_crds::canary::{Verdict, WebhookAnswer};
 use fleetmesh_crds::{ConditionType, Phase, Verb};
 use serde_json::{Value, json};
 
-use crate::world::{World, canary, quick, quick_with, secs};
+use crate::fixtures::{canary, quick, quick_with, secs};
+use crate::world::World;
 
 fn failing(world: &mut World, percent: u64) {
     world.failing.insert("v2".to_owned(), percent);

@@ -2,12 +2,16 @@
 //! whatever happens (`properties`, `crashes`); and the timelines of traces (`simulation`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod checks;
 mod crashes;
 mod draining;
 mod draw;
+mod fixtures;
 mod judgement;
 mod properties;
 mod rules;
 mod simulation;
 mod verbs;
+mod view;
+mod walk;
 mod world;

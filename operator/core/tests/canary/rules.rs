@@ -4,7 +4,8 @@ use fleetmesh_core::canary::{Endpoint, Health, in_force, reduce};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Phase};
 use serde_json::json;
 
-use crate::world::{Crash, World, canary, quick, quick_with, secs, start};
+use crate::fixtures::{canary, quick, quick_with, secs, start};
+use crate::world::{Crash, World};
 
 #[test]
 fn a_rollout_goes_from_stable_to_spec_by_itself() {

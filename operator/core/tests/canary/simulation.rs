@@ -9,7 +9,7 @@ use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{Canary, Phase, Reason, Verb};
 use serde_json::json;
 
-use crate::world::{canary, quick, quick_with, start, targets_of};
+use crate::fixtures::{canary, quick, quick_with, start, targets_of};
 
 fn spec(canary: Canary) -> Spec {
     Spec { uid: "uid".to_owned(), targets: targets_of("v2=100"), canary: Some(canary) }

@@ -4,7 +4,8 @@ use fleetmesh_core::canary::{Action, in_force};
 use fleetmesh_crds::{ActionPhase, Phase, Reason, Verb};
 use serde_json::json;
 
-use crate::world::{Crash, World, canary, quick, quick_with};
+use crate::fixtures::{canary, quick, quick_with};
+use crate::world::{Crash, World};
 
 fn rolling() -> World {
     let mut world = World::new("v1=100", Some(canary(quick())));

@@ -1,9 +1,8 @@
 //! A world for rollouts: an API server that keeps the status as JSON, an endpoint with the route, proxies that acknowledge
 //! late, callers whose requests succeed or fail, and an operator that may die between any two of its writes. Pure: its
 //! clock only moves when it is told to.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
@@ -11,11 +10,12 @@ use fleetmesh_core::canary::{
     Sample, Spec, in_force, nodes_of_interest, reduce, targets,
 };
 use fleetmesh_core::{Distribution, Load, Loads, Rejection};
-use fleetmesh_crds::canary::{Canary, WebhookAnswer};
-use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Phase, Verb};
+use fleetmesh_crds::canary::WebhookAnswer;
+use fleetmesh_crds::{ActionPhase, Canary, CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+
+use crate::fixtures::{secs, start, targets_of};
 
 /// Where a round is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,31 +29,8 @@ pub enum Crash {
     BeforeEffects,
 }
 
-pub fn target(name: &str, weight: i32) -> WeightedTarget {
-    let (node, port) = match name.split_once(':') {
-        Some((node, port)) => (node, Some(port.parse().unwrap())),
-        None => (name, None),
-    };
-    WeightedTarget { virtual_node: node.to_owned(), port, weight }
-}
-
-/// Targets from `v1=75 v2=25`.
-pub fn targets_of(text: &str) -> Vec<WeightedTarget> {
-    let one = |word: &str| word.split_once('=').map(|(name, weight)| target(name, weight.parse().unwrap()));
-    text.split_whitespace().map(|word| one(word).unwrap()).collect()
-}
-
-pub fn canary(json: Value) -> Canary {
-    serde_json::from_value(json).expect("a canary")
-}
-
-pub fn start() -> Timestamp {
-    "2026-12-01T10:00:00Z".parse().unwrap()
-}
-
-pub fn secs(seconds: i64) -> SignedDuration {
-    SignedDuration::from_secs(seconds)
-}
+/// Succeeded and failed requests by node.
+type Counts = BTreeMap<String, (u64, u64)>;
 
 #[derive(Clone, Debug)]
 pub struct Proxy {
@@ -84,7 +61,7 @@ pub struct World {
     pub metrics: BTreeMap<String, Outcome>,
     pub webhooks: BTreeMap<String, WebhookAnswer>,
     /// Per second and node: succeeded and failed requests.
-    traffic: Vec<(Timestamp, BTreeMap<String, (u64, u64)>)>,
+    traffic: Vec<(Timestamp, Counts)>,
     samples: Vec<Sample>,
     answers: Vec<Answer>,
     pub actions: Vec<Action>,
@@ -93,7 +70,7 @@ pub struct World {
     /// What the mesh was given, in order.
     pub pushes: Vec<(Timestamp, String)>,
     pub effects: Vec<String>,
-    pub served: BTreeMap<String, (u64, u64)>,
+    pub served: Counts,
     pub last: Option<Reduction>,
 }
 
@@ -314,7 +291,7 @@ impl World {
         self.acknowledge();
         let Some((targets, _, _)) = &self.route else { return };
         let sum = u64::from(targets::sum(targets).max(1));
-        let mut counts = BTreeMap::new();
+        let mut counts = Counts::new();
         for target in targets {
             let requests = self.rate * u64::from(targets::weight(target)) / sum;
             let failed = requests * self.failing.get(&target.virtual_node).copied().unwrap_or(0) / 100;
@@ -386,86 +363,8 @@ impl World {
         assert_eq!(verdict.phase, ActionPhase::Applied, "{}", verdict.message);
         self
     }
-
-    pub fn phase(&self) -> Phase {
-        self.stored.phase.unwrap_or_default()
-    }
-
-    pub fn step(&self) -> Option<i32> {
-        self.stored.rollout.as_ref().map(|rollout| rollout.step_index)
-    }
-
-    pub fn hold(&self) -> Option<&'static str> {
-        self.stored.rollout.as_ref()?.hold.as_ref().map(|hold| hold.reason.as_str())
-    }
-
-    pub fn weights(&self) -> String {
-        targets::in_short(&self.stored.effective_targets)
-    }
-
-    /// What was pushed since the beginning, without repeating times.
-    pub fn pushed(&self) -> Vec<&str> {
-        self.pushes.iter().map(|(_, weights)| weights.as_str()).collect()
-    }
-
-    pub fn told(&self, reason: &str) -> usize {
-        self.events.iter().filter(|(_, told, _)| told == reason).count()
-    }
-
-    pub fn condition(&self, kind: ConditionType) -> (Option<bool>, &'static str) {
-        let last = self.last.as_ref().expect("a decision");
-        let found = last.conditions.iter().find(|(known, _)| *known == kind);
-        let finding = &found.expect("the condition").1;
-        (finding.holds, finding.reason.as_str())
-    }
-
-    pub fn keeps(&self) -> BTreeSet<&str> {
-        self.last.as_ref().unwrap().keep.iter().map(String::as_str).collect()
-    }
-
-    pub fn ended(&self) -> Option<(Phase, &'static str)> {
-        self.stored.history.first().map(|entry| (entry.outcome, entry.reason.as_str()))
-    }
 }
 
 pub fn healthy() -> Node {
     Node { health: Health::Some, replicas: Some(2), ..Node::default() }
-}
-
-/// Short steps: 25 percent for 20 s, 50 for 20 s, 100 for 20 s; judged every 5 s by the load reports.
-pub fn quick() -> Value {
-    json!({
-        "steps": [
-            { "setWeight": 25, "pause": { "duration": "20s" } },
-            { "setWeight": 50, "pause": { "duration": "20s" } },
-            { "setWeight": 100, "pause": { "duration": "20s" } },
-        ],
-        "analysis": {
-            "interval": "5s",
-            "holdTimeout": "1m",
-            "metrics": [
-                { "name": "success", "source": { "loadReport": {} }, "thresholdRange": { "min": 99 }, "abortBelow": 50 },
-            ],
-        },
-        "drain": { "timeoutSeconds": 30, "scaleDownDelaySeconds": 60 },
-        "progressDeadlineSeconds": 120,
-    })
-}
-
-/// [`quick`] with members replaced, as a JSON merge patch does.
-pub fn quick_with(patch: &Value) -> Canary {
-    let mut json = quick();
-    merge(&mut json, patch);
-    canary(json)
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (name, value) in patch {
-                merge(target.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (target, patch) => *target = patch.clone(),
-    }
 }
