@@ -91,7 +91,9 @@ class Account:
         if operation == "CreateLaunchTemplate":
             return self.made("CreateLaunchTemplate", "launch-template", self.specified("launch-template"))
         if operation in ("CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "DeleteLaunchTemplate"):
-            return [self.of_ec2(action, "launch-template", request["LaunchTemplateId"])]
+            template = request.get("LaunchTemplateId")
+            template = template or self.ec2.launch_template_name_to_ids.get(request["LaunchTemplateName"], "*")
+            return [self.of_ec2(action, "launch-template", template)]
         if operation == "CreateFleet":
             return self.fleet() + self.launch()
         if operation == "CreateTags":
@@ -130,7 +132,9 @@ class Account:
         instance = next((one for one in instances if one.id == name), None)
         fleet = self.ec2.fleets.get(instance._fleet_id or instance._spot_fleet_id) if instance else None
         profiles = [spec.iam_instance_profile for spec in (fleet.launch_specs if fleet else [])]
-        return next((profile["Arn"] for profile in profiles if profile), None)
+        arn = next((profile["Arn"] for profile in profiles if profile), None)
+        # With overrides moto nests what the template names once more.
+        return arn.get("Arn") if isinstance(arn, dict) else arn
 
     def specified(self, kind):
         """The tags that the request gives to things of a kind."""
