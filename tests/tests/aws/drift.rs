@@ -13,16 +13,21 @@ const BOUNDARY: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 /// Awaits that everything is as it was, and that an Event says `words`.
 async fn put_back(space: &Space, account: &Account<'_>, calm: &Value, words: &str) {
     wait::until(&format!("{words:?} is put back and told"), LIMIT, async || {
-        let mut found = account.everything(&space.role("n")).await;
-        // The version that somebody made stays, not in force.
-        found["policy"]["versions"] = calm["policy"]["versions"].clone();
-        anyhow::ensure!(found == *calm, "{found}");
+        is_calm(space, account, calm).await?;
         let events = space.events("n", "DriftMended").await;
         anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
         Ok(Some(()))
     })
     .await
     .unwrap();
+}
+
+async fn is_calm(space: &Space, account: &Account<'_>, calm: &Value) -> anyhow::Result<()> {
+    let mut found = account.everything(&space.role("n")).await;
+    // The version that somebody made stays, not in force.
+    found["policy"]["versions"] = calm["policy"]["versions"].clone();
+    anyhow::ensure!(found == *calm, "{found}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -91,6 +96,27 @@ async fn every_change_behind_our_back_is_put_back() {
     assert_eq!(account.everything(name).await, nothing);
 }
 
+/// Deletes something in two steps and awaits that it is made anew and told, again when the operator saw the first step
+/// alone and was putting that back while the second was done.
+async fn deleted(
+    space: &Space,
+    account: &Account<'_>,
+    calm: &Value,
+    words: &str,
+    [first, second]: [&[&str]; 2],
+) {
+    wait::until(&format!("{words:?} is told"), 3 * LIMIT, async || {
+        both(account, first, second).await;
+        wait::until("everything is as it was", LIMIT, async || is_calm(space, account, calm).await.map(Some))
+            .await?;
+        let events = space.events("n", "DriftMended").await;
+        anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}
+
 /// Does one thing after another until the second succeeds.
 async fn both(account: &Account<'_>, first: &[&str], second: &[&str]) {
     wait::until(&format!("{second:?} succeeds"), LIMIT, async || {
@@ -109,15 +135,14 @@ async fn what_was_deleted_is_made_anew() {
     space.ready("n").await;
     let name = space.role("n");
     let calm = account.everything(&name).await;
-    // The operator may put back the first half before the second is done.
     let profile = ["--instance-profile-name", &name];
     let remove = [&["remove-role-from-instance-profile", "--role-name", &name], &profile[..]].concat();
-    both(&account, &remove, &[&["delete-instance-profile"], &profile[..]].concat()).await;
-    put_back(&space, &account, &calm, "the instance profile was deleted").await;
+    let delete = [&["delete-instance-profile"], &profile[..]].concat();
+    deleted(&space, &account, &calm, "the instance profile was deleted", [&remove, &delete]).await;
     let arn = policy_arn(&name);
     let detach = ["detach-role-policy", "--role-name", &name, "--policy-arn", &arn];
-    both(&account, &detach, &["delete-policy", "--policy-arn", &arn]).await;
-    put_back(&space, &account, &calm, "the policy was deleted").await;
+    let delete = ["delete-policy", "--policy-arn", &arn];
+    deleted(&space, &account, &calm, "the policy was deleted", [&detach, &delete]).await;
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
 }
 
