@@ -177,7 +177,8 @@ impl Place {
         let text = if uid.is_empty() { text } else { text.replace(uid, "UID") };
         let mut account: Value = serde_json::from_str(&text)?;
         // moto does not know client tokens: a request that the SDK repeats after a lost reply makes a version or a launch
-        // more there, which EC2 would not. The numbers are no part of the end; that all are of the newest version is.
+        // more there, which EC2 would not. The numbers are no part of the end; that all are of the newest version is. The
+        // hash of a template is another for each uid.
         let newest = account["templates"][0][1].to_string();
         for template in account["templates"].as_array_mut().into_iter().flatten() {
             template[1] = json!("some");
@@ -185,7 +186,7 @@ impl Place {
         for instance in account["instances"].as_array_mut().into_iter().flatten() {
             for tag in instance[1].as_array_mut().into_iter().flatten() {
                 match tag[0].as_str() {
-                    Some("fleetmesh.dev/launch") => tag[1] = json!("some"),
+                    Some("fleetmesh.dev/launch" | "fleetmesh.dev/template-hash") => tag[1] = json!("some"),
                     Some("fleetmesh.dev/template-version") if tag[1] == json!(newest) => {
                         tag[1] = json!("the newest");
                     }
