@@ -1,6 +1,7 @@
 //! Watches: one for each kind and one for namespaces, each feeding the world and the queue. Reads only.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +23,7 @@ use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
 use crate::queue::Queue;
-use crate::world::{Source, World};
+use crate::world::{Source, Wakes, World};
 
 /// How long to wait after a watch failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -141,48 +143,44 @@ impl Feed {
 
 /// What rollouts are told by people.
 async fn watch_actions(client: Client, feed: Feed) {
-    let mut events = pin!(watcher(Api::<RouteAction>::all(client), watcher::Config::default()));
-    let mut complete = false;
-    let mut complained = false;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Apply(action) | watcher::Event::InitApply(action)) => {
-                feed.queue.wake_all(feed.world.action(&action));
-            }
-            Ok(watcher::Event::Delete(action)) => {
-                feed.world.action_gone(&action.namespace().unwrap_or_default(), &action.name_any());
-            }
-            Ok(watcher::Event::Init) => {}
-            Ok(watcher::Event::InitDone) => {
-                if !std::mem::replace(&mut complete, true) {
-                    feed.complete.send_modify(|count| *count += 1);
-                }
-                complained = false;
-            }
-            Err(problem) => {
-                if !std::mem::replace(&mut complained, true) {
-                    error!(%problem, "cannot watch RouteActions; trying on");
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+    let seen = |world: &World, action: RouteAction| world.action(&action);
+    let gone = |world: &World, action: RouteAction| {
+        world.action_gone(&action.namespace().unwrap_or_default(), &action.name_any());
+        Wakes::new()
+    };
+    watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
 }
 
 /// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
 async fn watch_namespaces(client: Client, feed: Feed) {
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client);
+    let seen = |world: &World, namespace: PartialObjectMeta<Namespace>| {
+        world.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
+    };
+    let gone = |world: &World, namespace: PartialObjectMeta<Namespace>| {
+        world.namespace(namespace.meta().name.as_deref().unwrap_or_default(), None)
+    };
+    watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
+}
+
+/// A watch of what is no App Mesh object: `seen` and `gone` tell the world of it and who is woken by that.
+async fn watch_beside<K>(
+    api: Api<K>,
+    what: &str,
+    feed: &Feed,
+    seen: impl Fn(&World, K) -> Wakes,
+    gone: impl Fn(&World, K) -> Wakes,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     let mut events = pin!(watcher(api, watcher::Config::default()));
     let mut complete = false;
     let mut complained = false;
     while let Some(event) = events.next().await {
         let wakes = match event {
-            Ok(watcher::Event::Apply(namespace) | watcher::Event::InitApply(namespace)) => {
-                feed.world.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
+            Ok(watcher::Event::Apply(resource) | watcher::Event::InitApply(resource)) => {
+                seen(&feed.world, resource)
             }
-            Ok(watcher::Event::Delete(namespace)) => {
-                feed.world.namespace(namespace.meta().name.as_deref().unwrap_or_default(), None)
-            }
+            Ok(watcher::Event::Delete(resource)) => gone(&feed.world, resource),
             Ok(watcher::Event::Init) => continue,
             Ok(watcher::Event::InitDone) => {
                 if !std::mem::replace(&mut complete, true) {
@@ -193,7 +191,7 @@ async fn watch_namespaces(client: Client, feed: Feed) {
             }
             Err(problem) => {
                 if !std::mem::replace(&mut complained, true) {
-                    error!(%problem, "cannot watch namespaces; trying on");
+                    error!(%problem, "cannot watch {what}; trying on");
                 }
                 tokio::time::sleep(PAUSE).await;
                 continue;
