@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
 use kube::runtime::events::{Event as KubeEvent, EventType, Reporter};
 use kube::{Client, Resource as _};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::kinds::{Watched, with_kind};
@@ -144,12 +145,8 @@ impl Cluster {
         let (phase, reason, message, at) = (*phase, *reason, message.clone(), MicroTime(*at));
         let status = RouteActionStatus { at, message, phase, reason };
         let patch = json!({"metadata": {"uid": uid}, "status": status});
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let request = Request::new(RouteAction::url_path(&(), Some(namespace)));
-        let request = request.patch_subresource("status", name, &params, &Patch::Merge(patch));
-        let request = request.map_err(|error| WriteError::Request(error.to_string()))?;
-        self.client.request::<Value>(request).await?;
-        Ok(())
+        let path = RouteAction::url_path(&(), Some(namespace));
+        self.send_patch::<Value>(path, name, Some("status"), &Patch::Merge(patch)).await.map(drop)
     }
 
     async fn patch(
@@ -167,15 +164,27 @@ impl Cluster {
         subresource: Option<&str>,
         patch: Patch<Value>,
     ) -> Result<Object, WriteError> {
+        let path = K::url_path(&(), key.namespace.as_deref());
+        let resource: K = self.send_patch(path, &key.name, subresource, &patch).await?;
+        Ok(resource.parse())
+    }
+
+    /// One PATCH of the resource `name` below `path`, written as [`MANAGER`].
+    async fn send_patch<T: DeserializeOwned>(
+        &self,
+        path: String,
+        name: &str,
+        subresource: Option<&str>,
+        patch: &Patch<Value>,
+    ) -> Result<T, WriteError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let request = Request::new(K::url_path(&(), key.namespace.as_deref()));
+        let request = Request::new(path);
         let built = match subresource {
-            None => request.patch(&key.name, &params, &patch),
-            Some(name) => request.patch_subresource(name, &key.name, &params, &patch),
+            None => request.patch(name, &params, patch),
+            Some(subresource) => request.patch_subresource(subresource, name, &params, patch),
         };
         let built = built.map_err(|error| WriteError::Request(error.to_string()))?;
-        let resource: K = self.client.request(built).await?;
-        Ok(resource.parse())
+        Ok(self.client.request(built).await?)
     }
 
     /// Writes an Event about the resource; the same one again within minutes becomes a series.
