@@ -124,18 +124,10 @@ impl Inner {
         let id = ResourceId::virtual_node(route.id.mesh_name(), name);
         let object = &self.entries.get(self.holder(&id)?)?.object;
         let expects_proxies = object.fleet.is_some() || object.status.fleet.is_some();
-        let elsewhere = |key: &&ObjectKey| {
-            let other = self.entries.get(*key).filter(|_| **key != route.key);
-            let names = |entry: &super::Entry| {
-                let references = entry.object.spec.references(&entry.object.id);
-                references.iter().any(|reference| reference.target == id)
-            };
-            other.is_some_and(names)
-        };
         let deprecated = object.status.condition(ConditionType::Deprecated);
         Some(Node {
             health: Health::of(&self.tellings.of(&id), expects_proxies),
-            used_elsewhere: self.index.referrers(&id).any(|key| elsewhere(&key)),
+            used_elsewhere: self.index.referrers(&id).any(|key| *key != route.key),
             deprecated: deprecated.is_some_and(|condition| condition.status == "True"),
             replicas: object.fleet.as_ref().and_then(|fleet| fleet.replicas),
             deleting: object.deleting,
@@ -147,16 +139,16 @@ impl Inner {
         let name = node.id.name();
         let keeps = move |entry: &&super::Entry| {
             let (object, memory) = (&entry.object, &entry.memory);
-            object.key.kind == Kind::Route
-                && object.canary.is_some()
+            object.canary.is_some()
                 && object.id.mesh_name() == node.id.mesh_name()
                 && memory
                     .keep
                     .as_ref()
                     .map_or_else(|| remembers(&object.status.canary, name), |keep| keep.contains(name))
         };
-        let kept = node.key.kind == Kind::VirtualNode;
-        self.entries.values().filter(move |entry| kept && keeps(entry)).map(|entry| &entry.object.key)
+        // Nothing else is kept, and whole meshes are deleted at once: their other objects need no look at every entry.
+        let entries = (node.key.kind == Kind::VirtualNode).then(|| self.entries.values());
+        entries.into_iter().flatten().filter(keeps).map(|entry| &entry.object.key)
     }
 
     /// Virtual nodes of a mesh that are being deleted, to be woken.

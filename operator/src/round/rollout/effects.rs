@@ -17,62 +17,43 @@ pub async fn carry_out(context: &Context, route: &Object, reduction: &Reduction)
         answer(context, &route.key, verdict).await;
     }
     for effect in &reduction.effects {
-        let result = match effect {
-            Effect::Event(_) => Ok(()),
-            Effect::Ask(call) => {
-                ask::webhook(context, route, call);
-                Ok(())
-            }
-            Effect::Notify { call, event } => {
-                ask::notify(context, route, call, event);
-                Ok(())
-            }
-            Effect::Query { metric, address, query } => {
-                ask::query(context, route, metric, address, query);
-                Ok(())
-            }
-            Effect::Deprecate { virtual_node, deprecated, message } => {
-                let deprecation = match deprecated {
-                    true => Deprecation::Told(message.clone()),
-                    false => Deprecation::TakenBack,
-                };
-                if let Some(node) = context.world.virtual_node(route.id.mesh_name(), virtual_node) {
-                    let wakes = context.world.deprecate(&node.key, deprecation);
-                    context.queue.wake_all(wakes);
-                }
-                Ok(())
-            }
-            Effect::ScaleToZero { virtual_node } => {
-                retire(context, route, virtual_node, effect, Retirement::ScaleToZero).await
-            }
-            Effect::Delete { virtual_node } => {
-                retire(context, route, virtual_node, effect, Retirement::Delete).await
-            }
-        };
-        if let Err(error) = result {
+        if let Err(error) = follow(context, route, effect).await {
             warn!(object = %route.key, %effect, %error, "failed; it is tried again");
         }
     }
 }
 
-enum Retirement {
-    ScaleToZero,
-    Delete,
-}
-
-async fn retire(
-    context: &Context,
-    route: &Object,
-    name: &str,
-    effect: &Effect,
-    how: Retirement,
-) -> Result<(), WriteError> {
-    let Some(node) = context.world.virtual_node(route.id.mesh_name(), name) else { return Ok(()) };
-    info!(object = %route.key, node = %node.key, %effect, "retiring");
-    match how {
-        Retirement::ScaleToZero => context.cluster.scale_to_zero(&node).await,
-        Retirement::Delete => context.cluster.delete(&node).await,
+async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<(), WriteError> {
+    let node = |name: &str| context.world.virtual_node(route.id.mesh_name(), name);
+    match effect {
+        // Told before the state was written.
+        Effect::Event(_) => {}
+        Effect::Ask(call) => ask::webhook(context, route, call),
+        Effect::Notify { call, event } => ask::notify(context, route, call, event),
+        Effect::Query { metric, address, query } => ask::query(context, route, metric, address, query),
+        Effect::Deprecate { virtual_node, deprecated, message } => {
+            let deprecation = match deprecated {
+                true => Deprecation::Told(message.clone()),
+                false => Deprecation::TakenBack,
+            };
+            if let Some(node) = node(virtual_node) {
+                context.queue.wake_all(context.world.deprecate(&node.key, deprecation));
+            }
+        }
+        Effect::ScaleToZero { virtual_node } => {
+            if let Some(node) = node(virtual_node) {
+                info!(object = %route.key, node = %node.key, %effect, "retiring");
+                context.cluster.scale_to_zero(&node).await?;
+            }
+        }
+        Effect::Delete { virtual_node } => {
+            if let Some(node) = node(virtual_node) {
+                info!(object = %route.key, node = %node.key, %effect, "retiring");
+                context.cluster.delete(&node).await?;
+            }
+        }
     }
+    Ok(())
 }
 
 async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {

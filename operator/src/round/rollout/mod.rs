@@ -71,7 +71,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     }
 }
 
-/// The status with the state of the rollout, and nothing else changed.
+/// The status with the state of the rollout and the weights that it puts in force; the rest waits for the round's end.
 fn ahead(before: &Status, state: &CanaryStatus) -> Status {
     let effective = &state.effective_targets;
     let weights =
@@ -82,16 +82,18 @@ fn ahead(before: &Status, state: &CanaryStatus) -> Status {
 /// The spec to be rolled out, when the object has a rollout and may have it now.
 fn turn(observed: &Observed) -> Option<Spec> {
     let object = &observed.object;
+    // First what most objects fail at once: every round of every kind asks.
+    if object.canary.is_none() && object.status.canary == CanaryStatus::default() {
+        return None;
+    }
     let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
-    let had = object.status.canary != CanaryStatus::default();
     let owned = match &observed.remote {
         Remote::Present(remote) => {
             observed.is_ours(remote) || object.management.adoption_policy == AdoptionPolicy::Adopt
         }
         _ => true,
     };
-    let valid = object.spec.violations().is_empty();
-    let now = !object.deleting && mine && owned && valid && (object.canary.is_some() || had);
+    let now = !object.deleting && mine && owned && object.spec.violations().is_empty();
     if now { Spec::of(object) } else { None }
 }
 
