@@ -1,6 +1,9 @@
 //! The pictures of `canary status`: one for each state of a Route, compared with its golden file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../golden/mod.rs"]
+mod golden;
+
 use std::path::{Path, PathBuf};
 
 use fleetmesh_crds::Route;
@@ -36,12 +39,7 @@ fn now() -> Timestamp {
 }
 
 fn golden(name: &str, text: &str) {
-    let path = folder().join("golden").join(name);
-    if std::env::var_os("FLEETMESH_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{name} differs; review it and run with FLEETMESH_BLESS=1");
+    golden::holds(&folder(), name, text);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `kubectl-fleetmesh canary simulate` from the outside: the timelines of recorded metrics, the exit statuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../golden/mod.rs"]
+mod golden;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -21,12 +24,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn golden(name: &str, text: &str) {
-    let path = folder().join("golden").join(name);
-    if std::env::var_os("FLEETMESH_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{name} differs; review it and run with FLEETMESH_BLESS=1");
+    golden::holds(&folder(), name, text);
 }
 
 #[test]
