@@ -157,7 +157,7 @@ fn is_declared(file: &Path) -> bool {
             .any(|text| text.contains(&format!("mod {module};")) || text.contains(&path_attribute))
 }
 
-/// The roots of integration tests at or one above `folder`, which include shared modules.
+/// The roots of integration tests at or one above `folder`, `NAME.rs` and `NAME/main.rs`, which include shared modules.
 fn sibling_roots(folder: &Path) -> Vec<PathBuf> {
     let above = folder.parent().unwrap_or(folder);
     [folder, above]
@@ -166,6 +166,7 @@ fn sibling_roots(folder: &Path) -> Vec<PathBuf> {
         .filter_map(|folder| std::fs::read_dir(root().join(folder)).ok())
         .flatten()
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .map(|path| if path.is_dir() { path.join("main.rs") } else { path })
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect()
 }
