@@ -45,6 +45,23 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_PROXY_CONTROL_PLANE", value_name = "ADDRESS")]
     pub proxy_control_plane: Option<String>,
 
+    /// Share the work of this cluster with other operators: one leads, the others wait with everything watched. For more
+    /// than one replica
+    #[arg(long, env = "FLEETMESH_LEADER_ELECT")]
+    pub leader_elect: bool,
+
+    /// The namespace of the Lease that they share; without it the pod's or the kubeconfig's namespace
+    #[arg(long, env = "FLEETMESH_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
+    pub leader_election_namespace: Option<String>,
+
+    /// The name of that Lease
+    #[arg(long, env = "FLEETMESH_LEADER_ELECTION_ID", value_name = "NAME", default_value = "fleetmesh-operator")]
+    pub leader_election_id: String,
+
+    /// For how long the Lease holds without a renewal, from 3s to 5m: a leader that vanishes is followed after it
+    #[arg(long, env = "FLEETMESH_LEADER_ELECTION_LEASE_DURATION", value_name = "TIME", default_value = "15s", value_parser = lease_duration)]
+    pub leader_election_lease_duration: Duration,
+
     /// App Mesh reads a second; by default 40 at AWS and unlimited at an endpoint that was given
     #[arg(long, env = "FLEETMESH_APP_MESH_READS", value_name = "RATE", value_parser = rate)]
     pub app_mesh_reads: Option<f64>,
@@ -55,11 +72,22 @@ pub struct OperatorArgs {
 }
 
 fn drift_interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&interval) {
-        Ok(interval)
+    duration(text, "1s", "1h")
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text, "3s", "5m")?;
+    // A Lease counts whole seconds.
+    if duration.subsec_nanos() == 0 { Ok(duration) } else { Err(format!("{text} is not a whole number of seconds")) }
+}
+
+fn duration(text: &str, least: &str, most: &str) -> Result<Duration, String> {
+    let parse = |text: &str| humantime::parse_duration(text).map_err(|error| error.to_string());
+    let duration = parse(text)?;
+    if (parse(least)?..=parse(most)?).contains(&duration) {
+        Ok(duration)
     } else {
-        Err(format!("{text} is out of bounds: from 1s to 1h"))
+        Err(format!("{text} is out of bounds: from {least} to {most}"))
     }
 }
 

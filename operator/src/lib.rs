@@ -13,6 +13,7 @@ mod control_plane;
 pub mod distribution;
 pub mod health;
 mod iam;
+pub mod leader;
 pub mod loads;
 pub mod metrics;
 pub mod queue;

@@ -47,6 +47,7 @@ pub struct Metrics {
     seconds: Histogram,
     queued: Gauge,
     objects: Gauge,
+    leading: Gauge,
     connected: Gauge<u64, AtomicU64>,
     /// Those of rollouts.
     pub rollouts: RolloutMetrics,
@@ -69,6 +70,7 @@ impl Metrics {
             seconds,
             queued: Gauge::default(),
             objects: Gauge::default(),
+            leading: Gauge::default(),
             connected: Gauge::default(),
             rollouts,
         };
@@ -83,6 +85,7 @@ impl Metrics {
             seconds,
             queued,
             objects,
+            leading,
             connected,
             rollouts: _,
         } = &metrics;
@@ -98,6 +101,7 @@ impl Metrics {
         );
         registry.register("round_seconds", "How long rounds take", seconds.clone());
         registry.register("queued_objects", "Objects that wait for a round", queued.clone());
+        registry.register("leading", "1 while this operator leads, 0 while it waits", leading.clone());
         registry.register("objects", "Custom resources known", objects.clone());
         registry.register(
             "distribution_connected",
@@ -149,6 +153,11 @@ impl Metrics {
     pub fn sizes(&self, queued: usize, objects: usize) {
         self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
         self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// Whether this operator leads.
+    pub fn leading(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
     }
 
     /// How many meshes have a control plane that tells about its proxies.

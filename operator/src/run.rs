@@ -21,6 +21,7 @@ use crate::cluster::{self, Cluster, ConnectError};
 use crate::context::Context;
 use crate::distribution;
 use crate::health::{self, Health};
+use crate::leader::{self, Election, Fence, Fenced};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::rollouts::Rollouts;
@@ -50,13 +51,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Another operator leads now, or nobody can know.
+    #[error(transparent)]
+    Lost(#[from] leader::Lost),
 }
 
 /// Runs until `shutdown`, then ends the rounds under way and returns. Prints the address of the health pages as the
 /// first line on standard output. An API server or endpoint that does not answer is waited for.
 ///
 /// # Errors
-/// The configuration is unusable: no cluster, or an address that is taken.
+/// The configuration is unusable: no cluster, or an address that is taken. Or the lease was lost: then the process has to
+/// end, since rounds may be under way that wait for ever to send what they must not send.
 pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), Error> {
     let (listener, bound) = health::bind(args.health_listen)
         .await
@@ -65,7 +70,7 @@ pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), 
     let operator = Operator::connect(&args, None).await?;
     let pages = health::serve(listener, operator.health(), shutdown.clone());
     let pages = tokio::spawn(pages);
-    operator.run(shutdown).await;
+    operator.run(shutdown).await?;
     match pages.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "the health pages failed"),
@@ -94,6 +99,7 @@ pub struct Operator {
     world: Arc<World>,
     queue: Arc<Queue>,
     ready: Arc<AtomicBool>,
+    election: Option<Election>,
 }
 
 /// kube's client has no `Debug`.
@@ -113,6 +119,14 @@ impl Operator {
     pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
         let metrics = Metrics::new();
         let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
+        let (election, faults) = if args.leader_elect {
+            // Its own client: the fence is opened by what the election writes.
+            let client = cluster::connect(kubeconfig, context, metrics.clone(), None).await?;
+            let fence = Arc::new(Fence::default());
+            (Some(Election::new(client, args, Arc::clone(&fence))), Fenced::around(fence, faults))
+        } else {
+            (None, faults)
+        };
         let client = cluster::connect(kubeconfig, context, metrics.clone(), faults.clone()).await?;
         let endpoint = Endpoint {
             url: args.app_mesh_endpoint.clone(),
@@ -134,6 +148,7 @@ impl Operator {
             world: Arc::default(),
             queue: Arc::default(),
             ready: Arc::default(),
+            election,
         })
     }
 
@@ -147,71 +162,90 @@ impl Operator {
         }
     }
 
-    /// Works until `shutdown`, then ends the rounds under way, at most 10 s.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let Self {
-            client: Kubernetes(client),
-            app_mesh,
-            aws,
-            endpoint,
-            cluster_name,
-            proxy_control_plane,
-            drift_interval,
-            metrics,
-            world,
-            queue,
-            ready,
-        } = self;
+    /// Works until `shutdown`, then ends the rounds under way, at most 10 s, and lets go of the lease.
+    ///
+    /// # Errors
+    /// The lease was lost. Rounds may be under way; none of them writes any more.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), leader::Lost> {
         let tasks = TaskTracker::new();
-        let loads_from = endpoint.clone();
-        if let Some(endpoint) = endpoint {
-            // Until it shows that it is something else, what was given is a Fleetmesh control plane.
-            world.tells(true);
-            let (world, queue) = (Arc::clone(&world), Arc::clone(&queue));
-            tasks.spawn(distribution::watch_meshes(
-                endpoint,
-                world,
-                queue,
-                metrics.clone(),
-                shutdown.clone(),
-            ));
-        }
-        let complete = cluster::watch_all(&client, &world, &queue, &tasks, &shutdown);
-        let named = async {
-            match cluster_name {
-                Some(name) => name,
-                None => cluster_uid(&client).await,
-            }
-        };
-        let start = async { tokio::join!(named, complete).0 };
-        if let Some(cluster) = shutdown.run_until_cancelled(start).await {
-            ready.store(true, Ordering::Release);
-            info!(resources = world.len(), %cluster, "watching");
-            let settings = Settings { cluster, drift_interval };
-            let cluster = Cluster::new(client, std::env::var("HOSTNAME").ok());
-            let context = Arc::new(Context {
-                world,
-                queue,
-                app_mesh,
-                aws,
-                fleets: Fleets::new(Timestamp::now()),
-                rollouts: Arc::new(Rollouts::new(Timestamp::now(), loads_from.as_deref())),
-                proxy_control_plane,
-                cluster,
-                settings,
-                metrics,
-            });
-            tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));
-            for _ in 0..WORKERS {
-                tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
+        let mut election = self.election.take();
+        let metrics = self.metrics.clone();
+        if let Some(cluster) = shutdown.run_until_cancelled(self.start(&tasks, &shutdown)).await {
+            let acquire = async {
+                if let Some(election) = &mut election {
+                    election.acquire().await;
+                }
+            };
+            if shutdown.run_until_cancelled(acquire).await.is_some() {
+                metrics.leading(true);
+                self.work(cluster, &tasks, &shutdown);
             }
         }
         tasks.close();
-        shutdown.cancelled().await;
-        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-            warn!("rounds under way took too long and were given up; the next start completes them");
+        let keep = async |election: &mut Option<Election>| match election {
+            Some(election) => election.keep().await,
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            lost = keep(&mut election) => return Err(lost),
+        }
+        let ended = tokio::time::timeout(GRACE, tasks.wait());
+        tokio::select! {
+            ended = ended => if ended.is_err() {
+                warn!("rounds under way took too long and were given up; the next start completes them");
+            },
+            lost = keep(&mut election) => return Err(lost),
+        }
+        if let Some(election) = &mut election {
+            election.release().await;
         }
         info!("stopped");
+        Ok(())
+    }
+
+    /// Begins to watch; gives the name of the cluster once everything was seen.
+    async fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) -> String {
+        let Kubernetes(client) = &self.client;
+        if let Some(endpoint) = self.endpoint.clone() {
+            // Until it shows that it is something else, what was given is a Fleetmesh control plane.
+            self.world.tells(true);
+            let (world, queue) = (Arc::clone(&self.world), Arc::clone(&self.queue));
+            let (metrics, shutdown) = (self.metrics.clone(), shutdown.clone());
+            tasks.spawn(distribution::watch_meshes(endpoint, world, queue, metrics, shutdown));
+        }
+        let complete = cluster::watch_all(client, &self.world, &self.queue, tasks, shutdown);
+        let named = async {
+            match &self.cluster_name {
+                Some(name) => name.clone(),
+                None => cluster_uid(client).await,
+            }
+        };
+        let (name, ()) = tokio::join!(named, complete);
+        self.ready.store(true, Ordering::Release);
+        info!(resources = self.world.len(), cluster = %name, "watching");
+        name
+    }
+
+    /// Begins to work.
+    fn work(self, cluster: String, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        let Self { client: Kubernetes(client), app_mesh, aws, endpoint, drift_interval, metrics, .. } = self;
+        let context = Arc::new(Context {
+            world: self.world,
+            queue: self.queue,
+            app_mesh,
+            aws,
+            fleets: Fleets::new(Timestamp::now()),
+            rollouts: Arc::new(Rollouts::new(Timestamp::now(), endpoint.as_deref())),
+            proxy_control_plane: self.proxy_control_plane,
+            cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
+            settings: Settings { cluster, drift_interval },
+            metrics,
+        });
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));
+        for _ in 0..WORKERS {
+            tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod event;
 pub mod failure;
 pub mod fleet;
 pub mod iam;
+pub mod lease;
 pub mod load;
 pub mod object;
 pub mod observed;

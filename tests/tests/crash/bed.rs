@@ -58,7 +58,7 @@ impl Life {
         let args = args.clone();
         runtime.spawn(async move {
             let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
-            operator.run(CancellationToken::new()).await;
+            operator.run(CancellationToken::new()).await.expect("it shares no lease");
         });
         Ok(Self(Some(runtime)))
     }

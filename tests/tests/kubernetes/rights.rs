@@ -1,4 +1,5 @@
-//! Least privilege: the operator runs with its ClusterRole, and the audit log has every verb of the role and no other.
+//! Least privilege: the operator runs with its ClusterRole and its Role for leader election, and the audit log has every verb
+//! of both and no other.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn the_audit_log_equals_the_cluster_role() -> Result<()> {
+async fn the_audit_log_equals_the_roles() -> Result<()> {
     let run = RunDir::new("rights")?;
     let user = User::named("operator");
     let options = ClusterOptions { users: vec![user.clone()], audit: true };
@@ -22,14 +23,18 @@ async fn the_audit_log_equals_the_cluster_role() -> Result<()> {
     let kubectl = cluster.kubectl()?;
     stack::install_crds(&kubectl, &run).await?;
     let root = tools::workspace_dir()?;
-    let role = root.join("operator/rbac.yaml");
-    kubectl.apply(&role).await?;
-    let bind =
-        ["create", "clusterrolebinding", "operator", "--clusterrole=fleetmesh-operator", "--user=operator"];
-    kubectl.run(&bind).await?;
+    for role in ["operator/rbac.yaml", "operator/leader-election-rbac.yaml"] {
+        kubectl.apply(&root.join(role)).await?;
+    }
+    let cluster_role = ["clusterrolebinding", "operator", "--clusterrole=fleetmesh-operator"];
+    let role = ["rolebinding", "operator", "--role=fleetmesh-operator-leader-election"];
+    for binding in [cluster_role, role] {
+        kubectl.run(&[&["create"], &binding[..], &["--user=operator"]].concat()).await?;
+    }
     let control_plane = ControlPlane::start(&run).await?;
     let kubeconfig = cluster.kubeconfig(&user)?;
-    let _operator = Operator::start(&kubeconfig, &control_plane.endpoint(), &run).await?;
+    let elect = ["--leader-elect", "--leader-election-namespace", "default"];
+    let _operator = Operator::start_with(&kubeconfig, &control_plane.endpoint(), &elect, &run).await?;
 
     let samples = root.join("samples/getting-started");
     let folder = samples.to_str().context("a path in UTF-8")?;
@@ -71,8 +76,10 @@ async fn the_audit_log_equals_the_cluster_role() -> Result<()> {
     kubectl.run(&deleted).await?;
     wait::until("every right was used", SOON, async || {
         let used = used(&std::fs::read_to_string(cluster.audit_log())?)?;
-        let allowed =
-            allowed(&kubectl.json(&["get", "clusterrole", "fleetmesh-operator", "-o", "json"]).await?)?;
+        let mut allowed = BTreeSet::new();
+        for role in ["clusterrole/fleetmesh-operator", "role/fleetmesh-operator-leader-election"] {
+            allowed.append(&mut allows(&kubectl.json(&["get", role, "-o", "json"]).await?)?);
+        }
         let beyond: Vec<_> = used.difference(&allowed).collect();
         ensure!(beyond.is_empty(), "used and not in the role: {beyond:?}");
         let idle: Vec<_> = allowed.difference(&used).collect();
@@ -104,7 +111,7 @@ fn used(log: &str) -> Result<BTreeSet<String>> {
     Ok(used)
 }
 
-fn allowed(role: &Value) -> Result<BTreeSet<String>> {
+fn allows(role: &Value) -> Result<BTreeSet<String>> {
     let mut allowed = BTreeSet::new();
     for rule in role["rules"].as_array().context("rules")? {
         let list = |member: &str| -> Vec<String> {

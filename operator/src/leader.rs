@@ -1,0 +1,287 @@
+//! Leadership among operators: keeps the Lease (`coordination.k8s.io/v1`) that they share, and a fence around every write
+//! that opens only for the leader. May read and write that Lease; decides nothing ([`fleetmesh_core::lease`] does).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fleetmesh_core::lease::{Contender, Lease as Seen, Move, Timing};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use rustix::time::{ClockId, clock_gettime};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::args::OperatorArgs;
+use crate::faults::{Call, Faults, ReplyLost, SharedFaults};
+
+/// A request for the Lease that takes longer is given up: the next look tells what came of it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What has passed on a clock that also runs while the process is stopped and while the machine sleeps.
+fn now() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// Until when writes may be sent. Shared by all clients.
+#[derive(Debug, Default)]
+pub struct Fence {
+    /// Milliseconds of [`now`]; 0 when this operator does not lead.
+    until: AtomicU64,
+}
+
+impl Fence {
+    /// Whether a write may be sent now.
+    pub fn is_open(&self) -> bool {
+        now().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+    }
+
+    fn set(&self, until: Option<Duration>) {
+        let until = until.map_or(0, |until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
+        self.until.store(until, Ordering::Release);
+    }
+}
+
+/// The seam around writes with the fence in it: a write that comes after the lease was lost is never sent. It waits for
+/// the end of the process, which follows.
+pub struct Fenced {
+    fence: Arc<Fence>,
+    inner: SharedFaults,
+}
+
+impl Fenced {
+    /// `fence`, then whoever else sits there.
+    pub fn around(fence: Arc<Fence>, inner: SharedFaults) -> SharedFaults {
+        Some(Arc::new(Self { fence, inner }))
+    }
+}
+
+impl fmt::Debug for Fenced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fenced").field("fence", &self.fence).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Faults for Fenced {
+    async fn before(&self, call: &Call) {
+        if let Some(inner) = &self.inner {
+            inner.before(call).await;
+        }
+        if !self.fence.is_open() {
+            warn!(method = %call.method, path = %call.path, "not sent: this operator does not lead any more");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn after(&self, call: &Call) -> Result<(), ReplyLost> {
+        match &self.inner {
+            Some(inner) => inner.after(call).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why an operator does not lead any more.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Lost {
+    /// Another one has the Lease.
+    #[error(
+        "the Lease {lease} went to {holder}, so this operator stopped writing; start it again and it waits for its turn"
+    )]
+    Taken {
+        /// The Lease, `namespace/name`.
+        lease: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// It could not be renewed in time.
+    #[error(
+        "the Lease {lease} could not be renewed within {within:?}, so this operator stopped writing; see whether the API \
+         server answers and whether the operator may update leases"
+    )]
+    NotRenewed {
+        /// The Lease, `namespace/name`.
+        lease: String,
+        /// The time that it had.
+        within: Duration,
+    },
+}
+
+/// This operator's part in the election.
+pub struct Election {
+    api: Api<Lease>,
+    namespace: String,
+    name: String,
+    contender: Contender,
+    fence: Arc<Fence>,
+}
+
+impl fmt::Debug for Election {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Election").field("contender", &self.contender).finish_non_exhaustive()
+    }
+}
+
+impl Election {
+    /// Takes part as `args` say. `client` must be one without the fence, which is opened by what this one writes.
+    pub fn new(client: Client, args: &OperatorArgs, fence: Arc<Fence>) -> Self {
+        let namespace = args.leader_election_namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        let name = args.leader_election_id.clone();
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "fleetmesh-operator".to_owned());
+        // The same Pod may start another process.
+        let identity = format!("{host}_{}", Uuid::new_v4());
+        let contender = Contender::new(identity, Timing::of(args.leader_election_lease_duration));
+        Self { api: Api::namespaced(client, &namespace), namespace, name, contender, fence }
+    }
+
+    /// Looks until this operator leads. Whatever fails is tried again: it has nothing else to do.
+    pub async fn acquire(&mut self) {
+        let mut told = None;
+        while !self.contender.leads(now()) {
+            match self.turn().await {
+                Ok(Some(holder)) if told.as_ref() != Some(&holder) => {
+                    info!(lease = %self.lease(), %holder, "another operator leads; waiting");
+                    told = Some(holder);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(lease = %self.lease(), %error, "cannot take the Lease; trying on");
+                }
+            }
+            if !self.contender.leads(now()) {
+                tokio::time::sleep(self.contender.timing().look).await;
+            }
+        }
+        info!(lease = %self.lease(), identity = self.contender.identity(), "leading");
+    }
+
+    /// Renews until the Lease is lost; from then on the fence is closed.
+    pub async fn keep(&mut self) -> Lost {
+        let Timing { deadline, renew, look, .. } = self.contender.timing();
+        let mut pause = renew;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = match self.turn().await {
+                Ok(None) => renew,
+                Ok(Some(holder)) => return Lost::Taken { lease: self.lease(), holder },
+                Err(error) => {
+                    warn!(lease = %self.lease(), %error, "cannot renew the Lease; trying again");
+                    look
+                }
+            };
+            if !self.contender.leads(now()) {
+                self.fence.set(None);
+                return Lost::NotRenewed { lease: self.lease(), within: deadline };
+            }
+        }
+    }
+
+    /// Lets go of the Lease, so that another one need not wait for its end. Best effort: it ends by itself.
+    pub async fn release(&mut self) {
+        self.fence.set(None);
+        if !self.contender.leads(now()) {
+            return;
+        }
+        let Some(seen) = self.contender.seen().cloned() else { return };
+        // An empty holder and the shortest duration, as client-go leaves them.
+        let spec = spec("", Duration::from_secs(1), seen.transitions, None);
+        match self.write(Some(seen.resource_version), spec).await {
+            Ok(_) => info!(lease = %self.lease(), "released"),
+            Err(error) => warn!(lease = %self.lease(), %error, "cannot release the Lease; it ends by itself"),
+        }
+    }
+
+    fn lease(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// One look and what follows from it; gives the holder when that is somebody else.
+    async fn turn(&mut self) -> Result<Option<String>, Failure> {
+        let lease = limited(self.api.get_opt(&self.name)).await?;
+        let step = self.contender.look(lease.as_ref().map(seen), now());
+        // Who lost it must not write, whatever comes next.
+        self.fence.set(self.contender.until());
+        let (version, transitions) = match step {
+            Move::Wait { holder } => return Ok(Some(holder)),
+            Move::Create => (None, 0),
+            Move::Write { resource_version, transitions, .. } => (Some(resource_version), transitions),
+        };
+        let acquired = lease.and_then(|lease| acquired(lease, self.contender.identity()));
+        let spec =
+            spec(self.contender.identity(), self.contender.timing().lease, transitions, acquired);
+        let sent = now();
+        let written = self.write(version, spec).await?;
+        self.contender.wrote(seen(&written), sent);
+        self.fence.set(self.contender.until());
+        Ok(None)
+    }
+
+    async fn write(&self, version: Option<String>, spec: LeaseSpec) -> Result<Lease, Failure> {
+        let metadata = ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            resource_version: version.clone(),
+            ..ObjectMeta::default()
+        };
+        let lease = Lease { metadata, spec: Some(spec) };
+        let parameters = PostParams::default();
+        match version {
+            None => limited(self.api.create(&parameters, &lease)).await,
+            Some(_) => limited(self.api.replace(&self.name, &parameters, &lease)).await,
+        }
+    }
+}
+
+/// Why a request for the Lease failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Answered(Box<kube::Error>),
+    #[error("no answer within {PATIENCE:?}")]
+    Silent,
+}
+
+async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(answer) => answer.map_err(|error| Failure::Answered(Box::new(error))),
+        Err(_) => Err(Failure::Silent),
+    }
+}
+
+/// Since when `identity` has the Lease, if it has it already.
+fn acquired(lease: Lease, identity: &str) -> Option<MicroTime> {
+    lease.spec.filter(|spec| spec.holder_identity.as_deref() == Some(identity))?.acquire_time
+}
+
+fn seen(lease: &Lease) -> Seen {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default();
+    Seen {
+        resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),
+        holder: spec.holder_identity,
+        duration: Duration::from_secs(seconds),
+        transitions: spec.lease_transitions.unwrap_or_default(),
+    }
+}
+
+/// The times are for people to read; nobody decides by them.
+fn spec(holder: &str, duration: Duration, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
+    let time = MicroTime(Timestamp::now());
+    LeaseSpec {
+        acquire_time: Some(acquired.unwrap_or_else(|| time.clone())),
+        holder_identity: Some(holder.to_owned()),
+        lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)),
+        lease_transitions: Some(transitions),
+        renew_time: Some(time),
+        ..LeaseSpec::default()
+    }
+}
