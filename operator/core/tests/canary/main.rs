@@ -11,6 +11,7 @@ mod judgement;
 mod properties;
 mod rules;
 mod simulation;
+mod turn;
 mod verbs;
 mod view;
 mod walk;
