@@ -8,6 +8,7 @@ mod draining;
 mod draw;
 mod fixtures;
 mod judgement;
+mod page;
 mod properties;
 mod rules;
 mod simulation;
