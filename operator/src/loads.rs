@@ -2,7 +2,7 @@
 //! node (`docs/adr/0009-load-windows.md`). Reads only.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetmesh_aws::transport::Http;
 use fleetmesh_core::{Load, Loads};
@@ -12,6 +12,8 @@ use crate::control_plane::{mesh_url, refusal};
 
 /// How long to wait for an answer, which the control plane gives at once.
 const LIMIT: Duration = Duration::from_secs(5);
+/// A report that covers up to this much more than its interval counts in one second of the window.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Why there are no loads to judge by. None of these says anything about the traffic.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,10 +73,14 @@ impl LoadsClient {
     pub async fn fetch(&self, mesh: &str, window: Duration) -> Result<Loads, LoadsError> {
         let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
         let url = format!("{}?window={seconds}", mesh_url(&self.endpoint, mesh, "loads"));
+        let asked = Instant::now();
         let answer = self.http.get(&url, LIMIT).await;
         let (status, body) =
             answer.map_err(|reason| LoadsError::Unreachable { mesh: mesh.to_owned(), reason })?;
-        read(mesh, seconds, status, &body)
+        let mut loads = read(mesh, seconds, status, &body)?;
+        // The window ended when the question came, which may have been as long ago as this.
+        loads.lag += asked.elapsed();
+        Ok(loads)
     }
 }
 
@@ -84,6 +90,7 @@ struct Wire {
     mesh: String,
     window_seconds: u64,
     observed_seconds: u64,
+    report_interval_millis: u64,
     targets: Vec<WireTarget>,
 }
 
@@ -124,6 +131,7 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
     Ok(Loads {
         window: Duration::from_secs(wire.window_seconds),
         observed: Duration::from_secs(wire.observed_seconds),
+        lag: Duration::from_millis(wire.report_interval_millis) + LATE,
         targets: targets.collect::<BTreeMap<_, _>>(),
     })
 }
@@ -141,6 +149,7 @@ mod tests {
         let expected = Loads {
             window: Duration::from_secs(30),
             observed: Duration::from_secs(12),
+            lag: Duration::from_millis(1500),
             targets: BTreeMap::from([("serviceBv2".to_owned(), load)]),
         };
         assert_eq!(loads, expected);

@@ -264,7 +264,7 @@ async fn refuse_strays(context: Arc<Context>) {
         looks.tick().await;
         let strays = context.world.stray_actions();
         looks.tick().await;
-        round::refuse(&context, strays).await;
+        round::refuse_strays(&context, strays).await;
     }
 }
 

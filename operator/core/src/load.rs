@@ -11,6 +11,9 @@ pub struct Loads {
     /// For how long the control plane has taken reports. Shorter than the window after a restart: the counts are then of
     /// that time only.
     pub observed: Duration,
+    /// How much earlier than the window requests may have ended that it counts: a proxy reports what it counted since its
+    /// last report, and the report counts when it comes.
+    pub lag: Duration,
     /// By the name of the virtual node that requests went to. One that is missing is one that nobody reports on.
     pub targets: BTreeMap<String, Load>,
 }

@@ -11,6 +11,8 @@ use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 
+use crate::canary::in_force;
+
 /// Which custom resource: kind, namespace (none for a Mesh) and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
@@ -81,7 +83,10 @@ impl Object {
         let annotations = meta.annotations.clone().unwrap_or_default();
         let declared = resource.app_mesh_spec();
         let declared_targets = targets(&declared).to_vec();
-        let rollout = resource.canary().and(resource.status()).map(|status| &status.canary);
+        let status = resource.status().cloned().unwrap_or_default();
+        // Before the first decision about a rollout, which comes before the first write, the resource's spec stands here.
+        let effective = in_force(resource.canary(), &declared_targets, &status.canary);
+        let spec = with_targets(declared, effective.unwrap_or(&declared_targets));
         Self {
             key: ObjectKey {
                 kind: K::KIND,
@@ -97,14 +102,14 @@ impl Object {
             orphan: annotations.get(ORPHAN_ANNOTATION).is_some_and(|value| value == "true"),
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
-            spec: in_force(declared, rollout),
+            spec,
             declared_targets,
             iam: resource.iam().cloned(),
             fleet: resource.fleet().cloned(),
             canary: resource.canary().cloned(),
             management: resource.management().clone(),
             allowed_namespaces,
-            status: resource.status().cloned().unwrap_or_default(),
+            status,
         }
     }
 
@@ -148,11 +153,13 @@ pub fn targets(spec: &Spec) -> &[WeightedTarget] {
     route.action().map_or(&[], |(_, _, action)| &action.weighted_targets)
 }
 
-/// The spec with the targets that a rollout has in force. An invalid spec stays as it is, to be refused.
-fn in_force(declared: Spec, rollout: Option<&CanaryStatus>) -> Spec {
-    let effective = rollout.map_or(&[][..], |rollout| &rollout.effective_targets);
+/// The spec with these targets in force. An invalid spec stays as it is, to be refused.
+fn with_targets(declared: Spec, effective: &[WeightedTarget]) -> Spec {
+    if targets(&declared) == effective {
+        return declared;
+    }
     match declared {
-        Spec::Route(route) if !effective.is_empty() && Spec::Route(route.clone()).violations().is_empty() => {
+        Spec::Route(route) if Spec::Route(route.clone()).violations().is_empty() => {
             Spec::Route(Box::new(route.with_targets(effective)))
         }
         declared => declared,

@@ -15,6 +15,7 @@ use fleetmesh_core::{
     Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
     decide, next_look, owner, parts_look,
 };
+use fleetmesh_model::Kind;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -25,7 +26,7 @@ use crate::world::Conclusion;
 pub use parts::Fleets;
 use report::Reported;
 use rollout::Advanced;
-pub use rollout::refuse;
+pub use rollout::refuse_strays;
 
 /// How often a round starts over because the endpoint contradicted what it took for granted.
 const SURPRISES: usize = 3;
@@ -63,9 +64,20 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
             doubt = true;
             continue;
         }
-        return finish(context, observed, decision, outcome, rollout, wake).await;
+        let next = finish(context, observed, decision, outcome, rollout, wake).await;
+        return sooner(context, key, next);
     }
     Some((AGAIN, Wake::Look))
+}
+
+/// A RouteAction that could not be answered is tried again, however long nothing else is due.
+fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
+    let waits =
+        |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.world.actions(key).is_empty();
+    match next {
+        Some((wait, wake)) if waits(wait) => Some((AGAIN, wake.min(Wake::Look))),
+        next => next,
+    }
 }
 
 /// The second half of a round: the identity and the fleet, which follow the App Mesh object, then the report.

@@ -1,7 +1,8 @@
 //! The analysis: which metrics are due, what they say, and what follows. Pure.
 //!
-//! A window counts when it began after the new targets got their first request, after a resume, and after this process
-//! began to decide; windows of one metric do not overlap.
+//! A window counts when all that it tells of came after the new targets got their first request, after a resume, and
+//! after this process began to decide; windows of one metric do not overlap. What load reports tell in a window may be
+//! older than the window by their lag ([`Loads::lag`](crate::load::Loads::lag)), so it begins that much later.
 
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ impl Round<'_> {
         self.count_requests();
         let mut follows = None;
         for metric in self.analysis.effective_metrics() {
+            let from = after(from, self.lag(&metric).unwrap_or_default());
             let due =
                 after(self.last_verdict(&metric).map_or(from, |last| last.at.0.max(from)), self.interval());
             match self.read(&metric, due) {
@@ -76,6 +78,16 @@ impl Round<'_> {
 
     fn interval(&self) -> Duration {
         self.analysis.interval()
+    }
+
+    /// How much later than something a window begins that must not tell of anything before; `None` when nobody tells. The
+    /// range of a query is its own business.
+    fn lag(&self, metric: &Metric) -> Option<Duration> {
+        match (&metric.source, &self.seen.loads) {
+            (MetricSource::Prometheus(_), _) => Some(Duration::ZERO),
+            (MetricSource::LoadReport(_), Reports::Told { loads, .. }) => Some(loads.lag),
+            (MetricSource::LoadReport(_), Reports::Untold | Reports::Awaited) => None,
+        }
     }
 
     fn last_verdict(&self, metric: &Metric) -> Option<&MetricStatus> {
@@ -137,10 +149,12 @@ impl Round<'_> {
         })
     }
 
-    /// Counts the requests of the step: windows that began after the last one that was counted.
+    /// Counts the requests of the step: windows of it alone, each beginning after the last one that was counted.
     fn count_requests(&mut self) {
         let Some(rollout) = self.rollout() else { return };
         let Some(entered) = rollout.step_entered_at.as_ref().map(|entered| entered.0) else { return };
+        let Reports::Told { loads, .. } = &self.seen.loads else { return };
+        let entered = after(entered, loads.lag);
         let from = rollout.counted_until.as_ref().map_or(entered, |until| until.0.max(entered));
         let Some(Counted { at, load }) = self.counted(from) else { return };
         let ended = i64::try_from(load.succeeded.saturating_add(load.failed)).unwrap_or(i64::MAX);
@@ -202,7 +216,7 @@ impl Round<'_> {
         }
     }
 
-    /// When the first full window of this step is over.
+    /// When the first full window of this step is over, for a source without lag.
     pub fn fresh_at(&self) -> Option<Timestamp> {
         let entered = self.rollout()?.step_entered_at.as_ref()?.0;
         Some(after(self.watched_from()?.max(entered), self.interval()))
@@ -228,7 +242,8 @@ impl Round<'_> {
             if !passed || last.verdict == Verdict::Error {
                 held.get_or_insert((last.reason.unwrap_or(Reason::NoData), in_words(metric, last)));
             }
-            let current = last.at.0 >= fresh && after(last.at.0, self.interval() * 2) >= self.now;
+            let of_the_step = self.lag(metric).is_some_and(|lag| last.at.0 >= after(fresh, lag));
+            let current = of_the_step && after(last.at.0, self.interval() * 2) >= self.now;
             if !current {
                 awaited.get_or_insert_with(|| self.await_words());
             }

@@ -64,10 +64,18 @@ impl Round<'_> {
 
     /// The same destination. A change of the steps goes on at the first one with a greater weight.
     fn keep_course(&mut self) {
-        let (hash, targets) = (self.plan.hash(), self.spec.targets.clone());
+        let (hash, targets, aborted) =
+            (self.plan.hash(), self.spec.targets.clone(), self.phase() == Phase::Aborted);
         let Some(rollout) = self.state.rollout.as_mut() else { return };
         let rewritten = !same(&rollout.targets, &targets);
         rollout.targets = targets;
+        if aborted {
+            // It tells where it ended, and a retry goes by the plan of its own time.
+            if rewritten {
+                self.refresh_effective();
+            }
+            return;
+        }
         let planned = rollout.plan_hash == hash;
         rollout.plan_hash = hash;
         rollout.step_index = self.plan.index_of(rollout.set_weight);

@@ -30,10 +30,12 @@ pub mod simulate;
 pub mod spec;
 pub mod targets;
 pub mod time;
+mod turn;
 pub mod verdict;
 pub mod weights;
 
 pub use observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
-pub use reduce::{in_force, nodes_of_interest, reduce};
+pub use reduce::{nodes_of_interest, reduce};
 pub use reduction::{ActionVerdict, Call, Effect, Reduction};
-pub use spec::Spec;
+pub use spec::{Spec, in_force};
+pub use turn::{Turn, turn};

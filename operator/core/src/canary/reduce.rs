@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetmesh_crds::CanaryStatus;
-use fleetmesh_model::route::WeightedTarget;
+use fleetmesh_crds::{CanaryStatus, Reason};
 use jiff::Timestamp;
 
 use super::course::without_canary;
@@ -12,7 +11,9 @@ use super::reduction::{ActionVerdict, Reduction};
 use super::round::Round;
 use super::spec::Spec;
 use super::time::cut;
-use fleetmesh_crds::{ActionPhase, Reason};
+
+/// Why a Route without `canary` can be told nothing.
+pub(super) const NO_CANARY: &str = "the Route has no canary: its targets are in force at once";
 
 /// Decides about a route's rollout. `state` is what its status keeps, `seen` what was observed since. `now` is cut to
 /// microseconds and must not go back by more than clocks do.
@@ -32,14 +33,7 @@ pub fn reduce(spec: &Spec, state: &CanaryStatus, seen: &Observations, now: Times
 
 /// Without `canary` there is nothing to decide, and nothing to tell.
 fn at_once(state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reduction {
-    let refuse = |action: &super::Action| ActionVerdict {
-        name: action.name.clone(),
-        uid: action.uid.clone(),
-        phase: ActionPhase::Refused,
-        reason: Reason::NoRollout,
-        message: "the Route has no canary: its targets are in force at once".to_owned(),
-        at: now,
-    };
+    let refuse = |action| ActionVerdict::refused(action, Reason::NoRollout, NO_CANARY, now);
     Reduction {
         state: without_canary(state, now),
         effects: Vec::new(),
@@ -47,16 +41,6 @@ fn at_once(state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reducti
         verdicts: seen.actions.iter().map(refuse).collect(),
         keep: BTreeSet::new(),
         look: None,
-    }
-}
-
-/// The targets that the mesh is to be given, once `state` is written; `None` when it must be left as it is, because
-/// nothing was decided yet.
-pub fn in_force<'a>(spec: &'a Spec, state: &'a CanaryStatus) -> Option<&'a [WeightedTarget]> {
-    match (&spec.canary, state.effective_targets.as_slice()) {
-        (None, _) => Some(&spec.targets),
-        (Some(_), []) => None,
-        (Some(_), effective) => Some(effective),
     }
 }
 

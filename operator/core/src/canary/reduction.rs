@@ -8,6 +8,7 @@ use fleetmesh_crds::canary::{Phase, WebhookType};
 use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Reason};
 use jiff::Timestamp;
 
+use super::observations::Action;
 use crate::condition::Finding;
 use crate::event::Event;
 
@@ -110,6 +111,20 @@ pub struct ActionVerdict {
     pub message: String,
     /// When.
     pub at: Timestamp,
+}
+
+impl ActionVerdict {
+    /// The action is not carried out.
+    pub fn refused(action: &Action, reason: Reason, message: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            name: action.name.clone(),
+            uid: action.uid.clone(),
+            phase: ActionPhase::Refused,
+            reason,
+            message: message.into(),
+            at,
+        }
+    }
 }
 
 impl fmt::Display for Effect {

@@ -15,7 +15,7 @@ use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
 use super::observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
-use super::reduce::{in_force, nodes_of_interest, reduce};
+use super::reduce::{nodes_of_interest, reduce};
 use super::reduction::{Effect, Reduction};
 use super::round::under_way;
 use super::spec::Spec;
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
         let changed = state != self.state;
         self.state = state;
         let asked = effects.iter().filter(|effect| self.answer(effect)).count() > 0;
-        let wanted = in_force(self.spec, &self.state).map(<[_]>::to_vec);
+        let wanted = self.spec.in_force(&self.state).map(<[_]>::to_vec);
         let wanted = wanted.filter(|wanted| *wanted != self.has);
         let written = wanted.is_some();
         if let Some(wanted) = wanted {
@@ -274,7 +274,10 @@ impl<'a> World<'a> {
         for drain in &self.state.draining {
             targets.entry(drain.virtual_node.clone()).or_insert(Load { reports: 1, ..Load::default() });
         }
-        Reports::Told { at: self.now, loads: Loads { window, observed: window, targets } }
+        Reports::Told {
+            at: self.now,
+            loads: Loads { window, observed: window, lag: Duration::ZERO, targets },
+        }
     }
 
     /// Notes Events and verdicts.

@@ -1,6 +1,6 @@
-//! What a route's spec says about targets and how they change. Pure data.
+//! What a route's spec says about targets and how they change, and which of them are in force. Pure.
 
-use fleetmesh_crds::Canary;
+use fleetmesh_crds::{Canary, CanaryStatus};
 use fleetmesh_model::route::WeightedTarget;
 
 use crate::object::Object;
@@ -25,5 +25,24 @@ impl Spec {
             targets,
             canary: object.canary.clone(),
         })
+    }
+
+    /// As [`in_force`].
+    pub fn in_force<'a>(&'a self, state: &'a CanaryStatus) -> Option<&'a [WeightedTarget]> {
+        in_force(self.canary.as_ref(), &self.targets, state)
+    }
+}
+
+/// The targets that the mesh is to be given, once `state` is written; `None` under a `canary` about which nothing was
+/// decided yet: then the mesh must be left as it is.
+pub fn in_force<'a>(
+    canary: Option<&Canary>,
+    declared: &'a [WeightedTarget],
+    state: &'a CanaryStatus,
+) -> Option<&'a [WeightedTarget]> {
+    match (canary, state.effective_targets.as_slice()) {
+        (None, _) => Some(declared),
+        (Some(_), []) => None,
+        (Some(_), effective) => Some(effective),
     }
 }

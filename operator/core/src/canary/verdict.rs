@@ -56,7 +56,7 @@ pub fn success_rate(load: &Load) -> Reading {
         return Reading::Blind(Reason::NoReport, detail.to_owned());
     }
     if ended == 0 {
-        let detail = "the proxies reported no request to the new targets that ended";
+        let detail = "the proxies reported no request to the new targets that ended: nobody calls them, or they have no address (callers then get 503, and proxies count nothing)";
         return Reading::Nothing(Reason::NoTraffic, detail.to_owned());
     }
     Reading::Value(100.0 * precise(load.succeeded) / precise(ended))

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Action, Effect, Endpoint, Observations, Outcome, Reduction, Spec, reduce, targets,
+    Action, Effect, Endpoint, Observations, Outcome, Reduction, Reports, Spec, reduce, targets,
 };
-use fleetmesh_crds::canary::{MetricSource, Retire, RolloutStatus, Verdict, WebhookType};
+use fleetmesh_crds::canary::{MetricSource, MetricStatus, Retire, RolloutStatus, Verdict, WebhookType};
 use fleetmesh_crds::{CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::walk::Walk;
+use crate::walk::{Walk, begins};
 
 /// One decision and what it was made of.
 pub struct Step<'a> {
@@ -27,6 +27,7 @@ pub fn check(step: &Step<'_>) {
     weights_are_monotone_within_a_rollout(step);
     no_advance_before_time_requests_acknowledgements_and_verdicts(step);
     verdicts_say_what_was_observed(step);
+    load_reports_are_judged_by_requests_since_the_rollout_began(step);
     an_end_that_is_no_promotion_is_one_push_to_stable(step);
     an_aborted_rollout_stays_aborted(step);
     bounds(step);
@@ -205,6 +206,25 @@ fn verdicts_say_what_was_observed(step: &Step<'_>) {
         {
             assert_eq!(after.phase, Some(Phase::Aborted), "{value} is below {bound}");
         }
+    }
+}
+
+/// Not a request counts that ended before the first weight of this rollout, or before this process began.
+fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &Step<'_>) {
+    let (before, after) = (step.before, &step.reduction.state);
+    let Some(canary) = &step.spec.canary else { return };
+    for metric in canary.effective_analysis().effective_metrics() {
+        let find = |state: &CanaryStatus| state.analysis.iter().find(|one| one.name == metric.name).cloned();
+        let news = |one: &MetricStatus| find(before).is_none_or(|old| old.at != one.at);
+        let judged = find(after).filter(|one| one.requests.is_some() && news(one));
+        let (Some(judged), MetricSource::LoadReport(_)) = (judged, &metric.source) else { continue };
+        let Reports::Told { at, loads } = &step.seen.loads else { panic!("{judged:?} of nothing") };
+        // A rollout that was ended by this very verdict is not under way any more, but was before.
+        let rollout =
+            after.rollout.as_ref().filter(|one| one.fresh_since.is_some()).or(before.rollout.as_ref());
+        let fresh = rollout.and_then(|rollout| rollout.fresh_since.clone()).expect("requests were sent");
+        let begun = begins(*at, loads);
+        assert!(begun >= fresh.0.max(step.seen.since), "{judged:?} tells of {begun}, before {}", fresh.0);
     }
 }
 

@@ -310,6 +310,42 @@ fn steps_without_metrics_go_by_their_time() {
 }
 
 #[test]
+fn a_retry_is_not_judged_by_the_requests_before_it() {
+    let retried = |lag: u64| {
+        let mut world = World::new("v1=100", Some(canary(quick())));
+        world.report_lag = lag;
+        failing(&mut world, 100);
+        world.apply("v2=100").until_phase(60, Phase::Aborted);
+        failing(&mut world, 0);
+        world.applied(Verb::Retry);
+        world
+    };
+    for lag in [1, 2, 3] {
+        let mut world = retried(lag);
+        world.until(60, |world| !world.stored.analysis.is_empty());
+        assert_eq!(world.stored.analysis[0].errors, Some(0), "reports {lag} s late");
+        world.until_phase(200, Phase::Promoted);
+    }
+    // It is the lag that does it: were it not told, the failures from before would count.
+    let mut world = retried(2);
+    world.told_lag = Some(0);
+    world.until(60, |world| !world.stored.analysis.is_empty());
+    assert!(world.stored.analysis[0].errors > Some(0), "{:?}", world.stored.analysis);
+}
+
+#[test]
+fn requests_of_a_step_are_counted_in_windows_of_the_step() {
+    let steps = json!({ "steps": [{ "setWeight": 25, "pause": { "duration": "20s" } },
+        { "setWeight": 50, "minRequests": 1000 }, { "setWeight": 100 }] });
+    let mut world = World::new("v1=100", Some(quick_with(&steps)));
+    world.report_lag = 3;
+    world.apply("v2=100").until_step(60, 2);
+    let served = world.served["v2"].0;
+    world.until_step(100, 3);
+    assert!(world.served["v2"].0 - served >= 1000, "{} of the step", world.served["v2"].0 - served);
+}
+
+#[test]
 fn windows_of_one_metric_do_not_overlap() {
     let mut world = World::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(12);
@@ -318,6 +354,7 @@ fn windows_of_one_metric_do_not_overlap() {
     let loads = |window: u64| Loads {
         window: Duration::from_secs(window),
         observed: Duration::from_secs(600),
+        lag: Duration::ZERO,
         targets: [("v2".to_owned(), Load { failed: 9, reports: 1, ..Load::default() })].into(),
     };
     for (late, counts) in [(4, false), (5, true)] {

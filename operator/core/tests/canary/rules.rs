@@ -1,6 +1,6 @@
 //! The course of a rollout: its steps, what begins it, what takes its place, and what undoes it.
 
-use fleetmesh_core::canary::{Endpoint, Health, in_force, reduce};
+use fleetmesh_core::canary::{Endpoint, Health, reduce};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Phase};
 use serde_json::json;
 
@@ -79,7 +79,7 @@ fn a_new_route_is_made_as_the_spec_says() {
     seen.endpoint = Endpoint::Unread;
     let nothing = reduce(&spec, &CanaryStatus::default(), &seen, start());
     assert_eq!(nothing.state, CanaryStatus::default());
-    assert_eq!(in_force(&spec, &nothing.state), None);
+    assert_eq!(spec.in_force(&nothing.state), None);
     assert!(nothing.conditions.is_empty());
 }
 

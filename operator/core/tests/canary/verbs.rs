@@ -1,6 +1,6 @@
 //! What people tell rollouts.
 
-use fleetmesh_core::canary::{Action, in_force};
+use fleetmesh_core::canary::Action;
 use fleetmesh_crds::{ActionPhase, Phase, Reason, Verb};
 use serde_json::json;
 
@@ -85,6 +85,12 @@ fn abort_is_one_push_and_retry_begins_anew() {
     world.applied(Verb::Abort).run(30);
     assert_eq!(world.pushed()[before..], ["v1=100 v2=0"]);
     assert_eq!(world.ended(), Some((Phase::Aborted, "AbortedByUser")));
+    // Nothing makes an aborted rollout look as if it went on, not even other steps.
+    assert_eq!(world.stored.rollout.as_ref().unwrap().step, "1/3", "where it was");
+    world.spec.canary = Some(quick_with(&json!({ "steps": [{ "setWeight": 10 }] })));
+    world.run(1);
+    assert_eq!((world.step(), world.told("PlanChanged")), (Some(1), 0));
+    world.spec.canary = Some(canary(quick()));
     world.applied(Verb::Retry).until_phase(200, Phase::Promoted);
     assert_ne!(world.stored.history[0].id, id);
     assert_eq!(world.stored.rollouts, 2);
@@ -135,5 +141,5 @@ fn an_action_is_carried_out_once_though_its_status_was_lost() {
     assert_eq!((world.step(), world.verdicts.len()), (Some(2), 1), "not again");
     assert_eq!(world.verdicts[0].phase, ActionPhase::Applied);
     assert_eq!(world.stored.actions.len(), 1);
-    assert!(in_force(&world.spec, &world.stored).is_some());
+    assert!(world.spec.in_force(&world.stored).is_some());
 }

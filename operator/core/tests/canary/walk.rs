@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use fleetmesh_core::canary::{
-    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports, Sample, Spec,
-    in_force, targets,
+    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports, Sample, Spec, targets,
 };
 use fleetmesh_core::{Distribution, Load, Loads, Rejection};
 use fleetmesh_crds::canary::{Metric, MetricSource, OnNoData, RolloutStatus, WebhookAnswer};
@@ -24,6 +23,7 @@ pub struct Walk {
     now: Timestamp,
     since: Timestamp,
     tells: bool,
+    lag: Duration,
     has: Vec<WeightedTarget>,
     version: i64,
     /// When which version was first seen with which targets.
@@ -46,6 +46,7 @@ impl Walk {
             canary: Some(canary(&mut random)),
         };
         let tells = random.u8(0..100) < 85;
+        let lag = Duration::from_millis(random.choice([0, 0, 1000, 1500, 4000]).unwrap());
         Self {
             random,
             spec,
@@ -53,6 +54,7 @@ impl Walk {
             now: start(),
             since: start(),
             tells,
+            lag,
             has,
             version: 1,
             first_seen: BTreeMap::new(),
@@ -110,7 +112,7 @@ impl Walk {
         if self.odds(3) {
             return Endpoint::Unread;
         }
-        let wanted = in_force(&self.spec, &self.state).map(<[_]>::to_vec);
+        let wanted = self.spec.in_force(&self.state).map(<[_]>::to_vec);
         if let Some(wanted) = wanted
             && !targets::same(&wanted, &self.has)
             && self.odds(85)
@@ -195,7 +197,7 @@ impl Walk {
         }
         let observed = if self.odds(94) { window } else { window / 2 };
         let at = self.now - SignedDuration::from_millis(if self.odds(20) { 1500 } else { 0 });
-        Reports::Told { at, loads: Loads { window, observed, targets } }
+        Reports::Told { at, loads: Loads { window, observed, lag: self.lag, targets } }
     }
 
     fn samples(&mut self) -> Vec<Sample> {
@@ -341,9 +343,10 @@ impl Walk {
         loads.fold((0, 0), |(good, bad), (_, load)| (good + load.succeeded, bad + load.failed))
     }
 
-    /// At most how many requests windows since `from` told of.
+    /// At most how many requests windows told of that began after `from`, with all that they tell of.
     pub fn requests(&self, from: Timestamp) -> i64 {
-        let windows = self.windows.iter().filter(|(at, _)| *at > from);
+        let after = |(at, loads): &&(Timestamp, Loads)| begins(*at, loads) >= from;
+        let windows = self.windows.iter().filter(after);
         let sum: u64 = windows.map(|(_, loads)| self.counts(loads)).map(|(good, bad)| good + bad).sum();
         i64::try_from(sum).unwrap()
     }
@@ -363,6 +366,7 @@ impl Walk {
         };
         match &metric.source {
             MetricSource::LoadReport(_) => {
+                let fresh = fresh + SignedDuration::try_from(self.lag).unwrap();
                 let fresh = self.windows.iter().filter(|(at, _)| *at >= fresh);
                 fresh.into_iter().any(|(_, loads)| pass(rate(self.counts(loads))))
             }
@@ -377,6 +381,11 @@ impl Walk {
             }
         }
     }
+}
+
+/// When the oldest request may have ended that the window tells of.
+pub fn begins(at: Timestamp, loads: &Loads) -> Timestamp {
+    at - SignedDuration::try_from(loads.window + loads.lag).unwrap()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "small counts")]

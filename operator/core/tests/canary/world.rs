@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetmesh_core::canary::{
     Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports,
-    Sample, Spec, in_force, nodes_of_interest, reduce, targets,
+    Sample, Spec, nodes_of_interest, reduce, targets,
 };
 use fleetmesh_core::{Distribution, Load, Loads, Rejection};
 use fleetmesh_crds::canary::WebhookAnswer;
@@ -51,6 +51,10 @@ pub struct World {
     /// Whether the endpoint tells of proxies and loads.
     pub tells: bool,
     pub reports: bool,
+    /// Seconds between a request and when reports tell of it, which those who judge know...
+    pub report_lag: u64,
+    /// ... unless they are told otherwise.
+    pub told_lag: Option<u64>,
     pub control_plane_since: Timestamp,
     pub nodes: BTreeMap<String, Node>,
     /// Requests a second of all callers.
@@ -87,6 +91,8 @@ impl World {
             proxies: vec![Proxy { acknowledged: 0, delay: 0, refuses: false }; 3],
             tells: true,
             reports: true,
+            report_lag: 0,
+            told_lag: None,
             control_plane_since: start(),
             nodes: nodes.into_iter().collect(),
             rate: 100,
@@ -163,19 +169,20 @@ impl World {
             return Reports::Untold;
         }
         if !self.reports {
-            let loads =
-                Loads { window: self.interval(), observed: self.interval(), targets: BTreeMap::new() };
+            let window = self.interval();
+            let loads = Loads { window, observed: window, lag: Duration::ZERO, targets: BTreeMap::new() };
             return Reports::Told { at: self.now, loads };
         }
         let window = self.interval();
-        let from = self.now - SignedDuration::try_from(window).unwrap();
+        let to = self.now - secs(i64::try_from(self.report_lag).unwrap());
+        let from = to - SignedDuration::try_from(window).unwrap();
         let mut targets: BTreeMap<String, Load> = BTreeMap::new();
         let routed = self.route.iter().flat_map(|(targets, _, _)| targets);
         for target in routed {
             let in_progress = self.in_flight.get(&target.virtual_node).copied().unwrap_or(0);
             targets.insert(target.virtual_node.clone(), Load { reports: 1, in_progress, ..Load::default() });
         }
-        for (_, counts) in self.traffic.iter().filter(|(at, _)| *at > from) {
+        for (_, counts) in self.traffic.iter().filter(|(at, _)| *at > from && *at <= to) {
             for (node, (succeeded, failed)) in counts {
                 let load = targets.entry(node.clone()).or_default();
                 load.succeeded += succeeded;
@@ -185,7 +192,8 @@ impl World {
             }
         }
         let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
-        Reports::Told { at: self.now, loads: Loads { window, observed, targets } }
+        let lag = Duration::from_secs(self.told_lag.unwrap_or(self.report_lag));
+        Reports::Told { at: self.now, loads: Loads { window, observed, lag, targets } }
     }
 
     /// One decision and what follows from it.
@@ -232,7 +240,7 @@ impl World {
     }
 
     fn write_mesh(&mut self) {
-        let Some(wanted) = in_force(&self.spec, &self.stored) else { return };
+        let Some(wanted) = self.spec.in_force(&self.stored) else { return };
         if let Some((targets, _, _)) = &self.route
             && targets::same(targets, wanted)
         {

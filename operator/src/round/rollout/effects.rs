@@ -1,9 +1,10 @@
 //! What follows from a decision about a rollout once its state stands: questions, retirement of virtual nodes, the
 //! statuses of RouteActions. Each comes again with the next decision until it is observed, so a failure is only logged.
 
-use fleetmesh_core::canary::{Action, ActionVerdict, Effect, Reduction};
+use fleetmesh_core::canary::{Action, ActionVerdict, Effect, Reduction, Turn};
 use fleetmesh_core::{Deprecation, Object, ObjectKey};
-use fleetmesh_crds::{ActionPhase, Reason};
+use fleetmesh_crds::Reason;
+use fleetmesh_model::Kind;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -66,13 +67,24 @@ async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
     }
 }
 
+/// Refuses the RouteActions for a Route about which nothing is decided.
+pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &Turn) {
+    if route.kind != Kind::Route {
+        return;
+    }
+    for action in context.world.actions(route) {
+        if let Some(verdict) = turn.refuses(&action, Timestamp::now()) {
+            answer(context, route, &verdict).await;
+        }
+    }
+}
+
 /// Refuses RouteActions whose Route did not exist and still does not.
-pub async fn refuse(context: &Context, strays: Vec<(ObjectKey, Action)>) {
+pub async fn refuse_strays(context: &Context, strays: Vec<(ObjectKey, Action)>) {
     let strays = strays.into_iter().filter(|(route, _)| context.world.object(route).is_none());
     for (route, action) in strays {
-        let Action { name, uid, .. } = action;
         let message = format!("{route} does not exist");
-        let (phase, reason, at) = (ActionPhase::Refused, Reason::NoRollout, Timestamp::now());
-        answer(context, &route, &ActionVerdict { name, uid, phase, reason, message, at }).await;
+        let verdict = ActionVerdict::refused(&action, Reason::NoRollout, message, Timestamp::now());
+        answer(context, &route, &verdict).await;
     }
 }

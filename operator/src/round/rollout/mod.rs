@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Effect, Endpoint, Observations, Reduction, Reports, Spec, nodes_of_interest, reduce, targets,
+    Effect, Endpoint, Observations, Reduction, Reports, Spec, Turn, nodes_of_interest, reduce, targets, turn,
 };
-use fleetmesh_core::{Allowance, Claim, Object, Observed, Remote, object};
-use fleetmesh_crds::{AdoptionPolicy, CanaryStatus, Status};
+use fleetmesh_core::{Object, Observed, Remote, object};
+use fleetmesh_crds::{CanaryStatus, Status};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-pub use effects::{carry_out, refuse};
+use effects::refuse_all;
+pub use effects::{carry_out, refuse_strays};
 
 use crate::context::Context;
 use crate::round::report::publish;
@@ -38,7 +39,11 @@ pub enum Advanced {
 /// Decides about the rollout of the observed object and writes its state into the status, before anything follows from it.
 pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let object = &observed.object;
-    let Some(spec) = turn(observed) else { return Advanced::None };
+    let turn = turn(observed);
+    let Turn::Decide(spec) = turn else {
+        refuse_all(context, &object.key, &turn).await;
+        return Advanced::None;
+    };
     let observations = observe(context, observed, &spec).await;
     // After them: nothing that was seen is in the future.
     let now = Timestamp::now();
@@ -77,24 +82,6 @@ fn ahead(before: &Status, state: &CanaryStatus) -> Status {
     let weights =
         if effective.is_empty() { before.weights.clone() } else { Some(targets::in_short(effective)) };
     Status { canary: state.clone(), weights, ..before.clone() }
-}
-
-/// The spec to be rolled out, when the object has a rollout and may have it now.
-fn turn(observed: &Observed) -> Option<Spec> {
-    let object = &observed.object;
-    // First what most objects fail at once: every round of every kind asks.
-    if object.canary.is_none() && object.status.canary == CanaryStatus::default() {
-        return None;
-    }
-    let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
-    let owned = match &observed.remote {
-        Remote::Present(remote) => {
-            observed.is_ours(remote) || object.management.adoption_policy == AdoptionPolicy::Adopt
-        }
-        _ => true,
-    };
-    let now = !object.deleting && mine && owned && object.spec.violations().is_empty();
-    if now { Spec::of(object) } else { None }
 }
 
 async fn observe(context: &Context, observed: &Observed, spec: &Spec) -> Observations {

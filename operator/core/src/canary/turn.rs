@@ -1,0 +1,69 @@
+//! Whether a resource has a rollout to be decided about now, and what is answered to those who tell it something when it
+//! has not. Pure.
+
+use fleetmesh_crds::{AdoptionPolicy, CanaryStatus, Reason};
+use fleetmesh_model::Kind;
+use jiff::Timestamp;
+
+use super::observations::Action;
+use super::reduce::NO_CANARY;
+use super::reduction::ActionVerdict;
+use super::spec::Spec;
+use crate::observed::{Allowance, Claim, Observed, Remote};
+
+/// Whether there is something to decide about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Turn {
+    /// Decide about this spec.
+    Decide(Box<Spec>),
+    /// There is no rollout, and nothing to remember of an earlier one.
+    NoRollout,
+    /// There may be one, and it must be left alone: why, in words.
+    LeftAlone(&'static str),
+}
+
+/// Whether there is something to decide about: a Route with `canary`, or with what is left of one, that is served as the
+/// spec says. Every round of every kind asks.
+pub fn turn(observed: &Observed) -> Turn {
+    let object = &observed.object;
+    // First what most objects fail at once.
+    let never = object.canary.is_none() && object.status.canary == CanaryStatus::default();
+    if never || object.key.kind != Kind::Route {
+        return Turn::NoRollout;
+    }
+    if object.deleting {
+        return Turn::LeftAlone("the Route is being deleted");
+    }
+    if !is_served(observed) {
+        return Turn::LeftAlone("the Route is not accepted: see its condition Accepted, then tell it again");
+    }
+    match Spec::of(object) {
+        Some(spec) => Turn::Decide(Box::new(spec)),
+        None => Turn::LeftAlone("no target of the Route has a weight greater than 0"),
+    }
+}
+
+fn is_served(observed: &Observed) -> bool {
+    let object = &observed.object;
+    let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
+    let owned = match &observed.remote {
+        Remote::Present(remote) => {
+            observed.is_ours(remote) || object.management.adoption_policy == AdoptionPolicy::Adopt
+        }
+        _ => true,
+    };
+    mine && owned && object.spec.violations().is_empty()
+}
+
+impl Turn {
+    /// What becomes of an action for a Route about which nothing is decided: it is refused, and not kept for later, when it
+    /// could surprise. `None` when something is decided.
+    pub fn refuses(&self, action: &Action, now: Timestamp) -> Option<ActionVerdict> {
+        let (reason, message) = match self {
+            Self::Decide(_) => return None,
+            Self::NoRollout => (Reason::NoRollout, NO_CANARY),
+            Self::LeftAlone(why) => (Reason::NotApplicable, *why),
+        };
+        Some(ActionVerdict::refused(action, reason, message, now))
+    }
+}

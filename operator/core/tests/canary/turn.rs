@@ -1,0 +1,99 @@
+//! Which resources a rollout is decided about, and what others are told who were told something.
+
+use std::sync::Arc;
+
+use fleetmesh_core::canary::{Action, Turn, turn};
+use fleetmesh_core::{Allowance, Claim, Distribution, Object, ObjectKey, Observed, Remote, RemoteObject};
+use fleetmesh_crds::{ActionPhase, CanaryStatus, Reason, Route, Verb};
+use fleetmesh_model::Kind;
+use serde_json::{Value, json};
+
+use crate::fixtures::start;
+
+fn observed(canary: Value, weight: i32) -> Observed {
+    let route: Route = serde_json::from_value(json!({
+        "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Route",
+        "metadata": { "name": "r", "namespace": "apps", "uid": "uid" },
+        "spec": {
+            "meshName": "apps", "virtualRouterName": "r", "canary": canary,
+            "tcpRoute": { "action": { "weightedTargets": [{ "virtualNode": "v1", "weight": weight }] } },
+        },
+    }))
+    .expect("a Route");
+    Observed {
+        object: Arc::new(Object::read(&route, None)),
+        claim: Claim::Ours,
+        allowance: Allowance::Allowed,
+        referents: Vec::new(),
+        patience: false,
+        uid: None,
+        dependents: Vec::new(),
+        former_tags: None,
+        remote: Remote::Absent,
+        distribution: Distribution::Awaited,
+        deprecation: None,
+        parts_gone: true,
+    }
+}
+
+fn with(observed: &Observed, edit: impl FnOnce(&mut Object)) -> Observed {
+    let mut object = Object::clone(&observed.object);
+    edit(&mut object);
+    Observed { object: Arc::new(object), ..observed.clone() }
+}
+
+/// What an action for the route comes to when nothing is decided about it.
+fn refused(observed: &Observed) -> Option<(Reason, String)> {
+    let action = Action {
+        name: "a".to_owned(),
+        uid: "uid-a".to_owned(),
+        verb: Verb::Abort,
+        rollout_id: "1".to_owned(),
+        step_index: None,
+    };
+    let verdict = turn(observed).refuses(&action, start())?;
+    assert_eq!((verdict.phase, verdict.uid.as_str()), (ActionPhase::Refused, "uid-a"));
+    Some((verdict.reason, verdict.message))
+}
+
+#[test]
+fn a_route_under_canary_is_decided_about_and_so_is_what_is_left_of_one() {
+    let canary = observed(json!({}), 100);
+    assert_eq!(refused(&canary), None);
+    let left = with(&observed(Value::Null, 100), |object| object.status.canary.rollouts = 1);
+    assert_ne!(left.object.status.canary, CanaryStatus::default());
+    assert!(matches!(turn(&left), Turn::Decide(spec) if spec.canary.is_none()));
+}
+
+#[test]
+fn who_tells_something_to_a_route_without_a_rollout_gets_an_answer() {
+    let plain = observed(Value::Null, 100);
+    assert_eq!(turn(&plain), Turn::NoRollout);
+    let (reason, message) = refused(&plain).expect("an answer");
+    assert_eq!(reason, Reason::NoRollout);
+    assert_eq!(message, "the Route has no canary: its targets are in force at once");
+}
+
+#[test]
+fn a_rollout_that_must_be_left_alone_says_why() {
+    let canary = observed(json!({}), 100);
+    let older = ObjectKey { kind: Kind::Route, namespace: None, name: "older".to_owned() };
+    let foreign = RemoteObject {
+        identity: fleetmesh_core::Identity { arn: "arn".to_owned(), uid: "theirs".to_owned(), version: 1 },
+        spec: canary.object.spec.clone(),
+        tags: Some(fleetmesh_model::tag::Tags::new()),
+    };
+    let mesh = ObjectKey { kind: Kind::Mesh, namespace: None, name: "m".to_owned() };
+    let not_allowed = Allowance::Refused { mesh, namespace: "apps".to_owned() };
+    let cases = [
+        (with(&canary, |object| object.deleting = true), "being deleted"),
+        (Observed { claim: Claim::Taken(older), ..canary.clone() }, "Accepted"),
+        (Observed { allowance: not_allowed, ..canary.clone() }, "Accepted"),
+        (Observed { remote: Remote::Present(foreign), ..canary.clone() }, "Accepted"),
+    ];
+    for (observed, words) in cases {
+        let (reason, message) = refused(&observed).expect(words);
+        assert_eq!(reason, Reason::NotApplicable, "{words}");
+        assert!(message.contains(words), "{message}");
+    }
+}
