@@ -1,120 +1,188 @@
-//! The scenario under load, and what a rollout of its route comes to.
+//! The bed: a stack, a caller with a real Envoy, two proxied versions of serviceB, and an instance for the versions of the
+//! services of single cases. Everything panics when it fails, because nothing here is under test itself.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
 use fleetmesh_operator::loads::LoadsClient;
-use fleetmesh_testbed::app::{Load, LoadOptions};
+use fleetmesh_testbed::app::{Protocol, Server};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::dns::{self, Zone};
+use fleetmesh_testbed::envoy::{self, Envoy};
+use fleetmesh_testbed::host::{Backend, Host, HostOptions, intercept};
+use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::scenario::canary::{INTERVAL, short_route};
-use fleetmesh_testbed::scenario::{MESH, MIN_REQUESTS, Observer, Options, URL, Verdict, World};
+use fleetmesh_testbed::scenario::MESH;
+use fleetmesh_testbed::stack::Stack;
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
-/// How long a state of a rollout may take to come.
+use crate::journal::Journal;
+use crate::reports::Reports;
+use crate::service::{self, SERVICES};
+use crate::tale::Tale;
+
+/// How long a state may take to come.
 pub const SOON: Duration = Duration::from_secs(60);
+/// How often proxies report here: a window of a second then holds several reports.
+const REPORT: &str = "250ms";
+/// Who calls.
+const CALLER: &str = "serviceA";
+/// The versions of serviceB.
+const VERSIONS: [(&str, Backend); 2] = [("serviceB", Backend::Nft), ("serviceBv2", Backend::Iptables)];
 
-/// Says nothing.
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &str) {}
-    fn count(&mut self, _: &fleetmesh_testbed::app::tally::Phase, _: Option<u64>) {}
-    fn verdict(&mut self, _: &Verdict) {}
-}
-
-/// The scenario, its route at serviceB = 100, and a file to edit the route in.
+/// Everything but the versions of serviceB. Fields are dropped in this order.
 pub struct Bed {
-    pub world: World,
+    _proxy: Envoy,
+    pub caller: Instance,
+    /// Where the versions of the services of single cases run.
+    pub versions: Instance,
+    /// The way of the caller's load reports.
+    pub reports: Reports,
+    _dns: Process,
+    _network: Network,
+    journal: Arc<Journal>,
+    pub stack: Stack,
     pub run: RunDir,
 }
 
 impl Bed {
-    pub async fn start(name: &str) -> Self {
-        let run = RunDir::new(name).unwrap();
-        let samples = tools::workspace_dir().unwrap().join("samples");
-        let options = Options { samples, requests: MIN_REQUESTS, rate: 400, canaries: false };
-        let world = World::start(&options, &run, &mut Silent).await.unwrap();
-        Self { world, run }
+    /// Starts it all: every resource is Ready, every route has all of its traffic at its first targets. Gives serviceB and
+    /// serviceBv2 too.
+    pub async fn start() -> (Self, [Host; 2]) {
+        let run = RunDir::new("canary").unwrap();
+        let plane = ControlPlane::start_with(&run, &["--load-report-interval", REPORT]).await.unwrap();
+        let stack = Stack::around(plane, &run, &[], &[]).await.unwrap();
+        let journal = Arc::new(Journal::start(&stack.kubectl, &run).await);
+        apply(&stack, &run).await;
+        let mut network = Network::new(&run).await.unwrap();
+        let caller = network.instance(CALLER, &run).await.unwrap();
+        let versions = network.instance("versions", &run).await.unwrap();
+        let hosts = VERSIONS.map(|(node, backend)| (node, backend));
+        let mut instances = Vec::new();
+        for (node, _) in hosts {
+            instances.push(network.instance(node, &run).await.unwrap());
+        }
+        let dns = names(&network, &run, &versions, &instances).await;
+        let socket = stack.control_plane.ads_socket();
+        let reports = Reports::start(run.join("reports.sock"), socket.clone()).unwrap();
+        let socket = format!("unix:{}", socket.display());
+        let mut proxy = call(&caller, &socket, &reports, &run).await;
+        let mut started = Vec::new();
+        for (instance, (node, backend)) in instances.into_iter().zip(hosts) {
+            let options = HostOptions::new(MESH, node, backend);
+            started.push(Host::start(instance, &options, &socket, &run).await.unwrap());
+        }
+        proxy.ready(&caller, SOON).await.unwrap();
+        for host in &mut started {
+            host.ready().await.unwrap();
+        }
+        let bed = Self {
+            _proxy: proxy,
+            caller,
+            versions,
+            reports,
+            _dns: dns,
+            _network: network,
+            journal,
+            stack,
+            run,
+        };
+        let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "fleetmesh", "--all", "-n", MESH];
+        bed.stack.kubectl.run(&wait).await.unwrap();
+        let Ok(hosts) = <[Host; 2]>::try_from(started) else { unreachable!("two were started") };
+        (bed, hosts)
     }
 
-    /// 400 requests a second from serviceA, counted into `phase`.
-    pub async fn load(&self, phase: &str) -> Load {
-        let options = LoadOptions { rate: 400, ..LoadOptions::new(URL) };
-        Load::start(&options, phase, &self.world.hosts[0].instance, &self.run).await.unwrap()
+    /// What becomes of a route from now on.
+    pub fn tale(&self, route: &str) -> Tale {
+        Tale::new(route, Arc::clone(&self.journal), self.stack.kubectl.clone(), &self.run)
     }
 
-    /// Writes the route of `samples/canary` with short times into a file, changed by `edit`, and applies it.
-    pub async fn apply(&self, edit: impl FnOnce(&mut Value)) -> std::path::PathBuf {
-        let samples = tools::workspace_dir().unwrap().join("samples");
-        let mut route = short_route(&samples, "serviceBv2").unwrap();
-        edit(&mut route);
-        let file = self.run.join("route.json");
-        std::fs::write(&file, route.to_string()).unwrap();
-        self.world.stack.kubectl.apply(&file).await.unwrap();
-        file
+    /// The servers of a service of a single case, each named as its virtual node.
+    pub async fn serve(&self, service: &service::Service) -> Vec<Server> {
+        let mut servers = Vec::new();
+        for (node, port) in service.nodes() {
+            let server = Server::start(node, Protocol::Http2, port, &self.versions, &self.run).await;
+            servers.push(server.unwrap());
+        }
+        servers
     }
 
-    /// The Route.
-    pub async fn route(&self) -> Result<Value> {
-        self.get("route", "service-b").await
+    /// A resource of the mesh.
+    pub async fn get(&self, kind: &str, name: &str) -> anyhow::Result<Value> {
+        self.stack.kubectl.json(&["get", kind, name, "--namespace", MESH]).await
     }
 
-    /// A resource of the scenario.
-    pub async fn get(&self, kind: &str, name: &str) -> Result<Value> {
-        self.world.stack.kubectl.json(&["get", kind, name, "--namespace", MESH]).await
-    }
-
-    /// Awaits that the Route's status satisfies `enough`; gives the status.
-    pub async fn until(&self, what: &str, enough: impl Fn(&Value) -> bool) -> Value {
-        let told = wait::until(what, SOON, async || {
-            let status = self.route().await?["status"].clone();
-            ensure!(enough(&status), "the status: {status:#}");
-            Ok(Some(status))
-        });
-        told.await.unwrap()
-    }
-
-    /// Awaits that the proxies' reports tell of no request to serviceB any more: they come up to a second late.
-    pub async fn quiet(&self) {
-        let loads = LoadsClient::new(self.world.stack.control_plane.endpoint());
+    /// Awaits that the proxies' reports tell of no request to `node` in a window of `length` any more.
+    pub async fn quiet(&self, node: &str, length: Duration) {
+        let loads = LoadsClient::new(self.stack.control_plane.endpoint());
         let none = wait::until("the last request is out of the window", SOON, async || {
-            let loads = loads.fetch(MESH, INTERVAL).await?;
-            let load = loads.targets.get("serviceB").copied().unwrap_or_default();
+            let loads = loads.fetch(MESH, length).await?;
+            let load = loads.targets.get(node).copied().unwrap_or_default();
             Ok((load.succeeded + load.failed == 0).then_some(()))
         });
         none.await.unwrap();
     }
-
-    /// Tells the rollout something as kubectl would; gives the reason that the operator answered with.
-    pub async fn tell(&self, name: &str, verb: &str) -> Result<String> {
-        let status = self.route().await?["status"].clone();
-        let action = json!({
-            "apiVersion": "fleetmesh.dev/v1alpha1",
-            "kind": "RouteAction",
-            "metadata": { "namespace": MESH, "name": name },
-            "spec": {
-                "routeName": "service-b",
-                "verb": verb,
-                "rolloutId": status["rollout"]["id"],
-                "stepIndex": status["rollout"]["stepIndex"],
-            },
-        });
-        let file = self.run.join("action.json");
-        std::fs::write(&file, action.to_string())?;
-        self.world.stack.kubectl.apply(&file).await?;
-        wait::until("the action is answered", SOON, async || {
-            let action = self.get("routeaction", name).await?;
-            Ok(action["status"]["reason"].as_str().map(ToOwned::to_owned))
-        })
-        .await
-        .context("a RouteAction")
-    }
 }
 
-/// Whether the status says that `target` has everything.
-pub fn all_to(status: &Value, target: &str) -> bool {
-    status["weights"]
-        .as_str()
-        .is_some_and(|weights| weights.split(' ').any(|one| one == format!("{target}=100")))
+/// Applies the scenario of the samples, and the services of single cases.
+async fn apply(stack: &Stack, run: &RunDir) {
+    let samples = tools::workspace_dir().unwrap().join("samples");
+    for folder in ["getting-started", "connect"] {
+        stack.kubectl.apply(&samples.join(folder)).await.unwrap();
+    }
+    let mut items: Vec<Value> = SERVICES.iter().flat_map(service::Service::objects).collect();
+    let names = SERVICES.iter().map(service::Service::host).chain(["serviceb.apps.local".to_owned()]);
+    let backends: Vec<Value> =
+        names.map(|name| json!({ "virtualService": { "virtualServiceName": name } })).collect();
+    let path = samples.join("getting-started/07-virtual-node-service-a.yaml");
+    let mut caller: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    caller["spec"]["backends"] = json!(backends);
+    items.push(caller);
+    let file = run.join("services.json");
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+    std::fs::write(&file, list.to_string()).unwrap();
+    stack.kubectl.apply(&file).await.unwrap();
+}
+
+/// DNS: the versions are where they are; names of services are nobody's, so that an answer can only come by the proxy.
+async fn names(network: &Network, run: &RunDir, versions: &Instance, hosts: &[Instance]) -> Process {
+    let nowhere = std::net::Ipv4Addr::new(10, 77, 0, 250);
+    let mut zone = Zone::default();
+    zone.add("versions.apps.local", versions.ipv4());
+    for host in hosts {
+        zone.add(&format!("{}.apps.local", host.name()), host.ipv4());
+    }
+    for service in &SERVICES {
+        zone.add(&service.host(), nowhere);
+    }
+    dns::start(network, "apps.local", &zone, run).await.unwrap()
+}
+
+/// The caller's proxy, whose load reports go by `reports` and everything else straight to the control plane.
+async fn call(caller: &Instance, socket: &str, reports: &Reports, run: &RunDir) -> Envoy {
+    let resource = format!("mesh/{MESH}/virtualNode/{CALLER}");
+    let text = envoy::bootstrap(&resource, socket, None).await.unwrap();
+    let mut bootstrap: Value = serde_saphyr::from_str(&text).unwrap();
+    by_itself(&mut bootstrap, reports.socket());
+    let proxy = Envoy::start_with(&bootstrap.to_string(), caller, run).unwrap();
+    intercept(caller, Backend::Iptables, 80, true).await.unwrap();
+    proxy
+}
+
+/// Gives the load reports of a bootstrap a connection of their own, to `socket`.
+fn by_itself(bootstrap: &mut Value, socket: &Path) {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+    let mut own = clusters[0].clone();
+    own["name"] = json!("reports");
+    own["load_assignment"]["cluster_name"] = json!("reports");
+    own["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] =
+        json!({ "pipe": { "path": socket } });
+    clusters.push(own);
+    let service = &mut bootstrap["cluster_manager"]["load_stats_config"]["grpc_services"][0]["envoy_grpc"];
+    assert!(service["cluster_name"].is_string(), "the bootstrap reports loads");
+    service["cluster_name"] = json!("reports");
 }

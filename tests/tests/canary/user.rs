@@ -1,0 +1,111 @@
+//! What a fleet's owner has around a canary: webhooks, and a Prometheus. One small server of ours stands for both, because
+//! what they say is up to the test: each webhook is a path that answers with a status, and `/api/v1/query` answers in the
+//! words of Prometheus' HTTP API. It says nothing about a real Prometheus beyond that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use fleetmesh_testbed::front::{Answer, Asked, Front, refusal};
+use fleetmesh_testbed::wait;
+use http::StatusCode;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+use crate::bed::SOON;
+
+/// What Prometheus does.
+#[derive(Clone, Copy, Debug)]
+pub enum Prometheus {
+    /// The connection is cut: it is down.
+    Down,
+    /// The query gives no series.
+    Empty,
+    /// The query gives one series with this value.
+    Gives(f64),
+}
+
+/// Webhooks and Prometheus. A webhook that nothing was said about agrees.
+pub struct User {
+    front: Front,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    prometheus: Prometheus,
+    webhooks: BTreeMap<String, (u16, &'static str)>,
+    asked: Vec<(String, Value)>,
+}
+
+impl User {
+    pub async fn start() -> Self {
+        let state = State { prometheus: Prometheus::Down, webhooks: BTreeMap::new(), asked: Vec::new() };
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        let front = Front::start(move |asked, _| {
+            let answer = shared.lock().unwrap().answer(&asked);
+            async move { answer }
+        });
+        Self { front: front.await.unwrap(), state }
+    }
+
+    /// The address.
+    pub fn url(&self) -> &str {
+        &self.front.url
+    }
+
+    /// The webhook of a type, as a Route names it.
+    pub fn webhook(&self, kind: &str) -> Value {
+        json!({ "type": kind, "url": format!("{}/{kind}", self.url()), "timeout": "2s" })
+    }
+
+    /// What the webhook of a type answers from now on.
+    pub fn answers(&self, kind: &str, status: u16, words: &'static str) {
+        self.state.lock().unwrap().webhooks.insert(kind.to_owned(), (status, words));
+    }
+
+    /// What Prometheus does from now on.
+    pub fn prometheus(&self, prometheus: Prometheus) {
+        self.state.lock().unwrap().prometheus = prometheus;
+    }
+
+    /// What the webhook of a type was told, call by call; for `/api/v1/query` the queries.
+    pub fn asked(&self, kind: &str) -> Vec<Value> {
+        let state = self.state.lock().unwrap();
+        state.asked.iter().filter(|(path, _)| path == kind).map(|(_, body)| body.clone()).collect()
+    }
+
+    /// Awaits that a webhook was asked `times` more.
+    pub async fn is_asked_again(&self, kind: &str, times: usize) {
+        let before = self.asked(kind).len();
+        wait::until(&format!("{kind} is asked again"), SOON, async || {
+            Ok((self.asked(kind).len() >= before + times).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+impl State {
+    fn answer(&mut self, asked: &Asked) -> Option<Answer> {
+        let path = asked.uri().path().trim_start_matches('/').to_owned();
+        if path == "api/v1/query" {
+            self.asked.push((path, json!(asked.uri().query())));
+            return self.query();
+        }
+        self.asked.push((path.clone(), serde_json::from_slice(asked.body()).unwrap_or_default()));
+        let (status, words) = self.webhooks.get(&path).copied().unwrap_or((200, ""));
+        Some(refusal(StatusCode::from_u16(status).ok()?, words))
+    }
+
+    fn query(&self) -> Option<Answer> {
+        let result = match self.prometheus {
+            Prometheus::Down => return None,
+            Prometheus::Empty => json!([]),
+            Prometheus::Gives(value) => {
+                json!([{ "metric": {}, "value": [1_435_781_451.781, value.to_string()] }])
+            }
+        };
+        let data = json!({ "resultType": "vector", "result": result });
+        Some(Answer::new(Bytes::from(json!({ "status": "success", "data": data }).to_string())))
+    }
+}
