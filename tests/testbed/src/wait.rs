@@ -15,6 +15,19 @@ const INTERVAL: Duration = Duration::from_millis(20);
 pub async fn until<T>(
     what: &str,
     within: Duration,
+    check: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_every(INTERVAL, what, within, check).await
+}
+
+/// The same with another time between two looks, for looks that cost something.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_every<T>(
+    interval: Duration,
+    what: &str,
+    within: Duration,
     mut check: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let started = Instant::now();
@@ -30,7 +43,7 @@ pub async fn until<T>(
                 None => bail!("gave up after {within:?} waiting until {what}"),
             }
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(interval).await;
     }
 }
 

@@ -1,6 +1,7 @@
 """Serves what there is in an AWS account as JSON: each GET asks IAM and EC2 anew. Prints its address as the first line.
 
-Only what tests make is shown, without what differs from run to run (ids and times).
+Only what tests make is shown, without what differs from run to run (ids and times): everything at /, and at /NAME what has
+that name in its own or in a tag.
 """
 
 import http.server
@@ -27,32 +28,39 @@ def role(name):
     }
 
 
-def identities():
+def identities(name):
     profiles = iam.list_instance_profiles()["InstanceProfiles"]
     return {
-        "roles": [role(found["RoleName"]) for found in iam.list_roles()["Roles"]],
-        "policies": [found["Arn"] for found in iam.list_policies(Scope="Local")["Policies"]],
+        "roles": [role(found["RoleName"]) for found in iam.list_roles()["Roles"] if name in found["RoleName"]],
+        "policies": [found["Arn"] for found in iam.list_policies(Scope="Local")["Policies"] if name in found["Arn"]],
         "profiles": [
             [found["InstanceProfileName"], [role["RoleName"] for role in found["Roles"]], tags(found)]
             for found in profiles
+            if name in found["InstanceProfileName"]
         ],
     }
 
 
-def fleets():
+def fleets(name):
     templates = ec2.describe_launch_templates()["LaunchTemplates"]
     states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
     pages = ec2.get_paginator("describe_instances").paginate(Filters=[states])
     live = [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+    live = [(one["State"]["Name"], sorted(tags(one).items())) for one in live]
     return {
-        "templates": [[found["LaunchTemplateName"], found["LatestVersionNumber"], tags(found)] for found in templates],
-        "instances": sorted((instance["State"]["Name"], sorted(tags(instance).items())) for instance in live),
+        "templates": [
+            [found["LaunchTemplateName"], found["LatestVersionNumber"], tags(found)]
+            for found in templates
+            if name in found["LaunchTemplateName"]
+        ],
+        "instances": sorted(one for one in live if name in str(one)),
     }
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({**identities(), **fleets()}).encode()
+        name = self.path.strip("/")
+        body = json.dumps({**identities(name), **fleets(name)}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -63,6 +71,6 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
 print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
 server.serve_forever()

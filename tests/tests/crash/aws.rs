@@ -12,12 +12,17 @@ use fleetmesh_testbed::moto::{self, Moto};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{http, tools};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Ended};
+use crate::bed::{Bed, Lane};
 use crate::faults::{Blow, Mode};
-use crate::objects::NAMESPACE;
+use crate::lanes;
+use crate::life::Ended;
+use crate::objects::Kind;
+
+/// Plans under way at a time. More would wait for moto, which does one thing at a time.
+const LANES: usize = 4;
 
 /// What is done to a node: its spec, or nothing when it is deleted.
 type Phase = (&'static str, Option<fn() -> Value>);
@@ -88,44 +93,46 @@ async fn blows_at_a_fleet() {
 /// Strikes every write of every phase, from write `rotate` on in two of the three modes by turns; fewer than `least` plans
 /// would mean that the writes are not seen any more.
 async fn blows(phases: &[Phase], least: usize, rotate: usize) {
-    let place = Place::start().await.unwrap();
+    let (place, mut lanes) = Place::start().await.unwrap();
     let mut calm = Vec::new();
     for phase in phases {
-        calm.push((phase, place.strike(phase, None).await.unwrap()));
+        calm.push((phase, place.strike(&lanes[0], phase, None).await.unwrap()));
     }
     let most = calm.iter().map(|(_, ended)| ended.writes).max().unwrap();
-    let mut plans = 0;
-    for at in 1..=most {
-        for (index, mode) in Mode::ALL.into_iter().enumerate() {
-            if at >= rotate && index == at % Mode::ALL.len() {
-                continue;
-            }
-            for (phase, calm) in &calm {
-                let name = phase.0;
-                let blow = (at <= calm.writes).then_some(Blow { at, mode });
-                let ended = place
-                    .strike(phase, blow)
-                    .await
-                    .unwrap_or_else(|error| panic!("{name} struck by {blow:?} does not end: {error:#}"));
-                assert_eq!(ended.state, calm.state, "{name} struck by {blow:?} ends otherwise");
-                plans += usize::from(ended.struck);
-            }
+    let turn = |blow: &Blow| blow.at < rotate || Mode::ALL[blow.at % Mode::ALL.len()] != blow.mode;
+    let blows = Blow::all(most).into_iter().filter(turn).collect();
+    let plans = lanes::share(&mut lanes, blows, async |lane, Blow { at, mode }| {
+        let mut plans = 0;
+        for (phase, calm) in &calm {
+            let name = phase.0;
+            let blow = (at <= calm.writes).then_some(Blow { at, mode });
+            let ended = place
+                .strike(lane, phase, blow)
+                .await
+                .unwrap_or_else(|error| panic!("{name} struck by {blow:?} does not end: {error:#}"));
+            assert_eq!(ended.state, calm.state, "{name} struck by {blow:?} ends otherwise");
+            plans += usize::from(ended.struck);
         }
-    }
+        plans
+    });
+    let plans: usize = plans.await.into_iter().sum();
+    // Also what bears no lane's name.
+    assert!(is_empty(&place.account("").await.unwrap()), "something is left in AWS");
     println!("{plans} plans");
     assert!(plans >= least, "{plans} plans");
 }
 
-/// A bed with an AWS account that can be looked at.
+/// Lanes with an AWS account that can be looked at.
 struct Place {
     account: String,
+    node: Kind,
     _viewer: Process,
-    bed: Bed,
+    _bed: Bed,
     _run: RunDir,
 }
 
 impl Place {
-    async fn start() -> Result<Self> {
+    async fn start() -> Result<(Self, Vec<Lane>)> {
         let endpoint = std::env::var("AWS_ENDPOINT_URL").context("moto's address")?;
         let run = RunDir::new("crash-account")?;
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/account.py");
@@ -133,26 +140,42 @@ impl Place {
         view.arg(file);
         moto::environment(&endpoint, &mut view);
         let mut viewer = Process::spawn("account", &view, &run)?;
+        let bed = Bed::start("crash-aws", &[]).await?;
         let account = viewer.first_line(Duration::from_secs(30)).await?;
-        let mut bed = Bed::start("crash-aws").await?;
-        bed.look_often();
-        bed.mesh().await?;
-        Ok(Self { account, _viewer: viewer, bed, _run: run })
+        let [mesh, node, ..] = Kind::all();
+        let mut lanes = bed.lanes(LANES).await?;
+        for lane in &mut lanes {
+            lane.look_often();
+            lane.apply(&mesh, &mesh.manifest(&lane.name, false)).await?;
+        }
+        Ok((Self { account, node, _viewer: viewer, _bed: bed, _run: run }, lanes))
     }
 
-    async fn strike(&self, phase: &Phase, blow: Option<Blow>) -> Result<Ended> {
-        let nodes = self.bed.nodes();
-        self.bed.play(blow, act(&nodes, phase), async || self.end(phase).await).await
+    async fn strike(&self, lane: &Lane, phase: &Phase, blow: Option<Blow>) -> Result<Ended> {
+        lane.play(blow, self.act(lane, phase), async || self.end(lane, phase).await).await
     }
 
-    /// The end of a phase, without what differs from run to run.
-    async fn end(&self, phase: &Phase) -> Result<Value> {
-        let node = self.bed.nodes().get_opt("crash").await?;
+    async fn act(&self, lane: &Lane, phase: &Phase) -> Result<()> {
+        let Some(members) = phase.1 else {
+            lane.api(&self.node).delete("crash", &DeleteParams::default()).await?;
+            return Ok(());
+        };
+        let mut spec = members();
+        spec["meshName"] = json!(lane.name);
+        let manifest = json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
+            "metadata": { "name": "crash", "namespace": lane.name }, "spec": spec,
+        });
+        lane.apply(&self.node, &manifest).await
+    }
+
+    /// The end of a phase, without what differs from run to run. The account, which takes longest, is looked at last.
+    async fn end(&self, lane: &Lane, phase: &Phase) -> Result<Value> {
+        let node = lane.api(&self.node).get_opt("crash").await?;
         if phase.1.is_none() {
             ensure!(node.is_none(), "the node is still there");
-            let left = self.account("").await?;
-            let members = left.as_object().context("an object")?.values();
-            ensure!(members.clone().all(|list| *list == json!([])), "left in AWS: {left}");
+            let left = self.account(&lane.name).await?;
+            ensure!(is_empty(&left), "left in AWS: {left}");
             return Ok(left);
         }
         let node = node.context("the node is missing")?;
@@ -161,55 +184,53 @@ impl Place {
         let conditions = status["conditions"].as_array().context("conditions")?;
         let holds = |kind: &str| conditions.iter().any(|one| one["type"] == kind && one["status"] == "True");
         ensure!(holds("IdentityReady") && holds("Programmed"), "not yet: {status}");
-        let account = self.account(node.metadata.uid.as_deref().context("a uid")?).await?;
-        let desired = &node.data["spec"]["fleet"]["replicas"];
-        if let Some(replicas) = desired.as_u64() {
-            let count = account["instances"].as_array().map_or(0, Vec::len) as u64;
-            let fleet = &status["fleet"];
-            ensure!(count == replicas, "{count} instances are there: {fleet}");
+        let (desired, fleet) = (&node.data["spec"]["fleet"]["replicas"], &status["fleet"]);
+        if desired.is_u64() {
             ensure!(fleet["running"] == *desired && fleet["updated"] == *desired, "not yet: {fleet}");
         }
-        Ok(json!({ "account": account, "iam": status["iam"], "version": status["version"] }))
+        let uid = node.metadata.uid.as_deref().context("a uid")?;
+        let account = self.account(&lane.name).await?.to_string().replace(uid, "UID");
+        let account = without_chance(serde_json::from_str(&account)?);
+        if let Some(replicas) = desired.as_u64() {
+            let count = account["instances"].as_array().map_or(0, Vec::len) as u64;
+            ensure!(count == replicas, "{count} instances are there: {fleet}");
+        }
+        let mut iam = status["iam"].clone();
+        // The policy names the lane's mesh.
+        ensure!(iam["policyHash"].is_string(), "no policy: {status}");
+        iam["policyHash"] = json!("the lane's");
+        Ok(json!({ "account": account, "iam": iam, "version": status["version"] }))
     }
 
-    async fn account(&self, uid: &str) -> Result<Value> {
-        let text = http::get(&self.account).await?;
-        let text = if uid.is_empty() { text } else { text.replace(uid, "UID") };
-        let mut account: Value = serde_json::from_str(&text)?;
-        // moto does not know client tokens: a request that the SDK repeats after a lost reply makes a version or a launch
-        // more there, which EC2 would not. The numbers are no part of the end; that all are of the newest version is. The
-        // hash of a template is another for each uid.
-        let newest = account["templates"][0][1].to_string();
-        for template in account["templates"].as_array_mut().into_iter().flatten() {
-            template[1] = json!("some");
-        }
-        for instance in account["instances"].as_array_mut().into_iter().flatten() {
-            for tag in instance[1].as_array_mut().into_iter().flatten() {
-                match tag[0].as_str() {
-                    Some("fleetmesh.dev/launch" | "fleetmesh.dev/template-hash") => tag[1] = json!("some"),
-                    Some("fleetmesh.dev/template-version") if tag[1] == json!(newest) => {
-                        tag[1] = json!("the newest");
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(account)
+    /// What there is with `name` in its name or tags.
+    async fn account(&self, name: &str) -> Result<Value> {
+        let text = http::get(&format!("{}/{name}", self.account)).await?;
+        Ok(serde_json::from_str(&text)?)
     }
 }
 
-async fn act(nodes: &Api<DynamicObject>, phase: &Phase) -> Result<()> {
-    let Some(members) = phase.1 else {
-        nodes.delete("crash", &DeleteParams::default()).await?;
-        return Ok(());
-    };
-    let mut spec = members();
-    spec["meshName"] = json!("crash");
-    let manifest = json!({
-        "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
-        "metadata": { "name": "crash", "namespace": NAMESPACE }, "spec": spec,
-    });
-    let params = PatchParams::apply("crash-test").force();
-    nodes.patch("crash", &params, &Patch::Apply(&manifest)).await?;
-    Ok(())
+fn is_empty(account: &Value) -> bool {
+    account.as_object().is_some_and(|lists| lists.values().all(|list| *list == json!([])))
+}
+
+/// moto does not know client tokens: a request that the SDK repeats after a lost reply makes a version or a launch more
+/// there, which EC2 would not. The numbers are no part of the end; that all are of the newest version is. The hash of a
+/// template is another for each uid.
+fn without_chance(mut account: Value) -> Value {
+    let newest = account["templates"][0][1].to_string();
+    for template in account["templates"].as_array_mut().into_iter().flatten() {
+        template[1] = json!("some");
+    }
+    for instance in account["instances"].as_array_mut().into_iter().flatten() {
+        for tag in instance[1].as_array_mut().into_iter().flatten() {
+            match tag[0].as_str() {
+                Some("fleetmesh.dev/launch" | "fleetmesh.dev/template-hash") => tag[1] = json!("some"),
+                Some("fleetmesh.dev/template-version") if tag[1] == json!(newest) => {
+                    tag[1] = json!("the newest");
+                }
+                _ => {}
+            }
+        }
+    }
+    account
 }

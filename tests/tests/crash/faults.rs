@@ -28,10 +28,17 @@ pub struct Blow {
     pub mode: Mode,
 }
 
+impl Blow {
+    /// Every blow at the first `most` writes.
+    pub fn all(most: usize) -> Vec<Self> {
+        (1..=most).flat_map(|at| Mode::ALL.map(|mode| Self { at, mode })).collect()
+    }
+}
+
 /// Counts the writes and strikes one.
 #[derive(Debug)]
 pub struct Striker {
-    blow: Option<Blow>,
+    blow: Mutex<Option<Blow>>,
     writes: AtomicUsize,
     struck: Mutex<Option<Call>>,
     fallen: watch::Sender<bool>,
@@ -40,11 +47,22 @@ pub struct Striker {
 impl Striker {
     pub fn new(blow: Option<Blow>) -> Self {
         Self {
-            blow,
+            blow: Mutex::new(blow),
             writes: AtomicUsize::new(0),
             struck: Mutex::default(),
             fallen: watch::Sender::new(false),
         }
+    }
+
+    /// Begins to count anew, for `blow`.
+    pub fn arm(&self, blow: Option<Blow>) {
+        *self.blow.lock().unwrap() = blow;
+        self.writes.store(0, Ordering::SeqCst);
+        self.fallen.send_replace(false);
+    }
+
+    fn blow(&self) -> Option<Blow> {
+        *self.blow.lock().unwrap()
     }
 
     /// The writes so far.
@@ -67,7 +85,7 @@ impl Striker {
 impl Faults for Striker {
     async fn before(&self, call: &Call) {
         let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
-        let Some(blow) = self.blow.filter(|blow| blow.at == count) else { return };
+        let Some(blow) = self.blow().filter(|blow| blow.at == count) else { return };
         if blow.mode == Mode::DiesBefore {
             self.die().await;
         }
@@ -79,7 +97,7 @@ impl Faults for Striker {
             let mut struck = self.struck.lock().unwrap();
             struck.take_if(|struck| struck == call).is_some()
         };
-        match self.blow {
+        match self.blow() {
             Some(Blow { mode: Mode::DiesAfter, .. }) if struck => self.die().await,
             Some(Blow { mode: Mode::ReplyLost, .. }) if struck => {
                 self.fallen.send_replace(true);

@@ -12,22 +12,29 @@
 
 mod aws;
 mod bed;
+mod ends;
 mod faults;
+mod lanes;
+mod life;
 mod objects;
+mod scope;
 
 use bed::Bed;
-use faults::{Blow, Mode};
-use objects::Phase;
+use faults::Blow;
+use objects::{Kind, Phase};
 
 /// Fewer plans than this would mean that the operator's writes are not seen any more.
 const LEAST_PLANS: usize = 60;
+/// Plans under way at a time.
+const LANES: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
-    let bed = Bed::start("crash").await.unwrap();
+    let bed = Bed::start("crash", &[]).await.unwrap();
+    let (mut lanes, kinds) = (bed.lanes(LANES).await.unwrap(), Kind::all());
     let mut undisturbed = Vec::new();
     for phase in Phase::ALL {
-        let ended = bed.run(phase, None).await.unwrap();
+        let ended = lanes[0].run(&kinds, phase, None).await.unwrap();
         assert!(
             ended.writes >= 10,
             "{phase:?}: five objects have two writes each at the least, not {}",
@@ -36,20 +43,20 @@ async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
         undisturbed.push((phase, ended));
     }
     let most = undisturbed.iter().map(|(_, ended)| ended.writes).max().unwrap();
-    let mut plans = 0;
-    for at in 1..=most {
-        for mode in Mode::ALL {
-            for (phase, calm) in &undisturbed {
-                let blow = (at <= calm.writes).then_some(Blow { at, mode });
-                let ended = bed
-                    .run(*phase, blow)
-                    .await
-                    .unwrap_or_else(|error| panic!("{phase:?} struck by {blow:?} does not end: {error:#}"));
-                assert_eq!(ended.state, calm.state, "{phase:?} struck by {blow:?} ends otherwise");
-                plans += usize::from(ended.struck);
-            }
+    let plans = lanes::share(&mut lanes, Blow::all(most), async |lane, Blow { at, mode }| {
+        let mut plans = 0;
+        for (phase, calm) in &undisturbed {
+            let blow = (at <= calm.writes).then_some(Blow { at, mode });
+            let ended = lane
+                .run(&kinds, *phase, blow)
+                .await
+                .unwrap_or_else(|error| panic!("{phase:?} struck by {blow:?} does not end: {error:#}"));
+            assert_eq!(ended.state, calm.state, "{phase:?} struck by {blow:?} ends otherwise");
+            plans += usize::from(ended.struck);
         }
-    }
+        plans
+    });
+    let plans: usize = plans.await.into_iter().sum();
     println!("{plans} plans");
     assert!(plans >= LEAST_PLANS, "{plans} plans");
 }

@@ -4,8 +4,6 @@ use fleetmesh_crds::{Mesh, Route, VirtualNode, VirtualRouter, VirtualService};
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 
-pub const NAMESPACE: &str = "crash";
-
 /// What is done to the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -23,8 +21,8 @@ impl Phase {
 pub struct Kind {
     pub api: ApiResource,
     pub namespaced: bool,
-    /// The object's path below `meshes/` in the App Mesh API.
-    pub path: &'static str,
+    /// The object's path below its mesh in the App Mesh API.
+    path: &'static str,
     spec: fn(changed: bool) -> Value,
 }
 
@@ -33,25 +31,35 @@ impl Kind {
     pub fn all() -> [Self; 5] {
         let kind = |api, path, spec| Self { api, namespaced: true, path, spec };
         [
-            Self { namespaced: false, ..kind(ApiResource::erase::<Mesh>(&()), "crash", mesh) },
-            kind(ApiResource::erase::<VirtualNode>(&()), "crash/virtualNodes/crash", node),
-            kind(ApiResource::erase::<VirtualRouter>(&()), "crash/virtualRouters/crash", router),
-            kind(ApiResource::erase::<Route>(&()), "crash/virtualRouter/crash/routes/crash", route),
-            kind(ApiResource::erase::<VirtualService>(&()), "crash/virtualServices/crash", service),
+            Self { namespaced: false, ..kind(ApiResource::erase::<Mesh>(&()), "", mesh) },
+            kind(ApiResource::erase::<VirtualNode>(&()), "/virtualNodes/crash", node),
+            kind(ApiResource::erase::<VirtualRouter>(&()), "/virtualRouters/crash", router),
+            kind(ApiResource::erase::<Route>(&()), "/virtualRouter/crash/routes/crash", route),
+            kind(ApiResource::erase::<VirtualService>(&()), "/virtualServices/crash", service),
         ]
     }
 
-    /// The manifest, as it is created or as it is changed to.
-    pub fn manifest(&self, changed: bool) -> Value {
+    /// The name of the resource of the lane `lane`.
+    pub fn name<'a>(&self, lane: &'a str) -> &'a str {
+        if self.namespaced { "crash" } else { lane }
+    }
+
+    /// Its path below `meshes/` in the App Mesh API.
+    pub fn path(&self, lane: &str) -> String {
+        format!("{lane}{}", self.path)
+    }
+
+    /// The manifest in the lane `lane`, as it is created or as it is changed to.
+    pub fn manifest(&self, lane: &str, changed: bool) -> Value {
         let mut manifest = json!({
             "apiVersion": self.api.api_version,
             "kind": self.api.kind,
-            "metadata": {"name": "crash"},
+            "metadata": {"name": self.name(lane)},
             "spec": (self.spec)(changed),
         });
         if self.namespaced {
-            manifest["metadata"]["namespace"] = json!(NAMESPACE);
-            manifest["spec"]["meshName"] = json!("crash");
+            manifest["metadata"]["namespace"] = json!(lane);
+            manifest["spec"]["meshName"] = json!(lane);
         }
         manifest
     }

@@ -1,0 +1,91 @@
+//! One operator life after another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use fleetmesh_operator::{Operator, OperatorArgs};
+use fleetmesh_testbed::wait;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use crate::bed::Lane;
+use crate::faults::{Blow, Mode, Striker};
+
+/// The design's bound for a recovery, and as much again because other lanes want the processors too.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// Between two looks whether a plan has ended.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How a plan ended.
+pub struct Ended {
+    /// The writes of the first life.
+    pub writes: usize,
+    /// Whether the blow fell.
+    pub struck: bool,
+    /// What there is in the end.
+    pub state: Value,
+}
+
+/// An operator in a runtime of its own, so that it can die with all its tasks at once.
+pub struct Life(Option<Runtime>);
+
+impl Life {
+    pub fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let args = args.clone();
+        runtime.spawn(async move {
+            let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
+            operator.run(CancellationToken::new()).await.expect("it shares no lease");
+        });
+        Ok(Self(Some(runtime)))
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Lane {
+    /// Lets an operator live while `act` happens, until there is an `end`, struck by `blow`; one that dies of it is
+    /// followed by another. The number of writes differs a little from run to run (a status may or may not catch an
+    /// object waiting), so a late blow may not fall.
+    pub async fn play(
+        &self,
+        blow: Option<Blow>,
+        act: impl Future<Output = Result<()>>,
+        end: impl AsyncFn() -> Result<Value>,
+    ) -> Result<Ended> {
+        let striker = Arc::new(Striker::new(blow));
+        let mut fallen = striker.fallen();
+        let mut life = Life::begin(&self.args, Arc::clone(&striker))?;
+        act.await?;
+        let end = async || ended(&end).await;
+        let mut undisturbed = None;
+        tokio::select! {
+            fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
+            end = end() => undisturbed = Some(end?),
+        }
+        let struck = undisturbed.is_none();
+        if struck && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
+            drop(life);
+            life = Life::begin(&self.args, Arc::new(Striker::new(None)))?;
+        }
+        let state = match undisturbed {
+            Some(state) => state,
+            None => end().await?,
+        };
+        drop(life);
+        Ok(Ended { writes: striker.writes(), struck, state: self.anonymous(&state)? })
+    }
+}
+
+/// Awaits the end of a plan.
+pub async fn ended(end: impl AsyncFn() -> Result<Value>) -> Result<Value> {
+    wait::until_every(LOOK, "it is as wanted", RECOVERY, async || end().await.map(Some)).await
+}
