@@ -19,6 +19,7 @@ use crate::args::OperatorArgs;
 use crate::cloud::{self, Endpoint};
 use crate::cluster::{self, Cluster, ConnectError};
 use crate::context::Context;
+use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
@@ -42,6 +43,9 @@ pub enum Error {
     /// There is no Kubernetes cluster to connect to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// A file of the App Mesh endpoint's cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] cloud::EndpointError),
     /// The address of the health pages cannot be bound.
     #[error("cannot listen on {address} (--health-listen): {source}")]
     Listen {
@@ -86,7 +90,7 @@ pub struct Operator {
     client: Kubernetes,
     app_mesh: cloud::AppMesh,
     aws: Arc<Connection>,
-    endpoint: Option<String>,
+    control_plane: Option<ControlPlane>,
     cluster_name: Option<String>,
     proxy_control_plane: Option<String>,
     drift_interval: Duration,
@@ -109,24 +113,26 @@ impl Operator {
     /// Connects as `args` say; `faults` sit around every write.
     ///
     /// # Errors
-    /// There is no Kubernetes cluster to connect to.
+    /// There is no Kubernetes cluster to connect to, or a file that `args` name cannot be used.
     pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
         let metrics = Metrics::new();
         let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
         let client = cluster::connect(kubeconfig, context, metrics.clone(), faults.clone()).await?;
         let endpoint = Endpoint {
             url: args.app_mesh_endpoint.clone(),
+            ca_file: args.app_mesh_ca_file.clone(),
+            access_key_file: args.app_mesh_access_key_file.clone(),
             region: args.region.clone(),
             reads: args.app_mesh_reads,
             writes: args.app_mesh_writes,
         };
-        let (app_mesh, endpoint) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await;
+        let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await?;
         let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
         Ok(Self {
             client: Kubernetes(client),
             app_mesh,
             aws,
-            endpoint,
+            control_plane,
             cluster_name: args.cluster_name.clone(),
             proxy_control_plane: args.proxy_control_plane.clone(),
             drift_interval: args.drift_interval,
@@ -153,7 +159,7 @@ impl Operator {
             client: Kubernetes(client),
             app_mesh,
             aws,
-            endpoint,
+            control_plane,
             cluster_name,
             proxy_control_plane,
             drift_interval,
@@ -163,13 +169,13 @@ impl Operator {
             ready,
         } = self;
         let tasks = TaskTracker::new();
-        let loads_from = endpoint.clone();
-        if let Some(endpoint) = endpoint {
+        let loads_from = control_plane.clone();
+        if let Some(control_plane) = control_plane {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
             world.tells(true);
             let (world, queue) = (Arc::clone(&world), Arc::clone(&queue));
             tasks.spawn(distribution::watch_meshes(
-                endpoint,
+                control_plane,
                 world,
                 queue,
                 metrics.clone(),
@@ -195,7 +201,7 @@ impl Operator {
                 app_mesh,
                 aws,
                 fleets: Fleets::new(Timestamp::now()),
-                rollouts: Arc::new(Rollouts::new(Timestamp::now(), loads_from.as_deref())),
+                rollouts: Arc::new(Rollouts::new(Timestamp::now(), loads_from)),
                 proxy_control_plane,
                 cluster,
                 settings,
