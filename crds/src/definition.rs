@@ -15,6 +15,10 @@ use crate::{columns, reference, route_action};
 /// Where the definitions are checked in, from the root of the repository.
 pub const YAML_FOLDER: &str = "crds/yaml";
 
+/// Where the chart's copies are checked in, from the root of the repository. Not in the chart's `crds/`: what is there Helm
+/// installs once and never upgrades.
+pub const CHART_FOLDER: &str = "charts/fleetmesh/files/crds";
+
 /// Where the reference is checked in, from the root of the repository.
 pub const REFERENCE_FOLDER: &str = "docs/reference";
 
@@ -39,8 +43,8 @@ pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_sa
     Ok(format!("# Generated from crds/src and model/src by `cargo xtask crds`. Do not edit.\n{yaml}"))
 }
 
-/// Every generated file of the repository with its path from the root: per kind its definition and its reference, and
-/// the reference of the conditions.
+/// Every generated file of the repository with its path from the root: per kind its definition, the chart's copy of it
+/// and its reference, and the reference of the conditions.
 ///
 /// # Errors
 /// As [`to_yaml`].
@@ -48,7 +52,9 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
     let mut files = vec![(Path::new(REFERENCE_FOLDER).join("conditions.md"), reference::conditions())];
     for definition in all() {
         let name = &definition.spec.names.plural;
-        files.push((Path::new(YAML_FOLDER).join(format!("{name}.yaml")), to_yaml(&definition)?));
+        let yaml = to_yaml(&definition)?;
+        files.push((Path::new(CHART_FOLDER).join(format!("{name}.yaml")), yaml.clone()));
+        files.push((Path::new(YAML_FOLDER).join(format!("{name}.yaml")), yaml));
         files.push((Path::new(REFERENCE_FOLDER).join(format!("{name}.md")), reference::page(&definition)));
     }
     Ok(files)
