@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
     JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube_core::CustomResourceExt as _;
 
 use crate::{Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
 use crate::{columns, reference, route_action};
+
+/// The member of a status that says which generation it is about.
+const OBSERVED_GENERATION: &str = "observedGeneration";
 
 /// Where the definitions are checked in, from the root of the repository.
 pub const YAML_FOLDER: &str = "crds/yaml";
@@ -83,6 +86,7 @@ fn strict(
         };
         refuse_null(root);
         edit(root);
+        await_first_report(root);
     }
     definition
 }
@@ -102,6 +106,16 @@ fn refuse_null(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         refuse_null(values);
+    }
+}
+
+/// Until the operator's first report the API server shows a status about no generation. kstatus takes an object without a
+/// status for done, and Flux would go on before the operator has looked at it.
+fn await_first_report(root: &mut JSONSchemaProps) {
+    let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
+    let Some(status) = status else { return };
+    if status.properties.as_ref().is_some_and(|members| members.contains_key(OBSERVED_GENERATION)) {
+        status.default = Some(JSON(serde_json::json!({ OBSERVED_GENERATION: -1 })));
     }
 }
 

@@ -70,12 +70,12 @@ fn replace(partial: &Path, product: &Path) -> Result<()> {
 /// Without the version, kube-apiserver calls itself v0.0.0 and clients refuse to talk to it; helm, which asks no cluster
 /// when it renders a chart, then takes charts to be for Kubernetes 1.20. The linker passes over what a tool has not.
 fn link_flags(go_mod: &str) -> Result<String> {
-    let pinned = |module| {
-        pinned_version(go_mod, module).with_context(|| format!("go.mod does not pin {module}"))
-    };
+    let pinned =
+        |module| pinned_version(go_mod, module).with_context(|| format!("go.mod does not pin {module}"));
     let (kubernetes, helm) = (pinned(KUBERNETES_MODULE)?, pinned(HELM_MODULE)?);
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
-    let (major, minor) = numbers.next().zip(numbers.next()).context("Kubernetes has a major and a minor version")?;
+    let (major, minor) =
+        numbers.next().zip(numbers.next()).context("Kubernetes has a major and a minor version")?;
     let settings = [
         ("k8s.io/component-base/version.gitVersion", kubernetes),
         ("helm.sh/helm/v3/internal/version.version", helm),
