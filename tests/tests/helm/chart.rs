@@ -114,6 +114,28 @@ async fn bad_values_are_refused_by_their_names() {
     assert_eq!(only(&rendered, "Deployment")["spec"]["replicas"], 2);
 }
 
+#[tokio::test]
+async fn the_values_of_the_gitops_samples_are_values_of_the_chart() {
+    let run = RunDir::new("helm-gitops").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let samples = tools::workspace_dir().unwrap().join("samples/gitops");
+    for (file, path) in [
+        ("flux/02-fleetmesh.yaml", "/spec/values"),
+        ("argocd/02-fleetmesh.yaml", "/spec/source/helm/valuesObject"),
+    ] {
+        let sample: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(samples.join(file)).unwrap()).unwrap();
+        let values = run.join("values.json");
+        std::fs::write(&values, sample.pointer(path).expect(file).to_string()).unwrap();
+        let rendered = template(&helm, &["--values", values.to_str().unwrap()]).await.unwrap();
+        let args =
+            only(&rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+        assert!(args.contains("--proxy-control-plane=ads.mesh.example.com:18000"), "{file}: {args}");
+        // Argo CD cannot keep what is generated.
+        assert_eq!(rendered.contains("kind: Secret"), file.starts_with("flux"), "{file}");
+    }
+}
+
 /// Without a cluster nothing can be looked up: whoever renders so must hear of the other modes. It is why Argo CD's sample
 /// uses cert-manager.
 #[tokio::test]
