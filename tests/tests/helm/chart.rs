@@ -136,6 +136,27 @@ async fn the_values_of_the_gitops_samples_are_values_of_the_chart() {
     }
 }
 
+/// The words of the first `helm install` of a page, after its chart.
+fn documented(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(tools::workspace_dir().unwrap().join(page)).unwrap();
+    let (_, command) = text.split_once("helm install fleetmesh charts/fleetmesh ").expect(page);
+    let command = command.split("\n```").next().unwrap().replace("\\\n", " ");
+    command.split_whitespace().filter(|word| *word != "--create-namespace").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_documented_commands_render() {
+    let run = RunDir::new("helm-documented").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    for page in ["README.md", "docs/install.md"] {
+        let words = documented(page);
+        let values = words.iter().filter(|word| word.contains('=')).count();
+        assert_eq!(values, 4, "{page} sets four values: {words:?}");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        template(&helm, &words).await.unwrap_or_else(|refusal| panic!("{page}: {refusal}"));
+    }
+}
+
 /// Without a cluster nothing can be looked up: whoever renders so must hear of the other modes. It is why Argo CD's sample
 /// uses cert-manager.
 #[tokio::test]

@@ -11,6 +11,8 @@
 )]
 
 mod chart;
+mod kubelet;
 mod life;
 mod manifests;
 mod values;
+mod workloads;
