@@ -207,9 +207,8 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CommandError> {
 }
 
 fn authority(SignerArgs { ca_cert, ca_key }: &SignerArgs) -> Result<Authority, CommandError> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|source| CommandError::File { path: path.into(), source })
-    };
+    let read =
+        |path: &Path| fs::read(path).map_err(|source| CommandError::File { path: path.into(), source });
     let key = Secret::new(String::from_utf8_lossy(&read(ca_key)?));
     Ok(Authority::read(&read(ca_cert)?, &key)?)
 }

@@ -112,7 +112,7 @@ async fn a_release_lives_through_install_upgrade_rollback_and_uninstall() {
     let host = ["--set", "controlPlane.ads.host=ads.one.example.com"];
 
     let notes = bed.release("install", &old, &host).await;
-    assert!(notes.contains("Proxies connect to ads.one.example.com:18000"), "{notes}");
+    assert!(notes.contains("Proxies connect to https://ads.one.example.com:18000"), "{notes}");
     pods_are_admitted(&bed).await;
     the_operator_has_its_rights(&bed).await;
     let mesh = json!({"apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": {"name": "apps"}, "spec": {}});

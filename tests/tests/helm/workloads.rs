@@ -21,6 +21,20 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The certificate that a server shows, as it is, without verifying it.
 const SHOWN: &str = "import ssl, sys; print(ssl.get_server_certificate(('127.0.0.1', int(sys.argv[1]))))";
 
+/// A name for instances.
+const ADS_HOST: &str = "ads.mesh.example.com";
+/// A handshake for a name at a port of loopback with an authority and a folder with a certificate, and HTTP/2's first words.
+const HANDSHAKE: &str = r#"
+import socket, ssl, sys
+name, port, authority, folder = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+context.set_alpn_protocols(["h2"])
+context.load_cert_chain(folder + "/tls.crt", folder + "/tls.key")
+with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), timeout=10), server_hostname=name) as tls:
+    tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    if not tls.recv(9): sys.exit("closed")
+"#;
+
 struct Bed {
     operator: Pod,
     control_plane: Pod,
@@ -29,6 +43,7 @@ struct Bed {
     kubectl: Kubectl,
     settings: Vec<String>,
     api: u16,
+    ads: u16,
     run: RunDir,
     _cluster: Cluster,
 }
@@ -45,7 +60,7 @@ impl Bed {
             format!("controlPlane.api.port={api}"),
             format!("controlPlane.ads.port={ads}"),
             format!("operator.port={health}"),
-            "controlPlane.ads.host=ads.mesh.example.com".to_owned(),
+            format!("controlPlane.ads.host={ADS_HOST}"),
             "operator.driftInterval=1s".to_owned(),
         ];
         let settings: Vec<String> =
@@ -66,7 +81,18 @@ impl Bed {
         };
         let operator = workload("deployment", "fleetmesh-operator").await;
         let control_plane = workload("statefulset", "fleetmesh-control-plane").await;
-        Self { operator, control_plane, in_cluster, helm, kubectl, settings, api, run, _cluster: cluster }
+        Self {
+            operator,
+            control_plane,
+            in_cluster,
+            helm,
+            kubectl,
+            settings,
+            api,
+            ads,
+            run,
+            _cluster: cluster,
+        }
     }
 
     async fn start(&mut self) {
@@ -145,6 +171,7 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
     bed.apply("getting-started").await;
     bed.ready().await;
     only_its_own_key_is_let_in(&bed).await;
+    a_certificate_of_the_release_is_one_for_a_proxy(&bed).await;
 
     bed.control_plane.kill();
     bed.control_plane.start(&bed.kubectl, &bed.in_cluster, &bed.run).await;
@@ -154,6 +181,25 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
 
     secrets_are_exchanged_under_running_workloads(&mut bed).await;
     a_lost_volume_is_made_up_for(&mut bed).await;
+}
+
+/// What `docs/install.md` says of proxies, up to the handshake: the release's authority signs a certificate, and the control
+/// plane shows the name that instances know it by, and no other. Whom it lets in is tested where that is decided.
+async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &Bed) {
+    let folder = bed.run.join("proxy");
+    let (authority, key) = (bed.run.join("authority.crt"), bed.run.join("authority.key"));
+    std::fs::write(&authority, bed.secret("fleetmesh-ca", "tls.crt").await).unwrap();
+    std::fs::write(&key, bed.secret("fleetmesh-ca", "tls.key").await).unwrap();
+    let mut issue = Command::new(tools::fleetmesh().unwrap());
+    issue.args(["certs", "issue", "--resource", "mesh/apps/virtualNode/serviceB"]);
+    issue.arg("--ca-cert").arg(&authority).arg("--ca-key").arg(&key).arg("--out-dir").arg(&folder);
+    command::run(issue).await.unwrap();
+    for (name, right) in [(ADS_HOST, true), ("other.example.com", false)] {
+        let mut python = Command::new(tools::tool("python").unwrap());
+        python.args(["-c", HANDSHAKE, name, &bed.ads.to_string()]).arg(&authority).arg(&folder);
+        let shaken = command::capture(python).await.unwrap();
+        assert_eq!(shaken.status.success(), right, "{name}: {shaken:?}");
+    }
 }
 
 async fn only_its_own_key_is_let_in(bed: &Bed) {
