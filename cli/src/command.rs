@@ -30,7 +30,11 @@ pub enum Command {
     Canary(fleetmesh_kubectl::CanaryCommand),
 
     #[cfg(feature = "control-plane")]
-    ControlPlane(Box<fleetmesh_control_plane::ControlPlaneArgs>),
+    ControlPlane(fleetmesh_control_plane::ControlPlaneCommand),
+
+    #[cfg(feature = "control-plane")]
+    #[command(subcommand)]
+    Certs(fleetmesh_control_plane::certs::command::CertsCommand),
 
     #[cfg(feature = "operator")]
     Operator(Box<fleetmesh_operator::OperatorArgs>),
@@ -67,8 +71,12 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "control-plane")]
-            Self::ControlPlane(args) => {
-                crate::server::run(|shutdown| fleetmesh_control_plane::run(*args, shutdown))
+            Self::ControlPlane(command) => control_plane(command),
+            #[cfg(feature = "control-plane")]
+            Self::Certs(command) => {
+                let now = std::time::SystemTime::now();
+                fleetmesh_control_plane::certs::command::run(command, now, &mut io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "operator")]
             Self::Operator(args) => crate::server::run(|shutdown| fleetmesh_operator::run(*args, shutdown)),
@@ -82,6 +90,19 @@ impl Command {
             #[cfg(feature = "proxy")]
             Self::Proxy(command) => Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?),
             Self::Completions { shell } => print_completions(shell),
+        }
+    }
+}
+
+#[cfg(feature = "control-plane")]
+fn control_plane(command: fleetmesh_control_plane::ControlPlaneCommand) -> anyhow::Result<ExitCode> {
+    use fleetmesh_control_plane::{ControlPlaneCommand, keys, run};
+    match command {
+        ControlPlaneCommand::Serve(args) => crate::server::run(|shutdown| run(*args, shutdown)),
+        ControlPlaneCommand::Keys(command) => {
+            let now = std::time::SystemTime::now();
+            keys::command::run(command, now, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -60,13 +60,27 @@ fn renders_every_option() {
 }
 
 #[test]
+fn renders_tls() {
+    let address = "https://control.example:18443";
+    let text = rendered(&["--resource", RESOURCE, "--control-plane", address, "--cert-dir", "/certs"]);
+    golden("bootstrap-tls.yaml", &text);
+}
+
+#[test]
 fn envoy_accepts_what_it_renders() {
     let folder = tempfile::tempdir().unwrap();
-    for address in
-        ["unix:/run/fleetmesh/ads.sock", "control.example:18000", "http://127.0.0.1:18000", "[::1]:18000"]
-    {
+    let certs = folder.path().to_str().unwrap();
+    for address in [
+        "unix:/run/fleetmesh/ads.sock",
+        "control.example:18000",
+        "http://127.0.0.1:18000",
+        "[::1]:18000",
+        "https://control.example:18443",
+        "https://127.0.0.1:18443",
+    ] {
         for extra in [&["--output", "yaml"][..], &["--output", "json", "--load-reporting=false"]] {
-            let text = rendered(&[&["--resource", RESOURCE, "--control-plane", address], extra].concat());
+            let common = ["--resource", RESOURCE, "--control-plane", address, "--cert-dir", certs];
+            let text = rendered(&[&common[..], extra].concat());
             let file = folder.path().join(format!("envoy.{}", extra[1]));
             std::fs::write(&file, text).unwrap();
             let output =

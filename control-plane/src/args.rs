@@ -8,6 +8,7 @@ use clap::Args;
 use crate::api::quota::Quota;
 use crate::identity::Identity;
 use crate::listen::Listen;
+use crate::tls::TlsFiles;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
 ///
@@ -19,7 +20,10 @@ pub struct ControlPlaneArgs {
     #[arg(long, env = "FLEETMESH_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
 
-    /// Where to serve the App Mesh API: a loopback HOST:PORT (port 0 takes a free one) or unix:PATH. May be repeated.
+    /// Where to serve the App Mesh API: HOST:PORT (port 0 takes a free one) or unix:PATH. May be repeated.
+    ///
+    /// An address that other hosts reach needs --tls-cert and --tls-key, and requests there are signed (SigV4) with keys
+    /// that `fleetmesh control-plane keys create` makes.
     #[arg(
         long,
         env = "FLEETMESH_LISTEN",
@@ -29,7 +33,10 @@ pub struct ControlPlaneArgs {
     )]
     pub listen: Vec<Listen>,
 
-    /// Where to serve configuration to proxies (Envoy's ADS): a loopback HOST:PORT or unix:PATH. May be repeated.
+    /// Where to serve configuration to proxies (Envoy's ADS): HOST:PORT or unix:PATH. May be repeated.
+    ///
+    /// An address that other hosts reach needs --tls-cert, --tls-key and --ca-cert: proxies there prove by certificates
+    /// which virtual nodes they run.
     ///
     /// A Unix socket is open to every user who can enter its directory: proxies run as users of their own.
     #[arg(
@@ -41,17 +48,30 @@ pub struct ControlPlaneArgs {
     )]
     pub ads_listen: Vec<Listen>,
 
-    /// The AWS account that the resources belong to: the 12 digits in their ARNs.
-    #[arg(long, env = "FLEETMESH_ACCOUNT_ID", value_name = "ID", default_value = "111122223333", value_parser = account)]
-    pub account_id: String,
+    /// The server's certificate, followed by those between it and its CA (PEM); read again when it changes.
+    #[arg(long, env = "FLEETMESH_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
 
-    /// The AWS region in the ARNs.
-    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION", default_value = "us-west-2", value_parser = word)]
-    pub region: String,
+    /// The server's key (PEM); read again when it changes.
+    #[arg(long, env = "FLEETMESH_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 
-    /// The AWS partition in the ARNs: aws, aws-cn or aws-us-gov.
-    #[arg(long, env = "FLEETMESH_PARTITION", value_name = "PARTITION", default_value = "aws", value_parser = word)]
-    pub partition: String,
+    /// The CA that signs the certificates of proxies (PEM); read again when it changes.
+    ///
+    /// A certificate names the virtual nodes that its holder may run by their ARNs, as URIs among its subject alternative
+    /// names; `fleetmesh certs issue` makes such certificates.
+    #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE", requires = "tls_cert")]
+    pub ca_cert: Option<PathBuf>,
+
+    /// Access keys beside those of `fleetmesh control-plane keys`; read again when the file changes.
+    ///
+    /// JSON: {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects.
+    #[arg(long, env = "FLEETMESH_ACCESS_KEYS_FILE", value_name = "FILE")]
+    pub access_keys_file: Option<PathBuf>,
+
+    /// What every ARN has in common.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
 
     /// Allow at most COUNT resources of a kind: meshes, virtual-nodes, virtual-routers, routes (in a router) or
     /// virtual-services (in a mesh). May be repeated; without it there is no limit.
@@ -94,7 +114,23 @@ pub struct ControlPlaneArgs {
     pub load_report_interval: Duration,
 }
 
-impl ControlPlaneArgs {
+/// Which account, region and partition the resources are in.
+#[derive(Args, Clone, Debug)]
+pub struct IdentityArgs {
+    /// The AWS account that the resources belong to: the 12 digits in their ARNs.
+    #[arg(long, env = "FLEETMESH_ACCOUNT_ID", value_name = "ID", default_value = "111122223333", value_parser = account)]
+    pub account_id: String,
+
+    /// The AWS region in the ARNs.
+    #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION", default_value = "us-west-2", value_parser = word)]
+    pub region: String,
+
+    /// The AWS partition in the ARNs: aws, aws-cn or aws-us-gov.
+    #[arg(long, env = "FLEETMESH_PARTITION", value_name = "PARTITION", default_value = "aws", value_parser = word)]
+    pub partition: String,
+}
+
+impl IdentityArgs {
     /// What every ARN has in common.
     pub fn identity(&self) -> Identity {
         Identity {
@@ -102,6 +138,19 @@ impl ControlPlaneArgs {
             region: self.region.clone(),
             account: self.account_id.clone(),
         }
+    }
+}
+
+impl ControlPlaneArgs {
+    /// What every ARN has in common.
+    pub fn identity(&self) -> Identity {
+        self.identity.identity()
+    }
+
+    /// The files of TLS, if there are any.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key, ca: self.ca_cert.clone() })
     }
 }
 

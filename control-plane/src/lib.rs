@@ -3,23 +3,34 @@
 //! `API call → validate → store (commit) → snapshot per node (pure) → ADS stream → ACK/NACK → distribution`,
 //! and back: `load report → loads per virtual node`
 //!
+//! On loopback and Unix sockets callers are not asked who they are. Elsewhere everything is TLS: API requests are signed
+//! ([`sigv4`], [`keys`]), proxies have certificates ([`tls`], [`certs`]).
+//!
 //! It needs no Kubernetes, and AWS only for virtual nodes that are discovered by Cloud Map.
 
 pub mod ads;
 pub mod api;
 pub mod args;
+pub mod certs;
 pub mod cloud_map;
+pub mod command;
 pub mod distribution;
 pub mod identity;
+pub mod keys;
 pub mod listen;
 pub mod loads;
 pub mod refusal;
+pub mod reload;
+pub mod secret;
 pub mod server;
+pub mod sigv4;
 pub mod snapshot;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod view;
 
 pub use args::ControlPlaneArgs;
+pub use command::ControlPlaneCommand;
 pub use server::{Error, run};

@@ -20,9 +20,13 @@ use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
+use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Listen, ListenError};
 use crate::loads::{self, Loads};
+use crate::reload::FileError;
+use crate::sigv4::{Guard, guard};
 use crate::store::{OpenError, SqliteStore, Store};
+use crate::tls::{Purpose, Tls};
 use crate::view::Views;
 
 /// How long requests and streams under way may take to end after a stop was asked for.
@@ -35,6 +39,12 @@ pub enum Error {
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A file of TLS.
+    #[error(transparent)]
+    Tls(#[from] FileError),
+    /// The access keys.
+    #[error(transparent)]
+    Keys(#[from] LoadError),
     /// The store.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -62,8 +72,9 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]. Nothing that was stored is lost.
 pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<(), Error> {
-    let rest = bind(&args.listen).await?;
-    let ads = bind(&args.ads_listen).await?;
+    let tls = args.tls_files().map(|files| Tls::load(files, args.identity())).transpose()?;
+    let rest = bind(&args.listen, Purpose::Api, tls.as_ref()).await?;
+    let ads = bind(&args.ads_listen, Purpose::Proxies, tls.as_ref()).await?;
     let store = open(&args.data_dir, args.identity()).await?;
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
@@ -71,15 +82,24 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let views: Arc<dyn Views> = store;
     let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
     let loads = Arc::new(Loads::new(args.load_report_interval));
-    let router = health(shutdown.clone())
-        .merge(distribution::http::router(Arc::clone(&distribution), shutdown.clone()))
+    let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
+    let open = health(shutdown.clone());
+    let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
     print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
 
     let mut servers = JoinSet::new();
+    if let Some(tls) = tls {
+        servers.spawn(following(tls.follow(shutdown.clone())));
+    }
+    if let Some(keys) = routers.keys.clone() {
+        let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
+        servers.spawn(following(async move { keys.follow(data_dir, file, stop).await }));
+    }
     for listener in rest {
-        servers.spawn(serve_rest(listener, router.clone(), shutdown.clone()));
+        let router = routers.of(&listener);
+        servers.spawn(serve_rest(listener, router, shutdown.clone()));
     }
     let limit = args.max_proxies_per_node.and_then(|limit| usize::try_from(limit).ok());
     let settings = ads::Settings { max_proxies_per_node: limit, ..ads::Settings::default() };
@@ -91,12 +111,53 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     supervise(servers, shutdown).await
 }
 
-async fn bind(listens: &[Listen]) -> Result<Vec<Bound>, ListenError> {
+async fn bind(listens: &[Listen], purpose: Purpose, tls: Option<&Tls>) -> Result<Vec<Bound>, ListenError> {
     let mut bound = Vec::with_capacity(listens.len());
     for listen in listens {
-        bound.push(listen.bind().await?);
+        bound.push(listen.bind(purpose, tls).await?);
     }
     Ok(bound)
+}
+
+/// What is served over HTTP, and to whom.
+struct Routers {
+    /// To everybody.
+    open: Router,
+    /// To callers of this host, and to others who sign their requests.
+    guarded: Router,
+    /// What they sign with; absent when there is no listener for others.
+    keys: Option<Arc<Keys>>,
+}
+
+impl Routers {
+    /// What is served on `listener`.
+    fn of(&self, listener: &Bound) -> Router {
+        let guarded = match &self.keys {
+            Some(keys) if listener.is_exposed() => guard(self.guarded.clone(), Guard(Arc::clone(keys))),
+            _ => self.guarded.clone(),
+        };
+        self.open.clone().merge(guarded)
+    }
+}
+
+/// The access keys, when one of `listeners` needs them.
+fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>>, Error> {
+    if !listeners.iter().any(Bound::is_exposed) {
+        return Ok(None);
+    }
+    let keys = Keys::default();
+    keys.load(&args.data_dir, args.access_keys_file.as_deref())?;
+    if keys.is_empty() {
+        tracing::warn!(
+            "there is no access key, so no request from another host is let in: make one with `fleetmesh control-plane keys create`"
+        );
+    }
+    Ok(Some(Arc::new(keys)))
+}
+
+async fn following(follow: impl Future<Output = ()>) -> Result<(), Error> {
+    follow.await;
+    Ok(())
 }
 
 async fn open(directory: &Path, identity: Identity) -> Result<Arc<dyn Store>, Error> {
@@ -145,7 +206,7 @@ fn discover(
     let settings = cloud_map::Settings {
         data_dir: args.data_dir.clone(),
         interval: args.cloud_map_interval,
-        region: args.region.clone(),
+        region: args.identity.region.clone(),
     };
     async move {
         cloud_map::run(views, settings, known, shutdown).await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
     JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube_core::CustomResourceExt as _;
@@ -12,8 +12,15 @@ use kube_core::CustomResourceExt as _;
 use crate::{Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
 use crate::{columns, reference, route_action};
 
+/// The member of a status that says which generation it is about.
+const OBSERVED_GENERATION: &str = "observedGeneration";
+
 /// Where the definitions are checked in, from the root of the repository.
 pub const YAML_FOLDER: &str = "crds/yaml";
+
+/// Where the chart's copies are checked in, from the root of the repository. Not in the chart's `crds/`: what is there Helm
+/// installs once and never upgrades.
+pub const CHART_FOLDER: &str = "charts/fleetmesh/files/crds";
 
 /// Where the reference is checked in, from the root of the repository.
 pub const REFERENCE_FOLDER: &str = "docs/reference";
@@ -39,8 +46,8 @@ pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_sa
     Ok(format!("# Generated from crds/src and model/src by `cargo xtask crds`. Do not edit.\n{yaml}"))
 }
 
-/// Every generated file of the repository with its path from the root: per kind its definition and its reference, and
-/// the reference of the conditions.
+/// Every generated file of the repository with its path from the root: per kind its definition, the chart's copy of it
+/// and its reference, and the reference of the conditions.
 ///
 /// # Errors
 /// As [`to_yaml`].
@@ -48,7 +55,9 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
     let mut files = vec![(Path::new(REFERENCE_FOLDER).join("conditions.md"), reference::conditions())];
     for definition in all() {
         let name = &definition.spec.names.plural;
-        files.push((Path::new(YAML_FOLDER).join(format!("{name}.yaml")), to_yaml(&definition)?));
+        let yaml = to_yaml(&definition)?;
+        files.push((Path::new(CHART_FOLDER).join(format!("{name}.yaml")), yaml.clone()));
+        files.push((Path::new(YAML_FOLDER).join(format!("{name}.yaml")), yaml));
         files.push((Path::new(REFERENCE_FOLDER).join(format!("{name}.md")), reference::page(&definition)));
     }
     Ok(files)
@@ -77,6 +86,7 @@ fn strict(
         };
         refuse_null(root);
         edit(root);
+        await_first_report(root);
     }
     definition
 }
@@ -96,6 +106,16 @@ fn refuse_null(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         refuse_null(values);
+    }
+}
+
+/// Until the operator's first report the API server shows a status about no generation. kstatus takes an object without a
+/// status for done, and Flux would go on before the operator has looked at it.
+fn await_first_report(root: &mut JSONSchemaProps) {
+    let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
+    let Some(status) = status else { return };
+    if status.properties.as_ref().is_some_and(|members| members.contains_key(OBSERVED_GENERATION)) {
+        status.default = Some(JSON(serde_json::json!({ OBSERVED_GENERATION: -1 })));
     }
 }
 

@@ -1,11 +1,11 @@
-//! `crds/yaml` and `docs/reference` are what the types say, file for file. Reads the repository, writes nothing.
+//! `crds/yaml`, the chart's copies and `docs/reference` are what the types say, file for file. Reads the repository, writes nothing.
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fleetmesh_crds::definition::{REFERENCE_FOLDER, YAML_FOLDER, generated_files};
+use fleetmesh_crds::definition::{CHART_FOLDER, REFERENCE_FOLDER, YAML_FOLDER, generated_files};
 
 const WAY_OUT: &str = "run `cargo xtask crds`, look at the difference and commit it";
 
@@ -32,7 +32,7 @@ fn no_file_is_left_over() {
     let expected: BTreeSet<PathBuf> =
         generated_files().expect("YAML").into_iter().map(|(file, _)| file).collect();
     let mut found = BTreeSet::new();
-    for folder in [YAML_FOLDER, REFERENCE_FOLDER] {
+    for folder in [YAML_FOLDER, CHART_FOLDER, REFERENCE_FOLDER] {
         for entry in fs::read_dir(root().join(folder)).expect(folder) {
             found.insert(Path::new(folder).join(entry.expect("an entry").file_name()));
         }

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use fleetmesh_aws::transport::Http;
 use fleetmesh_core::{Load, Loads};
 use serde::Deserialize;
 
-use crate::control_plane::{mesh_url, refusal};
+use crate::control_plane::{ControlPlane, refusal};
 
 /// How long to wait for an answer, which the control plane gives at once.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -55,14 +54,13 @@ pub enum LoadsError {
 /// Asks a control plane.
 #[derive(Clone, Debug)]
 pub struct LoadsClient {
-    endpoint: String,
-    http: Http,
+    control_plane: ControlPlane,
 }
 
 impl LoadsClient {
-    /// A client of the App Mesh endpoint that the operator uses.
-    pub fn new(endpoint: impl Into<String>) -> Self {
-        Self { endpoint: endpoint.into(), http: Http::new() }
+    /// A client of the control plane that the operator uses.
+    pub fn new(control_plane: ControlPlane) -> Self {
+        Self { control_plane }
     }
 
     /// The loads of `mesh` in the last `window`, which is taken in whole seconds, rounded up; the control plane knows its
@@ -72,9 +70,8 @@ impl LoadsClient {
     /// See [`LoadsError`]. A failure is never an empty or a zero load.
     pub async fn fetch(&self, mesh: &str, window: Duration) -> Result<Loads, LoadsError> {
         let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
-        let url = format!("{}?window={seconds}", mesh_url(&self.endpoint, mesh, "loads"));
         let asked = Instant::now();
-        let answer = self.http.get(&url, LIMIT).await;
+        let answer = self.control_plane.get(mesh, "loads", &format!("?window={seconds}"), LIMIT).await;
         let (status, body) =
             answer.map_err(|reason| LoadsError::Unreachable { mesh: mesh.to_owned(), reason })?;
         let mut loads = read(mesh, seconds, status, &body)?;
@@ -138,6 +135,8 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_aws::transport::Http;
+
     use super::*;
 
     const ANSWER: &[u8] = br#"{"mesh":"apps","windowSeconds":30,"observedSeconds":12,"reportIntervalMillis":1000,"targets":[{"virtualNode":"serviceBv2","arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceBv2","issued":25,"succeeded":20,"failed":4,"inProgress":1,"reports":30,"reporters":1,"lastReportAgeMillis":400}]}"#;
@@ -176,7 +175,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_an_error() {
-        let error = LoadsClient::new("http://127.0.0.1:9").fetch("apps", Duration::from_secs(1)).await;
+        let client = LoadsClient::new(ControlPlane::new("http://127.0.0.1:9", Http::new(), None));
+        let error = client.fetch("apps", Duration::from_secs(1)).await;
         assert!(matches!(error, Err(LoadsError::Unreachable { .. })), "{error:?}");
     }
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::control_plane::ControlPlane;
 use crate::loads::{LoadsClient, LoadsError};
 
 /// For how long an answer about loads serves everybody who asks for the same window.
@@ -49,9 +50,9 @@ pub enum Gave {
 }
 
 impl Rollouts {
-    /// Nothing asked yet. Loads come from the App Mesh endpoint `endpoint`; `None` when it is AWS's, which has none.
-    pub fn new(since: Timestamp, endpoint: Option<&str>) -> Self {
-        let client = endpoint.map(LoadsClient::new);
+    /// Nothing asked yet. Loads come from `control_plane`; `None` when the endpoint is AWS's, which has none.
+    pub fn new(since: Timestamp, control_plane: Option<ControlPlane>) -> Self {
+        let client = control_plane.map(LoadsClient::new);
         Self { since, http: Http::new(), client, loads: Mutex::default(), asked: Mutex::default() }
     }
 

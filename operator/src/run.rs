@@ -19,6 +19,7 @@ use crate::args::OperatorArgs;
 use crate::cloud::{self, Endpoint};
 use crate::cluster::{self, Cluster, ConnectError};
 use crate::context::Context;
+use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::health::{self, Health};
 use crate::leader::{self, Election, Fence, Fenced};
@@ -43,6 +44,9 @@ pub enum Error {
     /// There is no Kubernetes cluster to connect to.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// A file of the App Mesh endpoint's cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] cloud::EndpointError),
     /// The address of the health pages cannot be bound.
     #[error("cannot listen on {address} (--health-listen): {source}")]
     Listen {
@@ -91,7 +95,7 @@ pub struct Operator {
     client: Kubernetes,
     app_mesh: cloud::AppMesh,
     aws: Arc<Connection>,
-    endpoint: Option<String>,
+    control_plane: Option<ControlPlane>,
     cluster_name: Option<String>,
     proxy_control_plane: Option<String>,
     drift_interval: Duration,
@@ -115,7 +119,7 @@ impl Operator {
     /// Connects as `args` say; `faults` sit around every write.
     ///
     /// # Errors
-    /// There is no Kubernetes cluster to connect to.
+    /// There is no Kubernetes cluster to connect to, or a file that `args` name cannot be used.
     pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
         let metrics = Metrics::new();
         let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
@@ -130,17 +134,19 @@ impl Operator {
         let client = cluster::connect(kubeconfig, context, metrics.clone(), faults.clone()).await?;
         let endpoint = Endpoint {
             url: args.app_mesh_endpoint.clone(),
+            ca_file: args.app_mesh_ca_file.clone(),
+            access_key_file: args.app_mesh_access_key_file.clone(),
             region: args.region.clone(),
             reads: args.app_mesh_reads,
             writes: args.app_mesh_writes,
         };
-        let (app_mesh, endpoint) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await;
+        let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await?;
         let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
         Ok(Self {
             client: Kubernetes(client),
             app_mesh,
             aws,
-            endpoint,
+            control_plane,
             cluster_name: args.cluster_name.clone(),
             proxy_control_plane: args.proxy_control_plane.clone(),
             drift_interval: args.drift_interval,
@@ -207,12 +213,12 @@ impl Operator {
     /// Begins to watch; gives the name of the cluster once everything was seen.
     async fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) -> String {
         let Kubernetes(client) = &self.client;
-        if let Some(endpoint) = self.endpoint.clone() {
+        if let Some(control_plane) = self.control_plane.clone() {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
             self.world.tells(true);
             let (world, queue) = (Arc::clone(&self.world), Arc::clone(&self.queue));
             let (metrics, shutdown) = (self.metrics.clone(), shutdown.clone());
-            tasks.spawn(distribution::watch_meshes(endpoint, world, queue, metrics, shutdown));
+            tasks.spawn(distribution::watch_meshes(control_plane, world, queue, metrics, shutdown));
         }
         let complete = cluster::watch_all(client, &self.world, &self.queue, tasks, shutdown);
         let named = async {
@@ -229,14 +235,14 @@ impl Operator {
 
     /// Begins to work.
     fn work(self, cluster: String, tasks: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { client: Kubernetes(client), app_mesh, aws, endpoint, drift_interval, metrics, .. } = self;
+        let Self { client: Kubernetes(client), app_mesh, aws, control_plane, drift_interval, metrics, .. } = self;
         let context = Arc::new(Context {
             world: self.world,
             queue: self.queue,
             app_mesh,
             aws,
             fleets: Fleets::new(Timestamp::now()),
-            rollouts: Arc::new(Rollouts::new(Timestamp::now(), endpoint.as_deref())),
+            rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane)),
             proxy_control_plane: self.proxy_control_plane,
             cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
             settings: Settings { cluster, drift_interval },

@@ -24,7 +24,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run every test: unit, golden, property and black-box.
     Test(test::TestArgs),
-    /// Write what is generated from the types of the kinds: crds/yaml and their reference.
+    /// Write what is generated from the types of the kinds: crds/yaml, the chart's copies and their reference.
     Crds,
     /// Measure something on real parts, in a release build; `bench help` lists what.
     Bench {

@@ -3,9 +3,9 @@
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use http_body_util::BodyExt;
 use prost::Message;
@@ -18,7 +18,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::Service;
 
+use super::authority;
 use crate::listen::Peer;
+use crate::tls::Caller;
 
 /// Answers that may wait to be written. No session has more to say before it has heard of the earlier ones.
 const WAITING: usize = 4;
@@ -47,7 +49,7 @@ pub trait Method: Clone + Send + Sync + 'static {
     /// The status that the stream ends with.
     fn serve(
         self,
-        peer: Option<IpAddr>,
+        peer: Peer,
         requests: Streaming<Self::Request>,
         answers: Answers<Self::Answer>,
     ) -> impl Future<Output = Result<(), Status>> + Send + 'static;
@@ -98,23 +100,28 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
+        // A connection without the mark of its listener proves nobody.
+        let unknown = || Peer { address: None, caller: Caller::Unproven("the connection is unknown".into()) };
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_else(unknown);
+        if let Err(status) = authority::proven(&peer.caller, SystemTime::now()) {
+            refused::<M>(&status);
+            return ready(Err(status));
+        }
         let (answers, stream) = mpsc::channel(WAITING);
-        let peer = request.extensions().get::<Peer>().and_then(|Peer(address)| *address);
         tokio::spawn(run(self.0.clone(), peer, request.into_inner(), answers));
         ready(Ok(Response::new(ReceiverStream::new(stream))))
     }
 }
 
-async fn run<M: Method>(
-    method: M,
-    peer: Option<IpAddr>,
-    requests: Streaming<M::Request>,
-    answers: Answers<M::Answer>,
-) {
+async fn run<M: Method>(method: M, peer: Peer, requests: Streaming<M::Request>, answers: Answers<M::Answer>) {
     if let Err(status) = Box::pin(method.serve(peer, requests, answers.clone())).await {
-        let (code, message) = (status.code(), status.message());
-        tracing::info!(service = M::SERVICE, ?code, message, "a proxy's stream was refused");
+        refused::<M>(&status);
         // The proxy may be gone already.
         let _ = answers.send(Err(status)).await;
     }
+}
+
+fn refused<M: Method>(status: &Status) {
+    let (code, message) = (status.code(), status.message());
+    tracing::info!(service = M::SERVICE, ?code, message, "a proxy's stream was refused");
 }

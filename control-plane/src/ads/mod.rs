@@ -3,10 +3,12 @@
 //!
 //! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
 //!
-//! What it promises about order and refusals stands in [`stream`], who may stream in [`identity`], what happens to a
-//! deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own: 0 when the server stops, 3
-//! for a resource that is unknown or not served, 8 over the limit of proxies of a node.
+//! What it promises about order and refusals stands in [`stream`], who may stream in [`authority`], as what in
+//! [`identity`], what happens to a deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own:
+//! 0 when the server stops, 3 for a resource that is unknown or not served, 7 for one that the proxy may not stream, 8
+//! over the limit of proxies of a node, 16 for a missing, bad or expired certificate.
 
+pub mod authority;
 pub mod blame;
 pub mod feed;
 mod grpc;
@@ -17,6 +19,8 @@ mod session;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 pub mod wire;
 
 use std::io;
@@ -111,8 +115,7 @@ pub async fn serve(
 
 /// The connections of a listener, without end.
 fn connections(listener: Bound) -> impl Stream<Item = io::Result<Connection>> {
-    futures::stream::unfold(
-        listener,
-        |listener| async move { Some((Ok(listener.connection().await), listener)) },
-    )
+    futures::stream::unfold(listener, |mut listener| async move {
+        Some((Ok(listener.connection().await), listener))
+    })
 }

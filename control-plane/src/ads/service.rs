@@ -1,13 +1,12 @@
 //! The method `StreamAggregatedResources` of `envoy.service.discovery.v3.AggregatedDiscoveryService`, over the messages of
 //! [`super::wire`]. Delta streams are not served.
 
-use std::net::IpAddr;
-
 use tonic::{Status, Streaming};
 
 use super::grpc::{Answers, Method};
 use super::session::{self, Context};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
+use crate::listen::Peer;
 
 /// Serves streams of aggregated resources in the state-of-the-world protocol.
 #[derive(Clone)]
@@ -23,7 +22,7 @@ impl Method for AggregatedDiscovery {
 
     async fn serve(
         self,
-        peer: Option<IpAddr>,
+        peer: Peer,
         requests: Streaming<DiscoveryRequest>,
         answers: Answers<DiscoveryResponse>,
     ) -> Result<(), Status> {

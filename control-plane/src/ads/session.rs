@@ -1,15 +1,15 @@
 //! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and tells the distribution. The shell
 //! around the pure part.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::authority;
 use super::blame::blamed;
 use super::feed::{Current, Feeds};
 use super::grpc::Answers;
@@ -17,6 +17,7 @@ use super::identity;
 use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
+use crate::listen::Peer;
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
@@ -39,7 +40,7 @@ pub struct Context {
 /// The status that the stream ends with.
 pub async fn serve(
     context: Context,
-    peer: Option<IpAddr>,
+    peer: Peer,
     mut requests: Streaming<DiscoveryRequest>,
     answers: &Answers<DiscoveryResponse>,
 ) -> Result<(), Status> {
@@ -49,13 +50,17 @@ pub async fn serve(
     };
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
-    let instance = identity::instance(&opening.node, peer);
+    authority::admit(&peer.caller, &node, SystemTime::now())?;
+    let instance = identity::instance(&opening.node, peer.address);
     let mut feed = context.feeds.subscribe(&node)?;
     let connected = Distribution::connect(&context.distribution, &node, instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let mut session = Session { stream, acknowledged: None, connected, feeds: &context.feeds, answers };
-    let ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()).await;
+    let ended = tokio::select! {
+        ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
+        status = authority::withdrawn(&peer.caller, &node) => Err(status),
+    };
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended
 }

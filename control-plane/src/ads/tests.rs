@@ -13,15 +13,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use super::{Settings, Told, serve};
 use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::distribution::{Answer, Distribution, ObjectStatus};
-use crate::listen::Listen;
+use crate::listen::{Bound, Listen};
 use crate::loads::Loads;
 use crate::snapshot::ResourceType;
 use crate::testing::{Meshes, view};
+use crate::tls::Purpose;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 const ROUTE: &str = "virtualRouter/r/route/x";
@@ -62,10 +64,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start(limit: Option<usize>) -> Self {
+        let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None).await.expect("a port");
+        Self::start_on(bound, limit)
+    }
+
+    /// The same on this listener.
+    pub(super) fn start_on(bound: Bound, limit: Option<usize>) -> Self {
         let meshes = meshes();
         let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
-        let bound = Listen::Tcp("127.0.0.1:0".into()).bind().await.expect("a port");
         let address = format!("http://{}", bound.address());
         let shutdown = CancellationToken::new();
         let settings = Settings { max_proxies_per_node: limit, ..Settings::default() };
@@ -78,8 +85,13 @@ impl World {
     }
 
     pub(super) async fn proxy(&self, id: &str) -> Proxy {
-        let mut client =
-            AggregatedDiscoveryServiceClient::connect(self.address.clone()).await.expect("connected");
+        let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
+        Self::open(endpoint.connect().await.expect("connected"), id).await.expect("a stream")
+    }
+
+    /// Opens a stream over `channel`.
+    pub(super) async fn open(channel: Channel, id: &str) -> Result<Proxy, Status> {
+        let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let (requests, stream) = mpsc::unbounded_channel();
         let node = Node { id: id.into(), ..Node::default() };
         let opening = DiscoveryRequest {
@@ -89,8 +101,8 @@ impl World {
         };
         requests.send(opening).expect("open");
         let stream = UnboundedReceiverStream::new(stream);
-        let answers = client.stream_aggregated_resources(stream).await.expect("a stream").into_inner();
-        Proxy { requests, answers }
+        let answers = client.stream_aggregated_resources(stream).await?.into_inner();
+        Ok(Proxy { requests, answers })
     }
 
     async fn distribution(&self) -> Answer {
@@ -134,7 +146,7 @@ impl Proxy {
         self.answer().await.expect_err("a refusal")
     }
 
-    async fn take(&mut self, kind: ResourceType) -> DiscoveryResponse {
+    pub(super) async fn take(&mut self, kind: ResourceType) -> DiscoveryResponse {
         let answer = self.answer().await.expect("an answer").expect("the stream goes on");
         assert_eq!(answer.type_url, kind.url());
         answer

@@ -75,10 +75,21 @@ fn epoch_seconds(time: Timestamp) -> Value {
 
 /// The HTTP answer to a request of the App Mesh API: its body, or its refusal.
 pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<Body> {
-    let mut response = match outcome {
+    let response = match outcome {
         Ok(body) => json_response(StatusCode::OK, &body),
         Err(refusal) => refusal.into_response(),
     };
+    identified(response, request_id)
+}
+
+/// A refusal that is no error shape of the model: one that all of AWS's services have in common.
+pub fn refused(status: StatusCode, shape: &'static str, body: &Value, request_id: &str) -> Response<Body> {
+    let mut response = json_response(status, body);
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(shape));
+    identified(response, request_id)
+}
+
+fn identified(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-amzn-requestid", id);
     }

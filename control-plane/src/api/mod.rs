@@ -32,8 +32,10 @@ use uuid::Uuid;
 use crate::identity::Identity;
 use crate::refusal::{Class, Refusal};
 use crate::store::{CommitError, Store};
+pub(crate) use answer::refused;
 use operation::Operation;
 use quota::Quotas;
+pub(crate) use request::LARGEST as LARGEST_BODY;
 use throttle::TokenBucket;
 use validate::Validator;
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::refusal::Refusal;
 
 /// The largest body, in bytes. The largest spec that the bounds allow is smaller.
-const LARGEST: usize = 2 * 1024 * 1024;
+pub const LARGEST: usize = 2 * 1024 * 1024;
 
 /// A request's body: a JSON object whose members are taken one by one.
 #[derive(Debug)]

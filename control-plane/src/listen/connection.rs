@@ -1,4 +1,4 @@
-//! A connection of either kind of listener, as one type.
+//! A connection of any kind of listener, as one type.
 
 use std::io;
 use std::net::IpAddr;
@@ -8,6 +8,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls::TlsConnection;
+use crate::tls::Caller;
+
 /// An accepted connection.
 #[derive(Debug)]
 pub enum Connection {
@@ -15,19 +18,28 @@ pub enum Connection {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Over TLS.
+    Tls(Box<TlsConnection>),
 }
 
-/// Where a connection comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub Option<IpAddr>);
+/// Where a connection comes from, and from whom.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address; none over a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Whom it proved to be.
+    pub caller: Caller,
+}
 
 impl tonic::transport::server::Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
+        let ip = |stream: &TcpStream| stream.peer_addr().ok().map(|address| address.ip());
         match self {
-            Self::Tcp(stream) => Peer(stream.peer_addr().ok().map(|address| address.ip())),
-            Self::Unix(_) => Peer(None),
+            Self::Tcp(stream) => Peer { address: ip(stream), caller: Caller::Local },
+            Self::Unix(_) => Peer { address: None, caller: Caller::Local },
+            Self::Tls(stream) => Peer { address: ip(stream.socket()), caller: stream.caller().clone() },
         }
     }
 }
@@ -41,6 +53,7 @@ impl AsyncRead for Connection {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         }
     }
 }
@@ -50,6 +63,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buffer),
         }
     }
 
@@ -61,6 +75,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, buffers),
         }
     }
 
@@ -68,6 +83,7 @@ impl AsyncWrite for Connection {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -75,6 +91,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 
@@ -82,6 +99,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }

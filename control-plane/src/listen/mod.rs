@@ -1,5 +1,5 @@
-//! Listeners of both servers: a loopback TCP address or a Unix socket. Anonymous callers are served on these only, so
-//! nothing else can be listened on until the servers authenticate (TLS follows).
+//! Listeners of both servers. Anonymous callers are served on a loopback TCP address or a Unix socket only; any other
+//! address is served over TLS, and whoever calls there proves who it is.
 //!
 //! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): who may connect
 //! is governed by the permissions of the directory that holds it.
@@ -7,6 +7,7 @@
 mod connection;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::fmt;
 use std::fs;
@@ -17,9 +18,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
+use crate::tls::{Purpose, Tls};
 pub use connection::{Connection, Peer};
+pub use tls::TlsListener;
 
 /// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
 /// connect at once.
@@ -69,11 +72,19 @@ impl fmt::Display for Listen {
 /// A listener could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is reachable from other hosts.
+    /// The address is reachable from other hosts, and there is no certificate.
     #[error(
-        "{listen} is not a loopback address: callers are not authenticated in this version, so listen on loopback (127.0.0.1:PORT) or on unix:PATH"
+        "{listen} is not a loopback address, so it needs TLS: give --tls-cert FILE and --tls-key FILE, or listen on loopback (127.0.0.1:PORT) or on unix:PATH"
     )]
-    NotLoopback {
+    NeedsTls {
+        /// The address as given.
+        listen: String,
+    },
+    /// The address is for proxies of other hosts, and there is nothing to know them by.
+    #[error(
+        "{listen} is not a loopback address, so its proxies need certificates: give --ca-cert FILE, the CA that signs them, or listen on loopback (127.0.0.1:PORT) or on unix:PATH"
+    )]
+    NeedsCa {
         /// The address as given.
         listen: String,
     },
@@ -102,6 +113,8 @@ pub enum Bound {
     Tcp(TcpListener),
     /// On a Unix socket.
     Unix(UnixListener, SocketFile),
+    /// On TCP, over TLS.
+    Tls(TlsListener),
 }
 
 /// The file of a Unix socket, removed when dropped.
@@ -116,22 +129,25 @@ impl Drop for SocketFile {
 }
 
 impl Listen {
-    /// Binds the listener.
+    /// Binds the listener. An address that other hosts reach is served with `tls`.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn bind(&self) -> Result<Bound, ListenError> {
+    pub async fn bind(&self, purpose: Purpose, tls: Option<&Tls>) -> Result<Bound, ListenError> {
         let system = |source| ListenError::System { listen: self.to_string(), source };
         match self {
             Self::Tcp(address) => {
                 let addresses: Vec<SocketAddr> =
                     tokio::net::lookup_host(address).await.map_err(system)?.collect();
-                if addresses.iter().any(|address| !address.ip().is_loopback()) {
-                    return Err(ListenError::NotLoopback { listen: address.clone() });
-                }
+                let exposed = addresses.iter().any(|address| !address.ip().is_loopback());
+                let tls = if exposed { Some(self.protect(purpose, tls)?) } else { None };
                 let unresolved = || system(io::Error::other("the host has no address"));
                 let address = addresses.first().copied().ok_or_else(unresolved)?;
-                bind_tcp(address).map(Bound::Tcp).map_err(system)
+                let listener = bind_tcp(address).map_err(system)?;
+                Ok(match tls {
+                    Some(tls) => Bound::Tls(TlsListener::new(listener, purpose, tls.clone())),
+                    None => Bound::Tcp(listener),
+                })
             }
             Self::Unix(path) => {
                 free(path).await?;
@@ -139,6 +155,15 @@ impl Listen {
                 Ok(Bound::Unix(listener, SocketFile(path.clone())))
             }
         }
+    }
+
+    /// The TLS that other hosts are served with, if it suffices.
+    fn protect<'a>(&self, purpose: Purpose, tls: Option<&'a Tls>) -> Result<&'a Tls, ListenError> {
+        let tls = tls.ok_or_else(|| ListenError::NeedsTls { listen: self.to_string() })?;
+        if purpose == Purpose::Proxies && !tls.knows_proxies() {
+            return Err(ListenError::NeedsCa { listen: self.to_string() });
+        }
+        Ok(tls)
     }
 }
 
@@ -179,15 +204,19 @@ impl Bound {
     /// The address that was taken, as [`Listen`] reads it.
     pub fn address(&self) -> String {
         match self {
-            Self::Tcp(listener) => {
-                listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string())
-            }
+            Self::Tcp(listener) => tcp_address(listener),
             Self::Unix(_, SocketFile(path)) => format!("unix:{}", path.display()),
+            Self::Tls(listener) => listener.address(),
         }
     }
 
-    /// The next connection. Errors of accepting are logged and outlived: a client tries again.
-    pub async fn connection(&self) -> Connection {
+    /// Whether other hosts reach it, so that callers have to prove who they are.
+    pub fn is_exposed(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// The next connection. Errors of accepting are logged and outlived: a client tries again. Cancelling loses none.
+    pub async fn connection(&mut self) -> Connection {
         loop {
             match self.accept_one().await {
                 Ok(connection) => return connection,
@@ -201,17 +230,24 @@ impl Bound {
         }
     }
 
-    async fn accept_one(&self) -> io::Result<Connection> {
+    async fn accept_one(&mut self) -> io::Result<Connection> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // Answers are small and each is waited for: never hold one back to fill a packet.
-                stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
-            }
+            Self::Tcp(listener) => Ok(Connection::Tcp(accept_tcp(listener).await?)),
             Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
+            Self::Tls(listener) => Ok(Connection::Tls(listener.accept().await?)),
         }
     }
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    // Answers are small and each is waited for: never hold one back to fill a packet.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn tcp_address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string())
 }
 
 impl axum::serve::Listener for Bound {

@@ -1,5 +1,5 @@
 //! What `cargo xtask crds` runs: prints every CustomResourceDefinition, or, given the root of the repository, writes
-//! what is generated there: `crds/yaml` and `docs/reference`. It reads nothing and touches nothing else.
+//! what is generated there: `crds/yaml`, the chart's copies and `docs/reference`. It reads nothing and touches nothing else.
 
 use std::error::Error;
 use std::fs;

@@ -18,6 +18,13 @@ pub enum ControlPlaneAddress {
         /// The port, 1 to 65535.
         port: u16,
     },
+    /// A TCP port, over TLS with certificates on both sides.
+    Tls {
+        /// A name or an IP address, the latter without brackets; the control plane's certificate must be for it.
+        host: String,
+        /// The port, 1 to 65535.
+        port: u16,
+    },
 }
 
 impl FromStr for ControlPlaneAddress {
@@ -28,27 +35,33 @@ impl FromStr for ControlPlaneAddress {
             return unix(path);
         }
         match text.split_once("://") {
-            Some(("http", authority)) => tcp(authority),
-            Some(("https", _)) => {
-                Err("https:// needs client certificates, which this version does not issue yet: \
-                                       use unix:/PATH or http:// on loopback"
-                    .to_owned())
+            Some(("http", authority)) => {
+                host_and_port(authority).map(|(host, port)| Self::Tcp { host, port })
             }
-            Some((scheme, _)) => {
-                Err(format!("unknown scheme {scheme:?}: expected unix:/PATH, http://HOST:PORT or HOST:PORT"))
+            Some(("https", authority)) => {
+                host_and_port(authority).map(|(host, port)| Self::Tls { host, port })
             }
-            None => tcp(text),
+            Some((scheme, _)) => Err(format!(
+                "unknown scheme {scheme:?}: expected unix:/PATH, https://HOST:PORT, http://HOST:PORT or HOST:PORT"
+            )),
+            None => host_and_port(text).map(|(host, port)| Self::Tcp { host, port }),
         }
     }
 }
 
-/// The form that both `fleetmesh` and AWS's image (`APPMESH_XDS_ENDPOINT`) read: `HOST:PORT` or `unix:///PATH`.
+/// The form that both `fleetmesh` and AWS's image (`APPMESH_XDS_ENDPOINT`) read: `HOST:PORT` or `unix:///PATH`;
+/// `https://HOST:PORT`, which `fleetmesh` alone reads.
 impl fmt::Display for ControlPlaneAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{path}"),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+        let (scheme, host, port) = match self {
+            Self::Unix(path) => return write!(f, "unix://{path}"),
+            Self::Tcp { host, port } => ("", host, port),
+            Self::Tls { host, port } => ("https://", host, port),
+        };
+        if host.contains(':') {
+            write!(f, "{scheme}[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}{host}:{port}")
         }
     }
 }
@@ -68,7 +81,7 @@ fn unix(path: &str) -> Result<ControlPlaneAddress, String> {
     Ok(ControlPlaneAddress::Unix(path.to_owned()))
 }
 
-fn tcp(authority: &str) -> Result<ControlPlaneAddress, String> {
+fn host_and_port(authority: &str) -> Result<(String, u16), String> {
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     let Some((host, port)) = authority.rsplit_once(':') else {
         return Err(format!("{authority:?} has no port: write HOST:PORT, for example 127.0.0.1:18000"));
@@ -87,7 +100,7 @@ fn tcp(authority: &str) -> Result<ControlPlaneAddress, String> {
         None if is_name(host) => host,
         _ => return Err(format!("{host:?} is not a host: write a name, an IPv4 address or [IPv6 address]")),
     };
-    Ok(ControlPlaneAddress::Tcp { host: host.to_owned(), port })
+    Ok((host.to_owned(), port))
 }
 
 fn is_name(host: &str) -> bool {
@@ -119,6 +132,8 @@ mod tests {
             ("unix:/run/ads.sock", "unix:///run/ads.sock"),
             ("http://control.example:18000/", "control.example:18000"),
             ("[::1]:18000", "[::1]:18000"),
+            ("https://control.example:18443", "https://control.example:18443"),
+            ("https://[::1]:18443", "https://[::1]:18443"),
         ] {
             let address: ControlPlaneAddress = text.parse().expect("an address");
             assert_eq!(address.to_string(), shown);
@@ -133,7 +148,7 @@ mod tests {
             ("unix:ads.sock", "not an absolute path"),
             ("unix://host/ads.sock", "not an absolute path"),
             (long.as_str(), "at most 107 bytes, this one 108"),
-            ("https://control.example:18000", "use unix:/PATH"),
+            ("https://control.example", "has no port"),
             ("ftp://x:1", "unknown scheme \"ftp\""),
             ("control.example", "has no port"),
             ("control.example:0", "\"0\" is not a port"),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Bootstrap, ControlPlaneAddress};
+use super::{Bootstrap, ControlPlaneAddress, secrets};
 
 /// The cluster that holds the control plane's address.
 const CONTROL_PLANE: &str = "fleetmesh_control_plane";
@@ -29,7 +29,7 @@ pub fn document(bootstrap: &Bootstrap) -> Value {
         },
         "overload_manager": overload_manager(bootstrap.max_connections),
         "static_resources": {
-            "clusters": [control_plane_cluster(&bootstrap.control_plane)],
+            "clusters": [control_plane_cluster(&bootstrap.control_plane, &bootstrap.cert_dir)],
         },
     });
     if let Some(instance) = &bootstrap.instance_id {
@@ -76,10 +76,10 @@ fn control_plane_service() -> Value {
     })
 }
 
-fn control_plane_cluster(address: &ControlPlaneAddress) -> Value {
-    let (discovery, address) = match address {
+fn control_plane_cluster(at: &ControlPlaneAddress, cert_dir: &str) -> Value {
+    let (discovery, address) = match at {
         ControlPlaneAddress::Unix(path) => ("STATIC", json!({ "pipe": { "path": path } })),
-        ControlPlaneAddress::Tcp { host, port } => {
+        ControlPlaneAddress::Tcp { host, port } | ControlPlaneAddress::Tls { host, port } => {
             let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
             (discovery, socket_address(host, *port))
         }
@@ -98,6 +98,9 @@ fn control_plane_cluster(address: &ControlPlaneAddress) -> Value {
     });
     if discovery == "STRICT_DNS" {
         cluster["dns_lookup_family"] = json!("V4_PREFERRED");
+    }
+    if let ControlPlaneAddress::Tls { host, .. } = at {
+        cluster["transport_socket"] = secrets::transport_socket(host, cert_dir);
     }
     cluster
 }

@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod document;
+pub mod secrets;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,6 +13,9 @@ pub const ADMIN_PORT: u16 = 9901;
 /// How many connections Envoy accepts at once unless somebody chose another number.
 pub const MAX_CONNECTIONS: u32 = 50_000;
 
+/// Where the certificates of a proxy are unless somebody chose another folder.
+pub const CERT_DIR: &str = "/var/lib/fleetmesh/certs";
+
 /// What a bootstrap says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
@@ -21,6 +25,8 @@ pub struct Bootstrap {
     pub instance_id: Option<String>,
     /// Where the control plane serves proxies.
     pub control_plane: ControlPlaneAddress,
+    /// The folder with the proxy's certificate and its control plane's CA ([`secrets`]); used with `https://` alone.
+    pub cert_dir: String,
     /// The address of the admin interface, which has no passwords: a loopback one.
     pub admin_address: IpAddr,
     /// The port of the admin interface; 0 lets Envoy take a free one.
@@ -43,6 +49,7 @@ impl Bootstrap {
             resource: resource.into(),
             instance_id: None,
             control_plane,
+            cert_dir: CERT_DIR.to_owned(),
             admin_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: ADMIN_PORT,
             max_connections: MAX_CONNECTIONS,

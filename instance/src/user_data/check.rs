@@ -141,6 +141,10 @@ fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataError> {
             return Err(invalid(demand.to_owned()));
         }
     }
+    if let ControlPlaneAddress::Tls { .. } = address {
+        let demand = "an instance has no certificate yet: let it join, and give the socket that `fleetmesh proxy join --serve-unix` serves: unix:///run/fleetmesh/ads.sock";
+        return Err(invalid(demand.to_owned()));
+    }
     Ok(address)
 }
 

@@ -12,5 +12,6 @@ pub mod iam;
 pub mod permissions;
 pub mod ssm;
 pub mod transport;
+pub mod trust;
 
 pub use connection::{Connection, Meter};

@@ -1,12 +1,11 @@
 //! The HTTP transport below the SDK: one pool of connections, with the seam for faults around each attempt that writes;
 //! how long a call may take; and the limit on the rate of calls.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -20,6 +19,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::time::Instant;
 
 use crate::faults::{Call, SharedFaults, Target};
+use crate::trust::{Made, Trust};
 
 /// How long one attempt of a call may take. The SDK has no limit of its own.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,18 +44,36 @@ fn tls() -> Provider {
 /// Tells what a request writes; `None` for one that only reads.
 type Described = fn(&HttpRequest) -> Option<Call>;
 
-/// The SDK's HTTP client for the App Mesh API; with `faults` around its writes.
-pub fn app_mesh_client(faults: SharedFaults) -> SharedHttpClient {
-    client(faults, app_mesh_write)
+/// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `faults` around its writes.
+pub fn app_mesh_client(trust: Trust, faults: SharedFaults) -> SharedHttpClient {
+    let trusting = TrustingClient(Made::new(trust, |context| https(context)));
+    client(SharedHttpClient::new(trusting), faults, app_mesh_write)
 }
 
 /// The SDK's HTTP client for the other services; with `faults` around their writes.
 pub fn aws_client(faults: SharedFaults) -> SharedHttpClient {
-    client(faults, aws_write)
+    client(https(None), faults, aws_write)
 }
 
-fn client(faults: SharedFaults, described: Described) -> SharedHttpClient {
-    let inner = Builder::new().tls_provider(tls()).build_https();
+fn https(context: Option<TlsContext>) -> SharedHttpClient {
+    Builder::new().tls_provider(tls()).tls_context(context.unwrap_or_default()).build_https()
+}
+
+/// The SDK's HTTP client, made anew when those change whom it trusts.
+#[derive(Debug)]
+struct TrustingClient(Made<SharedHttpClient>);
+
+impl HttpClient for TrustingClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.get().http_connector(settings, components)
+    }
+}
+
+fn client(inner: SharedHttpClient, faults: SharedFaults, described: Described) -> SharedHttpClient {
     if faults.is_none() { inner } else { SharedHttpClient::new(FaultyClient { inner, faults, described }) }
 }
 
@@ -128,14 +146,22 @@ impl HttpConnector for FaultyConnector {
 /// Plain requests, for what no SDK has. Redirects are not followed.
 #[derive(Clone, Debug)]
 pub struct Http {
-    connector: SharedHttpConnector,
+    connector: Arc<Made<SharedHttpConnector>>,
 }
 
 impl Http {
     /// A client with its own pool of connections.
     pub fn new() -> Self {
-        let connector = Connector::builder().tls_provider(tls()).build();
-        Self { connector: SharedHttpConnector::new(connector) }
+        Self::trusting(Trust::system())
+    }
+
+    /// The same for servers that `trust` vouches for.
+    pub fn trusting(trust: Trust) -> Self {
+        let make = |context: Option<TlsContext>| {
+            let connector = Connector::builder().tls_provider(tls()).tls_context(context.unwrap_or_default());
+            SharedHttpConnector::new(connector.build())
+        };
+        Self { connector: Arc::new(Made::new(trust, make)) }
     }
 
     /// The status and the body of `GET url`, at most `limit` after it was sent.
@@ -143,7 +169,24 @@ impl Http {
     /// # Errors
     /// In words: the address is malformed, the connection failed, or the time is over.
     pub async fn get(&self, url: &str, limit: Duration) -> Result<(u16, Vec<u8>), String> {
-        let request = http::Request::get(url).body(SdkBody::empty()).map_err(|error| error.to_string())?;
+        self.get_with(url, &[], limit).await
+    }
+
+    /// The same with these headers.
+    ///
+    /// # Errors
+    /// In words, as of [`Self::get`].
+    pub async fn get_with(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        limit: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let mut request = http::Request::get(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(SdkBody::empty()).map_err(|error| error.to_string())?;
         self.exchange(request, limit).await
     }
 
@@ -169,7 +212,7 @@ impl Http {
     ) -> Result<(u16, Vec<u8>), String> {
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
         let exchange = async {
-            let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;
+            let answer = self.connector.get().call(request).await.map_err(|error| error.to_string())?;
             let status = answer.status().as_u16();
             let body = http_body_util::BodyExt::collect(answer.into_body()).await;
             Ok((status, body.map_err(|error| error.to_string())?.to_bytes().to_vec()))

@@ -1,13 +1,19 @@
 //! Builds the SDK's client: endpoint, region, credentials, timeouts.
 
+use std::path::PathBuf;
+
 use aws_config::BehaviorVersion;
+use aws_config::identity::IdentityCache;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use fleetmesh_aws::error;
 use fleetmesh_aws::faults::SharedFaults;
-use fleetmesh_aws::transport::{Rate, app_mesh_client, timeouts};
+use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, timeouts};
+use fleetmesh_aws::trust::Trust;
 
 use crate::cloud::calls::AppMesh;
-use crate::cloud::credentials;
+use crate::cloud::credentials::{self, KeyFile};
+use crate::control_plane::{ControlPlane, Signer};
 use crate::metrics::Metrics;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
@@ -22,6 +28,10 @@ const AWS_WRITES: f64 = 8.0;
 pub struct Endpoint {
     /// The endpoint's address; the SDK's standard resolution when `None`.
     pub url: Option<String>,
+    /// The file with the CA that vouches for it; those that this system trusts when `None`.
+    pub ca_file: Option<PathBuf>,
+    /// The file with the access key for it; other credentials when `None`.
+    pub access_key_file: Option<PathBuf>,
     /// The region; the SDK's standard resolution when `None`.
     pub region: Option<String>,
     /// Reads a second; unlimited at an endpoint that was given, 40 at AWS when `None`.
@@ -30,26 +40,49 @@ pub struct Endpoint {
     pub writes: Option<f64>,
 }
 
-/// The client for the endpoint, and the endpoint's address when it was given by flag or environment. Nothing is called
-/// yet: an endpoint that does not answer is a condition, not an error.
+/// A file of the endpoint's cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the file of {flag}: {reason}")]
+pub struct EndpointError {
+    /// The flag that names it.
+    pub flag: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The client for the endpoint, and the control plane there when its address was given by flag or environment. Nothing is
+/// called yet: an endpoint that does not answer is a condition, not an error.
+///
+/// # Errors
+/// A file of the endpoint's cannot be read.
 pub async fn connect(
     endpoint: &Endpoint,
     metrics: Metrics,
     faults: SharedFaults,
-) -> (AppMesh, Option<String>) {
+) -> Result<(AppMesh, Option<ControlPlane>), EndpointError> {
+    let trust = match &endpoint.ca_file {
+        None => Trust::system(),
+        Some(path) => {
+            Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?
+        }
+    };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(app_mesh_client(faults))
+        .http_client(app_mesh_client(trust.clone(), faults))
         .timeout_config(timeouts());
     if let Some(region) = &endpoint.region {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(url) = &endpoint.url {
         loader = loader.endpoint_url(url);
-        if let Some(provider) = credentials::for_endpoint(Some(url)) {
+        if let Some(provider) = provider(endpoint)? {
             // Without the chain there is nothing to ask for the region either: no request to EC2's metadata service.
             let region = endpoint.region.clone().or_else(|| std::env::var("AWS_REGION").ok());
             let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
             loader = loader.credentials_provider(provider).region(Region::new(region));
+        }
+        if endpoint.access_key_file.is_some() {
+            // The file is asked each time, so that a replaced key counts at once.
+            loader = loader.identity_cache(IdentityCache::no_cache());
         }
     }
     let shared = loader.load().await;
@@ -57,11 +90,29 @@ pub async fn connect(
     if shared.region().is_none() {
         config = config.region(Region::new(DEFAULT_REGION));
     }
-    let url = shared.endpoint_url().map(ToOwned::to_owned);
-    let at_aws = url.is_none();
+    let at_aws = shared.endpoint_url().is_none();
+    let control_plane = shared.endpoint_url().map(|url| {
+        let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
+        // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
+        let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
+        let signer = key.map(|credentials| Signer { credentials, region });
+        ControlPlane::new(url, Http::trusting(trust), signer)
+    });
     let reads = Rate::new(endpoint.reads.or(at_aws.then_some(AWS_READS)));
     let writes = Rate::new(endpoint.writes.or(at_aws.then_some(AWS_WRITES)));
     let client = aws_sdk_appmesh::Client::from_conf(config.build());
     let whose = if at_aws { error::Endpoint::AppMeshAtAws } else { error::Endpoint::Running };
-    (AppMesh::new(client, whose, reads, writes, metrics), url)
+    Ok((AppMesh::new(client, whose, reads, writes, metrics), control_plane))
+}
+
+/// The credentials for the endpoint, when the SDK's chain should not be asked.
+fn provider(endpoint: &Endpoint) -> Result<Option<SharedCredentialsProvider>, EndpointError> {
+    match &endpoint.access_key_file {
+        None => Ok(credentials::for_endpoint(endpoint.url.as_deref())),
+        Some(path) => {
+            let file = KeyFile::new(path)
+                .map_err(|reason| EndpointError { flag: "--app-mesh-access-key-file", reason })?;
+            Ok(Some(SharedCredentialsProvider::new(file)))
+        }
+    }
 }

@@ -10,4 +10,4 @@ mod client;
 mod credentials;
 
 pub use calls::AppMesh;
-pub use client::{Endpoint, connect};
+pub use client::{Endpoint, EndpointError, connect};

@@ -10,11 +10,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::answer;
-use crate::control_plane::{escape, mesh_url, refusal};
+use crate::control_plane::{ControlPlane, escape, refusal};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Wake};
 use crate::world::{Woken, World};
-use fleetmesh_aws::transport::Http;
 
 /// How long the control plane may hold an answer back, in seconds.
 const HOLD_SECONDS: u64 = 50;
@@ -32,8 +31,7 @@ const LATER: Duration = Duration::from_secs(1);
 /// What a poll needs.
 #[derive(Clone, Debug)]
 struct Poll {
-    endpoint: String,
-    http: Http,
+    control_plane: ControlPlane,
     world: Arc<World>,
     queue: Arc<Queue>,
 }
@@ -51,13 +49,13 @@ enum Asked {
 
 /// Polls each mesh that a resource is in, until `shutdown`.
 pub async fn watch_meshes(
-    endpoint: String,
+    control_plane: ControlPlane,
     world: Arc<World>,
     queue: Arc<Queue>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
-    let poll = Poll { endpoint, http: Http::new(), world, queue };
+    let poll = Poll { control_plane, world, queue };
     let tasks = TaskTracker::new();
     let mut polled: HashMap<String, CancellationToken> = HashMap::new();
     loop {
@@ -112,7 +110,7 @@ impl Poll {
                 }
                 Asked::NotOurs => {
                     info!(
-                        endpoint = self.endpoint,
+                        endpoint = self.control_plane.endpoint(),
                         "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
                     );
                     self.queue.wake_all(self.world.tells(false));
@@ -127,8 +125,8 @@ impl Poll {
 
     async fn ask(&self, mesh: &str, token: Option<String>) -> Asked {
         let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
-        let url = mesh_url(&self.endpoint, mesh, "distribution") + &after.unwrap_or_default();
-        let (status, body) = match self.http.get(&url, LIMIT).await {
+        let asked = self.control_plane.get(mesh, "distribution", &after.unwrap_or_default(), LIMIT).await;
+        let (status, body) = match asked {
             Ok(answer) => answer,
             Err(why) => return Asked::Failed(why),
         };
@@ -142,6 +140,11 @@ impl Poll {
                 Err(error) => Asked::Failed(format!("malformed answer: {error}")),
             },
             404 if refusal(&body).is_some() => Asked::NoMesh,
+            // A control plane that does not know our key is one all the same.
+            403 => match refusal(&body) {
+                Some(why) => Asked::Failed(why),
+                None => Asked::NotOurs,
+            },
             400..=499 => Asked::NotOurs,
             _ => Asked::Failed(format!("status {status}")),
         }

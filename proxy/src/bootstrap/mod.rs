@@ -25,11 +25,19 @@ pub struct BootstrapArgs {
     #[arg(long, env = "FLEETMESH_INSTANCE_ID", value_name = "ID")]
     pub instance_id: Option<String>,
 
-    /// Where the control plane serves proxies: unix:/PATH, http://HOST:PORT or HOST:PORT.
+    /// Where the control plane serves proxies: unix:/PATH, https://HOST:PORT, http://HOST:PORT or HOST:PORT.
     ///
-    /// This is what `fleetmesh control-plane` was given as --ads-listen.
+    /// This is what `fleetmesh control-plane` was given as --ads-listen. An address that is not on this machine is served
+    /// over TLS with certificates on both sides (https://): the proxy's is in --cert-dir.
     #[arg(long, env = "FLEETMESH_CONTROL_PLANE", value_name = "ADDRESS")]
     pub control_plane: ControlPlaneAddress,
+
+    /// The folder with the proxy's certificate and the control plane's CA, as `fleetmesh certs issue` writes them; used
+    /// with https:// alone.
+    ///
+    /// Files that are replaced there are taken in without a restart.
+    #[arg(long, env = "FLEETMESH_CERT_DIR", value_name = "DIR", default_value = bootstrap::CERT_DIR)]
+    pub cert_dir: String,
 
     /// The loopback address of Envoy's admin interface.
     ///
@@ -84,6 +92,7 @@ pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
         resource: args.resource.clone(),
         instance_id: args.instance_id.clone(),
         control_plane: args.control_plane.clone(),
+        cert_dir: args.cert_dir.clone(),
         admin_address: args.admin_address,
         admin_port: args.admin_port,
         max_connections: args.max_connections,

@@ -14,6 +14,7 @@ pub mod control_plane;
 pub mod dns;
 pub mod envoy;
 pub mod front;
+pub mod helm;
 pub mod host;
 pub mod http;
 pub mod kubectl;

@@ -16,6 +16,7 @@ mod deletion;
 mod drift;
 mod endpoints;
 mod front;
+mod gitops;
 mod leader;
 mod namespaces;
 mod outages;

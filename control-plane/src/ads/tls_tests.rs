@@ -1,0 +1,226 @@
+//! Who may stream over TLS (S1): each way to be nobody, or somebody else, has its status code, and a right ends with the
+//! certificate. Over real connections; certificates and keys are files that change while the service runs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::tests::{Proxy, World};
+use crate::certs::{Authority, Issued, Validity, new_authority};
+use crate::identity::Identity;
+use crate::listen::Listen;
+use crate::snapshot::ResourceType;
+use crate::tls::{Purpose, Tls, TlsFiles};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const CLIENT: &str = "mesh/apps/virtualNode/client";
+
+/// A CA in files.
+struct Ca {
+    authority: Authority,
+    certificate: String,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let Issued { certificate, key } = new_authority("test", lasting(HOUR)).expect("a CA");
+        Self { authority: Authority::read(certificate.as_bytes(), &key).expect("readable"), certificate }
+    }
+
+    /// A certificate for these nodes of the mesh.
+    fn client(&self, nodes: &[&str], validity: Validity) -> Issued {
+        let arn =
+            |name: &&str| format!("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/{name}");
+        let arns: Vec<String> = nodes.iter().map(arn).collect();
+        self.authority.issue_client("test", &arns, validity).expect("issued")
+    }
+
+    /// Puts the certificate of a server, and this CA, where the control plane reads them.
+    fn serve(&self, folder: &Path) {
+        let server = self.authority.issue_server(&["localhost".into()], &[], lasting(HOUR)).expect("issued");
+        fs::write(folder.join("tls.key"), server.key.reveal()).expect("written");
+        fs::write(folder.join("tls.crt"), server.certificate).expect("written");
+        fs::write(folder.join("ca.crt"), &self.certificate).expect("written");
+    }
+}
+
+fn lasting(length: Duration) -> Validity {
+    Validity { now: SystemTime::now(), length }
+}
+
+/// A service over TLS.
+struct Bed {
+    world: World,
+    folder: tempfile::TempDir,
+    address: String,
+    stop: CancellationToken,
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.world.shutdown.cancel();
+    }
+}
+
+impl Bed {
+    async fn start(ca: &Ca) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        ca.serve(folder.path());
+        let path = |name: &str| -> PathBuf { folder.path().join(name) };
+        let files = TlsFiles { certificate: path("tls.crt"), key: path("tls.key"), ca: Some(path("ca.crt")) };
+        let identity =
+            Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() };
+        let tls = Tls::load(files, identity).expect("loaded");
+        let listen = Listen::Tcp("0.0.0.0:0".into());
+        let bound = listen.bind(Purpose::Proxies, Some(&tls)).await.expect("a port");
+        assert!(bound.is_exposed());
+        let address = bound.address().replace("0.0.0.0", "127.0.0.1");
+        let stop = CancellationToken::new();
+        tokio::spawn(tls.follow(stop.clone()));
+        Self { world: World::start_on(bound, None), folder, address, stop }
+    }
+
+    /// A connection that shows `certificate` and trusts servers of `ca`.
+    async fn connect(
+        &self,
+        ca: &Ca,
+        certificate: Option<&Issued>,
+    ) -> Result<Channel, tonic::transport::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.certificate.as_bytes()).expect("PEM")).expect("a CA");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions").with_root_certificates(roots);
+        let mut config = match certificate {
+            None => config.with_no_client_auth(),
+            Some(Issued { certificate, key }) => {
+                let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")];
+                let key = PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).expect("PEM");
+                config.with_client_auth_cert(chain, key).expect("a pair")
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let (connector, address) = (TlsConnector::from(Arc::new(config)), self.address.clone());
+        let connect = tower::service_fn(move |_| {
+            let (connector, address) = (connector.clone(), address.clone());
+            async move {
+                let name = ServerName::try_from("localhost").expect("a name");
+                let stream = connector.connect(name, TcpStream::connect(address).await?).await?;
+                Ok::<_, io::Error>(TokioIo::new(stream))
+            }
+        });
+        Endpoint::from_static("http://localhost").connect_with_connector(connect).await
+    }
+
+    /// A stream that asks for `id`.
+    async fn stream(&self, ca: &Ca, certificate: Option<&Issued>, id: &str) -> Result<Proxy, Status> {
+        World::open(self.connect(ca, certificate).await.expect("connected"), id).await
+    }
+
+    /// The code that such a stream ends with, and the words.
+    async fn refused(&self, ca: &Ca, certificate: Option<&Issued>, id: &str) -> (i32, String) {
+        let status = match self.stream(ca, certificate, id).await {
+            Err(status) => status,
+            Ok(mut proxy) => proxy.refused().await,
+        };
+        (status.code().into(), status.message().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_be_refused_has_its_code() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let bed = Bed::start(&ca).await;
+    let good = ca.client(&["client", "a"], lasting(HOUR));
+    for node in ["client", "a"] {
+        let id = format!("mesh/apps/virtualNode/{node}");
+        bed.stream(&ca, Some(&good), &id).await.expect("a stream").take(ResourceType::Cluster).await;
+    }
+    let past = Validity { now: SystemTime::now() - HOUR, length: HOUR / 2 };
+    let cases = [
+        (None, CLIENT, 16, "no client certificate was sent"),
+        (Some(other.client(&["client"], lasting(HOUR))), CLIENT, 16, "was not signed by a CA of --ca-cert"),
+        (Some(ca.client(&["client"], past)), CLIENT, 16, "has expired"),
+        (Some(server_certificate(&ca)), CLIENT, 16, "is not one for clients"),
+        (
+            Some(good.clone()),
+            "mesh/apps/virtualNode/b",
+            7,
+            "does not name mesh/apps/virtualNode/b; it names mesh/apps/virtualNode/a, mesh/apps/virtualNode/client",
+        ),
+        // Whether another node exists is not told either.
+        (
+            Some(good.clone()),
+            "mesh/other/virtualNode/client",
+            7,
+            "does not name mesh/other/virtualNode/client",
+        ),
+        (Some(ca.client(&[], lasting(HOUR))), CLIENT, 7, "it names no virtual node of this control plane"),
+        (Some(ca.client(&["absent"], lasting(HOUR))), "mesh/apps/virtualNode/absent", 3, "does not exist"),
+    ];
+    for (certificate, id, code, words) in cases {
+        let (found, message) = bed.refused(&ca, certificate.as_ref(), id).await;
+        assert_eq!(found, code, "{id}: {message}");
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+    }
+}
+
+fn server_certificate(ca: &Ca) -> Issued {
+    ca.authority.issue_server(&["localhost".into()], &[], lasting(HOUR)).expect("issued")
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_certificate_and_so_does_the_connection() {
+    let ca = Ca::new();
+    let bed = Bed::start(&ca).await;
+    let short = ca.client(&["client"], lasting(Duration::from_secs(3)));
+    let channel = bed.connect(&ca, Some(&short)).await.expect("connected");
+    let mut proxy = World::open(channel.clone(), CLIENT).await.expect("a stream");
+    proxy.take(ResourceType::Cluster).await;
+    let status = proxy.refused().await;
+    assert_eq!((i32::from(status.code()), status.message()), (16, "the client certificate has expired"));
+    // The next stream is refused too, on the connection that is left or on a new one with the old certificate.
+    let refused = World::open(channel, CLIENT).await.err().expect("no stream");
+    assert_ne!(i32::from(refused.code()), 0);
+}
+
+#[tokio::test]
+async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
+    let (ca, next) = (Ca::new(), Ca::new());
+    let bed = Bed::start(&ca).await;
+    let old = ca.client(&["client"], lasting(HOUR));
+    let mut streaming = bed.stream(&ca, Some(&old), CLIENT).await.expect("a stream");
+    streaming.take(ResourceType::Cluster).await;
+
+    // Half of a change is no certificate with its key: what was read before stays in use.
+    fs::write(bed.folder.path().join("tls.key"), "no key").expect("written");
+    tokio::time::sleep(crate::reload::INTERVAL * 2).await;
+    bed.stream(&ca, Some(&old), CLIENT).await.expect("a stream");
+
+    next.serve(bed.folder.path());
+    let new = next.client(&["client"], lasting(HOUR));
+    let deadline = tokio::time::Instant::now() + super::tests::LONG;
+    while bed.connect(&next, Some(&new)).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the new certificate is never used");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bed.stream(&next, Some(&new), CLIENT).await.expect("a stream").take(ResourceType::Cluster).await;
+    let (code, message) = bed.refused(&next, Some(&old), CLIENT).await;
+    assert_eq!(code, 16, "{message}");
+    assert!(bed.connect(&ca, Some(&old)).await.is_err(), "the former certificate is shown no more");
+    bed.world.meshes.commit("virtualRouter/r/route/x", None);
+    streaming.take(ResourceType::Route).await;
+}

@@ -1,0 +1,108 @@
+//! The `Authorization` header of Signature Version 4: who claims to have signed what, and when. Pure.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderValue, header};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::Refused;
+
+/// The only algorithm.
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The header with the time of the signature.
+const DATE: &str = "x-amz-date";
+/// Headers of this prefix change what a request means, so they must be signed.
+const AMAZON: &str = "x-amz-";
+
+/// What a request claims. Nothing of it is verified.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The key.
+    pub access_key_id: String,
+    /// The region of the scope.
+    pub region: String,
+    /// The service of the scope.
+    pub service: String,
+    /// The names of the signed headers, in lower case.
+    pub signed_headers: Vec<String>,
+    /// The signature, in hexadecimal.
+    pub signature: String,
+    /// When it was made.
+    pub time: SystemTime,
+    /// The same as it was sent.
+    pub date_time: String,
+}
+
+impl Claim {
+    /// Reads what `headers` claim.
+    ///
+    /// # Errors
+    /// There is no claim, or not all of it.
+    pub fn parse(headers: &HeaderMap) -> Result<Self, Refused> {
+        let sent = headers.get(header::AUTHORIZATION).ok_or(Refused::MissingToken)?;
+        let text = text(sent)?;
+        let parameters = text
+            .strip_prefix(ALGORITHM)
+            .filter(|rest| rest.starts_with(' '))
+            .ok_or_else(|| incomplete(format!("Authorization header requires the algorithm {ALGORITHM}")))?;
+        let parameter = |name: &str| {
+            let mut found =
+                parameters.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+            match (found.next(), found.next()) {
+                (Some(value), None) if !value.is_empty() => Ok(value),
+                _ => Err(incomplete(format!("Authorization header requires '{name}' parameter."))),
+            }
+        };
+        let scope: Vec<&str> = parameter("Credential")?.split('/').collect();
+        let &[access_key_id, day, region, service, "aws4_request"] = scope.as_slice() else {
+            return Err(incomplete(
+                "Credential must have the form ID/DATE/REGION/SERVICE/aws4_request".into(),
+            ));
+        };
+        let signed_headers = parameter("SignedHeaders")?.split(';').map(str::to_owned).collect();
+        covers(&signed_headers, headers)?;
+        let date_time =
+            headers.get(DATE).ok_or_else(|| incomplete(format!("the header '{DATE}' is required")))?;
+        let date_time = self::text(date_time)?.to_owned();
+        let time = time(&date_time)?;
+        if !date_time.starts_with(day) || day.len() != 8 {
+            return Err(incomplete("Date in Credential scope does not match the header x-amz-date.".into()));
+        }
+        Ok(Self {
+            access_key_id: access_key_id.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+            signed_headers,
+            signature: parameter("Signature")?.to_owned(),
+            time,
+            date_time,
+        })
+    }
+}
+
+/// Whether everything that must be signed is.
+fn covers(signed: &Vec<String>, headers: &HeaderMap) -> Result<(), Refused> {
+    let amazon = headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with(AMAZON));
+    for name in ["host", DATE].into_iter().chain(amazon) {
+        if !signed.iter().any(|signed| signed == name) {
+            return Err(incomplete(format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.")));
+        }
+    }
+    Ok(())
+}
+
+fn text(value: &HeaderValue) -> Result<&str, Refused> {
+    value.to_str().map_err(|_| incomplete("a header of the signature is no ASCII text".into()))
+}
+
+fn time(text: &str) -> Result<SystemTime, Refused> {
+    let civil = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok();
+    let zoned = civil.and_then(|civil| civil.to_zoned(TimeZone::UTC).ok());
+    let malformed = || incomplete(format!("Date must be in ISO-8601 'basic format'. Got '{text}'."));
+    Ok(zoned.ok_or_else(malformed)?.timestamp().into())
+}
+
+fn incomplete(message: String) -> Refused {
+    Refused::Incomplete(message)
+}

@@ -1,0 +1,50 @@
+//! The guard of a listener that other hosts reach: no request passes without a valid signature.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::verify;
+use crate::api::{LARGEST_BODY, refused};
+use crate::keys::Keys;
+use crate::refusal::Refusal;
+
+/// What a guard knows.
+#[derive(Clone, Debug)]
+pub struct Guard(pub Arc<Keys>);
+
+/// `router` behind a guard.
+pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
+    router.layer(from_fn_with_state(guard, check))
+}
+
+async fn check(State(Guard(keys)): State<Guard>, request: Request, next: Next) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    // The whole body is signed, so all of it is read before anything is done.
+    let body = match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            let message = format!("the body was cut off or is larger than {LARGEST_BODY} bytes: {error}");
+            return Refusal::bad_request(message).into_response();
+        }
+    };
+    match verify(&head, &body, &keys, SystemTime::now()) {
+        Ok(access_key_id) => {
+            tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
+            next.run(Request::from_parts(head, Body::from(body))).await
+        }
+        Err(reason) => {
+            tracing::debug!(method = %head.method, path = head.uri.path(), %reason, "a request was not let in");
+            let body = json!({ "message": reason.to_string() });
+            refused(StatusCode::FORBIDDEN, reason.shape(), &body, &Uuid::new_v4().to_string())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Tests of the verification: against the signer of AWS's SDK, and every way in which a request can be altered.
+
+use std::fs;
+
+use ::http::{HeaderName, HeaderValue, Request, Uri};
+use aws_sigv4::http_request::SigningInstructions;
+
+use super::*;
+
+const ID: &str = "FMKYEXAMPLE";
+const SECRET: &str = "0123456789012345678901234567890123456789";
+const BODY: &[u8] = br#"{"spec":{}}"#;
+const PATH: &str = "/v20190125/meshes/apps/virtualServices/service%2Eb%2Fc?meshOwner=111122223333&limit=5";
+
+fn keys() -> Keys {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.json");
+    fs::write(&file, format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}"}}"#)).expect("written");
+    let keys = Keys::default();
+    keys.load(folder.path(), Some(&file)).expect("keys");
+    keys
+}
+
+/// A request as AWS's SDK signs it.
+fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
+    let request =
+        Request::put(PATH).header("host", "mesh.example:9443").header("content-type", "application/json");
+    let mut head = request.body(()).expect("a request").into_parts().0;
+    let identity = Credentials::new(ID, secret, None, None, "test").into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-west-1")
+        .name(service)
+        .time(time)
+        .settings(SigningSettings::default())
+        .build()
+        .expect("parameters")
+        .into();
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
+    let request = SignableRequest::new(
+        "PUT",
+        format!("https://mesh.example:9443{PATH}"),
+        headers,
+        SignableBody::Bytes(BODY),
+    );
+    let instructions: SigningInstructions =
+        sign(request.expect("a request"), &parameters).expect("signed").into_parts().0;
+    for (name, value) in instructions.headers() {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        head.headers.insert(name, HeaderValue::from_str(value).expect("a value"));
+    }
+    head
+}
+
+/// The name of the refusal; empty when there is none.
+fn outcome(head: &Parts, body: &[u8], now: SystemTime) -> &'static str {
+    match verify(head, body, &keys(), now) {
+        Ok(id) => {
+            assert_eq!(id, ID);
+            ""
+        }
+        Err(refused) => refused.shape(),
+    }
+}
+
+#[test]
+fn what_aws_s_signer_signs_is_let_in_within_five_minutes() {
+    let now = SystemTime::now();
+    let head = signed(SECRET, SERVICE, now);
+    assert_eq!(outcome(&head, BODY, now), "");
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    assert_eq!(outcome(&head, BODY, now + minutes(4)), "");
+    assert_eq!(outcome(&head, BODY, now - minutes(4)), "");
+    assert_eq!(outcome(&head, BODY, now + minutes(6)), "InvalidSignatureException");
+    assert_eq!(outcome(&head, BODY, now - minutes(6)), "InvalidSignatureException");
+}
+
+#[test]
+fn http_2_has_the_host_in_its_address() {
+    let now = SystemTime::now();
+    let mut head = signed(SECRET, SERVICE, now);
+    head.headers.remove("host");
+    head.version = Version::HTTP_2;
+    head.uri = format!("https://mesh.example:9443{PATH}").parse().expect("an address");
+    assert_eq!(outcome(&head, BODY, now), "");
+    head.uri = format!("https://other.example:9443{PATH}").parse().expect("an address");
+    assert_eq!(outcome(&head, BODY, now), "InvalidSignatureException");
+}
+
+#[test]
+fn whatever_was_altered_is_refused_by_its_name() {
+    type Alter = fn(&mut Parts);
+    let cases: [(&str, Alter, &str); 11] = [
+        ("nothing", |_| {}, ""),
+        ("method", |head| head.method = ::http::Method::DELETE, "InvalidSignatureException"),
+        ("path", |head| head.uri = Uri::from_static("/v20190125/meshes/other"), "InvalidSignatureException"),
+        ("host", |head| insert(head, "host", "other.example"), "InvalidSignatureException"),
+        ("type", |head| insert(head, "content-type", "text/plain"), "InvalidSignatureException"),
+        ("absent", |head| drop(head.headers.remove("content-type")), "IncompleteSignatureException"),
+        ("unsigned", |head| insert(head, "x-amz-target", "Other"), "IncompleteSignatureException"),
+        ("date", |head| drop(head.headers.remove("x-amz-date")), "IncompleteSignatureException"),
+        ("none", |head| drop(head.headers.remove("authorization")), "MissingAuthenticationTokenException"),
+        ("basic", |head| insert(head, "authorization", "Basic QTpC"), "IncompleteSignatureException"),
+        ("id", |head| replace(head, ID, "FMKYOTHER"), "UnrecognizedClientException"),
+    ];
+    let now = SystemTime::now();
+    for (name, alter, expected) in cases {
+        let mut head = signed(SECRET, SERVICE, now);
+        alter(&mut head);
+        assert_eq!(outcome(&head, BODY, now), expected, "{name}");
+    }
+    let head = signed(SECRET, SERVICE, now);
+    assert_eq!(outcome(&head, br#"{"spec":{"x":1}}"#, now), "InvalidSignatureException", "body");
+    assert_eq!(
+        outcome(&signed(&SECRET.replace('0', "1"), SERVICE, now), BODY, now),
+        "InvalidSignatureException"
+    );
+    assert_eq!(outcome(&signed(SECRET, "s3", now), BODY, now), "IncompleteSignatureException", "service");
+}
+
+fn insert(head: &mut Parts, name: &'static str, value: &'static str) {
+    head.headers.insert(name, HeaderValue::from_static(value));
+}
+
+fn replace(head: &mut Parts, from: &str, to: &str) {
+    let value = head.headers["authorization"].to_str().expect("text").replace(from, to);
+    head.headers.insert("authorization", HeaderValue::from_str(&value).expect("a value"));
+}

@@ -1,0 +1,66 @@
+//! What a proxy's certificate says: which virtual nodes it may be, until when, and for certificates that `proxy join`
+//! got, who joined. Pure.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use der::asn1::{GeneralizedTime, UtcTime};
+use der::{Decode, Header, Reader, SliceReader, Tag};
+use fleetmesh_model::{Arn, ResourceId};
+use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
+
+use crate::identity::Identity;
+
+/// A certificate that the control plane's CA signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The virtual nodes of this control plane that its subject alternative names (URIs) name by their full ARNs.
+    pub nodes: BTreeSet<ResourceId>,
+    /// When it ends.
+    pub not_after: SystemTime,
+}
+
+impl Certificate {
+    /// Reads `certificate`, whose chain was checked. Names of other accounts, regions and kinds are passed over: they
+    /// allow nothing here.
+    ///
+    /// # Errors
+    /// In words: it is no certificate.
+    pub fn parse(certificate: &CertificateDer<'_>, identity: &Identity) -> Result<Self, String> {
+        let parsed = EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
+        let nodes = parsed.valid_uri_names().filter_map(|name| node(name, identity)).collect();
+        let not_after = read_not_after(certificate).map_err(|error| error.to_string())?;
+        Ok(Self { nodes, not_after })
+    }
+}
+
+fn node(name: &str, identity: &Identity) -> Option<ResourceId> {
+    let Arn { partition, region, account, resource } = Arn::parse(name).ok()?;
+    let ours = Identity { partition, region, account } == *identity;
+    (ours && matches!(resource, ResourceId::VirtualNode { .. })).then_some(resource)
+}
+
+/// When `certificate` ends.
+fn read_not_after(certificate: &[u8]) -> der::Result<SystemTime> {
+    let mut outer = SliceReader::new(certificate)?;
+    enter(&mut outer)?;
+    enter(&mut outer)?;
+    // The version, which certificates of version 1 do not have, the serial number, the algorithm, the issuer.
+    let before = if Tag::peek(&outer)?.is_context_specific() { 4 } else { 3 };
+    for _ in 0..before {
+        outer.tlv_bytes()?;
+    }
+    enter(&mut outer)?;
+    // `notBefore`.
+    outer.tlv_bytes()?;
+    match Tag::peek(&outer)? {
+        Tag::UtcTime => Ok(UtcTime::decode(&mut outer)?.to_system_time()),
+        _ => Ok(GeneralizedTime::decode(&mut outer)?.to_system_time()),
+    }
+}
+
+/// Goes into a sequence; what comes after it is not read.
+fn enter(reader: &mut SliceReader<'_>) -> der::Result<()> {
+    Header::decode(reader)?.tag().assert_eq(Tag::Sequence).map(drop)
+}

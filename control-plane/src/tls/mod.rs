@@ -1,0 +1,206 @@
+//! TLS for listeners that other hosts reach: the server's certificate, and who proxies prove to be by theirs. The files
+//! are read again when they change; connections that exist keep what they were made with.
+
+mod certificate;
+#[cfg(test)]
+mod tests;
+mod verifier;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::identity::Identity;
+use crate::reload::{self, FileError, Named};
+pub use certificate::Certificate;
+use verifier::AcceptAny;
+pub(crate) use verifier::{ChainVerifier, chain_verifier, verified};
+
+/// Protocols of the App Mesh API; gRPC speaks the first alone.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A process of this host, or of whoever may enter the folder of a Unix socket. It is not asked who it is.
+    Local,
+    /// Somebody from elsewhere who has not proved to be anybody, and why not.
+    Unproven(String),
+    /// The holder of a certificate that the control plane's CA signed.
+    Certified(Arc<Certificate>),
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The App Mesh API: callers prove themselves by the signatures of their requests.
+    Api,
+    /// Proxies: they prove themselves by certificates.
+    Proxies,
+}
+
+/// The files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The server's certificate and those between it and its CA (PEM).
+    pub certificate: PathBuf,
+    /// The server's key (PEM).
+    pub key: PathBuf,
+    /// The certificates of the CAs that sign those of proxies (PEM).
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn certificate(&self) -> Named {
+        Named { flag: "--tls-cert", path: self.certificate.clone() }
+    }
+
+    fn key(&self) -> Named {
+        Named { flag: "--tls-key", path: self.key.clone() }
+    }
+
+    fn ca(&self) -> Option<Named> {
+        self.ca.clone().map(|path| Named { flag: "--ca-cert", path })
+    }
+
+    fn all(&self) -> Vec<Named> {
+        [self.certificate(), self.key()].into_iter().chain(self.ca()).collect()
+    }
+}
+
+/// What was read of the files.
+pub(crate) struct Material {
+    api: Arc<ServerConfig>,
+    proxies: Option<(Arc<ServerConfig>, ChainVerifier)>,
+}
+
+impl Material {
+    fn load(files: &TlsFiles) -> Result<Self, FileError> {
+        let (certificate, key) = (files.certificate(), files.key());
+        let chain = certificates(&certificate)?;
+        let parsed = PrivateKeyDer::from_pem_slice(&key.read()?)
+            .map_err(|_| key.error("it holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)"))?;
+        let base = || {
+            ServerConfig::builder_with_provider(verifier::provider()).with_safe_default_protocol_versions()
+        };
+        let unusable = |error: rustls::Error| certificate.error(format!("with its key: {error}"));
+        let api = base().map_err(unusable)?.with_no_client_auth();
+        let api = api.with_single_cert(chain.clone(), parsed.clone_key()).map_err(unusable)?;
+        let proxies = match files.ca() {
+            None => None,
+            Some(ca) => {
+                let chain_verifier = chain_verifier(certificates(&ca)?).map_err(|reason| ca.error(reason))?;
+                let builder = base().map_err(unusable)?;
+                let builder =
+                    builder.with_client_cert_verifier(Arc::new(AcceptAny(Arc::clone(&chain_verifier))));
+                let config = builder.with_single_cert(chain, parsed).map_err(unusable)?;
+                Some((ready(config, &PROTOCOLS[..1]), chain_verifier))
+            }
+        };
+        Ok(Self { api: ready(api, &PROTOCOLS), proxies })
+    }
+
+    /// What a listener for `purpose` accepts connections with.
+    pub(crate) fn config(&self, purpose: Purpose) -> Option<Arc<ServerConfig>> {
+        match purpose {
+            Purpose::Api => Some(Arc::clone(&self.api)),
+            Purpose::Proxies => self.proxies.as_ref().map(|(config, _)| Arc::clone(config)),
+        }
+    }
+
+    /// Whom `chain`, the certificate of a client that has its key and those that came with it, proves at `now`.
+    pub(crate) fn caller(
+        &self,
+        chain: Option<&[CertificateDer<'static>]>,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Caller {
+        let Some((_, verifier)) = &self.proxies else {
+            return Caller::Unproven("this listener takes no client certificates".into());
+        };
+        let Some(([leaf], between)) = chain.map(|chain| chain.split_at(chain.len().min(1))) else {
+            return Caller::Unproven("no client certificate was sent".into());
+        };
+        match verified(verifier, leaf, between, now) {
+            Err(reason) => Caller::Unproven(reason),
+            Ok(()) => match Certificate::parse(leaf, identity) {
+                Ok(certificate) => Caller::Certified(Arc::new(certificate)),
+                Err(reason) => Caller::Unproven(format!("the client certificate cannot be read: {reason}")),
+            },
+        }
+    }
+}
+
+/// What both kinds of listeners have in common.
+fn ready(mut config: ServerConfig, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    // No session is resumed: each connection is judged by the certificate and the CA of its own time.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Arc::new(config)
+}
+
+/// The certificates in `file`, at least one.
+fn certificates(file: &Named) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.read()?).collect();
+    match parsed {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(file.error("it holds no certificate in PEM")),
+    }
+}
+
+/// The TLS of a control plane's listeners.
+#[derive(Clone)]
+pub struct Tls {
+    pub(crate) material: watch::Receiver<Arc<Material>>,
+    pub(crate) identity: Arc<Identity>,
+    source: Arc<(TlsFiles, watch::Sender<Arc<Material>>)>,
+}
+
+impl Tls {
+    /// Reads `files`. Proxies prove to be virtual nodes of `identity`.
+    ///
+    /// # Errors
+    /// A file cannot be read or used; the message names it and its flag.
+    pub fn load(files: TlsFiles, identity: Identity) -> Result<Self, FileError> {
+        let (sender, material) = watch::channel(Arc::new(Material::load(&files)?));
+        Ok(Self { material, identity: Arc::new(identity), source: Arc::new((files, sender)) })
+    }
+
+    /// Whether proxies can prove themselves.
+    pub fn knows_proxies(&self) -> bool {
+        self.source.0.ca.is_some()
+    }
+
+    /// Reads the files again whenever they change, until `shutdown`.
+    pub async fn follow(self, shutdown: CancellationToken) {
+        let (files, sender) = &*self.source;
+        let load = || {
+            sender.send_replace(Arc::new(Material::load(files)?));
+            Ok(())
+        };
+        reload::follow(files.all(), load, shutdown).await;
+    }
+}
+
+/// Roots of trust for [`WebPkiClientVerifier`].
+fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| format!("a certificate in it is no CA's: {error}"))?;
+    }
+    Ok(roots)
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("files", &self.source.0).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! Tests of the files: what is wrong with them is said with the flag, and nothing of a key is shown.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::certs::{Authority, Issued, Validity, new_authority};
+
+fn identity() -> Identity {
+    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+}
+
+fn files(folder: &Path) -> TlsFiles {
+    let validity = Validity { now: SystemTime::now(), length: Duration::from_secs(3600) };
+    let Issued { certificate, key } = new_authority("a CA", validity).expect("a CA");
+    let authority = Authority::read(certificate.as_bytes(), &key).expect("readable");
+    let server = authority.issue_server(&["localhost".into()], &[], validity).expect("issued");
+    let write = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::write(&path, content).expect("written");
+        path
+    };
+    TlsFiles {
+        certificate: write("tls.crt", &server.certificate),
+        key: write("tls.key", server.key.reveal()),
+        ca: Some(write("ca.crt", &certificate)),
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_with_their_flag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = files(folder.path());
+    assert!(Tls::load(good.clone(), identity()).is_ok());
+    let text = folder.path().join("text");
+    fs::write(&text, "no PEM").expect("written");
+    let absent = folder.path().join("absent");
+    let foreign = folder.path().join("foreign");
+    fs::create_dir(&foreign).expect("a folder");
+    let foreign = files(&foreign);
+    for (files, words) in [
+        (TlsFiles { certificate: text.clone(), ..good.clone() }, "--tls-cert): it holds no certificate"),
+        (TlsFiles { key: text.clone(), ..good.clone() }, "--tls-key): it holds no private key"),
+        (TlsFiles { key: foreign.key, ..good.clone() }, "--tls-cert): with its key"),
+        (TlsFiles { ca: Some(text), ..good.clone() }, "--ca-cert): it holds no certificate"),
+        (TlsFiles { certificate: absent, ..good }, "--tls-cert): it does not exist"),
+    ] {
+        let error = Tls::load(files, identity()).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn whoever_sends_no_certificate_is_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let material = Material::load(&files(folder.path())).expect("loaded");
+    for chain in [None, Some(&[][..])] {
+        let caller = material.caller(chain, &identity(), SystemTime::now());
+        assert!(
+            matches!(&caller, Caller::Unproven(reason) if reason == "no client certificate was sent"),
+            "{caller:?}"
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! The chart without a cluster: lint, goldens, the definitions, the rights, and what it refuses.
+
+use fleetmesh_testbed::helm::{Helm, chart};
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::tools;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionSpec;
+use serde_json::{Value, json};
+
+use crate::manifests::{documents, folder, golden, masked, only};
+
+/// The sets of values that goldens show; each is a file in `values`.
+const SETS: [&str; 4] = ["default", "everything", "existing", "operator-alone"];
+
+/// `helm template` of the release `fleetmesh` in the namespace `fleetmesh`.
+async fn template(helm: &Helm, arguments: &[&str]) -> Result<String, String> {
+    let chart = chart().unwrap();
+    let base = ["template", "fleetmesh", chart.to_str().unwrap(), "--namespace", "fleetmesh"];
+    let captured = helm.capture(&[&base[..], arguments].concat()).await.unwrap();
+    if captured.status.success() { Ok(captured.stdout) } else { Err(captured.stderr) }
+}
+
+#[tokio::test]
+async fn lint_has_nothing_to_say() {
+    let run = RunDir::new("helm-lint").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let chart = chart().unwrap();
+    for set in SETS {
+        let values = folder().join(format!("values/{set}.yaml"));
+        let arguments =
+            ["lint", "--strict", "--quiet", chart.to_str().unwrap(), "--values", values.to_str().unwrap()];
+        let said = helm.capture(&arguments).await.unwrap();
+        assert!(said.status.success(), "{set}: {said:?}");
+        assert!(!said.stdout.contains("[WARNING]") && !said.stdout.contains("[ERROR]"), "{set}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_set_of_values_renders_as_its_golden() {
+    let run = RunDir::new("helm-golden").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    for set in SETS {
+        let values = folder().join(format!("values/{set}.yaml"));
+        let arguments = ["--values", values.to_str().unwrap(), "--set", "crds.install=false"];
+        let rendered = template(&helm, &arguments).await.unwrap();
+        assert!(rendered.lines().all(|line| line == line.trim_end()), "{set}: blanks at the end of lines");
+        golden(&format!("{set}.yaml"), &masked(&rendered));
+    }
+}
+
+#[tokio::test]
+async fn the_definitions_are_those_of_crds_yaml_and_stay_at_an_uninstall() {
+    let run = RunDir::new("helm-crds").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let rendered = template(&helm, &["--show-only", "templates/crds.yaml"]).await.unwrap();
+    let rendered = documents(&rendered);
+    let expected = fleetmesh_crds::all();
+    assert_eq!(rendered.len(), expected.len());
+    for definition in expected {
+        let name = definition.metadata.name.unwrap();
+        let found = rendered.iter().find(|rendered| rendered["metadata"]["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("{name} is missing"));
+        // As types, because Helm writes 1 where we write 1.0.
+        let spec: CustomResourceDefinitionSpec = serde_json::from_value(found["spec"].clone()).unwrap();
+        assert!(spec == definition.spec, "the spec of {name} differs");
+        assert_eq!(found["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
+    }
+    let free =
+        template(&helm, &["--show-only", "templates/crds.yaml", "--set", "crds.keep=false"]).await.unwrap();
+    assert!(!free.contains("resource-policy"));
+    let none = template(&helm, &["--set", "crds.install=false"]).await.unwrap();
+    assert!(!none.contains("CustomResourceDefinition"));
+}
+
+#[tokio::test]
+async fn the_rights_are_those_of_the_operator() {
+    let run = RunDir::new("helm-rights").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let rendered = template(&helm, &["--show-only", "templates/operator/rbac.yaml"]).await.unwrap();
+    let source = tools::workspace_dir().unwrap().join("operator/rbac.yaml");
+    let source = std::fs::read_to_string(source).unwrap();
+    assert_eq!(only(&rendered, "ClusterRole")["rules"], only(&source, "ClusterRole")["rules"]);
+    let binding = only(&rendered, "ClusterRoleBinding");
+    assert_eq!(binding["roleRef"]["name"], only(&rendered, "ClusterRole")["metadata"]["name"]);
+    let account = json!({"kind": "ServiceAccount", "name": "fleetmesh-operator", "namespace": "fleetmesh"});
+    assert_eq!(binding["subjects"], json!([account]));
+}
+
+/// What each row sets, and what the refusal has to name.
+const REFUSED: [(&str, &str); 12] = [
+    ("operator.port=80", "/operator/port"),
+    ("operator.typo=1", "'typo'"),
+    ("aws.accountId=12345", "/aws/accountId"),
+    ("aws.partition=mars", "/aws/partition"),
+    ("image.repository=", "/image/repository"),
+    ("image.digest=latest", "/image/digest"),
+    ("operator.driftInterval=soon", "/operator/driftInterval"),
+    ("controlPlane.ads.host=a_b", "/controlPlane/ads/host"),
+    ("certificates.mode=none", "/certificates/mode"),
+    ("controlPlane.podDisruptionBudget.maxUnavailable=half", "maxUnavailable"),
+    ("operator.replicas=2", "operator.replicas is 2, and operator.leaderElection.enabled is false"),
+    ("controlPlane.enabled=false", "operator.appMesh.endpoint is empty"),
+];
+
+#[tokio::test]
+async fn bad_values_are_refused_by_their_names() {
+    let run = RunDir::new("helm-refused").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    for (set, named) in REFUSED {
+        let refusal = template(&helm, &["--set", set]).await.expect_err(set);
+        assert!(refusal.contains(named), "{set}: {refusal}");
+    }
+    let two = ["--set", "operator.replicas=2,operator.leaderElection.enabled=true"];
+    let rendered = template(&helm, &two).await.unwrap();
+    assert_eq!(only(&rendered, "Deployment")["spec"]["replicas"], 2);
+}
+
+#[tokio::test]
+async fn the_values_of_the_gitops_samples_are_values_of_the_chart() {
+    let run = RunDir::new("helm-gitops").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let samples = tools::workspace_dir().unwrap().join("samples/gitops");
+    for (file, path) in [
+        ("flux/02-fleetmesh.yaml", "/spec/values"),
+        ("argocd/02-fleetmesh.yaml", "/spec/source/helm/valuesObject"),
+    ] {
+        let sample: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(samples.join(file)).unwrap()).unwrap();
+        let values = run.join("values.json");
+        std::fs::write(&values, sample.pointer(path).expect(file).to_string()).unwrap();
+        let rendered = template(&helm, &["--values", values.to_str().unwrap()]).await.unwrap();
+        assert!(rendered.contains("ads.mesh.example.com"), "{file}: the name is in the certificate");
+        // Argo CD cannot keep what is generated.
+        assert_eq!(rendered.contains("kind: Secret"), file.starts_with("flux"), "{file}");
+    }
+}
+
+/// The words of the first `helm install` of a page, after its chart.
+fn documented(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(tools::workspace_dir().unwrap().join(page)).unwrap();
+    let (_, command) = text.split_once("helm install fleetmesh charts/fleetmesh ").expect(page);
+    let command = command.split("\n```").next().unwrap().replace("\\\n", " ");
+    command.split_whitespace().filter(|word| *word != "--create-namespace").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_documented_commands_render() {
+    let run = RunDir::new("helm-documented").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    for page in ["README.md", "docs/install.md"] {
+        let words = documented(page);
+        let values = words.iter().filter(|word| word.contains('=')).count();
+        assert_eq!(values, 4, "{page} sets four values: {words:?}");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        template(&helm, &words).await.unwrap_or_else(|refusal| panic!("{page}: {refusal}"));
+    }
+}
+
+/// Without a cluster nothing can be looked up: whoever renders so must hear of the other modes. It is why Argo CD's sample
+/// uses cert-manager.
+#[tokio::test]
+async fn what_is_generated_is_random() {
+    let run = RunDir::new("helm-random").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        for object in documents(&template(&helm, &["--set", "crds.install=false"]).await.unwrap()) {
+            if object["kind"] == "Secret" {
+                let data = object["data"].as_object().unwrap();
+                seen.extend(data.values().map(Value::to_string));
+            }
+        }
+    }
+    // Of the authority two, of the control plane three of which one is the authority's, and the access key.
+    assert_eq!(seen.len(), 2 * 5);
+}

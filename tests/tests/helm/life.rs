@@ -1,0 +1,221 @@
+//! The life of a release on a real API server: installed in a namespace that enforces `restricted`, upgraded, rolled back,
+//! uninstalled and installed again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::helm::{Helm, chart};
+use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::wait;
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "fleetmesh";
+const LIMIT: Duration = Duration::from_secs(30);
+const SECRETS: [&str; 3] = ["fleetmesh-ca", "fleetmesh-control-plane-tls", "fleetmesh-access-key"];
+
+struct Bed {
+    helm: Helm,
+    kubectl: Kubectl,
+    run: RunDir,
+    _cluster: Cluster,
+}
+
+impl Bed {
+    async fn start() -> Self {
+        let run = RunDir::new("helm").unwrap();
+        let cluster = Cluster::start(&run).await.unwrap();
+        let kubectl = cluster.kubectl().unwrap();
+        kubectl.run(&["create", "namespace", NAMESPACE]).await.unwrap();
+        let levels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
+        kubectl.run(&["label", "namespace", NAMESPACE, &levels[0], &levels[1]]).await.unwrap();
+        let helm = Helm::new(&cluster.admin_kubeconfig(), &run).unwrap();
+        Self { helm, kubectl, run, _cluster: cluster }
+    }
+
+    /// Runs `helm VERB fleetmesh CHART …`. A warning of the API server fails the test: it is one of Pod Security.
+    async fn release(&self, verb: &str, chart: &Path, settings: &[&str]) -> String {
+        let base = [verb, "fleetmesh", chart.to_str().unwrap(), "--namespace", NAMESPACE];
+        let captured = self.helm.capture(&[&base[..], settings].concat()).await.unwrap();
+        assert!(!captured.stderr.contains("Warning"), "{captured:?}");
+        captured.success().unwrap()
+    }
+
+    async fn get(&self, kind: &str, name: &str) -> Value {
+        self.kubectl.json(&["get", kind, name, "--namespace", NAMESPACE]).await.unwrap()
+    }
+
+    async fn exists(&self, kind: &str, name: &str) -> bool {
+        let get = ["get", kind, name, "--namespace", NAMESPACE, "--ignore-not-found", "-o", "name"];
+        !self.kubectl.run(&get).await.unwrap().is_empty()
+    }
+
+    /// The data of each generated Secret.
+    async fn secrets(&self) -> BTreeMap<&'static str, Value> {
+        let mut secrets = BTreeMap::new();
+        for name in SECRETS {
+            secrets.insert(name, self.get("secret", name).await["data"].take());
+        }
+        secrets
+    }
+
+    async fn may(&self, verb: &str, resource: &str) -> bool {
+        let user = format!("--as=system:serviceaccount:{NAMESPACE}:fleetmesh-operator");
+        let asked = self.kubectl.capture(&["auth", "can-i", verb, resource, &user]).await.unwrap();
+        asked.stdout.trim() == "yes"
+    }
+
+    /// Creates an object from JSON: what the API server says against it.
+    async fn create(&self, object: &Value) -> Result<(), String> {
+        let file = self.run.join("object.json");
+        std::fs::write(&file, object.to_string()).unwrap();
+        let arguments = ["create", "--namespace", NAMESPACE, "-f", file.to_str().unwrap()];
+        let created = self.kubectl.capture(&arguments).await.unwrap();
+        if created.status.success() { Ok(()) } else { Err(created.stderr) }
+    }
+}
+
+/// The chart as an earlier version might have been: one kind fewer, and meshes with no columns.
+fn earlier_chart(run: &RunDir) -> PathBuf {
+    let (new, old) = (chart().unwrap(), run.join("earlier"));
+    copy(&new, &old);
+    std::fs::remove_file(old.join("files/crds/routeactions.yaml")).unwrap();
+    let meshes = old.join("files/crds/meshes.yaml");
+    let text = std::fs::read_to_string(&meshes).unwrap();
+    let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
+    definition["spec"]["versions"][0].as_object_mut().unwrap().remove("additionalPrinterColumns").unwrap();
+    std::fs::write(&meshes, definition.to_string()).unwrap();
+    old
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_release_lives_through_install_upgrade_rollback_and_uninstall() {
+    let bed = Bed::start().await;
+    let (new, old) = (chart().unwrap(), earlier_chart(&bed.run));
+    let host = ["--set", "controlPlane.ads.host=ads.one.example.com"];
+
+    let notes = bed.release("install", &old, &host).await;
+    assert!(notes.contains("Proxies connect to https://ads.one.example.com:18000"), "{notes}");
+    pods_are_admitted(&bed).await;
+    the_operator_has_its_rights(&bed).await;
+    let mesh = json!({"apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": {"name": "apps"}, "spec": {}});
+    wait::until("the API server serves meshes", LIMIT, async || {
+        bed.create(&mesh).await.map_err(anyhow::Error::msg).map(Some)
+    })
+    .await
+    .unwrap();
+    let first = bed.secrets().await;
+
+    // The same values: nothing that was generated changes, and the definitions do.
+    assert!(!bed.exists("crd", "routeactions.fleetmesh.dev").await);
+    bed.release("upgrade", &new, &host).await;
+    assert_eq!(bed.secrets().await, first, "an upgrade keeps what was generated");
+    assert!(bed.exists("crd", "routeactions.fleetmesh.dev").await, "an upgrade adds kinds");
+    let columns = bed.get("crd", "meshes.fleetmesh.dev").await;
+    let columns = columns["spec"]["versions"][0]["additionalPrinterColumns"].as_array().cloned();
+    assert!(columns.is_some_and(|columns| columns.len() > 2), "an upgrade changes definitions");
+
+    a_new_name_makes_a_new_certificate(&bed, &new, &first).await;
+
+    bed.helm.run(&["rollback", "fleetmesh", "2", "--namespace", NAMESPACE]).await.unwrap();
+    assert_eq!(bed.secrets().await, first, "a rollback goes back to what was generated first");
+    assert!(bed.exists("mesh", "apps").await);
+
+    bed.helm.run(&["uninstall", "fleetmesh", "--namespace", NAMESPACE]).await.unwrap();
+    let gone = [
+        "deployment/fleetmesh-operator",
+        "statefulset/fleetmesh-control-plane",
+        "secret/fleetmesh-access-key",
+    ];
+    for object in gone {
+        let (kind, name) = object.split_once('/').unwrap();
+        assert!(!bed.exists(kind, name).await, "{object} is left over");
+    }
+    assert!(bed.exists("mesh", "apps").await, "definitions and objects stay");
+    assert!(bed.exists("secret", "fleetmesh-ca").await, "the authority stays");
+
+    bed.release("install", &new, &host).await;
+    let again = bed.secrets().await;
+    assert_eq!(again["fleetmesh-ca"], first["fleetmesh-ca"], "the authority is taken up again");
+    assert_ne!(again["fleetmesh-access-key"], first["fleetmesh-access-key"]);
+}
+
+/// Another name for the instances, and a certificate in its last third: only the control plane's certificate is made anew.
+async fn a_new_name_makes_a_new_certificate(bed: &Bed, chart: &Path, first: &BTreeMap<&str, Value>) {
+    bed.release("upgrade", chart, &["--set", "controlPlane.ads.host=ads.two.example.com"]).await;
+    let second = bed.secrets().await;
+    let [authority, server, key] = SECRETS;
+    assert_eq!((&second[authority], &second[key]), (&first[authority], &first[key]));
+    assert_eq!(second[server]["ca.crt"], first[authority]["tls.crt"], "the operator's copy of the authority");
+    assert_ne!(second[server]["tls.key"], first[server]["tls.key"]);
+    for (secrets, name, other) in [(first, "ads.one", "ads.two"), (&second, "ads.two", "ads.one")] {
+        let names = certificate(&secrets[server]["tls.crt"]);
+        assert!(names.contains(&format!("{name}.example.com")), "{name} is in the certificate");
+        assert!(!names.contains(other), "{other} is not");
+    }
+
+    let due = "fleetmesh.dev/renew-after=1";
+    bed.kubectl.run(&["annotate", "--overwrite", "secret", server, due, "-n", NAMESPACE]).await.unwrap();
+    bed.release("upgrade", chart, &["--set", "controlPlane.ads.host=ads.two.example.com"]).await;
+    let third = bed.secrets().await;
+    assert_ne!(third[server]["tls.crt"], second[server]["tls.crt"], "a certificate that is due is made anew");
+    assert_eq!((&third[authority], &third[key]), (&first[authority], &first[key]));
+}
+
+/// The text in a certificate: its names are in it as they are.
+fn certificate(in_base64: &Value) -> String {
+    let pem = BASE64_STANDARD.decode(in_base64.as_str().unwrap()).unwrap();
+    let pem = String::from_utf8(pem).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    String::from_utf8_lossy(&BASE64_STANDARD.decode(body).unwrap()).into_owned()
+}
+
+/// No controller is there to make Pods, so the test makes those of the templates.
+async fn pods_are_admitted(bed: &Bed) {
+    let privileged = json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i"}]});
+    let refusal = bed.create(&pod("privileged", &privileged)).await.expect_err("restricted is enforced");
+    assert!(refusal.contains("violates PodSecurity \"restricted"), "{refusal}");
+    for (kind, name) in [("deployment", "fleetmesh-operator"), ("statefulset", "fleetmesh-control-plane")] {
+        let workload = bed.get(kind, name).await;
+        let mut spec = workload["spec"]["template"]["spec"].clone();
+        // What the StatefulSet's controller adds.
+        for claim in workload["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
+            let volume = &claim["metadata"]["name"];
+            let claim = json!({"name": volume, "persistentVolumeClaim": {"claimName": format!("{}-{name}-0", volume.as_str().unwrap())}});
+            spec["volumes"].as_array_mut().unwrap().push(claim);
+        }
+        bed.create(&pod(name, &spec)).await.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+        let delete = ["delete", "pod", name, "--namespace", NAMESPACE, "--grace-period=0", "--force"];
+        bed.kubectl.run(&delete).await.unwrap();
+    }
+}
+
+fn pod(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+}
+
+async fn the_operator_has_its_rights(bed: &Bed) {
+    for (verb, resource) in [("patch", "meshes.fleetmesh.dev"), ("watch", "namespaces")] {
+        assert!(bed.may(verb, resource).await, "{verb} {resource}");
+    }
+    for (verb, resource) in [("get", "secrets"), ("delete", "meshes.fleetmesh.dev"), ("create", "pods")] {
+        assert!(!bed.may(verb, resource).await, "{verb} {resource}");
+    }
+}

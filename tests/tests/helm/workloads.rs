@@ -1,0 +1,258 @@
+//! The workloads of a release do their work: the samples converge on them, the AWS CLI is let in as `docs/install.md`
+//! says, Secrets are exchanged under them, and a lost volume is made up for.
+
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::command::{self, Captured};
+use fleetmesh_testbed::helm::{Helm, chart};
+use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{port, tools, userns, wait};
+use serde_json::Value;
+
+use crate::kubelet::{InCluster, Pod};
+
+const NAMESPACE: &str = "fleetmesh";
+const LIMIT: Duration = Duration::from_secs(60);
+/// The certificate that a server shows, as it is, without verifying it.
+const SHOWN: &str = "import ssl, sys; print(ssl.get_server_certificate(('127.0.0.1', int(sys.argv[1]))))";
+
+/// A name for instances.
+const ADS_HOST: &str = "ads.mesh.example.com";
+/// A handshake for a name at a port of loopback with an authority and a folder with a certificate, and HTTP/2's first words.
+const HANDSHAKE: &str = r#"
+import socket, ssl, sys
+name, port, authority, folder = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+context.set_alpn_protocols(["h2"])
+context.load_cert_chain(folder + "/tls.crt", folder + "/tls.key")
+with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), timeout=10), server_hostname=name) as tls:
+    tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    if not tls.recv(9): sys.exit("closed")
+"#;
+
+struct Bed {
+    operator: Pod,
+    control_plane: Pod,
+    in_cluster: InCluster,
+    helm: Helm,
+    kubectl: Kubectl,
+    settings: Vec<String>,
+    api: u16,
+    ads: u16,
+    run: RunDir,
+    _cluster: Cluster,
+}
+
+impl Bed {
+    /// Installs the chart; nothing runs yet. The ports are values, because this machine has other tests.
+    async fn install() -> Self {
+        let run = RunDir::new("workloads").unwrap();
+        let cluster = Cluster::start(&run).await.unwrap();
+        let kubectl = cluster.kubectl().unwrap();
+        let helm = Helm::new(&cluster.admin_kubeconfig(), &run).unwrap();
+        let [api, ads, health] = port::free().unwrap();
+        let settings = [
+            format!("controlPlane.api.port={api}"),
+            format!("controlPlane.ads.port={ads}"),
+            format!("operator.port={health}"),
+            format!("controlPlane.ads.host={ADS_HOST}"),
+            "operator.driftInterval=1s".to_owned(),
+        ];
+        let settings: Vec<String> =
+            settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();
+        let kubeconfig = std::fs::read_to_string(cluster.admin_kubeconfig()).unwrap();
+        let kubeconfig: Value = serde_json::from_str(&kubeconfig).unwrap();
+        let server = &kubeconfig["clusters"][0]["cluster"];
+        let (_, port) = server["server"].as_str().unwrap().rsplit_once(':').unwrap();
+        let in_cluster = InCluster {
+            port: port.parse().unwrap(),
+            authority: server["certificate-authority"].as_str().unwrap().into(),
+            names: vec![format!("fleetmesh-control-plane.{NAMESPACE}.svc")],
+        };
+        helm_release(&helm, &["install", "--create-namespace"], &settings).await;
+        let workload = async |kind, name| {
+            let workload = kubectl.json(&["get", kind, name, "-n", NAMESPACE]).await.unwrap();
+            Pod::new(&workload, &run)
+        };
+        let operator = workload("deployment", "fleetmesh-operator").await;
+        let control_plane = workload("statefulset", "fleetmesh-control-plane").await;
+        Self {
+            operator,
+            control_plane,
+            in_cluster,
+            helm,
+            kubectl,
+            settings,
+            api,
+            ads,
+            run,
+            _cluster: cluster,
+        }
+    }
+
+    async fn start(&mut self) {
+        self.control_plane.start(&self.kubectl, &self.in_cluster, &self.run).await;
+        self.operator.start(&self.kubectl, &self.in_cluster, &self.run).await;
+    }
+
+    async fn upgrade(&self) {
+        helm_release(&self.helm, &["upgrade"], &self.settings).await;
+        self.control_plane.sync(&self.kubectl).await;
+        self.operator.sync(&self.kubectl).await;
+    }
+
+    async fn secret(&self, name: &str, key: &str) -> String {
+        let found = self.kubectl.json(&["get", "secret", name, "-n", NAMESPACE]).await.unwrap();
+        let data = BASE64_STANDARD.decode(found["data"][key].as_str().unwrap()).unwrap();
+        String::from_utf8(data).unwrap()
+    }
+
+    async fn access_key(&self) -> (String, String) {
+        let key: Value =
+            serde_json::from_str(&self.secret("fleetmesh-access-key", "access-key.json").await).unwrap();
+        let text = |member: &str| key[member].as_str().unwrap().to_owned();
+        (text("accessKeyId"), text("secretAccessKey"))
+    }
+
+    /// `aws appmesh list-virtual-nodes` with this key, over TLS, as docs/install.md says.
+    async fn list(&self, (id, secret): &(String, String)) -> Captured {
+        let authority = self.run.join("ca.crt");
+        std::fs::write(&authority, self.secret("fleetmesh-control-plane-tls", "ca.crt").await).unwrap();
+        let endpoint = format!("https://localhost:{}", self.api);
+        let mut aws = Command::new(tools::tool("aws").unwrap());
+        aws.args(["appmesh", "list-virtual-nodes", "--mesh-name", "apps", "--endpoint-url", &endpoint]);
+        fleetmesh_testbed::aws::credentials(&mut aws);
+        aws.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret).env("AWS_CA_BUNDLE", authority);
+        command::capture(aws).await.unwrap()
+    }
+
+    async fn shown(&self) -> String {
+        let mut python = Command::new(tools::tool("python").unwrap());
+        python.args(["-c", SHOWN, &self.api.to_string()]);
+        command::run(python).await.unwrap()
+    }
+
+    async fn apply(&self, sample: &str) {
+        let samples = tools::workspace_dir().unwrap().join("samples").join(sample);
+        self.kubectl.apply(&samples).await.unwrap();
+    }
+
+    /// As the samples' README says.
+    async fn ready(&self) {
+        let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "fleetmesh", "--all", "-n", "apps"];
+        self.kubectl.run(&wait).await.unwrap();
+    }
+
+    async fn weights(&self) -> String {
+        let get = ["get", "route/service-b", "-n", "apps", "-o", "jsonpath={.status.weights}"];
+        self.kubectl.run(&get).await.unwrap()
+    }
+}
+
+async fn helm_release(helm: &Helm, verb: &[&str], settings: &[String]) {
+    let chart = chart().unwrap();
+    let chart = ["fleetmesh", chart.to_str().unwrap(), "--namespace", NAMESPACE];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    helm.run(&[verb, &chart[..], &settings].concat()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_samples_converge_on_the_workloads_of_a_release() {
+    if !userns::wanted() {
+        return;
+    }
+    let mut bed = Bed::install().await;
+    bed.start().await;
+    bed.apply("getting-started").await;
+    bed.ready().await;
+    only_its_own_key_is_let_in(&bed).await;
+    a_certificate_of_the_release_is_one_for_a_proxy(&bed).await;
+
+    bed.control_plane.kill();
+    bed.control_plane.start(&bed.kubectl, &bed.in_cluster, &bed.run).await;
+    bed.apply("split-75-25").await;
+    bed.ready().await;
+    assert_eq!(bed.weights().await, "serviceB=75 serviceBv2=25");
+
+    secrets_are_exchanged_under_running_workloads(&mut bed).await;
+    a_lost_volume_is_made_up_for(&mut bed).await;
+}
+
+/// What `docs/install.md` says of proxies, up to the handshake: the release's authority signs a certificate, and the control
+/// plane shows the name that instances know it by, and no other. Whom it lets in is tested where that is decided.
+async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &Bed) {
+    let folder = bed.run.join("proxy");
+    let (authority, key) = (bed.run.join("authority.crt"), bed.run.join("authority.key"));
+    std::fs::write(&authority, bed.secret("fleetmesh-ca", "tls.crt").await).unwrap();
+    std::fs::write(&key, bed.secret("fleetmesh-ca", "tls.key").await).unwrap();
+    let mut issue = Command::new(tools::fleetmesh().unwrap());
+    issue.args(["certs", "issue", "--resource", "mesh/apps/virtualNode/serviceB"]);
+    issue.arg("--ca-cert").arg(&authority).arg("--ca-key").arg(&key).arg("--out-dir").arg(&folder);
+    command::run(issue).await.unwrap();
+    for (name, right) in [(ADS_HOST, true), ("other.example.com", false)] {
+        let mut python = Command::new(tools::tool("python").unwrap());
+        python.args(["-c", HANDSHAKE, name, &bed.ads.to_string()]).arg(&authority).arg(&folder);
+        let shaken = command::capture(python).await.unwrap();
+        assert_eq!(shaken.status.success(), right, "{name}: {shaken:?}");
+    }
+}
+
+async fn only_its_own_key_is_let_in(bed: &Bed) {
+    let (id, secret) = bed.access_key().await;
+    let listed = bed.list(&(id.clone(), secret.clone())).await.success().unwrap();
+    assert!(listed.contains("\"serviceBv2\""), "{listed}");
+    for key in [(id, format!("{secret}x")), ("AKIDEXAMPLE".to_owned(), secret)] {
+        let refused = bed.list(&key).await;
+        assert!(!refused.status.success(), "{refused:?}");
+        assert!(refused.stderr.contains("(403)") || refused.stderr.contains("Exception"), "{refused:?}");
+    }
+}
+
+/// Another certificate and another access key, as docs/operations.md says, with nothing restarted.
+async fn secrets_are_exchanged_under_running_workloads(bed: &mut Bed) {
+    let (shown, old_key) = (bed.shown().await, bed.access_key().await);
+    let due =
+        ["annotate", "--overwrite", "secret", "fleetmesh-control-plane-tls", "fleetmesh.dev/renew-after=0"];
+    bed.kubectl.run(&[&due[..], &["-n", NAMESPACE]].concat()).await.unwrap();
+    bed.kubectl.run(&["delete", "secret", "fleetmesh-access-key", "-n", NAMESPACE]).await.unwrap();
+    bed.upgrade().await;
+    let new_key = bed.access_key().await;
+    assert_ne!(new_key, old_key);
+    wait::until("the new certificate is shown and the new key let in", LIMIT, async || {
+        let listed = bed.list(&new_key).await.status.success() && !bed.list(&old_key).await.status.success();
+        Ok((listed && bed.shown().await != shown).then_some(()))
+    })
+    .await
+    .unwrap();
+    bed.apply("shift-100").await;
+    wait::until("the operator works with the new key", LIMIT, async || {
+        Ok((bed.weights().await == "serviceBv2=100").then_some(()))
+    })
+    .await
+    .unwrap();
+    bed.ready().await;
+    bed.operator.ensure_running();
+    bed.control_plane.ensure_running();
+}
+
+async fn a_lost_volume_is_made_up_for(bed: &mut Bed) {
+    bed.control_plane.kill();
+    bed.control_plane.lose("data");
+    bed.control_plane.start(&bed.kubectl, &bed.in_cluster, &bed.run).await;
+    let key = bed.access_key().await;
+    wait::until("the operator made every object again", LIMIT, async || {
+        let listed = bed.list(&key).await.success()?;
+        Ok(["serviceA", "serviceB", "serviceBv2"]
+            .iter()
+            .all(|node| listed.contains(&format!("\"{node}\"")))
+            .then_some(()))
+    })
+    .await
+    .unwrap();
+    bed.ready().await;
+}
