@@ -87,7 +87,9 @@ pub async fn follow(
         let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
         match load() {
             Ok(()) => tracing::info!(files = names.join(", "), "read again after a change"),
-            Err(error) => tracing::error!(%error, "the files changed and cannot be used: the former stay in use"),
+            Err(error) => {
+                tracing::error!(%error, "the files changed and cannot be used: the former stay in use")
+            }
         }
     }
 }

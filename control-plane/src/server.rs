@@ -148,7 +148,9 @@ fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>
     let keys = Keys::default();
     keys.load(&args.data_dir, args.access_keys_file.as_deref())?;
     if keys.is_empty() {
-        tracing::warn!("there is no access key, so no request from another host is let in: make one with `fleetmesh control-plane keys create`");
+        tracing::warn!(
+            "there is no access key, so no request from another host is let in: make one with `fleetmesh control-plane keys create`"
+        );
     }
     Ok(Some(Arc::new(keys)))
 }

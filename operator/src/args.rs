@@ -30,7 +30,12 @@ pub struct OperatorArgs {
 
     /// The access key for that address, as `fleetmesh control-plane keys create -o json` prints it, in place of AWS's
     /// credentials, which IAM and EC2 are still called with; read again when it changes
-    #[arg(long, env = "FLEETMESH_APP_MESH_ACCESS_KEY_FILE", value_name = "FILE", requires = "app_mesh_endpoint")]
+    #[arg(
+        long,
+        env = "FLEETMESH_APP_MESH_ACCESS_KEY_FILE",
+        value_name = "FILE",
+        requires = "app_mesh_endpoint"
+    )]
     pub app_mesh_access_key_file: Option<PathBuf>,
 
     /// The AWS region; without it the AWS SDK's standard resolution, then us-west-2

@@ -113,12 +113,7 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
     }
 }
 
-async fn run<M: Method>(
-    method: M,
-    peer: Peer,
-    requests: Streaming<M::Request>,
-    answers: Answers<M::Answer>,
-) {
+async fn run<M: Method>(method: M, peer: Peer, requests: Streaming<M::Request>, answers: Answers<M::Answer>) {
     if let Err(status) = Box::pin(method.serve(peer, requests, answers.clone())).await {
         refused::<M>(&status);
         // The proxy may be gone already.

@@ -115,8 +115,7 @@ pub async fn serve(
 
 /// The connections of a listener, without end.
 fn connections(listener: Bound) -> impl Stream<Item = io::Result<Connection>> {
-    futures::stream::unfold(
-        listener,
-        |mut listener| async move { Some((Ok(listener.connection().await), listener)) },
-    )
+    futures::stream::unfold(listener, |mut listener| async move {
+        Some((Ok(listener.connection().await), listener))
+    })
 }

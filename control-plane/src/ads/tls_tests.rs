@@ -41,7 +41,8 @@ impl Ca {
 
     /// A certificate for these nodes of the mesh.
     fn client(&self, nodes: &[&str], validity: Validity) -> Issued {
-        let arn = |name: &&str| format!("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/{name}");
+        let arn =
+            |name: &&str| format!("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/{name}");
         let arns: Vec<String> = nodes.iter().map(arn).collect();
         self.authority.issue_client("test", &arns, validity).expect("issued")
     }
@@ -93,7 +94,11 @@ impl Bed {
     }
 
     /// A connection that shows `certificate` and trusts servers of `ca`.
-    async fn connect(&self, ca: &Ca, certificate: Option<&Issued>) -> Result<Channel, tonic::transport::Error> {
+    async fn connect(
+        &self,
+        ca: &Ca,
+        certificate: Option<&Issued>,
+    ) -> Result<Channel, tonic::transport::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca.certificate.as_bytes()).expect("PEM")).expect("a CA");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -150,9 +155,19 @@ async fn each_way_to_be_refused_has_its_code() {
         (Some(other.client(&["client"], lasting(HOUR))), CLIENT, 16, "was not signed by a CA of --ca-cert"),
         (Some(ca.client(&["client"], past)), CLIENT, 16, "has expired"),
         (Some(server_certificate(&ca)), CLIENT, 16, "is not one for clients"),
-        (Some(good.clone()), "mesh/apps/virtualNode/b", 7, "does not name mesh/apps/virtualNode/b; it names mesh/apps/virtualNode/a, mesh/apps/virtualNode/client"),
+        (
+            Some(good.clone()),
+            "mesh/apps/virtualNode/b",
+            7,
+            "does not name mesh/apps/virtualNode/b; it names mesh/apps/virtualNode/a, mesh/apps/virtualNode/client",
+        ),
         // Whether another node exists is not told either.
-        (Some(good.clone()), "mesh/other/virtualNode/client", 7, "does not name mesh/other/virtualNode/client"),
+        (
+            Some(good.clone()),
+            "mesh/other/virtualNode/client",
+            7,
+            "does not name mesh/other/virtualNode/client",
+        ),
         (Some(ca.client(&[], lasting(HOUR))), CLIENT, 7, "it names no virtual node of this control plane"),
         (Some(ca.client(&["absent"], lasting(HOUR))), "mesh/apps/virtualNode/absent", 3, "does not exist"),
     ];
@@ -207,5 +222,5 @@ async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
     assert_eq!(code, 16, "{message}");
     assert!(bed.connect(&ca, Some(&old)).await.is_err(), "the former certificate is shown no more");
     bed.world.meshes.commit("virtualRouter/r/route/x", None);
-    streaming.take(ResourceType::Route).await;
+    streaming.take(ResourceType::Cluster).await;
 }

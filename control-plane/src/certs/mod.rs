@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -33,7 +33,7 @@ pub enum CertificateError {
     #[error("the CA's key cannot be used: it is no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")]
     Key,
     /// The two do not belong together, or the CA may not sign.
-    #[error("the CA cannot sign: {0}")]
+    #[error("the CA's certificate and key do not belong together, or it may not sign: {0}")]
     Unfit(String),
     /// A name cannot stand in a certificate.
     #[error("{0:?} cannot stand in a certificate: it is not ASCII")]
@@ -107,7 +107,8 @@ impl Authority {
         let unreadable = |error: String| CertificateError::Authority(error);
         let der = CertificateDer::from_pem_slice(certificate)
             .map_err(|_| unreadable("it holds no certificate in PEM".into()))?;
-        let private = PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).map_err(|_| CertificateError::Key)?;
+        let private =
+            PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).map_err(|_| CertificateError::Key)?;
         let private = KeyPair::try_from(&private).map_err(|_| CertificateError::Key)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = name::subject(&der).map_err(unreadable)?;
@@ -128,7 +129,12 @@ impl Authority {
     ///
     /// # Errors
     /// See [`CertificateError`].
-    pub fn issue_client(&self, name: &str, uris: &[String], validity: Validity) -> Result<Issued, CertificateError> {
+    pub fn issue_client(
+        &self,
+        name: &str,
+        uris: &[String],
+        validity: Validity,
+    ) -> Result<Issued, CertificateError> {
         let key = KeyPair::generate()?;
         let certificate = self.sign_client(name, uris, &key, validity)?;
         Ok(Issued { certificate, key: Secret::new(key.serialize_pem()) })

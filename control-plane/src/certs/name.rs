@@ -40,6 +40,8 @@ fn text(value: &AnyRef<'_>) -> Result<DnValue, String> {
         Tag::Utf8String => Ok(DnValue::Utf8String(bytes()?)),
         Tag::PrintableString => Ok(DnValue::PrintableString(bytes()?.try_into().map_err(unreadable)?)),
         Tag::Ia5String => Ok(DnValue::Ia5String(bytes()?.try_into().map_err(unreadable)?)),
-        other => Err(format!("its subject has a value of type {other}: UTF8String, PrintableString or IA5String was expected")),
+        other => Err(format!(
+            "its subject has a value of type {other}: UTF8String, PrintableString or IA5String was expected"
+        )),
     }
 }

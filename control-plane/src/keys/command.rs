@@ -87,7 +87,9 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
             let AccessKey { id, secret } = KeyStore::open(&common.data_dir)?.create(&description, now)?;
             let secret = secret.reveal();
             match common.output {
-                Output::Json => writeln!(out, "{:#}", json!({ "accessKeyId": id, "secretAccessKey": secret }))?,
+                Output::Json => {
+                    writeln!(out, "{:#}", json!({ "accessKeyId": id, "secretAccessKey": secret }))?
+                }
                 Output::Text => writeln!(
                     out,
                     "access key id:      {id}\nsecret access key:  {secret}\nThe secret is not shown again."

@@ -42,9 +42,8 @@ pub struct Keys {
 impl Keys {
     /// The secret of `id`; none when there is no such key or it was revoked.
     pub fn secret(&self, id: &str) -> Option<Secret> {
-        let find = |keys: &RwLock<Secrets>| {
-            keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-        };
+        let find =
+            |keys: &RwLock<Secrets>| keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         find(&self.issued).or_else(|| find(&self.given))
     }
 
@@ -62,8 +61,7 @@ impl Keys {
 
     /// Whether there is no key, so that no request can be signed.
     pub fn is_empty(&self) -> bool {
-        let empty =
-            |keys: &RwLock<Secrets>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let empty = |keys: &RwLock<Secrets>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         empty(&self.issued) && empty(&self.given)
     }
 

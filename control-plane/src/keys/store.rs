@@ -138,7 +138,8 @@ impl KeyStore {
     pub fn list(&self) -> Result<Vec<Listed>, KeyError> {
         let time = |millis: i64| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
         let query = || -> rusqlite::Result<Vec<Listed>> {
-            let text = "SELECT id, description, created_at, revoked_at FROM access_key ORDER BY created_at, id";
+            let text =
+                "SELECT id, description, created_at, revoked_at FROM access_key ORDER BY created_at, id";
             let mut statement = self.connection.prepare(text)?;
             let rows = statement.query_map([], |row| {
                 Ok(Listed {
@@ -163,7 +164,8 @@ impl KeyStore {
         if known.map_err(|source| self.failed(source))?.is_none() {
             return Err(KeyError::Unknown { id: id.into(), path: self.path.clone() });
         }
-        let text = "UPDATE access_key SET secret = NULL, revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+        let text =
+            "UPDATE access_key SET secret = NULL, revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
         self.execute(text, (id, now.as_millisecond()))
     }
 
@@ -209,7 +211,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     if !is_empty()? {
         return Ok(());
     }
-    let transaction = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+    let transaction =
+        rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
     // Another process may have been first.
     if is_empty()? {
         transaction.execute_batch(SCHEMA)?;

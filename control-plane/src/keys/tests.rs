@@ -28,7 +28,8 @@ fn a_key_counts_from_its_creation_to_its_revocation() {
     keys.load(folder.path(), None).expect("loaded");
     assert_eq!(keys.secret(&key.id), None);
     assert_eq!(keys.secret(&other.id), Some(other.secret));
-    let revoked: Vec<_> = store.list().expect("a list").into_iter().map(|key| key.revoked_at.is_some()).collect();
+    let revoked: Vec<_> =
+        store.list().expect("a list").into_iter().map(|key| key.revoked_at.is_some()).collect();
     assert_eq!(revoked.iter().filter(|revoked| **revoked).count(), 1);
     let content = fs::read(folder.path().join("access-keys.db")).expect("the file");
     let secret = key.secret.reveal().as_bytes();
@@ -62,7 +63,12 @@ fn a_file_holds_one_key_or_several_and_errors_quote_nothing_of_it() {
         assert_eq!(keys.secret("ONE"), Some(Secret::new(secret)));
         assert!(!format!("{keys:?}").contains(secret));
     }
-    for text in [format!("{secret}"), format!(r#"{{"accessKeyId": "{secret}"}}"#), one.replace("ONE", "a/b"), one.replace(secret, "short-secret")] {
+    for text in [
+        format!("{secret}"),
+        format!(r#"{{"accessKeyId": "{secret}"}}"#),
+        one.replace("ONE", "a/b"),
+        one.replace(secret, "short-secret"),
+    ] {
         fs::write(&path, &text).expect("written");
         let error = Keys::default().load(folder.path(), Some(&path)).expect_err("refused").to_string();
         assert!(error.contains("--access-keys-file"), "{error}");

@@ -47,7 +47,8 @@ impl Claim {
             .filter(|rest| rest.starts_with(' '))
             .ok_or_else(|| incomplete(format!("Authorization header requires the algorithm {ALGORITHM}")))?;
         let parameter = |name: &str| {
-            let mut found = parameters.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+            let mut found =
+                parameters.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             match (found.next(), found.next()) {
                 (Some(value), None) if !value.is_empty() => Ok(value),
                 _ => Err(incomplete(format!("Authorization header requires '{name}' parameter."))),
@@ -55,11 +56,14 @@ impl Claim {
         };
         let scope: Vec<&str> = parameter("Credential")?.split('/').collect();
         let &[access_key_id, day, region, service, "aws4_request"] = scope.as_slice() else {
-            return Err(incomplete("Credential must have the form ID/DATE/REGION/SERVICE/aws4_request".into()));
+            return Err(incomplete(
+                "Credential must have the form ID/DATE/REGION/SERVICE/aws4_request".into(),
+            ));
         };
         let signed_headers = parameter("SignedHeaders")?.split(';').map(str::to_owned).collect();
         covers(&signed_headers, headers)?;
-        let date_time = headers.get(DATE).ok_or_else(|| incomplete(format!("the header '{DATE}' is required")))?;
+        let date_time =
+            headers.get(DATE).ok_or_else(|| incomplete(format!("the header '{DATE}' is required")))?;
         let date_time = self::text(date_time)?.to_owned();
         let time = time(&date_time)?;
         if !date_time.starts_with(day) || day.len() != 8 {

@@ -38,7 +38,9 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 pub fn verify(head: &Parts, body: &[u8], keys: &Keys, now: SystemTime) -> Result<String, Refused> {
     let claim = Claim::parse(&head.headers)?;
     if claim.service != SERVICE {
-        return Err(Refused::Incomplete(format!("Credential should be scoped to correct service: '{SERVICE}'.")));
+        return Err(Refused::Incomplete(format!(
+            "Credential should be scoped to correct service: '{SERVICE}'."
+        )));
     }
     let distance = now.duration_since(claim.time).unwrap_or_else(|error| error.duration());
     if distance > SKEW {
@@ -57,7 +59,8 @@ pub fn verify(head: &Parts, body: &[u8], keys: &Keys, now: SystemTime) -> Result
 
 /// The signature that the request should carry.
 fn signature(head: &Parts, body: &[u8], claim: &Claim, credentials: Credentials) -> Result<String, Refused> {
-    let unreadable = |what: &dyn std::fmt::Display| Refused::Incomplete(format!("the request cannot be signed: {what}"));
+    let unreadable =
+        |what: &dyn std::fmt::Display| Refused::Incomplete(format!("the request cannot be signed: {what}"));
     let identity = credentials.into();
     let mut settings = SigningSettings::default();
     // What the caller says that it signed decides, not what a client of AWS's would leave out.
@@ -75,8 +78,9 @@ fn signature(head: &Parts, body: &[u8], claim: &Claim, credentials: Credentials)
     let signed = signed_headers(&head.headers, claim, &host)?;
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let uri = format!("https://{host}{path}");
-    let request = SignableRequest::new(head.method.as_str(), uri, signed.into_iter(), SignableBody::Bytes(body))
-        .map_err(|error| unreadable(&error))?;
+    let request =
+        SignableRequest::new(head.method.as_str(), uri, signed.into_iter(), SignableBody::Bytes(body))
+            .map_err(|error| unreadable(&error))?;
     let signed = sign(request, &parameters).map_err(|error| unreadable(&error))?;
     Ok(signed.into_parts().1)
 }
@@ -109,6 +113,7 @@ fn signed_headers<'a>(
 fn host(head: &Parts) -> String {
     let named = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = head.uri.authority().map(::http::uri::Authority::as_str);
-    let (first, second) = if head.version == Version::HTTP_2 { (authority, named) } else { (named, authority) };
+    let (first, second) =
+        if head.version == Version::HTTP_2 { (authority, named) } else { (named, authority) };
     first.or(second).unwrap_or_default().to_owned()
 }

@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no signature.
-    #[error("Missing Authentication Token: sign the request with a key of `fleetmesh control-plane keys create`")]
+    #[error(
+        "Missing Authentication Token: sign the request with a key of `fleetmesh control-plane keys create`"
+    )]
     MissingToken,
     /// The signature is not complete, or signs too little.
     #[error("{0}")]

@@ -23,7 +23,8 @@ fn keys() -> Keys {
 
 /// A request as AWS's SDK signs it.
 fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
-    let request = Request::put(PATH).header("host", "mesh.example:9443").header("content-type", "application/json");
+    let request =
+        Request::put(PATH).header("host", "mesh.example:9443").header("content-type", "application/json");
     let mut head = request.body(()).expect("a request").into_parts().0;
     let identity = Credentials::new(ID, secret, None, None, "test").into();
     let parameters = v4::SigningParams::builder()
@@ -36,8 +37,14 @@ fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
         .expect("parameters")
         .into();
     let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
-    let request = SignableRequest::new("PUT", format!("https://mesh.example:9443{PATH}"), headers, SignableBody::Bytes(BODY));
-    let instructions: SigningInstructions = sign(request.expect("a request"), &parameters).expect("signed").into_parts().0;
+    let request = SignableRequest::new(
+        "PUT",
+        format!("https://mesh.example:9443{PATH}"),
+        headers,
+        SignableBody::Bytes(BODY),
+    );
+    let instructions: SigningInstructions =
+        sign(request.expect("a request"), &parameters).expect("signed").into_parts().0;
     for (name, value) in instructions.headers() {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         head.headers.insert(name, HeaderValue::from_str(value).expect("a value"));
@@ -104,7 +111,10 @@ fn whatever_was_altered_is_refused_by_its_name() {
     }
     let head = signed(SECRET, SERVICE, now);
     assert_eq!(outcome(&head, br#"{"spec":{"x":1}}"#, now), "InvalidSignatureException", "body");
-    assert_eq!(outcome(&signed(&SECRET.replace('0', "1"), SERVICE, now), BODY, now), "InvalidSignatureException");
+    assert_eq!(
+        outcome(&signed(&SECRET.replace('0', "1"), SERVICE, now), BODY, now),
+        "InvalidSignatureException"
+    );
     assert_eq!(outcome(&signed(SECRET, "s3", now), BODY, now), "IncompleteSignatureException", "service");
 }
 

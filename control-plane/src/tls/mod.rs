@@ -87,7 +87,9 @@ impl Material {
         let chain = certificates(&certificate)?;
         let parsed = PrivateKeyDer::from_pem_slice(&key.read()?)
             .map_err(|_| key.error("it holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)"))?;
-        let base = || ServerConfig::builder_with_provider(verifier::provider()).with_safe_default_protocol_versions();
+        let base = || {
+            ServerConfig::builder_with_provider(verifier::provider()).with_safe_default_protocol_versions()
+        };
         let unusable = |error: rustls::Error| certificate.error(format!("with its key: {error}"));
         let api = base().map_err(unusable)?.with_no_client_auth();
         let api = api.with_single_cert(chain.clone(), parsed.clone_key()).map_err(unusable)?;
@@ -96,7 +98,8 @@ impl Material {
             Some(ca) => {
                 let chain_verifier = chain_verifier(certificates(&ca)?).map_err(|reason| ca.error(reason))?;
                 let builder = base().map_err(unusable)?;
-                let builder = builder.with_client_cert_verifier(Arc::new(AcceptAny(Arc::clone(&chain_verifier))));
+                let builder =
+                    builder.with_client_cert_verifier(Arc::new(AcceptAny(Arc::clone(&chain_verifier))));
                 let config = builder.with_single_cert(chain, parsed).map_err(unusable)?;
                 Some((ready(config, &PROTOCOLS[..1]), chain_verifier))
             }

@@ -57,6 +57,9 @@ fn whoever_sends_no_certificate_is_nobody() {
     let material = Material::load(&files(folder.path())).expect("loaded");
     for chain in [None, Some(&[][..])] {
         let caller = material.caller(chain, &identity(), SystemTime::now());
-        assert!(matches!(&caller, Caller::Unproven(reason) if reason == "no client certificate was sent"), "{caller:?}");
+        assert!(
+            matches!(&caller, Caller::Unproven(reason) if reason == "no client certificate was sent"),
+            "{caller:?}"
+        );
     }
 }

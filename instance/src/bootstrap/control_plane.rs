@@ -35,8 +35,12 @@ impl FromStr for ControlPlaneAddress {
             return unix(path);
         }
         match text.split_once("://") {
-            Some(("http", authority)) => host_and_port(authority).map(|(host, port)| Self::Tcp { host, port }),
-            Some(("https", authority)) => host_and_port(authority).map(|(host, port)| Self::Tls { host, port }),
+            Some(("http", authority)) => {
+                host_and_port(authority).map(|(host, port)| Self::Tcp { host, port })
+            }
+            Some(("https", authority)) => {
+                host_and_port(authority).map(|(host, port)| Self::Tls { host, port })
+            }
             Some((scheme, _)) => Err(format!(
                 "unknown scheme {scheme:?}: expected unix:/PATH, https://HOST:PORT, http://HOST:PORT or HOST:PORT"
             )),
@@ -54,7 +58,11 @@ impl fmt::Display for ControlPlaneAddress {
             Self::Tcp { host, port } => ("", host, port),
             Self::Tls { host, port } => ("https://", host, port),
         };
-        if host.contains(':') { write!(f, "{scheme}[{host}]:{port}") } else { write!(f, "{scheme}{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{scheme}[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}{host}:{port}")
+        }
     }
 }
 

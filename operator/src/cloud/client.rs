@@ -62,8 +62,9 @@ pub async fn connect(
 ) -> Result<(AppMesh, Option<ControlPlane>), EndpointError> {
     let trust = match &endpoint.ca_file {
         None => Trust::system(),
-        Some(path) => Trust::file(path)
-            .map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?,
+        Some(path) => {
+            Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?
+        }
     };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(app_mesh_client(trust.clone(), faults))
