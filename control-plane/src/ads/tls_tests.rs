@@ -222,5 +222,5 @@ async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
     assert_eq!(code, 16, "{message}");
     assert!(bed.connect(&ca, Some(&old)).await.is_err(), "the former certificate is shown no more");
     bed.world.meshes.commit("virtualRouter/r/route/x", None);
-    streaming.take(ResourceType::Route).await;
+    streaming.take(ResourceType::Cluster).await;
 }

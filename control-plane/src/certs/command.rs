@@ -26,7 +26,7 @@ pub enum CertsCommand {
     /// Make a certificate for a proxy: tls.crt, tls.key and ca.crt, and the same as Envoy's SDS reads it.
     ///
     /// Renew it by the same command: files are replaced at once, and Envoy takes them in without a restart. Keys have
-    /// mode 0600, so run it as the user that Envoy runs as.
+    /// mode 0600, so run it as the user that Envoy runs as, or give --owner.
     Issue(IssueArgs),
     /// Make a certificate for a control plane: tls.crt, tls.key and ca.crt, for its --tls-cert, --tls-key and --ca-cert.
     Server(ServerArgs),
@@ -77,6 +77,10 @@ pub struct IssueArgs {
     /// How long it is valid
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = validity)]
     validity: Duration,
+
+    /// The id of the user who shall own the files, the one that Envoy runs as; the caller by default
+    #[arg(long, value_name = "UID")]
+    owner: Option<u32>,
 
     /// The folder for the files; made if need be
     #[arg(long, value_name = "DIR")]
@@ -162,19 +166,19 @@ pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Resul
             }
             let Issued { certificate, key } = new_authority(&name, Validity { now, length })?;
             let files = [("ca.crt", certificate, PUBLIC), ("ca.key", key.reveal().to_owned(), PRIVATE)];
-            write(&out_dir, &files, out)
+            write(&out_dir, &files, None, out)
         }
         CertsCommand::Issue(args) => issue(&args, now, out),
         CertsCommand::Server(ServerArgs { signer, names, addresses, validity: length, out_dir }) => {
             let authority = authority(&signer)?;
             let issued = authority.issue_server(&names, &addresses, Validity { now, length })?;
-            write(&out_dir, &triple(issued, &authority), out)
+            write(&out_dir, &triple(issued, &authority), None, out)
         }
     }
 }
 
 fn issue(args: &IssueArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
-    let IssueArgs { signer, identity, resources, validity: length, out_dir } = args;
+    let IssueArgs { signer, identity, resources, validity: length, owner, out_dir } = args;
     let identity = identity.identity();
     let arns: Result<Vec<String>, _> = resources.iter().map(|text| arn(text, &identity)).collect();
     let arns = arns?;
@@ -188,7 +192,7 @@ fn issue(args: &IssueArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), C
     let mut files = triple(issued, &authority).to_vec();
     files.push((secrets::CERTIFICATE_FILE, certificate, PRIVATE));
     files.push((secrets::VALIDATION_FILE, validation, PUBLIC));
-    write(out_dir, &files, out)
+    write(out_dir, &files, *owner, out)
 }
 
 /// The full ARN of a virtual node.
@@ -223,11 +227,11 @@ fn triple(Issued { certificate, key }: Issued, authority: &Authority) -> [File; 
     ]
 }
 
-fn write(folder: &Path, files: &[File], out: &mut dyn Write) -> Result<(), CommandError> {
+fn write(folder: &Path, files: &[File], owner: Option<u32>, out: &mut dyn Write) -> Result<(), CommandError> {
     let failed = |path: &Path, source| CommandError::File { path: path.into(), source };
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for (name, content, mode) in files {
-        replace(folder, name, content, *mode).map_err(|error| failed(&folder.join(name), error))?;
+        replace(folder, name, content, *mode, owner).map_err(|error| failed(&folder.join(name), error))?;
         writeln!(out, "{}", folder.join(name).display())?;
     }
     Ok(())

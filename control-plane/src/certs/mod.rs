@@ -33,7 +33,7 @@ pub enum CertificateError {
     #[error("the CA's key cannot be used: it is no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")]
     Key,
     /// The two do not belong together, or the CA may not sign.
-    #[error("the CA cannot sign: {0}")]
+    #[error("the CA's certificate and key do not belong together, or it may not sign: {0}")]
     Unfit(String),
     /// A name cannot stand in a certificate.
     #[error("{0:?} cannot stand in a certificate: it is not ASCII")]

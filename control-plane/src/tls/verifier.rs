@@ -51,7 +51,10 @@ fn words(error: &Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "is not valid yet: is a clock wrong?".into()
             }
-            CertificateError::UnknownIssuer => "was not signed by a CA of --ca-cert".into(),
+            // A CA of the same name with another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "was not signed by a CA of --ca-cert".into()
+            }
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 "is not one for clients".into()
             }

@@ -1,0 +1,121 @@
+//! Certificates and access keys as a person makes them, and a control plane that has both.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::envoy::UID;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{command, port, tools};
+
+/// Nothing takes longer, on however busy a machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `fleetmesh` with `arguments` and returns what it printed.
+pub async fn fleetmesh(arguments: &[&str]) -> String {
+    let mut command = Command::new(tools::fleetmesh().unwrap());
+    command.args(arguments);
+    command::run(command).await.unwrap()
+}
+
+/// A CA and what it signed, in files.
+pub struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// Makes a CA, and a certificate for a control plane at `address`.
+    pub async fn new(folder: PathBuf, address: &str) -> Self {
+        let certificates = Self { folder };
+        let out = certificates.path("ca");
+        fleetmesh(&["certs", "ca", "--out-dir", &out]).await;
+        certificates.server(address).await;
+        certificates
+    }
+
+    /// Makes another certificate for a control plane at `address`, in the place of the first.
+    pub async fn server(&self, address: &str) {
+        let (certificate, key, out) = (self.path("ca/ca.crt"), self.path("ca/ca.key"), self.path("server"));
+        let signer = ["--ca-cert", &certificate, "--ca-key", &key];
+        fleetmesh(&[&["certs", "server", "--ip", address, "--out-dir", &out], &signer[..]].concat()).await;
+    }
+
+    /// Makes or renews the certificate of an Envoy for `node`, valid for `validity`; its folder.
+    pub async fn proxy(&self, node: &str, validity: &str) -> PathBuf {
+        let (certificate, key) = (self.path("ca/ca.crt"), self.path("ca/ca.key"));
+        let (out, resource) = (self.path(node), format!("mesh/apps/virtualNode/{node}"));
+        let signer = ["--ca-cert", &certificate, "--ca-key", &key];
+        let issue = ["certs", "issue", "--resource", &resource, "--validity", validity, "--out-dir", &out];
+        let owner = UID.to_string();
+        fleetmesh(&[&issue[..], &signer, &["--owner", &owner]].concat()).await;
+        self.folder.join(node)
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// The arguments of `fleetmesh control-plane` that name them.
+    pub fn arguments(&self) -> Vec<String> {
+        ["--tls-cert", &self.path("server/tls.crt"), "--tls-key", &self.path("server/tls.key")]
+            .into_iter()
+            .chain(["--ca-cert", &self.path("ca/ca.crt")])
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// An access key in a file, as `fleetmesh control-plane keys create -o json` prints it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+/// Makes a key of the control plane with this data directory; `file` holds it then.
+pub async fn create_key(data_dir: &Path, file: &Path) -> Key {
+    let data_dir = data_dir.display().to_string();
+    let printed =
+        fleetmesh(&["control-plane", "keys", "create", "--data-dir", &data_dir, "-o", "json"]).await;
+    std::fs::write(file, &printed).unwrap();
+    serde_json::from_str(&printed).unwrap()
+}
+
+/// A control plane that serves its API at `https://127.0.0.1:PORT` too, as other hosts would reach it: the loopback
+/// address is one of all that it listens on.
+pub struct Bed {
+    pub control_plane: ControlPlane,
+    pub certificates: Certificates,
+    pub endpoint: String,
+    pub run: RunDir,
+}
+
+impl Bed {
+    pub async fn start(name: &str) -> Self {
+        let run = RunDir::new(name).unwrap();
+        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        let [port] = port::free().unwrap();
+        let mut arguments = certificates.arguments();
+        arguments.extend(["--listen".to_owned(), format!("0.0.0.0:{port}"), "--log=trace".to_owned()]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
+        Self { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run }
+    }
+
+    /// The file with the certificate of the CA.
+    pub fn ca(&self) -> String {
+        self.certificates.path("ca/ca.crt")
+    }
+
+    /// Checks that no log holds a secret: `key`'s, or a line of a private key.
+    pub fn no_log_holds(&mut self, key: &Key) {
+        let server = std::fs::read_to_string(self.certificates.path("server/tls.key")).unwrap();
+        let log = std::fs::read_to_string(self.control_plane.process().log()).unwrap();
+        assert!(log.contains("TRACE"), "everything is logged");
+        let private = server.lines().nth(1).unwrap();
+        assert!(!log.contains(&key.secret_access_key) && !log.contains(private), "a secret is in the log");
+    }
+}

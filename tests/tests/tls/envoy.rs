@@ -1,0 +1,122 @@
+//! Real Envoys over mutual TLS: one gets its configuration, keeps it while its certificate is renewed beside it, and
+//! takes the renewed one in without a restart; another asks for a node that its certificate does not name.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use fleetmesh_testbed::command;
+use fleetmesh_testbed::envoy::Envoy;
+use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, tools, userns, wait};
+use serde_json::Value;
+
+use crate::bed::{Certificates, LIMIT};
+
+/// Where the control plane serves proxies of other hosts.
+const PORT: u16 = 18443;
+
+/// `fleetmesh control-plane` on an instance of its own, whose API is asked there.
+struct Plane {
+    process: Process,
+    instance: Instance,
+    api: String,
+}
+
+impl Plane {
+    async fn start(instance: Instance, certificates: &Certificates, run: &RunDir) -> Self {
+        let mut command = instance.command(tools::fleetmesh().unwrap());
+        command.arg("control-plane").arg("--data-dir").arg(run.join("data")).args(certificates.arguments());
+        command.args(["--listen", "127.0.0.1:0", "--ads-listen", &format!("0.0.0.0:{PORT}")]);
+        let mut process = Process::spawn("control-plane", &command, run).unwrap();
+        let api = format!("http://{}", process.first_line(LIMIT).await.unwrap());
+        Self { process, instance, api }
+    }
+
+    async fn aws(&self, arguments: &[&str]) {
+        let mut command = self.instance.command(tools::tool("aws").unwrap());
+        command.args(["--endpoint-url", &self.api, "appmesh"]).args(arguments).env("AWS_PAGER", "");
+        aws::credentials(&mut command);
+        command::run(command).await.unwrap();
+    }
+
+    /// How many proxies run the newest version of `node`.
+    async fn proxies(&self, node: &str) -> anyhow::Result<u64> {
+        let mut command: Command = self.instance.command(tools::tool("python").unwrap());
+        let url = format!("{}/fleetmesh/v1/meshes/apps/distribution", self.api);
+        let read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())";
+        command.args(["-c", read, &url]);
+        let answer: Value = serde_json::from_str(&command::run(command).await?)?;
+        let resource = format!("mesh/apps/virtualNode/{node}");
+        let objects = answer["objects"].as_array().cloned().unwrap_or_default();
+        let found = objects.into_iter().find(|object| object["resource"] == resource.as_str());
+        Ok(found.and_then(|object| object["acknowledged"].as_u64()).unwrap_or_default())
+    }
+}
+
+async fn start(resource: &str, instance: &Instance, plane: &Plane, folder: &Path, run: &RunDir) -> Envoy {
+    let mut render = Command::new(tools::fleetmesh().unwrap());
+    let address = format!("https://{}:{PORT}", plane.instance.ipv4());
+    render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", &address, "--cert-dir"]);
+    render.arg(folder);
+    let bootstrap = command::run(render).await.unwrap();
+    Envoy::start_with(&bootstrap, instance, run).unwrap()
+}
+
+/// Awaits that the log of `envoy` says `words`.
+async fn says(envoy: &mut Envoy, words: &str) {
+    let log = envoy.process().log().to_owned();
+    wait::until(&format!("Envoy says {words:?}"), LIMIT, async || {
+        // gRPC percent-encodes messages, and Envoy shows them as they were sent.
+        let text = fs::read_to_string(&log)?.replace("%20", " ");
+        Ok(text.contains(words).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn envoys_get_what_their_certificates_name_and_renew_without_a_restart() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("mtls").unwrap();
+    let mut network = Network::new(&run).await.unwrap();
+    let instance = network.instance("plane", &run).await.unwrap();
+    let certificates = Certificates::new(run.join("certificates"), &instance.ipv4().to_string()).await;
+    let mut plane = Plane::start(instance, &certificates, &run).await;
+    plane.aws(&["create-mesh", "--mesh-name", "apps"]).await;
+    for node in ["red", "blue"] {
+        let spec = r#"{"listeners":[{"portMapping":{"port":80,"protocol":"http2"}}],"serviceDiscovery":{"dns":{"hostname":"localhost"}}}"#;
+        plane
+            .aws(&["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", node, "--spec", spec])
+            .await;
+    }
+
+    let red = network.instance("red", &run).await.unwrap();
+    let folder = certificates.proxy("red", "20s").await;
+    let mut envoy = start("mesh/apps/virtualNode/red", &red, &plane, &folder, &run).await;
+    envoy.ready(&red, LIMIT).await.unwrap();
+    assert_eq!(plane.proxies("red").await.unwrap(), 1);
+
+    let blue = network.instance("blue", &run).await.unwrap();
+    let other = certificates.proxy("green", "1h").await;
+    let mut impostor = start("mesh/apps/virtualNode/blue", &blue, &plane, &other, &run).await;
+    says(&mut impostor, "7, the client certificate does not name mesh/apps/virtualNode/blue").await;
+    assert_eq!(plane.proxies("blue").await.unwrap(), 0);
+
+    // Unless it is renewed, the stream ends with its code; once it is, Envoy is back by itself.
+    says(&mut envoy, "16, the client certificate has expired").await;
+    wait::until("no proxy is left", LIMIT, async || Ok((plane.proxies("red").await? == 0).then_some(())))
+        .await
+        .unwrap();
+    certificates.proxy("red", "1h").await;
+    wait::until("Envoy is back", LIMIT, async || Ok((plane.proxies("red").await? == 1).then_some(())))
+        .await
+        .unwrap();
+    plane.process.ensure_running().unwrap();
+    plane.process.terminate(Duration::from_secs(30)).await.unwrap();
+}

@@ -1,0 +1,14 @@
+//! A control plane that other hosts reach, by the real clients: the AWS CLI and botocore with signatures, Envoy with
+//! certificates, the operator with both. What each refusal looks like, and what changes while all run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod api;
+mod bed;
+mod envoy;
+mod operator;
