@@ -118,7 +118,7 @@ impl Bed {
 
     /// Awaits that the proxies' reports tell of no request to `node` in a window of `length` any more.
     pub async fn quiet(&self, node: &str, length: Duration) {
-        let loads = LoadsClient::new(self.stack.control_plane.endpoint());
+        let loads = LoadsClient::anonymous(self.stack.control_plane.endpoint());
         let none = wait::until("the last request is out of the window", SOON, async || {
             let loads = loads.fetch(MESH, length).await?;
             let load = loads.targets.get(node).copied().unwrap_or_default();

@@ -44,7 +44,7 @@ impl World {
     async fn start(name: &str) -> Self {
         let run = RunDir::new(name).unwrap();
         let plane = ControlPlane::start_with(&run, &["--load-report-interval", INTERVAL]).await.unwrap();
-        let loads = LoadsClient::new(plane.endpoint());
+        let loads = LoadsClient::anonymous(plane.endpoint());
         let (mut bed, [client, red, blue]) = Bed::around(plane, run, ["client", "red", "blue"]).await;
         bed.names(&[&client, &red, &blue], &["shop.apps.local"]).await;
         let ports = [("http2", 8001)];
