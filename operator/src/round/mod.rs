@@ -28,7 +28,7 @@ use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;
 
-/// How often a round starts over because the endpoint contradicted what it took for granted.
+/// How often a round starts over because the endpoint contradicted what it took for granted, or another spec came.
 const SURPRISES: usize = 3;
 /// The pause after the Kubernetes API failed or the resource changed under a write.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     let mut doubt = false;
     for _ in 0..SURPRISES {
         let mut observed = observe::observe(context, key, wake, doubt).await?;
+        let generation = observed.object.generation;
         let rollout = match rollout::advance(context, &observed).await {
             Advanced::None => None,
             Advanced::Decided(reduction) => {
@@ -55,6 +56,13 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
             }
             Advanced::Failed => return Some((AGAIN, Wake::Look)),
         };
+        if let Some(reduction) = &rollout
+            && observed.object.generation != generation
+        {
+            // The spec is another one by now. A status that says so must not tell of a rollout that does not know it.
+            rollout::carry_out(context, &observed.object, reduction).await;
+            continue;
+        }
         let decision = decide(&observed, &context.settings);
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
