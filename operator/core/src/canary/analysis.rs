@@ -223,7 +223,7 @@ impl Round<'_> {
     }
 
     /// Whether the analysis lets the rollout advance. The last verdict of each metric must be about a window of this step,
-    /// and not older than two intervals.
+    /// and not older than two intervals, and its source must tell of a full window still.
     pub fn standing(&self) -> Standing {
         let (Some(from), Some(fresh)) = (self.watched_from(), self.fresh_at()) else {
             return Standing::Awaited("the step has not begun".to_owned());
@@ -243,7 +243,9 @@ impl Round<'_> {
                 held.get_or_insert((last.reason.unwrap_or(Reason::NoData), in_words(metric, last)));
             }
             let of_the_step = self.lag(metric).is_some_and(|lag| last.at.0 >= after(fresh, lag));
-            let current = of_the_step && after(last.at.0, self.interval() * 2) >= self.now;
+            let current = of_the_step
+                && self.is_watched(metric)
+                && after(last.at.0, self.interval() * 2) >= self.now;
             if !current {
                 awaited.get_or_insert_with(|| self.await_words());
             }
@@ -255,9 +257,18 @@ impl Round<'_> {
         }
     }
 
+    /// Whether a full window is told of now. A control plane that began less than a window ago may have missed what came
+    /// after the last verdict.
+    fn is_watched(&self, metric: &Metric) -> bool {
+        match (&metric.source, &self.seen.loads) {
+            (MetricSource::LoadReport(_), Reports::Told { loads, .. }) => loads.observed >= loads.window,
+            _ => true,
+        }
+    }
+
     fn await_words(&self) -> String {
         format!(
-            "a full window of {} since the step, or the operator, began is awaited",
+            "a full window of {} since the step, the operator and the control plane began is awaited",
             long(self.interval())
         )
     }

@@ -283,12 +283,18 @@ fn a_restart_waits_for_a_full_fresh_window() {
     assert!(world.now.duration_since(begun) >= secs(5), "{}", world.now.duration_since(begun));
     assert!(due.unwrap().0 < world.now, "the timer itself is absolute");
 
-    // A control plane that restarts has no full window for a while.
-    world.run(15);
+    // A control plane that restarts has no full window for a while. That one passed just before is not enough.
+    world.until(30, |world| {
+        let passed = world.now.duration_since(world.stored.analysis[0].at.0);
+        let rollout = world.stored.rollout.as_ref().unwrap();
+        let pause = rollout.next_step_not_before.as_ref().map(|time| time.0.duration_since(world.now));
+        passed <= secs(2) && pause.is_some_and(|left| left <= secs(2))
+    });
+    assert_eq!(world.step(), Some(2));
     world.control_plane_since = world.now;
     world.run(4);
-    let before = world.stored.analysis[0].at.clone();
-    assert!(world.now.duration_since(before.0) >= secs(4));
+    assert_eq!((world.step(), world.hold()), (Some(2), Some("AwaitingFreshWindow")));
+    world.until_step(4, 3);
     world.until_phase(200, Phase::Promoted);
 }
 
