@@ -118,13 +118,13 @@ impl Pod {
         self.write(&folder.join("ca.crt"), &std::fs::read(authority).unwrap(), 0o644);
     }
 
-    /// Lays out the root of the image; `names` are the names of Services, all of which are here.
-    fn root(&self, names: &[String]) -> PathBuf {
+    /// Lays out the root of the image. Services are all here; of the authorities that an image brings, one will do.
+    fn root(&self, cluster: &InCluster) -> PathBuf {
         let root = self.folder.join("root");
         if root.exists() {
             return root;
         }
-        for folder in ["etc", "proc", "dev", "usr", ACCOUNT] {
+        for folder in ["etc/ssl/certs", "proc", "dev", "usr", ACCOUNT] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
         for folder in ["bin", "lib", "lib64"] {
@@ -138,7 +138,9 @@ impl Pod {
             std::fs::create_dir_all(root.join(path)).unwrap();
         }
         std::fs::write(root.join("fleetmesh"), "").unwrap();
-        std::fs::write(root.join("etc/hosts"), format!("127.0.0.1 localhost {}\n", names.join(" "))).unwrap();
+        let names = format!("127.0.0.1 localhost {}\n", cluster.names.join(" "));
+        std::fs::write(root.join("etc/hosts"), names).unwrap();
+        std::fs::copy(&cluster.authority, root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
         std::fs::write(root.join("etc/nsswitch.conf"), "hosts: files\n").unwrap();
         root
     }
@@ -146,7 +148,7 @@ impl Pod {
     /// Starts the container and awaits that its readiness probe succeeds. `server` is the API server's address.
     pub async fn start(&mut self, kubectl: &Kubectl, cluster: &InCluster, run: &RunDir) {
         self.sync(kubectl).await;
-        let root = self.root(&cluster.names);
+        let root = self.root(cluster);
         let mut enter = Command::new("unshare");
         enter.args(["--mount", "--propagation", "private", "--", "sh", "-c", ENTER, "sh"]).arg(root);
         enter.args(["/usr", "usr"]).arg(tools::fleetmesh().unwrap()).arg("fleetmesh");

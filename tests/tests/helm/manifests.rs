@@ -51,7 +51,9 @@ pub fn golden(name: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{name} differs; review it and run with FLEETMESH_BLESS=1");
+    let first = text.lines().zip(golden.lines()).find(|(new, old)| new != old);
+    let way_out = "review it and run with FLEETMESH_BLESS=1";
+    assert!(text == golden, "{name} differs, first in (new, old) {first:?}; {way_out}");
 }
 
 /// The folder of this test.
