@@ -96,18 +96,25 @@ impl Cluster {
         self.patch(&object.key, None, Patch::Merge(patch)).await
     }
 
-    /// Replaces the status; gives the resource as it is then.
+    /// Replaces the status; gives the resource as it is then. The status of a Route with `canary` is replaced only as it was
+    /// observed: the next decision starts from what it says, so one that was made from an older state must not undo it.
     ///
     /// # Errors
-    /// `Changed` when the name belongs to another resource by now, `Gone` when it is gone.
+    /// `Changed` when the name belongs to another resource by now, or the state of the rollout may be another than the one
+    /// observed; `Gone` when it is gone.
     pub async fn set_status(&self, object: &Object, status: &Status) -> Result<Object, WriteError> {
         // A merge patch would leave members in place that a former status had and this one has not, at any depth. The uid
         // is not changed: the API server answers Conflict when the name belongs to another resource by now.
-        let patch = json!([
-            {"op": "add", "path": "/metadata/uid", "value": object.uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]);
-        let patch = serde_json::from_value(patch).map_err(|error| WriteError::Request(error.to_string()))?;
+        let mut patch = vec![
+            json!({"op": "add", "path": "/metadata/uid", "value": object.uid}),
+            json!({"op": "add", "path": "/status", "value": status}),
+        ];
+        if object.canary.is_some() {
+            let version = &object.resource_version;
+            patch.push(json!({"op": "add", "path": "/metadata/resourceVersion", "value": version}));
+        }
+        let patch = serde_json::from_value(Value::Array(patch))
+            .map_err(|error| WriteError::Request(error.to_string()))?;
         self.patch(&object.key, Some("status"), Patch::Json(patch)).await
     }
 

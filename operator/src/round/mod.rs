@@ -153,7 +153,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();
     }
-    let wakes = context.world.conclude(&object.key, &object.uid, conclusion);
+    let wakes = context.world.conclude(object, conclusion);
     context.queue.wake_all(wakes);
 }
 

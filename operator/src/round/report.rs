@@ -21,7 +21,8 @@ const HOLD: Duration = Duration::from_secs(1);
 pub enum Reported {
     /// The status is up to date.
     Done,
-    /// The status would only say that proxies have not acknowledged yet; it is due after this time.
+    /// The status would only say that proxies have not acknowledged yet, or is another than was observed; it is due after
+    /// this time.
     HeldBack(Duration),
     /// The resource is gone, or about to be.
     Gone,
@@ -63,12 +64,17 @@ pub async fn report(
         publish(context, object, &event).await;
     }
     context.world.reported(&object.key);
-    match context.cluster.set_status(object, &after).await {
+    // A write of this round, of the finalizer say, made another version of the same state.
+    let newest = context.world.object(&object.key);
+    let newest = newest.filter(|one| one.uid == object.uid && one.status.canary == object.status.canary);
+    match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {
         Ok(object) => {
             let wakes = context.world.seen(object, Source::OwnWrite);
             context.queue.wake_all(wakes);
             Reported::Done
         }
+        // The watch brings the state of the rollout, and that alone wakes nobody.
+        Err(WriteError::Changed) if object.canary.is_some() => Reported::HeldBack(HOLD),
         // Another resource has the name by now, or none; the watch brings it.
         Err(WriteError::Gone | WriteError::Changed) => Reported::Done,
         Err(error) => Reported::Failed(error),

@@ -126,6 +126,9 @@ impl Inner {
                     self.index.add(&object);
                 }
                 if let Some(entry) = self.entries.get_mut(&key) {
+                    if before.spec != object.spec {
+                        entry.memory.in_step = None;
+                    }
                     if object.deleting && !before.deleting {
                         entry.memory.since = Instant::now();
                     }

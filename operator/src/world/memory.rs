@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::iam::Thing;
-use fleetmesh_core::{Deprecation, Finding, Identity, ObjectKey};
+use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -14,7 +14,8 @@ use crate::queue::Wake;
 /// The memory of one object.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// Which generation of the spec the endpoint has, and as which state of the object.
+    /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
+    /// force becomes another: a rollout changes that without a new generation.
     pub in_step: Option<(i64, Identity)>,
     /// The state of the App Mesh object that was written or read last, in step or not.
     pub identity: Option<Identity>,
@@ -129,15 +130,16 @@ impl World {
         }
     }
 
-    /// Notes what a round concluded. Wakes those who waited: for the object to exist, or for it to let go of something.
-    pub fn conclude(&self, key: &ObjectKey, uid: &str, conclusion: Conclusion) -> Wakes {
+    /// Notes what a round concluded about `object`. Wakes those who waited: for the object to exist, or for it to let go of something.
+    pub fn conclude(&self, object: &Object, conclusion: Conclusion) -> Wakes {
+        let key = &object.key;
         let mut inner = self.lock();
         let existed = inner.exists(key);
-        let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == uid) else {
+        let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == object.uid) else {
             return Wakes::new();
         };
         let Conclusion { in_step, identity, exists, tags, failed, wrote, compared, blocked } = conclusion;
-        entry.memory.in_step = in_step;
+        entry.memory.in_step = in_step.filter(|_| entry.object.spec == object.spec);
         entry.memory.exists = exists.or(entry.memory.exists);
         entry.memory.identity = identity.or(entry.memory.identity.take());
         entry.memory.tags = tags.or(entry.memory.tags.take());

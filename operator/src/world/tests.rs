@@ -59,6 +59,26 @@ fn written(version: i64) -> Conclusion {
 }
 
 #[test]
+fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
+    let world = World::default();
+    let remembers = |key| world.memory(key).in_step.is_some();
+    let before = service(1);
+    world.seen(before.clone(), Source::Watch);
+    world.conclude(&before, written(1));
+    assert!(remembers(&before.key));
+    world.seen(service(2), Source::Watch);
+    assert!(remembers(&before.key), "the spec is the same");
+    // The same generation, as a rollout leaves it.
+    let mut after = service(3);
+    let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "other"}}});
+    after.spec = object("s", 3, after.id.clone(), provider).spec;
+    world.seen(after.clone(), Source::Watch);
+    assert!(!remembers(&after.key));
+    world.conclude(&before, written(2));
+    assert!(!remembers(&after.key), "a round that is late concludes about the former spec");
+}
+
+#[test]
 fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
     let world = World::default();
     let (node, service) = (node("n", 1), service(2));
@@ -68,9 +88,9 @@ fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
     assert!(
         local.observed.referents.iter().any(|referent| referent.reach == Reach::Pending(node.key.clone()))
     );
-    let wakes = world.conclude(&node.key, &node.uid, written(1));
+    let wakes = world.conclude(&node, written(1));
     assert_eq!(wakes, [(service.key.clone(), Wake::Look)]);
-    assert!(world.conclude(&node.key, &node.uid, written(2)).is_empty(), "it existed already");
+    assert!(world.conclude(&node, written(2)).is_empty(), "it existed already");
 }
 
 #[test]
@@ -109,7 +129,7 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     world.tells(true);
     let node = node("n", 1);
     world.seen(node.clone(), Source::Watch);
-    world.conclude(&node.key, &node.uid, written(1));
+    world.conclude(&node, written(1));
     let told = |version, proxies, acknowledged| Answer {
         objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
         ..Answer::default()

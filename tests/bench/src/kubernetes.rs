@@ -35,7 +35,9 @@ pub async fn client(kubeconfig: &Path) -> Result<Client> {
 }
 
 fn resource(kind: &str) -> ApiResource {
-    let plural = KINDS.iter().find(|(name, _)| *name == kind).map_or("", |(_, plural)| plural);
+    let beside = ("RouteAction", "routeactions");
+    let plural =
+        KINDS.iter().chain([&beside]).find(|(name, _)| *name == kind).map_or("", |(_, plural)| plural);
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("fleetmesh.dev", "v1alpha1", kind), plural)
 }
 
@@ -75,7 +77,11 @@ pub async fn create_all(kubeconfig: &Path, objects: Vec<Value>, clients: usize) 
         .await
 }
 
-async fn create(client: &Client, object: &Value) -> Result<()> {
+/// Creates one object.
+///
+/// # Errors
+/// The API server's refusal.
+pub async fn create(client: &Client, object: &Value) -> Result<()> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let object: DynamicObject = serde_json::from_value(object.clone())?;
     api(client, kind).create(&PostParams::default(), &object).await?;

@@ -1,9 +1,9 @@
 //! `cargo xtask bench NAME`: what Fleetmesh costs and how fast it is, on real parts. Nothing here passes or fails by
 //! time; the figures go to `docs/performance.md` with the machine and the date.
 
+mod canary;
 mod kubernetes;
 mod objects;
-mod proxies;
 mod reconcile;
 mod recorder;
 mod statistics;
@@ -13,6 +13,7 @@ mod world;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::objects::Counts;
 
@@ -40,6 +41,14 @@ enum Benchmark {
         #[arg(long, short, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// 1,000 rollouts at once, aborts under 1,000 simulated proxies, 10,000 routes with canary that rest
+    Canary {
+        #[command(flatten)]
+        sizes: canary::Sizes,
+        /// How to print the figures
+        #[arg(long, short, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,12 +61,23 @@ enum Output {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Benchmark::Reconcile { nodes, routers, proxies, output } = Arguments::parse().benchmark;
-    let counts = Counts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
-    let report = reconcile::run(counts).await?;
+    match Arguments::parse().benchmark {
+        Benchmark::Reconcile { nodes, routers, proxies, output } => {
+            let counts = Counts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
+            let report = reconcile::run(counts).await?;
+            print(output, &report, reconcile::Report::table)
+        }
+        Benchmark::Canary { sizes, output } => {
+            let report = canary::run(sizes).await?;
+            print(output, &report, canary::Report::table)
+        }
+    }
+}
+
+fn print<R: Serialize>(output: Output, report: &R, table: impl FnOnce(&R) -> String) -> Result<()> {
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Output::Table => print!("{}", report.table()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        Output::Table => print!("{}", table(report)),
     }
     Ok(())
 }

@@ -55,15 +55,21 @@ pub fn objects(counts: Counts) -> Vec<Value> {
     objects
 }
 
-fn object(kind: &str, name: &str, mut spec: Value) -> Value {
-    if let Some(members) = spec.as_object_mut() {
-        members.insert("meshName".into(), json!(MESH));
-    }
+/// An object in the benchmark's namespace.
+pub fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "fleetmesh.dev/v1alpha1", "kind": kind,
         "metadata": { "name": name, "namespace": MESH },
         "spec": spec,
     })
+}
+
+/// An object of the benchmark's mesh.
+pub fn in_mesh(kind: &str, name: &str, mut spec: Value) -> Value {
+    if let Some(members) = spec.as_object_mut() {
+        members.insert("meshName".into(), json!(MESH));
+    }
+    object(kind, name, spec)
 }
 
 fn node(index: usize, callers: usize) -> Value {
@@ -75,12 +81,12 @@ fn node(index: usize, callers: usize) -> Value {
     if index < callers {
         spec["backends"] = json!([{ "virtualService": { "virtualServiceName": CALLED_SERVICE } }]);
     }
-    object("VirtualNode", &name, spec)
+    in_mesh("VirtualNode", &name, spec)
 }
 
 fn router(index: usize) -> Value {
     let listeners = json!([{ "portMapping": { "port": 80, "protocol": "http2" } }]);
-    object("VirtualRouter", &format!("router-{index:03}"), json!({ "listeners": listeners }))
+    in_mesh("VirtualRouter", &format!("router-{index:03}"), json!({ "listeners": listeners }))
 }
 
 fn route(router: usize, suffix: &str, prefix: &str, first: usize) -> Value {
@@ -91,7 +97,7 @@ fn route(router: usize, suffix: &str, prefix: &str, first: usize) -> Value {
             { "virtualNode": node_name(first + 1), "weight": 25 },
         ] } },
     });
-    object("Route", &format!("route-{router:03}-{suffix}"), spec)
+    in_mesh("Route", &format!("route-{router:03}-{suffix}"), spec)
 }
 
 fn service(index: usize) -> Value {
@@ -99,7 +105,7 @@ fn service(index: usize) -> Value {
         "virtualServiceName": format!("service-{index:03}.bench.local"),
         "provider": { "virtualRouter": { "virtualRouterName": format!("router-{index:03}") } },
     });
-    object("VirtualService", &format!("service-{index:03}"), spec)
+    in_mesh("VirtualService", &format!("service-{index:03}"), spec)
 }
 
 #[cfg(test)]

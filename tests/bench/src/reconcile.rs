@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use fleetmesh_testbed::proxies::Proxies;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::objects::{self, CHANGED_ROUTE, Counts, MESH};
-use crate::proxies::Proxies;
-use crate::statistics::percentile;
+use crate::statistics::{Percentiles, millis};
 use crate::world::World;
 use crate::{kubernetes, usage};
 
@@ -55,25 +55,6 @@ pub struct Report {
     pub resync_calls: usize,
     /// Writes among them.
     pub resync_writes: usize,
-}
-
-/// The median and the 99th percentile.
-#[derive(Debug, Serialize)]
-pub struct Percentiles {
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-}
-
-impl Percentiles {
-    fn of(values: &[Duration]) -> Self {
-        Self { p50: millis(percentile(values, 50.0)), p99: millis(percentile(values, 99.0)) }
-    }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 /// Runs all phases.

@@ -14,15 +14,27 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 
-/// One App Mesh call: when it came, and whether it could change something.
-#[derive(Clone, Copy, Debug)]
+/// One App Mesh call: when it came, what it was about, and whether it could change something.
+#[derive(Clone, Debug)]
 pub struct Call {
     /// When its head had been read.
     pub at: Instant,
+    /// The same by the clock on the wall.
+    pub when: Timestamp,
+    /// Its path.
+    pub path: String,
     /// PUT or DELETE.
     pub write: bool,
+}
+
+impl Call {
+    /// The last part of the path: the name of the object, when it is about one.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// What was called so far.
@@ -77,7 +89,8 @@ async fn pass_on(State(relay): State<Relay>, mut request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     if path.starts_with("/v20190125/") {
         let write = matches!(*request.method(), Method::PUT | Method::DELETE);
-        relay.calls.note(Call { at: Instant::now(), write });
+        let path = request.uri().path().to_owned();
+        relay.calls.note(Call { at: Instant::now(), when: Timestamp::now(), path, write });
     }
     let Ok(uri) = format!("http://{}{path}", relay.upstream).parse::<Uri>() else {
         return StatusCode::BAD_REQUEST.into_response();

@@ -2,8 +2,31 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
+/// The median and the 99th percentile, in milliseconds.
+#[derive(Debug, Serialize)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+}
+
+impl Percentiles {
+    /// Of `values`; zeros of none.
+    pub fn of(values: &[Duration]) -> Self {
+        Self { p50: millis(percentile(values, 50.0)), p99: millis(percentile(values, 99.0)) }
+    }
+}
+
+/// In milliseconds.
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
 /// The `percent`-th percentile by the nearest-rank method; zero of nothing.
-pub fn percentile(values: &[Duration], percent: f64) -> Duration {
+fn percentile(values: &[Duration], percent: f64) -> Duration {
     let mut sorted = values.to_vec();
     sorted.sort();
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;

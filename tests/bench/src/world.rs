@@ -37,6 +37,14 @@ impl World {
     /// # Errors
     /// When a tool is missing or does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more arguments of `fleetmesh operator`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(operator: &[&str]) -> Result<Self> {
         let run = RunDir::new("bench")?;
         let cluster = Cluster::start(&run).await?;
         let kubectl = cluster.kubectl()?;
@@ -47,7 +55,8 @@ impl World {
             control_plane.endpoint().trim_start_matches("http://").parse().context("the endpoint")?;
         let (address, calls) = recorder::start(upstream).await?;
         let kubeconfig = cluster.admin_kubeconfig();
-        let operator = Operator::start(&kubeconfig, &format!("http://{address}"), &run).await?;
+        let operator =
+            Operator::start_with(&kubeconfig, &format!("http://{address}"), operator, &run).await?;
         let client = kubernetes::client(&kubeconfig).await?;
         kubernetes::create_namespace(&client).await?;
         kubernetes::create_all(&kubeconfig, vec![objects::mesh()], 1).await?;

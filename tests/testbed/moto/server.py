@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 import needs
 import policies
+import quick  # noqa: F401  It changes moto.
 
 BODY = "fleetmesh.body"
 received = DomainDispatcherApplication.__call__

@@ -23,6 +23,7 @@ pub mod netns;
 pub mod operator;
 pub mod port;
 pub mod process;
+pub mod proxies;
 pub mod run_dir;
 pub mod scenario;
 pub mod shared;

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bed::Lane;
 use crate::faults::{Blow, Mode, Striker};
 
-/// The design's bound for a recovery, and as much again because other lanes want the processors too.
-const RECOVERY: Duration = Duration::from_secs(60);
+/// Four times the design's bound for a recovery, because other lanes, and other programs, want the processors too.
+const RECOVERY: Duration = Duration::from_secs(120);
 /// Between two looks whether a plan has ended.
 const LOOK: Duration = Duration::from_millis(100);
 

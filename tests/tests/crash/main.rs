@@ -12,6 +12,7 @@
 
 mod aws;
 mod bed;
+mod canary;
 mod ends;
 mod faults;
 mod lanes;

@@ -1,0 +1,52 @@
+//! Rollouts, struck at each of their writes: to the status, to App Mesh, Events, the retirement of the old node. However a
+//! rollout is struck it ends as the undisturbed one did, having taken each step once, in order and in its time.
+//!
+//! The callers' proxies are simulated ([`fleetmesh_testbed::proxies`]); real Envoys under load are in `tests/tests/canary`.
+
+mod checks;
+mod objects;
+mod record;
+mod releases;
+
+use crate::bed::Bed;
+use crate::faults::{Blow, Mode};
+use crate::lanes;
+use objects::Story;
+use releases::Releases;
+
+/// Rollouts under way at a time. They wait for windows of the analysis most of the time.
+const LANES: usize = 16;
+/// Fewer plans than this would mean that the writes are not seen any more.
+const LEAST_PLANS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_struck_at_any_write_neither_skips_nor_repeats_a_step() {
+    let bed = Bed::start("crash-canary", &["--load-report-interval", "250ms"]).await.unwrap();
+    let lanes = futures::future::try_join_all((0..LANES).map(|index| Releases::start(&bed, index)));
+    let mut lanes = lanes.await.unwrap();
+    let calm = lanes::share(&mut lanes[..3], Story::ALL.to_vec(), async |lane, story| {
+        let ended = lane.release(story, None).await.unwrap();
+        println!("{story:?}: {} writes", ended.writes);
+        (story, ended)
+    });
+    let calm = calm.await;
+    let mut plans: Vec<(Story, Blow)> = Vec::new();
+    for (story, ended) in &calm {
+        // Each write in one of the three modes by turns; of an abort, which is short, in two.
+        let turn = |blow: &Blow| {
+            let turn = Mode::ALL[blow.at % Mode::ALL.len()] == blow.mode;
+            turn != (*story == Story::Abort)
+        };
+        plans.extend(Blow::all(ended.writes).into_iter().filter(turn).map(|blow| (*story, blow)));
+    }
+    let struck = lanes::share(&mut lanes, plans, async |lane, (story, blow)| {
+        let ended = lane.release(story, Some(blow)).await;
+        let ended = ended.unwrap_or_else(|error| panic!("{story:?} struck by {blow:?}: {error:#}"));
+        let (_, calm) = calm.iter().find(|(of, _)| *of == story).unwrap();
+        assert_eq!(ended.state, calm.state, "{story:?} struck by {blow:?} ends otherwise");
+        usize::from(ended.struck)
+    });
+    let plans: usize = struck.await.into_iter().sum();
+    println!("{plans} plans");
+    assert!(plans >= LEAST_PLANS, "{plans} plans");
+}
