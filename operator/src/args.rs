@@ -69,7 +69,12 @@ pub struct OperatorArgs {
     pub leader_election_namespace: Option<String>,
 
     /// The name of that Lease
-    #[arg(long, env = "FLEETMESH_LEADER_ELECTION_ID", value_name = "NAME", default_value = "fleetmesh-operator")]
+    #[arg(
+        long,
+        env = "FLEETMESH_LEADER_ELECTION_ID",
+        value_name = "NAME",
+        default_value = "fleetmesh-operator"
+    )]
     pub leader_election_id: String,
 
     /// For how long the Lease holds without a renewal, from 3s to 5m: a leader that vanishes is followed after it
@@ -92,7 +97,11 @@ fn drift_interval(text: &str) -> Result<Duration, String> {
 fn lease_duration(text: &str) -> Result<Duration, String> {
     let duration = duration(text, "3s", "5m")?;
     // A Lease counts whole seconds.
-    if duration.subsec_nanos() == 0 { Ok(duration) } else { Err(format!("{text} is not a whole number of seconds")) }
+    if duration.subsec_nanos() == 0 {
+        Ok(duration)
+    } else {
+        Err(format!("{text} is not a whole number of seconds"))
+    }
 }
 
 fn duration(text: &str, least: &str, most: &str) -> Result<Duration, String> {

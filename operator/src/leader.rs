@@ -216,8 +216,7 @@ impl Election {
             Move::Write { resource_version, transitions, .. } => (Some(resource_version), transitions),
         };
         let acquired = lease.and_then(|lease| acquired(lease, self.contender.identity()));
-        let spec =
-            spec(self.contender.identity(), self.contender.timing().lease, transitions, acquired);
+        let spec = spec(self.contender.identity(), self.contender.timing().lease, transitions, acquired);
         let sent = now();
         let written = self.write(version, spec).await?;
         self.contender.wrote(seen(&written), sent);

@@ -235,7 +235,9 @@ impl Operator {
 
     /// Begins to work.
     fn work(self, cluster: String, tasks: &TaskTracker, shutdown: &CancellationToken) {
-        let Self { client: Kubernetes(client), app_mesh, aws, control_plane, drift_interval, metrics, .. } = self;
+        let Self {
+            client: Kubernetes(client), app_mesh, aws, control_plane, drift_interval, metrics, ..
+        } = self;
         let context = Arc::new(Context {
             world: self.world,
             queue: self.queue,

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ::http::Method;
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
@@ -12,7 +13,6 @@ use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Signal;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{http, stack, wait};
-use ::http::Method;
 use serde_json::json;
 
 use crate::bed::LIMIT;
@@ -144,6 +144,7 @@ async fn freeze(first: &mut Replica, second: &Replica, space: &Space) {
     let told = first.operator.process().log_tail();
     assert!(told.contains("the Lease default/fleetmesh-operator"), "{told}");
     assert_eq!(first.written(), written, "writes of the one that was frozen");
-    let lease = space.kubectl.json(&["get", "lease", "fleetmesh-operator", "--namespace", "default"]).await.unwrap();
+    let lease =
+        space.kubectl.json(&["get", "lease", "fleetmesh-operator", "--namespace", "default"]).await.unwrap();
     assert_eq!(lease["spec"]["leaseTransitions"], json!(3), "{lease}");
 }
