@@ -47,10 +47,10 @@ pub enum Command {
     #[command(subcommand)]
     Iam(fleetmesh_operator::IamCommand),
 
-    /// What an instance needs: its Envoy's bootstrap, and the interception of its traffic.
+    /// What an instance needs: its certificate, its Envoy's bootstrap, and the interception of its traffic.
     #[cfg(feature = "proxy")]
     #[command(subcommand)]
-    Proxy(fleetmesh_proxy::ProxyCommand),
+    Proxy(ProxyCommand),
 
     /// Print a script that completes this command in your shell.
     ///
@@ -59,6 +59,16 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// What an instance needs.
+#[cfg(feature = "proxy")]
+#[derive(Debug, Subcommand)]
+pub enum ProxyCommand {
+    #[command(flatten)]
+    Host(fleetmesh_proxy::ProxyCommand),
+
+    Join(Box<fleetmesh_join::JoinArgs>),
 }
 
 impl Command {
@@ -88,7 +98,13 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "proxy")]
-            Self::Proxy(command) => Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?),
+            Self::Proxy(ProxyCommand::Host(command)) => {
+                Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?)
+            }
+            #[cfg(feature = "proxy")]
+            Self::Proxy(ProxyCommand::Join(args)) => {
+                crate::server::run(|shutdown| fleetmesh_join::run(*args, shutdown))
+            }
             Self::Completions { shell } => print_completions(shell),
         }
     }

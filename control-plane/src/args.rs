@@ -63,6 +63,17 @@ pub struct ControlPlaneArgs {
     #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE", requires = "tls_cert")]
     pub ca_cert: Option<PathBuf>,
 
+    /// The CA's key (PEM): lets instances join by their IAM role (`fleetmesh proxy join`) at the App Mesh API's addresses.
+    ///
+    /// Whoever has the role of a virtual node's tag fleetmesh.dev/proxy-principals gets a certificate for that node, for
+    /// an hour at a time.
+    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires = "ca_cert")]
+    pub ca_key: Option<PathBuf>,
+
+    /// The STS that knows these roles, https://HOST or https://HOST:PORT; AWS's in --region by default.
+    #[arg(long, env = "FLEETMESH_STS_ENDPOINT", value_name = "URL")]
+    pub sts_endpoint: Option<String>,
+
     /// Access keys beside those of `fleetmesh control-plane keys`; read again when the file changes.
     ///
     /// JSON: {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects.

@@ -16,6 +16,7 @@ pub mod cloud_map;
 pub mod command;
 pub mod distribution;
 pub mod identity;
+pub mod join;
 pub mod keys;
 pub mod listen;
 pub mod loads;

@@ -20,6 +20,7 @@ use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
+use crate::join::{self, CaFiles, Joining, Sts, StsEndpoint};
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Listen, ListenError};
 use crate::loads::{self, Loads};
@@ -42,6 +43,9 @@ pub enum Error {
     /// A file of TLS.
     #[error(transparent)]
     Tls(#[from] FileError),
+    /// The address of STS.
+    #[error("--sts-endpoint: {0}")]
+    Sts(String),
     /// The access keys.
     #[error(transparent)]
     Keys(#[from] LoadError),
@@ -85,7 +89,10 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let open = health(shutdown.clone());
+    let mut open = health(shutdown.clone());
+    if let Some(joining) = joining(&args, Arc::clone(&views))? {
+        open = open.merge(join::http::router(Arc::new(joining)));
+    }
     let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
     print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
 
@@ -153,6 +160,15 @@ fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>
         );
     }
     Ok(Some(Arc::new(keys)))
+}
+
+/// What lets instances join, when the CA's key is here.
+fn joining(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> Result<Option<Joining>, Error> {
+    let (Some(certificate), Some(key)) = (args.ca_cert.clone(), args.ca_key.clone()) else { return Ok(None) };
+    let endpoint =
+        StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
+    let files = CaFiles { certificate, key };
+    Ok(Some(Joining::new(views, args.identity(), files, Sts::new(endpoint))?))
 }
 
 async fn following(follow: impl Future<Output = ()>) -> Result<(), Error> {

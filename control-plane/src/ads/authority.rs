@@ -1,14 +1,17 @@
 //! Whether a proxy may stream a virtual node: whom its connection proved, and for how long that holds.
 //!
 //! Statuses are App Mesh's own: 7 (PERMISSION_DENIED) for a node that the certificate does not name, 16
-//! (UNAUTHENTICATED) for a missing, bad or expired certificate.
+//! (UNAUTHENTICATED) for a missing, bad or expired certificate. 7 is also for one that was got by joining, when the node is
+//! not granted to that role any more or the proxy says that it is another instance.
 
 use std::time::{Duration, SystemTime};
 
 use fleetmesh_model::ResourceId;
 use tonic::Status;
 
+use crate::join::grant;
 use crate::tls::Caller;
+use crate::view::Views;
 
 /// How often it is looked at whether a caller may still stream. A clock that was set forward counts after at most this.
 const LOOK: Duration = Duration::from_secs(5);
@@ -28,20 +31,37 @@ pub fn proven(caller: &Caller, now: SystemTime) -> Result<(), Status> {
     }
 }
 
-/// Whether the caller may stream `node`.
+/// Whether the caller may stream `node`, by its certificate and by what `views` grant.
 ///
 /// # Errors
 /// Status 16 as of [`proven`]; 7 when the caller is somebody who may not.
-pub fn admit(caller: &Caller, node: &ResourceId, now: SystemTime) -> Result<(), Status> {
+pub fn admit(views: &dyn Views, caller: &Caller, node: &ResourceId, now: SystemTime) -> Result<(), Status> {
     proven(caller, now)?;
-    match caller {
-        Caller::Certified(certificate) if !certificate.nodes.contains(node) => {
-            Err(Status::permission_denied(format!(
-                "the client certificate does not name {node}; it names {}",
-                listed(certificate.nodes.iter())
-            )))
-        }
-        Caller::Local | Caller::Unproven(_) | Caller::Certified(_) => Ok(()),
+    let Caller::Certified(certificate) = caller else { return Ok(()) };
+    if !certificate.nodes.contains(node) {
+        let names = listed(certificate.nodes.iter());
+        let message = format!("the client certificate does not name {node}; it names {names}");
+        return Err(Status::permission_denied(message));
+    }
+    match &certificate.joined {
+        Some(joined) => grant::check(views, node, joined).map_err(Status::permission_denied),
+        None => Ok(()),
+    }
+}
+
+/// The instance that the caller's certificate is bound to, if it is, or else the one that the proxy `named`.
+///
+/// # Errors
+/// Status 7 when the proxy named another.
+pub fn instance(caller: &Caller, named: Option<String>) -> Result<Option<String>, Status> {
+    let Caller::Certified(certificate) = caller else { return Ok(named) };
+    match (&certificate.joined, named) {
+        (None, named) => Ok(named),
+        (Some(joined), Some(named)) if named != joined.session => Err(Status::permission_denied(format!(
+            "the client certificate is for the instance {}, and the proxy says that it runs on {named}",
+            joined.session
+        ))),
+        (Some(joined), _) => Ok(Some(joined.session.clone())),
     }
 }
 
@@ -52,11 +72,11 @@ fn listed<'a>(nodes: impl Iterator<Item = &'a ResourceId>) -> String {
 
 /// Waits until the caller may no longer stream `node`, and answers the status that the stream ends with. It never ends
 /// for a caller of this host.
-pub async fn withdrawn(caller: &Caller, node: &ResourceId) -> Status {
+pub async fn withdrawn(views: &dyn Views, caller: &Caller, node: &ResourceId) -> Status {
     let Caller::Certified(certificate) = caller else { return std::future::pending().await };
     loop {
         let now = SystemTime::now();
-        if let Err(status) = admit(caller, node, now) {
+        if let Err(status) = admit(views, caller, node, now) {
             return status;
         }
         let left = certificate.not_after.duration_since(now).unwrap_or_default();
@@ -71,19 +91,42 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::testing::node;
+    use crate::join::grant::{Joined, TAG};
+    use crate::testing::{Meshes, node, view};
     use crate::tls::Certificate;
+    use crate::view::MeshView;
+
+    fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
+        let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
+        Certificate { nodes, not_after, joined: None }
+    }
 
     fn certified(nodes: &[&str], not_after: SystemTime) -> Caller {
-        let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
-        Caller::Certified(Arc::new(Certificate { nodes, not_after }))
+        Caller::Certified(Arc::new(certificate(nodes, not_after)))
+    }
+
+    fn joined(not_after: SystemTime) -> Caller {
+        let caller = "arn:aws:sts::123456789012:assumed-role/role-a/i-0123";
+        let joined = Some(Joined::parse(caller).expect("a session"));
+        Caller::Certified(Arc::new(Certificate { joined, ..certificate(&["a"], not_after) }))
+    }
+
+    /// A mesh whose node `a` has this tag.
+    fn granting(roles: &str) -> Arc<Meshes> {
+        let MeshView { revision, mut resources } = view(&[("virtualNode/a", serde_json::json!({}))]);
+        let record = resources.get_mut(&node("a")).expect("the node");
+        let mut tagged = crate::view::Record::clone(record);
+        tagged.tags.insert(TAG.into(), roles.into());
+        *record = Arc::new(tagged);
+        Meshes::new(MeshView { revision, resources })
     }
 
     #[test]
     fn a_caller_streams_what_it_proved_and_is_told_why_not() {
         let now = SystemTime::now();
         let (soon, past) = (now + Duration::from_secs(1), now - Duration::from_secs(1));
-        let code = |caller: &Caller, name: &str| match admit(caller, &node(name), now) {
+        let views = granting("");
+        let code = |caller: &Caller, name: &str| match admit(views.as_ref(), caller, &node(name), now) {
             Ok(()) => 0,
             Err(status) => i32::from(status.code()),
         };
@@ -93,12 +136,25 @@ mod tests {
         assert_eq!(code(&certified(&["a", "b"], soon), "c"), 7);
         assert_eq!(code(&certified(&["a"], past), "a"), 16, "expired counts before the name");
         assert_eq!(code(&certified(&["a"], past), "c"), 16);
+        assert_eq!(code(&joined(soon), "a"), 7, "it is granted to nobody");
+        let views = granting("arn:aws:iam::123456789012:role/other arn:aws:iam::123456789012:role/x/role-a");
+        assert!(admit(views.as_ref(), &joined(soon), &node("a"), now).is_ok());
+        assert!(admit(views.as_ref(), &joined(past), &node("a"), now).is_err());
+    }
+
+    #[test]
+    fn whoever_joined_is_the_instance_that_joined() {
+        let (now, named) = (SystemTime::now(), |id: &str| Some(id.to_owned()));
+        assert_eq!(instance(&Caller::Local, named("i-9")).expect("anything"), named("i-9"));
+        assert_eq!(instance(&joined(now), named("i-0123")).expect("itself"), named("i-0123"));
+        assert_eq!(instance(&joined(now), None).expect("itself"), named("i-0123"));
+        assert_eq!(i32::from(instance(&joined(now), named("i-9")).expect_err("another").code()), 7);
     }
 
     #[tokio::test]
     async fn a_right_ends_with_the_certificate() {
         let caller = certified(&["a"], SystemTime::now() + Duration::from_millis(50));
-        let status = withdrawn(&caller, &node("a")).await;
+        let status = withdrawn(granting("").as_ref(), &caller, &node("a")).await;
         assert_eq!(i32::from(status.code()), 16, "{status}");
     }
 }

@@ -108,6 +108,11 @@ impl Feeds {
         self.followed(node).map(|current| Arc::clone(&current.snapshot.targets))
     }
 
+    /// The meshes.
+    pub fn views(&self) -> &dyn Views {
+        self.views.as_ref()
+    }
+
     /// The most proxies that a node may have connected; none for no limit.
     pub fn limit(&self) -> Option<usize> {
         self.limit

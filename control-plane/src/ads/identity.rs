@@ -34,14 +34,18 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
 /// The member of `node.metadata` by which a bootstrap names the EC2 instance that the proxy runs on.
 pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 
-/// The instance that a proxy runs on: its id as the bootstrap has it, else the address that it connects from; `None`
-/// over a Unix socket without an id. It decides nothing about what the proxy may read.
-pub fn instance(node: &Bytes, peer: Option<IpAddr>) -> Option<String> {
-    let metadata = Node::decode(node.clone()).ok().and_then(|node| node.metadata);
-    let named = metadata.and_then(|mut metadata| match metadata.fields.remove(INSTANCE_ID)?.kind? {
+/// The id of the instance that a proxy says it runs on, as the bootstrap has it.
+pub fn named_instance(node: &Bytes) -> Option<String> {
+    let mut metadata = Node::decode(node.clone()).ok()?.metadata?;
+    match metadata.fields.remove(INSTANCE_ID)?.kind? {
         Kind::StringValue(id) => Some(id),
         _ => None,
-    });
+    }
+}
+
+/// The instance that a proxy runs on: the one that is `named`, else the address that it connects from; `None` over a Unix
+/// socket without an id. It decides nothing about what the proxy may read.
+pub fn instance(named: Option<String>, peer: Option<IpAddr>) -> Option<String> {
     named.or_else(|| peer.map(|address| address.to_canonical().to_string()))
 }
 
@@ -78,9 +82,9 @@ mod tests {
         let named = Node { metadata: Some(metadata), ..Node::default() }.encode_to_vec().into();
         let unnamed = Node::default().encode_to_vec().into();
         let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
-        assert_eq!(instance(&named, peer).as_deref(), Some("i-0123"));
-        assert_eq!(instance(&unnamed, peer).as_deref(), Some("10.0.0.7"));
-        assert_eq!(instance(&unnamed, None), None);
+        assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
+        assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
+        assert_eq!(instance(named_instance(&unnamed), None), None);
     }
 
     #[test]

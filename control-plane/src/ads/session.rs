@@ -50,8 +50,10 @@ pub async fn serve(
     };
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
-    authority::admit(&peer.caller, &node, SystemTime::now())?;
-    let instance = identity::instance(&opening.node, peer.address);
+    let views = context.feeds.views();
+    authority::admit(views, &peer.caller, &node, SystemTime::now())?;
+    let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
+    let instance = identity::instance(named, peer.address);
     let mut feed = context.feeds.subscribe(&node)?;
     let connected = Distribution::connect(&context.distribution, &node, instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
@@ -59,7 +61,7 @@ pub async fn serve(
     let mut session = Session { stream, acknowledged: None, connected, feeds: &context.feeds, answers };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
-        status = authority::withdrawn(&peer.caller, &node) => Err(status),
+        status = authority::withdrawn(views, &peer.caller, &node) => Err(status),
     };
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended

@@ -22,7 +22,7 @@ use aws_sigv4::sign::v4;
 use subtle::ConstantTimeEq;
 
 use crate::keys::Keys;
-use claim::Claim;
+pub(crate) use claim::Claim;
 pub use http::{Guard, guard};
 pub use refused::Refused;
 

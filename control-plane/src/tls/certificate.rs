@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
 use crate::identity::Identity;
+use crate::join::grant::Joined;
 
 /// A certificate that the control plane's CA signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Certificate {
     pub nodes: BTreeSet<ResourceId>,
     /// When it ends.
     pub not_after: SystemTime,
+    /// Who got it by joining; none for one that somebody made with the CA's key.
+    pub joined: Option<Joined>,
 }
 
 impl Certificate {
@@ -30,8 +33,9 @@ impl Certificate {
     pub fn parse(certificate: &CertificateDer<'_>, identity: &Identity) -> Result<Self, String> {
         let parsed = EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
         let nodes = parsed.valid_uri_names().filter_map(|name| node(name, identity)).collect();
+        let joined = Joined::of(parsed.valid_uri_names());
         let not_after = read_not_after(certificate).map_err(|error| error.to_string())?;
-        Ok(Self { nodes, not_after })
+        Ok(Self { nodes, not_after, joined })
     }
 }
 

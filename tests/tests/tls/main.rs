@@ -11,4 +11,5 @@
 mod api;
 mod bed;
 mod envoy;
+mod join;
 mod operator;

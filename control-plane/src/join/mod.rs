@@ -1,0 +1,208 @@
+//! Join: how an EC2 instance without any secret gets a certificate for its virtual node.
+//!
+//! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
+//! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate for an hour`
+//!
+//! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token:
+//! method, host, path and body are this program's own, and so is every header's name (Vault's CVE-2020-16250 was the lack
+//! of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
+
+mod challenge;
+pub mod grant;
+pub mod http;
+mod proof;
+mod sts;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fleetmesh_model::{Arn, ResourceId};
+use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use serde::{Deserialize, Serialize};
+
+use crate::certs::{Authority, Validity};
+use crate::identity::Identity;
+use crate::refusal::{Class, Refusal};
+use crate::reload::{FileError, Named};
+use crate::secret::Secret;
+use crate::view::Views;
+use challenge::Challenges;
+use grant::Joined;
+pub use sts::{Sts, StsEndpoint};
+
+/// How long a certificate is valid.
+const VALIDITY: Duration = Duration::from_secs(3600);
+/// The length of an uncompressed point of P-256.
+const POINT: usize = 65;
+
+/// What an instance is told to sign.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Challenge {
+    /// To be signed, once, within a minute.
+    pub challenge: String,
+    /// The host of STS that the request has to be signed for.
+    pub sts_host: String,
+    /// The region that it has to be signed for.
+    pub sts_region: String,
+}
+
+/// What an instance sends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JoinRequest {
+    /// The virtual node, as an ARN or its last part.
+    pub resource: String,
+    /// The public key to certify: a point of P-256, uncompressed, in base 64.
+    pub public_key: String,
+    /// The challenge.
+    pub challenge: String,
+    /// The `Authorization` header of the signed request.
+    pub authorization: Signature,
+    /// Its `X-Amz-Date`.
+    pub amz_date: String,
+    /// Its `X-Amz-Security-Token`.
+    pub security_token: Option<Signature>,
+}
+
+/// A part of a signed request, which no log may show.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct Signature(Secret);
+
+impl From<String> for Signature {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+/// What an instance gets.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinAnswer {
+    /// Its certificate, in PEM.
+    pub certificate: String,
+    /// The CA of the control plane, in PEM.
+    pub authority: String,
+    /// How long the certificate is valid, in seconds.
+    pub valid_seconds: u64,
+}
+
+/// The files of the CA.
+#[derive(Clone, Debug)]
+pub struct CaFiles {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl CaFiles {
+    fn read(&self) -> Result<Authority, FileError> {
+        let named = |flag, path: &Path| Named { flag, path: path.to_path_buf() };
+        let (certificate, key) = (named("--ca-cert", &self.certificate), named("--ca-key", &self.key));
+        let secret = Secret::new(String::from_utf8_lossy(&key.read()?));
+        Authority::read(&certificate.read()?, &secret).map_err(|error| key.error(error.to_string()))
+    }
+}
+
+/// Lets instances join.
+pub struct Joining {
+    views: Arc<dyn Views>,
+    identity: Identity,
+    files: CaFiles,
+    challenges: Challenges,
+    sts: Sts,
+}
+
+impl Joining {
+    /// Certifies with the CA in `files` whom `sts` knows and the tags in `views` grant.
+    ///
+    /// # Errors
+    /// The CA cannot be used.
+    pub fn new(
+        views: Arc<dyn Views>,
+        identity: Identity,
+        files: CaFiles,
+        sts: Sts,
+    ) -> Result<Self, FileError> {
+        files.read()?;
+        Ok(Self { views, identity, files, challenges: Challenges::default(), sts })
+    }
+
+    /// A new challenge.
+    ///
+    /// # Errors
+    /// Too many are under way.
+    pub fn challenge(&self) -> Result<Challenge, Refusal> {
+        let challenge = self.challenges.new_one(std::time::Instant::now())?;
+        let StsEndpoint { host, region, .. } = self.sts.endpoint();
+        Ok(Challenge { challenge, sts_host: host.clone(), sts_region: region.clone() })
+    }
+
+    /// Certifies the key of an instance that proves to have a role that may run the resource.
+    ///
+    /// # Errors
+    /// What was wrong. A challenge is spent all the same.
+    pub async fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Refusal> {
+        if !self.challenges.spend(&request.challenge, std::time::Instant::now()) {
+            return Err(denied("the challenge is unknown, spent or older than a minute: ask for another"));
+        }
+        let node = self.node(&request.resource)?;
+        let key = Point::parse(&request.public_key)?;
+        let headers = proof::headers(&request, &self.sts.endpoint().host)?;
+        let caller = self.sts.caller(headers).await?;
+        let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
+        grant::check(self.views.as_ref(), &node, &joined).map_err(|reason| denied(&reason))?;
+        let validity = Validity { now: SystemTime::now(), length: VALIDITY };
+        let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
+        let failed = |error: String| Refusal::new(Class::InternalServerError, error);
+        let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
+        let name = node.name().chars().take(64).collect::<String>();
+        let certificate = authority.sign_client(&name, &uris, &key, validity);
+        tracing::info!(%node, role = joined.role_arn(), session = joined.session, "an instance joined");
+        Ok(JoinAnswer {
+            certificate: certificate.map_err(|error| failed(error.to_string()))?,
+            authority: authority.certificate().to_owned(),
+            valid_seconds: VALIDITY.as_secs(),
+        })
+    }
+
+    fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
+        let malformed = |reason: String| Refusal::bad_request(format!("resource: {reason}"));
+        let resource = Arn::parse_resource(text).map_err(malformed)?;
+        let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
+        match resource {
+            node @ ResourceId::VirtualNode { .. } if ours => Ok(node),
+            other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
+        }
+    }
+}
+
+fn denied(message: &str) -> Refusal {
+    Refusal::new(Class::Forbidden, message)
+}
+
+/// A public key that somebody else has the private one of.
+struct Point(Vec<u8>);
+
+impl Point {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == POINT && bytes[0] == 4);
+        let expected = "publicKey: expected an uncompressed point of P-256 in base 64";
+        bytes.map(Self).ok_or_else(|| Refusal::bad_request(expected))
+    }
+}
+
+impl PublicKeyData for Point {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}

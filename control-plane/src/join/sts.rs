@@ -1,0 +1,163 @@
+//! Asks STS who signed a request. It is sent as it was rebuilt, to the one host that was configured; no redirect is followed.
+
+use std::time::Duration;
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_xml::decode::{Document, try_data};
+use http::{HeaderMap, Uri};
+use http_body_util::{BodyExt, Limited};
+
+use super::proof::BODY;
+use crate::refusal::{Class, Refusal};
+
+/// How long STS may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The longest answer, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// Where STS is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StsEndpoint {
+    /// The address.
+    pub url: String,
+    /// Its host, with the port if it is not the scheme's.
+    pub host: String,
+    /// The region that requests are signed for.
+    pub region: String,
+}
+
+impl StsEndpoint {
+    /// STS at `url`, or else that of `region`.
+    ///
+    /// # Errors
+    /// In words: the address is none.
+    pub fn new(url: Option<&str>, region: &str) -> Result<Self, String> {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let url = url.map_or_else(|| format!("https://sts.{region}.{domain}"), str::to_owned);
+        let url = url.trim_end_matches('/').to_owned();
+        let parsed: Uri = url.parse().map_err(|_| format!("{url:?} is no address"))?;
+        let plain = parsed.path().trim_matches('/').is_empty() && parsed.query().is_none();
+        match (parsed.scheme_str(), parsed.authority()) {
+            (Some("http" | "https"), Some(host)) if plain => {
+                Ok(Self { host: host.to_string(), region: region.to_owned(), url })
+            }
+            _ => Err(format!("{url:?} is not https://HOST or https://HOST:PORT")),
+        }
+    }
+}
+
+/// The client.
+#[derive(Clone, Debug)]
+pub struct Sts {
+    endpoint: StsEndpoint,
+    connector: SharedHttpConnector,
+}
+
+impl Sts {
+    /// A client of `endpoint`.
+    pub fn new(endpoint: StsEndpoint) -> Self {
+        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
+        Self { endpoint, connector: SharedHttpConnector::new(connector) }
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &StsEndpoint {
+        &self.endpoint
+    }
+
+    /// The ARN of whoever signed the request with these headers.
+    ///
+    /// # Errors
+    /// STS refuses the signature, or does not answer.
+    pub async fn caller(&self, headers: HeaderMap) -> Result<String, Refusal> {
+        let unavailable = |why: String| {
+            let message = format!("STS at {} cannot be asked: {why}", self.endpoint.host);
+            Refusal::new(Class::ServiceUnavailable, message)
+        };
+        let mut request = http::Request::post(format!("{}/", self.endpoint.url));
+        if let Some(all) = request.headers_mut() {
+            *all = headers;
+        }
+        let request = request.body(SdkBody::from(BODY)).map_err(|error| unavailable(error.to_string()))?;
+        let request = HttpRequest::try_from(request).map_err(|error| unavailable(error.to_string()))?;
+        let exchange = async {
+            let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+        };
+        let late = || unavailable(format!("no answer within {LIMIT:?}"));
+        let (status, body) =
+            tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(unavailable)?;
+        match status {
+            200 => caller(&body).map_err(|error| unavailable(format!("its answer cannot be read: {error}"))),
+            400..=499 => {
+                let message = format!(
+                    "STS does not accept the signature (status {status}): sign for {} in {}",
+                    self.endpoint.host, self.endpoint.region
+                );
+                Err(Refusal::new(Class::Forbidden, message))
+            }
+            _ => Err(unavailable(format!("status {status}"))),
+        }
+    }
+}
+
+/// The ARN in an answer to GetCallerIdentity.
+fn caller(body: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    let mut document = Document::new(text);
+    let mut root = document.root_element().map_err(|error| error.to_string())?;
+    while let Some(mut result) = root.next_tag() {
+        if !result.start_el().matches("GetCallerIdentityResult") {
+            continue;
+        }
+        while let Some(mut member) = result.next_tag() {
+            if member.start_el().matches("Arn") {
+                let arn = try_data(&mut member).map_err(|error| error.to_string())?;
+                return Ok(arn.trim().to_owned());
+            }
+        }
+    }
+    Err("it names no ARN".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_host_and_nothing_else() {
+        let default = StsEndpoint::new(None, "cn-north-1").expect("a region's");
+        assert_eq!(default.host, "sts.cn-north-1.amazonaws.com.cn");
+        assert_eq!(
+            StsEndpoint::new(Some("http://127.0.0.1:5000/"), "x").expect("moto's").host,
+            "127.0.0.1:5000"
+        );
+        for url in ["sts.example", "ftp://sts.example", "https://sts.example/path", "https://sts.example?x=1"]
+        {
+            assert!(StsEndpoint::new(Some(url), "us-west-2").is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_arn_is_found_where_sts_puts_it_and_nowhere_else() {
+        let answer = |inner: &str| {
+            format!(
+                "<GetCallerIdentityResponse><Other><Arn>no</Arn></Other>{inner}</GetCallerIdentityResponse>"
+            )
+        };
+        let good = answer(
+            "<GetCallerIdentityResult><UserId>x</UserId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn></GetCallerIdentityResult>",
+        );
+        assert_eq!(caller(good.as_bytes()).as_deref(), Ok("arn:aws:sts::1:assumed-role/r/s"));
+        for bad in [answer("").as_str(), "", "{}"] {
+            assert!(caller(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

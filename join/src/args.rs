@@ -1,0 +1,64 @@
+//! The command line of `fleetmesh proxy join`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fleetmesh_instance::bootstrap::{CERT_DIR, ControlPlaneAddress};
+use fleetmesh_model::{Arn, Kind};
+
+/// Get a certificate for this machine's proxy by the IAM role that the machine has, and keep it fresh.
+///
+/// The virtual node's tag fleetmesh.dev/proxy-principals has to list the role. The certificate is valid for an hour and
+/// renewed at half of that; Envoy takes it in without a restart when its bootstrap was made with the same --cert-dir.
+#[derive(Args, Clone, Debug)]
+pub struct JoinArgs {
+    /// The virtual node that this machine's proxy runs, as an ARN or its last part (mesh/apps/virtualNode/serviceB)
+    #[arg(long, env = "FLEETMESH_RESOURCE", value_name = "ARN", value_parser = virtual_node)]
+    pub resource: String,
+
+    /// Where the control plane serves the App Mesh API: https://HOST:PORT
+    #[arg(long, env = "FLEETMESH_JOIN_CONTROL_PLANE", value_name = "URL", value_parser = https)]
+    pub control_plane: ControlPlaneAddress,
+
+    /// The CA that vouches for the control plane (PEM), in place of those that this system trusts
+    #[arg(long, env = "FLEETMESH_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// The folder for the certificate, its key and the CA; made if need be
+    #[arg(long, env = "FLEETMESH_CERT_DIR", value_name = "DIR", default_value = CERT_DIR)]
+    pub cert_dir: PathBuf,
+
+    /// The id of the user who shall own the files, the one that Envoy runs as; the caller by default
+    #[arg(long, env = "FLEETMESH_OWNER", value_name = "UID")]
+    pub owner: Option<u32>,
+
+    /// A Unix socket whose connections are forwarded to the control plane's proxies' address over mutual TLS, for proxies
+    /// that cannot do that themselves, such as AWS's image (APPMESH_XDS_ENDPOINT=unix:///PATH)
+    #[arg(long, env = "FLEETMESH_SERVE_UNIX", value_name = "PATH", requires = "ads")]
+    pub serve_unix: Option<PathBuf>,
+
+    /// Where the control plane serves proxies: https://HOST:PORT; needed with --serve-unix alone
+    #[arg(long, env = "FLEETMESH_ADS", value_name = "URL", value_parser = https)]
+    pub ads: Option<ControlPlaneAddress>,
+
+    /// End when there is a certificate
+    #[arg(long, conflicts_with = "serve_unix")]
+    pub once: bool,
+}
+
+fn virtual_node(text: &str) -> Result<String, String> {
+    let resource = Arn::parse_resource(text)?;
+    match resource.kind() {
+        Kind::VirtualNode => Ok(text.to_owned()),
+        kind => {
+            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
+        }
+    }
+}
+
+fn https(text: &str) -> Result<ControlPlaneAddress, String> {
+    match text.parse()? {
+        address @ ControlPlaneAddress::Tls { .. } => Ok(address),
+        _ => Err(format!("{text:?}: credentials are sent over TLS only: https://HOST:PORT")),
+    }
+}

@@ -1,0 +1,110 @@
+//! A Unix socket for proxies that cannot do mutual TLS by files: what connects is forwarded, byte for byte, with the
+//! certificate of the moment.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fleetmesh_instance::bootstrap::ControlPlaneAddress;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use crate::client::Joined;
+use crate::{Error, JoinArgs};
+
+/// The socket and where it leads.
+#[derive(Clone)]
+pub struct Forward(Arc<Inner>);
+
+struct Inner {
+    listener: UnixListener,
+    host: String,
+    port: u16,
+    /// Absent before the first certificate: connections are closed then, and proxies try again.
+    config: Mutex<Option<Arc<ClientConfig>>>,
+}
+
+impl Forward {
+    /// Makes the socket `path`; one that a former process left is replaced.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn bind(path: &Path, args: &JoinArgs) -> Result<Self, Error> {
+        let failed = |source| Error::Socket { path: path.display().to_string(), source };
+        let Some(ControlPlaneAddress::Tls { host, port }) = &args.ads else {
+            return Err(failed(io::Error::other("--ads is needed")));
+        };
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(failed(io::Error::other("another process listens there")));
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // A proxy runs as another user: who may connect is governed by the folder.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        let (host, port, config) = (host.clone(), *port, Mutex::default());
+        Ok(Self(Arc::new(Inner { listener, host, port, config })))
+    }
+
+    /// New connections show this certificate from now on.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn present(&self, joined: &Joined, key: &str) -> Result<(), Error> {
+        let unusable = |error: &dyn std::fmt::Display| Error::Certificate(error.to_string());
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(joined.authority.as_bytes()) {
+            let authority = authority.map_err(|error| unusable(&error))?;
+            roots.add(authority).map_err(|error| unusable(&error))?;
+        }
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(joined.certificate.as_bytes()).collect();
+        let chain = chain.map_err(|error| unusable(&error))?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| unusable(&error))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| unusable(&error))?.with_root_certificates(roots);
+        let mut config = builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));
+        Ok(())
+    }
+
+    /// Forwards what connects, without end.
+    pub async fn serve(self) {
+        loop {
+            match self.0.listener.accept().await {
+                Ok((stream, _)) => {
+                    let forward = self.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = forward.connection(stream).await {
+                            tracing::warn!(%error, "a proxy's connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(crate::PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, mut proxy: UnixStream) -> io::Result<()> {
+        let Inner { host, port, config, .. } = &*self.0;
+        let config = config.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = config.ok_or_else(|| io::Error::other("there is no certificate yet"))?;
+        let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+        let stream = TcpStream::connect((host.as_str(), *port)).await?;
+        stream.set_nodelay(true)?;
+        let mut stream = TlsConnector::from(config).connect(name, stream).await?;
+        tokio::io::copy_bidirectional(&mut proxy, &mut stream).await.map(drop)
+    }
+}

@@ -1,0 +1,120 @@
+//! `fleetmesh proxy join`: proves to a control plane which IAM role this instance has, and keeps the certificate that it
+//! gets for that fresh. The counterpart of the control plane's `join` module.
+//!
+//! `credentials of the instance → a signed GetCallerIdentity around a challenge → a certificate → files that Envoy's SDS
+//! reads → again at half of its life`
+//!
+//! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine.
+
+mod args;
+mod client;
+mod files;
+mod forward;
+mod proof;
+
+use std::time::Duration;
+
+use rcgen::KeyPair;
+use tokio_util::sync::CancellationToken;
+
+pub use args::JoinArgs;
+use client::{Client, Joined};
+use files::Files;
+use forward::Forward;
+
+/// The first pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why this machine has no certificate, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The CA's file.
+    #[error("cannot use the file of --ca-file: {0}")]
+    Authority(String),
+    /// The control plane, STS or the credentials said no, or could not be asked.
+    #[error("this machine cannot join: {0}")]
+    Join(String),
+    /// The key or the certificate could not be made or read.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    /// A file could not be written.
+    #[error("cannot write to --cert-dir {path}: {source}")]
+    Files {
+        /// The folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The socket could not be made.
+    #[error("cannot listen on --serve-unix {path}: {source}")]
+    Socket {
+        /// The path.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Joins, and stays joined until `shutdown`; with `--once` returns when there is a certificate. Failures are tried again
+/// for ever, except with `--once`.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    let client = Client::new(&args)?;
+    let files = Files { folder: args.cert_dir.clone(), owner: args.owner };
+    if args.once {
+        return join(&client, &files, None).await.map(drop);
+    }
+    let forward = match &args.serve_unix {
+        Some(path) => Some(Forward::bind(path, &args)?),
+        None => None,
+    };
+    let tasks = tokio_util::task::TaskTracker::new();
+    if let Some(forward) = &forward {
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(forward.clone().serve()));
+    }
+    shutdown.run_until_cancelled(stay(&client, &files, forward.as_ref())).await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// Joins again and again, each time at half of the certificate's life.
+async fn stay(client: &Client, files: &Files, forward: Option<&Forward>) {
+    let mut pause = PAUSE;
+    loop {
+        match join(client, files, forward).await {
+            Ok(life) => {
+                pause = PAUSE;
+                tracing::info!(valid_seconds = life.as_secs(), "this machine has a certificate");
+                tokio::time::sleep(spread(life / 2)).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, again_in = ?pause, "no certificate");
+                tokio::time::sleep(spread(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Up to a tenth less, so that a fleet that was started at once does not ask at once.
+fn spread(time: Duration) -> Duration {
+    time.mul_f64(1.0 - fastrand::f64() / 10.0)
+}
+
+/// Joins once; how long the certificate is valid.
+async fn join(client: &Client, files: &Files, forward: Option<&Forward>) -> Result<Duration, Error> {
+    let key = KeyPair::generate().map_err(|error| Error::Certificate(error.to_string()))?;
+    let joined = client.join(key.public_key_raw()).await?;
+    let private = key.serialize_pem();
+    if let Some(forward) = forward {
+        forward.present(&joined, &private)?;
+    }
+    let Joined { certificate, authority, valid } = &joined;
+    files.write(certificate, &private, authority)?;
+    Ok(*valid)
+}

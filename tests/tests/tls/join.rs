@@ -1,0 +1,211 @@
+//! Joining: an instance's role, as moto's STS knows it, becomes a certificate, and everything that is not that role's own
+//! fresh request does not. Signatures are verified by moto, where IAM is in force.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use fleetmesh_testbed::command::{self, Captured};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::envoy::UID;
+use fleetmesh_testbed::moto::{self, AccessKey, Moto};
+use fleetmesh_testbed::netns::Network;
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, port, tools, wait};
+use serde_json::{Value, json};
+
+use crate::bed::{Certificates, LIMIT};
+
+const NODE: &str = "mesh/apps/virtualNode/red";
+const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/red";
+const INSTANCE: &str = "i-0123456789abcdef0";
+
+/// A session of an IAM role: what an instance's metadata service gives.
+struct Session {
+    key: AccessKey,
+    token: String,
+}
+
+struct Bed {
+    control_plane: ControlPlane,
+    moto: Moto,
+    certificates: Certificates,
+    /// `https://127.0.0.1:PORT` of the API.
+    api: String,
+    /// `https://127.0.0.1:PORT` for proxies.
+    ads: String,
+    run: RunDir,
+}
+
+impl Bed {
+    async fn start(name: &str) -> Self {
+        let run = RunDir::new(name).unwrap();
+        let moto = Moto::start_enforcing(&run).await.unwrap();
+        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        let [api, ads] = port::free().unwrap();
+        let mut arguments = certificates.arguments();
+        let (key, sts) = (certificates.path("ca/ca.key"), moto.endpoint());
+        arguments.extend(["--ca-key", &key, "--sts-endpoint", &sts, "--log=trace"].map(str::to_owned));
+        for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
+            arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
+        let aws = aws::AppMesh::new(&control_plane.endpoint());
+        aws.run(&["create-mesh", "--mesh-name", "apps"]).await.unwrap();
+        let node =
+            ["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "red", "--spec", "{}"];
+        aws.run(&node).await.unwrap();
+        let address = |port: u16| format!("https://127.0.0.1:{port}");
+        Self { control_plane, moto, certificates, api: address(api), ads: address(ads), run }
+    }
+
+    /// Makes a role and takes it, as the instance [`INSTANCE`].
+    async fn session(&self, role: &str) -> Session {
+        let trust = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }] });
+        let create = ["iam", "create-role", "--path", "/mesh/", "--role-name", role];
+        let trust = ["--assume-role-policy-document", &trust.to_string()];
+        let made = self.moto.aws(&[&create[..], &trust].concat()).await.unwrap();
+        let arn = made["Role"]["Arn"].as_str().unwrap();
+        let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", INSTANCE];
+        let session = self.moto.aws(&assume).await.unwrap();
+        let text = |member: &str| session["Credentials"][member].as_str().unwrap().to_owned();
+        let key = AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
+        Session { key, token: text("SessionToken") }
+    }
+
+    /// Lists `roles` in the tag of the node.
+    async fn grant(&self, roles: &str) {
+        let aws = aws::AppMesh::new(&self.control_plane.endpoint());
+        let tag = format!("key=fleetmesh.dev/proxy-principals,value={roles}");
+        aws.run(&["tag-resource", "--resource-arn", ARN, "--tags", &tag]).await.unwrap();
+    }
+
+    /// `fleetmesh proxy join` as an instance with this session, whose files go to `folder`.
+    fn join(&self, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tools::fleetmesh().unwrap());
+        command.args(["proxy", "join", "--resource", NODE, "--control-plane", &self.api]);
+        command.args(["--ca-file", &self.certificates.path("ca/ca.crt"), "--log=trace", "--cert-dir"]);
+        command.arg(folder).args(arguments);
+        moto::environment(&self.moto.endpoint(), &mut command);
+        command.envs(session.key.variables()).env("AWS_SESSION_TOKEN", &session.token);
+        command
+    }
+
+    async fn join_once(&self, session: &Session, folder: &Path) -> Captured {
+        command::capture(self.join(session, folder, &["--once"])).await.unwrap()
+    }
+}
+
+fn role(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:role/mesh/{name}")
+}
+
+#[tokio::test]
+async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
+    let bed = Bed::start("join").await;
+    let session = bed.session("apps-red").await;
+    let folder = bed.run.join("joined");
+
+    let refused = bed.join_once(&session, &folder).await;
+    assert!(!refused.status.success() && refused.stderr.contains("is not granted to"), "{refused:?}");
+    bed.grant(&format!("{} {}", role("other"), role("apps-red"))).await;
+    let joined = bed.join_once(&session, &folder).await;
+    assert!(joined.status.success(), "{joined:?}");
+    assert!(joined.stderr.contains("TRACE"), "everything is logged");
+    let key = fs::read_to_string(folder.join("tls.key")).unwrap();
+    let log = fs::read_to_string(bed.run.join("control-plane.log")).unwrap();
+    for secret in [&session.key.secret, &session.token, key.lines().nth(1).unwrap()] {
+        for log in [&log, &joined.stderr, &refused.stderr] {
+            assert!(!log.contains(secret), "{secret} is in a log");
+        }
+    }
+
+    let stranger = bed.session("apps-blue").await;
+    let refused = bed.join_once(&stranger, &bed.run.join("stranger")).await;
+    assert!(
+        refused.stderr.contains("is not granted to arn:aws:iam::123456789012:role/apps-blue"),
+        "{refused:?}"
+    );
+    let forged = Session { key: AccessKey { secret: "x".repeat(40), ..session.key.clone() }, ..session };
+    let refused = bed.join_once(&forged, &bed.run.join("forged")).await;
+    assert!(refused.stderr.contains("STS does not accept the signature"), "{refused:?}");
+
+    let session = bed.session("apps-gray").await;
+    bed.grant(&role("apps-gray")).await;
+    let script = tools::workspace_dir().unwrap().join("tests/tests/tls/joins.py");
+    let mut command = Command::new(tools::tool("python").unwrap());
+    command.arg(script).args([&bed.api, &bed.certificates.path("ca/ca.crt"), &bed.moto.endpoint(), NODE]);
+    moto::environment(&bed.moto.endpoint(), &mut command);
+    command.envs(session.key.variables()).env("AWS_SESSION_TOKEN", &session.token);
+    let outcomes: Value = serde_json::from_str(&command::run(command).await.unwrap()).unwrap();
+    for (case, status, words) in [
+        ("good", 200, ""),
+        ("replayed", 403, "the challenge is unknown, spent"),
+        ("unknown challenge", 403, "the challenge is unknown, spent"),
+        ("other challenge signed", 403, "STS does not accept the signature"),
+        ("other host signed", 403, "STS does not accept the signature"),
+        ("other body signed", 403, "STS does not accept the signature"),
+        ("other path signed", 403, "STS does not accept the signature"),
+        ("other key", 403, "STS does not accept the signature"),
+        ("other resource", 403, "STS does not accept the signature"),
+        ("challenge not signed", 403, "x-fleetmesh-challenge has to be signed"),
+        ("header added", 403, "\"x-other\" may not be signed"),
+        ("host given", 400, "is not a request to join"),
+        ("body given", 400, "is not a request to join"),
+        ("for another service", 403, "it is for iam, not for sts"),
+    ] {
+        let outcome = &outcomes[case];
+        let message = outcome["message"].as_str().unwrap_or_default();
+        assert!(outcome["status"] == status && message.contains(words), "{case}: {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant() {
+    if !fleetmesh_testbed::userns::wanted() {
+        return;
+    }
+    let bed = Bed::start("revoked").await;
+    let session = bed.session("apps-red").await;
+    bed.grant(&role("apps-red")).await;
+    let (folder, socket) = (bed.run.join("joined"), bed.run.join("proxy.sock"));
+    let owner = UID.to_string();
+    let forwarded = ["--owner", &owner, "--ads", &bed.ads, "--serve-unix", socket.to_str().unwrap()];
+    let join = bed.join(&session, &folder, &forwarded);
+    let mut join = Process::spawn("join", &join, &bed.run).unwrap();
+    join.until("it has joined", LIMIT, async |_| Ok(folder.join("tls.crt").exists().then_some(())))
+        .await
+        .unwrap();
+
+    let mut network = Network::new(&bed.run).await.unwrap();
+    let instance = network.instance("red", &bed.run).await.unwrap();
+    let address = format!("unix:{}", socket.display());
+    let mut envoy =
+        fleetmesh_testbed::envoy::Envoy::start(NODE, &address, &instance, &bed.run).await.unwrap();
+    envoy.ready(&instance, LIMIT).await.unwrap();
+    let proxies = async || {
+        let answer = bed.control_plane.distribution("apps").await?;
+        let objects = answer["objects"].as_array().cloned().unwrap_or_default();
+        let red = objects.into_iter().find(|object| object["resource"] == NODE);
+        Ok::<_, anyhow::Error>(red.map(|red| red["proxies"].clone()).unwrap_or_default())
+    };
+    assert_eq!(proxies().await.unwrap(), 1);
+
+    bed.grant(&role("somebody-else")).await;
+    let revoked = std::time::Instant::now();
+    wait::until("the stream has ended", Duration::from_secs(30), async || {
+        Ok((proxies().await? != 1).then_some(()))
+    })
+    .await
+    .unwrap();
+    println!("a stream ended {:?} after its grant was taken away", revoked.elapsed());
+    bed.grant(&role("apps-red")).await;
+    wait::until("the proxy is back", LIMIT, async || Ok((proxies().await? == 1).then_some(())))
+        .await
+        .unwrap();
+    join.terminate(Duration::from_secs(30)).await.unwrap();
+}
