@@ -82,7 +82,7 @@ impl Claim {
 }
 
 /// Whether everything that must be signed is.
-fn covers(signed: &Vec<String>, headers: &HeaderMap) -> Result<(), Refused> {
+fn covers(signed: &[String], headers: &HeaderMap) -> Result<(), Refused> {
     let amazon = headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with(AMAZON));
     for name in ["host", DATE].into_iter().chain(amazon) {
         if !signed.iter().any(|signed| signed == name) {
