@@ -64,7 +64,7 @@ fn a_file_holds_one_key_or_several_and_errors_quote_nothing_of_it() {
         assert!(!format!("{keys:?}").contains(secret));
     }
     for text in [
-        format!("{secret}"),
+        secret.to_owned(),
         format!(r#"{{"accessKeyId": "{secret}"}}"#),
         one.replace("ONE", "a/b"),
         one.replace(secret, "short-secret"),

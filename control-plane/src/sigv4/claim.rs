@@ -60,7 +60,7 @@ impl Claim {
                 "Credential must have the form ID/DATE/REGION/SERVICE/aws4_request".into(),
             ));
         };
-        let signed_headers = parameter("SignedHeaders")?.split(';').map(str::to_owned).collect();
+        let signed_headers: Vec<String> = parameter("SignedHeaders")?.split(';').map(str::to_owned).collect();
         covers(&signed_headers, headers)?;
         let date_time =
             headers.get(DATE).ok_or_else(|| incomplete(format!("the header '{DATE}' is required")))?;
@@ -82,7 +82,7 @@ impl Claim {
 }
 
 /// Whether everything that must be signed is.
-fn covers(signed: &Vec<String>, headers: &HeaderMap) -> Result<(), Refused> {
+fn covers(signed: &[String], headers: &HeaderMap) -> Result<(), Refused> {
     let amazon = headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with(AMAZON));
     for name in ["host", DATE].into_iter().chain(amazon) {
         if !signed.iter().any(|signed| signed == name) {

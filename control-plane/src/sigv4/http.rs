@@ -7,12 +7,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
+use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::verify;
+use super::{Refused, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
 use crate::refusal::Refusal;
@@ -28,6 +29,10 @@ pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
 
 async fn check(State(Guard(keys)): State<Guard>, request: Request, next: Next) -> Response<Body> {
     let (head, body) = request.into_parts();
+    // Who cannot have signed it does not get to send two megabytes first.
+    if let Err(reason) = claimed(&head, &keys, SystemTime::now()) {
+        return not_let_in(&head, &reason);
+    }
     // The whole body is signed, so all of it is read before anything is done.
     let body = match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
@@ -41,10 +46,12 @@ async fn check(State(Guard(keys)): State<Guard>, request: Request, next: Next) -
             tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
             next.run(Request::from_parts(head, Body::from(body))).await
         }
-        Err(reason) => {
-            tracing::debug!(method = %head.method, path = head.uri.path(), %reason, "a request was not let in");
-            let body = json!({ "message": reason.to_string() });
-            refused(StatusCode::FORBIDDEN, reason.shape(), &body, &Uuid::new_v4().to_string())
-        }
+        Err(reason) => not_let_in(&head, &reason),
     }
+}
+
+fn not_let_in(head: &Parts, reason: &Refused) -> Response<Body> {
+    tracing::debug!(method = %head.method, path = head.uri.path(), %reason, "a request was not let in");
+    let body = json!({ "message": reason.to_string() });
+    refused(StatusCode::FORBIDDEN, reason.shape(), &body, &Uuid::new_v4().to_string())
 }

@@ -22,6 +22,7 @@ use aws_sigv4::sign::v4;
 use subtle::ConstantTimeEq;
 
 use crate::keys::Keys;
+use crate::secret::Secret;
 pub(crate) use claim::Claim;
 pub use http::{Guard, guard};
 pub use refused::Refused;
@@ -36,17 +37,7 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 /// # Errors
 /// See [`Refused`].
 pub fn verify(head: &Parts, body: &[u8], keys: &Keys, now: SystemTime) -> Result<String, Refused> {
-    let claim = Claim::parse(&head.headers)?;
-    if claim.service != SERVICE {
-        return Err(Refused::Incomplete(format!(
-            "Credential should be scoped to correct service: '{SERVICE}'."
-        )));
-    }
-    let distance = now.duration_since(claim.time).unwrap_or_else(|error| error.duration());
-    if distance > SKEW {
-        return Err(Refused::Expired { signed: claim.date_time, late: claim.time < now });
-    }
-    let secret = keys.secret(&claim.access_key_id).ok_or(Refused::UnknownKey)?;
+    let (claim, secret) = claimed(head, keys, now)?;
     let credentials =
         Credentials::new(claim.access_key_id.clone(), secret.reveal(), None, None, "fleetmesh-access-keys");
     let expected = signature(head, body, &claim, credentials)?;
@@ -55,6 +46,21 @@ pub fn verify(head: &Parts, body: &[u8], keys: &Keys, now: SystemTime) -> Result
     } else {
         Err(Refused::Mismatch)
     }
+}
+
+/// What a request claims, and the secret of the key that it names: all that can be judged without its body.
+fn claimed(head: &Parts, keys: &Keys, now: SystemTime) -> Result<(Claim, Secret), Refused> {
+    let claim = Claim::parse(&head.headers)?;
+    if claim.service != SERVICE {
+        let message = format!("Credential should be scoped to correct service: '{SERVICE}'.");
+        return Err(Refused::Incomplete(message));
+    }
+    let distance = now.duration_since(claim.time).unwrap_or_else(|error| error.duration());
+    if distance > SKEW {
+        return Err(Refused::Expired { signed: claim.date_time, late: claim.time < now });
+    }
+    let secret = keys.secret(&claim.access_key_id).ok_or(Refused::UnknownKey)?;
+    Ok((claim, secret))
 }
 
 /// The signature that the request should carry.

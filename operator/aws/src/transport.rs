@@ -46,7 +46,7 @@ type Described = fn(&HttpRequest) -> Option<Call>;
 
 /// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `faults` around its writes.
 pub fn app_mesh_client(trust: Trust, faults: SharedFaults) -> SharedHttpClient {
-    let trusting = TrustingClient(Made::new(trust, |context| https(context)));
+    let trusting = TrustingClient(Made::new(trust, https));
     client(SharedHttpClient::new(trusting), faults, app_mesh_write)
 }
 

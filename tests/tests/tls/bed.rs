@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
-use fleetmesh_testbed::envoy::UID;
+use fleetmesh_testbed::envoy::{Envoy, UID};
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{command, port, tools};
+use fleetmesh_testbed::{command, port, tools, wait};
 
 /// Nothing takes longer, on however busy a machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -65,6 +65,18 @@ impl Certificates {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// Awaits that the log of `envoy` says `words`.
+pub async fn says(envoy: &mut Envoy, words: &str) {
+    let log = envoy.process().log().to_owned();
+    wait::until(&format!("Envoy says {words:?}"), LIMIT, async || {
+        // gRPC percent-encodes messages, and Envoy shows them as they were sent.
+        let text = std::fs::read_to_string(&log)?.replace("%20", " ");
+        Ok(text.contains(words).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// An access key in a file, as `fleetmesh control-plane keys create -o json` prints it.

@@ -1,7 +1,6 @@
 //! Real Envoys over mutual TLS: one gets its configuration, keeps it while its certificate is renewed beside it, and
 //! takes the renewed one in without a restart; another asks for a node that its certificate does not name.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, tools, userns, wait};
 use serde_json::Value;
 
-use crate::bed::{Certificates, LIMIT};
+use crate::bed::{Certificates, LIMIT, says};
 
 /// Where the control plane serves proxies of other hosts.
 const PORT: u16 = 18443;
@@ -64,18 +63,6 @@ async fn start(resource: &str, instance: &Instance, plane: &Plane, folder: &Path
     render.arg(folder);
     let bootstrap = command::run(render).await.unwrap();
     Envoy::start_with(&bootstrap, instance, run).unwrap()
-}
-
-/// Awaits that the log of `envoy` says `words`.
-async fn says(envoy: &mut Envoy, words: &str) {
-    let log = envoy.process().log().to_owned();
-    wait::until(&format!("Envoy says {words:?}"), LIMIT, async || {
-        // gRPC percent-encodes messages, and Envoy shows them as they were sent.
-        let text = fs::read_to_string(&log)?.replace("%20", " ");
-        Ok(text.contains(words).then_some(()))
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test]
