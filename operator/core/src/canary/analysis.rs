@@ -243,9 +243,8 @@ impl Round<'_> {
                 held.get_or_insert((last.reason.unwrap_or(Reason::NoData), in_words(metric, last)));
             }
             let of_the_step = self.lag(metric).is_some_and(|lag| last.at.0 >= after(fresh, lag));
-            let current = of_the_step
-                && self.is_watched(metric)
-                && after(last.at.0, self.interval() * 2) >= self.now;
+            let current =
+                of_the_step && self.is_watched(metric) && after(last.at.0, self.interval() * 2) >= self.now;
             if !current {
                 awaited.get_or_insert_with(|| self.await_words());
             }
