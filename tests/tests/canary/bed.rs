@@ -12,6 +12,7 @@ use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::envoy::{self, Envoy};
 use fleetmesh_testbed::host::{Backend, Host, HostOptions, intercept};
 use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::MESH;
@@ -28,6 +29,9 @@ use crate::tale::Tale;
 pub const SOON: Duration = Duration::from_secs(60);
 /// How often proxies report here: a window of a second then holds several reports.
 const REPORT: &str = "250ms";
+/// How operators share the work here. Of one that is killed the lease has to end, and this is the shortest.
+const LEADING: [&str; 5] =
+    ["--leader-elect", "--leader-election-namespace", "default", "--leader-election-lease-duration", "3s"];
 /// Who calls.
 const CALLER: &str = "serviceA";
 /// The versions of serviceB.
@@ -54,7 +58,7 @@ impl Bed {
     pub async fn start() -> (Self, [Host; 2]) {
         let run = RunDir::new("canary").unwrap();
         let plane = ControlPlane::start_with(&run, &["--load-report-interval", REPORT]).await.unwrap();
-        let stack = Stack::around(plane, &run, &[], &[]).await.unwrap();
+        let stack = Stack::around(plane, &run, &LEADING, &[]).await.unwrap();
         let journal = Arc::new(Journal::start(&stack.kubectl, &run).await);
         apply(&stack, &run).await;
         let mut network = Network::new(&run).await.unwrap();
@@ -109,6 +113,13 @@ impl Bed {
             servers.push(server.unwrap());
         }
         servers
+    }
+
+    /// Another operator, which waits to lead; its files go to `run`.
+    pub async fn another_operator(&self, run: &RunDir) -> Operator {
+        let kubeconfig = self.stack.cluster.admin_kubeconfig();
+        let endpoint = self.stack.control_plane.endpoint();
+        Operator::start_with(&kubeconfig, &endpoint, &LEADING, run).await.unwrap()
     }
 
     /// A resource of the mesh.

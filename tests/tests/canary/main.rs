@@ -29,6 +29,7 @@ mod webhooks;
 
 use std::time::Instant;
 
+use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::URL;
 use fleetmesh_testbed::userns;
 use serde_json::json;
@@ -81,11 +82,12 @@ async fn bank(bed: &Bed) {
 async fn disturbed(bed: &mut Bed, tale: &mut Tale) {
     tale.apply(&story::route("serviceBv2")).await;
     tale.phase("RolledBack").await;
+    let another = RunDir::new("canary-operator").unwrap();
     let mut traffic = Traffic::start(bed, URL).await;
     let mut route = story::route("serviceB");
     let step =
         |(percent, seconds)| json!({ "setWeight": percent, "pause": { "duration": format!("{seconds}s") } });
-    let steps = [(20, 3), (40, 5), (60, 3), (80, 3), (100, 1)];
+    let steps = [(20, 3), (40, 5), (60, 1), (80, 3), (100, 1)];
     route["spec"]["canary"]["steps"] = steps.map(step).into_iter().collect();
     tale.apply(&route).await;
     let splits: [&[Target<'_>]; 6] = [
@@ -98,10 +100,10 @@ async fn disturbed(bed: &mut Bed, tale: &mut Tale) {
     ];
     control_plane::is_away(bed, tale, &mut traffic, splits[1]).await;
     control_plane::restarts(bed, tale, &mut traffic, splits[2]).await;
-    operator::is_another(bed, tale, &mut traffic, splits[3]).await;
+    operator::is_another(bed, tale, &mut traffic, splits[3], &another).await;
     load_reports::stop(bed, tale, &mut traffic, splits[4]).await;
     tale.phase("Promoted").await;
-    tale.took_steps(&[0, 1, 2, 3, 4, 5]);
+    tale.took_steps(&[1, 2, 3, 4, 5]);
     tale.went_through(&splits);
     tale.is_as_applied().await;
     traffic.is_unharmed();

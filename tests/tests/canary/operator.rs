@@ -1,7 +1,7 @@
-//! The operator is killed in the middle of a rollout, and another process goes on, as when another one becomes the leader: it
-//! has nothing but the status.
+//! The operator is killed in the middle of a rollout, and another one that waited becomes the leader: of the rollout it has
+//! nothing but the status.
 
-use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::canary::INTERVAL;
 use fleetmesh_testbed::wait;
 use jiff::{SignedDuration, Timestamp};
@@ -12,25 +12,28 @@ use crate::service::{Target, in_words};
 use crate::tale::{Tale, in_force, time, version};
 use crate::traffic::Traffic;
 
-/// Nobody decides for longer than the pause of step 3.
-pub async fn is_another(bed: &mut Bed, tale: &mut Tale, traffic: &mut Traffic, split: &[Target<'_>]) {
+/// Nobody decides for as long as the lease of the dead one holds, in which the pause of step 3 ends.
+pub async fn is_another(
+    bed: &mut Bed,
+    tale: &mut Tale,
+    traffic: &mut Traffic,
+    split: &[Target<'_>],
+    run: &RunDir,
+) {
+    let another = bed.another_operator(run).await;
     let entered = tale.entered(3).await;
     traffic.phase("without operator").await;
-    let dead = bed.stack.operator.process().id();
+    let first = holder(bed).await;
     bed.stack.operator.kill();
-    let pause = time(&entered["rollout"]["nextStepNotBefore"]);
-    let over = async || Ok((Timestamp::now() > pause).then_some(()));
-    wait::until("the pause is over", SOON, over).await.unwrap();
-    let begun = Timestamp::now();
-    let kubeconfig = bed.stack.cluster.admin_kubeconfig();
-    let endpoint = bed.stack.control_plane.endpoint();
-    bed.stack.operator = Operator::start(&kubeconfig, &endpoint, &bed.run).await.unwrap();
-    assert_ne!(bed.stack.operator.process().id(), dead);
+    bed.stack.operator = another;
+    let other = async || Ok(Some(holder(bed).await).filter(|lease| lease.0 != first.0));
+    let (_, begun) = wait::until("another one leads", SOON, other).await.unwrap();
+    assert!(begun > time(&entered["rollout"]["nextStepNotBefore"]), "the pause was over");
     traffic.were_shared("without operator", split).await;
 
     let next = tale.entered(4).await;
     let took = tale.stepped(4).duration_since(begun);
-    println!("step 4 came {took:#} after the other operator was started");
+    println!("step 4 came {took:#} after the other operator led");
     assert!(took >= SignedDuration::try_from(INTERVAL).unwrap(), "{took:#}");
     // It took over what was in force, and the step's clock; its first push is the next step.
     let statuses = tale.statuses();
@@ -43,4 +46,11 @@ pub async fn is_another(bed: &mut Bed, tale: &mut Tale, traffic: &mut Traffic, s
         assert_eq!(version(status), version(&entered));
     }
     assert_eq!(version(&next), version(&entered) + 1);
+}
+
+/// Who leads, and since when.
+async fn holder(bed: &Bed) -> (Value, Timestamp) {
+    let lease = ["get", "lease", "fleetmesh-operator", "--namespace", "default"];
+    let lease = bed.stack.kubectl.json(&lease).await.unwrap()["spec"].clone();
+    (lease["holderIdentity"].clone(), time(&lease["acquireTime"]))
 }

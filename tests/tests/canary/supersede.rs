@@ -24,7 +24,7 @@ pub async fn run(tale: &mut Tale, traffic: &mut Traffic) {
     assert_eq!((&ended["outcome"], &ended["reason"]), (&"Superseded".into(), &"TargetsChanged".into()));
     traffic.is_shared(MIDDLE).await;
     tale.is_as_applied().await;
-    tale.took_steps(&[1, 0, 1]);
+    tale.took_steps(&[1, 1]);
     tale.went_through(&[first, STABLE, MIDDLE]);
     assert_eq!(version(&entered), version(&superseded) + 2, "one push for each");
     traffic.is_unharmed();
