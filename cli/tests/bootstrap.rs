@@ -66,7 +66,6 @@ fn renders_tls() {
     golden("bootstrap-tls.yaml", &text);
 }
 
-#[cfg(feature = "control-plane")]
 #[test]
 fn envoy_accepts_what_it_renders() {
     let folder = tempfile::tempdir().unwrap();
