@@ -69,7 +69,27 @@ fn renders_tls() {
 #[test]
 fn envoy_accepts_what_it_renders() {
     let folder = tempfile::tempdir().unwrap();
+    // Envoy wants the files of its certificate to be there.
     let certs = folder.path().to_str().unwrap();
+    let [certificate, key] = ["ca.crt", "ca.key"].map(|name| format!("{certs}/{name}"));
+    for arguments in [
+        &["certs", "ca", "--out-dir", certs][..],
+        &[
+            "certs",
+            "issue",
+            "--resource",
+            RESOURCE,
+            "--ca-cert",
+            &certificate,
+            "--ca-key",
+            &key,
+            "--out-dir",
+            certs,
+        ],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmesh"));
+        assert!(command.env_clear().args(arguments).output().unwrap().status.success(), "{arguments:?}");
+    }
     for address in [
         "unix:/run/fleetmesh/ads.sock",
         "control.example:18000",

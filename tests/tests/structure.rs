@@ -90,6 +90,10 @@ fn dependencies_point_one_way() {
         ("fleetmesh-kubectl", "aws-config"),
         ("fleetmesh-kubectl", "fleetmesh-operator"),
         ("fleetmesh-proxy", "tokio"),
+        ("fleetmesh-join", "aws-sdk-ec2"),
+        ("fleetmesh-join", "aws-sdk-appmesh"),
+        ("fleetmesh-join", "kube-client"),
+        ("fleetmesh-join", "fleetmesh-control-plane"),
         ("fleetmesh-model", "fleetmesh-crds"),
         ("xtask", "kube-client"),
     ];

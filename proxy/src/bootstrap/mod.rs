@@ -35,7 +35,7 @@ pub struct BootstrapArgs {
     /// The folder with the proxy's certificate and the control plane's CA, as `fleetmesh certs issue` writes them; used
     /// with https:// alone.
     ///
-    /// Files that are replaced there are taken in without a restart.
+    /// They have to be there when Envoy starts. Files that are replaced there are taken in without a restart.
     #[arg(long, env = "FLEETMESH_CERT_DIR", value_name = "DIR", default_value = bootstrap::CERT_DIR)]
     pub cert_dir: String,
 
