@@ -7,7 +7,9 @@ use fleetmesh_testbed::userns;
 
 use crate::{cargo, setup};
 
-/// Black-box tests start whole clusters, so that more at once need more memory than they save time.
+/// Black-box tests wait most of the time, so that two for each core run at once.
+const THREADS_PER_CORE: usize = 2;
+/// They start whole clusters, so that more at once need more memory than they save time.
 const MAX_THREADS: usize = 4;
 
 /// What `cargo xtask test` takes.
@@ -47,7 +49,7 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
     }
     let mut command = cargo::command(&[&["test"], &chosen[..]].concat())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    command.env("RUST_TEST_THREADS", cores.min(MAX_THREADS).to_string());
+    command.env("RUST_TEST_THREADS", (cores * THREADS_PER_CORE).min(MAX_THREADS).to_string());
     if *without_namespaces {
         command.env(userns::WITHOUT_NAMESPACES, "1");
         eprintln!("SKIPPED by --without-namespaces: every test that makes network namespaces");
