@@ -50,7 +50,7 @@ impl Journal {
         let mut news = Vec::new();
         file.read_to_end(&mut news).unwrap();
         let mut objects = serde_json::Deserializer::from_slice(&news).into_iter::<Value>();
-        while let Some(object) = objects.next() {
+        for object in objects.by_ref() {
             match object {
                 Ok(object) => read.all.push(Arc::new(object)),
                 // The rest is being written.

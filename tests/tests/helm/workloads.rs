@@ -62,6 +62,8 @@ impl Bed {
             format!("operator.port={health}"),
             format!("controlPlane.ads.host={ADS_HOST}"),
             "operator.driftInterval=1s".to_owned(),
+            // So that the authority's key is one that the control plane can sign with.
+            "controlPlane.join.enabled=true".to_owned(),
         ];
         let settings: Vec<String> =
             settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();
