@@ -11,10 +11,11 @@ use http_body_util::BodyExt;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::Service;
 
@@ -101,10 +102,11 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
 
     fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
         // A connection without the mark of its listener proves nobody.
-        let unknown = || Peer { address: None, caller: Caller::Unproven("the connection is unknown".into()) };
+        let caller = Caller::Unproven("the connection is unknown".into());
+        let unknown = || Peer { address: None, caller, refused: CancellationToken::new() };
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_else(unknown);
         if let Err(status) = authority::proven(&peer.caller, SystemTime::now()) {
-            refused::<M>(&status);
+            refused::<M>(&status, &peer.refused);
             return ready(Err(status));
         }
         let (answers, stream) = mpsc::channel(WAITING);
@@ -114,14 +116,19 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
 }
 
 async fn run<M: Method>(method: M, peer: Peer, requests: Streaming<M::Request>, answers: Answers<M::Answer>) {
+    let connection = peer.refused.clone();
     if let Err(status) = Box::pin(method.serve(peer, requests, answers.clone())).await {
-        refused::<M>(&status);
+        refused::<M>(&status, &connection);
         // The proxy may be gone already.
         let _ = answers.send(Err(status)).await;
     }
 }
 
-fn refused<M: Method>(status: &Status) {
+fn refused<M: Method>(status: &Status, connection: &CancellationToken) {
     let (code, message) = (status.code(), status.message());
     tracing::info!(service = M::SERVICE, ?code, message, "a proxy's stream was refused");
+    if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
+        // Envoy would try again for ever over a connection with a certificate that does not suffice.
+        connection.cancel();
+    }
 }

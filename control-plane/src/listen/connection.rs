@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use tokio_util::sync::CancellationToken;
+
 use super::tls::TlsConnection;
 use crate::tls::Caller;
 
@@ -29,6 +31,8 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// Whom it proved to be.
     pub caller: Caller,
+    /// To be cancelled when it may not stream: its connection ends then, if it is one over TLS.
+    pub refused: CancellationToken,
 }
 
 impl tonic::transport::server::Connected for Connection {
@@ -37,9 +41,15 @@ impl tonic::transport::server::Connected for Connection {
     fn connect_info(&self) -> Self::ConnectInfo {
         let ip = |stream: &TcpStream| stream.peer_addr().ok().map(|address| address.ip());
         match self {
-            Self::Tcp(stream) => Peer { address: ip(stream), caller: Caller::Local },
-            Self::Unix(_) => Peer { address: None, caller: Caller::Local },
-            Self::Tls(stream) => Peer { address: ip(stream.socket()), caller: stream.caller().clone() },
+            Self::Tcp(stream) => {
+                Peer { address: ip(stream), caller: Caller::Local, refused: CancellationToken::new() }
+            }
+            Self::Unix(_) => Peer { address: None, caller: Caller::Local, refused: CancellationToken::new() },
+            Self::Tls(stream) => Peer {
+                address: ip(stream.socket()),
+                caller: stream.caller().clone(),
+                refused: stream.refused().clone(),
+            },
         }
     }
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::{accept_tcp, tcp_address};
 use crate::tls::{Caller, Purpose, Tls};
@@ -20,7 +21,7 @@ use crate::tls::{Caller, Purpose, Tls};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes that may be under way; further clients wait in the listen queue.
 const HANDSHAKES: usize = 1024;
-/// How long a connection outlives its certificate: its streams are told why they end.
+/// How long a connection outlives its certificate, or a refusal: its streams are told why they end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A bound listener whose connections are over TLS.
@@ -65,7 +66,7 @@ async fn handshake(stream: TcpStream, purpose: Purpose, tls: Tls) -> Option<Box<
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates();
             let caller = material.caller(chain, &tls.identity, SystemTime::now());
-            return Some(Box::new(TlsConnection::new(stream, caller)));
+            return Some(Box::new(TlsConnection::new(stream, caller, purpose)));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {HANDSHAKE:?}"),
@@ -75,24 +76,25 @@ async fn handshake(stream: TcpStream, purpose: Purpose, tls: Tls) -> Option<Box<
     None
 }
 
-/// An accepted connection over TLS.
-#[derive(Debug)]
+/// An accepted connection over TLS. One of a proxy ends with its certificate, and after a refusal: the proxy makes another,
+/// with the certificate that it has then, which may be a better one.
 pub struct TlsConnection {
     stream: TlsStream<TcpStream>,
     caller: Caller,
-    end: Option<Pin<Box<Sleep>>>,
+    refused: CancellationToken,
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl TlsConnection {
-    fn new(stream: TlsStream<TcpStream>, caller: Caller) -> Self {
-        let end = match &caller {
-            Caller::Certified(certificate) => {
-                let left = certificate.not_after.duration_since(SystemTime::now()).unwrap_or_default();
-                Some(Box::pin(sleep(left + LAST_WORDS)))
-            }
-            Caller::Local | Caller::Unproven(_) => None,
-        };
-        Self { stream, caller, end }
+    fn new(stream: TlsStream<TcpStream>, caller: Caller, purpose: Purpose) -> Self {
+        let refused = CancellationToken::new();
+        let end = (purpose == Purpose::Proxies).then(|| ending(&caller, refused.clone()));
+        Self { stream, caller, refused, end }
+    }
+
+    /// What a refusal cancels.
+    pub fn refused(&self) -> &CancellationToken {
+        &self.refused
     }
 
     /// Who is at the other end.
@@ -105,6 +107,27 @@ impl TlsConnection {
     }
 }
 
+/// Ends when the connection shall.
+fn ending(caller: &Caller, refused: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let left = match caller {
+        Caller::Certified(certificate) => {
+            certificate.not_after.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+        Caller::Local | Caller::Unproven(_) => HANDSHAKE,
+    };
+    Box::pin(async move {
+        // Over, or refused: both end it.
+        let _ = timeout(left, refused.cancelled()).await;
+        sleep(LAST_WORDS).await;
+    })
+}
+
+impl std::fmt::Debug for TlsConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsConnection").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
 impl AsyncRead for TlsConnection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -112,8 +135,11 @@ impl AsyncRead for TlsConnection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // Nothing read is the end of the connection: the client makes another, with the certificate that it has then.
-        if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+        if let Some(end) = &mut this.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            // Nothing read is the end of the connection.
+            this.end = Some(Box::pin(std::future::ready(())));
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.stream).poll_read(cx, buffer)

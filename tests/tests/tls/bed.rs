@@ -43,13 +43,18 @@ impl Certificates {
 
     /// Makes or renews the certificate of an Envoy for `node`, valid for `validity`; its folder.
     pub async fn proxy(&self, node: &str, validity: &str) -> PathBuf {
+        self.proxy_in(node, node, validity).await
+    }
+
+    /// The same in the folder `name`.
+    pub async fn proxy_in(&self, name: &str, node: &str, validity: &str) -> PathBuf {
         let (certificate, key) = (self.path("ca/ca.crt"), self.path("ca/ca.key"));
-        let (out, resource) = (self.path(node), format!("mesh/apps/virtualNode/{node}"));
+        let (out, resource) = (self.path(name), format!("mesh/apps/virtualNode/{node}"));
         let signer = ["--ca-cert", &certificate, "--ca-key", &key];
         let issue = ["certs", "issue", "--resource", &resource, "--validity", validity, "--out-dir", &out];
         let owner = UID.to_string();
         fleetmesh(&[&issue[..], &signer, &["--owner", &owner]].concat()).await;
-        self.folder.join(node)
+        self.folder.join(name)
     }
 
     /// A file of the folder.
@@ -67,13 +72,13 @@ impl Certificates {
     }
 }
 
-/// Awaits that the log of `envoy` says `words`.
-pub async fn says(envoy: &mut Envoy, words: &str) {
+/// Awaits that the log of `envoy` says `words` this many times.
+pub async fn says(envoy: &mut Envoy, words: &str, times: usize) {
     let log = envoy.process().log().to_owned();
-    wait::until(&format!("Envoy says {words:?}"), LIMIT, async || {
+    wait::until(&format!("Envoy says {words:?} {times} times"), LIMIT, async || {
         // gRPC percent-encodes messages, and Envoy shows them as they were sent.
         let text = std::fs::read_to_string(&log)?.replace("%20", " ");
-        Ok(text.contains(words).then_some(()))
+        Ok((text.matches(words).count() >= times).then_some(()))
     })
     .await
     .unwrap();

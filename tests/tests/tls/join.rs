@@ -197,7 +197,7 @@ async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant() {
 
     let revoked = std::time::Instant::now();
     bed.grant(&role("somebody-else")).await;
-    says(&mut envoy, "7, mesh/apps/virtualNode/red is not granted to").await;
+    says(&mut envoy, "7, mesh/apps/virtualNode/red is not granted to", 1).await;
     assert!(revoked.elapsed() < Duration::from_secs(30), "{:?}", revoked.elapsed());
     assert_ne!(proxies().await.unwrap(), 1);
     println!("a stream ended {:?} after its grant was taken away", revoked.elapsed());
