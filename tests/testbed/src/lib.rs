@@ -23,6 +23,7 @@ pub mod netns;
 pub mod operator;
 pub mod port;
 pub mod process;
+#[cfg(feature = "proxies")]
 pub mod proxies;
 pub mod run_dir;
 pub mod scenario;
