@@ -20,6 +20,7 @@ pub mod join;
 pub mod keys;
 pub mod listen;
 pub mod loads;
+pub mod metrics;
 pub mod refusal;
 pub mod reload;
 pub mod secret;

@@ -24,6 +24,7 @@ use crate::join::{self, CaFiles, Joining, Sts, StsEndpoint};
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Listen, ListenError};
 use crate::loads::{self, Loads};
+use crate::metrics::Metrics;
 use crate::reload::FileError;
 use crate::sigv4::{Guard, guard};
 use crate::store::{OpenError, SqliteStore, Store};
@@ -82,14 +83,15 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let store = open(&args.data_dir, args.identity()).await?;
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
-    let api = Arc::new(api.map_err(Error::Internal)?);
+    let metrics = Metrics::new();
+    let api = Arc::new(api.map_err(Error::Internal)?.counting(metrics.clone()));
     let views: Arc<dyn Views> = store;
     let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
     let loads = Arc::new(Loads::new(args.load_report_interval));
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let mut open = health(shutdown.clone());
+    let mut open = health(shutdown.clone()).merge(metrics.router());
     if let Some(joining) = joining(&args, Arc::clone(&views))? {
         open = open.merge(join::http::router(Arc::new(joining)));
     }
@@ -113,7 +115,7 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     servers.spawn(discover(Arc::clone(&views), &args, known, shutdown.clone()));
-    let told = ads::Told { distribution, loads };
+    let told = ads::Told { distribution, loads, metrics };
     servers.spawn(serve_ads(views, discovered, settings, ads, told, shutdown.clone()));
     supervise(servers, shutdown).await
 }

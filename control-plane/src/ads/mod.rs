@@ -37,6 +37,7 @@ use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::listen::{Bound, Connection};
 use crate::loads::Loads;
+use crate::metrics::Metrics;
 use crate::view::Views;
 use feed::{Debounce, Feeds};
 use grpc::Served;
@@ -67,6 +68,8 @@ pub struct Told {
     pub distribution: Arc<Distribution>,
     /// What they send to each virtual node.
     pub loads: Arc<Loads>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Serves proxies on `listeners` until `shutdown`; then closes every stream with status 0 and returns.
@@ -82,10 +85,10 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let limit = settings.max_proxies_per_node;
-    let Told { distribution, loads } = told;
+    let Told { distribution, loads, metrics } = told;
     let feeds = Arc::new(Feeds::new(views, discovered, Arc::clone(&distribution), limit));
     let load_reporting = LoadReporting { feeds: Arc::clone(&feeds), loads, shutdown: shutdown.clone() };
-    let context = Context { feeds: Arc::clone(&feeds), distribution, shutdown: shutdown.clone() };
+    let context = Context { feeds: Arc::clone(&feeds), distribution, metrics, shutdown: shutdown.clone() };
     let mut servers = JoinSet::new();
     for listener in listeners {
         let router = Server::builder()

@@ -1,7 +1,7 @@
 //! The method `StreamAggregatedResources` of `envoy.service.discovery.v3.AggregatedDiscoveryService`, over the messages of
 //! [`super::wire`]. Delta streams are not served.
 
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::grpc::{Answers, Method};
 use super::session::{self, Context};
@@ -26,6 +26,9 @@ impl Method for AggregatedDiscovery {
         requests: Streaming<DiscoveryRequest>,
         answers: Answers<DiscoveryResponse>,
     ) -> Result<(), Status> {
-        session::serve(self.0, peer, requests, &answers).await
+        let metrics = self.0.metrics.clone();
+        let ended = session::serve(self.0, peer, requests, &answers).await;
+        metrics.ended(ended.as_ref().err().map_or(Code::Ok, Status::code));
+        ended
     }
 }

@@ -1,6 +1,7 @@
 //! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and tells the distribution. The shell
 //! around the pure part.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +19,7 @@ use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
 use crate::listen::Peer;
+use crate::metrics::Metrics;
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
@@ -30,6 +32,8 @@ pub struct Context {
     pub feeds: Arc<Feeds>,
     /// Where progress is told.
     pub distribution: Arc<Distribution>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// When to close the streams.
     pub shutdown: CancellationToken,
 }
@@ -58,7 +62,10 @@ pub async fn serve(
     let connected = Distribution::connect(&context.distribution, &node, instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
-    let mut session = Session { stream, acknowledged: None, connected, feeds: &context.feeds, answers };
+    let _open = context.metrics.stream();
+    let (feeds, metrics) = (&context.feeds, &context.metrics);
+    let mut session =
+        Session { stream, acknowledged: None, connected, feeds, answers, metrics, sent: HashMap::new() };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
         status = authority::withdrawn(views, &peer.caller, &node) => Err(status),
@@ -74,6 +81,9 @@ struct Session<'a> {
     connected: Connected,
     feeds: &'a Feeds,
     answers: &'a Answers<DiscoveryResponse>,
+    metrics: &'a Metrics,
+    /// When the answers were sent that the proxy has not answered, by their nonces: one of each type at the most.
+    sent: HashMap<ResourceType, (String, Instant)>,
 }
 
 impl Session<'_> {
@@ -129,6 +139,7 @@ impl Session<'_> {
                 "a proxy refused its configuration"
             );
         }
+        self.answered(kind, &response_nonce, error.is_some());
         let recalled = self.recall(kind, &version_info, &response_nonce);
         let request = Request {
             kind,
@@ -139,6 +150,18 @@ impl Session<'_> {
             recalled,
         };
         self.event(Event::Request(request)).await
+    }
+
+    /// Counts what the proxy makes of an answer.
+    fn answered(&mut self, kind: ResourceType, nonce: &str, refused: bool) {
+        if self.sent.get(&kind).is_none_or(|(sent, _)| sent != nonce) {
+            return;
+        }
+        let Some((_, since)) = self.sent.remove(&kind) else { return };
+        match refused {
+            true => self.metrics.refused(kind),
+            false => self.metrics.acknowledged(kind, since.elapsed()),
+        }
     }
 
     /// The clusters that the proxy has from an earlier stream, when it opens this one with a version that is not the
@@ -154,6 +177,8 @@ impl Session<'_> {
 
     async fn event(&mut self, event: Event) -> Result<(), Status> {
         for Send { kind, nonce, content } in self.stream.handle(event) {
+            self.metrics.pushed(kind, content.size());
+            self.sent.insert(kind, (nonce.clone(), Instant::now()));
             let response = DiscoveryResponse {
                 version_info: content.version.clone(),
                 resources: content.resources.values().map(|resource| resource.body.clone()).collect(),

@@ -21,6 +21,7 @@ use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::distribution::{Answer, Distribution, ObjectStatus};
 use crate::listen::{Bound, Listen};
 use crate::loads::Loads;
+use crate::metrics::Metrics;
 use crate::snapshot::ResourceType;
 use crate::testing::{Meshes, view};
 use crate::tls::Purpose;
@@ -58,6 +59,7 @@ pub(super) struct World {
     known: watch::Sender<Discovered>,
     distribution: Arc<Distribution>,
     pub(super) loads: Arc<Loads>,
+    pub(super) metrics: Metrics,
     pub(super) address: String,
     pub(super) shutdown: CancellationToken,
 }
@@ -79,9 +81,14 @@ impl World {
         let known = watch::Sender::new(Discovered::default());
         let discovered = known.subscribe();
         let loads = Arc::new(Loads::new(Duration::from_millis(250)));
-        let told = Told { distribution: Arc::clone(&distribution), loads: Arc::clone(&loads) };
+        let metrics = Metrics::new();
+        let told = Told {
+            distribution: Arc::clone(&distribution),
+            loads: Arc::clone(&loads),
+            metrics: metrics.clone(),
+        };
         tokio::spawn(serve(views, discovered, settings, vec![bound], told, shutdown.clone()));
-        Self { meshes, known, distribution, loads, address, shutdown }
+        Self { meshes, known, distribution, loads, metrics, address, shutdown }
     }
 
     pub(super) async fn proxy(&self, id: &str) -> Proxy {
@@ -103,6 +110,12 @@ impl World {
         let stream = UnboundedReceiverStream::new(stream);
         let answers = client.stream_aggregated_resources(stream).await?.into_inner();
         Ok(Proxy { requests, answers })
+    }
+
+    /// Whether the metrics have this line.
+    fn counts(&self, line: &str) {
+        let page = self.metrics.text();
+        assert!(page.contains(&format!("fleetmesh_control_plane_{line}\n")), "no {line} in\n{page}");
     }
 
     async fn distribution(&self) -> Answer {
@@ -230,6 +243,10 @@ async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
     let routes = proxy.take(ResourceType::Route).await;
     proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
     world.until(ROUTE, |status| status.acknowledged == 1 && status.rejected.is_empty()).await;
+    world.counts(r#"pushes_total{resource_type="route"} 3"#);
+    world.counts(r#"refusals_total{resource_type="route"} 1"#);
+    world.counts(r#"acknowledgement_seconds_count{resource_type="route"} 2"#);
+    world.counts("streams 1");
 }
 
 #[tokio::test]
@@ -271,6 +288,7 @@ async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
         let status = world.proxy(id).await.answer().await.expect_err(id);
         assert_eq!(i32::from(status.code()), code, "{status}");
     }
+    world.counts(r#"stream_ends_total{code="INVALID_ARGUMENT"} 4"#);
     let mut first = world.proxy("arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client").await;
     first.settle().await;
     let status = world.proxy(CLIENT).await.answer().await.expect_err("one is the limit");

@@ -30,8 +30,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::identity::Identity;
+use crate::metrics::{Committed, Metrics};
 use crate::refusal::{Class, Refusal};
-use crate::store::{CommitError, Store};
+use crate::store::{Commit, CommitError, Store};
+use crate::view::Record;
 pub(crate) use answer::refused;
 use operation::Operation;
 use quota::Quotas;
@@ -47,6 +49,7 @@ pub struct Api {
     validator: Validator,
     bucket: Option<Mutex<TokenBucket>>,
     shutdown: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Api {
@@ -63,7 +66,21 @@ impl Api {
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
         let bucket = request_rate.map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now())));
-        Ok(Self { store, identity, quotas, validator: Validator::new()?, bucket, shutdown })
+        Ok(Self {
+            store,
+            identity,
+            quotas,
+            validator: Validator::new()?,
+            bucket,
+            shutdown,
+            metrics: Metrics::new(),
+        })
+    }
+
+    /// The same, counting into `metrics`.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The service: every path that no other route of the server takes.
@@ -71,10 +88,10 @@ impl Api {
         Router::new().fallback(answer).with_state(self)
     }
 
-    async fn serve(&self, request: Request) -> Result<Value, Refusal> {
+    async fn serve(&self, operation: Result<Operation, Refusal>, request: Request) -> Result<Value, Refusal> {
         self.admit_request()?;
+        let operation = operation?;
         let (head, body) = request.into_parts();
-        let operation = Operation::parse(&head.method, head.uri.path())?;
         let query = query::Query::parse(&head.uri)?;
         query.mesh_owner(&self.identity.account)?;
         match operation {
@@ -87,6 +104,19 @@ impl Api {
             Operation::TagResource => self.tag(&query, body).await,
             Operation::UntagResource => self.untag(&query, body).await,
         }
+    }
+
+    /// Gives a change to the store.
+    async fn commit_to_store(&self, commit: Commit) -> Result<Arc<Record>, CommitError> {
+        let started = Instant::now();
+        let outcome = self.store.commit(commit).await;
+        let how = match &outcome {
+            Ok(_) => Committed::Ok,
+            Err(CommitError::Refused(_)) => Committed::Refused,
+            Err(CommitError::Unavailable { .. } | CommitError::Internal { .. }) => Committed::Failed,
+        };
+        self.metrics.committed(how, started.elapsed());
+        outcome
     }
 
     fn admit_request(&self) -> Result<(), Refusal> {
@@ -111,8 +141,11 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
     let request_id = Uuid::new_v4().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
-    let outcome = api.serve(request).await;
+    let operation = Operation::parse(&method, &path);
+    let verb = operation.as_ref().map_or("unknown", Operation::verb);
+    let outcome = api.serve(operation, request).await;
     let took = started.elapsed();
+    api.metrics.served(verb, outcome.as_ref().err().map(|refusal| refusal.class), took);
     match &outcome {
         Ok(_) => tracing::debug!(%method, path, request_id, ?took, "served"),
         Err(refusal) if refusal.class.status() >= 500 => {

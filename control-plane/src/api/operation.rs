@@ -66,6 +66,20 @@ impl Operation {
             _ => Err(unknown()),
         }
     }
+
+    /// App Mesh's verb, without the kind.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "Create",
+            Self::Describe(_) => "Describe",
+            Self::Update(_) => "Update",
+            Self::Delete(_) => "Delete",
+            Self::List(_) => "List",
+            Self::ListTagsForResource => "ListTagsForResource",
+            Self::TagResource => "TagResource",
+            Self::UntagResource => "UntagResource",
+        }
+    }
 }
 
 fn decode(segment: &str) -> Result<String, Refusal> {

@@ -68,7 +68,7 @@ impl Api {
         let target = id.clone();
         let decide: Decide = Box::new(move |tip| decide_retag(tip, &target, &change));
         let commit = Commit { token: None, decide };
-        self.store.commit(commit).await.map_err(|error| refusal_of(error, &id))?;
+        self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
         Ok(json!({}))
     }
 }

@@ -72,7 +72,7 @@ impl Api {
     }
 
     async fn commit(&self, id: ResourceId, commit: Commit, status: &str) -> Result<Value, Refusal> {
-        let record = self.store.commit(commit).await.map_err(|error| refusal_of(error, &id))?;
+        let record = self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
         answer::data(&record, status, &self.identity)
     }
 

@@ -26,6 +26,16 @@ impl ResourceType {
     /// Every type, in the order in which additions are safe.
     pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
 
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Endpoint => "endpoint",
+            Self::Listener => "listener",
+            Self::Route => "route",
+        }
+    }
+
     /// The type's URL in discovery requests.
     pub fn url(self) -> &'static str {
         match self {
