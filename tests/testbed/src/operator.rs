@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::Process;
+use crate::process::{Process, Signal};
 use crate::run_dir::RunDir;
 use crate::{aws, port, tools};
 
@@ -92,6 +92,15 @@ impl Operator {
         self.process.kill();
     }
 
+    /// Lets it stand still (SIGSTOP) until the answer is dropped.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn pause(&self) -> Result<Paused<'_>> {
+        self.process.signal(Signal::STOP)?;
+        Ok(Paused(&self.process))
+    }
+
     /// Stops it (SIGTERM) and awaits its end.
     ///
     /// # Errors
@@ -122,6 +131,17 @@ impl Operator {
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+/// An operator that stands still.
+#[derive(Debug)]
+pub struct Paused<'a>(&'a Process);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        // Fails only for a process that has ended.
+        let _ = self.0.signal(Signal::CONT);
     }
 }
 

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Time between two looks at a condition.
+/// The least time between two looks at a condition.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// The most that a look that takes long adds to it.
+const LONGEST: Duration = Duration::from_millis(500);
 
 /// Awaits `Ok(Some(value))` from `check`. `Ok(None)` and `Err` both mean "not yet"; an error is remembered as the
 /// reason that is shown should time run out.
@@ -32,6 +34,7 @@ pub async fn until_every<T>(
 ) -> Result<T> {
     let started = Instant::now();
     loop {
+        let looked = Instant::now();
         let reason = match check().await {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => None,
@@ -43,7 +46,8 @@ pub async fn until_every<T>(
                 None => bail!("gave up after {within:?} waiting until {what}"),
             }
         }
-        tokio::time::sleep(interval).await;
+        // Who starts kubectl or the AWS CLI looks half of the time at the most: what is waited for needs the cores.
+        tokio::time::sleep(interval.max(looked.elapsed().min(LONGEST))).await;
     }
 }
 

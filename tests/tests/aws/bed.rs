@@ -26,7 +26,7 @@ pub const CLUSTER: &str = "bed";
 
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct Bed {
-    _operator: Operator,
+    pub operator: Operator,
     pub moto: Moto,
     /// What the operator signs with; the generated policy says what it may.
     pub operator_key: AccessKey,
@@ -82,7 +82,7 @@ impl Bed {
         let app_mesh = app_mesh(&control_plane.endpoint());
         let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
         let Stack { operator, control_plane, cluster, kubectl } = stack;
-        Self { _operator: operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
+        Self { operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
     }
 
     /// The AWS account.

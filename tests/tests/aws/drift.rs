@@ -96,35 +96,16 @@ async fn every_change_behind_our_back_is_put_back() {
     assert_eq!(account.everything(name).await, nothing);
 }
 
-/// Deletes something in two steps and awaits that it is made anew and told, again when the operator saw the first step
-/// alone and was putting that back while the second was done.
-async fn deleted(
-    space: &Space,
-    account: &Account<'_>,
-    calm: &Value,
-    words: &str,
-    [first, second]: [&[&str]; 2],
-) {
-    wait::until(&format!("{words:?} is told"), 3 * LIMIT, async || {
-        both(account, first, second).await;
-        wait::until("everything is as it was", LIMIT, async || is_calm(space, account, calm).await.map(Some))
-            .await?;
-        let events = space.events("n", "DriftMended").await;
-        anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
-        Ok(Some(()))
-    })
-    .await
-    .unwrap();
-}
-
-/// Does one thing after another until the second succeeds.
-async fn both(account: &Account<'_>, first: &[&str], second: &[&str]) {
-    wait::until(&format!("{second:?} succeeds"), LIMIT, async || {
-        let _ = account.try_iam(first).await;
-        account.try_iam(second).await.map(Some).map_err(anyhow::Error::msg)
-    })
-    .await
-    .unwrap();
+/// Deletes something in two steps and awaits that it is made anew and told. The operator stands still meanwhile: it would
+/// put the first step back while the second is done.
+async fn deleted(bed: &Bed, space: &Space, calm: &Value, words: &str, steps: [&[&str]; 2]) {
+    let account = bed.account();
+    let paused = bed.operator.pause().unwrap();
+    for step in steps {
+        account.iam(step).await;
+    }
+    drop(paused);
+    put_back(space, &account, calm, words).await;
 }
 
 #[tokio::test]
@@ -138,11 +119,11 @@ async fn what_was_deleted_is_made_anew() {
     let profile = ["--instance-profile-name", &name];
     let remove = [&["remove-role-from-instance-profile", "--role-name", &name], &profile[..]].concat();
     let delete = [&["delete-instance-profile"], &profile[..]].concat();
-    deleted(&space, &account, &calm, "the instance profile was deleted", [&remove, &delete]).await;
+    deleted(&bed, &space, &calm, "the instance profile was deleted", [&remove, &delete]).await;
     let arn = policy_arn(&name);
     let detach = ["detach-role-policy", "--role-name", &name, "--policy-arn", &arn];
     let delete = ["delete-policy", "--policy-arn", &arn];
-    deleted(&space, &account, &calm, "the policy was deleted", [&detach, &delete]).await;
+    deleted(&bed, &space, &calm, "the policy was deleted", [&detach, &delete]).await;
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
 }
 
