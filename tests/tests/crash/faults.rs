@@ -61,6 +61,12 @@ impl Striker {
         self.fallen.send_replace(false);
     }
 
+    /// Strikes no more, whatever comes; whether the blow has fallen.
+    pub fn disarm(&self) -> bool {
+        *self.blow.lock().unwrap() = None;
+        *self.fallen.borrow()
+    }
+
     fn blow(&self) -> Option<Blow> {
         *self.blow.lock().unwrap()
     }

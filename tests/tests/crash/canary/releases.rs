@@ -74,7 +74,10 @@ impl Releases {
             end = ended(async || self.end(story, &new).await) => state = Some(end?),
         }
         let struck = state.is_none();
-        if struck && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
+        // One that has not fallen by the end must not fall in the next release, and one that fell on a write after the end
+        // has left an operator that hangs.
+        let fell = striker.disarm();
+        if fell && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
             self.life = None;
             self.striker = Arc::new(Striker::new(None));
             self.life = Some(Life::begin(&self.lane.args, Arc::clone(&self.striker))?);
