@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fleetmesh_instance::bootstrap::{CERT_DIR, ControlPlaneAddress};
-use fleetmesh_model::{Arn, Kind};
+use fleetmesh_instance::bootstrap::{CERT_DIR, ControlPlaneAddress, virtual_node};
 
 /// Get a certificate for this machine's proxy by the IAM role that the machine has, and keep it fresh.
 ///
@@ -44,16 +43,6 @@ pub struct JoinArgs {
     /// End when there is a certificate
     #[arg(long, conflicts_with = "serve_unix")]
     pub once: bool,
-}
-
-fn virtual_node(text: &str) -> Result<String, String> {
-    let resource = Arn::parse_resource(text)?;
-    match resource.kind() {
-        Kind::VirtualNode => Ok(text.to_owned()),
-        kind => {
-            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
-        }
-    }
 }
 
 fn https(text: &str) -> Result<ControlPlaneAddress, String> {

@@ -7,6 +7,7 @@ pub mod secrets;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub use control_plane::ControlPlaneAddress;
+use fleetmesh_model::{Arn, Kind};
 
 /// The port of Envoy's admin interface unless somebody chose another; that of AWS's image too.
 pub const ADMIN_PORT: u16 = 9901;
@@ -35,6 +36,20 @@ pub struct Bootstrap {
     pub max_connections: u32,
     /// Whether Envoy reports to the control plane how many requests went to each cluster and what came of them.
     pub load_reporting: bool,
+}
+
+/// The virtual node that a proxy runs, from a command line: its ARN, or the resource part of that; as it was given.
+///
+/// # Errors
+/// In words: `text` names nothing of App Mesh, or something that has no proxy.
+pub fn virtual_node(text: &str) -> Result<String, String> {
+    let resource = Arn::parse_resource(text)?;
+    match resource.kind() {
+        Kind::VirtualNode => Ok(text.to_owned()),
+        kind => {
+            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
+        }
+    }
 }
 
 /// The document could not be written.

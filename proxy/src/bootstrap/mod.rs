@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
-use fleetmesh_instance::bootstrap::{self, Bootstrap, ControlPlaneAddress};
-use fleetmesh_model::{Arn, Kind};
+use fleetmesh_instance::bootstrap::{self, Bootstrap, ControlPlaneAddress, virtual_node};
 
 use crate::Error;
 
@@ -103,16 +102,6 @@ pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
         Format::Json => bootstrap.json(),
     };
     text.map_err(Error::Bootstrap)
-}
-
-fn virtual_node(text: &str) -> Result<String, String> {
-    let resource = Arn::parse_resource(text)?;
-    match resource.kind() {
-        Kind::VirtualNode => Ok(text.to_owned()),
-        kind => {
-            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
-        }
-    }
 }
 
 fn loopback(text: &str) -> Result<IpAddr, String> {
