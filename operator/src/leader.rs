@@ -213,7 +213,7 @@ impl Election {
         let (version, transitions) = match step {
             Move::Wait { holder } => return Ok(Some(holder)),
             Move::Create => (None, 0),
-            Move::Write { resource_version, transitions, .. } => (Some(resource_version), transitions),
+            Move::Write { resource_version, transitions } => (Some(resource_version), transitions),
         };
         let acquired = lease.and_then(|lease| acquired(lease, self.contender.identity()));
         let spec = spec(self.contender.identity(), self.contender.timing().lease, transitions, acquired);

@@ -55,8 +55,6 @@ pub enum Move {
         resource_version: String,
         /// How often the Lease went from one holder to another, this time included.
         transitions: i32,
-        /// Whether it has the lease already, and only renews it.
-        renewal: bool,
     },
     /// Somebody else leads.
     Wait {
@@ -115,7 +113,7 @@ impl Contender {
         let resource_version = lease.resource_version.clone();
         match lease.holder.as_deref().filter(|holder| !holder.is_empty()) {
             Some(holder) if holder == self.identity => {
-                Move::Write { resource_version, transitions: lease.transitions, renewal: true }
+                Move::Write { resource_version, transitions: lease.transitions }
             }
             Some(holder) if !expired => {
                 let holder = holder.to_owned();
@@ -125,7 +123,7 @@ impl Contender {
             _ => {
                 self.lose();
                 let transitions = lease.transitions.saturating_add(1);
-                Move::Write { resource_version, transitions, renewal: false }
+                Move::Write { resource_version, transitions }
             }
         }
     }

@@ -42,7 +42,7 @@ impl Server {
         let identity = contender.identity().to_owned();
         let written = match &step {
             Move::Create => self.write(None, Some(&identity), 0),
-            Move::Write { resource_version, transitions, .. } => {
+            Move::Write { resource_version, transitions } => {
                 self.write(Some(resource_version), Some(&identity), *transitions)
             }
             Move::Wait { .. } => None,
