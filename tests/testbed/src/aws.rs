@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::command::{self, Captured};
-use crate::tools;
+use crate::command::Captured;
+use crate::{resident, tools};
 
 /// The region of the scenario.
 pub const REGION: &str = "us-west-2";
@@ -48,7 +48,7 @@ impl AppMesh {
         command.args(["--endpoint-url", &self.endpoint, "--output", "json", "appmesh"]).args(arguments);
         command.env("AWS_PAGER", "");
         credentials(&mut command);
-        command::capture(command).await
+        resident::capture(&command).await
     }
 
     /// Runs `aws appmesh` and returns the object it printed; null when it printed nothing.

@@ -25,6 +25,7 @@ pub mod port;
 pub mod process;
 #[cfg(feature = "proxies")]
 pub mod proxies;
+pub mod resident;
 pub mod run_dir;
 pub mod scenario;
 pub mod shared;

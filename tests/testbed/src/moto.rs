@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 
-use crate::command::{self, Captured};
+use crate::command::Captured;
 use crate::process::Process;
 use crate::run_dir::RunDir;
-use crate::{aws, port, tools};
+use crate::{aws, port, resident, tools};
 
 /// How long a start may take: a large Python program.
 const START: Duration = Duration::from_secs(60);
@@ -145,7 +145,7 @@ impl Moto {
         let mut command = Command::new(tools::tool("aws")?);
         command.args(["--output", "json"]).args(arguments).env("AWS_PAGER", "");
         self.env(&mut command);
-        command::capture(command).await
+        resident::capture(&command).await
     }
 
     /// Runs `aws` with `arguments` and returns the object it printed; null when it printed nothing.
@@ -213,7 +213,7 @@ mod tests {
             command.args(["--path", path, "--tags", &format!("Key=team,Value={team}")]);
             moto.env(&mut command);
             command.envs(key.variables());
-            command::capture(command).await?.success()
+            resident::capture(&command).await?.success()
         };
         create("as-allowed", "/ours/", "mesh").await?;
         for (name, path, team) in [("elsewhere", "/theirs/", "mesh"), ("otherwise", "/ours/", "lambda")] {
