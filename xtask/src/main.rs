@@ -7,6 +7,7 @@ mod cargo;
 mod demo;
 mod setup;
 mod step;
+mod suites;
 mod test;
 
 use std::process::ExitCode;

@@ -1,16 +1,20 @@
-//! `cargo xtask test`: every test of the workspace, black-box tests included.
+//! `cargo xtask test`: every test of the workspace, black-box tests included; or those that the arguments choose.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use fleetmesh_testbed::userns;
 
-use crate::{cargo, setup};
+use crate::{cargo, setup, suites};
 
-/// Black-box tests wait most of the time, so that two for each core run at once.
-const THREADS_PER_CORE: usize = 2;
-/// They start whole clusters, so that more at once need more memory than they save time.
-const MAX_THREADS: usize = 4;
+/// Suites that run at once.
+const SUITES: usize = 2;
+/// Tests that run at once in each of them. Black-box tests wait most of the time, but they start whole clusters: more
+/// at once need more memory than they save time.
+const THREADS: usize = 3;
+
+/// What is said before and after tests that were not all run.
+const SKIPPED: &str = "SKIPPED by --without-namespaces: every test that makes network namespaces";
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
@@ -18,7 +22,8 @@ pub struct TestArgs {
     /// Leave out, and say so, what needs network namespaces: for machines that allow them to nobody but root.
     #[arg(long)]
     without_namespaces: bool,
-    /// Arguments of `cargo test`, by default --workspace --no-fail-fast.
+    /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, two suites
+    /// at a time.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo: Vec<String>,
 }
@@ -29,16 +34,10 @@ pub struct TestArgs {
 /// Something cannot be set up or built, or a test fails.
 pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
     let TestArgs { without_namespaces, cargo: chosen } = arguments;
-    let chosen: Vec<&str> = if chosen.is_empty() {
-        vec!["--workspace", "--no-fail-fast"]
-    } else {
-        chosen.iter().map(String::as_str).collect()
-    };
     if !userns::entered() {
         setup::run()?;
         // Also builds the programs that black-box tests start: they belong to packages with tests of their own.
-        let build: Vec<&str> = chosen.iter().copied().take_while(|argument| *argument != "--").collect();
-        cargo::run(&[&["test", "--no-run"], &build[..]].concat())?;
+        build(chosen)?;
         if !(*without_namespaces || userns::is_root()) {
             userns::can_become_root().context(
                 "the tests make network namespaces; --without-namespaces leaves out those that do",
@@ -47,16 +46,38 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
             return Err(userns::become_root());
         }
     }
-    let mut command = cargo::command(&[&["test"], &chosen[..]].concat())?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    command.env("RUST_TEST_THREADS", (cores * THREADS_PER_CORE).min(MAX_THREADS).to_string());
+    let environment: &[_] = if *without_namespaces { &[(userns::WITHOUT_NAMESPACES, "1")] } else { &[] };
     if *without_namespaces {
-        command.env(userns::WITHOUT_NAMESPACES, "1");
-        eprintln!("SKIPPED by --without-namespaces: every test that makes network namespaces");
+        eprintln!("{SKIPPED}");
     }
-    let outcome = cargo::status(command);
+    let outcome = if chosen.is_empty() { all(environment) } else { some(chosen, environment) };
     if *without_namespaces {
-        eprintln!("SKIPPED by --without-namespaces: every test that makes network namespaces");
+        eprintln!("{SKIPPED}");
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Builds what [`run`] runs.
+fn build(chosen: &[String]) -> Result<()> {
+    if chosen.is_empty() {
+        return suites::build().map(drop);
+    }
+    let build: Vec<&str> =
+        chosen.iter().map(String::as_str).take_while(|argument| *argument != "--").collect();
+    cargo::run(&[&["test", "--no-run"], &build[..]].concat())
+}
+
+/// Runs every test of the workspace, the examples in its docs included.
+fn all(environment: &[(&str, &str)]) -> Result<()> {
+    let suites = suites::run(suites::build()?, SUITES, THREADS, environment);
+    let examples = cargo::run(&["test", "--workspace", "--doc"]);
+    suites.and(examples)
+}
+
+/// Runs what cargo makes of these arguments.
+fn some(chosen: &[String], environment: &[(&str, &str)]) -> Result<()> {
+    let chosen: Vec<&str> = chosen.iter().map(String::as_str).collect();
+    let mut command = cargo::command(&[&["test"], &chosen[..]].concat())?;
+    command.env("RUST_TEST_THREADS", THREADS.to_string()).envs(environment.iter().copied());
+    cargo::status(command)
 }
