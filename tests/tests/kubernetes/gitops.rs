@@ -99,25 +99,46 @@ fn owners(object: &Value, member: &str) -> Vec<String> {
     owners
 }
 
+/// Whether the rollout waits for a promotion at this step.
+async fn waits_at(space: &Space, step: i64) -> bool {
+    let status = space.get("route/shop").await["status"].take();
+    status["phase"] == "Paused" && status["rollout"]["stepIndex"] == step
+}
+
+/// Promotes the rollout beyond this step, as `fleetmesh canary promote` does.
+async fn promote(space: &Space, step: i64) {
+    let rollout = space.get("route/shop").await["status"]["rollout"].take();
+    let action = json!({
+        "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "RouteAction",
+        "metadata": { "name": format!("promote-{step}"), "namespace": space.name },
+        "spec": { "routeName": "shop", "verb": "Promote", "rolloutId": rollout["id"], "stepIndex": step },
+    });
+    space.apply(&[action]).await;
+}
+
 #[tokio::test]
 async fn kubectl_diff_is_empty_after_every_write_of_the_operator() {
     let bed = Bed::shared().await;
     let space = bed.space("diff").await;
-    let canary = |canary: Value| json!({ "canary": canary });
-    let quick = canary(json!({
-        "steps": [{ "setWeight": 50, "pause": { "duration": "2s" } }, { "setWeight": 100, "pause": { "duration": "1s" } }],
+    // Each step waits until it was looked at.
+    let canary = json!({ "canary": {
+        "steps": [{ "setWeight": 50, "pause": {} }, { "setWeight": 100, "pause": {} }],
         "analysis": { "metrics": [], "interval": "1s" },
         "drain": { "scaleDownDelaySeconds": 0, "timeoutSeconds": 0 },
-    }));
-    let file = committed(&bed, &space, objects(&space, &[("red", 1)], quick.clone()));
+    } });
+    let file = committed(&bed, &space, objects(&space, &[("red", 1)], canary.clone()));
     space.run(&["apply", "-f", &file]).await;
     let looks = quiet_until(&space, &file, &[], ready).await;
 
-    let file = committed(&bed, &space, objects(&space, &[("blue", 1)], quick));
+    let file = committed(&bed, &space, objects(&space, &[("blue", 1)], canary));
     space.run(&["apply", "-f", &file]).await;
-    let during = quiet_until(&space, &file, &[], promoted).await;
+    let mut during = 0;
+    for step in [1, 2] {
+        during += quiet_until(&space, &file, &[], async |space| waits_at(space, step).await).await;
+        promote(&space, step).await;
+    }
+    during += quiet_until(&space, &file, &[], promoted).await;
     println!("kubectl diff was empty at {looks} states on the way to Ready and {during} of a rollout");
-    assert!(during >= 3, "the rollout was looked at in its steps, not only at its end: {during}");
     let found = space.kubectl.json(&["get", "--show-managed-fields", "-f", &file]).await.unwrap();
     for object in found["items"].as_array().unwrap() {
         assert_eq!(owners(object, "f:spec"), ["kubectl-client-side-apply"], "{object}");
