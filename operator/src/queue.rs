@@ -1,5 +1,6 @@
 //! The queue of objects that want a round. An object is in it once however often it is woken, is never in two rounds at
-//! a time, and comes back when it was woken during its round. In memory only: a restart looks at everything again.
+//! a time, and comes back when it was woken during its round. Who is urgent goes before all who are not. In memory only: a
+//! restart looks at everything again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,17 +21,39 @@ pub enum Wake {
     Drift,
 }
 
+/// When an object is looked at again, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appointment {
+    /// After this time.
+    pub wait: Duration,
+    /// For this reason.
+    pub wake: Wake,
+    /// Whether it goes before what is not urgent: others wait for it, or a promise about time hangs on it.
+    pub urgent: bool,
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     queued: bool,
     running: bool,
+    urgent: bool,
     wake: Option<Wake>,
-    due: Option<(Instant, Wake)>,
+    due: Option<Due>,
+}
+
+/// An [`Appointment`] by the clock.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Instant,
+    wake: Wake,
+    urgent: bool,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     slots: HashMap<ObjectKey, Slot>,
+    /// Those that are urgent. They may be among the others too, who then no longer count.
+    urgent: VecDeque<ObjectKey>,
     ready: VecDeque<ObjectKey>,
     timers: BTreeSet<(Instant, ObjectKey)>,
 }
@@ -46,7 +69,7 @@ impl Queue {
     /// Wakes an object now.
     pub fn wake(&self, key: &ObjectKey, wake: Wake) {
         let mut inner = self.lock();
-        inner.wake(key, wake);
+        inner.wake(key, wake, false);
         drop(inner);
         self.more.notify_one();
     }
@@ -62,18 +85,19 @@ impl Queue {
     pub fn wake_within(&self, key: &ObjectKey, wake: Wake, delay: Duration) {
         let mut inner = self.lock();
         let at = Instant::now() + delay;
-        let earlier = inner.slots.get(key).and_then(|slot| slot.due).is_some_and(|(due, _)| due <= at);
+        let earlier = inner.slots.get(key).and_then(|slot| slot.due).is_some_and(|due| due.at <= at);
         if !earlier {
-            inner.appoint(key, Some((at, wake)));
+            inner.appoint(key, Some(Due { at, wake, urgent: false }));
         }
         drop(inner);
         self.more.notify_one();
     }
 
-    /// Ends the round of an object; its next appointment is after `next`, none when the object is gone.
-    pub fn done(&self, key: &ObjectKey, next: Option<(Duration, Wake)>) {
+    /// Ends the round of an object; `next` is its next appointment, none when the object is gone.
+    pub fn done(&self, key: &ObjectKey, next: Option<Appointment>) {
         let mut inner = self.lock();
-        inner.appoint(key, next.map(|(delay, wake)| (Instant::now() + delay, wake)));
+        let due = next.map(|Appointment { wait, wake, urgent }| Due { at: Instant::now() + wait, wake, urgent });
+        inner.appoint(key, due);
         let woken = match inner.slots.get_mut(key) {
             Some(slot) => {
                 slot.running = false;
@@ -82,10 +106,7 @@ impl Queue {
             None => false,
         };
         if woken {
-            if let Some(slot) = inner.slots.get_mut(key) {
-                slot.queued = true;
-            }
-            inner.ready.push_back(key.clone());
+            inner.enqueue(key);
         } else if next.is_none() {
             inner.slots.remove(key);
         }
@@ -102,7 +123,7 @@ impl Queue {
                 let mut inner = self.lock();
                 inner.ring(Instant::now());
                 if let Some(found) = inner.take() {
-                    let more = !inner.ready.is_empty();
+                    let more = inner.waits();
                     drop(inner);
                     if more {
                         self.more.notify_one();
@@ -123,7 +144,7 @@ impl Queue {
 
     /// How many objects are ready for a round.
     pub fn len(&self) -> usize {
-        self.lock().ready.len()
+        self.lock().slots.values().filter(|slot| slot.queued).count()
     }
 
     /// Whether no object is ready for a round.
@@ -137,26 +158,35 @@ impl Queue {
 }
 
 impl Inner {
-    fn wake(&mut self, key: &ObjectKey, wake: Wake) {
+    fn wake(&mut self, key: &ObjectKey, wake: Wake, urgent: bool) {
         let slot = self.slots.entry(key.clone()).or_default();
         slot.wake = slot.wake.max(Some(wake));
-        if !slot.queued && !slot.running {
-            slot.queued = true;
-            self.ready.push_back(key.clone());
+        let more_urgent = urgent && !slot.urgent;
+        slot.urgent |= urgent;
+        if !slot.running && (!slot.queued || more_urgent) {
+            self.enqueue(key);
         }
     }
 
+    /// Puts an object that has a slot at the end of its line.
+    fn enqueue(&mut self, key: &ObjectKey) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        slot.queued = true;
+        let line = if slot.urgent { &mut self.urgent } else { &mut self.ready };
+        line.push_back(key.clone());
+    }
+
     /// Replaces the appointment of an object.
-    fn appoint(&mut self, key: &ObjectKey, due: Option<(Instant, Wake)>) {
+    fn appoint(&mut self, key: &ObjectKey, due: Option<Due>) {
         if due.is_none() && !self.slots.contains_key(key) {
             return;
         }
         let slot = self.slots.entry(key.clone()).or_default();
-        if let Some((old, _)) = std::mem::replace(&mut slot.due, due) {
-            self.timers.remove(&(old, key.clone()));
+        if let Some(old) = std::mem::replace(&mut slot.due, due) {
+            self.timers.remove(&(old.at, key.clone()));
         }
-        if let Some((at, _)) = due {
-            self.timers.insert((at, key.clone()));
+        if let Some(due) = due {
+            self.timers.insert((due.at, key.clone()));
         }
     }
 
@@ -165,19 +195,27 @@ impl Inner {
         while let Some((at, key)) = self.timers.first().cloned().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, key.clone()));
             let due = self.slots.get_mut(&key).and_then(|slot| slot.due.take());
-            if let Some((_, wake)) = due {
-                self.wake(&key, wake);
+            if let Some(due) = due {
+                self.wake(&key, due.wake, due.urgent);
             }
         }
     }
 
+    fn waits(&self) -> bool {
+        !(self.urgent.is_empty() && self.ready.is_empty())
+    }
+
     fn take(&mut self) -> Option<(ObjectKey, Wake)> {
-        let key = self.ready.pop_front()?;
-        let slot = self.slots.entry(key.clone()).or_default();
-        slot.queued = false;
-        slot.running = true;
-        let wake = slot.wake.take().unwrap_or(Wake::Look);
-        Some((key, wake))
+        while let Some(key) = self.urgent.pop_front().or_else(|| self.ready.pop_front()) {
+            // One that became urgent while it waited is in both lines.
+            let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.queued) else { continue };
+            slot.queued = false;
+            slot.urgent = false;
+            slot.running = true;
+            let wake = slot.wake.take().unwrap_or(Wake::Look);
+            return Some((key, wake));
+        }
+        None
     }
 }
 
@@ -189,6 +227,10 @@ mod tests {
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey { kind: Kind::Mesh, namespace: None, name: name.to_owned() }
+    }
+
+    fn after(seconds: u64) -> Option<Appointment> {
+        Some(Appointment { wait: Duration::from_secs(seconds), wake: Wake::Look, urgent: false })
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,7 +249,7 @@ mod tests {
         queue.next().await;
         queue.wake(&key("a"), Wake::Distribution);
         assert!(queue.is_empty(), "it is still running");
-        queue.done(&key("a"), Some((Duration::from_secs(60), Wake::Look)));
+        queue.done(&key("a"), after(60));
         assert_eq!(queue.next().await, (key("a"), Wake::Distribution));
     }
 
@@ -217,10 +259,31 @@ mod tests {
         let start = Instant::now();
         queue.wake(&key("a"), Wake::Look);
         queue.next().await;
-        queue.done(&key("a"), Some((Duration::from_secs(45), Wake::Look)));
+        queue.done(&key("a"), after(45));
         queue.wake_within(&key("a"), Wake::Distribution, Duration::from_secs(1));
         queue.wake_within(&key("a"), Wake::Look, Duration::from_secs(5));
         assert_eq!(queue.next().await, (key("a"), Wake::Distribution));
         assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_urgent_appointment_goes_before_others_and_counts_once() {
+        let queue = Queue::default();
+        queue.wake(&key("late"), Wake::Look);
+        queue.next().await;
+        let urgent = Appointment { urgent: true, ..after(1).unwrap() };
+        queue.done(&key("late"), Some(urgent));
+        for name in ["a", "late", "b"] {
+            queue.wake(&key(name), Wake::Distribution);
+        }
+        assert_eq!(queue.len(), 3);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(queue.next().await, (key("late"), Wake::Look));
+        assert_eq!(queue.next().await.0, key("a"));
+        assert_eq!(queue.next().await.0, key("b"), "late is not in the other line any more");
+        assert!(queue.is_empty());
+        queue.wake(&key("late"), Wake::Look);
+        queue.done(&key("late"), after(60));
+        assert_eq!(queue.next().await.0, key("late"), "woken in its round");
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::context::Context;
-use crate::queue::Wake;
+use crate::queue::{Appointment, Wake};
 use crate::world::Conclusion;
 pub use parts::Fleets;
 use report::Reported;
@@ -33,8 +33,8 @@ const SURPRISES: usize = 3;
 /// The pause after the Kubernetes API failed or the resource changed under a write.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// When an object is looked at again: after a time and for a reason; `None` when it is gone.
-pub type Next = Option<(Duration, Wake)>;
+/// When an object is looked at again; `None` when it is gone.
+pub type Next = Option<Appointment>;
 
 /// Runs one round of the object `key`.
 pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
@@ -54,7 +54,7 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
                 observed = observe::observe(context, key, wake.max(Wake::Look), doubt).await?;
                 Some(reduction)
             }
-            Advanced::Failed => return Some((AGAIN, Wake::Look)),
+            Advanced::Failed => return again(),
         };
         if let Some(reduction) = &rollout
             && observed.object.generation != generation
@@ -75,7 +75,12 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         let next = finish(context, observed, decision, outcome, rollout, wake).await;
         return sooner(context, key, next);
     }
-    Some((AGAIN, Wake::Look))
+    again()
+}
+
+/// Another try after a pause.
+fn again() -> Next {
+    Some(Appointment { wait: AGAIN, wake: Wake::Look, urgent: false })
 }
 
 /// A RouteAction that could not be answered is tried again, however long nothing else is due.
@@ -83,7 +88,9 @@ fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
     let waits =
         |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.world.actions(key).is_empty();
     match next {
-        Some((wait, wake)) if waits(wait) => Some((AGAIN, wake.min(Wake::Look))),
+        Some(next) if waits(next.wait) => {
+            Some(Appointment { wait: AGAIN, wake: next.wake.min(Wake::Look), ..next })
+        }
         next => next,
     }
 }
@@ -101,6 +108,7 @@ async fn finish(
         rollout::carry_out(context, &observed.object, reduction).await;
     }
     let look = rollout.as_deref().and_then(rollout::look);
+    let urgent = rollout.as_deref().is_some_and(rollout::is_step_due);
     let mut parts = parts::run(context, &observed, &decision, &outcome, wake).await;
     parts.rollout = rollout;
     let object = Arc::clone(&observed.object);
@@ -115,10 +123,10 @@ async fn finish(
         log(&object.key, &decision, &outcome);
     }
     let next = report(context, &observed, &decision, &outcome, &parts, wake).await;
-    next.map(|(wait, wake)| match look {
+    next.map(|next| match look {
         // What a rollout waits for is told, not read from the endpoint.
-        Some(look) if look < wait => (look, Wake::Distribution),
-        _ => (wait, wake),
+        Some(wait) if wait < next.wait => Appointment { wait, wake: Wake::Distribution, urgent },
+        _ => next,
     })
 }
 
@@ -177,13 +185,9 @@ async fn report(
                     (interval.saturating_sub(memory.compared.elapsed()), Wake::Drift)
                 }
             };
-            Some(parts_look.filter(|look| *look < wait).map_or((wait, wake), |look| (look, Wake::Look)))
+            Some(sooner_of(wait, wake, parts_look))
         }
-        Reported::HeldBack(rest) => Some(
-            parts_look
-                .filter(|look| *look < rest)
-                .map_or((rest, Wake::Distribution), |look| (look, Wake::Look)),
-        ),
+        Reported::HeldBack(rest) => Some(sooner_of(rest, Wake::Distribution, parts_look)),
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
             let wakes = context.world.gone(key, Some(&observed.object.uid));
@@ -193,9 +197,15 @@ async fn report(
         }
         Reported::Failed(error) => {
             warn!(object = %key, %error, "cannot report");
-            Some((AGAIN, Wake::Look))
+            again()
         }
     }
+}
+
+/// This appointment, or that of the parts when it is sooner.
+fn sooner_of(wait: Duration, wake: Wake, parts: Option<Duration>) -> Appointment {
+    let (wait, wake) = parts.filter(|look| *look < wait).map_or((wait, wake), |look| (look, Wake::Look));
+    Appointment { wait, wake, urgent: false }
 }
 
 fn log(key: &ObjectKey, decision: &Decision, outcome: &Outcome) {

@@ -135,6 +135,12 @@ pub fn look(reduction: &Reduction) -> Option<Duration> {
     Some(Duration::try_from(wait).unwrap_or_default())
 }
 
+/// Whether that look is for the end of a step: what is promised about the time of a decision hangs on it.
+pub fn is_step_due(reduction: &Reduction) -> bool {
+    let step = reduction.state.rollout.as_ref().and_then(|rollout| rollout.next_step_not_before.as_ref());
+    step.is_some_and(|step| reduction.look == Some(step.0))
+}
+
 /// The resource as the write of its state left it.
 pub fn newest(context: &Context, observed: Observed) -> Observed {
     match context.world.object(&observed.object.key) {
