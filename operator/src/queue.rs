@@ -96,7 +96,8 @@ impl Queue {
     /// Ends the round of an object; `next` is its next appointment, none when the object is gone.
     pub fn done(&self, key: &ObjectKey, next: Option<Appointment>) {
         let mut inner = self.lock();
-        let due = next.map(|Appointment { wait, wake, urgent }| Due { at: Instant::now() + wait, wake, urgent });
+        let due =
+            next.map(|Appointment { wait, wake, urgent }| Due { at: Instant::now() + wait, wake, urgent });
         inner.appoint(key, due);
         let woken = match inner.slots.get_mut(key) {
             Some(slot) => {

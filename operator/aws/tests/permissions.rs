@@ -80,6 +80,18 @@ fn the_document_is_as_written_down() {
     assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
 }
 
+/// The chart knows the values; it puts them where these words are.
+#[test]
+fn the_chart_has_the_document() {
+    let words = Scope { account: "ACCOUNT_ID".to_owned(), ..scope("PARTITION", "REGION", "CLUSTER_NAME") };
+    let found = format!("{:#}\n", document(&words));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/fleetmesh/files/iam-policy.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &found).unwrap();
+    }
+    assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
+}
+
 #[test]
 fn the_document_fits_into_a_managed_policy_with_the_longest_names() {
     let uid = "9f0a9d6e-6c5c-4b0e-8f0a-2f6d3c1b7a55";
