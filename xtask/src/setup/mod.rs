@@ -1,7 +1,9 @@
 //! `cargo xtask setup`: everything that tests and the demo need, into `<target dir>/tools`.
 //!
-//! Skips what is there. Only this folder installs anything; all other commands call [`run`] first.
+//! Skips what is there. Only this folder installs anything; all other commands call [`run`] first, or, when they need
+//! something else, the function of their name.
 
+mod crates;
 mod go;
 mod python;
 mod stamp;
@@ -30,6 +32,23 @@ struct Layout {
 /// # Errors
 /// Something cannot be built or installed; the error says what to do.
 pub fn run() -> Result<()> {
+    locked(|layout| {
+        system::ensure(&layout.logs)?;
+        python::ensure(layout)?;
+        go::ensure(layout)
+    })
+}
+
+/// Installs `cargo-deny` and returns its path.
+///
+/// # Errors
+/// As [`run`].
+pub fn deny() -> Result<PathBuf> {
+    locked(|layout| crates::ensure(&crates::CARGO_DENY, layout))
+}
+
+/// Installs into the tools directory while no other run does.
+fn locked<T>(install: impl FnOnce(&Layout) -> Result<T>) -> Result<T> {
     let tools = tools::tools_dir()?;
     let layout = Layout {
         sources: tools::workspace_dir()?.join("xtask/tools"),
@@ -42,9 +61,7 @@ pub fn run() -> Result<()> {
     }
     let lock = File::create(layout.tools.join("lock"))?;
     lock.lock().context("cannot lock the tools directory")?;
-    system::ensure(&layout.logs)?;
-    python::ensure(&layout)?;
-    go::ensure(&layout)
+    install(&layout)
 }
 
 /// Makes `link` point to `target`, replacing what was there in one step.
