@@ -17,6 +17,11 @@ pub struct Program {
     takes: &'static str,
 }
 
+/// Builds binaries that carry the list of their dependencies.
+pub const CARGO_AUDITABLE: Program =
+    Program { name: "cargo-auditable", version: "0.7.7", takes: "half a minute" };
+/// Prints that list as a CycloneDX bill of materials.
+pub const AUDITABLE2CDX: Program = Program { name: "auditable2cdx", version: "0.1.0", takes: "2 minutes" };
 /// Checks the dependencies: advisories, licences, bans, sources.
 pub const CARGO_DENY: Program = Program { name: "cargo-deny", version: "0.20.2", takes: "3 minutes" };
 

@@ -8,6 +8,7 @@ mod go;
 mod python;
 mod stamp;
 mod system;
+pub mod target;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,38 @@ pub fn run() -> Result<()> {
         system::ensure(&layout.logs)?;
         python::ensure(layout)?;
         go::ensure(layout)
+    })
+}
+
+/// Installs what building a static binary needs and returns the path of `cargo-auditable`.
+///
+/// # Errors
+/// As [`run`].
+pub fn binary() -> Result<PathBuf> {
+    locked(|layout| {
+        target::ensure(&layout.logs)?;
+        crates::ensure(&crates::CARGO_AUDITABLE, layout)
+    })
+}
+
+/// What making an image needs besides.
+pub struct ImageTools {
+    /// Makes images without a daemon.
+    pub crane: PathBuf,
+    /// Prints the bill of materials that a binary carries, as CycloneDX.
+    pub auditable2cdx: PathBuf,
+}
+
+/// Installs what making an image needs besides a static binary.
+///
+/// # Errors
+/// As [`run`].
+pub fn image() -> Result<ImageTools> {
+    locked(|layout| {
+        system::ensure_go()?;
+        go::ensure_crane(layout)?;
+        let auditable2cdx = crates::ensure(&crates::AUDITABLE2CDX, layout)?;
+        Ok(ImageTools { crane: layout.bin.join("crane"), auditable2cdx })
     })
 }
 
