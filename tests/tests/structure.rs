@@ -8,17 +8,21 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Every workspace crate by name, with the names of all crates it depends on, directly or not, for its own build
-/// (no build scripts' and no tests' dependencies).
-fn closures() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo knows of the workspace and its dependencies.
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
         .current_dir(root())
         .output()
         .expect("run cargo metadata");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// Every workspace crate by name, with the names of all crates it depends on, directly or not, for its own build
+/// (no build scripts' and no tests' dependencies).
+fn closures() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let names: BTreeMap<String, String> =
         list(&metadata["packages"]).map(|package| (text(&package["id"]), text(&package["name"]))).collect();
     let edges: BTreeMap<String, Vec<String>> = list(&metadata["resolve"]["nodes"])
@@ -42,6 +46,10 @@ fn closures() -> BTreeMap<String, BTreeSet<String>> {
             (names[&text(member)].clone(), seen.iter().map(|id| names[id].clone()).collect())
         })
         .collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -100,6 +108,26 @@ fn dependencies_point_one_way() {
     for (from, to) in apart {
         assert!(!closures[from].contains(to), "{from} must not depend on {to}");
     }
+}
+
+/// `forbid` cannot be taken back by an attribute in the sources, and a crate that takes the workspace's lints cannot add to them.
+#[test]
+fn no_crate_of_ours_may_hold_unsafe_code() {
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).expect("the workspace's manifest");
+    let (_, lints) = workspace.split_once("\n[workspace.lints.rust]\n").expect("lints of the workspace");
+    let lints = lints.split("\n[").next().unwrap_or_default();
+    assert!(lints.lines().any(|line| line == r#"unsafe_code = "forbid""#), "{lints}");
+    let metadata = metadata();
+    let members: BTreeSet<String> = list(&metadata["workspace_members"]).map(text).collect();
+    let ours = list(&metadata["packages"]).filter(|package| members.contains(&text(&package["id"])));
+    let manifests: Vec<String> = ours.map(|package| text(&package["manifest_path"])).collect();
+    assert!(manifests.len() > 10, "{manifests:?}");
+    let takes_none = |manifest: &&String| {
+        let text = std::fs::read_to_string(manifest).expect("a manifest");
+        !text.contains("\n[lints]\nworkspace = true\n")
+    };
+    let without: Vec<&String> = manifests.iter().filter(takes_none).collect();
+    assert!(without.is_empty(), "these take no lints from the workspace: {without:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Cargo as a child process, with its own progress shown as it is.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +11,15 @@ use fleetmesh_testbed::{command, tools};
 /// # Errors
 /// The workspace is not found.
 pub fn command(arguments: &[&str]) -> Result<Command> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    through(Path::new(&std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())), arguments)
+}
+
+/// A program in the place of cargo, such as a subcommand of it that is not on PATH.
+///
+/// # Errors
+/// As [`command`].
+pub fn through(program: &Path, arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(program);
     command.current_dir(tools::workspace_dir()?).args(arguments);
     // Of the package of xtask, not of what is built now.
     command.env_remove("CARGO_MANIFEST_DIR");

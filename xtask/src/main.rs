@@ -1,10 +1,12 @@
-//! Developer commands: `cargo xtask setup | demo | test | crds | bench`.
+//! Developer commands: `cargo xtask setup | demo | test | deny | crds | image | bench`.
 //!
 //! Compiles quickly, because it is the first thing a newcomer builds: whatever needs Kubernetes, AWS or gRPC
 //! libraries runs as a child process.
 
 mod cargo;
 mod demo;
+mod deny;
+mod image;
 mod setup;
 mod step;
 mod suites;
@@ -25,8 +27,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run every test: unit, golden, property and black-box.
     Test(test::TestArgs),
+    /// Check the dependencies: bans, licences, sources, and advisories where their database can be fetched.
+    Deny,
     /// Write what is generated from the types of the kinds: crds/yaml, the chart's copies and their reference.
     Crds,
+    /// Make the container image, and its bill of materials; no Docker needed.
+    Image(image::ImageArgs),
     /// Measure something on real parts, in a release build; `bench help` lists what.
     Bench {
         /// The benchmark and its options.
@@ -50,6 +56,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Deny => deny::run(),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Crds => {
             // Its argument is the root of the repository, where cargo::run runs it.
             cargo::run(&[

@@ -1,6 +1,7 @@
-//! The tools built from Go: etcd, kube-apiserver, helm and, when the machine has none, kubectl.
+//! The tools built from Go: etcd, kube-apiserver, helm and, when the machine has none, kubectl; for images, crane.
 //!
-//! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`.
+//! Runs `go build` in `xtask/tools`, whose go.mod and go.sum pin every version, and writes `tools/bin`. crane has a go.mod
+//! of its own below it: a tool is built anew when its go.mod changes, and another crane is no reason to build Kubernetes.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,19 +16,37 @@ const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
 /// The same of helm.
 const HELM_MODULE: &str = "helm.sh/helm/v3";
 
+/// Without symbols and debug information, which nobody looks at here.
+const SMALL: &str = "-s -w";
+
 /// One binary and the package it is built from.
 struct Tool {
     name: &'static str,
     package: &'static str,
+    /// The folder of its go.mod, in `xtask/tools`.
+    module: &'static str,
     /// Time on two cores with an empty build cache, for the progress line.
     takes: &'static str,
 }
 
-const ETCD: Tool = Tool { name: "etcd", package: "go.etcd.io/etcd/server/v3", takes: "1 minute" };
-const KUBE_APISERVER: Tool =
-    Tool { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver", takes: "4 minutes" };
-const HELM: Tool = Tool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", takes: "3 minutes" };
-const KUBECTL: Tool = Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", takes: "1 minute" };
+const ETCD: Tool =
+    Tool { name: "etcd", package: "go.etcd.io/etcd/server/v3", module: ".", takes: "1 minute" };
+const KUBE_APISERVER: Tool = Tool {
+    name: "kube-apiserver",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    module: ".",
+    takes: "4 minutes",
+};
+const HELM: Tool =
+    Tool { name: "helm", package: "helm.sh/helm/v3/cmd/helm", module: ".", takes: "3 minutes" };
+const KUBECTL: Tool =
+    Tool { name: "kubectl", package: "k8s.io/kubernetes/cmd/kubectl", module: ".", takes: "1 minute" };
+const CRANE: Tool = Tool {
+    name: "crane",
+    package: "github.com/google/go-containerregistry/cmd/crane",
+    module: "crane",
+    takes: "half a minute",
+};
 
 /// Puts etcd, kube-apiserver, helm and kubectl into `tools/bin`.
 ///
@@ -43,9 +62,18 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     }
 }
 
+/// Puts crane, which makes images without a daemon, into `tools/bin`.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_crane(layout: &Layout) -> Result<()> {
+    build(&CRANE, layout)
+}
+
 fn build(tool: &Tool, layout: &Layout) -> Result<()> {
-    let go_mod = std::fs::read_to_string(layout.sources.join("go.mod")).context("cannot read go.mod")?;
-    let go_sum = std::fs::read(layout.sources.join("go.sum")).context("cannot read go.sum")?;
+    let sources = layout.sources.join(tool.module);
+    let go_mod = std::fs::read_to_string(sources.join("go.mod")).context("cannot read go.mod")?;
+    let go_sum = std::fs::read(sources.join("go.sum")).context("cannot read go.sum")?;
     let product = layout.bin.join(tool.name);
     let inputs = digest([go_mod.as_bytes(), go_sum.as_slice(), tool.package.as_bytes()]);
     let stamp = Stamp::new(&layout.tools, tool.name, inputs);
@@ -55,7 +83,7 @@ fn build(tool: &Tool, layout: &Layout) -> Result<()> {
     eprintln!("  {}: building from source, once (about {} on two cores)", tool.name, tool.takes);
     let partial = layout.bin.join(format!("{}.partial", tool.name));
     let mut command = Command::new("go");
-    command.current_dir(&layout.sources).env("CGO_ENABLED", "0").args(["build", "-ldflags"]);
+    command.current_dir(&sources).env("CGO_ENABLED", "0").args(["build", "-ldflags"]);
     command.arg(link_flags(&go_mod)?).arg("-o").arg(&partial).arg(tool.package);
     crate::step::run(tool.name, &mut command, &layout.logs.join(format!("{}.log", tool.name)))?;
     replace(&partial, &product)?;
@@ -70,9 +98,11 @@ fn replace(partial: &Path, product: &Path) -> Result<()> {
 /// Without the version, kube-apiserver calls itself v0.0.0 and clients refuse to talk to it; helm, which asks no cluster
 /// when it renders a chart, then takes charts to be for Kubernetes 1.20. The linker passes over what a tool has not.
 fn link_flags(go_mod: &str) -> Result<String> {
-    let pinned =
-        |module| pinned_version(go_mod, module).with_context(|| format!("go.mod does not pin {module}"));
-    let (kubernetes, helm) = (pinned(KUBERNETES_MODULE)?, pinned(HELM_MODULE)?);
+    let Some(kubernetes) = pinned_version(go_mod, KUBERNETES_MODULE) else {
+        return Ok(SMALL.to_owned());
+    };
+    let helm =
+        pinned_version(go_mod, HELM_MODULE).with_context(|| format!("go.mod does not pin {HELM_MODULE}"))?;
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
     let (major, minor) =
         numbers.next().zip(numbers.next()).context("Kubernetes has a major and a minor version")?;
@@ -83,7 +113,7 @@ fn link_flags(go_mod: &str) -> Result<String> {
         ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", minor),
     ];
     let settings: Vec<String> = settings.iter().map(|(name, value)| format!("-X {name}={value}")).collect();
-    Ok(format!("-s -w {}", settings.join(" ")))
+    Ok(format!("{SMALL} {}", settings.join(" ")))
 }
 
 /// The version a `require` line of go.mod gives `module`.

@@ -1,11 +1,14 @@
 //! `cargo xtask setup`: everything that tests and the demo need, into `<target dir>/tools`.
 //!
-//! Skips what is there. Only this folder installs anything; all other commands call [`run`] first.
+//! Skips what is there. Only this folder installs anything; all other commands call [`run`] first, or, when they need
+//! something else, the function of their name.
 
+mod crates;
 mod go;
 mod python;
 mod stamp;
 mod system;
+pub mod target;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,6 +33,55 @@ struct Layout {
 /// # Errors
 /// Something cannot be built or installed; the error says what to do.
 pub fn run() -> Result<()> {
+    locked(|layout| {
+        system::ensure(&layout.logs)?;
+        python::ensure(layout)?;
+        go::ensure(layout)
+    })
+}
+
+/// Installs what building a static binary needs and returns the path of `cargo-auditable`.
+///
+/// # Errors
+/// As [`run`].
+pub fn binary() -> Result<PathBuf> {
+    locked(|layout| {
+        target::ensure(&layout.logs)?;
+        crates::ensure(&crates::CARGO_AUDITABLE, layout)
+    })
+}
+
+/// What making an image needs besides.
+pub struct ImageTools {
+    /// Makes images without a daemon.
+    pub crane: PathBuf,
+    /// Prints the bill of materials that a binary carries, as CycloneDX.
+    pub auditable2cdx: PathBuf,
+}
+
+/// Installs what making an image needs besides a static binary.
+///
+/// # Errors
+/// As [`run`].
+pub fn image() -> Result<ImageTools> {
+    locked(|layout| {
+        system::ensure_go()?;
+        go::ensure_crane(layout)?;
+        let auditable2cdx = crates::ensure(&crates::AUDITABLE2CDX, layout)?;
+        Ok(ImageTools { crane: layout.bin.join("crane"), auditable2cdx })
+    })
+}
+
+/// Installs `cargo-deny` and returns its path.
+///
+/// # Errors
+/// As [`run`].
+pub fn deny() -> Result<PathBuf> {
+    locked(|layout| crates::ensure(&crates::CARGO_DENY, layout))
+}
+
+/// Installs into the tools directory while no other run does.
+fn locked<T>(install: impl FnOnce(&Layout) -> Result<T>) -> Result<T> {
     let tools = tools::tools_dir()?;
     let layout = Layout {
         sources: tools::workspace_dir()?.join("xtask/tools"),
@@ -42,9 +94,7 @@ pub fn run() -> Result<()> {
     }
     let lock = File::create(layout.tools.join("lock"))?;
     lock.lock().context("cannot lock the tools directory")?;
-    system::ensure(&layout.logs)?;
-    python::ensure(&layout)?;
-    go::ensure(&layout)
+    install(&layout)
 }
 
 /// Makes `link` point to `target`, replacing what was there in one step.

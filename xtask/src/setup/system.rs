@@ -36,6 +36,10 @@ const NEEDED: &[Needed] = &[
 const NEEDED_WITHOUT_ROOT: &[Needed] =
     &[Needed { command: "newuidmap", debian: "uidmap", fedora: "shadow-utils" }];
 
+/// What static binaries need besides: C sources, of SQLite and of the cryptography, are among ours.
+const STATIC_COMPILER: Needed =
+    Needed { command: super::target::COMPILER, debian: "musl-tools", fedora: "musl-gcc musl-devel" };
+
 /// The first executable called `name` on PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     // Where interactive shells of users do not look but root's tools are.
@@ -57,22 +61,42 @@ fn is_executable(file: &Path) -> bool {
 /// # Errors
 /// Something is missing that only the user can bring: the error holds the one command to run.
 pub fn ensure(logs: &Path) -> Result<()> {
-    toolchain("go", &["version"], GO, "install Go from your distribution or the Go project")?;
+    ensure_go()?;
     toolchain("python3", &["--version"], PYTHON, "install a newer Python 3 and put it first on PATH")?;
-    let root = userns::is_root();
     let mut missing: Vec<&Needed> =
         NEEDED.iter().filter(|needed| on_path(needed.command).is_none()).collect();
-    if !root {
+    if !userns::is_root() {
         missing.extend(NEEDED_WITHOUT_ROOT.iter().filter(|needed| on_path(needed.command).is_none()));
     }
-    let no_venv = !python_has_venv();
+    install(&missing, !python_has_venv(), logs)
+}
+
+/// Checks that there is a Go that builds the pinned tools.
+///
+/// # Errors
+/// There is none, or it is too old; the error says what to do.
+pub fn ensure_go() -> Result<()> {
+    toolchain("go", &["version"], GO, "install Go from your distribution or the Go project")
+}
+
+/// Checks that there is a C compiler for static binaries, as [`ensure`] does.
+///
+/// # Errors
+/// It is missing, and only the user can bring it: the error holds the one command to run.
+pub fn ensure_static_compiler(logs: &Path) -> Result<()> {
+    let missing: Vec<&Needed> =
+        [&STATIC_COMPILER].into_iter().filter(|needed| on_path(needed.command).is_none()).collect();
+    install(&missing, false, logs)
+}
+
+fn install(missing: &[&Needed], no_venv: bool, logs: &Path) -> Result<()> {
     if missing.is_empty() && !no_venv {
         return Ok(());
     }
     let debian = on_path("apt-get").is_some();
-    let packages = packages(&missing, no_venv, debian);
-    if !(root && debian) {
-        bail!("missing: {}. Run: {}", names(&missing, no_venv), install_command(&packages, debian));
+    let packages = packages(missing, no_venv, debian);
+    if !(userns::is_root() && debian) {
+        bail!("missing: {}. Run: {}", names(missing, no_venv), install_command(&packages, debian));
     }
     eprintln!("  installing with apt: {}", packages.join(" "));
     crate::step::run("apt-get update", Command::new("apt-get").arg("update"), &logs.join("apt-update.log"))?;
