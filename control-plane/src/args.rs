@@ -66,9 +66,22 @@ pub struct ControlPlaneArgs {
     /// The CA's key (PEM): lets instances join by their IAM role (`fleetmesh proxy join`) at the App Mesh API's addresses.
     ///
     /// Whoever has the role of a virtual node's tag fleetmesh.dev/proxy-principals gets a certificate for that node, for
-    /// an hour at a time.
+    /// --join-certificate-validity at a time.
     #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires = "ca_cert")]
     pub ca_key: Option<PathBuf>,
+
+    /// How long the certificates of instances that join are valid, 10s to 24h; they are renewed at half of it.
+    ///
+    /// It is also how long one that got out is of use. Each renewal asks STS once.
+    #[arg(
+        long,
+        env = "FLEETMESH_JOIN_CERTIFICATE_VALIDITY",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = certificate_validity,
+        requires = "ca_key"
+    )]
+    pub join_certificate_validity: Duration,
 
     /// The STS that knows these roles, https://HOST or https://HOST:PORT; AWS's in --region by default.
     #[arg(long, env = "FLEETMESH_STS_ENDPOINT", value_name = "URL")]
@@ -173,21 +186,30 @@ fn account(text: &str) -> Result<String, String> {
 }
 
 fn cloud_map_interval(text: &str) -> Result<Duration, String> {
-    interval(text, "1h")
+    duration(text, "100ms", "1h")
 }
 
 fn load_report_interval(text: &str) -> Result<Duration, String> {
-    interval(text, "1m")
+    duration(text, "100ms", "1m")
 }
 
-/// A duration from 100 ms to `longest`.
-fn interval(text: &str, longest: &str) -> Result<Duration, String> {
-    let duration = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
-    let interval = duration(text)?;
-    if (Duration::from_millis(100)..=duration(longest)?).contains(&interval) {
-        return Ok(interval);
+fn certificate_validity(text: &str) -> Result<Duration, String> {
+    let validity = duration(text, "10s", "24h")?;
+    // Certificates and answers count whole seconds.
+    if validity.subsec_nanos() == 0 {
+        return Ok(validity);
     }
-    Err(format!("{text} is out of bounds: from 100ms to {longest}"))
+    Err(format!("{text} is not a whole number of seconds"))
+}
+
+/// A duration from `shortest` to `longest`.
+fn duration(text: &str, shortest: &str, longest: &str) -> Result<Duration, String> {
+    let parse = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
+    let duration = parse(text)?;
+    if (parse(shortest)?..=parse(longest)?).contains(&duration) {
+        return Ok(duration);
+    }
+    Err(format!("{text} is out of bounds: from {shortest} to {longest}"))
 }
 
 fn word(text: &str) -> Result<String, String> {
@@ -212,5 +234,10 @@ mod tests {
         }
         assert_eq!(cloud_map_interval("2h"), Err("2h is out of bounds: from 100ms to 1h".to_owned()));
         assert!(load_report_interval("often").is_err());
+        assert_eq!(certificate_validity("24h"), Ok(Duration::from_secs(24 * 3600)));
+        for text in ["9s", "25h"] {
+            assert_eq!(certificate_validity(text), Err(format!("{text} is out of bounds: from 10s to 24h")));
+        }
+        assert!(certificate_validity("10500ms").is_err());
     }
 }

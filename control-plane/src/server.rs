@@ -170,7 +170,7 @@ fn joining(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> Result<Option<Join
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
     let files = CaFiles { certificate, key };
-    Ok(Some(Joining::new(views, args.identity(), files, Sts::new(endpoint))?))
+    Ok(Some(Joining::new(views, args.identity(), files, Sts::new(endpoint), args.join_certificate_validity)?))
 }
 
 async fn following(follow: impl Future<Output = ()>) -> Result<(), Error> {

@@ -11,5 +11,6 @@ pub mod registry;
 pub mod user_data;
 
 pub use user_data::{
-    Application, InstanceOptions, MAX_BYTES, Part, ProxyImage, ProxyOptions, UserDataError, user_data,
+    Application, InstanceOptions, JoinOptions, MAX_BYTES, Part, ProxyImage, ProxyOptions, UserDataError,
+    user_data,
 };

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fleetmesh_instance::bootstrap::ControlPlaneAddress;
 use rustls::pki_types::pem::PemObject;
@@ -16,6 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::client::Joined;
 use crate::{Error, JoinArgs};
+
+/// The pause after the system gives no connection, for want of descriptors for example.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The socket and where it leads.
 #[derive(Clone)]
@@ -91,7 +95,7 @@ impl Forward {
                 }
                 Err(error) => {
                     tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(crate::PAUSE).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }

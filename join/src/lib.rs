@@ -10,6 +10,7 @@ mod args;
 mod client;
 mod files;
 mod forward;
+mod pace;
 mod proof;
 
 use std::time::Duration;
@@ -21,11 +22,7 @@ pub use args::JoinArgs;
 use client::{Client, Joined};
 use files::Files;
 use forward::Forward;
-
-/// The first pause after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause after failures.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+use pace::Pace;
 
 /// Why this machine has no certificate, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -84,26 +81,22 @@ pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Erro
 
 /// Joins again and again, each time at half of the certificate's life.
 async fn stay(client: &Client, files: &Files, forward: Option<&Forward>) {
-    let mut pause = PAUSE;
+    let mut pace = Pace::default();
     loop {
-        match join(client, files, forward).await {
+        let wait = match join(client, files, forward).await {
             Ok(life) => {
-                pause = PAUSE;
-                tracing::info!(valid_seconds = life.as_secs(), "this machine has a certificate");
-                tokio::time::sleep(spread(life / 2)).await;
+                let wait = pace.joined(life, fastrand::f64());
+                tracing::info!(valid_seconds = life.as_secs(), again_in = ?wait, "this machine has a certificate");
+                wait
             }
             Err(error) => {
-                tracing::warn!(%error, again_in = ?pause, "no certificate");
-                tokio::time::sleep(spread(pause)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                let wait = pace.failed(fastrand::f64());
+                tracing::warn!(%error, again_in = ?wait, "no certificate");
+                wait
             }
-        }
+        };
+        tokio::time::sleep(wait).await;
     }
-}
-
-/// Up to a tenth less, so that a fleet that was started at once does not ask at once.
-fn spread(time: Duration) -> Duration {
-    time.mul_f64(1.0 - fastrand::f64() / 10.0)
 }
 
 /// Joins once; how long the certificate is valid.

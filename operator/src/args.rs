@@ -54,10 +54,34 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_HEALTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub health_listen: SocketAddr,
 
-    /// Where the proxies of launched instances find the control plane, HOST:PORT or unix:///PATH on the instance; AWS's
-    /// image goes to AWS's App Mesh without it
+    /// Where the proxies of launched instances find the control plane: https://HOST:PORT with --proxy-join-image, else
+    /// HOST:PORT or unix:///PATH on the instance; AWS's image goes to AWS's App Mesh without it
     #[arg(long, env = "FLEETMESH_PROXY_CONTROL_PLANE", value_name = "ADDRESS")]
     pub proxy_control_plane: Option<String>,
+
+    /// Let launched instances get their proxies' certificates by their IAM roles: the image that does it there (`fleetmesh
+    /// proxy join`), as registry/image:tag. A change of it, as of the two below, replaces the instances of fleets
+    #[arg(
+        long,
+        env = "FLEETMESH_PROXY_JOIN_IMAGE",
+        value_name = "IMAGE",
+        requires_all = ["proxy_control_plane", "proxy_join_control_plane"]
+    )]
+    pub proxy_join_image: Option<String>,
+
+    /// Where they ask for certificates, the App Mesh API of a control plane that has --ca-key: https://HOST:PORT
+    #[arg(
+        long,
+        env = "FLEETMESH_PROXY_JOIN_CONTROL_PLANE",
+        value_name = "URL",
+        requires = "proxy_join_image"
+    )]
+    pub proxy_join_control_plane: Option<String>,
+
+    /// The CA that vouches for that address (PEM, certificates alone), in place of those that the image trusts; it goes
+    /// into the user data as it is when the operator starts
+    #[arg(long, env = "FLEETMESH_PROXY_JOIN_CA_FILE", value_name = "FILE", requires = "proxy_join_image")]
+    pub proxy_join_ca_file: Option<PathBuf>,
 
     /// Share the work of this cluster with other operators: one leads, the others wait with everything watched. For more
     /// than one replica

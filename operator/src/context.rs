@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fleetmesh_aws::Connection;
 use fleetmesh_core::Settings;
+use fleetmesh_core::fleet::JoinOptions;
 
 use crate::cloud::AppMesh;
 use crate::cluster::Cluster;
@@ -30,6 +31,8 @@ pub struct Context {
     pub rollouts: Arc<Rollouts>,
     /// Where instances run, but for the region, and what their proxies connect to.
     pub proxy_control_plane: Option<String>,
+    /// How they get their proxies' certificates.
+    pub join: Option<JoinOptions>,
     /// The Kubernetes cluster.
     pub cluster: Cluster,
     /// What decisions depend on.

@@ -13,6 +13,7 @@ mod control_plane;
 pub mod distribution;
 pub mod health;
 mod iam;
+mod joining;
 pub mod leader;
 pub mod loads;
 pub mod metrics;

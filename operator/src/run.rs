@@ -8,9 +8,9 @@ use std::time::Duration;
 use fleetmesh_aws::Connection;
 use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_core::Settings;
+use fleetmesh_core::fleet::JoinOptions;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::health::{self, Health};
+use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence, Fenced};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -35,8 +36,6 @@ const WORKERS: usize = 32;
 const GRACE: Duration = Duration::from_secs(10);
 /// How often RouteActions are looked through for those that name no Route.
 const STRAYS: Duration = Duration::from_secs(2);
-/// The pause between tries to learn the cluster's identity.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the operator cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +46,9 @@ pub enum Error {
     /// A file of the App Mesh endpoint's cannot be used.
     #[error(transparent)]
     Endpoint(#[from] cloud::EndpointError),
+    /// Instances of fleets could not join.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The address of the health pages cannot be bound.
     #[error("cannot listen on {address} (--health-listen): {source}")]
     Listen {
@@ -98,6 +100,7 @@ pub struct Operator {
     control_plane: Option<ControlPlane>,
     cluster_name: Option<String>,
     proxy_control_plane: Option<String>,
+    join: Option<JoinOptions>,
     drift_interval: Duration,
     metrics: Metrics,
     world: Arc<World>,
@@ -121,6 +124,7 @@ impl Operator {
     /// # Errors
     /// There is no Kubernetes cluster to connect to, or a file that `args` name cannot be used.
     pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
+        let join = joining::options(args)?;
         let metrics = Metrics::new();
         let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
         let (election, faults) = if args.leader_elect {
@@ -149,6 +153,7 @@ impl Operator {
             control_plane,
             cluster_name: args.cluster_name.clone(),
             proxy_control_plane: args.proxy_control_plane.clone(),
+            join,
             drift_interval: args.drift_interval,
             metrics,
             world: Arc::default(),
@@ -224,7 +229,7 @@ impl Operator {
         let named = async {
             match &self.cluster_name {
                 Some(name) => name.clone(),
-                None => cluster_uid(client).await,
+                None => cluster::uid(client).await,
             }
         };
         let (name, ()) = tokio::join!(named, complete);
@@ -246,6 +251,7 @@ impl Operator {
             fleets: Fleets::new(Timestamp::now()),
             rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane)),
             proxy_control_plane: self.proxy_control_plane,
+            join: self.join,
             cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
             settings: Settings { cluster, drift_interval },
             metrics,
@@ -273,24 +279,5 @@ async fn refuse_strays(context: Arc<Context>) {
         let strays = context.world.stray_actions();
         looks.tick().await;
         round::refuse_strays(&context, strays).await;
-    }
-}
-
-/// The uid of kube-system, which is as old and as unique as the cluster.
-async fn cluster_uid(client: &Client) -> String {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut complained = false;
-    loop {
-        match namespaces.get_metadata("kube-system").await {
-            Ok(namespace) => match namespace.metadata.uid {
-                Some(uid) => return uid,
-                None => warn!("the namespace kube-system has no uid"),
-            },
-            Err(error) if !std::mem::replace(&mut complained, true) => {
-                warn!(%error, "cannot read the namespace kube-system, whose uid identifies the cluster; trying on. Or give --cluster-name");
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }

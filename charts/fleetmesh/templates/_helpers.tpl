@@ -110,6 +110,43 @@ https://{{ include "fleetmesh.controlPlane" . }}.{{ .Release.Namespace }}.svc:{{
 {{- end -}}
 {{- end }}
 
+{{/* controlPlane.ads.host in an address. */}}
+{{- define "fleetmesh.instancesHost" -}}
+{{- $host := required "controlPlane.ads.host is empty: with operator.proxyJoin.image instances have to know where the control plane is" .Values.controlPlane.ads.host -}}
+{{- if contains ":" $host -}}[{{ $host }}]{{- else -}}{{ $host }}{{- end -}}
+{{- end }}
+
+{{/* Where the proxies of launched instances find the control plane; empty when nobody said. */}}
+{{- define "fleetmesh.proxyControlPlane" -}}
+{{- if .Values.operator.proxyControlPlane -}}
+{{- .Values.operator.proxyControlPlane -}}
+{{- else if .Values.operator.proxyJoin.image -}}
+https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.ads.port }}
+{{- end -}}
+{{- end }}
+
+{{/* Where launched instances ask for certificates. */}}
+{{- define "fleetmesh.joinControlPlane" -}}
+{{- if .Values.operator.proxyJoin.controlPlane -}}
+{{- .Values.operator.proxyJoin.controlPlane -}}
+{{- else if and .Values.controlPlane.enabled .Values.controlPlane.join.enabled -}}
+https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.api.port }}
+{{- else -}}
+{{- fail "operator.proxyJoin.image is set and controlPlane.join.enabled is not: no control plane of this release lets instances join" -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret whose ca.crt they verify it with; empty for what their image trusts. */}}
+{{- define "fleetmesh.joinCaSecret" -}}
+{{- with .Values.operator.proxyJoin -}}
+{{- if and .image .caSecret -}}
+{{- .caSecret -}}
+{{- else if and .image (not .controlPlane) -}}
+{{- include "fleetmesh.serverSecret" $ -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "fleetmesh.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

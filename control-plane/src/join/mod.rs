@@ -1,7 +1,7 @@
 //! Join: how an EC2 instance without any secret gets a certificate for its virtual node.
 //!
 //! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
-//! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate for an hour`
+//! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
 //!
 //! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token:
 //! method, host, path and body are this program's own, and so is every header's name (Vault's CVE-2020-16250 was the lack
@@ -33,8 +33,6 @@ use challenge::Challenges;
 use grant::Joined;
 pub use sts::{Sts, StsEndpoint};
 
-/// How long a certificate is valid.
-const VALIDITY: Duration = Duration::from_secs(3600);
 /// The length of an uncompressed point of P-256.
 const POINT: usize = 65;
 
@@ -116,10 +114,11 @@ pub struct Joining {
     files: CaFiles,
     challenges: Challenges,
     sts: Sts,
+    validity: Duration,
 }
 
 impl Joining {
-    /// Certifies with the CA in `files` whom `sts` knows and the tags in `views` grant.
+    /// Certifies with the CA in `files`, for `validity` (whole seconds), whom `sts` knows and the tags in `views` grant.
     ///
     /// # Errors
     /// The CA cannot be used.
@@ -128,9 +127,10 @@ impl Joining {
         identity: Identity,
         files: CaFiles,
         sts: Sts,
+        validity: Duration,
     ) -> Result<Self, FileError> {
         files.read()?;
-        Ok(Self { views, identity, files, challenges: Challenges::default(), sts })
+        Ok(Self { views, identity, files, challenges: Challenges::default(), sts, validity })
     }
 
     /// A new challenge.
@@ -157,7 +157,7 @@ impl Joining {
         let caller = self.sts.caller(headers).await?;
         let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
         grant::check(self.views.as_ref(), &node, &joined).map_err(|reason| denied(&reason))?;
-        let validity = Validity { now: SystemTime::now(), length: VALIDITY };
+        let validity = Validity { now: SystemTime::now(), length: self.validity };
         let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
         let failed = |error: String| Refusal::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
@@ -167,7 +167,7 @@ impl Joining {
         Ok(JoinAnswer {
             certificate: certificate.map_err(|error| failed(error.to_string()))?,
             authority: authority.certificate().to_owned(),
-            valid_seconds: VALIDITY.as_secs(),
+            valid_seconds: self.validity.as_secs(),
         })
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fleetmesh_model::ResourceId;
 
 use super::error::UserDataError;
+use super::join::{self, Join};
 use super::options::{Application, InstanceOptions, Part, ProxyImage};
 use crate::bootstrap::{ADMIN_PORT, ControlPlaneAddress};
 use crate::interception::{Interception, MAX_ID, Network, Options};
@@ -31,6 +32,8 @@ const MAX_CONTENT_TYPE: usize = 255;
 pub(super) struct Checked<'a> {
     /// The virtual node, as `mesh/apps/virtualNode/serviceB`.
     pub resource: String,
+    /// The region.
+    pub region: &'a str,
     /// What kind of image the proxy's is.
     pub kind: &'a ProxyImage,
     /// The proxy's image, in full.
@@ -39,6 +42,8 @@ pub(super) struct Checked<'a> {
     pub uid: u32,
     /// Where its control plane is.
     pub control_plane: Option<ControlPlaneAddress>,
+    /// How it gets a certificate for it.
+    pub join: Option<Join<'a>>,
     /// Which traffic goes through it.
     pub interception: Interception,
     /// The application's image.
@@ -48,10 +53,20 @@ pub(super) struct Checked<'a> {
 }
 
 impl Checked<'_> {
+    /// Whether the proxy may be AWS's, which can do mutual TLS by no files of ours: then a socket is served that does.
+    pub fn serves_unix(&self) -> bool {
+        self.join.is_some() && *self.kind != ProxyImage::Envoy
+    }
+
     /// The ECR registries that the images come from.
     pub fn registries(&self) -> BTreeSet<Registry> {
-        let images = [Some(self.proxy_image.as_str()), self.app_image];
-        images.into_iter().flatten().filter_map(Registry::of_image).collect()
+        self.images().filter_map(Registry::of_image).collect()
+    }
+
+    /// All images, the proxy's first.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        let join = self.join.as_ref().map(|join| join.image);
+        [Some(self.proxy_image.as_str()), join, self.app_image].into_iter().flatten()
     }
 }
 
@@ -62,16 +77,19 @@ pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataEr
     region(&options.region)?;
     let (app_image, parts) = application(&options.application)?;
     let control_plane = options.control_plane.as_deref().map(control_plane).transpose()?;
+    let join = join::check(options.join.as_ref(), control_plane.as_ref())?;
     let kind = &options.proxy.image;
     if *kind == ProxyImage::Envoy && control_plane.is_none() {
         return Err(UserDataError::NoControlPlane);
     }
     Ok(Checked {
         resource: ResourceId::virtual_node(&options.mesh, &options.virtual_node).to_string(),
+        region: &options.region,
         kind,
         proxy_image: proxy_image(kind, &options.region)?,
         uid: uid(options.proxy.uid)?,
         control_plane,
+        join,
         interception: interception(options)?,
         app_image,
         parts,
@@ -104,7 +122,7 @@ fn region(region: &str) -> Result<(), UserDataError> {
     }
 }
 
-fn image(field: &str, image: &str) -> Result<(), UserDataError> {
+pub(super) fn image(field: &str, image: &str) -> Result<(), UserDataError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:@-".contains(&byte);
     let starts = image.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if starts && image.len() <= MAX_IMAGE && image.bytes().all(allowed) {
@@ -130,7 +148,7 @@ fn uid(uid: u32) -> Result<u32, UserDataError> {
     Err(UserDataError::invalid("proxy.uid", &uid.to_string(), format!("a user id is 0 to {MAX_ID}")))
 }
 
-fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataError> {
+pub(super) fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataError> {
     let invalid = |demand: String| UserDataError::invalid("controlPlane", text, demand);
     let address: ControlPlaneAddress = text.parse().map_err(invalid)?;
     if let ControlPlaneAddress::Unix(path) = &address {
@@ -140,10 +158,6 @@ fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataError> {
             let demand = "a socket's path has letters, digits and ._/- only and is in a folder: unix:///run/ads/ads.sock";
             return Err(invalid(demand.to_owned()));
         }
-    }
-    if let ControlPlaneAddress::Tls { .. } = address {
-        let demand = "an instance has no certificate yet: let it join, and give the socket that `fleetmesh proxy join --serve-unix` serves: unix:///run/fleetmesh/ads.sock";
-        return Err(invalid(demand.to_owned()));
     }
     Ok(address)
 }

@@ -7,8 +7,8 @@ use super::options::Part;
 
 /// The longest line of a MIME message, in characters (RFC 5322, section 2.1.1).
 const MAX_LINE: usize = 998;
-/// The length of a line of base64, in characters (RFC 2045, section 6.8).
-const BASE64_LINE: usize = 76;
+/// The most characters of an encoded line (RFC 2045, sections 6.7 and 6.8).
+const ENCODED_LINE: usize = 76;
 
 /// What a part's content looks like in a message.
 struct Encoded {
@@ -31,20 +31,58 @@ pub(super) fn message(parts: &[Part]) -> String {
     text + &format!("--{boundary}--\n")
 }
 
-/// Plain where that cannot change a byte, for people to read; base64 otherwise.
+/// Plain where that cannot change a byte, for people to read; otherwise what is shorter: a script with a name in it that
+/// is not ASCII must not grow by a third for that.
 fn encode(content: &str) -> Encoded {
     let plain = |c: char| c.is_ascii() && (!c.is_control() || c == '\n' || c == '\t');
     if content.chars().all(plain) && content.lines().all(|line| line.len() <= MAX_LINE) {
         return Encoded { header: "", body: content.to_owned() };
     }
+    let (base64, quoted) = (base64(content), quoted_printable(content));
+    if base64.len() < quoted.len() {
+        Encoded { header: "Content-Transfer-Encoding: base64\n", body: base64 }
+    } else {
+        Encoded { header: "Content-Transfer-Encoding: quoted-printable\n", body: quoted }
+    }
+}
+
+fn base64(content: &str) -> String {
     let mut body = String::new();
     for (index, c) in STANDARD.encode(content).chars().enumerate() {
-        if index > 0 && index % BASE64_LINE == 0 {
+        if index > 0 && index % ENCODED_LINE == 0 {
             body.push('\n');
         }
         body.push(c);
     }
-    Encoded { header: "Content-Transfer-Encoding: base64\n", body }
+    body
+}
+
+/// RFC 2045, section 6.7, with our own line breaks as they are: a library would write them as CRLF.
+fn quoted_printable(content: &str) -> String {
+    let (mut body, mut column) = (String::new(), 0);
+    let mut bytes = content.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\n' {
+            body.push('\n');
+            column = 0;
+            continue;
+        }
+        let ends = bytes.peek().is_none_or(|next| *next == b'\n');
+        let written = match byte {
+            b' ' | b'\t' if !ends => char::from(byte).to_string(),
+            b'=' => "=3D".to_owned(),
+            b'!'..=b'~' => char::from(byte).to_string(),
+            _ => format!("={byte:02X}"),
+        };
+        // Room for the mark of a line that goes on.
+        if column + written.len() > ENCODED_LINE - usize::from(!ends) {
+            body += "=\n";
+            column = 0;
+        }
+        column += written.len();
+        body += &written;
+    }
+    body
 }
 
 /// A boundary that is in no part.
@@ -77,10 +115,28 @@ mod tests {
     #[test]
     fn what_a_message_could_change_is_encoded() {
         for content in ["caf\u{e9}", "a\r\nb", "\u{c}", &"x".repeat(999)] {
-            assert!(message(&[part(content)]).contains("base64"), "{content:?}");
+            assert!(message(&[part(content)]).contains("Content-Transfer-Encoding"), "{content:?}");
         }
-        let longest = message(&[part(&"\u{e9}".repeat(100))]).lines().map(str::len).max();
-        assert_eq!(longest, Some(76));
+        for (content, encoding) in
+            [("\u{e9}".repeat(100), "base64"), ("x=".repeat(5) + &"x ".repeat(600), "quoted-printable")]
+        {
+            let message = message(&[part(&content)]);
+            assert!(message.contains(encoding), "{message}");
+            assert_eq!(message.lines().map(str::len).max(), Some(76), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_is_what_the_rfc_says() {
+        assert_eq!(quoted_printable("caf\u{e9} = \u{2603}"), "caf=C3=A9 =3D =E2=98=83");
+        assert_eq!(
+            quoted_printable("a \n\tb\t\r\n"),
+            "a=20\n\tb\t=0D\n",
+            "blanks at an end are lost on the way"
+        );
+        assert_eq!(quoted_printable(&"x".repeat(76)), "x".repeat(76));
+        assert_eq!(quoted_printable(&"x".repeat(77)), format!("{}=\nxx", "x".repeat(75)));
+        assert_eq!(quoted_printable(&format!("{}=", "x".repeat(74))), format!("{}=\n=3D", "x".repeat(74)));
     }
 
     #[test]

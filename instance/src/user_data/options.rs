@@ -11,10 +11,13 @@ pub struct InstanceOptions {
     pub region: String,
     /// The proxy.
     pub proxy: ProxyOptions,
-    /// Where the proxy finds its control plane: `HOST:PORT` or `unix:///PATH`, the latter a socket on the instance.
+    /// Where the proxy finds its control plane: `https://HOST:PORT` with [`Self::join`]; without it `HOST:PORT` or
+    /// `unix:///PATH`, the latter a socket on the instance.
     ///
     /// AWS's image goes to App Mesh itself without one; a stock Envoy needs one.
     pub control_plane: Option<String>,
+    /// How the instance gets the certificate that `https://` asks for; it gets none without.
+    pub join: Option<JoinOptions>,
     /// The port on which the application listens, 1 to 65535, and none of the proxy's (15000, 15001, 9901).
     pub app_port: u16,
     /// What the instance runs beside the proxy.
@@ -47,6 +50,17 @@ impl Default for ProxyOptions {
             ipv6: false,
         }
     }
+}
+
+/// How an instance gets its proxy's certificate: by its IAM role, so that nothing here is a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinOptions {
+    /// The image whose entry point is `fleetmesh`, with `proxy join` in it, as `registry/image:tag`.
+    pub image: String,
+    /// Where the control plane serves the App Mesh API and lets instances join: `https://HOST:PORT`.
+    pub control_plane: String,
+    /// The certificates, in PEM, of the CA that vouches for that address; those that the image trusts without.
+    pub authority: Option<String>,
 }
 
 /// Which image the proxy is started from.

@@ -5,8 +5,9 @@
 
 use super::check::Checked;
 use super::error::UserDataError;
+use super::join::{self, SOCKET};
 use super::options::ProxyImage;
-use crate::bootstrap::{Bootstrap, ControlPlaneAddress};
+use crate::bootstrap::{Bootstrap, CERT_DIR, ControlPlaneAddress};
 use crate::interception::iptables::{Family, Table, table};
 use crate::interception::nft;
 
@@ -50,7 +51,9 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
         (true, "common", include_str!("parts/common.sh"), &["run_at_every_boot", "install_docker"][..]),
         (needs_login, "ecr", include_str!("parts/ecr.sh"), &["install_aws_cli", "log_in_to_registries"]),
         (bootstrap.is_some(), "bootstrap", include_str!("parts/bootstrap.sh"), &["write_bootstrap"]),
-        (true, "proxy", include_str!("parts/proxy.sh"), &["pull_images", "start_proxy", "await_proxy"]),
+        (true, "images", "", &["pull_images"]),
+        (checked.join.is_some(), "join", include_str!("parts/join.sh"), &["start_join", "await_join"]),
+        (true, "proxy", include_str!("parts/proxy.sh"), &["start_proxy", "await_proxy"]),
         (true, "firewall", include_str!("parts/firewall.sh"), &["install_firewall"]),
         (true, "intercept", include_str!("parts/intercept.sh"), &["intercept"]),
         (checked.app_image.is_some(), "app", include_str!("parts/app.sh"), &["start_application"]),
@@ -62,7 +65,9 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
         calls: String::new(),
     };
     for (_, _, text, calls) in pieces.iter().filter(|(wanted, ..)| *wanted) {
-        made.functions += &format!("\n{text}");
+        if !text.is_empty() {
+            made.functions += &format!("\n{text}");
+        }
         made.calls += &calls.iter().map(|call| format!("part {call}\n")).collect::<String>();
     }
     made.calls.insert(0, '\n');
@@ -78,13 +83,18 @@ fn bootstrap(checked: &Checked<'_>) -> Result<Option<String>, UserDataError> {
 }
 
 fn values(checked: &Checked<'_>, bootstrap: Option<&str>) -> String {
-    let images: Vec<&str> =
-        [Some(checked.proxy_image.as_str()), checked.app_image].into_iter().flatten().collect();
+    let images: Vec<&str> = checked.images().collect();
     let registries: Vec<String> = checked.registries().iter().map(ToString::to_string).collect();
     let mut text = format!("proxy_image={}\nproxy_uid={}\n", quote(&checked.proxy_image), checked.uid);
     text += &array("proxy_options", &proxy_options(checked, bootstrap.is_some()));
     if let Some(image) = checked.app_image {
         text += &format!("app_image={}\n", quote(image));
+    }
+    if let Some(join) = &checked.join {
+        text += &format!("join_image={}\n", quote(join.image));
+        text += &array("join_options", &join::options(join, checked));
+        text += &array("join_arguments", &join::arguments(join, checked));
+        text += &format!("join_authority={}\n", quote(join.authority.as_deref().unwrap_or_default()));
     }
     text += &array("images", &images);
     if !registries.is_empty() {
@@ -99,21 +109,37 @@ fn values(checked: &Checked<'_>, bootstrap: Option<&str>) -> String {
 /// Arguments of `docker run` for the proxy.
 fn proxy_options(checked: &Checked<'_>, has_bootstrap: bool) -> Vec<String> {
     let mut options = Vec::new();
-    if *checked.kind != ProxyImage::Envoy {
-        options.extend(["--env".to_owned(), format!("APPMESH_RESOURCE_ARN={}", checked.resource)]);
-        if let Some(address) = &checked.control_plane {
-            options.extend(["--env".to_owned(), format!("APPMESH_XDS_ENDPOINT={address}")]);
-        }
-    }
+    let mut volume = |volume: String| options.extend(["--volume".to_owned(), volume]);
     if has_bootstrap {
-        options.extend(["--volume".to_owned(), BOOTSTRAP.to_owned()]);
+        volume(BOOTSTRAP.to_owned());
     }
-    if let Some(ControlPlaneAddress::Unix(path)) = &checked.control_plane {
+    if has_bootstrap && checked.join.is_some() {
+        volume(format!("{CERT_DIR}:{CERT_DIR}:ro"));
+    }
+    let socket = socket(checked);
+    if let Some(path) = &socket {
         // The folder, not the socket: a control plane that starts again makes a new socket.
         let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-        options.extend(["--volume".to_owned(), format!("{folder}:{folder}")]);
+        volume(format!("{folder}:{folder}"));
     }
-    options
+    if *checked.kind == ProxyImage::Envoy {
+        return options;
+    }
+    let endpoint = match (socket, &checked.control_plane) {
+        (Some(path), _) => Some(ControlPlaneAddress::Unix(path)),
+        (None, address) => address.clone(),
+    };
+    let resource = Some(format!("APPMESH_RESOURCE_ARN={}", checked.resource));
+    let variables = resource.into_iter().chain(endpoint.map(|at| format!("APPMESH_XDS_ENDPOINT={at}")));
+    variables.flat_map(|variable| ["--env".to_owned(), variable]).chain(options).collect()
+}
+
+/// The socket on the instance that the proxy connects to, if it does.
+fn socket(checked: &Checked<'_>) -> Option<String> {
+    match &checked.control_plane {
+        Some(ControlPlaneAddress::Unix(path)) => Some(path.clone()),
+        _ => checked.serves_unix().then(|| SOCKET.to_owned()),
+    }
 }
 
 fn array(name: &str, words: &[impl AsRef<str>]) -> String {

@@ -3,9 +3,11 @@
 mod client;
 mod kinds;
 mod recorders;
+mod uid;
 mod watch;
 mod write;
 
 pub use client::{ConnectError, connect};
+pub use uid::uid;
 pub use watch::watch_all;
 pub use write::{Cluster, WriteError};

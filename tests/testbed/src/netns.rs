@@ -5,12 +5,14 @@
 //! ([`crate::userns`]).
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::fs::File;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::sched::{CloneFlags, setns};
 
 use crate::command;
 use crate::process::Process;
@@ -98,6 +100,22 @@ impl Network {
             .await
             .with_context(|| format!("cannot set up the network of instance {name}"))?;
         Ok(Instance { name: name.to_owned(), ipv4, ipv6, holder, etc: self.etc.clone() })
+    }
+
+    /// A socket that listens on the bridge's address for all instances, and belongs to this process: so it can pass
+    /// connections on to what listens on this machine only.
+    ///
+    /// # Errors
+    /// The port is taken, or the kernel refuses.
+    pub fn listen(&self, port: u16) -> Result<TcpListener> {
+        let namespace = File::open(net_file(self.bridge.process.id()))?;
+        // A socket stays in the namespace that its thread was in when it was made; the thread ends with that.
+        let bind = move || -> Result<TcpListener> {
+            setns(&namespace, CloneFlags::CLONE_NEWNET)?;
+            Ok(TcpListener::bind((Self::GATEWAY, port))?)
+        };
+        let bound = std::thread::spawn(bind).join();
+        bound.map_err(|_| anyhow!("the thread that listens on the bridge panicked"))?
     }
 
     /// A command that runs where the bridge is, so that all instances can reach what it listens on.

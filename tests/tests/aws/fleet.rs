@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fleetmesh_testbed::moto::AccessKey;
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
@@ -125,18 +127,21 @@ async fn a_fleet_is_launched_scaled_rolled_mended_and_ended() {
     assert_eq!(instances(&bed.moto, "Name=tag:owner,Values=somebody").await.len(), 1, "others' stay");
 }
 
-/// The template demands IMDSv2, carries the profile, and its user data names the node and no secret.
-async fn template_is_as_wanted(bed: &Bed, object: &Value) {
+/// What the fleet's first template version holds, and its user data.
+async fn template(bed: &Bed, object: &Value) -> (Value, String) {
     let id = object["status"]["fleet"]["launchTemplateId"].as_str().unwrap();
     let arguments = ["ec2", "describe-launch-template-versions", "--launch-template-id", id];
     let answer = bed.moto.aws(&arguments).await.unwrap();
-    let data = &answer["LaunchTemplateVersions"][0]["LaunchTemplateData"];
+    let data = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"].clone();
+    let text = BASE64_STANDARD.decode(data["UserData"].as_str().unwrap()).unwrap();
+    (data, String::from_utf8(text).unwrap())
+}
+
+/// The template demands IMDSv2, carries the profile, and its user data names the node and no secret.
+async fn template_is_as_wanted(bed: &Bed, object: &Value) {
+    let (data, text) = template(bed, object).await;
     assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
     assert_eq!(data["IamInstanceProfile"]["Arn"], object["status"]["iam"]["instanceProfileArn"]);
-    let user_data = data["UserData"].as_str().unwrap();
-    let decode = ["-c", "import base64, sys; print(base64.b64decode(sys.argv[1]).decode())", user_data];
-    let output = std::process::Command::new(tools::tool("python").unwrap()).args(decode).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("mesh/fleet/virtualNode/n") && text.contains("app:v1"), "{text}");
     let AccessKey { id, secret } = &bed.operator_key;
     assert!(!text.contains(id) && !text.contains(secret), "no secret is in it");
@@ -193,7 +198,12 @@ async fn the_sample_becomes_ready_and_leaves_no_trace() {
     if !fleetmesh_testbed::userns::wanted() {
         return;
     }
-    let bed = Bed::start("fleet-sample").await;
+    let joins = [
+        ("FLEETMESH_PROXY_CONTROL_PLANE", "https://mesh.example:18000"),
+        ("FLEETMESH_PROXY_JOIN_IMAGE", "registry.example/fleetmesh-proxy:v1"),
+        ("FLEETMESH_PROXY_JOIN_CONTROL_PLANE", "https://mesh.example:9443"),
+    ];
+    let bed = Bed::start_behind("fleet-sample", str::to_owned, &joins).await;
     let mut joiner = Joiner::new(&bed).await;
     let folder = tools::workspace_dir().unwrap().join("samples/fleet");
     bed.kubectl.apply(&folder).await.unwrap();
@@ -205,6 +215,10 @@ async fn the_sample_becomes_ready_and_leaves_no_trace() {
         let role = status["iam"]["roleArn"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
         assert_ne!(bed.account().role(&role).await, Value::Null);
         assert_eq!(status["fleet"]["running"], object["spec"]["fleet"]["replicas"]);
+        let (_, user_data) = template(&bed, object).await;
+        for (name, value) in joins {
+            assert!(user_data.contains(value), "{name} reaches the instances: {user_data}");
+        }
     }
     // A namespace would stay for want of its controller; what is in it goes in any order.
     let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());

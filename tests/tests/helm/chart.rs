@@ -86,7 +86,7 @@ async fn the_rights_are_those_of_the_operator() {
 }
 
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 16] = [
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
     ("aws.accountId=12345", "/aws/accountId"),
@@ -102,6 +102,10 @@ const REFUSED: [(&str, &str); 12] = [
         "operator.replicas is 2, and operator.leaderElection.enabled is false",
     ),
     ("controlPlane.enabled=false", "operator.appMesh.endpoint is empty"),
+    ("operator.proxyJoin.image=-v", "/operator/proxyJoin/image"),
+    ("operator.proxyJoin.controlPlane=http://mesh.example:1", "/operator/proxyJoin/controlPlane"),
+    ("operator.proxyJoin.image=r.example/p:v1", "controlPlane.ads.host is empty"),
+    ("operator.proxyJoin.image=r.example/p:v1,controlPlane.ads.host=h", "controlPlane.join.enabled is not"),
 ];
 
 #[tokio::test]
@@ -112,6 +116,46 @@ async fn bad_values_are_refused_by_their_names() {
         let refusal = template(&helm, &["--set", set]).await.expect_err(set);
         assert!(refusal.contains(named), "{set}: {refusal}");
     }
+}
+
+/// What instances are told of a control plane that is not this release's, and of an address that needs brackets.
+#[tokio::test]
+async fn instances_are_told_where_they_join() {
+    let run = RunDir::new("helm-join").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let told = async |values: &str| -> Vec<String> {
+        let rendered = template(&helm, &["--set", values]).await.unwrap();
+        let deployment = only(&rendered, "Deployment");
+        let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let arguments = arguments.iter().filter_map(Value::as_str);
+        arguments.filter(|argument| argument.starts_with("--proxy-")).map(str::to_owned).collect()
+    };
+    assert!(
+        told("controlPlane.join.enabled=true").await.is_empty(),
+        "nothing changes for fleets without an image"
+    );
+    let image = "operator.proxyJoin.image=r.example/p:v1";
+    let own = "controlPlane.join.enabled=true,controlPlane.ads.host=fd00::1";
+    let ca = "--proxy-join-ca-file=/etc/fleetmesh/join-ca/ca.crt";
+    assert_eq!(
+        told(&format!("{image},{own}")).await,
+        [
+            "--proxy-control-plane=https://[fd00::1]:18000",
+            "--proxy-join-image=r.example/p:v1",
+            "--proxy-join-control-plane=https://[fd00::1]:9080",
+            ca,
+        ]
+    );
+    let other =
+        "operator.proxyControlPlane=https://a.example:1,operator.proxyJoin.controlPlane=https://a.example:2";
+    let mut expected = vec![
+        "--proxy-control-plane=https://a.example:1",
+        "--proxy-join-image=r.example/p:v1",
+        "--proxy-join-control-plane=https://a.example:2",
+    ];
+    assert_eq!(told(&format!("{image},{other}")).await, expected);
+    expected.push(ca);
+    assert_eq!(told(&format!("{image},{other},operator.proxyJoin.caSecret=theirs")).await, expected);
 }
 
 #[tokio::test]

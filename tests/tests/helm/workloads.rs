@@ -64,6 +64,8 @@ impl Bed {
             "operator.driftInterval=1s".to_owned(),
             // So that the authority's key is one that the control plane can sign with.
             "controlPlane.join.enabled=true".to_owned(),
+            // So that the operator reads the authority that instances are given.
+            "operator.proxyJoin.image=registry.example.com/fleetmesh-proxy:v1".to_owned(),
         ];
         let settings: Vec<String> =
             settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();

@@ -44,19 +44,29 @@ impl Machine {
         for name in programs {
             symlink(system_program(name), folder.join("sbin").join(name)).unwrap();
         }
-        // The tools may lie in a home folder that the proxy's user cannot enter.
-        let (envoy, visible) = (tools::tool("envoy").unwrap().canonicalize().unwrap(), folder.join("envoy"));
-        fs::write(&visible, "").unwrap();
-        let stand_ins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_data/stand-ins");
-        let mounts = [(envoy.as_path(), visible.as_path()), (&folder.join("lib"), Path::new("/var/lib"))];
+        // Programs may lie in a home folder that the proxy's user cannot enter.
+        let programs = [tools::tool("envoy").unwrap().canonicalize().unwrap(), tools::fleetmesh().unwrap()];
+        let visible = ["envoy", "fleetmesh"].map(|name| folder.join(name));
+        for file in &visible {
+            fs::write(file, "").unwrap();
+        }
+        let stand_ins = stand_ins();
+        let lib = folder.join("lib");
+        let mut mounts: Vec<_> = programs
+            .iter()
+            .zip(&visible)
+            .map(|(program, file)| (program.as_path(), file.as_path()))
+            .collect();
+        mounts.push((&lib, Path::new("/var/lib")));
+        let [envoy, fleetmesh] = &visible;
         let mut init = instance.command_with(&mounts, "unshare");
         init.args(["--pid", "--fork", "--kill-child", "--"]).arg(stand_ins.join("boot"));
         let sbin = folder.join("sbin");
         init.env("PATH", format!("{}:{}:/usr/bin:/bin", stand_ins.display(), sbin.display()));
         init.env("STAND_IN", folder.join("stand-in"))
-            .env("ENVOY", &visible)
+            .env("ENVOY", envoy)
             .env("FAIL", fail.unwrap_or("nothing"));
-        init.env("FLEETMESH", tools::fleetmesh().unwrap()).env("TESTBED", tools::testbed().unwrap());
+        init.env("FLEETMESH", fleetmesh).env("TESTBED", tools::testbed().unwrap());
         let init = Process::spawn(&format!("machine-{}", instance.name()), &init, run).unwrap();
         Self { init, folder, boots: 0, instance }
     }
@@ -96,9 +106,19 @@ impl Machine {
         self.read("calls").lines().map(str::to_owned).collect()
     }
 
-    /// A file of the stand-ins.
+    /// What a file of the stand-ins says.
     pub fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.join("stand-in").join(name)).unwrap_or_default()
+        fs::read_to_string(self.file(name)).unwrap_or_default()
+    }
+
+    /// A file of the stand-ins.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join("stand-in").join(name)
+    }
+
+    /// A file of the machine's `/var/lib/fleetmesh`.
+    pub fn own_file(&self, name: &str) -> PathBuf {
+        self.folder.join("lib/fleetmesh").join(name)
     }
 
     /// What `fleetmesh proxy intercept status` says of the machine.
@@ -107,6 +127,11 @@ impl Machine {
         status.args(["proxy", "intercept", "status", "--output", "json"]);
         serde_json::from_str(&command::capture(status).await.unwrap().stdout).unwrap()
     }
+}
+
+/// Where what stands in for other programs is.
+pub fn stand_ins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_data/stand-ins")
 }
 
 /// Where systems keep their own programs.

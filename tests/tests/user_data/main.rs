@@ -10,8 +10,10 @@
 )]
 
 mod format;
+mod joining;
 mod machine;
 mod mime;
+mod roles;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -45,6 +47,7 @@ fn options(node: &str, image: ProxyImage, control_plane: &str) -> InstanceOption
         region: "us-west-2".to_owned(),
         proxy: ProxyOptions { image, ..ProxyOptions::default() },
         control_plane: Some(control_plane.to_owned()),
+        join: None,
         app_port: 8000,
         application: Application::Container(format!("registry.example/{node}:v1")),
     }

@@ -5,13 +5,13 @@ use std::process::Command;
 use proptest::prelude::*;
 
 use super::super::check::check;
-use super::super::options::{Application, InstanceOptions, ProxyImage, ProxyOptions};
+use super::super::options::{Application, InstanceOptions, JoinOptions, ProxyImage, ProxyOptions};
 use super::*;
 
 /// Prints every word of the variables, each ended by a NUL.
 const PRINT: &str = r#"
 printf '%s\0' "$proxy_image" "$proxy_uid" "$app_image" "${proxy_options[@]}" "${images[@]}" "${registries[@]-}" \
-  "${bootstrap-}""#;
+  ${join_image+"$join_image" "${join_options[@]}" "${join_arguments[@]}" "$join_authority"} "${bootstrap-}""#;
 
 fn options(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions {
     InstanceOptions {
@@ -20,9 +20,23 @@ fn options(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions
         region: "us-west-2".to_owned(),
         proxy: ProxyOptions { image, ..ProxyOptions::default() },
         control_plane: Some("unix:///run/fleetmesh/ads.sock".to_owned()),
+        join: None,
         app_port: 8000,
         application: Application::Container("registry.example/app:v1".to_owned()),
     }
+}
+
+/// The same, which joins.
+fn joining(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions {
+    let join = JoinOptions {
+        image: "registry.example/fleetmesh-proxy:v1".to_owned(),
+        control_plane: "https://mesh.example:9080".to_owned(),
+        authority: Some(
+            "said of it: 'x'\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
+        ),
+    };
+    let control_plane = Some("https://mesh.example:18000".to_owned());
+    InstanceOptions { control_plane, join: Some(join), ..options(mesh, virtual_node, image) }
 }
 
 fn made(options: &InstanceOptions) -> Script {
@@ -98,6 +112,65 @@ proptest! {
             (other.functions, other.rules, other.calls)
         );
     }
+
+    #[test]
+    fn no_name_breaks_out_of_what_joins(mesh in name(), node in name()) {
+        let custom = ProxyImage::Custom("registry.example/envoy:v1".to_owned());
+        let script = made(&joining(&mesh, &node, custom.clone()));
+        let found = words(&script);
+        let expected = joined(&format!("mesh/{mesh}/virtualNode/{node}"));
+        prop_assert_eq!(&found[3..found.len() - 1], &expected);
+        let other = made(&joining("apps", "serviceB", custom));
+        prop_assert_eq!((script.functions, script.calls), (other.functions, other.calls));
+    }
+}
+
+fn filled(word: &str, resource: &str) -> String {
+    match word {
+        "NONE" => String::new(),
+        "RESOURCE" => resource.to_owned(),
+        "APPMESH_RESOURCE_ARN=RESOURCE" => format!("APPMESH_RESOURCE_ARN={resource}"),
+        word => word.to_owned(),
+    }
+}
+
+/// What `proxy join` is started with, and the proxy by it, for a node of this resource.
+fn joined(resource: &str) -> Vec<String> {
+    let words = format!(
+        "--env APPMESH_RESOURCE_ARN=RESOURCE --env APPMESH_XDS_ENDPOINT=unix:///var/lib/fleetmesh/run/ads.sock \
+         --volume {BOOTSTRAP} --volume /var/lib/fleetmesh/certs:/var/lib/fleetmesh/certs:ro \
+         --volume /var/lib/fleetmesh/run:/var/lib/fleetmesh/run registry.example/envoy:v1 \
+         registry.example/fleetmesh-proxy:v1 registry.example/app:v1 NONE registry.example/fleetmesh-proxy:v1 \
+         --env AWS_REGION=us-west-2 --volume /var/lib/fleetmesh/certs:/var/lib/fleetmesh/certs \
+         --volume /var/lib/fleetmesh/run:/var/lib/fleetmesh/run \
+         --volume /var/lib/fleetmesh/ca.crt:/var/lib/fleetmesh/ca.crt:ro \
+         proxy join --resource RESOURCE --control-plane https://mesh.example:9080 \
+         --ca-file /var/lib/fleetmesh/ca.crt --serve-unix /var/lib/fleetmesh/run/ads.sock \
+         --ads https://mesh.example:18000"
+    );
+    let words = words.split(' ').map(|word| filled(word, resource));
+    let authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
+    words.chain([authority]).collect()
+}
+
+#[test]
+fn a_stock_envoy_reads_files_and_has_no_socket() {
+    let script = made(&joining("apps", "serviceB", ProxyImage::Envoy));
+    let words = words(&script);
+    let has = |word: &str| words.iter().any(|found| found.contains(word));
+    assert!(has("/var/lib/fleetmesh/certs:ro") && has("socket_address") && !has("ads.sock"), "{words:?}");
+    assert!(!words.contains(&"--ads".to_owned()), "{words:?}");
+    let (pulled, joined, started) = ("part pull_images\n", "part await_join\n", "part start_proxy\n");
+    let place = |call: &str| script.calls.find(call).expect("a call");
+    assert!(place(pulled) < place(joined) && place(joined) < place(started), "{}", script.calls);
+}
+
+#[test]
+fn aws_image_is_given_the_socket_alone() {
+    let words = words(&made(&joining("apps", "serviceB", ProxyImage::AppMesh)));
+    assert!(words.contains(&"APPMESH_XDS_ENDPOINT=unix:///var/lib/fleetmesh/run/ads.sock".to_owned()));
+    assert!(!words.iter().any(|word| word.ends_with(":ro") && word.contains("/certs")), "{words:?}");
+    assert_eq!(words.last().map(String::as_str), Some(""), "no bootstrap");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub mod template;
 pub mod user_data;
 mod version;
 
+pub use fleetmesh_instance::JoinOptions;
+
 pub use decide::{Decision, Input, decide};
 pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
 pub use plan::Step;

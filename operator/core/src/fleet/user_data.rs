@@ -2,7 +2,7 @@
 
 use fleetmesh_crds::fleet::{App, Fleet, Proxy};
 use fleetmesh_instance::user_data::{
-    Application, InstanceOptions, Part, ProxyImage, ProxyOptions, user_data,
+    Application, InstanceOptions, JoinOptions, Part, ProxyImage, ProxyOptions, user_data,
 };
 use serde_json::{Value, json};
 
@@ -13,19 +13,27 @@ use crate::object::Object;
 pub struct Place {
     /// The region.
     pub region: String,
-    /// The control plane's address as instances see it, `HOST:PORT` or `unix:///PATH`.
+    /// The control plane's address as instances see it: `https://HOST:PORT` with `join`, else `HOST:PORT` or
+    /// `unix:///PATH`.
     pub control_plane: Option<String>,
+    /// How instances get their proxies' certificates; they get none without.
+    pub join: Option<JoinOptions>,
 }
 
-/// What the user data of the fleet's instances is made from: equal recipes give user data that does the same.
+/// What the user data of the fleet's instances is made from: equal recipes give user data that does the same. What is not
+/// used is not in it, so that an upgrade to a program that could use it replaces no instance.
 pub fn recipe(object: &Object, fleet: &Fleet, place: &Place) -> Value {
-    json!({
+    let mut recipe = json!({
         "resource": object.id.to_string(),
         "region": place.region,
         "controlPlane": place.control_plane,
         "proxy": fleet.proxy.clone().unwrap_or_default(),
         "app": fleet.app,
-    })
+    });
+    if let Some(JoinOptions { image, control_plane, authority }) = &place.join {
+        recipe["join"] = json!({ "image": image, "controlPlane": control_plane, "authority": authority });
+    }
+    recipe
 }
 
 /// The user data of the fleet's instances, not encoded. It asks the metadata service by IMDSv2 alone, which the template
@@ -67,6 +75,7 @@ fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<I
             ipv6: proxy.ipv6,
         },
         control_plane: place.control_plane.clone(),
+        join: place.join.clone(),
         app_port: port("fleet.app.port", app.port)?,
         application,
     })

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Input, Instance, Observed, Outcome, Place, Proxies, State, Step, Template, Version, decide,
-    report,
+    Checks, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies, State, Step, Template, Version,
+    decide, report,
 };
 use fleetmesh_core::{Class, Failure, Object, ObjectKey};
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
@@ -52,6 +52,8 @@ pub struct Ec2 {
     made: BTreeMap<String, (String, i64)>,
     now: Timestamp,
     pub image: String,
+    /// How instances join, as the operator was told; and where proxies are served then.
+    pub join: Option<JoinOptions>,
     pub writes: usize,
     pub plans: Vec<String>,
     deleting: bool,
@@ -105,6 +107,7 @@ impl Ec2 {
             made: BTreeMap::new(),
             now: Timestamp::from_second(1_000_000).unwrap(),
             image: "ami-1".into(),
+            join: None,
             writes: 0,
             plans: Vec::new(),
             deleting: false,
@@ -274,7 +277,8 @@ impl Ec2 {
         let shows = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
         let now = self.now;
         self.pending.retain(|id, at| !shows(id) && now.duration_since(*at).as_secs() < VISIBLE);
-        let place = Place { region: "us-west-2".into(), control_plane: None };
+        let control_plane = self.join.is_some().then(|| "https://mesh.example:18000".into());
+        let place = Place { region: "us-west-2".into(), control_plane, join: self.join.clone() };
         let object = self.object.clone();
         let input = Input {
             object: &object,

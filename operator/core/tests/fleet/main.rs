@@ -5,7 +5,7 @@
 mod ec2;
 
 use ec2::{Ec2, Fault};
-use fleetmesh_core::fleet::{State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_core::fleet::{JoinOptions, State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use proptest::prelude::*;
 
@@ -117,6 +117,44 @@ fn what_somebody_changes_from_outside_is_put_back_and_nothing_is_replaced() {
     assert_eq!(ec2.plans.len(), 1, "{:?}", ec2.plans);
     assert!(ec2.instances().all(|instance| instance.state == State::Running && ec2.is_newest(instance)));
     assert_eq!(ec2.instances().count(), 3);
+}
+
+/// The fleet of version 0.1.0, which knew nothing of joining, was launched from this.
+const HASH_BEFORE: &str = "b6cc3fdab011ec76";
+
+#[test]
+fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
+    let mut ec2 = Ec2::new();
+    let hashes = |ec2: &Ec2| -> Vec<String> {
+        let live = ec2.instances().filter(|instance| instance.state.is_live());
+        live.map(|instance| instance.tags[TEMPLATE_HASH_TAG].clone()).collect()
+    };
+    ec2.settle();
+    assert_eq!(hashes(&ec2), [HASH_BEFORE; 3], "an upgrade replaces no instance");
+    let join = |image: &str, authority: Option<&str>| JoinOptions {
+        image: image.to_owned(),
+        control_plane: "https://mesh.example:9080".to_owned(),
+        authority: authority.map(str::to_owned),
+    };
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let mut seen = vec![HASH_BEFORE.to_owned()];
+    for joining in [
+        join("fleetmesh-proxy:v1", None),
+        join("fleetmesh-proxy:v2", None),
+        join("fleetmesh-proxy:v2", Some(pem)),
+    ] {
+        ec2.join = Some(joining);
+        ec2.settle();
+        let now = hashes(&ec2);
+        assert!(now.len() == 3 && now.iter().all(|hash| *hash == now[0] && !seen.contains(hash)), "{now:?}");
+        seen.push(now[0].clone());
+        let calls = ec2.writes;
+        ec2.round(Fault::None);
+        assert_eq!(ec2.writes, calls, "the same is no change");
+    }
+    ec2.join = None;
+    ec2.settle();
+    assert_eq!(hashes(&ec2), [HASH_BEFORE; 3]);
 }
 
 #[test]

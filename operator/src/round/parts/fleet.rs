@@ -41,8 +41,11 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
     let mut memory = context.fleets.of(&object.uid);
     let status = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
     let profile_arn = status.and_then(|status| status.instance_profile_arn.clone());
-    let place =
-        Place { region: context.aws.region().await, control_plane: context.proxy_control_plane.clone() };
+    let place = Place {
+        region: context.aws.region().await,
+        control_plane: context.proxy_control_plane.clone(),
+        join: context.join.clone(),
+    };
     let services = Services {
         ec2: Ec2::new(context.aws.clone()),
         ssm: Ssm::new(context.aws.clone()),

@@ -1,0 +1,280 @@
+//! Instances that are launched with nothing but a role: they get certificates by it, their proxies are configured over
+//! mutual TLS, and renewals are felt by nobody.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fleetmesh_instance::{InstanceOptions, JoinOptions, ProxyImage};
+use fleetmesh_model::ResourceId;
+use fleetmesh_testbed::app::{self, Protocol};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::dns::{self, Zone};
+use fleetmesh_testbed::host::Backend;
+use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::process::Process;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, command, port, tools, userns, wait};
+use fleetmesh_tests::app_mesh::AppMesh;
+use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::machine::Machine;
+use crate::{LIMIT, MESH, NOWHERE, make_mesh, options, reaches, roles, service};
+
+/// The control plane's name; its certificate is for that alone.
+const HOST: &str = "control.apps.local";
+/// How long certificates are valid here: the shortest that there is.
+const LIFE: Duration = Duration::from_secs(10);
+/// What the instances are called in EC2.
+const IDS: [&str; 2] = ["i-0000000000000000a", "i-0000000000000000b"];
+
+/// Two instances with roles, and a control plane that lets them join. Fields are dropped in this order.
+struct Bed {
+    metadata: Vec<(Process, std::path::PathBuf)>,
+    roles: Vec<String>,
+    _doors: Vec<tokio::task::JoinHandle<()>>,
+    _dns: Process,
+    _network: Network,
+    control_plane: ControlPlane,
+    _moto: Moto,
+    authority: String,
+    ports: [u16; 2],
+    run: RunDir,
+}
+
+impl Bed {
+    async fn start() -> (Self, [Instance; 2]) {
+        let run = RunDir::new("joining").unwrap();
+        let moto = Moto::start_enforcing(&run).await.unwrap();
+        let ports = port::free().unwrap();
+        let control_plane = control_plane(&moto, ports, &run).await;
+        make_mesh(&AppMesh::new(&control_plane.endpoint())).await;
+        let mut network = Network::new(&run).await.unwrap();
+        let doors = ports.map(|port| door(&network, port)).into_iter().collect();
+        let mut zone = Zone::default();
+        zone.add(HOST, Network::GATEWAY);
+        let (mut instances, mut roles, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, id) in ["red", "blue"].into_iter().zip(IDS) {
+            let instance = network.instance(name, &run).await.unwrap();
+            zone.add(&format!("{name}.apps.local"), instance.ipv4()).add(&service(name), NOWHERE);
+            let role = roles::make(&moto, &format!("mesh-apps-{name}")).await;
+            metadata.push(roles::give(&moto, &role, id, &instance, &run).await);
+            roles.push(role);
+            instances.push(instance);
+        }
+        let dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
+        let authority = fs::read_to_string(run.join("ca/ca.crt")).unwrap();
+        let bed = Self {
+            metadata,
+            roles,
+            _doors: doors,
+            _dns: dns,
+            _network: network,
+            control_plane,
+            _moto: moto,
+            authority,
+            ports,
+            run,
+        };
+        (bed, instances.try_into().unwrap())
+    }
+
+    fn options(&self, node: &str, image: ProxyImage) -> InstanceOptions {
+        let [api, ads] = self.ports;
+        let join = JoinOptions {
+            image: "registry.example/fleetmesh-proxy:v1".to_owned(),
+            control_plane: format!("https://{HOST}:{api}"),
+            authority: Some(self.authority.clone()),
+        };
+        InstanceOptions { join: Some(join), ..options(node, image, &format!("https://{HOST}:{ads}")) }
+    }
+
+    /// Lists the role in the node's tag, as the operator does.
+    async fn grant(&self, node: &str, role: &str) {
+        let arn = format!("arn:aws:appmesh:us-west-2:111122223333:mesh/{MESH}/virtualNode/{node}");
+        let tag = format!("key=fleetmesh.dev/proxy-principals,value={role}");
+        let aws = aws::AppMesh::new(&self.control_plane.endpoint());
+        aws.run(&["tag-resource", "--resource-arn", &arn, "--tags", &tag]).await.unwrap();
+    }
+
+    /// Awaits that the proxy of each node, on the instance that its certificate names, runs the newest version.
+    async fn is_distributed(&self) {
+        wait::until("the newest version is acknowledged", LIMIT, async || {
+            let answer = self.control_plane.distribution(MESH).await?;
+            let objects = answer["objects"].as_array().cloned().unwrap_or_default();
+            let acknowledged = |node: &str| {
+                let resource = ResourceId::virtual_node(MESH, node).to_string();
+                let found = objects.iter().find(|object| object["resource"] == resource.as_str());
+                found.is_some_and(|object| object["acknowledged"] == 1 && object["proxies"] == 1)
+            };
+            anyhow::ensure!(acknowledged("red") && acknowledged("blue"), "{answer}");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// A control plane whose certificate is for [`HOST`], and which asks `moto` who instances are.
+async fn control_plane(moto: &Moto, [api, ads]: [u16; 2], run: &RunDir) -> ControlPlane {
+    let path = |name: &str| run.join(name).display().to_string();
+    let (certificate, key) = (path("ca/ca.crt"), path("ca/ca.key"));
+    let signer = ["--ca-cert", &certificate, "--ca-key", &key];
+    for arguments in [
+        vec!["certs", "ca", "--out-dir", &path("ca")],
+        [&["certs", "server", "--dns", HOST, "--out-dir", &path("server")][..], &signer].concat(),
+    ] {
+        let mut fleetmesh = std::process::Command::new(tools::fleetmesh().unwrap());
+        command::run({
+            fleetmesh.args(arguments);
+            fleetmesh
+        })
+        .await
+        .unwrap();
+    }
+    let (listen, proxies, sts) = (format!("0.0.0.0:{api}"), format!("0.0.0.0:{ads}"), moto.endpoint());
+    let life = format!("{}s", LIFE.as_secs());
+    let (server, server_key) = (path("server/tls.crt"), path("server/tls.key"));
+    let tls =
+        ["--tls-cert", &server, "--tls-key", &server_key, "--listen", &listen, "--ads-listen", &proxies];
+    let join = ["--sts-endpoint", &sts, "--join-certificate-validity", &life, "--log=trace"];
+    ControlPlane::start_with(run, &[&tls[..], &signer, &join].concat()).await.unwrap()
+}
+
+/// What a load balancer does: instances reach at the bridge what listens on this machine.
+fn door(network: &Network, port: u16) -> tokio::task::JoinHandle<()> {
+    let listener = network.listen(port).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            // A connection that ends is its two ends' affair.
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
+                copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    })
+}
+
+/// How often `words` are in the file.
+fn times(file: &Path, words: &str) -> usize {
+    fs::read_to_string(file).unwrap_or_default().matches(words).count()
+}
+
+#[tokio::test]
+async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() {
+    if !userns::wanted() {
+        return;
+    }
+    let (bed, [red, blue]) = Bed::start().await;
+    bed.grant("blue", &bed.roles[1]).await;
+    let mut red = Machine::new(red, Backend::Iptables, None, &bed.run);
+    let mut blue = Machine::new(blue, Backend::Nft, None, &bed.run);
+    let (by_socket, by_files) =
+        (bed.options("red", ProxyImage::AppMesh), bed.options("blue", ProxyImage::Envoy));
+
+    // The instance is up before its role is granted: it waits, and says what for.
+    let log = red.file("fleetmesh-join.log");
+    let refusal = format!("is not granted to {}", bed.roles[0]);
+    let granted = async {
+        wait::until("the refusal is told", LIMIT, async || Ok((times(&log, &refusal) > 0).then_some(())))
+            .await
+            .unwrap();
+        bed.grant("red", &bed.roles[0]).await;
+    };
+    let (status, ()) = tokio::join!(red.boot(&by_socket), granted);
+    assert_eq!(status, 0, "{}", red.console());
+    assert_eq!(blue.boot(&by_files).await, 0, "{}", blue.console());
+    reaches(&red, &blue).await;
+    reaches(&blue, &red).await;
+    bed.is_distributed().await;
+    is_joined_as_documented(&red, &bed);
+
+    renews(&bed, &red, &blue).await;
+
+    let calls = red.calls().len();
+    assert_eq!(red.boot_again().await, 0, "{}", red.console());
+    assert!(!red.calls()[calls..].iter().any(|call| call.contains("pull")));
+    reaches(&red, &blue).await;
+    reaches(&blue, &red).await;
+    keeps_secrets(&bed, &[&red, &blue]);
+}
+
+/// What is run, and whose the files are.
+fn is_joined_as_documented(machine: &Machine, bed: &Bed) {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = "/var/lib/fleetmesh";
+    let [api, ads] = bed.ports;
+    let expected = format!(
+        "docker run --detach --name fleetmesh-join --restart unless-stopped --network host --log-driver local --user 1337 \
+         --env AWS_REGION=us-west-2 --volume {folder}/certs:{folder}/certs --volume {folder}/run:{folder}/run \
+         --volume {folder}/ca.crt:{folder}/ca.crt:ro registry.example/fleetmesh-proxy:v1 proxy join \
+         --resource mesh/apps/virtualNode/red --control-plane https://{HOST}:{api} --ca-file {folder}/ca.crt \
+         --serve-unix {folder}/run/ads.sock --ads https://{HOST}:{ads}"
+    );
+    assert!(machine.calls().contains(&expected), "{:#?}", machine.calls());
+    for (name, mode) in [("certs", 0o700), ("run", 0o700), ("certs/tls.key", 0o600)] {
+        let found = fs::metadata(machine.own_file(name)).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o777), (1337, mode), "{name}");
+    }
+}
+
+/// Requests both ways for more than a certificate's life, in which every certificate of before ends: none fails, no Envoy
+/// is started again, and a change reaches both after it.
+async fn renews(bed: &Bed, red: &Machine, blue: &Machine) {
+    let log = bed.run.join("control-plane.log");
+    let envoys = || [red, blue].map(|machine| machine.read("fleetmesh-proxy.pid"));
+    let certificate = |machine: &Machine| fs::read_to_string(machine.own_file("certs/tls.crt")).unwrap();
+    let (before, joined) = (envoys(), times(&log, "an instance joined"));
+    let certificates = [red, blue].map(certificate);
+    let (began, mut answered) = (Instant::now(), 0);
+    while began.elapsed() < LIFE * 3 / 2 {
+        for (from, to) in [(red, "blue"), (blue, "red")] {
+            let url = format!("http://{}:8000/", service(to));
+            let answer = app::get(&from.instance, Protocol::Http2, &url, &[]).await.unwrap();
+            assert_eq!(answer.outcome(), Ok(format!("{to}:v1")), "after {:?}", began.elapsed());
+            answered += 1;
+        }
+    }
+    let renewed = times(&log, "an instance joined") - joined;
+    assert!(renewed >= 4, "each renews at half of {LIFE:?}: {renewed} in {:?}", began.elapsed());
+    assert_ne!(certificates, [red, blue].map(certificate));
+    assert_eq!(envoys(), before, "no Envoy was started again");
+    let api = AppMesh::new(&bed.control_plane.endpoint());
+    for (node, other) in [("red", "blue"), ("blue", "red")] {
+        let spec: Value = json!({
+            "listeners": [{ "portMapping": { "port": 8000, "protocol": "http2" },
+                "timeout": { "http2": { "perRequest": { "unit": "s", "value": 14 } } } }],
+            "serviceDiscovery": { "dns": { "hostname": format!("{node}.apps.local") } },
+            "backends": [{ "virtualService": { "virtualServiceName": service(other) } }],
+        });
+        api.update(&ResourceId::virtual_node(MESH, node), &spec).await.unwrap();
+    }
+    bed.is_distributed().await;
+    println!(
+        "{renewed} certificates of {LIFE:?} were renewed under {answered} requests, of which none failed"
+    );
+}
+
+/// Neither the user data nor a log holds a secret.
+fn keeps_secrets(bed: &Bed, machines: &[&Machine]) {
+    let mut logs = vec![fs::read_to_string(bed.run.join("control-plane.log")).unwrap()];
+    assert!(logs[0].contains("TRACE"), "everything is logged");
+    for machine in machines {
+        logs.extend([machine.console(), machine.read("fleetmesh-join.log"), machine.read("calls")]);
+    }
+    for (_, file) in &bed.metadata {
+        let credentials: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        for member in ["SecretAccessKey", "Token"] {
+            let secret = credentials[member].as_str().unwrap();
+            assert!(
+                !secret.is_empty() && logs.iter().all(|log| !log.contains(secret)),
+                "{member} is in a log"
+            );
+        }
+    }
+}
