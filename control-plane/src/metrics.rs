@@ -6,48 +6,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use fleetmesh_metrics::{Catalog, Counters, Description, Gauge, Gauges, Histogram, Histograms, labels};
 use http::header::CONTENT_TYPE;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use tonic::Code;
 
 use crate::refusal::Class;
 use crate::snapshot::ResourceType;
+use crate::view::Views;
 
 /// The media type of [`Metrics::text`].
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper bounds in seconds.
-const BUCKETS: [f64; 11] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
+const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    operation: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabel {
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TypeLabel {
-    resource_type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CodeLabel {
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabel {
-    result: &'static str,
+labels! {
+    struct RequestLabels { operation: &'static str, result: &'static str }
+    struct OperationLabel { operation: &'static str }
+    struct TypeLabel { resource_type: &'static str }
+    struct CodeLabel { code: &'static str }
+    struct ResultLabel { result: &'static str }
+    struct KindLabel { kind: &'static str }
 }
 
 /// How a commit to the store ended.
@@ -64,69 +42,61 @@ pub enum Committed {
 /// The metrics. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Registry>,
-    requests: Family<RequestLabels, Counter>,
-    request_seconds: Family<OperationLabel, Histogram>,
-    commits: Family<ResultLabel, Counter>,
+    requests: Counters<RequestLabels>,
+    request_seconds: Histograms<OperationLabel>,
+    commits: Counters<ResultLabel>,
     commit_seconds: Histogram,
+    objects: Gauges<KindLabel>,
+    revision: Gauge,
     streams: Gauge,
-    stream_ends: Family<CodeLabel, Counter>,
-    pushes: Family<TypeLabel, Counter>,
-    pushed_bytes: Family<TypeLabel, Counter>,
-    acknowledged: Family<TypeLabel, Histogram>,
-    refused: Family<TypeLabel, Counter>,
+    behind: Gauge,
+    stream_ends: Counters<CodeLabel>,
+    pushes: Counters<TypeLabel>,
+    pushed_bytes: Counters<TypeLabel>,
+    acknowledged: Histograms<TypeLabel>,
+    refused: Counters<TypeLabel>,
+    joins: Counters<ResultLabel>,
+    polls: Counters<ResultLabel>,
+    catalog: Arc<Catalog>,
 }
 
 impl Metrics {
     /// Metrics that all count from 0.
     pub fn new() -> Self {
-        let mut metrics = Self {
-            registry: Arc::default(),
-            requests: Family::default(),
-            request_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            commits: Family::default(),
-            commit_seconds: Histogram::new(BUCKETS),
-            streams: Gauge::default(),
-            stream_ends: Family::default(),
-            pushes: Family::default(),
-            pushed_bytes: Family::default(),
-            acknowledged: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            refused: Family::default(),
-        };
-        metrics.registry = Arc::new(metrics.register());
-        metrics
-    }
-
-    fn register(&self) -> Registry {
-        let mut registry = Registry::with_prefix("fleetmesh_control_plane");
-        let Self {
-            registry: _,
-            requests,
-            request_seconds,
-            commits,
-            commit_seconds,
-            streams,
-            stream_ends,
-            pushes,
-            pushed_bytes,
-            acknowledged,
-            refused,
-        } = self;
-        registry.register("requests", "Requests of the App Mesh API by result", requests.clone());
-        registry.register("request_seconds", "How long they took", request_seconds.clone());
-        registry.register("commits", "Changes given to the store by result", commits.clone());
-        registry.register("commit_seconds", "How long they took, the disk included", commit_seconds.clone());
-        registry.register("streams", "Proxies that stream their configuration", streams.clone());
-        registry.register("stream_ends", "Streams that ended, by gRPC code", stream_ends.clone());
-        registry.register("pushes", "Answers sent to proxies by resource type", pushes.clone());
-        registry.register("pushed_bytes", "The size of their resources", pushed_bytes.clone());
-        registry.register(
-            "acknowledgement_seconds",
-            "The time between an answer and its acknowledgement",
-            acknowledged.clone(),
-        );
-        registry.register("refusals", "Answers that a proxy refused (NACK)", refused.clone());
-        registry
+        let mut of = Catalog::new("fleetmesh_control_plane");
+        Self {
+            requests: of
+                .counters("requests", "Requests of the App Mesh API by result: ok, or App Mesh's exception"),
+            request_seconds: of.histograms("request_seconds", "How long they took", SECONDS),
+            commits: of
+                .counters("commits", "Changes given to the store by result: ok, refused by a rule, failed"),
+            commit_seconds: of.histogram("commit_seconds", "How long they took, the disk included", SECONDS),
+            objects: of.gauges("store_objects", "App Mesh objects in the store"),
+            revision: of.gauge(
+                "store_revision",
+                "The commits that the store ever took; a backup that is put back takes it back",
+            ),
+            streams: of.gauge("streams", "Proxies that stream their configuration"),
+            behind: of.gauge(
+                "streams_behind",
+                "Those of them that have not acknowledged all of their present configuration",
+            ),
+            stream_ends: of.counters("stream_ends", "Streams that ended, by gRPC code"),
+            pushes: of.counters("pushes", "Answers sent to proxies by resource type"),
+            pushed_bytes: of.counters("pushed_bytes", "The size of their resources"),
+            acknowledged: of.histograms(
+                "acknowledgement_seconds",
+                "The time between an answer and its acknowledgement (ACK)",
+                SECONDS,
+            ),
+            refused: of.counters("refusals", "Answers that a proxy refused (NACK)"),
+            joins: of.counters(
+                "joins",
+                "Instances that asked for a certificate, by result: ok, or App Mesh's exception",
+            ),
+            polls: of.counters("cloud_map_polls", "Looks at services of AWS Cloud Map by result: ok, failed"),
+            catalog: Arc::new(of),
+        }
     }
 
     /// A request of the API ended after `took`, well or with a refusal of a class. `operation` is one of App Mesh's verbs.
@@ -147,10 +117,11 @@ impl Metrics {
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// A proxy's stream begins; it ends when the answer is dropped.
+    /// A proxy's stream begins, behind its configuration; it ends when the answer is dropped.
     pub fn stream(&self) -> StreamGuard {
         self.streams.inc();
-        StreamGuard(self.streams.clone())
+        self.behind.inc();
+        StreamGuard { streams: self.streams.clone(), behind: self.behind.clone(), is_behind: true }
     }
 
     /// A stream of a proxy that has a certificate, or needs none, ended with `code`.
@@ -176,18 +147,50 @@ impl Metrics {
         self.refused.get_or_create(&TypeLabel { resource_type: kind.name() }).inc();
     }
 
-    /// All metrics as text.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+    /// An instance asked for a certificate.
+    pub fn joined(&self, refused: Option<Class>) {
+        let result = refused.map_or("ok", Class::shape);
+        self.joins.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// Serves `/metrics`.
-    pub fn router(&self) -> Router {
+    /// A service of Cloud Map was looked at.
+    pub fn polled(&self, answered: bool) {
+        let result = if answered { "ok" } else { "failed" };
+        self.polls.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Sets what is known of the store.
+    fn stored(&self, views: &dyn Views) {
+        let mut counts = std::collections::BTreeMap::new();
+        for view in views.mesh_names().iter().filter_map(|name| views.mesh(name)) {
+            for id in view.resources.keys() {
+                *counts.entry(id.kind().as_str()).or_insert(0) += 1;
+            }
+        }
+        // A kind that is gone must not stay as it was.
+        self.objects.clear();
+        for (kind, count) in counts {
+            self.objects.get_or_create(&KindLabel { kind }).set(count);
+        }
+        let revision = *views.revisions().borrow();
+        self.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+    }
+
+    /// All metrics as text.
+    pub fn text(&self) -> String {
+        self.catalog.text()
+    }
+
+    /// Every family, those without samples too.
+    pub fn families(&self) -> &[Description] {
+        self.catalog.families()
+    }
+
+    /// Serves `/metrics`, with the sizes of what is in `views` at that moment.
+    pub fn router(&self, views: Arc<dyn Views>) -> Router {
         let metrics = self.clone();
         let page = move || {
+            metrics.stored(views.as_ref());
             let text = metrics.text();
             async move { ([(CONTENT_TYPE, OPEN_METRICS)], text) }
         };
@@ -203,11 +206,28 @@ impl Default for Metrics {
 
 /// A stream that is open.
 #[derive(Debug)]
-pub struct StreamGuard(Gauge);
+pub struct StreamGuard {
+    streams: Gauge,
+    behind: Gauge,
+    is_behind: bool,
+}
+
+impl StreamGuard {
+    /// Whether the proxy has not acknowledged all of its present configuration.
+    pub fn behind(&mut self, is_behind: bool) {
+        match (self.is_behind, is_behind) {
+            (false, true) => _ = self.behind.inc(),
+            (true, false) => _ = self.behind.dec(),
+            _ => {}
+        }
+        self.is_behind = is_behind;
+    }
+}
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.0.dec();
+        self.behind(false);
+        self.streams.dec();
     }
 }
 
@@ -240,7 +260,12 @@ mod tests {
         metrics.acknowledged(ResourceType::Route, Duration::from_millis(20));
         metrics.refused(ResourceType::Listener);
         metrics.ended(Code::Unauthenticated);
-        let open = metrics.stream();
+        metrics.joined(Some(Class::Forbidden));
+        metrics.polled(true);
+        let mut open = metrics.stream();
+        assert!(metrics.text().contains("streams_behind 1\n"), "it has acknowledged nothing");
+        open.behind(false);
+        open.behind(false);
         for line in [
             r#"requests_total{operation="Update",result="ok"} 1"#,
             r#"requests_total{operation="Create",result="ConflictException"} 1"#,
@@ -251,12 +276,18 @@ mod tests {
             r#"acknowledgement_seconds_bucket{le="0.03",resource_type="route"} 1"#,
             r#"refusals_total{resource_type="listener"} 1"#,
             r#"stream_ends_total{code="UNAUTHENTICATED"} 1"#,
+            r#"joins_total{result="ForbiddenException"} 1"#,
+            r#"cloud_map_polls_total{result="ok"} 1"#,
             "streams 1",
+            "streams_behind 0",
         ] {
             let line = format!("fleetmesh_control_plane_{line}\n");
             assert!(metrics.text().contains(&line), "{line}{}", metrics.text());
         }
+        open.behind(true);
+        assert!(metrics.text().contains("streams_behind 1\n"));
         drop(open);
         assert!(metrics.text().contains("fleetmesh_control_plane_streams 0\n"));
+        assert!(metrics.text().contains("streams_behind 0\n"), "who is gone is not behind");
     }
 }

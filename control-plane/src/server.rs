@@ -91,9 +91,9 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let mut open = health(shutdown.clone()).merge(metrics.router());
+    let mut open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
     if let Some(joining) = joining(&args, Arc::clone(&views))? {
-        open = open.merge(join::http::router(Arc::new(joining)));
+        open = open.merge(join::http::router(Arc::new(joining), metrics.clone()));
     }
     let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
     print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
@@ -114,7 +114,7 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let settings = ads::Settings { max_proxies_per_node: limit, ..ads::Settings::default() };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
-    servers.spawn(discover(Arc::clone(&views), &args, known, shutdown.clone()));
+    servers.spawn(discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone()));
     let told = ads::Told { distribution, loads, metrics };
     servers.spawn(serve_ads(views, discovered, settings, ads, told, shutdown.clone()));
     supervise(servers, shutdown).await
@@ -219,6 +219,7 @@ fn discover(
     views: Arc<dyn Views>,
     args: &ControlPlaneArgs,
     known: watch::Sender<Discovered>,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) -> impl Future<Output = Result<(), Error>> + use<> {
     let settings = cloud_map::Settings {
@@ -227,7 +228,7 @@ fn discover(
         region: args.identity.region.clone(),
     };
     async move {
-        cloud_map::run(views, settings, known, shutdown).await;
+        cloud_map::run(views, settings, known, metrics, shutdown).await;
         Ok(())
     }
 }

@@ -1,127 +1,95 @@
 //! Metrics in the Prometheus text format. Every label is bounded: kinds, operations, classes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use fleetmesh_aws::Meter;
+use fleetmesh_aws::{Called, Meter};
 use fleetmesh_core::Class;
+use fleetmesh_metrics::{Catalog, Counter, Counters, Description, Gauge, Histograms, labels};
 use fleetmesh_model::Kind;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 
 use crate::rollout_metrics::RolloutMetrics;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    operation: &'static str,
-    result: &'static str,
-}
+/// Upper bounds in seconds. The last is the longest that a call may take.
+const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WriteLabels {
-    method: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RoundLabels {
-    kind: &'static str,
-    plan: &'static str,
+labels! {
+    struct CallLabels { service: String, operation: &'static str, result: &'static str }
+    struct OperationLabels { service: String, operation: &'static str }
+    struct WriteLabels { method: &'static str, result: &'static str }
+    struct MethodLabels { method: &'static str }
+    struct RoundLabels { kind: &'static str, plan: &'static str, result: &'static str }
+    struct KindLabels { kind: &'static str }
 }
 
 /// The operator's metrics. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Registry>,
-    calls: Family<CallLabels, Counter>,
-    aws_calls: Family<CallLabels, Counter>,
-    writes: Family<WriteLabels, Counter>,
-    rounds: Family<RoundLabels, Counter>,
+    calls: Counters<CallLabels>,
+    call_seconds: Histograms<OperationLabels>,
+    retries: Counters<OperationLabels>,
+    throttles: Counters<OperationLabels>,
+    writes: Counters<WriteLabels>,
+    request_seconds: Histograms<MethodLabels>,
+    rounds: Counters<RoundLabels>,
+    round_seconds: Histograms<KindLabels>,
     events: Counter,
     drift: Counter,
-    seconds: Histogram,
     queued: Gauge,
     objects: Gauge,
     leading: Gauge,
-    connected: Gauge<u64, AtomicU64>,
+    connected: Gauge,
     /// Those of rollouts.
     pub rollouts: RolloutMetrics,
+    catalog: Arc<Catalog>,
 }
 
 impl Metrics {
     /// Metrics that all count from 0.
     pub fn new() -> Self {
-        let seconds = Histogram::new([0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0]);
-        let mut registry = Registry::with_prefix("fleetmesh_operator");
-        let rollouts = RolloutMetrics::register(&mut registry);
-        let mut metrics = Self {
-            registry: Arc::default(),
-            calls: Family::default(),
-            aws_calls: Family::default(),
-            writes: Family::default(),
-            rounds: Family::default(),
-            events: Counter::default(),
-            drift: Counter::default(),
-            seconds,
-            queued: Gauge::default(),
-            objects: Gauge::default(),
-            leading: Gauge::default(),
-            connected: Gauge::default(),
-            rollouts,
-        };
-        let Self {
-            registry: _,
-            calls,
-            aws_calls,
-            writes,
-            rounds,
-            events,
-            drift,
-            seconds,
-            queued,
-            objects,
-            leading,
-            connected,
-            rollouts: _,
-        } = &metrics;
-        registry.register("app_mesh_calls", "App Mesh operations by result", calls.clone());
-        registry.register("aws_calls", "Operations of other AWS services by result", aws_calls.clone());
-        registry.register("kubernetes_writes", "Writes to the Kubernetes API by result", writes.clone());
-        registry.register("rounds", "Rounds by kind and by what was planned", rounds.clone());
-        registry.register("events", "Kubernetes Events written", events.clone());
-        registry.register(
-            "drift_mended",
-            "Changes made outside of Kubernetes that were put back",
-            drift.clone(),
-        );
-        registry.register("round_seconds", "How long rounds take", seconds.clone());
-        registry.register("queued_objects", "Objects that wait for a round", queued.clone());
-        registry.register("leading", "1 while this operator leads, 0 while it waits", leading.clone());
-        registry.register("objects", "Custom resources known", objects.clone());
-        registry.register(
-            "distribution_connected",
-            "Meshes whose control plane tells about its proxies",
-            connected.clone(),
-        );
-        metrics.registry = Arc::new(registry);
-        metrics
-    }
-
-    /// An App Mesh operation ended, well or with a failure of a class.
-    pub fn called(&self, operation: &'static str, failed: Option<Class>) {
-        let result = failed.map_or("ok", Class::as_str);
-        self.calls.get_or_create(&CallLabels { operation, result }).inc();
+        let mut of = Catalog::new("fleetmesh_operator");
+        Self {
+            calls: of.counters(
+                "calls",
+                "Calls of App Mesh and of other AWS services, by result: ok, or the class of the failure",
+            ),
+            call_seconds: of.histograms(
+                "call_seconds",
+                "How long these calls took, with their retries",
+                SECONDS,
+            ),
+            retries: of.counters("call_retries", "Attempts of calls beyond the first"),
+            throttles: of.counters("call_throttles", "Attempts of calls that were answered by a throttle"),
+            writes: of.counters("kubernetes_writes", "Writes to the Kubernetes API by result"),
+            request_seconds: of.histograms(
+                "kubernetes_request_seconds",
+                "How long the Kubernetes API took to answer; of a watch, to begin it",
+                SECONDS,
+            ),
+            rounds: of.counters(
+                "rounds",
+                "Rounds by kind, by what was planned, and by result: ok, or the class of the failure",
+            ),
+            round_seconds: of.histograms(
+                "round_seconds",
+                "How long rounds took until the plan was carried out",
+                SECONDS,
+            ),
+            events: of.counter("events", "Kubernetes Events written"),
+            drift: of.counter("drift_mended", "Changes made outside of Kubernetes that were put back"),
+            queued: of.gauge("queued_objects", "Objects that wait for a round"),
+            objects: of.gauge("objects", "Custom resources known"),
+            leading: of.gauge("leading", "1 while this operator leads, 0 while it waits"),
+            connected: of
+                .gauge("distribution_connected", "Meshes whose control plane tells about its proxies"),
+            rollouts: RolloutMetrics::register(&mut of),
+            catalog: Arc::new(of),
+        }
     }
 
     /// A write to the Kubernetes API ended with this status; `None` when there was no answer.
     pub fn wrote(&self, method: &str, status: Option<u16>) {
-        let method =
-            ["PATCH", "POST", "PUT", "DELETE"].into_iter().find(|known| *known == method).unwrap_or("other");
+        let method = known(method);
         let result = match status {
             None => "unreachable",
             Some(200..=299) => "ok",
@@ -133,10 +101,17 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { method, result }).inc();
     }
 
-    /// A round of an object of `kind` ended after `seconds` with a plan of this sort.
-    pub fn round(&self, kind: Kind, plan: &'static str, seconds: f64) {
-        self.rounds.get_or_create(&RoundLabels { kind: kind.as_str(), plan }).inc();
-        self.seconds.observe(seconds);
+    /// The Kubernetes API answered, or failed to, after `took`.
+    pub fn answered(&self, method: &str, took: Duration) {
+        let labels = MethodLabels { method: known(method) };
+        self.request_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A round of an object of `kind` ended after `took` with a plan of this sort, well or with a failure.
+    pub fn round(&self, kind: Kind, plan: &'static str, failed: Option<Class>, took: Duration) {
+        let (kind, result) = (kind.as_str(), result(failed));
+        self.rounds.get_or_create(&RoundLabels { kind, plan, result }).inc();
+        self.round_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
     }
 
     /// An Event was written.
@@ -151,8 +126,8 @@ impl Metrics {
 
     /// How many objects wait and how many are known.
     pub fn sizes(&self, queued: usize, objects: usize) {
-        self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
-        self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+        self.queued.set(size(queued));
+        self.objects.set(size(objects));
     }
 
     /// Whether this operator leads.
@@ -162,27 +137,79 @@ impl Metrics {
 
     /// How many meshes have a control plane that tells about its proxies.
     pub fn connected(&self, meshes: usize) {
-        self.connected.set(meshes as u64);
+        self.connected.set(size(meshes));
     }
 
     /// All metrics as text.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        self.catalog.text()
+    }
+
+    /// Every family, those without samples too.
+    pub fn families(&self) -> &[Description] {
+        self.catalog.families()
     }
 }
 
+fn size(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn result(failed: Option<Class>) -> &'static str {
+    failed.map_or("ok", Class::as_str)
+}
+
+fn known(method: &str) -> &'static str {
+    ["GET", "PATCH", "POST", "PUT", "DELETE"].into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
 impl Meter for Metrics {
-    fn called(&self, operation: &'static str, failed: Option<Class>) {
-        let result = failed.map_or("ok", Class::as_str);
-        self.aws_calls.get_or_create(&CallLabels { operation, result }).inc();
+    fn called(&self, call: &Called) {
+        let Called { service, operation, failed, took, attempts, throttled } = call;
+        let labels = OperationLabels { service: service.clone(), operation };
+        self.call_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        // Of each call there is a sample, so that a rate is 0 and not absent where nothing is tried again.
+        self.retries.get_or_create(&labels).inc_by(u64::from(attempts.saturating_sub(1)));
+        self.throttles.get_or_create(&labels).inc_by(u64::from(*throttled));
+        let labels = CallLabels { service: service.clone(), operation, result: result(*failed) };
+        self.calls.get_or_create(&labels).inc();
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_counts_with_its_retries_and_throttles() {
+        let metrics = Metrics::new();
+        let mut call = Called {
+            service: "ec2".to_owned(),
+            operation: "CreateFleet",
+            failed: None,
+            took: Duration::from_millis(20),
+            attempts: 3,
+            throttled: 2,
+        };
+        metrics.called(&call);
+        // Not sent: there were no credentials.
+        (call.attempts, call.throttled, call.failed) = (0, 0, Some(Class::Credentials));
+        metrics.called(&call);
+        for line in [
+            r#"calls_total{service="ec2",operation="CreateFleet",result="ok"} 1"#,
+            r#"calls_total{service="ec2",operation="CreateFleet",result="credentials"} 1"#,
+            r#"call_retries_total{service="ec2",operation="CreateFleet"} 2"#,
+            r#"call_throttles_total{service="ec2",operation="CreateFleet"} 2"#,
+            r#"call_seconds_bucket{le="0.03",service="ec2",operation="CreateFleet"} 2"#,
+        ] {
+            let line = format!("fleetmesh_operator_{line}\n");
+            assert!(metrics.text().contains(&line), "{line}{}", metrics.text());
+        }
     }
 }

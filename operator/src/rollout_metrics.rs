@@ -3,84 +3,54 @@
 
 use fleetmesh_crds::CanaryStatus;
 use fleetmesh_crds::canary::{HistoryEntry, Phase, Verdict};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use fleetmesh_metrics::{Catalog, Counters, Gauges, Histograms, labels};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    namespace: String,
-    route: String,
-}
+/// Upper bounds in seconds, from 10 s to a day.
+const SECONDS: &[f64] = &[10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 86400.0];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PhaseLabels {
-    namespace: String,
-    route: String,
-    phase: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TargetLabels {
-    namespace: String,
-    route: String,
-    target: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VerdictLabels {
-    namespace: String,
-    route: String,
-    metric: String,
-    verdict: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: String,
+labels! {
+    struct RouteLabels { namespace: String, route: String }
+    struct PhaseLabels { namespace: String, route: String, phase: String }
+    struct TargetLabels { namespace: String, route: String, target: String }
+    struct VerdictLabels { namespace: String, route: String, metric: String, verdict: String }
+    struct EventLabels { reason: String }
+    struct OutcomeLabels { outcome: String }
+    struct AskLabels { source: &'static str, result: &'static str }
 }
 
 /// The metrics of rollouts. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct RolloutMetrics {
-    phase: Family<PhaseLabels, Gauge>,
-    weight: Family<TargetLabels, Gauge>,
-    step: Family<RouteLabels, Gauge>,
-    verdict: Family<VerdictLabels, Gauge>,
-    events: Family<EventLabels, Counter>,
-    seconds: Family<OutcomeLabels, Histogram, fn() -> Histogram>,
+    phase: Gauges<PhaseLabels>,
+    weight: Gauges<TargetLabels>,
+    step: Gauges<RouteLabels>,
+    verdict: Gauges<VerdictLabels>,
+    events: Counters<EventLabels>,
+    seconds: Histograms<OutcomeLabels>,
+    asks: Counters<AskLabels>,
 }
 
 impl RolloutMetrics {
-    /// Metrics that all count from 0, in `registry`.
-    pub fn register(registry: &mut Registry) -> Self {
-        let seconds: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(|| {
-            Histogram::new([10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 86400.0])
-        });
-        let metrics = Self {
-            phase: Family::default(),
-            weight: Family::default(),
-            step: Family::default(),
-            verdict: Family::default(),
-            events: Family::default(),
-            seconds,
-        };
-        let Self { phase, weight, step, verdict, events, seconds } = &metrics;
-        registry.register("rollout_phase", "1 for the phase that the route is in", phase.clone());
-        registry.register("rollout_weight", "The weight in force of each target", weight.clone());
-        registry.register("rollout_step", "The step in force, counted from 1", step.clone());
-        registry.register("rollout_verdict", "1 for the last verdict of each metric", verdict.clone());
-        registry.register("rollout_events", "What happened in rollouts, by reason", events.clone());
-        registry.register("rollout_seconds", "How long rollouts took, by how they ended", seconds.clone());
-        metrics
+    /// Metrics that all count from 0, in the catalog `of` the operator.
+    pub fn register(of: &mut Catalog) -> Self {
+        Self {
+            phase: of.gauges("rollout_phase", "1 for the phase that the route is in"),
+            weight: of.gauges("rollout_weight", "The weight in force of each target"),
+            step: of.gauges("rollout_step", "The step in force, counted from 1; 0 without a rollout"),
+            verdict: of.gauges("rollout_verdict", "1 for the last verdict of each metric"),
+            events: of.counters("rollout_events", "What happened in rollouts, by reason"),
+            seconds: of.histograms("rollout_seconds", "How long rollouts took, by how they ended", SECONDS),
+            asks: of.counters(
+                "rollout_asks",
+                "Questions of rollouts to prometheus and webhook, by whether an answer came",
+            ),
+        }
+    }
+
+    /// `source` was asked, and an answer came or none that could be used.
+    pub fn asked(&self, source: &'static str, answered: bool) {
+        let result = if answered { "ok" } else { "failed" };
+        self.asks.get_or_create(&AskLabels { source, result }).inc();
     }
 
     /// Something happened for this reason, a word of the enum of reasons.

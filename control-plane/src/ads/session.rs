@@ -19,7 +19,7 @@ use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
 use crate::listen::Peer;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StreamGuard};
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
@@ -62,10 +62,17 @@ pub async fn serve(
     let connected = Distribution::connect(&context.distribution, &node, instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
-    let _open = context.metrics.stream();
     let (feeds, metrics) = (&context.feeds, &context.metrics);
-    let mut session =
-        Session { stream, acknowledged: None, connected, feeds, answers, metrics, sent: HashMap::new() };
+    let mut session = Session {
+        stream,
+        acknowledged: None,
+        connected,
+        feeds,
+        answers,
+        metrics,
+        open: metrics.stream(),
+        sent: HashMap::new(),
+    };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
         status = authority::withdrawn(views, &peer.caller, &node) => Err(status),
@@ -82,6 +89,7 @@ struct Session<'a> {
     feeds: &'a Feeds,
     answers: &'a Answers<DiscoveryResponse>,
     metrics: &'a Metrics,
+    open: StreamGuard,
     /// When the answers were sent that the proxy has not answered, by their nonces: one of each type at the most.
     sent: HashMap<ResourceType, (String, Instant)>,
 }
@@ -195,6 +203,7 @@ impl Session<'_> {
     /// Tells the distribution where the proxy stands.
     fn tell(&mut self) {
         let target = self.stream.target();
+        self.open.behind(!self.stream.is_current());
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }

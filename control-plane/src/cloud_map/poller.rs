@@ -14,6 +14,7 @@ use super::client::Client;
 use super::discovered::{Discovered, Discovery, ServiceName, wanted};
 use super::file;
 use super::schedule::Schedule;
+use crate::metrics::Metrics;
 use crate::view::Views;
 
 /// Calls under way at a time: a start with hundreds of services is no burst that Cloud Map would throttle.
@@ -32,17 +33,19 @@ pub struct Settings {
     pub region: String,
 }
 
-/// Keeps `known` up to date with Cloud Map until `shutdown`, for the services that virtual nodes of `views` name.
+/// Keeps `known` up to date with Cloud Map until `shutdown`, for the services that virtual nodes of `views` name;
+/// counts its looks in `metrics`.
 pub async fn run(
     views: Arc<dyn Views>,
     settings: Settings,
     known: watch::Sender<Discovered>,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     let mut revisions = views.revisions();
     let mut changes = known.subscribe();
     let path = settings.data_dir.join(file::NAME);
-    let mut pollers = Pollers::new(settings, known);
+    let mut pollers = Pollers::new(settings, known, metrics);
     loop {
         revisions.borrow_and_update();
         pollers.follow(views.as_ref()).await;
@@ -94,13 +97,15 @@ struct Pollers {
 struct Shared {
     settings: Settings,
     known: watch::Sender<Discovered>,
+    metrics: Metrics,
     client: OnceCell<Client>,
     calls: Semaphore,
 }
 
 impl Pollers {
-    fn new(settings: Settings, known: watch::Sender<Discovered>) -> Self {
-        let shared = Shared { settings, known, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
+    fn new(settings: Settings, known: watch::Sender<Discovered>, metrics: Metrics) -> Self {
+        let shared =
+            Shared { settings, known, metrics, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
         Self { shared: Arc::new(shared), running: BTreeMap::new() }
     }
 
@@ -146,7 +151,9 @@ impl Shared {
         let client = self.client.get_or_init(|| Client::connect(&self.settings.region)).await;
         let mut schedule = Schedule::default();
         loop {
-            match self.look(client, &service, &mut schedule).await {
+            let looked = self.look(client, &service, &mut schedule).await;
+            self.metrics.polled(looked.is_ok());
+            match looked {
                 Ok(found) => {
                     if let Some(found) = found {
                         self.enter(&service, Discovery::Instances(Arc::new(found)));

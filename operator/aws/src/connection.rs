@@ -1,15 +1,14 @@
 //! The connection to AWS: region and credentials by the SDK's standard resolution, made at the first call that needs it,
 //! so that an operator without `iam` and `fleet` asks nobody for credentials.
 
-use std::fmt;
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::region::Region;
-use fleetmesh_core::Class;
 use tokio::sync::OnceCell;
 
 use crate::faults::SharedFaults;
+use crate::metering::Meter;
 use crate::transport::{Rate, aws_client, timeouts};
 
 /// The region when nothing names one.
@@ -18,12 +17,6 @@ const DEFAULT_REGION: &str = "us-west-2";
 const READS: f64 = 15.0;
 /// Writes a second at AWS, of all services together.
 const WRITES: f64 = 5.0;
-
-/// Is told of every call that ended, well or with a failure of a class. Operations are a bounded set.
-pub trait Meter: fmt::Debug + Send + Sync {
-    /// `operation` ended, for example `CreateRole`.
-    fn called(&self, operation: &'static str, failed: Option<Class>);
-}
 
 /// What the clients of all services share.
 #[derive(Debug)]
@@ -91,11 +84,8 @@ impl Shared {
 macro_rules! call {
     ($connection:expr, $turn:ident, $operation:literal, $request:expr) => {{
         $connection.shared().await.$turn().await;
-        let result = $request.send().await;
-        let result = result
-            .map_err(|error| $crate::error::failure($operation, $crate::error::Endpoint::Running, &error));
-        $connection.meter.called($operation, result.as_ref().err().map(|failure| failure.class));
-        result
+        let meter = &*$connection.meter;
+        $crate::metered!(meter, $crate::error::Endpoint::Running, $operation, $request.customize())
     }};
 }
 pub(crate) use call;

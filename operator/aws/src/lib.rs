@@ -9,9 +9,11 @@ pub mod ec2;
 pub mod error;
 pub mod faults;
 pub mod iam;
+pub mod metering;
 pub mod permissions;
 pub mod ssm;
 pub mod transport;
 pub mod trust;
 
-pub use connection::{Connection, Meter};
+pub use connection::Connection;
+pub use metering::{Called, Meter};

@@ -2,7 +2,8 @@
 
 use aws_sdk_appmesh::Client;
 use aws_sdk_appmesh::types::TagRef;
-use fleetmesh_aws::error::{Endpoint, failure};
+use fleetmesh_aws::error::Endpoint;
+use fleetmesh_aws::metered;
 use fleetmesh_aws::transport::Rate;
 use fleetmesh_core::{Class, Failure, Identity, RemoteObject};
 use fleetmesh_model::tag::Tags;
@@ -11,15 +12,12 @@ use fleetmesh_model::{ResourceId, Spec};
 use crate::cloud::body::{self, Bodies};
 use crate::metrics::Metrics;
 
-/// Sends one operation with a body of ours, and gives the answer's bytes. A macro, because each operation of the SDK is
-/// a type of its own and the trait that they share is private to the SDK.
+/// Sends one operation with a body of ours, and gives the answer's bytes.
 macro_rules! send {
     ($app_mesh:expr, $operation:literal, $request:expr, $body:expr) => {{
         let bodies = Bodies::new($body);
-        let result = $request.customize().interceptor(bodies.clone()).send().await;
-        let result = result.map_err(|error| failure($operation, $app_mesh.endpoint, &error));
-        $app_mesh.metrics.called($operation, result.as_ref().err().map(|failure| failure.class));
-        result.map(|_| bodies.answer())
+        let request = $request.customize().interceptor(bodies.clone());
+        metered!(&$app_mesh.metrics, $app_mesh.endpoint, $operation, request).map(|_| bodies.answer())
     }};
 }
 
@@ -218,10 +216,8 @@ impl AppMesh {
         loop {
             self.reads.turn().await;
             let request = self.client.list_tags_for_resource().resource_arn(arn).set_next_token(page);
-            let result = request.send().await;
-            let result = result.map_err(|error| failure("ListTagsForResource", self.endpoint, &error));
-            self.metrics.called("ListTagsForResource", result.as_ref().err().map(|failure| failure.class));
-            let answer = result?;
+            let request = request.customize();
+            let answer = metered!(&self.metrics, self.endpoint, "ListTagsForResource", request)?;
             tags.extend(answer.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));
             page = answer.next_token().map(ToOwned::to_owned);
             if page.is_none() {

@@ -1,7 +1,8 @@
-//! Builds the Kubernetes client, with a layer that counts writes and is the seam for faults.
+//! Builds the Kubernetes client, with a layer that counts and times calls and is the seam for faults.
 
 use std::path::Path;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
@@ -61,30 +62,30 @@ pub async fn connect(
         None => Config::infer().await.map_err(Box::new)?,
     };
     let builder = ClientBuilder::try_from(config).map_err(Box::new)?;
-    Ok(builder.with_layer(&WriteLayer { metrics, faults }).build())
+    Ok(builder.with_layer(&CallLayer { metrics, faults }).build())
 }
 
 #[derive(Clone, Debug)]
-struct WriteLayer {
+struct CallLayer {
     metrics: Metrics,
     faults: SharedFaults,
 }
 
-impl<S> Layer<S> for WriteLayer {
-    type Service = WriteService<S>;
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WriteService { inner, layer: self.clone() }
+        CallService { inner, layer: self.clone() }
     }
 }
 
 #[derive(Clone, Debug)]
-struct WriteService<S> {
+struct CallService<S> {
     inner: S,
-    layer: WriteLayer,
+    layer: CallLayer,
 }
 
-impl<S, B> Service<Request<Body>> for WriteService<S>
+impl<S, B> Service<Request<Body>> for CallService<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -100,9 +101,15 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let CallLayer { metrics, faults } = self.layer.clone();
+        let begun = Instant::now();
         if request.method() == Method::GET {
             let exchange = self.inner.call(request);
-            return Box::pin(async move { exchange.await.map_err(Into::into) });
+            return Box::pin(async move {
+                let answer = exchange.await.map_err(Into::into);
+                metrics.answered("GET", begun.elapsed());
+                answer
+            });
         }
         let call = Call {
             target: Target::Kubernetes,
@@ -111,12 +118,12 @@ where
         };
         // Building the future sends nothing; it is first polled after the hook.
         let exchange = self.inner.call(request);
-        let WriteLayer { metrics, faults } = self.layer.clone();
         Box::pin(async move {
             if let Some(faults) = &faults {
                 faults.before(&call).await;
             }
             let answer = exchange.await.map_err(Into::into);
+            metrics.answered(&call.method, begun.elapsed());
             metrics.wrote(&call.method, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
             if let Some(faults) = &faults {
                 faults.after(&call).await?;

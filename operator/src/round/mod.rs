@@ -67,7 +67,8 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
         conclude(context, &observed, &decision, &outcome, wake);
-        context.metrics.round(key.kind, label(&decision.plan), start.elapsed().as_secs_f64());
+        let failed = outcome.failure().map(|failure| failure.class);
+        context.metrics.round(key.kind, label(&decision.plan), failed, start.elapsed());
         if outcome.surprised() && !doubt {
             doubt = true;
             continue;

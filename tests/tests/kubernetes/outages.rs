@@ -13,6 +13,8 @@ use crate::space::{Space, node, route, router, service, version, with};
 
 /// The design's bound after an API server's return.
 const RECONVERGED: Duration = Duration::from_secs(35);
+/// A counter of calls to App Mesh.
+const CALLS: &str = "calls_total{service=\"appmesh\"";
 /// Looks at each object that must not write.
 const RESYNCS: u64 = 100;
 /// Nodes that are applied while the operator is killed.
@@ -55,7 +57,7 @@ async fn count(bed: &Bed, words: &[&str]) -> u64 {
 async fn writes(bed: &Bed) -> [u64; 2] {
     let mut calls = 0;
     for verb in ["Create", "Update", "Delete", "TagResource", "UntagResource"] {
-        calls += count(bed, &["app_mesh_calls_total", &format!("operation=\"{verb}")]).await;
+        calls += count(bed, &[CALLS, &format!("operation=\"{verb}")]).await;
     }
     [calls, count(bed, &["kubernetes_writes_total"]).await]
 }
@@ -97,7 +99,7 @@ async fn a_hundred_resyncs_and_a_restart_write_nothing() {
         .await
         .unwrap();
     }
-    let looked = count(&bed, &["app_mesh_calls_total", "operation=\"Describe"]).await;
+    let looked = count(&bed, &[CALLS, "operation=\"Describe"]).await;
     assert!(looked >= RESYNCS * kinds.len() as u64, "the endpoint was asked {looked} times");
     assert_eq!(writes(&bed).await, before, "writes to [App Mesh, Kubernetes]");
     let Bed { stack, run } = &mut bed;
@@ -130,8 +132,7 @@ async fn the_operator_dies_while_it_works(bed: &mut Bed, space: &Space) {
         let wanted = kill * 3;
         // At another moment each time: somewhere within the work, wherever that is by then.
         wait::until("some work is done", LIMIT, async || {
-            Ok((count(bed, &["app_mesh_calls_total", "CreateVirtualNode"]).await >= wanted as u64)
-                .then_some(()))
+            Ok((count(bed, &[CALLS, "CreateVirtualNode"]).await >= wanted as u64).then_some(()))
         })
         .await
         .unwrap();

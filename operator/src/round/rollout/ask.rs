@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::canary::{Answer, Call, Sample};
+use fleetmesh_core::canary::{Answer, Call, Outcome, Sample};
 use fleetmesh_core::{Event, Object};
+use fleetmesh_crds::canary::WebhookAnswer;
 use jiff::Timestamp;
 use tracing::debug;
 
@@ -21,10 +22,11 @@ const QUERY_LIMIT: Duration = Duration::from_secs(10);
 pub fn query(context: &Context, route: &Object, metric: &str, address: &str, query: &str) {
     let (metric, address, query) = (metric.to_owned(), address.to_owned(), query.to_owned());
     let what = format!("metric {metric}");
-    let rollouts = Arc::clone(&context.rollouts);
+    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
     let ask = async move {
         let at = Timestamp::now();
         let outcome = prometheus::ask(&rollouts.http, &address, &query, QUERY_LIMIT).await;
+        metrics.asked("prometheus", !matches!(outcome, Outcome::Error(_)));
         Gave::Sample(Sample { metric, at, outcome })
     };
     spawn(context, route, what, ask);
@@ -33,10 +35,11 @@ pub fn query(context: &Context, route: &Object, metric: &str, address: &str, que
 /// Asks a webhook.
 pub fn webhook(context: &Context, route: &Object, call: &Call) {
     let what = format!("webhook {}", call.webhook);
-    let (rollouts, call, body) =
-        (Arc::clone(&context.rollouts), call.clone(), webhook::body(route, call, None));
+    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
+    let (call, body) = (call.clone(), webhook::body(route, call, None));
     let ask = async move {
         let (answer, detail) = webhook::ask(&rollouts.http, &call, body).await;
+        metrics.asked("webhook", answer != WebhookAnswer::Error);
         let Call { webhook, rollout_id, step_index, .. } = call;
         Gave::Answer(Answer { webhook, rollout_id, step_index, at: Timestamp::now(), answer, detail })
     };
@@ -45,10 +48,11 @@ pub fn webhook(context: &Context, route: &Object, call: &Call) {
 
 /// Tells a webhook of an Event; its answer is nobody's concern.
 pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
-    let (rollouts, call, body) =
-        (Arc::clone(&context.rollouts), call.clone(), webhook::body(route, call, Some(event)));
+    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
+    let (call, body) = (call.clone(), webhook::body(route, call, Some(event)));
     tokio::spawn(async move {
         let (answer, detail) = webhook::ask(&rollouts.http, &call, body).await;
+        metrics.asked("webhook", answer != WebhookAnswer::Error);
         debug!(webhook = call.webhook, ?answer, ?detail, "told of an Event");
     });
 }

@@ -1,0 +1,13 @@
+//! Metrics as operator and control plane have them: a registry that also knows what is in it. A family without samples is
+//! not on the page, so whoever checks a dashboard, an alert or a document needs the [`Catalog`]. No I/O.
+
+mod catalog;
+mod labels;
+
+pub use catalog::{Catalog, Counters, Description, Gauges, Histograms, Kind, Series};
+pub use labels::Labels;
+#[doc(hidden)]
+pub use prometheus_client::encoding::EncodeLabelSet;
+pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::gauge::Gauge;
+pub use prometheus_client::metrics::histogram::Histogram;
