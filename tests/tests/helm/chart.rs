@@ -199,6 +199,23 @@ async fn the_documented_commands_render() {
     }
 }
 
+#[tokio::test]
+async fn the_dashboard_is_delivered_as_it_is() {
+    let run = RunDir::new("helm-dashboard").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let show = ["--show-only", "templates/dashboard.yaml"];
+    let set = ["--set", "dashboard.enabled=true", "--set", "dashboard.annotations.grafana_folder=Meshes"];
+    let rendered = only(&template(&helm, &[&show[..], &set[..2]].concat()).await.unwrap(), "ConfigMap");
+    assert_eq!(rendered["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert!(rendered["metadata"]["annotations"].is_null());
+    let file = std::fs::read_to_string(chart().unwrap().join("dashboards/fleetmesh.json")).unwrap();
+    assert_eq!(rendered["data"]["fleetmesh.json"].as_str().unwrap().trim(), file.trim());
+    let annotated = template(&helm, &[&show[..], &set].concat()).await.unwrap();
+    assert_eq!(only(&annotated, "ConfigMap")["metadata"]["annotations"], json!({"grafana_folder": "Meshes"}));
+    let none = template(&helm, &["--set", "crds.install=false"]).await.unwrap();
+    assert!(!none.contains("grafana"), "not without being asked for");
+}
+
 /// Without a cluster nothing can be looked up: whoever renders so must hear of the other modes. It is why Argo CD's sample
 /// uses cert-manager.
 #[tokio::test]

@@ -11,8 +11,10 @@
 )]
 
 mod chart;
+mod dashboard;
 mod kubelet;
 mod life;
 mod manifests;
+mod query;
 mod values;
 mod workloads;
