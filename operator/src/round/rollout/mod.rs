@@ -3,6 +3,7 @@
 
 mod ask;
 mod effects;
+mod hide;
 mod prometheus;
 mod webhook;
 

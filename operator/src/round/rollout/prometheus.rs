@@ -7,6 +7,7 @@ use fleetmesh_core::canary::Outcome;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::hide::without;
 use crate::control_plane::escape;
 
 #[derive(Deserialize)]
@@ -29,9 +30,11 @@ struct Data {
 pub async fn ask(http: &Http, address: &str, query: &str, limit: Duration) -> Outcome {
     let url = format!("{}/api/v1/query?query={}", address.trim_end_matches('/'), escape(query));
     match http.get(&url, limit).await {
-        // The address may hold a user and a password.
-        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {}", why.replace(address, "…"))),
-        Ok((status, body)) => read(status, &body),
+        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {}", without(&why, address))),
+        Ok((status, body)) => match read(status, &body) {
+            Outcome::Error(why) => Outcome::Error(without(&why, address)),
+            outcome => outcome,
+        },
     }
 }
 

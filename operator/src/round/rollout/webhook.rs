@@ -6,6 +6,8 @@ use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
 use serde_json::{Value, json};
 
+use super::hide::without;
+
 /// The longest part of an answer that is told, in characters.
 const TOLD: usize = 200;
 
@@ -31,14 +33,12 @@ pub fn body(route: &Object, call: &Call, event: Option<&Event>) -> Value {
 /// What the webhook answers, and its own words when it does not agree.
 pub async fn ask(http: &Http, call: &Call, body: Value) -> (WebhookAnswer, Option<String>) {
     match http.post_json(&call.url, body.to_string(), call.timeout).await {
-        // The address may hold a secret.
-        Err(why) => (WebhookAnswer::Error, Some(why.replace(&call.url, "…"))),
-        Ok((status, body)) => read(status, &body),
+        Err(why) => (WebhookAnswer::Error, Some(without(&why, &call.url))),
+        Ok((status, body)) => read(status, &without(&String::from_utf8_lossy(&body), &call.url)),
     }
 }
 
-fn read(status: u16, body: &[u8]) -> (WebhookAnswer, Option<String>) {
-    let words = String::from_utf8_lossy(body);
+fn read(status: u16, words: &str) -> (WebhookAnswer, Option<String>) {
     let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TOLD).collect();
     let detail =
         if words.is_empty() { format!("status {status}") } else { format!("status {status}: {words}") };
@@ -56,19 +56,19 @@ mod tests {
 
     #[test]
     fn the_status_is_the_answer() {
-        assert_eq!(read(200, b"yes"), (WebhookAnswer::Confirmed, None));
-        assert_eq!(read(202, b""), (WebhookAnswer::NotYet, Some("status 202".to_owned())));
+        assert_eq!(read(200, "yes"), (WebhookAnswer::Confirmed, None));
+        assert_eq!(read(202, ""), (WebhookAnswer::NotYet, Some("status 202".to_owned())));
         assert_eq!(
-            read(403, b"not\n  today"),
+            read(403, "not\n  today"),
             (WebhookAnswer::Refused, Some("status 403: not today".to_owned()))
         );
-        assert_eq!(read(500, b"").0, WebhookAnswer::Error);
-        assert_eq!(read(301, b"").0, WebhookAnswer::Error, "redirects are not followed");
+        assert_eq!(read(500, "").0, WebhookAnswer::Error);
+        assert_eq!(read(301, "").0, WebhookAnswer::Error, "redirects are not followed");
     }
 
     #[test]
     fn words_are_cut() {
-        let (_, detail) = read(403, "é".repeat(1000).as_bytes());
+        let (_, detail) = read(403, &"é".repeat(1000));
         assert_eq!(detail.map(|detail| detail.chars().count()), Some("status 403: ".len() + TOLD));
     }
 }
