@@ -182,7 +182,7 @@ impl Http {
         headers: &[(String, String)],
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let mut request = http::Request::get(url);
+        let mut request = addressed(http::Method::GET, url);
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -200,7 +200,7 @@ impl Http {
         json: String,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let request = http::Request::post(url).header("content-type", "application/json");
+        let request = addressed(http::Method::POST, url).header("content-type", "application/json");
         let request = request.body(SdkBody::from(json)).map_err(|error| error.to_string())?;
         self.exchange(request, limit).await
     }
@@ -225,6 +225,25 @@ impl Http {
 impl Default for Http {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A request to `url`. The user and password in it go into a header, where they belong (RFC 7617): as a part of the address
+/// they would name the connection in hyper's logs.
+fn addressed(method: http::Method, url: &str) -> http::request::Builder {
+    let request = http::Request::builder().method(method);
+    let Some((scheme, rest)) = url.split_once("://") else { return request.uri(url) };
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let Some((user, host)) = authority.rsplit_once('@') else { return request.uri(url) };
+    let credentials: Vec<u8> = percent_encoding::percent_decode_str(user).collect();
+    let basic = format!("Basic {}", aws_smithy_types::base64::encode(credentials));
+    let request = request.uri(format!("{scheme}://{host}{target}"));
+    match http::HeaderValue::try_from(basic) {
+        Ok(mut basic) => {
+            basic.set_sensitive(true);
+            request.header(http::header::AUTHORIZATION, basic)
+        }
+        Err(_) => request,
     }
 }
 
@@ -253,5 +272,25 @@ impl Rate {
             turn
         };
         tokio::time::sleep_until(turn).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_becomes_a_header() {
+        for (url, uri, header) in [
+            ("http://ann:pass%2Fword@h:1/a?b=c@d", "http://h:1/a?b=c@d", Some("Basic YW5uOnBhc3Mvd29yZA==")),
+            ("https://ann@h", "https://h/", Some("Basic YW5u")),
+            ("http://h/a@b", "http://h/a@b", None),
+        ] {
+            let request = addressed(http::Method::GET, url).body(()).expect(url);
+            assert_eq!(request.uri(), uri);
+            let authorization = request.headers().get("authorization");
+            assert_eq!(authorization.and_then(|value| value.to_str().ok()), header, "{url}");
+            assert!(authorization.is_none_or(http::HeaderValue::is_sensitive), "{url}");
+        }
     }
 }
