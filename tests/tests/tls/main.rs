@@ -13,3 +13,4 @@ mod bed;
 mod envoy;
 mod join;
 mod operator;
+mod secrets;

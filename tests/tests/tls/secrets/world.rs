@@ -1,0 +1,300 @@
+//! A cluster, an operator and a control plane that know nothing but secrets: each key, token, password and address of
+//! theirs is one.
+
+use std::process::Command;
+
+use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::command::{self, Captured};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, moto, port, stack, tools, wait};
+use serde_json::{Value, json};
+
+use super::outside::Outside;
+use super::planted::Planted;
+use super::shows;
+use crate::bed::{Certificates, LIMIT};
+
+/// The id of the access key, which is no secret.
+const KEY_ID: &str = "FMKYOPERATOR";
+
+/// Fields are dropped in this order: whoever depends on another goes first.
+pub struct World {
+    pub operator: Operator,
+    pub control_plane: ControlPlane,
+    pub outside: Outside,
+    kubectl: Kubectl,
+    _cluster: Cluster,
+    _moto: Moto,
+    certificates: Certificates,
+    endpoint: String,
+    pub planted: Planted,
+    /// Those that who is asked from outside must have seen: what it is, and its text.
+    pub shown: Vec<(&'static str, String)>,
+    pub user_data: String,
+    /// User, password, path and query of webhooks.
+    webhook: [String; 4],
+    /// User, password and path of Prometheus.
+    prometheus: [String; 3],
+    access_key: String,
+    /// What programs that have ended wrote to standard error.
+    ended: Vec<(&'static str, String)>,
+    pub run: RunDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let run = RunDir::new("secrets").unwrap();
+        let mut planted = Planted::default();
+        let mut shown = Vec::new();
+        let mut show = |planted: &mut Planted, what: &'static str| {
+            let secret = planted.secret(what);
+            shown.push((what, secret.clone()));
+            secret
+        };
+        let moto = Moto::start(&run).await.unwrap();
+        let session = show(&mut planted, "the session token of the agent");
+        let credentials = json!({
+            "AccessKeyId": "ASIAAGENT", "SecretAccessKey": planted.secret("the secret key of the agent"),
+            "Token": session, "Expiration": "2099-01-01T00:00:00Z" });
+        let outside = Outside::start(&moto.endpoint(), credentials).await;
+        outside.refuses(Some("CreateRole"));
+        let agent = show(&mut planted, "the token for the agent");
+        let identity = show(&mut planted, "the web identity's token");
+        let access_key = planted.secret("the access key");
+        let webhook = ["user", "password", "path", "query"]
+            .map(|part| planted.secret(&format!("the webhook's {part}")));
+        let prometheus =
+            ["user", "password", "path"].map(|part| planted.secret(&format!("Prometheus' {part}")));
+        let user_data = planted.secret("a password in user data");
+        planted.known("the bearer token for Kubernetes", "token-of-admin");
+
+        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        certificates.proxy("red", "1d").await;
+        for (what, file) in
+            [("server", "server/tls.key"), ("authority", "ca/ca.key"), ("client", "red/tls.key")]
+        {
+            let key = std::fs::read_to_string(certificates.path(file)).unwrap();
+            planted.known(&format!("the {what}'s private key"), key.lines().nth(1).unwrap());
+        }
+        let keys = run.join("access-key.json");
+        write_key(&keys, &access_key);
+        let [api, ads] = port::free().unwrap();
+        let mut arguments = certificates.arguments();
+        let (key, sts, file) = (certificates.path("ca/ca.key"), moto.endpoint(), keys.display().to_string());
+        let own = run.join("own-keys.json");
+        write_key(&own, &access_key);
+        let own = own.display().to_string();
+        arguments.extend(
+            ["--ca-key", &key, "--sts-endpoint", &sts, "--access-keys-file", &own].map(str::to_owned),
+        );
+        arguments.extend(["--log=trace", "--cloud-map-interval", "200ms"].map(str::to_owned));
+        for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
+            arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let control_plane =
+            ControlPlane::start_in(&run, &arguments, web_identity(&run, &identity, outside.url()))
+                .await
+                .unwrap();
+
+        let cluster = Cluster::start(&run).await.unwrap();
+        let kubectl = cluster.kubectl().unwrap();
+        stack::install_crds(&kubectl, &run).await.unwrap();
+        let endpoint = format!("https://127.0.0.1:{api}");
+        let agent_url = format!("{}/credentials", outside.url());
+        let environment = [
+            ("AWS_ENDPOINT_URL", outside.url()),
+            ("AWS_ACCESS_KEY_ID", ""),
+            ("AWS_SECRET_ACCESS_KEY", ""),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent_url),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &agent),
+        ];
+        let ca = certificates.path("ca/ca.crt");
+        let arguments = ["--app-mesh-ca-file", &ca, "--app-mesh-access-key-file", &file];
+        let more = ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets"];
+        let arguments = [&arguments[..], &more].concat();
+        let kubeconfig = cluster.admin_kubeconfig();
+        let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run);
+        let operator = operator.await.unwrap();
+        shown.extend([
+            ("the webhook's path", webhook[2].clone()),
+            ("the webhook's query", webhook[3].clone()),
+        ]);
+        shown.push(("Prometheus' path", prometheus[2].clone()));
+        Self {
+            operator,
+            control_plane,
+            outside,
+            kubectl,
+            _cluster: cluster,
+            _moto: moto,
+            certificates,
+            endpoint,
+            planted,
+            shown,
+            user_data,
+            webhook,
+            prometheus,
+            access_key,
+            ended: Vec::new(),
+            run,
+        }
+    }
+
+    /// A webhook of a type as a Route names it.
+    pub fn webhook(&self) -> impl Fn(&str) -> Value {
+        let ([user, password, path, query], host) = (&self.webhook, self.outside.host());
+        move |kind| {
+            let url = format!("http://{user}:{password}@{host}/hooks/{path}?token={query}");
+            json!({ "type": kind, "name": kind, "url": url, "timeout": "2s" })
+        }
+    }
+
+    /// A Prometheus as a Route names it.
+    pub fn prometheus(&self) -> Value {
+        let ([user, password, path], host) = (&self.prometheus, self.outside.host());
+        json!({ "address": format!("http://{user}:{password}@{host}/prometheus/{path}"), "query": "vector(1)" })
+    }
+
+    pub async fn apply(&self, objects: &Value) {
+        let file = self.run.join("objects.json");
+        std::fs::write(&file, objects.to_string()).unwrap();
+        self.kubectl.apply(&file).await.unwrap();
+    }
+
+    pub async fn run(&self, arguments: &[&str]) {
+        self.kubectl.run(arguments).await.unwrap();
+    }
+
+    async fn get(&self, object: &str) -> anyhow::Result<Value> {
+        self.kubectl.json(&["get", object]).await
+    }
+
+    /// Awaits that a condition of `object` gives this reason.
+    pub async fn until_reason(&self, object: &str, reason: &str, what: &str) {
+        let given = |found: &Value| {
+            let mut conditions = found["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.any(|condition| condition["reason"] == reason)
+        };
+        shows(what, async || self.get(object).await, given).await;
+    }
+
+    /// Awaits that the rollout is held for this reason.
+    pub async fn held(&self, reason: &str) {
+        let given = |found: &Value| found["status"]["rollout"]["hold"]["reason"] == reason;
+        shows(reason, async || self.get("route/shop").await, given).await;
+    }
+
+    /// Awaits that the last verdict says `words`.
+    pub async fn analysed(&self, words: &str) {
+        let given = |found: &Value| found["status"]["analysis"].to_string().contains(words);
+        shows(words, async || self.get("route/shop").await, given).await;
+    }
+
+    /// Awaits that AWS was asked for `action`.
+    pub async fn asked_for(&self, action: &str) {
+        let asked = async || Ok(self.outside.asked().contains(&format!("Action={action}&")).then_some(()));
+        wait::until(action, LIMIT, asked).await.unwrap();
+    }
+
+    /// The operator's file holds a key that the control plane does not know, and then the right one again.
+    pub async fn with_a_wrong_key(&mut self) {
+        let file = self.run.join("access-key.json");
+        let wrong = self.planted.secret("a wrong access key");
+        write_key(&file, &wrong);
+        self.until_reason("mesh/apps", "CredentialsInvalid", "the control plane refuses the key").await;
+        write_key(&file, &self.access_key);
+        self.run(&["wait", "mesh/apps", "--for=condition=Ready", "--timeout=60s"]).await;
+    }
+
+    /// People sign with what the control plane does not know, and send what nobody should.
+    pub async fn others_are_refused(&mut self) {
+        for words in ["InvalidSignatureException", "UnrecognizedClientException"] {
+            let id = if words.starts_with("Invalid") { KEY_ID } else { "FMKYNOBODY" };
+            let secret = self.planted.secret("somebody's secret key");
+            let token = self.planted.secret("somebody's session token");
+            let mut command = Command::new(tools::tool("aws").unwrap());
+            command.args([
+                "--endpoint-url",
+                &self.endpoint,
+                "--ca-bundle",
+                &self.certificates.path("ca/ca.crt"),
+            ]);
+            command.args(["appmesh", "list-meshes"]).env("AWS_PAGER", "");
+            aws::credentials(&mut command);
+            command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", &secret);
+            command.env("AWS_SESSION_TOKEN", &token);
+            let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
+            assert!(!status.success() && stderr.contains(words), "{stderr}");
+        }
+    }
+
+    /// An instance asks for a certificate with a key that no role has.
+    pub async fn an_instance_is_refused(&mut self) {
+        let [secret, token] = ["secret key", "session token"]
+            .map(|what| self.planted.secret(&format!("the instance's {what}")));
+        let mut command = Command::new(tools::fleetmesh().unwrap());
+        command.args(["proxy", "join", "--once", "--resource", "mesh/apps/virtualNode/red", "--log=trace"]);
+        command.args(["--control-plane", &self.endpoint, "--ca-file", &self.certificates.path("ca/ca.crt")]);
+        command.arg("--cert-dir").arg(self.run.join("joined"));
+        moto::environment(self.outside.url(), &mut command);
+        command.env("AWS_ACCESS_KEY_ID", "ASIAINSTANCE").env("AWS_SECRET_ACCESS_KEY", &secret);
+        command.env("AWS_SESSION_TOKEN", &token);
+        let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
+        assert!(!status.success(), "{stderr}");
+        self.ended.push(("fleetmesh proxy join", stderr));
+    }
+
+    /// What STS made for the control plane is a secret from then on.
+    pub fn learn_what_sts_gave(&mut self) {
+        let asked = self.outside.asked();
+        for member in ["SecretAccessKey", "SessionToken"] {
+            let (_, rest) = asked.split_once(&format!("<{member}>")).expect("STS was asked");
+            let (text, _) = rest.split_once('<').unwrap();
+            self.planted.known(&format!("the {member} of STS"), text);
+        }
+    }
+
+    /// Every log.
+    pub fn logs(&mut self) -> Vec<(&'static str, String)> {
+        let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+        let operator = read(self.operator.process().log());
+        let control_plane = read(self.control_plane.process().log());
+        let running = [("the operator's log", operator), ("the control plane's log", control_plane)];
+        running.into_iter().chain(self.ended.iter().cloned()).collect()
+    }
+
+    /// The status of every object of ours.
+    pub async fn statuses(&self) -> String {
+        let all = self.kubectl.json(&["get", "fleetmesh", "--all-namespaces"]).await.unwrap();
+        let items = all["items"].as_array().unwrap().iter();
+        items.map(|object| format!("{}\n", object["status"])).collect()
+    }
+
+    /// Every Event.
+    pub async fn events(&self) -> String {
+        self.kubectl.json(&["get", "events", "--all-namespaces"]).await.unwrap().to_string()
+    }
+}
+
+fn write_key(file: &std::path::Path, secret: &str) {
+    let key = json!({ "accessKeyId": KEY_ID, "secretAccessKey": secret });
+    std::fs::write(file, key.to_string()).unwrap();
+}
+
+/// The environment of a program whose AWS credentials come from a web identity, as with IRSA.
+fn web_identity(run: &RunDir, token: &str, aws: &str) -> Vec<(String, String)> {
+    let file = run.join("web-identity");
+    std::fs::write(&file, token).unwrap();
+    let role = "arn:aws:iam::123456789012:role/control-plane";
+    let own =
+        [("AWS_WEB_IDENTITY_TOKEN_FILE", file.display().to_string()), ("AWS_ROLE_ARN", role.to_owned())];
+    let own = own.map(|(name, value)| (name.to_owned(), value));
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let others = moto::variables(aws).into_iter().filter(|(name, _)| !keys.contains(&name.as_str()));
+    others.chain(own).collect()
+}
