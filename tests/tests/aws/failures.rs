@@ -1,6 +1,6 @@
 //! What AWS refuses or loses: each gives a reason of its own, and nothing twice.
 
-use fleetmesh_testbed::wait;
+use fleetmesh_testbed::{http, wait};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, LIMIT, TIMEOUT};
@@ -63,4 +63,29 @@ async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
     space.ready("late").await;
     assert_eq!(front.count("CreateRole"), before + 1);
     space.run(&["delete", "virtualnode/late", TIMEOUT]).await;
+    every_attempt_is_counted(&bed, &front).await;
+}
+
+/// The sum of a counter over the operator's calls of an action of IAM.
+async fn counted(bed: &Bed, counter: &str, action: &str) -> usize {
+    let page = http::get(&format!("{}/metrics", bed.operator.health_url())).await.unwrap();
+    let labels = format!("{{service=\"iam\",operation=\"{action}\"");
+    let lines =
+        page.lines().filter(|line| line.starts_with(&format!("fleetmesh_operator_{counter}{labels}")));
+    let values: Vec<usize> = lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(!values.is_empty(), "no {counter} of {action}");
+    values.iter().sum()
+}
+
+/// Nothing is under way any more, so the metrics know as many attempts as were asked of AWS.
+async fn every_attempt_is_counted(bed: &Bed, front: &Front) {
+    for (action, throttled) in [("CreateRole", false), ("CreatePolicy", true), ("AttachRolePolicy", false)] {
+        let (calls, retries) =
+            (counted(bed, "calls_total", action).await, counted(bed, "call_retries_total", action).await);
+        assert_eq!(calls + retries, front.count(action), "{calls} calls and {retries} retries of {action}");
+        assert_eq!(counted(bed, "call_seconds_count", action).await, calls);
+        // Refused, lost or broken: but for the first, which is permanent, each was tried again.
+        assert!(retries > 0, "{action}");
+        assert_eq!(counted(bed, "call_throttles_total", action).await > 0, throttled, "{action}");
+    }
 }
