@@ -21,6 +21,21 @@ use crate::bed::{Certificates, LIMIT};
 /// The id of the access key, which is no secret.
 const KEY_ID: &str = "FMKYOPERATOR";
 
+/// What those who are asked from outside must have seen.
+pub const SHOWN: [&str; 11] = [
+    "the token for the agent",
+    "the session token of the agent",
+    "the web identity's token",
+    "the SessionToken of STS",
+    "a password in user data",
+    "the webhook's user",
+    "the webhook's password",
+    "the webhook's path",
+    "the webhook's query",
+    "Prometheus' password",
+    "Prometheus' path",
+];
+
 /// Fields are dropped in this order: whoever depends on another goes first.
 pub struct World {
     pub operator: Operator,
@@ -32,8 +47,6 @@ pub struct World {
     certificates: Certificates,
     endpoint: String,
     pub planted: Planted,
-    /// Those that who is asked from outside must have seen: what it is, and its text.
-    pub shown: Vec<(&'static str, String)>,
     pub user_data: String,
     /// User, password, path and query of webhooks.
     webhook: [String; 4],
@@ -49,21 +62,15 @@ impl World {
     pub async fn start() -> Self {
         let run = RunDir::new("secrets").unwrap();
         let mut planted = Planted::default();
-        let mut shown = Vec::new();
-        let mut show = |planted: &mut Planted, what: &'static str| {
-            let secret = planted.secret(what);
-            shown.push((what, secret.clone()));
-            secret
-        };
         let moto = Moto::start(&run).await.unwrap();
-        let session = show(&mut planted, "the session token of the agent");
+        let session = planted.secret("the session token of the agent");
         let credentials = json!({
             "AccessKeyId": "ASIAAGENT", "SecretAccessKey": planted.secret("the secret key of the agent"),
             "Token": session, "Expiration": "2099-01-01T00:00:00Z" });
         let outside = Outside::start(&moto.endpoint(), credentials).await;
         outside.refuses(Some("CreateRole"));
-        let agent = show(&mut planted, "the token for the agent");
-        let identity = show(&mut planted, "the web identity's token");
+        let agent = planted.secret("the token for the agent");
+        let identity = planted.secret("the web identity's token");
         let access_key = planted.secret("the access key");
         let webhook = ["user", "password", "path", "query"]
             .map(|part| planted.secret(&format!("the webhook's {part}")));
@@ -120,11 +127,6 @@ impl World {
         let kubeconfig = cluster.admin_kubeconfig();
         let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run);
         let operator = operator.await.unwrap();
-        shown.extend([
-            ("the webhook's path", webhook[2].clone()),
-            ("the webhook's query", webhook[3].clone()),
-        ]);
-        shown.push(("Prometheus' path", prometheus[2].clone()));
         Self {
             operator,
             control_plane,
@@ -135,7 +137,6 @@ impl World {
             certificates,
             endpoint,
             planted,
-            shown,
             user_data,
             webhook,
             prometheus,
@@ -255,6 +256,8 @@ impl World {
         for member in ["SecretAccessKey", "SessionToken"] {
             let (_, rest) = asked.split_once(&format!("<{member}>")).expect("STS was asked");
             let (text, _) = rest.split_once('<').unwrap();
+            let told = asked.matches(text).count();
+            assert!(member != "SessionToken" || told > 1, "Cloud Map was asked with it");
             self.planted.known(&format!("the {member} of STS"), text);
         }
     }
