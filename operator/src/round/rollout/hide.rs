@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 
 use percent_encoding::percent_decode_str;
 
-/// The shortest part of a path or a query that is taken for a secret; shorter ones are words like `hooks`.
+/// The shortest user, or part of a path or a query, that is taken for a secret; shorter ones are words like `hooks`.
 const TOKEN: usize = 6;
-/// The shortest user or password that is hidden.
+/// The shortest password that is hidden.
 const PASSWORD: usize = 3;
 
 /// `words` without the parts of `url` that may be secret: all of it, user and password, path and query, and whatever
@@ -25,10 +25,10 @@ fn parts(url: &str) -> Vec<String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let whole = [(url, TOKEN), (target, TOKEN), (user, PASSWORD)];
-    let of_user = user.split(':').map(|part| (part, PASSWORD));
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let whole = [(url, TOKEN), (target, TOKEN), (user, TOKEN), (name, TOKEN), (password, PASSWORD)];
     let of_target = target.split(['/', '?', '#', '&', '=']).map(|part| (part, TOKEN));
-    let parts = whole.into_iter().chain(of_user).chain(of_target);
+    let parts = whole.into_iter().chain(of_target);
     parts.filter(|(part, shortest)| part.len() >= *shortest).map(|(part, _)| part.to_owned()).collect()
 }
 
@@ -41,7 +41,7 @@ mod tests {
         let url = "https://ann:pass%2Fword@ci.example.com:8443/hooks/T0K3N-1?token=s3cr3t-2&x=1";
         for (words, shown) in [
             ("Cannot POST /hooks/T0K3N-1?token=s3cr3t-2&x=1", "Cannot POST …"),
-            ("no hook T0K3N-1 for ann", "no hook … for …"),
+            ("no hook T0K3N-1 for ann:pass/word", "no hook … for …"),
             ("s3cr3t-2 is expired, pass/word is wrong", "… is expired, … is wrong"),
             ("ci.example.com:8443 says: not before noon", "ci.example.com:8443 says: not before noon"),
             (url, "…"),
