@@ -11,7 +11,7 @@ use serde_json::Value;
 /// What cargo knows of the workspace and its dependencies.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .current_dir(root())
         .output()
         .expect("run cargo metadata");
