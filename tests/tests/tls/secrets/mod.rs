@@ -5,6 +5,7 @@
 mod objects;
 mod outside;
 mod planted;
+mod start;
 mod world;
 
 use fleetmesh_testbed::{http, wait};
@@ -20,7 +21,7 @@ async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
         return;
     }
     let mut world = World::start().await;
-    world.apply(&objects::nodes(&world.user_data)).await;
+    world.apply(&objects::nodes(&world.secrets.user_data)).await;
     world.until_reason("virtualnode/red", "AccessDenied", "AWS refuses to make a role").await;
     world.outside.refuses(None);
     world.asked_for("CreateLaunchTemplate").await;

@@ -10,23 +10,22 @@ use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, moto, port, stack, tools, wait};
+use fleetmesh_testbed::{aws, moto, stack, tools, wait};
 use serde_json::{Value, json};
 
 use super::outside::Outside;
 use super::planted::Planted;
 use super::shows;
+use super::start::{self, KEY_ID, Secrets};
 use crate::bed::{Certificates, LIMIT};
 
-/// The id of the access key, which is no secret.
-const KEY_ID: &str = "FMKYOPERATOR";
-
 /// What those who are asked from outside must have seen.
-pub const SHOWN: [&str; 11] = [
+pub const SHOWN: [&str; 12] = [
     "the token for the agent",
     "the session token of the agent",
     "the web identity's token",
     "the SessionToken of STS",
+    "the instance's session token",
     "a password in user data",
     "the webhook's user",
     "the webhook's password",
@@ -47,12 +46,7 @@ pub struct World {
     certificates: Certificates,
     endpoint: String,
     pub planted: Planted,
-    pub user_data: String,
-    /// User, password, path and query of webhooks.
-    webhook: [String; 4],
-    /// User, password and path of Prometheus.
-    prometheus: [String; 3],
-    access_key: String,
+    pub secrets: Secrets,
     /// What programs that have ended wrote to standard error.
     ended: Vec<(&'static str, String)>,
     pub run: RunDir,
@@ -62,71 +56,18 @@ impl World {
     pub async fn start() -> Self {
         let run = RunDir::new("secrets").unwrap();
         let mut planted = Planted::default();
+        let secrets = Secrets::plant(&mut planted);
         let moto = Moto::start(&run).await.unwrap();
-        let session = planted.secret("the session token of the agent");
-        let credentials = json!({
-            "AccessKeyId": "ASIAAGENT", "SecretAccessKey": planted.secret("the secret key of the agent"),
-            "Token": session, "Expiration": "2099-01-01T00:00:00Z" });
-        let outside = Outside::start(&moto.endpoint(), credentials).await;
+        let outside = Outside::start(&moto.endpoint(), secrets.credentials.clone()).await;
         outside.refuses(Some("CreateRole"));
-        let agent = planted.secret("the token for the agent");
-        let identity = planted.secret("the web identity's token");
-        let access_key = planted.secret("the access key");
-        let webhook = ["user", "password", "path", "query"]
-            .map(|part| planted.secret(&format!("the webhook's {part}")));
-        let prometheus =
-            ["user", "password", "path"].map(|part| planted.secret(&format!("Prometheus' {part}")));
-        let user_data = planted.secret("a password in user data");
-        planted.known("the bearer token for Kubernetes", "token-of-admin");
-
-        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
-        certificates.proxy("red", "1d").await;
-        for (what, file) in
-            [("server", "server/tls.key"), ("authority", "ca/ca.key"), ("client", "red/tls.key")]
-        {
-            let key = std::fs::read_to_string(certificates.path(file)).unwrap();
-            planted.known(&format!("the {what}'s private key"), key.lines().nth(1).unwrap());
-        }
-        let keys = run.join("access-key.json");
-        write_key(&keys, &access_key);
-        let [api, ads] = port::free().unwrap();
-        let mut arguments = certificates.arguments();
-        let (key, sts, file) = (certificates.path("ca/ca.key"), moto.endpoint(), keys.display().to_string());
-        let own = run.join("own-keys.json");
-        write_key(&own, &access_key);
-        let own = own.display().to_string();
-        arguments.extend(
-            ["--ca-key", &key, "--sts-endpoint", &sts, "--access-keys-file", &own].map(str::to_owned),
-        );
-        arguments.extend(["--log=trace", "--cloud-map-interval", "200ms"].map(str::to_owned));
-        for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
-            arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
-        }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let control_plane =
-            ControlPlane::start_in(&run, &arguments, web_identity(&run, &identity, outside.url()))
-                .await
-                .unwrap();
-
+        let certificates = start::certificates(&run, &mut planted).await;
+        let (control_plane, endpoint) = start::control_plane(&run, &certificates, &outside, &secrets).await;
         let cluster = Cluster::start(&run).await.unwrap();
         let kubectl = cluster.kubectl().unwrap();
         stack::install_crds(&kubectl, &run).await.unwrap();
-        let endpoint = format!("https://127.0.0.1:{api}");
-        let agent_url = format!("{}/credentials", outside.url());
-        let environment = [
-            ("AWS_ENDPOINT_URL", outside.url()),
-            ("AWS_ACCESS_KEY_ID", ""),
-            ("AWS_SECRET_ACCESS_KEY", ""),
-            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent_url),
-            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &agent),
-        ];
-        let ca = certificates.path("ca/ca.crt");
-        let arguments = ["--app-mesh-ca-file", &ca, "--app-mesh-access-key-file", &file];
-        let more = ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets"];
-        let arguments = [&arguments[..], &more].concat();
         let kubeconfig = cluster.admin_kubeconfig();
-        let operator = Operator::start_in(&kubeconfig, &endpoint, &arguments, &environment, &run);
-        let operator = operator.await.unwrap();
+        let ca = certificates.path("ca/ca.crt");
+        let operator = start::operator(&run, &kubeconfig, [&endpoint, &ca], &outside, &secrets).await;
         Self {
             operator,
             control_plane,
@@ -137,10 +78,7 @@ impl World {
             certificates,
             endpoint,
             planted,
-            user_data,
-            webhook,
-            prometheus,
-            access_key,
+            secrets,
             ended: Vec::new(),
             run,
         }
@@ -148,7 +86,7 @@ impl World {
 
     /// A webhook of a type as a Route names it.
     pub fn webhook(&self) -> impl Fn(&str) -> Value {
-        let ([user, password, path, query], host) = (&self.webhook, self.outside.host());
+        let ([user, password, path, query], host) = (&self.secrets.webhook, self.outside.host());
         move |kind| {
             let url = format!("http://{user}:{password}@{host}/hooks/{path}?token={query}");
             json!({ "type": kind, "name": kind, "url": url, "timeout": "2s" })
@@ -157,7 +95,7 @@ impl World {
 
     /// A Prometheus as a Route names it.
     pub fn prometheus(&self) -> Value {
-        let ([user, password, path], host) = (&self.prometheus, self.outside.host());
+        let ([user, password, path], host) = (&self.secrets.prometheus, self.outside.host());
         json!({ "address": format!("http://{user}:{password}@{host}/prometheus/{path}"), "query": "vector(1)" })
     }
 
@@ -206,9 +144,9 @@ impl World {
     pub async fn with_a_wrong_key(&mut self) {
         let file = self.run.join("access-key.json");
         let wrong = self.planted.secret("a wrong access key");
-        write_key(&file, &wrong);
+        start::write_key(&file, &wrong);
         self.until_reason("mesh/apps", "CredentialsInvalid", "the control plane refuses the key").await;
-        write_key(&file, &self.access_key);
+        start::write_key(&file, &self.secrets.access_key);
         self.run(&["wait", "mesh/apps", "--for=condition=Ready", "--timeout=60s"]).await;
     }
 
@@ -282,22 +220,4 @@ impl World {
     pub async fn events(&self) -> String {
         self.kubectl.json(&["get", "events", "--all-namespaces"]).await.unwrap().to_string()
     }
-}
-
-fn write_key(file: &std::path::Path, secret: &str) {
-    let key = json!({ "accessKeyId": KEY_ID, "secretAccessKey": secret });
-    std::fs::write(file, key.to_string()).unwrap();
-}
-
-/// The environment of a program whose AWS credentials come from a web identity, as with IRSA.
-fn web_identity(run: &RunDir, token: &str, aws: &str) -> Vec<(String, String)> {
-    let file = run.join("web-identity");
-    std::fs::write(&file, token).unwrap();
-    let role = "arn:aws:iam::123456789012:role/control-plane";
-    let own =
-        [("AWS_WEB_IDENTITY_TOKEN_FILE", file.display().to_string()), ("AWS_ROLE_ARN", role.to_owned())];
-    let own = own.map(|(name, value)| (name.to_owned(), value));
-    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let others = moto::variables(aws).into_iter().filter(|(name, _)| !keys.contains(&name.as_str()));
-    others.chain(own).collect()
 }

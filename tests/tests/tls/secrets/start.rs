@@ -1,0 +1,139 @@
+//! Starts the parts with their secrets: keys and tokens come to each as they would in a cluster.
+
+use std::path::Path;
+
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::operator::Operator;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{moto, port};
+use serde_json::{Value, json};
+
+use super::outside::Outside;
+use super::planted::Planted;
+use crate::bed::Certificates;
+
+/// The id of the access key, which is no secret.
+pub const KEY_ID: &str = "FMKYOPERATOR";
+
+/// What is planted from the beginning.
+pub struct Secrets {
+    /// The token that the agent of Pod Identity wants to see.
+    agent: String,
+    /// What the agent gives.
+    pub credentials: Value,
+    /// The token of IRSA.
+    identity: String,
+    /// The secret of the operator's access key.
+    pub access_key: String,
+    /// User, password, path and query of webhooks.
+    pub webhook: [String; 4],
+    /// User, password and path of Prometheus.
+    pub prometheus: [String; 3],
+    /// In a fleet's user data.
+    pub user_data: String,
+}
+
+impl Secrets {
+    pub fn plant(planted: &mut Planted) -> Self {
+        let credentials = json!({
+            "AccessKeyId": "ASIAAGENT",
+            "SecretAccessKey": planted.secret("the secret key of the agent"),
+            "Token": planted.secret("the session token of the agent"),
+            "Expiration": "2099-01-01T00:00:00Z",
+        });
+        planted.known("the bearer token for Kubernetes", "token-of-admin");
+        Self {
+            agent: planted.secret("the token for the agent"),
+            credentials,
+            identity: planted.secret("the web identity's token"),
+            access_key: planted.secret("the access key"),
+            webhook: ["user", "password", "path", "query"]
+                .map(|part| planted.secret(&format!("the webhook's {part}"))),
+            prometheus: ["user", "password", "path"]
+                .map(|part| planted.secret(&format!("Prometheus' {part}"))),
+            user_data: planted.secret("a password in user data"),
+        }
+    }
+}
+
+/// The authority and the certificates that it signed, whose keys are secrets too.
+pub async fn certificates(run: &RunDir, planted: &mut Planted) -> Certificates {
+    let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+    certificates.proxy("red", "1d").await;
+    for (what, file) in [("server", "server/tls.key"), ("authority", "ca/ca.key"), ("client", "red/tls.key")]
+    {
+        let key = std::fs::read_to_string(certificates.path(file)).unwrap();
+        planted.known(&format!("the {what}'s private key"), key.lines().nth(1).unwrap());
+    }
+    certificates
+}
+
+/// A control plane that serves other hosts, lets instances join, and has the credentials of a web identity; and the
+/// address of its API by TLS.
+pub async fn control_plane(
+    run: &RunDir,
+    certificates: &Certificates,
+    outside: &Outside,
+    secrets: &Secrets,
+) -> (ControlPlane, String) {
+    let [api, ads] = port::free().unwrap();
+    let keys = run.join("own-keys.json");
+    write_key(&keys, &secrets.access_key);
+    let (key, keys) = (certificates.path("ca/ca.key"), keys.display().to_string());
+    let mut arguments = certificates.arguments();
+    let files = ["--ca-key", &key, "--sts-endpoint", outside.url(), "--access-keys-file", &keys];
+    let more = ["--log=trace", "--cloud-map-interval", "200ms"];
+    arguments.extend(files.into_iter().chain(more).map(str::to_owned));
+    for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
+        arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let environment = web_identity(run, &secrets.identity, outside.url());
+    let control_plane = ControlPlane::start_in(run, &arguments, environment).await.unwrap();
+    (control_plane, format!("https://127.0.0.1:{api}"))
+}
+
+/// The operator of a control plane at `endpoint`, which `ca` vouches for; it asks an agent for credentials, as with EKS Pod
+/// Identity.
+pub async fn operator(
+    run: &RunDir,
+    kubeconfig: &Path,
+    [endpoint, ca]: [&str; 2],
+    outside: &Outside,
+    secrets: &Secrets,
+) -> Operator {
+    let file = run.join("access-key.json");
+    write_key(&file, &secrets.access_key);
+    let (file, agent) = (file.display().to_string(), format!("{}/credentials", outside.url()));
+    let environment = [
+        ("AWS_ENDPOINT_URL", outside.url()),
+        // Empty is as good as unset.
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &agent),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &secrets.agent),
+    ];
+    let files = ["--app-mesh-ca-file", ca, "--app-mesh-access-key-file", &file];
+    let more = ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets"];
+    let arguments = [&files[..], &more].concat();
+    Operator::start_in(kubeconfig, endpoint, &arguments, &environment, run).await.unwrap()
+}
+
+/// Writes a file with an access key of this secret.
+pub fn write_key(file: &Path, secret: &str) {
+    let key = json!({ "accessKeyId": KEY_ID, "secretAccessKey": secret });
+    std::fs::write(file, key.to_string()).unwrap();
+}
+
+/// The environment of a program whose AWS credentials come from a web identity, as with IRSA.
+fn web_identity(run: &RunDir, token: &str, aws: &str) -> Vec<(String, String)> {
+    let file = run.join("web-identity");
+    std::fs::write(&file, token).unwrap();
+    let role = "arn:aws:iam::123456789012:role/control-plane";
+    let own =
+        [("AWS_WEB_IDENTITY_TOKEN_FILE", file.display().to_string()), ("AWS_ROLE_ARN", role.to_owned())];
+    let own = own.map(|(name, value)| (name.to_owned(), value));
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let others = moto::variables(aws).into_iter().filter(|(name, _)| !keys.contains(&name.as_str()));
+    others.chain(own).collect()
+}
