@@ -1,6 +1,8 @@
 //! User data against goldens and a shell's parser, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod joining;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -56,25 +58,6 @@ fn kinds() -> [(&'static str, InstanceOptions); 3] {
     [("app-mesh", options()), ("envoy", stock), ("custom", custom)]
 }
 
-/// A CA's certificate with what `openssl x509 -text` would write before it.
-const AUTHORITY: &str = "subject=CN=Fleetmesh\r\n-----BEGIN CERTIFICATE-----\r\n\
-    TUlJQmpUQ0NBVFNnQXdJQkFnSVVKcU1uenVNblpvVE9OTFRwcHI0b3hqVDFiUnd3Q2dZSUtvWkl6ajBFQXdJd0ZERVNNQkFH\r\n\
-    -----END CERTIFICATE-----\r\n";
-
-/// Every kind of proxy, as one that joins.
-fn joining() -> [(&'static str, InstanceOptions); 3] {
-    let join = JoinOptions {
-        image: "111122223333.dkr.ecr.us-west-2.amazonaws.com/fleetmesh-proxy:v1".to_owned(),
-        control_plane: "https://mesh.example:9080".to_owned(),
-        authority: Some(AUTHORITY.to_owned()),
-    };
-    let join = |(kind, options): (&'static str, InstanceOptions)| {
-        let control_plane = Some("https://mesh.example:18000".to_owned());
-        (kind, InstanceOptions { control_plane, join: Some(join.clone()), ..options })
-    };
-    kinds().map(join)
-}
-
 /// Our script, as it is in user data that is plain text throughout.
 fn script(text: &str) -> &str {
     let start = text.find("#!/bin/bash").unwrap();
@@ -102,15 +85,8 @@ fn renders_every_kind_of_proxy_for_every_class_of_region() {
 }
 
 #[test]
-fn renders_every_kind_of_proxy_that_joins() {
-    for (kind, options) in joining() {
-        golden(&format!("joining-{kind}.txt"), &user_data(&options).unwrap());
-    }
-}
-
-#[test]
 fn shells_parse_the_script() {
-    for (kind, options) in kinds().into_iter().chain(joining()) {
+    for (kind, options) in kinds().into_iter().chain(joining::joining()) {
         let text = user_data(&options).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script(&text)).unwrap();
@@ -121,7 +97,7 @@ fn shells_parse_the_script() {
 
 #[test]
 fn the_metadata_of_the_instance_is_never_asked_nor_intercepted() {
-    for (_, options) in kinds().into_iter().chain(joining()) {
+    for (_, options) in kinds().into_iter().chain(joining::joining()) {
         let text = user_data(&options).unwrap();
         assert!(!text.contains("latest/meta-data") && !text.contains("http://169.254."), "{text}");
         assert!(text.contains("ip daddr 169.254.169.254 return"), "{text}");
@@ -199,70 +175,6 @@ fn refuses_what_is_wrong_by_its_field() {
     }
 }
 
-#[test]
-fn refuses_by_its_field_what_nobody_could_join_by() {
-    let joining = |change: &dyn Fn(&mut InstanceOptions, &mut JoinOptions)| {
-        let [(_, mut options), ..] = joining();
-        let mut join = options.join.take().unwrap();
-        change(&mut options, &mut join);
-        InstanceOptions { join: Some(join), ..options }
-    };
-    let pem = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
-    let both = format!("{AUTHORITY}{}", pem("PRIVATE KEY"));
-    let cases = [
-        (
-            InstanceOptions { control_plane: Some("https://mesh.example:1".to_owned()), ..options() },
-            "controlPlane is \"https://mesh.example:1\": an instance has no certificate for https:// unless",
-        ),
-        (
-            joining(&|options, _| options.control_plane = None),
-            "controlPlane is \"\": whoever joins is served",
-        ),
-        (
-            joining(&|options, _| options.control_plane = Some("mesh.example:1".to_owned())),
-            "controlPlane is \"mesh.example:1\": whoever joins is served over TLS: https://HOST:PORT",
-        ),
-        (
-            joining(&|options, _| options.control_plane = Some("unix:///run/a/b".to_owned())),
-            "controlPlane is \"unix:///run/a/b\": whoever joins is served over TLS",
-        ),
-        (joining(&|_, join| join.image = "-v".to_owned()), "join.image is \"-v\": an image is written"),
-        (
-            joining(&|_, join| join.control_plane = "http://mesh.example:1".to_owned()),
-            "join.controlPlane is \"http://mesh.example:1\": an instance proves itself over TLS only",
-        ),
-        (
-            joining(&|_, join| join.control_plane = "https://mesh.example".to_owned()),
-            "join.controlPlane is \"https://mesh.example\": \"mesh.example\" has no port",
-        ),
-        (
-            joining(&|_, join| join.authority = Some("a file".to_owned())),
-            "join.authority is \"a file\": it holds no certificate in PEM",
-        ),
-        (
-            joining(&|_, join| join.authority = Some(both.clone())),
-            "join.authority is \"subject=CN=Fleetmesh\": it holds something that is no certificate, such as a key",
-        ),
-        (
-            joining(&|_, join| join.authority = Some("-----BEGIN CERTIFICATE-----\n%%\n".to_owned())),
-            "join.authority is \"-----BEGIN CERTIFICATE-----\": it is not PEM",
-        ),
-    ];
-    for (options, expected) in cases {
-        let error = user_data(&options).expect_err(expected).to_string();
-        assert!(error.contains(expected), "{error}");
-        assert!(!error.contains("AAAA"), "no secret is repeated: {error}");
-    }
-}
-
-#[test]
-fn a_ca_that_is_too_large_is_named() {
-    let [(_, mut options), ..] = joining();
-    options.join.as_mut().unwrap().authority = Some(AUTHORITY.repeat(100));
-    let error = user_data(&options).expect_err("too large").to_string();
-    assert!(error.contains("the largest piece is the control plane's CA (join.authority) with"), "{error}");
-}
-
 /// User data with a part of `size` bytes.
 fn with_part(size: usize) -> InstanceOptions {
     let application =
@@ -318,16 +230,5 @@ proptest! {
         let (_, options) = kinds().into_iter().nth(1).unwrap();
         let text = user_data(&InstanceOptions { mesh, virtual_node: node, ..options }).unwrap();
         prop_assert!(text.len() <= MAX_BYTES);
-    }
-
-    #[test]
-    fn names_that_people_give_fit_with_all_that_joins(
-        (mesh, node) in prop_oneof![("[ -.0-~]{1,200}", "[ -.0-~]{1,200}"), ("[^/\\p{Cc}]{1,40}", "[^/\\p{Cc}]{1,40}")],
-    ) {
-        for (_, options) in joining() {
-            let (mesh, virtual_node) = (mesh.clone(), node.clone());
-            let text = user_data(&InstanceOptions { mesh, virtual_node, ..options }).unwrap();
-            prop_assert!(text.len() <= MAX_BYTES);
-        }
     }
 }
