@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::LineEnding;
 
+use crate::etcd::Etcd;
 use crate::kubectl::Kubectl;
 use crate::process::Process;
 use crate::run_dir::RunDir;
@@ -179,6 +180,12 @@ impl Cluster {
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.folder.join("audit.log")
+    }
+
+    /// What the API server keeps its objects in.
+    #[must_use]
+    pub fn etcd(&self) -> Etcd {
+        Etcd::new(format!("http://127.0.0.1:{}", self.ports.etcd))
     }
 
     /// Kills kube-apiserver; etcd keeps the objects.

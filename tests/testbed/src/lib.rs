@@ -13,6 +13,7 @@ pub mod command;
 pub mod control_plane;
 pub mod dns;
 pub mod envoy;
+pub mod etcd;
 pub mod front;
 pub mod helm;
 pub mod host;

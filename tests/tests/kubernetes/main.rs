@@ -26,3 +26,4 @@ mod rights;
 mod samples;
 mod space;
 mod tags;
+mod writers;
