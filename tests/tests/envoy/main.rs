@@ -19,6 +19,7 @@ mod http_routes;
 mod ipv6;
 mod loads;
 mod outage;
+mod outages;
 mod providers;
 mod refusal;
 mod refusal_in_status;

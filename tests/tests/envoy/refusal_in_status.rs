@@ -13,7 +13,7 @@ use crate::spec::{backends, listeners, targets};
 const URL: &str = "http://shop.apps.local/";
 
 /// The custom resource of a kind: `members` are those of its spec.
-fn object(kind: &str, name: &str, mut members: Value) -> Value {
+pub fn object(kind: &str, name: &str, mut members: Value) -> Value {
     let mut metadata = json!({ "name": name });
     if kind != "Mesh" {
         metadata["namespace"] = json!("default");
@@ -27,7 +27,8 @@ fn red_route(matcher: &Value) -> Value {
     object("Route", "all", json!({ "virtualRouterName": "shop", "http2Route": http2 }))
 }
 
-async fn apply(kubectl: &Kubectl, bed: &Bed, objects: &[Value]) {
+/// `kubectl apply` of these.
+pub async fn apply(kubectl: &Kubectl, bed: &Bed, objects: &[Value]) {
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
     let file = bed.run.join("objects.json");
     std::fs::write(&file, list.to_string()).unwrap();
