@@ -60,13 +60,34 @@ impl Pod {
         Self { name, namespace, template, folder, process: None }
     }
 
+    /// Another Pod of the same workload. Pods of one machine share its network here, so its port `port` of this name is
+    /// another one, in the arguments too.
+    pub fn replica(workload: &Value, index: usize, (name, port): (&str, u16), run: &RunDir) -> Self {
+        let mut pod = Self::new(workload, run);
+        pod.name = pod.name.replace("-0", &format!("-{index}"));
+        pod.folder = run.join("pods").join(&pod.name);
+        let container = &mut pod.template["containers"][0];
+        let ports = container["ports"].as_array_mut().unwrap();
+        let entry = ports.iter_mut().find(|entry| entry["name"] == name).expect("a port of that name");
+        let old = format!(":{}", entry["containerPort"]);
+        entry["containerPort"] = port.into();
+        for argument in container["args"].as_array_mut().unwrap() {
+            let text = argument.as_str().unwrap();
+            if let Some(start) = text.strip_suffix(&old).filter(|text| text.starts_with("--health-listen=")) {
+                *argument = format!("{start}:{port}").into();
+            }
+        }
+        pod
+    }
+
     fn container(&self) -> &Value {
         let containers = self.template["containers"].as_array().unwrap();
         assert_eq!(containers.len(), 1, "one container a Pod");
         &containers[0]
     }
 
-    fn volume(&self, name: &str) -> PathBuf {
+    /// Where a volume lies.
+    pub fn volume(&self, name: &str) -> PathBuf {
         self.folder.join("volumes").join(name)
     }
 
@@ -95,6 +116,13 @@ impl Pod {
                 self.write(&folder.join(path), &data, volume["secret"]["defaultMode"].as_u64().unwrap());
             }
         }
+    }
+
+    /// Puts a file of the container's on a volume that outlives Pods.
+    pub fn put(&self, volume: &str, file: &str, data: &[u8]) {
+        let folder = self.volume(volume);
+        std::fs::create_dir_all(&folder).unwrap();
+        self.write(&folder.join(file), data, 0o660);
     }
 
     /// Puts a file in place at once, readable to the container's group.

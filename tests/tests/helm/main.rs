@@ -10,11 +10,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod bed;
 mod chart;
 mod dashboard;
 mod kubelet;
 mod life;
 mod manifests;
 mod query;
+mod replicas;
 mod values;
 mod workloads;

@@ -4,25 +4,18 @@
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::command::{self, Captured};
-use fleetmesh_testbed::helm::{Helm, chart};
-use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{port, tools, userns, wait};
-use serde_json::Value;
+use fleetmesh_testbed::helm::chart;
+use fleetmesh_testbed::{tools, userns, wait};
+use serde_json::{Value, json};
 
-use crate::kubelet::{InCluster, Pod};
+use crate::bed::{ADS_HOST, Bed, NAMESPACE};
+use crate::replicas;
 
-const NAMESPACE: &str = "fleetmesh";
 const LIMIT: Duration = Duration::from_secs(60);
 /// The certificate that a server shows, as it is, without verifying it.
 const SHOWN: &str = "import ssl, sys; print(ssl.get_server_certificate(('127.0.0.1', int(sys.argv[1]))))";
 
-/// A name for instances.
-const ADS_HOST: &str = "ads.mesh.example.com";
 /// A handshake for a name at a port of loopback with an authority and a folder with a certificate, and HTTP/2's first words.
 const HANDSHAKE: &str = r#"
 import socket, ssl, sys
@@ -35,20 +28,8 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), time
     if not tls.recv(9): sys.exit("closed")
 "#;
 
-struct Bed {
-    operator: Pod,
-    control_plane: Pod,
-    in_cluster: InCluster,
-    helm: Helm,
-    kubectl: Kubectl,
-    settings: Vec<String>,
-    api: u16,
-    ads: u16,
-    run: RunDir,
-    _cluster: Cluster,
-}
-
 impl Bed {
+<<<<<<< HEAD
     /// Installs the chart; nothing runs yet. The ports are values, because this machine has other tests.
     async fn install() -> Self {
         let run = RunDir::new("workloads").unwrap();
@@ -116,6 +97,8 @@ impl Bed {
         String::from_utf8(data).unwrap()
     }
 
+=======
+>>>>>>> e83b390 (Run both of the chart's operators, kill the leader, and see the other one work (R11))
     async fn access_key(&self) -> (String, String) {
         let key: Value =
             serde_json::from_str(&self.secret("fleetmesh-access-key", "access-key.json").await).unwrap();
@@ -140,29 +123,6 @@ impl Bed {
         python.args(["-c", SHOWN, &self.api.to_string()]);
         command::run(python).await.unwrap()
     }
-
-    async fn apply(&self, sample: &str) {
-        let samples = tools::workspace_dir().unwrap().join("samples").join(sample);
-        self.kubectl.apply(&samples).await.unwrap();
-    }
-
-    /// As the samples' README says.
-    async fn ready(&self) {
-        let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "fleetmesh", "--all", "-n", "apps"];
-        self.kubectl.run(&wait).await.unwrap();
-    }
-
-    async fn weights(&self) -> String {
-        let get = ["get", "route/service-b", "-n", "apps", "-o", "jsonpath={.status.weights}"];
-        self.kubectl.run(&get).await.unwrap()
-    }
-}
-
-async fn helm_release(helm: &Helm, verb: &[&str], settings: &[String]) {
-    let chart = chart().unwrap();
-    let chart = ["fleetmesh", chart.to_str().unwrap(), "--namespace", NAMESPACE];
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    helm.run(&[verb, &chart[..], &settings].concat()).await.unwrap();
 }
 
 #[tokio::test]
@@ -170,7 +130,9 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
     if !userns::wanted() {
         return;
     }
-    let mut bed = Bed::install().await;
+    // Joining, so that the authority's key is one that the control plane can sign with.
+    let values = json!({ "controlPlane": { "join": { "enabled": true } } });
+    let mut bed = Bed::install("workloads", &chart().unwrap(), values).await;
     bed.start().await;
     bed.apply("getting-started").await;
     bed.ready().await;
@@ -179,9 +141,7 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
 
     bed.control_plane.kill();
     bed.control_plane.start(&bed.kubectl, &bed.in_cluster, &bed.run).await;
-    bed.apply("split-75-25").await;
-    bed.ready().await;
-    assert_eq!(bed.weights().await, "serviceB=75 serviceBv2=25");
+    replicas::the_other_replica_takes_over(&mut bed).await;
 
     secrets_are_exchanged_under_running_workloads(&mut bed).await;
     a_lost_volume_is_made_up_for(&mut bed).await;
@@ -224,7 +184,7 @@ async fn secrets_are_exchanged_under_running_workloads(bed: &mut Bed) {
         ["annotate", "--overwrite", "secret", "fleetmesh-control-plane-tls", "fleetmesh.dev/renew-after=0"];
     bed.kubectl.run(&[&due[..], &["-n", NAMESPACE]].concat()).await.unwrap();
     bed.kubectl.run(&["delete", "secret", "fleetmesh-access-key", "-n", NAMESPACE]).await.unwrap();
-    bed.upgrade().await;
+    bed.upgrade(&chart().unwrap()).await;
     let new_key = bed.access_key().await;
     assert_ne!(new_key, old_key);
     wait::until("the new certificate is shown and the new key let in", LIMIT, async || {
