@@ -17,6 +17,7 @@ mod kubelet;
 mod life;
 mod manifests;
 mod query;
+mod releases;
 mod replicas;
 mod values;
 mod workloads;

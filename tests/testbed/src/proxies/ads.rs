@@ -24,9 +24,9 @@ use super::Proxy;
 /// How these proxies call themselves.
 pub(super) const AGENT: &str = "fleetmesh-testbed";
 
-const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
-const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
-const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+pub(super) const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+pub(super) const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+pub(super) const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
 impl Proxy {
     /// Runs what it is given until the stream ends; `on_routes` follows each acknowledgement of routes.
@@ -158,7 +158,8 @@ impl Routes {
     }
 }
 
-fn route_names(response: &DiscoveryResponse) -> Result<BTreeSet<String>> {
+/// The route configurations that listeners name.
+pub(super) fn route_names(response: &DiscoveryResponse) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for resource in &response.resources {
         let listener = Listener::decode(resource.value.as_slice()).context("decode a listener")?;

@@ -3,6 +3,7 @@
 //! ([`Traffic`]). What real Envoys do is shown by `tests/tests/envoy` and `tests/tests/canary`.
 
 mod ads;
+mod follower;
 mod loads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
+pub use follower::{Follower, Running, Subscription};
 pub use loads::Traffic;
 
 /// How long the first routes may take.

@@ -1,0 +1,155 @@
+//! An upgrade from each release that `tests/data/releases` keeps, with its chart, its database, its objects, what it made in
+//! AWS and what its proxies ran: nothing is written to App Mesh or to AWS, and nothing is pushed.
+
+mod calls;
+mod keep;
+mod kept;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fleetmesh_testbed::front::Front;
+use fleetmesh_testbed::helm::chart;
+use fleetmesh_testbed::moto::{self, Moto};
+use fleetmesh_testbed::proxies::Follower;
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{http, port, userns, wait};
+use serde_json::{Value, json};
+
+use crate::bed::Bed;
+use calls::Call;
+use kept::Kept;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Looks at each object that must write nothing.
+const LOOKS: u64 = 3;
+/// Whose proxy is connected: the caller's, which has clusters, listeners and routes.
+const PROXY: &str = "mesh/apps/virtualNode/serviceA";
+
+/// A release with moto in the place of AWS and a listener for proxies that need no certificate.
+struct World {
+    bed: Bed,
+    ads: SocketAddr,
+    /// What of AWS was asked to change something.
+    aws_writes: Arc<Mutex<Vec<Call>>>,
+    _front: Front,
+    moto: Moto,
+    _run: RunDir,
+}
+
+impl World {
+    /// Installs `chart`; nothing runs yet. `name` is of the folder.
+    async fn install(name: &str, chart: &std::path::Path) -> Self {
+        let run = RunDir::new(&format!("{name}-aws")).unwrap();
+        let moto = Moto::start(&run).await.unwrap();
+        let aws_writes: Arc<Mutex<Vec<Call>>> = Arc::default();
+        let (seen, endpoint) = (Arc::clone(&aws_writes), moto.endpoint());
+        let front = Front::start(move |asked, way| {
+            let (seen, endpoint) = (Arc::clone(&seen), endpoint.clone());
+            async move {
+                let call = Call::of(&asked);
+                let answer = way.forward(&endpoint, asked).await;
+                seen.lock().unwrap().extend(call.map(|call| call.answered(&answer)));
+                Some(answer)
+            }
+        })
+        .await
+        .unwrap();
+        let [ads] = port::free().unwrap();
+        let ads = SocketAddr::from(([127, 0, 0, 1], ads));
+        let environment = moto::variables(&front.url);
+        let environment: Vec<Value> =
+            environment.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let values = json!({
+            "aws": { "accountId": "123456789012", "region": "us-west-2" },
+            "operator": { "clusterName": "kept", "extraEnv": environment },
+            "controlPlane": { "extraArgs": [format!("--ads-listen={ads}")] },
+        });
+        let bed = Bed::install(name, chart, values).await;
+        Self { bed, ads, aws_writes, _front: front, moto, _run: run }
+    }
+
+    fn aws_writes(&self) -> Vec<Call> {
+        self.aws_writes.lock().unwrap().clone()
+    }
+
+    /// Writes to App Mesh since the control plane started, by operation.
+    async fn app_mesh_writes(&self) -> Vec<String> {
+        let page = self.bed.control_plane_metrics().await;
+        let requests =
+            page.lines().filter(|line| line.starts_with("fleetmesh_control_plane_requests_total{"));
+        let reads = ["operation=\"Describe", "operation=\"List"];
+        requests.filter(|line| !reads.iter().any(|read| line.contains(read))).map(str::to_owned).collect()
+    }
+
+    /// Awaits `times` looks at each object that found nothing to do.
+    async fn looked(&self, times: u64, objects: usize) {
+        let at_rest = async || {
+            let page = http::get(&format!("http://127.0.0.1:{}/metrics", self.bed.health)).await?;
+            let lines = page.lines().filter(|line| line.contains("rounds_total") && line.contains("in_step"));
+            let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+            anyhow::Ok(counts.sum::<u64>())
+        };
+        let before = at_rest().await.unwrap();
+        wait::until("every object was looked at", LIMIT, async || {
+            let looks = at_rest().await? - before;
+            anyhow::ensure!(looks >= times * objects as u64, "{looks} looks");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_from_a_kept_release_writes_and_pushes_nothing() {
+    if !userns::wanted() {
+        return;
+    }
+    let all = Kept::all();
+    assert!(!all.is_empty(), "a release is kept");
+    for kept in all {
+        upgraded(&kept).await;
+    }
+}
+
+async fn upgraded(kept: &Kept) {
+    let mut world = World::install("upgrade", &kept.chart()).await;
+    let objects = kept.put_in_place(&world.bed, &world.moto).await;
+    kept.database(&world.bed);
+
+    world.bed.upgrade(&chart().unwrap()).await;
+    world.bed.replaced_pods().await;
+    let Bed { control_plane, kubectl, in_cluster, run, .. } = &mut world.bed;
+    control_plane.start(kubectl, in_cluster, run).await;
+    let proxy = Follower::connect(world.ads, PROXY, kept.running()).await.unwrap();
+    let Bed { operator, kubectl, in_cluster, run, .. } = &mut world.bed;
+    operator.start(kubectl, in_cluster, run).await;
+    world.looked(LOOKS, objects).await;
+
+    let name = &kept.name;
+    assert_eq!(world.app_mesh_writes().await, [""; 0], "writes to App Mesh after {name}");
+    assert_eq!(world.aws_writes(), [], "writes to AWS after {name}");
+    assert_eq!(proxy.pushed().unwrap(), [""; 0], "pushes after {name}");
+    println!(
+        "upgrade from {name}: {objects} objects looked at {LOOKS} times, 0 writes to App Mesh, 0 to AWS, 0 pushes"
+    );
+
+    // That each of the three would have been seen.
+    world.bed.apply("shift-100").await;
+    wait::until(
+        "a change reaches the proxy",
+        LIMIT,
+        async || Ok((!proxy.pushed()?.is_empty()).then_some(())),
+    )
+    .await
+    .unwrap();
+    assert!(!world.app_mesh_writes().await.is_empty());
+    let retired = ["patch", "virtualnode/service-b", "-n", "apps", "--type=merge"];
+    let patch = r#"{"spec":{"fleet":{"replicas":2}}}"#;
+    world.bed.kubectl.run(&[&retired[..], &["-p", patch]].concat()).await.unwrap();
+    wait::until("AWS is written to", LIMIT, async || Ok((!world.aws_writes().is_empty()).then_some(())))
+        .await
+        .unwrap();
+}
