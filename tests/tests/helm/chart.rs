@@ -76,9 +76,11 @@ async fn the_rights_are_those_of_the_operator() {
     let run = RunDir::new("helm-rights").unwrap();
     let helm = Helm::offline(&run).unwrap();
     let rendered = template(&helm, &["--show-only", "templates/operator/rbac.yaml"]).await.unwrap();
-    let source = tools::workspace_dir().unwrap().join("operator/rbac.yaml");
-    let source = std::fs::read_to_string(source).unwrap();
-    assert_eq!(only(&rendered, "ClusterRole")["rules"], only(&source, "ClusterRole")["rules"]);
+    for (kind, file) in [("ClusterRole", "rbac.yaml"), ("Role", "leader-election-rbac.yaml")] {
+        let source = tools::workspace_dir().unwrap().join("operator").join(file);
+        let source = std::fs::read_to_string(source).unwrap();
+        assert_eq!(only(&rendered, kind)["rules"], only(&source, kind)["rules"], "{file}");
+    }
     let binding = only(&rendered, "ClusterRoleBinding");
     assert_eq!(binding["roleRef"]["name"], only(&rendered, "ClusterRole")["metadata"]["name"]);
     let account = json!({"kind": "ServiceAccount", "name": "fleetmesh-operator", "namespace": "fleetmesh"});

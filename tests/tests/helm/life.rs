@@ -204,6 +204,9 @@ async fn pods_are_admitted(bed: &Bed) {
         bed.create(&pod(name, &spec)).await.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
         let delete = ["delete", "pod", name, "--namespace", NAMESPACE, "--grace-period=0", "--force"];
         bed.kubectl.run(&delete).await.unwrap();
+        println!(
+            "S4: the Pod of {kind} {name} is admitted where `restricted` is enforced, without a warning"
+        );
     }
 }
 
