@@ -29,76 +29,6 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), time
 "#;
 
 impl Bed {
-<<<<<<< HEAD
-    /// Installs the chart; nothing runs yet. The ports are values, because this machine has other tests.
-    async fn install() -> Self {
-        let run = RunDir::new("workloads").unwrap();
-        let cluster = Cluster::start(&run).await.unwrap();
-        let kubectl = cluster.kubectl().unwrap();
-        let helm = Helm::new(&cluster.admin_kubeconfig(), &run).unwrap();
-        let [api, ads, health] = port::free().unwrap();
-        let settings = [
-            format!("controlPlane.api.port={api}"),
-            format!("controlPlane.ads.port={ads}"),
-            format!("operator.port={health}"),
-            format!("controlPlane.ads.host={ADS_HOST}"),
-            "operator.driftInterval=1s".to_owned(),
-            // So that the authority's key is one that the control plane can sign with.
-            "controlPlane.join.enabled=true".to_owned(),
-            // So that the operator reads the authority that instances are given.
-            "operator.proxyJoin.image=registry.example.com/fleetmesh-proxy:v1".to_owned(),
-        ];
-        let settings: Vec<String> =
-            settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();
-        let kubeconfig = std::fs::read_to_string(cluster.admin_kubeconfig()).unwrap();
-        let kubeconfig: Value = serde_json::from_str(&kubeconfig).unwrap();
-        let server = &kubeconfig["clusters"][0]["cluster"];
-        let (_, port) = server["server"].as_str().unwrap().rsplit_once(':').unwrap();
-        let in_cluster = InCluster {
-            port: port.parse().unwrap(),
-            authority: server["certificate-authority"].as_str().unwrap().into(),
-            names: vec![format!("fleetmesh-control-plane.{NAMESPACE}.svc")],
-        };
-        helm_release(&helm, &["install", "--create-namespace"], &settings).await;
-        let workload = async |kind, name| {
-            let workload = kubectl.json(&["get", kind, name, "-n", NAMESPACE]).await.unwrap();
-            Pod::new(&workload, &run)
-        };
-        let operator = workload("deployment", "fleetmesh-operator").await;
-        let control_plane = workload("statefulset", "fleetmesh-control-plane").await;
-        Self {
-            operator,
-            control_plane,
-            in_cluster,
-            helm,
-            kubectl,
-            settings,
-            api,
-            ads,
-            run,
-            _cluster: cluster,
-        }
-    }
-
-    async fn start(&mut self) {
-        self.control_plane.start(&self.kubectl, &self.in_cluster, &self.run).await;
-        self.operator.start(&self.kubectl, &self.in_cluster, &self.run).await;
-    }
-
-    async fn upgrade(&self) {
-        helm_release(&self.helm, &["upgrade"], &self.settings).await;
-        self.control_plane.sync(&self.kubectl).await;
-        self.operator.sync(&self.kubectl).await;
-    }
-
-    async fn secret(&self, name: &str, key: &str) -> String {
-        let found = self.kubectl.json(&["get", "secret", name, "-n", NAMESPACE]).await.unwrap();
-        let data = BASE64_STANDARD.decode(found["data"][key].as_str().unwrap()).unwrap();
-        String::from_utf8(data).unwrap()
-    }
-
-=======
->>>>>>> e83b390 (Run both of the chart's operators, kill the leader, and see the other one work (R11))
     async fn access_key(&self) -> (String, String) {
         let key: Value =
             serde_json::from_str(&self.secret("fleetmesh-access-key", "access-key.json").await).unwrap();
@@ -131,7 +61,12 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
         return;
     }
     // Joining, so that the authority's key is one that the control plane can sign with.
-    let values = json!({ "controlPlane": { "join": { "enabled": true } } });
+    // A proxy's image, so that the operator reads the authority that instances are given.
+    let image = "registry.example.com/fleetmesh-proxy:v1";
+    let values = json!({
+        "controlPlane": { "join": { "enabled": true } },
+        "operator": { "proxyJoin": { "image": image } },
+    });
     let mut bed = Bed::install("workloads", &chart().unwrap(), values).await;
     bed.start().await;
     bed.apply("getting-started").await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use fleetmesh_testbed::wait;
 use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 use tokio::task::JoinSet;
 
 use super::edit::{self, Writer};
@@ -38,17 +38,7 @@ impl Watched {
             let api = edit::api(client, namespace, kind);
             let listed = api.list(&ListParams::default()).await.unwrap();
             let from = listed.metadata.resource_version.unwrap();
-            let events = api.watch(&WatchParams::default().disable_bookmarks(), &from).await.unwrap();
-            let seen = Arc::clone(&seen);
-            watches.spawn(async move {
-                let mut events = std::pin::pin!(events);
-                while let Some(event) = events.next().await {
-                    match event.unwrap() {
-                        WatchEvent::Modified(object) => seen.lock().unwrap().look(writers, kind, object),
-                        other => panic!("nothing else happens: {other:?}"),
-                    }
-                }
-            });
+            watches.spawn(follow(api, from, writers, kind, Arc::clone(&seen)));
         }
         Self { seen, writers, _watches: watches }
     }
@@ -70,6 +60,31 @@ impl Watched {
         })
         .await
         .unwrap()
+    }
+}
+
+/// Looks at every version after `from`. The API server ends watches after minutes, and those of who is slow: the next one goes
+/// on where the last one ended, so that no version is missed.
+async fn follow(
+    api: Api<DynamicObject>,
+    mut from: String,
+    writers: &'static [Writer],
+    kind: &'static str,
+    seen: Arc<Mutex<Seen>>,
+) {
+    loop {
+        let events = api.watch(&WatchParams::default().disable_bookmarks(), &from).await.unwrap();
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(WatchEvent::Modified(object)) => {
+                    from = object.metadata.resource_version.clone().unwrap();
+                    seen.lock().unwrap().look(writers, kind, object);
+                }
+                Ok(other) => panic!("nothing else happens: {other:?}"),
+                Err(_) => break,
+            }
+        }
     }
 }
 
