@@ -94,6 +94,7 @@ async fn envoys_get_what_their_certificates_name_and_renew_without_a_restart() {
     let mut impostor = start("mesh/apps/virtualNode/blue", &blue, &plane, &other, &run).await;
     says(&mut impostor, "7, the client certificate does not name mesh/apps/virtualNode/blue", 1).await;
     assert_eq!(plane.proxies("blue").await.unwrap(), 0);
+    println!("another node's certificate: status 7, 0 proxies of the node connected");
 
     // A better certificate helps, because the connection with the other ended.
     certificates.proxy_in("green", "blue", "1h").await;
@@ -106,6 +107,7 @@ async fn envoys_get_what_their_certificates_name_and_renew_without_a_restart() {
     wait::until("no proxy is left", LIMIT, async || Ok((plane.proxies("red").await? == 0).then_some(())))
         .await
         .unwrap();
+    println!("an expired certificate: status 16 for each of 4 tries, 0 proxies of the node connected");
     certificates.proxy("red", "1h").await;
     wait::until("Envoy is back", LIMIT, async || Ok((plane.proxies("red").await? == 1).then_some(())))
         .await
