@@ -1,13 +1,14 @@
 //! Test programs side by side. Cargo runs them one after another, each to its last test, so that a slow test holds up
 //! everything while most of the machine waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use fleetmesh_testbed::tools;
 use serde_json::Value;
 
 use crate::cargo;
@@ -36,13 +37,17 @@ pub fn build() -> Result<Vec<Suite>> {
         bail!("`cargo {}` ended with {}", arguments.join(" "), output.status);
     }
     let mut suites: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(suite).collect();
-    // Black-box tests take longest: they begin, and the short ones fill what is left.
-    suites.sort_by_key(|(black_box, _)| !black_box);
-    Ok(suites.into_iter().map(|(_, suite)| suite).collect())
+    longest_first(&mut suites, &times());
+    Ok(suites)
 }
 
-/// The test program that a message of cargo tells of, and whether it is an integration test.
-fn suite(message: &str) -> Option<(bool, Suite)> {
+/// Who takes longest begins, so that none is left alone at the end. One that was never timed goes before all.
+fn longest_first(suites: &mut [Suite], times: &Times) {
+    suites.sort_by_key(|suite| std::cmp::Reverse(times.get(&suite.name).copied().unwrap_or(u64::MAX)));
+}
+
+/// The test program that a message of cargo tells of.
+fn suite(message: &str) -> Option<Suite> {
     let message: Value = serde_json::from_str(message).ok()?;
     if message["profile"]["test"] != true {
         return None;
@@ -51,12 +56,32 @@ fn suite(message: &str) -> Option<(bool, Suite)> {
     let target = message["target"]["name"].as_str()?;
     let black_box = message["target"]["kind"][0] == "test";
     let folder = package.file_name()?.to_string_lossy();
-    let suite = Suite {
+    Some(Suite {
         name: if black_box { format!("{folder}: {target}") } else { target.to_owned() },
         program: PathBuf::from(message["executable"].as_str()?),
         package: package.to_owned(),
-    };
-    Some((black_box, suite))
+    })
+}
+
+/// How many seconds each suite took when it last ran.
+type Times = BTreeMap<String, u64>;
+
+fn times_file() -> Result<PathBuf> {
+    Ok(tools::target_dir()?.join("suite-seconds.json"))
+}
+
+/// What is known; nothing where nothing can be read: it is about the order alone.
+fn times() -> Times {
+    let read = times_file().ok().and_then(|file| std::fs::read(file).ok());
+    read.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+fn remember(new: Times) -> Result<()> {
+    let mut all = times();
+    all.extend(new);
+    let file = times_file()?;
+    std::fs::write(&file, serde_json::to_vec(&all)?)
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Runs `suites` with these variables, `at_once` at a time with `threads` tests at a time in each, and prints what each
@@ -65,29 +90,45 @@ fn suite(message: &str) -> Option<(bool, Suite)> {
 /// # Errors
 /// One cannot be started or fails: the error names all that failed.
 pub fn run(suites: Vec<Suite>, at_once: usize, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
-    let left = Mutex::new(VecDeque::from(suites));
-    let failed = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                while let Some(suite) = next(&left) {
-                    if let Err(error) = run_one(&suite, threads, environment) {
-                        eprintln!("{error:#}");
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(suite.name);
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (times, failed) = run_all(suites, at_once, threads, environment);
+    remember(times)?;
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn next(left: &Mutex<VecDeque<Suite>>) -> Option<Suite> {
-    left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+/// How long each took, and the names of those that failed.
+fn run_all(
+    suites: Vec<Suite>,
+    at_once: usize,
+    threads: usize,
+    environment: &[(&str, &str)],
+) -> (Times, Vec<String>) {
+    let left = Mutex::new(VecDeque::from(suites));
+    let (times, failed) = (Mutex::new(Times::new()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(suite) = lock(&left).pop_front() {
+                    let begun = Instant::now();
+                    if let Err(error) = run_one(&suite, threads, environment) {
+                        eprintln!("{error:#}");
+                        lock(&failed).push(suite.name.clone());
+                    }
+                    lock(&times).insert(suite.name, begun.elapsed().as_secs());
+                }
+            });
+        }
+    });
+    (
+        times.into_inner().unwrap_or_else(PoisonError::into_inner),
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner),
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn run_one(suite: &Suite, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
@@ -96,7 +137,8 @@ fn run_one(suite: &Suite, threads: usize, environment: &[(&str, &str)]) -> Resul
     let mut command = Command::new(program);
     command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
     command.env("RUST_TEST_THREADS", threads.to_string()).envs(environment.iter().copied());
-    command.stdin(Stdio::null());
+    // kube-apiserver, etcd and kubectl are Go's: memory is there, processor time is not.
+    command.env("GOGC", "400").stdin(Stdio::null());
     let begun = Instant::now();
     let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
     // In one piece: what two suites print must not mingle.
@@ -110,6 +152,8 @@ fn run_one(suite: &Suite, threads: usize, environment: &[(&str, &str)]) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -125,12 +169,11 @@ mod tests {
             let program = PathBuf::from("/t/envoy-1f");
             Some(Suite { name: name.to_owned(), program, package: PathBuf::from("/w/tests") })
         };
-        let found = |text: &str| suite(text).map(|(_, suite)| suite);
-        assert_eq!(found(&message("test", true, Some("/t/envoy-1f"))), named("tests: envoy"));
-        assert_eq!(found(&message("lib", true, Some("/t/envoy-1f"))), named("envoy"));
-        assert_eq!(found(&message("bin", false, Some("/t/envoy"))), None, "a program that tests start");
-        assert_eq!(found(&message("lib", false, None)), None);
-        assert_eq!(found("{\"reason\":\"build-finished\",\"success\":true}"), None);
+        assert_eq!(suite(&message("test", true, Some("/t/envoy-1f"))), named("tests: envoy"));
+        assert_eq!(suite(&message("lib", true, Some("/t/envoy-1f"))), named("envoy"));
+        assert_eq!(suite(&message("bin", false, Some("/t/envoy"))), None, "a program that tests start");
+        assert_eq!(suite(&message("lib", false, None)), None);
+        assert_eq!(suite("{\"reason\":\"build-finished\",\"success\":true}"), None);
     }
 
     #[test]
@@ -140,9 +183,18 @@ mod tests {
             program: PathBuf::from(format!("/bin/{name}")),
             package: PathBuf::from("/"),
         };
-        run(vec![suite("true"), suite("true"), suite("true")], 2, 1, &[]).expect("all end well");
-        let error = run(vec![suite("true"), suite("false"), suite("none")], 2, 1, &[]).expect_err("two fail");
-        let text = error.to_string();
-        assert!(text.contains("false") && text.contains("none") && !text.contains("true"), "{text}");
+        let (times, failed) =
+            run_all(vec![suite("true"), suite("true"), suite("false"), suite("none")], 2, 1, &[]);
+        assert_eq!(failed.iter().map(String::as_str).collect::<BTreeSet<_>>(), ["false", "none"].into());
+        assert_eq!(times.len(), 3, "{times:?}");
+    }
+
+    #[test]
+    fn the_longest_begins_and_the_unknown_before_it() {
+        let suite =
+            |name: &str| Suite { name: name.to_owned(), program: PathBuf::new(), package: PathBuf::new() };
+        let mut suites = ["short", "long", "new"].map(suite);
+        longest_first(&mut suites, &Times::from([("short".to_owned(), 1), ("long".to_owned(), 60)]));
+        assert_eq!(suites.each_ref().map(|suite| suite.name.as_str()), ["new", "long", "short"]);
     }
 }
