@@ -21,6 +21,15 @@ pub enum Wake {
     Drift,
 }
 
+/// Which objects a worker takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// All, the urgent ones first.
+    All,
+    /// Urgent ones alone: however long the rounds of others take, somebody is there for these.
+    Urgent,
+}
+
 /// When an object is looked at again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appointment {
@@ -62,7 +71,10 @@ struct Inner {
 #[derive(Debug, Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
+    /// For those who take all.
     more: Notify,
+    /// For those who take urgent ones alone.
+    more_urgent: Notify,
 }
 
 impl Queue {
@@ -89,8 +101,12 @@ impl Queue {
         if !earlier {
             inner.appoint(key, Some(Due { at, wake, urgent: false }));
         }
+        let next = inner.is_next(key);
         drop(inner);
         self.more.notify_one();
+        if next {
+            self.more_urgent.notify_one();
+        }
     }
 
     /// Ends the round of an object; `next` is its next appointment, none when the object is gone.
@@ -111,34 +127,50 @@ impl Queue {
         } else if next.is_none() {
             inner.slots.remove(key);
         }
+        let first = inner.is_next(key);
         drop(inner);
+        if first {
+            // Who takes all is the caller, who looks at the clock next.
+            self.more_urgent.notify_one();
+        }
         if woken {
             self.more.notify_one();
         }
     }
 
     /// The next object and why it was woken; waits until there is one. [`Self::done`] must follow.
-    pub async fn next(&self) -> (ObjectKey, Wake) {
+    pub async fn next(&self, line: Line) -> (ObjectKey, Wake) {
+        let more = match line {
+            Line::All => &self.more,
+            Line::Urgent => &self.more_urgent,
+        };
         loop {
             let timer = {
                 let mut inner = self.lock();
                 inner.ring(Instant::now());
-                if let Some(found) = inner.take() {
-                    let more = inner.waits();
-                    drop(inner);
-                    if more {
-                        self.more.notify_one();
-                    }
+                let found = inner.take(line);
+                let (urgent, others) = (!inner.urgent.is_empty(), !inner.ready.is_empty());
+                let timer = inner.timers.first().map(|(at, _)| *at);
+                drop(inner);
+                // Whoever rang may have made more ready than it takes, or what it does not take.
+                if urgent || (found.is_some() && line == Line::Urgent) {
+                    // Somebody has to look at the clock while this one works.
+                    self.more_urgent.notify_one();
+                }
+                if (urgent || others) && (found.is_some() || line == Line::Urgent) {
+                    self.more.notify_one();
+                }
+                if let Some(found) = found {
                     return found;
                 }
-                inner.timers.first().map(|(at, _)| *at)
+                timer
             };
             match timer {
                 Some(at) => tokio::select! {
-                    () = self.more.notified() => {}
+                    () = more.notified() => {}
                     () = tokio::time::sleep_until(at) => {}
                 },
-                None => self.more.notified().await,
+                None => more.notified().await,
             }
         }
     }
@@ -191,6 +223,11 @@ impl Inner {
         }
     }
 
+    /// Whether the next appointment is this object's.
+    fn is_next(&self, key: &ObjectKey) -> bool {
+        self.timers.first().is_some_and(|(_, first)| first == key)
+    }
+
     /// Makes the objects ready whose time has come.
     fn ring(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.first().cloned().filter(|(at, _)| *at <= now) {
@@ -202,12 +239,10 @@ impl Inner {
         }
     }
 
-    fn waits(&self) -> bool {
-        !(self.urgent.is_empty() && self.ready.is_empty())
-    }
-
-    fn take(&mut self) -> Option<(ObjectKey, Wake)> {
-        while let Some(key) = self.urgent.pop_front().or_else(|| self.ready.pop_front()) {
+    fn take(&mut self, line: Line) -> Option<(ObjectKey, Wake)> {
+        let other =
+            |ready: &mut VecDeque<ObjectKey>| if line == Line::All { ready.pop_front() } else { None };
+        while let Some(key) = self.urgent.pop_front().or_else(|| other(&mut self.ready)) {
             // One that became urgent while it waited is in both lines.
             let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.queued) else { continue };
             slot.queued = false;
@@ -239,7 +274,7 @@ mod tests {
         let queue = Queue::default();
         queue.wake(&key("a"), Wake::Distribution);
         queue.wake(&key("a"), Wake::Look);
-        assert_eq!(queue.next().await, (key("a"), Wake::Look));
+        assert_eq!(queue.next(Line::All).await, (key("a"), Wake::Look));
         assert!(queue.is_empty());
     }
 
@@ -247,11 +282,11 @@ mod tests {
     async fn an_object_that_is_woken_in_its_round_comes_back_after_it() {
         let queue = Queue::default();
         queue.wake(&key("a"), Wake::Look);
-        queue.next().await;
+        queue.next(Line::All).await;
         queue.wake(&key("a"), Wake::Distribution);
         assert!(queue.is_empty(), "it is still running");
         queue.done(&key("a"), after(60));
-        assert_eq!(queue.next().await, (key("a"), Wake::Distribution));
+        assert_eq!(queue.next(Line::All).await, (key("a"), Wake::Distribution));
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,11 +294,11 @@ mod tests {
         let queue = Queue::default();
         let start = Instant::now();
         queue.wake(&key("a"), Wake::Look);
-        queue.next().await;
+        queue.next(Line::All).await;
         queue.done(&key("a"), after(45));
         queue.wake_within(&key("a"), Wake::Distribution, Duration::from_secs(1));
         queue.wake_within(&key("a"), Wake::Look, Duration::from_secs(5));
-        assert_eq!(queue.next().await, (key("a"), Wake::Distribution));
+        assert_eq!(queue.next(Line::All).await, (key("a"), Wake::Distribution));
         assert_eq!(start.elapsed().as_secs(), 1);
     }
 
@@ -271,7 +306,7 @@ mod tests {
     async fn an_urgent_appointment_goes_before_others_and_counts_once() {
         let queue = Queue::default();
         queue.wake(&key("late"), Wake::Look);
-        queue.next().await;
+        queue.next(Line::All).await;
         let urgent = Appointment { urgent: true, ..after(1).unwrap() };
         queue.done(&key("late"), Some(urgent));
         for name in ["a", "late", "b"] {
@@ -279,12 +314,31 @@ mod tests {
         }
         assert_eq!(queue.len(), 3);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(queue.next().await, (key("late"), Wake::Look));
-        assert_eq!(queue.next().await.0, key("a"));
-        assert_eq!(queue.next().await.0, key("b"), "late is not in the other line any more");
+        assert_eq!(queue.next(Line::All).await, (key("late"), Wake::Look));
+        assert_eq!(queue.next(Line::All).await.0, key("a"));
+        assert_eq!(queue.next(Line::All).await.0, key("b"), "late is not in the other line any more");
         assert!(queue.is_empty());
         queue.wake(&key("late"), Wake::Look);
         queue.done(&key("late"), after(60));
-        assert_eq!(queue.next().await.0, key("late"), "woken in its round");
+        assert_eq!(queue.next(Line::All).await.0, key("late"), "woken in its round");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_urgent_ones_alone_leaves_the_others_and_wakes_those_who_take_them() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let taken = |line: Line| {
+            let queue = std::sync::Arc::clone(&queue);
+            tokio::spawn(async move { queue.next(line).await.0 })
+        };
+        queue.wake(&key("a"), Wake::Look);
+        queue.wake(&key("b"), Wake::Look);
+        for _ in 0..2 {
+            queue.next(Line::All).await;
+        }
+        let (urgent, other) = (taken(Line::Urgent), taken(Line::All));
+        queue.done(&key("a"), after(1));
+        queue.done(&key("b"), Some(Appointment { urgent: true, ..after(2).unwrap() }));
+        assert_eq!(other.await.unwrap(), key("a"), "whoever rings");
+        assert_eq!(urgent.await.unwrap(), key("b"));
     }
 }

@@ -25,13 +25,15 @@ use crate::health::{self, Health};
 use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence, Fenced};
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::queue::{Line, Queue};
 use crate::rollouts::Rollouts;
 use crate::round::{self, Fleets};
 use crate::world::World;
 
 /// Rounds under way at once. They wait for the network most of the time.
 const WORKERS: usize = 32;
+/// Workers beside them for urgent rounds alone: under load a round takes a second, and the end of a step should not.
+const URGENT_WORKERS: usize = 32;
 /// How long a stop waits for the rounds under way.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often RouteActions are looked through for those that name no Route.
@@ -258,14 +260,17 @@ impl Operator {
         });
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));
         for _ in 0..WORKERS {
-            tasks.spawn(work(Arc::clone(&context), shutdown.clone()));
+            tasks.spawn(work(Arc::clone(&context), Line::All, shutdown.clone()));
+        }
+        for _ in 0..URGENT_WORKERS {
+            tasks.spawn(work(Arc::clone(&context), Line::Urgent, shutdown.clone()));
         }
     }
 }
 
 /// Takes one object after another from the queue. A round that has begun is ended.
-async fn work(context: Arc<Context>, shutdown: CancellationToken) {
-    while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next()).await {
+async fn work(context: Arc<Context>, line: Line, shutdown: CancellationToken) {
+    while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next(line)).await {
         let next = round::run(&context, &key, wake).await;
         context.queue.done(&key, next);
     }
