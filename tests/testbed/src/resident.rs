@@ -15,15 +15,13 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
-use crate::command::{self, Captured};
+use crate::command::{self, Captured, LIMIT};
 use crate::process::Process;
 use crate::run_dir::RunDir;
 use crate::tools;
 
 /// How long the start may take: a large Python program and the models of six services.
 const START: Duration = Duration::from_secs(60);
-/// No command takes longer: the CLI's own time-outs and retries end before.
-const LIMIT: Duration = Duration::from_secs(180);
 
 /// The resident program; it ends with this one.
 static RESIDENT: OnceCell<Process> = OnceCell::const_new();
