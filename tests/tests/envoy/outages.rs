@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use fleetmesh_model::Kind;
 use fleetmesh_testbed::app::{Load, LoadOptions, Protocol};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
@@ -189,6 +190,8 @@ async fn the_api_server_stands_still(world: &mut World) {
 async fn watches_expire(world: &mut World) {
     let gone = refused_watches(world);
     for _ in 0..STORMS {
+        // A watch that is about to list holds no version that could be too old.
+        wait::until("every watch is back", LIMIT, async || Ok(all_watch(world).then_some(()))).await.unwrap();
         let before = refused_watches(world);
         world.cluster.kill_api_server();
         let etcd = world.cluster.etcd();
@@ -211,6 +214,20 @@ async fn watches_expire(world: &mut World) {
 
 /// How many watches of the operator were answered with 410 Gone so far.
 fn refused_watches(world: &mut World) -> usize {
-    let log = std::fs::read_to_string(world.operator.process().log()).unwrap();
-    log.lines().filter(|line| line.contains("too old resource version")).count()
+    operator_log(world).lines().filter(|line| line.contains("too old resource version")).count()
+}
+
+/// Whether the last that the operator said of its watch of each kind is that it watches again.
+fn all_watch(world: &mut World) -> bool {
+    let log = operator_log(world);
+    Kind::ALL.iter().all(|kind| {
+        let of_kind = format!(" kind={kind}");
+        let mut said =
+            log.lines().filter(|line| line.contains("cluster::watch: ") && line.contains(&of_kind));
+        said.next_back().is_some_and(|line| line.contains("watching again"))
+    })
+}
+
+fn operator_log(world: &mut World) -> String {
+    std::fs::read_to_string(world.operator.process().log()).unwrap()
 }

@@ -51,7 +51,8 @@ def path(request):
 
 
 def header(request):
-    request.headers["X-Amz-Date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M00Z")
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)
+    request.headers["X-Amz-Date"] = later.strftime("%Y%m%dT%H%M%SZ")
 
 
 def plain(path):
