@@ -141,9 +141,15 @@ impl Feed {
     }
 }
 
-/// What rollouts are told by people.
+/// What rollouts are told by people, who wait for it.
 async fn watch_actions(client: Client, feed: Feed) {
-    let seen = |world: &World, action: RouteAction| world.action(&action);
+    let queue = Arc::clone(&feed.queue);
+    let seen = |world: &World, action: RouteAction| {
+        for (key, wake) in world.action(&action) {
+            queue.wake_urgent(&key, wake);
+        }
+        Wakes::new()
+    };
     let gone = |world: &World, action: RouteAction| {
         world.action_gone(&action.namespace().unwrap_or_default(), &action.name_any());
         Wakes::new()

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fleetmesh_core::canary;
 use fleetmesh_core::{
     Decision, Event, Object, Observed, Outcome, Parts, Plan, Step, Waiting, complaint, deeds, status,
 };
@@ -47,14 +48,15 @@ pub async fn report(
         // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
         return Reported::Done;
     }
-    let after = status(observed, decision, outcome, parts, now);
+    let mut after = status(observed, decision, outcome, parts, now);
+    after.canary = context.world.rollout(object);
     for event in deeds(observed, decision, outcome).iter().chain(parts.events()) {
         publish(context, object, event).await;
     }
     if released(observed, decision, outcome) {
         return Reported::Gone;
     }
-    if object.status == after {
+    if !tells_news(&object.status, &after) {
         return Reported::Done;
     }
     if let Some(rest) = held_back(context, observed, decision, &after) {
@@ -79,6 +81,12 @@ pub async fn report(
         Err(WriteError::Gone | WriteError::Changed) => Reported::Done,
         Err(error) => Reported::Failed(error),
     }
+}
+
+/// Whether `after` tells more than `before`, which stands in the status.
+fn tells_news(before: &Status, after: &Status) -> bool {
+    let rest = || Status { canary: before.canary.clone(), ..after.clone() };
+    before != after && (canary::tells_news(&before.canary, &after.canary) || rest() != *before)
 }
 
 /// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.

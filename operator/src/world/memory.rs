@@ -2,12 +2,14 @@
 //! comes to the same end. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fleetmesh_core::iam::Thing;
 use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
+use super::rollouts::Unwritten;
 use super::{Wakes, World};
 use crate::queue::Wake;
 
@@ -33,6 +35,8 @@ pub struct Memory {
     pub deprecation: Option<Deprecation>,
     /// Of a route: the virtual nodes that its rollout keeps from being deleted; `None` before its first round.
     pub keep: Option<BTreeSet<String>>,
+    /// Of a route: the state of its rollout where that is not in the status yet.
+    pub unwritten: Option<Arc<Unwritten>>,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
@@ -53,6 +57,7 @@ impl Memory {
             identity_part: IdentityMemory::default(),
             deprecation: None,
             keep: None,
+            unwritten: None,
             since: now,
             compared: now,
         }
@@ -150,7 +155,7 @@ impl World {
         if compared {
             entry.memory.compared = Instant::now();
         }
-        let object = std::sync::Arc::clone(&entry.object);
+        let object = Arc::clone(&entry.object);
         let mesh = object.id.mesh_name().to_owned();
         let mut wakes = Wakes::new();
         let exists = inner.exists(key);

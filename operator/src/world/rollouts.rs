@@ -25,7 +25,37 @@ struct PendingAction {
     action: Action,
 }
 
+/// The state of a rollout that was decided about since the status was written, and from which nothing followed.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// What stood in the status. When something else stands there by now, that counts.
+    written: CanaryStatus,
+    state: CanaryStatus,
+}
+
 impl World {
+    /// The state of a route's rollout: what was decided last, else what its status keeps.
+    pub fn rollout(&self, route: &Object) -> CanaryStatus {
+        let inner = self.lock();
+        let entry = inner.entries.get(&route.key).filter(|entry| entry.object.uid == route.uid);
+        let unwritten = entry.and_then(|entry| entry.memory.unwritten.as_ref());
+        let written = &route.status.canary;
+        let newer = unwritten.filter(|unwritten| unwritten.written == *written);
+        newer.map_or_else(|| written.clone(), |newer| newer.state.clone())
+    }
+
+    /// Remembers the state of a route's rollout that is not written yet.
+    pub fn decided(&self, route: &Object, state: &CanaryStatus) {
+        let written = &route.status.canary;
+        let unwritten =
+            (state != written).then(|| Unwritten { written: written.clone(), state: state.clone() });
+        if let Some(entry) =
+            self.lock().entries.get_mut(&route.key).filter(|entry| entry.object.uid == route.uid)
+        {
+            entry.memory.unwritten = unwritten.map(Arc::new);
+        }
+    }
+
     /// A RouteAction was seen. Wakes its Route when it is still to be carried out.
     pub fn action(&self, resource: &RouteAction) -> Wakes {
         let key = (resource.namespace().unwrap_or_default(), resource.name_any());

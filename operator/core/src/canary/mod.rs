@@ -4,9 +4,10 @@
 //! Spec + CanaryStatus + Observations + now ──reduce──▶ Reduction{state, effects, conditions, verdicts, keep, look}
 //! ```
 //!
-//! The state is exactly what the Route's status keeps, and there is no other memory. The shell writes the state first, then
+//! The state is exactly what the Route's status keeps. The shell writes the state first, then
 //! gives the mesh `effective_targets`; the next decision sees what the endpoint and the proxies have, and only then a
-//! step's clock starts. So a crash between any two of these costs nothing: the same state is decided about again.
+//! step's clock starts. So a crash between any two of these costs nothing: the same state is decided about again. A state
+//! from which nothing follows may be written a little later ([`tells_news`]).
 //!
 //! Pure: no clock, no I/O. Times are absolute and in microseconds, as the status keeps them.
 
@@ -33,9 +34,11 @@ pub mod time;
 mod turn;
 pub mod verdict;
 pub mod weights;
+mod writing;
 
 pub use observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
 pub use reduce::{nodes_of_interest, reduce};
 pub use reduction::{ActionVerdict, Call, Effect, Reduction};
 pub use spec::{Spec, in_force};
 pub use turn::{Turn, turn};
+pub use writing::{UNTOLD, tells_news};

@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::fixtures::{canary, quick, quick_with};
 use crate::world::{Crash, World};
 
-const CRASHES: [Crash; 3] = [Crash::BeforeStatus, Crash::BeforeMesh, Crash::BeforeEffects];
+const CRASHES: [Crash; 4] =
+    [Crash::BeforeStatus, Crash::BeforeMesh, Crash::BeforeEffects, Crash::BeforeReport];
 
 #[derive(Clone, Copy, Debug)]
 enum Story {
@@ -99,7 +100,7 @@ fn killed_at_every_write_of_a_rollout() {
             }
         }
     }
-    assert_eq!(plans, 1200);
+    assert_eq!(plans, 1600);
 }
 
 /// Whether both begin and end with the same weights, and nothing is there twice.

@@ -17,3 +17,4 @@ mod verbs;
 mod view;
 mod walk;
 mod world;
+mod writing;

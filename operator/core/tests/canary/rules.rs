@@ -69,6 +69,7 @@ fn a_new_route_is_made_as_the_spec_says() {
 
     // The status is written and the operator dies: the route is still new, and not a rollout.
     world.stored = CanaryStatus::default();
+    world.written = CanaryStatus::default();
     world.route = None;
     world.round(Crash::BeforeMesh);
     world.run(3);

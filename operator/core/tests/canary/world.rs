@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetmesh_core::canary::{
     Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports,
-    Sample, Spec, nodes_of_interest, reduce, targets,
+    Sample, Spec, nodes_of_interest, reduce, targets, tells_news,
 };
 use fleetmesh_core::{Distribution, Load, Loads, Rejection};
 use fleetmesh_crds::canary::WebhookAnswer;
@@ -27,6 +27,8 @@ pub enum Crash {
     BeforeMesh,
     /// The mesh is written, the rest is not.
     BeforeEffects,
+    /// The round is over, and its report is not written.
+    BeforeReport,
 }
 
 /// Succeeded and failed requests by node.
@@ -43,7 +45,12 @@ pub struct Proxy {
 #[derive(Clone, Debug)]
 pub struct World {
     pub spec: Spec,
+    /// What the operator goes on from.
     pub stored: CanaryStatus,
+    /// What the API server keeps: all that is left after a crash.
+    pub written: CanaryStatus,
+    /// How often it was written.
+    pub writes: usize,
     pub now: Timestamp,
     pub since: Timestamp,
     pub route: Option<(Vec<WeightedTarget>, i64, Timestamp)>,
@@ -85,6 +92,8 @@ impl World {
         let mut world = Self {
             spec: Spec { uid: "uid-1".to_owned(), targets: targets_of(stable), canary },
             stored: CanaryStatus::default(),
+            written: CanaryStatus::default(),
+            writes: 0,
             now: start(),
             since: start(),
             route: None,
@@ -212,10 +221,11 @@ impl World {
         if crash == Crash::BeforeStatus {
             return self.restart();
         }
-        // What the API server keeps is all that is left.
-        let json = serde_json::to_string(&reduction.state).unwrap();
-        self.stored = serde_json::from_str(&json).unwrap();
-        assert_eq!(self.stored, reduction.state, "the status keeps everything");
+        let followed = reduction.is_followed(&self.stored);
+        self.stored = reduction.state.clone();
+        if followed {
+            self.write_status();
+        }
         if crash == Crash::BeforeMesh {
             return self.restart();
         }
@@ -231,9 +241,26 @@ impl World {
             self.verdicts.push(verdict.clone());
         }
         self.last = Some(reduction);
+        if crash == Crash::BeforeReport {
+            return self.restart();
+        }
+        if tells_news(&self.written, &self.stored) {
+            self.write_status();
+        }
+    }
+
+    fn write_status(&mut self) {
+        if self.stored == self.written {
+            return;
+        }
+        let json = serde_json::to_string(&self.stored).unwrap();
+        self.written = serde_json::from_str(&json).unwrap();
+        assert_eq!(self.stored, self.written, "the status keeps everything");
+        self.writes += 1;
     }
 
     pub fn restart(&mut self) {
+        self.stored = self.written.clone();
         self.since = self.now;
         self.samples.clear();
         self.answers.clear();

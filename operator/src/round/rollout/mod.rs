@@ -1,5 +1,5 @@
-//! The rollout of a route: observe (reads) → reduce (pure) → write the state ahead (one write). What the state says is in
-//! force is the route's spec for the rest of the round; effects follow it ([`effects`]).
+//! The rollout of a route: observe (reads) → reduce (pure) → write the state ahead of what follows from it (one write, or
+//! none). What the state says is in force is the route's spec for the rest of the round; effects follow it ([`effects`]).
 
 mod ask;
 mod effects;
@@ -29,7 +29,7 @@ use crate::world::Source;
 pub enum Advanced {
     /// The resource has none, or it is not its turn.
     None,
-    /// It was decided about, and the state stands in the status.
+    /// It was decided about. Either the state stands in the status, or nothing follows and the report tells it.
     Decided(Box<Reduction>),
     /// It was decided about, and the targets in force are others now: observe again.
     Moved(Box<Reduction>),
@@ -45,10 +45,11 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         refuse_all(context, &object.key, &turn).await;
         return Advanced::None;
     };
-    let observations = observe(context, observed, &spec).await;
+    let before = context.world.rollout(object);
+    let observations = observe(context, observed, &spec, &before).await;
     // After them: nothing that was seen is in the future.
     let now = Timestamp::now();
-    let reduction = Box::new(reduce(&spec, &object.status.canary, &observations, now));
+    let reduction = Box::new(reduce(&spec, &before, &observations, now));
     for effect in &reduction.effects {
         if let Effect::Event(event) = effect {
             info!(object = %object.key, reason = event.reason, "{}", event.message);
@@ -58,13 +59,14 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     }
     let wakes = context.world.keep(&object.key, reduction.keep.clone());
     context.queue.wake_all(wakes);
-    if reduction.state == object.status.canary {
+    if reduction.state == object.status.canary || !reduction.is_followed(&before) {
+        context.world.decided(object, &reduction.state);
         return Advanced::Decided(reduction);
     }
     let status = ahead(&object.status, &reduction.state);
     match context.cluster.set_status(object, &status).await {
         Ok(written) => {
-            context.metrics.rollouts.ended(&object.status.canary, &reduction.state);
+            context.metrics.rollouts.ended(&before, &reduction.state);
             let moved = written.spec != object.spec;
             let wakes = context.world.seen(written, Source::OwnWrite);
             context.queue.wake_all(wakes);
@@ -85,16 +87,15 @@ fn ahead(before: &Status, state: &CanaryStatus) -> Status {
     Status { canary: state.clone(), weights, ..before.clone() }
 }
 
-async fn observe(context: &Context, observed: &Observed, spec: &Spec) -> Observations {
+async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &CanaryStatus) -> Observations {
     let object = &observed.object;
-    let state = &object.status.canary;
     let nodes = context.world.nodes(object, &nodes_of_interest(spec, state));
     let (samples, answers) = context.rollouts.answered(&object.key);
     Observations {
         since: context.rollouts.since,
         endpoint: endpoint(observed),
         nodes,
-        loads: loads(context, object, spec).await,
+        loads: loads(context, object, spec, state).await,
         samples,
         answers,
         actions: context.world.actions(&object.key),
@@ -102,8 +103,7 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec) -> Observa
 }
 
 /// Loads are asked for only while something is judged by them.
-async fn loads(context: &Context, object: &Object, spec: &Spec) -> Reports {
-    let state = &object.status.canary;
+async fn loads(context: &Context, object: &Object, spec: &Spec, state: &CanaryStatus) -> Reports {
     let changing = !targets::same(&spec.targets, &state.stable_targets);
     let Some(canary) =
         spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
