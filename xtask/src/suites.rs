@@ -110,7 +110,9 @@ fn run_all(
     std::thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
-                while let Some(suite) = lock(&left).pop_front() {
+                loop {
+                    // Not `while let`, which would hold the lock, and with it the others, while the suite runs.
+                    let Some(suite) = lock(&left).pop_front() else { break };
                     let begun = Instant::now();
                     if let Err(error) = run_one(&suite, threads, environment) {
                         eprintln!("{error:#}");
@@ -187,6 +189,25 @@ mod tests {
             run_all(vec![suite("true"), suite("true"), suite("false"), suite("none")], 2, 1, &[]);
         assert_eq!(failed.iter().map(String::as_str).collect::<BTreeSet<_>>(), ["false", "none"].into());
         assert_eq!(times.len(), 3, "{times:?}");
+    }
+
+    #[test]
+    fn two_run_at_a_time() -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = fleetmesh_testbed::run_dir::RunDir::new("suites")?;
+        // Each waits for the other; one alone gives up.
+        let suite = |name: &str, command: &str| -> Result<Suite> {
+            let program = folder.path().join(name);
+            std::fs::write(&program, format!("#!/bin/sh\ntimeout 20 {command}\n"))?;
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+            Ok(Suite { name: name.to_owned(), program, package: folder.path().to_owned() })
+        };
+        let made = Command::new("mkfifo").arg(folder.path().join("pipe")).status()?;
+        assert!(made.success());
+        let suites = vec![suite("writes", "sh -c 'echo word > pipe'")?, suite("reads", "cat pipe")?];
+        let (_, failed) = run_all(suites, 2, 1, &[]);
+        assert_eq!(failed, Vec::<String>::new());
+        Ok(())
     }
 
     #[test]
