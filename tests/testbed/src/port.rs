@@ -34,14 +34,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_free_differ_and_are_nobodys_by_chance() -> Result<()> {
+    fn ports_differ_and_are_nobodys_by_chance() -> Result<()> {
         let ports: [u16; 50] = free()?;
         let different: std::collections::BTreeSet<u16> = ports.into_iter().collect();
         assert_eq!(different.len(), ports.len());
-        for port in ports {
-            assert!(RANGE.contains(&port), "{port}");
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        }
+        assert!(ports.iter().all(|port| RANGE.contains(port)), "{ports:?}");
         Ok(())
     }
 }

@@ -10,7 +10,15 @@ use crate::store::OpenError;
 /// The lock on a data directory; released when dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that was forked a moment ago and has not begun its own program yet holds the
+        // same open file, and with it the lock. Without a lock there is nothing to do about an error.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -41,6 +49,23 @@ impl Lock {
             writeln!(file, "{}", std::process::id())
         };
         write(&mut file).map_err(|source| failed(&path, source))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_released_though_a_child_has_the_file_still() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let lock = Lock::take(directory.path()).expect("a lock");
+        let of_a_child = lock.file.try_clone().expect("the same open file");
+        let second = Lock::take(directory.path()).expect_err("it is taken");
+        assert!(matches!(second, OpenError::InUse { .. }), "{second}");
+        drop(lock);
+        Lock::take(directory.path()).expect("it is free");
+        drop(of_a_child);
     }
 }
