@@ -90,7 +90,7 @@ fn remember(new: Times) -> Result<()> {
 /// # Errors
 /// One cannot be started or fails: the error names all that failed.
 pub fn run(suites: Vec<Suite>, at_once: usize, threads: usize, environment: &[(&str, &str)]) -> Result<()> {
-    let (times, failed) = run_all(suites, at_once, threads, environment);
+    let (times, failed) = run_all(suites, at_once, |suite| run_one(suite, threads, environment));
     remember(times)?;
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join(", "));
@@ -98,12 +98,11 @@ pub fn run(suites: Vec<Suite>, at_once: usize, threads: usize, environment: &[(&
     Ok(())
 }
 
-/// How long each took, and the names of those that failed.
+/// Has `run` run each, `at_once` at a time: how long each took, and the names of those that failed.
 fn run_all(
     suites: Vec<Suite>,
     at_once: usize,
-    threads: usize,
-    environment: &[(&str, &str)],
+    run: impl Fn(&Suite) -> Result<()> + Sync,
 ) -> (Times, Vec<String>) {
     let left = Mutex::new(VecDeque::from(suites));
     let (times, failed) = (Mutex::new(Times::new()), Mutex::new(Vec::new()));
@@ -114,7 +113,7 @@ fn run_all(
                     // Not `while let`, which would hold the lock, and with it the others, while the suite runs.
                     let Some(suite) = lock(&left).pop_front() else { break };
                     let begun = Instant::now();
-                    if let Err(error) = run_one(&suite, threads, environment) {
+                    if let Err(error) = run(&suite) {
                         eprintln!("{error:#}");
                         lock(&failed).push(suite.name.clone());
                     }
@@ -155,6 +154,8 @@ fn run_one(suite: &Suite, threads: usize, environment: &[(&str, &str)]) -> Resul
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Condvar;
+    use std::time::Duration;
 
     use super::*;
 
@@ -186,28 +187,29 @@ mod tests {
             package: PathBuf::from("/"),
         };
         let (times, failed) =
-            run_all(vec![suite("true"), suite("true"), suite("false"), suite("none")], 2, 1, &[]);
+            run_all(vec![suite("true"), suite("true"), suite("false"), suite("none")], 2, |suite| {
+                run_one(suite, 1, &[])
+            });
         assert_eq!(failed.iter().map(String::as_str).collect::<BTreeSet<_>>(), ["false", "none"].into());
         assert_eq!(times.len(), 3, "{times:?}");
     }
 
     #[test]
-    fn two_run_at_a_time() -> Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = fleetmesh_testbed::run_dir::RunDir::new("suites")?;
+    fn two_run_at_a_time() {
+        let suite =
+            |name: &str| Suite { name: name.to_owned(), program: PathBuf::new(), package: PathBuf::new() };
+        let (running, more) = (Mutex::new(0), Condvar::new());
         // Each waits for the other; one alone gives up.
-        let suite = |name: &str, command: &str| -> Result<Suite> {
-            let program = folder.path().join(name);
-            std::fs::write(&program, format!("#!/bin/sh\ntimeout 20 {command}\n"))?;
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
-            Ok(Suite { name: name.to_owned(), program, package: folder.path().to_owned() })
+        let meet = |_: &Suite| {
+            let mut running = lock(&running);
+            *running += 1;
+            more.notify_all();
+            let waited = more.wait_timeout_while(running, Duration::from_secs(20), |running| *running < 2);
+            anyhow::ensure!(!waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), "alone");
+            Ok(())
         };
-        let made = Command::new("mkfifo").arg(folder.path().join("pipe")).status()?;
-        assert!(made.success());
-        let suites = vec![suite("writes", "sh -c 'echo word > pipe'")?, suite("reads", "cat pipe")?];
-        let (_, failed) = run_all(suites, 2, 1, &[]);
+        let (_, failed) = run_all(vec![suite("one"), suite("another")], 2, meet);
         assert_eq!(failed, Vec::<String>::new());
-        Ok(())
     }
 
     #[test]
