@@ -7,8 +7,9 @@ use fleetmesh_testbed::userns;
 
 use crate::{cargo, setup, suites};
 
-/// Suites that run at once.
-const SUITES: usize = 2;
+/// Suites that run at once. Two would take three quarters of the time, but then some tests of two clusters and more
+/// wait longer for the two cores than they allow.
+const SUITES: usize = 1;
 /// Tests that run at once in each of them. Black-box tests wait most of the time, but they start whole clusters: more
 /// at once need more memory than they save time.
 const THREADS: usize = 3;
@@ -22,8 +23,8 @@ pub struct TestArgs {
     /// Leave out, and say so, what needs network namespaces: for machines that allow them to nobody but root.
     #[arg(long)]
     without_namespaces: bool,
-    /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, two suites
-    /// at a time.
+    /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, suite by
+    /// suite.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo: Vec<String>,
 }

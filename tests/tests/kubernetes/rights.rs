@@ -12,7 +12,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, stack, tools, wait};
 use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 #[tokio::test]
 async fn the_audit_log_equals_the_roles() -> Result<()> {
@@ -40,7 +40,7 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     let folder = samples.to_str().context("a path in UTF-8")?;
     kubectl.run(&["apply", "-R", "-f", folder]).await?;
     let kinds = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
-    kubectl.run(&["wait", "--for=condition=Ready", "--timeout=30s", "--all", "-n", "apps", kinds]).await?;
+    kubectl.run(&["wait", "--for=condition=Ready", "--timeout=90s", "--all", "-n", "apps", kinds]).await?;
     // Two changes from outside, so that an Event is written and then counted up.
     let aws = aws::AppMesh::new(&control_plane.endpoint());
     let update = serde_json::json!({"meshName": "apps", "spec": {"egressFilter": {"type": "ALLOW_ALL"}}});
@@ -72,7 +72,7 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     });
     std::fs::write(&action, word.to_string())?;
     kubectl.apply(&action).await?;
-    let deleted = ["wait", "--for=delete", "--timeout=30s", "-n", "apps", "virtualnode/service-b"];
+    let deleted = ["wait", "--for=delete", "--timeout=90s", "-n", "apps", "virtualnode/service-b"];
     kubectl.run(&deleted).await?;
     wait::until("every right was used", SOON, async || {
         let used = used(&std::fs::read_to_string(cluster.audit_log())?)?;
