@@ -1,5 +1,5 @@
-//! Test programs side by side. Cargo runs them one after another, each to its last test, so that a slow test holds up
-//! everything while most of the machine waits.
+//! Test programs, the slowest first, as many at a time as the caller says; what each printed comes in one piece. Cargo runs
+//! them one after another and in the order of their names.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};

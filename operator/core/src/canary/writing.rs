@@ -24,9 +24,10 @@ pub const UNTOLD: Duration = Duration::from_secs(60);
 impl Reduction {
     /// Whether something outside of the operator follows from this decision, which was made from `before`.
     pub fn is_followed(&self, before: &CanaryStatus) -> bool {
-        let (state, asks) = (&self.state, |effect: &Effect| !matches!(effect, Effect::Query { .. }));
+        let state = &self.state;
+        let only_reads = |effect: &Effect| matches!(effect, Effect::Query { .. });
         !self.verdicts.is_empty()
-            || self.effects.iter().any(asks)
+            || !self.effects.iter().all(only_reads)
             || state.effective_targets != before.effective_targets
             || state.history != before.history
     }
