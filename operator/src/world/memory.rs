@@ -118,7 +118,7 @@ impl World {
 
     /// Notes how a round left the IAM identity of the object `uid`.
     pub fn identity_concluded(&self, key: &ObjectKey, uid: &str, memory: IdentityMemory) {
-        if let Some(entry) = self.lock().entries.get_mut(key).filter(|entry| entry.object.uid == uid) {
+        if let Some(entry) = self.lock().entry(key, uid) {
             entry.memory.identity_part = memory;
         }
     }
@@ -140,9 +140,7 @@ impl World {
         let key = &object.key;
         let mut inner = self.lock();
         let existed = inner.exists(key);
-        let Some(entry) = inner.entries.get_mut(key).filter(|entry| entry.object.uid == object.uid) else {
-            return Wakes::new();
-        };
+        let Some(entry) = inner.entry(key, &object.uid) else { return Wakes::new() };
         let Conclusion { in_step, identity, exists, tags, failed, wrote, compared, blocked } = conclusion;
         entry.memory.in_step = in_step.filter(|_| entry.object.spec == object.spec);
         entry.memory.exists = exists.or(entry.memory.exists);

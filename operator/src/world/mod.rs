@@ -51,6 +51,13 @@ struct Entry {
     memory: Memory,
 }
 
+impl Inner {
+    /// What is known of the object of this key and uid; nothing of another that took its name since.
+    fn entry(&mut self, key: &ObjectKey, uid: &str) -> Option<&mut Entry> {
+        self.entries.get_mut(key).filter(|entry| entry.object.uid == uid)
+    }
+}
+
 impl World {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

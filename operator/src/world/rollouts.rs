@@ -36,8 +36,8 @@ pub struct Unwritten {
 impl World {
     /// The state of a route's rollout: what was decided last, else what its status keeps.
     pub fn rollout(&self, route: &Object) -> CanaryStatus {
-        let inner = self.lock();
-        let entry = inner.entries.get(&route.key).filter(|entry| entry.object.uid == route.uid);
+        let mut inner = self.lock();
+        let entry = inner.entry(&route.key, &route.uid);
         let unwritten = entry.and_then(|entry| entry.memory.unwritten.as_ref());
         let written = &route.status.canary;
         let newer = unwritten.filter(|unwritten| unwritten.written == *written);
@@ -49,9 +49,7 @@ impl World {
         let written = &route.status.canary;
         let unwritten =
             (state != written).then(|| Unwritten { written: written.clone(), state: state.clone() });
-        if let Some(entry) =
-            self.lock().entries.get_mut(&route.key).filter(|entry| entry.object.uid == route.uid)
-        {
+        if let Some(entry) = self.lock().entry(&route.key, &route.uid) {
             entry.memory.unwritten = unwritten.map(Arc::new);
         }
     }

@@ -39,14 +39,20 @@ pub struct Registered {
 }
 
 impl Observed {
+    /// Adds instances that the tag of the owner with this uid found. EC2 may match a tag as it was and show it as it is:
+    /// one that shows another's tag is not its own.
+    pub fn add_found(&mut self, found: Vec<Instance>, uid: &str) {
+        let others = |instance: &Instance| instance.tags.get(OWNER_UID_TAG).is_some_and(|owner| owner != uid);
+        let (taken, ours): (Vec<_>, Vec<_>) = found.into_iter().partition(others);
+        self.taken.extend(taken.into_iter().filter(|instance| instance.state.is_live()));
+        self.instances.extend(ours);
+    }
+
     /// Adds instances that the tag of the owner with this uid does not find, or not any more, as they are found by their
     /// ids. They are its own as long as they are not tagged as another's.
     pub fn add_lost(&mut self, found: Vec<Instance>, uid: &str) {
         let live = found.into_iter().filter(|instance| instance.state.is_live());
-        let (taken, ours): (Vec<_>, Vec<_>) =
-            live.partition(|instance| instance.tags.get(OWNER_UID_TAG).is_some_and(|owner| owner != uid));
-        self.taken.extend(taken);
-        self.instances.extend(ours);
+        self.add_found(live.collect(), uid);
     }
 }
 
@@ -233,3 +239,6 @@ impl Proxies {
         names.into_iter().flatten().find_map(|name| told.get(name)).copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

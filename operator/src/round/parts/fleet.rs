@@ -145,12 +145,13 @@ async fn observe(
         template: services.ec2.template(&template::name(&object.id), known).await?,
         image: image(round, services, memory).await?,
         registered: registered(object, services).await?,
-        instances,
+        instances: Vec::new(),
         taken: Vec::new(),
         enrolled,
         associations,
         proxies: Proxies::Untold,
     };
+    observed.add_found(instances, &object.uid);
     if !lost.is_empty() {
         observed.add_lost(services.ec2.named(&lost).await?, &object.uid);
     }
