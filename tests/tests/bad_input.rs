@@ -24,7 +24,7 @@ use fleetmesh_tests::app_mesh::{AppMesh, message};
 use serde_json::{Value, json};
 
 /// How long a start may take.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// More meshes than the small disk has room for.
 const TOO_MANY: usize = 5000;
 

@@ -20,7 +20,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 /// How long the API server may take to serve a new definition.
-const SERVED: Duration = Duration::from_secs(30);
+const SERVED: Duration = Duration::from_secs(60);
 /// What the specs of Kubernetes' own table lack: the identity fields that a kind cannot be without.
 const IN_A_MESH: (&str, &str) = ("meshName", "apps");
 

@@ -7,9 +7,8 @@ use fleetmesh_testbed::userns;
 
 use crate::{cargo, setup, suites};
 
-/// Suites that run at once. Two would take three quarters of the time, but then some tests of two clusters and more
-/// wait longer for the two cores than they allow.
-const SUITES: usize = 1;
+/// Suites that run at once: one alone leaves half of two cores idle.
+const SUITES: usize = 2;
 /// Tests that run at once in each of them. Black-box tests wait most of the time, but they start whole clusters: more
 /// at once need more memory than they save time.
 const THREADS: usize = 3;

@@ -12,7 +12,7 @@ use crate::run_dir::RunDir;
 use crate::{port, tools};
 
 /// How long a start may take, loading its store included.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 
 /// A control plane that can be killed and started again at the same addresses, with the same data.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ pub async fn start(network: &Network, origin: &str, zone: &Zone, run: &RunDir) -
         }
     }
     let mut process = Process::spawn("dns", &command, run)?;
-    process.first_line(Duration::from_secs(10)).await?;
+    process.first_line(Duration::from_secs(60)).await?;
     Ok(process)
 }
 

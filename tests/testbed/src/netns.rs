@@ -193,7 +193,7 @@ impl Holder {
         let own = std::fs::read_link("/proc/self/ns/net")?;
         let link = net_file(process.id());
         process
-            .until("its network namespace is there", Duration::from_secs(10), async |_| {
+            .until("its network namespace is there", Duration::from_secs(60), async |_| {
                 Ok((std::fs::read_link(&link)? != own).then_some(()))
             })
             .await?;

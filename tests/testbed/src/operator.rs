@@ -11,9 +11,9 @@ use crate::run_dir::RunDir;
 use crate::{aws, port, tools};
 
 /// How long a start may take.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// A graceful stop ends what is under way.
-const STOP: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(60);
 
 /// An operator that can be killed and started again.
 #[derive(Debug)]

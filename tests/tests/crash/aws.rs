@@ -22,7 +22,7 @@ use crate::life::Ended;
 use crate::objects::Kind;
 
 /// Plans under way at a time. More would wait for moto, which does one thing at a time.
-const LANES: usize = 4;
+const LANES: usize = 6;
 
 /// What is done to a node: its spec, or nothing when it is deleted.
 type Phase = (&'static str, Option<fn() -> Value>);

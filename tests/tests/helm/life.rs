@@ -15,7 +15,7 @@ use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "fleetmesh";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 const SECRETS: [&str; 3] = ["fleetmesh-ca", "fleetmesh-control-plane-tls", "fleetmesh-access-key"];
 
 struct Bed {

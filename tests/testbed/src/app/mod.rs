@@ -21,7 +21,7 @@ use client::Answer;
 use tally::Tally;
 
 /// How long a program of the test bed may take to start.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(60);
 
 /// What travels over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -15,7 +15,7 @@ use objects::Story;
 use releases::Releases;
 
 /// Rollouts under way at a time. They wait for windows of the analysis most of the time.
-const LANES: usize = 16;
+const LANES: usize = 32;
 /// Fewer plans than this would mean that the writes are not seen any more.
 const LEAST_PLANS: usize = 60;
 
