@@ -61,10 +61,10 @@ impl Striker {
         self.fallen.send_replace(false);
     }
 
-    /// Strikes no more, whatever comes; whether the blow has fallen.
-    pub fn disarm(&self) -> bool {
-        *self.blow.lock().unwrap() = None;
-        *self.fallen.borrow()
+    /// Strikes no more, whatever comes; the mode of the blow if it has fallen.
+    pub fn disarm(&self) -> Option<Mode> {
+        let blow = self.blow.lock().unwrap().take();
+        blow.filter(|_| *self.fallen.borrow()).map(|blow| blow.mode)
     }
 
     fn blow(&self) -> Option<Blow> {

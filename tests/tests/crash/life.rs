@@ -22,17 +22,17 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Ended {
     /// The writes of the first life.
     pub writes: usize,
-    /// Whether the blow fell.
+    /// Whether the blow fell before the end.
     pub struck: bool,
     /// What there is in the end.
     pub state: Value,
 }
 
 /// An operator in a runtime of its own, so that it can die with all its tasks at once.
-pub struct Life(Option<Runtime>);
+struct Life(Option<Runtime>);
 
 impl Life {
-    pub fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
+    fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let args = args.clone();
         runtime.spawn(async move {
@@ -51,37 +51,65 @@ impl Drop for Life {
     }
 }
 
-impl Lane {
-    /// Lets an operator live while `act` happens, until there is an `end`, struck by `blow`; one that dies of it is
-    /// followed by another. The number of writes differs a little from run to run (a status may or may not catch an
-    /// object waiting), so a late blow may not fall.
-    pub async fn play(
-        &self,
-        blow: Option<Blow>,
-        act: impl Future<Output = Result<()>>,
-        end: impl AsyncFn() -> Result<Value>,
-    ) -> Result<Ended> {
+/// One operator life after another with the same arguments.
+pub struct Lives {
+    args: OperatorArgs,
+    life: Option<Life>,
+    striker: Arc<Striker>,
+}
+
+impl Lives {
+    /// Begins the first, which `blow` strikes.
+    pub fn begin(args: &OperatorArgs, blow: Option<Blow>) -> Result<Self> {
         let striker = Arc::new(Striker::new(blow));
+        let life = Some(Life::begin(args, Arc::clone(&striker))?);
+        Ok(Self { args: args.clone(), life, striker })
+    }
+
+    /// Lets `blow` strike the life that is, whose writes count anew.
+    pub fn arm(&self, blow: Option<Blow>) {
+        self.striker.arm(blow);
+    }
+
+    /// Awaits the `end` of a plan; a life that dies of the blow is followed by another. The number of writes differs a
+    /// little from run to run (a status may or may not catch an object waiting), so a late blow may not fall.
+    pub async fn until(&mut self, end: impl AsyncFn() -> Result<Value>) -> Result<Ended> {
+        let striker = Arc::clone(&self.striker);
         let mut fallen = striker.fallen();
-        let mut life = Life::begin(&self.args, Arc::clone(&striker))?;
-        act.await?;
         let end = async || ended(&end).await;
         let mut undisturbed = None;
         tokio::select! {
             fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
             end = end() => undisturbed = Some(end?),
         }
-        let struck = undisturbed.is_none();
-        if struck && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
-            drop(life);
-            life = Life::begin(&self.args, Arc::new(Striker::new(None)))?;
+        // One that has not fallen by the end must not fall in the next plan, and one that fell on a write after the end
+        // has left an operator that hangs.
+        if striker.disarm().is_some_and(|mode| mode != Mode::ReplyLost) {
+            self.life = None;
+            self.striker = Arc::new(Striker::new(None));
+            self.life = Some(Life::begin(&self.args, Arc::clone(&self.striker))?);
         }
+        let struck = undisturbed.is_none();
         let state = match undisturbed {
             Some(state) => state,
             None => end().await?,
         };
-        drop(life);
-        Ok(Ended { writes: striker.writes(), struck, state: self.anonymous(&state)? })
+        Ok(Ended { writes: striker.writes(), struck, state })
+    }
+}
+
+impl Lane {
+    /// Lets an operator live while `act` happens, until there is an `end`, struck by `blow`.
+    pub async fn play(
+        &self,
+        blow: Option<Blow>,
+        act: impl Future<Output = Result<()>>,
+        end: impl AsyncFn() -> Result<Value>,
+    ) -> Result<Ended> {
+        let mut lives = Lives::begin(&self.args, blow)?;
+        act.await?;
+        let ended = lives.until(end).await?;
+        Ok(Ended { state: self.anonymous(&ended.state)?, ..ended })
     }
 }
 

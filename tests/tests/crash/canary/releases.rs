@@ -14,14 +14,13 @@ use super::objects::{self, CALLER, ROUTE, Story};
 use super::record::Record;
 use crate::bed::{Bed, Lane};
 use crate::ends::ready;
-use crate::faults::{Blow, Mode, Striker};
-use crate::life::{Ended, Life, ended};
+use crate::faults::Blow;
+use crate::life::{Ended, Lives, ended};
 use crate::objects::Kind;
 
-/// The lane, its operator, and the proxy of the callers.
+/// The lane, its operators, and the proxy of the callers.
 pub struct Releases {
-    life: Option<Life>,
-    striker: Arc<Striker>,
+    lives: Lives,
     kinds: [Kind; 5],
     count: usize,
     stable: String,
@@ -36,8 +35,7 @@ impl Releases {
     pub async fn start(bed: &Bed, index: usize) -> Result<Self> {
         let mut record = Record::start(bed.control_plane.endpoint()).await?;
         let lane = bed.lane(&format!("canary-{index:02}"), record.endpoint()).await?;
-        let striker = Arc::new(Striker::new(None));
-        let life = Life::begin(&lane.args, Arc::clone(&striker))?;
+        let lives = Lives::begin(&lane.args, None)?;
         let (kinds, stable) = (Kind::all(), release(0));
         for (kind, manifest) in objects::around(&kinds, &lane.name, &stable) {
             lane.apply(&kinds[kind], &manifest).await?;
@@ -50,8 +48,7 @@ impl Releases {
         let ads = bed.control_plane.ads_address().parse()?;
         let proxies = Proxies::connect_reporting(ads, &lane.name, &[CALLER.to_owned()], &traffic).await?;
         record.watch(&lane.client, &lane.name);
-        let life = Some(life);
-        Ok(Self { life, striker, kinds, count: 0, stable, traffic, _proxies: proxies, record, lane })
+        Ok(Self { lives, kinds, count: 0, stable, traffic, _proxies: proxies, record, lane })
     }
 
     /// Releases another version, struck by `blow`, and checks how it went.
@@ -65,40 +62,30 @@ impl Releases {
             self.traffic.fail(&new);
         }
         self.record.take();
-        self.striker.arm(blow);
-        let (striker, mut fallen) = (Arc::clone(&self.striker), self.striker.fallen());
+        self.lives.arm(blow);
         self.lane.apply(route, &objects::route(&self.lane.name, &new, story)).await?;
-        let mut state = None;
-        tokio::select! {
-            fallen = fallen.wait_for(|fallen| *fallen) => drop(fallen?),
-            end = ended(async || self.end(story, &new).await) => state = Some(end?),
-        }
-        let struck = state.is_none();
-        // One that has not fallen by the end must not fall in the next release, and one that fell on a write after the end
-        // has left an operator that hangs.
-        let fell = striker.disarm();
-        if fell && blow.is_some_and(|blow| blow.mode != Mode::ReplyLost) {
-            self.life = None;
-            self.striker = Arc::new(Striker::new(None));
-            self.life = Some(Life::begin(&self.lane.args, Arc::clone(&self.striker))?);
-        }
-        let state = match state {
-            Some(state) => state,
-            None => ended(async || self.end(story, &new).await).await?,
-        };
+        let look = Look { lane: &self.lane, kinds: &self.kinds, record: &self.record, stable: &self.stable };
+        let ended = self.lives.until(async || look.end(story, &new).await).await?;
         let seen = self.record.take();
         checks::course(&seen, story, [&self.stable, &new]).with_context(|| format!("{seen:#?}"))?;
-        let state = state.to_string().replace(&self.stable, "old").replace(&new, "new");
+        let state = ended.state.to_string().replace(&self.stable, "old").replace(&new, "new");
         if story != Story::Abort {
             self.stable = new;
         }
-        Ok(Ended {
-            writes: striker.writes(),
-            struck,
-            state: self.lane.anonymous(&serde_json::from_str(&state)?)?,
-        })
+        Ok(Ended { state: self.lane.anonymous(&serde_json::from_str(&state)?)?, ..ended })
     }
+}
 
+/// What is looked at while a release is under way.
+struct Look<'a> {
+    lane: &'a Lane,
+    kinds: &'a [Kind; 5],
+    record: &'a Record,
+    /// The node that the release replaces.
+    stable: &'a str,
+}
+
+impl Look<'_> {
     /// How a release ended, without what differs from one to the next; an error while it has not.
     async fn end(&self, story: Story, new: &str) -> Result<Value> {
         self.record.look(|seen| {
@@ -124,7 +111,7 @@ impl Releases {
         };
         ensure!(former.iter().all(|one| one["id"] != last["id"]), "it ended twice: {status}");
         ensure!(status["dataplane"]["acked"] == 1, "the proxy has not acknowledged: {status}");
-        let (old, new) = (self.node(&self.stable).await?, self.node(new).await?);
+        let (old, new) = (self.node(self.stable).await?, self.node(new).await?);
         if story == Story::Promote {
             let deprecated = old["conditions"].to_string().contains(r#"["Deprecated","True""#);
             ensure!(deprecated, "the old node is not deprecated: {old}");
