@@ -187,7 +187,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(100_000))]
 
     #[test]
     fn whatever_is_accepted_round_trips_and_nothing_panics(json in any_json(), kind in 0usize..5) {
