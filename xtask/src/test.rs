@@ -22,8 +22,8 @@ pub struct TestArgs {
     /// Leave out, and say so, what needs network namespaces: for machines that allow them to nobody but root.
     #[arg(long)]
     without_namespaces: bool,
-    /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, suite by
-    /// suite.
+    /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, two suites
+    /// at a time.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     cargo: Vec<String>,
 }

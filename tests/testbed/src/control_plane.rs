@@ -2,17 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::{port, tools};
-
-/// How long a start may take, loading its store included.
-const START: Duration = Duration::from_secs(60);
 
 /// A control plane that can be killed and started again at the same addresses, with the same data.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::netns::Network;
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::tools;
 
@@ -56,7 +56,7 @@ pub async fn start(network: &Network, origin: &str, zone: &Zone, run: &RunDir) -
         }
     }
     let mut process = Process::spawn("dns", &command, run)?;
-    process.first_line(Duration::from_secs(60)).await?;
+    process.first_line(START).await?;
     Ok(process)
 }
 

@@ -1,18 +1,15 @@
 //! moto's server: real AWS APIs (Cloud Map, EC2, IAM, STS, SSM) of an account that exists in its memory only.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::command::Captured;
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::{aws, port, resident, tools};
 
-/// How long a start may take: a large Python program.
-const START: Duration = Duration::from_secs(60);
 /// How often another port is tried when somebody takes the free one first.
 const TRIES: usize = 3;
 

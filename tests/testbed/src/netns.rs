@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 
 use crate::command;
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::wait;
 
@@ -193,7 +193,7 @@ impl Holder {
         let own = std::fs::read_link("/proc/self/ns/net")?;
         let link = net_file(process.id());
         process
-            .until("its network namespace is there", Duration::from_secs(60), async |_| {
+            .until("its network namespace is there", START, async |_| {
                 Ok((std::fs::read_link(&link)? != own).then_some(()))
             })
             .await?;

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{Process, Signal};
+use crate::process::{Process, START, Signal};
 use crate::run_dir::RunDir;
 use crate::{aws, port, tools};
 
-/// How long a start may take.
-const START: Duration = Duration::from_secs(60);
 /// A graceful stop ends what is under way.
 const STOP: Duration = Duration::from_secs(60);
 

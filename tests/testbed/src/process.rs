@@ -14,6 +14,8 @@ use rustix::process::{Pid, kill_process};
 use crate::run_dir::RunDir;
 use crate::wait;
 
+/// How long a program of the test bed may take to start: seconds on idle cores, and two suites keep them busy.
+pub const START: Duration = Duration::from_secs(60);
 /// Lines of a log that a failure shows.
 const TAIL: usize = 20;
 

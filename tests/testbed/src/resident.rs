@@ -7,7 +7,6 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -16,12 +15,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
 use crate::command::{self, Captured, LIMIT};
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::tools;
-
-/// How long the start may take: a large Python program and the models of six services.
-const START: Duration = Duration::from_secs(60);
 
 /// The resident program; it ends with this one.
 static RESIDENT: OnceCell<Process> = OnceCell::const_new();

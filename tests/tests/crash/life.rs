@@ -28,42 +28,39 @@ pub struct Ended {
     pub state: Value,
 }
 
-/// An operator in a runtime of its own, so that it can die with all its tasks at once.
-struct Life(Option<Runtime>);
-
-impl Life {
-    fn begin(args: &OperatorArgs, striker: Arc<Striker>) -> Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let args = args.clone();
-        runtime.spawn(async move {
-            let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
-            operator.run(CancellationToken::new()).await.expect("it shares no lease");
-        });
-        Ok(Self(Some(runtime)))
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// One operator life after another with the same arguments.
 pub struct Lives {
     args: OperatorArgs,
-    life: Option<Life>,
+    /// Of the operator that lives, so that it can die with all its tasks at once.
+    runtime: Option<Runtime>,
     striker: Arc<Striker>,
 }
 
 impl Lives {
     /// Begins the first, which `blow` strikes.
     pub fn begin(args: &OperatorArgs, blow: Option<Blow>) -> Result<Self> {
-        let striker = Arc::new(Striker::new(blow));
-        let life = Some(Life::begin(args, Arc::clone(&striker))?);
-        Ok(Self { args: args.clone(), life, striker })
+        let mut lives = Self { args: args.clone(), runtime: None, striker: Arc::new(Striker::new(blow)) };
+        lives.live()?;
+        Ok(lives)
+    }
+
+    /// Begins a life that the striker watches.
+    fn live(&mut self) -> Result<()> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (args, striker) = (self.args.clone(), Arc::clone(&self.striker));
+        runtime.spawn(async move {
+            let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
+            operator.run(CancellationToken::new()).await.expect("it shares no lease");
+        });
+        self.runtime = Some(runtime);
+        Ok(())
+    }
+
+    /// Ends the life that is.
+    fn die(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 
     /// Lets `blow` strike the life that is, whose writes count anew.
@@ -85,9 +82,9 @@ impl Lives {
         // One that has not fallen by the end must not fall in the next plan, and one that fell on a write after the end
         // has left an operator that hangs.
         if striker.disarm().is_some_and(|mode| mode != Mode::ReplyLost) {
-            self.life = None;
+            self.die();
             self.striker = Arc::new(Striker::new(None));
-            self.life = Some(Life::begin(&self.args, Arc::clone(&self.striker))?);
+            self.live()?;
         }
         let struck = undisturbed.is_none();
         let state = match undisturbed {
@@ -95,6 +92,12 @@ impl Lives {
             None => end().await?,
         };
         Ok(Ended { writes: striker.writes(), struck, state })
+    }
+}
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        self.die();
     }
 }
 

@@ -14,14 +14,11 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 use crate::netns::{self, Instance};
-use crate::process::Process;
+use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::tools;
 use client::Answer;
 use tally::Tally;
-
-/// How long a program of the test bed may take to start.
-const START: Duration = Duration::from_secs(60);
 
 /// What travels over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
