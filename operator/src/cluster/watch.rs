@@ -10,7 +10,8 @@ use std::time::Duration;
 use fleetmesh_core::ObjectKey;
 use fleetmesh_crds::RouteAction;
 use fleetmesh_model::Kind;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
@@ -48,15 +49,16 @@ pub fn watch_all(
 ) -> impl Future<Output = ()> + use<> {
     let (complete, mut completed) = watch::channel(0);
     let feed = Feed { world: Arc::clone(world), queue: Arc::clone(queue), complete };
+    let mut wanted = 0;
+    let mut start = |run: BoxFuture<'static, ()>| {
+        wanted += 1;
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(run));
+    };
     for kind in Kind::ALL {
-        with_kind!(kind, K => {
-            let run = watch_kind::<K>(client.clone(), feed.clone());
-            tasks.spawn(shutdown.clone().run_until_cancelled_owned(run));
-        });
+        with_kind!(kind, K => start(watch_kind::<K>(client.clone(), feed.clone()).boxed()));
     }
-    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_namespaces(client.clone(), feed.clone())));
-    tasks.spawn(shutdown.clone().run_until_cancelled_owned(watch_actions(client.clone(), feed)));
-    let wanted = Kind::ALL.len() + 2;
+    start(watch_namespaces(client.clone(), feed.clone()).boxed());
+    start(watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
         let _ = completed.wait_for(|count| *count >= wanted).await;
@@ -150,8 +152,8 @@ async fn watch_actions(client: Client, feed: Feed) {
         }
         Wakes::new()
     };
-    let gone = |world: &World, action: RouteAction| {
-        world.action_gone(&action.namespace().unwrap_or_default(), &action.name_any());
+    let gone = |world: &World, name: &Name| {
+        world.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
         Wakes::new()
     };
     watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
@@ -162,39 +164,42 @@ async fn watch_namespaces(client: Client, feed: Feed) {
     let seen = |world: &World, namespace: PartialObjectMeta<Namespace>| {
         world.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
     };
-    let gone = |world: &World, namespace: PartialObjectMeta<Namespace>| {
-        world.namespace(namespace.meta().name.as_deref().unwrap_or_default(), None)
-    };
+    let gone = |world: &World, name: &Name| world.namespace(&name.name, None);
     watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
 }
 
-/// A watch of what is no App Mesh object: `seen` and `gone` tell the world of it and who is woken by that.
+/// The name of what is no App Mesh object, within its kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    /// `None` for a cluster-scoped kind.
+    namespace: Option<String>,
+    name: String,
+}
+
+impl Name {
+    fn of(resource: &impl Resource) -> Self {
+        Self { namespace: resource.namespace(), name: resource.name_any() }
+    }
+}
+
+/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` tell the world of
+/// it and who is woken by that. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
 async fn watch_beside<K>(
     api: Api<K>,
     what: &str,
     feed: &Feed,
     seen: impl Fn(&World, K) -> Wakes,
-    gone: impl Fn(&World, K) -> Wakes,
+    gone: impl Fn(&World, &Name) -> Wakes,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events = pin!(watcher(api, watcher::Config::default()));
+    let mut known = Known::default();
     let mut complete = false;
     let mut complained = false;
     while let Some(event) = events.next().await {
-        let wakes = match event {
-            Ok(watcher::Event::Apply(resource) | watcher::Event::InitApply(resource)) => {
-                seen(&feed.world, resource)
-            }
-            Ok(watcher::Event::Delete(resource)) => gone(&feed.world, resource),
-            Ok(watcher::Event::Init) => continue,
-            Ok(watcher::Event::InitDone) => {
-                if !std::mem::replace(&mut complete, true) {
-                    feed.complete.send_modify(|count| *count += 1);
-                }
-                complained = false;
-                continue;
-            }
+        let event = match event {
+            Ok(event) => event,
             Err(problem) => {
                 if !std::mem::replace(&mut complained, true) {
                     error!(%problem, "cannot watch {what}; trying on");
@@ -203,6 +208,103 @@ async fn watch_beside<K>(
                 continue;
             }
         };
+        let missing = known.note(&event);
+        let wakes = match event {
+            watcher::Event::Apply(resource) | watcher::Event::InitApply(resource) => {
+                seen(&feed.world, resource)
+            }
+            watcher::Event::Delete(_) | watcher::Event::Init => Wakes::new(),
+            watcher::Event::InitDone => {
+                if !std::mem::replace(&mut complete, true) {
+                    feed.complete.send_modify(|count| *count += 1);
+                }
+                complained = false;
+                Wakes::new()
+            }
+        };
         feed.queue.wake_all(wakes);
+        feed.queue.wake_all(missing.iter().flat_map(|name| gone(&feed.world, name)));
+    }
+}
+
+/// The names that a watch has shown, and those that the list under way has shown so far.
+#[derive(Debug, Default)]
+struct Known {
+    names: BTreeSet<Name>,
+    listed: Option<BTreeSet<Name>>,
+}
+
+impl Known {
+    /// Notes an event; gives the names that are gone by it.
+    fn note<K: Resource>(&mut self, event: &watcher::Event<K>) -> Vec<Name> {
+        match event {
+            watcher::Event::Init => self.listed = Some(BTreeSet::new()),
+            watcher::Event::InitApply(resource) => {
+                let name = Name::of(resource);
+                self.names.insert(name.clone());
+                self.listed.get_or_insert_default().insert(name);
+            }
+            watcher::Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let missing = self.names.difference(&listed).cloned().collect();
+                self.names = listed;
+                return missing;
+            }
+            watcher::Event::Apply(resource) => {
+                self.names.insert(Name::of(resource));
+            }
+            watcher::Event::Delete(resource) => {
+                let name = Name::of(resource);
+                self.names.remove(&name);
+                return vec![name];
+            }
+        }
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use watcher::Event;
+
+    use super::*;
+
+    fn namespace(name: &str) -> Namespace {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        namespace
+    }
+
+    fn gone(known: &mut Known, event: &Event<Namespace>) -> Vec<String> {
+        known.note(event).into_iter().map(|name| name.name).collect()
+    }
+
+    #[test]
+    fn what_a_later_list_does_not_have_is_gone() {
+        let mut known = Known::default();
+        for event in [
+            Event::Init,
+            Event::InitApply(namespace("a")),
+            Event::InitApply(namespace("b")),
+            Event::InitDone,
+            Event::Apply(namespace("c")),
+        ] {
+            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
+        }
+        assert_eq!(gone(&mut known, &Event::Delete(namespace("a"))), ["a"]);
+        // The watch broke, and begins with a list again.
+        for event in [Event::Init, Event::InitApply(namespace("c")), Event::InitApply(namespace("d"))] {
+            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
+        }
+        assert_eq!(gone(&mut known, &Event::InitDone), ["b"]);
+        // A list that broke off before its end says nothing about what it did not come to.
+        for event in
+            [Event::Init, Event::Init, Event::InitApply(namespace("c")), Event::InitApply(namespace("d"))]
+        {
+            assert_eq!(gone(&mut known, &event), Vec::<String>::new());
+        }
+        assert_eq!(gone(&mut known, &Event::InitDone), Vec::<String>::new());
     }
 }
