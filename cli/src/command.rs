@@ -47,6 +47,10 @@ pub enum Command {
     #[command(subcommand)]
     Iam(fleetmesh_operator::IamCommand),
 
+    #[cfg(feature = "operator")]
+    #[command(subcommand)]
+    Migrate(fleetmesh_operator::MigrateCommand),
+
     /// What an instance needs: its certificate, its Envoy's bootstrap, and the interception of its traffic.
     #[cfg(feature = "proxy")]
     #[command(subcommand)]
@@ -97,6 +101,8 @@ impl Command {
                 fleetmesh_operator::iam(command, &mut io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
+            #[cfg(feature = "operator")]
+            Self::Migrate(command) => crate::server::run(|_| fleetmesh_operator::migrate(command)),
             #[cfg(feature = "proxy")]
             Self::Proxy(ProxyCommand::Host(command)) => {
                 Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?)

@@ -23,6 +23,7 @@ pub fn of(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
                 "The connected proxies that need the object",
             ));
             columns.push(number("Instances", ".status.fleet.running", "The EC2 instances that run"));
+            columns.push(wide(text("Class", ".status.fleet.className", "The FleetClass of the instances")));
         }
         // A rollout takes five columns; mesh and name are where there is room.
         Kind::Route => columns.extend([

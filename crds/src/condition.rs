@@ -127,6 +127,16 @@ words! {
         ProxyRejected,
 
         // The user has to act: `FleetReady`.
+        /// The fleet has no FleetClass: it names none and none is the default, or there is none of that name. Instances stay as
+        /// they are, and nothing is launched.
+        ClassRequired,
+        /// The FleetClass does not allow the fleet's namespace. Instances stay as they are, and nothing is launched.
+        ClassNotAllowed,
+        /// The FleetClass does not allow a value of the spec; the message has field, value, class and the way out. Instances stay
+        /// as they are, and nothing is launched.
+        ValueNotInClass,
+        /// A limit of the FleetClass is reached: fewer instances are launched than were asked for. The operator keeps trying.
+        ClassLimitReached,
         /// EC2 gave fewer instances than were asked for; the message has EC2's own words. The operator keeps trying.
         LaunchFailed,
         /// Instances run, but their proxies did not connect in time; they are replaced one after the other.

@@ -9,8 +9,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube_core::CustomResourceExt as _;
 
-use crate::{Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
-use crate::{columns, reference, route_action};
+use crate::{FleetClass, Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
+use crate::{columns, fleet_class, reference, route_action};
 
 /// The member of a status that says which generation it is about.
 const OBSERVED_GENERATION: &str = "observedGeneration";
@@ -28,6 +28,7 @@ pub const REFERENCE_FOLDER: &str = "docs/reference";
 /// The definitions of all kinds, a referent before what refers to it.
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![
+        fleet_class(),
         definition::<Mesh>(),
         definition::<VirtualNode>(),
         definition::<VirtualRouter>(),
@@ -68,6 +69,10 @@ fn definition<K: MeshResource>() -> CustomResourceDefinition {
         fix_name::<K>(root);
         drop_status_of_others(K::KIND, root);
     })
+}
+
+fn fleet_class() -> CustomResourceDefinition {
+    strict(FleetClass::crd(), &fleet_class::columns(), |_| {})
 }
 
 fn route_action() -> CustomResourceDefinition {

@@ -12,16 +12,21 @@ use serde_json::json;
 pub const DEFAULT_SSM_PARAMETER: &str =
     "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 
+/// The pattern of an AMI's id.
+pub const AMI_PATTERN: &str = "^ami-[0-9a-f]{8,17}$";
+
+/// The tag by which an instance that exists opts in to being enrolled. Its value is the cluster's name, as
+/// `fleetmesh.dev/owner-cluster` has it: nobody's instance is given a profile unless whoever may tag it wants that.
+pub const ENROLL_TAG: &str = "fleetmesh.dev/enroll";
+
 /// The most instances of one fleet.
 pub const MAX_REPLICAS: i32 = 1000;
 
 /// The most instances that a status lists one by one.
 pub const MAX_LISTED_INSTANCES: usize = 50;
 
-const LAUNCH_NEEDS: Rule = Rule {
-    cel: "!has(self.replicas) || (has(self.capacity) && has(self.app))",
-    message: "capacity and app must be set when replicas is",
-};
+const LAUNCH_NEEDS: Rule =
+    Rule { cel: "!has(self.replicas) || has(self.app)", message: "app must be set when replicas is" };
 const ENROLL_ALONE: Rule = Rule {
     cel: "!has(self.enroll) || !(has(self.app) || has(self.capacity) || has(self.image) || has(self.network) || has(self.proxy) || has(self.rollout))",
     message: "enroll takes instances as they are: app, capacity, image, network, proxy and rollout must not be set beside it",
@@ -101,16 +106,20 @@ pub struct Fleet {
     /// The application on each instance; needed with replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<App>,
-    /// What kind of instances; needed with replicas.
+    /// What kind of instances, of those that the class allows; as the class says when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// The FleetClass, which says what the fleet may be made of; the default class when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub class_name: Option<String>,
     /// Instances that exist already, instead of replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enroll: Option<Enroll>,
-    /// The AMI; the newest Amazon Linux 2023 for x86-64 when absent.
+    /// The AMI, of those that the class allows; as the class says when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
-    /// Where instances are launched; in the default VPC when absent.
+    /// Where instances are launched, within what the class allows; as the class says when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// The proxy on each instance.
@@ -158,10 +167,12 @@ pub struct UserDataPart {
 }
 
 /// What kind of instances are launched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
-    /// The instance types that will do, 1 to 20; EC2 takes the cheapest that it has.
+    /// The instance types that will do, 1 to 20, of those that the class allows; as the class says when absent. EC2 takes the
+    /// cheapest that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = instance_types)]
     pub instance_types: Vec<String>,
     /// How they are paid for.
@@ -184,7 +195,8 @@ pub enum Purchase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Enroll {
-    /// The tags that an instance must have, all of them, 1 to 10.
+    /// The tags that an instance must have, all of them, 1 to 10, those of the class' `enrollTags` among them. It also has to
+    /// carry the tag `fleetmesh.dev/enroll`, whose value is the cluster's name.
     #[schemars(transform = enroll_tags)]
     pub tags: BTreeMap<String, String>,
 }
@@ -196,9 +208,9 @@ pub struct Enroll {
 pub struct Image {
     /// The AMI's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = r"^ami-[0-9a-f]+$"))]
+    #[schemars(length(max = 21), regex(pattern = AMI_PATTERN))]
     pub id: Option<String>,
-    /// The SSM parameter that holds the AMI's id; it is read again with each comparison, and a new AMI rolls the fleet.
+    /// The SSM parameter that holds the AMI's id, one that the class allows; it is read again with each comparison, and a new AMI rolls the fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1011), regex(pattern = r"^/[A-Za-z0-9_.:/-]+$"))]
     pub ssm_parameter: Option<String>,
@@ -208,11 +220,13 @@ pub struct Image {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// The security groups, at most 16; the VPC's default group when empty.
+    /// The security groups, at most 16. Those of the class when a fleet names none, and the VPC's default group when the
+    /// class names none either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = security_groups)]
     pub security_group_ids: Vec<String>,
-    /// The subnets, at most 16, all of one VPC; instances may be in any of them. The default VPC's when empty.
+    /// The subnets, at most 16, all of one VPC; instances may be in any of them. Those of the class when a fleet names none,
+    /// and the default VPC's when the class names none either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = subnets)]
     pub subnet_ids: Vec<String>,
@@ -297,6 +311,9 @@ impl Default for Rollout {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetStatus {
+    /// The FleetClass that counts; absent while there is none, or while it does not allow the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
     /// How many instances there are to be.
     #[serde(default)]
     pub desired: i32,

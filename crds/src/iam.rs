@@ -34,7 +34,7 @@ fn policy_arn(schema: &mut Schema) {
     schema.insert("maxLength".into(), json!(2048));
 }
 
-fn policy_arns(schema: &mut Schema) {
+pub(crate) fn policy_arns(schema: &mut Schema) {
     schema.insert("maxItems".into(), json!(MAX_MANAGED_POLICIES));
     schema.insert("x-kubernetes-list-type".into(), json!("set"));
     schema.insert(

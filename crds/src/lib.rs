@@ -1,5 +1,5 @@
 //! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
-//! kind, and RouteActions, which tell rollouts what to do. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
+//! kind, RouteActions, which tell rollouts what to do, and FleetClasses, which say what fleets may be made of. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
 //! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
 //!
 //! [`all`] gives the CustomResourceDefinitions. Bounds, enums and unions come from the model's schemas; `definition`
@@ -12,6 +12,7 @@ pub mod columns;
 pub mod condition;
 pub mod definition;
 pub mod fleet;
+pub mod fleet_class;
 pub mod iam;
 pub mod identity;
 pub mod management;
@@ -30,6 +31,7 @@ pub use canary::{Canary, CanaryStatus, Phase};
 pub use condition::{ConditionType, Reason};
 pub use definition::{all, to_yaml};
 pub use fleet::{Fleet, FleetStatus, InstanceStatus};
+pub use fleet_class::{FleetClass, FleetClassSpec};
 pub use iam::{Iam, IamStatus};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::Mesh;

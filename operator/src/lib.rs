@@ -17,6 +17,7 @@ mod joining;
 pub mod leader;
 pub mod loads;
 pub mod metrics;
+mod migrate;
 pub mod queue;
 mod rollout_metrics;
 pub mod rollouts;
@@ -28,4 +29,5 @@ pub use fleetmesh_aws::faults;
 
 pub use args::OperatorArgs;
 pub use iam::{IamCommand, PolicyArgs, iam};
+pub use migrate::{FleetClassesArgs, MigrateCommand, MigrateError, migrate};
 pub use run::{Error, Operator, run};

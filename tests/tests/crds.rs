@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_crds::{Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
+use fleetmesh_crds::{FleetClass, Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
 use fleetmesh_model::Kind;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
@@ -16,6 +16,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{tools, wait};
 use fleetmesh_tests::specs::{self, Case};
 use http::Request;
+use kube::Resource as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ async fn the_api_server_keeps_what_the_definitions_promise() -> Result<()> {
     let client = client(&cluster).await?;
     judges_like_the_table(&client, app_mesh_cases()?).await.context("specs of App Mesh")?;
     judges_like_the_table(&client, specs::kubernetes()?).await.context("specs of Kubernetes alone")?;
+    fleet_classes_are_bounded(&client).await.context("classes")?;
     names_never_change(&kubectl).await.context("immutability")?;
     kubectl_explains(&kubectl).await.context("kubectl explain")?;
     kubectl_prints_columns(&kubectl).await.context("kubectl get")?;
@@ -86,6 +88,56 @@ async fn judges_like_the_table(client: &kube::Client, cases: Vec<Case>) -> Resul
         objections.extend(case.objection(&verdict));
     }
     ensure!(objections.is_empty(), "{} wrong verdicts:\n{}", objections.len(), objections.join("\n"));
+    Ok(())
+}
+
+/// What a FleetClass cannot say, and words of the refusal.
+async fn fleet_classes_are_bounded(client: &kube::Client) -> Result<()> {
+    let limits = json!({ "instances": 3 });
+    let cases = [
+        (json!({ "limits": limits, "instanceTypes": ["t3.small", "t3.*", "m7*", "*"] }), None),
+        (
+            json!({ "limits": limits, "images": { "ids": ["ami-12345678"], "owners": ["amazon", "123456789012"] } }),
+            None,
+        ),
+        (json!({}), Some("spec.limits")),
+        (
+            json!({ "limits": { "instances": 3, "instancesPerNamespace": 4 } }),
+            Some("instancesPerNamespace must not be more"),
+        ),
+        (json!({ "limits": limits, "instanceTypes": ["*.small"] }), Some("spec.instanceTypes[0]")),
+        (json!({ "limits": limits, "images": { "ids": ["ami-1"] } }), Some("spec.images.ids[0]")),
+        (json!({ "limits": limits, "images": { "owners": ["self"] } }), Some("spec.images.owners[0]")),
+        (
+            json!({ "limits": limits, "images": { "ssmParameters": ["images"] } }),
+            Some("spec.images.ssmParameters[0]"),
+        ),
+        (json!({ "limits": limits, "tagKeys": ["team", "aws:x"] }), Some("tagKeys must not begin with aws:")),
+        (
+            json!({ "limits": limits, "tagKeys": ["fleetmesh.dev/enroll"] }),
+            Some("tagKeys must not begin with aws:"),
+        ),
+        (json!({ "limits": limits, "userData": "Yes" }), Some("spec.userData")),
+        (
+            json!({ "limits": limits, "volume": { "deviceName": "/dev/xvda", "kmsKeyId": "mine" } }),
+            Some("spec.volume.kmsKeyId"),
+        ),
+    ];
+    for (spec, refused) in cases {
+        let class = json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "FleetClass", "metadata": { "name": "case" }, "spec": spec,
+        });
+        let collection = FleetClass::url_path(&(), None);
+        let request = Request::post(format!("{collection}?dryRun=All&fieldValidation=Strict"))
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(&class)?)?;
+        let answer = client.request::<Value>(request).await;
+        match (answer, refused) {
+            (Ok(_), None) => {}
+            (Err(kube::Error::Api(status)), Some(words)) if status.message.contains(words) => {}
+            (answer, _) => anyhow::bail!("{spec}: {answer:?}, not {refused:?}"),
+        }
+    }
     Ok(())
 }
 

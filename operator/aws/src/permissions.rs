@@ -145,6 +145,7 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("ec2", "CreateTags", INSTANCE, When::HasProfile),
     allow("ec2", "DeleteLaunchTemplate", KEPT, When::Ours),
     allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
+    allow("ec2", "DescribeImages", ANY, When::Always),
     allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
     allow("ec2", "DescribeInstances", ANY, When::Always),
     allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),

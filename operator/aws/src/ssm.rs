@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_ssm::Client;
-use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::is_ami_id;
+use fleetmesh_core::{Class, Failure};
 
 use crate::connection::{Connection, call};
 
@@ -17,11 +18,12 @@ impl Ssm {
         Self(connection)
     }
 
-    /// The value of the parameter `name`.
+    /// The id of the AMI that the parameter `name` holds. A value that is none is dropped here: it may be a secret of
+    /// somebody who is not the one that named the parameter.
     ///
     /// # Errors
-    /// `NotFound` when there is none.
-    pub async fn parameter(&self, name: &str) -> Result<String, Failure> {
+    /// `NotFound` when there is no such parameter, `Invalid` when it does not hold an AMI's id.
+    pub async fn image(&self, name: &str) -> Result<String, Failure> {
         let client = Client::new(&self.0.shared().await.config);
         let request = client.get_parameter().name(name);
         let answer = call!(self.0, read, "GetParameter", request).map_err(|mut failure| {
@@ -29,6 +31,13 @@ impl Ssm {
             failure.message = format!("{} (parameter {name})", failure.message);
             failure
         })?;
-        Ok(answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default().to_owned())
+        let value = answer.parameter().and_then(|parameter| parameter.value()).unwrap_or_default();
+        if is_ami_id(value) {
+            return Ok(value.to_owned());
+        }
+        let message = format!(
+            "the parameter {name} does not hold an AMI's id, which is ami- and 8 to 17 hexadecimal digits; what it holds is not shown"
+        );
+        Err(Failure { class: Class::Invalid, operation: "GetParameter".to_owned(), message })
     }
 }

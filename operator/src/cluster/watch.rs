@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
-use fleetmesh_crds::RouteAction;
+use fleetmesh_crds::{FleetClass, RouteAction};
 use fleetmesh_model::Kind;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -58,6 +58,7 @@ pub fn watch_all(
         with_kind!(kind, K => start(watch_kind::<K>(client.clone(), feed.clone()).boxed()));
     }
     start(watch_namespaces(client.clone(), feed.clone()).boxed());
+    start(watch_classes(client.clone(), feed.clone()).boxed());
     start(watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
@@ -157,6 +158,13 @@ async fn watch_actions(client: Client, feed: Feed) {
         Wakes::new()
     };
     watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
+}
+
+/// What fleets may be made of.
+async fn watch_classes(client: Client, feed: Feed) {
+    let seen = |world: &World, class: FleetClass| world.class(&class);
+    let gone = |world: &World, name: &Name| world.class_gone(&name.name);
+    watch_beside(Api::<FleetClass>::all(client), "FleetClasses", &feed, seen, gone).await;
 }
 
 /// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.

@@ -1,7 +1,8 @@
 //! What the operator knows of the cluster and of the proxies: the custom resources as watched, an index from App Mesh
-//! names to the resources that claim or name them, the namespaces' labels, what the control plane told, and what the
+//! names to the resources that claim or name them, the namespaces' labels, the classes of fleets, what the control plane told, and what the
 //! last round of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
 
+mod classes;
 mod distribution;
 mod index;
 mod memory;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fleetmesh_core::{Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
+pub use classes::ClassOf;
 pub use distribution::{Answer, Told, Woken};
 pub use index::Source;
 pub use memory::{Conclusion, IdentityMemory, Memory};
@@ -38,6 +40,7 @@ pub struct World {
 struct Inner {
     entries: HashMap<ObjectKey, Entry>,
     index: Index,
+    classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     tellings: Tellings,
     actions: rollouts::Pending,

@@ -14,6 +14,7 @@ pub mod control_plane;
 pub mod dns;
 pub mod envoy;
 pub mod etcd;
+pub mod fleet_class;
 pub mod front;
 pub mod helm;
 pub mod host;

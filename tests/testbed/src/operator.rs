@@ -126,6 +126,14 @@ impl Operator {
         self.process.ended(within).await
     }
 
+    /// What it logged so far.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.process.log())?)
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

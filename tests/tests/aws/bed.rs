@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::moto::{AccessKey, Moto, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
+use serde_json::json;
 
 use crate::account::Account;
 use crate::permissions;
@@ -82,6 +84,9 @@ impl Bed {
         let app_mesh = app_mesh(&control_plane.endpoint());
         let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
         let Stack { operator, control_plane, cluster, kubectl } = stack;
+        // Whoever opted in may be enrolled.
+        let members = json!({ "enrollTags": {} });
+        fleet_class::apply_default(&kubectl, &run, &members).await.unwrap();
         Self { operator, moto, operator_key, control_plane, kubectl, _cluster: cluster, run }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::netns::Instance;
-use fleetmesh_testbed::{envoy, userns, wait};
+use fleetmesh_testbed::{envoy, fleet_class, userns, wait};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, LIMIT, TIMEOUT};
@@ -95,7 +95,11 @@ async fn callers_find_an_instance_when_it_serves_and_until_before_it_ends() {
     let mut joiner = Joiner::by_address(&bed).await;
     let (service, subnet) = (make_service(&bed.moto).await, loopback_subnet(&bed.moto).await);
     make_caller(&space).await;
+    let services = json!([{ "namespaceName": "found.local", "serviceName": "web" }]);
+    let members = json!({ "cloudMapServices": services, "network": { "subnetIds": [&subnet] } });
+    space.apply(&fleet_class::manifest("found", &members)).await;
     let mut web = fleet(2, "app:v1");
+    web["fleet"]["className"] = json!("found");
     web["fleet"]["network"] = json!({ "subnetIds": [subnet] });
     let discovery = json!({ "namespaceName": "found.local", "serviceName": "web" });
     web["serviceDiscovery"] = json!({ "awsCloudMap": discovery });

@@ -152,7 +152,7 @@ async fn instances_that_exist_are_enrolled_by_tag_and_let_go() {
     let bed = Bed::shared().await;
     let space = bed.space("enroll").await;
     let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--count", "2", "--tag-specifications"];
-    let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled}]";
+    let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled},{Key=fleetmesh.dev/enroll,Value=bed}]";
     let launched = bed.moto.aws(&[&run[..], &[tags]].concat()).await.unwrap();
     let id = |index: usize| launched["Instances"][index]["InstanceId"].as_str().unwrap().to_owned();
     let (ours, theirs) = (id(0), id(1));

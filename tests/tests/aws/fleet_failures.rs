@@ -186,7 +186,7 @@ async fn what_is_not_shown(stage: &Stage) {
 async fn an_association(stage: &Stage) {
     let Stage { front, bed, space } = stage;
     let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--tag-specifications"];
-    let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled}]";
+    let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled},{Key=fleetmesh.dev/enroll,Value=bed}]";
     let launched = bed.moto.aws(&[&run[..], &[tags]].concat()).await.unwrap();
     let id = launched["Instances"][0]["InstanceId"].as_str().unwrap();
     front.meets("AssociateIamInstanceProfile", Some(Manner::Refuses(400, "InvalidInstanceID.NotFound")));

@@ -15,6 +15,7 @@ mod drift;
 mod ec2;
 mod failures;
 mod fleet;
+mod fleet_class;
 mod fleet_drift;
 mod fleet_failures;
 mod forward;

@@ -8,7 +8,7 @@ use fleetmesh_operator::OperatorArgs;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::stack;
+use fleetmesh_testbed::{fleet_class, stack};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -51,7 +51,9 @@ impl Bed {
         let run = RunDir::new(name)?;
         let (cluster, control_plane) =
             tokio::try_join!(Cluster::start(&run), ControlPlane::start_with(&run, arguments))?;
-        stack::install_crds(&cluster.kubectl()?, &run).await?;
+        let kubectl = cluster.kubectl()?;
+        stack::install_crds(&kubectl, &run).await?;
+        fleet_class::apply_default(&kubectl, &run, &Value::Null).await?;
         let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config)?;

@@ -79,6 +79,8 @@ fn narrowed(uri: &Uri, name: &str) -> Result<Uri> {
     let by_name = || Ok(format!("{path}?{query}&fieldSelector=metadata.name%3D{name}").parse()?);
     match path.strip_prefix(GROUP) {
         Some("meshes") => by_name(),
+        // An admin's, for every lane.
+        Some("fleetclasses") => Ok(uri.clone()),
         Some(plural) if !plural.contains('/') => {
             Ok(format!("{GROUP}namespaces/{name}/{plural}?{query}").parse()?)
         }

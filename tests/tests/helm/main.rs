@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod admission;
 mod bed;
 mod chart;
 mod dashboard;

@@ -3,7 +3,8 @@
 use aws_sdk_ec2::types::{
     CreateFleetError, DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest,
     FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
-    FleetOnDemandAllocationStrategy, FleetType, InstanceType, LaunchTemplateHttpTokensState,
+    FleetOnDemandAllocationStrategy, FleetType, InstanceType, LaunchTemplateBlockDeviceMappingRequest,
+    LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
     LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataOptionsRequest,
     LaunchTemplateTagSpecificationRequest, LaunchTemplateVersion, OnDemandOptionsRequest,
     RequestLaunchTemplateData, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
@@ -12,6 +13,7 @@ use aws_sdk_ec2::types::{
 use fleetmesh_core::fleet::{Content, Template, Version};
 use fleetmesh_core::{Class, Failure};
 use fleetmesh_crds::fleet::Purchase;
+use fleetmesh_crds::fleet_class::ClassVolume;
 use fleetmesh_model::tag::Tags;
 
 use super::{Ec2, is_absent, read_tags, specification, tags};
@@ -241,7 +243,7 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
 }
 
 fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
-    let Content { image, profile_arn, security_groups, recipe: _, tags: with } = content;
+    let Content { image, profile_arn, security_groups, recipe: _, tags: with, volume } = content;
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
     // The proxy's container is on the instance's own network; two hops leave room for one that is not.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
@@ -258,7 +260,18 @@ fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
         .iam_instance_profile(profile)
         .set_security_group_ids((!security_groups.is_empty()).then(|| security_groups.clone()))
         .metadata_options(metadata)
+        .set_block_device_mappings(volume.as_ref().map(|volume| vec![mapping(volume)]))
         .tag_specifications(specification(ResourceType::Instance))
         .tag_specifications(specification(ResourceType::Volume))
         .build()
+}
+
+/// The volume that an instance starts from, encrypted.
+fn mapping(volume: &ClassVolume) -> LaunchTemplateBlockDeviceMappingRequest {
+    let ClassVolume { device_name, kms_key_id } = volume;
+    let ebs = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .encrypted(true)
+        .set_kms_key_id(kms_key_id.clone())
+        .build();
+    LaunchTemplateBlockDeviceMappingRequest::builder().device_name(device_name).ebs(ebs).build()
 }

@@ -1,5 +1,6 @@
 //! EC2: launch templates, instances and their profiles. One method for each thing to do; core's types in and out.
 
+mod images;
 mod instances;
 mod launch;
 mod profiles;

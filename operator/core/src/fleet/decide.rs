@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use fleetmesh_crds::fleet::{Capacity, Fleet, Network};
+use fleetmesh_crds::fleet::Fleet;
 use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use super::class::{Admitted, Refusal};
 use super::cloud_map;
 use super::enroll;
+use super::limits::{Grant, Reached};
 use super::observed::{Instance, Observed, State};
 use super::plan::Step;
-use super::scale::{Demand, Member, Move, scale, stage};
+use super::scale::{Demand, Member, Move, scale, stage, surplus};
 use super::tagging;
 use super::template::{self, Content};
 use super::user_data::{self, Place};
@@ -31,6 +33,10 @@ const DRAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 pub struct Input<'a> {
     /// The resource.
     pub object: &'a Object,
+    /// The fleet as its class makes it, or why it is not let; `None` when there is no fleet to be.
+    pub admission: Option<&'a Result<Admitted, Refusal>>,
+    /// What the limits of the class leave of the launch that an earlier decision of this round wanted.
+    pub grant: Option<&'a Grant>,
     /// The identity of the cluster, for the tags of ownership.
     pub cluster: &'a str,
     /// The node's instance profile, when it is made.
@@ -66,48 +72,93 @@ pub struct Decision {
     pub told: Vec<Event>,
 }
 
+impl Decision {
+    /// The launch among the steps: its number, and how many instances.
+    pub fn launch(&self) -> Option<(i64, i32)> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Launch { launch, count, .. } => Some((*launch, *count)),
+            _ => None,
+        })
+    }
+}
+
 /// Decides. Same inputs, same steps.
 pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
     let fleet = input.object.fleet.as_ref().filter(|_| !input.deleting);
-    let enrolls = fleet.is_some_and(|fleet| fleet.enroll.is_some());
-    let enrolling = input.profile_arn.map(|arn| enroll::steps(observed, arn, enrolls)).unwrap_or_default();
-    let mut decision = match fleet {
-        Some(fleet) if !enrolls => replicate(observed, input, fleet),
-        Some(_) | None => leave(observed, input, !enrolling.is_empty()),
+    let mut decision = match (fleet, input.admission) {
+        (None, _) => enroll(observed, input, false),
+        (Some(fleet), Some(Err(refusal))) => held(observed, input, fleet, refusal.clone()),
+        (Some(_), Some(Ok(admitted))) if admitted.fleet.enroll.is_some() => enroll(observed, input, true),
+        (Some(fleet), Some(Ok(admitted))) => match owner_refused(observed, admitted) {
+            Some(refusal) => held(observed, input, fleet, refusal),
+            None => replicate(observed, input, admitted),
+        },
+        // Nobody looked for the class.
+        (Some(_), None) => Decision { waits: Some("the FleetClass".to_owned()), ..Decision::default() },
     };
-    decision.steps.splice(0..0, enrolling);
     decision.told = tagging::taken(observed);
-    if enrolls && input.profile_arn.is_none() {
+    decision
+}
+
+/// Instances are given the profile if they are `meant`, and others lose it; whatever was launched goes.
+fn enroll(observed: &Observed, input: &Input<'_>, meant: bool) -> Decision {
+    let enrolling = input.profile_arn.map(|arn| enroll::steps(observed, arn, meant)).unwrap_or_default();
+    let mut decision = leave(observed, input, !enrolling.is_empty());
+    decision.steps.splice(0..0, enrolling);
+    if meant && input.profile_arn.is_none() {
         decision.waits = Some("the instance profile".to_owned());
     }
     decision
 }
 
-fn replicate(observed: &Observed, input: &Input<'_>, fleet: &Fleet) -> Decision {
+/// Whose the AMI is, when the class does not want it to be theirs.
+fn owner_refused(observed: &Observed, admitted: &Admitted) -> Option<Refusal> {
+    let (owners, image) = (&admitted.image_owners, observed.image.as_ref()?);
+    let wanted = owners.is_empty() || observed.image_owners.iter().any(|owner| owners.contains(owner));
+    let message = || {
+        let whose = observed.image_owners.first().map_or("nobody's that EC2 tells of", String::as_str);
+        format!(
+            "the AMI {image} of fleet.image is {whose}, which FleetClass {} does not allow (images.owners: {}). Name one that is theirs, or ask whoever owns the class for it",
+            admitted.class,
+            owners.join(", ")
+        )
+    };
+    (!wanted).then(|| Refusal { reason: Reason::ValueNotInClass, message: message() })
+}
+
+/// A fleet that its class does not let be, or that has none: instances stay as they are. What was begun with some goes on, and
+/// whoever scales the fleet down is heard; nothing is launched, replaced, registered or enrolled.
+fn held(observed: &Observed, input: &Input<'_>, fleet: &Fleet, refusal: Refusal) -> Decision {
+    let mut decision = Decision { refused: Some((refusal.reason, refusal.message)), ..Decision::default() };
+    if fleet.enroll.is_some() {
+        return decision;
+    }
+    let members = members(observed, None, input.now);
+    decision.steps.extend(cloud_map::deregister(observed, &[]));
+    decision.steps.extend(ends(observed, &surplus(&members, fleet.replicas.unwrap_or_default()), input.now));
+    decision.steps.extend(tagging::steps(observed, input, None));
+    decision
+}
+
+fn replicate(observed: &Observed, input: &Input<'_>, admitted: &Admitted) -> Decision {
     let waits = |what: &str| Decision { waits: Some(what.to_owned()), ..Decision::default() };
     let refused = |reason, message| Decision { refused: Some((reason, message)), ..Decision::default() };
     if let Some(taken) = version::foreign(observed, input.object) {
         return refused(Reason::NotOwned, taken);
     }
-    let network = fleet.network.clone().unwrap_or_default();
-    match (input.profile_arn, &observed.image, &fleet.capacity) {
-        (None, ..) => waits("the instance profile"),
-        (_, None, _) => waits("the AMI's id"),
-        (Some(profile_arn), Some(image), Some(capacity)) => {
-            launch(observed, input, &Wanted { fleet, capacity, network: &network, profile_arn, image })
-        }
-        // The API server refuses it.
-        (Some(_), Some(_), None) => {
-            refused(Reason::InvalidSpec, "fleet.capacity must be set when replicas is".to_owned())
+    match (input.profile_arn, &observed.image) {
+        (None, _) => waits("the instance profile"),
+        (_, None) => waits("the AMI's id"),
+        (Some(profile_arn), Some(image)) => {
+            launch(observed, input, &Wanted { admitted, fleet: &admitted.fleet, profile_arn, image })
         }
     }
 }
 
 /// The fleet as the spec wants it.
 struct Wanted<'a> {
+    admitted: &'a Admitted,
     fleet: &'a Fleet,
-    capacity: &'a Capacity,
-    network: &'a Network,
     profile_arn: &'a str,
     image: &'a str,
 }
@@ -142,14 +193,16 @@ fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
 }
 
 fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decision {
-    let Wanted { fleet, capacity: _, network, profile_arn, image } = wanted;
+    let Wanted { admitted, fleet, profile_arn, image } = wanted;
     let replicas = fleet.replicas.unwrap_or_default();
+    let network = fleet.network.clone().unwrap_or_default();
     let content = Content {
         image: (*image).to_owned(),
         profile_arn: (*profile_arn).to_owned(),
-        security_groups: network.security_group_ids.clone(),
+        security_groups: network.security_group_ids,
         recipe: user_data::recipe(input.object, fleet, input.place),
         tags: tags(input),
+        volume: admitted.volume.clone(),
     };
     let mut decision = version::choose(observed, input, content);
     let (Some(version), Some(template)) = (decision.version, &observed.template) else {
@@ -163,16 +216,28 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     decision.steps.extend(cloud_map::register(observed, &members, input.object));
     let Move { launch, end } = scale(&members, demand);
     decision.steps.extend(ends(observed, &end, input.now));
+    let granted = input.grant.map_or(launch, |grant| grant.count.min(launch));
     if launch > 0 && input.settling {
         decision.waits = Some("EC2 to show what was launched before".to_owned());
-    } else if launch > 0 {
+    } else if granted > 0 {
         let source = Source { template: &template.id, version, hash: decision.hash.clone() };
-        decision.steps.push(launch_step(observed, input, wanted, source, launch));
+        decision.steps.push(launch_step(observed, input, wanted, source, granted));
+    }
+    if let Some(reached) = input.grant.and_then(|grant| grant.reached.as_ref()).filter(|_| granted < launch) {
+        decision.refused = Some((Reason::ClassLimitReached, limited(reached, admitted, launch - granted)));
     }
     // Last: what is refused here holds nothing up.
     decision.steps.extend(version::tagging(observed, input));
     decision.steps.extend(tagging::steps(observed, input, decision.hash.as_ref()));
     decision
+}
+
+fn limited(reached: &Reached, admitted: &Admitted, missing: i32) -> String {
+    let Reached { field, limit, held } = reached;
+    format!(
+        "FleetClass {} allows {limit} instances ({field}), and its fleets have {held}: {missing} more are to be launched and are not. Scale other fleets down, let a rollout do without more instances (fleet.rollout.maxSurge: 0), or ask for a higher limit; the operator keeps trying",
+        admitted.class
+    )
 }
 
 /// The instances that count: live, and not on their way out. `hash` is of what they are to be launched from.
@@ -238,14 +303,15 @@ fn launch_step(
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
     tags.extend(hash.map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
+    let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
     Step::Launch {
         template: template.to_owned(),
         version,
         count,
-        instance_types: wanted.capacity.instance_types.clone(),
-        purchase: wanted.capacity.purchase,
-        subnets: wanted.network.subnet_ids.clone(),
+        instance_types: capacity.instance_types,
+        purchase: capacity.purchase,
+        subnets: wanted.fleet.network.clone().unwrap_or_default().subnet_ids,
         tags,
         launch,
         token: digest(&[&input.object.uid, "launch", &launch.to_string()]),

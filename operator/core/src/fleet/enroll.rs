@@ -1,5 +1,10 @@
 //! Instances that exist already: they get the node's instance profile, and lose it when they are not meant any more. Pure.
 
+use std::collections::BTreeSet;
+
+use fleetmesh_crds::fleet::ENROLL_TAG;
+use fleetmesh_model::tag::Tags;
+
 use super::observed::{Instance, Observed};
 use super::plan::Step;
 
@@ -22,6 +27,27 @@ pub fn standing(observed: &Observed, instance: &Instance, profile_arn: &str) -> 
         Some(association) if association.profile_arn == profile_arn => Standing::Joined,
         Some(_) => Standing::Foreign,
     }
+}
+
+/// Of the instances that EC2 `found` by the tags of a fleet, those that are meant, and how many have the tags and did not opt
+/// in. EC2 takes `*` and `?` in what it looks for; here a value is what it is. Who did not opt in for this cluster is not ours
+/// to change, to name or to look at, unless it has the node's profile already (`joined`): then it keeps it. With `admitted`
+/// false only these are left: no class says that the fleet may look for others.
+pub fn meant(
+    found: Vec<Instance>,
+    tags: &Tags,
+    cluster: &str,
+    joined: &BTreeSet<String>,
+    admitted: bool,
+) -> (Vec<Instance>, usize) {
+    let tagged = |instance: &Instance| tags.iter().all(|(key, value)| instance.tags.get(key) == Some(value));
+    let opted_in = |instance: &Instance| instance.tags.get(ENROLL_TAG).is_some_and(|name| name == cluster);
+    let (meant, others): (Vec<Instance>, Vec<Instance>) = found
+        .into_iter()
+        .filter(|instance| tagged(instance))
+        .partition(|instance| joined.contains(&instance.id) || (admitted && opted_in(instance)));
+    let unasked = others.iter().filter(|instance| admitted && instance.state.is_live()).count();
+    (meant, unasked)
 }
 
 /// The steps that give the profile to the instances that are meant, none unless `meant`, and take it from all others but

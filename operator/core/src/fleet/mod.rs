@@ -8,10 +8,13 @@
 //! it is, from what and by which launch it came, so that a reply that is lost costs nothing. What somebody changes from
 //! outside in the template or in those tags is put back. Pure.
 
+pub mod class;
 pub mod cloud_map;
 pub mod decide;
 pub mod enroll;
 mod events;
+pub mod limits;
+pub mod migrate;
 pub mod observed;
 pub mod plan;
 pub mod report;
@@ -23,7 +26,9 @@ mod version;
 
 pub use fleetmesh_instance::JoinOptions;
 
+pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id};
 pub use decide::{Decision, Input, decide};
+pub use limits::{Grant, Ledger};
 pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
 pub use plan::Step;
 pub use report::{Outcome, report, unseen};

@@ -15,12 +15,16 @@ pub struct Observed {
     pub template: Option<Template>,
     /// The id of the AMI that the fleet names; `None` when nothing is to be launched.
     pub image: Option<String>,
+    /// Whose it is: the account, and the alias that EC2 has for it, if any; not looked for when nobody asks.
+    pub image_owners: Vec<String>,
     /// The instances that were launched for the fleet, also those that are terminated.
     pub instances: Vec<Instance>,
     /// Instances that were launched for the fleet and are tagged as another's since.
     pub taken: Vec<Instance>,
-    /// The instances that have the tags of `enroll`.
+    /// The instances that have the tags of `enroll`, and opted in or have the node's profile.
     pub enrolled: Vec<Instance>,
+    /// How many instances have the tags of `enroll` and did not opt in.
+    pub unasked: usize,
     /// Instance profile associations: those of the node's profile, and those of the enrolled instances.
     pub associations: Vec<Association>,
     /// What is registered in Cloud Map for the fleet; `None` when the node is not discovered there.

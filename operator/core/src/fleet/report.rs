@@ -1,6 +1,6 @@
 //! What to say of a fleet after a round: condition, status, Events, and when to look again. Pure.
 
-use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
+use fleetmesh_crds::fleet::{ENROLL_TAG, MAX_LISTED_INSTANCES};
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
 use super::decide::{Decision, Input, launches, members};
@@ -45,11 +45,15 @@ pub fn report(
     let failure = outcome.failed.clone();
     let tally = Tally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
-    let finding = finding(&tally, decision, outcome, wanted.is_some());
+    let finding = finding(&tally, decision, outcome, wanted.is_some(), &unasked(observed, input));
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
     Part {
         // After a failure the next look is a matter of its class.
-        look: (left && moves && decision.refused.is_none() && failure.is_none()).then_some(input.in_motion),
+        look: (left
+            && moves
+            && (decision.refused.is_none() || !decision.steps.is_empty())
+            && failure.is_none())
+        .then_some(input.in_motion),
         status: left.then(|| status(observed, decision, outcome, input, &tally)),
         events: events(decision, outcome, input, &finding),
         finding,
@@ -208,7 +212,9 @@ fn status(
     let version = template.map(|(_, version)| *version).or(decision.version);
     // What is waited for or refused changes nothing about where instances came from.
     let before = || input.object.status.fleet.as_ref().filter(|_| known.is_some())?.template_version;
+    let admitted = input.admission.and_then(|admission| admission.as_ref().ok());
     FleetStatus {
+        class_name: admitted.map(|admitted| admitted.class.clone()),
         desired: tally.desired,
         instances: tally.listed.iter().take(MAX_LISTED_INSTANCES).map(|(_, status)| status.clone()).collect(),
         launches: launches(observed, input.object).max(outcome.spent.unwrap_or_default()),
@@ -220,7 +226,7 @@ fn status(
     }
 }
 
-fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) -> Finding {
+fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool, unasked: &str) -> Finding {
     if let Some(failure) = &outcome.failed {
         return failed(failure);
     }
@@ -255,10 +261,25 @@ fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool) 
         return Finding::fails(Reason::Deleting, format!("the fleet is being ended{waits}"));
     }
     let also = unused(decision);
+    let waits = format!("{waits}{unasked}");
     if decision.steps.is_empty() && decision.waits.is_none() && !tally.moves && ready == desired {
-        return Finding::holds(Reason::FleetReady, format!("{ready} of {desired} instances are ready{also}"));
+        return Finding::holds(
+            Reason::FleetReady,
+            format!("{ready} of {desired} instances are ready{unasked}{also}"),
+        );
     }
     Finding::fails(Reason::FleetProgressing, format!("{so_far}{waits}{also}"))
+}
+
+/// What a message says of instances that have the tags of `enroll` and did not opt in.
+fn unasked(observed: &Observed, input: &Input<'_>) -> String {
+    match observed.unasked {
+        0 => String::new(),
+        unasked => format!(
+            "; {unasked} more have the tags of fleet.enroll and are left alone, because they do not carry the tag {ENROLL_TAG} with the value {}",
+            input.cluster
+        ),
+    }
 }
 
 /// What a message ends with, and an Event tells, when somebody gave the launch template a newer version.

@@ -105,6 +105,12 @@ pub fn scale(members: &[Member<'_>], demand: Demand) -> Move {
     Move { launch, end }
 }
 
+/// The instances above `replicas`, in the order in which they are ended, where nobody says which are outdated.
+pub fn surplus(members: &[Member<'_>], replicas: i32) -> Vec<String> {
+    let more = members.len().saturating_sub(usize::try_from(replicas).unwrap_or(0));
+    in_order(members, |_| true).into_iter().take(more).map(|member| member.instance.id.clone()).collect()
+}
+
 impl Member<'_> {
     /// Whether it is one of those that are to stay.
     fn fits(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The launch template: its name, what its versions hold, and the hash that tells them apart. Pure.
 
+use fleetmesh_crds::fleet_class::ClassVolume;
 use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use serde::Serialize;
@@ -20,6 +21,9 @@ pub struct Content {
     pub recipe: serde_json::Value,
     /// The tags of instances and their volumes.
     pub tags: Tags,
+    /// The volume that instances start from; as the AMI says when absent. Absent it is not in the hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<ClassVolume>,
 }
 
 impl Content {
@@ -74,6 +78,7 @@ mod tests {
             security_groups: Vec::new(),
             recipe: serde_json::json!({ "port": port }),
             tags: Tags::new(),
+            volume: None,
         };
         assert_eq!(content(1).hash(), content(1).hash());
         assert_ne!(content(1).hash(), content(2).hash());

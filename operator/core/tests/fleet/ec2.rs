@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies, State, Step, Template, Version,
-    decide, report,
+    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies,
+    State, Step, Template, Version, admit, decide, report,
 };
-use fleetmesh_core::{Class, Failure, Object, ObjectKey};
+use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
 use fleetmesh_crds::management::OWNER_UID_TAG;
-use fleetmesh_crds::{Iam, Management, Status};
+use fleetmesh_crds::{FleetClassSpec, Iam, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::{SignedDuration, Timestamp};
@@ -56,11 +56,25 @@ pub struct Ec2 {
     pub join: Option<JoinOptions>,
     pub writes: usize,
     pub plans: Vec<String>,
+    /// What the last report told.
+    pub told: Option<Finding>,
     deleting: bool,
+    /// The class of the fleet.
+    pub class: Option<FleetClassSpec>,
+    /// What the limits of the class leave of a launch.
+    pub grant: Option<Grant>,
     /// What an operator remembers in its memory: marks, launched ids that do not show yet, and until when it pauses.
     marks: BTreeMap<String, Tags>,
     pending: BTreeMap<String, Timestamp>,
     pause: Option<Timestamp>,
+}
+
+/// A class that lets the fleet be what the tests make of it.
+pub fn class() -> FleetClassSpec {
+    serde_json::from_value(serde_json::json!({
+        "instanceTypes": ["t3.small"], "limits": { "instances": 100 }, "network": { "subnetIds": ["subnet-1"] },
+    }))
+    .unwrap()
 }
 
 impl Ec2 {
@@ -110,7 +124,10 @@ impl Ec2 {
             join: None,
             writes: 0,
             plans: Vec::new(),
+            told: None,
             deleting: false,
+            class: Some(class()),
+            grant: None,
             marks: BTreeMap::new(),
             pending: BTreeMap::new(),
             pause: None,
@@ -122,6 +139,12 @@ impl Ec2 {
 
     pub fn spec(&mut self) -> &mut Fleet {
         self.object.fleet.as_mut().unwrap()
+    }
+
+    fn admission(&self) -> Result<fleetmesh_core::fleet::Admitted, fleetmesh_core::fleet::Refusal> {
+        let class =
+            self.class.as_ref().map_or(FleetClass::NoDefault, |spec| FleetClass::Found { name: "c", spec });
+        admit(&self.object, self.object.fleet.as_ref().unwrap(), class)
     }
 
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
@@ -280,8 +303,11 @@ impl Ec2 {
         let control_plane = self.join.is_some().then(|| "https://mesh.example:18000".into());
         let place = Place { region: "us-west-2".into(), control_plane, join: self.join.clone() };
         let object = self.object.clone();
+        let (admission, grant) = (self.admission(), self.grant.clone());
         let input = Input {
             object: &object,
+            admission: Some(&admission),
+            grant: grant.as_ref(),
             cluster: "c",
             profile_arn: Some("arn:aws:iam::1:instance-profile/n"),
             place: &place,
@@ -328,6 +354,7 @@ impl Ec2 {
             self.pending.extend(outcome.launched.iter().map(|id| (id.clone(), now)));
             if fault != Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
+                self.told = Some(part.finding);
                 self.object.status.fleet = part.status;
             }
         }

@@ -5,7 +5,9 @@
 mod ec2;
 
 use ec2::{Ec2, Fault};
-use fleetmesh_core::fleet::{JoinOptions, State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_core::fleet::limits::Reached;
+use fleetmesh_core::fleet::{Grant, JoinOptions, State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_crds::Reason;
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use proptest::prelude::*;
 
@@ -18,6 +20,7 @@ enum Act {
     Retag(&'static str, Option<&'static str>),
     DeleteTemplate,
     ForeignVersion,
+    Class(bool),
     Round(Fault),
     Wait(i64),
 }
@@ -46,6 +49,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(key, value)| Act::Retag(key, value)),
         1 => Just(Act::DeleteTemplate),
         1 => Just(Act::ForeignVersion),
+        1 => any::<bool>().prop_map(Act::Class),
         6 => fault.prop_map(Act::Round),
         1 => (0..120_i64).prop_map(Act::Wait),
     ]
@@ -60,6 +64,7 @@ fn perform(ec2: &mut Ec2, act: &Act) {
         Act::Retag(key, value) => ec2.retag_one(key, *value),
         Act::DeleteTemplate => ec2.delete_template(),
         Act::ForeignVersion => ec2.foreign_version(),
+        Act::Class(there) => ec2.class = there.then(ec2::class),
         Act::Round(fault) => ec2.round(*fault),
         Act::Wait(seconds) => ec2.wait(*seconds),
     }
@@ -74,6 +79,7 @@ proptest! {
         for act in &acts {
             perform(&mut ec2, act);
         }
+        ec2.class = Some(ec2::class());
         ec2.settle();
         let replicas = ec2.spec().replicas.unwrap();
         let live: Vec<_> = ec2.instances().filter(|instance| instance.state.is_live()).collect();
@@ -87,6 +93,8 @@ proptest! {
             ec2.round(Fault::None);
         }
         prop_assert_eq!(ec2.writes, calls, "rounds at rest write nothing");
+        // Nobody's class has to let a fleet go.
+        ec2.class = None;
         ec2.end();
         prop_assert!(ec2.is_empty(), "nothing is left");
         prop_assert!(ec2.others_are_untouched());
@@ -117,6 +125,74 @@ fn what_somebody_changes_from_outside_is_put_back_and_nothing_is_replaced() {
     assert_eq!(ec2.plans.len(), 1, "{:?}", ec2.plans);
     assert!(ec2.instances().all(|instance| instance.state == State::Running && ec2.is_newest(instance)));
     assert_eq!(ec2.instances().count(), 3);
+}
+
+/// The ids of the instances that live.
+fn live(ec2: &Ec2) -> Vec<String> {
+    ec2.instances().filter(|instance| instance.state.is_live()).map(|instance| instance.id.clone()).collect()
+}
+
+#[test]
+fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_says_so() {
+    let mut ec2 = Ec2::new();
+    ec2.settle();
+    let before = live(&ec2);
+    ec2.plans.clear();
+    let others = ec2::class();
+    let too_big = fleetmesh_crds::FleetClassSpec { instance_types: vec!["t3.nano".into()], ..others };
+    for class in [None, Some(too_big)] {
+        ec2.class = class;
+        ec2.image = "ami-2".into();
+        ec2.break_one();
+        ec2.spec().replicas = Some(5);
+        for _ in 0..50 {
+            ec2.round(Fault::None);
+            ec2.wait(30);
+        }
+        assert_eq!(live(&ec2), before, "nothing is launched, replaced or ended");
+        assert_eq!(ec2.plans, Vec::<String>::new());
+    }
+    ec2.class = None;
+    ec2.spec().replicas = Some(1);
+    for _ in 0..10 {
+        ec2.round(Fault::None);
+        ec2.wait(30);
+    }
+    let after = live(&ec2);
+    assert!(after.len() == 1 && before.contains(&after[0]), "{after:?} of {before:?}");
+    // With the class it is what the spec says.
+    ec2.class = Some(ec2::class());
+    ec2.spec().replicas = Some(3);
+    ec2.settle();
+    assert!(
+        live(&ec2).len() == 3
+            && ec2.instances().filter(|one| one.state.is_live()).all(|one| ec2.is_newest(one))
+    );
+}
+
+#[test]
+fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
+    let mut ec2 = Ec2::new();
+    let reached = |count, limit| {
+        let reached = Reached { field: "limits.instances", limit, held: limit - count };
+        Some(Grant { count, reached: Some(reached) })
+    };
+    ec2.grant = reached(2, 2);
+    ec2.round(Fault::None);
+    ec2.round(Fault::None);
+    assert_eq!(live(&ec2).len(), 2);
+    ec2.grant = reached(0, 2);
+    for _ in 0..10 {
+        ec2.round(Fault::None);
+        ec2.wait(30);
+    }
+    assert_eq!(live(&ec2).len(), 2);
+    let told = ec2.told.as_ref().unwrap();
+    assert_eq!(told.reason, Reason::ClassLimitReached);
+    assert!(told.message.contains("FleetClass c allows 2 instances (limits.instances)"), "{}", told.message);
+    ec2.grant = None;
+    ec2.settle();
+    assert_eq!(live(&ec2).len(), 3);
 }
 
 /// The fleet of version 0.1.0, which knew nothing of joining, was launched from this.

@@ -7,11 +7,9 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, Decision, Input, Instance, Observed, Outcome, Place, Proxies, Registered, Step, cloud_map, decide,
-    template,
+    self, Decision, Input, Instance, Observed, Outcome, Place, Proxies, Step, admit, decide, template,
 };
 use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
-use fleetmesh_crds::fleet::DEFAULT_SSM_PARAMETER;
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
 use fleetmesh_model::tag::Tags;
@@ -20,16 +18,18 @@ use tracing::{info, warn};
 
 use super::Round;
 use super::fleet_memory::Memory;
+use super::fleet_reads::{image, owners, registered};
+use super::fleet_room;
 use crate::queue::Wake;
 
 /// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
 const IN_MOTION: Duration = Duration::from_secs(5);
 
 /// The services of AWS that a fleet needs.
-struct Services {
-    ec2: Ec2,
-    ssm: Ssm,
-    cloud_map: CloudMap,
+pub(super) struct Services {
+    pub(super) ec2: Ec2,
+    pub(super) ssm: Ssm,
+    pub(super) cloud_map: CloudMap,
 }
 
 /// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
@@ -51,8 +51,12 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         ssm: Ssm::new(context.aws.clone()),
         cloud_map: CloudMap::new(context.aws.clone()),
     };
+    let fleet = object.fleet.as_ref().filter(|_| !round.deleting);
+    let admission = fleet.map(|fleet| admit(object, fleet, round.class.class()));
     let input = Input {
         object,
+        admission: admission.as_ref(),
+        grant: None,
         cluster: &context.settings.cluster,
         profile_arn: profile_arn.as_deref(),
         place: &place,
@@ -64,7 +68,7 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
     let remembered = memory.observed.clone().filter(|_| round.wake == Wake::Distribution);
     let observed = match remembered {
         Some(observed) => Ok(observed),
-        None => observe(round, &services, profile_arn.as_deref(), &memory).await,
+        None => observe(round, &services, &input, &mut memory).await,
     };
     let part = match observed {
         Ok(observed) => bring_in_step(round, &services, observed, input, &mut memory).await,
@@ -94,8 +98,13 @@ async fn bring_in_step(
     context.fleets.miss(memory, &mut observed, input.now);
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
-    let decision = decide(&observed, &input);
+    let mut decision = decide(&observed, &input);
+    let grant = fleet_room::reserve(round, &decision, &input);
+    if grant.as_ref().is_some_and(|grant| grant.reached.is_some()) {
+        decision = decide(&observed, &Input { grant: grant.as_ref(), ..input });
+    }
     let mut outcome = apply(object, services, &decision, memory, input.now).await;
+    fleet_room::settle(round, &decision, grant.is_some(), &outcome);
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
     // Told now.
@@ -118,43 +127,54 @@ fn proxies(round: &Round<'_>) -> Proxies {
 async fn observe(
     round: &Round<'_>,
     services: &Services,
-    profile_arn: Option<&str>,
-    memory: &Memory,
+    input: &Input<'_>,
+    memory: &mut Memory,
 ) -> Result<Observed, Failure> {
-    let Round { object, deleting, .. } = round;
+    let profile_arn = input.profile_arn;
+    let Round { context, object, deleting, .. } = round;
     let spec = object.fleet.as_ref().filter(|_| !deleting);
     let mine = Tags::from([(OWNER_UID_TAG.to_owned(), object.uid.clone())]);
     let enroll = spec.and_then(|fleet| fleet.enroll.as_ref());
-    let enrolled = match enroll {
+    let found = match enroll {
         Some(enroll) => services.ec2.instances(&enroll.tags).await?,
         None => Vec::new(),
     };
     let instances = services.ec2.instances(&mine).await?;
-    let associations = match profile_arn {
-        Some(profile_arn) if enroll.is_some() || enrolled_before(object) => {
-            let named = |id: &str| enrolled.iter().any(|instance| instance.id == id);
-            let mut found = services.ec2.associations().await?;
-            found.retain(|one| one.profile_arn == profile_arn || named(&one.instance));
-            found
-        }
+    let mut associations = match profile_arn {
+        Some(_) if enroll.is_some() || enrolled_before(object) => services.ec2.associations().await?,
         _ => Vec::new(),
     };
-    let lost = lost(object, &instances, memory);
-    let known = object.status.fleet.as_ref().and_then(|status| status.template_version);
-    let mut observed = Observed {
-        template: services.ec2.template(&template::name(&object.id), known).await?,
-        image: image(round, services, memory).await?,
-        registered: registered(object, services).await?,
-        instances: Vec::new(),
-        taken: Vec::new(),
-        enrolled,
-        associations,
-        proxies: Proxies::Untold,
+    let ours = associations.iter().filter(|one| Some(one.profile_arn.as_str()) == profile_arn);
+    let joined = ours.map(|one| one.instance.clone()).collect();
+    let (enrolled, unasked) = match enroll {
+        Some(enroll) => {
+            let admitted = input.admission.is_some_and(Result::is_ok);
+            fleet::enroll::meant(found, &enroll.tags, input.cluster, &joined, admitted)
+        }
+        None => Default::default(),
     };
+    associations.retain(|one| {
+        Some(one.profile_arn.as_str()) == profile_arn
+            || enrolled.iter().any(|instance| instance.id == one.instance)
+    });
+    let lost = lost(object, &instances, memory);
+    let mut observed = Observed { enrolled, unasked, associations, ..Observed::default() };
     observed.add_found(instances, &object.uid);
     if !lost.is_empty() {
         observed.add_lost(services.ec2.named(&lost).await?, &object.uid);
     }
+    // Before what may fail for this fleet alone: the others of its class count on it.
+    context.fleets.ledger().shown(&object.uid, &observed.instances, input.now);
+    let known = object.status.fleet.as_ref().and_then(|status| status.template_version);
+    observed.template = services.ec2.template(&template::name(&object.id), known).await?;
+    if let Some(Ok(admitted)) = input.admission {
+        observed.image = image(round, services, memory, admitted).await?;
+        if let Some(image) = observed.image.as_ref().filter(|_| !admitted.image_owners.is_empty()) {
+            observed.image_owners = owners(services, memory, image).await?;
+        }
+    }
+    let admitted = input.admission.is_some_and(Result::is_ok);
+    observed.registered = registered(object, services, admitted).await?;
     Ok(observed)
 }
 
@@ -171,43 +191,6 @@ fn lost(object: &Object, found: &[Instance], memory: &Memory) -> Vec<String> {
 fn enrolled_before(object: &Object) -> bool {
     let before = object.status.fleet.as_ref();
     before.is_some_and(|status| status.launch_template_id.is_none())
-}
-
-/// The id of the AMI that the fleet names. A parameter is read again when everything is compared.
-async fn image(round: &Round<'_>, services: &Services, memory: &Memory) -> Result<Option<String>, Failure> {
-    let Some(fleet) = round.object.fleet.as_ref().filter(|fleet| !round.deleting && fleet.enroll.is_none())
-    else {
-        return Ok(None);
-    };
-    if let Some(id) = fleet.image.as_ref().and_then(|image| image.id.as_ref()) {
-        return Ok(Some(id.clone()));
-    }
-    let known = memory.observed.as_ref().and_then(|observed| observed.image.clone());
-    let same_spec = round.object.reported();
-    if let Some(known) = known.filter(|_| same_spec && round.wake != Wake::Drift) {
-        return Ok(Some(known));
-    }
-    let parameter = fleet.image.as_ref().and_then(|image| image.ssm_parameter.as_deref());
-    services.ssm.parameter(parameter.unwrap_or(DEFAULT_SSM_PARAMETER)).await.map(Some)
-}
-
-/// What is registered in Cloud Map for the node.
-async fn registered(object: &Object, services: &Services) -> Result<Option<Registered>, Failure> {
-    let Some(discovery) = cloud_map::discovery(object) else { return Ok(None) };
-    let (namespace, name) = (&discovery.namespace_name, &discovery.service_name);
-    match services.cloud_map.service(namespace, name).await? {
-        Some(service) => {
-            let instances = services.cloud_map.instances(&service, OWNER_UID_TAG, &object.uid).await?;
-            Ok(Some(Registered { service, instances }))
-        }
-        // Whatever was registered is gone with the service.
-        None if object.deleting => Ok(None),
-        None => Err(Failure {
-            class: Class::NotFound,
-            operation: "ListServices".to_owned(),
-            message: format!("Cloud Map has no service {name} in a namespace {namespace}"),
-        }),
-    }
 }
 
 /// Carries out the steps; the first that fails ends the plan.

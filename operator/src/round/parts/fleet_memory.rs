@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fleetmesh_core::Failure;
-use fleetmesh_core::fleet::{Instance, Observed};
+use fleetmesh_core::fleet::limits::VISIBLE;
+use fleetmesh_core::fleet::{Instance, Ledger, Observed};
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
-/// How long EC2 may take to show an instance that it launched.
-const VISIBLE: SignedDuration = SignedDuration::from_secs(60);
 /// The pause after a launch that gave fewer instances than were asked for.
 const SHORT: SignedDuration = SignedDuration::from_secs(30);
 /// The same when the reason passes by itself, as with an instance profile that EC2 does not know yet.
@@ -22,6 +21,8 @@ pub struct Fleets {
     /// When this operator began to watch: nobody can be missed from before.
     since: Timestamp,
     fleets: Mutex<HashMap<String, Memory>>,
+    /// What all fleets hold of their classes. Whoever has it may look at the world, and not the other way round.
+    ledger: Mutex<Ledger>,
 }
 
 /// The memory of one fleet.
@@ -29,6 +30,8 @@ pub struct Fleets {
 pub struct Memory {
     /// What was observed last.
     pub observed: Option<Observed>,
+    /// The SSM parameter that its AMI was read from.
+    pub parameter: Option<String>,
     /// Instances that a launch gave, and when.
     launched: BTreeMap<String, Timestamp>,
     /// Until when no launch is tried, and why.
@@ -42,7 +45,12 @@ pub struct Memory {
 impl Fleets {
     /// Remembers nothing yet.
     pub fn new(since: Timestamp) -> Self {
-        Self { since, fleets: Mutex::default() }
+        Self { since, fleets: Mutex::default(), ledger: Mutex::new(Ledger::new(since)) }
+    }
+
+    /// The ledger of launches, for one operation: nothing may be waited for while it is held.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
@@ -62,6 +70,7 @@ impl Fleets {
     /// Forgets a fleet of which nothing is left.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+        self.ledger().forget(uid);
     }
 
     /// Fills in since when each instance's proxy is missed, and notes the proxies that are there now.

@@ -3,15 +3,20 @@
 
 mod fleet;
 mod fleet_memory;
+mod fleet_reads;
+mod fleet_room;
 mod iam;
 
 pub use fleet_memory::Fleets;
 
+use fleetmesh_core::fleet::admit_policies;
 use fleetmesh_core::status::known_identity;
-use fleetmesh_core::{Decision, Object, Observed, Outcome, Part, Parts, Verdict};
+use fleetmesh_core::{Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
+use fleetmesh_crds::IamStatus;
 
 use crate::context::Context;
 use crate::queue::Wake;
+use crate::world::ClassOf;
 
 /// What a round of a part is given.
 pub struct Round<'a> {
@@ -25,6 +30,8 @@ pub struct Round<'a> {
     pub arn: &'a str,
     /// Whether the resource is being deleted, and its App Mesh object is gone.
     pub deleting: bool,
+    /// The FleetClass of the fleet, as it is now.
+    pub class: ClassOf,
     /// Why there is a round: only `Wake::Distribution` may do without asking AWS anew.
     pub wake: Wake,
 }
@@ -46,7 +53,8 @@ pub async fn run(
         return Parts::default();
     };
     let deleting = object.deleting;
-    let round = Round { context, object, observed, arn: &arn, deleting, wake };
+    let class = context.world.class_of(object);
+    let round = Round { context, object, observed, arn: &arn, deleting, class, wake };
     if deleting || object.fleet.is_none() {
         // Instances use the identity: they go first.
         let fleet = fleet::run(&round, None).await;
@@ -56,9 +64,22 @@ pub async fn run(
         };
         return Parts { iam, fleet, rollout: None };
     }
-    let iam = iam::run(&round).await;
+    let iam = match held_identity(&round) {
+        Some(held) => Some(held),
+        None => iam::run(&round).await,
+    };
     let fleet = fleet::run(&round, iam.as_ref()).await;
     Parts { iam, fleet, rollout: None }
+}
+
+/// What is said of the identity of a fleet whose class does not let it have the managed policies that it names: it stays as it
+/// is, with what was attached to it.
+fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
+    let fleet = round.object.fleet.as_ref()?;
+    let refusal = admit_policies(round.object, fleet, round.class.class()).err()?;
+    let finding = Finding::fails(refusal.reason, refusal.message);
+    let status = round.object.status.iam.clone();
+    Some(Part { finding, status, events: Vec::new(), look: None, failure: None })
 }
 
 fn left<S>(part: Option<&Part<S>>) -> bool {

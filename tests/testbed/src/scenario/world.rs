@@ -82,7 +82,10 @@ async fn launched(
     samples: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Vec<String>> {
-    observer.step("kubectl apply -f the virtual nodes of samples/fleet: identities and instances in AWS");
+    observer.step(
+        "kubectl apply -f the class and the virtual nodes of samples/fleet: identities and instances in AWS",
+    );
+    stack.kubectl.apply(&samples.join("fleet/01-fleet-class.yaml")).await?;
     for (file, _) in FLEETS {
         stack.kubectl.apply(&samples.join("fleet").join(file)).await?;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::moto::Moto;
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::gate::Gate;
 use super::generated;
 use super::walk::Walk;
 use crate::account::policy_arn;
-use crate::bed::{Bed, TIMEOUT};
+use crate::bed::{Bed, CLUSTER, TIMEOUT};
 use crate::space::Space;
 
 const NODE: &str = "virtualnode/n";
@@ -63,7 +64,7 @@ impl Life<'_> {
             members["serviceDiscovery"] =
                 json!({ "awsCloudMap": { "namespaceName": "less.local", "serviceName": "n" } });
             members["fleet"] = json!({
-                "replicas": replicas, "capacity": { "instanceTypes": ["t3.small"] },
+                "className": "less", "replicas": replicas, "capacity": { "instanceTypes": ["t3.small"] },
                 "image": { "ssmParameter": "/images/app" }, "app": { "port": 8000, "container": container },
             });
         }
@@ -137,11 +138,18 @@ impl Life<'_> {
         let namespaces = aws(self.moto, "servicediscovery list-namespaces").await;
         let id = namespaces["Namespaces"][0]["Id"].as_str().unwrap();
         aws(self.moto, &format!("servicediscovery create-service --name n --namespace-id {id}")).await;
+        let image = aws(self.moto, "ec2 describe-images --image-ids ami-12c6146b").await;
+        let owner = &image["Images"][0]["OwnerId"];
+        let services = json!([{ "namespaceName": "less.local", "serviceName": "n" }]);
+        let images = json!({ "owners": [owner], "ssmParameters": ["/images/app"] });
+        let members = json!({ "cloudMapServices": services, "images": images });
+        self.space.apply(&fleet_class::manifest("less", &members)).await;
         let (space, node) = (self.space, self.node(json!({}), Some((1, "app:v1"))));
         self.walk.meets_when(NODE, "ec2:DescribeInstances", async || space.apply(&node).await).await;
         for action in [
             "ec2:DescribeLaunchTemplates",
             "ssm:GetParameter",
+            "ec2:DescribeImages",
             "servicediscovery:ListNamespaces",
             "servicediscovery:ListServices",
             "servicediscovery:ListInstances",
@@ -160,6 +168,9 @@ impl Life<'_> {
         self.walk.lacks_nothing().await;
         let launched = aws(self.moto, "ec2 run-instances --image-id ami-12c6146b").await;
         let id = launched["Instances"][0]["InstanceId"].as_str().unwrap().to_owned();
+        let opt_in =
+            format!("ec2 create-tags --resources {id} --tags Key=fleetmesh.dev/enroll,Value={CLUSTER}");
+        aws(self.moto, &opt_in).await;
         let enroll = json!({ "iam": {}, "fleet": { "enroll": { "tags": { "app": "enrolled" } } } });
         self.space.apply(&self.space.node("e", enroll)).await;
         self.space.until("e", "IdentityReady", "IdentityReady").await;

@@ -14,7 +14,7 @@ use fleetmesh_testbed::helm::chart;
 use fleetmesh_testbed::moto::{self, Moto};
 use fleetmesh_testbed::proxies::Follower;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{http, port, userns, wait};
+use fleetmesh_testbed::{command, http, port, tools, userns, wait};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -146,6 +146,29 @@ async fn upgraded(kept: &Kept) {
     .await
     .unwrap();
     assert!(!world.app_mesh_writes().await.is_empty());
+    // Fleets that know of no class are left as they are. Under the class that is printed for them they go on, and still nothing
+    // is written: every instance is what the class makes of its fleet.
+    let reason = r#"jsonpath={.status.conditions[?(@.type=="FleetReady")].reason}"#;
+    let get = ["get", "virtualnode/service-b", "-n", "apps", "-o", reason];
+    let says = async |wanted: bool| {
+        wait::until("the fleet has a class or not", LIMIT, async || {
+            let reason = world.bed.kubectl.run(&get).await?;
+            anyhow::ensure!((reason == "ClassRequired") != wanted, "{reason}");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    };
+    says(false).await;
+    let mut migrate = std::process::Command::new(tools::fleetmesh().unwrap());
+    migrate.args(["migrate", "fleet-classes", "--kubeconfig"]).arg(world.bed.cluster.admin_kubeconfig());
+    let classes = command::run(migrate).await.unwrap();
+    let file = world.bed.run.join("classes.yaml");
+    std::fs::write(&file, &classes).unwrap();
+    world.bed.kubectl.apply(&file).await.unwrap();
+    says(true).await;
+    world.looked(LOOKS, objects).await;
+    assert_eq!(world.aws_writes(), [], "writes to AWS under {classes}");
     let retired = ["patch", "virtualnode/service-b", "-n", "apps", "--type=merge"];
     let patch = r#"{"spec":{"fleet":{"replicas":2}}}"#;
     world.bed.kubectl.run(&[&retired[..], &["-p", patch]].concat()).await.unwrap();

@@ -1,0 +1,226 @@
+//! How many instances a class still has room for. Pure.
+//!
+//! One process launches for a cluster: the leader, whose writes stop when it is not. In it the [`Ledger`] stands before every
+//! launch: what is to be launched is *reserved* there, in one operation that sees what all fleets of the class hold and have
+//! reserved, so two nodes are never given the same room. What a fleet holds is what EC2 showed since this process began, and
+//! what was reserved and is not shown yet. Of a fleet that was not looked at yet, as after a start, the most counts that it can
+//! have, until whatever was launched before the start must have been shown.
+
+use std::collections::{BTreeMap, HashMap};
+
+use fleetmesh_crds::fleet_class::ClassLimits;
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Instance, State};
+use crate::object::Object;
+
+/// How long EC2 may take to show an instance that it launched.
+pub const VISIBLE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What one fleet of a class has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The namespace of its node.
+    pub namespace: String,
+    /// How many instances: those that are not terminated, and those that were asked for.
+    pub instances: i32,
+}
+
+/// A limit that leaves less room than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The field of the class.
+    pub field: &'static str,
+    /// Its value.
+    pub limit: i32,
+    /// How many instances there are of what it counts.
+    pub held: i32,
+}
+
+/// What may be launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// How many instances, 0 or more.
+    pub count: i32,
+    /// Why not as many as were asked for.
+    pub reached: Option<Reached>,
+}
+
+/// How many of the `wanted` instances of a launch the limits have room for. `all` is what each fleet of the class holds, that
+/// of the asker among them. What is granted, added to all that is held, exceeds no limit that was not exceeded already.
+pub fn grant(limits: &ClassLimits, all: &[Held], namespace: &str, wanted: i32) -> Grant {
+    let sum = |counts: &dyn Fn(&&Held) -> bool| -> i64 {
+        all.iter().filter(|held| counts(held)).map(|held| i64::from(held.instances.max(0))).sum()
+    };
+    let of_namespace = limits.instances_per_namespace.map(|limit| {
+        ("limits.instancesPerNamespace", limit, sum(&|held: &&Held| held.namespace == namespace))
+    });
+    let in_all = ("limits.instances", limits.instances, sum(&|_| true));
+    let mut granted = Grant { count: wanted.max(0), reached: None };
+    for (field, limit, held) in of_namespace.into_iter().chain([in_all]) {
+        let room = i32::try_from((i64::from(limit) - held).max(0)).unwrap_or(i32::MAX);
+        if room < granted.count {
+            let held = i32::try_from(held).unwrap_or(i32::MAX);
+            granted = Grant { count: room, reached: Some(Reached { field, limit, held }) };
+        }
+    }
+    granted
+}
+
+/// A fleet of a class, as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The uid of its node.
+    pub uid: String,
+    /// The namespace of its node.
+    pub namespace: String,
+    /// How many instances the last report tells of. A fleet that was never reported never launched: the launch template comes
+    /// a round before the first launch.
+    reported: i32,
+    /// The most that it can have had when it was last reported and launched right after.
+    most: i32,
+}
+
+impl Member {
+    /// What the cluster knows of the fleet of a node.
+    pub fn of(object: &Object) -> Self {
+        let status = object.status.fleet.as_ref();
+        let listed = status.map_or(0, |status| i32::try_from(status.instances.len()).unwrap_or(i32::MAX));
+        let reported = status.map_or(0, |status| status.running.max(listed));
+        let rollout = object.fleet.as_ref().and_then(|fleet| fleet.rollout).unwrap_or_default();
+        let most = status.map_or(0, |status| status.desired.saturating_add(rollout.max_surge)).max(reported);
+        let namespace = object.key.namespace.clone().unwrap_or_default();
+        Self { uid: object.uid.clone(), namespace, reported, most }
+    }
+}
+
+/// A launch for which room is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The uid of the node.
+    pub uid: &'a str,
+    /// The namespace of the node.
+    pub namespace: &'a str,
+    /// The number of the launch. EC2 carries out one of each number, by its client token: to ask again for the same one asks
+    /// for no more.
+    pub launch: i64,
+    /// How many instances.
+    pub wanted: i32,
+}
+
+/// What the fleets hold, as this process knows it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// When it began to know.
+    since: Timestamp,
+    fleets: HashMap<String, Entry>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// How many instances EC2 showed last that are not terminated.
+    seen: i32,
+    /// Launches that are not shown in full yet, by their numbers.
+    coming: BTreeMap<i64, Coming>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Coming {
+    /// How many instances at the most.
+    count: i32,
+    /// How many of them an earlier request of this number may have made, whose reply was lost.
+    doubtful: i32,
+    /// How many of them EC2 has shown.
+    shown: i32,
+    at: Timestamp,
+}
+
+impl Entry {
+    fn holds(&self, but: Option<i64>) -> i32 {
+        let coming = self.coming.iter().filter(|(launch, _)| Some(**launch) != but);
+        coming.fold(self.seen, |sum, (_, coming)| sum.saturating_add((coming.count - coming.shown).max(0)))
+    }
+}
+
+impl Ledger {
+    /// Knows nothing yet.
+    pub fn new(since: Timestamp) -> Self {
+        Self { since, fleets: HashMap::new() }
+    }
+
+    /// EC2 showed the instances of a fleet, terminated ones among them.
+    pub fn shown(&mut self, uid: &str, instances: &[Instance], now: Timestamp) {
+        let count = |wanted: &dyn Fn(&&Instance) -> bool| {
+            i32::try_from(instances.iter().filter(wanted).count()).unwrap_or(i32::MAX)
+        };
+        let entry = self.fleets.entry(uid.to_owned()).or_default();
+        entry.seen = count(&|instance| instance.state != State::Terminated);
+        for (launch, coming) in &mut entry.coming {
+            coming.shown = count(&|instance| instance.launch() == Some(*launch));
+        }
+        let late = |coming: &Coming| now.duration_since(coming.at) >= VISIBLE;
+        entry.coming.retain(|_, coming| coming.shown < coming.count && !late(coming));
+    }
+
+    /// Reserves room for a launch: as much of it as the limits have. `members` are all fleets of the class.
+    pub fn reserve(
+        &mut self,
+        ask: Ask<'_>,
+        limits: &ClassLimits,
+        members: &[Member],
+        now: Timestamp,
+    ) -> Grant {
+        let Ask { uid, namespace, launch, wanted } = ask;
+        let others = members.iter().filter(|member| member.uid != uid);
+        let mut all: Vec<Held> = others
+            .map(|member| Held { namespace: member.namespace.clone(), instances: self.held(member, now) })
+            .collect();
+        let entry = self.fleets.entry(uid.to_owned()).or_default();
+        all.push(Held { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
+        let granted = grant(limits, &all, namespace, wanted);
+        let doubtful = entry.coming.get(&launch).map_or(0, |coming| coming.doubtful);
+        let coming = Coming { count: granted.count.max(doubtful), doubtful, shown: 0, at: now };
+        entry.coming.insert(launch, coming);
+        granted
+    }
+
+    /// A launch gave this many instances.
+    pub fn launched(&mut self, uid: &str, launch: i64, count: i32) {
+        let coming = self.fleets.get_mut(uid).and_then(|entry| entry.coming.get_mut(&launch));
+        if let Some(coming) = coming {
+            coming.count = count;
+        }
+    }
+
+    /// A launch may have been carried out, or not: its reply is lost.
+    pub fn doubted(&mut self, uid: &str, launch: i64) {
+        let coming = self.fleets.get_mut(uid).and_then(|entry| entry.coming.get_mut(&launch));
+        if let Some(coming) = coming {
+            coming.doubtful = coming.count;
+        }
+    }
+
+    /// A launch was not asked for after all, or was refused.
+    pub fn released(&mut self, uid: &str, launch: i64) {
+        let coming = self.fleets.get_mut(uid).and_then(|entry| entry.coming.get_mut(&launch));
+        if let Some(coming) = coming {
+            coming.count = coming.doubtful;
+        }
+    }
+
+    /// Nothing is left of a fleet.
+    pub fn forget(&mut self, uid: &str) {
+        self.fleets.remove(uid);
+    }
+
+    fn held(&self, member: &Member, now: Timestamp) -> i32 {
+        match self.fleets.get(&member.uid) {
+            Some(entry) => entry.holds(None),
+            None if now.duration_since(self.since) < VISIBLE => member.most,
+            None => member.reported,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

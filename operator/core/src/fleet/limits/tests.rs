@@ -1,0 +1,173 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use fleetmesh_model::tag::Tags;
+use proptest::prelude::*;
+
+use super::*;
+use crate::fleet::{Checks, LAUNCH_TAG};
+
+fn limits(instances: i32, per_namespace: Option<i32>) -> ClassLimits {
+    ClassLimits { instances, instances_per_namespace: per_namespace }
+}
+
+fn held(namespace: &str, instances: i32) -> Held {
+    Held { namespace: namespace.to_owned(), instances }
+}
+
+#[test]
+fn room_is_what_the_limits_leave() {
+    let all = [held("a", 3), held("b", 4), held("a", 1)];
+    let granted = |limits: ClassLimits, namespace, wanted| {
+        let Grant { count, reached } = grant(&limits, &all, namespace, wanted);
+        (count, reached.map(|reached| (reached.field, reached.limit, reached.held)))
+    };
+    assert_eq!(granted(limits(10, None), "a", 2), (2, None));
+    assert_eq!(granted(limits(10, None), "a", 3), (2, Some(("limits.instances", 10, 8))));
+    assert_eq!(granted(limits(10, Some(5)), "a", 2), (1, Some(("limits.instancesPerNamespace", 5, 4))));
+    assert_eq!(granted(limits(10, Some(5)), "c", 9), (2, Some(("limits.instances", 10, 8))));
+    assert_eq!(granted(limits(7, Some(2)), "b", 1), (0, Some(("limits.instancesPerNamespace", 2, 4))));
+    assert_eq!(granted(limits(0, None), "c", 1), (0, Some(("limits.instances", 0, 8))));
+}
+
+fn member(uid: &str, reported: i32, most: i32) -> Member {
+    Member { uid: uid.to_owned(), namespace: "a".to_owned(), reported, most }
+}
+
+fn second(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+#[test]
+fn a_fleet_that_nobody_looked_at_yet_counts_with_the_most_that_it_can_have() {
+    let mut ledger = Ledger::new(second(0));
+    let members = [member("one", 0, 0), member("other", 2, 5)];
+    let ask = |launch| Ask { uid: "one", namespace: "a", launch, wanted: 4 };
+    let limits = limits(8, None);
+    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(1)).count, 3);
+    ledger.released("one", 1);
+    ledger.shown("other", &[], second(2));
+    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(2)).count, 4);
+    let mut ledger = Ledger::new(second(0));
+    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(61)).count, 4, "what it is reported to have");
+}
+
+/// An EC2 that shows instances late and loses replies, and operators that launch in it at once.
+struct Race {
+    ledger: Ledger,
+    now: i64,
+    /// Node, launch, when it shows, and whether it is terminated.
+    instances: Vec<(usize, i64, i64, bool)>,
+    /// The next launch of each node, and what EC2 did for the current one.
+    launches: Vec<(i64, Option<i32>)>,
+}
+
+const LATE: i64 = 20;
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A node looks, wants so many, and learns what came of it or not.
+    Launch {
+        node: usize,
+        wanted: i32,
+        lost: bool,
+    },
+    Terminate(usize),
+    Wait(i64),
+}
+
+fn act(nodes: usize) -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0..nodes, 1..6_i32, any::<bool>()).prop_map(|(node, wanted, lost)| Act::Launch { node, wanted, lost }),
+        1 => (0..20_usize).prop_map(Act::Terminate),
+        1 => (0..30_i64).prop_map(Act::Wait),
+    ]
+}
+
+impl Race {
+    fn namespace(node: usize) -> String {
+        format!("ns-{}", node % 2)
+    }
+
+    fn look(&mut self, node: usize) {
+        let shown: Vec<Instance> = self
+            .instances
+            .iter()
+            .filter(|(of, _, shows, _)| *of == node && *shows <= self.now)
+            .map(|(_, launch, _, terminated)| Instance {
+                id: "i".into(),
+                az: None,
+                type_: None,
+                state: if *terminated { State::Terminated } else { State::Running },
+                checks: Checks::Passed,
+                launched: second(0),
+                missed_since: second(0),
+                ipv4: None,
+                ipv6: None,
+                draining_since: None,
+                tags: Tags::new(),
+                marks: Tags::from([(LAUNCH_TAG.to_owned(), launch.to_string())]),
+            })
+            .collect();
+        self.ledger.shown(&node.to_string(), &shown, second(self.now));
+    }
+
+    fn launch(&mut self, node: usize, wanted: i32, lost: bool, limits: &ClassLimits, nodes: usize) {
+        self.look(node);
+        let members: Vec<Member> = (0..nodes)
+            .map(|node| Member { namespace: Self::namespace(node), ..member(&node.to_string(), 0, 0) })
+            .collect();
+        let (uid, namespace, launch) = (node.to_string(), Self::namespace(node), self.launches[node].0);
+        let ask = Ask { uid: &uid, namespace: &namespace, launch, wanted };
+        let granted = self.ledger.reserve(ask, limits, &members, second(self.now)).count;
+        if granted == 0 {
+            return self.ledger.released(&uid, launch);
+        }
+        // A client token gives once, whatever is asked for with it later.
+        let (made, first) = match self.launches[node].1 {
+            Some(made) => (made, false),
+            None => (granted, true),
+        };
+        if first {
+            for _ in 0..made {
+                self.instances.push((node, launch, self.now + LATE, false));
+            }
+            self.launches[node].1 = Some(made);
+        }
+        if lost {
+            self.ledger.doubted(&uid, launch);
+        } else {
+            self.ledger.launched(&uid, launch, made);
+            self.launches[node] = (launch + 1, None);
+        }
+    }
+
+    fn count(&self, wanted: impl Fn(usize) -> bool) -> usize {
+        self.instances.iter().filter(|(node, _, _, terminated)| !terminated && wanted(*node)).count()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn nodes_that_launch_at_once_never_exceed_a_limit(
+        acts in prop::collection::vec(act(4), 0..40), all in 0..9_i32, namespace in prop::option::of(0..6_i32),
+    ) {
+        let limits = limits(all, namespace);
+        let mut race = Race {
+            ledger: Ledger::new(second(0)), now: 0, instances: Vec::new(), launches: vec![(1, None); 4],
+        };
+        for act in acts {
+            match act {
+                Act::Launch { node, wanted, lost } => race.launch(node, wanted, lost, &limits, 4),
+                Act::Terminate(index) => if let Some(one) = race.instances.get_mut(index) { one.3 = true },
+                Act::Wait(seconds) => race.now += seconds,
+            }
+            prop_assert!(race.count(|_| true) <= usize::try_from(all).unwrap(), "in all");
+            for index in 0..2 {
+                let most = namespace.map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+                prop_assert!(race.count(|node| node % 2 == index) <= most, "in a namespace");
+            }
+        }
+    }
+}

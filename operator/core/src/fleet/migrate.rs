@@ -1,0 +1,238 @@
+//! The FleetClasses under which fleets that know of none go on as they are: what `fleetmesh migrate fleet-classes` prints for an
+//! admin to review. Each class is as narrow as its fleets let it be, and makes of each of them what it is today. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_crds::fleet::{DEFAULT_SSM_PARAMETER, Fleet, Image, Network};
+use fleetmesh_crds::fleet_class::{ClassImages, ClassLimits, CloudMapService, UserDataPolicy};
+use fleetmesh_crds::namespaces::NamespacesFrom;
+use fleetmesh_crds::{AllowedNamespaces, FleetClassSpec};
+use fleetmesh_model::tag::Tags;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use super::class::{Class, admit};
+use super::cloud_map;
+use crate::object::{Object, ObjectKey};
+
+/// The label that every namespace has, with its own name.
+const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// A class, and the nodes whose fleets need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The name of the class.
+    pub name: String,
+    /// Whether it is to be the default: of all it has the most fleets.
+    pub is_default: bool,
+    /// What it says.
+    pub spec: FleetClassSpec,
+    /// The nodes, in order.
+    pub nodes: Vec<ObjectKey>,
+}
+
+/// The classes for the fleets among `objects` that name none.
+pub fn proposals(objects: &[Object]) -> Vec<Proposal> {
+    let needs = |object: &&Object| object.fleet.as_ref().is_some_and(|fleet| fleet.class_name.is_none());
+    let mut objects: Vec<&Object> = objects.iter().filter(needs).collect();
+    objects.sort_by(|one, other| one.key.cmp(&other.key));
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for object in objects {
+        let alone = Group { choice: Choice::of(object), objects: vec![object] };
+        match groups.iter_mut().find_map(|group| Some((group.joined(&alone)?, group))) {
+            Some((joined, group)) => *group = joined,
+            None => groups.push(alone),
+        }
+    }
+    // What is the same for several namespaces is one class.
+    let mut classes: Vec<Group<'_>> = Vec::new();
+    for group in groups {
+        match classes.iter_mut().find(|class| class.choice == group.choice) {
+            Some(class) => class.objects.extend(group.objects),
+            None => classes.push(group),
+        }
+    }
+    named(classes)
+}
+
+fn named(mut classes: Vec<Group<'_>>) -> Vec<Proposal> {
+    classes.sort_by_key(|class| std::cmp::Reverse(class.objects.len()));
+    let mut names = BTreeSet::new();
+    let proposal = |(index, class): (usize, Group<'_>)| {
+        let namespaces = class.namespaces();
+        let base = match namespaces.iter().next().filter(|_| namespaces.len() == 1) {
+            Some(namespace) => format!("fleets-{namespace}"),
+            None => "fleets".to_owned(),
+        };
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        let name = std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains(name));
+        let name = name.unwrap_or(base);
+        names.insert(name.clone());
+        let nodes = class.objects.iter().map(|object| object.key.clone()).collect();
+        Proposal { name, is_default: index == 0, spec: class.spec(), nodes }
+    };
+    classes.into_iter().enumerate().map(proposal).collect()
+}
+
+/// What a class lets its fleets choose, beside how many instances there may be.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Choice {
+    cloud_map_services: BTreeSet<(String, String)>,
+    enroll_tags: Option<Tags>,
+    /// Ids and parameters in the order in which they were met; none where only the default image is used.
+    ids: Vec<String>,
+    ssm_parameters: Vec<String>,
+    instance_types: Vec<String>,
+    managed_policy_arns: BTreeSet<String>,
+    security_groups: Vec<String>,
+    subnets: Vec<String>,
+    tag_keys: BTreeSet<String>,
+    user_data: UserDataPolicy,
+}
+
+impl Choice {
+    /// The choice that lets one fleet be what it is, and nothing else.
+    fn of(object: &Object) -> Self {
+        let fleet = object.fleet.clone().unwrap_or_default();
+        let policies = object.iam.iter().flat_map(|iam| iam.managed_policy_arns.iter().flatten());
+        let mut choice = Self { managed_policy_arns: policies.cloned().collect(), ..Self::default() };
+        if let Some(enroll) = fleet.enroll {
+            return Self { enroll_tags: Some(enroll.tags), ..choice };
+        }
+        let Network { security_group_ids, subnet_ids } = fleet.network.unwrap_or_default();
+        let image =
+            fleet.image.unwrap_or(Image { id: None, ssm_parameter: Some(DEFAULT_SSM_PARAMETER.to_owned()) });
+        let services = cloud_map::discovery(object).into_iter();
+        choice.cloud_map_services =
+            services.map(|found| (found.namespace_name.clone(), found.service_name.clone())).collect();
+        choice.ids = image.id.into_iter().collect();
+        choice.ssm_parameters = image.ssm_parameter.into_iter().collect();
+        choice.instance_types = fleet.capacity.unwrap_or_default().instance_types;
+        choice.security_groups = security_group_ids;
+        choice.subnets = subnet_ids;
+        choice.tag_keys = object.management.tags.keys().cloned().collect();
+        if fleet.app.is_some_and(|app| app.user_data.is_some()) {
+            choice.user_data = UserDataPolicy::Allowed;
+        }
+        choice
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        fn both<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+            let more = other.iter().filter(|value| !one.contains(value));
+            one.iter().chain(more).cloned().collect()
+        }
+        let user_data = [self.user_data, other.user_data];
+        Self {
+            cloud_map_services: &self.cloud_map_services | &other.cloud_map_services,
+            enroll_tags: self.enroll_tags.clone().or_else(|| other.enroll_tags.clone()),
+            ids: both(&self.ids, &other.ids),
+            ssm_parameters: both(&self.ssm_parameters, &other.ssm_parameters),
+            instance_types: both(&self.instance_types, &other.instance_types),
+            managed_policy_arns: &self.managed_policy_arns | &other.managed_policy_arns,
+            security_groups: both(&self.security_groups, &other.security_groups),
+            subnets: both(&self.subnets, &other.subnets),
+            tag_keys: &self.tag_keys | &other.tag_keys,
+            user_data: if user_data.contains(&UserDataPolicy::Allowed) {
+                UserDataPolicy::Allowed
+            } else {
+                UserDataPolicy::Forbidden
+            },
+        }
+    }
+}
+
+/// Fleets that have a class together.
+#[derive(Clone, Debug)]
+struct Group<'a> {
+    choice: Choice,
+    objects: Vec<&'a Object>,
+}
+
+impl<'a> Group<'a> {
+    /// Both together, if they are of one namespace, and every fleet of them stays what it is under what both need.
+    fn joined(&self, other: &Self) -> Option<Self> {
+        let enrolls = |group: &Self| group.choice.enroll_tags.clone();
+        if self.namespaces() != other.namespaces() || enrolls(self) != enrolls(other) {
+            return None;
+        }
+        let objects: Vec<&Object> = self.objects.iter().chain(&other.objects).copied().collect();
+        let joined = Group { choice: self.choice.and(&other.choice), objects };
+        let spec = joined.spec();
+        joined.objects.iter().all(|object| stays(object, &spec)).then_some(joined)
+    }
+
+    fn namespaces(&self) -> BTreeSet<String> {
+        self.objects.iter().filter_map(|object| object.key.namespace.clone()).collect()
+    }
+
+    fn spec(&self) -> FleetClassSpec {
+        let Choice { cloud_map_services, enroll_tags, ids, ssm_parameters, .. } = self.choice.clone();
+        let Choice {
+            instance_types, managed_policy_arns, security_groups, subnets, tag_keys, user_data, ..
+        } = self.choice.clone();
+        let network = Network { security_group_ids: security_groups, subnet_ids: subnets };
+        let images = ClassImages { ids, owners: Vec::new(), ssm_parameters };
+        let default =
+            ClassImages { ssm_parameters: vec![DEFAULT_SSM_PARAMETER.to_owned()], ..ClassImages::default() };
+        let service = |(namespace_name, service_name)| CloudMapService { namespace_name, service_name };
+        FleetClassSpec {
+            allowed_namespaces: Some(only(self.namespaces())),
+            cloud_map_services: cloud_map_services.into_iter().map(service).collect(),
+            enroll_tags,
+            images: Some(images).filter(|images| *images != default && *images != ClassImages::default()),
+            instance_types,
+            limits: self.limits(),
+            managed_policy_arns: Some(managed_policy_arns.into_iter().collect()),
+            network: Some(network).filter(|network| *network != Network::default()),
+            tag_keys: tag_keys.into_iter().collect(),
+            user_data,
+            volume: None,
+        }
+    }
+
+    /// As many as there are to be, and what a rollout takes meanwhile.
+    fn limits(&self) -> ClassLimits {
+        let mut of_namespaces: BTreeMap<Option<&String>, i32> = BTreeMap::new();
+        for object in &self.objects {
+            let Fleet { replicas, rollout, .. } = object.fleet.clone().unwrap_or_default();
+            let most =
+                replicas.map_or(0, |replicas| replicas.saturating_add(rollout.unwrap_or_default().max_surge));
+            let sum = of_namespaces.entry(object.key.namespace.as_ref()).or_default();
+            *sum = sum.saturating_add(most);
+        }
+        let instances = of_namespaces.values().fold(0, |sum: i32, count| sum.saturating_add(*count));
+        ClassLimits { instances, instances_per_namespace: of_namespaces.values().max().copied() }
+    }
+}
+
+fn only(namespaces: BTreeSet<String>) -> AllowedNamespaces {
+    let requirement = LabelSelectorRequirement {
+        key: NAMESPACE_LABEL.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(namespaces.into_iter().collect()),
+    };
+    let selector = LabelSelector { match_expressions: Some(vec![requirement]), match_labels: None };
+    AllowedNamespaces { from: NamespacesFrom::Selector, selector: Some(selector) }
+}
+
+/// Whether the class makes of the fleet what it is today.
+fn stays(object: &Object, spec: &FleetClassSpec) -> bool {
+    let Some(fleet) = &object.fleet else { return true };
+    let Ok(admitted) = admit(object, fleet, Class::Found { name: "", spec }) else { return false };
+    let network = |fleet: &Fleet| fleet.network.clone().unwrap_or_default();
+    let image = |fleet: &Fleet| {
+        let image = fleet.image.clone().unwrap_or(Image { id: None, ssm_parameter: None });
+        (
+            image.id.clone(),
+            image.ssm_parameter.or_else(|| image.id.is_none().then(|| DEFAULT_SSM_PARAMETER.to_owned())),
+        )
+    };
+    let made = admitted.fleet;
+    fleet.enroll.is_some()
+        || (made.capacity == fleet.capacity
+            && network(&made) == network(fleet)
+            && image(&made) == image(fleet))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! `fleetmesh migrate`: prints what somebody has to apply so that a later version goes on as an earlier one did. Reads files or
+//! the cluster; never writes to either.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use fleetmesh_core::Object;
+use fleetmesh_core::fleet::migrate::{Proposal, proposals};
+use fleetmesh_crds::fleet::ENROLL_TAG;
+use fleetmesh_crds::fleet_class::DEFAULT_CLASS_ANNOTATION;
+use fleetmesh_crds::{GROUP, VERSION, VirtualNode};
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use crate::cluster::{self, ConnectError};
+use crate::metrics::Metrics;
+
+/// Print what a later version needs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Print the FleetClasses under which the fleets that there are go on as they are, as YAML for an admin to review and
+    /// apply. It applies nothing.
+    FleetClasses(FleetClassesArgs),
+}
+
+/// Whose fleets.
+#[derive(Args, Clone, Debug)]
+pub struct FleetClassesArgs {
+    /// Files with VirtualNodes as YAML or JSON, or - for standard input; those of the cluster when absent
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// The kubeconfig file; without it KUBECONFIG or ~/.kube/config
+    #[arg(long, env = "FLEETMESH_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context in the kubeconfig file; its current one by default
+    #[arg(long, env = "FLEETMESH_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+/// Why nothing is printed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file, or `standard input`.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not have what it should.
+    #[error("{file}: {problem}")]
+    Content {
+        /// The file, or `standard input`.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no cluster to ask.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The cluster did not answer.
+    #[error("cannot list the VirtualNodes of the cluster: {0}")]
+    List(#[source] Box<kube::Error>),
+    /// What was found cannot be printed.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// Runs a command, which prints to standard output.
+///
+/// # Errors
+/// What it is to read cannot be read, or standard output cannot be written.
+pub async fn migrate(command: MigrateCommand) -> Result<(), MigrateError> {
+    let MigrateCommand::FleetClasses(args) = command;
+    let nodes = if args.files.is_empty() { of_cluster(&args).await? } else { of_files(&args.files)? };
+    let objects: Vec<Object> = nodes.iter().map(|node| Object::read(node, None)).collect();
+    let text = text(&proposals(&objects)).map_err(io::Error::other)?;
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+async fn of_cluster(args: &FleetClassesArgs) -> Result<Vec<VirtualNode>, MigrateError> {
+    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
+    let client = cluster::connect(kubeconfig, context, Metrics::new(), None).await?;
+    let listed = Api::<VirtualNode>::all(client).list(&ListParams::default()).await;
+    Ok(listed.map_err(|error| MigrateError::List(Box::new(error)))?.items)
+}
+
+fn of_files(files: &[PathBuf]) -> Result<Vec<VirtualNode>, MigrateError> {
+    let mut nodes = Vec::new();
+    for path in files {
+        let standard_input = path == Path::new("-");
+        let file = if standard_input { "standard input".to_owned() } else { path.display().to_string() };
+        let text = if standard_input {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text).map(|_| text)
+        } else {
+            std::fs::read_to_string(path)
+        };
+        let text = text.map_err(|source| MigrateError::Read { file: file.clone(), source })?;
+        let found = virtual_nodes(&text).map_err(|problem| MigrateError::Content { file, problem })?;
+        nodes.extend(found);
+    }
+    Ok(nodes)
+}
+
+/// The VirtualNodes among the documents of `text`, those in lists included; what else there is is passed over.
+fn virtual_nodes(text: &str) -> Result<Vec<VirtualNode>, String> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| format!("no YAML: {error}"))?;
+    let mut nodes = Vec::new();
+    for document in documents {
+        let items = document["items"].as_array().cloned().unwrap_or_else(|| vec![document]);
+        for item in items.into_iter().filter(is_virtual_node) {
+            let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let mut node: VirtualNode =
+                serde_json::from_value(item).map_err(|error| format!("VirtualNode {name}: {error}"))?;
+            node.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+            nodes.push(node);
+        }
+    }
+    Ok(nodes)
+}
+
+fn is_virtual_node(object: &Value) -> bool {
+    let group = object["apiVersion"].as_str().and_then(|version| version.split('/').next());
+    group == Some(GROUP) && object["kind"] == "VirtualNode"
+}
+
+const HEAD: &str = "\
+# FleetClasses for the fleets that name none: each is as narrow as they let it be. Review them, above all what fleets may choose
+# (instanceTypes, images, network, userData, managedPolicyArns) and how many instances there may be (limits); then
+# kubectl apply -f. The default class is for every fleet that names none; others have to be named, as the commands say.
+";
+
+fn text(proposals: &[Proposal]) -> Result<String, String> {
+    if proposals.is_empty() {
+        return Ok("# No fleet is without a FleetClass.\n".to_owned());
+    }
+    let mut text = HEAD.to_owned();
+    for Proposal { name, is_default, spec, nodes } in proposals {
+        text.push_str("---\n");
+        for node in nodes {
+            let namespace = node.namespace.as_deref().unwrap_or_default();
+            if *is_default {
+                text.push_str(&format!("# For {namespace}/{}.\n", node.name));
+            } else {
+                let patch = json!({ "spec": { "fleet": { "className": name } } });
+                text.push_str(&format!(
+                    "# kubectl patch virtualnode {} --namespace {namespace} --type merge --patch '{patch}'\n",
+                    node.name
+                ));
+            }
+        }
+        if spec.enroll_tags.is_some() {
+            text.push_str(&format!(
+                "# Instances that join later have to opt in: aws ec2 create-tags --resources ID --tags Key={ENROLL_TAG},Value=CLUSTER-NAME\n"
+            ));
+        }
+        let mut metadata = json!({ "name": name });
+        if *is_default {
+            metadata["annotations"] = json!({ DEFAULT_CLASS_ANNOTATION: "true" });
+        }
+        let spec = serde_json::to_value(spec).map_err(|error| error.to_string())?;
+        let class = json!({ "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "FleetClass", "metadata": metadata, "spec": spec });
+        text.push_str(&serde_saphyr::to_string(&class).map_err(|error| error.to_string())?);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use fleetmesh_crds::FleetClass;
+
+    use super::*;
+
+    const NODES: &str = r#"
+apiVersion: fleetmesh.dev/v1alpha1
+kind: Mesh
+metadata: {name: apps}
+spec: {}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: fleetmesh.dev/v1alpha1
+  kind: VirtualNode
+  metadata: {name: web, namespace: apps}
+  spec: {meshName: apps, iam: {}, fleet: {replicas: 2, capacity: {instanceTypes: [t3.small]}, app: {port: 80, container: "web:v1"}}}
+- apiVersion: fleetmesh.dev/v1alpha1
+  kind: VirtualNode
+  metadata: {name: old, namespace: apps}
+  spec: {meshName: apps, iam: {}, fleet: {enroll: {tags: {app: old}}}}
+---
+apiVersion: fleetmesh.dev/v1alpha1
+kind: VirtualNode
+metadata: {name: mesh-only}
+spec: {meshName: apps}
+"#;
+
+    #[test]
+    fn what_is_printed_is_classes_and_how_to_name_them() {
+        let nodes = virtual_nodes(NODES).unwrap();
+        assert_eq!(nodes.len(), 3);
+        let objects: Vec<Object> = nodes.iter().map(|node| Object::read(node, None)).collect();
+        let text = text(&proposals(&objects)).unwrap();
+        let classes: Vec<FleetClass> = serde_saphyr::from_multiple(&text).unwrap();
+        let names: Vec<&str> = classes.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
+        assert_eq!(names, ["fleets-apps", "fleets-apps-2"], "{text}");
+        assert_eq!(classes.iter().filter(|class| class.is_default()).count(), 1);
+        assert!(text.contains("kubectl patch virtualnode"), "{text}");
+        assert!(text.contains("Key=fleetmesh.dev/enroll"), "{text}");
+        assert!(serde_saphyr::from_multiple::<Value>(&super::text(&[]).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_virtual_node_is_named() {
+        let broken =
+            "apiVersion: fleetmesh.dev/v1alpha1\nkind: VirtualNode\nmetadata: {name: w}\nspec: {fleet: 3}\n";
+        assert!(virtual_nodes(broken).unwrap_err().contains("VirtualNode w"));
+    }
+}

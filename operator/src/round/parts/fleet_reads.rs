@@ -1,0 +1,68 @@
+//! What a fleet needs to know of AWS beside its instances: its AMI, and what Cloud Map has of it. Reads only.
+
+use fleetmesh_core::fleet::{Admitted, Registered, cloud_map};
+use fleetmesh_core::{Class, Failure, Object};
+use fleetmesh_crds::management::OWNER_UID_TAG;
+
+use super::Round;
+use super::fleet::Services;
+use super::fleet_memory::Memory;
+use crate::queue::Wake;
+
+/// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when
+/// everything is compared.
+pub async fn image(
+    round: &Round<'_>,
+    services: &Services,
+    memory: &mut Memory,
+    admitted: &Admitted,
+) -> Result<Option<String>, Failure> {
+    let Some(image) = admitted.fleet.image.as_ref().filter(|_| admitted.fleet.enroll.is_none()) else {
+        return Ok(None);
+    };
+    if let Some(id) = &image.id {
+        return Ok(Some(id.clone()));
+    }
+    let Some(parameter) = &image.ssm_parameter else { return Ok(None) };
+    let known = memory.observed.as_ref().and_then(|observed| observed.image.clone());
+    let same = round.object.reported() && memory.parameter.as_ref() == Some(parameter);
+    if let Some(known) = known.filter(|_| same && round.wake != Wake::Drift) {
+        return Ok(Some(known));
+    }
+    let id = services.ssm.image(parameter).await?;
+    memory.parameter = Some(parameter.clone());
+    Ok(Some(id))
+}
+
+/// Whose an AMI is, which never changes.
+pub async fn owners(services: &Services, memory: &Memory, image: &str) -> Result<Vec<String>, Failure> {
+    let known = memory.observed.as_ref().filter(|observed| observed.image.as_deref() == Some(image));
+    match known.map(|observed| &observed.image_owners).filter(|owners| !owners.is_empty()) {
+        Some(owners) => Ok(owners.clone()),
+        None => services.ec2.image_owners(image).await,
+    }
+}
+
+/// What is registered in Cloud Map for the node. Whether there is such a service, a fleet that its class does not let be is not
+/// told.
+pub async fn registered(
+    object: &Object,
+    services: &Services,
+    admitted: bool,
+) -> Result<Option<Registered>, Failure> {
+    let Some(discovery) = cloud_map::discovery(object) else { return Ok(None) };
+    let (namespace, name) = (&discovery.namespace_name, &discovery.service_name);
+    match services.cloud_map.service(namespace, name).await? {
+        Some(service) => {
+            let instances = services.cloud_map.instances(&service, OWNER_UID_TAG, &object.uid).await?;
+            Ok(Some(Registered { service, instances }))
+        }
+        // Whatever was registered is gone with the service.
+        None if object.deleting || !admitted => Ok(None),
+        None => Err(Failure {
+            class: Class::NotFound,
+            operation: "ListServices".to_owned(),
+            message: format!("Cloud Map has no service {name} in a namespace {namespace}"),
+        }),
+    }
+}

@@ -1,0 +1,221 @@
+//! The FleetClasses of the cluster: which one a fleet has, and who else has it. No I/O.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_core::fleet::{Class, limits};
+use fleetmesh_core::{Object, ObjectKey};
+use fleetmesh_crds::{FleetClass, FleetClassSpec};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{Inner, Wakes, World};
+use crate::queue::Wake;
+
+/// A class as it was last seen.
+#[derive(Clone, Debug, PartialEq)]
+struct Known {
+    created: Timestamp,
+    is_default: bool,
+    spec: Arc<FleetClassSpec>,
+}
+
+/// The classes by name.
+#[derive(Debug, Default)]
+pub(super) struct Classes(BTreeMap<String, Known>);
+
+impl Classes {
+    /// The name of the default class: the newest that is marked, and of equals the one whose name comes first.
+    fn default(&self) -> Option<&String> {
+        let marked = self.0.iter().filter(|(_, known)| known.is_default);
+        marked
+            .max_by(|(one, known), (name, other)| (known.created, *name).cmp(&(other.created, *one)))
+            .map(|(name, _)| name)
+    }
+
+    /// The name of the class that an object's fleet has or asks for; `None` when it asks for none and none is the default.
+    fn name_of<'a>(&'a self, object: &'a Object) -> Option<&'a String> {
+        object.fleet.as_ref()?.class_name.as_ref().or_else(|| self.default())
+    }
+}
+
+/// The class of a fleet at one moment.
+#[derive(Clone, Debug)]
+pub struct ClassOf {
+    name: Option<String>,
+    spec: Option<Arc<FleetClassSpec>>,
+    allowed: bool,
+}
+
+impl ClassOf {
+    /// The class as decisions look at it.
+    pub fn class(&self) -> Class<'_> {
+        match (&self.name, &self.spec) {
+            (None, _) => Class::NoDefault,
+            (Some(_), None) => Class::Missing,
+            (Some(name), Some(_)) if !self.allowed => Class::NotAllowed { name },
+            (Some(name), Some(spec)) => Class::Found { name, spec },
+        }
+    }
+}
+
+impl World {
+    /// A FleetClass was seen. Wakes the nodes whose fleets have it, and those that have another by it.
+    pub fn class(&self, resource: &FleetClass) -> Wakes {
+        let created =
+            resource.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let known =
+            Known { created, is_default: resource.is_default(), spec: Arc::new(resource.spec.clone()) };
+        self.lock().class_changed(&resource.name_any(), Some(known))
+    }
+
+    /// A FleetClass is gone.
+    pub fn class_gone(&self, name: &str) -> Wakes {
+        self.lock().class_changed(name, None)
+    }
+
+    /// The class of an object's fleet.
+    pub fn class_of(&self, object: &Object) -> ClassOf {
+        let inner = self.lock();
+        let name = inner.classes.name_of(object).cloned();
+        let spec =
+            name.as_ref().and_then(|name| inner.classes.0.get(name)).map(|known| Arc::clone(&known.spec));
+        let allowed = spec.as_ref().is_some_and(|spec| inner.allows(spec, object));
+        ClassOf { name, spec, allowed }
+    }
+
+    /// The fleets that have the class `name`, or had instances when they were last reported and ask for it: whoever may have
+    /// instances that count.
+    pub fn fleets_of(&self, name: &str) -> Vec<limits::Member> {
+        let inner = self.lock();
+        let of_class = inner.entries.values().map(|entry| &entry.object).filter(|object| {
+            let launched = object.status.fleet.is_some();
+            let leaving = object.fleet.is_none() && launched;
+            let last = object.status.fleet.as_ref().and_then(|status| status.class_name.as_deref());
+            inner.classes.name_of(object).is_some_and(|asked| asked == name)
+                || (leaving && last == Some(name))
+        });
+        of_class.map(|object| limits::Member::of(object)).collect()
+    }
+}
+
+impl Inner {
+    fn allows(&self, spec: &FleetClassSpec, object: &Object) -> bool {
+        let Some(allowed) = &spec.allowed_namespaces else { return true };
+        let namespace = object.key.namespace.as_ref().and_then(|name| self.namespaces.get(name));
+        // A selector that cannot be read selects nothing; a namespace that was not seen yet has no labels.
+        allowed.allows(&namespace.cloned().unwrap_or_default()).unwrap_or(false)
+    }
+
+    fn class_changed(&mut self, name: &str, known: Option<Known>) -> Wakes {
+        if self.classes.0.get(name) == known.as_ref() {
+            return Wakes::new();
+        }
+        let classes = |inner: &Self| -> BTreeMap<ObjectKey, Option<String>> {
+            let fleets = inner.entries.values().filter(|entry| entry.object.fleet.is_some());
+            fleets
+                .map(|entry| (entry.object.key.clone(), inner.classes.name_of(&entry.object).cloned()))
+                .collect()
+        };
+        let before = classes(self);
+        match known {
+            Some(known) => self.classes.0.insert(name.to_owned(), known),
+            None => self.classes.0.remove(name),
+        };
+        let after = classes(self);
+        let concerned = after.into_iter().filter(|(key, now)| {
+            now.as_deref() == Some(name) || before.get(key).is_some_and(|before| before != now)
+        });
+        concerned.map(|(key, _)| (key, Wake::Look)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use fleetmesh_crds::VirtualNode;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::world::Source;
+
+    fn class(name: &str, created: i64, default: bool, members: Value) -> FleetClass {
+        let mut spec = json!({ "limits": { "instances": 10 } });
+        spec.as_object_mut().unwrap().extend(members.as_object().cloned().unwrap_or_default());
+        let time = Timestamp::from_second(created).unwrap().to_string();
+        serde_json::from_value(json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "FleetClass", "spec": spec,
+            "metadata": { "name": name, "creationTimestamp": time,
+                "annotations": { "fleetmesh.dev/is-default-class": default.to_string() } },
+        }))
+        .unwrap()
+    }
+
+    fn node(name: &str, class: Option<&str>) -> Object {
+        let mut fleet = json!({ "replicas": 1, "app": { "port": 80, "container": "app" } });
+        if let Some(class) = class {
+            fleet["className"] = json!(class);
+        }
+        let node: VirtualNode = serde_json::from_value(json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
+            "metadata": { "name": name, "namespace": "apps", "uid": name, "resourceVersion": "1" },
+            "spec": { "meshName": "m", "iam": {}, "fleet": fleet },
+        }))
+        .unwrap();
+        Object::read(&node, None)
+    }
+
+    fn found(world: &World, node: &Object) -> String {
+        match world.class_of(node).class() {
+            Class::NoDefault => "no default".to_owned(),
+            Class::Missing => "missing".to_owned(),
+            Class::NotAllowed { name } => format!("not {name}"),
+            Class::Found { name, .. } => name.to_owned(),
+        }
+    }
+
+    fn woken(wakes: Wakes) -> Vec<String> {
+        wakes.into_iter().map(|(key, _)| key.name).collect()
+    }
+
+    #[test]
+    fn a_fleet_has_the_class_that_it_names_or_the_newest_default() {
+        let world = World::default();
+        let (plain, named) = (node("plain", None), node("named", Some("old")));
+        for object in [&plain, &named] {
+            world.seen(object.clone(), Source::Watch);
+        }
+        assert_eq!([found(&world, &plain), found(&world, &named)], ["no default", "missing"]);
+        assert_eq!(woken(world.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
+        assert_eq!([found(&world, &plain), found(&world, &named)], ["old", "old"]);
+        assert_eq!(
+            woken(world.class(&class("new", 2, true, json!({})))),
+            ["plain"],
+            "of two the newest is it"
+        );
+        assert_eq!([found(&world, &plain), found(&world, &named)], ["new", "old"]);
+        assert_eq!(woken(world.class(&class("newest", 3, false, json!({})))), [""; 0]);
+        assert_eq!(woken(world.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
+        assert_eq!(woken(world.class_gone("new")), ["plain"]);
+        assert_eq!(found(&world, &plain), "old");
+        assert_eq!(world.fleets_of("old").len(), 2);
+        assert_eq!(woken(world.class_gone("old")), ["named", "plain"]);
+        assert_eq!([found(&world, &plain), found(&world, &named)], ["no default", "missing"]);
+    }
+
+    #[test]
+    fn a_class_is_for_the_namespaces_that_it_allows() {
+        let world = World::default();
+        let plain = node("plain", None);
+        world.seen(plain.clone(), Source::Watch);
+        let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
+        let allowed = json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "team": "a" } } } });
+        world.class(&class("ours", 1, true, allowed));
+        assert_eq!(found(&world, &plain), "not ours", "a namespace that was not seen has no labels");
+        world.namespace("apps", Some(team("b")));
+        assert_eq!(found(&world, &plain), "not ours");
+        assert_eq!(woken(world.namespace("apps", Some(team("a")))), ["plain"]);
+        assert_eq!(found(&world, &plain), "ours");
+    }
+}
