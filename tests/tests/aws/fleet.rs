@@ -205,6 +205,8 @@ async fn the_sample_becomes_ready_and_leaves_no_trace() {
     ];
     let bed = Bed::start_behind("fleet-sample", str::to_owned, &joins).await;
     let mut joiner = Joiner::new(&bed).await;
+    // The sample has a class of its own, which is the default.
+    bed.kubectl.run(&["delete", "fleetclass", "default"]).await.unwrap();
     let folder = tools::workspace_dir().unwrap().join("samples/fleet");
     bed.kubectl.apply(&folder).await.unwrap();
     let space = Space::existing("apps", &bed);
