@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::api::quota::Quota;
 use crate::identity::Identity;
+use crate::join::InstanceIdentity;
 use crate::listen::Listen;
 use crate::tls::TlsFiles;
 
@@ -83,7 +84,32 @@ pub struct ControlPlaneArgs {
     )]
     pub join_certificate_validity: Duration,
 
-    /// The STS that knows these roles, https://HOST or https://HOST:PORT; AWS's in --region by default.
+    /// The certificates that EC2 signs instance identity documents with (PEM, one of each region; AWS's RSA-2048 ones).
+    ///
+    /// With it, an instance that joins has to send its document, and the instance that it names has to be the one that STS
+    /// knows; the instance is then bound to its key for as long as its certificate is valid.
+    #[arg(long, env = "FLEETMESH_IDENTITY_CERTIFICATES", value_name = "FILE", requires = "ca_key")]
+    pub identity_certificates: Option<PathBuf>,
+
+    /// Whether an instance that joins has to send its identity document: required, optional (an attacker sends none: for the
+    /// while until all joiners are of a release that does) or off.
+    #[arg(
+        long,
+        env = "FLEETMESH_INSTANCE_IDENTITY",
+        value_name = "WHETHER",
+        default_value = "required",
+        requires = "identity_certificates"
+    )]
+    pub instance_identity: InstanceIdentity,
+
+    /// Instances that may neither join nor stream any more: a file with one id a line, read again when it changes.
+    ///
+    /// Streams of an instance that is added end within 5 s.
+    #[arg(long, env = "FLEETMESH_DENIED_INSTANCES", value_name = "FILE")]
+    pub denied_instances: Option<PathBuf>,
+
+    /// The STS that knows these roles, https://HOST or https://HOST:PORT; AWS's in --region by default. http:// is for an
+    /// address of loopback alone.
     #[arg(long, env = "FLEETMESH_STS_ENDPOINT", value_name = "URL")]
     pub sts_endpoint: Option<String>,
 

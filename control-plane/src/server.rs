@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
-use crate::join::{self, CaFiles, Joining, Sts, StsEndpoint};
+use crate::join::{self, CaFiles, Denied, Documents, Joining, Rules, Sts, StsEndpoint};
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Listen, ListenError};
 use crate::loads::{self, Loads};
@@ -33,6 +34,9 @@ use crate::view::Views;
 
 /// How long requests and streams under way may take to end after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often the age of the keys of versions is looked at.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(3600);
 
 /// The control plane could not start, or stopped by itself. Each message is one line that names what failed and the
 /// way out.
@@ -85,14 +89,15 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
     let metrics = Metrics::new();
     let api = Arc::new(api.map_err(Error::Internal)?.counting(metrics.clone()));
-    let views: Arc<dyn Views> = store;
+    let views: Arc<dyn Views> = Arc::clone(&store) as _;
     let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
     let loads = Arc::new(Loads::new(args.load_report_interval));
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
     let mut open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
-    if let Some(joining) = joining(&args, Arc::clone(&views))? {
+    let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
+    if let Some(joining) = joining(&args, Arc::clone(&store), denied.clone())? {
         open = open.merge(join::http::router(Arc::new(joining), metrics.clone()));
     }
     let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
@@ -106,12 +111,14 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
         let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
         servers.spawn(following(async move { keys.follow(data_dir, file, stop).await }));
     }
+    servers.spawn(following(renew_keys(store, shutdown.clone())));
+    servers.spawn(following(denied.clone().follow(shutdown.clone())));
     for listener in rest {
         let router = routers.of(&listener);
         servers.spawn(serve_rest(listener, router, shutdown.clone()));
     }
     let limit = args.max_proxies_per_node.and_then(|limit| usize::try_from(limit).ok());
-    let settings = ads::Settings { max_proxies_per_node: limit, ..ads::Settings::default() };
+    let settings = ads::Settings { max_proxies_per_node: limit, denied, ..ads::Settings::default() };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     servers.spawn(discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone()));
@@ -165,12 +172,25 @@ fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>
 }
 
 /// What lets instances join, when the CA's key is here.
-fn joining(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> Result<Option<Joining>, Error> {
+fn joining(args: &ControlPlaneArgs, store: Arc<dyn Store>, denied: Denied) -> Result<Option<Joining>, Error> {
     let (Some(certificate), Some(key)) = (args.ca_cert.clone(), args.ca_key.clone()) else { return Ok(None) };
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
     let files = CaFiles { certificate, key };
-    Ok(Some(Joining::new(views, args.identity(), files, Sts::new(endpoint), args.join_certificate_validity)?))
+    let documents = args.identity_certificates.as_deref();
+    let documents = documents.map(|file| Documents::read(file, args.instance_identity)).transpose()?;
+    let rules =
+        Rules { sts: Sts::new(endpoint), documents: documents.unwrap_or_else(Documents::off), denied };
+    Ok(Some(Joining::new(store, args.identity(), files, rules, args.join_certificate_validity)?))
+}
+
+/// Has the keys of versions renewed when their time has come, until `shutdown`.
+async fn renew_keys(store: Arc<dyn Store>, shutdown: CancellationToken) {
+    let mut looks = tokio::time::interval(LOOK_AT_KEYS);
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        // The store logs why it could not; the next look tries again.
+        let _ = store.renew_keys(Timestamp::now()).await;
+    }
 }
 
 async fn following(follow: impl Future<Output = ()>) -> Result<(), Error> {

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::join::Caller;
+use crate::join::grant::Joined;
+use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record, Views};
 
 /// A view of the mesh `apps` with these objects, each `(resource without mesh/apps/, spec)`; the mesh is added with an
@@ -49,6 +52,20 @@ pub(crate) fn record(path: &str, spec: &Value, version: i64) -> Arc<Record> {
 /// The virtual node `name` of the mesh `apps`.
 pub(crate) fn node(name: &str) -> ResourceId {
     ResourceId::virtual_node("apps", name)
+}
+
+/// A view of the mesh `apps` with one virtual node that has one tag.
+pub(crate) fn tagged(name: &str, key: &str, value: &str) -> MeshView {
+    let mut view = view(&[(&format!("virtualNode/{name}"), serde_json::json!({}))]);
+    let record = view.resources.get_mut(&node(name)).expect("the node");
+    Arc::make_mut(record).tags.insert(key.into(), value.into());
+    view
+}
+
+/// A session of this name of the role `apps-serviceB`, whose unique id is `AROAIOSFODNN7EXAMPLE`.
+pub(crate) fn session(name: &str) -> Joined {
+    let arn = format!("arn:aws:sts::123456789012:assumed-role/apps-serviceB/{name}");
+    Joined::parse(&Caller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{name}") }).expect("a session")
 }
 
 /// A store that a test fills by hand.
@@ -94,4 +111,13 @@ impl Views for Meshes {
     fn revisions(&self) -> watch::Receiver<u64> {
         self.revisions.subscribe()
     }
+
+    fn version_keys(&self) -> Arc<VersionKeys> {
+        Arc::new(version_keys(1))
+    }
+}
+
+/// The key number `number` alone.
+pub(crate) fn version_keys(number: u8) -> VersionKeys {
+    VersionKeys::new([&[number; 32]])
 }

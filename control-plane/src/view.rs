@@ -8,6 +8,8 @@ use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 
+use crate::snapshot::VersionKeys;
+
 /// A stored resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -67,4 +69,8 @@ pub trait Views: Send + Sync + 'static {
 
     /// The revision of the last commit, and every later one. A receiver that was slow sees the newest only.
     fn revisions(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// The keys that mark the clusters in versions. They are stored: the same in every replica and after every restart,
+    /// and replaced one at a time ([`Store::renew_keys`](crate::store::Store::renew_keys)). Cheap: no I/O.
+    fn version_keys(&self) -> Arc<VersionKeys>;
 }

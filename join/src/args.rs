@@ -40,6 +40,11 @@ pub struct JoinArgs {
     #[arg(long, env = "FLEETMESH_ADS", value_name = "URL", value_parser = https)]
     pub ads: Option<ControlPlaneAddress>,
 
+    /// The host of STS, HOST or HOST:PORT, when it is none of AWS's: this machine signs for no other, whatever the control
+    /// plane asks for
+    #[arg(long, env = "FLEETMESH_STS_HOST", value_name = "HOST")]
+    pub sts_host: Option<String>,
+
     /// End when there is a certificate
     #[arg(long, conflicts_with = "serve_unix")]
     pub once: bool,

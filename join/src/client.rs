@@ -21,7 +21,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::proof::{self, Challenge};
-use crate::{Error, JoinArgs};
+use crate::{Error, JoinArgs, identity};
 
 /// How long an answer may take: the control plane asks STS meanwhile.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ struct Refusal {
 pub struct Client {
     url: String,
     resource: String,
+    sts_host: Option<String>,
     connector: SharedHttpConnector,
 }
 
@@ -74,6 +75,7 @@ impl Client {
         Ok(Self {
             url: args.control_plane.to_string(),
             resource: args.resource.clone(),
+            sts_host: args.sts_host.clone(),
             connector: SharedHttpConnector::new(connector),
         })
     }
@@ -87,9 +89,11 @@ impl Client {
         let malformed = |what: &str| Error::Join(format!("the control plane's {what} cannot be read"));
         let challenge = self.post("join/challenge", String::new()).await?;
         let challenge: Challenge = serde_json::from_slice(&challenge).map_err(|_| malformed("challenge"))?;
+        challenge.is_for_sts(self.sts_host.as_deref()).map_err(Error::Join)?;
+        let document = if challenge.identity_document { identity::document().await } else { None };
         let public_key = STANDARD.encode(point);
         let request = proof::request(&challenge, &self.resource, &public_key, credentials, SystemTime::now());
-        let request = request.map_err(Error::Join)?;
+        let request = proof::JoinRequest { identity_document: document, ..request.map_err(Error::Join)? };
         let body = serde_json::to_string(&request).map_err(|error| Error::Join(error.to_string()))?;
         let answer = self.post("join", body).await?;
         let answer = serde_json::from_slice(&answer).map_err(|_| malformed("answer"))?;

@@ -35,6 +35,11 @@ impl Files {
         all().map_err(|source| Error::Files { path: self.folder.display().to_string(), source })
     }
 
+    /// The key that was written last, if there is one and it can be read.
+    pub fn key(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("tls.key")).ok()
+    }
+
     fn replace(&self, name: &str, content: &str, mode: u32) -> io::Result<()> {
         let new = self.folder.join(format!(".{name}.new"));
         match fs::remove_file(&new) {
@@ -62,12 +67,14 @@ mod tests {
     fn keys_are_their_owners_alone_and_files_are_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = Files { folder: folder.path().join("certs"), owner: None };
+        assert_eq!(files.key(), None);
         for round in ["one", "two"] {
             files.write(round, "KEY", "CA").expect("written");
             let read = |name: &str| fs::read_to_string(files.folder.join(name)).expect("a file");
             assert_eq!(read("tls.crt"), round);
             assert!(read(secrets::CERTIFICATE_FILE).contains(round));
         }
+        assert_eq!(files.key().as_deref(), Some("KEY"));
         for name in ["tls.key", secrets::CERTIFICATE_FILE] {
             let mode = fs::metadata(files.folder.join(name)).expect("a file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -4,18 +4,21 @@
 //! `credentials of the instance → a signed GetCallerIdentity around a challenge → a certificate → files that Envoy's SDS
 //! reads → again at half of its life`
 //!
-//! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine.
+//! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine. It is
+//! made once and kept with the certificate: the control plane binds an instance to its key, so that nothing else on the
+//! machine gets a certificate meanwhile.
 
 mod args;
 mod client;
 mod files;
 mod forward;
+mod identity;
 mod pace;
 mod proof;
 
 use std::time::Duration;
 
-use rcgen::KeyPair;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_util::sync::CancellationToken;
 
 pub use args::JoinArgs;
@@ -101,7 +104,7 @@ async fn stay(client: &Client, files: &Files, forward: Option<&Forward>) {
 
 /// Joins once; how long the certificate is valid.
 async fn join(client: &Client, files: &Files, forward: Option<&Forward>) -> Result<Duration, Error> {
-    let key = KeyPair::generate().map_err(|error| Error::Certificate(error.to_string()))?;
+    let key = key(files)?;
     let joined = client.join(key.public_key_raw()).await?;
     let private = key.serialize_pem();
     if let Some(forward) = forward {
@@ -110,4 +113,33 @@ async fn join(client: &Client, files: &Files, forward: Option<&Forward>) -> Resu
     let Joined { certificate, authority, valid } = &joined;
     files.write(certificate, &private, authority)?;
     Ok(*valid)
+}
+
+/// The key of the last certificate, or else a new one.
+fn key(files: &Files) -> Result<KeyPair, Error> {
+    let is_one = |key: &KeyPair| key.is_compatible(&PKCS_ECDSA_P256_SHA256);
+    match files.key().and_then(|pem| KeyPair::from_pem(&pem).ok()).filter(is_one) {
+        Some(key) => Ok(key),
+        None => KeyPair::generate().map_err(|error| Error::Certificate(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_and_what_is_none_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = Files { folder: folder.path().join("certs"), owner: None };
+        let first = key(&files).expect("a new one").serialize_pem();
+        files.write("certificate", &first, "CA").expect("written");
+        assert_eq!(key(&files).expect("the same").serialize_pem(), first);
+        let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key").serialize_pem();
+        for unusable in ["", "KEY", &other] {
+            files.write("certificate", unusable, "CA").expect("written");
+            let made = key(&files).expect("a new one").serialize_pem();
+            assert!(made != first && made != unusable);
+        }
+    }
 }

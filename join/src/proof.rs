@@ -1,5 +1,6 @@
 //! The proof of this machine's role: an STS GetCallerIdentity that is signed here and sent by the control plane. Pure.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -25,6 +26,9 @@ pub struct JoinRequest<'a> {
     pub authorization: String,
     pub amz_date: String,
     pub security_token: Option<String>,
+    /// Left out when there is none: control planes of before know no such member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_document: Option<String>,
 }
 
 /// What has to be signed, and for whom.
@@ -34,6 +38,53 @@ pub struct Challenge {
     pub challenge: String,
     pub sts_host: String,
     pub sts_region: String,
+    /// Whether the identity document of the instance is asked for; control planes of before ask for none.
+    #[serde(default)]
+    pub identity_document: bool,
+}
+
+impl Challenge {
+    /// Whether what is asked for is a signature for STS: for one of AWS's hosts, an address of this machine (a test's) or
+    /// `known`, and around a challenge that is one word.
+    ///
+    /// # Errors
+    /// In words: it is for somebody else, to whom this machine would prove itself.
+    pub fn is_for_sts(&self, known: Option<&str>) -> Result<(), String> {
+        let Self { challenge, sts_host, sts_region, identity_document: _ } = self;
+        let region = is_word(sts_region, b"-") && is_word(challenge, b"-_.=");
+        let ours = known == Some(sts_host) || is_of_aws(sts_host, sts_region) || is_loopback(sts_host);
+        if region && ours {
+            return Ok(());
+        }
+        Err(format!(
+            "the control plane asks for a signature for {sts_host:.200?} in {sts_region:.50?}, which is no host of AWS's STS in that region: nothing was signed (--sts-host)"
+        ))
+    }
+}
+
+/// Whether `text` is letters, digits and `others`, at most 512 of them.
+fn is_word(text: &str, others: &[u8]) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+    (1..=512).contains(&text.len()) && text.bytes().all(legal)
+}
+
+/// Whether `host` is one that AWS documents for STS: the global one, a region's (also FIPS, dual-stack) or an interface
+/// endpoint's.
+fn is_of_aws(host: &str, region: &str) -> bool {
+    let regional = ["amazonaws.com", "amazonaws.com.cn", "api.aws", "api.amazonwebservices.com.cn"]
+        .iter()
+        .flat_map(|domain| ["sts", "sts-fips"].map(|name| format!("{name}.{region}.{domain}")));
+    let interface = ["amazonaws.com", "amazonaws.com.cn"].into_iter().any(|domain| {
+        let label = host.strip_suffix(&format!(".sts.{region}.vpce.{domain}"));
+        label.is_some_and(|label| label.starts_with("vpce-") && is_word(label, b"-"))
+    });
+    host == "sts.amazonaws.com" || interface || regional.into_iter().any(|known| host == known)
+}
+
+/// Whether `host` is an address of this machine: a signature for it is of no use on another.
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| host.parse::<IpAddr>());
+    address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The request to join, with what `credentials` sign at `now`.
@@ -47,7 +98,7 @@ pub fn request<'a>(
     credentials: Credentials,
     now: SystemTime,
 ) -> Result<JoinRequest<'a>, String> {
-    let Challenge { challenge, sts_host, sts_region } = challenge;
+    let Challenge { challenge, sts_host, sts_region, identity_document: _ } = challenge;
     let digest = Sha256::digest(format!("{resource}\n{public_key}"));
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let bound = format!("{challenge}.{hex}");
@@ -74,6 +125,7 @@ pub fn request<'a>(
         authorization: String::new(),
         amz_date: String::new(),
         security_token: None,
+        identity_document: None,
     };
     for (name, value) in instructions.headers() {
         match name.to_ascii_lowercase().as_str() {
@@ -84,4 +136,62 @@ pub fn request<'a>(
         }
     }
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(host: &str, region: &str) -> Challenge {
+        let [challenge, sts_host, sts_region] = ["abc_DEF-012", host, region].map(str::to_owned);
+        Challenge { challenge, sts_host, sts_region, identity_document: false }
+    }
+
+    #[test]
+    fn only_sts_is_signed_for() {
+        for host in [
+            "sts.amazonaws.com",
+            "sts.us-west-2.amazonaws.com",
+            "sts-fips.us-west-2.amazonaws.com",
+            "sts.us-west-2.api.aws",
+            "vpce-0123-abcd.sts.us-west-2.vpce.amazonaws.com",
+            "127.0.0.1:5000",
+            "[::1]:5000",
+        ] {
+            assert_eq!(challenge(host, "us-west-2").is_for_sts(None), Ok(()), "{host}");
+        }
+        assert!(challenge("sts.cn-north-1.amazonaws.com.cn", "cn-north-1").is_for_sts(None).is_ok());
+        for host in [
+            "sts.example",
+            "sts.us-west-2.amazonaws.com.example",
+            "sts.eu-west-1.amazonaws.com",
+            "iam.amazonaws.com",
+            "ec2.us-west-2.amazonaws.com",
+            "sts.us-west-2.amazonaws.com:8443",
+            "evil/sts.us-west-2.amazonaws.com",
+            "vpce-evil.example/.sts.us-west-2.vpce.amazonaws.com",
+            "x.sts.us-west-2.vpce.amazonaws.com",
+            "169.254.169.254",
+            "localhost",
+            "127.0.0.1.example",
+            "",
+        ] {
+            let refused = challenge(host, "us-west-2").is_for_sts(None).expect_err(host);
+            assert!(refused.contains("nothing was signed"), "{refused}");
+        }
+        assert!(challenge("sts.example:8443", "us-west-2").is_for_sts(Some("sts.example:8443")).is_ok());
+        assert!(challenge("sts.example", "us-west-2").is_for_sts(Some("sts.example:8443")).is_err());
+    }
+
+    #[test]
+    fn a_region_or_a_challenge_that_is_no_word_is_refused() {
+        for region in ["", "us-west-2/sts", "us west", "a.example"] {
+            let host = format!("sts.{region}.amazonaws.com");
+            assert!(challenge(&host, region).is_for_sts(None).is_err(), "{region}");
+        }
+        for text in ["", "a b", "a\r\nx-other: b", &"a".repeat(513)] {
+            let bad = Challenge { challenge: text.to_owned(), ..challenge("sts.amazonaws.com", "us-west-2") };
+            assert!(bad.is_for_sts(None).is_err(), "{text:?}");
+        }
+    }
 }

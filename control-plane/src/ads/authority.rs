@@ -9,12 +9,13 @@ use std::time::{Duration, SystemTime};
 use fleetmesh_model::ResourceId;
 use tonic::Status;
 
-use crate::join::grant;
+use crate::join::{Denied, grant};
 use crate::tls::Caller;
 use crate::view::Views;
 
-/// How often it is looked at whether a caller may still stream. A clock that was set forward counts after at most this.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked at whether a caller may still stream: with the second until a file is read again, what is taken
+/// away counts within 5 s. A clock that was set forward counts after at most this.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Whether the caller proved to be anybody at all.
 ///
@@ -31,11 +32,17 @@ pub fn proven(caller: &Caller, now: SystemTime) -> Result<(), Status> {
     }
 }
 
-/// Whether the caller may stream `node`, by its certificate and by what `views` grant.
+/// Whether the caller may stream `node`, by its certificate, by what `views` grant and by who is `denied`.
 ///
 /// # Errors
 /// Status 16 as of [`proven`]; 7 when the caller is somebody who may not.
-pub fn admit(views: &dyn Views, caller: &Caller, node: &ResourceId, now: SystemTime) -> Result<(), Status> {
+pub fn admit(
+    views: &dyn Views,
+    denied: &Denied,
+    caller: &Caller,
+    node: &ResourceId,
+    now: SystemTime,
+) -> Result<(), Status> {
     proven(caller, now)?;
     let Caller::Certified(certificate) = caller else { return Ok(()) };
     if !certificate.nodes.contains(node) {
@@ -44,7 +51,7 @@ pub fn admit(views: &dyn Views, caller: &Caller, node: &ResourceId, now: SystemT
         return Err(Status::permission_denied(message));
     }
     match &certificate.joined {
-        Some(joined) => grant::check(views, node, joined).map_err(Status::permission_denied),
+        Some(joined) => grant::check(views, denied, node, joined).map_err(Status::permission_denied),
         None => Ok(()),
     }
 }
@@ -55,13 +62,17 @@ pub fn admit(views: &dyn Views, caller: &Caller, node: &ResourceId, now: SystemT
 /// Status 7 when the proxy named another.
 pub fn instance(caller: &Caller, named: Option<String>) -> Result<Option<String>, Status> {
     let Caller::Certified(certificate) = caller else { return Ok(named) };
-    match (&certificate.joined, named) {
-        (None, named) => Ok(named),
-        (Some(joined), Some(named)) if named != joined.session => Err(Status::permission_denied(format!(
-            "the client certificate is for the instance {}, and the proxy says that it runs on {named}",
-            joined.session
+    let Some(joined) = &certificate.joined else { return Ok(named) };
+    let proven = joined.instance();
+    match named {
+        Some(named) if Some(named.as_str()) != proven => Err(Status::permission_denied(format!(
+            "the client certificate is for {}, and the proxy says that it runs on {named:.64}",
+            proven.map_or_else(
+                || format!("the session {}, which is no instance", joined.session),
+                |instance| format!("the instance {instance}")
+            )
         ))),
-        (Some(joined), _) => Ok(Some(joined.session.clone())),
+        _ => Ok(proven.map(str::to_owned)),
     }
 }
 
@@ -72,11 +83,11 @@ fn listed<'a>(nodes: impl Iterator<Item = &'a ResourceId>) -> String {
 
 /// Waits until the caller may no longer stream `node`, and answers the status that the stream ends with. It never ends
 /// for a caller of this host.
-pub async fn withdrawn(views: &dyn Views, caller: &Caller, node: &ResourceId) -> Status {
+pub async fn withdrawn(views: &dyn Views, denied: &Denied, caller: &Caller, node: &ResourceId) -> Status {
     let Caller::Certified(certificate) = caller else { return std::future::pending().await };
     loop {
         let now = SystemTime::now();
-        if let Err(status) = admit(views, caller, node, now) {
+        if let Err(status) = admit(views, denied, caller, node, now) {
             return status;
         }
         let left = certificate.not_after.duration_since(now).unwrap_or_default();
@@ -91,10 +102,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::join::grant::{Joined, TAG};
-    use crate::testing::{Meshes, node, view};
+    use crate::join::grant::TAG;
+    use crate::testing::{Meshes, node, tagged};
     use crate::tls::Certificate;
-    use crate::view::MeshView;
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
         let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
@@ -105,20 +115,18 @@ mod tests {
         Caller::Certified(Arc::new(certificate(nodes, not_after)))
     }
 
-    fn joined(not_after: SystemTime) -> Caller {
-        let caller = "arn:aws:sts::123456789012:assumed-role/role-a/i-0123";
-        let joined = Some(Joined::parse(caller).expect("a session"));
+    fn session(name: &str, not_after: SystemTime) -> Caller {
+        let joined = Some(crate::testing::session(name));
         Caller::Certified(Arc::new(Certificate { joined, ..certificate(&["a"], not_after) }))
+    }
+
+    fn joined(not_after: SystemTime) -> Caller {
+        session("i-01234567", not_after)
     }
 
     /// A mesh whose node `a` has this tag.
     fn granting(roles: &str) -> Arc<Meshes> {
-        let MeshView { revision, mut resources } = view(&[("virtualNode/a", serde_json::json!({}))]);
-        let record = resources.get_mut(&node("a")).expect("the node");
-        let mut tagged = crate::view::Record::clone(record);
-        tagged.tags.insert(TAG.into(), roles.into());
-        *record = Arc::new(tagged);
-        Meshes::new(MeshView { revision, resources })
+        Meshes::new(tagged("a", TAG, roles))
     }
 
     #[test]
@@ -126,7 +134,13 @@ mod tests {
         let now = SystemTime::now();
         let (soon, past) = (now + Duration::from_secs(1), now - Duration::from_secs(1));
         let views = granting("");
-        let code = |caller: &Caller, name: &str| match admit(views.as_ref(), caller, &node(name), now) {
+        let code = |caller: &Caller, name: &str| match admit(
+            views.as_ref(),
+            &Denied::default(),
+            caller,
+            &node(name),
+            now,
+        ) {
             Ok(()) => 0,
             Err(status) => i32::from(status.code()),
         };
@@ -137,24 +151,32 @@ mod tests {
         assert_eq!(code(&certified(&["a"], past), "a"), 16, "expired counts before the name");
         assert_eq!(code(&certified(&["a"], past), "c"), 16);
         assert_eq!(code(&joined(soon), "a"), 7, "it is granted to nobody");
-        let views = granting("arn:aws:iam::123456789012:role/other arn:aws:iam::123456789012:role/x/role-a");
-        assert!(admit(views.as_ref(), &joined(soon), &node("a"), now).is_ok());
-        assert!(admit(views.as_ref(), &joined(past), &node("a"), now).is_err());
+        let views =
+            granting("arn:aws:iam::123456789012:role/other arn:aws:iam::123456789012:role/x/apps-serviceB");
+        assert!(admit(views.as_ref(), &Denied::default(), &joined(soon), &node("a"), now).is_ok());
+        assert!(admit(views.as_ref(), &Denied::default(), &joined(past), &node("a"), now).is_err());
     }
 
     #[test]
     fn whoever_joined_is_the_instance_that_joined() {
         let (now, named) = (SystemTime::now(), |id: &str| Some(id.to_owned()));
         assert_eq!(instance(&Caller::Local, named("i-9")).expect("anything"), named("i-9"));
-        assert_eq!(instance(&joined(now), named("i-0123")).expect("itself"), named("i-0123"));
-        assert_eq!(instance(&joined(now), None).expect("itself"), named("i-0123"));
+        assert_eq!(instance(&joined(now), named("i-01234567")).expect("itself"), named("i-01234567"));
+        assert_eq!(instance(&joined(now), None).expect("itself"), named("i-01234567"));
         assert_eq!(i32::from(instance(&joined(now), named("i-9")).expect_err("another").code()), 7);
+        // A session with another name proves no instance: its proxy cannot become one by saying so.
+        let person = session("somebody", now);
+        assert_eq!(instance(&person, None).expect("nobody"), None);
+        for name in ["i-01234567", "somebody"] {
+            let status = instance(&person, named(name)).expect_err("not proven");
+            assert_eq!(i32::from(status.code()), 7, "{status}");
+        }
     }
 
     #[tokio::test]
     async fn a_right_ends_with_the_certificate() {
         let caller = certified(&["a"], SystemTime::now() + Duration::from_millis(50));
-        let status = withdrawn(granting("").as_ref(), &caller, &node("a")).await;
+        let status = withdrawn(granting("").as_ref(), &Denied::default(), &caller, &node("a")).await;
         assert_eq!(i32::from(status.code()), 16, "{status}");
     }
 }

@@ -20,7 +20,8 @@ use tonic::Status;
 use super::identity;
 use crate::cloud_map::Discovered;
 use crate::distribution::{Distribution, Published};
-use crate::snapshot::{ResourceSet, Snapshot, Targets, recall};
+use crate::join::Denied;
+use crate::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
 use crate::view::{MeshView, Views};
 
 /// How bursts of commits are taken together.
@@ -56,6 +57,7 @@ pub struct Feeds {
     discovered: watch::Receiver<Discovered>,
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
+    denied: Denied,
     distribution: Arc<Distribution>,
     nodes: Mutex<BTreeMap<ResourceId, watch::Sender<Current>>>,
 }
@@ -68,7 +70,13 @@ impl Feeds {
         distribution: Arc<Distribution>,
         limit: Option<usize>,
     ) -> Self {
-        Self { views, discovered, limit, distribution, nodes: Mutex::default() }
+        Self { views, discovered, limit, denied: Denied::default(), distribution, nodes: Mutex::default() }
+    }
+
+    /// The same without the instances of `denied`.
+    #[must_use]
+    pub fn denying(self, denied: Denied) -> Self {
+        Self { denied, ..self }
     }
 
     /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
@@ -113,6 +121,11 @@ impl Feeds {
         self.views.as_ref()
     }
 
+    /// The instances that are let in no more.
+    pub fn denied(&self) -> &Denied {
+        &self.denied
+    }
+
     /// The most proxies that a node may have connected; none for no limit.
     pub fn limit(&self) -> Option<usize> {
         self.limit
@@ -121,7 +134,12 @@ impl Feeds {
     /// The clusters that a proxy of `node` has when it runs `version` of them, as far as their nodes still exist.
     pub fn recall(&self, node: &ResourceId, version: &str) -> ResourceSet {
         let view = self.views.mesh(node.mesh_name());
-        view.map(|view| recall(&view, node.mesh_name(), version)).unwrap_or_default()
+        view.map(|view| recall(&view, &self.views.version_keys(), node, version)).unwrap_or_default()
+    }
+
+    /// The version of `content` in an answer to a proxy of `node`.
+    pub fn version(&self, node: &ResourceId, kind: ResourceType, content: &Content) -> String {
+        self.views.version_keys().version(node, kind, content)
     }
 
     /// Follows the store's commits and Cloud Map's instances until `shutdown` and keeps every feed up to date.

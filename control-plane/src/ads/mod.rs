@@ -14,6 +14,8 @@ pub mod feed;
 mod grpc;
 pub mod identity;
 pub mod load_reports;
+#[cfg(test)]
+mod replay_tests;
 mod service;
 mod session;
 pub mod stream;
@@ -35,6 +37,7 @@ use tonic::transport::Server;
 
 use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
+use crate::join::Denied;
 use crate::listen::{Bound, Connection};
 use crate::loads::Loads;
 use crate::metrics::Metrics;
@@ -59,6 +62,8 @@ pub struct Settings {
     pub max_proxies_per_node: Option<usize>,
     /// How bursts of commits are taken together.
     pub debounce: Debounce,
+    /// The instances that are let in no more.
+    pub denied: Denied,
 }
 
 /// Where what the proxies say is told.
@@ -86,7 +91,8 @@ pub async fn serve(
 ) -> Result<(), tonic::transport::Error> {
     let limit = settings.max_proxies_per_node;
     let Told { distribution, loads, metrics } = told;
-    let feeds = Arc::new(Feeds::new(views, discovered, Arc::clone(&distribution), limit));
+    let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
+    let feeds = Arc::new(feeds);
     let load_reporting = LoadReporting { feeds: Arc::clone(&feeds), loads, shutdown: shutdown.clone() };
     let context = Context { feeds: Arc::clone(&feeds), distribution, metrics, shutdown: shutdown.clone() };
     let mut servers = JoinSet::new();

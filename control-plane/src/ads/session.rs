@@ -20,7 +20,7 @@ use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
 use crate::listen::Peer;
 use crate::metrics::{Metrics, StreamGuard};
-use crate::snapshot::{ResourceSet, ResourceType, Snapshot};
+use crate::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -54,8 +54,8 @@ pub async fn serve(
     };
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
-    let views = context.feeds.views();
-    authority::admit(views, &peer.caller, &node, SystemTime::now())?;
+    let (views, denied) = (context.feeds.views(), context.feeds.denied());
+    authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
     let instance = identity::instance(named, peer.address);
     let mut feed = context.feeds.subscribe(&node)?;
@@ -75,7 +75,7 @@ pub async fn serve(
     };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
-        status = authority::withdrawn(views, &peer.caller, &node) => Err(status),
+        status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
     };
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended
@@ -151,7 +151,7 @@ impl Session<'_> {
         let recalled = self.recall(kind, &version_info, &response_nonce);
         let request = Request {
             kind,
-            version: version_info,
+            version: content_version(&version_info).to_owned(),
             names: resource_names,
             nonce: response_nonce,
             error,
@@ -173,11 +173,12 @@ impl Session<'_> {
     }
 
     /// The clusters that the proxy has from an earlier stream, when it opens this one with a version that is not the
-    /// present one.
+    /// present one. Later requests are not looked at: each look goes through the whole mesh.
     fn recall(&self, kind: ResourceType, version: &str, nonce: &str) -> ResourceSet {
         let target = self.stream.target();
-        let current = target.content(ResourceType::Cluster).version == version;
-        if kind != ResourceType::Cluster || version.is_empty() || !nonce.is_empty() || current {
+        let current = target.content(ResourceType::Cluster).version == content_version(version);
+        let later = kind != ResourceType::Cluster || self.stream.has_asked(kind) || !nonce.is_empty();
+        if later || version.is_empty() || current {
             return ResourceSet::new();
         }
         self.feeds.recall(&target.node, version)
@@ -188,7 +189,7 @@ impl Session<'_> {
             self.metrics.pushed(kind, content.size());
             self.sent.insert(kind, (nonce.clone(), Instant::now()));
             let response = DiscoveryResponse {
-                version_info: content.version.clone(),
+                version_info: self.feeds.version(&self.stream.target().node, kind, &content),
                 resources: content.resources.values().map(|resource| resource.body.clone()).collect(),
                 type_url: kind.url().to_owned(),
                 nonce,

@@ -96,14 +96,26 @@ impl World {
         Self::open(endpoint.connect().await.expect("connected"), id).await.expect("a stream")
     }
 
+    /// A proxy that says when it connects that it runs `version` of the clusters.
+    pub(super) async fn proxy_with(&self, id: &str, version: &str) -> Proxy {
+        let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
+        let channel = endpoint.connect().await.expect("connected");
+        Self::open_with(channel, id, version).await.expect("a stream")
+    }
+
     /// Opens a stream over `channel`.
     pub(super) async fn open(channel: Channel, id: &str) -> Result<Proxy, Status> {
+        Self::open_with(channel, id, "").await
+    }
+
+    async fn open_with(channel: Channel, id: &str, version: &str) -> Result<Proxy, Status> {
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let (requests, stream) = mpsc::unbounded_channel();
         let node = Node { id: id.into(), ..Node::default() };
         let opening = DiscoveryRequest {
             node: Some(node),
             type_url: ResourceType::Cluster.url().into(),
+            version_info: version.to_owned(),
             ..Default::default()
         };
         requests.send(opening).expect("open");
@@ -128,7 +140,7 @@ impl World {
     }
 
     /// Awaits that the distribution says `what` of the object.
-    async fn until(&self, path: &str, what: impl Fn(&ObjectStatus) -> bool) -> ObjectStatus {
+    pub(super) async fn until(&self, path: &str, what: impl Fn(&ObjectStatus) -> bool) -> ObjectStatus {
         let mut answer = self.distribution().await;
         let deadline = Instant::now() + LONG;
         loop {
@@ -179,7 +191,7 @@ impl Proxy {
         });
     }
 
-    fn subscribe(&self, kind: ResourceType, names: &[&str]) {
+    pub(super) fn subscribe(&self, kind: ResourceType, names: &[&str]) {
         self.acknowledge(&DiscoveryResponse { type_url: kind.url().into(), ..Default::default() }, names);
     }
 

@@ -3,11 +3,13 @@
 //! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
 //! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
 //!
-//! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token:
-//! method, host, path and body are this program's own, and so is every header's name (Vault's CVE-2020-16250 was the lack
-//! of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
+//! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token, each
+//! read by a strict grammar ([`proof`]): method, host, path and body are this program's own, and so is every header's name
+//! (Vault's CVE-2020-16250 was the lack of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
 
 mod challenge;
+mod denied;
+mod document;
 pub mod grant;
 pub mod http;
 mod proof;
@@ -20,19 +22,28 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetmesh_model::{Arn, ResourceId};
+use jiff::Timestamp;
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::certs::{Authority, Validity};
 use crate::identity::Identity;
 use crate::refusal::{Class, Refusal};
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
-use crate::view::Views;
+use crate::store::{Binding, CommitError, Store};
 use challenge::Challenges;
+pub use denied::Denied;
+use document::Document;
+pub use document::{Documents, InstanceIdentity};
 use grant::Joined;
-pub use sts::{Sts, StsEndpoint};
+pub use sts::{Caller, Sts, StsEndpoint};
 
+/// The longest ARN of a virtual node, with room to spare, in bytes: longer texts are not repeated to anybody.
+const LONGEST_RESOURCE: usize = 2048;
+/// The longest public key, in base 64.
+const LONGEST_KEY: usize = 128;
 /// The length of an uncompressed point of P-256.
 const POINT: usize = 65;
 
@@ -46,6 +57,8 @@ pub struct Challenge {
     pub sts_host: String,
     /// The region that it has to be signed for.
     pub sts_region: String,
+    /// Whether the instance's identity document is asked for, too.
+    pub identity_document: bool,
 }
 
 /// What an instance sends.
@@ -64,6 +77,8 @@ pub struct JoinRequest {
     pub amz_date: String,
     /// Its `X-Amz-Security-Token`.
     pub security_token: Option<Signature>,
+    /// The instance's identity document, signed with RSA-2048, as its metadata service gives it.
+    pub identity_document: Option<String>,
 }
 
 /// A part of a signed request, which no log may show.
@@ -107,30 +122,41 @@ impl CaFiles {
     }
 }
 
+/// Who vouches for instances that join, and who is let in.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Knows the roles.
+    pub sts: Sts,
+    /// Knows the instances.
+    pub documents: Documents,
+    /// The instances that are let in no more.
+    pub denied: Denied,
+}
+
 /// Lets instances join.
 pub struct Joining {
-    views: Arc<dyn Views>,
+    store: Arc<dyn Store>,
     identity: Identity,
     files: CaFiles,
     challenges: Challenges,
-    sts: Sts,
+    rules: Rules,
     validity: Duration,
 }
 
 impl Joining {
-    /// Certifies with the CA in `files`, for `validity` (whole seconds), whom `sts` knows and the tags in `views` grant.
+    /// Certifies with the CA in `files`, for `validity` (whole seconds), whom `rules` know and the tags in `store` grant.
     ///
     /// # Errors
     /// The CA cannot be used.
     pub fn new(
-        views: Arc<dyn Views>,
+        store: Arc<dyn Store>,
         identity: Identity,
         files: CaFiles,
-        sts: Sts,
+        rules: Rules,
         validity: Duration,
     ) -> Result<Self, FileError> {
         files.read()?;
-        Ok(Self { views, identity, files, challenges: Challenges::default(), sts, validity })
+        Ok(Self { store, identity, files, challenges: Challenges::default(), rules, validity })
     }
 
     /// A new challenge.
@@ -139,8 +165,13 @@ impl Joining {
     /// Too many are under way.
     pub fn challenge(&self) -> Result<Challenge, Refusal> {
         let challenge = self.challenges.new_one(std::time::Instant::now())?;
-        let StsEndpoint { host, region, .. } = self.sts.endpoint();
-        Ok(Challenge { challenge, sts_host: host.clone(), sts_region: region.clone() })
+        let StsEndpoint { host, region, .. } = self.rules.sts.endpoint();
+        Ok(Challenge {
+            challenge,
+            sts_host: host.clone(),
+            sts_region: region.clone(),
+            identity_document: self.rules.documents.are_wanted(),
+        })
     }
 
     /// Certifies the key of an instance that proves to have a role that may run the resource.
@@ -151,12 +182,12 @@ impl Joining {
         if !self.challenges.spend(&request.challenge, std::time::Instant::now()) {
             return Err(denied("the challenge is unknown, spent or older than a minute: ask for another"));
         }
+        if request.resource.len() > LONGEST_RESOURCE || request.public_key.len() > LONGEST_KEY {
+            return Err(Refusal::bad_request("resource or publicKey: it is longer than any can be"));
+        }
         let node = self.node(&request.resource)?;
         let key = Point::parse(&request.public_key)?;
-        let headers = proof::headers(&request, &self.sts.endpoint().host)?;
-        let caller = self.sts.caller(headers).await?;
-        let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
-        grant::check(self.views.as_ref(), &node, &joined).map_err(|reason| denied(&reason))?;
+        let joined = self.prove(&request, &node).await?;
         let validity = Validity { now: SystemTime::now(), length: self.validity };
         let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
         let failed = |error: String| Refusal::new(Class::InternalServerError, error);
@@ -171,6 +202,45 @@ impl Joining {
         })
     }
 
+    /// Who sent `request`, when that one may run `node`.
+    async fn prove(&self, request: &JoinRequest, node: &ResourceId) -> Result<Joined, Refusal> {
+        let Rules { sts, documents, denied: deny } = &self.rules;
+        let headers = proof::headers(request, sts.endpoint())?;
+        let caller = sts.caller(headers).await?;
+        let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
+        let document = documents.check(request.identity_document.as_deref(), &joined);
+        let document = document.map_err(|reason| denied(&reason))?;
+        grant::check(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
+        if let Some(document) = document {
+            self.bind(request, node, &document).await?;
+        }
+        Ok(joined)
+    }
+
+    /// Binds the instance to its key: while a certificate that it got for `node` is valid, it gets none for another key.
+    async fn bind(
+        &self,
+        request: &JoinRequest,
+        node: &ResourceId,
+        document: &Document,
+    ) -> Result<(), Refusal> {
+        let now = Timestamp::now();
+        let binding = Binding {
+            instance: document.instance_id.clone(),
+            node: node.clone(),
+            key: Sha256::digest(&request.public_key).into(),
+            started: document.pending_time,
+            until: now.saturating_add(self.validity).unwrap_or(Timestamp::MAX),
+        };
+        match self.store.bind(binding, now).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(denied(&format!(
+                "{document} has a certificate for {node} with another key: it gets one for this key when that certificate has ended or the instance was stopped and started; if no key of it was lost, something else on it tried to join"
+            ))),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
         let malformed = |reason: String| Refusal::bad_request(format!("resource: {reason}"));
         let resource = Arn::parse_resource(text).map_err(malformed)?;
@@ -179,6 +249,14 @@ impl Joining {
             node @ ResourceId::VirtualNode { .. } if ours => Ok(node),
             other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
         }
+    }
+}
+
+fn unavailable(error: CommitError) -> Refusal {
+    match error {
+        CommitError::Refused(refusal) => refusal,
+        CommitError::Unavailable { reason } => Refusal::new(Class::ServiceUnavailable, reason),
+        CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, reason),
     }
 }
 

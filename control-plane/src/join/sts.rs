@@ -1,5 +1,6 @@
 //! Asks STS who signed a request. It is sent as it was rebuilt, to the one host that was configured; no redirect is followed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
@@ -43,12 +44,30 @@ impl StsEndpoint {
         let parsed: Uri = url.parse().map_err(|_| format!("{url:?} is no address"))?;
         let plain = parsed.path().trim_matches('/').is_empty() && parsed.query().is_none();
         match (parsed.scheme_str(), parsed.authority()) {
+            (Some("http"), Some(host)) if plain && !is_loopback(host.host()) => Err(format!(
+                "{url:?}: signatures and tokens are sent over TLS only, http:// is for 127.0.0.1 and [::1]"
+            )),
             (Some("http" | "https"), Some(host)) if plain => {
                 Ok(Self { host: host.to_string(), region: region.to_owned(), url })
             }
             _ => Err(format!("{url:?} is not https://HOST or https://HOST:PORT")),
         }
     }
+}
+
+/// Whether `host` is an address of this machine alone. A name is not: what it means is not decided here.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Who signed a request, in the words of STS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The ARN.
+    pub arn: String,
+    /// The user id: of a session of a role, the role's unique id, a colon and the session's name.
+    pub user_id: String,
 }
 
 /// The client.
@@ -70,11 +89,11 @@ impl Sts {
         &self.endpoint
     }
 
-    /// The ARN of whoever signed the request with these headers.
+    /// Who signed the request with these headers.
     ///
     /// # Errors
     /// STS refuses the signature, or does not answer.
-    pub async fn caller(&self, headers: HeaderMap) -> Result<String, Refusal> {
+    pub async fn caller(&self, headers: HeaderMap) -> Result<Caller, Refusal> {
         let unavailable = |why: String| {
             let message = format!("STS at {} cannot be asked: {why}", self.endpoint.host);
             Refusal::new(Class::ServiceUnavailable, message)
@@ -108,8 +127,8 @@ impl Sts {
     }
 }
 
-/// The ARN in an answer to GetCallerIdentity.
-fn caller(body: &[u8]) -> Result<String, String> {
+/// Whom an answer to GetCallerIdentity names.
+fn caller(body: &[u8]) -> Result<Caller, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let mut document = Document::new(text);
     let mut root = document.root_element().map_err(|error| error.to_string())?;
@@ -117,14 +136,19 @@ fn caller(body: &[u8]) -> Result<String, String> {
         if !result.start_el().matches("GetCallerIdentityResult") {
             continue;
         }
+        let (mut arn, mut user_id) = (None, None);
         while let Some(mut member) = result.next_tag() {
-            if member.start_el().matches("Arn") {
-                let arn = try_data(&mut member).map_err(|error| error.to_string())?;
-                return Ok(arn.trim().to_owned());
-            }
+            let into = match member.start_el().local() {
+                "Arn" => &mut arn,
+                "UserId" => &mut user_id,
+                _ => continue,
+            };
+            *into = Some(try_data(&mut member).map_err(|error| error.to_string())?.trim().to_owned());
         }
+        let caller = arn.zip(user_id).map(|(arn, user_id)| Caller { arn, user_id });
+        return caller.ok_or_else(|| "it names no ARN and user id".into());
     }
-    Err("it names no ARN".into())
+    Err("it names nobody".into())
 }
 
 #[cfg(test)]
@@ -139,14 +163,24 @@ mod tests {
             StsEndpoint::new(Some("http://127.0.0.1:5000/"), "x").expect("moto's").host,
             "127.0.0.1:5000"
         );
-        for url in ["sts.example", "ftp://sts.example", "https://sts.example/path", "https://sts.example?x=1"]
-        {
+        assert!(StsEndpoint::new(Some("http://[::1]:5000"), "x").is_ok());
+        for url in [
+            "sts.example",
+            "ftp://sts.example",
+            "https://sts.example/path",
+            "https://sts.example?x=1",
+            "http://sts.example",
+            "http://sts.us-west-2.amazonaws.com",
+            "http://127.0.0.1.sts.example",
+            "http://localhost:5000",
+            "http://169.254.169.254",
+        ] {
             assert!(StsEndpoint::new(Some(url), "us-west-2").is_err(), "{url}");
         }
     }
 
     #[test]
-    fn the_arn_is_found_where_sts_puts_it_and_nowhere_else() {
+    fn the_caller_is_found_where_sts_puts_it_and_nowhere_else() {
         let answer = |inner: &str| {
             format!(
                 "<GetCallerIdentityResponse><Other><Arn>no</Arn></Other>{inner}</GetCallerIdentityResponse>"
@@ -155,8 +189,10 @@ mod tests {
         let good = answer(
             "<GetCallerIdentityResult><UserId>x</UserId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn></GetCallerIdentityResult>",
         );
-        assert_eq!(caller(good.as_bytes()).as_deref(), Ok("arn:aws:sts::1:assumed-role/r/s"));
-        for bad in [answer("").as_str(), "", "{}"] {
+        let expected = Caller { arn: "arn:aws:sts::1:assumed-role/r/s".into(), user_id: "x".into() };
+        assert_eq!(caller(good.as_bytes()), Ok(expected));
+        let half = answer("<GetCallerIdentityResult><UserId>x</UserId></GetCallerIdentityResult>");
+        for bad in [answer("").as_str(), half.as_str(), "", "{}"] {
             assert!(caller(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -28,6 +28,7 @@ mod route_match;
 mod tests;
 mod timeout;
 mod unserved;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub use inputs::Inputs;
 pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
 pub use unserved::unserved;
+pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
 /// The virtual node behind each cluster that requests leave by. The proxy's own application is not among them, nor is what
 /// passes through.
@@ -87,16 +89,16 @@ impl Snapshot {
         let Builder { targets, clusters, endpoints, listeners, routes, .. } = builder;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
-        let content = |kind, resources| Arc::new(Content::new(kind, resources));
+        let content = |resources| Arc::new(Content::new(resources));
         Some(Self {
             node: node.clone(),
             objects,
             inputs,
             targets: Arc::new(targets),
-            clusters: content(ResourceType::Cluster, clusters),
-            endpoints: content(ResourceType::Endpoint, endpoints),
-            listeners: content(ResourceType::Listener, listeners),
-            routes: content(ResourceType::Route, routes),
+            clusters: content(clusters),
+            endpoints: content(endpoints),
+            listeners: content(listeners),
+            routes: content(routes),
         })
     }
 

@@ -96,27 +96,23 @@ pub type ResourceSet = BTreeMap<String, Arc<Resource>>;
 #[derive(Debug)]
 pub struct Content {
     /// A hash of the resources' names and versions: the same resources have the same version in every process and
-    /// after every restart. For clusters it ends in a tag per cluster, see [`tags`].
+    /// after every restart.
     pub version: String,
     /// The resources.
     pub resources: ResourceSet,
 }
 
 impl Content {
-    /// The answer that holds `resources`, all of type `kind`.
-    pub fn new(kind: ResourceType, resources: ResourceSet) -> Self {
+    /// The answer that holds `resources`, all of one type.
+    pub fn new(resources: ResourceSet) -> Self {
         let parts =
             resources.values().flat_map(|resource| [resource.name.as_bytes(), resource.version.as_bytes()]);
-        let mut version = hash(parts);
-        if kind == ResourceType::Cluster {
-            resources.keys().for_each(|name| tags::append(&mut version, name));
-        }
-        Self { version, resources }
+        Self { version: hash(parts), resources }
     }
 
-    /// At most how many bytes the resources take in an answer: each its body, a tag and a length.
+    /// At most how many bytes the resources take in an answer: each its body, a tag, a length and a mark in the version.
     pub fn size(&self) -> usize {
-        self.resources.values().map(|resource| resource.body.len() + 11).sum()
+        self.resources.values().map(|resource| resource.body.len() + 24).sum()
     }
 
     /// Whether every resource of `self` is in `other`, the same version of it.
@@ -129,34 +125,7 @@ impl Content {
 
 impl Default for Content {
     fn default() -> Self {
-        Self::new(ResourceType::Endpoint, ResourceSet::new())
-    }
-}
-
-/// Short hashes of names, in versions: enough to recognise a name that is known, too short to matter in length. Two
-/// names with the same tag do no harm: one cluster more is kept for a while.
-pub(super) mod tags {
-    use super::hash;
-
-    const MARK: char = '+';
-    const LENGTH: usize = 6;
-
-    /// The tag of `name`.
-    pub(in crate::snapshot) fn tag(name: &str) -> String {
-        let mut tag = hash([name.as_bytes()]);
-        tag.truncate(LENGTH);
-        tag
-    }
-
-    /// Appends the tag of `name` to `version`.
-    pub(super) fn append(version: &mut String, name: &str) {
-        version.push(MARK);
-        version.push_str(&tag(name));
-    }
-
-    /// The tags at the end of `version`.
-    pub(in crate::snapshot) fn of(version: &str) -> impl Iterator<Item = &str> {
-        version.split(MARK).skip(1)
+        Self::new(ResourceSet::new())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store: what a change is, what a store promises, and the stores there are. Nothing outside this module knows
 //! which store is underneath; the API commits through [`Store`], proxies are served from [`Views`].
 
+pub mod binding;
 pub mod change;
 pub mod error;
 mod sqlite;
@@ -8,12 +9,17 @@ mod sqlite;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 
+pub use binding::Binding;
 pub use change::{Change, ClientToken, Commit, Decide, Tip, Write};
 pub use error::{CommitError, OpenError};
 pub use sqlite::SqliteStore;
 
 use crate::view::{Record, Views};
+
+/// How long a key marks versions before another does; it is recognised for as long again.
+pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A durable set of meshes.
 ///
@@ -32,4 +38,17 @@ pub trait Store: Views {
     /// [`CommitError::Refused`] when `decide` refused or the client token was spent on another request;
     /// [`CommitError::Unavailable`] when the storage could not take it, which may pass.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>>;
+
+    /// Makes a new key for versions ([`Views::version_keys`]) when the newest is older than [`KEY_LIFE`] at `now`. The one
+    /// before it is still recognised; older ones are gone.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] or [`CommitError::Internal`] when the storage could not take it; the keys are as before.
+    fn renew_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Binds an instance to a key, unless a certificate for another stands in the way at `now`; says whether it did.
+    ///
+    /// # Errors
+    /// As of [`Self::renew_keys`]; nothing is bound then.
+    fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>>;
 }

@@ -41,6 +41,11 @@ struct Bed {
 
 impl Bed {
     async fn start(name: &str) -> Self {
+        Self::start_with(name, |_| Vec::new()).await
+    }
+
+    /// The same with more flags, which may name files in the folder of the run.
+    async fn start_with(name: &str, more: impl FnOnce(&RunDir) -> Vec<String>) -> Self {
         let run = RunDir::new(name).unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
@@ -51,6 +56,7 @@ impl Bed {
         for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
             arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
         }
+        arguments.extend(more(&run));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
         let aws = aws::AppMesh::new(&control_plane.endpoint());
@@ -64,13 +70,22 @@ impl Bed {
 
     /// Makes a role and takes it, as the instance [`INSTANCE`].
     async fn session(&self, role: &str) -> Session {
+        let made = self.role(role).await;
+        self.assume(made["Arn"].as_str().unwrap(), INSTANCE).await
+    }
+
+    /// Makes a role, as IAM describes it.
+    async fn role(&self, role: &str) -> Value {
         let trust = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }] });
         let create = ["iam", "create-role", "--path", "/mesh/", "--role-name", role];
         let trust = ["--assume-role-policy-document", &trust.to_string()];
-        let made = self.moto.aws(&[&create[..], &trust].concat()).await.unwrap();
-        let arn = made["Role"]["Arn"].as_str().unwrap();
-        let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", INSTANCE];
+        self.moto.aws(&[&create[..], &trust].concat()).await.unwrap()["Role"].take()
+    }
+
+    /// Takes the role with this ARN, in a session of this name.
+    async fn assume(&self, arn: &str, name: &str) -> Session {
+        let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", name];
         let session = self.moto.aws(&assume).await.unwrap();
         let text = |member: &str| session["Credentials"][member].as_str().unwrap().to_owned();
         let key = AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
@@ -98,6 +113,14 @@ impl Bed {
     async fn join_once(&self, session: &Session, folder: &Path) -> Captured {
         command::capture(self.join(session, folder, &["--once"])).await.unwrap()
     }
+}
+
+/// A metadata service of this instance, started at this time, whose documents are signed with the key in `key`.
+async fn metadata(run: &RunDir, key: &Path, instance: &str, started: &str) -> Process {
+    let mut serve = Command::new(tools::tool("python").unwrap());
+    serve.arg(tools::workspace_dir().unwrap().join("tests/tests/tls/metadata.py"));
+    serve.arg(key).args([instance, started]);
+    Process::spawn("metadata", &serve, run).unwrap()
 }
 
 fn role(name: &str) -> String {
@@ -157,6 +180,9 @@ async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
         ("host given", 400, "is not a request to join"),
         ("body given", 400, "is not a request to join"),
         ("for another service", 403, "it is for iam, not for sts"),
+        ("other region signed", 403, "it is for the region eu-west-1, not for us-west-2"),
+        ("unparsed rest", 403, "expected `AWS4-HMAC-SHA256 Credential="),
+        ("long header name", 403, "expected `AWS4-HMAC-SHA256 Credential="),
     ] {
         let outcome = &outcomes[case];
         let message = outcome["message"].as_str().unwrap_or_default();
@@ -165,11 +191,104 @@ async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant() {
+async fn an_instance_has_to_prove_which_one_it_is() {
+    const OTHER: &str = "i-0fedcba9876543210";
+    const STARTED: &str = "2026-01-01T00:00:00Z";
+    let (keys, first) = (RunDir::new("regions").unwrap(), "2026-01-02T00:00:00Z");
+    let [trusted, forged] = ["region", "forged"].map(|name| keys.join(name));
+    let mut services = Vec::new();
+    // One after the other: the first of a key makes it.
+    for (key, instance, started) in [
+        (&trusted, INSTANCE, STARTED),
+        (&trusted, OTHER, STARTED),
+        (&trusted, INSTANCE, first),
+        (&forged, INSTANCE, STARTED),
+    ] {
+        let mut service = metadata(&keys, key, instance, started).await;
+        let port = service.first_line(LIMIT).await.unwrap();
+        services.push((service, format!("http://127.0.0.1:{port}")));
+    }
+    let [own, others, after_a_stop, forgery] = [0, 1, 2, 3].map(|index| services[index].1.clone());
+    let certificates = format!("{}.crt", trusted.display());
+    let mut bed =
+        Bed::start_with("identity", |_| vec!["--identity-certificates".to_owned(), certificates]).await;
+    let made = bed.role("apps-red").await;
+    let arn = made["Arn"].as_str().unwrap();
+    let session = bed.assume(arn, INSTANCE).await;
+    bed.grant(arn).await;
+    let folders = [0, 1].map(|index| bed.run.join(format!("joined-{index}")));
+    let join = async |bed: &Bed, session: &Session, folder: &Path, service: &str| {
+        let mut command = bed.join(session, folder, &["--once"]);
+        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", service);
+        command.env("AWS_EC2_METADATA_DISABLED", if service.is_empty() { "true" } else { "false" });
+        let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
+        if status.success() { String::new() } else { stderr }
+    };
+    let person = bed.assume(arn, "somebody").await;
+    for (what, session, service, words) in [
+        ("no document", &session, "", "identityDocument: an instance identity document has to be sent"),
+        ("another's document", &session, &*others, "it is of the instance i-0fedcba9876543210"),
+        ("a forged document", &session, &*forgery, "no certificate that is trusted signed it"),
+        ("a session of another name", &person, &*own, "the role's session is somebody"),
+    ] {
+        let refused = join(&bed, session, &folders[0], service).await;
+        assert!(refused.contains(words), "{what}: {refused}");
+    }
+    assert_eq!(join(&bed, &session, &folders[0], &own).await, "");
+    let key = fs::read_to_string(folders[0].join("tls.key")).unwrap();
+    for restarted in [false, true] {
+        let refused = join(&bed, &session, &folders[1], &own).await;
+        assert!(
+            refused.contains("has a certificate for mesh/apps/virtualNode/red with another key"),
+            "{refused}"
+        );
+        assert_eq!(join(&bed, &session, &folders[0], &own).await, "", "its own key is as good as before");
+        if !restarted {
+            bed.control_plane.kill();
+            bed.control_plane.restart(&bed.run).await.unwrap();
+        }
+    }
+    assert_eq!(fs::read_to_string(folders[0].join("tls.key")).unwrap(), key);
+    assert_eq!(join(&bed, &session, &folders[1], &after_a_stop).await, "", "it was stopped and started");
+    let log = fs::read_to_string(bed.run.join("control-plane.log")).unwrap();
+    assert!(!log.contains(&session.token), "the token is in the log");
+}
+
+#[tokio::test]
+async fn a_role_that_was_made_again_is_another() {
+    let bed = Bed::start("made-again").await;
+    let entry =
+        |role: &Value| format!("{}:{}", role["Arn"].as_str().unwrap(), role["RoleId"].as_str().unwrap());
+    let first = bed.role("apps-red").await;
+    let arn = first["Arn"].as_str().unwrap();
+    bed.grant(&entry(&first)).await;
+    let folder = bed.run.join("joined");
+    let joined = bed.join_once(&bed.assume(arn, INSTANCE).await, &folder).await;
+    assert!(joined.status.success(), "{joined:?}");
+    bed.moto.aws(&["iam", "delete-role", "--role-name", "apps-red"]).await.unwrap();
+    let second = bed.role("apps-red").await;
+    assert_eq!(second["Arn"], first["Arn"]);
+    let session = bed.assume(arn, INSTANCE).await;
+    let refused = bed.join_once(&session, &folder).await;
+    assert!(!refused.status.success() && refused.stderr.contains("it was made again"), "{refused:?}");
+    bed.grant(&entry(&second)).await;
+    let joined = bed.join_once(&session, &folder).await;
+    assert!(joined.status.success(), "{joined:?}");
+    bed.grant(arn).await;
+    let joined = bed.join_once(&session, &folder).await;
+    assert!(joined.status.success(), "a tag of before: {joined:?}");
+}
+
+#[tokio::test]
+async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant_or_with_its_instance() {
     if !fleetmesh_testbed::userns::wanted() {
         return;
     }
-    let bed = Bed::start("revoked").await;
+    let bed = Bed::start_with("revoked", |run| {
+        fs::write(run.join("denied"), "").unwrap();
+        vec!["--denied-instances".to_owned(), run.join("denied").display().to_string()]
+    })
+    .await;
     let session = bed.session("apps-red").await;
     bed.grant(&role("apps-red")).await;
     let (folder, socket) = (bed.run.join("joined"), bed.run.join("proxy.sock"));
@@ -205,8 +324,24 @@ async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant() {
         .unwrap();
     println!("a stream ended {:?} after its grant was taken away", revoked.elapsed());
     bed.grant(&role("apps-red")).await;
-    wait::until("the proxy is back", LIMIT, async || Ok((proxies().await? == 1).then_some(())))
+    let back = async || {
+        wait::until("the proxy is back", LIMIT, async || Ok((proxies().await? == 1).then_some(())))
+            .await
+            .unwrap();
+    };
+    back().await;
+
+    let denied = std::time::Instant::now();
+    fs::write(bed.run.join("denied"), format!("{INSTANCE} # broken into\n")).unwrap();
+    says(&mut envoy, &format!("7, the instance {INSTANCE} is denied"), 1).await;
+    println!("a stream ended {:?} after its instance was denied", denied.elapsed());
+    assert!(denied.elapsed() < Duration::from_secs(30), "{:?}", denied.elapsed());
+    let refused = bed.join_once(&session, &bed.run.join("denied-certificate")).await;
+    assert!(refused.stderr.contains(&format!("the instance {INSTANCE} is denied")), "{refused:?}");
+    wait::until("the proxy is gone", LIMIT, async || Ok((proxies().await? != 1).then_some(())))
         .await
         .unwrap();
+    fs::write(bed.run.join("denied"), "").unwrap();
+    back().await;
     join.terminate(Duration::from_secs(30)).await.unwrap();
 }

@@ -38,7 +38,7 @@ def post(path, body):
         return error.code, json.load(error)
 
 
-def signed(challenge, url=sts + "/", body=BODY, service="sts", bind=True, extra=None, bound_to=None):
+def signed(challenge, url=sts + "/", body=BODY, service="sts", bind=True, extra=None, bound_to=None, region=None):
     """The members of a request to join that is signed for these."""
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
     if bind:
@@ -47,7 +47,7 @@ def signed(challenge, url=sts + "/", body=BODY, service="sts", bind=True, extra=
     headers.update(extra or {})
     request = AWSRequest("POST", url, headers, body)
     credentials = Credentials(*(os.environ[name] for name in NAMES))
-    SigV4Auth(credentials, service, challenge["stsRegion"]).add_auth(request)
+    SigV4Auth(credentials, service, region or challenge["stsRegion"]).add_auth(request)
     return {
         "resource": resource,
         "publicKey": KEY,
@@ -64,7 +64,8 @@ outcomes = {}
 
 def attempt(case, change=None, **arguments):
     challenge = post("join/challenge", {})[1]
-    body = {**signed(challenge, **arguments), **(change or {})}
+    body = signed(challenge, **arguments)
+    body = {**body, **(change(body) if callable(change) else change or {})}
     status, answer = post("join", body)
     outcomes[case] = {"status": status, "message": answer.get("message", "")}
     return body
@@ -85,4 +86,7 @@ attempt("header added", extra={"X-Other": "value"})
 attempt("host given", {"host": "sts.example"})
 attempt("body given", {"body": "Action=GetSessionToken"})
 attempt("for another service", service="iam")
+attempt("other region signed", region="eu-west-1")
+attempt("unparsed rest", lambda body: {"authorization": body["authorization"] + ", X=y"})
+attempt("long header name", lambda body: {"authorization": body["authorization"].replace("host;", "host;" + "h" * 10000 + ";")})
 print(json.dumps(outcomes))

@@ -62,8 +62,8 @@ impl Method for LoadReporting {
         };
         let node = identity::virtual_node(&described)?;
         drop(described);
-        let views = self.feeds.views();
-        authority::admit(views, &peer.caller, &node, SystemTime::now())?;
+        let (views, denied) = (self.feeds.views(), self.feeds.denied());
+        authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
         let targets = self.feeds.targets(&node)?;
         let reporting = Reporting::start(&self.loads, &node, self.feeds.limit())
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
@@ -72,7 +72,7 @@ impl Method for LoadReporting {
         answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
         tokio::select! {
             ended = self.follow(&node, clusters, targets, &reporting, &mut reports) => ended,
-            status = authority::withdrawn(views, &peer.caller, &node) => Err(status),
+            status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
         }
     }
 }

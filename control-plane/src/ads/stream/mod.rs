@@ -47,7 +47,7 @@ pub enum Event {
 pub struct Request {
     /// The type.
     pub kind: ResourceType,
-    /// The version the proxy runs; empty for none.
+    /// The version the proxy runs, without marks ([`content_version`](crate::snapshot::content_version)); empty for none.
     pub version: String,
     /// The names it subscribes to; empty for all, where the type allows it.
     pub names: Vec<String>,
@@ -128,6 +128,11 @@ impl Stream {
     /// Whether the proxy owes an acknowledgement that holds up other answers.
     pub fn awaits(&self) -> bool {
         self.types.iter().flat_map(|state| &state.in_flight).any(|sent| !sent.overdue)
+    }
+
+    /// Whether the proxy has asked for `kind` before.
+    pub fn has_asked(&self, kind: ResourceType) -> bool {
+        self.state(kind).subscription.is_some()
     }
 
     /// The snapshot that the proxy is to run.
@@ -311,7 +316,7 @@ impl Stream {
                 resources.extend(kept.into_iter().map(|resource| (resource.name.clone(), resource)));
             }
         }
-        chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(kind, resources)))
+        chosen.map_or_else(|| Arc::clone(all), |resources| Arc::new(Content::new(resources)))
     }
 
     /// Clusters that are not in the target but that listeners or routes of the proxy may still refer to.

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cloud_map::Discovered;
-use crate::snapshot::recall;
-use crate::testing::{node, view};
+use crate::snapshot::{content_version, recall};
+use crate::testing::{node, version_keys, view};
 use crate::view::MeshView;
 
 const KINDS: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Listener, ResourceType::Route];
@@ -24,6 +24,7 @@ const KINDS: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Listener,
 #[derive(Default)]
 struct Proxy {
     runs: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
+    /// The versions, as they were sent.
     accepted: BTreeMap<ResourceType, String>,
     nonces: BTreeMap<ResourceType, String>,
     subscribed: BTreeSet<String>,
@@ -40,7 +41,11 @@ impl Proxy {
             if kind == ResourceType::Route { self.subscribed.iter().cloned().collect() } else { Vec::new() };
         Request {
             kind,
-            version: self.accepted.get(&kind).cloned().unwrap_or_default(),
+            version: self
+                .accepted
+                .get(&kind)
+                .map(|version| content_version(version).to_owned())
+                .unwrap_or_default(),
             names,
             nonce: self.nonces.get(&kind).cloned().unwrap_or_default(),
             error,
@@ -65,7 +70,7 @@ impl Proxy {
             }
         }
         if refuse == 0 {
-            self.accepted.insert(kind, content.version.clone());
+            self.accepted.insert(kind, version_keys(1).version(&node("client"), kind, &content));
         }
         let error = (refuse != 0).then(|| "refused".to_owned());
         let mut requests = vec![self.request(kind, error)];
@@ -98,7 +103,8 @@ impl Proxy {
         let requests = KINDS.into_iter().filter(|kind| self.opened.contains(kind)).map(|kind| {
             let mut request = self.request(kind, None);
             if kind == ResourceType::Cluster {
-                request.recalled = recall(view, "apps", &request.version);
+                let version = self.accepted.get(&kind).map_or("", String::as_str);
+                request.recalled = recall(view, &version_keys(1), &node("client"), version);
             }
             request
         });

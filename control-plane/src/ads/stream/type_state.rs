@@ -51,7 +51,7 @@ impl TypeState {
             None => {
                 let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
                 self.doubtful.retain(|resource| !settled(&resource.name));
-                self.held = if kind.is_complete() { content } else { self.merged(kind, &content) };
+                self.held = if kind.is_complete() { content } else { self.merged(&content) };
                 self.refusal = None;
                 self.strange &= !self.is_known();
                 self.acknowledged = true;
@@ -60,7 +60,7 @@ impl TypeState {
     }
 
     /// What the proxy has after an answer that removes nothing: of a type that is not complete.
-    fn merged(&self, kind: ResourceType, content: &Arc<Content>) -> Arc<Content> {
+    fn merged(&self, content: &Arc<Content>) -> Arc<Content> {
         let kept = self.held.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
         let kept: ResourceSet = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
         if kept.is_empty() {
@@ -68,7 +68,7 @@ impl TypeState {
         }
         let mut resources = content.resources.clone();
         resources.extend(kept);
-        Arc::new(Content::new(kind, resources))
+        Arc::new(Content::new(resources))
     }
 
     /// Prepares for an answer that overtakes one the proxy has not acknowledged.
@@ -85,7 +85,7 @@ impl TypeState {
             let certain =
                 self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
             let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(kind, certain));
+            self.held = Arc::new(Content::new(certain));
         }
     }
 
@@ -114,7 +114,7 @@ impl TypeState {
             _ => false,
         };
         if let Subscription::Names(names) = &new {
-            self.forget_all_but(kind, names);
+            self.forget_all_but(names);
         }
         self.subscription = Some(new);
         self.strange &= !(self.names_nothing() || self.acknowledged && self.is_known());
@@ -137,11 +137,11 @@ impl TypeState {
     }
 
     /// Drops what the proxy unsubscribed from: it no longer runs it.
-    fn forget_all_but(&mut self, kind: ResourceType, names: &BTreeSet<String>) {
+    fn forget_all_but(&mut self, names: &BTreeSet<String>) {
         if !self.held.resources.keys().all(|name| names.contains(name)) {
             let kept = self.held.resources.iter().filter(|(name, _)| names.contains(*name));
             let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(kind, kept));
+            self.held = Arc::new(Content::new(kept));
         }
         self.doubtful.retain(|resource| names.contains(&resource.name));
     }

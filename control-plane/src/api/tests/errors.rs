@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::service::{Service, node, route, route_spec, router};
-use crate::store::{Commit, CommitError, Store};
+use crate::snapshot::VersionKeys;
+use crate::store::{Binding, Commit, CommitError, Store};
 use crate::view::{MeshView, Record, Views};
 
 const ROUTES: &str = "/meshes/apps/virtualRouter/serviceB/routes";
@@ -278,10 +280,22 @@ impl Views for Failing {
     fn revisions(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
+
+    fn version_keys(&self) -> Arc<VersionKeys> {
+        Arc::new(VersionKeys::new([]))
+    }
 }
 
 impl Store for Failing {
     fn commit(&self, _: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+
+    fn renew_keys(&self, _: Timestamp) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+
+    fn bind(&self, _: Binding, _: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
         Box::pin(async { Err(self.0.clone()) })
     }
 }

@@ -11,7 +11,7 @@ use super::bootstrap::decoded;
 use super::corpus::{self, calling, routed, to_a};
 use super::{client, names};
 use crate::cloud_map::Discovered;
-use crate::snapshot::{ResourceType, Snapshot, recall, unserved};
+use crate::snapshot::{ResourceType, Snapshot, unserved};
 use crate::testing::{node, record, view};
 use crate::view::MeshView;
 
@@ -245,17 +245,6 @@ fn a_route_that_no_listener_or_target_serves_says_why() {
         ]
     );
     assert!(unserved_of(&mesh, "virtualService/s.local").is_empty());
-}
-
-#[test]
-fn the_version_of_clusters_tells_which_they_were() {
-    let mesh = routed("http2", &[("x", json!({"http2Route": {"action": to_a(), "match": {"prefix": "/"}}}))]);
-    let snapshot = client(&mesh);
-    let recalled = recall(&mesh, "apps", &snapshot.content(ResourceType::Cluster).version);
-    let found = &recalled["cds_egress_apps_a_http2_80"];
-    assert_eq!(recalled.len(), 1, "the other target was not among them");
-    assert_eq!(found.version, snapshot.content(ResourceType::Cluster).resources[&found.name].version);
-    assert!(recall(&mesh, "apps", "").is_empty() && recall(&mesh, "apps", "0123456789abcdef").is_empty());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod cloud_map;
 mod content;
 mod corpus;
 mod golden;
+mod recall;
 mod validate;
 
 use std::sync::Arc;

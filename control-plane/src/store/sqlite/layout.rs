@@ -26,6 +26,18 @@ CREATE INDEX client_token_uid ON client_token (uid);
 CREATE INDEX client_token_spent_at ON client_token (spent_at);
 ";
 
+/// Tables that schema 1 got later: made where they are missing. Programs from before leave them alone, so going back to one
+/// is possible. `version_key.key` is a secret, of 32 bytes; the newest has the highest id. `bound_key.key` is a digest.
+pub const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS version_key (
+    id INTEGER NOT NULL PRIMARY KEY, made_at INTEGER NOT NULL, key BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS bound_key (
+    instance TEXT NOT NULL, node TEXT NOT NULL, key BLOB NOT NULL, started INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (instance, node)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The database in `directory`.
 pub fn database(directory: &Path) -> PathBuf {
     directory.join("control-plane.db")

@@ -4,12 +4,14 @@
 //! Layout of the data directory: `control-plane.db` (plus SQLite's `-wal` and `-shm`) and `control-plane.lock`, which
 //! the process holds locked while it lives and which holds its process id.
 
+mod bindings;
 mod layout;
 mod lock;
 mod open;
 mod table;
 #[cfg(test)]
 mod tests;
+mod version_keys;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -18,12 +20,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use open::Opened;
 
-use super::{Commit, CommitError, OpenError, Store};
+use super::{Binding, Commit, CommitError, OpenError, Store};
 use crate::identity::Identity;
+use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record, Views};
 
 /// All meshes, by name, as of one commit.
@@ -32,16 +36,21 @@ type Meshes = BTreeMap<String, Arc<MeshView>>;
 /// Commits that may wait for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 1024;
 
-/// A commit on its way to the writer, and where the outcome goes.
-struct Job {
-    commit: Commit,
-    outcome: oneshot::Sender<Result<Arc<Record>, CommitError>>,
+/// What is on its way to the writer, and where the outcome goes.
+enum Job {
+    /// A commit.
+    Commit(Commit, oneshot::Sender<Result<Arc<Record>, CommitError>>),
+    /// A look at the age of the keys.
+    RenewKeys(Timestamp, oneshot::Sender<Result<(), CommitError>>),
+    /// An instance and its key.
+    Bind(Binding, Timestamp, oneshot::Sender<Result<bool, CommitError>>),
 }
 
 /// What the writer shows to readers.
 struct Published {
     meshes: RwLock<Arc<Meshes>>,
     revision: watch::Sender<u64>,
+    keys: RwLock<Arc<VersionKeys>>,
 }
 
 impl Published {
@@ -53,6 +62,10 @@ impl Published {
     fn publish(&self, meshes: Meshes, revision: u64) {
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
         self.revision.send_replace(revision);
+    }
+
+    fn publish_keys(&self, keys: VersionKeys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 }
 
@@ -83,8 +96,9 @@ impl SqliteStore {
         opened: Opened,
     ) -> Result<Self, OpenError> {
         let (revision, _) = watch::channel(opened.revision);
-        let published =
-            Arc::new(Published { meshes: RwLock::new(Arc::new(opened.meshes.clone())), revision });
+        let meshes = RwLock::new(Arc::new(opened.meshes.clone()));
+        let keys = RwLock::new(Arc::new(opened.keys.clone()));
+        let published = Arc::new(Published { meshes, revision, keys });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published));
         let thread = std::thread::Builder::new()
@@ -92,6 +106,20 @@ impl SqliteStore {
             .spawn(move || writer.run(jobs))
             .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
         Ok(Self { published, queue: Some(queue), writer: Some(thread), _lock: lock })
+    }
+}
+
+impl SqliteStore {
+    /// Hands a job to the writer and awaits its outcome.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
+    ) -> Result<T, CommitError> {
+        let stopped = || CommitError::Unavailable { reason: "the store has stopped".into() };
+        let (outcome, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job(outcome)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
     }
 }
 
@@ -118,16 +146,22 @@ impl Views for SqliteStore {
     fn revisions(&self) -> watch::Receiver<u64> {
         self.published.revision.subscribe()
     }
+
+    fn version_keys(&self) -> Arc<VersionKeys> {
+        Arc::clone(&self.published.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
-        Box::pin(async move {
-            let stopped = || CommitError::Unavailable { reason: "the store has stopped".into() };
-            let (outcome, answer) = oneshot::channel();
-            let queue = self.queue.as_ref().ok_or_else(stopped)?;
-            queue.send(Job { commit, outcome }).await.map_err(|_| stopped())?;
-            answer.await.map_err(|_| stopped())?
-        })
+        Box::pin(self.ask(|outcome| Job::Commit(commit, outcome)))
+    }
+
+    fn renew_keys(&self, now: Timestamp) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(self.ask(move |outcome| Job::RenewKeys(now, outcome)))
+    }
+
+    fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
+        Box::pin(self.ask(move |outcome| Job::Bind(binding, now, outcome)))
     }
 }

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use super::{Meshes, layout, table};
+use super::table::TableError;
+use super::{Meshes, layout, table, version_keys};
 use crate::identity::Identity;
+use crate::snapshot::VersionKeys;
 use crate::store::OpenError;
 
 /// An open database and everything in it.
@@ -17,15 +20,21 @@ pub struct Opened {
     pub meshes: Meshes,
     /// The revision of the last commit.
     pub revision: u64,
+    /// The keys that mark versions.
+    pub keys: VersionKeys,
 }
 
 /// Opens the database `path`, or makes it.
 pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
     let connection = Connection::open(path).map_err(|error| explain(path, &error))?;
     let connection = prepare(connection, path, identity)?;
-    let (meshes, revision) = table::load(&connection, identity)
-        .map_err(|error| OpenError::Damaged { path: path.into(), reason: error.to_string() })?;
-    Ok(Opened { connection, meshes, revision })
+    let damaged = |error: TableError| OpenError::Damaged { path: path.into(), reason: error.to_string() };
+    let (meshes, revision) = table::load(&connection, identity).map_err(damaged)?;
+    let keys = version_keys::renewed(&connection, Timestamp::now()).map_err(|error| match error {
+        TableError::Sqlite(error) => explain(path, &error),
+        error => damaged(error),
+    })?;
+    Ok(Opened { connection, meshes, revision, keys })
 }
 
 fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<Connection, OpenError> {
@@ -43,6 +52,7 @@ fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<C
     };
     tuned().map_err(|error| explain(path, &error))?;
     same_identity(&connection, path, identity)?;
+    connection.execute_batch(layout::ADDITIONS).map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 

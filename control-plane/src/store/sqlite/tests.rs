@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
@@ -16,7 +16,8 @@ use serde_json::json;
 use super::{SqliteStore, layout};
 use crate::identity::Identity;
 use crate::refusal::{Class, Refusal};
-use crate::store::{Change, ClientToken, Commit, CommitError, Store, Write};
+use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
+use crate::store::{Binding, Change, ClientToken, Commit, CommitError, KEY_LIFE, Store, Write};
 use crate::view::{Record, Views};
 
 fn identity() -> Identity {
@@ -283,6 +284,105 @@ fn a_directory_that_cannot_be_made_is_named() {
     let expected = format!("cannot use the data directory {}: ", below.display());
     let message = error(&below);
     assert!(message.starts_with(&expected) && message.contains("--data-dir"), "{message}");
+}
+
+/// The version of some clusters of a node under the keys of `store`.
+fn marked(store: &SqliteStore) -> String {
+    let set = ResourceSet::from([("cluster".to_owned(), Arc::new(cluster()))]);
+    store.version_keys().version(
+        &ResourceId::virtual_node("m", "n"),
+        ResourceType::Cluster,
+        &Content::new(set),
+    )
+}
+
+fn cluster() -> Resource {
+    let message = envoy_types::pb::envoy::config::cluster::v3::Cluster::default();
+    Resource::new("cluster", &message, Default::default(), Default::default())
+}
+
+fn keys_stored(directory: &Path) -> Vec<Vec<u8>> {
+    let connection = Connection::open(layout::database(directory)).expect("opened");
+    let mut keys = connection.prepare("SELECT key FROM version_key ORDER BY id DESC").expect("a table");
+    let keys = keys.query_map((), |row| row.get(0)).expect("rows");
+    keys.collect::<Result<_, _>>().expect("keys")
+}
+
+#[tokio::test]
+async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let first = marked(&store);
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(marked(&store), first, "a restart changes no version");
+    let other = tempfile::tempdir().expect("a directory");
+    assert_ne!(marked(&open(other.path())), first, "no two stores have a key in common");
+
+    let now = Timestamp::now();
+    store.renew_keys(now + KEY_LIFE - SignedDuration::from_hours(1)).await.expect("renewed");
+    assert_eq!(marked(&store), first, "it is not old enough");
+    let old = keys_stored(directory.path());
+    let mut seen = vec![first];
+    for round in 1..=3 {
+        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * round).await.expect("renewed");
+        let version = marked(&store);
+        assert!(!seen.contains(&version), "a new key marks");
+        seen.push(version);
+        assert_eq!(keys_stored(directory.path()).len(), 2, "one more is recognised");
+    }
+    assert!(!keys_stored(directory.path()).contains(&old[0]));
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(Some(marked(&store)), seen.pop(), "and that one stays, too");
+    made(&store, ResourceId::mesh("m")).await;
+}
+
+#[tokio::test]
+async fn a_database_from_before_there_were_keys_gets_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mesh = made(&open(directory.path()), ResourceId::mesh("m")).await;
+    let path = layout::database(directory.path());
+    Connection::open(&path).and_then(|file| file.execute_batch("DROP TABLE version_key")).expect("dropped");
+    let store = open(directory.path());
+    assert!(store.mesh("m").is_some_and(|view| view.get(&mesh.id).is_some()));
+    assert_eq!(keys_stored(directory.path()).len(), 1);
+    let version = marked(&store);
+    drop(store);
+    assert_eq!(marked(&open(directory.path())), version);
+    let schema = Connection::open(&path)
+        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)));
+    assert_eq!(schema, Ok(1), "a program from before still opens it");
+}
+
+#[tokio::test]
+async fn an_instance_stays_bound_to_its_key_over_restarts_and_until_its_certificate_ends() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let second = |second| Timestamp::from_second(second).expect("a time");
+    let binding = |instance: &str, key, until| Binding {
+        instance: instance.into(),
+        node: ResourceId::virtual_node("m", "n"),
+        key: [key; 32],
+        started: second(100),
+        until: second(until),
+    };
+    let store = open(directory.path());
+    let bind = async |store: &SqliteStore, binding: Binding, now| {
+        store.bind(binding, second(now)).await.expect("a store that works")
+    };
+    assert!(bind(&store, binding("i-1", 1, 4000), 1000).await);
+    assert!(bind(&store, binding("i-2", 2, 4000), 1000).await, "another instance");
+    assert!(!bind(&store, binding("i-1", 2, 4000), 1000).await);
+    drop(store);
+    let store = open(directory.path());
+    assert!(!bind(&store, binding("i-1", 2, 5000), 2000).await, "a restart forgets nothing");
+    assert!(bind(&store, binding("i-1", 1, 5000), 2000).await, "a renewal");
+    assert!(!bind(&store, binding("i-1", 2, 7000), 4500).await, "the newer certificate counts");
+    let other = Binding { node: ResourceId::virtual_node("m", "o"), ..binding("i-1", 2, 7000) };
+    assert!(bind(&store, other, 4500).await, "for another virtual node");
+    assert!(bind(&store, binding("i-1", 2, 9000), 5000).await, "it has ended");
+    assert!(!bind(&store, binding("i-1", 1, 9000), 5000).await);
+    assert_eq!(*store.revisions().borrow(), 0, "no view changes");
 }
 
 /// One step of a random history.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::open::{self, Opened};
 use super::table::{self, TableError};
-use super::{Job, Meshes, Published};
+use super::{Job, Meshes, Published, bindings, version_keys};
 use crate::identity::Identity;
 use crate::refusal::Refusal;
 use crate::store::{Change, ClientToken, Commit, CommitError, OpenError, Tip, Write};
@@ -85,7 +85,7 @@ struct Group<'a> {
 impl Writer {
     /// A writer on what was opened.
     pub fn new(opened: Opened, identity: Identity, published: Arc<Published>) -> Self {
-        let Opened { connection, meshes, revision } = opened;
+        let Opened { connection, meshes, revision, keys: _ } = opened;
         let path = connection.path().map(Into::into).unwrap_or_default();
         let swept = Timestamp::UNIX_EPOCH;
         Self { connection: Some(connection), path, identity, meshes, revision, swept, published }
@@ -95,30 +95,87 @@ impl Writer {
     pub fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut group = Vec::with_capacity(GROUP);
         while jobs.blocking_recv_many(&mut group, GROUP) > 0 {
-            let (commits, outcomes): (Vec<_>, Vec<_>) =
-                group.drain(..).map(|Job { commit, outcome }| (commit, outcome)).unzip();
+            let (mut commits, mut outcomes, mut others) = (Vec::new(), Vec::new(), Vec::new());
+            for job in group.drain(..) {
+                match job {
+                    Job::Commit(commit, outcome) => {
+                        commits.push(commit);
+                        outcomes.push(outcome);
+                    }
+                    other => others.push(other),
+                }
+            }
             let answers = self.serve(&commits);
             for (outcome, answer) in outcomes.into_iter().zip(answers) {
                 // A caller that went away does not need its answer; the commit stands.
                 let _ = outcome.send(answer);
+            }
+            others.into_iter().for_each(|job| self.other(job));
+        }
+    }
+
+    /// Does what is no commit. Each is durable by itself.
+    fn other(&mut self, job: Job) {
+        // A caller that went away does not need its answer; what was done stands.
+        match job {
+            Job::Commit(commit, outcome) => {
+                let answer = self.serve(std::slice::from_ref(&commit)).pop();
+                let _ = answer.map(|answer| outcome.send(answer));
+            }
+            Job::RenewKeys(now, outcome) => {
+                let keys = self.with("the keys of versions were not renewed", |connection| {
+                    version_keys::renewed(connection, now)
+                });
+                let _ = outcome.send(keys.map(|keys| self.published.publish_keys(keys)));
+            }
+            Job::Bind(binding, now, outcome) => {
+                let bound = self.with("an instance was not bound to its key", |connection| {
+                    bindings::bind(connection, &binding, now)
+                });
+                let _ = outcome.send(bound);
             }
         }
     }
 
     /// Serves one group: all of it is durable, or none of it.
     fn serve(&mut self, commits: &[Commit]) -> Vec<Answer> {
+        if commits.is_empty() {
+            return Vec::new();
+        }
         match self.try_serve(commits) {
             Ok(answers) => answers,
             Err(error) => {
-                tracing::error!(database = %self.path.display(), %error, "changes were not stored");
-                let reason = format!("{}: {error}", self.path.display());
-                let error = match error.may_pass() {
-                    true => CommitError::Unavailable { reason },
-                    false => CommitError::Internal { reason },
-                };
+                let error = self.failed(&error, "changes were not stored");
                 commits.iter().map(|_| Err(error.clone())).collect()
             }
         }
+    }
+
+    fn failed(&self, error: &ServeError, what: &str) -> CommitError {
+        tracing::error!(database = %self.path.display(), %error, "{what}");
+        let reason = format!("{}: {error}", self.path.display());
+        match error.may_pass() {
+            true => CommitError::Unavailable { reason },
+            false => CommitError::Internal { reason },
+        }
+    }
+
+    /// Does `work` on the connection; `what` is logged when that fails. The file is read again before the next.
+    fn with<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&Connection) -> Result<T, TableError>,
+    ) -> Result<T, CommitError> {
+        let done = || -> Result<T, ServeError> {
+            let connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.reopen()?,
+            };
+            let done = work(&connection)?;
+            self.connection = Some(connection);
+            Ok(done)
+        };
+        done().map_err(|error| self.failed(&error, what))
     }
 
     fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
@@ -176,7 +233,8 @@ impl Writer {
     /// Reads the file again after a failure that may or may not have reached it.
     fn reopen(&mut self) -> Result<Connection, OpenError> {
         let opened = open::open(&self.path, &self.identity)?;
-        let Opened { connection, meshes, revision } = opened;
+        let Opened { connection, meshes, revision, keys } = opened;
+        self.published.publish_keys(keys);
         if revision != self.revision {
             self.published.publish(meshes.clone(), revision);
         }

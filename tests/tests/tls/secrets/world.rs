@@ -181,7 +181,7 @@ impl World {
         command.args(["--control-plane", &self.endpoint, "--ca-file", &self.certificates.path("ca/ca.crt")]);
         command.arg("--cert-dir").arg(self.run.join("joined"));
         moto::environment(self.outside.url(), &mut command);
-        command.env("AWS_ACCESS_KEY_ID", "ASIAINSTANCE").env("AWS_SECRET_ACCESS_KEY", &secret);
+        command.env("AWS_ACCESS_KEY_ID", "ASIAINSTANCE00000001").env("AWS_SECRET_ACCESS_KEY", &secret);
         command.env("AWS_SESSION_TOKEN", &token);
         let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
         assert!(!status.success(), "{stderr}");
