@@ -12,6 +12,7 @@
 )]
 
 mod bed;
+mod canary_access;
 mod deletion;
 mod drift;
 mod endpoints;
