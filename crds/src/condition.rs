@@ -195,6 +195,8 @@ words! {
         NoTraffic,
         /// No load report came: nobody knows.
         NoReport,
+        /// Those who tell of the same requests contradict each other: callers, or callers and the new targets' own proxies.
+        ReportsDisagree,
         /// A query gave no number.
         NoData,
         /// A metric's source could not be asked.

@@ -9,8 +9,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube_core::CustomResourceExt as _;
 
-use crate::{FleetClass, Mesh, MeshResource, Route, RouteAction, VirtualNode, VirtualRouter, VirtualService};
-use crate::{columns, fleet_class, reference, route_action};
+use crate::{
+    FleetClass, Mesh, MeshResource, MetricProvider, Route, RouteAction, VirtualNode, VirtualRouter,
+    VirtualService, WebhookProvider,
+};
+use crate::{columns, fleet_class, provider, reference, route_action};
 
 /// The member of a status that says which generation it is about.
 const OBSERVED_GENERATION: &str = "observedGeneration";
@@ -35,6 +38,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         definition::<Route>(),
         definition::<VirtualService>(),
         route_action(),
+        strict(MetricProvider::crd(), &provider::metric_columns(), |_| {}),
+        strict(WebhookProvider::crd(), &provider::webhook_columns(), |_| {}),
     ]
 }
 

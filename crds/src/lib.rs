@@ -1,5 +1,5 @@
 //! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
-//! kind, RouteActions, which tell rollouts what to do, and FleetClasses, which say what fleets may be made of. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
+//! kind, RouteActions, which tell rollouts what to do, FleetClasses, which say what fleets may be made of, and the providers that rollouts ask. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
 //! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
 //!
 //! [`all`] gives the CustomResourceDefinitions. Bounds, enums and unions come from the model's schemas; `definition`
@@ -18,6 +18,7 @@ pub mod identity;
 pub mod management;
 pub mod mesh;
 pub mod namespaces;
+pub mod provider;
 pub mod reference;
 pub mod resource;
 pub mod route;
@@ -36,6 +37,7 @@ pub use iam::{Iam, IamStatus};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::Mesh;
 pub use namespaces::AllowedNamespaces;
+pub use provider::{MetricProvider, MetricProviderSpec, WebhookProvider, WebhookProviderSpec};
 pub use resource::MeshResource;
 pub use route::Route;
 pub use route_action::{ActionPhase, RouteAction, RouteActionSpec, RouteActionStatus, Verb};

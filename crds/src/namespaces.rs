@@ -1,4 +1,4 @@
-//! Which namespaces may put resources into a mesh, in the shape of the Gateway API's `allowedRoutes.namespaces`. Pure.
+//! Which namespaces a cluster-scoped resource is open to, in the shape of the Gateway API's `allowedRoutes.namespaces`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,8 @@ fn selector_bounds(schema: &mut Schema) {
     }
 }
 
-/// Which namespaces may put virtual nodes, routers, routes and services into the mesh.
+/// Which namespaces the resource is open to: may put virtual nodes, routers, routes and services into the mesh, or may
+/// name the provider.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules)]
@@ -66,7 +67,7 @@ pub enum NamespacesFrom {
 }
 
 impl AllowedNamespaces {
-    /// Whether a namespace with these labels may put resources into the mesh. `All` allows a namespace of any labels;
+    /// Whether the resource is open to a namespace with these labels. `All` allows a namespace of any labels;
     /// `Selector` without a selector, which the API server refuses, allows none.
     ///
     /// # Errors

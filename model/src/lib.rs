@@ -6,7 +6,7 @@
 //! its service quota or, failing that, one that keeps the CRDs' CEL rules within the API server's cost budget; the
 //! doc comment of the member says so.
 //!
-//! Beside them what every crate that calls AWS words alike: an error with its causes.
+//! Beside them what several crates word alike: an error with its causes, and the words of others.
 //!
 //! Pure: serde and schemars only. No I/O, clock, environment or randomness.
 
@@ -14,6 +14,7 @@ pub mod arn;
 pub mod causes;
 pub mod common;
 pub mod difference;
+pub mod foreign;
 pub mod listener;
 pub mod logging;
 pub mod mesh;

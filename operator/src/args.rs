@@ -105,6 +105,21 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_LEADER_ELECTION_LEASE_DURATION", value_name = "TIME", default_value = "15s", value_parser = lease_duration)]
     pub leader_election_lease_duration: Duration,
 
+    /// Let Routes name the addresses of the Prometheus servers and webhooks that their rollouts ask. Without it they name a
+    /// MetricProvider or WebhookProvider, which belongs to the cluster's administrators: whoever writes Routes could else
+    /// reach whatever the operator reaches
+    #[arg(long, env = "FLEETMESH_CANARY_DIRECT_ADDRESSES")]
+    pub canary_direct_addresses: bool,
+
+    /// The folder with the credentials that providers name: FOLDER/SECRET/KEY, as Secrets are mounted
+    #[arg(
+        long,
+        env = "FLEETMESH_PROVIDER_SECRETS",
+        value_name = "FOLDER",
+        default_value = "/etc/fleetmesh/providers"
+    )]
+    pub provider_secrets: PathBuf,
+
     /// App Mesh reads a second; by default 40 at AWS and unlimited at an endpoint that was given
     #[arg(long, env = "FLEETMESH_APP_MESH_READS", value_name = "RATE", value_parser = rate)]
     pub app_mesh_reads: Option<f64>,

@@ -18,6 +18,7 @@ pub mod leader;
 pub mod loads;
 pub mod metrics;
 mod migrate;
+pub mod outbound;
 pub mod queue;
 mod rollout_metrics;
 pub mod rollouts;

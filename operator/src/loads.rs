@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fleetmesh_aws::transport::Http;
-use fleetmesh_core::{Load, Loads};
+use fleetmesh_core::{Ended, Load, Loads, Witnesses};
 use serde::Deserialize;
 
 use crate::control_plane::{ControlPlane, refusal};
@@ -106,6 +106,25 @@ struct WireTarget {
     failed: u64,
     in_progress: u64,
     reports: u64,
+    /// An older control plane tells of all callers together only.
+    #[serde(default)]
+    callers: Option<Vec<WireCaller>>,
+    #[serde(default)]
+    own: Option<WireEnded>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireCaller {
+    virtual_node: String,
+    succeeded: u64,
+    failed: u64,
+}
+
+#[derive(Deserialize)]
+struct WireEnded {
+    succeeded: u64,
+    failed: u64,
 }
 
 /// The loads in an answer to a question for `seconds` of `mesh`.
@@ -127,15 +146,25 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
             format!("they are of mesh {} in {} s, not in {seconds} s", wire.mesh, wire.window_seconds);
         return Err(LoadsError::Malformed { mesh, reason });
     }
-    let targets = wire.targets.into_iter().map(|target| {
-        let WireTarget { virtual_node, issued, succeeded, failed, in_progress, reports } = target;
-        (virtual_node, Load { issued, succeeded, failed, in_progress, reports })
-    });
+    let (mut targets, mut witnesses) = (BTreeMap::new(), BTreeMap::new());
+    for target in wire.targets {
+        let WireTarget { virtual_node, issued, succeeded, failed, in_progress, reports, callers, own } =
+            target;
+        if let Some(callers) = callers {
+            let callers = callers.into_iter().map(|WireCaller { virtual_node, succeeded, failed }| {
+                (virtual_node, Ended { succeeded, failed })
+            });
+            let own = own.map(|WireEnded { succeeded, failed }| Ended { succeeded, failed });
+            witnesses.insert(virtual_node.clone(), Witnesses { callers: callers.collect(), own });
+        }
+        targets.insert(virtual_node, Load { issued, succeeded, failed, in_progress, reports });
+    }
     Ok(Loads {
         window: Duration::from_secs(wire.window_seconds),
         observed: Duration::from_secs(wire.observed_seconds),
         lag: Duration::from_millis(wire.report_interval_millis) + LATE,
-        targets: targets.collect::<BTreeMap<_, _>>(),
+        targets,
+        witnesses,
     })
 }
 
@@ -144,17 +173,22 @@ mod tests {
 
     use super::*;
 
-    const ANSWER: &[u8] = br#"{"mesh":"apps","windowSeconds":30,"observedSeconds":12,"reportIntervalMillis":1000,"targets":[{"virtualNode":"serviceBv2","arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceBv2","issued":25,"succeeded":20,"failed":4,"inProgress":1,"reports":30,"reporters":1,"lastReportAgeMillis":400}]}"#;
+    const ANSWER: &[u8] = br#"{"mesh":"apps","windowSeconds":30,"observedSeconds":12,"reportIntervalMillis":1000,"targets":[{"virtualNode":"serviceBv2","arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceBv2","issued":25,"succeeded":20,"failed":4,"inProgress":1,"reports":30,"reporters":1,"lastReportAgeMillis":400,"callers":[{"virtualNode":"serviceA","succeeded":20,"failed":4,"reports":30}],"own":{"succeeded":21,"failed":3,"reports":29}}]}"#;
 
     #[test]
     fn the_contract_s_example_is_read() {
         let loads = read("apps", 30, 200, ANSWER).expect("loads");
         let load = Load { issued: 25, succeeded: 20, failed: 4, in_progress: 1, reports: 30 };
+        let witnesses = Witnesses {
+            callers: BTreeMap::from([("serviceA".to_owned(), Ended { succeeded: 20, failed: 4 })]),
+            own: Some(Ended { succeeded: 21, failed: 3 }),
+        };
         let expected = Loads {
             window: Duration::from_secs(30),
             observed: Duration::from_secs(12),
             lag: Duration::from_millis(1500),
             targets: BTreeMap::from([("serviceBv2".to_owned(), load)]),
+            witnesses: BTreeMap::from([("serviceBv2".to_owned(), witnesses)]),
         };
         assert_eq!(loads, expected);
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fleetmesh_aws::transport::Http;
 use fleetmesh_core::ObjectKey;
 use fleetmesh_core::canary::{Answer, Reports, Sample};
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use tracing::debug;
 
 use crate::control_plane::ControlPlane;
 use crate::loads::{LoadsClient, LoadsError};
+use crate::outbound::Outbound;
 
 /// For how long an answer about loads serves everybody who asks for the same window.
 const FRESH: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ pub struct Rollouts {
     /// Since when this process decides without a gap.
     pub since: Timestamp,
     /// For queries and webhooks.
-    pub http: Http,
+    pub outbound: Outbound,
     client: Option<LoadsClient>,
     loads: Mutex<HashMap<Window, Cell>>,
     asked: Mutex<HashMap<ObjectKey, Asked>>,
@@ -51,9 +51,9 @@ pub enum Gave {
 
 impl Rollouts {
     /// Nothing asked yet. Loads come from `control_plane`; `None` when the endpoint is AWS's, which has none.
-    pub fn new(since: Timestamp, control_plane: Option<ControlPlane>) -> Self {
+    pub fn new(since: Timestamp, control_plane: Option<ControlPlane>, outbound: Outbound) -> Self {
         let client = control_plane.map(LoadsClient::new);
-        Self { since, http: Http::new(), client, loads: Mutex::default(), asked: Mutex::default() }
+        Self { since, outbound, client, loads: Mutex::default(), asked: Mutex::default() }
     }
 
     /// What the proxies of a mesh reported in the last `window`.

@@ -25,6 +25,7 @@ use crate::health::{self, Health};
 use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence, Fenced};
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, Policy};
 use crate::queue::{Line, Queue};
 use crate::rollouts::Rollouts;
 use crate::round::{self, Fleets};
@@ -104,6 +105,7 @@ pub struct Operator {
     proxy_control_plane: Option<String>,
     join: Option<JoinOptions>,
     drift_interval: Duration,
+    policy: Policy,
     metrics: Metrics,
     world: Arc<World>,
     queue: Arc<Queue>,
@@ -147,6 +149,11 @@ impl Operator {
             writes: args.app_mesh_writes,
         };
         let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await?;
+        let policy = Policy {
+            direct_addresses: args.canary_direct_addresses,
+            secrets: args.provider_secrets.clone(),
+            api_server: cluster::hosts(kubeconfig, context).await?,
+        };
         let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
         Ok(Self {
             client: Kubernetes(client),
@@ -157,6 +164,7 @@ impl Operator {
             proxy_control_plane: args.proxy_control_plane.clone(),
             join,
             drift_interval: args.drift_interval,
+            policy,
             metrics,
             world: Arc::default(),
             queue: Arc::default(),
@@ -243,7 +251,14 @@ impl Operator {
     /// Begins to work.
     fn work(self, cluster: String, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let Self {
-            client: Kubernetes(client), app_mesh, aws, control_plane, drift_interval, metrics, ..
+            client: Kubernetes(client),
+            app_mesh,
+            aws,
+            control_plane,
+            drift_interval,
+            policy,
+            metrics,
+            ..
         } = self;
         let context = Arc::new(Context {
             world: self.world,
@@ -251,7 +266,7 @@ impl Operator {
             app_mesh,
             aws,
             fleets: Fleets::new(Timestamp::now()),
-            rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane)),
+            rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane, Outbound::new(policy))),
             proxy_control_plane: self.proxy_control_plane,
             join: self.join,
             cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),

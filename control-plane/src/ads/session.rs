@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fleetmesh_model::foreign::printable;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -143,7 +144,7 @@ impl Session<'_> {
             tracing::warn!(
                 proxy = self.connected.name(),
                 type_url,
-                error,
+                says = printable(error),
                 "a proxy refused its configuration"
             );
         }
@@ -210,7 +211,7 @@ impl Session<'_> {
         }
         let rejections = self.stream.refusals().map(|refusal| Rejection {
             objects: blamed(refusal, target, self.acknowledged.as_deref()),
-            message: refusal.message.clone(),
+            message: printable(&refusal.message),
         });
         let rejections = rejections.collect();
         self.connected.tell(Progress { acknowledged: self.acknowledged.clone(), rejections });

@@ -118,6 +118,7 @@ mod tests {
                 acknowledged: 0,
                 rejected: Vec::new(),
                 connected: BTreeMap::new(),
+                callers: BTreeMap::new(),
                 unserved: Vec::new(),
             };
             (id, status)

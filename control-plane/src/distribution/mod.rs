@@ -19,7 +19,7 @@ use crate::cloud_map::Discovered;
 use crate::snapshot::Snapshot;
 use crate::view::{MeshView, Views};
 use ledger::Ledger;
-pub use report::{Answer, ObjectStatus, Rejected, Token};
+pub use report::{Answer, Caller, ObjectStatus, Rejected, Token};
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ pub struct Progress {
 pub struct Rejection {
     /// The objects that it is blamed on.
     pub objects: BTreeSet<ResourceId>,
-    /// The proxy's own words.
+    /// The proxy's own words, as [`fleetmesh_model::foreign::printable`] gives them.
     pub message: String,
 }
 

@@ -59,8 +59,21 @@ pub struct ObjectStatus {
     /// acknowledged everything that it is to run. A proxy that cannot be told apart is not listed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub connected: BTreeMap<String, bool>,
+    /// Of a route: the proxies that are to run it, by the names of their virtual nodes, so that somebody can tell whose
+    /// they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub callers: BTreeMap<String, Caller>,
     /// What of it is not served: paths of members without a mapping yet, or `path: reason`.
     pub unserved: Vec<String>,
+}
+
+/// The proxies of one virtual node that are to run an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Caller {
+    /// Those that are connected.
+    pub proxies: usize,
+    /// Those of them that acknowledged the version.
+    pub acknowledged: usize,
 }
 
 /// A proxy that refuses an object.
@@ -98,6 +111,7 @@ pub(super) fn statuses<'a>(
                 acknowledged: 0,
                 rejected: Vec::new(),
                 connected: BTreeMap::new(),
+                callers: BTreeMap::new(),
                 unserved: unserved(view, discovered, record),
             };
             (record.id.clone(), status)
@@ -109,7 +123,7 @@ pub(super) fn statuses<'a>(
         }
         let Some(target) = &node.target else { continue };
         for group in groups(target, node) {
-            count(view, &group, &mut statuses);
+            count(view, id.name(), &group, &mut statuses);
         }
         reject(node, &mut statuses);
     }
@@ -141,12 +155,22 @@ fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
     groups
 }
 
-fn count(view: &MeshView, group: &Group<'_>, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+fn count(
+    view: &MeshView,
+    caller: &str,
+    group: &Group<'_>,
+    statuses: &mut BTreeMap<ResourceId, ObjectStatus>,
+) {
     for id in group.target.objects.keys() {
         let (Some(status), Some(record)) = (statuses.get_mut(id), view.get(id)) else { continue };
+        let acknowledged = group.acknowledged.is_some_and(|snapshot| snapshot.contains(record));
+        let acknowledged = if acknowledged { group.proxies } else { 0 };
         status.proxies += group.proxies;
-        if group.acknowledged.is_some_and(|snapshot| snapshot.contains(record)) {
-            status.acknowledged += group.proxies;
+        status.acknowledged += acknowledged;
+        if id.kind() == Kind::Route {
+            let caller = status.callers.entry(caller.to_owned()).or_default();
+            caller.proxies += group.proxies;
+            caller.acknowledged += acknowledged;
         }
     }
 }

@@ -10,6 +10,9 @@ use super::window::{Counts, LONGEST, Window, second};
 
 /// The most proxies that may report at once.
 pub const MAX_REPORTERS: usize = 65_536;
+/// The most requests a second to one virtual node that a proxy is believed: several times what an Envoy on a large instance
+/// sends.
+pub const MAX_RATE: u64 = 100_000;
 
 /// What one proxy tells of one virtual node in one report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,14 +43,44 @@ impl Load {
     }
 }
 
-/// One report: every virtual node that the proxy has clusters of, also those that it sent nothing to.
-pub type Report = BTreeMap<ResourceId, Load>;
+impl Load {
+    /// What is believed of it: [`MAX_RATE`] in the time that it covers, succeeded and failed in their proportion.
+    fn plausible(&self) -> Self {
+        let seconds = self.covers.as_secs().clamp(1, LONGEST);
+        let most = MAX_RATE * seconds;
+        let ended = u128::from(self.succeeded) + u128::from(self.failed);
+        let scaled = |count: u64| {
+            let scaled = u128::from(count) * u128::from(most) / ended.max(1);
+            if ended > u128::from(most) { u64::try_from(scaled).unwrap_or(most) } else { count }
+        };
+        Self {
+            issued: self.issued.min(most),
+            succeeded: scaled(self.succeeded),
+            failed: scaled(self.failed),
+            in_progress: self.in_progress.min(MAX_RATE),
+            covers: self.covers,
+        }
+    }
+}
+
+/// One report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What the proxy sent to every virtual node that it has clusters of, also to those that it sent nothing to.
+    pub sent: BTreeMap<ResourceId, Load>,
+    /// What it passed on to its own application; `None` when it has none.
+    pub received: Option<Load>,
+}
 
 /// What is known of a virtual node's load in a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// What was counted.
+    /// What was counted by all callers together.
     pub counts: Counts,
+    /// The same by the virtual nodes of the callers.
+    pub callers: BTreeMap<ResourceId, Counts>,
+    /// What the virtual node's own proxies counted of what reached them; `None` when none of them told.
+    pub own: Option<Counts>,
     /// Requests under way, as the proxies that are connected last told.
     pub in_progress: u64,
     /// How many of the proxies that are connected told of it.
@@ -76,16 +109,40 @@ struct Reporter {
     targets: BTreeSet<ResourceId>,
 }
 
+/// What proxies of one virtual node told, and when the last of it came.
+#[derive(Debug)]
+struct Account {
+    window: Window,
+    last: Duration,
+}
+
+impl Account {
+    fn new(at: Duration) -> Self {
+        Self { window: Window::new(), last: at }
+    }
+
+    fn add(&mut self, at: Duration, load: &Load) {
+        let Load { issued, succeeded, failed, covers, .. } = load.plausible();
+        self.window.add(at, covers, Counts { issued, succeeded, failed, reports: 1 });
+        self.last = at;
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        now - second(self.last) >= LONGEST
+    }
+}
+
 #[derive(Debug)]
 struct Target {
-    window: Window,
+    /// By the virtual nodes of the callers.
+    callers: BTreeMap<ResourceId, Account>,
     last: Duration,
     /// By the proxies that told of it in their last report: when, and how many requests were under way.
     running: BTreeMap<u64, (Duration, u64)>,
 }
 
-/// All that is kept. It grows with the connected proxies and with the virtual nodes that were told of in the last
-/// [`LONGEST`] seconds, and with nothing else.
+/// All that is kept. It grows with the connected proxies, with the virtual nodes that told in the last [`LONGEST`] seconds and
+/// with whom they call, and with nothing else.
 #[derive(Debug, Default)]
 pub struct Book {
     /// The latest time that came in; time does not go back.
@@ -95,6 +152,8 @@ pub struct Book {
     reporters: BTreeMap<u64, Reporter>,
     nodes: BTreeMap<ResourceId, usize>,
     targets: BTreeMap<ResourceId, Target>,
+    /// What virtual nodes' own proxies passed on to their applications.
+    own: BTreeMap<ResourceId, Account>,
 }
 
 impl Book {
@@ -122,22 +181,24 @@ impl Book {
         let at = self.advance(at);
         let Some(known) = self.reporters.get_mut(&reporter) else { return };
         known.targets.retain(|id| {
-            let runs = report.contains_key(id);
+            let runs = report.sent.contains_key(id);
             if let Some(target) = self.targets.get_mut(id).filter(|_| !runs) {
                 target.running.remove(&reporter);
             }
             runs
         });
-        for (id, load) in report {
+        if let Some(load) = &report.received {
+            self.own.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, load);
+        }
+        for (id, load) in report.sent {
             let target = self.targets.entry(id.clone()).or_insert_with(|| Target {
-                window: Window::new(),
+                callers: BTreeMap::new(),
                 last: at,
                 running: BTreeMap::new(),
             });
-            let Load { issued, succeeded, failed, in_progress, covers } = load;
-            target.window.add(at, covers, Counts { issued, succeeded, failed, reports: 1 });
+            target.callers.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, &load);
             target.last = at;
-            target.running.insert(reporter, (at, in_progress));
+            target.running.insert(reporter, (at, load.plausible().in_progress));
             known.targets.insert(id);
         }
     }
@@ -169,8 +230,17 @@ impl Book {
         let told = of_mesh.map(|(id, target)| {
             let in_progress =
                 target.running.values().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+            let callers: BTreeMap<ResourceId, Counts> = target
+                .callers
+                .iter()
+                .map(|(caller, account)| (caller.clone(), account.window.sum(now, seconds)))
+                .filter(|(_, counts)| *counts != Counts::default())
+                .collect();
+            let own = self.own.get(id).map(|account| account.window.sum(now, seconds));
             let told = Told {
-                counts: target.window.sum(now, seconds),
+                counts: callers.values().fold(Counts::default(), |sum, counts| sum.plus(*counts)),
+                callers,
+                own: own.filter(|own| own.reports > 0),
                 in_progress,
                 reporters: target.running.values().filter(|(at, _)| second(*at) > since).count(),
                 age: now - target.last,
@@ -189,6 +259,10 @@ impl Book {
     fn forget(&mut self) {
         let now = second(self.latest);
         self.targets.retain(|_, target| !target.running.is_empty() || now - second(target.last) < LONGEST);
+        for target in self.targets.values_mut() {
+            target.callers.retain(|_, account| !account.is_over(now));
+        }
+        self.own.retain(|_, account| !account.is_over(now));
     }
 }
 

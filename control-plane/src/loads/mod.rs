@@ -1,8 +1,9 @@
 //! Loads: how many requests the proxies sent to each virtual node in the last seconds, and what came of them, as they
 //! report it to the load reporting service ([`crate::ads::load_reports`]). Counted where requests are made, so that a
-//! virtual node that is dead shows errors and not silence.
+//! virtual node that is dead shows errors and not silence. Each caller's counts are told apart, and so is what the virtual
+//! node's own proxies say of the same requests: whoever judges by them need not believe any one.
 //!
-//! `report → book (pure) → window of seconds per virtual node → GET …/loads`
+//! `report → book (pure) → window of seconds per virtual node and caller → GET …/loads`
 //!
 //! Nothing here is persisted. After a restart the windows begin empty, and every answer says since when there is anything
 //! in them; proxies that connect again tell what they counted meanwhile.
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::view::MeshView;
 use book::Book;
 pub use book::{Full, Load, Report};
+use window::Counts;
 pub use window::LONGEST;
 
 /// The loads of all meshes.
@@ -68,6 +70,39 @@ pub struct TargetLoad {
     pub reporters: usize,
     /// How long ago the last report on it came.
     pub last_report_age_millis: u64,
+    /// What each caller told of it in the window.
+    pub callers: Vec<CallerLoad>,
+    /// What its own proxies counted in the window of the requests that reached them; absent when none of them told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<Ended>,
+}
+
+/// What the proxies of one virtual node told of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallerLoad {
+    /// The caller's name.
+    pub virtual_node: String,
+    /// What it told.
+    #[serde(flatten)]
+    pub ended: Ended,
+}
+
+/// Requests that ended, and the reports that told of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// Answered without an error.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Reports.
+    pub reports: u64,
+}
+
+impl From<Counts> for Ended {
+    fn from(Counts { succeeded, failed, reports, .. }: Counts) -> Self {
+        Self { succeeded, failed, reports }
+    }
 }
 
 impl Loads {
@@ -98,6 +133,15 @@ impl Loads {
                 reports: told.counts.reports,
                 reporters: told.reporters,
                 last_report_age_millis: millis(told.age),
+                callers: told
+                    .callers
+                    .into_iter()
+                    .map(|(caller, counts)| CallerLoad {
+                        virtual_node: caller.name().to_owned(),
+                        ended: counts.into(),
+                    })
+                    .collect(),
+                own: told.own.map(Ended::from),
             })
         });
         Answer {

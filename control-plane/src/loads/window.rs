@@ -19,7 +19,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn plus(self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         Self {
             issued: self.issued.saturating_add(other.issued),
             succeeded: self.succeeded.saturating_add(other.succeeded),

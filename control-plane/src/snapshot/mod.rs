@@ -55,9 +55,14 @@ pub use resource::{Content, Resource, ResourceSet, ResourceType};
 pub use unserved::unserved;
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
-/// The virtual node behind each cluster that requests leave by. The proxy's own application is not among them, nor is what
-/// passes through.
-pub type Targets = BTreeMap<String, ResourceId>;
+/// Where the clusters of a proxy lead. What passes through is not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// The virtual node behind each cluster that requests leave by.
+    pub nodes: BTreeMap<String, ResourceId>,
+    /// The clusters of the proxy's own application.
+    pub own: BTreeSet<String>,
+}
 
 /// What the proxies of one virtual node are to run.
 #[derive(Debug)]
@@ -145,7 +150,7 @@ impl<'a> Builder<'a> {
             node,
             access_log: access_log::access_logs(node.spec),
             own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
-            targets: Targets::new(),
+            targets: Targets::default(),
             clusters: ResourceSet::new(),
             endpoints: ResourceSet::new(),
             listeners: ResourceSet::new(),
@@ -163,6 +168,7 @@ impl<'a> Builder<'a> {
             let mapping = &listener.port_mapping;
             let cluster = cluster::ingress(mesh, node, mapping);
             let target = cluster.name.clone();
+            self.targets.own.insert(target.clone());
             referred.insert(target.clone());
             self.cluster(&cluster, self.own.clone());
             let timeouts = Timeouts::of_listener(listener.timeout.as_ref());
@@ -205,7 +211,7 @@ impl<'a> Builder<'a> {
         let mut objects = self.own.clone();
         for endpoint in egress.endpoints() {
             let cluster = cluster::egress(self.mesh.spec, endpoint);
-            self.targets.insert(cluster.name.clone(), endpoint.node.record.id.clone());
+            self.targets.nodes.insert(cluster.name.clone(), endpoint.node.record.id.clone());
             let made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
             self.cluster(&cluster, made_from);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetmesh_model::rule::Rule;
-use fleetmesh_model::schema::{add_rule, plain_enum, union};
+use fleetmesh_model::schema::{add_rule, exactly_one_of, plain_enum, union};
 use kube_core::Duration as DurationText;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ fn range_rules(schema: &mut Schema) {
     for rule in [&SOME_BOUND, &BOUNDS_IN_ORDER] {
         add_rule(schema, rule);
     }
+}
+
+fn one_source(schema: &mut Schema) {
+    exactly_one_of(schema, &["address", "provider"]);
 }
 
 fn metric_rules(schema: &mut Schema) {
@@ -153,10 +157,17 @@ pub struct LoadReport {}
 /// An instant query to a Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = one_source)]
 pub struct Prometheus {
-    /// The server's address, for example `http://prometheus:9090`; at most 2048 characters.
+    /// The server's address, without user, query and fragment; at most 2048 characters. Only where the operator runs with
+    /// `--canary-direct-addresses`, and not for addresses of the operator's own host or of the metadata service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
-    pub address: String,
+    pub address: Option<String>,
+    /// The name of a MetricProvider that allows the Route's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub provider: Option<String>,
     /// The query, 1 to 8192 characters; it must give one number.
     #[schemars(length(min = 1, max = 8192))]
     pub query: String,

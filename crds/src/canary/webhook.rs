@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fleetmesh_model::rule::Rule;
-use fleetmesh_model::schema::plain_enum;
+use fleetmesh_model::schema::{add_rule, exactly_one_of, plain_enum};
 use kube_core::Duration as DurationText;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::analysis::NAME_PATTERN;
@@ -14,6 +14,9 @@ use super::duration::up_to_1_minute;
 /// The most webhooks of a route.
 pub const MAX_WEBHOOKS: usize = 10;
 
+/// A path in which no name is `.` or `..`: RE2 has no way to say "not these", so a name has another character than a dot.
+const PATH: &str = r"^(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$";
+
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) const NAMES_ONCE: Rule = Rule {
@@ -21,14 +24,32 @@ pub(super) const NAMES_ONCE: Rule = Rule {
     message: "webhooks must have different names; the type stands for a name that is absent",
 };
 
+const PATH_OF_A_PROVIDER: Rule =
+    Rule { cel: "!has(self.path) || has(self.provider)", message: "path must be set with provider only" };
+
+fn rules(schema: &mut Schema) {
+    exactly_one_of(schema, &["provider", "url"]);
+    add_rule(schema, &PATH_OF_A_PROVIDER);
+}
+
 /// Somebody who is asked, or told, over HTTP: a POST with a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
 pub struct Webhook {
     /// The webhook's name, unique in the route: 1 to 63 lower-case letters, digits and dashes; its type when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     pub name: Option<String>,
+    /// A path below the provider's address, at most 512 characters: `/` and names of letters, digits, `-`, `_`, `~` and
+    /// dots. Only where the provider has `allowPath`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512), regex(pattern = PATH))]
+    pub path: Option<String>,
+    /// The name of a WebhookProvider that allows the Route's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub provider: Option<String>,
     /// How long an answer may take, 1s to 1m; 10s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = up_to_1_minute)]
@@ -36,9 +57,12 @@ pub struct Webhook {
     /// When it is called, and what its answer means.
     #[serde(rename = "type")]
     pub type_: WebhookType,
-    /// Where, at most 2048 characters. Whoever may read the resource can read it: no secret belongs here.
+    /// Where, without user, query and fragment; at most 2048 characters. Whoever may read the resource can read it: no
+    /// secret belongs here. Only where the operator runs with `--canary-direct-addresses`, as `address` of a metric's
+    /// source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
-    pub url: String,
+    pub url: Option<String>,
 }
 
 impl Webhook {

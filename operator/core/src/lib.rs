@@ -38,11 +38,11 @@ pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
 pub use failure::{Class, Failure};
-pub use load::{Load, Loads};
+pub use load::{Ended, Load, Loads, Witnesses};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent, Rejection,
-    Remote, RemoteObject,
+    Allowance, Caller, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent,
+    Rejection, Remote, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

@@ -14,8 +14,45 @@ pub struct Loads {
     /// How much earlier than the window requests may have ended that it counts: a proxy reports what it counted since its
     /// last report, and the report counts when it comes.
     pub lag: Duration,
-    /// By the name of the virtual node that requests went to. One that is missing is one that nobody reports on.
+    /// By the name of the virtual node that requests went to: what all its callers told together. One that is missing is one
+    /// that nobody reports on.
     pub targets: BTreeMap<String, Load>,
+    /// By the same name who told what of it. One that is missing is one whose callers the control plane does not tell apart.
+    pub witnesses: BTreeMap<String, Witnesses>,
+}
+
+/// Who told what of the requests to one virtual node in the window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witnesses {
+    /// The callers, by the names of their virtual nodes.
+    pub callers: BTreeMap<String, Ended>,
+    /// The virtual node's own proxies; `None` when none of them told.
+    pub own: Option<Ended>,
+}
+
+/// Requests that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Answered without an error.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
+}
+
+impl Ended {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            succeeded: self.succeeded.saturating_add(other.succeeded),
+            failed: self.failed.saturating_add(other.failed),
+        }
+    }
+
+    /// How many there were.
+    pub fn requests(self) -> u64 {
+        self.succeeded.saturating_add(self.failed)
+    }
 }
 
 /// What went to one virtual node in the window, counted by the proxies that call it.

@@ -151,9 +151,21 @@ pub enum Distribution {
         /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has
         /// acknowledged everything.
         connected: BTreeMap<String, bool>,
+        /// Of a route: the proxies that are to run it, by the names of their virtual nodes. Empty where the control plane
+        /// does not tell whose they are.
+        callers: BTreeMap<String, Caller>,
         /// Paths of members that are stored and not served.
         unserved: Vec<String>,
     },
+}
+
+/// The proxies of one virtual node that are to run an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Those that are connected.
+    pub proxies: i32,
+    /// Those of them that acknowledged the version.
+    pub acknowledged: i32,
 }
 
 /// A proxy that refused a configuration.
@@ -161,8 +173,14 @@ pub enum Distribution {
 pub struct Rejection {
     /// Which proxy.
     pub proxy: String,
-    /// Its own words.
+    /// Its own words, as [`fleetmesh_model::foreign::printable`] gives them.
     pub message: String,
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} says: \"{}\"", self.proxy, self.message)
+    }
 }
 
 /// The reads that a round needs before it can decide.

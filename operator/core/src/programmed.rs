@@ -20,7 +20,15 @@ pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
         }
         Distribution::Awaited => awaited(),
         Distribution::Told { version: told, .. } if *told < version => awaited(),
-        Distribution::Told { version: _, proxies, acknowledged, rejected, connected: _, unserved } => {
+        Distribution::Told {
+            version: _,
+            proxies,
+            acknowledged,
+            rejected,
+            connected: _,
+            unserved,
+            callers: _,
+        } => {
             if !rejected.is_empty() {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
@@ -72,11 +80,7 @@ fn without(unserved: &[String]) -> String {
 const TOLD_REFUSALS: usize = 3;
 
 fn refused(proxies: i32, acknowledged: i32, rejected: &[Rejection]) -> String {
-    let words: Vec<String> = rejected
-        .iter()
-        .take(TOLD_REFUSALS)
-        .map(|rejection| format!("{} says: {}", rejection.proxy, rejection.message))
-        .collect();
+    let words: Vec<String> = rejected.iter().take(TOLD_REFUSALS).map(ToString::to_string).collect();
     let more = match rejected.len().saturating_sub(TOLD_REFUSALS) {
         0 => String::new(),
         more => format!(" (and {more} more)"),

@@ -45,9 +45,25 @@ pub async fn connect(
     metrics: Metrics,
     faults: SharedFaults,
 ) -> Result<Client, ConnectError> {
+    let builder = ClientBuilder::try_from(config(kubeconfig, context).await?).map_err(Box::new)?;
+    Ok(builder.with_layer(&CallLayer { metrics, faults }).build())
+}
+
+/// The names by which the API server of that cluster is known: in the configuration, and within a cluster.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn hosts(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Vec<String>, ConnectError> {
+    let configured = config(kubeconfig, context).await?.cluster_url.host().map(ToOwned::to_owned);
+    let inside = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let well_known = ["kubernetes.default", "kubernetes.default.svc"].map(ToOwned::to_owned);
+    Ok(configured.into_iter().chain(inside).chain(well_known).collect())
+}
+
+async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
     let options =
         KubeConfigOptions { context: context.map(ToOwned::to_owned), ..KubeConfigOptions::default() };
-    let config = match kubeconfig {
+    Ok(match kubeconfig {
         Some(path) => {
             let failed = |source| ConnectError::Kubeconfig {
                 path: path.display().to_string(),
@@ -60,9 +76,7 @@ pub async fn connect(
             ConnectError::Kubeconfig { path: "of the environment".to_owned(), source: Box::new(source) }
         })?,
         None => Config::infer().await.map_err(Box::new)?,
-    };
-    let builder = ClientBuilder::try_from(config).map_err(Box::new)?;
-    Ok(builder.with_layer(&CallLayer { metrics, faults }).build())
+    })
 }
 
 #[derive(Clone, Debug)]

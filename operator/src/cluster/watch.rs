@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
-use fleetmesh_crds::{FleetClass, RouteAction};
+use fleetmesh_crds::{FleetClass, MetricProvider, RouteAction, WebhookProvider};
 use fleetmesh_model::Kind;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -59,6 +59,8 @@ pub fn watch_all(
     }
     start(watch_namespaces(client.clone(), feed.clone()).boxed());
     start(watch_classes(client.clone(), feed.clone()).boxed());
+    start(watch_metric_providers(client.clone(), feed.clone()).boxed());
+    start(watch_webhook_providers(client.clone(), feed.clone()).boxed());
     start(watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
@@ -174,6 +176,24 @@ async fn watch_namespaces(client: Client, feed: Feed) {
     };
     let gone = |world: &World, name: &Name| world.namespace(&name.name, None);
     watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
+}
+
+/// Whom rollouts may ask for numbers.
+async fn watch_metric_providers(client: Client, feed: Feed) {
+    let seen = |world: &World, provider: MetricProvider| {
+        world.metric_provider_seen(&provider.name_any(), Some(provider.spec))
+    };
+    let gone = |world: &World, name: &Name| world.metric_provider_seen(&name.name, None);
+    watch_beside(Api::all(client), "MetricProviders", &feed, seen, gone).await;
+}
+
+/// Whom rollouts may ask whether they may go on.
+async fn watch_webhook_providers(client: Client, feed: Feed) {
+    let seen = |world: &World, provider: WebhookProvider| {
+        world.webhook_provider_seen(&provider.name_any(), Some(provider.spec))
+    };
+    let gone = |world: &World, name: &Name| world.webhook_provider_seen(&name.name, None);
+    watch_beside(Api::all(client), "WebhookProviders", &feed, seen, gone).await;
 }
 
 /// The name of what is no App Mesh object, within its kind.

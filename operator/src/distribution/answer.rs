@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fleetmesh_core::Rejection;
+use fleetmesh_core::{Caller, Rejection};
 use fleetmesh_model::arn::Arn;
+use fleetmesh_model::foreign::printable;
 use serde::Deserialize;
 
 use crate::world::{Answer, Told};
@@ -30,7 +31,15 @@ struct WireObject {
     #[serde(default)]
     connected: BTreeMap<String, bool>,
     #[serde(default)]
+    callers: BTreeMap<String, WireCaller>,
+    #[serde(default)]
     unserved: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct WireCaller {
+    proxies: i32,
+    acknowledged: i32,
 }
 
 #[derive(Deserialize)]
@@ -46,10 +55,17 @@ struct WireRejection {
 pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
     let Wire { token, complete, objects, removed } = serde_json::from_slice(body)?;
     let told = |object: WireObject| {
-        let WireObject { resource, version, proxies, acknowledged, rejected, connected, unserved } = object;
-        let rejected =
-            rejected.into_iter().map(|WireRejection { proxy, message }| Rejection { proxy, message });
-        let told = Told { version, proxies, acknowledged, rejected: rejected.collect(), connected, unserved };
+        let WireObject { resource, version, proxies, acknowledged, rejected, .. } = object;
+        let WireObject { connected, callers, unserved, .. } = object;
+        let rejected = rejected
+            .into_iter()
+            .map(|WireRejection { proxy, message }| Rejection { proxy, message: printable(&message) })
+            .collect();
+        let callers = callers
+            .into_iter()
+            .map(|(node, WireCaller { proxies, acknowledged })| (node, Caller { proxies, acknowledged }))
+            .collect();
+        let told = Told { version, proxies, acknowledged, rejected, connected, callers, unserved };
         Some((Arn::parse_resource(&resource).ok()?, told))
     };
     let answer = Answer {

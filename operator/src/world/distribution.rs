@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_core::{Distribution, ObjectKey, Rejection};
+use fleetmesh_core::{Caller, Distribution, ObjectKey, Rejection};
 use fleetmesh_model::ResourceId;
 
 use super::{Wakes, World};
@@ -22,6 +22,8 @@ pub struct Told {
     /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has acknowledged
     /// everything.
     pub connected: BTreeMap<String, bool>,
+    /// Of a route: the proxies that are to run it, by the names of their virtual nodes.
+    pub callers: BTreeMap<String, Caller>,
     /// Paths of members that are stored and not served.
     pub unserved: Vec<String>,
 }
@@ -73,13 +75,14 @@ impl Tellings {
         }
         match self.told.get(id) {
             None => Distribution::Awaited,
-            Some(Told { version, proxies, acknowledged, rejected, connected, unserved }) => {
+            Some(Told { version, proxies, acknowledged, rejected, connected, callers, unserved }) => {
                 Distribution::Told {
                     version: *version,
                     proxies: *proxies,
                     acknowledged: *acknowledged,
                     rejected: rejected.clone(),
                     connected: connected.clone(),
+                    callers: callers.clone(),
                     unserved: unserved.clone(),
                 }
             }

@@ -7,6 +7,7 @@ mod distribution;
 mod index;
 mod memory;
 mod observe;
+mod providers;
 mod rollouts;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ struct Inner {
     classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     tellings: Tellings,
+    providers: providers::Providers,
     actions: rollouts::Pending,
     /// Objects that the endpoint refused to delete because they are in use, by mesh.
     blocked: BTreeMap<String, BTreeSet<ObjectKey>>,

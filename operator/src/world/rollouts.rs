@@ -105,6 +105,16 @@ impl World {
         names.iter().filter_map(node).collect()
     }
 
+    /// Whose the virtual nodes `names` of a mesh are, as far as resources stand for them.
+    pub fn owners(&self, mesh: &str, names: BTreeSet<&str>) -> BTreeMap<String, String> {
+        let inner = self.lock();
+        let owner = |name: &str| {
+            let namespace = inner.holder(&ResourceId::virtual_node(mesh, name))?.namespace.clone()?;
+            Some((name.to_owned(), namespace))
+        };
+        names.into_iter().filter_map(owner).collect()
+    }
+
     /// The routes with `canary`.
     pub fn canaries(&self) -> Vec<Arc<Object>> {
         let inner = self.lock();

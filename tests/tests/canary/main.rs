@@ -76,6 +76,7 @@ async fn bank(bed: &Bed) {
     webhooks::confirm_the_promotion(&mut tale, &mut traffic, &user).await;
     webhooks::roll_back(&mut tale, &mut traffic, &user).await;
     prometheus::fails(&mut tale, &mut traffic, &user).await;
+    webhooks::are_for_their_namespaces(&mut tale, &user).await;
 }
 
 /// One rollout from serviceBv2 to serviceB, at each step of which something else happens to the stack.

@@ -63,6 +63,18 @@ impl Tale {
         self.at = self.begun;
     }
 
+    /// `kubectl apply` of whom rollouts may ask.
+    pub async fn provide(&self, providers: &Value) {
+        let file = self.file.with_extension("providers.json");
+        std::fs::write(&file, providers.to_string()).unwrap();
+        self.kubectl.apply(&file).await.unwrap();
+    }
+
+    /// `kubectl delete` of an object of the cluster.
+    pub async fn withdraw(&self, object: &str) {
+        self.kubectl.run(&["delete", object]).await.unwrap();
+    }
+
     /// Awaits a status about what was applied that satisfies `enough`, not older than the one awaited last, and gives it.
     pub async fn until(&mut self, what: &str, enough: impl Fn(&Value) -> bool) -> Value {
         let what = format!("{}: {what}", self.route);

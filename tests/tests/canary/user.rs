@@ -53,9 +53,30 @@ impl User {
         &self.front.url
     }
 
+    /// The providers `user`, for namespaces with this label.
+    pub fn providers(&self, label: (&str, &str)) -> Value {
+        let provider = |kind: &str, mut spec: Value| {
+            spec["address"] = json!(self.url());
+            spec["allowedNamespaces"] =
+                json!({ "from": "Selector", "selector": { "matchLabels": { (label.0): label.1 } } });
+            let metadata = json!({ "name": "user" });
+            json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec })
+        };
+        let items = [
+            provider("MetricProvider", json!({ "type": "Prometheus" })),
+            provider("WebhookProvider", json!({ "allowPath": true })),
+        ];
+        json!({ "apiVersion": "v1", "kind": "List", "items": items })
+    }
+
     /// The webhook of a type, as a Route names it.
-    pub fn webhook(&self, kind: &str) -> Value {
-        json!({ "type": kind, "url": format!("{}/{kind}", self.url()), "timeout": "2s" })
+    pub fn webhook(kind: &str) -> Value {
+        json!({ "type": kind, "provider": "user", "path": format!("/{kind}"), "timeout": "2s" })
+    }
+
+    /// The Prometheus, as a Route names it.
+    pub fn source(query: &str) -> Value {
+        json!({ "prometheus": { "provider": "user", "query": query } })
     }
 
     /// What the webhook of a type answers from now on.

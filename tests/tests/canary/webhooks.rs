@@ -12,10 +12,10 @@ const TYPES: [&str; 5] =
     ["confirm-rollout", "confirm-traffic-increase", "confirm-promotion", "rollback", "event"];
 
 /// The route, going to `target`, with everybody asked.
-fn route(user: &User, target: &str) -> Value {
+fn route(target: &str) -> Value {
     let second = json!({ "duration": "1s" });
     let query = "histogram_quantile(0.99, sum by (le) (rate(bank_bucket[1m])))";
-    let source = json!({ "prometheus": { "address": user.url(), "query": query } });
+    let source = User::source(query);
     let canary = json!({
         "steps": [{ "setWeight": 50, "pause": second }, { "setWeight": 100, "pause": second }],
         "analysis": {
@@ -24,7 +24,7 @@ fn route(user: &User, target: &str) -> Value {
             "failureLimit": 1,
             "metrics": [{ "name": "p99", "source": source, "thresholdRange": { "max": 500 } }],
         },
-        "webhooks": TYPES.map(|kind| user.webhook(kind)),
+        "webhooks": TYPES.map(User::webhook),
     });
     BANK.route("bank", &[(target, 100)], Some(canary))
 }
@@ -35,11 +35,13 @@ pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut Traffic, user: &
     user.answers("confirm-traffic-increase", 202, "");
     user.answers("confirm-promotion", 403, "");
     user.answers("rollback", 404, "");
-    tale.apply(&route(user, "bank-v2")).await;
+    tale.provide(&user.providers(("kubernetes.io/metadata.name", "apps"))).await;
+    tale.apply(&route("bank-v2")).await;
     let held = tale.held("ConfirmationRefused").await;
     let rollout = &held["rollout"];
     let detail = rollout["hold"]["detail"].as_str().unwrap();
-    assert!(detail.contains("confirm-rollout") && detail.contains("not before noon"), "{detail}");
+    assert!(detail.contains("confirm-rollout") && detail.contains("status 403"), "{detail}");
+    assert!(!held.to_string().contains("not before noon"), "what a server says is not repeated: {held:#}");
     // Whoever does not agree is asked again.
     user.is_asked_again("confirm-rollout", 2).await;
     let mut told = user.asked("confirm-rollout").remove(0);
@@ -109,7 +111,7 @@ fn events_are_told(user: &User, id: &Value) {
 /// A webhook of type rollback that agrees is obeyed in one push.
 pub async fn roll_back(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
     user.prometheus(Prometheus::Gives(120.0));
-    tale.apply(&route(user, "bank-v1")).await;
+    tale.apply(&route("bank-v1")).await;
     let entered = tale.entered(1).await;
     user.answers("rollback", 200, "");
     let settled =
@@ -120,4 +122,20 @@ pub async fn roll_back(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
     assert_eq!((in_force(&aborted).as_str(), version(&aborted)), ("bank-v2=100", version(&entered) + 1));
     user.answers("rollback", 404, "");
     traffic.is_unharmed();
+}
+
+/// A provider that is not for this namespace is not asked, and says so; one that is gone neither.
+pub async fn are_for_their_namespaces(tale: &mut Tale, user: &User) {
+    tale.provide(&user.providers(("team", "other"))).await;
+    let asked = user.asked("confirm-rollout").len();
+    assert_eq!(tale.tell("Retry").await, "Applied");
+    let held = tale.held("WebhookFailed").await;
+    let detail = held["rollout"]["hold"]["detail"].as_str().unwrap();
+    assert!(detail.contains("the WebhookProvider user does not allow this namespace"), "{detail}");
+    tale.withdraw("webhookprovider/user").await;
+    let gone = |status: &Value| {
+        status["rollout"]["hold"]["detail"].to_string().contains("the WebhookProvider user does not exist")
+    };
+    tale.until("the provider is gone", gone).await;
+    assert_eq!(user.asked("confirm-rollout").len(), asked, "nobody was asked");
 }

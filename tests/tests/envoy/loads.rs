@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fleetmesh_core::Ended;
 use fleetmesh_operator::loads::{LoadsClient, LoadsError};
 use fleetmesh_testbed::app::tally::Tally;
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
@@ -100,6 +101,17 @@ impl World {
         told.await.unwrap()
     }
 
+    /// Awaits that what both targets' own proxies tell satisfies `enough`.
+    async fn witnessed(&self, what: &str, enough: impl Fn(Option<Ended>) -> bool) {
+        wait::until(what, LIMIT, async || {
+            let loads = self.loads.fetch(MESH, ALL).await?;
+            let told = ["red", "blue"].map(|name| loads.witnesses.get(name).and_then(|told| told.own));
+            Ok(told.into_iter().all(&enough).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
     /// Sends [`REQUESTS`] or a few more and gives what the client counted.
     async fn requests(&self) -> Tally {
         let options = LoadOptions { rate: 400, ..LoadOptions::new(URL) };
@@ -120,6 +132,7 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     let silent = [Counted::default(); 2];
     assert_eq!(world.read(ALL).await.unwrap().map(|(counted, _)| counted), silent);
 
+    world.witnessed("the targets' own proxies report", |own| own.is_some()).await;
     // App Mesh's own retry policy does not retry on 500.
     world.blue.servers[0].fail_with(500).await.unwrap();
     world.blue.servers[0].fail_every(3).await.unwrap();
@@ -137,6 +150,20 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     ];
     let all = |red: (Counted, u64), blue: (Counted, u64)| [red.0, blue.0] == exact;
     world.until("every request is reported", ALL, all).await;
+    // Each side tells of the same requests: the callers, and the targets where they arrive.
+    let same = [(red, 0), (blue, tally.failed())].map(|(succeeded, failed)| Ended { succeeded, failed });
+    for (name, expected) in ["red", "blue"].into_iter().zip(same) {
+        let what = format!("{name} bears out its caller");
+        wait::until(&what, LIMIT, async || {
+            let loads = world.loads.fetch(MESH, ALL).await?;
+            let told = &loads.witnesses[name];
+            anyhow::ensure!(told.own == Some(expected), "{told:?} instead of {expected:?}");
+            assert_eq!(told.callers, [("client".to_owned(), expected)].into());
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
 
     let under_way = |count: u64| {
         move |red: (Counted, u64), blue: (Counted, u64)| red.0.in_progress + blue.0.in_progress == count

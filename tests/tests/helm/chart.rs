@@ -87,8 +87,55 @@ async fn the_rights_are_those_of_the_operator() {
     assert_eq!(binding["subjects"], json!([account]));
 }
 
+#[tokio::test]
+async fn the_policy_of_verbs_is_that_of_the_sample() {
+    let run = RunDir::new("helm-verbs").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let show = ["--show-only", "templates/admission/canary-verbs.yaml"];
+    let on = [&show[..], &["--set", "admissionPolicies.canaryVerbs.enabled=true"]].concat();
+    let rendered = template(&helm, &on).await.unwrap();
+    let sample = tools::workspace_dir().unwrap().join("samples/canary-access/01-policy.yaml");
+    let sample = std::fs::read_to_string(sample).unwrap();
+    let policy = only(&rendered, "ValidatingAdmissionPolicy");
+    assert_eq!(policy["spec"], only(&sample, "ValidatingAdmissionPolicy")["spec"]);
+    let binding = only(&rendered, "ValidatingAdmissionPolicyBinding");
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    assert!(template(&helm, &[]).await.unwrap().contains("kind: Deployment"));
+    assert!(!template(&helm, &[]).await.unwrap().contains("canaryverbs"), "off by default");
+}
+
+/// What the operator may connect to, as a set of values says.
+async fn operator_egress(helm: &Helm, values: &[&str]) -> Value {
+    let show = ["--show-only", "templates/operator/policies.yaml"];
+    let rendered = template(helm, &[&show[..], values].concat()).await.unwrap();
+    only(&rendered, "NetworkPolicy")["spec"].clone()
+}
+
+#[tokio::test]
+async fn the_operator_connects_to_what_the_values_list_and_to_nothing_else() {
+    let run = RunDir::new("helm-egress").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let spec = operator_egress(&helm, &[]).await;
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    let rules = spec["egress"].as_array().unwrap();
+    let anywhere = rules.iter().filter(|rule| rule.get("to").is_none());
+    let ports: Vec<&Value> =
+        anywhere.flat_map(|rule| rule["ports"].as_array().unwrap()).map(|port| &port["port"]).collect();
+    assert_eq!(ports, [53, 53, 443, 6443]);
+    assert_eq!(rules.len(), 4, "and the agent of Pod Identity, and the control plane: {rules:#?}");
+    let elsewhere = [
+        "--set",
+        "controlPlane.enabled=false,operator.appMesh.endpoint=https://mesh.example.com:9443/,accessKey.existingSecret=key",
+    ];
+    let spec = operator_egress(&helm, &elsewhere).await;
+    assert_eq!(spec["egress"].as_array().unwrap().last().unwrap(), &json!({ "ports": [{ "port": 9443 }] }));
+    let off = operator_egress(&helm, &["--set", "networkPolicy.operatorEgress.enabled=false"]).await;
+    assert_eq!((&off["policyTypes"], off.get("egress")), (&json!(["Ingress"]), None));
+}
+
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 16] = [
+const REFUSED: [(&str, &str); 17] = [
+    ("operator.providerSecrets={a_b}", "/operator/providerSecrets/0"),
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
     ("aws.accountId=12345", "/aws/accountId"),

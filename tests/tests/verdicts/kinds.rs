@@ -173,6 +173,7 @@ impl Scene {
             acknowledged,
             rejected,
             connected: BTreeMap::new(),
+            callers: BTreeMap::new(),
             unserved,
         };
         let refusal = Rejection { proxy: "p".to_owned(), message: "no".to_owned() };

@@ -15,21 +15,25 @@ pub const MAX_CLUSTERS: usize = 16_384;
 /// The most localities of a cluster. All hosts of ours are in one.
 pub const MAX_LOCALITIES: usize = 1024;
 
-/// Sums up `clusters`, each an encoded [`ClusterStats`], by the virtual node that they lead to. Those that are not among
-/// `targets` are passed over: the proxy's own application, the control plane, what passes through.
+/// Sums up `clusters`, each an encoded [`ClusterStats`], by the virtual node that they lead to, and those of the proxy's own
+/// application. Those that are not among `targets` are passed over: the control plane, what passes through.
 ///
 /// # Errors
 /// Status 3 (INVALID_ARGUMENT) for what cannot be read, 8 (RESOURCE_EXHAUSTED) beyond a bound; both name the place.
 pub fn read(clusters: &[Bytes], targets: &Targets) -> Result<Report, Status> {
     bounded("cluster_stats", clusters.len(), MAX_CLUSTERS)?;
-    let mut report = Report::new();
+    let mut report = Report::default();
     for (index, bytes) in clusters.iter().enumerate() {
         let place = format!("cluster_stats[{index}]");
         let stats = ClusterStats::decode(bytes.clone()).map_err(|error| malformed(&place, &error))?;
-        let Some(target) = targets.get(&stats.cluster_name) else { continue };
-        let load = load(&place, &stats)?;
-        let sum: &mut Load = report.entry(target.clone()).or_default();
-        *sum = sum.plus(&load);
+        let sum: &mut Load = if let Some(target) = targets.nodes.get(&stats.cluster_name) {
+            report.sent.entry(target.clone()).or_default()
+        } else if targets.own.contains(&stats.cluster_name) {
+            report.received.get_or_insert_default()
+        } else {
+            continue;
+        };
+        *sum = sum.plus(&load(&place, &stats)?);
     }
     Ok(report)
 }
@@ -81,7 +85,8 @@ mod tests {
 
     fn targets() -> Targets {
         let of = |(cluster, name): (&str, &str)| (cluster.to_owned(), node(name));
-        [("a:80", "a"), ("a:81", "a"), ("b:80", "b")].map(of).into()
+        let nodes = [("a:80", "a"), ("a:81", "a"), ("b:80", "b")].map(of).into();
+        Targets { nodes, own: ["own:80".to_owned(), "own:81".to_owned()].into() }
     }
 
     fn stats(name: &str, localities: &[(u64, u64, u64, u64)], dropped: u64) -> Bytes {
@@ -112,13 +117,17 @@ mod tests {
             stats("a:80", &[(10, 7, 2, 1), (5, 5, 0, 0)], 3),
             stats("a:81", &[(1, 0, 1, 4)], 0),
             stats("b:80", &[], 0),
-            stats("cds_ingress_apps_client_http_80", &[(9, 9, 9, 9)], 9),
+            stats("cds_ingress_apps_stranger_http_80", &[(9, 9, 9, 9)], 9),
+            stats("own:80", &[(3, 2, 1, 0)], 0),
+            stats("own:81", &[(1, 1, 0, 0)], 0),
         ];
         let report = read(&clusters, &targets()).expect("a report");
         let covers = Duration::from_millis(1500);
         let a = Load { issued: 16, succeeded: 12, failed: 6, in_progress: 5, covers };
         let silent = Load { covers, ..Load::default() };
-        assert_eq!(report, Report::from([(node("a"), a), (node("b"), silent)]));
+        assert_eq!(report.sent, [(node("a"), a), (node("b"), silent)].into());
+        let own = Load { issued: 4, succeeded: 3, failed: 1, in_progress: 0, covers };
+        assert_eq!(report.received, Some(own), "the application's own, apart from the others");
     }
 
     #[test]
@@ -144,7 +153,7 @@ mod tests {
     #[test]
     fn numbers_beyond_all_measure_do_not_wrap() {
         let clusters = [stats("a:80", &[(u64::MAX, u64::MAX, u64::MAX, u64::MAX), (1, 1, 1, 1)], u64::MAX)];
-        let load = read(&clusters, &targets()).expect("a report")[&node("a")];
+        let load = read(&clusters, &targets()).expect("a report").sent[&node("a")];
         assert_eq!(
             (load.issued, load.succeeded, load.failed, load.in_progress),
             (u64::MAX, u64::MAX, u64::MAX, u64::MAX)

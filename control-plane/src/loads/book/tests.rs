@@ -26,11 +26,15 @@ fn book(count: u64) -> Book {
 }
 
 fn told(book: &mut Book, now: u64, window: u64) -> Told {
-    book.told("apps", seconds(now), window)[&node("a")]
+    book.told("apps", seconds(now), window)[&node("a")].clone()
+}
+
+fn sent(loads: impl IntoIterator<Item = (ResourceId, Load)>) -> Report {
+    Report { sent: loads.into_iter().collect(), received: None }
 }
 
 fn on_a(load: Load) -> Report {
-    Report::from([(node("a"), load)])
+    sent([(node("a"), load)])
 }
 
 #[test]
@@ -64,7 +68,7 @@ fn a_proxy_that_vanishes_has_nothing_under_way_and_its_counts_stay() {
 fn what_a_proxy_does_not_run_any_more_is_not_under_way() {
     let mut book = book(1);
     book.report(1, seconds(1), on_a(load(10, 0, 3)));
-    book.report(1, seconds(2), Report::from([(node("b"), load(1, 0, 1))]));
+    book.report(1, seconds(2), sent([(node("b"), load(1, 0, 1))]));
     let a = told(&mut book, 2, 5);
     assert_eq!((a.in_progress, a.reporters, a.counts.issued, a.age), (0, 0, 10, seconds(1)));
 }
@@ -84,6 +88,50 @@ fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
     book.report(1, seconds(2), on_a(Load { covers: seconds(40), ..load(400, 0, 0) }));
     assert_eq!(told(&mut book, 2, 10).counts.issued, 100);
     assert_eq!(told(&mut book, 2, 40).counts.issued, 400);
+}
+
+#[test]
+fn callers_are_told_apart_and_the_targets_own_proxies_from_them() {
+    let mut book = book(1);
+    let other = book.enter(&node("other"), None).expect("entered");
+    let own = book.enter(&node("a"), None).expect("entered");
+    book.report(1, seconds(1), on_a(load(10, 4, 0)));
+    book.report(other, seconds(1), on_a(load(100, 1, 0)));
+    assert_eq!(told(&mut book, 1, 5).own, None, "nobody told for the other side");
+    book.report(own, seconds(1), Report { received: Some(load(110, 5, 0)), ..Report::default() });
+    // It also calls itself, which is a call as any other.
+    book.report(own, seconds(2), Report { received: Some(load(1, 0, 0)), ..on_a(load(1, 0, 0)) });
+    let a = told(&mut book, 2, 5);
+    let counts = |issued, failed, reports| Counts { issued, succeeded: issued - failed, failed, reports };
+    let callers = [("client", counts(10, 4, 1)), ("other", counts(100, 1, 1)), ("a", counts(1, 0, 1))];
+    assert_eq!(a.callers, callers.map(|(name, counts)| (node(name), counts)).into());
+    assert_eq!((a.counts, a.own), (counts(111, 5, 3), Some(counts(111, 5, 2))));
+    let later = told(&mut book, 60, 5);
+    assert!(later.callers.is_empty() && later.own.is_none(), "nobody told in this window: {later:?}");
+}
+
+#[test]
+fn a_report_beyond_belief_is_cut_in_its_proportion() {
+    let mut book = book(2);
+    let forged = Load {
+        issued: u64::MAX,
+        succeeded: 1_000_000_000_000_000,
+        failed: 0,
+        in_progress: u64::MAX,
+        covers: seconds(1),
+    };
+    book.report(1, seconds(1), on_a(forged));
+    let a = told(&mut book, 1, 5);
+    assert_eq!(
+        (a.counts.issued, a.counts.succeeded, a.counts.failed, a.in_progress),
+        (MAX_RATE, MAX_RATE, 0, MAX_RATE)
+    );
+    let half = Load { succeeded: u64::MAX, failed: u64::MAX, covers: seconds(LONGEST), ..forged };
+    book.report(2, seconds(1000), on_a(half));
+    let a = told(&mut book, 1000, LONGEST);
+    assert_eq!((a.counts.succeeded, a.counts.failed), (MAX_RATE * LONGEST / 2, MAX_RATE * LONGEST / 2));
+    let busy = Load { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
+    assert_eq!(busy.plausible(), busy, "what an Envoy can do is believed");
 }
 
 #[test]
@@ -107,13 +155,14 @@ fn nothing_is_kept_of_what_is_over() {
     let mut book = book(1);
     for round in 0..50 {
         let names = (0..20).map(|name| (node(&format!("n{round}-{name}")), Load::default()));
-        book.report(1, seconds(round), names.collect());
+        book.report(1, seconds(round), sent(names));
     }
     assert_eq!(book.targets.len(), 1000);
     book.told("apps", seconds(49 + LONGEST), 1);
     assert_eq!(book.targets.len(), 20, "what the proxy still runs");
     book.leave(1);
     assert!(book.targets.is_empty() && book.nodes.is_empty() && book.reporters.is_empty());
+    assert!(book.own.is_empty());
 }
 
 /// What happens to a book.
@@ -170,7 +219,7 @@ proptest! {
                             (name.to_owned(), Load { issued, succeeded: issued, failed, in_progress, covers })
                         })
                         .collect();
-                    book.report(who, now, loads.iter().map(|(name, load)| (node(name), *load)).collect());
+                    book.report(who, now, sent(loads.iter().map(|(name, load)| (node(name), *load))));
                     let gauges = loads.iter().map(|(name, load)| (name.clone(), (now, load.in_progress)));
                     last.insert(who, gauges.collect());
                     came.extend(loads.into_iter().map(|(name, load)| Came { who, at: now, name, load }));
@@ -184,7 +233,7 @@ proptest! {
         for name in ["a", "b", "c"] {
             let on = || came.iter().filter(|one| one.name == name);
             let gauges = || last.values().filter_map(|gauges| gauges.get(name));
-            let Some(Told { counts, in_progress, reporters, age }) = told.get(&node(name)).copied() else {
+            let Some(Told { counts, in_progress, reporters, age, .. }) = told.get(&node(name)).cloned() else {
                 prop_assert!(on().all(|one| !within(one.at, LONGEST)) && gauges().next().is_none(), "{} is missing", name);
                 continue;
             };

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Metric, MetricSource, MetricStatus, OnError, OnNoData, Verdict};
+use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
-use super::observations::Reports;
-use super::reduction::Effect;
+use super::observations::{Observations, Reports};
+use super::reduction::{Destination, Effect};
 use super::round::Round;
 use super::targets::{growing, serving_nodes};
 use super::time::{after, before, in_words as long, micro};
-use super::verdict::{Reading, in_words, judge, success_rate, together};
-use crate::load::Load;
+use super::verdict::{Reading, in_words, judge, together};
+use super::witness::{requests, success_rate_of};
+use crate::load::{Load, Loads};
 
 /// What follows from an analysis at once.
 pub(super) enum Consequence {
@@ -40,13 +42,14 @@ pub(super) enum Standing {
     Awaited(String),
 }
 
-/// A load over a window that may be counted.
-struct Counted {
+/// Loads in a window that may be counted, and the targets that they are of.
+struct Counted<'a> {
     at: Timestamp,
-    load: Load,
+    loads: &'a Loads,
+    nodes: Vec<WeightedTarget>,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
     /// Judges what is due, asks for what is missing, and says what follows at once.
     pub fn analyse(&mut self) -> Option<Consequence> {
         let from = self.watched_from()?;
@@ -97,15 +100,16 @@ impl Round<'_> {
     /// Reads a metric when a window that counts is over: what there is, and when the window ended.
     fn read(&mut self, metric: &Metric, due: Timestamp) -> Option<(Reading, Option<Load>, Timestamp)> {
         let read = match &metric.source {
-            MetricSource::LoadReport(_) => self.read_loads(due)?,
+            MetricSource::LoadReport(_) => self.read_loads(metric, due)?,
             MetricSource::Prometheus(source) => {
                 let fresh = |sample: &&super::Sample| sample.metric == metric.name && sample.at >= due;
                 match self.seen.samples.iter().filter(fresh).max_by_key(|sample| sample.at) {
                     // A time in the future would put off what follows.
                     Some(sample) => (Reading::of(&sample.outcome), None, sample.at.min(self.now)),
                     None if due <= self.now => {
-                        let (address, query) = (source.address.clone(), source.query.clone());
-                        self.effects.push(Effect::Query { metric: metric.name.clone(), address, query });
+                        let at = Destination::of(source.provider.as_ref(), None, source.address.as_ref());
+                        let (metric, query) = (metric.name.clone(), source.query.clone());
+                        self.effects.push(Effect::Query { metric, at, query });
                         return None;
                     }
                     None => return None,
@@ -118,9 +122,11 @@ impl Round<'_> {
         (entered || seen || self.last_verdict(metric).is_some()).then_some(read)
     }
 
-    fn read_loads(&mut self, due: Timestamp) -> Option<(Reading, Option<Load>, Timestamp)> {
-        if let Some(Counted { at, load }) = self.counted(before(due, self.interval())) {
-            return Some((success_rate(&load), Some(load), at));
+    fn read_loads(&mut self, metric: &Metric, due: Timestamp) -> Option<(Reading, Option<Load>, Timestamp)> {
+        if let Some(Counted { at, loads, nodes }) = self.counted(before(due, self.interval())) {
+            let nodes = serving_nodes(&nodes);
+            let reading = success_rate_of(loads, &nodes, &self.seen.owners, metric);
+            return Some((reading, Some(together(loads, &nodes)), at));
         }
         let now = self.now;
         let blind = |detail: &str| Some((Reading::Blind(Reason::NoReport, detail.to_owned()), None, now));
@@ -138,15 +144,14 @@ impl Round<'_> {
         if overdue > self.now { None } else { blind("the control plane did not tell a full window of loads") }
     }
 
-    /// The load of the new targets in the window that was told, when it began at `from` or later and is full.
-    fn counted(&self, from: Timestamp) -> Option<Counted> {
-        let Reports::Told { at, loads } = &self.seen.loads else { return None };
+    /// The loads of the new targets in the window that was told, when it began at `from` or later and is full.
+    fn counted(&self, from: Timestamp) -> Option<Counted<'a>> {
+        let seen: &'a Observations = self.seen;
+        let Reports::Told { at, loads } = &seen.loads else { return None };
         let rollout = self.rollout()?;
         let counts = *at <= self.now && loads.observed >= loads.window && before(*at, loads.window) >= from;
-        counts.then(|| {
-            let new = growing(&self.state.stable_targets, &rollout.targets);
-            Counted { at: *at, load: together(loads, &serving_nodes(&new)) }
-        })
+        let nodes = || growing(&self.state.stable_targets, &rollout.targets);
+        counts.then(|| Counted { at: *at, loads, nodes: nodes() })
     }
 
     /// Counts the requests of the step: windows of it alone, each beginning after the last one that was counted.
@@ -156,8 +161,9 @@ impl Round<'_> {
         let Reports::Told { loads, .. } = &self.seen.loads else { return };
         let entered = after(entered, loads.lag);
         let from = rollout.counted_until.as_ref().map_or(entered, |until| until.0.max(entered));
-        let Some(Counted { at, load }) = self.counted(from) else { return };
-        let ended = i64::try_from(load.succeeded.saturating_add(load.failed)).unwrap_or(i64::MAX);
+        let Some(Counted { at, loads, nodes }) = self.counted(from) else { return };
+        let ended = requests(loads, &serving_nodes(&nodes), &self.seen.owners);
+        let ended = i64::try_from(ended).unwrap_or(i64::MAX);
         if let Some(rollout) = self.rollout_mut() {
             rollout.step_requests = rollout.step_requests.saturating_add(ended);
             rollout.counted_until = Some(micro(at));

@@ -83,7 +83,7 @@ impl Round<'_> {
         }
         if drain.settled_at.is_none() {
             drain.settled_at =
-                self.settled_at().filter(|_| self.unsettled().is_none()).map(|_| micro(self.now));
+                self.settled_at().filter(|_| self.missing().is_none()).map(|_| micro(self.now));
         }
         let Some(settled) = drain.settled_at.as_ref().map(|settled| settled.0) else { return };
         let timeout = after(settled, self.canary.effective_drain().timeout());

@@ -28,6 +28,7 @@ fn counts_to_timeout(reason: Reason) -> bool {
         reason,
         Reason::NoTraffic
             | Reason::NoReport
+            | Reason::ReportsDisagree
             | Reason::NoData
             | Reason::MetricFailed
             | Reason::TooFewRequests

@@ -23,6 +23,7 @@ mod history;
 mod hold;
 pub mod observations;
 pub mod plan;
+mod quorum;
 mod reduce;
 pub mod reduction;
 mod round;
@@ -34,11 +35,14 @@ pub mod time;
 mod turn;
 pub mod verdict;
 pub mod weights;
+mod witness;
 mod writing;
 
-pub use observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+pub use observations::{
+    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Owner, Owners, Reports, Sample,
+};
 pub use reduce::{nodes_of_interest, reduce};
-pub use reduction::{ActionVerdict, Call, Effect, Reduction};
+pub use reduction::{ActionVerdict, Call, Destination, Effect, Reduction};
 pub use spec::{Spec, in_force};
 pub use turn::{Turn, turn};
 pub use writing::{UNTOLD, tells_news};

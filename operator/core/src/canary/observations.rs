@@ -23,6 +23,8 @@ pub struct Observations {
     pub nodes: BTreeMap<String, Node>,
     /// What the proxies report.
     pub loads: Reports,
+    /// Whose the virtual nodes are whose proxies speak.
+    pub owners: Owners,
     /// What queries gave, newest or all; those that are not asked for any more do no harm.
     pub samples: Vec<Sample>,
     /// What webhooks answered, newest or all; as above.
@@ -89,6 +91,31 @@ impl Health {
             Distribution::Told { connected, .. } if connected.is_empty() && !expects_proxies => Self::Unknown,
             Distribution::Told { .. } => Self::None,
         }
+    }
+}
+
+/// Whose virtual nodes are: who speaks by their proxies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// The Route's own namespace.
+    pub own: String,
+    /// The namespaces of the resources that stand for virtual nodes, by App Mesh name. A node without a resource is missing.
+    pub namespaces: BTreeMap<String, String>,
+}
+
+/// Who speaks by the proxies of a virtual node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner<'a> {
+    /// Whoever writes into this namespace.
+    Namespace(&'a str),
+    /// Of a virtual node that no resource stands for: whoever made it.
+    Node(&'a str),
+}
+
+impl Owners {
+    /// Whose `node` is.
+    pub fn of<'a>(&'a self, node: &'a str) -> Owner<'a> {
+        self.namespaces.get(node).map_or(Owner::Node(node), |namespace| Owner::Namespace(namespace))
     }
 }
 

@@ -49,8 +49,8 @@ pub enum Effect {
     Query {
         /// The metric's name.
         metric: String,
-        /// The server's address.
-        address: String,
+        /// Where the server is.
+        at: Destination,
         /// The query.
         query: String,
     },
@@ -75,6 +75,39 @@ pub enum Effect {
     },
 }
 
+/// Where somebody is who is asked: what the Route says of it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Where a provider says.
+    Provider {
+        /// The provider's name.
+        name: String,
+        /// A path below its address.
+        path: Option<String>,
+    },
+    /// At this address. It may hold what is nobody's business: not to be logged.
+    Address(String),
+}
+
+impl Destination {
+    /// Of the members of a source or a webhook, of which the API server lets in one only.
+    pub fn of(provider: Option<&String>, path: Option<&String>, address: Option<&String>) -> Self {
+        match provider {
+            Some(name) => Self::Provider { name: name.clone(), path: path.cloned() },
+            None => Self::Address(address.cloned().unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider { name, .. } => write!(f, "Provider({name})"),
+            Self::Address(_) => f.write_str("Address"),
+        }
+    }
+}
+
 /// A call of a webhook: what its body tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -82,8 +115,8 @@ pub struct Call {
     pub webhook: String,
     /// Its type.
     pub type_: WebhookType,
-    /// Where it is. It may hold what is nobody's business: not to be logged.
-    pub url: String,
+    /// Where it is.
+    pub at: Destination,
     /// How long it may take.
     pub timeout: Duration,
     /// The rollout.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::observations::Observations;
 use super::plan::Plan;
-use super::reduction::{ActionVerdict, Call, Effect};
+use super::reduction::{ActionVerdict, Call, Destination, Effect};
 use super::spec::Spec;
 use crate::event::{Event, Severity};
 
@@ -97,7 +97,7 @@ impl<'a> Round<'a> {
             .map(|webhook| Call {
                 webhook: webhook.effective_name().to_owned(),
                 type_,
-                url: webhook.url.clone(),
+                at: Destination::of(webhook.provider.as_ref(), webhook.path.as_ref(), webhook.url.as_ref()),
                 timeout: webhook.timeout(),
                 rollout_id: rollout.map(|rollout| rollout.id.clone()).unwrap_or_default(),
                 step_index: rollout.map_or(0, |rollout| rollout.step_index),

@@ -1,13 +1,15 @@
-//! Whether what is to be in force is: at the endpoint, and in every connected proxy. Pure.
+//! Whether what is to be in force is: at the endpoint, and in the connected proxies. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::DataplaneStatus;
 use jiff::Timestamp;
 
 use super::observations::Endpoint;
+use super::quorum::hold_up;
 use super::round::Round;
 use super::targets::same;
 use super::time::{after, in_words, micro};
+use crate::event::Severity;
 use crate::observed::{Distribution, Rejection};
 
 /// How many refusals of proxies are told one by one.
@@ -29,34 +31,59 @@ impl Round<'_> {
                 ..Default::default()
             };
         }
-        let written = dataplane.written_at.get_or_insert(now.clone()).0;
-        let taken = after(written, self.canary.propagation_delay());
-        let settled = match distribution {
-            Distribution::Awaited => false,
-            Distribution::Untold => taken <= self.now,
-            Distribution::Told { version: told, .. } if told < version => false,
-            Distribution::Told { proxies, acknowledged, rejected, .. } => {
-                dataplane.proxies = Some(*proxies);
-                dataplane.acked = Some(*acknowledged);
-                dataplane.nacked = Some(i32::try_from(rejected.len()).unwrap_or(i32::MAX));
-                rejected.is_empty() && acknowledged >= proxies
-            }
-        };
-        if settled && dataplane.settled_at.is_none() {
-            dataplane.settled_at = Some(now);
+        dataplane.written_at.get_or_insert(now.clone());
+        if let Distribution::Told { version: told, proxies, acknowledged, rejected, .. } = distribution
+            && told >= version
+        {
+            dataplane.proxies = Some(*proxies);
+            dataplane.acked = Some(*acknowledged);
+            dataplane.nacked = Some(i32::try_from(rejected.len()).unwrap_or(i32::MAX));
         }
-        if matches!(distribution, Distribution::Untold) {
-            self.look(taken);
+        let settles = self.state.dataplane.as_ref().is_some_and(|known| known.settled_at.is_none());
+        if settles && self.unsettled().is_none() {
+            if let Some((reason, detail)) = self.missing() {
+                self.event(Severity::Warning, reason, "Roll", format!("goes on without some: {detail}"));
+            }
+            self.state.dataplane.get_or_insert_default().settled_at = Some(now);
+        }
+        if self.missing().is_some() {
+            self.look(self.taken_at());
         }
     }
 
-    /// Since when every connected proxy is known to have run the effective targets, at least once.
+    /// When a write is taken to have reached every proxy that nobody tells of, and when those that hold out and may not hold
+    /// up the others are waited for no longer.
+    fn taken_at(&self) -> Timestamp {
+        let written = self.state.dataplane.as_ref().and_then(|dataplane| dataplane.written_at.as_ref());
+        after(written.map_or(self.now, |written| written.0), self.canary.propagation_delay())
+    }
+
+    /// Since when the proxies are known to have run the effective targets, at least once.
     pub fn settled_at(&self) -> Option<Timestamp> {
         Some(self.state.dataplane.as_ref()?.settled_at.as_ref()?.0)
     }
 
-    /// Why not every connected proxy is known to run the effective targets right now; `None` when each is.
+    /// Why the proxies are not known to run the effective targets right now; `None` when they are, but for some that may not
+    /// hold up the others ([`hold_up`]) and that were waited for.
     pub fn unsettled(&self) -> Option<(Reason, String)> {
+        let missing = self.missing()?;
+        let Endpoint::Has { targets, version, distribution } = &self.seen.endpoint else {
+            return Some(missing);
+        };
+        let callers = match distribution {
+            Distribution::Told { version: told, callers, .. }
+                if told >= version && same(targets, &self.state.effective_targets) =>
+            {
+                callers
+            }
+            _ => return Some(missing),
+        };
+        let waited = self.taken_at() <= self.now;
+        (callers.is_empty() || !waited || hold_up(callers, &self.seen.owners)).then_some(missing)
+    }
+
+    /// Why not every connected proxy is known to run the effective targets right now; `None` when each is.
+    pub fn missing(&self) -> Option<(Reason, String)> {
         let (targets, version, distribution) = match &self.seen.endpoint {
             Endpoint::Unread => {
                 return Some((Reason::WeightsPending, "the endpoint could not be read".to_owned()));
@@ -70,7 +97,7 @@ impl Round<'_> {
             return Some((Reason::WeightsPending, "the endpoint does not have the weights yet".to_owned()));
         }
         match distribution {
-            Distribution::Untold if self.settled_at().is_none() => {
+            Distribution::Untold if self.taken_at() > self.now && self.settled_at().is_none() => {
                 let delay = in_words(self.canary.propagation_delay());
                 let detail = format!("the endpoint does not tell of proxies; {delay} are waited for");
                 Some((Reason::ProxiesPending, detail))
@@ -98,7 +125,7 @@ fn untold(version: i64) -> String {
 }
 
 fn refused(rejected: &[Rejection], proxies: i32) -> String {
-    let words = rejected.iter().take(TOLD).map(|one| format!("{} says: {}", one.proxy, one.message));
+    let words = rejected.iter().take(TOLD).map(ToString::to_string);
     let words: Vec<String> = words.collect();
     format!("{} of {proxies} connected proxies refused the weights: {}", rejected.len(), words.join("; "))
 }

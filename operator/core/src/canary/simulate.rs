@@ -14,7 +14,9 @@ use fleetmesh_crds::{CanaryStatus, Reason, Verb};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
-use super::observations::{Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reports, Sample};
+use super::observations::{
+    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Owners, Reports, Sample,
+};
 use super::reduce::{nodes_of_interest, reduce};
 use super::reduction::{Effect, Reduction};
 use super::round::under_way;
@@ -226,11 +228,13 @@ impl<'a> World<'a> {
                     acknowledged: 1,
                     rejected: Vec::new(),
                     connected: BTreeMap::new(),
+                    callers: BTreeMap::new(),
                     unserved: Vec::new(),
                 },
             },
             nodes: names.into_iter().map(|name| (name, node)).collect(),
             loads: self.loads(),
+            owners: Owners::default(),
             samples: self.samples.clone(),
             answers: self.answers.clone(),
             actions,
@@ -276,7 +280,13 @@ impl<'a> World<'a> {
         }
         Reports::Told {
             at: self.now,
-            loads: Loads { window, observed: window, lag: Duration::ZERO, targets },
+            loads: Loads {
+                window,
+                observed: window,
+                lag: Duration::ZERO,
+                targets,
+                witnesses: BTreeMap::new(),
+            },
         }
     }
 

@@ -64,7 +64,7 @@ pub fn success_rate(load: &Load) -> Reading {
 
 /// Counts below 2^53 are exact, and greater ones near enough for a rate.
 #[allow(clippy::cast_precision_loss, reason = "a rate needs no more precision than f64 has")]
-fn precise(count: u64) -> f64 {
+pub(super) fn precise(count: u64) -> f64 {
     count as f64
 }
 

@@ -362,6 +362,7 @@ fn windows_of_one_metric_do_not_overlap() {
         observed: Duration::from_secs(600),
         lag: Duration::ZERO,
         targets: [("v2".to_owned(), Load { failed: 9, reports: 1, ..Load::default() })].into(),
+        ..Loads::default()
     };
     for (late, counts) in [(4, false), (5, true)] {
         let at = last + secs(late);

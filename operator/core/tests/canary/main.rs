@@ -10,6 +10,7 @@ mod fixtures;
 mod judgement;
 mod page;
 mod properties;
+mod rights;
 mod rules;
 mod simulation;
 mod turn;

@@ -83,6 +83,7 @@ impl Walk {
             endpoint: self.endpoint(),
             nodes: self.nodes(),
             loads: self.loads(),
+            owners: fleetmesh_core::canary::Owners::default(),
             samples: self.samples(),
             answers: self.answers(),
             actions: self.actions(),
@@ -145,6 +146,7 @@ impl Walk {
                 .map(|_| Rejection { proxy: "p".to_owned(), message: "no".to_owned() })
                 .collect(),
             connected: BTreeMap::new(),
+            callers: BTreeMap::new(),
             unserved: Vec::new(),
         }
     }
@@ -197,7 +199,7 @@ impl Walk {
         }
         let observed = if self.odds(94) { window } else { window / 2 };
         let at = self.now - SignedDuration::from_millis(if self.odds(20) { 1500 } else { 0 });
-        Reports::Told { at, loads: Loads { window, observed, lag: self.lag, targets } }
+        Reports::Told { at, loads: Loads { window, observed, lag: self.lag, targets, ..Loads::default() } }
     }
 
     fn samples(&mut self) -> Vec<Sample> {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports,
-    Sample, Spec, nodes_of_interest, reduce, targets, tells_news,
+    Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Owners, Reduction,
+    Reports, Sample, Spec, nodes_of_interest, reduce, targets, tells_news,
 };
-use fleetmesh_core::{Distribution, Load, Loads, Rejection};
+use fleetmesh_core::{Caller, Distribution, Load, Loads, Rejection, Witnesses};
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{ActionPhase, Canary, CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
@@ -55,6 +55,11 @@ pub struct World {
     pub since: Timestamp,
     pub route: Option<(Vec<WeightedTarget>, i64, Timestamp)>,
     pub proxies: Vec<Proxy>,
+    /// The virtual node of each proxy; empty where the endpoint does not tell.
+    pub callers: Vec<String>,
+    pub owners: Owners,
+    /// Who tells what of the loads beside all together.
+    pub witnesses: BTreeMap<String, Witnesses>,
     /// Whether the endpoint tells of proxies and loads.
     pub tells: bool,
     pub reports: bool,
@@ -98,6 +103,9 @@ impl World {
             since: start(),
             route: None,
             proxies: vec![Proxy { acknowledged: 0, delay: 0, refuses: false }; 3],
+            callers: Vec::new(),
+            owners: Owners::default(),
+            witnesses: BTreeMap::new(),
             tells: true,
             reports: true,
             report_lag: 0,
@@ -140,6 +148,7 @@ impl World {
                 .filter_map(|name| self.nodes.get(&name).map(|node| (name.clone(), *node)))
                 .collect(),
             loads: self.loads(),
+            owners: self.owners.clone(),
             samples: self.samples.clone(),
             answers: self.answers.clone(),
             actions: self.actions.clone(),
@@ -160,12 +169,23 @@ impl World {
                 acknowledged: i32::try_from(acknowledged).unwrap(),
                 rejected: rejected.collect(),
                 connected: BTreeMap::new(),
+                callers: self.callers_of(*version),
                 unserved: Vec::new(),
             }
         } else {
             Distribution::Untold
         };
         Endpoint::Has { targets: targets.clone(), version: *version, distribution }
+    }
+
+    fn callers_of(&self, version: i64) -> BTreeMap<String, Caller> {
+        let mut callers: BTreeMap<String, Caller> = BTreeMap::new();
+        for (node, proxy) in self.callers.iter().zip(&self.proxies) {
+            let caller = callers.entry(node.clone()).or_default();
+            caller.proxies += 1;
+            caller.acknowledged += i32::from(proxy.acknowledged == version && !proxy.refuses);
+        }
+        callers
     }
 
     fn interval(&self) -> Duration {
@@ -179,7 +199,7 @@ impl World {
         }
         if !self.reports {
             let window = self.interval();
-            let loads = Loads { window, observed: window, lag: Duration::ZERO, targets: BTreeMap::new() };
+            let loads = Loads { window, observed: window, ..Loads::default() };
             return Reports::Told { at: self.now, loads };
         }
         let window = self.interval();
@@ -202,7 +222,8 @@ impl World {
         }
         let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
         let lag = Duration::from_secs(self.told_lag.unwrap_or(self.report_lag));
-        Reports::Told { at: self.now, loads: Loads { window, observed, lag, targets } }
+        let witnesses = self.witnesses.clone();
+        Reports::Told { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
     }
 
     /// One decision and what follows from it.

@@ -1,10 +1,10 @@
 //! Asks who has something to say about a rollout, beside the rounds: the answer wakes the route. One question of a kind at a
-//! time for each route.
+//! time for each route; how many at once in all, [`crate::outbound`] says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::canary::{Answer, Call, Outcome, Sample};
+use fleetmesh_core::canary::{Answer, Call, Destination, Outcome, Sample};
 use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
 use jiff::Timestamp;
@@ -12,20 +12,48 @@ use tracing::debug;
 
 use super::{prometheus, webhook};
 use crate::context::Context;
+use crate::outbound::{self, Failure, Question};
 use crate::queue::Wake;
-use crate::rollouts::Gave;
+use crate::rollouts::{Gave, Rollouts};
+use crate::world::World;
 
 /// How long a query may take.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
+/// Who asks for a route.
+struct Asking {
+    world: Arc<World>,
+    rollouts: Arc<Rollouts>,
+    namespace: String,
+}
+
+impl Asking {
+    fn of(context: &Context, route: &Object) -> Self {
+        let namespace = route.key.namespace.clone().unwrap_or_default();
+        Self { world: Arc::clone(&context.world), rollouts: Arc::clone(&context.rollouts), namespace }
+    }
+
+    async fn query(&self, at: &Destination, query: &str) -> Result<outbound::Answer, Failure> {
+        let outbound = &self.rollouts.outbound;
+        let place = outbound.metrics(&self.world, &self.namespace, at).await?;
+        outbound.ask(&self.namespace, place, Question::Get(prometheus::target(query)), QUERY_LIMIT).await
+    }
+
+    async fn call(&self, call: &Call, body: String) -> Result<outbound::Answer, Failure> {
+        let outbound = &self.rollouts.outbound;
+        let place = outbound.webhook(&self.world, &self.namespace, &call.at).await?;
+        outbound.ask(&self.namespace, place, Question::Post(body), call.timeout).await
+    }
+}
+
 /// Asks a Prometheus.
-pub fn query(context: &Context, route: &Object, metric: &str, address: &str, query: &str) {
-    let (metric, address, query) = (metric.to_owned(), address.to_owned(), query.to_owned());
+pub fn query(context: &Context, route: &Object, metric: &str, at: &Destination, query: &str) {
+    let (metric, destination, query) = (metric.to_owned(), at.clone(), query.to_owned());
     let what = format!("metric {metric}");
-    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
+    let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
     let ask = async move {
         let at = Timestamp::now();
-        let outcome = prometheus::ask(&rollouts.http, &address, &query, QUERY_LIMIT).await;
+        let outcome = prometheus::outcome(asking.query(&destination, &query).await);
         metrics.asked("prometheus", !matches!(outcome, Outcome::Error(_)));
         Gave::Sample(Sample { metric, at, outcome })
     };
@@ -35,10 +63,10 @@ pub fn query(context: &Context, route: &Object, metric: &str, address: &str, que
 /// Asks a webhook.
 pub fn webhook(context: &Context, route: &Object, call: &Call) {
     let what = format!("webhook {}", call.webhook);
-    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
-    let (call, body) = (call.clone(), webhook::body(route, call, None));
+    let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
+    let (call, body) = (call.clone(), webhook::body(route, call, None).to_string());
     let ask = async move {
-        let (answer, detail) = webhook::ask(&rollouts.http, &call, body).await;
+        let (answer, detail) = webhook::answer(asking.call(&call, body).await);
         metrics.asked("webhook", answer != WebhookAnswer::Error);
         let Call { webhook, rollout_id, step_index, .. } = call;
         Gave::Answer(Answer { webhook, rollout_id, step_index, at: Timestamp::now(), answer, detail })
@@ -48,10 +76,10 @@ pub fn webhook(context: &Context, route: &Object, call: &Call) {
 
 /// Tells a webhook of an Event; its answer is nobody's concern.
 pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
-    let (rollouts, metrics) = (Arc::clone(&context.rollouts), context.metrics.rollouts.clone());
-    let (call, body) = (call.clone(), webhook::body(route, call, Some(event)));
+    let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
+    let (call, body) = (call.clone(), webhook::body(route, call, Some(event)).to_string());
     tokio::spawn(async move {
-        let (answer, detail) = webhook::ask(&rollouts.http, &call, body).await;
+        let (answer, detail) = webhook::answer(asking.call(&call, body).await);
         metrics.asked("webhook", answer != WebhookAnswer::Error);
         debug!(webhook = call.webhook, ?answer, ?detail, "told of an Event");
     });

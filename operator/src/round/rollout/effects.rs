@@ -31,7 +31,7 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
         Effect::Event(_) => {}
         Effect::Ask(call) => ask::webhook(context, route, call),
         Effect::Notify { call, event } => ask::notify(context, route, call, event),
-        Effect::Query { metric, address, query } => ask::query(context, route, metric, address, query),
+        Effect::Query { metric, at, query } => ask::query(context, route, metric, at, query),
         Effect::Deprecate { virtual_node, deprecated, message } => {
             let deprecation = match deprecated {
                 true => Deprecation::Told(message.clone()),

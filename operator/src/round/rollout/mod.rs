@@ -3,17 +3,18 @@
 
 mod ask;
 mod effects;
-mod hide;
 mod prometheus;
 mod webhook;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Effect, Endpoint, Observations, Reduction, Reports, Spec, Turn, nodes_of_interest, reduce, targets, turn,
+    Effect, Endpoint, Node, Observations, Owners, Reduction, Reports, Spec, Turn, nodes_of_interest, reduce,
+    targets, turn,
 };
-use fleetmesh_core::{Object, Observed, Remote, object};
+use fleetmesh_core::{Distribution, Object, Observed, Remote, object};
 use fleetmesh_crds::{CanaryStatus, Status};
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -91,15 +92,33 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &Ca
     let object = &observed.object;
     let nodes = context.world.nodes(object, &nodes_of_interest(spec, state));
     let (samples, answers) = context.rollouts.answered(&object.key);
+    let loads = loads(context, object, spec, state).await;
+    let owners = owners(context, observed, &nodes, &loads);
     Observations {
         since: context.rollouts.since,
         endpoint: endpoint(observed),
         nodes,
-        loads: loads(context, object, spec, state).await,
+        loads,
+        owners,
         samples,
         answers,
         actions: context.world.actions(&object.key),
     }
+}
+
+/// Whose the virtual nodes are whose proxies have a say: those that run the route, and those that call its targets.
+fn owners(context: &Context, observed: &Observed, nodes: &BTreeMap<String, Node>, loads: &Reports) -> Owners {
+    let mut names = BTreeSet::new();
+    if let Distribution::Told { callers, .. } = &observed.distribution {
+        names.extend(callers.keys().map(String::as_str));
+    }
+    if let Reports::Told { loads, .. } = loads {
+        let told = loads.witnesses.iter().filter(|(node, _)| nodes.contains_key(*node));
+        names.extend(told.flat_map(|(_, witnesses)| witnesses.callers.keys()).map(String::as_str));
+    }
+    let object = &observed.object;
+    let own = object.key.namespace.clone().unwrap_or_default();
+    Owners { own, namespaces: context.world.owners(object.id.mesh_name(), names) }
 }
 
 /// Loads are asked for only while something is judged by them.

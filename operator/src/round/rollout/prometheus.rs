@@ -1,20 +1,25 @@
-//! An instant query to a Prometheus (HTTP API, `GET /api/v1/query`), which must give one number. Reads only.
+//! An instant query to a Prometheus (HTTP API, `GET /api/v1/query`), which must give one number. Of what the server says
+//! otherwise nothing is repeated but its status and which of Prometheus' own classes of errors it names. Pure.
 
-use std::time::Duration;
-
-use fleetmesh_aws::transport::Http;
 use fleetmesh_core::canary::Outcome;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::hide::without;
 use crate::control_plane::escape;
+use crate::outbound::{Answer, Failure};
+
+/// The classes of errors in Prometheus' HTTP API (`errorType`), in its own words.
+const ERRORS: [&str; 7] =
+    ["timeout", "canceled", "execution", "bad_data", "internal", "unavailable", "not_found"];
+/// The types of results that give no number.
+const RESULTS: [&str; 3] = ["matrix", "string", "streams"];
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Wire {
     status: String,
     #[serde(default)]
-    error: Option<String>,
+    error_type: Option<String>,
     #[serde(default)]
     data: Option<Data>,
 }
@@ -26,15 +31,16 @@ struct Data {
     result: Value,
 }
 
-/// What `query` gives at `address` now, within `limit`.
-pub async fn ask(http: &Http, address: &str, query: &str, limit: Duration) -> Outcome {
-    let url = format!("{}/api/v1/query?query={}", address.trim_end_matches('/'), escape(query));
-    match http.get(&url, limit).await {
-        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {}", without(&why, address))),
-        Ok((status, body)) => match read(status, &body) {
-            Outcome::Error(why) => Outcome::Error(without(&why, address)),
-            outcome => outcome,
-        },
+/// What is asked for behind the path of the server.
+pub fn target(query: &str) -> String {
+    format!("/api/v1/query?query={}", escape(query))
+}
+
+/// What the query gave.
+pub fn outcome(answer: Result<Answer, Failure>) -> Outcome {
+    match answer {
+        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {why}")),
+        Ok(answer) => read(answer.status, &answer.body),
     }
 }
 
@@ -46,8 +52,10 @@ fn read(status: u16, body: &[u8]) -> Outcome {
     match (wire.status.as_str(), wire.data) {
         ("success", Some(data)) => number(&data),
         _ => {
-            let error = wire.error.unwrap_or_else(|| format!("status {status}"));
-            Outcome::Error(format!("Prometheus refuses the query: {error}"))
+            let class = wire.error_type.unwrap_or_default();
+            let class = ERRORS.iter().find(|known| **known == class);
+            let class = class.map(|class| format!(" ({class})")).unwrap_or_default();
+            Outcome::Error(format!("Prometheus refuses the query with status {status}{class}"))
         }
     }
 }
@@ -66,8 +74,9 @@ fn number(data: &Data) -> Outcome {
             None => None,
         },
         other => {
+            let other = RESULTS.iter().find(|known| **known == other).unwrap_or(&"something else");
             return Outcome::Error(format!(
-                "the query gives a {other}: it must give a vector of one series or a scalar"
+                "the query gives a result of the type {other}: it must give a vector of one series or a scalar"
             ));
         }
     };
@@ -111,9 +120,29 @@ mod tests {
             other => panic!("{other:?} instead of an error about {words}"),
         };
         says(answer("vector", two), "2 series");
-        says(answer("matrix", "[]"), "a matrix");
-        says(read(400, br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#), "parse error");
+        says(answer("matrix", "[]"), "the type matrix");
+        says(
+            read(400, br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#),
+            "400 (bad_data)",
+        );
         says(read(502, b"<html>"), "status 502");
         says(answer("vector", r#"[{"metric":{},"value":[1]}]"#), "without a number");
+    }
+
+    #[test]
+    fn nothing_that_a_server_says_is_repeated() {
+        for body in [
+            r#"{"status":"error","errorType":"s3cr3t","error":"s3cr3t"}"#,
+            r#"{"status":"s3cr3t","data":{"resultType":"s3cr3t","result":"s3cr3t"}}"#,
+            r#"{"status":"success","data":{"resultType":"s3cr3t","result":"s3cr3t"}}"#,
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"s3cr3t"]}]}}"#,
+            r#"{"AccessKeyId":"s3cr3t","SecretAccessKey":"s3cr3t"}"#,
+            "s3cr3t",
+        ] {
+            match read(200, body.as_bytes()) {
+                Outcome::Error(text) => assert!(!text.contains("s3cr3t"), "{text}"),
+                other => panic!("{other:?} of {body}"),
+            }
+        }
     }
 }

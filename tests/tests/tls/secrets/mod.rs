@@ -35,6 +35,7 @@ async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
 
 /// A rollout asks webhooks and a Prometheus, which refuse, break, and answer.
 async fn the_rollout_is_asked_about(world: &mut World) {
+    world.apply(&world.providers()).await;
     for (name, weights) in [("old", [100, 0]), ("new", [0, 100])] {
         world.apply(&objects::route(world.webhook(), world.prometheus(), weights)).await;
         if name == "old" {

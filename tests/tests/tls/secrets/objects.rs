@@ -7,7 +7,7 @@ const MESH: &str = "apps";
 
 fn object(kind: &str, name: &str, mut spec: Value) -> Value {
     let mut metadata = json!({ "name": name });
-    if kind != "Mesh" {
+    if !["Mesh", "WebhookProvider", "MetricProvider"].contains(&kind) {
         spec["meshName"] = json!(MESH);
         metadata["namespace"] = json!("default");
     }
@@ -39,6 +39,11 @@ pub fn nodes(user_data: &str) -> Value {
         object("VirtualNode", "red", launched),
         object("VirtualNode", "green", json!({ "listeners": listener(), "serviceDiscovery": cloud_map })),
     ])
+}
+
+/// The providers `outside`.
+pub fn providers(webhook: Value, prometheus: Value) -> Value {
+    list(vec![object("WebhookProvider", "outside", webhook), object("MetricProvider", "outside", prometheus)])
 }
 
 /// A router and its route, whose targets are `old` and `new` with these weights.

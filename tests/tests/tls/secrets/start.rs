@@ -25,8 +25,8 @@ pub struct Secrets {
     identity: String,
     /// The secret of the operator's access key.
     pub access_key: String,
-    /// User, password, path and query of webhooks.
-    pub webhook: [String; 4],
+    /// User, password and path of webhooks.
+    pub webhook: [String; 3],
     /// User, password and path of Prometheus.
     pub prometheus: [String; 3],
     /// In a fleet's user data.
@@ -47,7 +47,7 @@ impl Secrets {
             credentials,
             identity: planted.secret("the web identity's token"),
             access_key: planted.secret("the access key"),
-            webhook: ["user", "password", "path", "query"]
+            webhook: ["user", "password", "path"]
                 .map(|part| planted.secret(&format!("the webhook's {part}"))),
             prometheus: ["user", "password", "path"]
                 .map(|part| planted.secret(&format!("Prometheus' {part}"))),
@@ -104,6 +104,12 @@ pub async fn operator(
 ) -> Operator {
     let file = run.join("access-key.json");
     write_key(&file, &secrets.access_key);
+    let providers = run.join("provider-secrets");
+    std::fs::create_dir_all(providers.join("outside")).unwrap();
+    for (key, [user, password, _]) in [("webhook", &secrets.webhook), ("prometheus", &secrets.prometheus)] {
+        std::fs::write(providers.join("outside").join(key), format!("{user}:{password}\n")).unwrap();
+    }
+    let providers = format!("--provider-secrets={}", providers.display());
     let (file, agent) = (file.display().to_string(), format!("{}/credentials", outside.url()));
     let environment = [
         ("AWS_ENDPOINT_URL", outside.url()),
@@ -114,7 +120,8 @@ pub async fn operator(
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", &secrets.agent),
     ];
     let files = ["--app-mesh-ca-file", ca, "--app-mesh-access-key-file", &file];
-    let more = ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets"];
+    let more =
+        ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets", &providers];
     let arguments = [&files[..], &more].concat();
     Operator::start_in(kubeconfig, endpoint, &arguments, &environment, run).await.unwrap()
 }

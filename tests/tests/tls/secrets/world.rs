@@ -20,7 +20,7 @@ use super::start::{self, KEY_ID, Secrets};
 use crate::bed::{Certificates, LIMIT};
 
 /// What those who are asked from outside must have seen.
-pub const SHOWN: [&str; 12] = [
+pub const SHOWN: [&str; 11] = [
     "the token for the agent",
     "the session token of the agent",
     "the web identity's token",
@@ -30,7 +30,6 @@ pub const SHOWN: [&str; 12] = [
     "the webhook's user",
     "the webhook's password",
     "the webhook's path",
-    "the webhook's query",
     "Prometheus' password",
     "Prometheus' path",
 ];
@@ -86,17 +85,31 @@ impl World {
 
     /// A webhook of a type as a Route names it.
     pub fn webhook(&self) -> impl Fn(&str) -> Value {
-        let ([user, password, path, query], host) = (&self.secrets.webhook, self.outside.host());
-        move |kind| {
-            let url = format!("http://{user}:{password}@{host}/hooks/{path}?token={query}");
-            json!({ "type": kind, "name": kind, "url": url, "timeout": "2s" })
-        }
+        |kind| json!({ "type": kind, "name": kind, "provider": "outside", "timeout": "2s" })
     }
 
     /// A Prometheus as a Route names it.
     pub fn prometheus(&self) -> Value {
-        let ([user, password, path], host) = (&self.secrets.prometheus, self.outside.host());
-        json!({ "address": format!("http://{user}:{password}@{host}/prometheus/{path}"), "query": "vector(1)" })
+        json!({ "provider": "outside", "query": "vector(1)" })
+    }
+
+    /// Whom rollouts may ask. Users and passwords are in files; a path may be a secret as well.
+    pub fn providers(&self) -> Value {
+        let host = self.outside.host();
+        let ([.., hook], [.., path]) = (&self.secrets.webhook, &self.secrets.prometheus);
+        let credentials = |key| json!({ "secret": "outside", "key": key, "scheme": "Basic" });
+        let webhook = json!({
+            "address": format!("http://{host}/hooks/{hook}"),
+            "allowedNamespaces": { "from": "All" },
+            "credentials": credentials("webhook"),
+        });
+        let prometheus = json!({
+            "type": "Prometheus",
+            "address": format!("http://{host}/prometheus/{path}"),
+            "allowedNamespaces": { "from": "All" },
+            "credentials": credentials("prometheus"),
+        });
+        super::objects::providers(webhook, prometheus)
     }
 
     pub async fn apply(&self, objects: &Value) {

@@ -1,0 +1,87 @@
+//! Which proxies may hold up a rollout by refusing its weights, or by saying nothing: so many that they are not one proxy's, or
+//! one namespace's, word alone (`docs/adr/0020-providers-and-witnesses.md`). Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::observations::{Owner, Owners};
+use crate::observed::Caller;
+
+/// The fewest proxies that hold up others.
+const PROXIES: i32 = 2;
+/// The smallest part of all proxies that does, in percent.
+const PERCENT: i32 = 5;
+
+/// Whether the proxies that do not run the weights hold up the rollout. They do when
+/// - none runs them, or
+/// - they are at least [`PROXIES`] and [`PERCENT`] percent of the connected ones, and are of at least two owners, or of the
+///   Route's own, or of the only one that there is.
+pub(super) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bool {
+    let behind = |caller: &Caller| caller.proxies - caller.acknowledged;
+    let all: i32 = callers.values().map(|caller| caller.proxies).sum();
+    let missing: i32 = callers.values().map(behind).sum();
+    if missing <= 0 || missing == all {
+        return missing > 0;
+    }
+    let of = |pick: &dyn Fn(&Caller) -> i32| -> BTreeSet<Owner<'_>> {
+        let some = callers.iter().filter(|(_, caller)| pick(caller) > 0);
+        some.map(|(node, _)| owners.of(node)).collect()
+    };
+    let (concerned, holding) = (of(&|caller| caller.proxies), of(&behind));
+    let agreed =
+        holding.len() > 1 || concerned.len() == 1 || holding.contains(&Owner::Namespace(&owners.own));
+    missing >= PROXIES && i64::from(missing) * 100 >= i64::from(all) * i64::from(PERCENT) && agreed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Callers from `NODE:NAMESPACE:ACKNOWLEDGED/PROXIES`; without a namespace no resource stands for the node. The Route is
+    /// in `own`.
+    fn held_up(text: &str) -> bool {
+        let mut owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
+        let mut callers = BTreeMap::new();
+        for word in text.split_whitespace() {
+            let parts: Vec<&str> = word.split(':').collect();
+            let (acknowledged, proxies) = parts[2].split_once('/').expect("a fraction");
+            let number = |text: &str| text.parse().expect("a number");
+            let caller = Caller { proxies: number(proxies), acknowledged: number(acknowledged) };
+            callers.insert(parts[0].to_owned(), caller);
+            if !parts[1].is_empty() {
+                owners.namespaces.insert(parts[0].to_owned(), parts[1].to_owned());
+            }
+        }
+        hold_up(&callers, &owners)
+    }
+
+    #[test]
+    fn no_single_proxy_or_namespace_holds_up_others() {
+        for (callers, held) in [
+            ("a:x:3/3 b:y:2/2", false),
+            // One proxy, whoever's it is.
+            ("a:x:2/3 b:y:2/2", false),
+            ("a:own:2/3", false),
+            ("a:x:0/1 b:y:1/1", false),
+            ("a:x:0/1 b:own:1/1", false),
+            // The only one that is concerned.
+            ("a:x:0/1", true),
+            ("a:x:0/1 b:y:0/1", true),
+            ("a:x:1/3", true),
+            // One namespace of several, however many proxies and nodes it has.
+            ("a:x:0/50 b:y:1/1", false),
+            ("a:x:0/50 c:x:0/50 b:y:1/1", false),
+            // Nobody's nodes are different owners.
+            ("a::0/1 c::0/1 b:y:1/1", true),
+            ("a::0/2 b:y:1/1", false),
+            // Two namespaces, or the Route's own.
+            ("a:x:2/3 b:y:2/3 c:z:4/4", true),
+            ("a:own:1/3 b:y:9/9", true),
+            // Less than a twentieth.
+            ("a:x:98/99 b:y:99/100", false),
+            ("a:x:9/10 b:y:29/30", true),
+            ("a:x:9/10 b:y:30/31", false),
+        ] {
+            assert_eq!(held_up(callers), held, "{callers}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One exchange over a connection of its own: no pool, no proxy of the environment's, no redirect. The caller bounds its time.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Body as _;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::address::Host;
+use super::{Failure, Place, Question, tls};
+
+/// The longest body that is read, in bytes.
+pub const LONGEST: usize = 64 * 1024;
+/// The longest head of an answer, in bytes, and the most headers in it.
+const LONGEST_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+
+/// What a server answered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body. It is the server's: nothing of it is to be repeated.
+    pub body: Bytes,
+}
+
+/// Its body is not for logs.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// Asks `place` at `address`, one of those that its name led to.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn exchange(place: &Place, address: IpAddr, question: Question) -> Result<Answer, Failure> {
+    let stream = TcpStream::connect(SocketAddr::new(address, place.address.port)).await;
+    let stream = stream.map_err(|_| Failure::Unreachable)?;
+    let request = request(place, question)?;
+    if !place.address.tls {
+        return converse(stream, request).await;
+    }
+    let name = match &place.address.host {
+        Host::Ip(ip) => ServerName::from(*ip),
+        Host::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|_| Failure::Malformed("its host is no DNS name"))?
+        }
+    };
+    let connector = TlsConnector::from(tls::config(place.ca_bundle.as_deref())?);
+    let stream = connector.connect(name, stream).await.map_err(|_| Failure::Untrusted)?;
+    converse(stream, request).await
+}
+
+fn request(place: &Place, question: Question) -> Result<Request<Full<Bytes>>, Failure> {
+    let (method, behind, body) = match question {
+        Question::Get(behind) => (Method::GET, behind, None),
+        Question::Post(json) => (Method::POST, String::new(), Some(json)),
+    };
+    let mut target = format!("{}{behind}", place.address.path);
+    if !target.starts_with('/') {
+        target.insert(0, '/');
+    }
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, place.address.authority())
+        .header(USER_AGENT, concat!("fleetmesh/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, "application/json")
+        .header(CONNECTION, "close");
+    if let Some(authorization) = &place.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = Full::new(Bytes::from(body.unwrap_or_default()));
+    request.body(body).map_err(|_| Failure::Malformed("it makes no request"))
+}
+
+async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let protocol = |error: hyper::Error| match error.is_parse_too_large() {
+        true => Failure::TooLong("16 KiB and 64 headers before a body"),
+        false => Failure::Protocol,
+    };
+    let handshake = http1::Builder::new()
+        .max_buf_size(2 * LONGEST_HEAD)
+        .max_header_size(LONGEST_HEAD)
+        .max_headers(MAX_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await;
+    let (mut sender, connection) = handshake.map_err(protocol)?;
+    // It is ended with this future, whoever ends that.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let answer = sender.send_request(request).await.map_err(protocol)?;
+    let status = answer.status().as_u16();
+    let body = answer.into_body();
+    if body.size_hint().lower() > LONGEST as u64 {
+        return Err(Failure::TooLong("64 KiB"));
+    }
+    let body =
+        Limited::new(body, LONGEST).collect().await.map_err(|error| match error
+            .is::<http_body_util::LengthLimitError>(
+        ) {
+            true => Failure::TooLong("64 KiB"),
+            false => Failure::Protocol,
+        })?;
+    Ok(Answer { status, body: body.to_bytes() })
+}
