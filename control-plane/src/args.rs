@@ -8,7 +8,7 @@ use clap::Args;
 use crate::api::quota::Quota;
 use crate::identity::Identity;
 use crate::join::InstanceIdentity;
-use crate::listen::Listen;
+use crate::listen::{Bounds, Listen};
 use crate::tls::TlsFiles;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
@@ -49,6 +49,29 @@ pub struct ControlPlaneArgs {
     )]
     pub ads_listen: Vec<Listen>,
 
+    /// Where instances join (`fleetmesh proxy join`), and nothing else is served: HOST:PORT or unix:PATH. May be repeated.
+    ///
+    /// An address that other hosts reach needs --tls-cert and --tls-key. Give it to instances and keep --listen from them.
+    #[arg(
+        long,
+        env = "FLEETMESH_JOIN_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        requires = "ca_key"
+    )]
+    pub join_listen: Vec<Listen>,
+
+    /// A host that the API answers to on loopback beside 127.0.0.1, ::1 and localhost. May be repeated.
+    ///
+    /// A web page could otherwise reach it by a name of its own that leads to loopback (DNS rebinding). Elsewhere requests
+    /// are signed, and at a Unix socket any host will do.
+    #[arg(long = "allowed-host", env = "FLEETMESH_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+
+    /// What callers of other hosts may take before they have proved who they are.
+    #[command(flatten)]
+    pub bounds: Bounds,
+
     /// The server's certificate, followed by those between it and its CA (PEM); read again when it changes.
     #[arg(long, env = "FLEETMESH_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -64,11 +87,11 @@ pub struct ControlPlaneArgs {
     #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE", requires = "tls_cert")]
     pub ca_cert: Option<PathBuf>,
 
-    /// The CA's key (PEM): lets instances join by their IAM role (`fleetmesh proxy join`) at the App Mesh API's addresses.
+    /// The CA's key (PEM): lets instances join by their IAM role (`fleetmesh proxy join`) at --join-listen.
     ///
     /// Whoever has the role of a virtual node's tag fleetmesh.dev/proxy-principals gets a certificate for that node, for
     /// --join-certificate-validity at a time.
-    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires = "ca_cert")]
+    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires_all = ["ca_cert", "join_listen"])]
     pub ca_key: Option<PathBuf>,
 
     /// How long the certificates of instances that join are valid, 10s to 24h; they are renewed at half of it.
@@ -83,6 +106,18 @@ pub struct ControlPlaneArgs {
         requires = "ca_key"
     )]
     pub join_certificate_validity: Duration,
+
+    /// How often one source, an IPv4 address or an IPv6 /64, may try to join a second, and four times that at once: 1 to 1000.
+    ///
+    /// Each try asks STS once. Further tries are refused with 429, and `fleetmesh proxy join` tries again.
+    #[arg(
+        long,
+        env = "FLEETMESH_JOIN_RATE_PER_SOURCE",
+        value_name = "COUNT",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub join_rate_per_source: u32,
 
     /// The certificates that EC2 signs instance identity documents with (PEM, one of each region; AWS's RSA-2048 ones).
     ///
@@ -135,6 +170,20 @@ pub struct ControlPlaneArgs {
     /// Let at most COUNT proxies of one virtual node connect (App Mesh's quota was 50); without it there is no limit.
     #[arg(long, env = "FLEETMESH_MAX_PROXIES_PER_NODE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_proxies_per_node: Option<u32>,
+
+    /// Let at most COUNT streams of configuration be open with one certificate, and as many of load reports; 0 is no limit.
+    ///
+    /// A proxy has one of each, for a moment two while it restarts. Proxies that share a certificate share the limit. Callers
+    /// on loopback and Unix sockets have none.
+    #[arg(long, env = "FLEETMESH_MAX_STREAMS_PER_CERTIFICATE", value_name = "COUNT", default_value_t = 4)]
+    pub max_streams_per_certificate: u32,
+
+    /// Let a proxy name at most COUNT resources of a type in a request; 0 is no limit.
+    ///
+    /// Names that this control plane would give to nothing are not counted. Callers on loopback and Unix sockets have no
+    /// limit.
+    #[arg(long, env = "FLEETMESH_MAX_NAMES_PER_REQUEST", value_name = "COUNT", default_value_t = 4096)]
+    pub max_names_per_request: u32,
 
     /// How often AWS Cloud Map is asked whether instances of a service changed: 100ms to 1h.
     ///

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
 use jiff::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +24,11 @@ use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
 use crate::join::{self, CaFiles, Denied, Documents, Joining, Rules, Sts, StsEndpoint};
 use crate::keys::{Keys, LoadError};
-use crate::listen::{Bound, Listen, ListenError};
+use crate::listen::{Bound, Bounds, Listen, ListenError};
 use crate::loads::{self, Loads};
 use crate::metrics::Metrics;
 use crate::reload::FileError;
+use crate::serving::{self, Hosts, Limits};
 use crate::sigv4::{Guard, guard};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::tls::{Purpose, Tls};
@@ -81,9 +83,12 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]. Nothing that was stored is lost.
 pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    open_as_many_files_as_allowed();
     let tls = args.tls_files().map(|files| Tls::load(files, args.identity())).transpose()?;
-    let rest = bind(&args.listen, Purpose::Api, tls.as_ref()).await?;
-    let ads = bind(&args.ads_listen, Purpose::Proxies, tls.as_ref()).await?;
+    let binding = async |listens: &[Listen], purpose| bind(listens, purpose, tls.as_ref(), args.bounds).await;
+    let rest = binding(&args.listen, Purpose::Api).await?;
+    let ads = binding(&args.ads_listen, Purpose::Proxies).await?;
+    let join = binding(&args.join_listen, Purpose::Join).await?;
     let store = open(&args.data_dir, args.identity()).await?;
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
@@ -95,13 +100,11 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let mut open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
+    let open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
-    if let Some(joining) = joining(&args, Arc::clone(&store), denied.clone())? {
-        open = open.merge(join::http::router(Arc::new(joining), metrics.clone()));
-    }
+    let joining = joining(&args, Arc::clone(&store), denied.clone())?;
     let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
-    print_addresses(rest.iter().chain(&ads)).map_err(Error::Print)?;
+    print_addresses(rest.iter().chain(&ads).chain(&join)).map_err(Error::Print)?;
 
     let mut servers = JoinSet::new();
     if let Some(tls) = tls {
@@ -115,10 +118,18 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     servers.spawn(following(denied.clone().follow(shutdown.clone())));
     for listener in rest {
         let router = routers.of(&listener);
-        servers.spawn(serve_rest(listener, router, shutdown.clone()));
+        let hosts = hosts(&listener, &args.allowed_hosts);
+        servers.spawn(following(serving::serve(listener, router, Limits::API, hosts, shutdown.clone())));
     }
-    let limit = args.max_proxies_per_node.and_then(|limit| usize::try_from(limit).ok());
-    let settings = ads::Settings { max_proxies_per_node: limit, denied, ..ads::Settings::default() };
+    if let Some(joining) = joining.map(Arc::new) {
+        for listener in join {
+            let router = join::http::router(Arc::clone(&joining), metrics.clone());
+            // What is asked for is proved by STS, whatever host was meant.
+            let served = serving::serve(listener, router, Limits::JOIN, Hosts::Any, shutdown.clone());
+            servers.spawn(following(served));
+        }
+    }
+    let settings = ads::Settings { denied, ..settings(&args) };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     servers.spawn(discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone()));
@@ -127,12 +138,37 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     supervise(servers, shutdown).await
 }
 
-async fn bind(listens: &[Listen], purpose: Purpose, tls: Option<&Tls>) -> Result<Vec<Bound>, ListenError> {
+async fn bind(
+    listens: &[Listen],
+    purpose: Purpose,
+    tls: Option<&Tls>,
+    bounds: Bounds,
+) -> Result<Vec<Bound>, ListenError> {
     let mut bound = Vec::with_capacity(listens.len());
     for listen in listens {
-        bound.push(listen.bind(purpose, tls).await?);
+        bound.push(listen.bind(purpose, tls, bounds).await?);
     }
     Ok(bound)
+}
+
+/// The names that a listener of App Mesh's API answers to.
+fn hosts(listener: &Bound, allowed: &[String]) -> Hosts {
+    match listener {
+        Bound::Tcp(_) => Hosts::Loopback(allowed.to_vec()),
+        // Whoever gets there has a key, or may enter the folder.
+        Bound::Tls(_) | Bound::Unix(..) => Hosts::Any,
+    }
+}
+
+/// What is set about discovery; 0 is no limit.
+fn settings(args: &ControlPlaneArgs) -> ads::Settings {
+    let limit = |count: u32| usize::try_from(count).ok().filter(|count| *count > 0);
+    ads::Settings {
+        max_proxies_per_node: args.max_proxies_per_node.and_then(limit),
+        max_streams_per_certificate: limit(args.max_streams_per_certificate),
+        max_names_per_request: limit(args.max_names_per_request),
+        ..ads::Settings::default()
+    }
 }
 
 /// What is served over HTTP, and to whom.
@@ -181,7 +217,8 @@ fn joining(args: &ControlPlaneArgs, store: Arc<dyn Store>, denied: Denied) -> Re
     let documents = documents.map(|file| Documents::read(file, args.instance_identity)).transpose()?;
     let rules =
         Rules { sts: Sts::new(endpoint), documents: documents.unwrap_or_else(Documents::off), denied };
-    Ok(Some(Joining::new(store, args.identity(), files, rules, args.join_certificate_validity)?))
+    let (validity, rate) = (args.join_certificate_validity, args.join_rate_per_source);
+    Ok(Some(Joining::new(store, args.identity(), files, rules, validity, rate)?))
 }
 
 /// Has the keys of versions renewed when their time has come, until `shutdown`.
@@ -190,6 +227,16 @@ async fn renew_keys(store: Arc<dyn Store>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         // The store logs why it could not; the next look tries again.
         let _ = store.renew_keys(Timestamp::now()).await;
+    }
+}
+
+/// Each connection is a file, and the usual 1,024 are few for a fleet that connects again; what the system allows at most is
+/// more.
+fn open_as_many_files_as_allowed() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 
@@ -227,12 +274,6 @@ fn health(shutdown: CancellationToken) -> Router {
         }
     };
     Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready))
-}
-
-async fn serve_rest(listener: Bound, router: Router, shutdown: CancellationToken) -> Result<(), Error> {
-    let address = listener.address();
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
-    served.map_err(|error| Error::Serve { address, reason: error.to_string() })
 }
 
 fn discover(

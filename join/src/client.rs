@@ -87,7 +87,8 @@ impl Client {
     pub async fn join(&self, point: &[u8]) -> Result<Joined, Error> {
         let credentials = credentials().await?;
         let malformed = |what: &str| Error::Join(format!("the control plane's {what} cannot be read"));
-        let challenge = self.post("join/challenge", String::new()).await?;
+        let purpose = serde_json::json!({ "resource": self.resource, "publicKey": STANDARD.encode(point) });
+        let challenge = self.post("join/challenge", purpose.to_string()).await?;
         let challenge: Challenge = serde_json::from_slice(&challenge).map_err(|_| malformed("challenge"))?;
         challenge.is_for_sts(self.sts_host.as_deref()).map_err(Error::Join)?;
         let document = if challenge.identity_document { identity::document().await } else { None };

@@ -18,9 +18,11 @@ use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{http, tools};
+use fleetmesh_testbed::{aws, http, tools};
 use fleetmesh_tests::app_mesh::AppMesh;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
 /// Times that the control plane is killed, where `FLEETMESH_KILLS` does not say another number.
@@ -171,5 +173,67 @@ async fn wrong_flags_are_refused_by_name_value_and_bound() {
         for word in [flag, value, words] {
             assert!(captured.stderr.contains(word), "{} does not say {word:?}", captured.stderr);
         }
+    }
+}
+
+/// The status and the text of the answer to a head that no client would write, over TCP or a Unix socket.
+async fn answered<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    path: &str,
+    headers: &[&str],
+) -> (u16, String) {
+    let head = format!("GET {path} HTTP/1.1\r\n{}\r\nconnection: close\r\n\r\n", headers.join("\r\n"));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+const MESHES: &str = "/v20190125/meshes";
+
+#[tokio::test]
+async fn a_page_of_another_name_does_not_reach_the_api_on_loopback() {
+    let run = RunDir::new("rebinding").unwrap();
+    let socket = run.join("api.sock");
+    let listen = format!("unix:{}", socket.display());
+    let more = ["--listen", &listen, "--allowed-host", "mesh.example"];
+    let control_plane = ControlPlane::start_with(&run, &more).await.unwrap();
+    let address = control_plane.endpoint().replace("http://", "");
+    let port = address.rsplit(':').next().unwrap();
+    let at = async |host: &str, path: &str| {
+        let stream = TcpStream::connect(&address).await.unwrap();
+        answered(stream, path, &[&format!("host: {host}:{port}")]).await
+    };
+    for path in [MESHES, "/metrics", "/fleetmesh/v1/meshes/apps/distribution"] {
+        let (status, answer) = at("evil.example", path).await;
+        assert!(status == 403 && answer.contains("--allowed-host NAME"), "{path}: {answer}");
+    }
+    for host in ["127.0.0.1", "localhost", "[::1]", "mesh.example"] {
+        assert_eq!(at(host, MESHES).await.0, 200, "{host}");
+    }
+    let stream = UnixStream::connect(&socket).await.unwrap();
+    assert_eq!(answered(stream, MESHES, &["host: evil.example"]).await.0, 200, "no name leads to a socket");
+    for host in ["127.0.0.1", "localhost"] {
+        let aws = aws::AppMesh::new(&format!("http://{host}:{port}"));
+        assert_eq!(aws.run(&["list-meshes"]).await.unwrap()["meshes"], json!([]), "the AWS CLI");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_means_two_things_is_refused() {
+    let run = RunDir::new("two-things").unwrap();
+    let control_plane = ControlPlane::start(&run).await.unwrap();
+    let address = control_plane.endpoint().replace("http://", "");
+    for (path, headers, words) in [
+        (MESHES, vec!["host: localhost", "host: 127.0.0.1"], "the header host was sent more than once"),
+        (MESHES, vec!["host: localhost", "authorization: a", "authorization: b"], "the header authorization"),
+        (MESHES, vec!["host: localhost", "x-amz-date: a", "X-Amz-Date: a"], "the header x-amz-date"),
+        (MESHES, vec!["host: localhost", "date: a", "date: a"], "the header date"),
+        ("//v20190125/meshes", vec!["host: localhost"], "write each slash once"),
+        ("/v20190125//meshes", vec!["host: localhost"], "write each slash once"),
+        ("http://localhost/v20190125/meshes", vec!["host: 127.0.0.1"], "name different hosts"),
+    ] {
+        let (status, answer) = answered(TcpStream::connect(&address).await.unwrap(), path, &headers).await;
+        assert!(status == 400 && answer.contains(words), "{path} {headers:?}: {answer}");
     }
 }

@@ -130,7 +130,7 @@ https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.ads.po
 {{- if .Values.operator.proxyJoin.controlPlane -}}
 {{- .Values.operator.proxyJoin.controlPlane -}}
 {{- else if and .Values.controlPlane.enabled .Values.controlPlane.join.enabled -}}
-https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.api.port }}
+https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.join.port }}
 {{- else -}}
 {{- fail "operator.proxyJoin.image is set and controlPlane.join.enabled is not: no control plane of this release lets instances join" -}}
 {{- end -}}

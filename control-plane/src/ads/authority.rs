@@ -108,7 +108,7 @@ mod tests {
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
         let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
-        Certificate { nodes, not_after, joined: None }
+        Certificate { nodes, not_after, fingerprint: [0; 32], joined: None }
     }
 
     fn certified(nodes: &[&str], not_after: SystemTime) -> Caller {

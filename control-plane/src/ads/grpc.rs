@@ -20,14 +20,12 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 use super::authority;
+use super::seats::Seats;
 use crate::listen::Peer;
 use crate::tls::Caller;
 
 /// Answers that may wait to be written. No session has more to say before it has heard of the earlier ones.
 const WAITING: usize = 4;
-/// The longest request, in bytes.
-pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
-
 /// Where a session puts its answers; the last is a status when the stream is to end with an error.
 pub type Answers<T> = mpsc::Sender<Result<T, Status>>;
 
@@ -37,6 +35,8 @@ pub trait Method: Clone + Send + Sync + 'static {
     const SERVICE: &'static str;
     /// The path of the method.
     const PATH: &'static str;
+    /// The longest request, in bytes.
+    const LARGEST: usize;
     /// What whoever calls another method of the service is told, with status 12 (UNIMPLEMENTED).
     const OTHERS: &'static str;
     /// What proxies send.
@@ -56,9 +56,19 @@ pub trait Method: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Status>> + Send + 'static;
 }
 
-/// A method as a service for tonic's router.
+/// A method as a service for tonic's router, and how many of its streams each certificate has open.
 #[derive(Clone)]
-pub struct Served<M>(pub M);
+pub struct Served<M> {
+    method: M,
+    seats: Seats,
+}
+
+impl<M: Method> Served<M> {
+    /// Lets at most `limit` streams be open with one certificate; none is no limit.
+    pub fn new(method: M, limit: Option<usize>) -> Self {
+        Self { method, seats: Seats::new(limit) }
+    }
+}
 
 impl<M: Method> NamedService for Served<M> {
     const NAME: &'static str = M::SERVICE;
@@ -84,16 +94,16 @@ where
         if request.uri().path() != M::PATH {
             return Box::pin(ready(Ok(Status::unimplemented(M::OTHERS).into_http())));
         }
-        let method = Streams(self.0.clone());
+        let method = Streams(self.clone());
         Box::pin(async move {
             let mut grpc = Grpc::new(ProstCodec::<M::Answer, M::Request>::default())
-                .max_decoding_message_size(MAX_REQUEST);
+                .max_decoding_message_size(M::LARGEST);
             Ok(grpc.streaming(method, request.map(BodyExt::boxed_unsync)).await)
         })
     }
 }
 
-struct Streams<M>(M);
+struct Streams<M>(Served<M>);
 
 impl<M: Method> StreamingService<M::Request> for Streams<M> {
     type Response = M::Answer;
@@ -103,14 +113,26 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
     fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
         // A connection without the mark of its listener proves nobody.
         let caller = Caller::Unproven("the connection is unknown".into());
-        let unknown = || Peer { address: None, caller, refused: CancellationToken::new() };
+        let unknown = || Peer { address: None, caller, refused: CancellationToken::new(), guest: None };
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_else(unknown);
         if let Err(status) = authority::proven(&peer.caller, SystemTime::now()) {
             refused::<M>(&status, &peer.refused);
             return ready(Err(status));
         }
+        let Served { method, seats } = &self.0;
+        let seat = match seats.take(&peer.caller) {
+            Ok(seat) => seat,
+            Err(status) => {
+                refused::<M>(&status, &peer.refused);
+                return ready(Err(status));
+            }
+        };
         let (answers, stream) = mpsc::channel(WAITING);
-        tokio::spawn(run(self.0.clone(), peer, request.into_inner(), answers));
+        let serving = run(method.clone(), peer, request.into_inner(), answers);
+        tokio::spawn(async move {
+            serving.await;
+            drop(seat);
+        });
         ready(Ok(Response::new(ReceiverStream::new(stream))))
     }
 }

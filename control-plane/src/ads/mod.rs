@@ -6,7 +6,7 @@
 //! What it promises about order and refusals stands in [`stream`], who may stream in [`authority`], as what in
 //! [`identity`], what happens to a deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own:
 //! 0 when the server stops, 3 for a resource that is unknown or not served, 7 for one that the proxy may not stream, 8
-//! over the limit of proxies of a node, 16 for a missing, bad or expired certificate.
+//! over the limit of proxies of a node, of streams of a certificate or of names, 11 for a request that is too long, 16 for a missing, bad or expired certificate.
 
 pub mod authority;
 pub mod blame;
@@ -14,8 +14,10 @@ pub mod feed;
 mod grpc;
 pub mod identity;
 pub mod load_reports;
+mod names;
 #[cfg(test)]
 mod replay_tests;
+mod seats;
 mod service;
 mod session;
 pub mod stream;
@@ -41,6 +43,7 @@ use crate::join::Denied;
 use crate::listen::{Bound, Connection};
 use crate::loads::Loads;
 use crate::metrics::Metrics;
+use crate::serving::STREAMS;
 use crate::view::Views;
 use feed::{Debounce, Feeds};
 use grpc::Served;
@@ -55,11 +58,18 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What one stream may have received and not read, in bytes: requests are small, and thousands of streams add up.
 const WINDOW: u32 = 256 * 1024;
 
+/// The largest head of a request, in bytes: gRPC's own.
+const HEAD: u32 = 16 * 1024;
+
 /// What can be set about the service.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The most proxies that one virtual node may have connected; no limit when absent.
     pub max_proxies_per_node: Option<usize>,
+    /// The most streams of each service that may be open with one certificate; no limit when absent.
+    pub max_streams_per_certificate: Option<usize>,
+    /// The most resources that a proxy with a certificate may name in a request; no limit when absent.
+    pub max_names_per_request: Option<usize>,
     /// How bursts of commits are taken together.
     pub debounce: Debounce,
     /// The instances that are let in no more.
@@ -89,12 +99,21 @@ pub async fn serve(
     told: Told,
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let limit = settings.max_proxies_per_node;
+    let Settings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
     let Told { distribution, loads, metrics } = told;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
     let feeds = Arc::new(feeds);
     let load_reporting = LoadReporting { feeds: Arc::clone(&feeds), loads, shutdown: shutdown.clone() };
-    let context = Context { feeds: Arc::clone(&feeds), distribution, metrics, shutdown: shutdown.clone() };
+    let context = Context {
+        feeds: Arc::clone(&feeds),
+        distribution,
+        metrics,
+        max_names: settings.max_names_per_request,
+        shutdown: shutdown.clone(),
+    };
+    // Shared by all listeners.
+    let discovery = Served::new(AggregatedDiscovery(context), streams);
+    let load_reporting = Served::new(load_reporting, streams);
     let mut servers = JoinSet::new();
     for listener in listeners {
         let router = Server::builder()
@@ -102,8 +121,10 @@ pub async fn serve(
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .add_service(Served(AggregatedDiscovery(context.clone())))
-            .add_service(Served(load_reporting.clone()));
+            .max_concurrent_streams(Some(STREAMS))
+            .http2_max_header_list_size(Some(HEAD))
+            .add_service(discovery.clone())
+            .add_service(load_reporting.clone());
         let stop = shutdown.clone().cancelled_owned();
         servers.spawn(router.serve_with_incoming_shutdown(connections(listener), stop));
     }

@@ -16,12 +16,14 @@ use super::blame::blamed;
 use super::feed::{Current, Feeds};
 use super::grpc::Answers;
 use super::identity;
+use super::names;
 use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress, Rejection};
 use crate::listen::Peer;
 use crate::metrics::{Metrics, StreamGuard};
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
+use crate::tls::Caller;
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -35,6 +37,8 @@ pub struct Context {
     pub distribution: Arc<Distribution>,
     /// What is counted.
     pub metrics: Metrics,
+    /// The most names of a request of a proxy with a certificate; none is no limit.
+    pub max_names: Option<usize>,
     /// When to close the streams.
     pub shutdown: CancellationToken,
 }
@@ -72,6 +76,7 @@ pub async fn serve(
         answers,
         metrics,
         open: metrics.stream(),
+        max_names: context.max_names.filter(|_| !matches!(peer.caller, Caller::Local)),
         sent: HashMap::new(),
     };
     let ended = tokio::select! {
@@ -91,6 +96,8 @@ struct Session<'a> {
     answers: &'a Answers<DiscoveryResponse>,
     metrics: &'a Metrics,
     open: StreamGuard,
+    /// The most names of a request; none is no limit.
+    max_names: Option<usize>,
     /// When the answers were sent that the proxy has not answered, by their nonces: one of each type at the most.
     sent: HashMap<ResourceType, (String, Instant)>,
 }
@@ -139,6 +146,8 @@ impl Session<'_> {
             tracing::debug!(proxy = self.connected.name(), type_url, "a type that is not served");
             return Ok(());
         };
+        let node = &self.stream.target().node;
+        let names = names::servable(kind, node, resource_names, self.max_names)?;
         let error = error_detail.map(|status| status.message);
         if let Some(error) = &error {
             tracing::warn!(
@@ -153,7 +162,7 @@ impl Session<'_> {
         let request = Request {
             kind,
             version: content_version(&version_info).to_owned(),
-            names: resource_names,
+            names,
             nonce: response_nonce,
             error,
             recalled,

@@ -19,7 +19,7 @@ use tonic::{Status, Streaming};
 use super::{Settings, Told, serve};
 use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
 use crate::distribution::{Answer, Distribution, ObjectStatus};
-use crate::listen::{Bound, Listen};
+use crate::listen::{Bound, Bounds, Listen};
 use crate::loads::Loads;
 use crate::metrics::Metrics;
 use crate::snapshot::ResourceType;
@@ -66,7 +66,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start(limit: Option<usize>) -> Self {
-        let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None).await.expect("a port");
+        let bound = Listen::Tcp("127.0.0.1:0".into())
+            .bind(Purpose::Proxies, None, Bounds::default())
+            .await
+            .expect("a port");
         Self::start_on(bound, limit)
     }
 

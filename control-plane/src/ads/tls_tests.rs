@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::tests::{Proxy, World};
 use crate::certs::{Authority, Issued, Validity, new_authority};
 use crate::identity::Identity;
-use crate::listen::Listen;
+use crate::listen::{Bounds, Listen};
 use crate::snapshot::ResourceType;
 use crate::tls::{Purpose, Tls, TlsFiles};
 
@@ -85,7 +85,7 @@ impl Bed {
             Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() };
         let tls = Tls::load(files, identity).expect("loaded");
         let listen = Listen::Tcp("0.0.0.0:0".into());
-        let bound = listen.bind(Purpose::Proxies, Some(&tls)).await.expect("a port");
+        let bound = listen.bind(Purpose::Proxies, Some(&tls), Bounds::default()).await.expect("a port");
         assert!(bound.is_exposed());
         let address = bound.address().replace("0.0.0.0", "127.0.0.1");
         let stop = CancellationToken::new();

@@ -1,40 +1,102 @@
 //! The HTTP endpoints: `POST /fleetmesh/v1/join/challenge`, then `POST /fleetmesh/v1/join`. They are served without a
-//! signature of ours: what they ask for is the proof.
+//! signature of ours, on a listener of their own: what they ask for is the proof. Whoever asks is a stranger, so bodies are
+//! small, and of what is refused no more is repeated than a line.
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use http::StatusCode;
+use serde::de::DeserializeOwned;
 
-use super::{Challenge, JoinAnswer, JoinRequest, Joining};
+use super::{Challenge, ChallengeRequest, JoinAnswer, Joining};
+use crate::foreign::SHOWN;
+use crate::listen::{Peer, Source};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+
+/// The largest body, in bytes. A request to join has some 3 KB, most of which is the session token.
+pub const LARGEST: usize = 16 * 1024;
+/// The most characters of a refusal, which may hold [`SHOWN`] of the request's.
+const WORDS: usize = 3 * SHOWN;
+
+type Body = Result<Bytes, BytesRejection>;
 
 /// The endpoints, which count in `metrics` who asks for a certificate.
 pub fn router(joining: Arc<Joining>, metrics: Metrics) -> Router {
     Router::new()
         .route("/fleetmesh/v1/join/challenge", post(challenge))
         .route("/fleetmesh/v1/join", post(join))
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state((joining, metrics))
 }
 
-async fn challenge(State((joining, _)): State<(Arc<Joining>, Metrics)>) -> Result<Json<Challenge>, Refusal> {
-    joining.challenge().map(Json)
+async fn challenge(
+    State((joining, _)): State<(Arc<Joining>, Metrics)>,
+    body: Body,
+) -> Result<Json<Challenge>, Refusal> {
+    let body = whole(body)?;
+    let request = if body.is_empty() { ChallengeRequest::default() } else { read(&body)? };
+    joining.challenge(&request).map(Json)
 }
 
 async fn join(
     State((joining, metrics)): State<(Arc<Joining>, Metrics)>,
-    request: Result<Json<JoinRequest>, JsonRejection>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
 ) -> Result<Json<JoinAnswer>, Refusal> {
-    // The rejection's own words could quote a token.
-    let malformed = |_| Refusal::bad_request("the body is not a request to join: see `fleetmesh proxy join`");
-    let Json(request) = request.map_err(malformed)?;
-    let outcome = joining.join(request).await;
+    let request = whole(body).and_then(|body| read(&body));
+    let source = peer.address.map(Source::from);
+    let outcome = match request {
+        Ok(request) => joining.join(source, request).await.map_err(bounded),
+        Err(refusal) => Err(refusal),
+    };
     metrics.joined(outcome.as_ref().err().map(|refusal| refusal.class));
-    if let Err(refusal) = &outcome {
-        tracing::info!(%refusal, "an instance may not join");
+    match &outcome {
+        Ok(_) => peer.proved(),
+        Err(refusal) => tracing::info!(%refusal, "an instance may not join"),
     }
     outcome.map(Json)
+}
+
+fn whole(body: Body) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| {
+        Refusal::bad_request(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => format!("the body is larger than {LARGEST} bytes"),
+            _ => "the body was cut off, or was not complete in time".to_owned(),
+        })
+    })
+}
+
+/// The request. What is wrong with it is not said in the parser's words, which could quote a token.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let malformed = |_| Refusal::bad_request("the body is not a request to join: see `fleetmesh proxy join`");
+    serde_json::from_slice(body).map_err(malformed)
+}
+
+/// The refusal in a line of its own, whatever was sent.
+fn bounded(Refusal { class, message }: Refusal) -> Refusal {
+    let printable = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    let mut words: String = message.chars().map(printable).take(WORDS).collect();
+    if message.chars().nth(WORDS).is_some() {
+        words.push('…');
+    }
+    Refusal::new(class, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Class;
+
+    #[test]
+    fn a_refusal_is_one_short_line_whatever_was_sent() {
+        let long = Refusal::new(Class::Forbidden, format!("a\nb\u{1b}{}", "x".repeat(2 << 20)));
+        let Refusal { class, message } = bounded(long);
+        assert_eq!((class, message.chars().count()), (Class::Forbidden, WORDS + 1));
+        assert!(message.starts_with("a\u{fffd}b\u{fffd}x") && message.ends_with("x…"));
+    }
 }

@@ -3,6 +3,9 @@
 //! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
 //! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
 //!
+//! STS is asked for so many tries at once and no more, and for so many of one source in a second: what is refused before that
+//! costs nobody anything.
+//!
 //! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token, each
 //! read by a strict grammar ([`proof`]): method, host, path and body are this program's own, and so is every header's name
 //! (Vault's CVE-2020-16250 was the lack of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
@@ -13,11 +16,12 @@ mod document;
 pub mod grant;
 pub mod http;
 mod proof;
+mod rate;
 mod sts;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,18 +30,23 @@ use jiff::Timestamp;
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::certs::{Authority, Validity};
+use crate::foreign::Foreign;
 use crate::identity::Identity;
+use crate::listen::Source;
 use crate::refusal::{Class, Refusal};
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
 use crate::store::{Binding, CommitError, Store};
-use challenge::Challenges;
+use challenge::{Challenges, Purpose};
 pub use denied::Denied;
 use document::Document;
 pub use document::{Documents, InstanceIdentity};
 use grant::Joined;
+use rate::Rates;
 pub use sts::{Caller, Sts, StsEndpoint};
 
 /// The longest ARN of a virtual node, with room to spare, in bytes: longer texts are not repeated to anybody.
@@ -46,6 +55,21 @@ const LONGEST_RESOURCE: usize = 2048;
 const LONGEST_KEY: usize = 128;
 /// The length of an uncompressed point of P-256.
 const POINT: usize = 65;
+
+/// Questions to STS that may be under way.
+const QUESTIONS: usize = 16;
+/// How long a try waits until STS may be asked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a challenge is asked for with. Instances of former versions say neither: what it is for they sign.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChallengeRequest {
+    /// The virtual node, as in [`JoinRequest`].
+    pub resource: Option<String>,
+    /// The public key, as in [`JoinRequest`].
+    pub public_key: Option<String>,
+}
 
 /// What an instance is told to sign.
 #[derive(Clone, Debug, Serialize)]
@@ -139,12 +163,15 @@ pub struct Joining {
     identity: Identity,
     files: CaFiles,
     challenges: Challenges,
+    rates: Mutex<Rates>,
+    questions: Semaphore,
     rules: Rules,
     validity: Duration,
 }
 
 impl Joining {
-    /// Certifies with the CA in `files`, for `validity` (whole seconds), whom `rules` know and the tags in `store` grant.
+    /// Certifies with the CA in `files`, for `validity` (whole seconds), whom `rules` know and the tags in `store` grant; a
+    /// source may try `rate` times a second.
     ///
     /// # Errors
     /// The CA cannot be used.
@@ -154,17 +181,29 @@ impl Joining {
         files: CaFiles,
         rules: Rules,
         validity: Duration,
+        rate: u32,
     ) -> Result<Self, FileError> {
         files.read()?;
-        Ok(Self { store, identity, files, challenges: Challenges::default(), rules, validity })
+        let no_key = |refusal: Refusal| FileError {
+            flag: "--ca-key",
+            path: files.key.clone(),
+            reason: refusal.message,
+        };
+        let challenges = Challenges::new(Instant::now()).map_err(no_key)?;
+        let (rates, questions) = (Mutex::new(Rates::new(rate)), Semaphore::new(QUESTIONS));
+        Ok(Self { store, identity, files, challenges, rates, questions, rules, validity })
     }
 
-    /// A new challenge.
+    /// A new challenge. Nothing is kept of it, so nobody can ask for too many.
     ///
     /// # Errors
-    /// Too many are under way.
-    pub fn challenge(&self) -> Result<Challenge, Refusal> {
-        let challenge = self.challenges.new_one(std::time::Instant::now())?;
+    /// A fault of the system.
+    pub fn challenge(&self, request: &ChallengeRequest) -> Result<Challenge, Refusal> {
+        let ChallengeRequest { resource, public_key } = request;
+        let of = |member: &Option<String>| member.clone().unwrap_or_default();
+        let (resource, public_key) = (of(resource), of(public_key));
+        let purpose = Purpose { resource: &resource, public_key: &public_key };
+        let challenge = self.challenges.new_one(purpose, Instant::now())?;
         let StsEndpoint { host, region, .. } = self.rules.sts.endpoint();
         Ok(Challenge {
             challenge,
@@ -174,12 +213,19 @@ impl Joining {
         })
     }
 
-    /// Certifies the key of an instance that proves to have a role that may run the resource.
+    /// Certifies the key of an instance at `source` that proves to have a role that may run the resource.
     ///
     /// # Errors
-    /// What was wrong. A challenge is spent all the same.
-    pub async fn join(&self, request: JoinRequest) -> Result<JoinAnswer, Refusal> {
-        if !self.challenges.spend(&request.challenge, std::time::Instant::now()) {
+    /// What was wrong. A challenge is spent all the same, but not by a try that was one too many.
+    pub async fn join(&self, source: Option<Source>, request: JoinRequest) -> Result<JoinAnswer, Refusal> {
+        let now = Instant::now();
+        if !self.rates.lock().unwrap_or_else(PoisonError::into_inner).take(source, now) {
+            return Err(busy(
+                "this address tries to join too often (--join-rate-per-source): try again in a moment",
+            ));
+        }
+        let purpose = Purpose { resource: &request.resource, public_key: &request.public_key };
+        if !self.challenges.spend(&request.challenge, purpose, now)? {
             return Err(denied("the challenge is unknown, spent or older than a minute: ask for another"));
         }
         if request.resource.len() > LONGEST_RESOURCE || request.public_key.len() > LONGEST_KEY {
@@ -206,7 +252,10 @@ impl Joining {
     async fn prove(&self, request: &JoinRequest, node: &ResourceId) -> Result<Joined, Refusal> {
         let Rules { sts, documents, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
-        let caller = sts.caller(headers).await?;
+        let caller = {
+            let _question = self.question().await?;
+            sts.caller(headers).await?
+        };
         let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
         let document = documents.check(request.identity_document.as_deref(), &joined);
         let document = document.map_err(|reason| denied(&reason))?;
@@ -241,8 +290,16 @@ impl Joining {
         }
     }
 
+    /// The right to ask STS, which ends when it is dropped.
+    async fn question(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let permit = timeout(PATIENCE, self.questions.acquire()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            busy("too many instances join at once, and STS is asked for all of them: try again in a moment")
+        })
+    }
+
     fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
-        let malformed = |reason: String| Refusal::bad_request(format!("resource: {reason}"));
+        let malformed = |reason: String| Refusal::bad_request(format!("resource: {}", Foreign(&reason)));
         let resource = Arn::parse_resource(text).map_err(malformed)?;
         let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
         match resource {
@@ -258,6 +315,10 @@ fn unavailable(error: CommitError) -> Refusal {
         CommitError::Unavailable { reason } => Refusal::new(Class::ServiceUnavailable, reason),
         CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, reason),
     }
+}
+
+fn busy(message: &str) -> Refusal {
+    Refusal::new(Class::TooManyRequests, message)
 }
 
 fn denied(message: &str) -> Refusal {

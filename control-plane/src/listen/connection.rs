@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -10,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use tokio_util::sync::CancellationToken;
 
+use super::guests::Guest;
 use super::tls::TlsConnection;
 use crate::tls::Caller;
 
@@ -33,6 +35,22 @@ pub struct Peer {
     pub caller: Caller,
     /// To be cancelled when it may not stream: its connection ends then, if it is one over TLS.
     pub refused: CancellationToken,
+    /// Its connection's place among those without proof, if it has one.
+    pub guest: Option<Arc<Guest>>,
+}
+
+impl Peer {
+    /// Somebody on this host, who is not asked who it is.
+    fn local(address: Option<IpAddr>) -> Self {
+        Self { address, caller: Caller::Local, refused: CancellationToken::new(), guest: None }
+    }
+
+    /// The caller has proved who it is by what it sent: its connection is not counted among those without proof any more.
+    pub fn proved(&self) {
+        if let Some(guest) = &self.guest {
+            guest.proved();
+        }
+    }
 }
 
 impl tonic::transport::server::Connected for Connection {
@@ -41,14 +59,13 @@ impl tonic::transport::server::Connected for Connection {
     fn connect_info(&self) -> Self::ConnectInfo {
         let ip = |stream: &TcpStream| stream.peer_addr().ok().map(|address| address.ip());
         match self {
-            Self::Tcp(stream) => {
-                Peer { address: ip(stream), caller: Caller::Local, refused: CancellationToken::new() }
-            }
-            Self::Unix(_) => Peer { address: None, caller: Caller::Local, refused: CancellationToken::new() },
+            Self::Tcp(stream) => Peer::local(ip(stream)),
+            Self::Unix(_) => Peer::local(None),
             Self::Tls(stream) => Peer {
                 address: ip(stream.socket()),
                 caller: stream.caller().clone(),
                 refused: stream.refused().clone(),
+                guest: stream.guest(),
             },
         }
     }

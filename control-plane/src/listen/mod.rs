@@ -4,7 +4,12 @@
 //! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): who may connect
 //! is governed by the permissions of the directory that holds it.
 
+mod bounds;
 mod connection;
+mod crowd;
+mod guests;
+mod queue;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -21,7 +26,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use crate::tls::{Purpose, Tls};
+pub use bounds::Bounds;
 pub use connection::{Connection, Peer};
+pub use source::Source;
 pub use tls::TlsListener;
 
 /// Connections that may wait to be accepted. The system's usual 128 costs seconds of retries when a thousand proxies
@@ -114,7 +121,7 @@ pub enum Bound {
     /// On a Unix socket.
     Unix(UnixListener, SocketFile),
     /// On TCP, over TLS.
-    Tls(TlsListener),
+    Tls(Box<TlsListener>),
 }
 
 /// The file of a Unix socket, removed when dropped.
@@ -129,11 +136,17 @@ impl Drop for SocketFile {
 }
 
 impl Listen {
-    /// Binds the listener. An address that other hosts reach is served with `tls`.
+    /// Binds the listener. An address that other hosts reach is served with `tls`, and whoever connects there within
+    /// `bounds`.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub async fn bind(&self, purpose: Purpose, tls: Option<&Tls>) -> Result<Bound, ListenError> {
+    pub async fn bind(
+        &self,
+        purpose: Purpose,
+        tls: Option<&Tls>,
+        bounds: Bounds,
+    ) -> Result<Bound, ListenError> {
         let system = |source| ListenError::System { listen: self.to_string(), source };
         match self {
             Self::Tcp(address) => {
@@ -145,7 +158,9 @@ impl Listen {
                 let address = addresses.first().copied().ok_or_else(unresolved)?;
                 let listener = bind_tcp(address).map_err(system)?;
                 Ok(match tls {
-                    Some(tls) => Bound::Tls(TlsListener::new(listener, purpose, tls.clone())),
+                    Some(tls) => {
+                        Bound::Tls(Box::new(TlsListener::new(listener, purpose, tls.clone(), bounds)))
+                    }
                     None => Bound::Tcp(listener),
                 })
             }
@@ -248,19 +263,6 @@ async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
 
 fn tcp_address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "unknown".into(), |at| at.to_string())
-}
-
-impl axum::serve::Listener for Bound {
-    type Io = Connection;
-    type Addr = String;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        (self.connection().await, self.address())
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address())
-    }
 }
 
 /// Whether an error of `accept(2)` is about the connection that was to be accepted, not about the listener.

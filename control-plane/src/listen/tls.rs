@@ -1,28 +1,44 @@
 //! A listener that speaks TLS: handshakes run beside each other, so that a slow or silent client holds up nobody, and a
 //! connection ends with the certificate that it was made with.
+//!
+//! `accepted → the client speaks → its turn (queue) → handshake → proved, or one of so many without proof (guests)`
+//!
+//! A client that says nothing takes no handshake from others. What is bounded by source, and how, stands in [`queue`] and
+//! [`crowd`].
+//!
+//! [`queue`]: super::queue
+//! [`crowd`]: super::crowd
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::bounds::Bounds;
+use super::crowd::Crowd;
+use super::guests::{Guest, Guests};
+use super::queue::{Queue, Step};
+use super::source::Source;
 use super::{accept_tcp, tcp_address};
 use crate::tls::{Caller, Purpose, Tls};
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes that may be under way; further clients wait in the listen queue.
-const HANDSHAKES: usize = 1024;
+/// How long a handshake may take, from its turn on; and how long a client may be silent before.
+const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How long a connection outlives its certificate, or a refusal: its streams are told why they end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Of how many sources the bounds may be taken in full at the same time.
+const SOURCES: usize = 4;
 
 /// A bound listener whose connections are over TLS.
 #[derive(Debug)]
@@ -30,12 +46,48 @@ pub struct TlsListener {
     listener: TcpListener,
     purpose: Purpose,
     tls: Tls,
-    handshakes: JoinSet<Option<Box<TlsConnection>>>,
+    /// Who may have a place before its handshake.
+    lobby: Crowd,
+    queue: Queue,
+    /// Those who have spoken and wait for their turn.
+    waiting: HashMap<u64, TcpStream>,
+    tasks: JoinSet<Outcome>,
+    /// What each task is about.
+    about: HashMap<Id, (Source, u64)>,
+    aborts: HashMap<u64, AbortHandle>,
+    guests: Guests,
+    last: u64,
+}
+
+/// How a task ended.
+enum Outcome {
+    /// The client has something to say.
+    Spoke(TcpStream),
+    /// It said nothing, or is gone.
+    Silent,
+    /// The handshake is complete.
+    Shaken(Box<TlsConnection>),
+    /// It failed.
+    Failed,
 }
 
 impl TlsListener {
-    pub(super) fn new(listener: TcpListener, purpose: Purpose, tls: Tls) -> Self {
-        Self { listener, purpose, tls, handshakes: JoinSet::new() }
+    pub(super) fn new(listener: TcpListener, purpose: Purpose, tls: Tls, bounds: Bounds) -> Self {
+        let Bounds { handshakes, waiting, connections } = bounds;
+        let of = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        Self {
+            listener,
+            purpose,
+            tls,
+            lobby: Crowd::new(of(waiting), of(waiting).saturating_mul(SOURCES)),
+            queue: Queue::new(of(handshakes)),
+            waiting: HashMap::new(),
+            tasks: JoinSet::new(),
+            about: HashMap::new(),
+            aborts: HashMap::new(),
+            guests: Guests::new(of(connections), of(connections).saturating_mul(SOURCES)),
+            last: 0,
+        }
     }
 
     pub(super) fn address(&self) -> String {
@@ -45,35 +97,144 @@ impl TlsListener {
     /// The next connection whose handshake is complete. Cancelling loses none.
     pub(super) async fn accept(&mut self) -> io::Result<Box<TlsConnection>> {
         loop {
-            tokio::select! {
-                accepted = accept_tcp(&self.listener), if self.handshakes.len() < HANDSHAKES => {
-                    let (purpose, tls) = (self.purpose, self.tls.clone());
-                    self.handshakes.spawn(handshake(accepted?, purpose, tls));
+            self.advance(Instant::now());
+            let due = self.queue.due();
+            let late = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
                 }
-                Some(ended) = self.handshakes.join_next() => if let Ok(Some(connection)) = ended {
+            };
+            tokio::select! {
+                accepted = accept_tcp(&self.listener) => self.arrive(accepted?),
+                Some(ended) = self.tasks.join_next_with_id() => if let Some(connection) = self.ended(ended) {
                     return Ok(connection);
                 },
+                () = late => {}
             }
         }
     }
+
+    /// Takes in one that has just connected.
+    fn arrive(&mut self, stream: TcpStream) {
+        // Gone already.
+        let Ok(peer) = stream.peer_addr() else { return };
+        let source = Source::from(peer.ip());
+        self.last += 1;
+        let id = self.last;
+        if let Some((source, oldest)) = self.lobby.enter(source, id) {
+            tracing::debug!(
+                ?source,
+                "the oldest of too many connections that wait for a handshake is closed"
+            );
+            self.forget(source, oldest);
+        }
+        self.run(source, id, spoke(stream));
+    }
+
+    fn run(&mut self, source: Source, id: u64, task: impl Future<Output = Outcome> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.about.insert(handle.id(), (source, id));
+        self.aborts.insert(id, handle);
+    }
+
+    /// Closes one that waits, whose handshake is under way, or that has not spoken.
+    fn forget(&mut self, source: Source, id: u64) {
+        self.waiting.remove(&id);
+        self.queue.leave(source, id);
+        if let Some(task) = self.aborts.remove(&id) {
+            task.abort();
+        }
+    }
+
+    /// Begins the handshakes whose turn it is, and drops those that have to make room.
+    fn advance(&mut self, now: Instant) {
+        while let Some(step) = self.queue.overdue(now).or_else(|| self.queue.step(now)) {
+            match step {
+                Step::Drop(source, id) => {
+                    tracing::debug!(?source, "a TLS handshake is dropped: others wait for it");
+                    self.forget(source, id);
+                }
+                Step::Begin(source, id) => {
+                    self.lobby.leave(source, id);
+                    match self.waiting.remove(&id).filter(is_open) {
+                        Some(stream) => {
+                            let task = handshake(
+                                stream,
+                                source,
+                                self.purpose,
+                                self.tls.clone(),
+                                self.guests.clone(),
+                            );
+                            self.run(source, id, task);
+                        }
+                        None => self.queue.leave(source, id),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what became of a task; answers a connection that is complete.
+    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Option<Box<TlsConnection>> {
+        let (task, outcome) = match ended {
+            Ok((task, outcome)) => (task, outcome),
+            Err(aborted) => (aborted.id(), Outcome::Failed),
+        };
+        let (source, id) = self.about.remove(&task)?;
+        let known = self.aborts.remove(&id).is_some();
+        match outcome {
+            Outcome::Spoke(stream) if known => {
+                self.waiting.insert(id, stream);
+                self.queue.wait(source, id);
+            }
+            Outcome::Spoke(_) | Outcome::Silent => self.lobby.leave(source, id),
+            Outcome::Shaken(connection) => {
+                self.queue.leave(source, id);
+                return Some(connection);
+            }
+            Outcome::Failed => {
+                self.lobby.leave(source, id);
+                self.queue.leave(source, id);
+            }
+        }
+        None
+    }
 }
 
-async fn handshake(stream: TcpStream, purpose: Purpose, tls: Tls) -> Option<Box<TlsConnection>> {
-    let peer = stream.peer_addr().ok();
+/// Waits until the client has something to say.
+async fn spoke(stream: TcpStream) -> Outcome {
+    match timeout(HANDSHAKE, stream.peek(&mut [0])).await {
+        Ok(Ok(1..)) => Outcome::Spoke(stream),
+        _ => Outcome::Silent,
+    }
+}
+
+/// Whether the client has not closed the connection while it waited.
+fn is_open(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    !ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+}
+
+async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls, guests: Guests) -> Outcome {
     let material = tls.material.borrow().clone();
-    let accepting = TlsAcceptor::from(material.config(purpose)?).accept(stream);
-    let failure = match timeout(HANDSHAKE, accepting).await {
+    let Some(config) = material.config(purpose) else { return Outcome::Failed };
+    let failure = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates();
             let caller = material.caller(chain, &tls.identity, SystemTime::now());
-            return Some(Box::new(TlsConnection::new(stream, caller, purpose)));
+            let guest = match caller {
+                Caller::Certified(_) => None,
+                Caller::Local | Caller::Unproven(_) => Some(Arc::new(guests.enter(source))),
+            };
+            return Outcome::Shaken(Box::new(TlsConnection::new(stream, caller, purpose, guest)));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {HANDSHAKE:?}"),
     };
     // Whoever scans ports does this all the time.
-    tracing::debug!(?peer, failure, "a TLS handshake failed");
-    None
+    tracing::debug!(?source, failure, "a TLS handshake failed");
+    Outcome::Failed
 }
 
 /// An accepted connection over TLS. One of a proxy ends with its certificate, and after a refusal: the proxy makes another,
@@ -82,14 +243,25 @@ pub struct TlsConnection {
     stream: TlsStream<TcpStream>,
     caller: Caller,
     refused: CancellationToken,
-    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    guest: Option<Arc<Guest>>,
+    end: Option<End>,
 }
 
 impl TlsConnection {
-    fn new(stream: TlsStream<TcpStream>, caller: Caller, purpose: Purpose) -> Self {
+    fn new(
+        stream: TlsStream<TcpStream>,
+        caller: Caller,
+        purpose: Purpose,
+        guest: Option<Arc<Guest>>,
+    ) -> Self {
         let refused = CancellationToken::new();
-        let end = (purpose == Purpose::Proxies).then(|| ending(&caller, refused.clone()));
-        Self { stream, caller, refused, end }
+        let unwanted = guest.as_ref().map(|guest| guest.end().clone());
+        let own = (purpose == Purpose::Proxies).then(|| ending(&caller, refused.clone()));
+        let end = match (own, unwanted) {
+            (own, Some(unwanted)) => Some(first_of(own, unwanted)),
+            (own, None) => own,
+        };
+        Self { stream, caller, refused, guest, end }
     }
 
     /// What a refusal cancels.
@@ -102,13 +274,31 @@ impl TlsConnection {
         &self.caller
     }
 
+    /// Its place among those without proof, if it has one.
+    pub(super) fn guest(&self) -> Option<Arc<Guest>> {
+        self.guest.clone()
+    }
+
     pub(super) fn socket(&self) -> &TcpStream {
         self.stream.get_ref().0
     }
 }
 
+/// What tells that a connection has to end.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Ends at once when it is one too many, else when it has to.
+fn first_of(own: Option<End>, unwanted: CancellationToken) -> End {
+    Box::pin(async move {
+        match own {
+            Some(own) => _ = unwanted.run_until_cancelled(own).await,
+            None => unwanted.cancelled().await,
+        }
+    })
+}
+
 /// Ends when the connection shall.
-fn ending(caller: &Caller, refused: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn ending(caller: &Caller, refused: CancellationToken) -> End {
     let left = match caller {
         Caller::Certified(certificate) => {
             certificate.not_after.duration_since(SystemTime::now()).unwrap_or_default()
@@ -128,6 +318,17 @@ impl std::fmt::Debug for TlsConnection {
     }
 }
 
+impl TlsConnection {
+    /// Whether it has to end now; if not, whoever asks is woken when it has to.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let over = self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready());
+        if over {
+            self.end = Some(Box::pin(std::future::ready(())));
+        }
+        over
+    }
+}
+
 impl AsyncRead for TlsConnection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -135,11 +336,8 @@ impl AsyncRead for TlsConnection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(end) = &mut this.end
-            && end.as_mut().poll(cx).is_ready()
-        {
+        if this.is_over(cx) {
             // Nothing read is the end of the connection.
-            this.end = Some(Box::pin(std::future::ready(())));
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.stream).poll_read(cx, buffer)

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Refused, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
+use crate::listen::Peer;
 use crate::refusal::Refusal;
 
 /// What a guard knows.
@@ -43,6 +44,9 @@ async fn check(State(Guard(keys)): State<Guard>, request: Request, next: Next) -
     };
     match verify(&head, &body, &keys, SystemTime::now()) {
         Ok(access_key_id) => {
+            if let Some(peer) = head.extensions.get::<Peer>() {
+                peer.proved();
+            }
             tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
             next.run(Request::from_parts(head, Body::from(body))).await
         }

@@ -8,6 +8,7 @@ use der::asn1::{GeneralizedTime, UtcTime};
 use der::{Decode, Header, Reader, SliceReader, Tag};
 use fleetmesh_model::{Arn, ResourceId};
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
 use webpki::EndEntityCert;
 
 use crate::identity::Identity;
@@ -20,6 +21,8 @@ pub struct Certificate {
     pub nodes: BTreeSet<ResourceId>,
     /// When it ends.
     pub not_after: SystemTime,
+    /// The SHA-256 of the whole certificate, which tells it from every other.
+    pub fingerprint: [u8; 32],
     /// Who got it by joining; none for one that somebody made with the CA's key.
     pub joined: Option<Joined>,
 }
@@ -35,7 +38,7 @@ impl Certificate {
         let nodes = parsed.valid_uri_names().filter_map(|name| node(name, identity)).collect();
         let joined = Joined::of(parsed.valid_uri_names());
         let not_after = read_not_after(certificate).map_err(|error| error.to_string())?;
-        Ok(Self { nodes, not_after, joined })
+        Ok(Self { nodes, not_after, fingerprint: Sha256::digest(certificate).into(), joined })
     }
 }
 

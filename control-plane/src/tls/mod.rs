@@ -44,6 +44,8 @@ pub enum Purpose {
     Api,
     /// Proxies: they prove themselves by certificates.
     Proxies,
+    /// Instances that join: they prove themselves by STS.
+    Join,
 }
 
 /// The files.
@@ -110,7 +112,7 @@ impl Material {
     /// What a listener for `purpose` accepts connections with.
     pub(crate) fn config(&self, purpose: Purpose) -> Option<Arc<ServerConfig>> {
         match purpose {
-            Purpose::Api => Some(Arc::clone(&self.api)),
+            Purpose::Api | Purpose::Join => Some(Arc::clone(&self.api)),
             Purpose::Proxies => self.proxies.as_ref().map(|(config, _)| Arc::clone(config)),
         }
     }

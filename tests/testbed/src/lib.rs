@@ -20,6 +20,7 @@ pub mod helm;
 pub mod host;
 pub mod http;
 pub mod kubectl;
+pub mod long;
 pub mod moto;
 pub mod netns;
 pub mod operator;

@@ -134,7 +134,7 @@ async fn the_operator_connects_to_what_the_values_list_and_to_nothing_else() {
 }
 
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 17] = [
+const REFUSED: [(&str, &str); 19] = [
     ("operator.providerSecrets={a_b}", "/operator/providerSecrets/0"),
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
@@ -145,6 +145,8 @@ const REFUSED: [(&str, &str); 17] = [
     ("operator.driftInterval=soon", "/operator/driftInterval"),
     ("controlPlane.ads.host=a_b", "/controlPlane/ads/host"),
     ("certificates.mode=none", "/certificates/mode"),
+    ("controlPlane.join.port=80", "/controlPlane/join/port"),
+    ("controlPlane.join.enabled=true,controlPlane.join.port=9080", "controlPlane.join.port have to differ"),
     ("controlPlane.podDisruptionBudget.maxUnavailable=half", "maxUnavailable"),
     (
         "operator.leaderElection.enabled=false",
@@ -191,7 +193,7 @@ async fn instances_are_told_where_they_join() {
         [
             "--proxy-control-plane=https://[fd00::1]:18000",
             "--proxy-join-image=r.example/p:v1",
-            "--proxy-join-control-plane=https://[fd00::1]:9080",
+            "--proxy-join-control-plane=https://[fd00::1]:9443",
             ca,
         ]
     );

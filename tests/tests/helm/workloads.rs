@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::helm::chart;
-use fleetmesh_testbed::{tools, userns, wait};
+use fleetmesh_testbed::{port, tools, userns, wait};
 use serde_json::{Value, json};
 
 use crate::bed::{ADS_HOST, Bed, NAMESPACE};
@@ -63,8 +63,9 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
     // Joining, so that the authority's key is one that the control plane can sign with.
     // A proxy's image, so that the operator reads the authority that instances are given.
     let image = "registry.example.com/fleetmesh-proxy:v1";
+    let [join] = port::free().unwrap();
     let values = json!({
-        "controlPlane": { "join": { "enabled": true } },
+        "controlPlane": { "join": { "enabled": true, "port": join } },
         "operator": { "proxyJoin": { "image": image } },
     });
     let mut bed = Bed::install("workloads", &chart().unwrap(), values).await;

@@ -32,8 +32,8 @@ struct Bed {
     control_plane: ControlPlane,
     moto: Moto,
     certificates: Certificates,
-    /// `https://127.0.0.1:PORT` of the API.
-    api: String,
+    /// `https://127.0.0.1:PORT` where instances join.
+    joins: String,
     /// `https://127.0.0.1:PORT` for proxies.
     ads: String,
     run: RunDir,
@@ -49,11 +49,14 @@ impl Bed {
         let run = RunDir::new(name).unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
-        let [api, ads] = port::free().unwrap();
+        let [joins, ads] = port::free().unwrap();
         let mut arguments = certificates.arguments();
         let (key, sts) = (certificates.path("ca/ca.key"), moto.endpoint());
-        arguments.extend(["--ca-key", &key, "--sts-endpoint", &sts, "--log=trace"].map(str::to_owned));
-        for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
+        arguments.extend(
+            ["--ca-key", &key, "--sts-endpoint", &sts, "--log=trace", "--join-rate-per-source=1000"]
+                .map(str::to_owned),
+        );
+        for (flag, port) in [("--join-listen", joins), ("--ads-listen", ads)] {
             arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
         }
         arguments.extend(more(&run));
@@ -65,7 +68,7 @@ impl Bed {
             ["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "red", "--spec", "{}"];
         aws.run(&node).await.unwrap();
         let address = |port: u16| format!("https://127.0.0.1:{port}");
-        Self { control_plane, moto, certificates, api: address(api), ads: address(ads), run }
+        Self { control_plane, moto, certificates, joins: address(joins), ads: address(ads), run }
     }
 
     /// Makes a role and takes it, as the instance [`INSTANCE`].
@@ -102,7 +105,7 @@ impl Bed {
     /// `fleetmesh proxy join` as an instance with this session, whose files go to `folder`.
     fn join(&self, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(tools::fleetmesh().unwrap());
-        command.args(["proxy", "join", "--resource", NODE, "--control-plane", &self.api]);
+        command.args(["proxy", "join", "--resource", NODE, "--control-plane", &self.joins]);
         command.args(["--ca-file", &self.certificates.path("ca/ca.crt"), "--log=trace", "--cert-dir"]);
         command.arg(folder).args(arguments);
         moto::environment(&self.moto.endpoint(), &mut command);
@@ -161,20 +164,23 @@ async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
     bed.grant(&role("apps-gray")).await;
     let script = tools::workspace_dir().unwrap().join("tests/tests/tls/joins.py");
     let mut command = Command::new(tools::tool("python").unwrap());
-    command.arg(script).args([&bed.api, &bed.certificates.path("ca/ca.crt"), &bed.moto.endpoint(), NODE]);
+    command.arg(script).args([&bed.joins, &bed.certificates.path("ca/ca.crt"), &bed.moto.endpoint(), NODE]);
     moto::environment(&bed.moto.endpoint(), &mut command);
     command.envs(session.key.variables()).env("AWS_SESSION_TOKEN", &session.token);
     let outcomes: Value = serde_json::from_str(&command::run(command).await.unwrap()).unwrap();
     for (case, status, words) in [
         ("good", 200, ""),
+        ("challenge of a former version", 200, ""),
         ("replayed", 403, "the challenge is unknown, spent"),
         ("unknown challenge", 403, "the challenge is unknown, spent"),
         ("other challenge signed", 403, "STS does not accept the signature"),
         ("other host signed", 403, "STS does not accept the signature"),
         ("other body signed", 403, "STS does not accept the signature"),
         ("other path signed", 403, "STS does not accept the signature"),
-        ("other key", 403, "STS does not accept the signature"),
-        ("other resource", 403, "STS does not accept the signature"),
+        ("other key", 403, "the challenge is unknown, spent"),
+        ("other resource", 403, "the challenge is unknown, spent"),
+        ("other key, unbound", 403, "STS does not accept the signature"),
+        ("other resource, unbound", 403, "STS does not accept the signature"),
         ("challenge not signed", 403, "x-fleetmesh-challenge has to be signed"),
         ("header added", 403, "\"x-other\" may not be signed"),
         ("host given", 400, "is not a request to join"),

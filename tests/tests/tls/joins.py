@@ -62,8 +62,9 @@ NAMES = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
 outcomes = {}
 
 
-def attempt(case, change=None, **arguments):
-    challenge = post("join/challenge", {})[1]
+def attempt(case, change=None, unbound=False, **arguments):
+    asked = {} if unbound else {"resource": resource, "publicKey": KEY}
+    challenge = post("join/challenge", asked)[1]
     body = signed(challenge, **arguments)
     body = {**body, **(change(body) if callable(change) else change or {})}
     status, answer = post("join", body)
@@ -74,13 +75,18 @@ def attempt(case, change=None, **arguments):
 good = attempt("good")
 status, answer = post("join", good)
 outcomes["replayed"] = {"status": status, "message": answer.get("message", "")}
+attempt("challenge of a former version", unbound=True)
 attempt("unknown challenge", {"challenge": "unknown"})
 attempt("other challenge signed", bound_to="other")
 attempt("other host signed", url="http://sts.example/")
 attempt("other body signed", body="Action=GetSessionToken&Version=2011-06-15")
 attempt("other path signed", url=sts + "/other")
-attempt("other key", {"publicKey": base64.b64encode(b"\x04" + 64 * b"\x01").decode()})
-attempt("other resource", {"resource": "mesh/apps/virtualNode/red2"})
+for case, change in [
+    ("other key", {"publicKey": base64.b64encode(b"\x04" + 64 * b"\x01").decode()}),
+    ("other resource", {"resource": "mesh/apps/virtualNode/red2"}),
+]:
+    attempt(case, change)
+    attempt(case + ", unbound", change, unbound=True)
 attempt("challenge not signed", bind=False)
 attempt("header added", extra={"X-Other": "value"})
 attempt("host given", {"host": "sts.example"})

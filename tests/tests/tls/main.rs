@@ -11,6 +11,7 @@
 mod api;
 mod bed;
 mod envoy;
+mod flood;
 mod join;
 mod operator;
 mod secrets;

@@ -83,10 +83,10 @@ impl Bed {
     }
 
     fn options(&self, node: &str, image: ProxyImage) -> InstanceOptions {
-        let [api, ads] = self.ports;
+        let [joins, ads] = self.ports;
         let join = JoinOptions {
             image: "registry.example/fleetmesh-proxy:v1".to_owned(),
-            control_plane: format!("https://{HOST}:{api}"),
+            control_plane: format!("https://{HOST}:{joins}"),
             authority: Some(self.authority.clone()),
         };
         InstanceOptions { join: Some(join), ..options(node, image, &format!("https://{HOST}:{ads}")) }
@@ -119,7 +119,7 @@ impl Bed {
 }
 
 /// A control plane whose certificate is for [`HOST`], and which asks `moto` who instances are.
-async fn control_plane(moto: &Moto, [api, ads]: [u16; 2], run: &RunDir) -> ControlPlane {
+async fn control_plane(moto: &Moto, [joins, ads]: [u16; 2], run: &RunDir) -> ControlPlane {
     let path = |name: &str| run.join(name).display().to_string();
     let (certificate, key) = (path("ca/ca.crt"), path("ca/ca.key"));
     let signer = ["--ca-cert", &certificate, "--ca-key", &key];
@@ -135,11 +135,11 @@ async fn control_plane(moto: &Moto, [api, ads]: [u16; 2], run: &RunDir) -> Contr
         .await
         .unwrap();
     }
-    let (listen, proxies, sts) = (format!("0.0.0.0:{api}"), format!("0.0.0.0:{ads}"), moto.endpoint());
+    let (listen, proxies, sts) = (format!("0.0.0.0:{joins}"), format!("0.0.0.0:{ads}"), moto.endpoint());
     let life = format!("{}s", LIFE.as_secs());
     let (server, server_key) = (path("server/tls.crt"), path("server/tls.key"));
     let tls =
-        ["--tls-cert", &server, "--tls-key", &server_key, "--listen", &listen, "--ads-listen", &proxies];
+        ["--tls-cert", &server, "--tls-key", &server_key, "--join-listen", &listen, "--ads-listen", &proxies];
     let join = ["--sts-endpoint", &sts, "--join-certificate-validity", &life, "--log=trace"];
     ControlPlane::start_with(run, &[&tls[..], &signer, &join].concat()).await.unwrap()
 }
@@ -208,12 +208,12 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
 fn is_joined_as_documented(machine: &Machine, bed: &Bed) {
     use std::os::unix::fs::MetadataExt as _;
     let folder = "/var/lib/fleetmesh";
-    let [api, ads] = bed.ports;
+    let [joins, ads] = bed.ports;
     let expected = format!(
         "docker run --detach --name fleetmesh-join --restart unless-stopped --network host --log-driver local --user 1337 \
          --env AWS_REGION=us-west-2 --volume {folder}/certs:{folder}/certs --volume {folder}/run:{folder}/run \
          --volume {folder}/ca.crt:{folder}/ca.crt:ro registry.example/fleetmesh-proxy:v1 proxy join \
-         --resource mesh/apps/virtualNode/red --control-plane https://{HOST}:{api} --ca-file {folder}/ca.crt \
+         --resource mesh/apps/virtualNode/red --control-plane https://{HOST}:{joins} --ca-file {folder}/ca.crt \
          --serve-unix {folder}/run/ads.sock --ads https://{HOST}:{ads}"
     );
     assert!(machine.calls().contains(&expected), "{:#?}", machine.calls());

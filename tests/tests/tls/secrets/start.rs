@@ -69,14 +69,14 @@ pub async fn certificates(run: &RunDir, planted: &mut Planted) -> Certificates {
 }
 
 /// A control plane that serves other hosts, lets instances join, and has the credentials of a web identity; and the
-/// address of its API by TLS.
+/// addresses of its API by TLS and of joining.
 pub async fn control_plane(
     run: &RunDir,
     certificates: &Certificates,
     outside: &Outside,
     secrets: &Secrets,
-) -> (ControlPlane, String) {
-    let [api, ads] = port::free().unwrap();
+) -> (ControlPlane, [String; 2]) {
+    let [api, ads, join] = port::free().unwrap();
     let keys = run.join("own-keys.json");
     write_key(&keys, &secrets.access_key);
     let (key, keys) = (certificates.path("ca/ca.key"), keys.display().to_string());
@@ -84,13 +84,13 @@ pub async fn control_plane(
     let files = ["--ca-key", &key, "--sts-endpoint", outside.url(), "--access-keys-file", &keys];
     let more = ["--log=trace", "--cloud-map-interval", "200ms"];
     arguments.extend(files.into_iter().chain(more).map(str::to_owned));
-    for (flag, port) in [("--listen", api), ("--ads-listen", ads)] {
+    for (flag, port) in [("--listen", api), ("--ads-listen", ads), ("--join-listen", join)] {
         arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let environment = web_identity(run, &secrets.identity, outside.url());
     let control_plane = ControlPlane::start_in(run, &arguments, environment).await.unwrap();
-    (control_plane, format!("https://127.0.0.1:{api}"))
+    (control_plane, [api, join].map(|port| format!("https://127.0.0.1:{port}")))
 }
 
 /// The operator of a control plane at `endpoint`, which `ca` vouches for; it asks an agent for credentials, as with EKS Pod

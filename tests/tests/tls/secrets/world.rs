@@ -44,6 +44,8 @@ pub struct World {
     _moto: Moto,
     certificates: Certificates,
     endpoint: String,
+    /// Where instances join.
+    joins: String,
     pub planted: Planted,
     pub secrets: Secrets,
     /// What programs that have ended wrote to standard error.
@@ -60,7 +62,8 @@ impl World {
         let outside = Outside::start(&moto.endpoint(), secrets.credentials.clone()).await;
         outside.refuses(Some("CreateRole"));
         let certificates = start::certificates(&run, &mut planted).await;
-        let (control_plane, endpoint) = start::control_plane(&run, &certificates, &outside, &secrets).await;
+        let (control_plane, [endpoint, joins]) =
+            start::control_plane(&run, &certificates, &outside, &secrets).await;
         let cluster = Cluster::start(&run).await.unwrap();
         let kubectl = cluster.kubectl().unwrap();
         stack::install_crds(&kubectl, &run).await.unwrap();
@@ -76,6 +79,7 @@ impl World {
             _moto: moto,
             certificates,
             endpoint,
+            joins,
             planted,
             secrets,
             ended: Vec::new(),
@@ -191,7 +195,7 @@ impl World {
             .map(|what| self.planted.secret(&format!("the instance's {what}")));
         let mut command = Command::new(tools::fleetmesh().unwrap());
         command.args(["proxy", "join", "--once", "--resource", "mesh/apps/virtualNode/red", "--log=trace"]);
-        command.args(["--control-plane", &self.endpoint, "--ca-file", &self.certificates.path("ca/ca.crt")]);
+        command.args(["--control-plane", &self.joins, "--ca-file", &self.certificates.path("ca/ca.crt")]);
         command.arg("--cert-dir").arg(self.run.join("joined"));
         moto::environment(self.outside.url(), &mut command);
         command.env("AWS_ACCESS_KEY_ID", "ASIAINSTANCE00000001").env("AWS_SECRET_ACCESS_KEY", &secret);

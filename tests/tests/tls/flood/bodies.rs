@@ -1,0 +1,124 @@
+//! Requests that are never finished, and bodies that are too large.
+
+use std::time::{Duration, Instant};
+
+use fleetmesh_testbed::long;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::clients::Tls;
+use super::{Bed, MIB, STRANGER};
+
+/// A head without an end.
+fn half_a_head() -> Vec<u8> {
+    format!("POST /fleetmesh/v1/join HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: {}", "x".repeat(16 * 1024))
+        .into_bytes()
+}
+
+/// A head that promises more than comes.
+fn half_a_body() -> Vec<u8> {
+    let head = "POST /fleetmesh/v1/join HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n";
+    format!("{head}content-length: 16000\r\n\r\n{{{}", " ".repeat(8 * 1024)).into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_never_finished_are_closed_and_cost_little() {
+    let count = long::choose(40, 300);
+    let mut bed = Bed::start("half-sent", &[]).await;
+    let tls = Tls::stranger(&bed.certificates, b"http/1.1");
+    for (what, port, sent, limit) in [
+        ("heads at the API", bed.api, half_a_head(), 10),
+        ("heads where instances join", bed.join, half_a_head(), 5),
+        ("bodies where instances join", bed.join, half_a_body(), 5),
+    ] {
+        let (before, began) = (bed.forget_peak(), Instant::now());
+        let mut held = JoinSet::new();
+        for _ in 0..count {
+            let (tls, sent) = (tls.clone(), sent.clone());
+            held.spawn(async move {
+                let mut stream = tls.connect(STRANGER, port).await.unwrap();
+                // It may be the oldest of too many already.
+                let _ = stream.write_all(&sent).await;
+                // The end, or an answer and the end.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+        }
+        let all =
+            timeout(Duration::from_secs(limit + 20), async { while held.join_next().await.is_some() {} })
+                .await;
+        let grown = bed.peak().saturating_sub(before);
+        println!(
+            "{count} half-sent {what}: {} live after {:?}; memory grew by {} MiB",
+            held.len(),
+            began.elapsed(),
+            grown / MIB
+        );
+        assert!(all.is_ok(), "{what}: {} of {count} live after {:?}", held.len(), began.elapsed());
+        assert!(grown < 48 * MIB, "{what}: {} MiB", grown / MIB);
+    }
+}
+
+/// The statuses that `streams` requests with `body` over one connection are answered with, where they are.
+async fn post(tls: &Tls, port: u16, body: Bytes, streams: usize) -> Vec<u16> {
+    let stream = TokioIo::new(tls.connect(STRANGER, port).await.unwrap());
+    let connected = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let (sender, connection) = connected;
+    // It ends with its sender, or is closed by the other side.
+    tokio::spawn(connection);
+    let mut asked = JoinSet::new();
+    for _ in 0..streams {
+        let (mut sender, body) = (sender.clone(), body.clone());
+        asked.spawn(async move {
+            let request = Request::post(format!("https://127.0.0.1:{port}/fleetmesh/v1/join"));
+            let request = request.header("content-type", "application/json").body(Full::new(body)).unwrap();
+            let answer = sender.send_request(request).await.ok()?;
+            let status = answer.status().as_u16();
+            let text =
+                answer.into_body().collect().await.map(|body| body.to_bytes().len()).unwrap_or_default();
+            assert!(text < 2000, "the answer does not repeat what was sent: {text} bytes");
+            Some(status)
+        });
+    }
+    asked.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_where_instances_join_are_refused_before_they_are_read() {
+    let mut bed = Bed::start("join-bodies", &[]).await;
+    let tls = Tls::stranger(&bed.certificates, b"h2");
+    let body = format!("{{\"resource\": \"{}\\n\\u001b\"}}", "x".repeat(2 << 20));
+    let body = Bytes::from(body);
+    for connections in [1, 3] {
+        let (before, began) = (bed.forget_peak(), Instant::now());
+        let mut attack = JoinSet::new();
+        for _ in 0..connections {
+            let (tls, port, body) = (tls.clone(), bed.join, body.clone());
+            let rounds = long::choose(1, 20);
+            attack.spawn(async move {
+                let mut statuses = Vec::new();
+                for _ in 0..rounds {
+                    statuses.extend(post(&tls, port, body.clone(), 200).await);
+                }
+                statuses
+            });
+        }
+        let statuses = attack.join_all().await.concat();
+        let grown = bed.peak().saturating_sub(before);
+        println!(
+            "bodies of 2 MiB, {} answered, over {connections} connections in {:?}: memory grew by {} MiB",
+            statuses.len(),
+            began.elapsed(),
+            grown / MIB
+        );
+        assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 400), "{statuses:?}");
+        assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
+    }
+    let log = std::fs::read_to_string(bed.control_plane.process().log()).unwrap();
+    let longest = log.lines().map(str::len).max().unwrap_or_default();
+    assert!(log.contains("an instance may not join") && longest < 2000, "a line has {longest} bytes");
+}

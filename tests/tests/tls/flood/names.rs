@@ -1,0 +1,65 @@
+//! A proxy with a good certificate that asks for more than there is.
+
+use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use fleetmesh_testbed::long;
+
+use super::clients::{CLUSTER, Proxy, Tls};
+use super::{Bed, MIB, NEIGHBOUR, STRANGER};
+
+/// A request for `count` clusters of this form, of some `length` bytes each.
+fn naming(count: usize, start: &str, length: usize) -> DiscoveryRequest {
+    let names = (0..count).map(|number| format!("{start}{number:0length$}")).collect();
+    DiscoveryRequest { resource_names: names, type_url: CLUSTER.into(), ..DiscoveryRequest::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
+    let rounds = long::choose(20, 500);
+    let mut bed = Bed::start("names", &[]).await;
+    let folder = bed.certificates.proxy("red", "1d").await;
+    let tls = Tls::proxy(&bed.certificates, &folder);
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap());
+    }
+    for stream in &mut streams {
+        stream.answers.message().await.unwrap();
+    }
+    let fifth =
+        Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.err().expect("it is one too many");
+    assert_eq!(i32::from(fifth.code()), 8, "{fifth}");
+    assert!(fifth.message().contains("--max-streams-per-certificate"), "{fifth}");
+
+    let before = bed.forget_peak();
+    for round in 0..rounds {
+        for stream in &mut streams {
+            let request = match round % 2 {
+                0 => naming(35_000, "", 1),
+                _ => naming(4_000, "cds_egress_apps_", 40),
+            };
+            // Nobody waits for what it means.
+            let _ = stream.requests.send(request);
+        }
+    }
+    // Another is served meanwhile, and asks last, so that all of it was read.
+    let other = Tls::proxy(&bed.certificates, &bed.certificates.proxy_in("other", "red", "1d").await);
+    other.configured(NEIGHBOUR, bed.ads).await.unwrap();
+    for stream in &mut streams {
+        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).unwrap();
+        let status = stream.ended().await;
+        assert_eq!(i32::from(status.code()), 8, "{status}");
+        assert!(status.message().contains("more than 4096 resources of type cluster"), "{status}");
+    }
+    let grown = bed.peak().saturating_sub(before);
+    println!(
+        "4 streams of one certificate, {rounds} requests of some 240 KB of names each: memory grew by {} MiB",
+        grown / MIB
+    );
+    assert!(grown < 48 * MIB, "{} MiB", grown / MIB);
+
+    let mut stream = Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
+    let long = DiscoveryRequest { resource_names: vec!["x".repeat(256 * 1024)], ..naming(0, "", 1) };
+    stream.requests.send(long).unwrap();
+    let status = stream.ended().await;
+    assert_eq!(i32::from(status.code()), 11, "longer than 256 KiB: {status}");
+}
