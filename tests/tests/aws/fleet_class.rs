@@ -95,7 +95,12 @@ async fn nothing_outside_of_the_class_is_launched() {
     space.apply(&fleet_class::manifest("others", &other)).await;
     space.apply(&space.node("denied", of_class("others", 1, "app:v1"))).await;
     space.until("denied", "FleetReady", "ClassNotAllowed").await;
-    for name in attacks.iter().map(|(name, ..)| *name).chain(["missing", "denied"]) {
+    let images = json!({ "images": { "owners": ["999999999999"] } });
+    space.apply(&fleet_class::manifest("own-images", &images)).await;
+    space.apply(&space.node("foreign", of_class("own-images", 1, "app:v1"))).await;
+    let message = space.until("foreign", "FleetReady", "ValueNotInClass").await;
+    assert!(message.contains("images.owners: 999999999999"), "{message}");
+    for name in attacks.iter().map(|(name, ..)| *name).chain(["missing", "denied", "foreign"]) {
         assert_eq!(of_node(&bed.moto, &space, name).await.len(), 0, "{name}");
     }
     let templates = bed.moto.aws(&["ec2", "describe-launch-templates"]).await.unwrap();

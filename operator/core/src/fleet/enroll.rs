@@ -70,3 +70,53 @@ pub fn steps(observed: &Observed, profile_arn: &str, meant: bool) -> Vec<Step> {
     });
     join.chain(leave).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::fleet::{Checks, State};
+
+    fn instance(id: &str, tags: &[(&str, &str)]) -> Instance {
+        let tags: Tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Instance {
+            id: id.to_owned(),
+            az: None,
+            type_: None,
+            state: State::Running,
+            checks: Checks::Passed,
+            launched: Timestamp::UNIX_EPOCH,
+            missed_since: Timestamp::UNIX_EPOCH,
+            ipv4: None,
+            ipv6: None,
+            draining_since: None,
+            marks: Tags::new(),
+            tags,
+        }
+    }
+
+    #[test]
+    fn who_did_not_opt_in_for_this_cluster_is_counted_and_nothing_else() {
+        let found = || {
+            vec![
+                instance("i-ours", &[("app", "web"), (ENROLL_TAG, "c")]),
+                instance("i-silent", &[("app", "web")]),
+                instance("i-elsewhere", &[("app", "web"), (ENROLL_TAG, "another")]),
+                instance("i-wild", &[("app", "database"), (ENROLL_TAG, "c")]),
+                instance("i-joined", &[("app", "web")]),
+            ]
+        };
+        let joined = BTreeSet::from(["i-joined".to_owned()]);
+        let tags = |value: &str| Tags::from([("app".to_owned(), value.to_owned())]);
+        let meant = |value: &str, admitted: bool| {
+            let (meant, unasked) = meant(found(), &tags(value), "c", &joined, admitted);
+            (meant.into_iter().map(|instance| instance.id).collect::<Vec<_>>(), unasked)
+        };
+        assert_eq!(meant("web", true), (vec!["i-ours".to_owned(), "i-joined".to_owned()], 2));
+        assert_eq!(meant("web", false), (vec!["i-joined".to_owned()], 0));
+        assert_eq!(meant("*", true), (vec![], 0), "EC2 takes it for every value");
+    }
+}

@@ -52,6 +52,8 @@ pub struct Ec2 {
     made: BTreeMap<String, (String, i64)>,
     now: Timestamp,
     pub image: String,
+    /// Whose it is.
+    pub image_owners: Vec<String>,
     /// How instances join, as the operator was told; and where proxies are served then.
     pub join: Option<JoinOptions>,
     pub writes: usize,
@@ -121,6 +123,7 @@ impl Ec2 {
             made: BTreeMap::new(),
             now: Timestamp::from_second(1_000_000).unwrap(),
             image: "ami-1".into(),
+            image_owners: Vec::new(),
             join: None,
             writes: 0,
             plans: Vec::new(),
@@ -281,6 +284,7 @@ impl Ec2 {
         let mut observed = Observed {
             template,
             image: Some(self.image.clone()),
+            image_owners: self.image_owners.clone(),
             instances: ours,
             proxies: Proxies::Untold,
             ..Observed::default()

@@ -171,6 +171,38 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
 }
 
 #[test]
+fn an_ami_of_somebody_else_is_launched_for_nobody() {
+    let mut ec2 = Ec2::new();
+    let class = ec2.class.as_mut().unwrap();
+    class.images = serde_json::from_value(serde_json::json!({
+        "owners": ["111122223333", "amazon"], "ssmParameters": ["/images/web"],
+    }))
+    .unwrap();
+    for owners in [vec![], vec!["444455556666".to_owned()]] {
+        ec2.image_owners = owners;
+        for _ in 0..5 {
+            ec2.round(Fault::None);
+        }
+        assert_eq!((live(&ec2).len(), ec2.writes), (0, 0), "not even a launch template is made");
+        let told = ec2.told.as_ref().unwrap();
+        assert_eq!(told.reason, Reason::ValueNotInClass);
+        assert!(told.message.contains("images.owners: 111122223333, amazon"), "{}", told.message);
+    }
+    // The account of Amazon's own AMIs has an alias.
+    ec2.image_owners = vec!["137112412989".to_owned(), "amazon".to_owned()];
+    ec2.settle();
+    assert_eq!(live(&ec2).len(), 3);
+    ec2.image_owners = vec!["444455556666".to_owned()];
+    ec2.image = "ami-2".into();
+    let before = live(&ec2);
+    for _ in 0..20 {
+        ec2.round(Fault::None);
+        ec2.wait(30);
+    }
+    assert_eq!(live(&ec2), before, "what a parameter holds since replaces nothing");
+}
+
+#[test]
 fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
     let mut ec2 = Ec2::new();
     let reached = |count, limit| {
