@@ -169,8 +169,23 @@ async fn fleets_that_are_launched_at_once_stay_within_the_limits_of_their_class(
     let short = nodes[counts().await.iter().position(|count| *count < 3).unwrap()];
     let message = short.0.until(short.1, "FleetReady", "ClassLimitReached").await;
     assert!(message.contains("FleetClass tight allows"), "{message}");
+    // Who lets go of instances makes no room.
+    let keeps =
+        nodes.iter().zip(counts().await).find(|(_, count)| *count > 0).map(|(node, _)| *node).unwrap();
+    let retain = ["patch", "--type=merge", "-p", r#"{"spec":{"deletionPolicy":"Retain"}}"#];
+    let node = format!("virtualnode/{}", keeps.1);
+    keeps.0.run(&[&retain[..1], &[&node], &retain[1..]].concat()).await;
+    keeps.0.run(&["delete", &node, TIMEOUT]).await;
+    keeps.0.apply(&keeps.0.node("again", of_class("tight", 3, "app:v1"))).await;
+    keeps.0.until("again", "FleetReady", "ClassLimitReached").await;
+    looked(&bed).await;
+    counts().await;
+    assert_eq!(of_node(&bed.moto, keeps.0, "again").await.len(), 0, "the room is not there");
+    keeps.0.run(&["delete", "virtualnode/again", TIMEOUT]).await;
     // What one gives up another gets.
-    let full = nodes[counts().await.iter().position(|count| *count > 0).unwrap()];
+    let left = |node: &(&Space, &str)| (&node.0.name, node.1) != (&keeps.0.name, keeps.1);
+    let mut others = nodes.iter().zip(counts().await).filter(|(node, count)| *count > 0 && left(node));
+    let (full, _) = others.next().unwrap();
     full.0.run(&["delete", &format!("virtualnode/{}", full.1), TIMEOUT]).await;
     wait::until("others have the room", LIMIT, used_up).await.unwrap();
     for (space, node) in nodes {

@@ -20,10 +20,7 @@ impl Ec2 {
     /// # Errors
     /// Every failure.
     pub async fn instances(&self, with: &Tags) -> Result<Vec<Instance>, Failure> {
-        let filters = with
-            .iter()
-            .map(|(key, value)| Filter::builder().name(format!("tag:{key}")).values(value).build());
-        let mut instances = self.described(filters.collect()).await?;
+        let mut instances = self.tagged(with).await?;
         let running = instances.iter().filter(|instance| instance.state == State::Running);
         let checks = self.checks(&running.map(|instance| instance.id.clone()).collect::<Vec<_>>()).await?;
         for instance in &mut instances {
@@ -31,6 +28,14 @@ impl Ec2 {
         }
         instances.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(instances)
+    }
+
+    /// The instances that have all of `with`, of any state; nobody asks for their status checks.
+    ///
+    /// # Errors
+    /// Every failure.
+    pub async fn tagged(&self, with: &Tags) -> Result<Vec<Instance>, Failure> {
+        self.described(filters(with)).await
     }
 
     /// Those of the instances `ids` that exist, of any state; nobody asks for their status checks.
@@ -101,6 +106,12 @@ impl Ec2 {
         let request = client.terminate_instances().set_instance_ids(Some(ids.to_vec()));
         call!(self.0, write, "TerminateInstances", request).map(|_| ())
     }
+}
+
+fn filters(with: &Tags) -> Vec<Filter> {
+    let filter =
+        |(key, value): (&String, &String)| Filter::builder().name(format!("tag:{key}")).values(value).build();
+    with.iter().map(filter).collect()
 }
 
 fn verdict(status: &InstanceStatus) -> (String, Checks) {

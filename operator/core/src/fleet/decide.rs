@@ -18,7 +18,7 @@ use super::tagging;
 use super::template::{self, Content};
 use super::user_data::{self, Place};
 use super::version;
-use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use super::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use crate::event::Event;
 use crate::object::Object;
 use crate::owner;
@@ -303,6 +303,7 @@ fn launch_step(
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
     tags.extend(hash.map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
+    tags.insert(CLASS_TAG.to_owned(), wanted.admitted.class.clone());
     let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
     Step::Launch {

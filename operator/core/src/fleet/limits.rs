@@ -5,10 +5,14 @@
 //! reserved, so two nodes are never given the same room. What a fleet holds is what EC2 showed since this process began, and
 //! what was reserved and is not shown yet. Of a fleet that was not looked at yet, as after a start, the most counts that it can
 //! have, until whatever was launched before the start must have been shown.
+//!
+//! Instances outlive their nodes, with `deletionPolicy: Retain`, and their class, when a node names another. They carry the name
+//! of the class that they were launched under and are counted by it, so nobody makes room by letting go.
 
 use std::collections::{BTreeMap, HashMap};
 
 use fleetmesh_crds::fleet_class::ClassLimits;
+use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Instance, State};
@@ -94,6 +98,28 @@ impl Member {
     }
 }
 
+/// Instances that EC2 shows with the name of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// The uid of the node that they were launched for.
+    uid: String,
+    held: Held,
+}
+
+impl Tagged {
+    /// The instances that are not terminated, by the nodes that they were launched for.
+    pub fn of(instances: &[Instance]) -> Vec<Self> {
+        let mut counts: BTreeMap<(String, String), i32> = BTreeMap::new();
+        for instance in instances.iter().filter(|instance| instance.state != State::Terminated) {
+            let text = |tag: &str| instance.tags.get(tag).cloned().unwrap_or_default();
+            let count = counts.entry((text(OWNER_UID_TAG), text(OWNER_NAMESPACE_TAG))).or_default();
+            *count = count.saturating_add(1);
+        }
+        let tagged = |((uid, namespace), instances)| Self { uid, held: Held { namespace, instances } };
+        counts.into_iter().map(tagged).collect()
+    }
+}
+
 /// A launch for which room is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -118,10 +144,14 @@ pub struct Ledger {
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
+    /// The namespace of its node, once it asked for room.
+    namespace: String,
     /// How many instances EC2 showed last that are not terminated.
     seen: i32,
     /// Launches that are not shown in full yet, by their numbers.
     coming: BTreeMap<i64, Coming>,
+    /// Whether its node let go of it.
+    gone: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +184,7 @@ impl Ledger {
             i32::try_from(instances.iter().filter(wanted).count()).unwrap_or(i32::MAX)
         };
         let entry = self.fleets.entry(uid.to_owned()).or_default();
+        entry.gone = false;
         entry.seen = count(&|instance| instance.state != State::Terminated);
         for (launch, coming) in &mut entry.coming {
             coming.shown = count(&|instance| instance.launch() == Some(*launch));
@@ -162,12 +193,13 @@ impl Ledger {
         entry.coming.retain(|_, coming| coming.shown < coming.count && !late(coming));
     }
 
-    /// Reserves room for a launch: as much of it as the limits have. `members` are all fleets of the class.
+    /// Reserves room for a launch: as much of it as the limits have. `members` are all fleets of the class, looked up after EC2
+    /// showed `tagged`, the instances with its name.
     pub fn reserve(
         &mut self,
         ask: Ask<'_>,
         limits: &ClassLimits,
-        members: &[Member],
+        (members, tagged): (&[Member], &[Tagged]),
         now: Timestamp,
     ) -> Grant {
         let Ask { uid, namespace, launch, wanted } = ask;
@@ -175,7 +207,19 @@ impl Ledger {
         let mut all: Vec<Held> = others
             .map(|member| Held { namespace: member.namespace.clone(), instances: self.held(member, now) })
             .collect();
+        let known = |of: &str| of == uid || members.iter().any(|member| member.uid == of);
+        all.extend(tagged.iter().filter(|tagged| !known(&tagged.uid)).map(|tagged| tagged.held.clone()));
+        // What is gone and may have launched a moment ago may not be shown yet.
+        let late = |coming: &Coming| now.duration_since(coming.at) >= VISIBLE;
+        self.fleets.retain(|of, entry| {
+            !entry.gone || known(of) || entry.coming.values().any(|coming| !late(coming))
+        });
+        let gone = self.fleets.iter().filter(|(of, entry)| entry.gone && !known(of)).map(|(_, entry)| entry);
+        all.extend(
+            gone.map(|entry| Held { namespace: entry.namespace.clone(), instances: entry.holds(None) }),
+        );
         let entry = self.fleets.entry(uid.to_owned()).or_default();
+        namespace.clone_into(&mut entry.namespace);
         all.push(Held { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
         let granted = grant(limits, &all, namespace, wanted);
         let doubtful = entry.coming.get(&launch).map_or(0, |coming| coming.doubtful);
@@ -208,9 +252,12 @@ impl Ledger {
         }
     }
 
-    /// Nothing is left of a fleet.
+    /// A fleet is gone, or let go of. What it launched a moment ago goes on counting until EC2 must show it.
     pub fn forget(&mut self, uid: &str) {
-        self.fleets.remove(uid);
+        if let Some(entry) = self.fleets.get_mut(uid) {
+            entry.gone = true;
+            entry.seen = 0;
+        }
     }
 
     fn held(&self, member: &Member, now: Timestamp) -> i32 {

@@ -41,5 +41,8 @@ pub const TEMPLATE_HASH_TAG: &str = "fleetmesh.dev/template-hash";
 pub const TEMPLATE_VERSION_TAG: &str = "fleetmesh.dev/template-version";
 /// The tag that numbers the launch that an instance came from.
 pub const LAUNCH_TAG: &str = "fleetmesh.dev/launch";
+/// The tag that names the FleetClass that an instance was launched under: its limits count it for as long as it runs, whoever
+/// it belongs to by then.
+pub const CLASS_TAG: &str = "fleetmesh.dev/fleet-class";
 /// The tag that tells since when an instance is being drained, as a timestamp of RFC 3339.
 pub const DRAINING_TAG: &str = "fleetmesh.dev/draining-since";

@@ -99,7 +99,13 @@ async fn bring_in_step(
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
     let mut decision = decide(&observed, &input);
-    let grant = fleet_room::reserve(round, &decision, &input);
+    let grant = match fleet_room::reserve(round, services, &decision, &input).await {
+        Ok(grant) => grant,
+        Err(failure) => {
+            memory.observed = None;
+            return fleet::unseen(failure, &input);
+        }
+    };
     if grant.as_ref().is_some_and(|grant| grant.reached.is_some()) {
         decision = decide(&observed, &Input { grant: grant.as_ref(), ..input });
     }

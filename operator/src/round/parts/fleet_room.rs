@@ -1,20 +1,39 @@
 //! Room in a class for a launch: reserved before it, settled after it.
 
-use fleetmesh_core::fleet::{Admitted, Decision, Grant, Input, Outcome, Step, limits};
+use fleetmesh_core::Failure;
+use fleetmesh_core::fleet::{Admitted, CLASS_TAG, Decision, Grant, Input, Outcome, Step, limits};
+use fleetmesh_crds::management::OWNER_CLUSTER_TAG;
+use fleetmesh_model::tag::Tags;
 
 use super::Round;
+use super::fleet::Services;
 
 /// Reserves the room that a launch needs in the class of the fleet; `None` when nothing is to be launched.
-pub fn reserve(round: &Round<'_>, decision: &Decision, input: &Input<'_>) -> Option<Grant> {
+///
+/// # Errors
+/// EC2 does not tell which instances the class has.
+pub async fn reserve(
+    round: &Round<'_>,
+    services: &Services,
+    decision: &Decision,
+    input: &Input<'_>,
+) -> Result<Option<Grant>, Failure> {
     let Round { context, object, .. } = round;
-    let Some(Ok(Admitted { class, limits, .. })) = input.admission else { return None };
-    let (launch, wanted) = decision.launch()?;
+    let Some(Ok(Admitted { class, limits, .. })) = input.admission else {
+        return Ok(None);
+    };
+    let Some((launch, wanted)) = decision.launch() else { return Ok(None) };
+    let of_class = Tags::from([
+        (CLASS_TAG.to_owned(), class.clone()),
+        (OWNER_CLUSTER_TAG.to_owned(), input.cluster.to_owned()),
+    ]);
+    let tagged = limits::Tagged::of(&services.ec2.tagged(&of_class).await?);
     let namespace = object.key.namespace.as_deref().unwrap_or_default();
     let ask = limits::Ask { uid: &object.uid, namespace, launch, wanted };
     // The members are read while the ledger is held: a fleet that begins meanwhile has reserved nothing before.
     let mut ledger = context.fleets.ledger();
     let members = context.world.fleets_of(class);
-    Some(ledger.reserve(ask, limits, &members, input.now))
+    Ok(Some(ledger.reserve(ask, limits, (&members, &tagged), input.now)))
 }
 
 /// Notes what came of a launch for which room was reserved.

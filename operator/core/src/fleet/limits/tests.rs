@@ -43,22 +43,36 @@ fn a_fleet_that_nobody_looked_at_yet_counts_with_the_most_that_it_can_have() {
     let members = [member("one", 0, 0), member("other", 2, 5)];
     let ask = |launch| Ask { uid: "one", namespace: "a", launch, wanted: 4 };
     let limits = limits(8, None);
-    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(1)).count, 3);
+    assert_eq!(ledger.reserve(ask(1), &limits, (&members, &[]), second(1)).count, 3);
     ledger.released("one", 1);
     ledger.shown("other", &[], second(2));
-    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(2)).count, 4);
+    assert_eq!(ledger.reserve(ask(1), &limits, (&members, &[]), second(2)).count, 4);
     let mut ledger = Ledger::new(second(0));
-    assert_eq!(ledger.reserve(ask(1), &limits, &members, second(61)).count, 4, "what it is reported to have");
+    assert_eq!(
+        ledger.reserve(ask(1), &limits, (&members, &[]), second(61)).count,
+        4,
+        "what it is reported to have"
+    );
 }
 
 /// An EC2 that shows instances late and loses replies, and operators that launch in it at once.
 struct Race {
     ledger: Ledger,
     now: i64,
-    /// Node, launch, when it shows, and whether it is terminated.
-    instances: Vec<(usize, i64, i64, bool)>,
+    instances: Vec<Made>,
+    /// How often each node was deleted and made again.
+    lives: Vec<usize>,
     /// The next launch of each node, and what EC2 did for the current one.
     launches: Vec<(i64, Option<i32>)>,
+}
+
+/// An instance in it.
+struct Made {
+    node: usize,
+    uid: String,
+    launch: i64,
+    shows: i64,
+    terminated: bool,
 }
 
 const LATE: i64 = 20;
@@ -72,6 +86,8 @@ enum Act {
         lost: bool,
     },
     Terminate(usize),
+    /// A node is deleted with `deletionPolicy: Retain`, and another takes its place.
+    Retain(usize),
     Wait(i64),
 }
 
@@ -79,6 +95,7 @@ fn act(nodes: usize) -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (0..nodes, 1..6_i32, any::<bool>()).prop_map(|(node, wanted, lost)| Act::Launch { node, wanted, lost }),
         1 => (0..20_usize).prop_map(Act::Terminate),
+        1 => (0..nodes).prop_map(Act::Retain),
         1 => (0..30_i64).prop_map(Act::Wait),
     ]
 }
@@ -88,37 +105,50 @@ impl Race {
         format!("ns-{}", node % 2)
     }
 
-    fn look(&mut self, node: usize) {
-        let shown: Vec<Instance> = self
-            .instances
-            .iter()
-            .filter(|(of, _, shows, _)| *of == node && *shows <= self.now)
-            .map(|(_, launch, _, terminated)| Instance {
-                id: "i".into(),
-                az: None,
-                type_: None,
-                state: if *terminated { State::Terminated } else { State::Running },
-                checks: Checks::Passed,
-                launched: second(0),
-                missed_since: second(0),
-                ipv4: None,
-                ipv6: None,
-                draining_since: None,
-                tags: Tags::new(),
-                marks: Tags::from([(LAUNCH_TAG.to_owned(), launch.to_string())]),
-            })
-            .collect();
-        self.ledger.shown(&node.to_string(), &shown, second(self.now));
+    fn uid(&self, node: usize) -> String {
+        format!("{node}-{}", self.lives[node])
+    }
+
+    /// The instances that EC2 shows now of those that are `wanted`.
+    fn shown(&self, wanted: impl Fn(&Made) -> bool) -> Vec<Instance> {
+        let shown = self.instances.iter().filter(|made| wanted(made) && made.shows <= self.now);
+        let instance = |made: &Made| Instance {
+            id: "i".into(),
+            az: None,
+            type_: None,
+            state: if made.terminated { State::Terminated } else { State::Running },
+            checks: Checks::Passed,
+            launched: second(0),
+            missed_since: second(0),
+            ipv4: None,
+            ipv6: None,
+            draining_since: None,
+            tags: Tags::from([
+                (OWNER_UID_TAG.to_owned(), made.uid.clone()),
+                (OWNER_NAMESPACE_TAG.to_owned(), Self::namespace(made.node)),
+            ]),
+            marks: Tags::from([(LAUNCH_TAG.to_owned(), made.launch.to_string())]),
+        };
+        shown.map(instance).collect()
+    }
+
+    fn retain(&mut self, node: usize) {
+        self.ledger.forget(&self.uid(node));
+        self.lives[node] += 1;
+        self.launches[node] = (1, None);
     }
 
     fn launch(&mut self, node: usize, wanted: i32, lost: bool, limits: &ClassLimits, nodes: usize) {
-        self.look(node);
+        let uid = self.uid(node);
+        let shown = self.shown(|made| made.uid == uid);
+        self.ledger.shown(&uid, &shown, second(self.now));
+        let tagged = Tagged::of(&self.shown(|_| true));
         let members: Vec<Member> = (0..nodes)
-            .map(|node| Member { namespace: Self::namespace(node), ..member(&node.to_string(), 0, 0) })
+            .map(|node| Member { namespace: Self::namespace(node), ..member(&self.uid(node), 0, 0) })
             .collect();
-        let (uid, namespace, launch) = (node.to_string(), Self::namespace(node), self.launches[node].0);
+        let (namespace, launch) = (Self::namespace(node), self.launches[node].0);
         let ask = Ask { uid: &uid, namespace: &namespace, launch, wanted };
-        let granted = self.ledger.reserve(ask, limits, &members, second(self.now)).count;
+        let granted = self.ledger.reserve(ask, limits, (&members, &tagged), second(self.now)).count;
         if granted == 0 {
             return self.ledger.released(&uid, launch);
         }
@@ -129,7 +159,8 @@ impl Race {
         };
         if first {
             for _ in 0..made {
-                self.instances.push((node, launch, self.now + LATE, false));
+                let (uid, shows) = (uid.clone(), self.now + LATE);
+                self.instances.push(Made { node, uid, launch, shows, terminated: false });
             }
             self.launches[node].1 = Some(made);
         }
@@ -142,7 +173,7 @@ impl Race {
     }
 
     fn count(&self, wanted: impl Fn(usize) -> bool) -> usize {
-        self.instances.iter().filter(|(node, _, _, terminated)| !terminated && wanted(*node)).count()
+        self.instances.iter().filter(|made| !made.terminated && wanted(made.node)).count()
     }
 }
 
@@ -155,12 +186,13 @@ proptest! {
     ) {
         let limits = limits(all, namespace);
         let mut race = Race {
-            ledger: Ledger::new(second(0)), now: 0, instances: Vec::new(), launches: vec![(1, None); 4],
+            ledger: Ledger::new(second(0)), now: 0, instances: Vec::new(), launches: vec![(1, None); 4], lives: vec![0; 4],
         };
         for act in acts {
             match act {
                 Act::Launch { node, wanted, lost } => race.launch(node, wanted, lost, &limits, 4),
-                Act::Terminate(index) => if let Some(one) = race.instances.get_mut(index) { one.3 = true },
+                Act::Terminate(index) => if let Some(made) = race.instances.get_mut(index) { made.terminated = true },
+                Act::Retain(node) => race.retain(node),
                 Act::Wait(seconds) => race.now += seconds,
             }
             prop_assert!(race.count(|_| true) <= usize::try_from(all).unwrap(), "in all");
