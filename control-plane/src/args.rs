@@ -82,6 +82,8 @@ pub struct ControlPlaneArgs {
 
     /// The CA that signs the certificates of proxies (PEM); read again when it changes.
     ///
+    /// It may hold several, one of which replaces the other: what either signs is trusted meanwhile.
+    ///
     /// A certificate names the virtual nodes that its holder may run by their ARNs, as URIs among its subject alternative
     /// names; `fleetmesh certs issue` makes such certificates.
     #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE", requires = "tls_cert")]
@@ -93,6 +95,13 @@ pub struct ControlPlaneArgs {
     /// --join-certificate-validity at a time.
     #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires_all = ["ca_cert", "join_listen"])]
     pub ca_key: Option<PathBuf>,
+
+    /// The intermediate that --ca-key belongs to (PEM), followed by those between it and a root of --ca-cert.
+    ///
+    /// Without it --ca-key is the key of a certificate in --ca-cert. `fleetmesh certs init` makes a root, whose key can stay
+    /// offline, and an intermediate.
+    #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE", requires = "ca_key")]
+    pub signing_cert: Option<PathBuf>,
 
     /// How long the certificates of instances that join are valid, 10s to 24h; they are renewed at half of it.
     ///
@@ -150,9 +159,23 @@ pub struct ControlPlaneArgs {
 
     /// Access keys beside those of `fleetmesh control-plane keys`; read again when the file changes.
     ///
-    /// JSON: {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects.
+    /// JSON: {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects. Beside these, "meshes": ["apps"] and
+    /// "access": "read" bound what a key may do, "expiresAt" until when, and "name" says whose it is.
     #[arg(long, env = "FLEETMESH_ACCESS_KEYS_FILE", value_name = "FILE")]
     pub access_keys_file: Option<PathBuf>,
+
+    /// The file with the key that seals access keys in the data directory, which it may not lie in.
+    ///
+    /// `fleetmesh control-plane keys new-seal-key` makes it. Keys that are there in the clear are sealed at the start, and so
+    /// are those sealed with a later line of the file: a new key is put above the old one.
+    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE")]
+    pub seal_key_file: Option<PathBuf>,
+
+    /// A name or address by which clients call the App Mesh API, beside those of --tls-cert and loopback. May be repeated.
+    ///
+    /// Signatures count for these hosts and for --region only: one that was made for another service is of no use here.
+    #[arg(long = "api-host", env = "FLEETMESH_API_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub api_hosts: Vec<String>,
 
     /// What every ARN has in common.
     #[command(flatten)]

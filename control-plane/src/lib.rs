@@ -24,6 +24,7 @@ pub mod loads;
 pub mod metrics;
 pub mod refusal;
 pub mod reload;
+pub mod rights;
 pub mod secret;
 pub mod server;
 pub mod serving;

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// The error classes of the App Mesh API (the `*Exception` shapes of its model).
+/// The error classes of the App Mesh API (the `*Exception` shapes of its model, and the one that AWS puts before them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
+    /// The access key that signed the request may not do this. It is no shape of App Mesh's model, but one that all of AWS's
+    /// services have in common.
+    AccessDenied,
     /// The request is malformed, out of bounds or breaks a rule.
     BadRequest,
     /// The request contradicts what is stored.
@@ -31,6 +34,7 @@ impl Class {
     /// The name of the error shape in the API model; clients match on it.
     pub fn shape(self) -> &'static str {
         match self {
+            Self::AccessDenied => "AccessDeniedException",
             Self::BadRequest => "BadRequestException",
             Self::Conflict => "ConflictException",
             Self::Forbidden => "ForbiddenException",
@@ -48,7 +52,7 @@ impl Class {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest | Self::LimitExceeded | Self::TooManyTags => 400,
-            Self::Forbidden => 403,
+            Self::AccessDenied | Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::ResourceInUse => 409,
             Self::TooManyRequests => 429,

@@ -4,10 +4,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,13 +23,15 @@ use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
 use crate::join::{self, CaFiles, Denied, Documents, Joining, Rules, Sts, StsEndpoint};
+use crate::keys::seal::SealKeys;
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Bounds, Listen, ListenError};
 use crate::loads::{self, Loads};
 use crate::metrics::Metrics;
 use crate::reload::FileError;
+use crate::rights::Rights;
 use crate::serving::{self, Hosts, Limits};
-use crate::sigv4::{Guard, guard};
+use crate::sigv4::{Audience, Guard, Replays, guard};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::tls::{Purpose, Tls};
 use crate::view::Views;
@@ -89,6 +91,7 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let rest = binding(&args.listen, Purpose::Api).await?;
     let ads = binding(&args.ads_listen, Purpose::Proxies).await?;
     let join = binding(&args.join_listen, Purpose::Join).await?;
+    let replays = Replays::new(SqliteStore::exists(&args.data_dir).then(SystemTime::now));
     let store = open(&args.data_dir, args.identity()).await?;
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
@@ -103,14 +106,18 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let joining = joining(&args, Arc::clone(&store), denied.clone())?;
-    let routers = Routers { open, guarded, keys: keys(&args, &rest)? };
+    let keys = keys(&args, &rest)?;
+    let audience = Audience::new(&args.identity.region, &args.api_hosts, tls.clone());
+    let audience = Arc::new(audience);
+    let guard = keys.clone().map(|keys| Guard { keys, audience, replays });
+    let routers = Routers { open, guarded, guard };
     print_addresses(rest.iter().chain(&ads).chain(&join)).map_err(Error::Print)?;
 
     let mut servers = JoinSet::new();
     if let Some(tls) = tls {
         servers.spawn(following(tls.follow(shutdown.clone())));
     }
-    if let Some(keys) = routers.keys.clone() {
+    if let Some(keys) = keys {
         let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
         servers.spawn(following(async move { keys.follow(data_dir, file, stop).await }));
     }
@@ -177,16 +184,16 @@ struct Routers {
     open: Router,
     /// To callers of this host, and to others who sign their requests.
     guarded: Router,
-    /// What they sign with; absent when there is no listener for others.
-    keys: Option<Arc<Keys>>,
+    /// What judges their signatures; absent when there is no listener for others.
+    guard: Option<Guard>,
 }
 
 impl Routers {
     /// What is served on `listener`.
     fn of(&self, listener: &Bound) -> Router {
-        let guarded = match &self.keys {
-            Some(keys) if listener.is_exposed() => guard(self.guarded.clone(), Guard(Arc::clone(keys))),
-            _ => self.guarded.clone(),
+        let guarded = match &self.guard {
+            Some(knows) if listener.is_exposed() => guard(self.guarded.clone(), knows.clone()),
+            _ => self.guarded.clone().layer(Extension(Rights::Local)),
         };
         self.open.clone().merge(guarded)
     }
@@ -194,11 +201,16 @@ impl Routers {
 
 /// The access keys, when one of `listeners` needs them.
 fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>>, Error> {
-    if !listeners.iter().any(Bound::is_exposed) {
+    let exposed = listeners.iter().any(Bound::is_exposed);
+    if !exposed && args.seal_key_file.is_none() {
         return Ok(None);
     }
-    let keys = Keys::default();
+    let seal = args.seal_key_file.as_deref().map(|file| SealKeys::read(file, &args.data_dir));
+    let keys = Keys::new(seal.transpose().map_err(LoadError::from)?.map(Arc::new));
     keys.load(&args.data_dir, args.access_keys_file.as_deref())?;
+    if !exposed {
+        return Ok(None);
+    }
     if keys.is_empty() {
         tracing::warn!(
             "there is no access key, so no request from another host is let in: make one with `fleetmesh control-plane keys create`"
@@ -212,7 +224,7 @@ fn joining(args: &ControlPlaneArgs, store: Arc<dyn Store>, denied: Denied) -> Re
     let (Some(certificate), Some(key)) = (args.ca_cert.clone(), args.ca_key.clone()) else { return Ok(None) };
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
-    let files = CaFiles { certificate, key };
+    let files = CaFiles { certificate, signing: args.signing_cert.clone(), key };
     let documents = args.identity_certificates.as_deref();
     let documents = documents.map(|file| Documents::read(file, args.instance_identity)).transpose()?;
     let rules =

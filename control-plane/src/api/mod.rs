@@ -5,6 +5,7 @@
 mod answer;
 mod kind;
 mod operation;
+mod permission;
 mod query;
 pub mod quota;
 mod read;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 use crate::identity::Identity;
 use crate::metrics::{Committed, Metrics};
 use crate::refusal::{Class, Refusal};
+use crate::rights::Rights;
 use crate::store::{Commit, CommitError, Store};
 use crate::view::Record;
 pub(crate) use answer::refused;
@@ -92,10 +94,12 @@ impl Api {
         self.admit_request()?;
         let operation = operation?;
         let (head, body) = request.into_parts();
+        let rights = Rights::of(&head.extensions)?;
         let query = query::Query::parse(&head.uri)?;
+        permission::check(&rights, &operation, &query, &self.identity)?;
         query.mesh_owner(&self.identity.account)?;
         match operation {
-            Operation::Create(collection) => self.create(&collection, body).await,
+            Operation::Create(collection) => self.create(&collection, body, &rights).await,
             Operation::Update(id) => self.update(id, body).await,
             Operation::Delete(id) => self.delete(id).await,
             Operation::Describe(id) => self.describe(&id),

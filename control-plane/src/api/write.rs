@@ -16,13 +16,19 @@ use super::kind::{Collection, words};
 use super::quota::Quotas;
 use super::request::Members;
 use super::rules::{self, absent};
-use super::{Api, refusal_of, validate};
+use super::{Api, permission, refusal_of, validate};
 use crate::refusal::{Class, Refusal};
+use crate::rights::Rights;
 use crate::store::{Change, ClientToken, Commit, Decide, Tip, Write};
 use crate::view::Record;
 
 impl Api {
-    pub(super) async fn create(&self, collection: &Collection, body: Body) -> Result<Value, Refusal> {
+    pub(super) async fn create(
+        &self,
+        collection: &Collection,
+        body: Body,
+        rights: &Rights,
+    ) -> Result<Value, Refusal> {
         let kind = collection.kind();
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
@@ -32,6 +38,7 @@ impl Api {
         members.finish()?;
         validate::name(words(kind).name, &name)?;
         let id = collection.member(&name);
+        permission::check_create(rights, &id, &self.identity)?;
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
         validate::tag_count(Class::BadRequest, tags.len())?;

@@ -11,7 +11,8 @@ use fleetmesh_instance::bootstrap::secrets;
 use fleetmesh_model::{Arn, ResourceId};
 
 use super::files::{PRIVATE, PUBLIC, replace};
-use super::{Authority, CertificateError, Issued, Validity, new_authority};
+use super::sign::{self, RequestArgs, SignArgs};
+use super::{Authority, CertificateError, Issued, Validity, new_authority, new_root};
 use crate::args::IdentityArgs;
 use crate::identity::Identity;
 use crate::secret::Secret;
@@ -21,8 +22,20 @@ use crate::secret::Secret;
 /// They are what a control plane that other hosts reach needs, and what proxies there prove themselves by.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CertsCommand {
-    /// Make a CA: ca.crt and ca.key. Whoever has the key can be any proxy and any control plane.
+    /// Make a CA of two: root.crt and root.key, which can be kept offline, and signing.crt and signing.key, an intermediate
+    /// that signs.
+    ///
+    /// Certificates carry the intermediate along, and root.crt is all that anybody trusts: --ca-cert root.crt --signing-cert
+    /// signing.crt --ca-key signing.key. Renew the intermediate with `certs intermediate`.
+    Init(InitArgs),
+    /// Make or renew the intermediate of a root: signing.crt and signing.key.
+    Intermediate(IntermediateArgs),
+    /// Make a CA of one, whose key signs: ca.crt and ca.key. Whoever has the key can be any proxy and any control plane.
     Ca(CaArgs),
+    /// Make a key and a signing request for it: tls.key, which stays where it is, and tls.csr, for `certs sign`.
+    Request(RequestArgs),
+    /// Sign a request, whose sender has the key: tls.crt and ca.crt.
+    Sign(SignArgs),
     /// Make a certificate for a proxy: tls.crt, tls.key and ca.crt, and the same as Envoy's SDS reads it.
     ///
     /// Renew it by the same command: files are replaced at once, and Envoy takes them in without a restart. Keys have
@@ -48,14 +61,62 @@ pub struct CaArgs {
     out_dir: PathBuf,
 }
 
-/// The CA that signs.
+/// Options of `certs init`.
 #[derive(Args, Clone, Debug)]
-pub struct SignerArgs {
-    /// The CA's certificate (PEM)
+pub struct InitArgs {
+    /// The name of the CA, for people
+    #[arg(long, value_name = "NAME", default_value = "fleetmesh")]
+    name: String,
+
+    /// How long the root is valid
+    #[arg(long, value_name = "TIME", default_value = "3650d", value_parser = validity)]
+    validity: Duration,
+
+    /// How long the intermediate is valid; renew it before with `certs intermediate`
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = validity)]
+    signing_validity: Duration,
+
+    /// The folder for the files; made if need be. A CA that is there is not replaced
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+}
+
+/// Options of `certs intermediate`.
+#[derive(Args, Clone, Debug)]
+pub struct IntermediateArgs {
+    /// The root's certificate (PEM)
     #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE")]
     ca_cert: PathBuf,
 
-    /// The CA's key (PEM)
+    /// The root's key (PEM)
+    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE")]
+    ca_key: PathBuf,
+
+    /// The name of the intermediate, for people
+    #[arg(long, value_name = "NAME", default_value = "fleetmesh signing")]
+    name: String,
+
+    /// How long it is valid
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = validity)]
+    validity: Duration,
+
+    /// The folder for signing.crt and signing.key, which are replaced; made if need be
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+}
+
+/// The CA that signs.
+#[derive(Args, Clone, Debug)]
+pub struct SignerArgs {
+    /// The CA's certificates (PEM): its root, and a second one while that replaces the first
+    #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE")]
+    ca_cert: PathBuf,
+
+    /// The intermediate that signs (PEM), unless --ca-key is a root's
+    #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE")]
+    signing_cert: Option<PathBuf>,
+
+    /// The key that signs (PEM)
     #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE")]
     ca_key: PathBuf,
 }
@@ -74,8 +135,8 @@ pub struct IssueArgs {
     #[arg(long = "resource", value_name = "ARN", required = true)]
     resources: Vec<String>,
 
-    /// How long it is valid
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = validity)]
+    /// How long it is valid, 90d at the most: a certificate cannot be taken back
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = proxy_validity)]
     validity: Duration,
 
     /// The id of the user who shall own the files, the one that Envoy runs as; the caller by default
@@ -101,8 +162,8 @@ pub struct ServerArgs {
     #[arg(long = "ip", value_name = "ADDRESS")]
     addresses: Vec<IpAddr>,
 
-    /// How long it is valid
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = validity)]
+    /// How long it is valid, 825d at the most
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = server_validity)]
     validity: Duration,
 
     /// The folder for the files; made if need be
@@ -110,13 +171,29 @@ pub struct ServerArgs {
     out_dir: PathBuf,
 }
 
+const DAY: u64 = 24 * 3600;
+
+/// How long a CA is valid.
 fn validity(text: &str) -> Result<Duration, String> {
+    bounded(text, 36500)
+}
+
+/// How long the certificate of a proxy is.
+pub(super) fn proxy_validity(text: &str) -> Result<Duration, String> {
+    bounded(text, 90)
+}
+
+/// How long the certificate of a control plane is: as long as the longest that browsers took.
+pub(super) fn server_validity(text: &str) -> Result<Duration, String> {
+    bounded(text, 825)
+}
+
+fn bounded(text: &str, days: u64) -> Result<Duration, String> {
     let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let century = Duration::from_secs(100 * 365 * 24 * 3600);
-    if (Duration::from_secs(1)..=century).contains(&length) {
+    if (Duration::from_secs(1)..=Duration::from_secs(days * DAY)).contains(&length) {
         return Ok(length);
     }
-    Err(format!("{text} is out of bounds: from 1s to 36500d"))
+    Err(format!("{text} is out of bounds: from 1s to {days}d"))
 }
 
 /// Why the command failed.
@@ -147,6 +224,14 @@ pub enum CommandError {
         /// What is wrong.
         reason: String,
     },
+    /// A signing request cannot be signed.
+    #[error("cannot sign {path}: {reason}")]
+    Request {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The output.
     #[error("cannot write to standard output")]
     Write(#[from] io::Error),
@@ -158,41 +243,83 @@ pub enum CommandError {
 /// See [`CommandError`].
 pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
     match command {
-        CertsCommand::Ca(CaArgs { name, validity: length, out_dir }) => {
-            for file in ["ca.crt", "ca.key"].map(|name| out_dir.join(name)) {
-                if file.exists() {
-                    return Err(CommandError::Exists { path: file });
-                }
-            }
-            let Issued { certificate, key } = new_authority(&name, Validity { now, length })?;
-            let files = [("ca.crt", certificate, PUBLIC), ("ca.key", key.reveal().to_owned(), PRIVATE)];
-            write(&out_dir, &files, None, out)
+        CertsCommand::Init(args) => init(&args, now, out),
+        CertsCommand::Intermediate(IntermediateArgs { ca_cert, ca_key, name, validity: length, out_dir }) => {
+            let root = authority(&SignerArgs { ca_cert, signing_cert: None, ca_key })?;
+            let validity = Validity { now, length };
+            root.check_end(validity)?;
+            let Issued { certificate, key } = root.issue_intermediate(&name, validity)?;
+            write(&out_dir, &pair(SIGNING, certificate, &key), None, out)
         }
+        CertsCommand::Ca(CaArgs { name, validity: length, out_dir }) => {
+            absent(&out_dir, ["ca.crt", "ca.key"])?;
+            let Issued { certificate, key } = new_authority(&name, Validity { now, length })?;
+            write(&out_dir, &pair(["ca.crt", "ca.key"], certificate, &key), None, out)
+        }
+        CertsCommand::Request(args) => sign::request(&args, now, out),
+        CertsCommand::Sign(args) => sign::sign(&args, now, out),
         CertsCommand::Issue(args) => issue(&args, now, out),
         CertsCommand::Server(ServerArgs { signer, names, addresses, validity: length, out_dir }) => {
-            let authority = authority(&signer)?;
-            let issued = authority.issue_server(&names, &addresses, Validity { now, length })?;
+            let (authority, validity) = (authority(&signer)?, Validity { now, length });
+            authority.check_end(validity)?;
+            let issued = authority.issue_server(&names, &addresses, validity)?;
             write(&out_dir, &triple(issued, &authority), None, out)
         }
     }
 }
 
+const ROOT: [&str; 2] = ["root.crt", "root.key"];
+const SIGNING: [&str; 2] = ["signing.crt", "signing.key"];
+
+fn init(args: &InitArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+    let InitArgs { name, validity: length, signing_validity, out_dir } = args;
+    absent(out_dir, ROOT)?;
+    absent(out_dir, SIGNING)?;
+    let Issued { certificate, key } = new_root(name, Validity { now, length: *length })?;
+    let root = Authority::read(certificate.as_bytes(), &key)?;
+    let validity = Validity { now, length: *signing_validity };
+    root.check_end(validity)?;
+    let signing = root.issue_intermediate(&format!("{name} signing"), validity)?;
+    let files = [pair(ROOT, certificate, &key), pair(SIGNING, signing.certificate, &signing.key)].concat();
+    write(out_dir, &files, None, out)
+}
+
+fn pair([certificate, private]: [&'static str; 2], pem: String, key: &Secret) -> [File; 2] {
+    [(certificate, pem, PUBLIC), (private, key.reveal().to_owned(), PRIVATE)]
+}
+
+/// Refuses to replace a CA that is in `folder`.
+fn absent(folder: &Path, names: [&str; 2]) -> Result<(), CommandError> {
+    match names.map(|name| folder.join(name)).into_iter().find(|file| file.exists()) {
+        Some(path) => Err(CommandError::Exists { path }),
+        None => Ok(()),
+    }
+}
+
 fn issue(args: &IssueArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
     let IssueArgs { signer, identity, resources, validity: length, owner, out_dir } = args;
-    let identity = identity.identity();
-    let arns: Result<Vec<String>, _> = resources.iter().map(|text| arn(text, &identity)).collect();
-    let arns = arns?;
-    let name = arns.first().map_or("proxy", String::as_str);
-    // A common name has at most 64 characters.
-    let name: String = name.rsplit('/').next().unwrap_or(name).chars().take(64).collect();
-    let authority = authority(signer)?;
-    let issued = authority.issue_client(&name, &arns, Validity { now, length: *length })?;
+    let arns = arns(resources, &identity.identity())?;
+    let (authority, validity) = (authority(signer)?, Validity { now, length: *length });
+    authority.check_end(validity)?;
+    let issued = authority.issue_client(&common_name(&arns), &arns, validity)?;
     let certificate = secrets::certificate(&issued.certificate, issued.key.reveal());
     let validation = secrets::validation(authority.certificate());
     let mut files = triple(issued, &authority).to_vec();
     files.push((secrets::CERTIFICATE_FILE, certificate, PRIVATE));
     files.push((secrets::VALIDATION_FILE, validation, PUBLIC));
     write(out_dir, &files, *owner, out)
+}
+
+/// What people see of a proxy's certificate: the name of its first virtual node.
+pub(super) fn common_name(arns: &[String]) -> String {
+    let name = arns.first().map_or("proxy", String::as_str);
+    // A common name has at most 64 characters.
+    name.rsplit('/').next().unwrap_or(name).chars().take(64).collect()
+}
+
+/// The full ARNs of virtual nodes.
+pub(super) fn arns(resources: &[String], identity: &Identity) -> Result<Vec<String>, CommandError> {
+    resources.iter().map(|text| arn(text, identity)).collect()
 }
 
 /// The full ARN of a virtual node.
@@ -210,14 +337,18 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CommandError> {
     }
 }
 
-fn authority(SignerArgs { ca_cert, ca_key }: &SignerArgs) -> Result<Authority, CommandError> {
-    let read =
-        |path: &Path| fs::read(path).map_err(|source| CommandError::File { path: path.into(), source });
+pub(super) fn authority(signer: &SignerArgs) -> Result<Authority, CommandError> {
+    let SignerArgs { ca_cert, signing_cert, ca_key } = signer;
     let key = Secret::new(String::from_utf8_lossy(&read(ca_key)?));
-    Ok(Authority::read(&read(ca_cert)?, &key)?)
+    let signing = signing_cert.as_deref().map(read).transpose()?;
+    Ok(Authority::read_with(&read(ca_cert)?, signing.as_deref(), &key)?)
 }
 
-type File = (&'static str, String, u32);
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
+    fs::read(path).map_err(|source| CommandError::File { path: path.into(), source })
+}
+
+pub(super) type File = (&'static str, String, u32);
 
 fn triple(Issued { certificate, key }: Issued, authority: &Authority) -> [File; 3] {
     [
@@ -227,7 +358,12 @@ fn triple(Issued { certificate, key }: Issued, authority: &Authority) -> [File; 
     ]
 }
 
-fn write(folder: &Path, files: &[File], owner: Option<u32>, out: &mut dyn Write) -> Result<(), CommandError> {
+pub(super) fn write(
+    folder: &Path,
+    files: &[File],
+    owner: Option<u32>,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let failed = |path: &Path, source| CommandError::File { path: path.into(), source };
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for (name, content, mode) in files {

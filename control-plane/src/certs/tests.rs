@@ -78,3 +78,268 @@ fn a_ca_with_the_wrong_key_signs_nothing_and_no_key_is_shown() {
         CertificateError::Key
     );
 }
+
+/// The serial number of a certificate: in it after the version.
+fn serial_of(pem: &str) -> Vec<u8> {
+    let certificate = der(pem);
+    let (outer, _) = tlv(&certificate);
+    let (tbs, _) = tlv(outer);
+    let (_, rest) = tlv(tbs);
+    tlv(rest).0.to_vec()
+}
+
+/// The content of the first element of DER, and what follows it.
+fn tlv(der: &[u8]) -> (&[u8], &[u8]) {
+    let (start, length) = match der[1] {
+        long @ 0x81..=0x84 => {
+            let count = usize::from(long & 0x7f);
+            let length = der[2..2 + count].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            (2 + count, length)
+        }
+        short => (2, usize::from(short)),
+    };
+    (&der[start..start + length], &der[start + length..])
+}
+
+#[test]
+fn serials_are_random_and_none_repeats_for_the_same_key() {
+    let authority = authority("a CA");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let issue = |_| authority.sign_client("x", &[ARN.into()], &key, validity()).expect("issued");
+    let serials: std::collections::BTreeSet<Vec<u8>> =
+        (0..20).map(issue).map(|pem| serial_of(&pem)).collect();
+    assert_eq!(serials.len(), 20);
+    let long = serials.iter().filter(|serial| serial.len() >= 16).count();
+    assert!(long >= 15, "128 bits but for leading zeros: {serials:02x?}");
+}
+
+/// A root of this name, and an intermediate of it.
+fn two_tiers(name: &str) -> (Issued, Issued) {
+    let root = new_root(name, Validity { now: SystemTime::now(), length: HOUR * 9 }).expect("a root");
+    let authority = Authority::read(root.certificate.as_bytes(), &root.key).expect("readable");
+    let signing = authority.issue_intermediate("signing", validity()).expect("an intermediate");
+    (root, signing)
+}
+
+fn reads(bundle: &str, signing: &Issued) -> Authority {
+    let chain = Some(signing.certificate.as_bytes());
+    Authority::read_with(bundle.as_bytes(), chain, &signing.key).expect("readable")
+}
+
+/// Judges the certificates in `pem`, a proxy's first, as a control plane that trusts `bundle` does.
+fn judged(bundle: &str, pem: &str) -> Result<(), String> {
+    let all = |pem: &str| -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(pem.as_bytes()).map(|one| one.expect("a certificate")).collect()
+    };
+    let verifier = tls::chain_verifier(all(bundle)).expect("CAs");
+    let chain = all(pem);
+    verified(&verifier, &chain[0], &chain[1..], SystemTime::now())
+}
+
+#[test]
+fn an_intermediate_signs_for_a_root_whose_key_is_elsewhere() {
+    let (root, signing) = two_tiers("root");
+    let authority = reads(&root.certificate, &signing);
+    let issued = authority.issue_client("serviceB", &[ARN.into()], validity()).expect("issued");
+    assert_eq!(judged(&root.certificate, &issued.certificate), Ok(()));
+    let leaf = issued.certificate.split_inclusive("-----END CERTIFICATE-----").next().expect("a leaf");
+    assert!(judged(&root.certificate, leaf).is_err(), "the chain is needed");
+    // The intermediate signs no CA, and neither does a CA of one.
+    let error = authority.issue_intermediate("third", validity()).expect_err("refused");
+    assert!(matches!(error, CertificateError::Unfit(_)), "{error}");
+    let one = self::authority("one");
+    assert!(matches!(one.issue_intermediate("x", validity()), Err(CertificateError::Unfit(_))));
+}
+
+#[test]
+fn while_one_root_replaces_another_what_either_signed_is_trusted() {
+    let ((old_root, old), (new_root, new)) = (two_tiers("fleetmesh"), two_tiers("fleetmesh"));
+    let issue = |authority: &Authority| {
+        authority.issue_client("serviceB", &[ARN.into()], validity()).expect("issued").certificate
+    };
+    for both in [
+        format!("{}{}", old_root.certificate, new_root.certificate),
+        format!("{}{}", new_root.certificate, old_root.certificate),
+    ] {
+        for signing in [&old, &new] {
+            let authority = reads(&both, signing);
+            assert_eq!(judged(&both, &issue(&authority)), Ok(()));
+            assert_eq!(authority.certificate(), both, "proxies get both");
+        }
+    }
+    let by_old = issue(&reads(&old_root.certificate, &old));
+    assert!(judged(&new_root.certificate, &by_old).is_err(), "once the old root is taken out");
+}
+
+#[test]
+fn the_key_says_which_certificate_of_a_bundle_signs() {
+    let (one, two) = (new_authority("one", validity()), new_authority("two", validity()));
+    let (one, two) = (one.expect("a CA"), two.expect("a CA"));
+    let both = format!("{}{}", one.certificate, two.certificate);
+    let authority = Authority::read(both.as_bytes(), &two.key).expect("readable");
+    let issued = authority.issue_client("x", &[ARN.into()], validity()).expect("issued");
+    assert_eq!(judged(&two.certificate, &issued.certificate), Ok(()));
+    assert!(judged(&one.certificate, &issued.certificate).is_err());
+}
+
+#[test]
+fn nothing_outlives_the_certificate_that_signs_it() {
+    let authority = authority("a CA");
+    let longer = Validity { now: SystemTime::now(), length: HOUR * 2 };
+    let error = authority.check_end(longer).expect_err("refused").to_string();
+    assert!(error.contains("after the CA that signs it"), "{error}");
+    assert_eq!(authority.check_end(Validity { length: HOUR / 2, ..longer }), Ok(()));
+}
+
+#[test]
+fn names_of_servers_are_names_of_hosts() {
+    let authority = authority("a CA");
+    for name in ["mesh.example", "*.mesh.example", "localhost"] {
+        authority.issue_server(&[name.into()], &[], validity()).expect(name);
+    }
+    for name in ["", "a b", "*", "*.*.example", "https://mesh.example", "mesh.example:9443", "ü.example"] {
+        assert!(authority.issue_server(&[name.into()], &[], validity()).is_err(), "{name}");
+    }
+}
+
+/// A request for `names` by whoever has `key`.
+fn csr(key: &rcgen::KeyPair, names: &[rcgen::SanType], authority: bool) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names = names.to_vec();
+    if authority {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
+    params.serialize_request(key).expect("a request").pem().expect("PEM")
+}
+
+#[test]
+fn a_request_is_read_when_its_sender_has_the_key() {
+    let uri = || rcgen::SanType::URI(ARN.try_into().expect("ASCII"));
+    let dns = || rcgen::SanType::DnsName("mesh.example".try_into().expect("ASCII"));
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384] {
+        let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+        assert!(SigningRequest::read(csr(&key, &[], false).as_bytes()).expect("read").names.is_empty());
+        let names = [uri(), dns(), rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
+        let request = SigningRequest::read(csr(&key, &names, false).as_bytes()).expect("read");
+        let expected =
+            [Name::Dns("mesh.example".into()), Name::Address([127, 0, 0, 1].into()), Name::Uri(ARN.into())];
+        assert_eq!(request.names, expected.into());
+        let authority = authority("a CA");
+        let signed = authority.sign_client("x", &[ARN.into()], &request.key, validity()).expect("signed");
+        let certified = der(&signed);
+        let certified = webpki::EndEntityCert::try_from(&certified).expect("a certificate");
+        assert_eq!(
+            *certified.subject_public_key_info(),
+            *rcgen::PublicKeyData::subject_public_key_info(&key)
+        );
+    }
+    let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    let error = SigningRequest::read(csr(&other, &[], false).as_bytes()).expect_err("refused");
+    assert!(error.contains("is not one of ECDSA on P-256 or P-384"), "{error}");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let error = SigningRequest::read(csr(&key, &[], true).as_bytes()).expect_err("refused");
+    assert_eq!(error, "it asks for a CA's certificate");
+}
+
+#[test]
+fn a_request_for_somebody_elses_key_is_refused() {
+    let (own, stolen) = (rcgen::KeyPair::generate(), rcgen::KeyPair::generate());
+    let (own, stolen) = (own.expect("a key"), stolen.expect("a key"));
+    let request = csr(&own, &[], false);
+    let mut der = rustls::pki_types::CertificateSigningRequestDer::from_pem_slice(request.as_bytes())
+        .expect("a request")
+        .to_vec();
+    let point = rcgen::PublicKeyData::der_bytes(&own);
+    let at = der.windows(point.len()).position(|bytes| bytes == point).expect("the key");
+    der[at..at + point.len()].copy_from_slice(rcgen::PublicKeyData::der_bytes(&stolen));
+    let error = SigningRequest::parse(&der).expect_err("refused");
+    assert_eq!(error, "it was not signed with the key that it is about");
+    // No altered request passes, and none does harm.
+    let good = rustls::pki_types::CertificateSigningRequestDer::from_pem_slice(request.as_bytes());
+    let good = good.expect("a request").to_vec();
+    assert!(SigningRequest::parse(&good).is_ok());
+    for index in 0..good.len() {
+        for bit in [1, 0x20, 0x80] {
+            let mut altered = good.clone();
+            altered[index] ^= bit;
+            assert!(SigningRequest::parse(&altered).is_err(), "byte {index}");
+        }
+        assert!(SigningRequest::parse(&good[..index]).is_err(), "cut at {index}");
+    }
+}
+
+#[test]
+fn a_key_that_is_no_point_of_the_curve_is_not_certified() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let point = rcgen::PublicKeyData::der_bytes(&key);
+    assert!(PublicKey::p256(point).is_ok());
+    let mut off = point.to_vec();
+    off[64] ^= 1;
+    assert_eq!(PublicKey::p256(&off), Err("the key is no point of its curve".into()));
+    let zero = [&[4][..], &[0; 64]].concat();
+    for bytes in [&[][..], &point[1..], &zero, &[0], &[4; 65]] {
+        assert!(PublicKey::p256(bytes).is_err(), "{bytes:?}");
+    }
+}
+
+/// `fleetmesh certs` with these arguments.
+fn certs(arguments: &[&str]) -> Result<(), String> {
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: command::CertsCommand,
+    }
+    let cli = <Cli as clap::Parser>::try_parse_from([&["certs"], arguments].concat());
+    let command = cli.map_err(|error| error.to_string())?.command;
+    command::run(command, SystemTime::now(), &mut Vec::new()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_certificate_is_signed_for_a_key_that_stays_where_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let read = |name: &str| std::fs::read_to_string(path(name)).expect(name);
+    certs(&["init", "--out-dir", &path("ca")]).expect("a CA");
+    assert!(
+        certs(&["init", "--out-dir", &path("ca")]).expect_err("refused").contains("a CA is not replaced")
+    );
+    let (ca, signing, key) = (path("ca/root.crt"), path("ca/signing.crt"), path("ca/signing.key"));
+    let csr = path("node/tls.csr");
+    let sign = |more: &[&str]| {
+        let signer = ["sign", "--ca-cert", &ca, "--signing-cert", &signing, "--ca-key", &key];
+        certs(&[&signer[..], &["--csr", &csr, "--out-dir", &path("signed")], more].concat())
+    };
+    let resource = ["--resource", "mesh/apps/virtualNode/serviceB"];
+    certs(&[&["request", "--out-dir", &path("node")][..], &resource].concat()).expect("a request");
+    sign(&resource).expect("signed");
+    assert_eq!(judged(&read("ca/root.crt"), &read("signed/tls.crt")), Ok(()));
+    assert!(!folder.path().join("signed/tls.key").exists(), "its key is where it was");
+    for (arguments, words) in [
+        (&["--resource", "mesh/apps/virtualNode/serviceA"][..], "it asks for arn:aws:appmesh:"),
+        (&["--dns", "mesh.example"], "which is not among the names given here"),
+        (&[], "is not among the names given here"),
+        (&[&resource[..], &["--validity", "91d"]].concat(), "from 1s to 90d"),
+        (&["--resource", "mesh/apps"], "a proxy runs a VirtualNode"),
+    ] {
+        let error = sign(arguments).expect_err(words);
+        assert!(error.contains(words), "{error}");
+    }
+    let issue = ["issue", "--ca-cert", &ca, "--signing-cert", &signing, "--ca-key", &key, "--out-dir"];
+    let out = path("issued");
+    let issue = [&issue[..], &[&out], &resource].concat();
+    assert!(
+        certs(&[&issue[..], &["--validity", "91d"]].concat())
+            .expect_err("refused")
+            .contains("from 1s to 90d")
+    );
+    // A new intermediate, with which the root alone has to do.
+    let root = ["--ca-cert", &ca, "--ca-key", &path("ca/root.key"), "--out-dir", &path("ca")];
+    certs(&[&["intermediate"][..], &root, &["--validity", "1h"]].concat()).expect("renewed");
+    assert!(
+        certs(&[&issue[..], &["--validity", "2h"]].concat()).expect_err("refused").contains("after the CA")
+    );
+    certs(&[&issue[..], &["--validity", "30m"]].concat()).expect("issued");
+    assert_eq!(judged(&read("ca/root.crt"), &read("issued/tls.crt")), Ok(()));
+    // It would outlive its root.
+    assert!(certs(&[&["intermediate"][..], &root, &["--validity", "4000d"]].concat()).is_err());
+}

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Distribution, Token};
 use crate::refusal::Refusal;
+use crate::rights::{Access, Rights};
 
 /// The longest that an answer may be waited for, in seconds.
 const MAX_WAIT: u64 = 60;
@@ -45,9 +46,11 @@ pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> R
 
 async fn answer(
     State(Service { distribution, shutdown }): State<Service>,
+    Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(Parameters { after, timeout_seconds }): Query<Parameters>,
 ) -> Result<Json<Answer>, Refusal> {
+    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");

@@ -27,13 +27,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetmesh_model::{Arn, ResourceId};
 use jiff::Timestamp;
-use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::certs::{Authority, Validity};
+use crate::certs::{Authority, PublicKey, Validity};
 use crate::foreign::Foreign;
 use crate::identity::Identity;
 use crate::listen::Source;
@@ -53,8 +52,6 @@ pub use sts::{Caller, Sts, StsEndpoint};
 const LONGEST_RESOURCE: usize = 2048;
 /// The longest public key, in base 64.
 const LONGEST_KEY: usize = 128;
-/// The length of an uncompressed point of P-256.
-const POINT: usize = 65;
 
 /// Questions to STS that may be under way.
 const QUESTIONS: usize = 16;
@@ -131,8 +128,10 @@ pub struct JoinAnswer {
 /// The files of the CA.
 #[derive(Clone, Debug)]
 pub struct CaFiles {
-    /// Its certificate.
+    /// The certificates of its roots.
     pub certificate: PathBuf,
+    /// The intermediate that signs, unless a root does.
+    pub signing: Option<PathBuf>,
     /// Its key.
     pub key: PathBuf,
 }
@@ -142,7 +141,9 @@ impl CaFiles {
         let named = |flag, path: &Path| Named { flag, path: path.to_path_buf() };
         let (certificate, key) = (named("--ca-cert", &self.certificate), named("--ca-key", &self.key));
         let secret = Secret::new(String::from_utf8_lossy(&key.read()?));
-        Authority::read(&certificate.read()?, &secret).map_err(|error| key.error(error.to_string()))
+        let signing = self.signing.as_deref().map(|path| named("--signing-cert", path).read()).transpose()?;
+        Authority::read_with(&certificate.read()?, signing.as_deref(), &secret)
+            .map_err(|error| key.error(error.to_string()))
     }
 }
 
@@ -232,7 +233,7 @@ impl Joining {
             return Err(Refusal::bad_request("resource or publicKey: it is longer than any can be"));
         }
         let node = self.node(&request.resource)?;
-        let key = Point::parse(&request.public_key)?;
+        let key = public_key(&request.public_key)?;
         let joined = self.prove(&request, &node).await?;
         let validity = Validity { now: SystemTime::now(), length: self.validity };
         let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
@@ -325,23 +326,9 @@ fn denied(message: &str) -> Refusal {
     Refusal::new(Class::Forbidden, message)
 }
 
-/// A public key that somebody else has the private one of.
-struct Point(Vec<u8>);
-
-impl Point {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == POINT && bytes[0] == 4);
-        let expected = "publicKey: expected an uncompressed point of P-256 in base 64";
-        bytes.map(Self).ok_or_else(|| Refusal::bad_request(expected))
-    }
-}
-
-impl PublicKeyData for Point {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ECDSA_P256_SHA256
-    }
+/// The public key of a request: uncompressed, and on the curve.
+fn public_key(text: &str) -> Result<PublicKey, Refusal> {
+    let expected = "publicKey: expected an uncompressed point of P-256 in base 64";
+    let point = STANDARD.decode(text).map_err(|_| Refusal::bad_request(expected))?;
+    PublicKey::p256(&point).map_err(|reason| Refusal::bad_request(format!("{expected}: {reason}")))
 }

@@ -1,32 +1,30 @@
 //! The command line of `fleetmesh control-plane keys`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
 
-use super::{AccessKey, KeyError, KeyStore, Listed};
+use super::seal::{self, SealError, SealKeys};
+use super::{AccessKey, KeyError, KeyStore, Listed, NewKey};
+use crate::rights::{Access, Policy};
 
-/// Make, show and revoke the access keys that requests from other hosts are signed with.
+/// Make, show, replace and revoke the access keys that requests from other hosts are signed with.
 ///
 /// A running control plane takes a change in within a second. The keys are in access-keys.db of the data directory,
-/// which only its owner may read: verifying a signature takes the secret itself.
+/// which only its owner may read: verifying a signature takes the secret itself. With --seal-key-file it is sealed there.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeysCommand {
     /// Make a key and print it. Its secret is shown this once.
     ///
     /// With -o json it prints what --access-keys-file and the operator's --app-mesh-access-key-file read.
-    Create {
-        /// Where and how.
-        #[command(flatten)]
-        common: Common,
-        /// What the key is for, as `list` will show it
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        description: String,
-    },
+    Create(CreateArgs),
+    /// Make another key of a name, with the same policy; those that it has go on for a while, until it is in use.
+    Rotate(RotateArgs),
     /// Show every key, without secrets.
     List {
         /// Where and how.
@@ -42,6 +40,87 @@ pub enum KeysCommand {
         #[arg(value_name = "ACCESS_KEY_ID")]
         id: String,
     },
+    /// Seal the keys that are in the clear, or sealed with another key than the first of --seal-key-file.
+    ///
+    /// A control plane with that flag does it when it starts.
+    Seal {
+        /// Where and how.
+        #[command(flatten)]
+        common: Common,
+        /// What with.
+        #[command(flatten)]
+        seal: SealArgs,
+    },
+    /// Make a file for --seal-key-file: a random key. Without it the keys that it sealed are lost.
+    NewSealKey {
+        /// The file; one that is there is not replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// Options of `keys create`.
+#[derive(Args, Clone, Debug)]
+pub struct CreateArgs {
+    /// Where and how.
+    #[command(flatten)]
+    common: Common,
+
+    /// What with.
+    #[command(flatten)]
+    seal: SealArgs,
+
+    /// Whose key it is, for example ci; a name has two keys that count at the most, so that one can replace the other
+    #[arg(long, value_name = "NAME", default_value = "")]
+    name: String,
+
+    /// The mesh that the key is for, and no other: it does not list meshes either. May be repeated; all of them without it
+    #[arg(long = "mesh", value_name = "MESH")]
+    meshes: Vec<String>,
+
+    /// What the key may do
+    #[arg(long, value_enum, default_value_t = Access::Write)]
+    access: Access,
+
+    /// How long it is valid, for example 90d; until it is revoked without it
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    expires: Option<Duration>,
+
+    /// What the key is for, as `list` will show it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+}
+
+/// Options of `keys rotate`.
+#[derive(Args, Clone, Debug)]
+pub struct RotateArgs {
+    /// Where and how.
+    #[command(flatten)]
+    common: Common,
+
+    /// What with.
+    #[command(flatten)]
+    seal: SealArgs,
+
+    /// The name whose key is replaced
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// How long the new key is valid; until it is revoked without it
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    expires: Option<Duration>,
+
+    /// How long the old key still counts
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]
+    overlap: Duration,
+}
+
+/// What secrets are sealed with.
+#[derive(Args, Clone, Debug)]
+pub struct SealArgs {
+    /// The file with the key that seals the secrets at rest, as `new-seal-key` makes it; outside of the data directory
+    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE")]
+    seal_key_file: Option<PathBuf>,
 }
 
 /// What all have in common.
@@ -71,9 +150,26 @@ pub enum CommandError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// What they are sealed with.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// There is nothing to seal with.
+    #[error("--seal-key-file is required: the file with the key that seals them")]
+    NoSeal,
     /// The output.
     #[error("cannot write to standard output")]
     Write(#[from] io::Error),
+}
+
+/// The longest life of a key, and the longest overlap: ten years.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=LONGEST).contains(&length) {
+        return Ok(length);
+    }
+    Err(format!("{text} is out of bounds: from 1s to 3650d"))
 }
 
 /// Runs `command` at `now`, which prints to `out`.
@@ -83,51 +179,166 @@ pub enum CommandError {
 pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
     match command {
-        KeysCommand::Create { common, description } => {
-            let AccessKey { id, secret } = KeyStore::open(&common.data_dir)?.create(&description, now)?;
-            let secret = secret.reveal();
-            match common.output {
-                Output::Json => {
-                    writeln!(out, "{:#}", json!({ "accessKeyId": id, "secretAccessKey": secret }))?
-                }
-                Output::Text => writeln!(
-                    out,
-                    "access key id:      {id}\nsecret access key:  {secret}\nThe secret is not shown again."
-                )?,
-            }
+        KeysCommand::Create(args) => create(args, now, out),
+        KeysCommand::Rotate(RotateArgs { common, seal, name, expires, overlap }) => {
+            let seal = seal.read(&common)?;
+            let store = KeyStore::open(&common.data_dir, seal.as_ref())?;
+            let end = expires.map(|length| after(now, length));
+            let (key, about) = store.rotate(&name, end, after(now, overlap), now)?;
+            print(&key, &about, common.output, out)
         }
         KeysCommand::List { common } => {
-            let keys = KeyStore::open(&common.data_dir)?.list()?;
+            let keys = KeyStore::open(&common.data_dir, None)?.list()?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", keys.iter().map(listed).collect::<Value>())?,
-                Output::Text => table(&keys, out)?,
+                Output::Text => table(&keys, now, out)?,
             }
+            Ok(())
         }
         KeysCommand::Revoke { common, id } => {
-            KeyStore::open(&common.data_dir)?.revoke(&id, now)?;
+            KeyStore::open(&common.data_dir, None)?.revoke(&id, now)?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", json!({ "accessKeyId": id }))?,
                 Output::Text => writeln!(out, "{id} is revoked")?,
             }
+            Ok(())
         }
+        KeysCommand::Seal { common, seal } => {
+            let seal = seal.read(&common)?.ok_or(CommandError::NoSeal)?;
+            let count = KeyStore::open(&common.data_dir, Some(&seal))?.seal()?;
+            match common.output {
+                Output::Json => writeln!(out, "{:#}", json!({ "sealed": count }))?,
+                Output::Text => writeln!(out, "sealed: {count}")?,
+            }
+            Ok(())
+        }
+        KeysCommand::NewSealKey { out: path } => {
+            seal::write_new(&path)?;
+            writeln!(out, "{}", path.display()).map_err(CommandError::Write)
+        }
+    }
+}
+
+impl SealArgs {
+    fn read(&self, common: &Common) -> Result<Option<SealKeys>, SealError> {
+        self.seal_key_file.as_deref().map(|path| SealKeys::read(path, &common.data_dir)).transpose()
+    }
+}
+
+fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), CommandError> {
+    let CreateArgs { common, seal, name, meshes, access, expires, description } = args;
+    let meshes: BTreeSet<String> = meshes.into_iter().collect();
+    let policy = Policy { meshes: (!meshes.is_empty()).then_some(meshes), access };
+    let expires_at = expires.map(|length| after(now, length));
+    let about = NewKey { name, description, policy, expires_at };
+    let seal = seal.read(&common)?;
+    let key = KeyStore::open(&common.data_dir, seal.as_ref())?.create(&about, now)?;
+    print(&key, &about, common.output, out)
+}
+
+/// Whole seconds after: that is what is shown and written.
+fn after(now: Timestamp, length: Duration) -> Timestamp {
+    let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
+    let end = now.saturating_add(length).unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
+}
+
+fn print(key: &AccessKey, about: &NewKey, form: Output, out: &mut dyn Write) -> Result<(), CommandError> {
+    let AccessKey { id, secret } = key;
+    let secret = secret.reveal();
+    match form {
+        Output::Json => {
+            let mut members = policy(about);
+            members.insert("accessKeyId".into(), json!(id));
+            members.insert("secretAccessKey".into(), json!(secret));
+            writeln!(out, "{:#}", Value::Object(members))?;
+        }
+        Output::Text => writeln!(
+            out,
+            "access key id:      {id}\nsecret access key:  {secret}\nThe secret is not shown again."
+        )?,
     }
     Ok(())
 }
 
-fn listed(key: &Listed) -> Value {
-    let Listed { id, description, created_at, revoked_at } = key;
-    json!({
-        "accessKeyId": id, "description": description,
-        "createdAt": created_at.to_string(), "revokedAt": revoked_at.map(|at| at.to_string()),
-    })
+/// What a key may do and for how long, as the file of keys has it.
+fn policy(about: &NewKey) -> Map<String, Value> {
+    let NewKey { name, policy, expires_at, description: _ } = about;
+    let mut members = Map::new();
+    if !name.is_empty() {
+        members.insert("name".into(), json!(name));
+    }
+    if let Some(meshes) = &policy.meshes {
+        members.insert("meshes".into(), json!(meshes));
+    }
+    members.insert("access".into(), json!(policy.access));
+    if let Some(end) = expires_at {
+        members.insert("expiresAt".into(), json!(end.to_string()));
+    }
+    members
 }
 
-fn table(keys: &[Listed], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{:<22}{:<22}{:<9}DESCRIPTION", "ACCESS KEY ID", "CREATED", "STATUS")?;
-    for Listed { id, description, created_at, revoked_at } in keys {
-        let status = if revoked_at.is_some() { "revoked" } else { "active" };
-        let created = created_at.strftime("%Y-%m-%dT%H:%M:%SZ");
-        writeln!(out, "{id:<22}{created:<22}{status:<9}{description}")?;
+fn listed(key: &Listed) -> Value {
+    let Listed { id, about, created_at, revoked_at, sealed } = key;
+    let mut members = policy(about);
+    let more = json!({
+        "accessKeyId": id, "description": about.description, "sealed": sealed,
+        "createdAt": created_at.to_string(), "revokedAt": revoked_at.map(|at| at.to_string()),
+    });
+    members.extend(more.as_object().cloned().unwrap_or_default());
+    Value::Object(members)
+}
+
+fn table(keys: &[Listed], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let time = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut rows = vec![
+        [
+            "ACCESS KEY ID",
+            "NAME",
+            "MESHES",
+            "ACCESS",
+            "CREATED",
+            "EXPIRES",
+            "STATUS",
+            "SEALED",
+            "DESCRIPTION",
+        ]
+        .map(str::to_owned),
+    ];
+    for key in keys {
+        let Listed { id, about, created_at, revoked_at, sealed } = key;
+        let meshes = about.policy.meshes.iter().flatten().cloned().collect::<Vec<_>>().join(",");
+        let status = match revoked_at {
+            Some(_) => "revoked",
+            None if key.is_live(now) => "active",
+            None => "expired",
+        };
+        rows.push([
+            id.clone(),
+            or_dash(&about.name),
+            if about.policy.meshes.is_some() { meshes } else { "all".into() },
+            about.policy.access.word().into(),
+            time(created_at),
+            about.expires_at.as_ref().map_or_else(|| "never".into(), time),
+            status.into(),
+            if *sealed { "yes" } else { "no" }.into(),
+            about.description.clone(),
+        ]);
+    }
+    columns(&rows, out)
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".into() } else { text.into() }
+}
+
+/// Prints rows in columns as wide as they have to be.
+fn columns<const N: usize>(rows: &[[String; N]], out: &mut dyn Write) -> io::Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
 }

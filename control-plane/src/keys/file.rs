@@ -1,20 +1,32 @@
-//! The file of `--access-keys-file`: one key as a JSON object, `{"accessKeyId": …, "secretAccessKey": …}`, or a list of
+//! The file of `--access-keys-file`: one key as a JSON object, or a list of them. `accessKeyId` and `secretAccessKey` are
+//! required; `name`, `meshes`, `access` and `expiresAt` say what it may do and for how long, all that there is for ever without
 //! them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Secrets;
+use super::{Key, Table};
 use crate::reload::{FileError, Named};
+use crate::rights::{Access, Holder, Policy};
 use crate::secret::Secret;
 
 /// The fewest characters of a secret: AWS's have 40, and one that can be guessed protects nothing.
 const SHORTEST_SECRET: usize = 20;
 
+// A misspelt restriction must not be none.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
     access_key_id: String,
     secret_access_key: String,
+    #[serde(default)]
+    name: String,
+    meshes: Option<BTreeSet<String>>,
+    access: Option<Access>,
+    expires_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -28,23 +40,33 @@ enum Content {
 ///
 /// # Errors
 /// It cannot be read or is not of this form. The message quotes nothing of it.
-pub fn read(file: &Named) -> Result<Secrets, FileError> {
-    let expected = r#"expected {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects"#;
+pub fn read(file: &Named) -> Result<Table, FileError> {
+    let expected = r#"expected {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects; beside them "name", "meshes": ["…"], "access": "read" or "write", and "expiresAt" in RFC 3339 are understood, and nothing else"#;
     let content = serde_json::from_slice(&file.read()?).map_err(|_| file.error(expected))?;
     let entries = match content {
         Content::One(entry) => vec![entry],
         Content::Many(entries) => entries,
     };
-    let mut secrets = Secrets::new();
-    for Entry { access_key_id: id, secret_access_key: secret } in entries {
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(file.error("an accessKeyId has letters, digits and underscores only"));
-        }
-        if secret.len() < SHORTEST_SECRET {
-            let reason = format!("the secretAccessKey of {id} has fewer than {SHORTEST_SECRET} characters");
-            return Err(file.error(reason));
-        }
-        secrets.insert(id, Secret::new(secret));
+    let mut keys = Table::new();
+    for entry in entries {
+        let key = key(entry).map_err(|reason| file.error(reason))?;
+        keys.insert(key.holder.id.clone(), Arc::new(key));
     }
-    Ok(secrets)
+    Ok(keys)
+}
+
+fn key(entry: Entry) -> Result<Key, String> {
+    let Entry { access_key_id: id, secret_access_key: secret, name, meshes, access, expires_at } = entry;
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err("an accessKeyId has letters, digits and underscores only".into());
+    }
+    if secret.len() < SHORTEST_SECRET {
+        return Err(format!("the secretAccessKey of {id} has fewer than {SHORTEST_SECRET} characters"));
+    }
+    if meshes.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(format!("the meshes of {id} are none: leave them out for all of them"));
+    }
+    let policy = Policy { meshes, access: access.unwrap_or(Access::Write) };
+    let holder = Arc::new(Holder { id, name, policy });
+    Ok(Key { holder, secret: Secret::new(secret), expires_at })
 }

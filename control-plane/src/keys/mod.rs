@@ -3,23 +3,32 @@
 //!
 //! Issued keys are in `access-keys.db` of the data directory, a SQLite database of its own: `fleetmesh control-plane
 //! keys` changes it while the control plane runs. Verifying an HMAC takes the secret itself, so the file holds secrets;
-//! it has mode 0600. Keys of `--access-keys-file` are taken beside them.
+//! it has mode 0600, and they are sealed by the key of `--seal-key-file`. Keys of `--access-keys-file` are taken beside
+//! them. What a key may do is its [policy](crate::rights::Policy).
 
 pub mod command;
+mod error;
 mod file;
+mod row;
+mod schema;
+pub mod seal;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::reload::{self, FileError, INTERVAL, Named};
+use crate::rights::Holder;
 use crate::secret::Secret;
-pub use store::{KeyError, KeyStore, Listed};
+pub use error::KeyError;
+use seal::SealKeys;
+pub use store::{KeyStore, Listed, NewKey};
 
 /// A key: what signs requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,29 +39,66 @@ pub struct AccessKey {
     pub secret: Secret,
 }
 
-type Secrets = HashMap<String, Secret>;
+/// A key that signs, with what it may do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Who has it, and what he may do.
+    pub holder: Arc<Holder>,
+    /// Its secret.
+    pub secret: Secret,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Keys by their ids.
+pub type Table = HashMap<String, Arc<Key>>;
 
 /// The keys that count at the moment.
 #[derive(Debug, Default)]
 pub struct Keys {
-    issued: RwLock<Secrets>,
-    given: RwLock<Secrets>,
+    issued: RwLock<Table>,
+    given: RwLock<Table>,
+    seal: Option<Arc<SealKeys>>,
 }
 
 impl Keys {
-    /// The secret of `id`; none when there is no such key or it was revoked.
-    pub fn secret(&self, id: &str) -> Option<Secret> {
+    /// No keys yet; those in a data directory are sealed with `seal`.
+    pub fn new(seal: Option<Arc<SealKeys>>) -> Self {
+        Self { seal, ..Self::default() }
+    }
+
+    /// The key `id`; none when there is no such key or it was revoked. It may have ended.
+    pub fn find(&self, id: &str) -> Option<Arc<Key>> {
         let find =
-            |keys: &RwLock<Secrets>| keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+            |keys: &RwLock<Table>| keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         find(&self.issued).or_else(|| find(&self.given))
     }
 
-    /// Reads the keys of `directory` and of `file`, once.
+    /// The secret of `id`; none when there is no such key or it was revoked.
+    pub fn secret(&self, id: &str) -> Option<Secret> {
+        self.find(id).map(|key| key.secret.clone())
+    }
+
+    /// Reads the keys of `directory` and of `file`, once. Those of `directory` that are not sealed, or with an old key, are
+    /// sealed before.
     ///
     /// # Errors
     /// Either cannot be read. The message names the file.
     pub fn load(&self, directory: &Path, file: Option<&Path>) -> Result<(), LoadError> {
-        replace(&self.issued, KeyStore::open(directory)?.secrets()?);
+        let store = KeyStore::open(directory, self.seal.as_deref())?;
+        let sealed = store.seal()?;
+        if sealed > 0 {
+            tracing::info!(keys = sealed, "the secrets of access keys were sealed");
+        }
+        let issued = store.keys()?;
+        if self.seal.is_none() && !issued.is_empty() {
+            tracing::warn!(
+                keys = issued.len(),
+                directory = %directory.display(),
+                "the secrets of access keys lie in the clear: seal them with --seal-key-file"
+            );
+        }
+        replace(&self.issued, issued);
         if let Some(path) = file {
             replace(&self.given, file::read(&named(path))?);
         }
@@ -61,7 +107,7 @@ impl Keys {
 
     /// Whether there is no key, so that no request can be signed.
     pub fn is_empty(&self) -> bool {
-        let empty = |keys: &RwLock<Secrets>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let empty = |keys: &RwLock<Table>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         empty(&self.issued) && empty(&self.given)
     }
 
@@ -85,12 +131,12 @@ impl Keys {
         let mut looks = tokio::time::interval(INTERVAL);
         let mut complained = false;
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            let directory = directory.clone();
-            let read = move || KeyStore::open(&directory)?.secrets();
+            let (directory, seal) = (directory.clone(), self.seal.clone());
+            let read = move || KeyStore::open(&directory, seal.as_deref())?.keys();
             match tokio::task::spawn_blocking(read).await {
-                Ok(Ok(secrets)) => {
+                Ok(Ok(keys)) => {
                     complained = false;
-                    replace(&self.issued, secrets);
+                    replace(&self.issued, keys);
                 }
                 Ok(Err(error)) if !std::mem::replace(&mut complained, true) => {
                     tracing::error!(%error, "the access keys cannot be read: those that were read last stay in use");
@@ -105,7 +151,7 @@ fn named(path: &Path) -> Named {
     Named { flag: "--access-keys-file", path: path.to_path_buf() }
 }
 
-fn replace(keys: &RwLock<Secrets>, new: Secrets) {
+fn replace(keys: &RwLock<Table>, new: Table) {
     *keys.write().unwrap_or_else(PoisonError::into_inner) = new;
 }
 
@@ -115,6 +161,9 @@ pub enum LoadError {
     /// Those that were issued.
     #[error(transparent)]
     Issued(#[from] KeyError),
+    /// What they are sealed with.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
     /// Those of the file.
     #[error(transparent)]
     Given(#[from] FileError),

@@ -8,18 +8,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{AccessKey, Secrets};
+use super::error::{KeyError, database};
+use super::row::{Row, Stored};
+use super::schema::{self, pragma};
+use super::seal::SealKeys;
+use super::{AccessKey, Table};
+use crate::rights::Policy;
 use crate::secret::Secret;
 
-/// `PRAGMA application_id`: "FMAK".
-const APPLICATION_ID: i64 = 0x464d_414b;
-/// A revoked key keeps its row, without its secret.
-const SCHEMA: &str = "CREATE TABLE access_key (
-    id TEXT NOT NULL PRIMARY KEY, secret TEXT, description TEXT NOT NULL,
-    created_at INTEGER NOT NULL, revoked_at INTEGER
-) STRICT";
 /// How long another process may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
 /// What every id begins with, so that people tell these keys from AWS's (`AKIA`).
@@ -30,43 +28,27 @@ const ID_CHARACTERS: usize = 16;
 const SECRET_BYTES: usize = 30;
 /// The alphabet of ids, RFC 4648's base 32.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// Keys of one name that may count at a time: one in use, and one that replaces it.
+pub const LIVE_PER_NAME: usize = 2;
 
-/// The database of keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The directory or file cannot be made.
-    #[error("cannot use {path}: {source}; choose a directory that this user can write with --data-dir")]
-    Path {
-        /// The directory or file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file cannot be read or written.
-    #[error("cannot use the access keys in {path}: {source}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: rusqlite::Error,
-    },
-    /// The file is something else.
-    #[error("{path} holds no access keys of Fleetmesh: move it away")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no such key.
-    #[error("there is no access key {id:?} in {path}: `fleetmesh control-plane keys list` shows them")]
-    Unknown {
-        /// The key's id.
-        id: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
-    Random,
+/// What a new key is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// Whose it is, such as `ci`; empty for a key without a name, of which there may be many.
+    pub name: String,
+    /// What its maker writes about it.
+    pub description: String,
+    /// What it may do.
+    pub policy: Policy,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Default for NewKey {
+    fn default() -> Self {
+        let (name, description) = (String::new(), String::new());
+        Self { name, description, policy: Policy::EVERYTHING, expires_at: None }
+    }
 }
 
 /// What is shown of a key.
@@ -74,27 +56,38 @@ pub enum KeyError {
 pub struct Listed {
     /// Its id.
     pub id: String,
-    /// What its maker wrote about it.
-    pub description: String,
+    /// What it was made for.
+    pub about: NewKey,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// Whether its secret is sealed; one that was revoked has none.
+    pub sealed: bool,
+}
+
+impl Listed {
+    /// Whether it counts at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.about.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// The open database.
 #[derive(Debug)]
-pub struct KeyStore {
+pub struct KeyStore<'a> {
     connection: Connection,
     path: PathBuf,
+    seal: Option<&'a SealKeys>,
 }
 
-impl KeyStore {
-    /// Opens the database in `directory`; both are made if need be, the file for its owner's eyes only.
+impl<'a> KeyStore<'a> {
+    /// Opens the database in `directory`; both are made if need be, the file for its owner's eyes only. Secrets are sealed
+    /// and opened with `seal`; without it they are stored in the clear, and sealed ones cannot be used.
     ///
     /// # Errors
     /// See [`KeyError`].
-    pub fn open(directory: &Path) -> Result<Self, KeyError> {
+    pub fn open(directory: &Path, seal: Option<&'a SealKeys>) -> Result<Self, KeyError> {
         let path = directory.join("access-keys.db");
         let failed = |path: &Path, source| KeyError::Path { path: path.into(), source };
         fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
@@ -104,11 +97,15 @@ impl KeyStore {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
                 .map_err(|error| failed(&path, error))?;
         }
-        let connection = Connection::open(&path).map_err(|source| database(&path, source))?;
-        prepare(&connection).map_err(|source| database(&path, source))?;
-        let store = Self { connection, path };
-        if store.pragma("application_id")? != APPLICATION_ID {
+        let opened = Connection::open(&path).map_err(|source| database(&path, source))?;
+        opened.busy_timeout(BUSY).map_err(|source| database(&path, source))?;
+        schema::prepare(&opened).map_err(|source| database(&path, source))?;
+        let store = Self { connection: opened, path, seal };
+        if store.pragma("application_id")? != schema::APPLICATION_ID {
             return Err(KeyError::Foreign { path: store.path });
+        }
+        if store.pragma("user_version")? > schema::VERSION {
+            return Err(KeyError::Newer { path: store.path });
         }
         Ok(store)
     }
@@ -116,19 +113,58 @@ impl KeyStore {
     /// Makes a key. Only this answer holds its secret in a readable way.
     ///
     /// # Errors
-    /// See [`KeyError`].
-    pub fn create(&self, description: &str, now: Timestamp) -> Result<AccessKey, KeyError> {
-        let mut random = [0; ID_CHARACTERS + SECRET_BYTES];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Random)?;
-        let (id, secret) = random.split_at(ID_CHARACTERS);
-        let letters = id.iter().map(|byte| char::from(BASE32[usize::from(byte % 32)]));
-        let key = AccessKey {
-            id: PREFIX.chars().chain(letters).collect(),
-            secret: Secret::new(STANDARD_NO_PAD.encode(secret)),
-        };
-        let row = (&key.id, key.secret.reveal(), description, now.as_millisecond());
-        self.execute("INSERT INTO access_key VALUES (?1, ?2, ?3, ?4, NULL)", row)?;
+    /// The name has [`LIVE_PER_NAME`] keys that count, among others: see [`KeyError`].
+    pub fn create(&self, about: &NewKey, now: Timestamp) -> Result<AccessKey, KeyError> {
+        let transaction = self.transaction()?;
+        let key = self.insert(about, now)?;
+        self.commit(transaction)?;
         Ok(key)
+    }
+
+    fn insert(&self, about: &NewKey, now: Timestamp) -> Result<AccessKey, KeyError> {
+        let rows = self.rows()?;
+        let same = |row: &&Row| row.listed.is_live(now) && row.listed.about.name == about.name;
+        let live: Vec<&str> = rows.iter().filter(same).map(|row| row.listed.id.as_str()).collect();
+        if !about.name.is_empty() && live.len() >= LIVE_PER_NAME {
+            return Err(KeyError::TooMany { name: about.name.clone(), ids: live.join(", ") });
+        }
+        if self.seal.is_none() && rows.iter().any(|row| row.listed.sealed) {
+            return Err(KeyError::Sealed { path: self.path.clone() });
+        }
+        let key = new_key()?;
+        let (id, about) = (key.id.clone(), about.clone());
+        let listed = Listed { id, about, created_at: now, revoked_at: None, sealed: false };
+        self.write(&Row { listed, stored: Stored::Clear(key.secret.clone()) })?;
+        Ok(key)
+    }
+
+    /// Makes another key of the name, with the policy of its newest one that counts; those that are there end at `until`
+    /// at the latest.
+    ///
+    /// # Errors
+    /// The name has no key that counts, among others: see [`KeyError`].
+    pub fn rotate(
+        &self,
+        name: &str,
+        expires_at: Option<Timestamp>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(AccessKey, NewKey), KeyError> {
+        let transaction = self.transaction()?;
+        let of = |row: &Row| row.listed.about.name == name && row.listed.is_live(now);
+        let mut old: Vec<Row> = self.rows()?.into_iter().filter(|row| of(row)).collect();
+        let newest = old.last().filter(|_| !name.is_empty());
+        let unknown = || KeyError::NoSuchName { name: name.into(), path: self.path.clone() };
+        let about = NewKey { expires_at, ..newest.ok_or_else(unknown)?.listed.about.clone() };
+        let key = self.insert(&about, now)?;
+        for row in &mut old {
+            let secret = self.secret(row)?;
+            let end = row.listed.about.expires_at.map_or(until, |end| end.min(until));
+            row.listed.about.expires_at = Some(end);
+            self.write(&Row { listed: row.listed.clone(), stored: Stored::Clear(secret) })?;
+        }
+        self.commit(transaction)?;
+        Ok((key, about))
     }
 
     /// Every key there ever was, oldest first.
@@ -136,22 +172,7 @@ impl KeyStore {
     /// # Errors
     /// See [`KeyError`].
     pub fn list(&self) -> Result<Vec<Listed>, KeyError> {
-        let time = |millis: i64| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-        let query = || -> rusqlite::Result<Vec<Listed>> {
-            let text =
-                "SELECT id, description, created_at, revoked_at FROM access_key ORDER BY created_at, id";
-            let mut statement = self.connection.prepare(text)?;
-            let rows = statement.query_map([], |row| {
-                Ok(Listed {
-                    id: row.get(0)?,
-                    description: row.get(1)?,
-                    created_at: time(row.get(2)?),
-                    revoked_at: row.get::<_, Option<i64>>(3)?.map(time),
-                })
-            })?;
-            rows.collect()
-        };
-        query().map_err(|source| self.failed(source))
+        Ok(self.rows()?.into_iter().map(|row| row.listed).collect())
     }
 
     /// Revokes `id` and forgets its secret. Revoking again changes nothing.
@@ -159,38 +180,96 @@ impl KeyStore {
     /// # Errors
     /// [`KeyError::Unknown`], among others.
     pub fn revoke(&self, id: &str, now: Timestamp) -> Result<(), KeyError> {
-        let text = "SELECT id FROM access_key WHERE id = ?1";
-        let known = self.connection.query_row(text, [id], |_| Ok(())).optional();
-        if known.map_err(|source| self.failed(source))?.is_none() {
+        if !self.rows()?.iter().any(|row| row.listed.id == id) {
             return Err(KeyError::Unknown { id: id.into(), path: self.path.clone() });
         }
-        let text =
-            "UPDATE access_key SET secret = NULL, revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-        self.execute(text, (id, now.as_millisecond()))
+        let text = "UPDATE access_key SET secret = NULL, sealed = NULL, revoked_at = ?2
+            WHERE id = ?1 AND revoked_at IS NULL";
+        let changed = self.connection.execute(text, (id, now.as_millisecond()));
+        changed.map(drop).map_err(|source| self.failed(source))
     }
 
-    /// The secrets of all keys that count.
+    /// The keys that were not revoked, by their ids. Whether one ended is for who uses it to see.
+    ///
+    /// # Errors
+    /// A secret cannot be opened, among others: see [`KeyError`].
+    pub fn keys(&self) -> Result<Table, KeyError> {
+        let rows = self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none());
+        rows.map(|row| {
+            let secret = self.secret(&row)?;
+            Ok((row.listed.id.clone(), row.key(secret)))
+        })
+        .collect()
+    }
+
+    /// Seals every secret that is in the clear or sealed by another key than the first, and answers how many. All of them
+    /// or none are.
     ///
     /// # Errors
     /// See [`KeyError`].
-    pub fn secrets(&self) -> Result<Secrets, KeyError> {
-        let query = || -> rusqlite::Result<Secrets> {
-            let text = "SELECT id, secret FROM access_key WHERE secret IS NOT NULL AND revoked_at IS NULL";
-            let mut statement = self.connection.prepare(text)?;
-            let rows =
-                statement.query_map([], |row| Ok((row.get(0)?, Secret::new(row.get::<_, String>(1)?))))?;
-            rows.collect()
+    pub fn seal(&self) -> Result<usize, KeyError> {
+        let Some(seal) = self.seal else { return Ok(0) };
+        let transaction = self.transaction()?;
+        let mut count = 0;
+        for row in self.rows()?.iter().filter(|row| row.listed.revoked_at.is_none()) {
+            let due = match &row.stored {
+                Stored::Clear(_) => true,
+                Stored::Sealed(sealed) => seal.is_old(&sealed.key),
+                Stored::Forgotten => false,
+            };
+            if due {
+                let stored = Stored::Clear(self.secret(row)?);
+                self.write(&Row { listed: row.listed.clone(), stored })?;
+                count += 1;
+            }
+        }
+        self.commit(transaction)?;
+        Ok(count)
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, KeyError> {
+        let text = format!("SELECT {} FROM access_key ORDER BY created_at, rowid", Row::COLUMNS);
+        let query = || -> rusqlite::Result<Vec<Row>> {
+            self.connection.prepare(&text)?.query_map([], Row::read)?.collect()
         };
         query().map_err(|source| self.failed(source))
     }
 
-    fn execute(&self, text: &str, parameters: impl rusqlite::Params) -> Result<(), KeyError> {
-        self.connection.execute(text, parameters).map(drop).map_err(|source| self.failed(source))
+    fn secret(&self, row: &Row) -> Result<Secret, KeyError> {
+        match &row.stored {
+            Stored::Clear(secret) => Ok(secret.clone()),
+            Stored::Forgotten => {
+                Err(KeyError::Unknown { id: row.listed.id.clone(), path: self.path.clone() })
+            }
+            Stored::Sealed(sealed) => {
+                let seal = self.seal.ok_or_else(|| KeyError::Sealed { path: self.path.clone() })?;
+                let unopened = || KeyError::OtherSeal { id: row.listed.id.clone(), path: self.path.clone() };
+                seal.open(sealed, &row.context()).ok_or_else(unopened)
+            }
+        }
+    }
+
+    /// Writes `row`, whose secret is in the clear, in the form in which it is stored.
+    fn write(&self, row: &Row) -> Result<(), KeyError> {
+        let stored = match (&row.stored, self.seal) {
+            (Stored::Clear(secret), Some(seal)) => Stored::Sealed(seal.seal(secret, &row.context())?),
+            (stored, _) => stored.clone(),
+        };
+        let row = Row { listed: row.listed.clone(), stored };
+        row.write(&self.connection).map_err(|source| self.failed(source))
+    }
+
+    fn transaction(&self) -> Result<Transaction<'_>, KeyError> {
+        let begun = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
+        begun.map_err(|source| self.failed(source))
+    }
+
+    fn commit(&self, transaction: Transaction<'_>) -> Result<(), KeyError> {
+        transaction.commit().map_err(|source| self.failed(source))
     }
 
     fn pragma(&self, name: &str) -> Result<i64, KeyError> {
-        let value = self.connection.pragma_query_value(None, name, |row| row.get(0));
-        value.map_err(|source| self.failed(source))
+        pragma(&self.connection, name).map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: rusqlite::Error) -> KeyError {
@@ -198,25 +277,11 @@ impl KeyStore {
     }
 }
 
-fn database(path: &Path, source: rusqlite::Error) -> KeyError {
-    KeyError::Database { path: path.into(), source }
-}
-
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
-    // What is deleted is overwritten: a forgotten secret is not in the file any more.
-    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
-    let tables = "SELECT count(*) FROM sqlite_schema";
-    let is_empty = || connection.query_row(tables, [], |row| Ok(row.get::<_, i64>(0)? == 0));
-    if !is_empty()? {
-        return Ok(());
-    }
-    let transaction =
-        rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
-    // Another process may have been first.
-    if is_empty()? {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    }
-    transaction.commit()
+fn new_key() -> Result<AccessKey, KeyError> {
+    let mut random = [0; ID_CHARACTERS + SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Random)?;
+    let (id, secret) = random.split_at(ID_CHARACTERS);
+    let letters = id.iter().map(|byte| char::from(BASE32[usize::from(byte % 32)]));
+    let id = PREFIX.chars().chain(letters).collect();
+    Ok(AccessKey { id, secret: Secret::new(STANDARD_NO_PAD.encode(secret)) })
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
 use super::{Answer, LONGEST, Loads};
 use crate::refusal::Refusal;
+use crate::rights::{Access, Rights};
 use crate::view::Views;
 
 /// The window when none is asked for, in seconds.
@@ -34,9 +35,11 @@ pub fn router(loads: Arc<Loads>, views: Arc<dyn Views>) -> Router {
 
 async fn answer(
     State(Service { loads, views }): State<Service>,
+    Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(Parameters { window }): Query<Parameters>,
 ) -> Result<Json<Answer>, Refusal> {
+    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
     let seconds = seconds(window.as_deref())?;
     let view = views.mesh(&mesh);
     let view = view.ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))?;

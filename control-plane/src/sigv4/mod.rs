@@ -3,15 +3,20 @@
 //! `Authorization header → what was claimed → the request rebuilt from what was signed, signed again by AWS's own
 //! implementation → the two signatures compared in constant time`
 //!
+//! A signature counts for the host and the region that it was made for, and one of a write counts once ([`replay`]).
+//!
 //! The hash of the body is part of what is signed, so a body that was altered does not verify. Signatures in the query
 //! (presigned addresses) are not taken: App Mesh's clients make none.
 
+mod audience;
 mod claim;
 mod http;
 mod refused;
+mod replay;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::request::Parts;
@@ -22,46 +27,75 @@ use aws_sigv4::sign::v4;
 use subtle::ConstantTimeEq;
 use tracing::dispatcher::{Dispatch, with_default};
 
-use crate::keys::Keys;
-use crate::secret::Secret;
+use crate::keys::{Key, Keys};
+use crate::rights::Holder;
+pub use audience::Audience;
 pub(crate) use claim::Claim;
 pub use http::{Guard, guard};
 pub use refused::Refused;
+pub use replay::Replays;
 
 /// The name that App Mesh's requests are signed for.
 const SERVICE: &str = "appmesh";
 /// How far the clocks of both sides may differ.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Verifies the signature of a request and answers the id of the key that made it.
+/// A request whose signature is good.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Whose key made it.
+    pub holder: Arc<Holder>,
+    /// The signature, in hexadecimal: no other request of any key has it.
+    pub signature: String,
+    /// When it was made.
+    pub time: SystemTime,
+}
+
+/// Verifies that a request was signed for `audience`, and answers with which key.
 ///
 /// # Errors
 /// See [`Refused`].
-pub fn verify(head: &Parts, body: &[u8], keys: &Keys, now: SystemTime) -> Result<String, Refused> {
-    let (claim, secret) = claimed(head, keys, now)?;
-    let credentials =
-        Credentials::new(claim.access_key_id.clone(), secret.reveal(), None, None, "fleetmesh-access-keys");
+pub fn verify(
+    head: &Parts,
+    body: &[u8],
+    keys: &Keys,
+    audience: &Audience,
+    now: SystemTime,
+) -> Result<Verified, Refused> {
+    let (claim, key) = claimed(head, keys, audience, now)?;
+    let (id, secret) = (claim.access_key_id.clone(), key.secret.reveal());
+    let credentials = Credentials::new(id, secret, None, None, "fleetmesh-access-keys");
     let expected = signature(head, body, &claim, credentials)?;
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
-        Ok(claim.access_key_id)
+        let Claim { signature, time, .. } = claim;
+        Ok(Verified { holder: Arc::clone(&key.holder), signature, time })
     } else {
         Err(Refused::Mismatch)
     }
 }
 
-/// What a request claims, and the secret of the key that it names: all that can be judged without its body.
-fn claimed(head: &Parts, keys: &Keys, now: SystemTime) -> Result<(Claim, Secret), Refused> {
+/// What a request claims, and the key that it names: all that can be judged without its body.
+fn claimed(
+    head: &Parts,
+    keys: &Keys,
+    audience: &Audience,
+    now: SystemTime,
+) -> Result<(Claim, Arc<Key>), Refused> {
     let claim = Claim::parse(&head.headers)?;
     if claim.service != SERVICE {
         let message = format!("Credential should be scoped to correct service: '{SERVICE}'.");
         return Err(Refused::Incomplete(message));
     }
+    audience.check(&claim.region, &host(head))?;
     let distance = now.duration_since(claim.time).unwrap_or_else(|error| error.duration());
     if distance > SKEW {
         return Err(Refused::Expired { signed: claim.date_time, late: claim.time < now });
     }
-    let secret = keys.secret(&claim.access_key_id).ok_or(Refused::UnknownKey)?;
-    Ok((claim, secret))
+    let key = keys.find(&claim.access_key_id).ok_or(Refused::UnknownKey)?;
+    if let Some(end) = key.expires_at.filter(|end| SystemTime::from(*end) <= now) {
+        return Err(Refused::EndedKey { id: key.holder.id.clone(), end: end.to_string() });
+    }
+    Ok((claim, key))
 }
 
 /// The signature that the request should carry.

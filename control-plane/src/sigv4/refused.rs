@@ -16,6 +16,45 @@ pub enum Refused {
         "The security token included in the request is invalid: this control plane knows no such access key, or it was revoked"
     )]
     UnknownKey,
+    /// The key has ended.
+    #[error(
+        "The security token included in the request is expired: the access key {id} ended at {end}; make another with `fleetmesh control-plane keys rotate`"
+    )]
+    EndedKey {
+        /// The key.
+        id: String,
+        /// When it ended.
+        end: String,
+    },
+    /// The signature is for another region.
+    #[error(
+        "Credential should be scoped to a valid region: it is '{signed}', this control plane is in '{ours}'."
+    )]
+    Region {
+        /// The region of the signature.
+        signed: String,
+        /// That of this control plane.
+        ours: String,
+    },
+    /// The signature is for another host.
+    #[error(
+        "The signed host '{signed}' is none of this control plane's: call it by a name of its certificate, or give it that name with --api-host"
+    )]
+    Host {
+        /// The host of the signature.
+        signed: String,
+    },
+    /// The signature was used before.
+    #[error("The signature was used before, and a signed write counts once: sign the request again")]
+    Replayed,
+    /// The signature was made before this process could have seen that it was used, or what it saw was forgotten.
+    #[error(
+        "Signature expired: a write has to be signed after {after}, from when on it is known which signatures were used; sign it again, and set the clock if that does not help"
+    )]
+    Unremembered {
+        /// The time after which signatures are known.
+        after: String,
+    },
     /// The signature was made too long ago, or in the future.
     #[error("Signature {}: {signed} is more than 5 minutes from the control plane's time; set the clock", if *late { "expired" } else { "not yet current" })]
     Expired {
@@ -37,8 +76,14 @@ impl Refused {
         match self {
             Self::MissingToken => "MissingAuthenticationTokenException",
             Self::Incomplete(_) => "IncompleteSignatureException",
+            Self::EndedKey { .. } => "ExpiredTokenException",
             Self::UnknownKey => "UnrecognizedClientException",
-            Self::Expired { .. } | Self::Mismatch => "InvalidSignatureException",
+            Self::Expired { .. }
+            | Self::Mismatch
+            | Self::Region { .. }
+            | Self::Host { .. }
+            | Self::Replayed
+            | Self::Unremembered { .. } => "InvalidSignatureException",
         }
     }
 }

@@ -21,15 +21,23 @@ fn keys() -> Keys {
     keys
 }
 
+fn audience() -> Audience {
+    Audience::new("eu-west-1", &["mesh.example".into()], None)
+}
+
 /// A request as AWS's SDK signs it.
 fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
+    signed_for("eu-west-1", secret, service, time)
+}
+
+fn signed_for(region: &str, secret: &str, service: &str, time: SystemTime) -> Parts {
     let request =
         Request::put(PATH).header("host", "mesh.example:9443").header("content-type", "application/json");
     let mut head = request.body(()).expect("a request").into_parts().0;
     let identity = Credentials::new(ID, secret, None, None, "test").into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
-        .region("eu-west-1")
+        .region(region)
         .name(service)
         .time(time)
         .settings(SigningSettings::default())
@@ -54,9 +62,9 @@ fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
 
 /// The name of the refusal; empty when there is none.
 fn outcome(head: &Parts, body: &[u8], now: SystemTime) -> &'static str {
-    match verify(head, body, &keys(), now) {
-        Ok(id) => {
-            assert_eq!(id, ID);
+    match verify(head, body, &keys(), &audience(), now) {
+        Ok(verified) => {
+            assert_eq!(verified.holder.id, ID);
             ""
         }
         Err(refused) => refused.shape(),
@@ -116,6 +124,37 @@ fn whatever_was_altered_is_refused_by_its_name() {
         "InvalidSignatureException"
     );
     assert_eq!(outcome(&signed(SECRET, "s3", now), BODY, now), "IncompleteSignatureException", "service");
+}
+
+#[test]
+fn a_signature_for_another_region_or_host_is_of_no_use() {
+    let now = SystemTime::now();
+    let head = signed_for("us-west-2", SECRET, SERVICE, now);
+    let refused = verify(&head, BODY, &keys(), &audience(), now).expect_err("refused");
+    assert_eq!(refused, Refused::Region { signed: "us-west-2".into(), ours: "eu-west-1".into() });
+    // It is good for `mesh.example:9443`, and somebody brings it to another control plane that has the same key.
+    let head = signed(SECRET, SERVICE, now);
+    let elsewhere = Audience::new("eu-west-1", &["other.example".into()], None);
+    let refused = verify(&head, BODY, &keys(), &elsewhere, now).expect_err("refused");
+    assert_eq!(refused, Refused::Host { signed: "mesh.example:9443".into() });
+}
+
+#[test]
+fn a_key_counts_until_it_ends() {
+    let now = SystemTime::now();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.json");
+    for (seconds, expected) in
+        [(2, Ok(())), (0, Err("ExpiredTokenException")), (-2, Err("ExpiredTokenException"))]
+    {
+        let end = jiff::Timestamp::try_from(now).expect("a time") + jiff::SignedDuration::from_secs(seconds);
+        let key = format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}","expiresAt":"{end}"}}"#);
+        fs::write(&file, key).expect("written");
+        let keys = Keys::default();
+        keys.load(folder.path(), Some(&file)).expect("keys");
+        let verified = verify(&signed(SECRET, SERVICE, now), BODY, &keys, &audience(), now);
+        assert_eq!(verified.map(drop).map_err(|refused| refused.shape()), expected, "{seconds}");
+    }
 }
 
 fn insert(head: &mut Parts, name: &'static str, value: &'static str) {

@@ -37,7 +37,7 @@ impl Certificate {
         let parsed = EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
         let nodes = parsed.valid_uri_names().filter_map(|name| node(name, identity)).collect();
         let joined = Joined::of(parsed.valid_uri_names());
-        let not_after = read_not_after(certificate).map_err(|error| error.to_string())?;
+        let not_after = not_after(certificate)?;
         Ok(Self { nodes, not_after, fingerprint: Sha256::digest(certificate).into(), joined })
     }
 }
@@ -49,6 +49,13 @@ fn node(name: &str, identity: &Identity) -> Option<ResourceId> {
 }
 
 /// When `certificate` ends.
+///
+/// # Errors
+/// In words: it is no certificate.
+pub fn not_after(certificate: &[u8]) -> Result<SystemTime, String> {
+    read_not_after(certificate).map_err(|error| error.to_string())
+}
+
 fn read_not_after(certificate: &[u8]) -> der::Result<SystemTime> {
     let mut outer = SliceReader::new(certificate)?;
     enter(&mut outer)?;

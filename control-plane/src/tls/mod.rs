@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use webpki::EndEntityCert;
 
 use crate::identity::Identity;
 use crate::reload::{self, FileError, Named};
 pub use certificate::Certificate;
+pub(crate) use certificate::not_after;
 use verifier::AcceptAny;
 pub(crate) use verifier::{ChainVerifier, chain_verifier, verified};
 
@@ -79,6 +81,7 @@ impl TlsFiles {
 
 /// What was read of the files.
 pub(crate) struct Material {
+    leaf: CertificateDer<'static>,
     api: Arc<ServerConfig>,
     proxies: Option<(Arc<ServerConfig>, ChainVerifier)>,
 }
@@ -87,6 +90,7 @@ impl Material {
     fn load(files: &TlsFiles) -> Result<Self, FileError> {
         let (certificate, key) = (files.certificate(), files.key());
         let chain = certificates(&certificate)?;
+        let leaf = chain.first().cloned().ok_or_else(|| certificate.error("it holds no certificate"))?;
         let parsed = PrivateKeyDer::from_pem_slice(&key.read()?)
             .map_err(|_| key.error("it holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)"))?;
         let base = || {
@@ -106,7 +110,7 @@ impl Material {
                 Some((ready(config, &PROTOCOLS[..1]), chain_verifier))
             }
         };
-        Ok(Self { api: ready(api, &PROTOCOLS), proxies })
+        Ok(Self { leaf, api: ready(api, &PROTOCOLS), proxies })
     }
 
     /// What a listener for `purpose` accepts connections with.
@@ -174,6 +178,13 @@ impl Tls {
     pub fn load(files: TlsFiles, identity: Identity) -> Result<Self, FileError> {
         let (sender, material) = watch::channel(Arc::new(Material::load(&files)?));
         Ok(Self { material, identity: Arc::new(identity), source: Arc::new((files, sender)) })
+    }
+
+    /// Whether the server's certificate is for `name`.
+    pub(crate) fn serves(&self, name: &ServerName<'_>) -> bool {
+        let material = self.material.borrow();
+        let leaf = EndEntityCert::try_from(&material.leaf);
+        leaf.is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(name).is_ok())
     }
 
     /// Whether proxies can prove themselves.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::bed::{Bed, Key, LIMIT, create_key, fleetmesh};
 
 /// `aws appmesh` at the TLS endpoint of `bed`, with `key`.
-async fn cli(bed: &Bed, key: &Key, arguments: &[&str]) -> Captured {
+pub async fn cli(bed: &Bed, key: &Key, arguments: &[&str]) -> Captured {
     let mut command = Command::new(tools::tool("aws").unwrap());
     command.args(["--endpoint-url", &bed.endpoint, "--ca-bundle", &bed.ca(), "--output", "json"]);
     command.arg("appmesh").args(arguments).env("AWS_PAGER", "");
@@ -74,6 +74,9 @@ async fn only_what_is_signed_with_a_key_of_ours_is_let_in() {
         ("past", "InvalidSignatureException"),
         ("future", "InvalidSignatureException"),
         ("little", ""),
+        ("region", "InvalidSignatureException"),
+        ("host", "InvalidSignatureException"),
+        ("name", ""),
         ("distribution", "MissingAuthenticationTokenException"),
         ("loads", "MissingAuthenticationTokenException"),
         ("health", ""),
@@ -86,6 +89,12 @@ async fn only_what_is_signed_with_a_key_of_ours_is_let_in() {
             "{case}: {outcome}"
         );
     }
+    let said = |case: &str| outcomes[case]["message"].as_str().unwrap().to_owned();
+    assert!(said("region").starts_with("Credential should be scoped to a valid region"), "{outcomes}");
+    assert!(
+        said("host").starts_with("The signed host 'appmesh.us-west-2.amazonaws.com' is none"),
+        "{outcomes}"
+    );
     let expired = outcomes["past"]["message"].as_str().unwrap();
     assert!(expired.starts_with("Signature expired"), "{expired}");
 

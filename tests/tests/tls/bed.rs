@@ -112,11 +112,17 @@ pub struct Bed {
 
 impl Bed {
     pub async fn start(name: &str) -> Self {
+        Self::start_with(name, &[]).await
+    }
+
+    /// The same with more arguments of the control plane.
+    pub async fn start_with(name: &str, more: &[&str]) -> Self {
         let run = RunDir::new(name).unwrap();
         let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
         let [port] = port::free().unwrap();
         let mut arguments = certificates.arguments();
         arguments.extend(["--listen".to_owned(), format!("0.0.0.0:{port}"), "--log=trace".to_owned()]);
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
         Self { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run }

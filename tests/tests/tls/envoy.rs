@@ -19,20 +19,42 @@ use crate::bed::{Certificates, LIMIT, says};
 const PORT: u16 = 18443;
 
 /// `fleetmesh control-plane` on an instance of its own, whose API is asked there.
-struct Plane {
+pub struct Plane {
     process: Process,
-    instance: Instance,
+    pub instance: Instance,
     api: String,
 }
 
 impl Plane {
-    async fn start(instance: Instance, certificates: &Certificates, run: &RunDir) -> Self {
+    /// Starts it with the arguments that name its certificates.
+    pub async fn start(instance: Instance, certificates: &[String], run: &RunDir) -> Self {
+        let (process, api) = Self::spawn(&instance, certificates, run).await;
+        Self { process, instance, api }
+    }
+
+    /// Ends it and starts it again: every proxy connects anew.
+    pub async fn restart(&mut self, certificates: &[String], run: &RunDir) {
+        self.process.terminate(Duration::from_secs(30)).await.unwrap();
+        (self.process, self.api) = Self::spawn(&self.instance, certificates, run).await;
+    }
+
+    async fn spawn(instance: &Instance, certificates: &[String], run: &RunDir) -> (Process, String) {
         let mut command = instance.command(tools::fleetmesh().unwrap());
-        command.arg("control-plane").arg("--data-dir").arg(run.join("data")).args(certificates.arguments());
+        command.arg("control-plane").arg("--data-dir").arg(run.join("data")).args(certificates);
         command.args(["--listen", "127.0.0.1:0", "--ads-listen", &format!("0.0.0.0:{PORT}")]);
         let mut process = Process::spawn("control-plane", &command, run).unwrap();
         let api = format!("http://{}", process.first_line(LIMIT).await.unwrap());
-        Self { process, instance, api }
+        (process, api)
+    }
+
+    /// Makes the mesh `apps` with these nodes.
+    pub async fn nodes(&self, names: &[&str]) {
+        self.aws(&["create-mesh", "--mesh-name", "apps"]).await;
+        for node in names {
+            let spec = r#"{"listeners":[{"portMapping":{"port":80,"protocol":"http2"}}],"serviceDiscovery":{"dns":{"hostname":"localhost"}}}"#;
+            let name = ["--mesh-name", "apps", "--virtual-node-name", node];
+            self.aws(&[&["create-virtual-node"][..], &name, &["--spec", spec]].concat()).await;
+        }
     }
 
     async fn aws(&self, arguments: &[&str]) {
@@ -43,7 +65,7 @@ impl Plane {
     }
 
     /// How many proxies run the newest version of `node`.
-    async fn proxies(&self, node: &str) -> anyhow::Result<u64> {
+    pub async fn proxies(&self, node: &str) -> anyhow::Result<u64> {
         let mut command: Command = self.instance.command(tools::tool("python").unwrap());
         let url = format!("{}/fleetmesh/v1/meshes/apps/distribution", self.api);
         let read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())";
@@ -56,7 +78,7 @@ impl Plane {
     }
 }
 
-async fn start(resource: &str, instance: &Instance, plane: &Plane, folder: &Path, run: &RunDir) -> Envoy {
+pub async fn start(resource: &str, instance: &Instance, plane: &Plane, folder: &Path, run: &RunDir) -> Envoy {
     let mut render = Command::new(tools::fleetmesh().unwrap());
     let address = format!("https://{}:{PORT}", plane.instance.ipv4());
     render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", &address, "--cert-dir"]);
@@ -74,14 +96,8 @@ async fn envoys_get_what_their_certificates_name_and_renew_without_a_restart() {
     let mut network = Network::new(&run).await.unwrap();
     let instance = network.instance("plane", &run).await.unwrap();
     let certificates = Certificates::new(run.join("certificates"), &instance.ipv4().to_string()).await;
-    let mut plane = Plane::start(instance, &certificates, &run).await;
-    plane.aws(&["create-mesh", "--mesh-name", "apps"]).await;
-    for node in ["red", "blue"] {
-        let spec = r#"{"listeners":[{"portMapping":{"port":80,"protocol":"http2"}}],"serviceDiscovery":{"dns":{"hostname":"localhost"}}}"#;
-        plane
-            .aws(&["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", node, "--spec", spec])
-            .await;
-    }
+    let mut plane = Plane::start(instance, &certificates.arguments(), &run).await;
+    plane.nodes(&["red", "blue"]).await;
 
     let red = network.instance("red", &run).await.unwrap();
     let folder = certificates.proxy("red", "20s").await;

@@ -181,6 +181,7 @@ async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
         ("other resource", 403, "the challenge is unknown, spent"),
         ("other key, unbound", 403, "STS does not accept the signature"),
         ("other resource, unbound", 403, "STS does not accept the signature"),
+        ("no key", 400, "the key is no point of its curve"),
         ("challenge not signed", 403, "x-fleetmesh-challenge has to be signed"),
         ("header added", 403, "\"x-other\" may not be signed"),
         ("host given", 400, "is not a request to join"),

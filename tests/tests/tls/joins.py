@@ -81,12 +81,16 @@ attempt("other challenge signed", bound_to="other")
 attempt("other host signed", url="http://sts.example/")
 attempt("other body signed", body="Action=GetSessionToken&Version=2011-06-15")
 attempt("other path signed", url=sts + "/other")
+# The generator's negative, and bytes that are no point of the curve.
+OTHER = POINT[:66] + "b01cbd1c01e58065711814b583f061e9d431cca994cea1313449bf97c840ae0a"
 for case, change in [
-    ("other key", {"publicKey": base64.b64encode(b"\x04" + 64 * b"\x01").decode()}),
+    ("other key", {"publicKey": base64.b64encode(bytes.fromhex(OTHER)).decode()}),
     ("other resource", {"resource": "mesh/apps/virtualNode/red2"}),
 ]:
     attempt(case, change)
     attempt(case + ", unbound", change, unbound=True)
+BAD = base64.b64encode(b"\x04" + 64 * b"\x01").decode()
+attempt("no key", {"publicKey": BAD}, unbound=True)
 attempt("challenge not signed", bind=False)
 attempt("header added", extra={"X-Other": "value"})
 attempt("host given", {"host": "sts.example"})

@@ -14,4 +14,7 @@ mod envoy;
 mod flood;
 mod join;
 mod operator;
+mod replays;
+mod rights;
+mod rotation;
 mod secrets;

@@ -19,11 +19,17 @@ endpoint, authority = sys.argv[1:3]
 MESH = {"meshName": "altered", "spec": {"egressFilter": {"type": "ALLOW_ALL"}}}
 
 
-def outcome(alter=None, minutes=0):
-    """Creates a mesh by a request that `alter` gets after it was signed, `minutes` from now."""
+def outcome(alter=None, minutes=0, region=None, host=None):
+    """Creates a mesh by a request that `alter` gets after it was signed, `minutes` from now, for `region` and `host`."""
     client = boto3.client(
-        "appmesh", endpoint_url=endpoint, verify=authority, config=Config(retries={"total_max_attempts": 1})
+        "appmesh",
+        endpoint_url=endpoint,
+        verify=authority,
+        region_name=region,
+        config=Config(retries={"total_max_attempts": 1}),
     )
+    if host:
+        client.meta.events.register("before-sign", lambda request, **_: request.headers.add_header("Host", host))
     if alter:
         client.meta.events.register("before-send", lambda request, **_: alter(request))
     now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
@@ -79,6 +85,9 @@ print(
             "past": outcome(minutes=-6),
             "future": outcome(minutes=6),
             "little": outcome(minutes=-4),
+            "region": outcome(region="eu-west-1"),
+            "host": outcome(host="appmesh.us-west-2.amazonaws.com"),
+            "name": outcome(host="localhost:9080"),
             "distribution": plain("/fleetmesh/v1/meshes/altered/distribution"),
             "loads": plain("/fleetmesh/v1/meshes/altered/loads"),
             "health": plain("/readyz"),

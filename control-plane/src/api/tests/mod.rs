@@ -3,5 +3,6 @@
 mod errors;
 mod lifecycle;
 mod lists;
+mod rights;
 mod service;
 mod tokens;

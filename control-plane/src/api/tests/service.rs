@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use crate::api::Api;
 use crate::api::quota::{Quota, Quotas};
 use crate::identity::Identity;
+use crate::rights::Rights;
 use crate::store::{SqliteStore, Store};
 
 /// What came back.
@@ -40,6 +41,8 @@ impl Answer {
 /// An API and the directory of its store.
 pub struct Service {
     router: Router,
+    /// Those of whoever calls.
+    pub rights: Rights,
     pub shutdown: CancellationToken,
     _directory: Option<tempfile::TempDir>,
 }
@@ -64,13 +67,14 @@ impl Service {
         let shutdown = CancellationToken::new();
         let api = Api::new(store, identity(), Quotas::new(quotas), request_rate, shutdown.clone());
         let router = Arc::new(api.expect("an API")).router();
-        Self { router, shutdown, _directory: None }
+        Self { router, rights: Rights::Local, shutdown, _directory: None }
     }
 
     /// Sends a request below the API's version and checks what every answer has.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let request = Request::builder().method(method).uri(format!("/v20190125{path}")).body(body);
+        let request = Request::builder().method(method).uri(format!("/v20190125{path}"));
+        let request = request.extension(self.rights.clone()).body(body);
         let response = self.router.clone().oneshot(request.expect("a request")).await.expect("infallible");
         let (head, body) = response.into_parts();
         assert_eq!(head.headers["content-type"], "application/json");

@@ -78,6 +78,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether there is a store in `directory`.
+    pub fn exists(directory: &Path) -> bool {
+        layout::database(directory).exists()
+    }
+
     /// Opens the store in `directory`, which is made if need be, and loads all of it.
     ///
     /// # Errors

@@ -1,0 +1,94 @@
+//! Why the database of keys cannot be used.
+
+use std::path::{Path, PathBuf};
+
+use super::seal::SealError;
+use super::store::LIVE_PER_NAME;
+
+/// The database of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The directory or file cannot be made.
+    #[error("cannot use {path}: {source}; choose a directory that this user can write with --data-dir")]
+    Path {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file cannot be read or written.
+    #[error("cannot use the access keys in {path}: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: rusqlite::Error,
+    },
+    /// The file is something else.
+    #[error("{path} holds no access keys of Fleetmesh: move it away")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version wrote it.
+    #[error("{path} was written by a later version of Fleetmesh: use that version")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no such key.
+    #[error("there is no access key {id:?} in {path}: `fleetmesh control-plane keys list` shows them")]
+    Unknown {
+        /// The key's id.
+        id: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name has no key that counts.
+    #[error(
+        "no access key named {name:?} counts in {path}: `fleetmesh control-plane keys list` shows them, `keys create --name` makes one"
+    )]
+    NoSuchName {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name has as many keys as it may have.
+    #[error("{name:?} has {LIVE_PER_NAME} keys that count, {ids}: revoke one of them first")]
+    TooMany {
+        /// The name.
+        name: String,
+        /// The ids of its keys.
+        ids: String,
+    },
+    /// The secrets are sealed, and there is nothing to open them with.
+    #[error(
+        "the access keys in {path} are sealed: give --seal-key-file, the file with the key that seals them"
+    )]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No key opens a secret.
+    #[error(
+        "the secret of {id} in {path} does not open with the keys of --seal-key-file: give the file with the key that sealed it; if that is the one, the row was altered: revoke the key"
+    )]
+    OtherSeal {
+        /// The key's id.
+        id: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of keys that seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// An error of the database in `path`.
+pub fn database(path: &Path, source: rusqlite::Error) -> KeyError {
+    KeyError::Database { path: path.into(), source }
+}

@@ -1,0 +1,65 @@
+//! The table of issued keys, and how those of earlier versions become it.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// `PRAGMA application_id`: "FMAK".
+pub const APPLICATION_ID: i64 = 0x464d_414b;
+/// `PRAGMA user_version` of this table; 0 is that of before there were policies.
+pub const VERSION: i64 = 1;
+
+/// The first table. A revoked key keeps its row, without its secret.
+const FIRST: &str = "CREATE TABLE access_key (
+    id TEXT NOT NULL PRIMARY KEY, secret TEXT, description TEXT NOT NULL,
+    created_at INTEGER NOT NULL, revoked_at INTEGER
+) STRICT";
+/// What a key may do, until when, and its secret when it is sealed: `secret` is null then, and `seal_key` names the key.
+/// Keys of before may do everything, as they always could.
+const POLICIES: &str = "
+    ALTER TABLE access_key ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE access_key ADD COLUMN meshes TEXT;
+    ALTER TABLE access_key ADD COLUMN access TEXT NOT NULL DEFAULT 'write';
+    ALTER TABLE access_key ADD COLUMN expires_at INTEGER;
+    ALTER TABLE access_key ADD COLUMN sealed BLOB;
+    ALTER TABLE access_key ADD COLUMN seal_key TEXT;";
+
+/// Makes the table in an empty file, or brings an older one up. What is not ours, or newer, is left as it is.
+///
+/// # Errors
+/// The database's.
+pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    // What is deleted is overwritten: a forgotten secret is not in the file any more.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    if is_current(connection)? {
+        return Ok(());
+    }
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Another process may have been first.
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    if transaction.query_row(tables, [], |row| Ok(row.get::<_, i64>(0)? == 0))? {
+        transaction.execute_batch(FIRST)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    if !is_current(&transaction)? {
+        transaction.execute_batch(POLICIES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()
+}
+
+/// Whether nothing is to be done: the table is of this version, or the file is none of ours to change.
+fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    if connection.query_row(tables, [], |row| Ok(row.get::<_, i64>(0)? == 0))? {
+        return Ok(false);
+    }
+    let foreign = pragma(connection, "application_id")? != APPLICATION_ID;
+    Ok(foreign || pragma(connection, "user_version")? >= VERSION)
+}
+
+/// The number that a pragma has.
+///
+/// # Errors
+/// The database's.
+pub fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}

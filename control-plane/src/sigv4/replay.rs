@@ -1,0 +1,356 @@
+//! Which signatures of writes were used: each counts once, for as long as it would be taken at all. Pure but for its lock;
+//! the time is passed in.
+//!
+//! A client whose first try had no answer may send the very same request again within the second that it signed for, as
+//! AWS's SDKs do. It gets the answer that the first one got; nothing is done twice. What was answered with "try again" is not
+//! used up.
+//!
+//! Memory is bounded: when it is full, the oldest signatures are forgotten, and with them the right to use any as old.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::body::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{Refused, SKEW, Verified};
+
+/// Signatures that are remembered at most: some 16 MB. At 850 writes a second all of those that would be taken are.
+const CAPACITY: usize = 262_144;
+/// How long after the first request the same one gets the same answer. A client signs a further try anew in the next second.
+const ANSWERS: Duration = Duration::from_secs(3);
+/// Bytes of answers that are remembered at most.
+const ANSWER_BYTES: usize = 16 << 20;
+
+/// The beginning of a signature, which is as good as all of it: nobody chooses signatures.
+type Digest = [u8; 16];
+
+/// What is remembered of signed writes.
+#[derive(Clone, Debug)]
+pub struct Replays(Arc<Mutex<Memory>>);
+
+#[derive(Debug)]
+struct Memory {
+    capacity: usize,
+    /// Signatures of before this second are not taken: it is not known whether they were used.
+    floor: u64,
+    /// By the second that they were made in.
+    seconds: BTreeMap<u64, HashMap<Digest, Use>>,
+    count: usize,
+    /// The answers that are remembered, the oldest first.
+    answered: VecDeque<(SystemTime, u64, Digest, usize)>,
+    answer_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Use {
+    /// The request is under way.
+    Running(watch::Receiver<Option<Arc<Answer>>>),
+    /// It was answered a moment ago.
+    Answered(Arc<Answer>),
+    /// It was answered.
+    Spent,
+}
+
+/// The answer to a write.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// What is to be done with a write.
+#[derive(Debug)]
+pub enum Turn {
+    /// It is the first with its signature: serve it.
+    First(Ticket),
+    /// The same request is under way or was answered a moment ago: answer the same, when there is an answer.
+    Again(watch::Receiver<Option<Arc<Answer>>>),
+}
+
+/// A write under way. When it is dropped without an answer, the signature is spent.
+#[derive(Debug)]
+pub struct Ticket {
+    replays: Replays,
+    second: u64,
+    digest: Digest,
+    answer: watch::Sender<Option<Arc<Answer>>>,
+}
+
+impl Replays {
+    /// Nothing is remembered. `since` is when this process began, if one before it may have served writes: signatures of
+    /// before are not taken then.
+    pub fn new(since: Option<SystemTime>) -> Self {
+        Self::bounded(CAPACITY, since)
+    }
+
+    fn bounded(capacity: usize, since: Option<SystemTime>) -> Self {
+        Self(Arc::new(Mutex::new(Memory {
+            capacity,
+            floor: since.map_or(0, second),
+            seconds: BTreeMap::new(),
+            count: 0,
+            answered: VecDeque::new(),
+            answer_bytes: 0,
+        })))
+    }
+
+    /// Admits a write whose signature is good.
+    ///
+    /// # Errors
+    /// [`Refused::Replayed`], [`Refused::Unremembered`].
+    pub fn admit(&self, verified: &Verified, now: SystemTime) -> Result<Turn, Refused> {
+        let (second, digest) = (second(verified.time), digest(&verified.signature).ok_or(Refused::Mismatch)?);
+        let mut memory = self.lock();
+        memory.forget(now);
+        if second < memory.floor {
+            let after = i64::try_from(memory.floor).ok().and_then(|floor| Timestamp::from_second(floor).ok());
+            return Err(Refused::Unremembered { after: after.unwrap_or(Timestamp::MAX).to_string() });
+        }
+        match memory.seconds.get(&second).and_then(|uses| uses.get(&digest)) {
+            Some(Use::Spent) => return Err(Refused::Replayed),
+            Some(Use::Running(answer)) => return Ok(Turn::Again(answer.clone())),
+            Some(Use::Answered(answer)) => {
+                return Ok(Turn::Again(watch::Sender::new(Some(Arc::clone(answer))).subscribe()));
+            }
+            None => {}
+        }
+        let (answer, running) = watch::channel(None);
+        memory.seconds.entry(second).or_default().insert(digest, Use::Running(running));
+        memory.count += 1;
+        memory.make_room();
+        Ok(Turn::First(Ticket { replays: self.clone(), second, digest, answer }))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// Forgets what is not taken any more by its time alone, and answers of before.
+    fn forget(&mut self, now: SystemTime) {
+        let oldest = second(now).saturating_sub(SKEW.as_secs());
+        while self.seconds.first_key_value().is_some_and(|(second, _)| *second < oldest) {
+            self.forget_oldest();
+        }
+        let is_due = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age > ANSWERS);
+        while self.answered.front().is_some_and(|(at, ..)| is_due(*at)) {
+            self.forget_answer();
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.count > self.capacity {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the oldest second. If the clock is set back, its signatures are not taken again.
+    fn forget_oldest(&mut self) {
+        if let Some((second, uses)) = self.seconds.pop_first() {
+            self.count -= uses.len();
+            self.floor = self.floor.max(second + 1);
+        }
+    }
+
+    fn forget_answer(&mut self) {
+        if let Some((_, second, digest, bytes)) = self.answered.pop_front() {
+            self.answer_bytes -= bytes;
+            self.set(second, digest, Use::Spent);
+        }
+    }
+
+    fn set(&mut self, second: u64, digest: Digest, new: Use) {
+        if let Some(found) = self.seconds.get_mut(&second).and_then(|uses| uses.get_mut(&digest)) {
+            *found = new;
+        }
+    }
+
+    fn remove(&mut self, second: u64, digest: Digest) {
+        let removed = self.seconds.get_mut(&second).and_then(|uses| uses.remove(&digest));
+        self.count -= usize::from(removed.is_some());
+    }
+}
+
+impl Ticket {
+    /// Ends the write with `response`, at `now`, and answers with the same.
+    pub fn end(self, response: Arc<Answer>, now: SystemTime) -> Response<Body> {
+        let (second, digest) = (self.second, self.digest);
+        let mut memory = self.replays.lock();
+        if response.is_to_be_tried_again() {
+            memory.remove(second, digest);
+        } else {
+            let bytes = response.body.len();
+            memory.set(second, digest, Use::Answered(Arc::clone(&response)));
+            memory.answered.push_back((now, second, digest, bytes));
+            memory.answer_bytes += bytes;
+            while memory.answer_bytes > ANSWER_BYTES {
+                memory.forget_answer();
+            }
+        }
+        drop(memory);
+        let answer = response.response();
+        self.answer.send_replace(Some(response));
+        answer
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut memory = self.replays.lock();
+        let uses = memory.seconds.get(&self.second).and_then(|uses| uses.get(&self.digest));
+        if matches!(uses, Some(Use::Running(_))) {
+            memory.set(self.second, self.digest, Use::Spent);
+        }
+    }
+}
+
+impl Answer {
+    /// Takes `response` in. Bodies of ours are in memory already.
+    ///
+    /// # Errors
+    /// The body's.
+    pub async fn read(response: Response<Body>) -> Result<Self, axum::Error> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Self { status: head.status, headers: head.headers, body })
+    }
+
+    /// It as a response.
+    pub fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        response.headers_mut().clone_from(&self.headers);
+        response
+    }
+
+    fn is_to_be_tried_again(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error()
+    }
+}
+
+fn second(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The first 16 of the 32 bytes of a signature in hexadecimal.
+fn digest(signature: &str) -> Option<Digest> {
+    let number = u128::from_str_radix(signature.get(..32)?, 16).ok()?;
+    Some(number.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rights::{Holder, Policy};
+
+    fn verified(signature: u128, time: SystemTime) -> Verified {
+        let holder = Holder { id: "A".into(), name: String::new(), policy: Policy::EVERYTHING };
+        Verified { holder: Arc::new(holder), signature: format!("{signature:032x}{:032x}", 0), time }
+    }
+
+    fn answer(status: u16) -> Arc<Answer> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Arc::new(Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") })
+    }
+
+    fn serve(replays: &Replays, signature: u128, time: SystemTime, now: SystemTime, status: u16) {
+        match replays.admit(&verified(signature, time), now).expect("admitted") {
+            Turn::First(ticket) => drop(ticket.end(answer(status), now)),
+            Turn::Again(_) => panic!("{signature} is the first of its kind"),
+        }
+    }
+
+    /// `first`, the status of `again`, or the name of the refusal.
+    fn turn(replays: &Replays, signature: u128, time: SystemTime, now: SystemTime) -> String {
+        match replays.admit(&verified(signature, time), now) {
+            Ok(Turn::First(_)) => "first".into(),
+            Ok(Turn::Again(answer)) => {
+                answer.borrow().as_ref().map_or("running".into(), |answer| answer.status.as_str().to_owned())
+            }
+            Err(refused) => format!("{refused:?}").split(' ').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    #[test]
+    fn a_write_is_served_once_and_answered_the_same_for_a_moment() {
+        let replays = Replays::new(None);
+        let first = replays.admit(&verified(1, at(0)), at(0)).expect("admitted");
+        assert_eq!(turn(&replays, 1, at(0), at(0)), "running");
+        let Turn::First(ticket) = first else { panic!("the first") };
+        let _ = ticket.end(answer(200), at(0));
+        assert_eq!(turn(&replays, 1, at(0), at(1)), "200");
+        assert_eq!(turn(&replays, 1, at(0), at(4)), "Replayed");
+        assert_eq!(turn(&replays, 1, at(0), at(299)), "Replayed");
+        assert_eq!(turn(&replays, 2, at(0), at(4)), "first");
+        // A refusal of the request is an answer like others; "try again" is none.
+        serve(&replays, 3, at(4), at(4), 409);
+        assert_eq!(turn(&replays, 3, at(4), at(4)), "409");
+        serve(&replays, 4, at(4), at(4), 503);
+        serve(&replays, 4, at(4), at(4), 429);
+        serve(&replays, 4, at(4), at(4), 200);
+    }
+
+    #[test]
+    fn a_write_that_was_given_up_is_spent() {
+        let replays = Replays::new(None);
+        drop(replays.admit(&verified(1, at(0)), at(0)).expect("admitted"));
+        assert_eq!(turn(&replays, 1, at(0), at(0)), "Replayed");
+    }
+
+    #[test]
+    fn nothing_of_before_the_start_and_nothing_that_was_forgotten_is_taken() {
+        let replays = Replays::new(Some(at(10)));
+        assert_eq!(turn(&replays, 1, at(9), at(10)), "Unremembered");
+        serve(&replays, 1, at(10), at(10), 200);
+        // Signatures that came from a clock ahead are kept for longer.
+        serve(&replays, 2, at(300), at(10), 200);
+        assert_eq!(turn(&replays, 2, at(300), at(600)), "Replayed");
+        // By its time nothing is left of the first; with the clock set back it is not taken again.
+        assert_eq!(turn(&replays, 1, at(10), at(11)), "Unremembered");
+        assert_eq!(replays.lock().count, 1);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_does_not_fit_cannot_be_used_again() {
+        let replays = Replays::bounded(100, None);
+        for index in 0..1_000_u64 {
+            serve(&replays, u128::from(index), at(index / 10), at(index / 10), 200);
+            assert!(replays.lock().count <= 100);
+            assert!(replays.lock().answered.len() <= 50, "answers are forgotten with time");
+        }
+        let now = at(100);
+        for index in 0..1_000_u64 {
+            let outcome = turn(&replays, u128::from(index), at(index / 10), now);
+            assert!(["Unremembered", "Replayed", "200"].contains(&outcome.as_str()), "{index}: {outcome}");
+        }
+        assert_eq!(turn(&replays, 5_000, now, now), "first", "what is new is served");
+    }
+
+    #[test]
+    fn answers_are_bounded_by_their_bytes() {
+        let replays = Replays::new(None);
+        let body = Bytes::from(vec![b'x'; 1 << 20]);
+        for index in 0..40 {
+            let Ok(Turn::First(ticket)) = replays.admit(&verified(index, at(0)), at(0)) else {
+                panic!("the first")
+            };
+            let large = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: body.clone() };
+            let _ = ticket.end(Arc::new(large), at(0));
+        }
+        assert!(replays.lock().answer_bytes <= ANSWER_BYTES);
+        assert_eq!(turn(&replays, 39, at(0), at(0)), "200");
+        assert_eq!(turn(&replays, 0, at(0), at(0)), "Replayed");
+    }
+}
