@@ -78,6 +78,8 @@ fn limits(schema: &mut Schema) {
 /// What the fleets of some namespaces may be made of. It belongs to whoever answers for the AWS account; a virtual node
 /// names one by `fleet.className`. Each list is what a fleet may choose from, and what it gets when it names nothing. What
 /// a class does not list no fleet of it can have.
+// It is not of the category `fleetmesh`: it has no status, and `kubectl wait --for=condition=Ready fleetmesh --all` would wait
+// for one.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -88,7 +90,6 @@ fn limits(schema: &mut Schema) {
     doc = "What the fleets of some namespaces may be made of; it belongs to whoever answers for the AWS account.",
     derive = "PartialEq",
     shortname = "fclass",
-    category = "fleetmesh",
     crates(kube_core = "::kube_core")
 )]
 pub struct FleetClassSpec {
