@@ -18,15 +18,18 @@ use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, http, tools};
+use fleetmesh_testbed::{aws, http, long, tools};
 use fleetmesh_tests::app_mesh::AppMesh;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
-/// Times that the control plane is killed, where `FLEETMESH_KILLS` does not say another number.
-const KILLS: usize = 25;
+/// Times that the control plane is killed.
+fn kills() -> usize {
+    long::choose(25, 500)
+}
+
 /// After how many of them it is asked for everything.
 const LIST_EVERY: usize = 5;
 /// Clients that write while it is killed.
@@ -37,7 +40,7 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
     let run = RunDir::new("sigkill").unwrap();
     let mut control_plane = ControlPlane::start(&run).await.unwrap();
     let mut acknowledged = BTreeSet::new();
-    let kills = std::env::var("FLEETMESH_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let kills = kills();
     for round in 0..kills {
         let (sender, mut names) = mpsc::unbounded_channel();
         let writers: Vec<_> = (0..WRITERS)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::userns;
+use fleetmesh_testbed::{long, userns};
 
 use crate::{cargo, setup, suites};
 
@@ -22,6 +22,10 @@ pub struct TestArgs {
     /// Leave out, and say so, what needs network namespaces: for machines that allow them to nobody but root.
     #[arg(long)]
     without_namespaces: bool,
+    /// Run the long form of each test that has one: every fault at every write, drawn inputs by the hundred thousand.
+    /// Takes several times as long as the default.
+    #[arg(long)]
+    long: bool,
     /// Arguments of `cargo test`, which then runs the tests. By default every test of the workspace is run, two suites
     /// at a time.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -33,7 +37,7 @@ pub struct TestArgs {
 /// # Errors
 /// Something cannot be set up or built, or a test fails.
 pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
-    let TestArgs { without_namespaces, cargo: chosen } = arguments;
+    let TestArgs { without_namespaces, long, cargo: chosen } = arguments;
     if !userns::entered() {
         setup::run()?;
         // Also builds the programs that black-box tests start: they belong to packages with tests of their own.
@@ -46,11 +50,17 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
             return Err(userns::become_root());
         }
     }
-    let environment: &[_] = if *without_namespaces { &[(userns::WITHOUT_NAMESPACES, "1")] } else { &[] };
+    let mut environment = Vec::new();
+    if *without_namespaces {
+        environment.push((userns::WITHOUT_NAMESPACES, "1"));
+    }
+    if *long {
+        environment.push((long::VARIABLE, "1"));
+    }
     if *without_namespaces {
         eprintln!("{SKIPPED}");
     }
-    let outcome = if chosen.is_empty() { all(environment) } else { some(chosen, environment) };
+    let outcome = if chosen.is_empty() { all(&environment) } else { some(chosen, &environment) };
     if *without_namespaces {
         eprintln!("{SKIPPED}");
     }

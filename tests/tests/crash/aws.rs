@@ -16,7 +16,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Lane};
-use crate::faults::{Blow, Mode};
+use crate::faults::{Blow, rounds};
 use crate::lanes;
 use crate::life::Ended;
 use crate::objects::Kind;
@@ -81,31 +81,28 @@ async fn again(name: &str) {
 #[ignore = "an_identity_survives_a_blow_at_any_write runs it, with moto's address in the environment"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blows_at_an_identity() {
-    blows(&IDENTITY, 45, usize::MAX).await;
+    blows(&IDENTITY, 20).await;
 }
 
 #[ignore = "a_fleet_survives_a_blow_at_any_write runs it, with moto's address in the environment"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blows_at_a_fleet() {
-    blows(&FLEET, 90, 4).await;
+    blows(&FLEET, 40).await;
 }
 
-/// Strikes every write of every phase, from write `rotate` on in two of the three modes by turns; fewer than `least` plans
-/// would mean that the writes are not seen any more.
-async fn blows(phases: &[Phase], least: usize, rotate: usize) {
+/// Strikes every write of every phase; fewer than `least` plans in a round would mean that the writes are not seen any more.
+async fn blows(phases: &[Phase], least: usize) {
     let (place, mut lanes) = Place::start().await.unwrap();
     let mut calm = Vec::new();
     for phase in phases {
         calm.push((phase, place.strike(&lanes[0], phase, None).await.unwrap()));
     }
     let most = calm.iter().map(|(_, ended)| ended.writes).max().unwrap();
-    let turn = |blow: &Blow| blow.at < rotate || Mode::ALL[blow.at % Mode::ALL.len()] != blow.mode;
-    let blows = Blow::all(most).into_iter().filter(turn).collect();
-    let plans = lanes::share(&mut lanes, blows, async |lane, Blow { at, mode }| {
+    let plans = lanes::share(&mut lanes, Blow::turns(most), async |lane, (at, round)| {
         let mut plans = 0;
-        for (phase, calm) in &calm {
+        for (index, (phase, calm)) in calm.iter().enumerate() {
             let name = phase.0;
-            let blow = (at <= calm.writes).then_some(Blow { at, mode });
+            let blow = (at <= calm.writes).then(|| Blow::in_turn(at, index, round));
             let ended = place
                 .strike(lane, phase, blow)
                 .await
@@ -119,7 +116,7 @@ async fn blows(phases: &[Phase], least: usize, rotate: usize) {
     // Also what bears no lane's name.
     assert!(is_empty(&place.account("").await.unwrap()), "something is left in AWS");
     println!("{plans} plans");
-    assert!(plans >= least, "{plans} plans");
+    assert!(plans >= least * rounds(), "{plans} plans");
 }
 
 /// Lanes with an AWS account that can be looked at.

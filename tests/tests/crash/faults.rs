@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fleetmesh_operator::faults::{Call, Faults, ReplyLost};
+use fleetmesh_testbed::long;
 use tokio::sync::watch;
 
 /// What happens to the write.
@@ -28,10 +29,21 @@ pub struct Blow {
     pub mode: Mode,
 }
 
+/// How often each write is struck: once, in the three modes by turns, or in the long form of the tests in each of them.
+pub fn rounds() -> usize {
+    long::choose(1, Mode::ALL.len())
+}
+
 impl Blow {
-    /// Every blow at the first `most` writes.
-    pub fn all(most: usize) -> Vec<Self> {
-        (1..=most).flat_map(|at| Mode::ALL.map(|mode| Self { at, mode })).collect()
+    /// The blow at write `at` of the phase or story with this index, in this one of the [`rounds`]: neighbouring writes,
+    /// and the same write of the next phase, are struck in other modes.
+    pub fn in_turn(at: usize, phase: usize, round: usize) -> Self {
+        Self { at, mode: Mode::ALL[(at + phase + round) % Mode::ALL.len()] }
+    }
+
+    /// Each of the first `most` writes in each of the [`rounds`], as write and round.
+    pub fn turns(most: usize) -> Vec<(usize, usize)> {
+        (1..=most).flat_map(|at| (0..rounds()).map(move |round| (at, round))).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the validation: tables of what is accepted and what is refused, with the words.
 
+use fleetmesh_testbed::long;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -187,7 +188,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100_000))]
+    #![proptest_config(ProptestConfig::with_cases(long::choose(10_000, 100_000)))]
 
     #[test]
     fn whatever_is_accepted_round_trips_and_nothing_panics(json in any_json(), kind in 0usize..5) {

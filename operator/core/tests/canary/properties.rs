@@ -11,11 +11,15 @@ use crate::checks::{Step, advance, check, ended, serving};
 use crate::draw;
 use crate::walk::Walk;
 
-/// How many walks; each makes [`DECISIONS`] of them.
-const WALKS: u64 = 100_000;
+/// Decisions of each walk.
 const DECISIONS: usize = 12;
 /// Half of the walks each, at the same time.
 const SHARDS: u64 = 2;
+
+/// How many walks: `cargo xtask test --long` asks for more by `FLEETMESH_LONG`.
+fn number() -> u64 {
+    if std::env::var_os("FLEETMESH_LONG").is_some_and(|value| value == "1") { 100_000 } else { 20_000 }
+}
 
 #[test]
 fn every_decision_keeps_its_promises_even_shards() {
@@ -30,11 +34,11 @@ fn every_decision_keeps_its_promises_odd_shards() {
 fn walks(shard: u64) {
     let begun = Instant::now();
     let mut seen = Seen::default();
-    for seed in (shard..WALKS).step_by(usize::try_from(SHARDS).unwrap()) {
+    for seed in (shard..number()).step_by(usize::try_from(SHARDS).unwrap()) {
         let result = std::panic::catch_unwind(|| walk(seed));
         seen.add(&result.unwrap_or_else(|_| panic!("seed {seed}")));
     }
-    println!("{} walks, {} s: {seen:?}", WALKS / SHARDS, begun.elapsed().as_secs_f32());
+    println!("{} walks, {} s: {seen:?}", number() / SHARDS, begun.elapsed().as_secs_f32());
     seen.check();
 }
 

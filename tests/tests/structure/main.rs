@@ -1,6 +1,9 @@
 //! What the workspace promises about itself: pure crates stay pure, the operator and the control plane never import
-//! each other, the EC2 and App Mesh SDKs stay where they belong, and no source file is forgotten by its module tree.
+//! each other, the EC2 and App Mesh SDKs stay where they belong, no source file is forgotten by its module tree, and the
+//! threat model names tests that are there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod threat_model;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
