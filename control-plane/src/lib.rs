@@ -16,6 +16,8 @@ pub mod cloud_map;
 pub mod command;
 pub mod distribution;
 pub mod foreign;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod join;
 pub mod keys;

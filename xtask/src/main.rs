@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask setup | demo | test | deny | crds | image | bench`.
+//! Developer commands: `cargo xtask setup | demo | test | fuzz | deny | crds | image | bench`.
 //!
 //! Compiles quickly, because it is the first thing a newcomer builds: whatever needs Kubernetes, AWS or gRPC
 //! libraries runs as a child process.
@@ -6,6 +6,7 @@
 mod cargo;
 mod demo;
 mod deny;
+mod fuzz;
 mod image;
 mod setup;
 mod step;
@@ -27,6 +28,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run every test: unit, golden, property and black-box.
     Test(test::TestArgs),
+    /// Feed parsers of what strangers send with inputs that were never meant: ten seconds each, or as long as you like.
+    Fuzz(fuzz::FuzzArgs),
     /// Check the dependencies: bans, licences, sources, and advisories where their database can be fetched.
     Deny,
     /// Write what is generated from the types of the kinds: crds/yaml, the chart's copies and their reference.
@@ -56,6 +59,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Deny => deny::run(),
         Command::Image(arguments) => image::run(&arguments),
         Command::Crds => {

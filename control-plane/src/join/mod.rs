@@ -12,12 +12,12 @@
 
 mod challenge;
 mod denied;
-mod document;
+pub(crate) mod document;
 pub mod grant;
 pub mod http;
-mod proof;
+pub(crate) mod proof;
 mod rate;
-mod sts;
+pub(crate) mod sts;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

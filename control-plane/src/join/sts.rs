@@ -128,7 +128,7 @@ impl Sts {
 }
 
 /// Whom an answer to GetCallerIdentity names.
-fn caller(body: &[u8]) -> Result<Caller, String> {
+pub(crate) fn caller(body: &[u8]) -> Result<Caller, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let mut document = Document::new(text);
     let mut root = document.root_element().map_err(|error| error.to_string())?;

@@ -6,10 +6,10 @@
 //! A proxy tells only of the clusters that it was given: other names are passed over, so it cannot speak ill of a
 //! virtual node that it does not call. What is counted and kept stands in [`crate::loads`].
 
-mod report;
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::SystemTime;

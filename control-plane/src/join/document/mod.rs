@@ -4,7 +4,7 @@
 //! A document proves which instance it is of, not who sends it: it stays the same while the instance runs, and whoever
 //! runs on the instance can read it. The proof to STS beside it is fresh, and both have to name one instance.
 
-mod cms;
+pub(crate) mod cms;
 #[cfg(test)]
 mod tests;
 
