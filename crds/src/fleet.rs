@@ -143,6 +143,11 @@ pub struct App {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub container: Option<String>,
+    /// Whether the application may reach the instance's metadata service, and with it the credentials of the instance's
+    /// role. When it may not, only root, the proxy and what gets the proxy's certificate reach it, and a container runs in a
+    /// group of its own and cannot change its user or group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metadata: bool,
     /// The port that the application listens on, 1 to 65535; traffic that arrives for it goes through the proxy.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,

@@ -91,10 +91,15 @@ impl Namespace {
 
     /// Who answers a connection that user `uid` opens; nothing when it is refused.
     pub fn ask(&self, uid: u32, host: &str, port: u16) -> Option<String> {
+        self.ask_as(uid, uid, host, port)
+    }
+
+    /// The same for user `uid` in group `gid`.
+    pub fn ask_as(&self, uid: u32, gid: u32, host: &str, port: u16) -> Option<String> {
         let address = SocketAddr::new(host.parse().unwrap(), port);
         let script = format!("exec 3<>/dev/tcp/{}/{} && cat <&3", address.ip(), address.port());
         let mut command = Command::new("timeout");
-        command.args(["10", "bash", "-c", &script]).uid(uid).gid(uid).stderr(Stdio::null()).current_dir("/");
+        command.args(["10", "bash", "-c", &script]).uid(uid).gid(gid).stderr(Stdio::null()).current_dir("/");
         let output = self.inside(|| command.output().unwrap());
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }

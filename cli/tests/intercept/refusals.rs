@@ -11,11 +11,12 @@ fn incomplete_and_contradictory_options_change_nothing() {
     let namespace = Namespace::new();
     intercept_ok(&namespace, &["enable", "--ignore-uid", "7"]);
     let before = namespace.rules();
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--ignore-uid", ""], "--ignore-uid and --ignore-gid are both empty"),
         (&["--egress-port", ""], "--egress-port is empty"),
         (&["--ingress-port", ""], "--ingress-port is empty"),
         (&["--ingress-port", "15001"], "are both 15001"),
+        (&["--guard-metadata", "--guard-uids", ""], "--guard-uids is empty"),
         (&["--app-ports", "80,15001"], "which is the port of --egress-port"),
         (&["--app-ports", "80,x"], "\"x\" is not a port: a number from 1 to 65535"),
         (&["--app-ports", "0"], "\"0\" is not a port"),

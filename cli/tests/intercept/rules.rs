@@ -7,6 +7,9 @@ use crate::{command, intercept, intercept_ok};
 
 const BACKENDS: [&str; 2] = ["iptables", "nft"];
 
+/// Everything that can be guarded.
+const GUARD: [&str; 5] = ["--guard-metadata", "--guard-ports", "9901,9902", "--guard-denied-gids", "1338"];
+
 /// A namespace with rules of somebody else, in the chains that ours are called from.
 fn shared() -> Namespace {
     let namespace = Namespace::new();
@@ -30,7 +33,7 @@ fn disable_restores_what_was_there() {
     for backend in BACKENDS {
         let namespace = shared();
         let before = namespace.rules();
-        intercept_ok(&namespace, &["enable", "--ipv6", "--backend", backend]);
+        intercept_ok(&namespace, &[&["enable", "--ipv6", "--backend", backend], &GUARD[..]].concat());
         assert_ne!(namespace.rules(), before);
         assert_eq!(intercept_ok(&namespace, &["disable"]), "interception is disabled\n");
         assert_eq!(namespace.rules(), before, "{backend}");
@@ -50,6 +53,7 @@ fn enabling_twice_changes_nothing() {
     for backend in BACKENDS {
         let namespace = shared();
         let options = ["enable", "--ipv6", "--backend", backend, "--ignored-ips", "10.0.0.0/8,fd00:ec2::254"];
+        let options = [&options[..], &GUARD].concat();
         assert!(intercept_ok(&namespace, &options).starts_with("interception is enabled"));
         let once = namespace.rules();
         assert!(intercept_ok(&namespace, &options).starts_with("interception was enabled like this already"));
@@ -65,7 +69,7 @@ fn other_options_leave_only_their_own_rules() {
         let (changed, fresh) = (shared(), shared());
         let last = ["enable", "--backend", backend, "--app-ports", &many, "--ignore-gid", "7"];
         intercept_ok(&changed, &["enable", "--backend", backend, "--ipv6", "--ignored-ips", "fd00::/8"]);
-        intercept_ok(&changed, &["enable", "--backend", backend, "--app-ports", ""]);
+        intercept_ok(&changed, &[&["enable", "--backend", backend, "--app-ports", ""], &GUARD[..]].concat());
         intercept_ok(&changed, &last);
         intercept_ok(&fresh, &last);
         assert_eq!(changed.rules(), fresh.rules(), "{backend}");
@@ -76,7 +80,7 @@ fn other_options_leave_only_their_own_rules() {
 fn another_backend_takes_over_completely() {
     for (first, second) in [("iptables", "nft"), ("nft", "iptables")] {
         let (moved, fresh) = (shared(), shared());
-        intercept_ok(&moved, &["enable", "--ipv6", "--backend", first]);
+        intercept_ok(&moved, &[&["enable", "--ipv6", "--backend", first], &GUARD[..]].concat());
         intercept_ok(&moved, &["enable", "--backend", second]);
         intercept_ok(&fresh, &["enable", "--backend", second]);
         assert_eq!(moved.rules(), fresh.rules(), "{first} to {second}");
@@ -105,6 +109,13 @@ fn status_shows_the_options_in_force() {
         let text = String::from_utf8(intercept(&namespace, &["status"]).stdout).unwrap();
         assert!(text.contains("application ports 8000 -> Envoy's port 15000"), "{text}");
         assert!(text.contains("ports 22, 25"), "{text}");
+        intercept_ok(&namespace, &[&["enable", "--backend", backend], &GUARD[..]].concat());
+        let guard =
+            json!({ "metadata": true, "ports": [9901, 9902], "uids": [0, 1337], "deniedGids": [1338] });
+        assert_eq!(status(&namespace).1["options"]["guard"], guard);
+        let text = String::from_utf8(intercept(&namespace, &["status"]).stdout).unwrap();
+        assert!(text.contains("the metadata service, port 9901 of this machine"), "{text}");
+        assert!(text.contains("for users 0, 1337 only") && text.contains("not for groups 1338"), "{text}");
     }
 }
 
@@ -115,16 +126,20 @@ fn rules_altered_by_others_are_reported_and_mended() {
         ("iptables", &["iptables", "-t", "nat", "-A", "FLEETMESH_EGRESS", "-j", "ACCEPT"]),
         ("nft", &["nft", "insert rule inet fleetmesh egress counter accept"]),
         ("nft", &["nft", "flush chain inet fleetmesh egress"]),
+        ("iptables", &["iptables", "-D", "FLEETMESH_GUARD", "-j", "DROP"]),
+        ("iptables", &["ip6tables", "-F", "OUTPUT"]),
+        ("nft", &["nft", "flush chain inet fleetmesh guard"]),
     ];
     for (backend, alteration) in alterations {
         let namespace = shared();
-        intercept_ok(&namespace, &["enable", "--backend", backend]);
+        let options = [&["enable", "--backend", backend], &GUARD[..]].concat();
+        intercept_ok(&namespace, &options);
         let good = namespace.rules();
         namespace.run(alteration[0], &alteration[1..]);
         let (code, answer) = status(&namespace);
         assert_eq!((code, &answer["state"]), (Some(4), &json!("altered")), "{alteration:?}: {answer}");
         assert!(answer["message"].as_str().unwrap().contains("run `enable`"), "{answer}");
-        intercept_ok(&namespace, &["enable", "--backend", backend]);
+        intercept_ok(&namespace, &options);
         assert_eq!(namespace.rules(), good, "{alteration:?}");
     }
 }

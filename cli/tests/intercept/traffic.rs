@@ -81,6 +81,57 @@ fn group(backend: &str) {
     assert_eq!(instance.ask(APPLICATION, REMOTE[0], 80), who(Some("egress")));
 }
 
+fn guarded(backend: &str) {
+    let (instance, remote) = fleet();
+    remote.add_address("fd00:ec2::254/128");
+    instance.serve(9901, "admin");
+    // What somebody else lets pass, and put first.
+    for program in ["iptables", "ip6tables"] {
+        instance.run(program, &["-A", "OUTPUT", "-j", "ACCEPT"]);
+    }
+    let metadata = ["169.254.169.254", "fd00:ec2::254"].map(|address| (address, 80, "remote"));
+    let admin = ["127.0.0.1", "::1", INSTANCE[0]].map(|address| (address, 9901, "admin"));
+    let ask = |uid, gid, (address, port, _)| instance.ask_as(uid, gid, address, port);
+    let options = ["enable", "--backend", backend, "--ignored-ips", "169.254.169.254,fd00:ec2::254"];
+    intercept_ok(&instance, &options);
+    for place in metadata.into_iter().chain(admin) {
+        assert_eq!(
+            ask(APPLICATION, APPLICATION, place),
+            who(Some(place.2)),
+            "{place:?} is everybody's by default"
+        );
+    }
+    let guard = ["--guard-metadata", "--guard-ports", "9901", "--guard-denied-gids", "1338"];
+    intercept_ok(&instance, &[&options[..], &guard].concat());
+    for place in metadata.into_iter().chain(admin) {
+        assert_eq!(ask(0, 0, place), who(Some(place.2)), "{place:?} for root");
+        assert_eq!(ask(PROXY, PROXY, place), who(Some(place.2)), "{place:?} for the proxy");
+        assert_eq!(ask(APPLICATION, APPLICATION, place), None, "{place:?} for anybody else");
+        assert_eq!(ask(0, 1338, place), None, "{place:?} for root of a group that is denied");
+        assert_eq!(ask(PROXY, 1338, place), None, "{place:?} for the proxy's user in such a group");
+    }
+    assert_eq!(
+        instance.ask(APPLICATION, "127.0.0.1", 8000),
+        who(Some("application")),
+        "nothing else is guarded"
+    );
+    assert_eq!(
+        instance.ask(APPLICATION, REMOTE[0], 9901),
+        who(Some("egress")),
+        "nor that port of other machines"
+    );
+}
+
+#[test]
+fn metadata_and_admin_are_for_root_and_the_proxy_by_iptables() {
+    guarded("iptables");
+}
+
+#[test]
+fn metadata_and_admin_are_for_root_and_the_proxy_by_nft() {
+    guarded("nft");
+}
+
 #[test]
 fn outgoing_connections_go_to_the_proxy_by_iptables() {
     outgoing("iptables");

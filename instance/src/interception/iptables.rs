@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-pub use super::table::{EGRESS, INGRESS, Table};
-use super::{Interception, Options};
+pub use super::table::{EGRESS, GUARD, INGRESS, Table};
+use super::{Guard, Interception, METADATA, Network, Options};
 
 /// The most ports that one rule may list: a bound of the kernel's multiport match.
 const PORTS_PER_RULE: usize = 15;
@@ -21,10 +21,11 @@ pub enum Family {
 
 /// The table that intercepts as `interception` says.
 pub fn table(interception: &Interception, family: Family) -> Table {
+    let mut table = interception.guard.as_ref().map(|one| guard(one, family)).unwrap_or_default();
     if family == Family::V6 && !interception.ipv6 {
-        return Table::default();
+        return table;
     }
-    let mut table = Table { egress: Some(egress(interception, family)), ..Table::default() };
+    table.egress = Some(egress(interception, family));
     if let Some(ingress) = &interception.ingress {
         let redirect = |ports| {
             format!(
@@ -59,6 +60,28 @@ fn egress(interception: &Interception, family: Family) -> Vec<String> {
         .collect()
 }
 
+/// What is guarded leads to one chain, which lets those pass who may.
+fn guard(guard: &Guard, family: Family) -> Table {
+    let Guard { metadata, ports, uids, denied_gids } = guard;
+    // A reset at once, so that who is not let through does not wait.
+    let reset = "-j REJECT --reject-with tcp-reset";
+    let denied = denied_gids.iter().flat_map(|gid| {
+        [format!("-p tcp -m owner --gid-owner {gid} {reset}"), format!("-m owner --gid-owner {gid} -j DROP")]
+    });
+    let allowed = uids.iter().map(|uid| format!("-m owner --uid-owner {uid} -j RETURN"));
+    let rest = [format!("-p tcp {reset}"), "-j DROP".to_owned()];
+    let services = METADATA.into_iter().filter(|_| *metadata).filter_map(|text| text.parse::<Network>().ok());
+    let services = services.filter(|service| service.is_ipv6() == (family == Family::V6));
+    let services = services.map(|service| format!("-d {}", service.with_length()));
+    let ports = chunks(ports)
+        .map(|ports| format!("-p tcp -m multiport --dports {ports} -m addrtype --dst-type LOCAL"));
+    Table {
+        guard: Some(denied.chain(allowed).chain(rest).map(|rule| format!("-A {GUARD} {rule}")).collect()),
+        guard_jumps: services.chain(ports).map(|to| format!("-A OUTPUT {to} -j {GUARD}")).collect(),
+        ..Table::default()
+    }
+}
+
 fn chunks(ports: &BTreeSet<u16>) -> impl Iterator<Item = String> {
     let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
     let lists: Vec<String> = ports.chunks(PORTS_PER_RULE).map(|chunk| chunk.join(",")).collect();
@@ -67,13 +90,16 @@ fn chunks(ports: &BTreeSet<u16>) -> impl Iterator<Item = String> {
 
 /// Reads the options back from the tables of both families; the error says what was not understood.
 pub fn read(v4: &Table, v6: &Table) -> Result<Interception, String> {
-    let mut options = Options { ipv6: !v6.is_empty(), ..Options::default() };
+    let mut options = Options { ipv6: v6.egress.is_some(), ..Options::default() };
     for table in [v4, v6] {
         for rule in table.egress.iter().flatten() {
             read_egress(rule, &mut options).ok_or_else(|| format!("unexpected: {rule}"))?;
         }
         for rule in table.ingress.iter().flatten() {
             read_ingress(rule, &mut options).ok_or_else(|| format!("unexpected: {rule}"))?;
+        }
+        for rule in table.guard.iter().flatten().chain(&table.guard_jumps) {
+            read_guard(rule, &mut options).ok_or_else(|| format!("unexpected: {rule}"))?;
         }
     }
     Interception::new(options).map_err(|_| "rules are missing".to_owned())
@@ -110,6 +136,39 @@ fn read_ingress(rule: &str, options: &mut Options) -> Option<()> {
         }
         _ => None,
     }
+}
+
+fn read_guard(rule: &str, options: &mut Options) -> Option<()> {
+    let words: Vec<&str> = rule.split_whitespace().skip(2).collect();
+    match words.as_slice() {
+        ["-p", "tcp", "-m", "owner", "--gid-owner", gid, "-j", "REJECT", "--reject-with", "tcp-reset"]
+        | ["-m", "owner", "--gid-owner", gid, "-j", "DROP"] => {
+            options.guard_denied_gids.insert(gid.parse().ok()?);
+        }
+        ["-m", "owner", "--uid-owner", uid, "-j", "RETURN"] => {
+            options.guard_uids.insert(uid.parse().ok()?);
+        }
+        ["-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"] | ["-j", "DROP"] => {}
+        ["-d", _, "-j", GUARD] => options.guard_metadata = true,
+        [
+            "-p",
+            "tcp",
+            "-m",
+            "multiport",
+            "--dports",
+            ports,
+            "-m",
+            "addrtype",
+            "--dst-type",
+            "LOCAL",
+            "-j",
+            GUARD,
+        ] => {
+            options.guard_ports.extend(numbers(ports)?);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn numbers(list: &str) -> Option<Vec<u16>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Interception, Options};
+use super::{Guard, Interception, METADATA, Network, Options};
 
 /// Our table, of the family `inet`, which holds IPv4 and IPv6.
 pub const TABLE: &str = "fleetmesh";
@@ -11,13 +11,22 @@ pub const TABLE: &str = "fleetmesh";
 pub const INGRESS: &str = "ingress";
 /// The chain of outgoing connections.
 pub const EGRESS: &str = "egress";
+/// The chain of who reaches what is guarded.
+pub const GUARDED: &str = "guarded";
+/// The chain of outgoing packets that finds what is guarded.
+pub const GUARD: &str = "guard";
+
+/// The chains, in the order of [`rules`]: none before one that it leads to.
+pub const CHAINS: [&str; 4] = [INGRESS, EGRESS, GUARDED, GUARD];
 
 /// What each base chain says of itself: where it hooks in and, as a number that every nft understands, the priority of
-/// destination NAT.
-fn hook(chain: &str) -> &'static str {
+/// destination NAT, or of filters.
+fn hook(chain: &str) -> Option<&'static str> {
     match chain {
-        INGRESS => "type nat hook prerouting priority -100; policy accept;",
-        _ => "type nat hook output priority -100; policy accept;",
+        INGRESS => Some("type nat hook prerouting priority -100; policy accept;"),
+        EGRESS => Some("type nat hook output priority -100; policy accept;"),
+        GUARD => Some("type filter hook output priority 0; policy accept;"),
+        _ => None,
     }
 }
 
@@ -49,7 +58,28 @@ pub fn rules(interception: &Interception) -> Vec<Rule> {
     let prelude = family.into_iter().chain(["fib daddr type local return"]);
     rules.extend(prelude.map(|text| Rule::new(EGRESS, text)));
     rules.extend(egress(interception).into_iter().map(|text| Rule::new(EGRESS, text)));
+    rules.extend(interception.guard.iter().flat_map(guard));
     rules
+}
+
+fn guard(guard: &Guard) -> Vec<Rule> {
+    let Guard { metadata, ports, uids, denied_gids } = guard;
+    // A reset at once, so that who is not let through does not wait.
+    let reset = "meta l4proto tcp reject with tcp reset";
+    let denied = denied_gids
+        .iter()
+        .flat_map(|gid| [format!("meta skgid {gid} {reset}"), format!("meta skgid {gid} drop")]);
+    let allowed = uids.iter().map(|uid| format!("meta skuid {uid} accept"));
+    let who = denied.chain(allowed).chain([reset.to_owned(), "drop".to_owned()]);
+    let services = METADATA.into_iter().filter(|_| *metadata).filter_map(|text| text.parse::<Network>().ok());
+    let services = services.map(|service| {
+        let family = if service.is_ipv6() { "ip6" } else { "ip" };
+        format!("{family} daddr {service} goto {GUARDED}")
+    });
+    let ports =
+        (!ports.is_empty()).then(|| format!("fib daddr type local tcp dport {} goto {GUARDED}", set(ports)));
+    let what = services.chain(ports).map(|text| Rule::new(GUARD, text));
+    who.map(|text| Rule::new(GUARDED, text)).chain(what).collect()
 }
 
 fn egress(interception: &Interception) -> Vec<String> {
@@ -77,11 +107,12 @@ pub fn replace(interception: &Interception) -> String {
     let rules = rules(interception);
     // Naming the table first makes it, so that deleting it never fails.
     let mut text = format!("table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n", TABLE);
-    for chain in [INGRESS, EGRESS] {
-        let lines: Vec<&str> =
-            rules.iter().filter(|rule| rule.chain == chain).map(|rule| rule.text.as_str()).collect();
-        if !lines.is_empty() {
-            text += &format!("\tchain {chain} {{\n\t\t{}\n\t\t{}\n\t}}\n", hook(chain), lines.join("\n\t\t"));
+    for chain in CHAINS {
+        let own = rules.iter().filter(|rule| rule.chain == chain).map(|rule| rule.text.as_str());
+        let own: Vec<&str> = own.collect();
+        if !own.is_empty() {
+            let lines: Vec<&str> = hook(chain).into_iter().chain(own).collect();
+            text += &format!("\tchain {chain} {{\n\t\t{}\n\t}}\n", lines.join("\n\t\t"));
         }
     }
     text + "}\n"
@@ -117,6 +148,18 @@ fn read_rule(rule: &Rule, options: &mut Options) -> Option<()> {
         (EGRESS, ["tcp", "dport", ports @ .., "return"]) => options.ignored_egress_ports = numbers(ports)?,
         (EGRESS, ["ip" | "ip6", "daddr", network, "return"]) => {
             options.ignored_networks.insert(network.parse().ok()?);
+        }
+        (GUARDED, ["meta", "skgid", gid, "drop"])
+        | (GUARDED, ["meta", "skgid", gid, "meta", "l4proto", "tcp", "reject", "with", "tcp", "reset"]) => {
+            options.guard_denied_gids.insert(gid.parse().ok()?);
+        }
+        (GUARDED, ["meta", "skuid", uid, "accept"]) => {
+            options.guard_uids.insert(uid.parse().ok()?);
+        }
+        (GUARDED, ["drop"] | ["meta", "l4proto", "tcp", "reject", "with", "tcp", "reset"]) => {}
+        (GUARD, ["ip" | "ip6", "daddr", _, "goto", GUARDED]) => options.guard_metadata = true,
+        (GUARD, ["fib", "daddr", "type", "local", "tcp", "dport", ports @ .., "goto", GUARDED]) => {
+            options.guard_ports = numbers(ports)?;
         }
         (EGRESS, ["meta", "l4proto", "tcp", "redirect", "to", port]) => {
             options.egress_port = Some(redirect_port(port)?);

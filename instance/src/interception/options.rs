@@ -33,6 +33,23 @@ pub struct Interception {
     pub ignored_egress_ports: BTreeSet<u16>,
     /// Whether IPv6 is intercepted too.
     pub ipv6: bool,
+    /// What only some users reach; nothing is kept from anybody when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// What only some users of this machine reach. It holds for both address families, whatever is intercepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guard {
+    /// Whether EC2's instance metadata service is kept from everybody else.
+    pub metadata: bool,
+    /// TCP ports of this machine that are kept from everybody else, such as that of Envoy's admin interface.
+    pub ports: BTreeSet<u16>,
+    /// The users who reach them, at least one.
+    pub uids: BTreeSet<u32>,
+    /// Groups that do not reach them, whatever their users.
+    pub denied_gids: BTreeSet<u32>,
 }
 
 /// Which incoming connections go through the proxy.
@@ -68,6 +85,12 @@ pub enum Refusal {
     /// Both directions would arrive at one listener.
     #[error("--ingress-port and --egress-port are both {0}: Envoy listens on two different ports")]
     SamePorts(u16),
+    /// What is guarded would be out of everybody's reach.
+    #[error(
+        "--guard-uids is empty although --guard-metadata or --guard-ports is given: name the users who need them, \
+         root and Envoy's (--guard-uids 0,1337)"
+    )]
+    NoGuardUser,
     /// A proxy's port is said to be the application's.
     #[error(
         "--app-ports contains {port}, which is the port of --{option}: connections to the proxy would loop"
@@ -99,6 +122,14 @@ pub struct Options {
     pub ignored_egress_ports: BTreeSet<u16>,
     /// Whether IPv6 is intercepted too.
     pub ipv6: bool,
+    /// Whether the metadata service is guarded.
+    pub guard_metadata: bool,
+    /// Ports of this machine that are guarded.
+    pub guard_ports: BTreeSet<u16>,
+    /// Users who reach what is guarded.
+    pub guard_uids: BTreeSet<u32>,
+    /// Groups that do not, whatever their users.
+    pub guard_denied_gids: BTreeSet<u32>,
 }
 
 impl Interception {
@@ -113,12 +144,17 @@ impl Interception {
             ignored_networks,
             mut ignored_egress_ports,
             ipv6,
+            guard_metadata: metadata,
+            guard_ports: ports,
+            guard_uids: uids,
+            guard_denied_gids: denied_gids,
         } = options;
         if ignored_uids.is_empty() && ignored_gids.is_empty() {
             return Err(Refusal::NoProxyIdentity);
         }
         let egress_port = egress_port.ok_or(Refusal::NoEgressPort)?;
         let ingress = ingress(app_ports, ingress_port, egress_port)?;
+        let guard = guard(Guard { metadata, ports, uids, denied_gids })?;
         ignored_egress_ports.insert(SSH);
         Ok(Self {
             ignored_uids,
@@ -128,7 +164,16 @@ impl Interception {
             ignored_networks,
             ignored_egress_ports,
             ipv6,
+            guard,
         })
+    }
+}
+
+fn guard(guard: Guard) -> Result<Option<Guard>, Refusal> {
+    match (guard.metadata || !guard.ports.is_empty(), guard.uids.is_empty()) {
+        (false, _) => Ok(None),
+        (true, true) => Err(Refusal::NoGuardUser),
+        (true, false) => Ok(Some(guard)),
     }
 }
 
@@ -180,6 +225,12 @@ mod tests {
     }
 
     #[test]
+    fn users_alone_guard_nothing() {
+        let made = Interception::new(Options { guard_uids: [0, 1337].into(), ..options() });
+        assert_eq!(made.map(|made| made.guard), Ok(None));
+    }
+
+    #[test]
     fn a_group_alone_identifies_the_proxy() {
         let made =
             Interception::new(Options { ignored_uids: [].into(), ignored_gids: [1337].into(), ..options() });
@@ -192,6 +243,8 @@ mod tests {
             (Options { ignored_uids: [].into(), ..options() }, Refusal::NoProxyIdentity),
             (Options { egress_port: None, ..options() }, Refusal::NoEgressPort),
             (Options { ingress_port: None, ..options() }, Refusal::NoIngressPort),
+            (Options { guard_metadata: true, ..options() }, Refusal::NoGuardUser),
+            (Options { guard_ports: [9901].into(), ..options() }, Refusal::NoGuardUser),
             (Options { ingress_port: Some(15001), ..options() }, Refusal::SamePorts(15001)),
             (
                 Options { app_ports: [80, 15000].into(), ..options() },

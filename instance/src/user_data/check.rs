@@ -17,6 +17,9 @@ const INGRESS_PORT: u16 = 15000;
 const EGRESS_PORT: u16 = 15001;
 /// Where EC2 and ECS serve an instance's metadata and credentials. The application must reach them past the proxy.
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254"];
+/// The group that the application's container runs in: the firewall tells it by that, also when its user is root. It is
+/// nobody else's.
+pub(super) const APP_GID: u32 = 51337;
 
 /// App Mesh's bound on the names of meshes and virtual nodes, in characters.
 const MAX_NAME: usize = 255;
@@ -48,6 +51,8 @@ pub(super) struct Checked<'a> {
     pub interception: Interception,
     /// The application's image.
     pub app_image: Option<&'a str>,
+    /// Whether it may reach the metadata service.
+    pub metadata: bool,
     /// The user's own parts.
     pub parts: &'a [Part],
 }
@@ -92,6 +97,7 @@ pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataEr
         join,
         interception: interception(options)?,
         app_image,
+        metadata: options.metadata,
         parts,
     })
 }
@@ -212,6 +218,11 @@ fn interception(options: &InstanceOptions) -> Result<Interception, UserDataError
         ignored_networks: networks.collect::<Result<_, _>>()?,
         ignored_egress_ports: proxy.egress_ignored_ports.iter().copied().collect(),
         ipv6: proxy.ipv6,
+        guard_metadata: !options.metadata,
+        guard_ports: [ADMIN_PORT].into(),
+        // What joins is the proxy's user as well.
+        guard_uids: [0, proxy.uid].into(),
+        guard_denied_gids: (!options.metadata).then_some(APP_GID).into_iter().collect(),
         ..Options::default()
     })?)
 }

@@ -22,6 +22,10 @@ pub struct InstanceOptions {
     pub app_port: u16,
     /// What the instance runs beside the proxy.
     pub application: Application,
+    /// Whether the application may reach the instance's metadata service, and with it the credentials of its role. Without,
+    /// root, the proxy's user and what joins reach it and nobody else does, and a container of the application's runs in a
+    /// group of its own, cannot change its user or group, and opens no raw sockets.
+    pub metadata: bool,
 }
 
 /// The proxy of an instance.

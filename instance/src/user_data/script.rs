@@ -3,7 +3,7 @@
 //! Every value of a person is in a variable, quoted; nothing below the variables depends on one. The exception are the
 //! rules of interception, which are made of numbers and addresses only.
 
-use super::check::Checked;
+use super::check::{APP_GID, Checked};
 use super::error::UserDataError;
 use super::join::{self, SOCKET};
 use super::options::ProxyImage;
@@ -89,6 +89,8 @@ fn values(checked: &Checked<'_>, bootstrap: Option<&str>) -> String {
     text += &array("proxy_options", &proxy_options(checked, bootstrap.is_some()));
     if let Some(image) = checked.app_image {
         text += &format!("app_image={}\n", quote(image));
+        let group = if checked.metadata { String::new() } else { APP_GID.to_string() };
+        text += &format!("app_gid={group}\n");
     }
     if let Some(join) = &checked.join {
         text += &format!("join_image={}\n", quote(join.image));
@@ -154,33 +156,20 @@ fn quote(text: &str) -> String {
 
 fn rules(checked: &Checked<'_>) -> String {
     // The place of what the kernel has already, which only the instance knows.
-    let found = Table { jumps: vec!["$1".to_owned()], ..Table::default() };
-    let iptables = |family| found.transaction(&table(&checked.interception, family)).unwrap_or_default();
-    let here = |name: &str, mark: &str, text: &str| format!("{name}() {{\n  cat <<{mark}\n{text}END\n}}\n\n");
-    let mut text = String::from("\n# What `fleetmesh proxy intercept enable` sets.\n");
-    text += &here("iptables_rules", "END", &iptables(Family::V4));
-    if checked.interception.ipv6 {
-        text += &here("ip6tables_rules", "END", &iptables(Family::V6));
-    }
-    text += &here("nft_rules", "'END'", &nft::replace(&checked.interception));
-    text + &by_iptables(checked.interception.ipv6)
-}
-
-/// Both families are tested before either is set, as `fleetmesh proxy intercept` does. A table that cannot be read ends
-/// the part: an assignment fails with its command, an argument would not.
-fn by_iptables(ipv6: bool) -> String {
-    let families: &[&str] = if ipv6 { &["iptables", "ip6tables"] } else { &["iptables"] };
-    let lines =
-        |line: &dyn Fn(&str) -> String| families.iter().map(|family| line(family)).collect::<String>();
-    let restore = |family: &str, option: &str| {
-        format!("  {family}_rules \"${family}\" | {family}-restore --noflush -w 5{option}\n")
+    let place = |name: &str| vec![name.to_owned()];
+    let iptables = |family| {
+        let wanted = table(&checked.interception, family);
+        // A kernel may have no nat for a family that is not intercepted.
+        let jumps = if wanted.egress.is_some() { place("$1") } else { Vec::new() };
+        let found = Table { jumps, guard_jumps: place("$2"), ..Table::default() };
+        found.transaction(&wanted).unwrap_or_default()
     };
+    let here = |name: &str, mark: &str, text: &str| format!("{name}() {{\n  cat <<{mark}\n{text}END\n}}\n\n");
     [
-        format!("intercept_by_iptables() {{\n  local {}\n", families.join(" ")),
-        lines(&|family| format!("  {family}=$(deletions {family})\n")),
-        lines(&|family| restore(family, " --test")),
-        lines(&|family| restore(family, "")),
-        "}\n".to_owned(),
+        "\n# What `fleetmesh proxy intercept enable` sets.\n".to_owned(),
+        here("iptables_rules", "END", &iptables(Family::V4)),
+        here("ip6tables_rules", "END", &iptables(Family::V6)),
+        here("nft_rules", "'END'", &nft::replace(&checked.interception)),
     ]
     .concat()
 }

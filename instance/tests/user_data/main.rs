@@ -25,6 +25,7 @@ fn options() -> InstanceOptions {
         join: None,
         app_port: 8000,
         application: Application::Container("registry.example/app:v1".to_owned()),
+        metadata: false,
     }
 }
 
@@ -85,8 +86,30 @@ fn renders_every_kind_of_proxy_for_every_class_of_region() {
 }
 
 #[test]
+fn the_metadata_service_is_the_applications_only_where_it_is_asked_for() {
+    let text = user_data(&options()).unwrap();
+    assert!(
+        text.contains("app_gid=51337\n") && text.contains("ip daddr 169.254.169.254 goto guarded"),
+        "{text}"
+    );
+    assert!(
+        text.contains("-d fd00:ec2::254/128 -j FLEETMESH_GUARD"),
+        "also where IPv6 is not intercepted: {text}"
+    );
+    let text = user_data(&InstanceOptions { metadata: true, ..options() }).unwrap();
+    golden("metadata.txt", &text);
+    assert!(text.contains("app_gid=\n") && !text.contains("ip daddr 169.254.169.254 goto guarded"), "{text}");
+    assert!(!text.contains("skgid"), "{text}");
+    assert!(
+        text.contains("tcp dport { 9901 } goto guarded"),
+        "Envoy's admin page is guarded all the same: {text}"
+    );
+}
+
+#[test]
 fn shells_parse_the_script() {
-    for (kind, options) in kinds().into_iter().chain(joining::joining()) {
+    let metadata = ("metadata", InstanceOptions { metadata: true, ..options() });
+    for (kind, options) in kinds().into_iter().chain(joining::joining()).chain([metadata]) {
         let text = user_data(&options).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script(&text)).unwrap();
@@ -219,6 +242,7 @@ proptest! {
             control_plane: Some(control_plane),
             join: joins.then_some(JoinOptions { image: join_image, control_plane: api, authority: Some(pem) }),
             application: Application::Container(container),
+            metadata: kind == 1,
         };
         if let Ok(text) = user_data(&options) {
             prop_assert!(text.len() <= MAX_BYTES);

@@ -12,7 +12,7 @@ pub enum InterceptCommand {
     ///
     /// All rules appear at once. Running it again, also with other options, leaves exactly the rules of the last run.
     /// Options that are incomplete or contradict each other are refused before anything is touched.
-    Enable(EnableArgs),
+    Enable(Box<EnableArgs>),
     /// Take away all that `enable` made, and nothing else. Also succeeds when there is nothing to take away.
     Disable(BackendArgs),
     /// Show whether traffic is intercepted, and with which options.
@@ -68,6 +68,26 @@ pub struct EnableArgs {
     #[arg(long, env = "FLEETMESH_IPV6", value_parser = clap::builder::BoolishValueParser::new())]
     pub ipv6: bool,
 
+    /// Let nobody but --guard-uids reach EC2's instance metadata service, where the credentials of the instance's role are.
+    ///
+    /// 169.254.169.254 and fd00:ec2::254, whatever is intercepted.
+    #[arg(long, env = "FLEETMESH_GUARD_METADATA", value_parser = clap::builder::BoolishValueParser::new())]
+    pub guard_metadata: bool,
+
+    /// TCP ports of this machine that nobody but --guard-uids reaches, separated by commas: 9901 is Envoy's admin interface.
+    #[arg(long, env = "FLEETMESH_GUARD_PORTS", value_name = "PORTS", default_value = "", hide_default_value = true,
+          value_parser = list::ports)]
+    pub guard_ports: List<u16>,
+
+    /// The users who reach what is guarded, separated by commas: root, and whoever Envoy and `fleetmesh proxy join` run as.
+    #[arg(long, env = "FLEETMESH_GUARD_UIDS", value_name = "UIDS", default_value = "0,1337", value_parser = list::ids)]
+    pub guard_uids: List<u32>,
+
+    /// Groups that do not reach what is guarded, not even as root: that of an application's container, for example.
+    #[arg(long, env = "FLEETMESH_GUARD_DENIED_GIDS", value_name = "GIDS", default_value = "", hide_default_value = true,
+          value_parser = list::ids)]
+    pub guard_denied_gids: List<u32>,
+
     #[allow(missing_docs, reason = "a doc comment here would replace the command's help")]
     #[command(flatten)]
     pub backend: BackendArgs,
@@ -85,6 +105,10 @@ impl EnableArgs {
             ignored_networks: self.ignored_ips.0.clone(),
             ignored_egress_ports: self.ignored_egress_ports.0.clone(),
             ipv6: self.ipv6,
+            guard_metadata: self.guard_metadata,
+            guard_ports: self.guard_ports.0.clone(),
+            guard_uids: self.guard_uids.0.clone(),
+            guard_denied_gids: self.guard_denied_gids.0.clone(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleetmesh_instance::interception::Interception;
+use fleetmesh_instance::interception::{Guard, Interception};
 use serde::Serialize;
 
 use super::backend::Surveyed;
@@ -102,6 +102,7 @@ fn describe(options: &Interception, out: &mut dyn Write) -> io::Result<()> {
         ignored_networks,
         ignored_egress_ports,
         ipv6,
+        guard,
     } = options;
     match ingress {
         Some(ingress) => {
@@ -120,7 +121,15 @@ fn describe(options: &Interception, out: &mut dyn Write) -> io::Result<()> {
     for (name, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
         writeln!(out, "            {name} {list}")?;
     }
-    writeln!(out, "  IPv6      {}", if *ipv6 { "intercepted too" } else { "left alone" })
+    writeln!(out, "  IPv6      {}", if *ipv6 { "intercepted too" } else { "left alone" })?;
+    let Some(Guard { metadata, ports, uids, denied_gids }) = guard else { return Ok(()) };
+    let ports = ports.iter().map(|port| format!("port {port} of this machine"));
+    let what = metadata.then(|| "the metadata service".to_owned()).into_iter().chain(ports);
+    writeln!(out, "  guarded   {}, for users {} only", join(what), join(uids))?;
+    if !denied_gids.is_empty() {
+        writeln!(out, "            not for groups {}", join(denied_gids))?;
+    }
+    Ok(())
 }
 
 fn join(items: impl IntoIterator<Item = impl Display>) -> String {

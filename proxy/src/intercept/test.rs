@@ -1,6 +1,6 @@
 //! What the unit tests of both backends share: options.
 
-use fleetmesh_instance::interception::{Interception, Options};
+use fleetmesh_instance::interception::{Guard, Interception, Options};
 
 /// The scenario's options, which are the defaults.
 pub fn scenario() -> Interception {
@@ -15,4 +15,15 @@ pub fn scenario() -> Interception {
         ..Options::default()
     })
     .expect("complete options")
+}
+
+/// The same with all that can be guarded.
+pub fn guarded() -> Interception {
+    let guard = Guard {
+        metadata: true,
+        ports: [9901, 9902].into(),
+        uids: [0, 1337].into(),
+        denied_gids: [1338].into(),
+    };
+    Interception { guard: Some(guard), ..scenario() }
 }

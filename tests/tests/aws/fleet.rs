@@ -141,6 +141,7 @@ async fn template(bed: &Bed, object: &Value) -> (Value, String) {
 async fn template_is_as_wanted(bed: &Bed, object: &Value) {
     let (data, text) = template(bed, object).await;
     assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
+    assert_eq!(data["MetadataOptions"]["HttpPutResponseHopLimit"], 1);
     assert_eq!(data["IamInstanceProfile"]["Arn"], object["status"]["iam"]["instanceProfileArn"]);
     assert!(text.contains("mesh/fleet/virtualNode/n") && text.contains("app:v1"), "{text}");
     let AccessKey { id, secret } = &bed.operator_key;

@@ -86,7 +86,8 @@ impl Machine {
         self.run(Path::new("/var/lib/cloud/scripts/per-boot/fleetmesh")).await
     }
 
-    async fn run(&mut self, script: &Path) -> i32 {
+    /// Runs a script as root of the machine; the answer is its exit status.
+    pub async fn run(&mut self, script: &Path) -> i32 {
         self.boots += 1;
         let boots = self.boots;
         self.init.say(&script.display().to_string()).unwrap();

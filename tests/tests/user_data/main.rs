@@ -12,6 +12,7 @@
 mod format;
 mod joining;
 mod machine;
+mod metadata;
 mod mime;
 mod roles;
 
@@ -49,6 +50,7 @@ fn options(node: &str, image: ProxyImage, control_plane: &str) -> InstanceOption
         control_plane: Some(control_plane.to_owned()),
         join: None,
         app_port: 8000,
+        metadata: false,
         application: Application::Container(format!("registry.example/{node}:v1")),
     }
 }
@@ -189,10 +191,15 @@ fn asked_for_what_step_six_says(machine: &Machine, uid: u32, control_plane: &str
              --env APPMESH_RESOURCE_ARN=mesh/apps/virtualNode/red --env APPMESH_XDS_ENDPOINT={control_plane} \
              --volume {folder}:{folder} {image}"
         ),
-        format!("docker run --detach --name fleetmesh-app {run} registry.example/red:v1"),
+        "docker image inspect --format \\{\\{.Config.User\\}\\} registry.example/red:v1".to_owned(),
+        format!(
+            "docker run --detach --name fleetmesh-app {run} --user 0:51337 --cap-drop SETUID --cap-drop SETGID \
+             --cap-drop NET_RAW --security-opt no-new-privileges registry.example/red:v1"
+        ),
     ];
     let mut calls = machine.calls();
-    calls.retain(|call| !call.starts_with("docker info") && !call.starts_with("docker image"));
+    calls.retain(|call| !call.starts_with("docker info") && !call.starts_with("docker image inspect 8"));
+    calls.retain(|call| !call.starts_with("docker image inspect registry.example"));
     // A pipe starts both of its ends at once.
     calls[..2].sort();
     assert_eq!(calls, expected);

@@ -1,7 +1,7 @@
 //! IAM roles as EC2 gives them to instances: sessions that moto's STS knows, behind the metadata service.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetmesh_testbed::moto::Moto;
@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::machine::stand_ins;
 
-/// The metadata service's address.
-const ADDRESS: &str = "169.254.169.254/32";
+/// The metadata service's addresses.
+const ADDRESSES: [&[&str]; 2] = [&["169.254.169.254/32"], &["fd00:ec2::254/128", "nodad"]];
 
 /// Makes the role of this name; its ARN.
 pub async fn make(moto: &Moto, role: &str) -> String {
@@ -36,12 +36,20 @@ pub async fn give(moto: &Moto, arn: &str, id: &str, instance: &Instance, run: &R
         "Token": session["SessionToken"], "Expiration": "2099-01-01T00:00:00Z",
     });
     fs::write(&file, document.to_string()).unwrap();
-    let mut address = instance.command("ip");
-    address.args(["address", "add", ADDRESS, "dev", "lo"]);
-    command::run(address).await.unwrap();
-    let mut serve = instance.command(tools::tool("python").unwrap());
-    serve.arg(stand_ins().join("metadata")).arg(arn.rsplit('/').next().unwrap()).arg(&file);
-    let mut service = Process::spawn(&format!("metadata-{id}"), &serve, run).unwrap();
-    service.first_line(Duration::from_secs(30)).await.unwrap();
+    let service = serve(arn.rsplit('/').next().unwrap(), &file, instance, run).await;
     (service, file)
+}
+
+/// A metadata service on `instance` with the credentials in `file` for the role of this name.
+pub async fn serve(role: &str, file: &Path, instance: &Instance, run: &RunDir) -> Process {
+    for more in ADDRESSES {
+        let mut address = instance.command("ip");
+        address.args(["address", "add", "dev", "lo"]).args(more);
+        command::run(address).await.unwrap();
+    }
+    let mut serve = instance.command(tools::tool("python").unwrap());
+    serve.arg(stand_ins().join("metadata")).arg(role).arg(file);
+    let mut service = Process::spawn(&format!("metadata-{}", instance.name()), &serve, run).unwrap();
+    service.first_line(Duration::from_secs(30)).await.unwrap();
+    service
 }

@@ -22,6 +22,7 @@ fn options(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions
         control_plane: Some("unix:///run/fleetmesh/ads.sock".to_owned()),
         join: None,
         app_port: 8000,
+        metadata: false,
         application: Application::Container("registry.example/app:v1".to_owned()),
     }
 }

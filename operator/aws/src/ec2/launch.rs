@@ -245,10 +245,10 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
 fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
     let Content { image, profile_arn, security_groups, recipe: _, tags: with, volume } = content;
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
-    // The proxy's container is on the instance's own network; two hops leave room for one that is not.
+    // All that user data starts is on the instance's own network: what is not is a hop away, and gets no answer.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(2)
+        .http_put_response_hop_limit(1)
         .build();
     let specification = |of: ResourceType| {
         let with = Some(tags(with));

@@ -78,6 +78,7 @@ fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<I
         join: place.join.clone(),
         app_port: port("fleet.app.port", app.port)?,
         application,
+        metadata: app.metadata,
     })
 }
 

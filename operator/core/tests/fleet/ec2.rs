@@ -88,7 +88,7 @@ impl Ec2 {
                 purchase: Purchase::OnDemand,
             }),
             network: Some(Network { security_group_ids: Vec::new(), subnet_ids: vec!["subnet-1".into()] }),
-            app: Some(App { port: 8000, container: Some("app:v1".into()), user_data: None }),
+            app: Some(App { port: 8000, container: Some("app:v1".into()), metadata: false, user_data: None }),
             ..Fleet::default()
         };
         let id = ResourceId::virtual_node("m", "n");

@@ -3,13 +3,12 @@
 use fleetmesh_instance::interception::iptables::table;
 
 use super::*;
-use crate::intercept::test::scenario;
+use crate::intercept::test::{guarded, scenario};
 
 #[test]
 fn tells_on_from_off() {
-    for made in
-        [scenario(), Interception { ipv6: true, ..scenario() }, Interception { ingress: None, ..scenario() }]
-    {
+    let both = Interception { ipv6: true, ..scenario() };
+    for made in [scenario(), both, guarded(), Interception { ingress: None, ..scenario() }] {
         let (v4, v6) = (table(&made, Family::V4), table(&made, Family::V6));
         assert_eq!(state(&v4, &v6), State::Enabled(made));
     }

@@ -1,7 +1,7 @@
 //! Turns the JSON that `nft -j list` answers into the rules of [`fleetmesh_instance::interception::nft`], whose text form varies between
 //! versions of nft while its JSON does not. Pure.
 
-use fleetmesh_instance::interception::nft::Rule;
+use fleetmesh_instance::interception::nft::{CHAINS, Rule};
 use serde_json::Value;
 
 /// Whether the answer of `nft -j list tables` names our table.
@@ -15,8 +15,8 @@ pub fn has_table(listing: &str) -> Result<bool, String> {
 /// A rule of a shape that we never make keeps its JSON as its text.
 pub fn rules(listing: &str) -> Result<Vec<Rule>, String> {
     let mut rules: Vec<Rule> = items(listing)?.iter().filter_map(|item| item.get("rule")).map(rule).collect();
-    // Stable: the order inside a chain is the kernel's. Ours is ingress first.
-    rules.sort_by(|a, b| b.chain.cmp(&a.chain));
+    // Stable: the order inside a chain is the kernel's.
+    rules.sort_by_key(|rule| CHAINS.iter().position(|chain| *chain == rule.chain));
     Ok(rules)
 }
 
@@ -38,8 +38,16 @@ fn rule(rule: &Value) -> Rule {
 }
 
 fn statement(statement: &Value) -> Option<String> {
-    if statement.get("return").is_some() {
-        return Some("return".to_owned());
+    for verdict in ["return", "accept", "drop"] {
+        if statement.get(verdict).is_some() {
+            return Some(verdict.to_owned());
+        }
+    }
+    if let Some(goto) = statement.get("goto") {
+        return Some(format!("goto {}", goto["target"].as_str()?));
+    }
+    if let Some(reject) = statement.get("reject") {
+        return Some(format!("reject with {}", reject["type"].as_str()?));
     }
     if let Some(redirect) = statement.get("redirect") {
         return Some(format!("redirect to :{}", redirect["port"].as_u64()?));

@@ -4,13 +4,12 @@ use fleetmesh_instance::interception::nft::rules;
 use serde_json::json;
 
 use super::*;
-use crate::intercept::test::scenario;
+use crate::intercept::test::{guarded, scenario};
 
 #[test]
 fn the_rules_of_enable_are_enabled() {
-    for made in
-        [scenario(), Interception { ipv6: true, ..scenario() }, Interception { ingress: None, ..scenario() }]
-    {
+    let both = Interception { ipv6: true, ..scenario() };
+    for made in [scenario(), both, guarded(), Interception { ingress: None, ..scenario() }] {
         assert_eq!(state(&rules(&made)), State::Enabled(made));
     }
 }
