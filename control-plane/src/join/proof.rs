@@ -169,5 +169,4 @@ fn is_token(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "proof_tests.rs"]
 mod tests;

@@ -21,7 +21,7 @@ const MOST_MEMORY: u64 = 64 << 20;
 const BATCH: usize = 128;
 /// Steps of shrinking at the most, and how long they may take.
 const SHRINKS: usize = 2000;
-const SHRINKING: Duration = Duration::from_secs(20);
+const SHRINKING: Duration = Duration::from_secs(5);
 
 /// What a run came to.
 #[derive(Debug)]
