@@ -35,7 +35,7 @@ impl Certificates {
     pub fn new() -> Result<Self> {
         let validity =
             Validity { now: std::time::SystemTime::now(), length: std::time::Duration::from_secs(3600) };
-        let ca = new_authority("fuzz", validity)?;
+        let ca = new_authority("fuzz", Validity { length: validity.length * 2, ..validity })?;
         let authority = Authority::read(ca.certificate.as_bytes(), &ca.key)?;
         let joined = [
             "urn:fleetmesh:role:arn:aws:iam::111122223333:role/apps-serviceB",

@@ -11,7 +11,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use fleetmesh_control_plane::keys::Keys;
 use fleetmesh_control_plane::serving::rules::{Hosts, check};
-use fleetmesh_control_plane::sigv4::verify;
+use fleetmesh_control_plane::sigv4::{Audience, verify};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 
@@ -27,6 +27,7 @@ const HEADERS: usize = 64;
 /// See the module.
 pub struct Signatures {
     keys: Keys,
+    audience: Audience,
     seeds: Vec<Vec<u8>>,
     /// What was signed.
     meanings: Vec<Meaning>,
@@ -66,7 +67,7 @@ impl Signatures {
             Ok(meaning(&head, body))
         });
         let meanings = meanings.collect::<Result<_>>()?;
-        Ok(Self { keys, seeds, meanings })
+        Ok(Self { keys, audience: Audience::new("us-west-2", &[], None), seeds, meanings })
     }
 }
 
@@ -193,9 +194,10 @@ impl Target for Signatures {
         if check(&head, &Hosts::Any).is_err() {
             return Ok(false);
         }
-        let Ok(id) = verify(&head, body, &self.keys, now()) else { return Ok(false) };
-        if id != ID {
-            return Err(format!("{id:?} is no key"));
+        let verified = verify(&head, body, &self.keys, &self.audience, now());
+        let Ok(verified) = verified else { return Ok(false) };
+        if verified.holder.id != ID {
+            return Err(format!("{:?} is no key", verified.holder));
         }
         let meaning = meaning(&head, body);
         match self.meanings.contains(&meaning) {
