@@ -98,7 +98,7 @@ impl Command {
             Self::Crds => print_crds(),
             #[cfg(feature = "operator")]
             Self::Iam(command) => {
-                fleetmesh_operator::iam(command, &mut io::stdout().lock())?;
+                fleetmesh_operator::iam(command, &mut io::stdout().lock(), &mut io::stderr().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "operator")]

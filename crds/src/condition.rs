@@ -126,6 +126,14 @@ words! {
         /// A proxy refused the configuration; the message has the proxy's own words.
         ProxyRejected,
 
+        // Somebody has to act: `IdentityReady`.
+        /// The operator has no permissions boundary for IAM roles (`--iam-permissions-boundary`), so it makes none.
+        BoundaryRequired,
+        /// The operator does not allow this name for an IAM role (`--iam-role-names`).
+        NameNotAllowed,
+        /// The operator does not allow to attach a managed policy that the spec names (`--iam-managed-policy`).
+        PolicyNotAllowed,
+
         // The user has to act: `FleetReady`.
         /// The fleet has no FleetClass: it names none and none is the default, or there is none of that name. Instances stay as
         /// they are, and nothing is launched.

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// The path of everything that Fleetmesh makes in IAM, unless a resource says otherwise.
+/// The path of everything that Fleetmesh makes in IAM, unless the operator was told another one.
 pub const DEFAULT_PATH: &str = "/fleetmesh/";
 
 /// The most managed policies a user may name: IAM's quota of 10 per role less the one that Fleetmesh attaches.
@@ -14,24 +14,27 @@ pub const MAX_MANAGED_POLICIES: usize = 9;
 
 /// What IAM allows in names of roles, policies and instance profiles.
 const NAME_PATTERN: &str = r"^[A-Za-z0-9_+=,.@-]+$";
-/// A path begins and ends with a slash.
-const PATH_PATTERN: &str = r"^/([A-Za-z0-9_+=,.@-]+/)*$";
 /// The ARN of a managed policy, AWS's or a customer's.
 const POLICY_ARN_PATTERN: &str = r"^arn:[a-z0-9-]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$";
 
-const NAMES_FIXED: Rule = Rule {
+const NAME_FIXED: Rule = Rule {
     // Not `self.?roleName == oldSelf.?roleName`, which the API server's estimate of costs refuses.
-    cel: "has(self.roleName) == has(oldSelf.roleName) && (!has(self.roleName) || self.roleName == oldSelf.roleName) && has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",
-    message: "roleName and path are immutable: remove iam, wait until status.iam is gone, and set it again with the others",
+    cel: "has(self.roleName) == has(oldSelf.roleName) && (!has(self.roleName) || self.roleName == oldSelf.roleName)",
+    message: "roleName is immutable: remove iam, wait until status.iam is gone, and set it again with the other name",
+};
+const NO_BOUNDARY: Rule = Rule {
+    cel: "!has(self.permissionsBoundary)",
+    message: "permissionsBoundary is not a resource's to name: the operator puts the one of --iam-permissions-boundary on every role. Remove it",
+};
+const NO_PATH: Rule = Rule {
+    cel: "!has(self.path)",
+    message: "path is not a resource's to choose: it is the operator's (--iam-path). Remove it; an identity that exists stays at its path",
 };
 
 fn rules(schema: &mut Schema) {
-    add_rule(schema, &NAMES_FIXED);
-}
-
-fn policy_arn(schema: &mut Schema) {
-    schema.insert("pattern".into(), json!(POLICY_ARN_PATTERN));
-    schema.insert("maxLength".into(), json!(2048));
+    for rule in [&NAME_FIXED, &NO_BOUNDARY, &NO_PATH] {
+        add_rule(schema, rule);
+    }
 }
 
 pub(crate) fn policy_arns(schema: &mut Schema) {
@@ -49,25 +52,24 @@ pub(crate) fn policy_arns(schema: &mut Schema) {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules)]
 pub struct Iam {
-    /// The managed policies attached to the role beside the node's own, at most 9 (IAM allows 10); by default AWS's
-    /// AmazonEC2ContainerRegistryReadOnly of the partition, which pulls the proxy's image. An empty list attaches none.
+    /// The managed policies attached to the role beside the node's own, at most 9 (IAM allows 10), of those that the operator
+    /// allows: any below its IAM path, and those of `--iam-managed-policy`. By default AWS's
+    /// AmazonEC2ContainerRegistryReadOnly of the partition, which pulls the proxy's image, when it is allowed. An empty list
+    /// attaches none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = policy_arns)]
     pub managed_policy_arns: Option<Vec<String>>,
-    /// The IAM path of role, policy and instance profile, at most 512 characters; `/fleetmesh/` by default. It never
-    /// changes: IAM cannot move what it has.
+    /// Refused: the path is the operator's (`--iam-path`). Resources of releases that took it keep it, and it is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(max = 512),
-        regex(pattern = PATH_PATTERN)
-    )]
+    #[schemars(length(max = 512))]
     pub path: Option<String>,
-    /// The ARN of the managed policy that bounds the role's permissions; none by default.
+    /// Refused: the boundary is the operator's (`--iam-permissions-boundary`). Resources of releases that took it keep it, and
+    /// it is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(transform = policy_arn)]
+    #[schemars(length(max = 2048))]
     pub permissions_boundary: Option<String>,
     /// The name of role, policy and instance profile, 1 to 64 characters; `mesh-MESH-NODE` by default, shortened with
-    /// a hash where IAM would refuse it. It never changes.
+    /// a hash where IAM would refuse it. It has to match the operator's `--iam-role-names`, and never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 64),
@@ -87,6 +89,9 @@ pub struct IamStatus {
     /// first of them is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The ARN of the role's permissions boundary. Instances get the identity only while it is the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
     /// The ARN of the node's own policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_arn: Option<String>,

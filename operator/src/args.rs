@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::iam::IdentityArgs;
+
 /// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
 ///
 /// The endpoint is a Fleetmesh control plane (`fleetmesh control-plane`), given with --app-mesh-endpoint. Install the
@@ -82,6 +84,10 @@ pub struct OperatorArgs {
     /// into the user data as it is when the operator starts
     #[arg(long, env = "FLEETMESH_PROXY_JOIN_CA_FILE", value_name = "FILE", requires = "proxy_join_image")]
     pub proxy_join_ca_file: Option<PathBuf>,
+
+    #[command(flatten, next_help_heading = "IAM identities")]
+    #[allow(missing_docs, reason = "clap would print it as help")]
+    pub iam: IdentityArgs,
 
     /// Share the work of this cluster with other operators: one leads, the others wait with everything watched. For more
     /// than one replica

@@ -29,6 +29,6 @@ pub mod world;
 pub use fleetmesh_aws::faults;
 
 pub use args::OperatorArgs;
-pub use iam::{IamCommand, PolicyArgs, iam};
+pub use iam::{IamCommand, IamError, IdentityArgs, PolicyArgs, iam};
 pub use migrate::{FleetClassesArgs, MigrateCommand, MigrateError, migrate};
 pub use run::{Error, Operator, run};

@@ -9,6 +9,7 @@ use fleetmesh_aws::Connection;
 use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
+use fleetmesh_core::iam::Rules;
 use jiff::Timestamp;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +107,7 @@ pub struct Operator {
     join: Option<JoinOptions>,
     drift_interval: Duration,
     policy: Policy,
+    iam: Rules,
     metrics: Metrics,
     world: Arc<World>,
     queue: Arc<Queue>,
@@ -165,6 +167,7 @@ impl Operator {
             join,
             drift_interval: args.drift_interval,
             policy,
+            iam: args.iam.rules(),
             metrics,
             world: Arc::default(),
             queue: Arc::default(),
@@ -257,6 +260,7 @@ impl Operator {
             control_plane,
             drift_interval,
             policy,
+            iam,
             metrics,
             ..
         } = self;
@@ -270,7 +274,7 @@ impl Operator {
             proxy_control_plane: self.proxy_control_plane,
             join: self.join,
             cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
-            settings: Settings { cluster, drift_interval },
+            settings: Settings { cluster, drift_interval, iam },
             metrics,
         });
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));

@@ -39,9 +39,42 @@ async fn the_api_server_keeps_what_the_definitions_promise() -> Result<()> {
     names_never_change(&kubectl).await.context("immutability")?;
     kubectl_explains(&kubectl).await.context("kubectl explain")?;
     kubectl_prints_columns(&kubectl).await.context("kubectl get")?;
+    stored_identities_go_on(&cluster, &kubectl).await.context("identities of earlier releases")?;
     nothing_is_done_before_the_first_report(&kubectl).await.context("status")?;
     samples_are_accepted(&kubectl).await.context("samples")?;
     gitops_samples_are_well_formed(&kubectl).await.context("samples/gitops")
+}
+
+/// A resource that an earlier release let name path and boundary is kept, can be written and be deleted; that it names them is
+/// refused when somebody changes it there, and it can be mended.
+async fn stored_identities_go_on(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
+    kubectl.run(&["create", "namespace", "stored"]).await?;
+    let node = json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
+        "metadata": { "name": "old", "namespace": "stored", "uid": "184552a4-9b47-4dd5-99b0-747ade1d97c4",
+            "generation": 1, "creationTimestamp": "2026-11-28T04:56:30Z", "finalizers": ["example.com/held"] },
+        "spec": { "meshName": "apps", "iam": { "path": "/mesh/",
+            "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary" } } });
+    cluster.etcd().put("/registry/fleetmesh.dev/virtualnodes/stored/old", &node.to_string()).await?;
+    let patch = async |patch: &str| {
+        let patch = ["--namespace", "stored", "patch", "virtualnode/old", "--type=merge", "-p", patch];
+        kubectl.capture(&patch).await?.success()
+    };
+    patch(r#"{"spec":{"tags":{"team":"web"}}}"#).await.context("another member")?;
+    patch(r#"{"metadata":{"finalizers":["example.com/held","example.com/too"]}}"#)
+        .await
+        .context("finalizers")?;
+    let status =
+        ["--namespace", "stored", "patch", "virtualnode/old", "--subresource=status", "--type=merge"];
+    let report = r#"{"status":{"observedGeneration":1}}"#;
+    kubectl.run(&[&status[..], &["-p", report]].concat()).await.context("the status")?;
+    let other = r#"{"spec":{"iam":{"permissionsBoundary":"arn:aws:iam::111122223333:policy/other"}}}"#;
+    let refusal = patch(other).await.expect_err("another boundary");
+    let refusal = format!("{refusal:#}");
+    ensure!(refusal.contains("--iam-permissions-boundary"), "{refusal}");
+    patch(r#"{"spec":{"iam":{"path":null,"permissionsBoundary":null}}}"#).await.context("to mend it")?;
+    patch(r#"{"metadata":{"finalizers":[]}}"#).await.context("to let go")?;
+    kubectl.run(&["--namespace", "stored", "delete", "virtualnode/old", "--timeout=60s"]).await?;
+    Ok(())
 }
 
 /// Every definition is accepted without a warning, structural, and served.

@@ -141,7 +141,7 @@ impl Iam {
         }))
     }
 
-    /// Creates a role.
+    /// Creates a role, bounded from its first moment on.
     ///
     /// # Errors
     /// `Conflict` when one of that name exists, `NotFound` when the boundary does not.
@@ -149,12 +149,12 @@ impl Iam {
         &self,
         place: &Place,
         trust: &str,
-        permissions_boundary: Option<&str>,
+        permissions_boundary: &str,
         tags: &Tags,
     ) -> Result<(), Failure> {
         let request = self.client.create_role().role_name(&place.name).path(&place.path);
         let request = request.assume_role_policy_document(trust).set_tags(Some(sdk_tags(tags)?));
-        let request = request.set_permissions_boundary(permissions_boundary.map(ToOwned::to_owned));
+        let request = request.permissions_boundary(permissions_boundary);
         call!(self.connection, write, "CreateRole", request).map(|_| ())
     }
 
@@ -183,15 +183,6 @@ impl Iam {
     pub async fn put_role_permissions_boundary(&self, name: &str, arn: &str) -> Result<(), Failure> {
         let request = self.client.put_role_permissions_boundary().role_name(name).permissions_boundary(arn);
         call!(self.connection, write, "PutRolePermissionsBoundary", request).map(|_| ())
-    }
-
-    /// Removes the permissions boundary of a role.
-    ///
-    /// # Errors
-    /// `NotFound` when the role does not exist.
-    pub async fn delete_role_permissions_boundary(&self, name: &str) -> Result<(), Failure> {
-        let request = self.client.delete_role_permissions_boundary().role_name(name);
-        call!(self.connection, write, "DeleteRolePermissionsBoundary", request).map(|_| ())
     }
 
     /// Attaches a managed policy to a role.

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use fleetmesh_aws::permissions::{PERMISSIONS, Scope, document};
+use fleetmesh_aws::permissions::{
+    Boundary, Document, LONGEST, Limits, PERMISSIONS, Scope, boundary, document, size,
+};
+use serde_json::{Map, Value};
 
 /// The operations that a macro is given as text in the sources below `folder`: `call!(…, "GetRole", …)`.
 fn calls(folder: &Path, macro_name: &str) -> BTreeSet<String> {
@@ -57,49 +60,164 @@ fn no_iam_permission_is_without_a_call() {
     assert!(idle.is_empty(), "{idle:?}");
 }
 
-/// IAM allows so many characters in a managed policy, white space not counted.
-const LONGEST: usize = 6144;
-
 fn scope(partition: &str, region: &str, cluster: &str) -> Scope {
+    let policy = |name: &str| format!("arn:{partition}:iam::aws:policy/{name}");
     Scope {
         partition: partition.to_owned(),
         region: region.to_owned(),
         account: "111122223333".to_owned(),
         cluster: cluster.to_owned(),
         path: "/fleetmesh/".to_owned(),
+        role_names: "*".to_owned(),
+        permissions_boundary: Some(format!("arn:{partition}:iam::111122223333:policy/fleetmesh-boundary")),
+        managed_policies: vec![policy("AmazonEC2ContainerRegistryReadOnly")],
+        adopt: true,
+        limits: limits(1),
     }
 }
 
-#[test]
-fn the_document_is_as_written_down() {
-    let found = format!("{:#}\n", document(&scope("aws", "us-west-2", "apps")));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/policy.json");
+/// Of each kind so many.
+fn limits(count: usize) -> Limits {
+    let some = |text: &str| (0..count).map(|n| format!("{text}{n}")).collect();
+    Limits {
+        vpcs: some("vpc-0123456789abcdef"),
+        ami_owners: some("11112222333"),
+        instance_types: some("m5.large"),
+        ssm_prefixes: some("/images/application"),
+        cloud_map_services: some("srv-0123456789abcde"),
+        tag_keys: some("cost-center"),
+    }
+}
+
+/// All documents under their names.
+fn all(scope: &Scope) -> Map<String, Value> {
+    let documents = Document::ALL.into_iter();
+    documents.filter_map(|name| Some((name.to_string(), document(scope, name)?))).collect()
+}
+
+fn golden(path: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &found).unwrap();
+        fs::write(&path, found).unwrap();
     }
     assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
 }
 
-/// The chart knows the values; it puts them where these words are.
 #[test]
-fn the_chart_has_the_document() {
-    let words = Scope { account: "ACCOUNT_ID".to_owned(), ..scope("PARTITION", "REGION", "CLUSTER_NAME") };
-    let found = format!("{:#}\n", document(&words));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/fleetmesh/files/iam-policy.json");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &found).unwrap();
-    }
-    assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
+fn the_documents_are_as_written_down() {
+    let found = format!("{:#}\n", Value::Object(all(&scope("aws", "us-west-2", "apps"))));
+    golden("tests/golden/policy.json", &found);
+    let of = |session_manager| Boundary {
+        partition: "aws".to_owned(),
+        region: "us-west-2".to_owned(),
+        account: "111122223333".to_owned(),
+        repositories: Vec::new(),
+        session_manager,
+    };
+    golden("tests/golden/boundary.json", &format!("{:#}\n{:#}\n", boundary(&of(false)), boundary(&of(true))));
+}
+
+/// The chart knows the values; it puts them where these words are, and as often as there are some.
+#[test]
+fn the_chart_has_the_documents() {
+    let word = |word: &str| vec![word.to_owned()];
+    let words = Scope {
+        account: "ACCOUNT_ID".to_owned(),
+        path: "/IAM_PATH/".to_owned(),
+        role_names: "ROLE_NAMES".to_owned(),
+        permissions_boundary: Some("PERMISSIONS_BOUNDARY".to_owned()),
+        managed_policies: word("MANAGED_POLICIES"),
+        limits: Limits {
+            vpcs: word("VPC_IDS"),
+            ami_owners: word("AMI_OWNERS"),
+            instance_types: word("INSTANCE_TYPES"),
+            ssm_prefixes: word("SSM_PREFIXES"),
+            cloud_map_services: word("CLOUD_MAP_SERVICES"),
+            tag_keys: word("TAG_KEYS"),
+        },
+        ..scope("PARTITION", "REGION", "CLUSTER_NAME")
+    };
+    let found = format!("{:#}\n", Value::Object(all(&words)));
+    golden("../../charts/fleetmesh/files/iam-policies.json", &found);
 }
 
 #[test]
-fn the_document_fits_into_a_managed_policy_with_the_longest_names() {
+fn each_document_fits_into_a_managed_policy_with_the_longest_names() {
     let uid = "9f0a9d6e-6c5c-4b0e-8f0a-2f6d3c1b7a55";
     for (partition, region) in
         [("aws", "ap-southeast-2"), ("aws-cn", "cn-northwest-1"), ("aws-us-gov", "us-gov-west-1")]
     {
-        let text = document(&scope(partition, region, uid)).to_string();
-        let size = text.chars().filter(|letter| !letter.is_whitespace()).count();
-        assert!(size <= LONGEST, "{size} characters in {region}");
+        let scope = Scope { limits: limits(5), ..scope(partition, region, uid) };
+        for (name, text) in all(&scope) {
+            let size = size(&text);
+            println!("{name} {region} {size}");
+            assert!(size <= LONGEST, "{size} characters of {name} in {region}");
+        }
     }
+}
+
+#[test]
+fn there_is_no_document_for_what_the_operator_must_not_do() {
+    let names = |scope: &Scope| all(scope).keys().cloned().collect::<Vec<_>>();
+    let scope = scope("aws", "us-west-2", "apps");
+    assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "mesh"]);
+    let unbounded = Scope { permissions_boundary: None, ..scope.clone() };
+    assert_eq!(names(&unbounded), ["mesh"]);
+    let unregistered = Scope { limits: Limits::default(), ..scope };
+    assert_eq!(names(&unregistered), ["ec2", "iam", "mesh"]);
+}
+
+/// Every statement that allows something, with its actions.
+fn allowed(scope: &Scope) -> Vec<(Vec<String>, Value)> {
+    let documents = all(scope);
+    let statements = documents.values().flat_map(|document| document["Statement"].as_array().unwrap());
+    let allowed = statements.filter(|statement| statement["Effect"] == "Allow");
+    let actions = |statement: &Value| {
+        let actions = statement["Action"].as_array().unwrap().iter();
+        actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    };
+    allowed.map(|statement| (actions(statement), statement.clone())).collect()
+}
+
+/// Whose a thing is, or becomes, is told by equality with our name, never by a pattern; and the documents of two clusters
+/// differ in nothing else.
+#[test]
+fn a_cluster_is_told_by_its_name_alone() {
+    for (actions, statement) in allowed(&scope("aws", "us-west-2", "apps")) {
+        let conditions = statement["Condition"].as_object().cloned().unwrap_or_default();
+        for (operator, keys) in conditions {
+            let of_tags = keys.as_object().unwrap().iter().filter(|(key, _)| key.contains("Tag/"));
+            for (key, value) in of_tags {
+                let right = match operator.as_str() {
+                    "StringEquals" | "StringEqualsIfExists" => value == "apps",
+                    "Null" => value == "true",
+                    _ => false,
+                };
+                assert!(right, "{actions:?}: {operator} {key} {value}");
+            }
+        }
+    }
+}
+
+/// Without `--iam-adopt` whatever sets tags does so while it makes something, or on what is ours.
+#[test]
+fn only_adoption_tags_what_is_nobodys() {
+    let tags = |action: &String| action.contains(":Tag") || action == "ec2:CreateTags";
+    let scope = scope("aws", "us-west-2", "apps");
+    let nobodys = |scope: &Scope| {
+        let statements = allowed(scope).into_iter().filter(|(actions, _)| actions.iter().any(tags));
+        let owned = |statement: &Value| {
+            let keys = &statement["Condition"]["StringEquals"];
+            keys["aws:ResourceTag/fleetmesh.dev/owner-cluster"] == "apps"
+                || keys["ec2:CreateAction"].is_array()
+        };
+        statements
+            .filter(|(_, statement)| !owned(statement))
+            .flat_map(|(actions, _)| actions)
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(nobodys(&Scope { adopt: false, ..scope.clone() }), BTreeSet::new());
+    let adopts =
+        ["appmesh:TagResource", "ec2:CreateTags", "iam:TagInstanceProfile", "iam:TagPolicy", "iam:TagRole"];
+    assert_eq!(nobodys(&scope), adopts.map(str::to_owned).into());
 }

@@ -2,7 +2,7 @@
 //! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
 use fleetmesh_crds::management::PROXY_PRINCIPALS_TAG;
-use fleetmesh_crds::{AdoptionPolicy, MeshResource, Reason};
+use fleetmesh_crds::{MeshResource, Reason};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, differences};
 
@@ -86,13 +86,17 @@ fn name_field(kind: Kind) -> String {
 fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> Decision {
     let object = &observed.object;
     let ours = observed.is_ours(remote);
-    let adopts = !ours && object.management.adoption_policy == AdoptionPolicy::Adopt;
+    let cluster = &settings.cluster;
+    // Tags that were not read say nothing about whose it is.
+    let adopts = !ours && remote.tags.as_ref().is_some_and(|tags| owner::may_adopt(object, tags, cluster));
     if !ours && !adopts {
-        let owner = Owner::of(remote.tags.as_ref().unwrap_or(&Tags::new()));
+        let none = Tags::new();
+        let tags = remote.tags.as_ref().unwrap_or(&none);
         let message = format!(
-            "{} exists and is not this resource's: {owner}. To take it over set spec.adoptionPolicy to Adopt, or take another name in {}",
+            "{} exists and is not this resource's: {}. {}",
             in_words(&object.id),
-            name_field(object.key.kind),
+            Owner::of(tags),
+            owner::way_out(tags, cluster, &name_field(object.key.kind)),
         );
         return idle(Verdict::Fails(Reason::NotOwned, message), Idle::NotAccepted);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fleetmesh_crds::AdoptionPolicy;
 use fleetmesh_crds::management::{
     OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,
     PROXY_PRINCIPALS_TAG, TAG_PREFIX,
@@ -46,6 +47,27 @@ pub fn owner_tags(object: &Object, cluster: &str) -> Tags {
 /// Whether the tags say that the App Mesh object is `object`'s. The uid decides: it is unique in time and over clusters.
 pub fn owns(object: &Object, tags: &Tags) -> bool {
     tags.get(OWNER_UID_TAG) == Some(&object.uid)
+}
+
+/// Whether something that is not `object`'s may be taken over by it: it asks for that, and the tags name no cluster or ours.
+/// What another cluster has is never to be had.
+pub fn may_adopt(object: &Object, tags: &Tags, cluster: &str) -> bool {
+    object.management.adoption_policy == AdoptionPolicy::Adopt && !is_of_another_cluster(tags, cluster)
+}
+
+/// Whether the tags name another cluster than `cluster`.
+pub fn is_of_another_cluster(tags: &Tags, cluster: &str) -> bool {
+    tags.get(OWNER_CLUSTER_TAG).is_some_and(|owner| owner != cluster)
+}
+
+/// What to do about something that belongs to somebody else, where `name_field` is how to take another name.
+pub fn way_out(tags: &Tags, cluster: &str, name_field: &str) -> String {
+    if is_of_another_cluster(tags, cluster) {
+        return format!(
+            "What another cluster has is never taken over: delete it there, or let that cluster let go of it (deletionPolicy: Retain), or take another name in {name_field}"
+        );
+    }
+    format!("To take it over set spec.adoptionPolicy to Adopt, or take another name in {name_field}")
 }
 
 /// Whom the tags of an App Mesh object name as its owner.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::iam::Rules;
+
 /// Settings that decisions depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -9,4 +11,6 @@ pub struct Settings {
     pub cluster: String,
     /// How often an object at rest is compared with the endpoint.
     pub drift_interval: Duration,
+    /// What IAM identities may be.
+    pub iam: Rules,
 }

@@ -29,10 +29,14 @@ fn desired() -> Desired {
         trust: document::trust("aws"),
         policy: document::policy(NODE),
         managed: [document::image_pull_policy("aws")].into(),
-        permissions_boundary: None,
+        refused: BTreeSet::new(),
+        permissions_boundary: BOUNDARY.to_owned(),
         tags: owner("uid-1"),
+        cluster: "c".to_owned(),
         adopt: false,
         was_in_step: false,
+        was_bounded: false,
+        unread: String::new(),
     }
 }
 
@@ -49,6 +53,18 @@ impl Iam {
         role
     }
 
+    /// Nothing is attached to a role, and none gets into an instance profile, before it has the boundary.
+    fn is_bounded_before(&self, step: &Step) {
+        let gives = matches!(
+            step,
+            Step::AttachRolePolicy { .. }
+                | Step::UpdateAssumeRolePolicy { .. }
+                | Step::AddRoleToInstanceProfile { .. }
+        );
+        let bounded = self.0.role.present().and_then(|role| role.permissions_boundary.as_deref());
+        assert!(!gives || bounded == Some(BOUNDARY), "{step} before the boundary");
+    }
+
     fn policy(&mut self) -> &mut Policy {
         let Found::Present(policy) = &mut self.0.policy else { panic!("no policy") };
         policy
@@ -60,17 +76,18 @@ impl Iam {
     }
 
     fn take(&mut self, step: &Step) {
+        self.is_bounded_before(step);
         let account = Account::of("arn:aws:iam::111122223333:root").unwrap();
         match step.clone() {
             Step::CreateRole { place, trust, permissions_boundary, tags } => {
                 let arn = format!("arn:aws:iam::111122223333:role{place}");
+                let permissions_boundary = Some(permissions_boundary);
                 self.0.role =
                     Found::Present(Role { arn, trust, tags, permissions_boundary, ..Role::default() });
             }
             Step::TagRole { tags, .. } => self.role().tags.extend(tags),
             Step::UpdateAssumeRolePolicy { trust, .. } => self.role().trust = trust,
             Step::PutRolePermissionsBoundary { arn, .. } => self.role().permissions_boundary = Some(arn),
-            Step::DeleteRolePermissionsBoundary { .. } => self.role().permissions_boundary = None,
             Step::AttachRolePolicy { arn, .. } => assert!(self.role().attached.insert(arn)),
             Step::DetachRolePolicy { arn, .. } => assert!(self.role().attached.remove(&arn)),
             Step::DeleteRole { .. } => {
@@ -150,7 +167,7 @@ impl Script {
     }
 
     fn remove(&mut self, uid: &str) -> &mut Self {
-        let plan = remove(&desired().place, uid, &self.iam.0);
+        let plan = remove(&desired().place, uid, Some(BOUNDARY), &self.iam.0);
         writeln!(self.text, "remove: {plan}").unwrap();
         plan.steps.iter().for_each(|planned| self.iam.take(&planned.step));
         self
@@ -169,7 +186,7 @@ impl Script {
 
 fn life() -> String {
     let managed = BTreeSet::from([EXTRA.to_owned()]);
-    let changed = Desired { managed, permissions_boundary: Some(BOUNDARY.to_owned()), ..desired() };
+    let changed = Desired { managed, ..desired() };
     let bare = Desired { managed: BTreeSet::new(), ..desired() };
     Script::new("a life")
         .keep(&desired())
@@ -185,7 +202,7 @@ fn life() -> String {
 }
 
 fn drift() -> String {
-    let was = Desired { was_in_step: true, ..desired() };
+    let was = Desired { was_in_step: true, was_bounded: true, ..desired() };
     Script::settled("what somebody changed comes back")
         .outside("widens the policy", |iam| iam.policy().document = "{}".to_owned())
         .keep(&was)
@@ -206,8 +223,13 @@ fn drift() -> String {
         .keep(&was)
         .outside("puts another role into the profile", |iam| iam.profile().roles = vec!["other".to_owned()])
         .keep(&was)
-        .outside("bounds and attaches", |iam| {
-            iam.role().permissions_boundary = Some(BOUNDARY.to_owned());
+        .outside("takes the boundary", |iam| iam.role().permissions_boundary = None)
+        .keep(&was)
+        .outside("bounds otherwise", |iam| {
+            iam.role().permissions_boundary = Some("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+        })
+        .keep(&was)
+        .outside("attaches", |iam| {
             iam.role().attached.insert(EXTRA.to_owned());
             iam.role().inline.insert("theirs".to_owned());
         })
@@ -235,6 +257,52 @@ fn ownership() -> String {
         .end()
 }
 
+/// What another cluster has is not adopted, what is at another path neither; nobody's is, and bounded first.
+fn adoption() -> String {
+    let theirs = Desired { tags: owner("uid-2"), adopt: true, ..desired() };
+    let other = |iam: &mut Iam| {
+        iam.role().tags.insert("fleetmesh.dev/owner-cluster".to_owned(), "other".to_owned());
+    };
+    let nobodys = |iam: &mut Iam| {
+        (iam.role().tags, iam.policy().tags, iam.profile().tags) = Default::default();
+        iam.role().permissions_boundary = None;
+        iam.role().attached = ["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()].into();
+        iam.role().trust = "{}".to_owned();
+        iam.profile().roles = vec!["admin".to_owned()];
+    };
+    let moved =
+        |iam: &mut Iam| iam.role().arn = "arn:aws:iam::111122223333:role/mesh-apps-serviceB".to_owned();
+    let tale = |title: &str, words: &str, change: &dyn Fn(&mut Iam)| {
+        Script::settled(title).outside(words, change).keep(&theirs).keep(&theirs).end()
+    };
+    [
+        tale("another cluster's is not adopted", "another cluster takes the role", &other),
+        tale("nobody's is adopted, and bounded first", "all tags go, rights come", &nobodys),
+        tale("what has the name at another path is not adopted", "it is at /", &moved),
+    ]
+    .concat()
+}
+
+/// What an earlier release left behind: no boundary, and policies that are not allowed any more.
+fn upgrade() -> String {
+    let old = |iam: &mut Iam| {
+        iam.role().permissions_boundary = None;
+        iam.role().attached.insert(EXTRA.to_owned());
+        let value = iam.role().tags["fleetmesh.dev/attached"].clone();
+        // Of EXTRA.
+        iam.role().tags.insert("fleetmesh.dev/attached".to_owned(), format!("{value} 0dcbd71c5834"));
+    };
+    let still = Desired { refused: [EXTRA.to_owned()].into(), was_in_step: true, ..desired() };
+    Script::settled("what an earlier release left behind")
+        .outside("an earlier release made it", old)
+        .keep(&still)
+        .keep(&still)
+        .keep(&Desired { was_bounded: true, ..desired() })
+        .outside("an earlier release made it", |iam| iam.role().permissions_boundary = None)
+        .remove("uid-1")
+        .end()
+}
+
 fn settling() -> String {
     let mut script = Script::settled("what was just made is waited for");
     let policy = script.iam.0.policy.clone();
@@ -247,7 +315,7 @@ fn settling() -> String {
 
 #[test]
 fn plans_are_as_written_down() {
-    let found = [life(), drift(), ownership(), settling()].concat();
+    let found = [life(), drift(), ownership(), adoption(), upgrade(), settling()].concat();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/identities.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, &found).unwrap();

@@ -2,7 +2,11 @@
 
 Written after AWS's Service Authorization Reference and each operation's documentation, for the operations of the operator;
 of everything else only the action counts. Tags of what exists come from moto's memory. A name that stands for nothing has
-no path: whoever asks for a role by name and may see the roles of one path only is refused, not told that there is none."""
+no path: whoever asks for a role by name and may see the roles of one path only is refused, not told that there is none.
+
+What is made with tags in IAM and App Mesh is tagged by the same request: the tags that it gets count as its own there.
+Karpenter's policy rests on that (TagInstanceProfile is allowed under aws:ResourceTag, and CreateInstanceProfile sets tags);
+in EC2 there is ec2:CreateAction for it."""
 
 import collections
 import json
@@ -15,10 +19,11 @@ import reference
 Need = collections.namedtuple("Need", "action resource context while_launching", defaults=({}, False))
 
 # Operations that name a role, a policy, an instance profile that exists.
-ROLE = """GetRole ListAttachedRolePolicies ListRolePolicies TagRole UpdateAssumeRolePolicy PutRolePermissionsBoundary
-DeleteRolePermissionsBoundary AttachRolePolicy DetachRolePolicy DeleteRole""".split()
-POLICY = """GetPolicy GetPolicyVersion ListPolicyVersions TagPolicy CreatePolicyVersion DeletePolicyVersion
-DeletePolicy""".split()
+ROLE = """GetRole ListAttachedRolePolicies ListRolePolicies TagRole UntagRole UpdateAssumeRolePolicy
+PutRolePermissionsBoundary DeleteRolePermissionsBoundary AttachRolePolicy DetachRolePolicy PutRolePolicy DeleteRolePolicy
+DeleteRole""".split()
+POLICY = """GetPolicy GetPolicyVersion ListPolicyVersions TagPolicy UntagPolicy CreatePolicyVersion SetDefaultPolicyVersion
+DeletePolicyVersion DeletePolicy""".split()
 PROFILE = """GetInstanceProfile TagInstanceProfile RemoveRoleFromInstanceProfile DeleteInstanceProfile
 AddRoleToInstanceProfile""".split()
 EC2 = "ec2.amazonaws.com"
@@ -53,7 +58,7 @@ class Account:
         request, action = self.request, f"iam:{operation}"
         asked = requested(request.get("Tags", []))
         if operation in ROLE:
-            return [Need(action, *self.role(request["RoleName"], asked))]
+            return [Need(action, *self.role(request["RoleName"], asked | self.bounds(operation)))]
         if operation in POLICY:
             policy = self.iam.managed_policies.get(request["PolicyArn"])
             return [Need(action, request["PolicyArn"], carried(policy) | asked)]
@@ -67,11 +72,26 @@ class Account:
             kind = {"Role": "role", "Policy": "policy", "InstanceProfile": "instance-profile"}[makes[operation]]
             name = f"{kind}{request.get('Path', '/')}{request[makes[operation] + 'Name']}"
             resource = self.arn("iam", name, region="")
-            return [Need(action, resource, asked)] + [Need(f"iam:Tag{makes[operation]}", resource, asked)] * bool(asked)
+            its_own = {key.replace("aws:RequestTag/", "aws:ResourceTag/"): value for key, value in asked.items()}
+            tagging = Need(f"iam:Tag{makes[operation]}", resource, its_own | asked)
+            return [Need(action, resource, asked | self.bounds(operation))] + [tagging] * bool(asked)
         return []
 
+    def bounds(self, operation):
+        """The keys of boundary and policy of an operation on a role: the boundary that it gives, or else that it finds."""
+        request = self.request
+        boundary = request.get("PermissionsBoundary")
+        if operation not in ("CreateRole", "PutRolePermissionsBoundary"):
+            found = self.found_role(request.get("RoleName"))
+            boundary = found.permissions_boundary_arn if found else None
+        known = {"iam:PermissionsBoundary": boundary, "iam:PolicyARN": request.get("PolicyArn")}
+        return {key: value for key, value in known.items() if value}
+
+    def found_role(self, name):
+        return next((role for role in list(self.iam.roles.values()) if role.name == name), None)
+
     def role(self, name, asked={}):
-        found = next((role for role in list(self.iam.roles.values()) if role.name == name), None)
+        found = self.found_role(name)
         return found.arn if found else self.arn("iam", f"role/{name}", region=""), carried(found) | asked
 
     def profile(self, name, asked={}):
@@ -96,6 +116,8 @@ class Account:
             return [self.of_ec2(action, "launch-template", template)]
         if operation == "CreateFleet":
             return self.fleet() + self.launch()
+        if operation == "RunInstances":
+            return self.run()
         if operation == "CreateTags":
             asked = requested(request["Tags"])
             kinds = {"i": "instance", "lt": "launch-template", "vol": "volume"}
@@ -121,7 +143,27 @@ class Account:
         tags = {f"aws:ResourceTag/{key}": value for key, value in self.ec2.tags.get(name, {}).items()}
         profile = self.associated(name) if kind == "instance" else None
         known = tags | {"ec2:InstanceProfile": profile} if profile else tags
+        known = known | self.vpc(kind, name)
         return Need(action, self.arn("ec2", f"{kind}/{name}"), known | context, while_launching)
+
+    def vpc(self, kind, name):
+        """The key of the VPC that a subnet or a security group is in; a launch that names none is in the default one."""
+        found = None
+        if kind == "subnet" and name != "*":
+            found = next((one.vpc_id for one in self.ec2.describe_subnets() if one.id == name), None)
+        elif kind == "security-group" and name != "*":
+            groups = self.ec2.describe_security_groups()
+            found = next((one.vpc_id for one in groups if one.id == name), None)
+        elif kind in ("subnet", "security-group", "network-interface"):
+            default = self.ec2.get_default_vpc()
+            found = default.id if default else None
+        return {"ec2:Vpc": self.arn("ec2", f"vpc/{found}")} if found else {}
+
+    def owner(self, image):
+        """The key of who owns an AMI."""
+        found = next((one for one in list(self.ec2.amis.values()) if one.id == image), None)
+        owner = found and (found.owner_alias or found.owner_id)
+        return {"ec2:Owner": owner} if owner else {}
 
     def associated(self, name):
         """The ARN of an instance's profile. Of one that a fleet launched moto does not show it: its template names it."""
@@ -141,24 +183,26 @@ class Account:
         specifications = self.request.get("TagSpecifications", [])
         return [tag for one in specifications if one["ResourceType"] == kind for tag in one.get("Tags", [])]
 
-    def made(self, operation, kind, tags, while_launching=False):
-        """The needs of making a thing, and of the tags that it gets."""
+    def made(self, operation, kind, tags, while_launching=False, more={}):
+        """The needs of making a thing, of which `more` is known, and of the tags that it gets."""
         resource, asked = self.arn("ec2", f"{kind}/*"), requested(tags)
-        making = Need(f"ec2:{operation}", resource, asked, while_launching)
+        making = Need(f"ec2:{operation}", resource, asked | more, while_launching)
         tagging = Need("ec2:CreateTags", resource, asked | {"ec2:CreateAction": operation}, while_launching)
         return [making] + [tagging] * bool(asked)
 
     def template(self):
-        """Id and data of the launch template that CreateFleet names, and the subnets of its overrides."""
+        """Id and data of the launch template that CreateFleet names, and the subnets and types of its overrides."""
         config = self.request["LaunchTemplateConfigs"][0]
         chosen = config["LaunchTemplateSpecification"]
         template = self.ec2.launch_templates.get(chosen["LaunchTemplateId"])
         data = dict(template.get_version(chosen["Version"]).data) if template else {}
-        subnets = [one["SubnetId"] for one in config.get("Overrides", []) if "SubnetId" in one]
-        return chosen["LaunchTemplateId"], data, subnets or ["*"]
+        overrides = config.get("Overrides", [])
+        subnets = [one["SubnetId"] for one in overrides if "SubnetId" in one]
+        types = sorted({one["InstanceType"] for one in overrides if "InstanceType" in one})
+        return chosen["LaunchTemplateId"], data, subnets or ["*"], types or [data.get("InstanceType", "m1.small")]
 
     def fleet(self):
-        template, _, subnets = self.template()
+        template, _, subnets, _ = self.template()
         made = [self.made("CreateFleet", kind, self.specified(kind)) for kind in ("fleet", "instance")]
         needs = made[0] + made[1]
         needs.append(self.of_ec2("ec2:CreateFleet", "launch-template", template))
@@ -166,20 +210,44 @@ class Account:
 
     def launch(self):
         """What EC2 does on the caller's behalf to launch instances."""
-        template, data, subnets = self.template()
+        template, data, subnets, types = self.template()
+        spot = self.request["TargetCapacitySpecification"].get("DefaultTargetCapacityType") == "spot"
+        return self.instances(data, template, subnets, types, spot)
+
+    def run(self):
+        """A launch by hand."""
+        subnets = [self.request.get("SubnetId", "*")]
+        types = [self.request.get("InstanceType", "m1.small")]
+        template = self.request.get("LaunchTemplate", {}).get("LaunchTemplateId")
+        return self.instances(self.request, template, subnets, types, False, False)
+
+    def instances(self, data, template, subnets, types, spot, while_launching=True):
+        """The needs of launching instances from `data`, which is a launch template's or a request's."""
         run, tags = "RunInstances", collections.defaultdict(list, instance=self.specified("instance"))
-        for one in data.get("TagSpecifications", []):
-            tags[one["ResourceType"]] += one.get("Tags", [])
-        kinds = ["instance", "volume", "network-interface"]
-        if self.request["TargetCapacitySpecification"].get("DefaultTargetCapacityType") == "spot":
-            kinds.append("spot-instances-request")
-        needs = [need for kind in kinds for need in self.made(run, kind, tags[kind], True)]
-        image = self.arn("ec2", f"image/{data.get('ImageId', '*')}", account="")
-        needs.append(Need(f"ec2:{run}", image, {}, True))
-        used = [("launch-template", template)] + [("subnet", one) for one in subnets]
+        if while_launching:
+            for one in data.get("TagSpecifications", []):
+                tags[one["ResourceType"]] += one.get("Tags", [])
+        metadata = data.get("MetadataOptions", {})
+        options = {
+            "ec2:MetadataHttpTokens": metadata.get("HttpTokens", "optional"),
+            "ec2:MetadataHttpPutResponseHopLimit": str(metadata.get("HttpPutResponseHopLimit", 1)),
+        }
+        needs = []
+        for one in types:
+            known = options | {"ec2:InstanceType": one}
+            needs += self.made(run, "instance", tags["instance"], while_launching, known)
+        kinds = ["volume"] + ["spot-instances-request"] * spot
+        needs += [need for kind in kinds for need in self.made(run, kind, tags[kind], while_launching)]
+        image = data.get("ImageId", "*")
+        arn = self.arn("ec2", f"image/{image}", account="")
+        needs.append(Need(f"ec2:{run}", arn, self.owner(image), while_launching))
+        used = [("launch-template", template)] * bool(template) + [("subnet", one) for one in subnets]
         used += [("security-group", one) for one in data.get("SecurityGroupIds", ["*"])]
-        needs += [self.of_ec2(f"ec2:{run}", kind, name, {}, True) for kind, name in used]
-        return needs + self.pass_profile(data.get("IamInstanceProfile", {}).get("Arn"), True)
+        needs += [self.of_ec2(f"ec2:{run}", kind, name, {}, while_launching) for kind, name in used]
+        for one in subnets:
+            where = self.vpc("subnet", one)
+            needs += self.made(run, "network-interface", tags["network-interface"], while_launching, where)
+        return needs + self.pass_profile(data.get("IamInstanceProfile", {}).get("Arn"), while_launching)
 
     def ssm_needs(self, operation):
         if operation != "GetParameter":
@@ -192,7 +260,7 @@ class Account:
         if operation not in ("RegisterInstance", "DeregisterInstance", "ListInstances"):
             return []
         service = self.arn("servicediscovery", f"service/{self.request['ServiceId']}")
-        return [Need(f"servicediscovery:{operation}", service)]
+        return [Need(f"servicediscovery:{operation}", service, {"servicediscovery:ServiceArn": service})]
 
 
 def requested(tags):

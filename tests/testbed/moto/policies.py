@@ -36,18 +36,40 @@ def holds(operator, values, found):
     if operator == "Null":
         return values == [str(found is None).lower()]
     quantifier, _, comparison = operator.rpartition(":")
-    compare = {"StringEquals": str.__eq__, "StringLike": like, "ArnLike": like}[comparison]
+    needed = comparison.removesuffix("IfExists")
+    compare = COMPARISONS[needed]
+    if found is None:
+        # Of nothing everything is true, and what need not exist need not be equal.
+        return bool(quantifier) or needed != comparison
     if quantifier not in ("", "ForAllValues") or isinstance(found, list) != bool(quantifier):
         raise NotImplementedError(f"{operator} of {found}")
-    if found is None:
-        return False
     return all(any(compare(value, one) for value in values) for one in listed(found))
+
+
+def arn_like(pattern, arn):
+    """Whether an ARN matches: each of its six parts by itself."""
+    parts, others = pattern.split(":", 5), arn.split(":", 5)
+    return len(parts) == len(others) and all(map(like, parts, others))
+
+
+def numeric_equals(value, found):
+    """Whether two texts are the same number."""
+    return float(value) == float(found)
 
 
 def like(pattern, text):
     """IAM's wildcards: `*` and `?`."""
     parts = {"*": ".*", "?": "."}
     return re.fullmatch("".join(parts.get(letter, re.escape(letter)) for letter in pattern), text) is not None
+
+
+COMPARISONS = {
+    "StringEquals": str.__eq__,
+    "StringLike": like,
+    "ArnLike": arn_like,
+    "ArnEquals": arn_like,
+    "NumericEquals": numeric_equals,
+}
 
 
 def listed(value):

@@ -56,8 +56,8 @@ def known(name, resource, context):
 
 
 def complaints(document):
-    """Actions that the document allows on nothing that they are about, or under conditions that never hold; and what it
-    forgot."""
+    """Actions that the document allows, or denies, on nothing that they are about, or under conditions that never hold; and
+    what it forgot."""
     reached = {}
     for statement in document["Statement"]:
         conditions = {stem(key) for of in statement.get("Condition", {}).values() for key in of}
@@ -68,7 +68,8 @@ def complaints(document):
                 continue
             about = {one for one in kinds(name) if any(fnmatch.fnmatchcase(one, pattern) for pattern in patterns)}
             held = {one for one in about if conditions <= kinds(name)[one][0]}
-            reached.setdefault(name, set()).update(held)
+            if statement["Effect"] == "Allow":
+                reached.setdefault(name, set()).update(held)
             if not held:
                 yield f"{name} knows no resource of {statement['Resource']} with {sorted(conditions)}"
             if "*" in patterns and about != {"*"}:

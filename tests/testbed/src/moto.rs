@@ -5,10 +5,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 
-use crate::command::Captured;
+use crate::command::{self, Captured};
 use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::{aws, port, resident, tools};
+
+/// The ARN of the policy that [`Moto::boundary`] makes.
+pub const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/fleetmesh-boundary";
 
 /// How often another port is tried when somebody takes the free one first.
 const TRIES: usize = 3;
@@ -121,6 +124,19 @@ impl Moto {
         let made = self.aws(&["iam", "create-access-key", "--user-name", name]).await?;
         let text = |member: &str| made["AccessKey"][member].as_str().unwrap_or_default().to_owned();
         Ok(AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") })
+    }
+
+    /// Makes the permissions boundary of nodes' roles, [`BOUNDARY`], of what `fleetmesh iam boundary` prints.
+    ///
+    /// # Errors
+    /// `fleetmesh` is not built, or the policy is there already.
+    pub async fn boundary(&self) -> Result<()> {
+        let mut print = Command::new(tools::fleetmesh()?);
+        print.args(["iam", "boundary", "--region", aws::REGION, "--account-id", "123456789012"]);
+        let document = command::run(print).await.context("cannot print the boundary")?;
+        let create = ["iam", "create-policy", "--policy-name", "fleetmesh-boundary", "--policy-document"];
+        self.aws(&[&create[..], &[&document]].concat()).await?;
+        Ok(())
     }
 
     /// From now on a user may do what `policy` allows, and no more.

@@ -7,7 +7,7 @@ use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::moto::{AccessKey, Moto, variables};
+use fleetmesh_testbed::moto::{AccessKey, BOUNDARY, Moto, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
@@ -25,6 +25,15 @@ pub const TIMEOUT: &str = "--timeout=90s";
 
 /// The cluster's name in the tags of what the operator makes.
 pub const CLUSTER: &str = "bed";
+
+/// What identities may be: flags of the operator's and of `fleetmesh iam policy`.
+pub const IDENTITIES: [&str; 5] = [
+    "--iam-permissions-boundary",
+    BOUNDARY,
+    "--iam-managed-policy",
+    "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly,arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    "--iam-adopt",
+];
 
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
 pub struct Bed {
@@ -71,6 +80,7 @@ impl Bed {
     ) -> Self {
         let run = RunDir::new(name).unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
+        moto.boundary().await.unwrap();
         let operator_key = moto.user("operator", &permissions::generated().await).await.unwrap();
         let looker = moto.user("control-plane", &permissions::of_control_plane()).await.unwrap();
         let aws = front(&moto.endpoint());
@@ -81,6 +91,7 @@ impl Bed {
         let own = [("AWS_ENDPOINT_URL", aws.as_str())];
         let environment = [&own[..], &operator_key.variables(), environment].concat();
         let arguments = ["--drift-interval", drift_interval, "--cluster-name", CLUSTER];
+        let arguments = [&arguments[..], &IDENTITIES].concat();
         let app_mesh = app_mesh(&control_plane.endpoint());
         let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
         let Stack { operator, control_plane, cluster, kubectl } = stack;

@@ -8,8 +8,6 @@ use crate::account::{Account, REGISTRY, policy_arn};
 use crate::bed::{Bed, LIMIT, TIMEOUT};
 use crate::space::Space;
 
-const BOUNDARY: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
-
 /// Awaits that everything is as it was, and that an Event says `words`.
 async fn put_back(space: &Space, account: &Account<'_>, calm: &Value, words: &str) {
     wait::until(&format!("{words:?} is put back and told"), LIMIT, async || {
@@ -34,7 +32,7 @@ async fn is_calm(space: &Space, account: &Account<'_>, calm: &Value) -> anyhow::
 async fn every_change_behind_our_back_is_put_back() {
     let bed = Bed::shared().await;
     let (space, account) = (bed.space("drift").await, bed.account());
-    space.apply(&space.node("n", json!({ "iam": { "permissionsBoundary": BOUNDARY } }))).await;
+    space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;
     let name = space.role("n");
     let (name, arn) = (name.as_str(), policy_arn(&name));

@@ -1,5 +1,6 @@
 //! The whole life of an identity.
 
+use fleetmesh_testbed::moto::BOUNDARY;
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
@@ -27,6 +28,8 @@ async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
 
     assert_eq!(found["role"]["arn"], format!("arn:aws:iam::{ACCOUNT}:role/fleetmesh/{name}"));
     assert_eq!(found["role"]["trust"]["Statement"][0]["Principal"]["Service"], "ec2.amazonaws.com");
+    assert_eq!(found["role"]["boundary"], BOUNDARY);
+    assert_eq!(status["iam"]["permissionsBoundary"], BOUNDARY);
     assert_eq!(found["role"]["attached"], json!([policy_arn(&name), REGISTRY]));
     assert_eq!(found["policy"]["document"], least_privilege(&status["arn"]));
     assert_eq!(found["instanceProfile"]["roles"], json!([name]));
@@ -42,21 +45,18 @@ async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
     assert_eq!(space.tags("n").await["fleetmesh.dev/proxy-principals"], found["role"]["arn"]);
     assert!(space.events("n", "DriftMended").await.is_empty(), "making is not mending");
 
-    // Other managed policies and a boundary: what the earlier spec attached goes.
-    let boundary = "arn:aws:iam::aws:policy/PowerUserAccess";
-    let iam = json!({ "managedPolicyArns": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
-        "permissionsBoundary": boundary });
+    // Other managed policies: what the earlier spec attached goes.
+    let iam = json!({ "managedPolicyArns": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"] });
     space.apply(&space.node("n", json!({ "iam": iam }))).await;
     space.ready("n").await;
     let role = account.role(&name).await;
     let expected = [policy_arn(&name), "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore".to_owned()];
     assert_eq!(role["attached"], json!(expected));
-    assert_eq!(role["boundary"], boundary);
     space.apply(&space.node("n", json!({ "iam": { "managedPolicyArns": [] } }))).await;
     space.ready("n").await;
     let role = account.role(&name).await;
     assert_eq!(role["attached"], json!([policy_arn(&name)]));
-    assert_eq!(role["boundary"], Value::Null);
+    assert_eq!(role["boundary"], BOUNDARY, "whatever changes");
 
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
     assert_eq!(

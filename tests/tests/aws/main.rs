@@ -24,4 +24,5 @@ mod joiner;
 mod life;
 mod ownership;
 mod permissions;
+mod refused;
 mod space;

@@ -24,6 +24,7 @@ def role(name):
         "arn": found["Arn"],
         "trust": found["AssumeRolePolicyDocument"],
         "tags": tags(found),
+        "boundary": found["PermissionsBoundary"]["PermissionsBoundaryArn"],
         "attached": sorted(policy["PolicyArn"] for policy in attached),
     }
 
@@ -32,7 +33,11 @@ def identities(name):
     profiles = iam.list_instance_profiles()["InstanceProfiles"]
     return {
         "roles": [role(found["RoleName"]) for found in iam.list_roles()["Roles"] if name in found["RoleName"]],
-        "policies": [found["Arn"] for found in iam.list_policies(Scope="Local")["Policies"] if name in found["Arn"]],
+        "policies": [
+            found["Arn"]
+            for found in iam.list_policies(Scope="Local")["Policies"]
+            if name in found["Arn"] and not found["Arn"].endswith("policy/fleetmesh-boundary")
+        ],
         "profiles": [
             [found["InstanceProfileName"], [role["RoleName"] for role in found["Roles"]], tags(found)]
             for found in profiles

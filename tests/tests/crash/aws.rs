@@ -71,6 +71,7 @@ async fn a_fleet_survives_a_blow_at_any_write() {
 async fn again(name: &str) {
     let run = RunDir::new("crash-moto").unwrap();
     let moto = Moto::start(&run).await.unwrap();
+    moto.boundary().await.unwrap();
     let mut again = Command::new(tools::program().unwrap());
     again.args([name, "--exact", "--ignored", "--nocapture"]);
     moto.env(&mut again);
@@ -143,6 +144,7 @@ impl Place {
         let mut lanes = bed.lanes(LANES).await?;
         for lane in &mut lanes {
             lane.look_often();
+            lane.make_identities();
             lane.apply(&mesh, &mesh.manifest(&lane.name, false)).await?;
         }
         Ok((Self { account, node, _viewer: viewer, _bed: bed, _run: run }, lanes))

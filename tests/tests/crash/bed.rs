@@ -7,6 +7,7 @@ use clap::Parser;
 use fleetmesh_operator::OperatorArgs;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::moto::BOUNDARY;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{fleet_class, stack};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -87,6 +88,14 @@ impl Lane {
     /// Lets operators look at everything every second: what AWS does by itself tells nobody.
     pub fn look_often(&mut self) {
         self.args.drift_interval = Duration::from_secs(1);
+    }
+
+    /// Lets operators make identities: bounded, and with the policies of this suite.
+    pub fn make_identities(&mut self) {
+        let policy = |name: &str| format!("arn:aws:iam::aws:policy/{name}");
+        self.args.iam.iam_permissions_boundary = Some(BOUNDARY.to_owned());
+        self.args.iam.iam_managed_policy =
+            ["AmazonEC2ContainerRegistryReadOnly", "AmazonSSMManagedInstanceCore"].map(policy).into();
     }
 
     /// The lane's objects of a kind; of a mesh all, because meshes are in no namespace.

@@ -80,6 +80,18 @@ impl Bed {
         [self.operator, self.control_plane] = pods(&self.kubectl, &self.run).await;
     }
 
+    /// `helm upgrade` to `chart` with more values, after which another Pod of the operator's runs.
+    pub async fn reconfigure(&mut self, chart: &Path, more: &Value) {
+        let mut values: Value =
+            serde_json::from_str(&std::fs::read_to_string(&self.values).unwrap()).unwrap();
+        json_patch::merge(&mut values, more);
+        std::fs::write(&self.values, values.to_string()).unwrap();
+        self.operator.kill();
+        self.upgrade(chart).await;
+        [self.operator, _] = pods(&self.kubectl, &self.run).await;
+        self.operator.start(&self.kubectl, &self.in_cluster, &self.run).await;
+    }
+
     /// What a Secret of the release has.
     pub async fn secret(&self, name: &str, key: &str) -> String {
         let found = self.kubectl.json(&["get", "secret", name, "-n", NAMESPACE]).await.unwrap();

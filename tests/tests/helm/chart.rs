@@ -1,5 +1,6 @@
 //! The chart without a cluster: lint, goldens, the definitions, the rights, and what it refuses.
 
+use fleetmesh_testbed::command;
 use fleetmesh_testbed::helm::{Helm, chart};
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::tools;
@@ -133,8 +134,64 @@ async fn the_operator_connects_to_what_the_values_list_and_to_nothing_else() {
     assert_eq!((&off["policyTypes"], off.get("egress")), (&json!(["Ingress"]), None));
 }
 
+/// The chart and `fleetmesh iam policy` say the same of the same values, everything set or hardly anything.
+#[tokio::test]
+async fn the_policies_are_those_of_the_command_line() {
+    let run = RunDir::new("helm-policies").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    for set in ["everything", "existing"] {
+        let file = folder().join(format!("values/{set}.yaml"));
+        let values: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let only_it =
+            ["--show-only", "templates/operator/iam-policies.yaml", "--values", file.to_str().unwrap()];
+        let rendered = only(&template(&helm, &only_it).await.unwrap(), "ConfigMap");
+        let data = rendered["data"].as_object().unwrap();
+        let found: serde_json::Map<String, Value> = data
+            .iter()
+            .map(|(file, text)| {
+                let document: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+                (file.trim_end_matches(".json").to_owned(), document)
+            })
+            .collect();
+        let mut print = std::process::Command::new(tools::fleetmesh().unwrap());
+        print.args(["iam", "policy"]).args(policy_flags(&values));
+        let expected: Value = serde_json::from_str(&command::run(print).await.unwrap()).unwrap();
+        assert_eq!(Value::Object(found), expected, "{set}");
+        assert!(!expected.to_string().contains("\":\"*\""), "no condition is void: {expected}");
+    }
+}
+
+/// The flags that say what values say.
+fn policy_flags(values: &Value) -> Vec<String> {
+    let (operator, iam, limits) =
+        (&values["operator"], &values["operator"]["iam"], &values["operator"]["iam"]["limits"]);
+    let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
+    let mut flags = vec![
+        format!("--region={}", text(&values["aws"]["region"], "us-west-2")),
+        format!("--account-id={}", text(&values["aws"]["accountId"], "111122223333")),
+        format!("--cluster-name={}", text(&operator["clusterName"], "")),
+        format!("--iam-permissions-boundary={}", text(&iam["permissionsBoundary"], "")),
+        format!("--iam-path={}", text(&iam["path"], "/fleetmesh/")),
+        format!("--iam-role-names={}", text(&iam["roleNames"], "*")),
+    ];
+    for (flag, list) in [
+        ("iam-managed-policy", &iam["managedPolicies"]),
+        ("vpc", &limits["vpcIds"]),
+        ("ami-owner", &limits["amiOwners"]),
+        ("instance-type", &limits["instanceTypes"]),
+        ("ssm-parameter-prefix", &limits["ssmParameterPrefixes"]),
+        ("cloud-map-service", &limits["cloudMapServices"]),
+        ("tag-key", &limits["tagKeys"]),
+    ] {
+        let items = list.as_array().into_iter().flatten();
+        flags.extend(items.map(|item| format!("--{flag}={}", text(item, ""))));
+    }
+    flags.extend((iam["adopt"] == true).then(|| "--iam-adopt".to_owned()));
+    flags
+}
+
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 19] = [
+const REFUSED: [(&str, &str); 23] = [
     ("operator.providerSecrets={a_b}", "/operator/providerSecrets/0"),
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
@@ -142,6 +199,13 @@ const REFUSED: [(&str, &str); 19] = [
     ("aws.partition=mars", "/aws/partition"),
     ("image.repository=", "/image/repository"),
     ("image.digest=latest", "/image/digest"),
+    ("operator.clusterName=*", "/operator/clusterName"),
+    ("operator.iam.permissionsBoundary=arn:aws:iam::aws:policy/AdministratorAccess", "/permissionsBoundary"),
+    ("operator.iam.path=fleetmesh", "/operator/iam/path"),
+    (
+        "operator.iam.permissionsBoundary=arn:aws:iam::111122223333:policy/b",
+        "operator.clusterName is empty, and the cluster cannot be asked",
+    ),
     ("operator.driftInterval=soon", "/operator/driftInterval"),
     ("controlPlane.ads.host=a_b", "/controlPlane/ads/host"),
     ("certificates.mode=none", "/certificates/mode"),

@@ -113,7 +113,7 @@ impl Ec2 {
             .create_launch_template()
             .launch_template_name(name)
             .client_token(token)
-            .version_description(content.hash())
+            .version_description(content.description())
             .launch_template_data(data(content, user_data))
             .tag_specifications(specification(ResourceType::LaunchTemplate, with));
         let answer = call!(self.0, write, "CreateLaunchTemplate", request)?;
@@ -137,7 +137,7 @@ impl Ec2 {
             .create_launch_template_version()
             .launch_template_id(id)
             .client_token(token)
-            .version_description(content.hash())
+            .version_description(content.description())
             .launch_template_data(data(content, user_data));
         let answer = call!(self.0, write, "CreateLaunchTemplateVersion", request)?;
         let version = answer.launch_template_version();

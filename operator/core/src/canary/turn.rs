@@ -1,7 +1,7 @@
 //! Whether a resource has a rollout to be decided about now, and what is answered to those who tell it something when it
 //! has not. Pure.
 
-use fleetmesh_crds::{AdoptionPolicy, CanaryStatus, Reason};
+use fleetmesh_crds::{CanaryStatus, Reason};
 use fleetmesh_model::Kind;
 use jiff::Timestamp;
 
@@ -10,6 +10,7 @@ use super::reduce::NO_CANARY;
 use super::reduction::ActionVerdict;
 use super::spec::Spec;
 use crate::observed::{Allowance, Claim, Observed, Remote};
+use crate::owner;
 
 /// Whether there is something to decide about.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +25,7 @@ pub enum Turn {
 
 /// Whether there is something to decide about: a Route with `canary`, or with what is left of one, that is served as the
 /// spec says. Every round of every kind asks.
-pub fn turn(observed: &Observed) -> Turn {
+pub fn turn(observed: &Observed, cluster: &str) -> Turn {
     let object = &observed.object;
     // First what most objects fail at once.
     let never = object.canary.is_none() && object.status.canary == CanaryStatus::default();
@@ -34,7 +35,7 @@ pub fn turn(observed: &Observed) -> Turn {
     if object.deleting {
         return Turn::LeftAlone("the Route is being deleted");
     }
-    if !is_served(observed) {
+    if !is_served(observed, cluster) {
         return Turn::LeftAlone("the Route is not accepted: see its condition Accepted, then tell it again");
     }
     match Spec::of(object) {
@@ -43,12 +44,13 @@ pub fn turn(observed: &Observed) -> Turn {
     }
 }
 
-fn is_served(observed: &Observed) -> bool {
+fn is_served(observed: &Observed, cluster: &str) -> bool {
     let object = &observed.object;
     let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
     let owned = match &observed.remote {
         Remote::Present(remote) => {
-            observed.is_ours(remote) || object.management.adoption_policy == AdoptionPolicy::Adopt
+            let adopts = |tags| owner::may_adopt(object, tags, cluster);
+            observed.is_ours(remote) || remote.tags.as_ref().is_some_and(adopts)
         }
         _ => true,
     };

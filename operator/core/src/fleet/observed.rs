@@ -6,6 +6,7 @@ use fleetmesh_crds::management::{OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use super::template::FORM;
 use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 
 /// Everything that a decision about a fleet depends on, besides the resource.
@@ -78,8 +79,16 @@ pub struct Template {
 pub struct Version {
     /// Its number.
     pub number: i64,
-    /// Its description; ours is the hash of what the version holds.
+    /// Its description; ours is that of [`Content::description`](super::Content::description).
     pub description: Option<String>,
+}
+
+impl Version {
+    /// The hash of what the version holds, in whatever form it was written.
+    pub fn hash(&self) -> Option<String> {
+        let description = self.description.as_deref()?;
+        Some(description.strip_suffix(FORM).unwrap_or(description).to_owned())
+    }
 }
 
 impl Template {
@@ -88,9 +97,10 @@ impl Template {
         self.versions.first()
     }
 
-    /// The newest version that holds what has this hash.
+    /// The newest version that holds what has this hash, in the form that may be launched.
     pub fn holding(&self, hash: &str) -> Option<&Version> {
-        self.versions.iter().find(|version| version.description.as_deref() == Some(hash))
+        let description = format!("{hash}{FORM}");
+        self.versions.iter().find(|version| version.description.as_ref() == Some(&description))
     }
 }
 

@@ -37,7 +37,16 @@ impl Content {
         let digest = hasher.finalize();
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
+
+    /// By what a version that holds this is known.
+    pub fn description(&self) -> String {
+        format!("{}{FORM}", self.hash())
+    }
 }
+
+/// What ends the description of a version whose metadata service answers one hop away only. IAM lets the operator launch no
+/// others; one of an earlier release is followed by a version of the same hash, for which no instance is replaced.
+pub(super) const FORM: &str = "/1";
 
 /// EC2 allows 3 to 128 characters in the name of a launch template, letters, digits and `( ) . / _ -`.
 const LONGEST_NAME: usize = 128;

@@ -1,6 +1,6 @@
 //! The launch template and the version of it that instances come from. Pure.
 //!
-//! A version is known by its description, which is the hash of what it holds: whatever else somebody adds to the template
+//! A version is known by its description, which has the hash of what it holds: whatever else somebody adds to the template
 //! plays no role, and neither do the numbers, which start anew with another template.
 
 use fleetmesh_crds::Reason;
@@ -51,7 +51,7 @@ pub(super) fn choose(observed: &Observed, input: &Input<'_>, content: Content) -
 
 fn adopt(decision: &mut Decision, template: &Template, version: &Version) {
     decision.version = Some(version.number);
-    decision.hash.clone_from(&version.description);
+    decision.hash = version.hash();
     decision.unused = template.newest().map(|newest| newest.number).filter(|newest| *newest > version.number);
 }
 

@@ -7,7 +7,7 @@ use super::attached::{self, Marks};
 use super::document;
 use super::role;
 use super::{Account, Desired, Found, InstanceProfile, Observed, Plan, Planned, Policy, Step, Then};
-use crate::owner::Owner;
+use crate::owner::{self, Owner};
 
 /// How many versions IAM keeps of a policy.
 const MAX_VERSIONS: usize = 5;
@@ -21,7 +21,7 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
         Found::Present(role) => role,
         Found::Settling => return settling("the role", desired),
         Found::Absent => {
-            let tags = role::tags(desired, &Marks::of(role::ours(desired)));
+            let tags = role::tags(desired, &Marks::of(&desired.managed));
             let step = Step::CreateRole {
                 place: desired.place.clone(),
                 trust: desired.trust.to_string(),
@@ -54,7 +54,7 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
         let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
         steps.push(Step::TagRole { name: desired.place.name.clone(), tags }.into());
     }
-    Plan { steps, then: Then::InStep, foreign: role::foreign(role, &before, &own, Some(desired)) }
+    Plan { steps, then: Then::InStep, foreign: role::foreign(role, &before, &own) }
 }
 
 fn settling(what: &str, desired: &Desired) -> Plan {
@@ -62,16 +62,43 @@ fn settling(what: &str, desired: &Desired) -> Plan {
     Plan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() }
 }
 
-/// What there is of that name and not this resource's, unless it is to be taken over.
+/// What there is of that name and not this resource's, unless it is to be taken over and nobody else's cluster has it; and
+/// what has that name and another path.
 fn not_owned(desired: &Desired, observed: &Observed) -> Option<String> {
-    let tags = tags_of(observed);
-    let foreign = tags.into_iter().filter(|(_, tags)| !is_ours(desired, tags));
-    let texts: Vec<String> = foreign
-        .map(|(kind, tags)| {
-            format!("{kind} {} exists and is not this resource's: {}", desired.place, Owner::of(tags))
-        })
-        .collect();
-    (!desired.adopt && !texts.is_empty()).then(|| texts.join("; "))
+    if let Some(elsewhere) = elsewhere(desired, observed) {
+        return Some(elsewhere);
+    }
+    let cluster = &desired.cluster;
+    let takes = |tags: &Tags| desired.adopt && !owner::is_of_another_cluster(tags, cluster);
+    let foreign: Vec<(&str, &Tags)> =
+        tags_of(observed).into_iter().filter(|(_, tags)| !is_ours(desired, tags) && !takes(tags)).collect();
+    let texts = foreign.iter().map(|(kind, tags)| {
+        format!("{kind} {} exists and is not this resource's: {}", desired.place, Owner::of(tags))
+    });
+    let text = texts.collect::<Vec<_>>().join("; ");
+    // Another cluster's decides about the way out.
+    let worst = foreign.iter().find(|(_, tags)| owner::is_of_another_cluster(tags, cluster));
+    let (_, tags) = worst.or(foreign.first())?;
+    let way_out = owner::way_out(tags, cluster, "spec.iam.roleName");
+    let also = if owner::is_of_another_cluster(tags, cluster) { "" } else { ADOPT };
+    Some(format!("{text}. {way_out}{also}"))
+}
+
+/// In IAM it takes the admin's consent, too.
+const ADOPT: &str = "; in IAM the operator adopts only with --iam-adopt";
+
+/// IAM knows roles and instance profiles by their names alone: one of ours may be at another path, and is not what is meant.
+fn elsewhere(desired: &Desired, observed: &Observed) -> Option<String> {
+    let place = &desired.place;
+    let role = observed.role.present().map(|role| ("role", &role.arn));
+    let profile = observed.instance_profile.present();
+    let profile = profile.map(|profile| ("instance-profile", &profile.arn));
+    let mut found = [role, profile].into_iter().flatten();
+    let (kind, arn) = found.find(|(kind, arn)| !arn.ends_with(&format!(":{kind}{place}")))?;
+    Some(format!(
+        "the {kind} {arn} has this name and another path than {}, so it is nothing that the operator may have. Take another name in spec.iam.roleName",
+        place.path
+    ))
 }
 
 /// The things that are there, and their tags.

@@ -1,13 +1,15 @@
-//! What a virtual node's `iam` asks for. Pure.
+//! What a virtual node's `iam` asks for, as far as the admin's rules allow it. Pure.
 
 use std::collections::BTreeSet;
 
-use fleetmesh_crds::AdoptionPolicy;
+use fleetmesh_crds::{AdoptionPolicy, ConditionType, Iam};
 use fleetmesh_model::tag::Tags;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::rules::{self, Rules};
 use super::{Place, document};
+use crate::condition::Finding;
 use crate::object::Object;
 use crate::owner;
 
@@ -22,40 +24,178 @@ pub struct Desired {
     pub policy: Value,
     /// The managed policies beside the node's own, by ARN.
     pub managed: BTreeSet<String>,
+    /// Those that the spec names and the rules do not allow: they are not attached, and stay where an earlier release
+    /// attached them.
+    pub refused: BTreeSet<String>,
     /// The role's permissions boundary, by ARN.
-    pub permissions_boundary: Option<String>,
+    pub permissions_boundary: String,
     /// The tags of ownership.
     pub tags: Tags,
+    /// Our cluster: nothing of another's is taken over.
+    pub cluster: String,
     /// Whether things that are somebody else's are taken over.
     pub adopt: bool,
     /// Whether the last report says that IAM had all of this: what differs then was changed by somebody else.
     pub was_in_step: bool,
+    /// Whether the last report says that the role had this boundary.
+    pub was_bounded: bool,
+    /// Members of the spec that are not read, and why, in words; empty for a resource of this release.
+    pub unread: String,
+}
+
+/// An identity that the rules do not allow as it is asked for: nothing is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Where it would be, or is.
+    pub place: Place,
+    /// Why, and the way out.
+    pub finding: Finding,
 }
 
 impl Desired {
-    /// What `object` asks for, when it has `iam`. `arn` is that of its App Mesh node.
-    pub fn of(object: &Object, arn: &str, cluster: &str) -> Option<Self> {
+    /// What `object` asks for, when it has `iam`, or why it may not have that. `arn` is that of its App Mesh node.
+    pub fn of(object: &Object, arn: &str, cluster: &str, rules: &Rules) -> Option<Result<Self, Refused>> {
         let iam = object.iam.as_ref()?;
+        let reported = object.status.iam.as_ref().and_then(Place::reported);
+        let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
+        let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));
+        let Some(boundary) = &rules.permissions_boundary else { return refused(rules::boundary_required()) };
+        if reported.as_ref() != Some(&place) && !rules.allow_name(&place.name) {
+            return refused(rules::name_not_allowed(&place.name, &rules.role_names));
+        }
         let partition = document::partition(arn);
-        let managed = iam.managed_policy_arns.clone();
-        let managed = managed.unwrap_or_else(|| vec![document::image_pull_policy(partition)]);
-        let ready = object.status.condition(fleetmesh_crds::ConditionType::IdentityReady);
-        Some(Self {
-            place: Place::of(iam, &object.id),
+        let wanted = iam.managed_policy_arns.clone();
+        let wanted = wanted.unwrap_or_else(|| rules.default_policies(partition));
+        let (managed, not_allowed): (BTreeSet<_>, BTreeSet<_>) =
+            wanted.into_iter().partition(|arn| rules.allow_policy(arn, partition));
+        let status = object.status.iam.as_ref();
+        if !not_allowed.is_empty() && status.is_none_or(|status| status.role_arn.is_none()) {
+            return refused(rules::policies_not_allowed(&not_allowed, &rules.path));
+        }
+        let ready = object.status.condition(ConditionType::IdentityReady);
+        Some(Ok(Self {
             trust: document::trust(partition),
             policy: document::policy(arn),
-            managed: managed.into_iter().collect(),
-            permissions_boundary: iam.permissions_boundary.clone(),
+            managed,
+            refused: not_allowed,
+            permissions_boundary: boundary.clone(),
             tags: owner::owner_tags(object, cluster),
-            adopt: object.management.adoption_policy == AdoptionPolicy::Adopt,
+            cluster: cluster.to_owned(),
+            adopt: rules.adopt && object.management.adoption_policy == AdoptionPolicy::Adopt,
             was_in_step: object.reported() && ready.is_some_and(|ready| ready.status == "True"),
-        })
+            was_bounded: status.is_some_and(|status| status.permissions_boundary.as_ref() == Some(boundary)),
+            unread: unread(iam),
+            place,
+        }))
     }
 
     /// The same for the same wish: while IAM was left in step with it, news about something else need no call.
     pub fn hash(&self) -> String {
-        let Self { place, trust, policy, managed, permissions_boundary, tags, adopt, was_in_step: _ } = self;
-        let text = format!("{place}|{trust}|{policy}|{managed:?}|{permissions_boundary:?}|{tags:?}|{adopt}");
+        let Self { place, trust, policy, managed, refused, permissions_boundary, tags, .. } = self;
+        let Self { cluster, adopt, unread, was_in_step: _, was_bounded: _, .. } = self;
+        let text = format!(
+            "{place}|{trust}|{policy}|{managed:?}|{refused:?}|{permissions_boundary}|{tags:?}|{cluster}|{adopt}|{unread}"
+        );
         Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What only a resource of an earlier release can have: the API server refuses it in others.
+fn unread(iam: &Iam) -> String {
+    let members = [("path", &iam.path), ("permissionsBoundary", &iam.permissions_boundary)];
+    let set: Vec<String> = members
+        .iter()
+        .filter(|(_, value)| value.is_some())
+        .map(|(name, _)| format!("spec.iam.{name}"))
+        .collect();
+    if set.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; not read any more, because it is the operator's to say (--iam-path, --iam-permissions-boundary): {}. Remove it",
+        set.join(", ")
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fleetmesh_crds::{IamStatus, Reason, VirtualNode};
+    use serde_json::json;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/b";
+    const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+    const REGISTRY: &str = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly";
+
+    /// A virtual node with this `iam`; `made` is the place that its status tells of.
+    fn object(iam: Value, made: Option<&str>) -> Object {
+        let node: VirtualNode = serde_json::from_value(json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode", "metadata": { "name": "b", "uid": "u" },
+            "spec": { "meshName": "apps", "adoptionPolicy": "Adopt", "iam": iam },
+        }))
+        .unwrap();
+        let mut object = Object::read(&node, None);
+        object.status.iam = made.map(|name| IamStatus {
+            name: Some(name.to_owned()),
+            role_arn: Some(format!("arn:aws:iam::111122223333:role{name}")),
+            ..IamStatus::default()
+        });
+        object
+    }
+
+    fn rules() -> Rules {
+        Rules { permissions_boundary: Some("boundary".to_owned()), ..Rules::default() }
+    }
+
+    fn of(object: &Object, rules: &Rules) -> Result<Desired, Reason> {
+        Desired::of(object, ARN, "c", rules).unwrap().map_err(|refused| refused.finding.reason)
+    }
+
+    #[test]
+    fn nothing_is_wanted_without_a_boundary_whatever_there_is() {
+        for made in [None, Some("/fleetmesh/mesh-apps-b")] {
+            assert_eq!(of(&object(json!({}), made), &Rules::default()), Err(Reason::BoundaryRequired));
+        }
+        let desired = of(&object(json!({}), None), &rules()).unwrap();
+        assert_eq!(desired.permissions_boundary, "boundary");
+        assert_eq!(desired.managed, BTreeSet::from([REGISTRY.to_owned()]));
+    }
+
+    #[test]
+    fn names_outside_of_the_pattern_are_only_those_that_exist() {
+        let rules = Rules { role_names: "mesh-*".to_owned(), ..rules() };
+        let named = json!({ "roleName": "Admin" });
+        assert_eq!(of(&object(named.clone(), None), &rules), Err(Reason::NameNotAllowed));
+        assert_eq!(of(&object(named.clone(), Some("/other/x")), &rules), Err(Reason::NameNotAllowed));
+        let kept = of(&object(named, Some("/mesh/Admin")), &rules).unwrap();
+        assert_eq!(kept.place.to_string(), "/mesh/Admin", "it stays at its path, too");
+        assert!(of(&object(json!({}), None), &rules).is_ok());
+    }
+
+    #[test]
+    fn policies_that_are_not_allowed_are_wanted_of_nobody() {
+        let iam = json!({ "managedPolicyArns": [ADMIN, REGISTRY] });
+        assert_eq!(of(&object(iam.clone(), None), &rules()), Err(Reason::PolicyNotAllowed));
+        let desired = of(&object(iam, Some("/fleetmesh/mesh-apps-b")), &rules()).unwrap();
+        assert_eq!(desired.refused, BTreeSet::from([ADMIN.to_owned()]));
+        assert_eq!(desired.managed, BTreeSet::from([REGISTRY.to_owned()]));
+    }
+
+    #[test]
+    fn what_a_stored_spec_names_is_not_read_but_told() {
+        let iam = json!({ "path": "/mesh/", "permissionsBoundary": ADMIN });
+        let desired = of(&object(iam, None), &rules()).unwrap();
+        assert_eq!(desired.place.path, "/fleetmesh/");
+        assert_eq!(desired.permissions_boundary, "boundary");
+        assert!(desired.unread.contains("spec.iam.path, spec.iam.permissionsBoundary"), "{}", desired.unread);
+    }
+
+    #[test]
+    fn adoption_takes_the_admin_and_the_resource() {
+        assert!(!of(&object(json!({}), None), &rules()).unwrap().adopt);
+        let adopts = Rules { adopt: true, ..rules() };
+        assert!(of(&object(json!({}), None), &adopts).unwrap().adopt);
     }
 }

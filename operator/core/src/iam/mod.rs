@@ -2,6 +2,9 @@
 //! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`Observed`]) give the
 //! plan ([`decide()`], [`remove()`]); what came of it gives the part of the round ([`part`]).
 //!
+//! What of it a resource may ask for is the admin's to say ([`Rules`]): every role is bounded, before anything is attached to
+//! it and before an instance gets it.
+//!
 //! The role comes first and goes last: its ARN tells the account, and with that every other ARN. Pure.
 
 mod attached;
@@ -14,11 +17,13 @@ pub mod place;
 pub mod plan;
 pub mod removal;
 mod role;
+pub mod rules;
 
 pub use decide::decide;
-pub use desired::Desired;
+pub use desired::{Desired, Refused};
 pub use observed::{Found, InstanceProfile, Observed, Policy, Role};
 pub use part::Outcome;
 pub use place::{Account, Place};
 pub use plan::{Plan, Planned, Step, Then, Thing};
 pub use removal::remove;
+pub use rules::Rules;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
 
-use super::{Account, Desired, Observed, Place, Plan, Planned, Step, Then, document};
+use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, rules};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
 use crate::failure::{Class, Failure};
@@ -48,6 +48,12 @@ pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<
     Part { finding, status, events: Vec::new(), look, failure }
 }
 
+/// The part of an identity that the rules do not allow: nothing was read or written.
+pub fn refused(before: &Status, refused: &Refused) -> Part<IamStatus> {
+    let finding = refused.finding.clone();
+    Part { finding, status: before.iam.clone(), events: Vec::new(), look: None, failure: None }
+}
+
 /// The part of an identity that is wanted.
 pub fn kept(
     before: &Status,
@@ -64,7 +70,7 @@ pub fn kept(
     let told = before.iam.as_ref().and_then(|iam| iam.role_arn.as_ref()) == status.role_arn.as_ref();
     let (finding, mut look, failure) = match &outcome.failed {
         Some((step, failure)) => failed(step, failure),
-        None => (finding(place, plan, told), None, None),
+        None => (finding(desired, plan, told), None, None),
     };
     if failure.is_none() && matches!(plan.then, Then::Settling(_)) {
         look = Some(SETTLES);
@@ -120,7 +126,12 @@ fn remaining(
         true => made(Account::policy),
         false => policy.filter(|_| !did(|step| matches!(step, Step::DeletePolicy { .. }))),
     };
-    let profile = observed.instance_profile.present().map(|profile| profile.arn.clone());
+    // One with somebody else's role in it is nothing to be handed to an instance.
+    let profile = observed.instance_profile.present().filter(|profile| {
+        let left = |role: &String| *role == place.name || took_out(outcome, role);
+        profile.roles.iter().all(left)
+    });
+    let profile = profile.map(|profile| profile.arn.clone());
     let profile = match did(|step| matches!(step, Step::CreateInstanceProfile { .. })) {
         true => made(Account::instance_profile),
         false => profile.filter(|_| !did(|step| matches!(step, Step::DeleteInstanceProfile { .. }))),
@@ -129,25 +140,38 @@ fn remaining(
     IamStatus {
         instance_profile_arn: profile,
         name: Some(place.to_string()),
+        permissions_boundary: boundary(observed, outcome).filter(|_| role_arn.is_some()),
         policy_arn: policy,
         policy_hash,
         role_arn,
     }
 }
 
-fn finding(place: &Place, plan: &Plan, told: bool) -> Finding {
+/// Whether a role was taken out of the instance profile.
+fn took_out(outcome: &Outcome, name: &str) -> bool {
+    let took = |step: &Step| matches!(step, Step::RemoveRoleFromInstanceProfile { role, .. } if role == name);
+    outcome.done.iter().any(|planned| took(&planned.step))
+}
+
+/// The role's boundary after the steps that were done.
+fn boundary(observed: &Observed, outcome: &Outcome) -> Option<String> {
+    let put = outcome.done.iter().rev().find_map(|planned| match &planned.step {
+        Step::PutRolePermissionsBoundary { arn, .. } => Some(arn.clone()),
+        Step::CreateRole { permissions_boundary, .. } => Some(permissions_boundary.clone()),
+        _ => None,
+    });
+    put.or_else(|| observed.role.present()?.permissions_boundary.clone())
+}
+
+fn finding(desired: &Desired, plan: &Plan, told: bool) -> Finding {
+    let place = &desired.place;
     match &plan.then {
-        Then::InStep if told => in_step(place, plan),
+        Then::InStep if told => in_step(desired, plan),
         Then::InStep => {
             let message = format!("the App Mesh node is about to name role {place} as its proxies'");
             Finding::unknown(Reason::Pending, message)
         }
-        Then::NotOwned(what) => {
-            let message = format!(
-                "{what}. To take it over set spec.adoptionPolicy to Adopt, or take another name in spec.iam.roleName"
-            );
-            Finding::fails(Reason::NotOwned, message)
-        }
+        Then::NotOwned(what) => Finding::fails(Reason::NotOwned, what.clone()),
         Then::Settling(what) => {
             let message = format!("IAM does not show {what} yet, which was made a moment ago");
             Finding::unknown(Reason::Pending, message)
@@ -159,9 +183,14 @@ fn finding(place: &Place, plan: &Plan, told: bool) -> Finding {
 }
 
 /// What is told of an identity that is in step.
-pub fn in_step(place: &Place, plan: &Plan) -> Finding {
+pub fn in_step(desired: &Desired, plan: &Plan) -> Finding {
+    let Desired { place, refused, unread, .. } = desired;
     let also = also(&plan.foreign);
-    let message = format!("role, policy and instance profile {place} are as the spec says{also}");
+    if !refused.is_empty() {
+        let finding = rules::policies_not_allowed(refused, &place.path);
+        return Finding { message: format!("{}{unread}{also}", finding.message), ..finding };
+    }
+    let message = format!("role, policy and instance profile {place} are as the spec says{unread}{also}");
     Finding::holds(Reason::IdentityReady, message)
 }
 
@@ -187,7 +216,13 @@ fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<
             (Finding::unknown(Reason::Pending, message), None, Some(again))
         }
         Class::NotFound => {
-            let message = format!("{failure}. Create it or name another in spec.iam");
+            let way_out = match step {
+                Step::AttachRolePolicy { .. } => "Create it or name another in spec.iam.managedPolicyArns",
+                _ => {
+                    "Create the permissions boundary (`fleetmesh iam boundary`), or name the right one in --iam-permissions-boundary"
+                }
+            };
+            let message = format!("{failure}. {way_out}");
             (Finding::fails(Reason::RefNotFound, message), None, Some(failure.clone()))
         }
         Class::InUse => {
@@ -206,7 +241,7 @@ fn names_what_is_missing(step: &Step, failure: &Failure) -> bool {
             failure.message.contains(arn.as_str()) && !arn.ends_with(&format!("/{name}"))
         }
         Step::PutRolePermissionsBoundary { name: _, arn } => failure.message.contains(arn.as_str()),
-        Step::CreateRole { permissions_boundary, .. } => permissions_boundary.is_some(),
+        Step::CreateRole { .. } => true,
         _ => false,
     }
 }
@@ -215,7 +250,7 @@ fn names_what_is_missing(step: &Step, failure: &Failure) -> bool {
 fn words(failure: &Failure) -> String {
     let way_out = match failure.class {
         Class::Denied => {
-            ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs"
+            ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs, within the flags that it shares with the operator"
         }
         Class::Credentials => ". Give the operator valid AWS credentials",
         Class::Unreachable => ". The operator keeps trying; check the network and AWS_ENDPOINT_URL",

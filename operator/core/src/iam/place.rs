@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use fleetmesh_crds::iam::DEFAULT_PATH;
 use fleetmesh_crds::{Iam, IamStatus};
 use fleetmesh_model::ResourceId;
 use sha2::{Digest, Sha256};
@@ -22,14 +21,17 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where the identity of the virtual node `id` is to be: as `iam` says, else `mesh-MESH-NODE` below `/fleetmesh/`.
+    /// Where the identity of the virtual node `id` is to be: called as `iam` says, else `mesh-MESH-NODE`, below `path`; where
+    /// it was `reported` under that name it stays, whatever its path.
     /// Characters that IAM does not allow become dashes; then, and when the name is too long, a hash of the full name
     /// ends it. Two nodes whose names meet in spite of that (mesh `a-b` node `c`, mesh `a` node `b-c`) see each other's
     /// tags and say so.
-    pub fn of(iam: &Iam, id: &ResourceId) -> Self {
-        let path = iam.path.clone().unwrap_or_else(|| DEFAULT_PATH.to_owned());
+    pub fn of(iam: &Iam, id: &ResourceId, path: &str, reported: Option<&Self>) -> Self {
         let name = iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), id.name()));
-        Self { path, name }
+        match reported {
+            Some(reported) if reported.name == name => reported.clone(),
+            Some(_) | None => Self { path: path.to_owned(), name },
+        }
     }
 
     /// Where the identity was when it was reported; `None` when nothing was.
@@ -85,6 +87,11 @@ impl Account {
         (prefix == "arn" && service == "iam").then_some(Self { partition, account })
     }
 
+    /// The account's 12 digits.
+    pub fn id(&self) -> &str {
+        &self.account
+    }
+
     /// The ARN of the policy at `place`.
     pub fn policy(&self, place: &Place) -> String {
         self.arn("policy", place)
@@ -112,8 +119,13 @@ mod tests {
     #[test]
     fn a_plain_name_stays_plain() {
         let id = ResourceId::virtual_node("apps", "serviceB");
-        let place = Place::of(&Iam::default(), &id);
+        let place = Place::of(&Iam::default(), &id, "/fleetmesh/", None);
         assert_eq!(place.to_string(), "/fleetmesh/mesh-apps-serviceB");
+        let elsewhere = Place { path: "/mesh/".to_owned(), ..place.clone() };
+        assert_eq!(Place::of(&Iam::default(), &id, "/fleetmesh/", Some(&elsewhere)), elsewhere);
+        let renamed = Iam { role_name: Some("other".to_owned()), ..Iam::default() };
+        let renamed = Place::of(&renamed, &id, "/fleetmesh/", Some(&elsewhere));
+        assert_eq!(renamed.to_string(), "/fleetmesh/other");
         let status = IamStatus { name: Some(place.to_string()), ..IamStatus::default() };
         assert_eq!(Place::reported(&status), Some(place.clone()));
         let account = Account::of("arn:aws-cn:iam::111122223333:role/fleetmesh/x").unwrap();

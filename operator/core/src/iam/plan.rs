@@ -66,7 +66,7 @@ pub enum Step {
         /// The trust document.
         trust: String,
         /// The permissions boundary.
-        permissions_boundary: Option<String>,
+        permissions_boundary: String,
         /// The tags.
         tags: Tags,
     },
@@ -90,11 +90,6 @@ pub enum Step {
         name: String,
         /// The boundary's ARN.
         arn: String,
-    },
-    /// Remove the role's permissions boundary.
-    DeleteRolePermissionsBoundary {
-        /// The role's name.
-        name: String,
     },
     /// Attach a managed policy to the role.
     AttachRolePolicy {
@@ -237,13 +232,11 @@ impl fmt::Display for Step {
         let keys = |tags: &Tags| tags.keys().cloned().collect::<Vec<_>>().join(",");
         match self {
             Self::CreateRole { place, trust: _, permissions_boundary, tags: _ } => {
-                write!(f, "create role {place}")?;
-                permissions_boundary.iter().try_for_each(|arn| write!(f, " bounded by {arn}"))
+                write!(f, "create role {place} bounded by {permissions_boundary}")
             }
             Self::TagRole { name: _, tags } => write!(f, "tag role {}", keys(tags)),
             Self::UpdateAssumeRolePolicy { .. } => f.write_str("update trust"),
             Self::PutRolePermissionsBoundary { name: _, arn } => write!(f, "bound by {arn}"),
-            Self::DeleteRolePermissionsBoundary { .. } => f.write_str("remove boundary"),
             Self::AttachRolePolicy { name: _, arn } => write!(f, "attach {arn}"),
             Self::DetachRolePolicy { name: _, arn } => write!(f, "detach {arn}"),
             Self::DeleteRole { name } => write!(f, "delete role {name}"),

@@ -8,8 +8,9 @@ use super::attached::Marks;
 use super::role;
 use super::{Found, Observed, Place, Plan, Planned, Policy, Role, Step, Then};
 
-/// What to do so that nothing at `place` is left of the resource `uid`.
-pub fn remove(place: &Place, uid: &str, observed: &Observed) -> Plan {
+/// What to do so that nothing at `place` is left of the resource `uid`. `boundary` is that of the operator: its rights end at
+/// roles that have it, so one that an earlier release made without it gets it first.
+pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Observed) -> Plan {
     if let Some(what) = settling(observed) {
         return Plan {
             steps: Vec::new(),
@@ -31,12 +32,17 @@ pub fn remove(place: &Place, uid: &str, observed: &Observed) -> Plan {
     }
     let own = policy.map(|policy| policy.arn.as_str()).unwrap_or_default();
     if let Some(role) = role {
+        let unbounded = boundary.filter(|arn| role.permissions_boundary.as_deref() != Some(arn));
+        let arn = unbounded.filter(|_| detached(place, role, own).next().is_some());
+        steps.extend(
+            arn.map(|arn| Step::PutRolePermissionsBoundary { name: name(), arn: arn.to_owned() }.into()),
+        );
         steps.extend(detached(place, role, own));
     }
     if let Some(policy) = policy {
         steps.extend(deleted(policy));
     }
-    let foreign = role.map(|role| role::foreign(role, &Marks::read(&role.tags), own, None));
+    let foreign = role.map(|role| role::foreign(role, &Marks::read(&role.tags), own));
     let foreign = foreign.unwrap_or_default();
     if role.is_some() && foreign.is_empty() {
         steps.push(Step::DeleteRole { name: name() }.into());

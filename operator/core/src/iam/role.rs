@@ -6,11 +6,6 @@ use super::attached::{self, Marks};
 use super::decide::tagging;
 use super::{Desired, Planned, Role, Step, document};
 
-/// The ARNs that the spec attaches to the role.
-pub(super) fn ours(desired: &Desired) -> impl Iterator<Item = &String> {
-    desired.managed.iter().chain(&desired.permissions_boundary)
-}
-
 /// The tags of the role.
 pub(super) fn tags(desired: &Desired, marks: &Marks) -> Tags {
     let mut tags = desired.tags.clone();
@@ -18,47 +13,41 @@ pub(super) fn tags(desired: &Desired, marks: &Marks) -> Tags {
     tags
 }
 
-/// What the role is to remember while it is changed, and after.
+/// What the role is to remember while it is changed, and after. What an earlier release attached and is refused now stays
+/// attached, and known as ours.
 pub(super) fn marks(desired: &Desired, role: &Role) -> (Marks, Marks) {
-    let after = Marks::of(ours(desired));
-    (Marks::read(&role.tags).with(&after), after)
+    let before = Marks::read(&role.tags);
+    let kept = desired.refused.iter().filter(|arn| before.contain(arn));
+    let after = Marks::of(desired.managed.iter().chain(kept));
+    (before.with(&after), after)
 }
 
-/// Tags, trust and boundary.
+/// Tags, boundary and trust, in this order: what is not ours may not be bounded, and a role that is not bounded gets nothing.
 pub(super) fn shape(desired: &Desired, role: &Role, marks: &Marks) -> Vec<Planned> {
     let mut steps = Vec::new();
     let name = || desired.place.name.clone();
     if let Some((tags, mends, adopts)) = tagging(desired, &tags(desired, marks), &role.tags, "role") {
         steps.push(Planned { step: Step::TagRole { name: name(), tags }, mends, adopts });
     }
+    steps.extend(boundary(desired, role));
     if !document::means(&role.trust, &desired.trust) {
         let mends = desired.was_in_step.then(|| format!("the role trusted {}", role.trust));
         let step = Step::UpdateAssumeRolePolicy { name: name(), trust: desired.trust.to_string() };
         steps.push(Planned { step, mends, adopts: false });
     }
-    steps.extend(boundary(desired, role, marks));
     steps
 }
 
-/// A boundary that the spec does not name goes when an earlier spec did, and stays when somebody else set it: to be
-/// bounded more than asked for is nobody's to undo but theirs.
-fn boundary(desired: &Desired, role: &Role, marks: &Marks) -> Option<Planned> {
-    let name = desired.place.name.clone();
+/// Puts the boundary on a role that has none, or another.
+fn boundary(desired: &Desired, role: &Role) -> Option<Planned> {
     let found = role.permissions_boundary.as_ref();
-    let mends = || {
-        let found = found.map_or("no permissions boundary".to_owned(), |arn| format!("the boundary {arn}"));
-        desired.was_in_step.then(|| format!("the role had {found}"))
-    };
-    match (&desired.permissions_boundary, found) {
-        (Some(wanted), found) if found != Some(wanted) => {
-            let step = Step::PutRolePermissionsBoundary { name, arn: wanted.clone() };
-            Some(Planned { step, mends: mends(), adopts: false })
-        }
-        (None, Some(found)) if marks.contain(found) => {
-            Some(Step::DeleteRolePermissionsBoundary { name }.into())
-        }
-        _ => None,
+    if found == Some(&desired.permissions_boundary) {
+        return None;
     }
+    let found = found.map_or("no permissions boundary".to_owned(), |arn| format!("the boundary {arn}"));
+    let mends = (desired.was_in_step && desired.was_bounded).then(|| format!("the role had {found}"));
+    let (name, arn) = (desired.place.name.clone(), desired.permissions_boundary.clone());
+    Some(Planned { step: Step::PutRolePermissionsBoundary { name, arn }, mends, adopts: false })
 }
 
 /// Attaches what is missing; `own` is the node's own policy.
@@ -77,20 +66,17 @@ pub(super) fn attach(desired: &Desired, role: &Role, own: &str) -> Vec<Planned> 
 
 /// Detaches what an earlier spec attached.
 pub(super) fn detach(desired: &Desired, role: &Role, marks: &Marks, own: &str) -> Vec<Planned> {
-    let former = role.attached.iter().filter(|arn| *arn != own && !desired.managed.contains(*arn));
+    let stays = |arn: &String| arn == own || desired.managed.contains(arn) || desired.refused.contains(arn);
+    let former = role.attached.iter().filter(|arn| !stays(arn));
     former
         .filter(|arn| marks.contain(arn))
         .map(|arn| Step::DetachRolePolicy { name: desired.place.name.clone(), arn: arn.clone() }.into())
         .collect()
 }
 
-/// What others attached to the role, in words. Of a role that goes nothing is wanted.
-pub(super) fn foreign(role: &Role, marks: &Marks, own: &str, desired: Option<&Desired>) -> Vec<String> {
+/// What others attached to the role, in words.
+pub(super) fn foreign(role: &Role, marks: &Marks, own: &str) -> Vec<String> {
     let managed = role.attached.iter().filter(|arn| *arn != own && !marks.contain(arn));
     let managed = managed.map(|arn| format!("managed policy {arn}"));
-    let inline = role.inline.iter().map(|name| format!("inline policy {name}"));
-    let bounded = desired.is_some_and(|desired| desired.permissions_boundary.is_none());
-    let boundary = role.permissions_boundary.iter().filter(|arn| bounded && !marks.contain(arn));
-    let boundary = boundary.map(|arn| format!("permissions boundary {arn}"));
-    managed.chain(inline).chain(boundary).collect()
+    managed.chain(role.inline.iter().map(|name| format!("inline policy {name}"))).collect()
 }

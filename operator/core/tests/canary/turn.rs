@@ -51,7 +51,7 @@ fn refused(observed: &Observed) -> Option<(Reason, String)> {
         rollout_id: "1".to_owned(),
         step_index: None,
     };
-    let verdict = turn(observed).refuses(&action, start())?;
+    let verdict = turn(observed, "cluster").refuses(&action, start())?;
     assert_eq!((verdict.phase, verdict.uid.as_str()), (ActionPhase::Refused, "uid-a"));
     Some((verdict.reason, verdict.message))
 }
@@ -62,13 +62,13 @@ fn a_route_under_canary_is_decided_about_and_so_is_what_is_left_of_one() {
     assert_eq!(refused(&canary), None);
     let left = with(&observed(Value::Null, 100), |object| object.status.canary.rollouts = 1);
     assert_ne!(left.object.status.canary, CanaryStatus::default());
-    assert!(matches!(turn(&left), Turn::Decide(spec) if spec.canary.is_none()));
+    assert!(matches!(turn(&left, "cluster"), Turn::Decide(spec) if spec.canary.is_none()));
 }
 
 #[test]
 fn who_tells_something_to_a_route_without_a_rollout_gets_an_answer() {
     let plain = observed(Value::Null, 100);
-    assert_eq!(turn(&plain), Turn::NoRollout);
+    assert_eq!(turn(&plain, "cluster"), Turn::NoRollout);
     let (reason, message) = refused(&plain).expect("an answer");
     assert_eq!(reason, Reason::NoRollout);
     assert_eq!(message, "the Route has no canary: its targets are in force at once");

@@ -159,7 +159,7 @@ impl Ec2 {
         let Some(template) = &self.template else { return false };
         let mut versions = template.versions.iter();
         let default = versions.find(|version| version.number == template.default_version);
-        default.is_some_and(|version| instance.holds(version.description.as_ref()))
+        default.is_some_and(|version| instance.holds(version.hash().as_ref()))
     }
 
     pub fn others_are_untouched(&self) -> bool {
@@ -418,14 +418,14 @@ impl Ec2 {
             (Step::CreateTemplate { content, tags, .. }, template @ None) => {
                 self.templates += 1;
                 let id = format!("lt-{}", self.templates);
-                let versions = vec![Version { number: 1, description: Some(content.hash()) }];
+                let versions = vec![Version { number: 1, description: Some(content.description()) }];
                 let made = Template { id: id.clone(), versions, default_version: 1, tags: tags.clone() };
                 *template = Some(made);
                 Ok((id, 1))
             }
             (Step::CreateVersion { content, .. }, Some(template)) => {
                 let number = template.newest().unwrap().number + 1;
-                template.versions.insert(0, Version { number, description: Some(content.hash()) });
+                template.versions.insert(0, Version { number, description: Some(content.description()) });
                 Ok((template.id.clone(), number))
             }
             _ => Err(failure(Class::Unsettled)),

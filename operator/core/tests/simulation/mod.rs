@@ -48,7 +48,8 @@ pub struct World {
 }
 
 pub fn settings() -> Settings {
-    Settings { cluster: "test".to_owned(), drift_interval: Duration::from_secs(45) }
+    let iam = fleetmesh_core::iam::Rules::default();
+    Settings { cluster: "test".to_owned(), drift_interval: Duration::from_secs(45), iam }
 }
 
 impl World {

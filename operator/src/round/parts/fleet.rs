@@ -40,7 +40,13 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
     }
     let mut memory = context.fleets.of(&object.uid);
     let status = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
-    let profile_arn = status.and_then(|status| status.instance_profile_arn.clone());
+    // To take instances off a profile it need not be one that may be handed out.
+    let ends = round.deleting || object.fleet.is_none();
+    let profile_arn = match ends {
+        true => status.and_then(|status| status.instance_profile_arn.as_ref()),
+        false => context.settings.iam.handed(status),
+    };
+    let profile_arn = profile_arn.cloned();
     let place = Place {
         region: context.aws.region().await,
         control_plane: context.proxy_control_plane.clone(),

@@ -41,7 +41,7 @@ pub enum Advanced {
 /// Decides about the rollout of the observed object and writes its state into the status, before anything follows from it.
 pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let object = &observed.object;
-    let turn = turn(observed);
+    let turn = turn(observed, &context.settings.cluster);
     let Turn::Decide(spec) = turn else {
         refuse_all(context, &object.key, &turn).await;
         return Advanced::None;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{INSTANCES, LIMIT, MESH, Observer, Options, STAGES};
 use crate::dns::{self, Zone};
 use crate::host::{Host, HostOptions};
-use crate::moto::Moto;
+use crate::moto::{self, Moto};
 use crate::netns::Network;
 use crate::process::Process;
 use crate::run_dir::RunDir;
@@ -34,9 +34,12 @@ impl World {
     pub async fn start(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Self> {
         observer.step("starting etcd, kube-apiserver, control plane, operator, and moto in the place of AWS");
         let moto = Moto::start(run).await?;
+        observer.step("fleetmesh iam boundary: the permissions boundary of the nodes' roles, as a policy of the account");
+        moto.boundary().await?;
         let environment = [("AWS_ENDPOINT_URL", moto.endpoint())];
         let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let stack = Stack::start_in(run, &[], &environment).await?;
+        let bounded = ["--iam-permissions-boundary", moto::BOUNDARY];
+        let stack = Stack::start_in(run, &bounded, &environment).await?;
         observer.step("making three instances: network namespaces with Envoy, interception and application");
         let mut network = Network::new(run).await?;
         let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());

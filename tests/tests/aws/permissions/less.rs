@@ -15,7 +15,6 @@ use crate::space::Space;
 
 const NODE: &str = "virtualnode/n";
 const ENROLLED: &str = "virtualnode/e";
-const BOUNDARY: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 
 /// An AWS account, and a walk through the life of what is in it.
 struct Life<'a> {
@@ -117,11 +116,13 @@ impl Life<'_> {
             let moto = self.moto;
             self.walk.meets_when(NODE, action, async || drop(aws(moto, &change).await)).await;
         }
-        self.walk_to("PutRolePermissionsBoundary", json!({ "permissionsBoundary": BOUNDARY })).await;
-        // What is to go has to be there.
+        // The role's trust is put back only while it has the boundary.
         self.walk.lacks_nothing().await;
         self.space.until("n", "IdentityReady", "IdentityReady").await;
-        self.walk_to("DeleteRolePermissionsBoundary", json!({})).await;
+        let unbound = format!("iam delete-role-permissions-boundary --role-name {role}");
+        let moto = self.moto;
+        let unbind = async || drop(aws(moto, &unbound).await);
+        self.walk.meets_when(NODE, "iam:PutRolePermissionsBoundary", unbind).await;
         self.walk_to("DetachRolePolicy", json!({ "managedPolicyArns": [] })).await;
     }
 

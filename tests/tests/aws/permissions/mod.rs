@@ -2,6 +2,7 @@
 //! with it; those here hold it against AWS's reference, and take one action away at a time.
 
 mod app_mesh;
+mod attacks;
 mod gate;
 mod less;
 mod walk;
@@ -13,22 +14,23 @@ use fleetmesh_testbed::{aws, command, tools};
 use serde_json::{Value, json};
 
 use crate::account::ACCOUNT;
-use crate::bed::CLUSTER;
+use crate::bed::{CLUSTER, IDENTITIES};
 
-/// What `fleetmesh iam policy` prints for the operator of a bed.
+/// What `fleetmesh iam policy` prints for the operator of a bed, all documents as one: IAM takes a union of them.
 pub async fn generated() -> Value {
+    let more = ["--ssm-parameter-prefix", "/images/", "--cloud-map-service", "*"];
+    printed(CLUSTER, &[&IDENTITIES[..], &more].concat()).await
+}
+
+/// The same for this cluster, with other flags.
+pub async fn printed(cluster: &str, flags: &[&str]) -> Value {
     let mut print = Command::new(tools::fleetmesh().unwrap());
-    print.args([
-        "iam",
-        "policy",
-        "--region",
-        aws::REGION,
-        "--account-id",
-        ACCOUNT,
-        "--cluster-name",
-        CLUSTER,
-    ]);
-    serde_json::from_str(&command::run(print).await.unwrap()).unwrap()
+    print.args(["iam", "policy", "--region", aws::REGION, "--account-id", ACCOUNT]);
+    print.args(["--cluster-name", cluster]).args(flags);
+    let documents: Value = serde_json::from_str(&command::run(print).await.unwrap()).unwrap();
+    let documents = documents.as_object().unwrap();
+    let statements = documents.values().flat_map(|document| document["Statement"].as_array().unwrap());
+    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
 }
 
 /// What `fleetmesh control-plane --help` says that the control plane needs.
@@ -38,9 +40,10 @@ pub fn of_control_plane() -> Value {
         "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] })
 }
 
-/// Every action of a policy.
+/// Every action that a policy allows.
 fn actions(policy: &Value) -> BTreeSet<String> {
     let statements = policy["Statement"].as_array().unwrap().iter();
+    let statements = statements.filter(|statement| statement["Effect"] == "Allow");
     let actions = statements.flat_map(|statement| statement["Action"].as_array().unwrap());
     actions.map(|action| action.as_str().unwrap().to_owned()).collect()
 }
@@ -56,10 +59,13 @@ async fn complaints(policy: &str) -> String {
 async fn aws_knows_each_action_on_these_resources_under_these_conditions() {
     let policy = generated().await.to_string();
     assert_eq!(complaints(&policy).await, "");
+    let limited = printed(CLUSTER, &attacks::limited()).await.to_string();
+    assert_eq!(complaints(&limited).await, "");
     let cases = [
         ("iam:GetRole\"", "iam:GetRoles\"", "iam:GetRoles is no action"),
         ("ec2:NewInstanceProfile", "ec2:NewProfile", "ec2:AssociateIamInstanceProfile knows no resource"),
         (":role/*", ":rule/*", "iam:GetRole needs iam:role, too"),
+        ("iam:PermissionsBoundary", "iam:Boundary", "iam:CreateRole knows no resource"),
     ];
     for (right, wrong, words) in cases {
         let found = complaints(&policy.replace(right, wrong)).await;

@@ -37,6 +37,12 @@ impl Call {
         Some(Self { headers: headers.collect(), ids: Vec::new(), body })
     }
 
+    /// What is asked for.
+    pub fn action(&self) -> String {
+        let action = self.body.split('&').find_map(|member| member.strip_prefix("Action="));
+        action.unwrap_or(&self.body).to_owned()
+    }
+
     /// The call with what its answer has of ids.
     pub fn answered(mut self, answer: &Answer) -> Self {
         self.ids = ids(&String::from_utf8_lossy(answer.body()));

@@ -24,6 +24,8 @@ use kept::Kept;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Looks at each object that must write nothing.
 const LOOKS: u64 = 3;
+/// The nodes with identities and fleets.
+const FLEETS: [&str; 3] = ["service-a", "service-b", "service-b-v2"];
 /// Whose proxy is connected: the caller's, which has clusters, listeners and routes.
 const PROXY: &str = "mesh/apps/virtualNode/serviceA";
 
@@ -169,10 +171,46 @@ async fn upgraded(kept: &Kept) {
     says(true).await;
     world.looked(LOOKS, objects).await;
     assert_eq!(world.aws_writes(), [], "writes to AWS under {classes}");
+    bounded_later(&mut world, objects).await;
     let retired = ["patch", "virtualnode/service-b", "-n", "apps", "--type=merge"];
     let patch = r#"{"spec":{"fleet":{"replicas":2}}}"#;
     world.bed.kubectl.run(&[&retired[..], &["-p", patch]].concat()).await.unwrap();
-    wait::until("AWS is written to", LIMIT, async || Ok((!world.aws_writes().is_empty()).then_some(())))
-        .await
-        .unwrap();
+    wait::until("an instance is launched", LIMIT, async || {
+        Ok(world.aws_writes().iter().any(|call| call.action() == "CreateFleet").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// The fleets of the release are as they were, and wait: until the operator has a permissions boundary it makes nothing and changes
+/// nothing. With one it puts it on the roles, and gives each launch template a version that it may launch; no instance is replaced.
+async fn bounded_later(world: &mut World, objects: usize) {
+    let condition = async |world: &World, node: &str| {
+        let found = world.bed.kubectl.json(&["get", "virtualnode", node, "-n", "apps"]).await.unwrap();
+        let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let condition = conditions.into_iter().find(|one| one["type"] == "IdentityReady");
+        (condition.unwrap_or_default()["reason"].clone(), found["status"]["iam"].clone())
+    };
+    for node in FLEETS {
+        let (reason, status) = condition(world, node).await;
+        assert_eq!(reason, "BoundaryRequired", "{node}");
+        assert!(status["instanceProfileArn"].is_string(), "{node} has what it had: {status}");
+    }
+    let boundary = json!({ "operator": { "iam": { "permissionsBoundary": moto::BOUNDARY } } });
+    world.bed.reconfigure(&chart().unwrap(), &boundary).await;
+    wait::until("every identity is bounded", LIMIT, async || {
+        for node in FLEETS {
+            let (reason, status) = condition(world, node).await;
+            anyhow::ensure!(status["permissionsBoundary"] == moto::BOUNDARY, "{node}: {reason} {status}");
+        }
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+    world.looked(LOOKS, objects).await;
+    let mut actions: Vec<String> = world.aws_writes().iter().map(Call::action).collect();
+    actions.sort();
+    let once = ["CreateLaunchTemplateVersion", "ModifyLaunchTemplate", "PutRolePermissionsBoundary"];
+    let expected: Vec<&str> = once.iter().flat_map(|action| [*action; 3]).collect();
+    assert_eq!(actions, expected, "what the boundary changes in AWS");
 }

@@ -122,7 +122,8 @@ pub async fn operator(
     let files = ["--app-mesh-ca-file", ca, "--app-mesh-access-key-file", &file];
     let more =
         ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets", &providers];
-    let arguments = [&files[..], &more].concat();
+    let bounded = ["--iam-permissions-boundary", moto::BOUNDARY];
+    let arguments = [&files[..], &more, &bounded].concat();
     Operator::start_in(kubeconfig, endpoint, &arguments, &environment, run).await.unwrap()
 }
 

@@ -59,6 +59,7 @@ impl World {
         let mut planted = Planted::default();
         let secrets = Secrets::plant(&mut planted);
         let moto = Moto::start(&run).await.unwrap();
+        moto.boundary().await.unwrap();
         let outside = Outside::start(&moto.endpoint(), secrets.credentials.clone()).await;
         outside.refuses(Some("CreateRole"));
         let certificates = start::certificates(&run, &mut planted).await;

@@ -32,14 +32,13 @@ pub async fn apply(client: &Iam, plan: &Plan, memory: &mut IdentityMemory) -> Ou
 async fn take(client: &Iam, step: &Step) -> Result<(), Failure> {
     match step {
         Step::CreateRole { place, trust, permissions_boundary, tags } => {
-            client.create_role(place, trust, permissions_boundary.as_deref(), tags).await
+            client.create_role(place, trust, permissions_boundary, tags).await
         }
         Step::TagRole { name, tags } => client.tag_role(name, tags).await,
         Step::UpdateAssumeRolePolicy { name, trust } => client.update_assume_role_policy(name, trust).await,
         Step::PutRolePermissionsBoundary { name, arn } => {
             client.put_role_permissions_boundary(name, arn).await
         }
-        Step::DeleteRolePermissionsBoundary { name } => client.delete_role_permissions_boundary(name).await,
         Step::AttachRolePolicy { name, arn } => client.attach_role_policy(name, arn).await,
         Step::DetachRolePolicy { name, arn } => client.detach_role_policy(name, arn).await,
         Step::DeleteRole { name } => client.delete_role(name).await,

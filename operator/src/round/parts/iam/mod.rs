@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleetmesh_aws::iam::Iam;
-use fleetmesh_core::iam::{self, Desired, Observed, Outcome, Place, Plan, Then, part};
-use fleetmesh_core::{Class, Part};
+use fleetmesh_core::iam::{self, Desired, Observed, Outcome, Place, Plan, Refused, Then, part};
+use fleetmesh_core::{Class, Part, Settings};
 use fleetmesh_crds::IamStatus;
 use tracing::{debug, info, warn};
 
@@ -21,7 +21,7 @@ const LOOKS: usize = 3;
 /// What a round is for.
 enum Task {
     /// IAM is to have this.
-    Keep(Desired),
+    Keep(Box<Desired>),
     /// What is at this place is to go.
     Remove(Place),
 }
@@ -39,7 +39,10 @@ impl Task {
 pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
     let object = round.object;
     let before = &object.status;
-    let task = task(round)?;
+    let task = match task(round)? {
+        Ok(task) => task,
+        Err(refused) => return Some(part::refused(before, &refused)),
+    };
     if !round.deleting && !finalized(round) {
         return Some(part::unseen(before, task.place(), None));
     }
@@ -58,17 +61,22 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
     Some(part)
 }
 
-/// What is to be done. Where the status names another place than the spec, what is there goes first.
-fn task(round: &Round<'_>) -> Option<Task> {
+/// What is to be done. Where the status names another place than the spec, what is there goes first; but not for something
+/// that may not be had.
+fn task(round: &Round<'_>) -> Option<Result<Task, Refused>> {
     let object = round.object;
-    let desired = Desired::of(object, round.arn, &round.context.settings.cluster);
+    let Settings { cluster, iam: rules, .. } = &round.context.settings;
+    let desired = Desired::of(object, round.arn, cluster, rules);
     let reported = object.status.iam.as_ref().and_then(Place::reported);
     match (desired, reported) {
-        (Some(desired), Some(place)) if desired.place != place => Some(Task::Remove(place)),
-        (Some(desired), _) if round.deleting => Some(Task::Remove(desired.place)),
-        (Some(desired), _) => Some(Task::Keep(desired)),
-        (None, Some(place)) => Some(Task::Remove(place)),
-        (None, None) => None,
+        (None, reported) => reported.map(|place| Ok(Task::Remove(place))),
+        (Some(desired), reported) if round.deleting => {
+            let place = desired.map_or_else(|refused| refused.place, |desired| desired.place);
+            Some(Ok(Task::Remove(reported.unwrap_or(place))))
+        }
+        (Some(Err(refused)), _) => Some(Err(refused)),
+        (Some(Ok(desired)), Some(place)) if desired.place != place => Some(Ok(Task::Remove(place))),
+        (Some(Ok(desired)), _) => Some(Ok(Task::Keep(Box::new(desired)))),
     }
 }
 
@@ -136,7 +144,7 @@ fn conclude(
     match task {
         Task::Keep(desired) => {
             if outcome.failed.is_none() && plan.then == Then::InStep {
-                memory.in_step = Some((desired.hash(), part::in_step(&desired.place, plan)));
+                memory.in_step = Some((desired.hash(), part::in_step(desired, plan)));
             }
             if outcome.done.iter().any(|planned| planned.mends.is_some()) {
                 round.context.metrics.drift();
@@ -158,9 +166,12 @@ fn decide(round: &Round<'_>, task: &Task, observed: &Observed) -> Plan {
             let world = &round.context.world;
             let mut owners = iam::decide::owners(observed).filter(|owner| **owner != round.object.uid);
             let taken = owners.any(|owner| world.lives(owner));
-            iam::decide(&Desired { adopt: desired.adopt && !taken, ..desired.clone() }, observed)
+            iam::decide(&Desired { adopt: desired.adopt && !taken, ..(**desired).clone() }, observed)
         }
-        Task::Remove(place) => iam::remove(place, &round.object.uid, observed),
+        Task::Remove(place) => {
+            let boundary = round.context.settings.iam.permissions_boundary.as_deref();
+            iam::remove(place, &round.object.uid, boundary, observed)
+        }
     }
 }
 

@@ -1,0 +1,303 @@
+//! The permissions that the operator's own IAM identity needs, and the policy documents that grant them: one entry for
+//! each action that code here or in the App Mesh client can call, on the narrowest resource and under the narrowest
+//! condition that IAM knows for it. Pure.
+//!
+//! Tests hold the table against the calls in the sources and against AWS's Service Authorization Reference, and run the
+//! operator with its documents, with its documents less one action, and attack with them.
+
+mod boundary;
+mod condition;
+mod scope;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+pub use boundary::{Boundary, boundary};
+use condition::{When, condition};
+pub use scope::{Limits, Scope};
+
+/// The documents: a managed policy may have so many characters, and not every operator needs them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Document {
+    /// App Mesh's API, at AWS.
+    Mesh,
+    /// Identities.
+    Iam,
+    /// Instances, and the parameters that name their AMIs.
+    Ec2,
+    /// Services in AWS Cloud Map.
+    CloudMap,
+}
+
+impl Document {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mesh, Self::Iam, Self::Ec2, Self::CloudMap];
+
+    /// Its name: a word in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Iam => "iam",
+            Self::Ec2 => "ec2",
+            Self::CloudMap => "cloudmap",
+        }
+    }
+
+    fn of(service: &str) -> Self {
+        match service {
+            "appmesh" => Self::Mesh,
+            "iam" => Self::Iam,
+            "servicediscovery" => Self::CloudMap,
+            _ => Self::Ec2,
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One permission.
+#[derive(Clone, Copy, Debug)]
+pub struct Permission {
+    /// The service's prefix, for example `iam`.
+    pub service: &'static str,
+    /// The operation, for example `CreateRole`.
+    pub operation: &'static str,
+    resources: &'static [&'static str],
+    when: When,
+}
+
+const fn allow(
+    service: &'static str,
+    operation: &'static str,
+    resources: &'static [&'static str],
+    when: When,
+) -> Permission {
+    Permission { service, operation, resources, when }
+}
+
+// Resources: `P`, `R`, `A`, `PATH`, `NAMES` and `PREFIX` in braces are partition, region, account, path, the pattern of names
+// and each prefix of parameters. Where actions share a list, each is about some kinds in it and the others mean nothing for it:
+// one statement for all keeps the document short.
+
+const MESH: &[&str] = &["arn:{P}:appmesh:{R}:{A}:mesh/*"];
+const ROLE: &[&str] = &["arn:{P}:iam::{A}:role{PATH}{NAMES}"];
+const IDENTITY: &[&str] = &[
+    "arn:{P}:iam::{A}:instance-profile{PATH}{NAMES}",
+    "arn:{P}:iam::{A}:policy{PATH}{NAMES}",
+    "arn:{P}:iam::{A}:role{PATH}{NAMES}",
+];
+/// Roles and instance profiles are asked for by name before they are made, and a name that stands for nothing has no path
+/// that could match.
+const READ: &[&str] =
+    &["arn:{P}:iam::{A}:instance-profile/*", "arn:{P}:iam::{A}:policy{PATH}*", "arn:{P}:iam::{A}:role/*"];
+const ANY: &[&str] = &["*"];
+const INSTANCE: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*"];
+const TEMPLATE: &[&str] = &["arn:{P}:ec2:{R}:{A}:launch-template/*"];
+const KEPT: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*", "arn:{P}:ec2:{R}:{A}:launch-template/*"];
+const MADE: &[&str] = &[
+    "arn:{P}:ec2:{R}:{A}:fleet/*",
+    "arn:{P}:ec2:{R}:{A}:instance/*",
+    "arn:{P}:ec2:{R}:{A}:launch-template/*",
+];
+const TAGGED: &[&str] = &["arn:{P}:ec2:{R}:{A}:*/*"];
+const IMAGE: &[&str] = &["arn:{P}:ec2:{R}::image/*"];
+const NETWORK: &[&str] = &[
+    "arn:{P}:ec2:{R}:{A}:network-interface/*",
+    "arn:{P}:ec2:{R}:{A}:security-group/*",
+    "arn:{P}:ec2:{R}:{A}:subnet/*",
+];
+const BESIDE: &[&str] = &["arn:{P}:ec2:{R}:{A}:spot-instances-request/*", "arn:{P}:ec2:{R}:{A}:volume/*"];
+const PARAMETER: &[&str] =
+    &["arn:{P}:ssm:{R}::parameter/aws/service/*", "arn:{P}:ssm:{R}:{A}:parameter{PREFIX}*"];
+const SERVICE: &[&str] = &["arn:{P}:servicediscovery:{R}:{A}:service/*"];
+
+/// Every permission, by service.
+pub const PERMISSIONS: &[Permission] = &[
+    allow("appmesh", "CreateMesh", MESH, When::BecomesOurs),
+    allow("appmesh", "CreateRoute", MESH, When::BecomesOurs),
+    allow("appmesh", "CreateVirtualNode", MESH, When::BecomesOurs),
+    allow("appmesh", "CreateVirtualRouter", MESH, When::BecomesOurs),
+    allow("appmesh", "CreateVirtualService", MESH, When::BecomesOurs),
+    allow("appmesh", "DeleteMesh", MESH, When::Ours),
+    allow("appmesh", "DeleteRoute", MESH, When::Ours),
+    allow("appmesh", "DeleteVirtualNode", MESH, When::Ours),
+    allow("appmesh", "DeleteVirtualRouter", MESH, When::Ours),
+    allow("appmesh", "DeleteVirtualService", MESH, When::Ours),
+    allow("appmesh", "DescribeMesh", MESH, When::Always),
+    allow("appmesh", "DescribeRoute", MESH, When::Always),
+    allow("appmesh", "DescribeVirtualNode", MESH, When::Always),
+    allow("appmesh", "DescribeVirtualRouter", MESH, When::Always),
+    allow("appmesh", "DescribeVirtualService", MESH, When::Always),
+    allow("appmesh", "ListTagsForResource", MESH, When::Always),
+    allow("appmesh", "TagResource", MESH, When::Adopts),
+    allow("appmesh", "TagResource", MESH, When::TagsOurs),
+    allow("appmesh", "UntagResource", MESH, When::Ours),
+    allow("appmesh", "UpdateMesh", MESH, When::Ours),
+    allow("appmesh", "UpdateRoute", MESH, When::Ours),
+    allow("appmesh", "UpdateVirtualNode", MESH, When::Ours),
+    allow("appmesh", "UpdateVirtualRouter", MESH, When::Ours),
+    allow("appmesh", "UpdateVirtualService", MESH, When::Ours),
+    // Instances that are enrolled are somebody else's and carry no tag of ours but the one that lets us.
+    allow("ec2", "AssociateIamInstanceProfile", INSTANCE, When::Enrolls),
+    allow("ec2", "CreateFleet", MADE, When::BecomesOurs),
+    allow("ec2", "CreateFleet", TEMPLATE, When::Ours),
+    allow("ec2", "CreateFleet", IMAGE, When::OfOwner),
+    allow("ec2", "CreateFleet", NETWORK, When::InVpc),
+    allow("ec2", "CreateFleet", BESIDE, When::Always),
+    allow("ec2", "CreateLaunchTemplate", MADE, When::BecomesOurs),
+    allow("ec2", "CreateLaunchTemplateVersion", KEPT, When::Ours),
+    allow("ec2", "CreateTags", TAGGED, When::WhileMade),
+    // To mend what somebody changed on what is ours, and, on instances with a profile of ours, to give back what tells that.
+    allow("ec2", "CreateTags", KEPT, When::TagsOursInEc2),
+    allow("ec2", "CreateTags", INSTANCE, When::MarksAgain),
+    allow("ec2", "DeleteLaunchTemplate", KEPT, When::Ours),
+    allow("ec2", "DescribeIamInstanceProfileAssociations", ANY, When::Always),
+    allow("ec2", "DescribeImages", ANY, When::Always),
+    allow("ec2", "DescribeInstanceStatus", ANY, When::Always),
+    allow("ec2", "DescribeInstances", ANY, When::Always),
+    allow("ec2", "DescribeLaunchTemplateVersions", ANY, When::Always),
+    allow("ec2", "DescribeLaunchTemplates", ANY, When::Always),
+    allow("ec2", "DisassociateIamInstanceProfile", INSTANCE, When::Dismisses),
+    allow("ec2", "ModifyLaunchTemplate", KEPT, When::Ours),
+    allow("ec2", "RunInstances", INSTANCE, When::Launches),
+    allow("ec2", "RunInstances", TEMPLATE, When::Ours),
+    // What instances are launched from and into need not carry tags of ours.
+    allow("ec2", "RunInstances", IMAGE, When::OfOwner),
+    allow("ec2", "RunInstances", NETWORK, When::InVpc),
+    allow("ec2", "RunInstances", BESIDE, When::Always),
+    allow("ec2", "TerminateInstances", KEPT, When::Ours),
+    allow("iam", "AddRoleToInstanceProfile", IDENTITY, When::Ours),
+    allow("iam", "AttachRolePolicy", ROLE, When::PolicyAllowed),
+    allow("iam", "CreateInstanceProfile", IDENTITY, When::BecomesOurs),
+    allow("iam", "CreatePolicy", IDENTITY, When::BecomesOurs),
+    allow("iam", "CreatePolicyVersion", IDENTITY, When::Ours),
+    allow("iam", "CreateRole", ROLE, When::BecomesOursBounded),
+    allow("iam", "DeleteInstanceProfile", IDENTITY, When::Ours),
+    allow("iam", "DeletePolicy", IDENTITY, When::Ours),
+    allow("iam", "DeletePolicyVersion", IDENTITY, When::Ours),
+    allow("iam", "DeleteRole", IDENTITY, When::Ours),
+    allow("iam", "DetachRolePolicy", ROLE, When::PolicyAllowed),
+    allow("iam", "GetInstanceProfile", READ, When::Always),
+    allow("iam", "GetPolicy", READ, When::Always),
+    allow("iam", "GetPolicyVersion", READ, When::Always),
+    allow("iam", "GetRole", READ, When::Always),
+    allow("iam", "ListAttachedRolePolicies", READ, When::Always),
+    allow("iam", "ListPolicyVersions", READ, When::Always),
+    allow("iam", "ListRolePolicies", READ, When::Always),
+    // IAM does not look at the tags of a role that is passed.
+    allow("iam", "PassRole", ROLE, When::PassedToEc2),
+    allow("iam", "PutRolePermissionsBoundary", ROLE, When::OursBounded),
+    allow("iam", "RemoveRoleFromInstanceProfile", IDENTITY, When::Ours),
+    // Asked for by the requests that make them, too: those carry tags.
+    allow("iam", "TagInstanceProfile", IDENTITY, When::AdoptsInIam),
+    allow("iam", "TagInstanceProfile", IDENTITY, When::TagsOursInIam),
+    allow("iam", "TagPolicy", IDENTITY, When::AdoptsInIam),
+    allow("iam", "TagPolicy", IDENTITY, When::TagsOursInIam),
+    allow("iam", "TagRole", IDENTITY, When::AdoptsInIam),
+    allow("iam", "TagRole", IDENTITY, When::TagsOursInIam),
+    allow("iam", "UpdateAssumeRolePolicy", ROLE, When::OursBounded),
+    // Namespaces and services are the user's, and so are their tags.
+    allow("servicediscovery", "DeregisterInstance", SERVICE, When::OfService),
+    allow("servicediscovery", "ListInstances", SERVICE, When::OfService),
+    allow("servicediscovery", "ListNamespaces", ANY, When::Always),
+    allow("servicediscovery", "ListServices", ANY, When::Always),
+    allow("servicediscovery", "RegisterInstance", SERVICE, When::OfService),
+    allow("ssm", "GetParameter", PARAMETER, When::Always),
+];
+
+/// IAM allows so many characters in a managed policy, white space not counted.
+pub const LONGEST: usize = 6144;
+
+/// How many characters of a document IAM counts.
+pub fn size(document: &Value) -> usize {
+    document.to_string().chars().filter(|letter| !letter.is_whitespace()).count()
+}
+
+/// What the operator is never to do, whatever else its identity is allowed: take a boundary away, or change the boundary.
+const NEVER: [&str; 6] = [
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:SetDefaultPolicyVersion",
+    "iam:TagPolicy",
+    "iam:UntagPolicy",
+];
+
+/// The policy document of this name for the operator's identity. `None` when the operator has no use for it in this scope:
+/// without a permissions boundary it makes no identities and launches nothing, and without a service of Cloud Map's it
+/// registers nothing.
+pub fn document(scope: &Scope, document: Document) -> Option<Value> {
+    let needed = match document {
+        Document::Mesh => true,
+        Document::Iam | Document::Ec2 => scope.permissions_boundary.is_some(),
+        Document::CloudMap => {
+            scope.permissions_boundary.is_some() && !scope.limits.cloud_map_services.is_empty()
+        }
+    };
+    let mut statements: Vec<Statement> = Vec::new();
+    let belong = PERMISSIONS.iter().filter(|permission| Document::of(permission.service) == document);
+    for permission in belong.filter(|permission| scope.adopt || !permission.when.adopts()) {
+        match statements.iter_mut().find(|statement| statement.takes(permission)) {
+            Some(statement) => statement.permissions.push(permission),
+            None => statements.push(Statement { permissions: vec![permission] }),
+        }
+    }
+    let denied = denied(scope).filter(|_| document == Document::Iam);
+    let statements: Vec<Value> = statements
+        .iter()
+        .map(|statement| statement.text(scope))
+        .chain(denied.into_iter().flatten())
+        .collect();
+    needed.then(|| json!({ "Version": "2012-10-17", "Statement": statements }))
+}
+
+fn denied(scope: &Scope) -> Option<[Value; 2]> {
+    let boundary = scope.permissions_boundary.as_ref()?;
+    let roles = scope.filled("arn:{P}:iam::{A}:role/*");
+    Some([
+        json!({ "Effect": "Deny", "Action": NEVER, "Resource": [boundary] }),
+        json!({ "Effect": "Deny", "Action": ["iam:DeleteRolePermissionsBoundary"], "Resource": roles }),
+    ])
+}
+
+/// Permissions under one condition. Those of several services share it, because an action applies to nothing of another
+/// service, and a condition is long.
+struct Statement {
+    permissions: Vec<&'static Permission>,
+}
+
+impl Statement {
+    /// Whether `new` can join and widens nothing: those of its own service have its very resources.
+    fn takes(&self, new: &Permission) -> bool {
+        let any = |permission: &Permission| permission.resources == ANY;
+        self.permissions.iter().all(|one| {
+            let resources = one.service != new.service || one.resources == new.resources;
+            one.when == new.when && any(one) == any(new) && resources
+        })
+    }
+
+    fn text(&self, scope: &Scope) -> Value {
+        let Self { permissions } = self;
+        let action = |permission: &&Permission| format!("{}:{}", permission.service, permission.operation);
+        let actions: Vec<String> = permissions.iter().map(action).collect();
+        let resources = permissions.iter().flat_map(|permission| permission.resources);
+        let resources: BTreeSet<String> = resources.flat_map(|resource| scope.filled(resource)).collect();
+        let mut statement = json!({ "Effect": "Allow", "Action": actions, "Resource": resources });
+        let Some(when) = permissions.first().map(|permission| permission.when) else { return statement };
+        if let Some(condition) = condition(when, scope) {
+            statement["Condition"] = condition;
+        }
+        if when.adopts() {
+            // By this the chart tells them; it has to be another in each statement of an identity.
+            let document = permissions.first().map(|permission| Document::of(permission.service));
+            statement["Sid"] = json!(document.map(|document| format!("Adopt{}", document.name())));
+        }
+        statement
+    }
+}
