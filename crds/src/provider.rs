@@ -1,5 +1,6 @@
 //! The kinds MetricProvider and WebhookProvider: whom rollouts may ask, and with which credentials. They belong to the
-//! cluster's administrators; a Route only names one. Pure data and its rules.
+//! cluster's administrators; a Route only names one. They have no status, so they are not in the category that people wait
+//! for. Pure data and its rules.
 
 use fleetmesh_model::schema::plain_enum;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
@@ -28,7 +29,6 @@ const KEY: &str = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$";
     doc = "A server of metrics that rollouts may ask. It belongs to the cluster's administrators; Routes name it.",
     derive = "PartialEq",
     shortname = "fmetric",
-    category = "fleetmesh",
     crates(kube_core = "::kube_core")
 )]
 pub struct MetricProviderSpec {
@@ -69,7 +69,6 @@ pub enum MetricProviderType {
     doc = "A webhook that rollouts may ask or tell. It belongs to the cluster's administrators; Routes name it.",
     derive = "PartialEq",
     shortname = "fmwebhook",
-    category = "fleetmesh",
     crates(kube_core = "::kube_core")
 )]
 pub struct WebhookProviderSpec {

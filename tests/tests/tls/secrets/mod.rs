@@ -21,6 +21,7 @@ async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
         return;
     }
     let mut world = World::start().await;
+    world.apply_class(&serde_json::json!({ "userData": "Allowed" })).await;
     world.apply(&objects::nodes(&world.secrets.user_data)).await;
     world.until_reason("virtualnode/red", "AccessDenied", "AWS refuses to make a role").await;
     world.outside.refuses(None);

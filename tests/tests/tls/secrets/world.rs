@@ -10,7 +10,7 @@ use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, moto, stack, tools, wait};
+use fleetmesh_testbed::{aws, fleet_class, moto, stack, tools, wait};
 use serde_json::{Value, json};
 
 use super::outside::Outside;
@@ -115,6 +115,11 @@ impl World {
             "credentials": credentials("prometheus"),
         });
         super::objects::providers(webhook, prometheus)
+    }
+
+    /// The default class of fleets, with these members.
+    pub async fn apply_class(&self, members: &Value) {
+        fleet_class::apply_default(&self.kubectl, &self.run, members).await.unwrap();
     }
 
     pub async fn apply(&self, objects: &Value) {
