@@ -109,8 +109,10 @@ words! {
         Rejected,
         /// An object of that name exists and is not this resource's; adopt it or take another name.
         NotOwned,
-        /// An older resource claims the same App Mesh name; the message says which.
+        /// Another resource has the App Mesh name; the message says which.
         NameConflict,
+        /// No Mesh resource stands for the mesh; the object is written when one comes.
+        MeshNotFound,
         /// The mesh does not allow resources of this namespace.
         NamespaceNotAllowed,
         /// A quota of the endpoint is used up.
@@ -119,6 +121,9 @@ words! {
         // The user has to act: `ResolvedRefs`.
         /// Something that the spec names does not exist; the message lists it.
         RefNotFound,
+        /// The spec names a resource of another namespace that does not permit it; the message says which ReferenceGrant is
+        /// missing, and where. Nothing is written until it comes.
+        RefNotPermitted,
 
         // The user has to act: `Programmed`.
         /// The control plane does not serve a member yet, or cannot as things are; the message has its path, and why.
@@ -263,6 +268,9 @@ words! {
         Replaced,
         /// A virtual node that a promotion replaced has no instances any more, or is deleted.
         Retired,
+        /// A virtual node that a promotion replaced is of another namespace, which does not let the route retire it: it is
+        /// left alone.
+        RetirementNotAllowed,
 
         // RouteActions.
         /// It was carried out.

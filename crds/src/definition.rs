@@ -10,10 +10,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube_core::CustomResourceExt as _;
 
 use crate::{
-    FleetClass, Mesh, MeshResource, MetricProvider, Route, RouteAction, VirtualNode, VirtualRouter,
-    VirtualService, WebhookProvider,
+    FleetClass, Mesh, MeshResource, MetricProvider, ReferenceGrant, Route, RouteAction, VirtualNode,
+    VirtualRouter, VirtualService, WebhookProvider,
 };
-use crate::{columns, fleet_class, provider, reference, route_action};
+use crate::{columns, fleet_class, provider, reference, reference_grant, route_action};
 
 /// The member of a status that says which generation it is about.
 const OBSERVED_GENERATION: &str = "observedGeneration";
@@ -40,6 +40,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         route_action(),
         strict(MetricProvider::crd(), &provider::metric_columns(), |_| {}),
         strict(WebhookProvider::crd(), &provider::webhook_columns(), |_| {}),
+        strict(ReferenceGrant::crd(), &reference_grant::columns(), |_| {}),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
-//! kind, RouteActions, which tell rollouts what to do, FleetClasses, which say what fleets may be made of, and the providers that rollouts ask. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
+//! kind; RouteActions, which tell rollouts what to do; FleetClasses, which say what fleets may be made of; the providers that rollouts ask;
+//! and ReferenceGrants, which permit references between namespaces. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
 //! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
 //!
 //! [`all`] gives the CustomResourceDefinitions. Bounds, enums and unions come from the model's schemas; `definition`
@@ -20,6 +21,7 @@ pub mod mesh;
 pub mod namespaces;
 pub mod provider;
 pub mod reference;
+pub mod reference_grant;
 pub mod resource;
 pub mod route;
 pub mod route_action;
@@ -35,10 +37,11 @@ pub use fleet::{Fleet, FleetStatus, InstanceStatus};
 pub use fleet_class::{FleetClass, FleetClassSpec};
 pub use iam::{Iam, IamStatus};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
-pub use mesh::Mesh;
-pub use namespaces::AllowedNamespaces;
+pub use mesh::{Mesh, MeshManagement};
+pub use namespaces::{AllowedNamespaces, AllowedRoutes};
 pub use provider::{MetricProvider, MetricProviderSpec, WebhookProvider, WebhookProviderSpec};
-pub use resource::MeshResource;
+pub use reference_grant::{ReferenceGrant, ReferenceGrantSpec};
+pub use resource::{Consent, MeshResource};
 pub use route::Route;
 pub use route_action::{ActionPhase, RouteAction, RouteActionSpec, RouteActionStatus, Verb};
 pub use status::{Proxies, Status};

@@ -1,19 +1,31 @@
 //! The Mesh kind. Pure data.
 
+use fleetmesh_model::rule::Rule;
+use fleetmesh_model::schema::{add_rule, plain_enum};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use kube_derive::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::name;
 use crate::management::Management;
 use crate::namespaces::AllowedNamespaces;
-use crate::resource::{MeshResource, common_members, effective_name};
+use crate::resource::{Consent, MeshResource, common_members, effective_name};
 use crate::status::Status;
+
+const OBSERVED_AS_IT_IS: Rule = Rule {
+    cel: "!has(self.management) || self.management != 'Observe' || !has(self.egressFilter) && !has(self.serviceDiscovery) && !has(self.tags)",
+    message: "egressFilter, serviceDiscovery and tags must not be set when management is Observe: the mesh stays as whoever made it wants it",
+};
+
+fn rules(schema: &mut Schema) {
+    add_rule(schema, &OBSERVED_AS_IT_IS);
+}
 
 /// A service mesh: the boundary within which virtual nodes, routers, routes and services know each other.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
 #[kube(
     group = "fleetmesh.dev",
     version = "v1alpha1",
@@ -30,6 +42,9 @@ pub struct MeshResourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = name)]
     pub mesh_name: Option<String>,
+    /// Whether Fleetmesh makes and keeps the App Mesh mesh, or only looks at one that is made elsewhere.
+    #[serde(default, rename = "management")]
+    pub mode: MeshManagement,
     /// Which namespaces may put resources into the mesh; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -39,6 +54,17 @@ pub struct MeshResourceSpec {
     /// The App Mesh request's `spec`.
     #[serde(flatten)]
     pub app_mesh: fleetmesh_model::MeshSpec,
+}
+
+/// Who makes and keeps the App Mesh mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = plain_enum)]
+pub enum MeshManagement {
+    /// Fleetmesh: the mesh is created, brought in step with this resource, and deleted with it as `deletionPolicy` says.
+    #[default]
+    Manage,
+    /// Somebody else: the mesh is never written to, tagged or deleted. What this resource allows counts all the same.
+    Observe,
 }
 
 impl MeshResource for Mesh {
@@ -51,6 +77,14 @@ impl MeshResource for Mesh {
 
     fn app_mesh_spec(&self) -> Spec {
         Spec::Mesh(self.spec.app_mesh.clone())
+    }
+
+    fn consent(&self) -> Consent {
+        Consent { namespaces: self.spec.allowed_namespaces.clone(), ..Consent::default() }
+    }
+
+    fn is_observed(&self) -> bool {
+        self.spec.mode == MeshManagement::Observe
     }
 
     common_members!();

@@ -1,4 +1,5 @@
-//! Which namespaces a cluster-scoped resource is open to, in the shape of the Gateway API's `allowedRoutes.namespaces`. Pure.
+//! Which namespaces a cluster-scoped resource is open to, and of which a router takes routes or a virtual node lets itself be
+//! retired, in the shape of the Gateway API's `allowedRoutes.namespaces`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -83,9 +84,75 @@ impl AllowedNamespaces {
     }
 }
 
+/// The routes that a resource gives a right to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedRoutes {
+    /// The namespaces whose routes have the right; the resource's own when absent.
+    #[serde(default)]
+    pub namespaces: RouteNamespaces,
+}
+
+/// Of which namespaces routes are allowed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
+pub struct RouteNamespaces {
+    /// The resource's own, all of them, or those that `selector` selects. The own one is always allowed.
+    #[serde(default)]
+    pub from: RoutesFrom,
+    /// The labels of the namespaces, when `from` is Selector. Every namespace has the label
+    /// `kubernetes.io/metadata.name` with its own name, so namespaces can be listed by name, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = selector_bounds)]
+    pub selector: Option<LabelSelector>,
+}
+
+/// From which namespaces routes are allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = plain_enum)]
+pub enum RoutesFrom {
+    /// From the resource's own namespace.
+    #[default]
+    Same,
+    /// From every namespace.
+    All,
+    /// From the namespaces whose labels the selector matches.
+    Selector,
+}
+
+impl AllowedRoutes {
+    /// Whether routes of another namespace, which has these labels, have the right. A selector that is absent or cannot
+    /// be read, which the API server refuses, allows none.
+    pub fn allows_other(&self, labels: &BTreeMap<String, String>) -> bool {
+        match (self.namespaces.from, &self.namespaces.selector) {
+            (RoutesFrom::All, _) => true,
+            (RoutesFrom::Same, _) | (RoutesFrom::Selector, None) => false,
+            (RoutesFrom::Selector, Some(selector)) => {
+                Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routes_of_other_namespaces_are_refused_until_they_are_allowed() {
+        let allows = |yaml: &str, label: &str| {
+            let allowed: AllowedRoutes = serde_saphyr::from_str(yaml).expect("an allowedRoutes");
+            allowed.allows_other(&BTreeMap::from([("team".to_owned(), label.to_owned())]))
+        };
+        assert!(!allows("{}", "a"));
+        assert!(!allows("{namespaces: {from: Same}}", "a"));
+        assert!(allows("{namespaces: {from: All}}", "a"));
+        let selected = "{namespaces: {from: Selector, selector: {matchLabels: {team: a}}}}";
+        assert!(allows(selected, "a"));
+        assert!(!allows(selected, "b"));
+        assert!(!allows("{namespaces: {from: Selector}}", "a"));
+    }
 
     fn allowed(yaml: &str, labels: &[(&str, &str)]) -> bool {
         let allowed: AllowedNamespaces = serde_saphyr::from_str(yaml).expect("an allowedNamespaces");

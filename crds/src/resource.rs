@@ -11,6 +11,7 @@ use crate::canary::Canary;
 use crate::fleet::Fleet;
 use crate::iam::Iam;
 use crate::management::Management;
+use crate::namespaces::{AllowedNamespaces, AllowedRoutes};
 use crate::status::Status;
 
 /// A custom resource that stands for one App Mesh object.
@@ -54,6 +55,16 @@ pub trait MeshResource:
         None
     }
 
+    /// What the resource allows resources of other namespaces; nothing said by default.
+    fn consent(&self) -> Consent {
+        Consent::default()
+    }
+
+    /// Whether the App Mesh object is made elsewhere and must never be written to, tagged or deleted; meshes only.
+    fn is_observed(&self) -> bool {
+        false
+    }
+
     /// The policies and tags.
     fn management(&self) -> &Management;
 
@@ -62,6 +73,17 @@ pub trait MeshResource:
 
     /// The status, to be replaced.
     fn status_mut(&mut self) -> &mut Option<Status>;
+}
+
+/// What a resource says about resources of other namespaces.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Consent {
+    /// Of a mesh: which namespaces may put resources into it; all when absent.
+    pub namespaces: Option<AllowedNamespaces>,
+    /// Of a virtual router: which namespaces may attach routes; its own when absent.
+    pub routes: Option<AllowedRoutes>,
+    /// Of a virtual node: which namespaces' routes may retire it; its own when absent.
+    pub retirement: Option<AllowedRoutes>,
 }
 
 /// The name in effect: `own` when set, else `metadata.name`.

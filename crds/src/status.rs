@@ -36,6 +36,11 @@ pub struct Status {
     /// The metadata.generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// What permits the references to other namespaces that the App Mesh object rests on, for example
+    /// `ReferenceGrant shop/from-web`; empty when it rests on none. Absent while that was never judged: before the first
+    /// write, or when an operator wrote the object that did not ask for grants yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permitted_by: Option<Vec<String>>,
     /// The connected proxies that need the object and how many of them run it; absent when the endpoint does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<Proxies>,

@@ -11,7 +11,8 @@ use crate::fleet::Fleet;
 use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
-use crate::resource::{MeshResource, common_members, effective_name};
+use crate::namespaces::AllowedRoutes;
+use crate::resource::{Consent, MeshResource, common_members, effective_name};
 use crate::status::Status;
 
 const FLEET_NEEDS_IAM: Rule = Rule {
@@ -48,6 +49,10 @@ pub struct VirtualNodeResourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = name)]
     pub virtual_node_name: Option<String>,
+    /// Whose routes may retire the node when a rollout has replaced it (`canary.drain.retire`): those of its own namespace
+    /// when absent. A route of another namespace leaves the node alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_retirement: Option<AllowedRoutes>,
     /// The EC2 instances that run the node; without it the node is a mesh resource and needs no AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<Fleet>,
@@ -83,6 +88,10 @@ impl MeshResource for VirtualNode {
 
     fn fleet(&self) -> Option<&Fleet> {
         self.spec.fleet.as_ref()
+    }
+
+    fn consent(&self) -> Consent {
+        Consent { retirement: self.spec.allowed_retirement.clone(), ..Consent::default() }
     }
 
     common_members!();

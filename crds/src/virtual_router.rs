@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
-use crate::resource::{MeshResource, common_members, effective_name};
+use crate::namespaces::AllowedRoutes;
+use crate::resource::{Consent, MeshResource, common_members, effective_name};
 use crate::status::Status;
 
 /// A virtual router: it splits the traffic of one or more virtual services by its routes.
@@ -33,6 +34,10 @@ pub struct VirtualRouterResourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = name)]
     pub virtual_router_name: Option<String>,
+    /// Who may attach routes to the router: routes of its own namespace when absent. A route of another namespace also
+    /// needs a ReferenceGrant in the router's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_routes: Option<AllowedRoutes>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]
     pub management: Management,
@@ -54,6 +59,10 @@ impl MeshResource for VirtualRouter {
 
     fn app_mesh_spec(&self) -> Spec {
         Spec::VirtualRouter(self.spec.app_mesh.clone())
+    }
+
+    fn consent(&self) -> Consent {
+        Consent { routes: self.spec.allowed_routes.clone(), ..Consent::default() }
     }
 
     common_members!();

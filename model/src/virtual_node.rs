@@ -56,6 +56,15 @@ impl VirtualNodeSpec {
         self.backends.as_deref().unwrap_or_default().iter().map(|Backend::VirtualService(backend)| backend)
     }
 
+    /// The spec without the backends whose names `gone` picks; a list that is then empty is as one that was never there.
+    pub fn without_backends(mut self, gone: impl Fn(&str) -> bool) -> Self {
+        if let Some(backends) = &mut self.backends {
+            backends.retain(|Backend::VirtualService(backend)| !gone(&backend.virtual_service_name));
+        }
+        self.backends = self.backends.filter(|backends| !backends.is_empty());
+        self
+    }
+
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
         let listeners = self.listeners();
         if !listeners.is_empty() && self.service_discovery.is_none() {

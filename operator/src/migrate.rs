@@ -78,7 +78,7 @@ pub enum MigrateError {
 pub async fn migrate(command: MigrateCommand) -> Result<(), MigrateError> {
     let MigrateCommand::FleetClasses(args) = command;
     let nodes = if args.files.is_empty() { of_cluster(&args).await? } else { of_files(&args.files)? };
-    let objects: Vec<Object> = nodes.iter().map(|node| Object::read(node, None)).collect();
+    let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
     let text = text(&proposals(&objects)).map_err(io::Error::other)?;
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
@@ -208,7 +208,7 @@ spec: {meshName: apps}
     fn what_is_printed_is_classes_and_how_to_name_them() {
         let nodes = virtual_nodes(NODES).unwrap();
         assert_eq!(nodes.len(), 3);
-        let objects: Vec<Object> = nodes.iter().map(|node| Object::read(node, None)).collect();
+        let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
         let text = text(&proposals(&objects)).unwrap();
         let classes: Vec<FleetClass> = serde_saphyr::from_multiple(&text).unwrap();
         let names: Vec<&str> = classes.iter().filter_map(|class| class.metadata.name.as_deref()).collect();

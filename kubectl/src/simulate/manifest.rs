@@ -52,7 +52,7 @@ fn of(route: &Route) -> Result<Manifest, String> {
         let words: Vec<String> = violations.iter().map(ToString::to_string).collect();
         return Err(format!("the Route {name} is not valid: {}", words.join("; ")));
     }
-    let spec = Spec::of(&Object::read(route, None))
+    let spec = Spec::of(&Object::read(route))
         .ok_or_else(|| format!("no target of the Route {name} has a weight"))?;
     if spec.canary.is_none() {
         return Err(format!("the Route {name} has no canary: its targets are in force at once"));

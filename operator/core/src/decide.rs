@@ -4,14 +4,15 @@
 use fleetmesh_crds::management::PROXY_PRINCIPALS_TAG;
 use fleetmesh_crds::{MeshResource, Reason};
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, differences};
+use fleetmesh_model::{Kind, ResourceId, differences};
 
 use crate::decision::{Decision, Drift, Verdict};
 use crate::deletion;
 use crate::object::Object;
 use crate::observed::{Allowance, Claim, Observed, Remote, RemoteObject};
 use crate::owner::{self, Owner};
-use crate::plan::{Idle, Plan, Step};
+use crate::permission;
+use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::references::{self, in_words};
 use crate::settings::Settings;
 use crate::token::token;
@@ -29,7 +30,16 @@ pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
     }
     let accepted = accepted(observed);
     if accepted != Verdict::Holds {
-        return idle(accepted, Idle::NotAccepted);
+        return not_accepted(observed, accepted);
+    }
+    if observed.object.observed_only {
+        return look_only(observed);
+    }
+    if !observed.permission.missing.is_empty() {
+        return permission::withheld(observed);
+    }
+    if let Some(overdue) = permission::overdue(observed) {
+        return overdue;
     }
     if let Some((waiting, resolved)) = references::unresolved(observed) {
         return Decision { accepted, resolved, plan: Plan::Wait(waiting), drift: None, adopts: false };
@@ -46,7 +56,7 @@ pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
     }
 }
 
-/// Whether the spec is valid, the name ours and the namespace allowed.
+/// Whether the spec is valid, the mesh there, the namespace allowed and the name ours.
 fn accepted(observed: &Observed) -> Verdict {
     let object = &observed.object;
     let violations = object.spec.violations();
@@ -54,21 +64,60 @@ fn accepted(observed: &Observed) -> Verdict {
         let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
         return Verdict::Fails(Reason::InvalidSpec, texts.join("; "));
     }
-    if let Claim::Taken(older) = &observed.claim {
+    match &observed.allowance {
+        Allowance::Allowed => {}
+        Allowance::NoMesh(mesh) => {
+            let message = format!(
+                "no Mesh resource stands for mesh {mesh}: create one; for a mesh that is made elsewhere one with spec.management: Observe. Nothing is written until then; it goes on by itself"
+            );
+            return Verdict::Fails(Reason::MeshNotFound, message);
+        }
+        Allowance::Refused { mesh, namespace } => {
+            let message = format!(
+                "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace"
+            );
+            return Verdict::Fails(Reason::NamespaceNotAllowed, message);
+        }
+    }
+    if let Claim::Taken(holder) = &observed.claim {
         let message = format!(
-            "{} is claimed by {older}, which is older and keeps it: delete {older}, or take another name in {}",
+            "{} is {holder}'s, which had it first: delete {holder}, or take another name in {}",
             in_words(&object.id),
             name_field(object.key.kind),
         );
         return Verdict::Fails(Reason::NameConflict, message);
     }
-    if let Allowance::Refused { mesh, namespace } = &observed.allowance {
-        let message = format!(
-            "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace"
-        );
-        return Verdict::Fails(Reason::NamespaceNotAllowed, message);
-    }
     Verdict::Holds
+}
+
+/// A Mesh resource that is not there yet may be in the same directory, which is applied file by file.
+fn not_accepted(observed: &Observed, accepted: Verdict) -> Decision {
+    if let Some(plan) = permission::revocation(observed) {
+        return Decision { plan, ..idle(accepted, Idle::NotAccepted) };
+    }
+    match &observed.allowance {
+        Allowance::NoMesh(mesh) if observed.patience && observed.object.spec.violations().is_empty() => {
+            let plan = Plan::Wait(Waiting::Arrival(vec![ResourceId::mesh(mesh)]));
+            Decision { plan, ..idle(accepted, Idle::NotAccepted) }
+        }
+        _ => idle(accepted, Idle::NotAccepted),
+    }
+}
+
+/// An App Mesh object that is made elsewhere is in step however it is, when it is there.
+fn look_only(observed: &Observed) -> Decision {
+    match &observed.remote {
+        Remote::Present(_) | Remote::InStep(_) => in_step(),
+        Remote::Unreadable(_) => Decision { plan: Plan::Nothing(Idle::Unread), ..in_step() },
+        Remote::Absent | Remote::NotRead => {
+            let message = format!(
+                "the endpoint has no {}, and spec.management is Observe: it is to be made elsewhere, or set spec.management to Manage",
+                in_words(&observed.object.id)
+            );
+            let resolved = Verdict::Fails(Reason::RefNotFound, message);
+            Decision { resolved, plan: Plan::Nothing(Idle::NotThere), ..in_step() }
+        }
+    }
 }
 
 fn name_field(kind: Kind) -> String {
@@ -147,7 +196,9 @@ fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) ->
 
 fn create(object: &Object, settings: &Settings) -> Step {
     // The former incarnation is part of the wish: an object that vanished is made anew, not answered from memory.
-    let former = object.status.uid.as_deref().map(|uid| base(uid, object.status.version.unwrap_or_default()));
+    let status = &object.status;
+    let former = status.uid.as_deref().map(|uid| base(uid, status.version.unwrap_or_default()));
+    let former = former.or_else(|| permission::withdrawn(status));
     Step::Create {
         id: object.id.clone(),
         spec: object.spec.clone(),

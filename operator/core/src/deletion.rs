@@ -12,7 +12,7 @@ use crate::plan::{Idle, Plan, Step, Waiting};
 /// instances any more and they can go, too. A resource that retains its object retains them.
 pub fn parts_turn(observed: &Observed, outcome: &Outcome) -> bool {
     let object = &observed.object;
-    let ours = object.finalized() && !object.orphan && observed.claim == Claim::Ours;
+    let ours = object.finalized() && !object.orphan;
     let gone = match &observed.remote {
         Remote::Absent => true,
         Remote::Present(remote) => outcome.deleted || !observed.is_ours(remote),
@@ -28,7 +28,7 @@ pub fn plan(observed: &Observed) -> Plan {
         return Plan::Nothing(Idle::Gone);
     }
     let release = || Plan::Steps(vec![Step::RemoveFinalizer]);
-    if object.orphan || observed.claim != Claim::Ours {
+    if object.orphan || object.observed_only {
         return release();
     }
     match object.management.deletion_policy {
@@ -45,7 +45,7 @@ pub fn plan(observed: &Observed) -> Plan {
             }
             _ => release(),
         },
-        DeletionPolicy::Delete if !observed.dependents.is_empty() => {
+        DeletionPolicy::Delete if observed.claim == Claim::Ours && !observed.dependents.is_empty() => {
             Plan::Wait(Waiting::Dependents(observed.dependents.clone()))
         }
         DeletionPolicy::Delete => match &observed.remote {

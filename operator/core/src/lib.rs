@@ -10,6 +10,7 @@
 //! Time comes in as an argument, so the same inputs give the same bytes.
 
 pub mod canary;
+pub mod claim;
 pub mod condition;
 pub mod decide;
 pub mod decision;
@@ -25,6 +26,7 @@ pub mod observed;
 pub mod outcome;
 pub mod owner;
 pub mod part;
+pub mod permission;
 pub mod plan;
 pub mod programmed;
 pub mod references;
@@ -33,6 +35,7 @@ pub mod settings;
 pub mod status;
 pub mod token;
 
+pub use claim::Tagged;
 pub use condition::Finding;
 pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
@@ -46,6 +49,7 @@ pub use observed::{
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};
+pub use permission::{Grants, Missing, Permission};
 pub use plan::{Idle, Plan, Step, Waiting};
 pub use retry::{NextLook, next_look, parts_look};
 pub use settings::Settings;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    AllowedNamespaces, Canary, CanaryStatus, FINALIZER, Fleet, Iam, Management, MeshResource,
-    ORPHAN_ANNOTATION, Status,
+    Canary, CanaryStatus, Consent, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
 };
 use fleetmesh_model::route::WeightedTarget;
-use fleetmesh_model::{Kind, ResourceId, Spec};
+use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
 
 use crate::canary::in_force;
@@ -42,7 +41,7 @@ pub struct Object {
     pub uid: String,
     /// `metadata.resourceVersion`.
     pub resource_version: String,
-    /// When it was created; decides who keeps a name.
+    /// When it was created; decides who gets a name that nobody has yet.
     pub created: Timestamp,
     /// `metadata.generation`.
     pub generation: i64,
@@ -69,16 +68,17 @@ pub struct Object {
     pub canary: Option<Canary>,
     /// Policies and tags.
     pub management: Management,
-    /// Which namespaces a mesh allows; `None` for the other kinds and for a mesh that allows all.
-    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// What it allows resources of other namespaces.
+    pub consent: Consent,
+    /// Whether the App Mesh object is made elsewhere and only looked at; meshes only.
+    pub observed_only: bool,
     /// The last reported status; empty before the first report.
     pub status: Status,
 }
 
 impl Object {
-    /// Parses a resource. `allowed_namespaces` is given for a mesh, the one kind that has it. Missing metadata, which
-    /// the API server never leaves out, is empty.
-    pub fn read<K: MeshResource>(resource: &K, allowed_namespaces: Option<AllowedNamespaces>) -> Self {
+    /// Parses a resource. Missing metadata, which the API server never leaves out, is empty.
+    pub fn read<K: MeshResource>(resource: &K) -> Self {
         let meta = resource.meta();
         let annotations = meta.annotations.clone().unwrap_or_default();
         let declared = resource.app_mesh_spec();
@@ -108,7 +108,8 @@ impl Object {
             fleet: resource.fleet().cloned(),
             canary: resource.canary().cloned(),
             management: resource.management().clone(),
-            allowed_namespaces,
+            consent: resource.consent(),
+            observed_only: resource.is_observed(),
             status,
         }
     }
@@ -129,6 +130,20 @@ impl Object {
     pub fn has_parts(&self) -> bool {
         let Status { iam, fleet, .. } = &self.status;
         self.iam.is_some() || self.fleet.is_some() || iam.is_some() || fleet.is_some()
+    }
+
+    /// Everything that the resource names, its parent first: what its spec in force does, then targets that a rollout has
+    /// not put in force yet.
+    pub fn references(&self) -> Vec<Reference> {
+        let mut references = self.spec.references(&self.id);
+        for target in &self.declared_targets {
+            let target = ResourceId::virtual_node(self.id.mesh_name(), &target.virtual_node);
+            if references.iter().all(|reference| reference.target != target) {
+                let path = Some("a target of the spec".to_owned());
+                references.push(Reference { path, target, required: true });
+            }
+        }
+        references
     }
 
     /// Whether the last report was about the spec as it is now.

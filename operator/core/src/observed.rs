@@ -11,6 +11,7 @@ use fleetmesh_model::{Reference, ResourceId, Spec};
 use crate::failure::Failure;
 use crate::object::{Object, ObjectKey};
 use crate::owner;
+use crate::permission::Permission;
 
 /// Everything that a decision depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Observed {
     pub claim: Claim,
     /// Whether the mesh allows the resource's namespace.
     pub allowance: Allowance,
+    /// What the references to other namespaces rest on.
+    pub permission: Permission,
     /// What the spec names, the parent first.
     pub referents: Vec<Referent>,
     /// Whether referents that no resource stands for may still be on their way: the resource is new, and a directory is
@@ -54,17 +57,19 @@ pub enum Deprecation {
 /// Whose an App Mesh name is among the resources of this cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// This resource's: nobody older claims it.
+    /// This resource's, or nobody's.
     Ours,
-    /// An older resource's.
+    /// Another resource's.
     Taken(ObjectKey),
 }
 
 /// Whether the mesh allows resources of the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// It does, or no Mesh resource says anything about it.
+    /// It does.
     Allowed,
+    /// No Mesh resource stands for the mesh of this name.
+    NoMesh(String),
     /// It does not.
     Refused {
         /// The mesh that refuses.
@@ -200,12 +205,15 @@ impl Observed {
     pub fn reads(&self, doubt: bool) -> Reads {
         let object = &self.object;
         if object.deleting {
-            let lets_go = object.orphan || self.claim != Claim::Ours || !object.finalized();
-            let waits =
-                object.management.deletion_policy == DeletionPolicy::Delete && !self.dependents.is_empty();
+            let lets_go = object.orphan || !object.finalized() || object.observed_only;
+            let ours = self.claim == Claim::Ours;
+            let waits = ours
+                && object.management.deletion_policy == DeletionPolicy::Delete
+                && !self.dependents.is_empty();
             return match object.management.deletion_policy {
                 _ if lets_go || waits => Reads::Nothing,
                 // It may have been let go of already, and be somebody else's by now; only its tags tell.
+                _ if !ours => Reads::ObjectAndTags,
                 DeletionPolicy::Retain => Reads::ObjectAndTags,
                 DeletionPolicy::Delete => Reads::Object,
             };
@@ -214,7 +222,17 @@ impl Observed {
             || self.allowance != Allowance::Allowed
             || !object.spec.violations().is_empty()
         {
-            return Reads::Nothing;
+            // What rests on a permission has to go when that goes, whatever else is wrong with the resource.
+            let rests = object.status.permitted_by.as_ref().is_some_and(|by| !by.is_empty());
+            let known = rests && self.uid.is_some() && !matches!(self.allowance, Allowance::NoMesh(_));
+            return if known { Reads::ObjectAndTags } else { Reads::Nothing };
+        }
+        if object.observed_only {
+            return Reads::Object;
+        }
+        if !self.permission.missing.is_empty() && self.uid.is_none() {
+            // Only what has our finalizer can have been written, and only its tags tell whether it was.
+            return if object.finalized() { Reads::ObjectAndTags } else { Reads::Nothing };
         }
         if doubt {
             return Reads::ObjectAndTags;
@@ -235,9 +253,10 @@ impl Observed {
     }
 
     /// Whether the App Mesh object is the resource's: it has the uid that we know, or tags that name the resource.
+    /// When another resource has the name, only the tags count: it may have adopted the object.
     pub fn is_ours(&self, remote: &RemoteObject) -> bool {
-        self.uid.as_ref() == Some(&remote.identity.uid)
-            || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
+        let known = self.claim == Claim::Ours && self.uid.as_ref() == Some(&remote.identity.uid);
+        known || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
     }
 
     /// The identity of the App Mesh object when the round knows one.

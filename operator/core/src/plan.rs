@@ -75,6 +75,10 @@ pub enum Idle {
     InStep,
     /// The resource is not accepted; the decision's verdict says why. The App Mesh object stays as it is.
     NotAccepted,
+    /// The resource names what it may not; the decision's verdict says what. The App Mesh object stays as it is.
+    NotPermitted,
+    /// The App Mesh object is made elsewhere and only looked at, and it does not exist.
+    NotThere,
     /// The App Mesh object could not be read; the next look tries again.
     Unread,
     /// The App Mesh object is gone, the identity or the fleet is not yet.
@@ -106,6 +110,8 @@ impl fmt::Display for Plan {
             }
             Self::Nothing(Idle::InStep) => f.write_str("nothing: in step"),
             Self::Nothing(Idle::NotAccepted) => f.write_str("nothing: not accepted"),
+            Self::Nothing(Idle::NotPermitted) => f.write_str("nothing: not permitted"),
+            Self::Nothing(Idle::NotThere) => f.write_str("nothing: made elsewhere, and not there"),
             Self::Nothing(Idle::Unread) => f.write_str("nothing: could not be read"),
             Self::Nothing(Idle::PartsLeft) => f.write_str("nothing: the identity or the fleet goes first"),
             Self::Nothing(Idle::Gone) => f.write_str("nothing: nothing of ours is left"),

@@ -9,7 +9,7 @@ use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
 use crate::failure::{Class, Failure};
-use crate::observed::{Deprecation, Identity, Observed, Remote};
+use crate::observed::{Claim, Deprecation, Identity, Observed, Remote};
 use crate::outcome::Outcome;
 use crate::part::Parts;
 use crate::plan::{Idle, Plan, Step, Waiting};
@@ -33,6 +33,11 @@ pub fn status(
     };
     let identity = known_identity(observed, outcome);
     let in_step = in_step(decision, outcome);
+    let permitted_by = match &identity {
+        Some(_) if in_step => Some(observed.permission.by.clone()),
+        Some(_) => before.permitted_by.clone(),
+        None => None,
+    };
     let condition = |kind, finding: &Finding| finding.condition(kind, before, object.generation, now);
     Status {
         app_mesh_name: Some(object.id.name().to_owned()),
@@ -42,6 +47,7 @@ pub fn status(
         fleet: parts.fleet.as_ref().map_or_else(|| before.fleet.clone(), |part| part.status.clone()),
         iam: parts.iam.as_ref().map_or_else(|| before.iam.clone(), |part| part.status.clone()),
         observed_generation: Some(object.generation),
+        permitted_by,
         proxies: identity
             .as_ref()
             .filter(|_| in_step)
@@ -56,13 +62,19 @@ pub fn status(
 pub fn in_step(decision: &Decision, outcome: &Outcome) -> bool {
     match &decision.plan {
         Plan::Nothing(Idle::InStep) => true,
+        // What is not permitted any more was taken out.
+        Plan::Steps(_) if fails(&decision.accepted) || fails(&decision.resolved) => false,
         Plan::Steps(_) => outcome.failed.is_none() && !outcome.deleted,
         Plan::Nothing(_) | Plan::Wait(_) => false,
     }
 }
 
+fn fails(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Fails(..))
+}
+
 /// The App Mesh object as the round left it; as it was reported when the round did not look at it. An object that is
-/// known to be somebody else's is not reported as ours.
+/// known to be somebody else's, or whose name another resource has, is not reported as ours.
 pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
     if let Some(identity) = &outcome.identity {
         return Some(identity.clone());
@@ -71,8 +83,13 @@ pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity
         let status = &observed.object.status;
         Some(Identity { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
     };
+    if !observed.object.deleting && (outcome.deleted || matches!(observed.claim, Claim::Taken(_))) {
+        return None;
+    }
+    let looks_only = observed.object.observed_only;
     match &observed.remote {
-        Remote::Present(remote) if observed.is_ours(remote) => Some(remote.identity.clone()),
+        Remote::Present(remote) if looks_only || observed.is_ours(remote) => Some(remote.identity.clone()),
+        Remote::Absent if looks_only => None,
         Remote::InStep(identity) => Some(identity.clone()),
         Remote::Present(_) => None,
         Remote::NotRead | Remote::Absent | Remote::Unreadable(_) => reported(),

@@ -1,18 +1,19 @@
 //! Whatever people and faults do to the cluster and to the endpoint: when they stop, everything settles, nothing of ours
-//! is left behind, nothing of others is touched, and further rounds of everything write nothing.
+//! is left behind, nothing of others is touched, nothing rests on a reference that nobody permits, and further rounds of
+//! everything write nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod simulation;
 
 use fleetmesh_core::{Class, ObjectKey};
 use fleetmesh_crds::management::OWNER_UID_TAG;
-use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason};
+use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, ResourceId, Spec, differences};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simulation::{Fault, World, key, spec};
 
-/// The places where resources may be: two of them claim the same virtual node.
+/// The places where resources may be: two of them claim the same virtual node, three are in another namespace.
 const SLOTS: usize = 9;
 
 fn slot(index: usize) -> (ObjectKey, ResourceId) {
@@ -21,13 +22,44 @@ fn slot(index: usize) -> (ObjectKey, ResourceId) {
         0 => (key(Kind::Mesh, "m"), ResourceId::mesh("m")),
         1 => (key(Kind::VirtualNode, "n0"), node("n0")),
         2 => (key(Kind::VirtualNode, "n1"), node("n1")),
-        3 => (key(Kind::VirtualNode, "n1-too"), node("n1")),
+        3 => (elsewhere(Kind::VirtualNode, "n1-too"), node("n1")),
         4 => (key(Kind::VirtualRouter, "r"), ResourceId::virtual_router("m", "r")),
         5 => (key(Kind::Route, "x"), ResourceId::route("m", "r", "x")),
-        6 => (key(Kind::Route, "y"), ResourceId::route("m", "r", "y")),
+        6 => (elsewhere(Kind::Route, "y"), ResourceId::route("m", "r", "y")),
         7 => (key(Kind::VirtualService, "s"), ResourceId::virtual_service("m", "s")),
-        _ => (key(Kind::VirtualService, "t"), ResourceId::virtual_service("m", "t")),
+        _ => (elsewhere(Kind::VirtualService, "t"), ResourceId::virtual_service("m", "t")),
     }
+}
+
+fn elsewhere(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { namespace: Some("web".to_owned()), ..key(kind, name) }
+}
+
+const GRANTS: usize = 4;
+
+/// A grant, with the namespace that it is in.
+fn grant(index: usize) -> (&'static str, ReferenceGrantSpec) {
+    let (place, from, to) = match index {
+        0 => ("apps", json!([["Route", "web"]]), json!(["VirtualRouter"])),
+        1 => ("apps", json!([["Route", "web"], ["VirtualService", "web"]]), json!(["VirtualNode"])),
+        2 => (
+            "apps",
+            json!([["VirtualNode", "web"], ["VirtualService", "web"]]),
+            json!(["VirtualService", "VirtualRouter"]),
+        ),
+        _ => (
+            "web",
+            json!([["Route", "apps"], ["VirtualService", "apps"], ["VirtualNode", "apps"]]),
+            json!(["VirtualNode"]),
+        ),
+    };
+    let group = "fleetmesh.dev";
+    let list = |value: &Value, entry: &dyn Fn(&Value) -> Value| {
+        value.as_array().unwrap().iter().map(entry).collect::<Vec<_>>()
+    };
+    let from = list(&from, &|one| json!({"group": group, "kind": one[0], "namespace": one[1]}));
+    let to = list(&to, &|kind| json!({"group": group, "kind": kind}));
+    (place, serde_json::from_value(json!({"from": from, "to": to})).unwrap())
 }
 
 /// A spec for a slot; `variant` picks among a few, some of which are invalid or name what is not there.
@@ -63,6 +95,7 @@ enum Act {
     Delete { slot: usize },
     Orphan { slot: usize },
     Outside { slot: usize, variant: Option<u8> },
+    Grant { which: usize, stands: bool },
     Round { slot: usize, fault: Fault },
 }
 
@@ -89,6 +122,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..SLOTS).prop_map(|slot| Act::Delete { slot }),
         1 => (0..SLOTS).prop_map(|slot| Act::Orphan { slot }),
         1 => (0..SLOTS, prop::option::of(any::<u8>())).prop_map(|(slot, variant)| Act::Outside { slot, variant }),
+        2 => (0..GRANTS, any::<bool>()).prop_map(|(which, stands)| Act::Grant { which, stands }),
         6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Round { slot, fault }),
     ]
 }
@@ -118,6 +152,10 @@ fn perform(world: &mut World, act: Act) {
                 world.outside(&id, spec);
             }
         }
+        Act::Grant { which, stands } => {
+            let (place, spec) = grant(which);
+            world.grants.set(place, &which.to_string(), stands.then_some(spec));
+        }
         Act::Round { slot: index, fault } => {
             world.round(&slot(index).0, fault);
         }
@@ -141,6 +179,11 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         } else if is(Reason::NameConflict) {
             let older = world.objects.values().any(|other| other.id == object.id && other.key != object.key);
             prop_assert!(older, "{} has a rival", object.key);
+        } else if is(Reason::MeshNotFound) {
+            prop_assert!(world.holder(&ResourceId::mesh("m")).is_none(), "{} has a mesh", object.key);
+        } else if is(Reason::RefNotPermitted) {
+            let missing = world.permission(object, &object.spec).missing;
+            prop_assert!(!missing.is_empty(), "{} may name all", object.key);
         } else if is(Reason::InvalidSpec) {
             prop_assert!(!object.spec.violations().is_empty());
         } else if is(Reason::RefNotFound) || is(Reason::WaitingForReference) {
@@ -161,6 +204,17 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         } else {
             prop_assert!(false, "{} says {:?} and nothing explains it", object.key, ready);
         }
+    }
+    // What is in force rests on references that somebody permits, unless nothing may be written at all.
+    for object in world.objects.values().filter(|_| world.holder(&ResourceId::mesh("m")).is_some()) {
+        let stored = world.remote.get(&object.id);
+        let stored = stored.filter(|stored| stored.tags.get(OWNER_UID_TAG) == Some(&object.uid));
+        let revoked = stored.map(|stored| world.permission(object, &stored.spec).missing).unwrap_or_default();
+        let holds = world.holder(&object.id).is_some_and(|holder| holder.key == object.key);
+        let named = !world.permission(object, &object.spec).missing.is_empty();
+        let judged = object.status.permitted_by.is_some() || named && object.status.uid.is_none();
+        let passed_over = object.deleting || !holds || !object.spec.violations().is_empty() || !judged;
+        prop_assert!(revoked.is_empty() || passed_over, "{} is in force: {revoked:?}", object.key);
     }
     // Leaks: an object that names an owner who is gone and did not let go of it.
     for (id, stored) in &world.remote {

@@ -1,32 +1,17 @@
 //! The five kinds: what is particular to each, and the macro that picks the type for a kind. No I/O.
 
 use fleetmesh_core::Object;
-use fleetmesh_crds::{
-    AllowedNamespaces, Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService,
-};
+use fleetmesh_crds::MeshResource;
 
 /// A kind as the operator watches it.
 pub(super) trait Watched: MeshResource {
-    /// The namespaces that the resource allows; only a mesh has something to say.
-    fn allowed_namespaces(&self) -> Option<AllowedNamespaces> {
-        None
-    }
-
     /// The resource in the form that decisions need.
     fn parse(&self) -> Object {
-        Object::read(self, self.allowed_namespaces())
+        Object::read(self)
     }
 }
 
-impl Watched for Mesh {
-    fn allowed_namespaces(&self) -> Option<AllowedNamespaces> {
-        self.spec.allowed_namespaces.clone()
-    }
-}
-impl Watched for VirtualNode {}
-impl Watched for VirtualRouter {}
-impl Watched for Route {}
-impl Watched for VirtualService {}
+impl<K: MeshResource> Watched for K {}
 
 /// Evaluates an expression with `$resource` standing for the type of a kind.
 macro_rules! with_kind {

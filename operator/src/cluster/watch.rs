@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
-use fleetmesh_crds::{FleetClass, MetricProvider, RouteAction, WebhookProvider};
+use fleetmesh_crds::{FleetClass, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider};
 use fleetmesh_model::Kind;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -61,6 +61,7 @@ pub fn watch_all(
     start(watch_classes(client.clone(), feed.clone()).boxed());
     start(watch_metric_providers(client.clone(), feed.clone()).boxed());
     start(watch_webhook_providers(client.clone(), feed.clone()).boxed());
+    start(watch_grants(client.clone(), feed.clone()).boxed());
     start(watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
@@ -194,6 +195,18 @@ async fn watch_webhook_providers(client: Client, feed: Feed) {
     };
     let gone = |world: &World, name: &Name| world.webhook_provider_seen(&name.name, None);
     watch_beside(Api::all(client), "WebhookProviders", &feed, seen, gone).await;
+}
+
+/// What permits references between namespaces.
+async fn watch_grants(client: Client, feed: Feed) {
+    let seen = |world: &World, grant: ReferenceGrant| {
+        let Name { namespace, name } = Name::of(&grant);
+        world.grant(&namespace.unwrap_or_default(), &name, Some(grant.spec))
+    };
+    let gone = |world: &World, name: &Name| {
+        world.grant(name.namespace.as_deref().unwrap_or_default(), &name.name, None)
+    };
+    watch_beside(Api::<ReferenceGrant>::all(client), "ReferenceGrants", &feed, seen, gone).await;
 }
 
 /// The name of what is no App Mesh object, within its kind.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use fleetmesh_core::canary::Reduction;
 use fleetmesh_core::{
     Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
-    decide, next_look, owner, parts_look,
+    Tagged, decide, next_look, owner, parts_look,
 };
 use fleetmesh_model::Kind;
 use jiff::Timestamp;
@@ -157,8 +157,14 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
         compared: wake == Wake::Drift || read_tags || created,
-        blocked: object.deleting && outcome.failure().is_some_and(|failure| failure.class == Class::InUse),
+        blocked: matches!(&outcome.failed, Some((Step::Delete { .. }, failure)) if failure.class == Class::InUse),
     };
+    let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
+    if outcome.deleted {
+        context.queue.wake_all(context.world.tagged(&object.id, None));
+    } else if outcome.done.iter().any(tags) {
+        context.queue.wake_all(context.world.tagged(&object.id, Some(Tagged::by(object))));
+    }
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();
     }
@@ -223,6 +229,8 @@ fn label(plan: &Plan) -> &'static str {
         Plan::Steps(_) => "steps",
         Plan::Nothing(Idle::InStep) => "in_step",
         Plan::Nothing(Idle::NotAccepted) => "not_accepted",
+        Plan::Nothing(Idle::NotPermitted) => "not_permitted",
+        Plan::Nothing(Idle::NotThere) => "not_there",
         Plan::Nothing(Idle::Unread) => "unread",
         Plan::Nothing(Idle::PartsLeft) => "parts_left",
         Plan::Nothing(Idle::Gone) => "gone",

@@ -1,6 +1,6 @@
 //! Observes an object: what the world knows, and the reads that the decision needs. Reads only.
 
-use fleetmesh_core::{Failure, ObjectKey, Observed, Reads, Remote, RemoteObject};
+use fleetmesh_core::{Failure, ObjectKey, Observed, Reads, Remote, RemoteObject, Tagged};
 use fleetmesh_model::ResourceId;
 
 use crate::cloud::AppMesh;
@@ -29,12 +29,33 @@ pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool
         Ok(None) => Remote::Absent,
         Err(failure) => Remote::Unreadable(failure),
     };
+    learn(context, &mut observed);
     Some(observed)
+}
+
+/// What was read tells who made the object, which decides whose the name is, and what is in force without permission.
+fn learn(context: &Context, observed: &mut Observed) {
+    let object = &observed.object;
+    let tagged = match &observed.remote {
+        Remote::Absent => Some(None),
+        Remote::Present(remote) => {
+            remote.tags.as_ref().map(|tags| Tagged::of(tags, &context.settings.cluster))
+        }
+        _ => None,
+    };
+    if let Some(tagged) = tagged {
+        context.queue.wake_all(context.world.tagged(&object.id, tagged));
+        observed.claim = context.world.claim(object);
+    }
+    if let Remote::Present(remote) = &observed.remote {
+        observed.permission.revoked = context.world.permission(object, &remote.spec).missing;
+    }
 }
 
 /// News about proxies need no call when the last round left the object in step and nothing contradicts that.
 fn remembered(context: &Context, observed: &Observed, memory: &Memory, wake: Wake) -> Option<Remote> {
-    let (generation, identity) = memory.in_step.as_ref()?;
+    let (generation, identity) =
+        memory.in_step.as_ref().filter(|_| observed.permission.missing.is_empty())?;
     let object = &observed.object;
     let current = *generation == object.generation && !object.deleting;
     let news = wake == Wake::Distribution && !context.world.contradicts(&object.id, identity.version);

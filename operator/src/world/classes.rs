@@ -163,7 +163,7 @@ mod tests {
             "spec": { "meshName": "m", "iam": {}, "fleet": fleet },
         }))
         .unwrap();
-        Object::read(&node, None)
+        Object::read(&node)
     }
 
     fn found(world: &World, node: &Object) -> String {

@@ -1,11 +1,10 @@
-//! The index of resources by the App Mesh names that they claim and that they name. No I/O.
+//! The index of resources by the App Mesh names that they claim, have and name. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_core::{Object, ObjectKey};
-use fleetmesh_model::{Kind, ResourceId};
-use jiff::Timestamp;
+use fleetmesh_core::{Object, ObjectKey, Tagged};
+use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
 
 use super::{Entry, Inner, Memory, Wakes, World};
@@ -25,19 +24,23 @@ pub enum Source {
 /// Claims and references.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    claims: BTreeMap<ResourceId, BTreeSet<(Timestamp, String, ObjectKey)>>,
+    claims: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
     referrers: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
+    /// What the tags of App Mesh objects say of who made them, as far as they were read or written.
+    tagged: BTreeMap<ResourceId, Tagged>,
+    /// Who has each name. [`Inner::settle`] keeps it.
+    pub(super) held: BTreeMap<ResourceId, ObjectKey>,
 }
 
 impl Index {
-    /// The resource that keeps a name: the oldest, and among equals the one with the smallest uid.
+    /// The resource that has a name.
     pub(super) fn holder(&self, id: &ResourceId) -> Option<&ObjectKey> {
-        self.claims.get(id)?.first().map(|(_, _, key)| key)
+        self.held.get(id)
     }
 
-    /// All resources that claim a name, the holder first.
+    /// All resources that claim a name.
     pub(super) fn claimants(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
-        self.claims.get(id).into_iter().flatten().map(|(_, _, key)| key)
+        self.claims.get(id).into_iter().flatten()
     }
 
     /// The resources whose specs name `id`.
@@ -45,18 +48,29 @@ impl Index {
         self.referrers.get(id).into_iter().flatten()
     }
 
+    /// Who made the App Mesh object, as its tags say.
+    pub(super) fn tagged(&self, id: &ResourceId) -> Option<&Tagged> {
+        self.tagged.get(id)
+    }
+
+    /// Notes what the tags say; gives whether that is news.
+    pub(super) fn tag(&mut self, id: &ResourceId, tagged: Option<Tagged>) -> bool {
+        match tagged {
+            Some(tagged) => self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged),
+            None => self.tagged.remove(id).is_some(),
+        }
+    }
+
     fn add(&mut self, object: &Object) {
-        let claim = (object.created, object.uid.clone(), object.key.clone());
-        self.claims.entry(object.id.clone()).or_default().insert(claim);
-        for reference in object.spec.references(&object.id) {
+        self.claims.entry(object.id.clone()).or_default().insert(object.key.clone());
+        for reference in object.references() {
             self.referrers.entry(reference.target).or_default().insert(object.key.clone());
         }
     }
 
     fn remove(&mut self, object: &Object) {
-        let claim = (object.created, object.uid.clone(), object.key.clone());
-        take(&mut self.claims, &object.id, &claim);
-        for reference in object.spec.references(&object.id) {
+        take(&mut self.claims, &object.id, &object.key);
+        for reference in object.references() {
             take(&mut self.referrers, &reference.target, &object.key);
         }
     }
@@ -112,35 +126,49 @@ impl Inner {
         if changed {
             wakes.push((key.clone(), Wake::Look));
         }
-        let allowance = before.as_ref().and_then(|before| before.allowed_namespaces.clone());
-        if object.key.kind == Kind::Mesh && allowance != object.allowed_namespaces {
-            wakes.extend(self.index.referrers(&object.id).map(|key| (key.clone(), Wake::Look)));
-        }
         let object = Arc::new(object);
+        let (is_new, leaves) = (before.is_none(), object.deleting);
+        let consent = before.as_ref().map(|before| (before.consent.clone(), before.observed_only));
+        let says_other =
+            consent.is_some_and(|before| before != (object.consent.clone(), object.observed_only));
+        let begins_to_leave = leaves && before.as_ref().is_some_and(|before| !before.deleting);
+        let mut unsettled = vec![object.id.clone()];
         match before {
             Some(before) => {
-                if before.id != object.id || before.spec != object.spec {
+                let names_other =
+                    before.spec != object.spec || before.declared_targets != object.declared_targets;
+                if before.id != object.id || names_other {
                     // What the spec does not name any more may be waiting for that.
                     wakes.extend(self.released(&before));
                     self.index.remove(&before);
                     self.index.add(&object);
+                    unsettled.push(before.id.clone());
                 }
                 if let Some(entry) = self.entries.get_mut(&key) {
                     if before.spec != object.spec {
                         entry.memory.in_step = None;
+                        entry.valid = object.spec.violations().is_empty();
                     }
                     if object.deleting && !before.deleting {
                         entry.memory.since = Instant::now();
                     }
-                    entry.object = object;
+                    entry.object = Arc::clone(&object);
                 }
             }
             None => {
                 self.index.add(&object);
-                self.entries.insert(key, Entry { object, memory: Memory::new() });
+                let valid = object.spec.violations().is_empty();
+                self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory: Memory::new() });
             }
         }
-        wakes
+        wakes.extend(self.settle(unsettled));
+        if !is_new && says_other {
+            wakes.extend(self.consent_changed(&object));
+        }
+        if begins_to_leave {
+            wakes.extend(self.not_permitted_to_name(&object));
+        }
+        once(wakes)
     }
 
     fn gone(&mut self, key: &ObjectKey, uid: Option<&str>) -> Wakes {
@@ -156,13 +184,13 @@ impl Inner {
             blocked.remove(key);
         }
         let mut wakes = self.released(&object);
+        // Who waited for the name gets it.
+        wakes.extend(self.settle(vec![object.id.clone()]));
         if object.canary.is_some() {
             wakes.extend(self.deleting_nodes(object.id.mesh_name()));
         }
-        // Who waited for the name gets it.
-        wakes.extend(self.index.claimants(&object.id).map(|key| (key.clone(), Wake::Look)));
         wakes.push((key.clone(), Wake::Look));
-        wakes
+        once(wakes)
     }
 
     /// The resources that are being deleted and that `object` kept from it.
@@ -174,6 +202,12 @@ impl Inner {
             .map(|key| (key.clone(), Wake::Look))
             .collect()
     }
+}
+
+/// Each once.
+pub(super) fn once(wakes: Wakes) -> Wakes {
+    let mut seen = BTreeSet::new();
+    wakes.into_iter().filter(|(key, wake)| seen.insert((key.clone(), *wake))).collect()
 }
 
 /// Whether `object` is newer than `known`. Resource versions of one API server are numbers that grow.

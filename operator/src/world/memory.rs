@@ -155,7 +155,12 @@ impl World {
         }
         let object = Arc::clone(&entry.object);
         let mesh = object.id.mesh_name().to_owned();
-        let mut wakes = Wakes::new();
+        let mut wakes = inner.settle(vec![object.id.clone()]);
+        let lost = exists == Some(false) || inner.holder(&object.id).is_some_and(|holder| holder != key);
+        if let Some(entry) = inner.entry(key, &object.uid).filter(|_| lost) {
+            // It is not there, or another resource has it: what was known of it must not speak for us any more.
+            entry.memory.identity = None;
+        }
         let exists = inner.exists(key);
         if wrote && exists {
             inner.tellings.forget_removal(&object.id);

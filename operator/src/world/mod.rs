@@ -7,6 +7,7 @@ mod distribution;
 mod index;
 mod memory;
 mod observe;
+mod permission;
 mod providers;
 mod rollouts;
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fleetmesh_core::{Object, ObjectKey};
+use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
@@ -43,6 +44,7 @@ struct Inner {
     index: Index,
     classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    grants: Grants,
     tellings: Tellings,
     providers: providers::Providers,
     actions: rollouts::Pending,
@@ -53,6 +55,8 @@ struct Inner {
 #[derive(Debug)]
 struct Entry {
     object: Arc<Object>,
+    /// Whether the spec breaks no rule.
+    valid: bool,
     memory: Memory,
 }
 
@@ -94,18 +98,20 @@ impl World {
         self.lock().entries.keys().filter(|key| key.kind == kind).cloned().collect()
     }
 
-    /// A namespace and its labels; `None` when it is gone. Wakes the resources in it: meshes may allow it or not.
+    /// A namespace and its labels; `None` when it is gone. Wakes the resources in it: meshes, routers and nodes may allow it
+    /// or not.
     pub fn namespace(&self, name: &str, labels: Option<BTreeMap<String, String>>) -> Wakes {
         let mut inner = self.lock();
         let before = match labels.clone() {
             Some(labels) => inner.namespaces.insert(name.to_owned(), labels),
             None => inner.namespaces.remove(name),
         };
-        if before == labels || before.is_none() {
+        if before == labels {
             return Vec::new();
         }
         let inside = inner.entries.keys().filter(|key| key.namespace.as_deref() == Some(name));
-        inside.map(|key| (key.clone(), Wake::Look)).collect()
+        let inside: Vec<ObjectKey> = inside.cloned().collect();
+        inner.reconsider(&inside)
     }
 }
 
@@ -117,7 +123,7 @@ impl Inner {
             .is_some_and(|entry| entry.memory.exists.unwrap_or_else(|| entry.object.status.uid.is_some()))
     }
 
-    /// The resource that keeps an App Mesh name: the oldest of those that claim it.
+    /// The resource that has an App Mesh name ([`fleetmesh_core::claim`]).
     fn holder(&self, id: &ResourceId) -> Option<&ObjectKey> {
         self.index.holder(id)
     }

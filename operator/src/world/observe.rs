@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Observed, Reach, Referent, Remote};
-use fleetmesh_model::{Kind, Reference, ResourceId};
+use fleetmesh_core::{Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_model::Reference;
 
 use super::{Inner, Memory, World};
 
@@ -35,6 +35,7 @@ impl World {
         let observed = Observed {
             claim: inner.claim(&object),
             allowance: inner.allowance(&object),
+            permission: inner.permission(&object, &object.references()),
             referents: references.into_iter().map(|reference| inner.referent(reference)).collect(),
             dependents: if object.deleting { inner.dependents(&object) } else { Vec::new() },
             patience: memory.identity.is_none()
@@ -53,32 +54,6 @@ impl World {
 }
 
 impl Inner {
-    fn claim(&self, object: &Object) -> Claim {
-        match self.holder(&object.id) {
-            Some(holder) if *holder != object.key => Claim::Taken(holder.clone()),
-            _ => Claim::Ours,
-        }
-    }
-
-    fn allowance(&self, object: &Object) -> Allowance {
-        let (Some(namespace), true) = (&object.key.namespace, object.key.kind != Kind::Mesh) else {
-            return Allowance::Allowed;
-        };
-        let mesh = ResourceId::mesh(object.id.mesh_name());
-        let Some(mesh) = self.holder(&mesh).and_then(|key| self.entries.get(key)) else {
-            return Allowance::Allowed;
-        };
-        let Some(allowed) = &mesh.object.allowed_namespaces else { return Allowance::Allowed };
-        let labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
-        // A selector that cannot be read selects nothing; the API server refuses it before it comes here.
-        match allowed.allows(&labels) {
-            Ok(true) => Allowance::Allowed,
-            Ok(false) | Err(_) => {
-                Allowance::Refused { mesh: mesh.object.key.clone(), namespace: namespace.clone() }
-            }
-        }
-    }
-
     fn referent(&self, reference: Reference) -> Referent {
         let reach = match self.holder(&reference.target) {
             None if self.tellings.knows(&reference.target) => Reach::Exists,
@@ -90,13 +65,14 @@ impl Inner {
     }
 
     /// The first few resources whose App Mesh objects need this one's: they exist, they hold their names, and name it
-    /// as required. A few are enough to wait for and to tell; all 1,500 of a mesh would be a new status with each.
+    /// as required and by permission: what names it without is in nobody's way. A few are enough to wait for and to tell; all 1,500 of a mesh would be a new status with each.
     fn dependents(&self, object: &Object) -> Vec<ObjectKey> {
         let needs = |key: &ObjectKey| {
             let Some(entry) = self.entries.get(key) else { return false };
             let references = entry.object.spec.references(&entry.object.id);
             references.iter().any(|reference| reference.required && reference.target == object.id)
                 && self.holder(&entry.object.id) == Some(key)
+                && self.may_name(&entry.object, &object.id)
         };
         let others = self.index.referrers(&object.id).filter(|key| **key != object.key);
         let others = others.filter(|key| self.exists(key) && needs(key));

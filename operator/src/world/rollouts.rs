@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fleetmesh_core::canary::{Action, Health, Node};
 use fleetmesh_core::{Deprecation, Object, ObjectKey};
 use fleetmesh_crds::{CanaryStatus, ConditionType, RouteAction};
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::{Kind, Reference, ResourceId};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -165,14 +165,23 @@ impl Inner {
         let deprecated = object.status.condition(ConditionType::Deprecated);
         Some(Node {
             health: Health::of(&self.tellings.of(&id), expects_proxies),
-            used_elsewhere: self.index.referrers(&id).any(|key| *key != route.key),
+            used_elsewhere: self.uses(&id).any(|key| *key != route.key),
             deprecated: deprecated.is_some_and(|condition| condition.status == "True"),
             replicas: object.fleet.as_ref().and_then(|fleet| fleet.replicas),
             deleting: object.deleting,
+            off_limits: !self.may_retire(&route.key, object),
         })
     }
 
-    /// The routes that keep a virtual node which their specs in force need not name any more.
+    /// The resources that name `id` and may.
+    fn uses(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
+        let may =
+            |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| self.may_name(&entry.object, id));
+        self.index.referrers(id).filter(may)
+    }
+
+    /// The routes that keep a virtual node which their specs in force need not name any more; only those that have their
+    /// names and may name the node.
     pub(super) fn keepers<'a>(&'a self, node: &'a Object) -> impl Iterator<Item = &'a ObjectKey> {
         let name = node.id.name();
         let keeps = move |entry: &&super::Entry| {
@@ -183,10 +192,19 @@ impl Inner {
                     .keep
                     .as_ref()
                     .map_or_else(|| remembers(&object.status.canary, name), |keep| keep.contains(name))
+                && self.holder(&object.id) == Some(&object.key)
+                && self.may_keep(object, node)
         };
         // Nothing else is kept, and whole meshes are deleted at once: their other objects need no look at every entry.
         let entries = (node.key.kind == Kind::VirtualNode).then(|| self.entries.values());
         entries.into_iter().flatten().filter(keeps).map(|entry| &entry.object.key)
+    }
+
+    /// Whether a route may hold a node up that its spec need not name any more.
+    fn may_keep(&self, route: &Object, node: &Object) -> bool {
+        let target = node.id.clone();
+        let former = Reference { path: None, target, required: true };
+        self.permission(route, &[former]).missing.is_empty()
     }
 
     /// Virtual nodes of a mesh that are being deleted, to be woken.

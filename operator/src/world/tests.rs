@@ -1,8 +1,8 @@
 //! Tests of the world: who is woken by what.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use fleetmesh_core::{Claim, Identity, Object, ObjectKey, Reach};
-use fleetmesh_crds::{Management, Status};
+use fleetmesh_core::{Allowance, Claim, Identity, Object, ObjectKey, Reach, Tagged};
+use fleetmesh_crds::{Management, ReferenceGrantSpec, Status};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
@@ -33,7 +33,8 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         fleet: None,
         canary: None,
         declared_targets: Vec::new(),
-        allowed_namespaces: None,
+        consent: fleetmesh_crds::Consent::default(),
+        observed_only: false,
         status: Status::default(),
     }
 }
@@ -58,9 +59,16 @@ fn written(version: i64) -> Conclusion {
     }
 }
 
+/// A world with the Mesh `m`.
+fn world() -> World {
+    let world = World::default();
+    world.seen(object("m", 1, ResourceId::mesh("m"), json!({})), Source::List);
+    world
+}
+
 #[test]
 fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
-    let world = World::default();
+    let world = world();
     let remembers = |key| world.memory(key).in_step.is_some();
     let before = service(1);
     world.seen(before.clone(), Source::Watch);
@@ -80,7 +88,7 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
 
 #[test]
 fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
-    let world = World::default();
+    let world = world();
     let (node, service) = (node("n", 1), service(2));
     world.seen(node.clone(), Source::Watch);
     world.seen(service.clone(), Source::Watch);
@@ -95,7 +103,7 @@ fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
 
 #[test]
 fn older_news_and_our_own_echo_wake_nobody() {
-    let world = World::default();
+    let world = world();
     assert_eq!(world.seen(node("n", 5), Source::Watch).len(), 1);
     assert!(world.seen(node("n", 4), Source::Watch).is_empty());
     let mut reported = node("n", 6);
@@ -109,7 +117,7 @@ fn older_news_and_our_own_echo_wake_nobody() {
 
 #[test]
 fn the_next_in_line_gets_the_name_when_its_holder_goes() {
-    let world = World::default();
+    let world = world();
     let older = node("n", 1);
     let mut younger = node("too", 2);
     younger.id = older.id.clone();
@@ -125,7 +133,7 @@ fn the_next_in_line_gets_the_name_when_its_holder_goes() {
 
 #[test]
 fn proxies_that_only_come_and_go_are_not_urgent() {
-    let world = World::default();
+    let world = world();
     world.tells(true);
     let node = node("n", 1);
     world.seen(node.clone(), Source::Watch);
@@ -141,4 +149,176 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     assert!(!world.contradicts(&node.id, 1));
     world.told("m", told(2, 2, 2));
     assert!(world.contradicts(&node.id, 1), "somebody else wrote it");
+}
+
+/// `object` in the namespace `web`, whose resources are guests here.
+fn guest(object: Object) -> Object {
+    let key = ObjectKey { namespace: Some("web".to_owned()), ..object.key };
+    Object { uid: format!("{}-web", object.uid), key, ..object }
+}
+
+fn route(name: &str, version: u64, target: &str) -> Object {
+    let targets = json!([{"virtualNode": target, "weight": 1}]);
+    let spec = json!({"tcpRoute": {"action": {"weightedTargets": targets}}});
+    object(name, version, ResourceId::route("m", "r", name), spec)
+}
+
+fn reported(mut object: Object, version: u64) -> Object {
+    object.resource_version = version.to_string();
+    object.status.uid = Some("remote".to_owned());
+    object
+}
+
+fn claim(world: &World, object: &Object) -> Claim {
+    world.observe(&object.key).unwrap().observed.claim
+}
+
+fn grant(from: &[(&str, &str)], to: serde_json::Value) -> ReferenceGrantSpec {
+    let group = "fleetmesh.dev";
+    let from: Vec<_> = from
+        .iter()
+        .map(|(kind, namespace)| json!({"group": group, "kind": kind, "namespace": namespace}))
+        .collect();
+    serde_json::from_value(json!({"from": from, "to": to})).unwrap()
+}
+
+fn nodes_of_apps() -> serde_json::Value {
+    json!([{"group": "fleetmesh.dev", "kind": "VirtualNode"}])
+}
+
+#[test]
+fn only_what_is_accepted_takes_a_name() {
+    let mut mesh = object("m", 1, ResourceId::mesh("m"), json!({}));
+    let allowed = json!({"from": "Selector", "selector": {"matchLabels": {"team": "apps"}}});
+    mesh.consent.namespaces = Some(serde_json::from_value(allowed).unwrap());
+    let world = World::default();
+    world.seen(mesh, Source::List);
+    world.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));
+    world.namespace("web", Some([("team".to_owned(), "web".to_owned())].into()));
+    // Refused by the mesh, and older.
+    let (squatter, owner) = (guest(node("n", 2)), node("n", 3));
+    world.seen(squatter.clone(), Source::Watch);
+    world.seen(owner.clone(), Source::Watch);
+    assert_eq!(claim(&world, &owner), Claim::Ours);
+    assert_eq!(claim(&world, &squatter), Claim::Taken(owner.key.clone()));
+    // Let in while nobody is in force, it is the older of two.
+    let wakes = world.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
+    assert!(wakes.contains(&(owner.key.clone(), Wake::Look)), "{wakes:?}");
+    assert_eq!(claim(&world, &owner), Claim::Taken(squatter.key.clone()));
+    // An invalid spec takes no name: listeners without service discovery.
+    let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
+    let invalid = object("broken", 1, ResourceId::virtual_node("m", "x"), listeners);
+    let valid = object("valid", 4, ResourceId::virtual_node("m", "x"), json!({}));
+    assert!(!invalid.spec.violations().is_empty());
+    world.seen(invalid.clone(), Source::Watch);
+    world.seen(valid.clone(), Source::Watch);
+    assert_eq!(claim(&world, &valid), Claim::Ours);
+    assert_eq!(claim(&world, &invalid), Claim::Taken(valid.key.clone()));
+}
+
+#[test]
+fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
+    let world = world();
+    let owner = node("n", 20);
+    world.seen(owner.clone(), Source::Watch);
+    world.conclude(&owner, written(1));
+    world.seen(reported(owner.clone(), 21), Source::OwnWrite);
+    // Restored: it is ten seconds older, and has a uid of its own.
+    let mut older = node("restored", 10);
+    older.id = owner.id.clone();
+    world.seen(older.clone(), Source::List);
+    assert_eq!(claim(&world, &owner), Claim::Ours);
+    // The backup had a status, too; the tags decide between them.
+    world.seen(reported(older.clone(), 22), Source::List);
+    assert_eq!(claim(&world, &owner), Claim::Taken(older.key.clone()), "nothing is known of the tags yet");
+    let wakes = world.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert!(wakes.contains(&(older.key.clone(), Wake::Look)), "{wakes:?}");
+    assert_eq!(
+        (claim(&world, &owner), claim(&world, &older)),
+        (Claim::Ours, Claim::Taken(owner.key.clone()))
+    );
+    // Everything was created anew, in another order: the tags name one of them by its name.
+    let fresh = self::world();
+    let (mut again, rival) = (owner.clone(), older);
+    again.uid = "uid-anew".to_owned();
+    again.created = Timestamp::from_second(1000).unwrap();
+    fresh.tagged(&owner.id, Some(Tagged::by(&owner)));
+    fresh.seen(rival.clone(), Source::List);
+    fresh.seen(again.clone(), Source::List);
+    assert_eq!(
+        (claim(&fresh, &again), claim(&fresh, &rival)),
+        (Claim::Ours, Claim::Taken(again.key.clone()))
+    );
+}
+
+#[test]
+fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
+    let world = world();
+    let mut target = node("n", 2);
+    // Older than the route whose name it would like to have, and in the mesh since before anybody asked for grants.
+    let (clinging, mine) = (guest(route("x", 1, "n")), route("x", 3, "n"));
+    for object in [&target, &clinging, &mine] {
+        world.seen(object.clone(), Source::List);
+    }
+    assert_eq!(claim(&world, &mine), Claim::Ours);
+    let mut inside = guest(route("y", 4, "n"));
+    inside.status.uid = Some("y".to_owned());
+    world.seen(inside.clone(), Source::List);
+    let missing = world.observe(&inside.key).unwrap().observed.permission.missing;
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    target = reported(target, 5);
+    target.deleting = true;
+    let wakes = world.seen(target.clone(), Source::Watch);
+    assert!(wakes.contains(&(inside.key.clone(), Wake::Look)), "it has to make room: {wakes:?}");
+    assert_eq!(world.observe(&target.key).unwrap().observed.dependents, []);
+    world.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
+    assert_eq!(world.observe(&target.key).unwrap().observed.dependents, [inside.key.clone()]);
+}
+
+#[test]
+fn a_grant_wakes_only_those_whose_references_it_changes() {
+    let world = world();
+    let named = guest(route("named", 3, "n"));
+    let objects = [
+        node("n", 1),
+        node("other", 2),
+        named.clone(),
+        guest(route("free", 4, "nobody")),
+        guest(node("own", 5)),
+        route("at-home", 6, "n"),
+        Object {
+            key: ObjectKey { namespace: Some("else".to_owned()), ..route("far", 7, "n").key },
+            ..route("far", 7, "n")
+        },
+    ];
+    for object in objects {
+        world.seen(object, Source::List);
+    }
+    let told = grant(&[("Route", "web")], nodes_of_apps());
+    assert_eq!(world.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Wake::Look)]);
+    let permission = || world.observe(&named.key).unwrap().observed.permission;
+    assert_eq!((permission().missing.len(), permission().by), (0, vec!["ReferenceGrant apps/g".to_owned()]));
+    assert_eq!(world.grant("apps", "g", Some(told.clone())), [], "the same again, as a list tells it");
+    assert_eq!(world.grant("apps", "z", Some(told)), [], "another one that permits the same");
+    let other = json!([{"group": "fleetmesh.dev", "kind": "VirtualNode", "name": "other"}]);
+    assert_eq!(world.grant("apps", "o", Some(grant(&[("Route", "web"), ("Route", "else")], other))), []);
+    assert_eq!(
+        world.grant("apps", "g", None),
+        [(named.key.clone(), Wake::Look)],
+        "it rests on the other now"
+    );
+    assert_eq!(world.grant("apps", "z", None), [(named.key.clone(), Wake::Look)]);
+    assert_eq!(permission().missing.len(), 1);
+}
+
+#[test]
+fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
+    let world = World::default();
+    let node = node("n", 1);
+    world.seen(node.clone(), Source::Watch);
+    let allowance = || world.observe(&node.key).unwrap().observed.allowance;
+    assert_eq!(allowance(), Allowance::NoMesh("m".to_owned()));
+    let wakes = world.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
+    assert!(wakes.contains(&(node.key.clone(), Wake::Look)), "{wakes:?}");
+    assert_eq!(allowance(), Allowance::Allowed);
 }

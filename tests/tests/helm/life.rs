@@ -222,3 +222,51 @@ async fn the_operator_has_its_rights(bed: &Bed) {
         assert!(!bed.may(verb, resource).await, "{verb} {resource}");
     }
 }
+
+#[tokio::test]
+async fn a_mesh_without_a_selector_is_refused_when_that_is_required() {
+    let bed = Bed::start().await;
+    let chart = chart().unwrap();
+    let mesh = |name: &str, spec: Value| json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": { "name": name }, "spec": spec });
+    bed.release("install", &chart, &[]).await;
+    wait::until("the definitions are served", LIMIT, async || {
+        Ok(bed.create(&mesh("earlier", json!({}))).await.is_ok().then_some(()))
+    })
+    .await
+    .unwrap();
+
+    bed.release("upgrade", &chart, &["--set", "mesh.requireSelector=true"]).await;
+    let selects =
+        |selector: Value| json!({ "allowedNamespaces": { "from": "Selector", "selector": selector } });
+    let refusal = wait::until("the policy is in force", LIMIT, async || {
+        let refused = bed.create(&mesh("open", json!({}))).await;
+        if refused.is_ok() {
+            bed.kubectl.run(&["delete", "mesh.fleetmesh.dev", "open"]).await?;
+        }
+        Ok(refused.err())
+    })
+    .await
+    .unwrap();
+    assert!(refusal.contains("spec.allowedNamespaces must choose namespaces by a selector"), "{refusal}");
+    for spec in [
+        json!({ "allowedNamespaces": { "from": "All" } }),
+        selects(json!({})),
+        selects(json!({ "matchLabels": {} })),
+    ] {
+        let refusal = bed.create(&mesh("open", spec)).await.expect_err("refused");
+        assert!(refusal.contains("by a selector"), "{refusal}");
+    }
+    bed.create(&mesh("by-label", selects(json!({ "matchLabels": { "team": "a" } })))).await.unwrap();
+    let listed = json!([{ "key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"] }]);
+    bed.create(&mesh("by-name", selects(json!({ "matchExpressions": listed })))).await.unwrap();
+
+    // One that was there stays as it is: its labels and finalizers change freely, its spec does not.
+    let patch = ["patch", "mesh.fleetmesh.dev", "earlier", "--type=merge", "-p"];
+    let finalizer = r#"{"metadata":{"finalizers":["fleetmesh.dev/cleanup"]}}"#;
+    bed.kubectl.run(&[&patch[..], &[finalizer]].concat()).await.unwrap();
+    let opens = bed
+        .kubectl
+        .capture(&[&patch[..], &[r#"{"spec":{"egressFilter":{"type":"ALLOW_ALL"}}}"#]].concat())
+        .await;
+    assert!(opens.unwrap().stderr.contains("by a selector"));
+}

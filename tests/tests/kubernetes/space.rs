@@ -1,4 +1,4 @@
-//! A namespace and a mesh of the same name, seen by kubectl and by the AWS CLI.
+//! A namespace and a mesh, of the same name unless it is a guest's, seen by kubectl and by the AWS CLI.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,8 @@ use crate::bed::TIMEOUT;
 
 pub struct Space {
     pub name: String,
+    /// The mesh.
+    pub mesh: String,
     pub kubectl: Kubectl,
     pub aws: AppMesh,
     file: PathBuf,
@@ -21,7 +23,19 @@ impl Space {
     pub async fn new(name: &str, kubectl: Kubectl, aws: AppMesh, run: &RunDir) -> Self {
         kubectl.run(&["create", "namespace", name]).await.unwrap();
         let file = run.join(format!("{name}.json"));
-        Self { name: name.to_owned(), kubectl, aws, file }
+        Self { name: name.to_owned(), mesh: name.to_owned(), kubectl, aws, file }
+    }
+
+    /// Makes the namespace `name`, whose objects are in the mesh of this one.
+    pub async fn guest(&self, name: &str) -> Self {
+        self.kubectl.run(&["create", "namespace", name]).await.unwrap();
+        Self {
+            name: name.to_owned(),
+            mesh: self.mesh.clone(),
+            kubectl: self.kubectl.clone(),
+            aws: self.aws.clone(),
+            file: self.file.with_file_name(format!("{name}.json")),
+        }
     }
 
     /// The custom resource of a kind: `members` are those of its spec, without the mesh.
@@ -29,14 +43,14 @@ impl Space {
         let mut metadata = json!({ "name": name });
         if kind != "Mesh" {
             metadata["namespace"] = json!(self.name);
-            members["meshName"] = json!(self.name);
+            members["meshName"] = json!(self.mesh);
         }
         json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": members })
     }
 
     /// The Mesh of this space without options.
     pub fn mesh(&self) -> Value {
-        self.object("Mesh", &self.name, json!({}))
+        self.object("Mesh", &self.mesh, json!({}))
     }
 
     /// `kubectl apply` of these objects.
@@ -106,7 +120,7 @@ impl Space {
     /// The same, or the service's refusal.
     pub async fn try_describe(&self, kind: &str, name: &str) -> Result<Value, String> {
         let (operation, flag) = (format!("describe-{kind}"), format!("--{kind}-name"));
-        let mut arguments = vec![operation.as_str(), "--mesh-name", &self.name];
+        let mut arguments = vec![operation.as_str(), "--mesh-name", &self.mesh];
         if kind != "mesh" {
             arguments.extend([flag.as_str(), name]);
         }

@@ -122,6 +122,9 @@ impl Round<'_> {
         if node.used_elsewhere || self.serves(&drain.virtual_node) {
             return;
         }
+        if node.off_limits {
+            return self.leave_alone(drain);
+        }
         if drain.deprecated_at.is_none() {
             if node.deprecated {
                 drain.deprecated_at = Some(now);
@@ -138,6 +141,20 @@ impl Round<'_> {
             }
         }
         self.take_instances(drain, node);
+    }
+
+    /// The node belongs to somebody who did not agree: not even a condition of it is touched.
+    fn leave_alone(&mut self, drain: &mut DrainStatus) {
+        drain.retires = false;
+        let message = format!(
+            "{} is of another namespace and is left alone: its spec.allowedRetirement does not allow this Route's namespace",
+            drain.virtual_node
+        );
+        let severity = match self.canary.effective_drain().retire() {
+            Retire::Deprecate => Severity::Normal,
+            Retire::ScaleToZero | Retire::Delete => Severity::Warning,
+        };
+        self.event(severity, Reason::RetirementNotAllowed, "Retire", message);
     }
 
     fn take_instances(&mut self, drain: &mut DrainStatus, node: Node) {
@@ -191,6 +208,7 @@ impl Round<'_> {
     /// A node that serves, or is about to, is not deprecated.
     fn clear_deprecated(&mut self) {
         let serving = self.seen.nodes.iter().filter(|(name, node)| node.deprecated && self.serves(name));
+        let serving = serving.filter(|(_, node)| !node.off_limits);
         let effects: Vec<Effect> = serving
             .map(|(name, _)| Effect::Deprecate {
                 virtual_node: name.clone(),

@@ -64,6 +64,8 @@ pub struct Node {
     pub replicas: Option<i32>,
     /// Whether its deletion was asked for.
     pub deleting: bool,
+    /// Whether it is of another namespace than the Route, which does not let the Route retire it.
+    pub off_limits: bool,
 }
 
 /// Whether a virtual node has a healthy endpoint.

@@ -35,6 +35,11 @@ pub fn turn(observed: &Observed, cluster: &str) -> Turn {
     if object.deleting {
         return Turn::LeftAlone("the Route is being deleted");
     }
+    if !observed.permission.missing.is_empty() {
+        return Turn::LeftAlone(
+            "the Route names what it may not: see its condition ResolvedRefs, then tell it again",
+        );
+    }
     if !is_served(observed, cluster) {
         return Turn::LeftAlone("the Route is not accepted: see its condition Accepted, then tell it again");
     }

@@ -136,7 +136,7 @@ mod tests {
             "spec": { "meshName": "apps", "adoptionPolicy": "Adopt", "iam": iam },
         }))
         .unwrap();
-        let mut object = Object::read(&node, None);
+        let mut object = Object::read(&node);
         object.status.iam = made.map(|name| IamStatus {
             name: Some(name.to_owned()),
             role_arn: Some(format!("arn:aws:iam::111122223333:role{name}")),

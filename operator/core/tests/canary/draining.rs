@@ -87,6 +87,19 @@ fn a_node_that_something_else_uses_does_not_retire() {
 }
 
 #[test]
+fn a_node_of_another_namespace_is_left_alone() {
+    for retire in ["Delete", "ScaleToZero", "Deprecate"] {
+        let mut world = promoting(retire);
+        world.nodes.get_mut("v1").unwrap().off_limits = true;
+        let before = world.nodes["v1"];
+        world.until_phase(100, Phase::Promoted).run(200);
+        assert_eq!(world.nodes.get("v1"), Some(&before), "{retire}");
+        assert_eq!((world.told("RetirementNotAllowed"), world.told("Retired")), (1, 0), "{retire}");
+        assert!(world.stored.draining.is_empty() && !world.keeps().contains("v1"), "{retire}");
+    }
+}
+
+#[test]
 fn a_node_that_the_spec_still_names_keeps_its_instances() {
     let drain = json!({ "drain": { "retire": "Delete" } });
     let mut world = World::new("v1=100", Some(quick_with(&drain)));

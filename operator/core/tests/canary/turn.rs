@@ -21,9 +21,10 @@ fn observed(canary: Value, weight: i32) -> Observed {
     }))
     .expect("a Route");
     Observed {
-        object: Arc::new(Object::read(&route, None)),
+        object: Arc::new(Object::read(&route)),
         claim: Claim::Ours,
         allowance: Allowance::Allowed,
+        permission: fleetmesh_core::Permission::default(),
         referents: Vec::new(),
         patience: false,
         uid: None,

@@ -161,6 +161,7 @@ impl Walk {
                 used_elsewhere: self.odds(10),
                 deprecated: self.odds(30),
                 replicas: Some(self.random.i32(0..3)),
+                off_limits: false,
                 deleting: self.odds(5),
             };
             if self.odds(95) {

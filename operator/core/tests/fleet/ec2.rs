@@ -111,7 +111,8 @@ impl Ec2 {
             canary: None,
             declared_targets: Vec::new(),
             management: Management::default(),
-            allowed_namespaces: None,
+            consent: fleetmesh_crds::Consent::default(),
+            observed_only: false,
             status: Status::default(),
         };
         let mut ec2 = Self {

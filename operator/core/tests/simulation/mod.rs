@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_core::claim::{Contender, holder};
+use fleetmesh_core::permission::judge;
 use fleetmesh_core::{
-    Allowance, Claim, Class, Distribution, Failure, Identity, Object, ObjectKey, Observed, Outcome, Plan,
-    Reach, Reads, Referent, Remote, RemoteObject, Settings, Step, decide, status,
+    Allowance, Claim, Class, Distribution, Failure, Grants, Identity, Object, ObjectKey, Observed, Outcome,
+    Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject, Settings, Step, Tagged, decide, status,
 };
 use fleetmesh_crds::management::OWNER_UID_TAG;
-use fleetmesh_crds::{AdoptionPolicy, FINALIZER, Management, Status};
+use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Consent, FINALIZER, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
@@ -40,11 +42,17 @@ pub struct Stored {
 pub struct World {
     pub objects: BTreeMap<ObjectKey, Object>,
     pub remote: BTreeMap<ResourceId, Stored>,
+    pub grants: Grants,
     /// Uids of resources that let go of their objects on purpose.
     pub let_go: BTreeSet<String>,
     pub writes: usize,
     clock: i64,
     serial: u64,
+}
+
+/// Routers in here say nothing against routes of other namespaces; grants decide.
+fn attachable() -> AllowedRoutes {
+    serde_json::from_value(serde_json::json!({"namespaces": {"from": "All"}})).expect("an allowedRoutes")
 }
 
 pub fn settings() -> Settings {
@@ -90,7 +98,8 @@ impl World {
             fleet: None,
             canary: None,
             declared_targets: Vec::new(),
-            allowed_namespaces: None,
+            consent: Consent { routes: Some(attachable()), ..Consent::default() },
+            observed_only: false,
             status: Status::default(),
         };
         self.objects.insert(key.clone(), object);
@@ -181,9 +190,43 @@ impl World {
         Ok(())
     }
 
-    fn holder(&self, id: &ResourceId) -> Option<&Object> {
-        let claims = self.objects.values().filter(|object| object.id == *id);
-        claims.min_by_key(|object| (object.created, object.uid.clone()))
+    /// Who has a name; like the shell with everything read. Backends count once on the way.
+    pub fn holder(&self, id: &ResourceId) -> Option<&Object> {
+        self.best(id, 1)
+    }
+
+    fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
+        let contenders = self.objects.values().filter(|object| object.id == *id).map(|object| Contender {
+            object,
+            acceptable: object.spec.violations().is_empty()
+                && self.allowance(object) == Allowance::Allowed
+                && self.may_name_all(object, backends),
+            refused: false,
+        });
+        let tagged = self.remote.get(id).and_then(|stored| Tagged::of(&stored.tags, &settings().cluster));
+        holder(contenders, tagged.as_ref())
+    }
+
+    fn may_name_all(&self, object: &Object, backends: u8) -> bool {
+        let mut references = object.references();
+        references.retain(|reference| reference.required || backends > 0);
+        let left = if object.key.kind == Kind::VirtualNode { backends.saturating_sub(1) } else { backends };
+        let owner = |target: &ResourceId| self.best(target, left);
+        judge(&object.key, &references, owner, &self.grants, &BTreeMap::new()).missing.is_empty()
+    }
+
+    fn allowance(&self, object: &Object) -> Allowance {
+        let mesh = object.id.mesh_name();
+        match object.key.kind == Kind::Mesh || self.best(&ResourceId::mesh(mesh), 0).is_some() {
+            true => Allowance::Allowed,
+            false => Allowance::NoMesh(mesh.to_owned()),
+        }
+    }
+
+    /// What the references of `spec` rest on when `object` has it.
+    pub fn permission(&self, object: &Object, spec: &Spec) -> Permission {
+        let references = spec.references(&object.id);
+        judge(&object.key, &references, |target| self.holder(target), &self.grants, &BTreeMap::new())
     }
 
     /// What a round observes; like the shell without any memory.
@@ -200,6 +243,11 @@ impl World {
                 && other.status.uid.is_some()
                 && self.holder(&other.id).is_some_and(|holder| holder.key == other.key)
                 && other.spec.references(&other.id).iter().any(|one| one.required && one.target == object.id)
+                && self
+                    .permission(other, &other.spec)
+                    .missing
+                    .iter()
+                    .all(|one| one.reference.target != object.id)
         });
         let holder = self.holder(&object.id).map(|holder| holder.key.clone());
         let mut observed = Observed {
@@ -207,7 +255,8 @@ impl World {
                 Some(holder) if holder != *key => Claim::Taken(holder),
                 _ => Claim::Ours,
             },
-            allowance: Allowance::Allowed,
+            allowance: self.allowance(object),
+            permission: self.permission(object, &object.spec),
             referents: references.map(|one| Referent { reach: reach(&one.target), reference: one }).collect(),
             patience: false,
             uid: object.status.uid.clone(),
@@ -225,6 +274,7 @@ impl World {
                 None => Remote::Absent,
                 Some(stored) => {
                     let known = observed.uid.as_ref() == Some(&stored.identity.uid);
+                    observed.permission.revoked = self.permission(object, &stored.spec).missing;
                     Remote::Present(RemoteObject {
                         identity: stored.identity.clone(),
                         spec: stored.spec.clone(),

@@ -25,7 +25,11 @@ pub async fn carry_out(context: &Context, route: &Object, reduction: &Reduction)
 }
 
 async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<(), WriteError> {
-    let node = |name: &str| context.world.virtual_node(route.id.mesh_name(), name);
+    // Asked again here: the node's owner may have thought better of it since the decision.
+    let node = |name: &str| {
+        let node = context.world.virtual_node(route.id.mesh_name(), name)?;
+        context.world.may_retire(&route.key, &node).then_some(node)
+    };
     match effect {
         // Told before the state was written.
         Effect::Event(_) => {}

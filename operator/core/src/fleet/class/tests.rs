@@ -16,7 +16,7 @@ fn node(members: Value) -> Object {
         "metadata": { "name": "n", "namespace": "team-a", "uid": "u" }, "spec": spec,
     }))
     .unwrap();
-    Object::read(&node, None)
+    Object::read(&node)
 }
 
 fn merge(into: &mut Value, with: Value) {

@@ -14,7 +14,7 @@ fn node(namespace: &str, name: &str, fleet: &Value, more: &Value) -> Object {
         "metadata": { "name": name, "namespace": namespace, "uid": format!("{namespace}-{name}") }, "spec": spec,
     }))
     .unwrap();
-    Object::read(&node, None)
+    Object::read(&node)
 }
 
 fn fleet() -> impl Strategy<Value = Value> {

@@ -1,0 +1,226 @@
+//! Who has an App Mesh name, and who may name what: [`fleetmesh_core::claim`] and [`fleetmesh_core::permission`] asked about
+//! what is known, and who is woken when the answers change. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_core::permission::{judge, may_retire};
+use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Permission, Tagged, claim};
+use fleetmesh_crds::ReferenceGrantSpec;
+use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
+
+use super::index::once;
+use super::{Inner, Wakes, World};
+use crate::queue::Wake;
+
+/// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
+/// reference by which the way could go round: node to service to node.
+const BACKENDS: u8 = 1;
+
+impl World {
+    /// A ReferenceGrant was seen; `None` when it is gone. Wakes those whose references it permits, or did.
+    pub fn grant(&self, namespace: &str, name: &str, spec: Option<ReferenceGrantSpec>) -> Wakes {
+        let mut inner = self.lock();
+        let before = inner.grants.get(namespace, name).cloned();
+        if before == spec {
+            return Wakes::new();
+        }
+        let about: Vec<&ReferenceGrantSpec> = before.iter().chain(&spec).collect();
+        let concerned = inner.concerned(namespace, &about);
+        let permission = |inner: &Inner, key: &ObjectKey| {
+            inner.entries.get(key).map(|entry| inner.permission(&entry.object, &entry.object.references()))
+        };
+        let former: Vec<Option<Permission>> = concerned.iter().map(|key| permission(&inner, key)).collect();
+        inner.grants.set(namespace, name, spec);
+        let changed = concerned.into_iter().zip(former);
+        let changed = changed.filter(|(key, former)| permission(&inner, key) != *former);
+        let changed: Vec<ObjectKey> = changed.map(|(key, _)| key).collect();
+        inner.reconsider(&changed)
+    }
+
+    /// Notes what the tags of an App Mesh object, read or written just now, say of who made it; `None` when it does not
+    /// exist or they name nobody of this cluster. Wakes all that this concerns when somebody else has the name by that.
+    pub fn tagged(&self, id: &ResourceId, tagged: Option<Tagged>) -> Wakes {
+        let mut inner = self.lock();
+        if inner.index.tag(id, tagged) { inner.settle(vec![id.clone()]) } else { Wakes::new() }
+    }
+
+    /// Whose the App Mesh name of `object` is.
+    pub fn claim(&self, object: &Object) -> Claim {
+        self.lock().claim(object)
+    }
+
+    /// What the references of `spec` rest on when `object` has it.
+    pub fn permission(&self, object: &Object, spec: &Spec) -> Permission {
+        self.lock().permission(object, &spec.references(&object.id))
+    }
+
+    /// Whether a rollout of `route` may retire `node`.
+    pub fn may_retire(&self, route: &ObjectKey, node: &Object) -> bool {
+        self.lock().may_retire(route, node)
+    }
+}
+
+impl Inner {
+    pub(super) fn claim(&self, object: &Object) -> Claim {
+        match self.holder(&object.id) {
+            Some(holder) if *holder != object.key => Claim::Taken(holder.clone()),
+            _ => Claim::Ours,
+        }
+    }
+
+    pub(super) fn allowance(&self, object: &Object) -> Allowance {
+        let (Some(namespace), true) = (&object.key.namespace, object.key.kind != Kind::Mesh) else {
+            return Allowance::Allowed;
+        };
+        let name = object.id.mesh_name();
+        let Some(mesh) = self.holder(&ResourceId::mesh(name)).and_then(|key| self.entries.get(key)) else {
+            return Allowance::NoMesh(name.to_owned());
+        };
+        let Some(allowed) = &mesh.object.consent.namespaces else { return Allowance::Allowed };
+        // A selector that cannot be read selects nothing; the API server refuses it before it comes here.
+        match self.labels(&object.key, |labels| allowed.allows(labels)) {
+            Ok(true) => Allowance::Allowed,
+            Ok(false) | Err(_) => {
+                Allowance::Refused { mesh: mesh.object.key.clone(), namespace: namespace.clone() }
+            }
+        }
+    }
+
+    /// The labels of the namespace of `key`.
+    fn labels<T>(&self, key: &ObjectKey, ask: impl FnOnce(&BTreeMap<String, String>) -> T) -> T {
+        match key.namespace.as_ref().and_then(|namespace| self.namespaces.get(namespace)) {
+            Some(labels) => ask(labels),
+            None => ask(&BTreeMap::new()),
+        }
+    }
+
+    /// What `references` of `object` rest on.
+    pub(super) fn permission(&self, object: &Object, references: &[Reference]) -> Permission {
+        let owner = |target: &ResourceId| Some(&*self.entries.get(self.holder(target)?)?.object);
+        self.labels(&object.key, |labels| judge(&object.key, references, owner, &self.grants, labels))
+    }
+
+    /// Whether `object` may name `target`. What it may not name, it does not hold up.
+    pub(super) fn may_name(&self, object: &Object, target: &ResourceId) -> bool {
+        let owner = self.holder(target).and_then(|key| self.entries.get(key));
+        if owner.is_none_or(|owner| owner.object.key.namespace == object.key.namespace) {
+            return true;
+        }
+        let mut references = object.references();
+        references.retain(|reference| reference.target == *target);
+        self.permission(object, &references).missing.is_empty()
+    }
+
+    pub(super) fn may_retire(&self, route: &ObjectKey, node: &Object) -> bool {
+        self.labels(route, |labels| may_retire(route, node, labels))
+    }
+
+    /// Who has the name `id`, computed from what is known now.
+    fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
+        let tagged = self.index.tagged(id);
+        let contenders = self.index.claimants(id).filter_map(|key| self.entries.get(key)).map(|entry| {
+            let object = &*entry.object;
+            let allowance = self.allowance(object);
+            let acceptable =
+                || entry.valid && allowance == Allowance::Allowed && self.may_name_all(object, backends);
+            // What is in force needs no more looking at, and nearly everything is.
+            let in_force = claim::standing(object, tagged) == claim::Standing::InForce;
+            let refused = matches!(allowance, Allowance::Refused { .. });
+            claim::Contender { object, acceptable: in_force || acceptable(), refused }
+        });
+        claim::holder(contenders, tagged)
+    }
+
+    /// Whether `object` may name everything that it names; of what need not exist only as long as `backends` is not 0.
+    fn may_name_all(&self, object: &Object, backends: u8) -> bool {
+        let mut references = object.references();
+        references.retain(|reference| reference.required || backends > 0);
+        let owner = |target: &ResourceId| match object.key.kind {
+            Kind::VirtualNode => self.best(target, backends.saturating_sub(1)),
+            _ => self.best(target, backends),
+        };
+        let judged =
+            self.labels(&object.key, |labels| judge(&object.key, &references, owner, &self.grants, labels));
+        judged.missing.is_empty()
+    }
+
+    /// Computes anew who has these names. Where that is another than before it wakes those that claim and that name it, and
+    /// goes on with what hangs on these. Call it for the names of everything about which something else is known now.
+    pub(super) fn settle(&mut self, ids: Vec<ResourceId>) -> Wakes {
+        let mut wakes = Wakes::new();
+        let mut next: BTreeSet<ResourceId> = ids.into_iter().collect();
+        while let Some(id) = next.pop_first() {
+            let best = self.best(&id, BACKENDS).map(|object| object.key.clone());
+            if self.index.held.get(&id) == best.as_ref() {
+                continue;
+            }
+            match best {
+                Some(key) => self.index.held.insert(id.clone(), key),
+                None => self.index.held.remove(&id),
+            };
+            let mut concerned: BTreeSet<ObjectKey> =
+                self.index.claimants(&id).chain(self.index.referrers(&id)).cloned().collect();
+            if id.kind() == Kind::Mesh {
+                concerned.extend(self.inside(id.mesh_name()));
+            }
+            let entries = concerned.iter().filter_map(|key| self.entries.get(key));
+            next.extend(entries.map(|entry| entry.object.id.clone()).filter(|other| *other != id));
+            wakes.extend(concerned.into_iter().map(|key| (key, Wake::Look)));
+        }
+        wakes
+    }
+
+    /// Everything in a mesh but the mesh.
+    fn inside(&self, mesh: &str) -> Vec<ObjectKey> {
+        let objects = self.entries.values().map(|entry| &entry.object);
+        let inside = objects.filter(|object| object.id.mesh_name() == mesh && object.key.kind != Kind::Mesh);
+        inside.map(|object| object.key.clone()).collect()
+    }
+
+    /// Wakes these, and those whom it concerns when names are others' by that.
+    pub(super) fn reconsider(&mut self, keys: &[ObjectKey]) -> Wakes {
+        let entries = keys.iter().filter_map(|key| self.entries.get(key));
+        let ids = entries.map(|entry| entry.object.id.clone()).collect();
+        let mut wakes: Wakes = keys.iter().map(|key| (key.clone(), Wake::Look)).collect();
+        wakes.extend(self.settle(ids));
+        once(wakes)
+    }
+
+    /// `object` says something else about resources of other namespaces than before.
+    pub(super) fn consent_changed(&mut self, object: &Object) -> Wakes {
+        let concerned: Vec<ObjectKey> = match object.key.kind {
+            Kind::Mesh => self.inside(object.id.mesh_name()),
+            _ => {
+                let referrers = self.index.referrers(&object.id);
+                referrers.filter(|key| key.namespace != object.key.namespace).cloned().collect()
+            }
+        };
+        self.reconsider(&concerned)
+    }
+
+    /// Those that name `object`, and may not.
+    pub(super) fn not_permitted_to_name(&self, object: &Object) -> Wakes {
+        let entries = self.index.referrers(&object.id).filter_map(|key| self.entries.get(key));
+        let referrers = entries.map(|entry| &entry.object);
+        let referrers = referrers.filter(|referrer| referrer.key.namespace != object.key.namespace);
+        let referrers = referrers.filter(|referrer| !self.may_name(referrer, &object.id));
+        referrers.map(|referrer| (referrer.key.clone(), Wake::Look)).collect()
+    }
+
+    /// Those that grants of `namespace` with these specs are about: of a kind and in a namespace that one of them names,
+    /// and naming something of `namespace`.
+    fn concerned(&self, namespace: &str, about: &[&ReferenceGrantSpec]) -> Vec<ObjectKey> {
+        let owned = |id: &ResourceId| {
+            self.holder(id).is_some_and(|owner| owner.namespace.as_deref() == Some(namespace))
+        };
+        let asks = |object: &Object| {
+            let from = about.iter().flat_map(|spec| &spec.from);
+            from.into_iter().any(|from| {
+                from.kind.kind() == object.key.kind
+                    && Some(from.namespace.as_str()) == object.key.namespace.as_deref()
+            }) && object.references().iter().any(|reference| owned(&reference.target))
+        };
+        let objects = self.entries.values().map(|entry| &entry.object);
+        objects.filter(|object| asks(object)).map(|object| object.key.clone()).collect()
+    }
+}
