@@ -76,9 +76,6 @@ pub fn standing(object: &Object, tagged: Option<&Tagged>) -> Standing {
 pub struct Contender<'a> {
     /// The resource.
     pub object: &'a Object,
-    /// Whether it could be written: valid, in a mesh that allows its namespace, and permitted to name what it names. Of no
-    /// meaning for one that is in force.
-    pub acceptable: bool,
     /// Whether the mesh refuses its namespace.
     pub refused: bool,
 }
@@ -86,15 +83,22 @@ pub struct Contender<'a> {
 /// Which of those that claim an App Mesh name has it. One that is in force keeps it, whatever becomes of its spec or its
 /// permissions; only when the mesh refuses its namespace does it make room for one that is acceptable. Of others, only
 /// acceptable ones count: the one that the endpoint names, then the oldest, then the smallest uid.
+///
+/// `acceptable` says whether one could be written: valid, in a mesh that allows its namespace, and permitted to name what it
+/// names. It is asked in the order of rank and only until one has the name, because it may cost much.
 pub fn holder<'a>(
     contenders: impl Iterator<Item = Contender<'a>>,
     tagged: Option<&Tagged>,
+    acceptable: impl Fn(&'a Object) -> bool,
 ) -> Option<&'a Object> {
-    let ranked = contenders.filter_map(|contender| {
-        let Contender { object, acceptable, refused } = contender;
-        let standing = standing(object, tagged);
-        let counts = acceptable || standing == Standing::InForce;
-        counts.then_some(((refused, standing, object.created, object.uid.as_str()), object))
-    });
-    ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
+    let mut ranked: Vec<_> = contenders
+        .map(|Contender { object, refused }| {
+            ((refused, standing(object, tagged), object.created, object.uid.as_str()), object)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut ranked = ranked.into_iter();
+    let best =
+        ranked.find(|((_, standing, ..), object)| *standing == Standing::InForce || acceptable(object));
+    best.map(|(_, object)| object)
 }

@@ -66,6 +66,9 @@ pub struct Missing {
     pub owner: ObjectKey,
     /// Whether that resource is being deleted.
     pub owner_leaves: bool,
+    /// Whether that resource has its App Mesh object, as its status says. One that merely claims the name, perhaps of an object
+    /// that is somebody else's, takes nothing out of the mesh.
+    pub owner_exists: bool,
     /// Whether there is no ReferenceGrant for it.
     pub grant: bool,
     /// Whether it is a router whose `allowedRoutes` do not allow the namespace.
@@ -107,6 +110,7 @@ pub fn judge<'a>(
                 from: from.clone(),
                 owner: owner.key.clone(),
                 owner_leaves: owner.deleting,
+                owner_exists: owner.status.uid.is_some(),
                 grant: grant.is_none(),
                 allowed_routes: !allowed,
             }),
@@ -169,7 +173,7 @@ fn goes(observed: &Observed) -> bool {
     // An operator that ended between its write and its report left no word of it.
     let unreported = status.uid.is_none() && !observed.permission.missing.is_empty();
     let judged = status.permitted_by.is_some() || unreported;
-    !revoked.is_empty() && (judged || revoked.iter().any(|one| one.owner_leaves))
+    revoked.iter().any(|one| one.owner_exists && (judged || one.owner_leaves))
 }
 
 /// Takes what is not permitted out of the mesh, in one request and to the end. A route and a virtual service go as a whole.
@@ -179,7 +183,8 @@ fn withdrawal(observed: &Observed, remote: &RemoteObject) -> Plan {
     let Spec::VirtualNode(node) = &remote.spec else {
         return Plan::Steps(vec![Step::Delete { id: object.id.clone() }]);
     };
-    let gone = |name: &str| observed.permission.revoked.iter().any(|one| one.reference.target.name() == name);
+    let revoked = || observed.permission.revoked.iter().filter(|one| one.owner_exists);
+    let gone = |name: &str| revoked().any(|one| one.reference.target.name() == name);
     let spec = Spec::VirtualNode(Box::new(node.as_ref().clone().without_backends(gone)));
     let base = format!("withdrawn {}@{}", remote.identity.uid, remote.identity.version);
     let token = token(&object.uid, &base, &spec);
@@ -207,7 +212,7 @@ fn in_full(missing: &[Missing]) -> String {
 
 impl Missing {
     fn in_words(&self) -> String {
-        let Self { reference, from, owner, owner_leaves: _, grant, allowed_routes } = self;
+        let Self { reference, from, owner, owner_leaves: _, owner_exists: _, grant, allowed_routes } = self;
         let place = owner.namespace.as_deref().unwrap_or_default();
         let namespace = from.namespace.as_deref().unwrap_or_default();
         let mut wanted = Vec::new();

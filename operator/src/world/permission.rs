@@ -1,11 +1,12 @@
 //! Who has an App Mesh name, and who may name what: [`fleetmesh_core::claim`] and [`fleetmesh_core::permission`] asked about
 //! what is known, and who is woken when the answers change. No I/O.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::permission::{judge, may_retire};
 use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Permission, Tagged, claim};
-use fleetmesh_crds::ReferenceGrantSpec;
+use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
@@ -15,6 +16,18 @@ use crate::queue::Wake;
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
 /// reference by which the way could go round: node to service to node.
 const BACKENDS: u8 = 1;
+
+/// Who has a name, as far as it was computed already: what many claim and name would otherwise be looked at once for each way
+/// that leads there.
+type Answers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
+
+/// Whether the endpoint has somebody else's object of the name that `owner` claims: then it owns nothing that others would
+/// have to ask for.
+fn is_refused_the_name(owner: &Object) -> bool {
+    let accepted = owner.status.condition(ConditionType::Accepted);
+    accepted
+        .is_some_and(|accepted| accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str())
+}
 
 impl World {
     /// A ReferenceGrant was seen; `None` when it is gone. Wakes those whose references it permits, or did.
@@ -96,7 +109,10 @@ impl Inner {
 
     /// What `references` of `object` rest on.
     pub(super) fn permission(&self, object: &Object, references: &[Reference]) -> Permission {
-        let owner = |target: &ResourceId| Some(&*self.entries.get(self.holder(target)?)?.object);
+        let owner = |target: &ResourceId| {
+            let owner = &*self.entries.get(self.holder(target)?)?.object;
+            (!is_refused_the_name(owner)).then_some(owner)
+        };
         self.labels(&object.key, |labels| judge(&object.key, references, owner, &self.grants, labels))
     }
 
@@ -115,29 +131,39 @@ impl Inner {
         self.labels(route, |labels| may_retire(route, node, labels))
     }
 
-    /// Who has the name `id`, computed from what is known now.
-    fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
+    /// Who has the name `id`, computed from what is known now. `answers` holds what was computed since something changed.
+    fn best(&self, id: &ResourceId, backends: u8, answers: &Answers) -> Option<&Object> {
+        let question = (id.clone(), backends);
+        let known = answers.borrow().get(&question).cloned();
+        if let Some(known) = known {
+            return known.and_then(|key| self.entries.get(&key)).map(|entry| &*entry.object);
+        }
         let tagged = self.index.tagged(id);
-        let contenders = self.index.claimants(id).filter_map(|key| self.entries.get(key)).map(|entry| {
+        let claimants = self.index.claimants(id).filter_map(|key| self.entries.get(key));
+        let contenders = claimants.map(|entry| {
             let object = &*entry.object;
-            let allowance = self.allowance(object);
-            let acceptable =
-                || entry.valid && allowance == Allowance::Allowed && self.may_name_all(object, backends);
-            // What is in force needs no more looking at, and nearly everything is.
-            let in_force = claim::standing(object, tagged) == claim::Standing::InForce;
-            let refused = matches!(allowance, Allowance::Refused { .. });
-            claim::Contender { object, acceptable: in_force || acceptable(), refused }
+            claim::Contender { object, refused: matches!(self.allowance(object), Allowance::Refused { .. }) }
         });
-        claim::holder(contenders, tagged)
+        let acceptable = |object: &Object| {
+            self.entries.get(&object.key).is_some_and(|entry| entry.valid)
+                && self.allowance(object) == Allowance::Allowed
+                && self.may_name_all(object, backends, answers)
+        };
+        let best = claim::holder(contenders, tagged, acceptable);
+        answers.borrow_mut().insert(question, best.map(|object| object.key.clone()));
+        best
     }
 
     /// Whether `object` may name everything that it names; of what need not exist only as long as `backends` is not 0.
-    fn may_name_all(&self, object: &Object, backends: u8) -> bool {
+    fn may_name_all(&self, object: &Object, backends: u8, answers: &Answers) -> bool {
         let mut references = object.references();
         references.retain(|reference| reference.required || backends > 0);
-        let owner = |target: &ResourceId| match object.key.kind {
-            Kind::VirtualNode => self.best(target, backends.saturating_sub(1)),
-            _ => self.best(target, backends),
+        let owner = |target: &ResourceId| {
+            let owner = match object.key.kind {
+                Kind::VirtualNode => self.best(target, backends.saturating_sub(1), answers),
+                _ => self.best(target, backends, answers),
+            };
+            owner.filter(|owner| !is_refused_the_name(owner))
         };
         let judged =
             self.labels(&object.key, |labels| judge(&object.key, &references, owner, &self.grants, labels));
@@ -149,11 +175,14 @@ impl Inner {
     pub(super) fn settle(&mut self, ids: Vec<ResourceId>) -> Wakes {
         let mut wakes = Wakes::new();
         let mut next: BTreeSet<ResourceId> = ids.into_iter().collect();
+        let answers = Answers::default();
         while let Some(id) = next.pop_first() {
-            let best = self.best(&id, BACKENDS).map(|object| object.key.clone());
+            let best = self.best(&id, BACKENDS, &answers).map(|object| object.key.clone());
             if self.index.held.get(&id) == best.as_ref() {
                 continue;
             }
+            // Who has a mesh decides which namespaces may be in it.
+            answers.borrow_mut().clear();
             match best {
                 Some(key) => self.index.held.insert(id.clone(), key),
                 None => self.index.held.remove(&id),

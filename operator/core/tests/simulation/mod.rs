@@ -196,15 +196,15 @@ impl World {
     }
 
     fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
-        let contenders = self.objects.values().filter(|object| object.id == *id).map(|object| Contender {
-            object,
-            acceptable: object.spec.violations().is_empty()
+        let claimants = self.objects.values().filter(|object| object.id == *id);
+        let contenders = claimants.map(|object| Contender { object, refused: false });
+        let acceptable = |object: &Object| {
+            object.spec.violations().is_empty()
                 && self.allowance(object) == Allowance::Allowed
-                && self.may_name_all(object, backends),
-            refused: false,
-        });
+                && self.may_name_all(object, backends)
+        };
         let tagged = self.remote.get(id).and_then(|stored| Tagged::of(&stored.tags, &settings().cluster));
-        holder(contenders, tagged.as_ref())
+        holder(contenders, tagged.as_ref(), acceptable)
     }
 
     fn may_name_all(&self, object: &Object, backends: u8) -> bool {
