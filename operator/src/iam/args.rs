@@ -216,12 +216,13 @@ fn partition(region: &str) -> &'static str {
 }
 
 fn path(text: &str) -> Result<String, String> {
-    let slashes = text.starts_with('/') && text.ends_with('/') && !text.contains("//");
+    // `/` alone would be every role and policy of the account.
+    let slashes = text.starts_with('/') && text.ends_with('/') && !text.contains("//") && text != "/";
     if slashes && text.len() <= 512 && text.chars().all(|letter| letter == '/' || is_name(letter)) {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "{text} is no IAM path: it begins and ends with a slash, and has letters, digits and _+=,.@- between"
+        "{text} is no IAM path: it begins and ends with a slash, with letters, digits and _+=,.@- between, as /fleetmesh/ has"
     ))
 }
 
@@ -324,10 +325,10 @@ mod tests {
         for arn in ["arn:aws:iam::aws:policy/*", "arn:aws:iam::*:policy/x", "arn:aws:iam::aws:role/x"] {
             assert!(policy(arn).is_err(), "{arn}");
         }
-        for text in ["fleetmesh", "/a b/", "/*/", "//", "/fleetmesh"] {
+        for text in ["/", "fleetmesh", "/a b/", "/*/", "//", "/fleetmesh"] {
             assert!(path(text).is_err(), "{text}");
         }
-        assert!(path("/").is_ok() && path("/fleetmesh/apps/").is_ok());
+        assert!(path("/fleetmesh/apps/").is_ok());
         assert!(prefix("/").is_err() && prefix("/*").is_err() && prefix("/images/").is_ok());
     }
 }
