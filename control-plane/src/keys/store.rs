@@ -195,6 +195,17 @@ impl<'a> KeyStore<'a> {
     /// A secret cannot be opened, among others: see [`KeyError`].
     pub fn keys(&self) -> Result<Table, KeyError> {
         let rows = self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none());
+        // With a seal, what is in the clear was not written by who has the key of the seal.
+        let rows = rows.filter(|row| {
+            let unsealed = self.seal.is_some() && matches!(row.stored, Stored::Clear(_));
+            if unsealed {
+                tracing::warn!(
+                    id = row.listed.id,
+                    "an access key is not sealed and so not taken: if you made it, run `fleetmesh control-plane keys seal`"
+                );
+            }
+            !unsealed
+        });
         rows.map(|row| {
             let secret = self.secret(&row)?;
             Ok((row.listed.id.clone(), row.key(secret)))
