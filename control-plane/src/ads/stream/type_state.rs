@@ -1,6 +1,6 @@
 //! What one stream has said about one type of resources. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::Refusal;
@@ -80,7 +80,13 @@ impl TypeState {
 
     /// The proxy may have taken any part of `content`: what it would add may be there, what it would remove may be gone.
     fn doubt(&mut self, kind: ResourceType, content: &Content) {
-        self.doubtful.extend(content.resources.values().cloned());
+        // Each once: a proxy that refuses the same again and again must not make this grow.
+        let known: HashSet<(&str, &str)> =
+            self.doubtful.iter().map(|old| (old.name.as_str(), old.version.as_str())).collect();
+        let new = content.resources.values();
+        let new = new.filter(|new| !known.contains(&(new.name.as_str(), new.version.as_str())));
+        let new: Vec<Arc<Resource>> = new.cloned().collect();
+        self.doubtful.extend(new);
         if kind == ResourceType::Cluster {
             let certain =
                 self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
