@@ -73,7 +73,11 @@ fn embedded(address: IpAddr) -> Vec<IpAddr> {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
             all.push(v4(high, low))
         }
-        [0x64, 0xff9b, 0 | 1, .., high, low] => all.push(v4(high, low)),
+        // RFC 6052, section 2.2: of a prefix of 48 bits the IPv4 address stands around the bits 64 to 71.
+        [0x64, 0xff9b, 1, first, second, third, high, low] => {
+            all.extend([v4(first, (second << 8) | (third >> 8)), v4(high, low)]);
+        }
+        [0x64, 0xff9b, 0, .., high, low] => all.push(v4(high, low)),
         [0x2002, high, low, ..] => all.push(v4(high, low)),
         [0x2001, 0, .., high, low] => all.push(v4(!high, !low)),
         [.., 0 | 0x200, 0x5efe, high, low] => all.push(v4(high, low)),
@@ -111,6 +115,7 @@ mod tests {
             "::ffff:0:169.254.169.254",
             "64:ff9b::169.254.169.254",
             "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
             "2002:a9fe:a9fe::1",
             "2001:0:0:0:0:0:5601:5601",
             "fe80::200:5efe:a9fe:a9fe",
