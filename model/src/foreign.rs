@@ -16,6 +16,10 @@ pub fn printable(text: &str) -> String {
         if blank && (told.is_empty() || told.ends_with(' ')) {
             continue;
         }
+        if count == TOLD && blank {
+            // Blanks alone at the end are no more to tell.
+            continue;
+        }
         if count == TOLD {
             let kept: String = told.chars().take(TOLD - 1).collect();
             return kept.trim_end().to_owned() + "…";
