@@ -80,7 +80,7 @@ fn narrowed(uri: &Uri, name: &str) -> Result<Uri> {
     match path.strip_prefix(GROUP) {
         Some("meshes") => by_name(),
         // An admin's, for every lane.
-        Some("fleetclasses") => Ok(uri.clone()),
+        Some("fleetclasses" | "metricproviders" | "webhookproviders") => Ok(uri.clone()),
         Some(plural) if !plural.contains('/') => {
             Ok(format!("{GROUP}namespaces/{name}/{plural}?{query}").parse()?)
         }

@@ -122,6 +122,8 @@ async fn a_handshake_has_its_time_from_its_turn_on() {
     assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&alone), "nobody waits: {alone:?}");
 
     let front = stuck(1).await;
+    // It has its turn when the server answers it.
+    front[0].peek(&mut [0]).await.unwrap();
     let waiting = tokio::spawn({
         let proxy = proxy.clone();
         async move { proxy.configured(STRANGER, bed.ads).await }
