@@ -225,6 +225,13 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
         let error = altered.keys().expect_err(change).to_string();
         assert!(error.contains("does not open"), "{change}: {error}");
     }
+    // A whole key of one's own, in the clear.
+    let connection = rusqlite::Connection::open(data.join("access-keys.db")).expect("a database");
+    let planted = "INSERT INTO access_key (id, secret, description, created_at, name, access)
+        VALUES ('FMKPLANTED', 'secret', '', 0, '', 'write')";
+    connection.execute(planted, []).expect("planted");
+    let keys = store.keys().expect("keys");
+    assert!(keys.contains_key(&key.id) && !keys.contains_key("FMKPLANTED"), "it is not sealed");
 }
 
 #[test]

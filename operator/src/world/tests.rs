@@ -276,6 +276,47 @@ fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
 }
 
 #[test]
+fn who_merely_claims_a_name_takes_nothing_of_others_out_of_the_mesh() {
+    let world = world();
+    // It names a node that no resource stands for, and is in the mesh.
+    let mut mine = guest(route("x", 1, "n"));
+    mine.status.uid = Some("x".to_owned());
+    world.seen(mine.clone(), Source::List);
+    let permission = || world.observe(&mine.key).unwrap().observed.permission;
+    assert_eq!(permission().missing, []);
+    let mut claimant = node("n", 2);
+    world.seen(claimant.clone(), Source::Watch);
+    let missing = permission().missing;
+    assert!(matches!(missing.as_slice(), [one] if !one.owner_exists), "it has no node yet: {missing:?}");
+    // The endpoint has somebody else's node of that name.
+    claimant = object("n", 3, claimant.id.clone(), json!({}));
+    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    world.seen(claimant, Source::Watch);
+    assert_eq!(permission().missing, [], "it owns nothing that others would have to ask for");
+}
+
+#[test]
+fn many_who_claim_each_others_names_are_looked_at_once() {
+    let world = world();
+    // Each names the service fifty times; none is permitted, so that all of them are looked at.
+    let backend = json!({"virtualService": {"virtualServiceName": "s"}});
+    let backends = vec![backend; 50];
+    let spec = json!({ "backends": backends });
+    for n in 0..40 {
+        let key = |name: &str| format!("{name}-{n}");
+        world.seen(object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()), Source::List);
+        let mut service = service(n + 2);
+        service.key.name = key("s");
+        service.uid = key("uid-s");
+        world.seen(service, Source::List);
+        world.seen(guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }), Source::List);
+    }
+    let holder = node("n-0", 1);
+    assert_eq!(claim(&world, &Object { id: ResourceId::virtual_node("m", "n"), ..holder }), Claim::Ours);
+}
+
+#[test]
 fn a_grant_wakes_only_those_whose_references_it_changes() {
     let world = world();
     let named = guest(route("named", 3, "n"));
