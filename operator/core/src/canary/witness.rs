@@ -208,10 +208,12 @@ mod tests {
 
     #[test]
     fn one_caller_neither_condemns_nor_saves_what_others_saw_otherwise() {
-        // A forger among three changes nothing, whatever it claims.
-        is("a:990+1 b:500+2 evil:0+1000000000", 99.6);
-        is("a:600+400 b:300+200 evil:1000000000+0", 60.0);
+        // A forger among three changes nothing where the targets tell, whatever it claims ...
+        is("a:990+1 b:500+2 evil:0+1000000000 own:1490+3", 99.6);
         is("a:600+400 b:300+200 evil:1000000000+0 own:900+600", 60.0);
+        // ... and where they do not, it weighs as much as the others together: it can hold a release, and no more.
+        is_held("a:990+1 b:500+2 evil:0+1000000000");
+        is_held("a:600+400 b:300+200 evil:1000000000+0");
         // Against one other the targets decide ...
         is("a:1000+1 evil:0+1000000000 own:1000+1", 99.9);
         is("a:600+400 evil:1000000000+0 own:600+400", 60.0);
