@@ -129,14 +129,21 @@ impl Keys {
 
     async fn follow_issued(&self, directory: PathBuf, shutdown: CancellationToken) {
         let mut looks = tokio::time::interval(INTERVAL);
-        let mut complained = false;
+        let (mut complained, mut known) = (false, Vec::new());
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
             let (directory, seal) = (directory.clone(), self.seal.clone());
-            let read = move || KeyStore::open(&directory, seal.as_deref())?.keys();
+            let read = move || KeyStore::open(&directory, seal.as_deref())?.look();
             match tokio::task::spawn_blocking(read).await {
-                Ok(Ok(keys)) => {
+                Ok(Ok((keys, unsealed))) => {
                     complained = false;
                     replace(&self.issued, keys);
+                    if unsealed != known && !unsealed.is_empty() {
+                        tracing::warn!(
+                            ids = unsealed.join(", "),
+                            "access keys that are not sealed are not taken: if you made them, run `fleetmesh control-plane keys seal`"
+                        );
+                    }
+                    known = unsealed;
                 }
                 Ok(Err(error)) if !std::mem::replace(&mut complained, true) => {
                     tracing::error!(%error, "the access keys cannot be read: those that were read last stay in use");

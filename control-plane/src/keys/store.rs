@@ -194,23 +194,26 @@ impl<'a> KeyStore<'a> {
     /// # Errors
     /// A secret cannot be opened, among others: see [`KeyError`].
     pub fn keys(&self) -> Result<Table, KeyError> {
+        Ok(self.look()?.0)
+    }
+
+    /// [`Self::keys`], and the ids of those that are not among them because they are in the clear although there is a seal:
+    /// they were not written by who has its key.
+    ///
+    /// # Errors
+    /// As of [`Self::keys`].
+    pub fn look(&self) -> Result<(Table, Vec<String>), KeyError> {
         let rows = self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none());
-        // With a seal, what is in the clear was not written by who has the key of the seal.
-        let rows = rows.filter(|row| {
-            let unsealed = self.seal.is_some() && matches!(row.stored, Stored::Clear(_));
-            if unsealed {
-                tracing::warn!(
-                    id = row.listed.id,
-                    "an access key is not sealed and so not taken: if you made it, run `fleetmesh control-plane keys seal`"
-                );
-            }
-            !unsealed
-        });
-        rows.map(|row| {
-            let secret = self.secret(&row)?;
+        let is_unsealed = |row: &Row| self.seal.is_some() && matches!(row.stored, Stored::Clear(_));
+        let (unsealed, rows): (Vec<Row>, Vec<Row>) = rows.partition(is_unsealed);
+        let keys = rows.iter().map(|row| -> Result<_, KeyError> {
+            let secret = self.secret(row)?;
             Ok((row.listed.id.clone(), row.key(secret)))
-        })
-        .collect()
+        });
+        Ok((
+            keys.collect::<Result<Table, KeyError>>()?,
+            unsealed.into_iter().map(|row| row.listed.id).collect(),
+        ))
     }
 
     /// Seals every secret that is in the clear or sealed by another key than the first, and answers how many. All of them
