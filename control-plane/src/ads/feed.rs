@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::identity;
 use crate::cloud_map::Discovered;
-use crate::distribution::{Distribution, Published};
+use crate::distribution::{Distribution, Published, Reports};
 use crate::join::Denied;
 use crate::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
 use crate::view::{MeshView, Views};
@@ -101,14 +101,16 @@ impl Feeds {
         Ok(feed.subscribe())
     }
 
-    /// Where the clusters of `node` lead, for a proxy that does not follow its snapshots.
+    /// Enters a proxy of `node` that reports its load and does not follow its snapshots, until the second part of the answer
+    /// is dropped. The first part says where its clusters lead.
     ///
     /// # Errors
     /// Status 3 when there is no such node.
-    pub fn targets(&self, node: &ResourceId) -> Result<Arc<Targets>, Status> {
+    pub fn reports(&self, node: &ResourceId) -> Result<(Arc<Targets>, Reports), Status> {
         let followed = self.followed(node).filter(|current| current.exists);
-        let current = followed.map_or_else(|| self.make(node), Ok)?;
-        Ok(Arc::clone(&current.snapshot.targets))
+        let snapshot = followed.map_or_else(|| self.make(node), Ok)?.snapshot;
+        let targets = Arc::clone(&snapshot.targets);
+        Ok((targets, Distribution::reports(&self.distribution, node, snapshot)))
     }
 
     /// The same as far as it is known without making a snapshot: nothing while no proxy follows them.
@@ -194,13 +196,8 @@ impl Feeds {
     async fn refresh(&self, revision: u64, meshes: &BTreeMap<String, Arc<MeshView>>) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
-            nodes.retain(|node, feed| {
-                let followed = feed.receiver_count() > 0;
-                if !followed {
-                    self.distribution.forget(node);
-                }
-                followed
-            });
+            nodes.retain(|_, feed| feed.receiver_count() > 0);
+            self.distribution.keep(|node| nodes.contains_key(node));
             nodes.keys().cloned().collect()
         };
         for node in nodes {

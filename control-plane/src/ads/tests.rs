@@ -27,9 +27,9 @@ use crate::testing::{Meshes, view};
 use crate::tls::Purpose;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
-const ROUTE: &str = "virtualRouter/r/route/x";
+pub(super) const ROUTE: &str = "virtualRouter/r/route/x";
 
-fn route(weight: u32) -> Value {
+pub(super) fn route(weight: u32) -> Value {
     let targets = json!([{"virtualNode": "a", "weight": 100}, {"virtualNode": "b", "weight": weight}]);
     json!({"http2Route": {"action": {"weightedTargets": targets}, "match": {"prefix": "/"}}})
 }

@@ -78,6 +78,8 @@ struct Node {
     /// What they are to run; nothing while the node is deleted.
     target: Option<Arc<Snapshot>>,
     proxies: BTreeMap<u64, Proxy>,
+    /// How many proxies report their load.
+    reporting: usize,
 }
 
 struct Proxy {
@@ -113,14 +115,27 @@ impl Distribution {
         Connected { distribution: Arc::clone(this), node: node.clone(), stream, name }
     }
 
+    /// Enters a proxy of `node` that reports its load, until the answer is dropped. One that does so and is not connected, as
+    /// when it came back after a restart of this process by that stream first, is a proxy that has not acknowledged anything.
+    /// Until somebody follows the node, its proxies are to run `snapshot`.
+    pub fn reports(this: &Arc<Self>, node: &ResourceId, snapshot: Arc<Snapshot>) -> Reports {
+        let mut inner = this.inner();
+        let entry = inner.nodes.entry(node.clone()).or_default();
+        entry.reporting += 1;
+        entry.target.get_or_insert(snapshot);
+        drop(inner);
+        this.reported();
+        Reports { distribution: Arc::clone(this), node: node.clone() }
+    }
+
     /// Notes what the proxies of `node` are to run; nothing when it was deleted.
     pub fn target(&self, node: &ResourceId, target: Option<Arc<Snapshot>>) {
         self.inner().nodes.entry(node.clone()).or_default().target = target;
     }
 
-    /// Notes that nobody follows `node` any more.
-    pub fn forget(&self, node: &ResourceId) {
-        self.inner().nodes.remove(node);
+    /// Forgets the nodes that nobody follows any more and no proxy reports for.
+    pub fn keep(&self, followed: impl Fn(&ResourceId) -> bool) {
+        self.inner().nodes.retain(|id, node| node.reporting > 0 || followed(id));
     }
 
     /// Notes that all targets are those of `published`.
@@ -237,6 +252,23 @@ fn same_snapshot(a: Option<&Arc<Snapshot>>, b: Option<&Arc<Snapshot>>) -> bool {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
         (None, None) => true,
         _ => false,
+    }
+}
+
+/// A proxy that reports its load. Dropping it says that it does so no more.
+pub struct Reports {
+    distribution: Arc<Distribution>,
+    node: ResourceId,
+}
+
+impl Drop for Reports {
+    fn drop(&mut self) {
+        let mut inner = self.distribution.inner();
+        if let Some(node) = inner.nodes.get_mut(&self.node) {
+            node.reporting = node.reporting.saturating_sub(1);
+        }
+        drop(inner);
+        self.distribution.reported();
     }
 }
 

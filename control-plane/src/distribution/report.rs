@@ -49,7 +49,7 @@ pub struct ObjectStatus {
     pub kind: Kind,
     /// Its version.
     pub version: i64,
-    /// How many connected proxies have it in their snapshot.
+    /// How many connected proxies have it in their snapshot; one that reports its load counts as connected.
     pub proxies: usize,
     /// How many of these acknowledged a snapshot with exactly this version of it.
     pub acknowledged: usize,
@@ -118,9 +118,9 @@ pub(super) fn statuses<'a>(
         })
         .collect();
     for (id, node) in nodes {
-        if let Some(status) = statuses.get_mut(id) {
-            status.connected = connected(node);
-        }
+        // What only reports its load may outlive its node.
+        let Some(status) = statuses.get_mut(id) else { continue };
+        status.connected = connected(node);
         let Some(target) = &node.target else { continue };
         for group in groups(target, node) {
             count(view, id.name(), &group, &mut statuses);
@@ -151,6 +151,11 @@ fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
             Some(group) => group.proxies += 1,
             None => groups.push(Group { target, acknowledged, proxies: 1 }),
         }
+    }
+    // Who reports its load and is not connected runs what it got before, and sends requests by it.
+    let elsewhere = node.reporting.saturating_sub(node.proxies.len());
+    if elsewhere > 0 {
+        groups.push(Group { target, acknowledged: None, proxies: elsewhere });
     }
     groups
 }

@@ -65,9 +65,9 @@ impl Method for LoadReporting {
         drop(described);
         let (views, denied) = (self.feeds.views(), self.feeds.denied());
         authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
-        let targets = self.feeds.targets(&node)?;
         let reporting = Reporting::start(&self.loads, &node, self.feeds.limit())
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
+        let (targets, _entered) = self.feeds.reports(&node)?;
         tracing::info!(%node, "a proxy reports its load");
         // It holds for the whole stream, and nothing else is ever said.
         answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;

@@ -16,7 +16,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
 use tower::ServiceExt;
 
-use crate::ads::tests::{CLIENT, LONG, World};
+use crate::ads::tests::{CLIENT, LONG, ROUTE, World, route};
+use crate::distribution::ObjectStatus;
 use crate::loads;
 
 const A: &str = "cds_egress_apps_a_http2_80";
@@ -164,6 +165,35 @@ async fn a_cluster_that_is_given_later_counts_from_then_on() {
     world.meshes.commit("virtualNode/a", None);
     let (_, _, body) = get(&world, "/fleetmesh/v1/meshes/apps/loads").await;
     assert!(!body.to_string().contains("virtualNode/a"), "a deleted node is told no more: {body}");
+}
+
+/// After a restart of the control plane the streams of a proxy come back one by one. Until that of its configuration does, it
+/// shares requests as it did before, and a canary that counts it out would judge requests of the step before.
+#[tokio::test]
+async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_before() {
+    let world = World::start(None).await;
+    let counted = |counts: (usize, usize)| {
+        move |status: &ObjectStatus| {
+            let callers = status.callers.get("client").map(|caller| (caller.proxies, caller.acknowledged));
+            (status.proxies, status.acknowledged) == counts && callers.unwrap_or_default() == counts
+        }
+    };
+    let reporter = Reporter::start(&world, CLIENT).await;
+    world.until(ROUTE, counted((1, 0))).await;
+    // Nobody follows the node, and it counts as before when others' snapshots were made anew.
+    world.meshes.commit(ROUTE, Some(route(50)));
+    world.until(ROUTE, |status| status.version == 2 && counted((1, 0))(status)).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.until(ROUTE, counted((1, 1))).await;
+    let another = Reporter::start(&world, CLIENT).await;
+    world.until(ROUTE, counted((2, 1))).await;
+    drop(another);
+    world.until(ROUTE, counted((1, 1))).await;
+    drop(proxy);
+    world.until(ROUTE, counted((1, 0))).await;
+    drop(reporter);
+    world.until(ROUTE, counted((0, 0))).await;
 }
 
 #[tokio::test]
