@@ -36,6 +36,9 @@ pub enum Command {
     #[command(subcommand)]
     Certs(fleetmesh_control_plane::certs::command::CertsCommand),
 
+    #[cfg(feature = "control-plane")]
+    Provision(Box<fleetmesh_provision::ProvisionArgs>),
+
     #[cfg(feature = "operator")]
     Operator(Box<fleetmesh_operator::OperatorArgs>),
 
@@ -92,6 +95,8 @@ impl Command {
                 fleetmesh_control_plane::certs::command::run(command, now, &mut io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
+            #[cfg(feature = "control-plane")]
+            Self::Provision(args) => crate::server::run(|shutdown| fleetmesh_provision::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Operator(args) => crate::server::run(|shutdown| fleetmesh_operator::run(*args, shutdown)),
             #[cfg(feature = "operator")]

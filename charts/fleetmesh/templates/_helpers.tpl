@@ -19,6 +19,16 @@
 {{- define "fleetmesh.operator" -}}{{ include "fleetmesh.fullname" . }}-operator{{- end }}
 {{- define "fleetmesh.controlPlane" -}}{{ include "fleetmesh.fullname" . }}-control-plane{{- end }}
 
+{{- define "fleetmesh.provision" -}}{{ include "fleetmesh.fullname" . }}-provision{{- end }}
+
+{{/* Annotations of what makes the Secrets: before everything else, in the order of the weight it is called with, and gone
+afterwards. Argo CD runs it as PreSync. */}}
+{{- define "fleetmesh.provision.hook" -}}
+helm.sh/hook: pre-install,pre-upgrade,pre-rollback
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{- define "fleetmesh.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -207,6 +207,11 @@ impl Authority {
         &self.bundle
     }
 
+    /// When the certificate that signs ends.
+    pub fn end(&self) -> SystemTime {
+        self.end
+    }
+
     /// Refuses what would outlive the certificate that signs it.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::rights::Holder;
 use crate::secret::Secret;
 pub use error::KeyError;
 use seal::SealKeys;
-pub use store::{KeyStore, Listed, NewKey};
+pub use store::{KeyStore, Listed, NewKey, new_key};
 
 /// A key: what signs requests.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -291,7 +291,11 @@ impl<'a> KeyStore<'a> {
     }
 }
 
-fn new_key() -> Result<AccessKey, KeyError> {
+/// A new key, random.
+///
+/// # Errors
+/// [`KeyError::Random`].
+pub fn new_key() -> Result<AccessKey, KeyError> {
     let mut random = [0; ID_CHARACTERS + SECRET_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Random)?;
     let (id, secret) = random.split_at(ID_CHARACTERS);

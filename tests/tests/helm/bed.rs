@@ -13,6 +13,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{port, tools};
 use serde_json::{Value, json};
 
+use crate::jobs::while_jobs_run;
 use crate::kubelet::{InCluster, Pod};
 
 pub const NAMESPACE: &str = "fleetmesh";
@@ -58,7 +59,8 @@ impl Bed {
         std::fs::write(&file, values.to_string()).unwrap();
         let values = file.to_str().unwrap().to_owned();
         let in_cluster = in_cluster(&cluster);
-        release(&helm, &["install", "--create-namespace"], chart, &values).await;
+        let install = release(&helm, &["install", "--create-namespace"], chart, &values);
+        while_jobs_run(&cluster, &run, install).await;
         let [operator, control_plane] = pods(&kubectl, &run).await;
         Self { operator, control_plane, in_cluster, helm, kubectl, values, api, ads, health, run, cluster }
     }
@@ -70,7 +72,8 @@ impl Bed {
 
     /// `helm upgrade` to `chart` with the same values; running workloads are given the new Secrets.
     pub async fn upgrade(&self, chart: &Path) {
-        release(&self.helm, &["upgrade"], chart, &self.values).await;
+        let upgrade = release(&self.helm, &["upgrade"], chart, &self.values);
+        while_jobs_run(&self.cluster, &self.run, upgrade).await;
         self.control_plane.sync(&self.kubectl).await;
         self.operator.sync(&self.kubectl).await;
     }
@@ -97,6 +100,21 @@ impl Bed {
         let found = self.kubectl.json(&["get", "secret", name, "-n", NAMESPACE]).await.unwrap();
         let data = BASE64_STANDARD.decode(found["data"][key].as_str().unwrap()).unwrap();
         String::from_utf8(data).unwrap()
+    }
+
+    /// The keys that the chart makes: the authority's and the control plane's with their certificates, and the access key.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        for secret in ["fleetmesh-ca", "fleetmesh-control-plane-tls"] {
+            keys.extend([self.secret(secret, "tls.crt").await, self.secret(secret, "tls.key").await]);
+        }
+        // What it may do is the newer chart's to say.
+        let key: Value =
+            serde_json::from_str(&self.secret("fleetmesh-access-key", "access-key.json").await).unwrap();
+        keys.extend(
+            ["accessKeyId", "secretAccessKey"].map(|member| key[member].as_str().unwrap().to_owned()),
+        );
+        keys
     }
 
     /// `/metrics` of the control plane.

@@ -11,8 +11,10 @@ use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::helm::{Helm, chart};
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::wait;
+use fleetmesh_testbed::{command, tools, wait};
 use serde_json::{Value, json};
+
+use crate::jobs::while_jobs_run;
 
 const NAMESPACE: &str = "fleetmesh";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,7 +24,7 @@ struct Bed {
     helm: Helm,
     kubectl: Kubectl,
     run: RunDir,
-    _cluster: Cluster,
+    cluster: Cluster,
 }
 
 impl Bed {
@@ -34,13 +36,14 @@ impl Bed {
         let levels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
         kubectl.run(&["label", "namespace", NAMESPACE, &levels[0], &levels[1]]).await.unwrap();
         let helm = Helm::new(&cluster.admin_kubeconfig(), &run).unwrap();
-        Self { helm, kubectl, run, _cluster: cluster }
+        Self { helm, kubectl, run, cluster }
     }
 
     /// Runs `helm VERB fleetmesh CHART …`. A warning of the API server fails the test: it is one of Pod Security.
     async fn release(&self, verb: &str, chart: &Path, settings: &[&str]) -> String {
         let base = [verb, "fleetmesh", chart.to_str().unwrap(), "--namespace", NAMESPACE];
-        let captured = self.helm.capture(&[&base[..], settings].concat()).await.unwrap();
+        let arguments = [&base[..], settings].concat();
+        let captured = while_jobs_run(&self.cluster, &self.run, self.helm.capture(&arguments)).await.unwrap();
         assert!(!captured.stderr.contains("Warning"), "{captured:?}");
         captured.success().unwrap()
     }
@@ -134,27 +137,100 @@ async fn a_release_lives_through_install_upgrade_rollback_and_uninstall() {
 
     a_new_name_makes_a_new_certificate(&bed, &new, &first).await;
 
-    bed.helm.run(&["rollback", "fleetmesh", "2", "--namespace", NAMESPACE]).await.unwrap();
-    assert_eq!(bed.secrets().await, first, "a rollback goes back to what was generated first");
+    let rollback = ["rollback", "fleetmesh", "2", "--namespace", NAMESPACE];
+    while_jobs_run(&bed.cluster, &bed.run, bed.helm.run(&rollback)).await.unwrap();
+    let back = bed.secrets().await;
+    let [authority, server, key] = SECRETS;
+    assert_eq!((&back[authority], &back[key]), (&first[authority], &first[key]));
+    let names = certificate(&back[server]["tls.crt"]);
+    assert!(names.contains("ads.one.example.com"), "a rollback goes back to the names of before");
     assert!(bed.exists("mesh", "apps").await);
 
     bed.helm.run(&["uninstall", "fleetmesh", "--namespace", NAMESPACE]).await.unwrap();
     let gone = [
         "deployment/fleetmesh-operator",
         "statefulset/fleetmesh-control-plane",
-        "secret/fleetmesh-access-key",
+        "job/fleetmesh-provision",
+        "role/fleetmesh-provision",
     ];
     for object in gone {
         let (kind, name) = object.split_once('/').unwrap();
         assert!(!bed.exists(kind, name).await, "{object} is left over");
     }
     assert!(bed.exists("mesh", "apps").await, "definitions and objects stay");
-    assert!(bed.exists("secret", "fleetmesh-ca").await, "the authority stays");
+    for name in SECRETS {
+        assert!(bed.exists("secret", name).await, "{name} stays");
+    }
 
     bed.release("install", &new, &host).await;
-    let again = bed.secrets().await;
-    assert_eq!(again["fleetmesh-ca"], first["fleetmesh-ca"], "the authority is taken up again");
-    assert_ne!(again["fleetmesh-access-key"], first["fleetmesh-access-key"]);
+    assert_eq!(bed.secrets().await, back, "what was generated is taken up again");
+}
+
+/// Prints what Helm keeps of each revision, as text.
+const REVISIONS: &str = r#"
+import base64, gzip, json, sys
+for secret in json.load(open(sys.argv[1]))["items"]:
+    print(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))).decode())
+"#;
+
+#[tokio::test]
+async fn no_key_passes_through_helm() {
+    let (bed, chart) = (Bed::start().await, chart().unwrap());
+    bed.release("install", &chart, &[]).await;
+    bed.release("upgrade", &chart, &["--set", "controlPlane.ads.host=ads.example.com"]).await;
+    let owned = bed.kubectl.run(&["get", "secret", "-n", NAMESPACE, "-l", "owner=helm", "-o", "json"]);
+    let file = bed.run.join("revisions.json");
+    std::fs::write(&file, owned.await.unwrap()).unwrap();
+    let mut python = std::process::Command::new(tools::tool("python").unwrap());
+    python.args(["-c", REVISIONS]).arg(file);
+    let kept = command::run(python).await.unwrap();
+    assert_eq!(kept.lines().count(), 2, "a line for each revision");
+    assert!(kept.contains("--ca-secret=fleetmesh-ca"), "it is what Helm keeps");
+
+    let secrets = bed.secrets().await;
+    let [authority, server, key] = SECRETS;
+    for private in
+        [&secrets[authority]["tls.key"], &secrets[server]["tls.key"], &secrets[key]["access-key.json"]]
+    {
+        let in_base64 = private.as_str().unwrap();
+        let text = String::from_utf8(BASE64_STANDARD.decode(in_base64).unwrap()).unwrap();
+        let key: Value = serde_json::from_str(&text).unwrap_or_default();
+        let inner = key["secretAccessKey"].as_str().or_else(|| text.lines().nth(1)).unwrap();
+        assert!(inner.len() > 30, "{inner}");
+        for form in [in_base64, inner] {
+            assert!(!kept.contains(form), "a private key is in Helm's Secrets");
+        }
+    }
+}
+
+/// The Job's rights while it runs, as the API server understands them.
+#[tokio::test]
+async fn the_job_reads_and_changes_its_own_secrets_and_no_others() {
+    let bed = Bed::start().await;
+    let base = ["template", "fleetmesh", "--namespace", NAMESPACE, "--show-only", "templates/provision.yaml"];
+    let rendered = bed.helm.run(&[&base[..], &[chart().unwrap().to_str().unwrap()]].concat()).await.unwrap();
+    let file = bed.run.join("provision.yaml");
+    std::fs::write(&file, rendered).unwrap();
+    bed.kubectl.run(&["apply", "-n", NAMESPACE, "-f", file.to_str().unwrap()]).await.unwrap();
+    let user = format!("--as=system:serviceaccount:{NAMESPACE}:fleetmesh-provision");
+    let may = async |verb: &str, resource: &str| {
+        let asked =
+            bed.kubectl.capture(&["auth", "can-i", verb, resource, "-n", NAMESPACE, &user]).await.unwrap();
+        asked.stdout.trim() == "yes"
+    };
+    for name in SECRETS {
+        for verb in ["get", "update"] {
+            assert!(may(verb, &format!("secret/{name}")).await, "{verb} {name}");
+        }
+        assert!(!may("delete", &format!("secret/{name}")).await, "{name}");
+    }
+    for verb in ["get", "list", "watch", "update", "patch", "delete"] {
+        assert!(!may(verb, "secrets").await, "{verb} any");
+    }
+    assert!(may("create", "secrets").await);
+    for (verb, resource) in [("get", "secret/other"), ("create", "pods"), ("get", "configmaps")] {
+        assert!(!may(verb, resource).await, "{verb} {resource}");
+    }
 }
 
 /// Another name for the instances, and a certificate in its last third: only the control plane's certificate is made anew.

@@ -14,6 +14,7 @@ mod admission;
 mod bed;
 mod chart;
 mod dashboard;
+mod jobs;
 mod kubelet;
 mod life;
 mod manifests;

@@ -18,32 +18,6 @@ pub fn only(yaml: &str, kind: &str) -> Value {
     object.clone()
 }
 
-/// The same text with what is random, or tells the time, put out of sight.
-pub fn masked(yaml: &str) -> String {
-    let mut secret = false;
-    let mut text = String::new();
-    for line in yaml.lines() {
-        match line {
-            "---" => secret = false,
-            "kind: Secret" => secret = true,
-            _ => {}
-        }
-        match line.trim_start().split_once(": ") {
-            Some((key, value)) if secret && is_random(key, value) => {
-                let indent = &line[..line.len() - line.trim_start().len()];
-                text.push_str(&format!("{indent}{key}: (random)\n"));
-            }
-            _ => text.push_str(&format!("{line}\n")),
-        }
-    }
-    text
-}
-
-fn is_random(key: &str, value: &str) -> bool {
-    let in_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-    key == "fleetmesh.dev/renew-after" || (value.len() > 60 && value.bytes().all(in_base64))
-}
-
 /// Compares `text` with the golden file `name`; `FLEETMESH_BLESS=1` writes it instead.
 pub fn golden(name: &str, text: &str) {
     let path = folder().join("golden").join(name);

@@ -121,7 +121,9 @@ async fn upgraded(kept: &Kept) {
     let objects = kept.put_in_place(&world.bed, &world.moto).await;
     kept.database(&world.bed);
 
+    let before = world.bed.keys().await;
     world.bed.upgrade(&chart().unwrap()).await;
+    assert!(world.bed.keys().await == before, "authority, certificate and access key of {}", kept.name);
     world.bed.replaced_pods().await;
     let Bed { control_plane, kubectl, in_cluster, run, .. } = &mut world.bed;
     control_plane.start(kubectl, in_cluster, run).await;
