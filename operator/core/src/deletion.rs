@@ -3,9 +3,11 @@
 use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_crds::management::OWNER_TAGS;
 
+use crate::object::Object;
 use crate::observed::{Claim, Observed, Remote};
 use crate::outcome::Outcome;
 use crate::owner;
+use crate::permission;
 use crate::plan::{Idle, Plan, Step, Waiting};
 
 /// Whether the App Mesh object of a resource that is being deleted is gone, so that nothing sends requests to its
@@ -28,23 +30,14 @@ pub fn plan(observed: &Observed) -> Plan {
         return Plan::Nothing(Idle::Gone);
     }
     let release = || Plan::Steps(vec![Step::RemoveFinalizer]);
-    if object.orphan || object.observed_only {
+    if object.observed_only {
         return release();
     }
+    if keeps(object) {
+        return let_go(observed);
+    }
     match object.management.deletion_policy {
-        DeletionPolicy::Retain => match &observed.remote {
-            Remote::Present(remote) if remote.tags.as_ref().is_some_and(|tags| owner::owns(object, tags)) => {
-                Plan::Steps(vec![
-                    Step::UntagResource {
-                        arn: remote.identity.arn.clone(),
-                        keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
-                        optional: true,
-                    },
-                    Step::RemoveFinalizer,
-                ])
-            }
-            _ => release(),
-        },
+        DeletionPolicy::Retain => release(),
         DeletionPolicy::Delete if observed.claim == Claim::Ours && !observed.dependents.is_empty() => {
             Plan::Wait(Waiting::Dependents(observed.dependents.clone()))
         }
@@ -60,4 +53,29 @@ pub fn plan(observed: &Observed) -> Plan {
             Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => Plan::Nothing(Idle::Unread),
         },
     }
+}
+
+/// Whether the App Mesh object stays when the resource goes.
+pub fn keeps(object: &Object) -> bool {
+    object.orphan || object.management.deletion_policy == DeletionPolicy::Retain
+}
+
+/// The object stays, without what it names of other namespaces: their owners could not take that back any more.
+fn let_go(observed: &Observed) -> Plan {
+    let object = &observed.object;
+    let remote = match &observed.remote {
+        Remote::Present(remote) if observed.is_ours(remote) => remote,
+        // What may have to be given back first has to be read.
+        Remote::Unreadable(_) if permission::may_be_lent(observed) => return Plan::Nothing(Idle::Unread),
+        _ => return Plan::Steps(vec![Step::RemoveFinalizer]),
+    };
+    let returned = permission::returned(observed, remote);
+    let stays = !matches!(returned, Some(Step::Delete { .. }));
+    let tagged = remote.tags.as_ref().is_some_and(|tags| owner::owns(object, tags));
+    let untag = (stays && tagged && !object.orphan).then(|| Step::UntagResource {
+        arn: remote.identity.arn.clone(),
+        keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
+        optional: true,
+    });
+    Plan::Steps(returned.into_iter().chain(untag).chain([Step::RemoveFinalizer]).collect())
 }

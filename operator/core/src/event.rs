@@ -3,8 +3,10 @@
 use fleetmesh_crds::{ConditionType, Reason, Status};
 
 use crate::decision::{Decision, Drift};
+use crate::deletion;
 use crate::observed::Observed;
 use crate::outcome::Outcome;
+use crate::plan::Step;
 use crate::references::in_words;
 
 /// How loud an event is.
@@ -50,7 +52,28 @@ pub fn deeds(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Vec
             message,
         });
     }
+    events.extend(returned(observed, outcome));
     events
+}
+
+/// What was to stay and did not, or not as it was, because other namespaces had only lent it.
+fn returned(observed: &Observed, outcome: &Outcome) -> Option<Event> {
+    let object = &observed.object;
+    if !object.deleting || !deletion::keeps(object) {
+        return None;
+    }
+    let what = outcome.done.iter().find_map(|step| match step {
+        Step::Delete { .. } => Some("it was deleted and not retained"),
+        Step::Update { .. } => Some("it was retained without these backends"),
+        _ => None,
+    })?;
+    let lent: Vec<String> = observed.permission.lent.iter().take(LISTED).map(in_words).collect();
+    let message = format!(
+        "{} named {}, which is another namespace's: {what}, because nobody could take the permission back any more",
+        in_words(&object.id),
+        lent.join(", "),
+    );
+    Some(Event { severity: Severity::Warning, reason: "NotRetained".into(), action: "Withdraw", message })
 }
 
 fn in_short(drift: &Drift) -> String {

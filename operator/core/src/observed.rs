@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Reference, ResourceId, Spec};
+use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use crate::failure::Failure;
 use crate::object::{Object, ObjectKey};
@@ -205,13 +205,18 @@ impl Observed {
     pub fn reads(&self, doubt: bool) -> Reads {
         let object = &self.object;
         if object.deleting {
-            let lets_go = object.orphan || !object.finalized() || object.observed_only;
+            let lets_go = !object.finalized() || object.observed_only;
+            // A mesh names nothing.
+            let lets_go = lets_go || (object.orphan && object.key.kind == Kind::Mesh);
             let ours = self.claim == Claim::Ours;
             let waits = ours
                 && object.management.deletion_policy == DeletionPolicy::Delete
                 && !self.dependents.is_empty();
             return match object.management.deletion_policy {
-                _ if lets_go || waits => Reads::Nothing,
+                _ if lets_go => Reads::Nothing,
+                // What another namespace lent is given back.
+                _ if object.orphan => Reads::ObjectAndTags,
+                _ if waits => Reads::Nothing,
                 // It may have been let go of already, and be somebody else's by now; only its tags tell.
                 _ if !ours => Reads::ObjectAndTags,
                 DeletionPolicy::Retain => Reads::ObjectAndTags,

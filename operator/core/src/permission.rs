@@ -51,8 +51,12 @@ pub struct Permission {
     pub missing: Vec<Missing>,
     /// What permits the others, as a person reads it, each once, in order.
     pub by: Vec<String>,
+    /// What is named of other namespaces that has its App Mesh object, permitted or not.
+    pub elsewhere: Vec<ResourceId>,
     /// The references of the App Mesh object as it was read that are not permitted; empty when it was not read.
     pub revoked: Vec<Missing>,
+    /// `elsewhere` of the App Mesh object as it was read; empty when it was not read.
+    pub lent: Vec<ResourceId>,
 }
 
 /// A reference that is not permitted.
@@ -90,6 +94,9 @@ pub fn judge<'a>(
         let Some(owner) = owner(&reference.target).filter(|owner| is_elsewhere(&owner.key, namespace)) else {
             continue;
         };
+        if owner.status.uid.is_some() {
+            permission.elsewhere.push(reference.target.clone());
+        }
         let grant = grants.permitting(from.kind, namespace, &owner.key);
         let attaches = from.kind == Kind::Route && owner.key.kind == Kind::VirtualRouter;
         let allowed =
@@ -179,16 +186,37 @@ fn goes(observed: &Observed) -> bool {
 /// Takes what is not permitted out of the mesh, in one request and to the end. A route and a virtual service go as a whole.
 /// A virtual node is other teams' target, too: only its backends that are not permitted go.
 fn withdrawal(observed: &Observed, remote: &RemoteObject) -> Plan {
+    let revoked = observed.permission.revoked.iter().filter(|one| one.owner_exists);
+    let targets: Vec<&ResourceId> = revoked.map(|one| &one.reference.target).collect();
+    Plan::Steps(vec![without(observed, remote, &targets)])
+}
+
+/// What takes what another namespace lent out of an App Mesh object that its resource lets go of: `None` when nothing is
+/// lent. Nobody would watch over the object any more, so that the owner of what it names could not take that back.
+pub fn returned(observed: &Observed, remote: &RemoteObject) -> Option<Step> {
+    let lent: Vec<&ResourceId> = observed.permission.lent.iter().collect();
+    (!lent.is_empty()).then(|| without(observed, remote, &lent))
+}
+
+/// Whether the App Mesh object of a resource that is being deleted may name what is another namespace's, as far as that is
+/// known without reading it.
+pub fn may_be_lent(observed: &Observed) -> bool {
+    let Permission { missing, elsewhere, .. } = &observed.permission;
+    let rested = observed.object.status.permitted_by.as_ref().is_some_and(|by| !by.is_empty());
+    rested || !elsewhere.is_empty() || missing.iter().any(|one| one.owner_exists)
+}
+
+/// The step that takes `targets` out of an App Mesh object, or the object out of the mesh.
+fn without(observed: &Observed, remote: &RemoteObject, targets: &[&ResourceId]) -> Step {
     let object = &observed.object;
     let Spec::VirtualNode(node) = &remote.spec else {
-        return Plan::Steps(vec![Step::Delete { id: object.id.clone() }]);
+        return Step::Delete { id: object.id.clone() };
     };
-    let revoked = || observed.permission.revoked.iter().filter(|one| one.owner_exists);
-    let gone = |name: &str| revoked().any(|one| one.reference.target.name() == name);
+    let gone = |name: &str| targets.iter().any(|target| target.name() == name);
     let spec = Spec::VirtualNode(Box::new(node.as_ref().clone().without_backends(gone)));
     let base = format!("withdrawn {}@{}", remote.identity.uid, remote.identity.version);
     let token = token(&object.uid, &base, &spec);
-    Plan::Steps(vec![Step::Update { id: object.id.clone(), spec, token }])
+    Step::Update { id: object.id.clone(), spec, token }
 }
 
 /// What tells the wish for an object that may have been withdrawn from that for the one before; `None` when none was. The

@@ -226,6 +226,52 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn what_another_namespace_lent_is_not_retained() {
+    // The attack: a route and a node of `web`, permitted once, are let go of so that nobody can take that back.
+    for (ends, orphan) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut world = World::default();
+        let backend = |name: &str| json!({"virtualService": {"virtualServiceName": name}});
+        let applied = [
+            (slot(0), variant(Kind::Mesh, 0)),
+            (slot(1), variant(Kind::VirtualNode, 0)),
+            (slot(4), variant(Kind::VirtualRouter, 0)),
+            (slot(7), variant(Kind::VirtualService, 2)),
+            (slot(6), variant(Kind::Route, 0)),
+            (slot(3), spec(Kind::VirtualNode, json!({"backends": [backend("s"), backend("anybody")]}))),
+        ];
+        let retain = Management { deletion_policy: DeletionPolicy::Retain, ..Management::default() };
+        for ((key, id), spec) in applied {
+            let policy = if orphan { Management::default() } else { retain.clone() };
+            world.apply(&key, &id, spec, policy);
+        }
+        for index in 0..GRANTS {
+            let (place, spec) = grant(index);
+            world.grants.set(place, &index.to_string(), Some(spec));
+        }
+        world.settle();
+        let ((route, route_id), (node, node_id)) = (slot(6), slot(3));
+        assert!(world.remote.contains_key(&route_id) && world.remote.contains_key(&node_id));
+        if ends {
+            for index in 0..GRANTS {
+                world.grants.set(grant(index).0, &index.to_string(), None);
+            }
+        }
+        for key in [&route, &node] {
+            world.objects.get_mut(key).unwrap().orphan = orphan;
+            world.delete(key);
+            world.round(key, Fault::None);
+            assert!(!world.objects.contains_key(key), "{key} is released");
+        }
+        assert!(!world.remote.contains_key(&route_id), "the route takes no more traffic: {ends} {orphan}");
+        let left = &world.remote[&node_id];
+        let references = left.spec.references(&node_id);
+        let named: Vec<&str> = references.iter().map(|one| one.target.name()).collect();
+        assert!(named.contains(&"anybody") && !named.contains(&"s"), "{named:?}");
+        assert_eq!(left.tags.contains_key(OWNER_UID_TAG), orphan);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 

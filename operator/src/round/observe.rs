@@ -48,7 +48,8 @@ fn learn(context: &Context, observed: &mut Observed) {
         observed.claim = context.world.claim(object);
     }
     if let Remote::Present(remote) = &observed.remote {
-        observed.permission.revoked = context.world.permission(object, &remote.spec).missing;
+        let judged = context.world.permission(object, &remote.spec);
+        (observed.permission.revoked, observed.permission.lent) = (judged.missing, judged.elsewhere);
     }
 }
 

@@ -263,3 +263,38 @@ async fn a_rollout_retires_no_node_of_another_namespace_that_does_not_allow_it()
     shop.run(&["wait", "--for=delete", "--timeout=60s", "virtualnode/two"]).await;
     assert!(shop.exists("virtualnode/one").await);
 }
+
+#[tokio::test]
+async fn what_another_team_lent_is_given_back_and_not_retained() {
+    let bed = Bed::shared().await;
+    let shop = shop(&bed, "grants-lender").await;
+    let web = shop.guest("grants-keeper").await;
+    let all = json!({ "spec": { "allowedRoutes": { "namespaces": { "from": "All" } } } });
+    let mut orphaned = attached(&web, "orphaned", 1, "pay");
+    orphaned["metadata"]["annotations"] = json!({ "fleetmesh.dev/orphan": "true" });
+    let mut retained = attached(&web, "retained", 2, "pay");
+    retained["spec"]["deletionPolicy"] = json!("Retain");
+    let objects = [
+        with(shop.object("VirtualRouter", "shop", router()), all),
+        grant(&shop, "attach", ("Route", "grants-keeper"), json!({ "kind": "VirtualRouter" })),
+        grant(&shop, "target", ("Route", "grants-keeper"), json!({ "kind": "VirtualNode" })),
+        orphaned,
+        retained,
+    ];
+    web.apply(&objects).await;
+    web.ready(&["route/orphaned", "route/retained"]).await;
+    // With them nobody would be left whom the end of the grant could concern.
+    web.run(&["delete", "--timeout=60s", "route/orphaned", "route/retained"]).await;
+    for name in ["orphaned", "retained"] {
+        assert_eq!(described(&web, name).await, None, "{name} takes no more traffic");
+    }
+    let said = wait::until("an Event tells of it", LIMIT, async || {
+        let events = web.kubectl.run(&["get", "events", "--namespace", &web.name]).await?;
+        Ok((events.matches("NotRetained").count() >= 2).then_some(events))
+    })
+    .await
+    .unwrap();
+    assert!(said.contains("virtual node pay of mesh grants-lender"), "{said}");
+    // What is the team's own is retained as ever: `retained_and_orphaned_objects_stay`.
+    shop.run(&["delete", "--timeout=60s", "route/shop", "virtualrouter/shop", "virtualnode/pay"]).await;
+}

@@ -7,9 +7,10 @@
 //! have, until whatever was launched before the start must have been shown.
 //!
 //! Instances outlive their nodes, with `deletionPolicy: Retain`, and their class, when a node names another. They carry the name
-//! of the class that they were launched under and are counted by it, so nobody makes room by letting go.
+//! of the class that they were launched under and are counted by it, so nobody makes room by letting go. What is not shown yet is
+//! counted by the class that it was reserved in, whatever class its node has by now, and by that one too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fleetmesh_crds::fleet_class::ClassLimits;
 use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
@@ -127,6 +128,8 @@ pub struct Ask<'a> {
     pub uid: &'a str,
     /// The namespace of the node.
     pub namespace: &'a str,
+    /// The name of the class.
+    pub class: &'a str,
     /// The number of the launch. EC2 carries out one of each number, by its client token: to ask again for the same one asks
     /// for no more.
     pub launch: i64,
@@ -154,8 +157,10 @@ struct Entry {
     gone: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Coming {
+    /// The names of the classes in which room was reserved: several when the reply of a first request was lost.
+    classes: BTreeSet<String>,
     /// How many instances at the most.
     count: i32,
     /// How many of them an earlier request of this number may have made, whose reply was lost.
@@ -168,7 +173,25 @@ struct Coming {
 impl Entry {
     fn holds(&self, but: Option<i64>) -> i32 {
         let coming = self.coming.iter().filter(|(launch, _)| Some(**launch) != but);
-        coming.fold(self.seen, |sum, (_, coming)| sum.saturating_add((coming.count - coming.shown).max(0)))
+        coming.fold(self.seen, |sum, (_, coming)| sum.saturating_add(coming.unseen()))
+    }
+
+    /// How many instances that were launched in a class a moment ago are perhaps not shown yet.
+    fn launched_in(&self, class: &str, now: Timestamp) -> i32 {
+        let coming =
+            self.coming.values().filter(|coming| coming.classes.contains(class) && !coming.is_late(now));
+        coming.fold(0, |sum, coming| sum.saturating_add(coming.unseen()))
+    }
+}
+
+impl Coming {
+    fn unseen(&self) -> i32 {
+        (self.count - self.shown).max(0)
+    }
+
+    /// Whether EC2 must have shown it by now.
+    fn is_late(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) >= VISIBLE
     }
 }
 
@@ -189,8 +212,7 @@ impl Ledger {
         for (launch, coming) in &mut entry.coming {
             coming.shown = count(&|instance| instance.launch() == Some(*launch));
         }
-        let late = |coming: &Coming| now.duration_since(coming.at) >= VISIBLE;
-        entry.coming.retain(|_, coming| coming.shown < coming.count && !late(coming));
+        entry.coming.retain(|_, coming| coming.shown < coming.count && !coming.is_late(now));
     }
 
     /// Reserves room for a launch: as much of it as the limits have. `members` are all fleets of the class, looked up after EC2
@@ -202,28 +224,32 @@ impl Ledger {
         (members, tagged): (&[Member], &[Tagged]),
         now: Timestamp,
     ) -> Grant {
-        let Ask { uid, namespace, launch, wanted } = ask;
+        let Ask { uid, namespace, class, launch, wanted } = ask;
         let others = members.iter().filter(|member| member.uid != uid);
         let mut all: Vec<Held> = others
             .map(|member| Held { namespace: member.namespace.clone(), instances: self.held(member, now) })
             .collect();
         let known = |of: &str| of == uid || members.iter().any(|member| member.uid == of);
         all.extend(tagged.iter().filter(|tagged| !known(&tagged.uid)).map(|tagged| tagged.held.clone()));
-        // What is gone and may have launched a moment ago may not be shown yet.
-        let late = |coming: &Coming| now.duration_since(coming.at) >= VISIBLE;
+        // What is gone, or has another class by now, may have launched a moment ago what is not shown yet.
         self.fleets.retain(|of, entry| {
-            !entry.gone || known(of) || entry.coming.values().any(|coming| !late(coming))
+            !entry.gone || known(of) || entry.coming.values().any(|coming| !coming.is_late(now))
         });
-        let gone = self.fleets.iter().filter(|(of, entry)| entry.gone && !known(of)).map(|(_, entry)| entry);
-        all.extend(
-            gone.map(|entry| Held { namespace: entry.namespace.clone(), instances: entry.holds(None) }),
-        );
+        let left = self.fleets.iter().filter(|(of, _)| !known(of)).map(|(_, entry)| entry);
+        all.extend(left.map(|entry| Held {
+            namespace: entry.namespace.clone(),
+            instances: entry.launched_in(class, now),
+        }));
         let entry = self.fleets.entry(uid.to_owned()).or_default();
         namespace.clone_into(&mut entry.namespace);
         all.push(Held { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
         let granted = grant(limits, &all, namespace, wanted);
-        let doubtful = entry.coming.get(&launch).map_or(0, |coming| coming.doubtful);
-        let coming = Coming { count: granted.count.max(doubtful), doubtful, shown: 0, at: now };
+        let before = entry.coming.get(&launch).filter(|coming| coming.doubtful > 0);
+        let doubtful = before.map_or(0, |coming| coming.doubtful);
+        let mut classes = before.map(|coming| coming.classes.clone()).unwrap_or_default();
+        classes.insert(class.to_owned());
+        let count = granted.count.max(doubtful);
+        let coming = Coming { classes, count, doubtful, shown: 0, at: now };
         entry.coming.insert(launch, coming);
         granted
     }

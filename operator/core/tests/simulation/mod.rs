@@ -274,7 +274,9 @@ impl World {
                 None => Remote::Absent,
                 Some(stored) => {
                     let known = observed.uid.as_ref() == Some(&stored.identity.uid);
-                    observed.permission.revoked = self.permission(object, &stored.spec).missing;
+                    let judged = self.permission(object, &stored.spec);
+                    (observed.permission.revoked, observed.permission.lent) =
+                        (judged.missing, judged.elsewhere);
                     Remote::Present(RemoteObject {
                         identity: stored.identity.clone(),
                         spec: stored.spec.clone(),
@@ -369,6 +371,14 @@ impl World {
         assert!(ours || adopts, "{} trespasses with {step}: {stored:?}", object.key);
     }
 
+    /// What another namespace lent must not outlive the resource that it was lent to.
+    fn refuse_keeping(&self, object: &Object) {
+        let stored = self.remote.get(&object.id);
+        let ours = stored.filter(|stored| stored.tags.get(OWNER_UID_TAG) == Some(&object.uid));
+        let kept = ours.map(|stored| self.permission(object, &stored.spec).elsewhere).unwrap_or_default();
+        assert!(kept.is_empty() || object.observed_only, "{} is let go of with {kept:?}", object.key);
+    }
+
     fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {
         match step {
             Step::AddFinalizer => {
@@ -377,6 +387,7 @@ impl World {
                 Ok(None)
             }
             Step::RemoveFinalizer => {
+                self.refuse_keeping(object);
                 if object.orphan
                     || object.management.deletion_policy == fleetmesh_crds::DeletionPolicy::Retain
                 {

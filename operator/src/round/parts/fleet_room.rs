@@ -29,7 +29,7 @@ pub async fn reserve(
     ]);
     let tagged = limits::Tagged::of(&services.ec2.tagged(&of_class).await?);
     let namespace = object.key.namespace.as_deref().unwrap_or_default();
-    let ask = limits::Ask { uid: &object.uid, namespace, launch, wanted };
+    let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
     // The members are read while the ledger is held: a fleet that begins meanwhile has reserved nothing before.
     let mut ledger = context.fleets.ledger();
     let members = context.world.fleets_of(class);

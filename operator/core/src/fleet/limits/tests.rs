@@ -41,7 +41,7 @@ fn second(second: i64) -> Timestamp {
 fn a_fleet_that_nobody_looked_at_yet_counts_with_the_most_that_it_can_have() {
     let mut ledger = Ledger::new(second(0));
     let members = [member("one", 0, 0), member("other", 2, 5)];
-    let ask = |launch| Ask { uid: "one", namespace: "a", launch, wanted: 4 };
+    let ask = |launch| Ask { uid: "one", namespace: "a", class: "small", launch, wanted: 4 };
     let limits = limits(8, None);
     assert_eq!(ledger.reserve(ask(1), &limits, (&members, &[]), second(1)).count, 3);
     ledger.released("one", 1);
@@ -53,6 +53,37 @@ fn a_fleet_that_nobody_looked_at_yet_counts_with_the_most_that_it_can_have() {
         4,
         "what it is reported to have"
     );
+}
+
+#[test]
+fn a_fleet_that_leaves_its_class_right_after_a_launch_counts_in_it_until_that_is_shown() {
+    let ask = |uid, class, wanted| Ask { uid, namespace: "a", class, launch: 1, wanted };
+    let limits = limits(4, None);
+    for lost in [false, true] {
+        let mut ledger = Ledger::new(second(-100));
+        let [one, other] = [member("one", 0, 0), member("other", 0, 0)];
+        let both = [one.clone(), other.clone()];
+        assert_eq!(ledger.reserve(ask("one", "small", 3), &limits, (&both, &[]), second(0)).count, 3);
+        match lost {
+            true => ledger.doubted("one", 1),
+            false => ledger.launched("one", 1, 3),
+        }
+        // The node `one` is of the class `large` now, and asks for more there; EC2 shows nothing yet.
+        ledger.shown("one", &[], second(1));
+        if lost {
+            let granted = ledger.reserve(ask("one", "large", 1), &limits, (&[one], &[]), second(1));
+            assert_eq!(granted.count, 1, "the same launch asks for no more");
+        }
+        let left = [other];
+        let granted = ledger.reserve(ask("other", "small", 4), &limits, (&left, &[]), second(2));
+        assert_eq!(granted.count, 1, "three of `small` are on their way");
+        ledger.released("other", 1);
+        let new = [member("one", 0, 0), member("third", 0, 0)];
+        let granted = ledger.reserve(ask("third", "large", 4), &limits, (&new, &[]), second(2));
+        assert_eq!(granted.count, 1, "and they are in `large` until that is known");
+        let granted = ledger.reserve(ask("other", "small", 4), &limits, (&left, &[]), second(62));
+        assert_eq!(granted.count, 4, "what EC2 does not show by now was not launched");
+    }
 }
 
 /// An EC2 that shows instances late and loses replies, and operators that launch in it at once.
@@ -147,7 +178,7 @@ impl Race {
             .map(|node| Member { namespace: Self::namespace(node), ..member(&self.uid(node), 0, 0) })
             .collect();
         let (namespace, launch) = (Self::namespace(node), self.launches[node].0);
-        let ask = Ask { uid: &uid, namespace: &namespace, launch, wanted };
+        let ask = Ask { uid: &uid, namespace: &namespace, class: "small", launch, wanted };
         let granted = self.ledger.reserve(ask, limits, (&members, &tagged), second(self.now)).count;
         if granted == 0 {
             return self.ledger.released(&uid, launch);
