@@ -36,6 +36,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod told;
 pub mod view;
 
 pub use args::ControlPlaneArgs;

@@ -1,7 +1,7 @@
 //! Whether a proxy may stream a virtual node: whom its connection proved, and for how long that holds.
 //!
 //! Statuses are App Mesh's own: 7 (PERMISSION_DENIED) for a node that the certificate does not name, 16
-//! (UNAUTHENTICATED) for a missing, bad or expired certificate. 7 is also for one that was got by joining, when the node is
+//! (UNAUTHENTICATED) for a missing, bad or expired certificate, or one whose CA is trusted no more. 7 is also for one that was got by joining, when the node is
 //! not granted to that role any more or the proxy says that it is another instance.
 
 use std::time::{Duration, SystemTime};
@@ -27,6 +27,11 @@ pub fn proven(caller: &Caller, now: SystemTime) -> Result<(), Status> {
         Caller::Unproven(reason) => Err(Status::unauthenticated(reason)),
         Caller::Certified(certificate) if certificate.not_after < now => {
             Err(Status::unauthenticated("the client certificate has expired"))
+        }
+        Caller::Certified(certificate) if certificate.distrusted.is_cancelled() => {
+            Err(Status::unauthenticated(
+                "the client certificate was not signed by a CA of --ca-cert as it is now",
+            ))
         }
         Caller::Certified(_) => Ok(()),
     }
@@ -92,7 +97,8 @@ pub async fn withdrawn(views: &dyn Views, denied: &Denied, caller: &Caller, node
         }
         let left = certificate.not_after.duration_since(now).unwrap_or_default();
         // A little later than its end, which is the last moment that it is valid.
-        tokio::time::sleep(LOOK.min(left + Duration::from_millis(1))).await;
+        let look = tokio::time::sleep(LOOK.min(left + Duration::from_millis(1)));
+        certificate.distrusted.run_until_cancelled(look).await;
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
         let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
-        Certificate { nodes, not_after, fingerprint: [0; 32], joined: None }
+        Certificate { nodes, not_after, holder: [0; 32], joined: None, distrusted: Default::default() }
     }
 
     fn certified(nodes: &[&str], not_after: SystemTime) -> Caller {
@@ -177,6 +183,18 @@ mod tests {
     async fn a_right_ends_with_the_certificate() {
         let caller = certified(&["a"], SystemTime::now() + Duration::from_millis(50));
         let status = withdrawn(granting("").as_ref(), &Denied::default(), &caller, &node("a")).await;
+        assert_eq!(i32::from(status.code()), 16, "{status}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_ends_with_the_trust_in_the_certificate() {
+        let caller = certified(&["a"], SystemTime::now() + Duration::from_secs(3600));
+        let Caller::Certified(certificate) = &caller else { panic!("it is") };
+        let (views, denied, node) = (granting(""), Denied::default(), node("a"));
+        let mut ends = std::pin::pin!(withdrawn(views.as_ref(), &denied, &caller, &node));
+        assert!(tokio::time::timeout(LOOK * 10, ends.as_mut()).await.is_err(), "it lasts");
+        certificate.distrusted.cancel();
+        let status = tokio::time::timeout(Duration::ZERO, ends).await.expect("at once");
         assert_eq!(i32::from(status.code()), 16, "{status}");
     }
 }

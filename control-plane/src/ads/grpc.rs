@@ -21,8 +21,9 @@ use tower::Service;
 
 use super::authority;
 use super::seats::Seats;
-use crate::listen::Peer;
+use crate::listen::{Member, Peer, Source};
 use crate::tls::Caller;
+use crate::told::Refusals;
 
 /// Answers that may wait to be written. No session has more to say before it has heard of the earlier ones.
 const WAITING: usize = 4;
@@ -35,6 +36,8 @@ pub trait Method: Clone + Send + Sync + 'static {
     const SERVICE: &'static str;
     /// The path of the method.
     const PATH: &'static str;
+    /// What is told of a stream that is refused.
+    const REFUSED: &'static str;
     /// The longest request, in bytes.
     const LARGEST: usize;
     /// What whoever calls another method of the service is told, with status 12 (UNIMPLEMENTED).
@@ -61,12 +64,13 @@ pub trait Method: Clone + Send + Sync + 'static {
 pub struct Served<M> {
     method: M,
     seats: Seats,
+    refusals: Refusals,
 }
 
 impl<M: Method> Served<M> {
     /// Lets at most `limit` streams be open with one certificate; none is no limit.
     pub fn new(method: M, limit: Option<usize>) -> Self {
-        Self { method, seats: Seats::new(limit) }
+        Self { method, seats: Seats::new(limit), refusals: Refusals::new(M::REFUSED) }
     }
 }
 
@@ -113,44 +117,52 @@ impl<M: Method> StreamingService<M::Request> for Streams<M> {
     fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
         // A connection without the mark of its listener proves nobody.
         let caller = Caller::Unproven("the connection is unknown".into());
-        let unknown = || Peer { address: None, caller, refused: CancellationToken::new(), guest: None };
+        let unknown =
+            || Peer { address: None, caller, refused: CancellationToken::new(), guest: None, member: None };
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_else(unknown);
         if let Err(status) = authority::proven(&peer.caller, SystemTime::now()) {
-            refused::<M>(&status, &peer.refused);
+            refused(&self.0.refusals, &status, &peer);
             return ready(Err(status));
         }
-        let Served { method, seats } = &self.0;
+        let Served { method, seats, refusals } = &self.0;
         let seat = match seats.take(&peer.caller) {
             Ok(seat) => seat,
             Err(status) => {
-                refused::<M>(&status, &peer.refused);
+                refused(refusals, &status, &peer);
                 return ready(Err(status));
             }
         };
+        let busy = peer.member.as_ref().map(Member::stream);
         let (answers, stream) = mpsc::channel(WAITING);
-        let serving = run(method.clone(), peer, request.into_inner(), answers);
+        let serving = run(method.clone(), refusals.clone(), peer, request.into_inner(), answers);
         tokio::spawn(async move {
             serving.await;
-            drop(seat);
+            drop((seat, busy));
         });
         ready(Ok(Response::new(ReceiverStream::new(stream))))
     }
 }
 
-async fn run<M: Method>(method: M, peer: Peer, requests: Streaming<M::Request>, answers: Answers<M::Answer>) {
-    let connection = peer.refused.clone();
+async fn run<M: Method>(
+    method: M,
+    refusals: Refusals,
+    peer: Peer,
+    requests: Streaming<M::Request>,
+    answers: Answers<M::Answer>,
+) {
+    let whose = peer.clone();
     if let Err(status) = Box::pin(method.serve(peer, requests, answers.clone())).await {
-        refused::<M>(&status, &connection);
+        refused(&refusals, &status, &whose);
         // The proxy may be gone already.
         let _ = answers.send(Err(status)).await;
     }
 }
 
-fn refused<M: Method>(status: &Status, connection: &CancellationToken) {
-    let (code, message) = (status.code(), status.message());
-    tracing::info!(service = M::SERVICE, ?code, message, "a proxy's stream was refused");
+fn refused(refusals: &Refusals, status: &Status, peer: &Peer) {
+    let code = status.code();
+    refusals.tell(peer.address.map(Source::from), &format_args!("{code:?}: {}", status.message()));
     if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
         // Envoy would try again for ever over a connection with a certificate that does not suffice.
-        connection.cancel();
+        peer.refused.cancel();
     }
 }

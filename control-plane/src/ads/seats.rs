@@ -1,21 +1,22 @@
-//! How many streams of one method each certificate has open.
+//! How many streams of one method each holder of a certificate has open.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tonic::Status;
 
-use crate::tls::Caller;
+use crate::tls::{Caller, Holder};
 
-/// The streams that are open, by the fingerprints of the certificates that they were opened with.
+/// The streams that are open, by who opened them. An instance that joins again, and so has a further certificate, has no
+/// further streams by it.
 #[derive(Clone, Debug)]
 pub struct Seats {
     limit: Option<usize>,
-    taken: Arc<Mutex<HashMap<[u8; 32], usize>>>,
+    taken: Arc<Mutex<HashMap<Holder, usize>>>,
 }
 
 impl Seats {
-    /// None is open. At most `limit` may be with one certificate; none is no limit.
+    /// None is open. At most `limit` may be of one holder; none is no limit.
     pub fn new(limit: Option<usize>) -> Self {
         Self { limit, taken: Arc::default() }
     }
@@ -23,19 +24,19 @@ impl Seats {
     /// Counts a stream of `caller` until the answer is dropped. Callers of this host are not counted.
     ///
     /// # Errors
-    /// Status 8 when the caller's certificate has as many open as it may.
+    /// Status 8 when the caller has as many open as it may.
     pub fn take(&self, caller: &Caller) -> Result<Option<Seat>, Status> {
         let (Caller::Certified(certificate), Some(limit)) = (caller, self.limit) else { return Ok(None) };
-        let fingerprint = certificate.fingerprint;
+        let holder = certificate.holder;
         let mut taken = self.taken();
-        let open = taken.get(&fingerprint).copied().unwrap_or_default();
+        let open = taken.get(&holder).copied().unwrap_or_default();
         if open >= limit {
             return Err(Status::resource_exhausted(format!(
-                "{open} streams are open with this client certificate, and the limit is {limit}: give each proxy a certificate of its own, or raise --max-streams-per-certificate"
+                "{open} streams are open with this client certificate, or others of the same instance, and the limit is {limit}: give each proxy a certificate of its own, or raise --max-streams-per-certificate"
             )));
         }
-        taken.insert(fingerprint, open + 1);
-        Ok(Some(Seat { seats: self.clone(), fingerprint }))
+        taken.insert(holder, open + 1);
+        Ok(Some(Seat { seats: self.clone(), holder }))
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<[u8; 32], usize>> {
@@ -47,15 +48,15 @@ impl Seats {
 #[derive(Debug)]
 pub struct Seat {
     seats: Seats,
-    fingerprint: [u8; 32],
+    holder: Holder,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken();
-        match taken.get_mut(&self.fingerprint) {
+        match taken.get_mut(&self.holder) {
             Some(open) if *open > 1 => *open -= 1,
-            _ => _ = taken.remove(&self.fingerprint),
+            _ => _ = taken.remove(&self.holder),
         }
     }
 }
@@ -67,14 +68,14 @@ mod tests {
     use super::*;
     use crate::tls::Certificate;
 
-    fn certified(fingerprint: u8) -> Caller {
+    fn certified(holder: u8) -> Caller {
         let (nodes, not_after) = (Default::default(), SystemTime::now());
-        let certificate = Certificate { nodes, not_after, fingerprint: [fingerprint; 32], joined: None };
-        Caller::Certified(Arc::new(certificate))
+        let (holder, distrusted) = ([holder; 32], Default::default());
+        Caller::Certified(Arc::new(Certificate { nodes, not_after, holder, joined: None, distrusted }))
     }
 
     #[test]
-    fn a_certificate_has_so_many_streams_and_callers_of_this_host_any() {
+    fn a_holder_has_so_many_streams_and_callers_of_this_host_any() {
         let seats = Seats::new(Some(2));
         let [first, second] = [seats.take(&certified(1)), seats.take(&certified(1))].map(Result::unwrap);
         let refused = seats.take(&certified(1)).expect_err("the third");

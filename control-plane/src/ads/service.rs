@@ -16,6 +16,7 @@ impl Method for AggregatedDiscovery {
     const SERVICE: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
     const PATH: &'static str =
         "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+    const REFUSED: &'static str = "a proxy's stream of configuration was refused";
     const LARGEST: usize = 256 * 1024;
     const OTHERS: &'static str = "only StreamAggregatedResources is served: set api_type GRPC";
     type Request = DiscoveryRequest;

@@ -47,13 +47,19 @@ impl Ca {
         self.authority.issue_client("test", &arns, validity).expect("issued")
     }
 
-    /// Puts the certificate of a server, and this CA, where the control plane reads them.
-    fn serve(&self, folder: &Path) {
+    /// Puts the certificate of a server, and this CA beside `others`, where the control plane reads them.
+    fn serve(&self, folder: &Path, others: &[&Ca]) {
         let server = self.authority.issue_server(&["localhost".into()], &[], lasting(HOUR)).expect("issued");
         fs::write(folder.join("tls.key"), server.key.reveal()).expect("written");
         fs::write(folder.join("tls.crt"), server.certificate).expect("written");
-        fs::write(folder.join("ca.crt"), &self.certificate).expect("written");
+        let others = others.iter().map(|ca| ca.certificate.as_str());
+        trust(folder, [self.certificate.as_str()].into_iter().chain(others));
     }
+}
+
+/// Puts the certificates of CAs where the control plane reads them.
+fn trust<'a>(folder: &Path, certificates: impl Iterator<Item = &'a str>) {
+    fs::write(folder.join("ca.crt"), certificates.collect::<String>()).expect("written");
 }
 
 fn lasting(length: Duration) -> Validity {
@@ -78,7 +84,7 @@ impl Drop for Bed {
 impl Bed {
     async fn start(ca: &Ca) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        ca.serve(folder.path());
+        ca.serve(folder.path(), &[]);
         let path = |name: &str| -> PathBuf { folder.path().join(name) };
         let files = TlsFiles { certificate: path("tls.crt"), key: path("tls.key"), ca: Some(path("ca.crt")) };
         let identity =
@@ -198,7 +204,7 @@ async fn a_stream_ends_with_its_certificate_and_so_does_the_connection() {
 }
 
 #[tokio::test]
-async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
+async fn changed_files_count_for_new_connections_and_old_ones_last_while_their_ca_is_trusted() {
     let (ca, next) = (Ca::new(), Ca::new());
     let bed = Bed::start(&ca).await;
     let old = ca.client(&["client"], lasting(HOUR));
@@ -210,7 +216,8 @@ async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
     tokio::time::sleep(crate::reload::INTERVAL * 2).await;
     bed.stream(&ca, Some(&old), CLIENT).await.expect("a stream");
 
-    next.serve(bed.folder.path());
+    // While one root replaces the other both are trusted, and nobody is cut off.
+    next.serve(bed.folder.path(), &[&ca]);
     let new = next.client(&["client"], lasting(HOUR));
     let deadline = tokio::time::Instant::now() + super::tests::LONG;
     while bed.connect(&next, Some(&new)).await.is_err() {
@@ -218,9 +225,26 @@ async fn changed_files_count_for_new_connections_and_leave_old_ones_alone() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     bed.stream(&next, Some(&new), CLIENT).await.expect("a stream").take(ResourceType::Cluster).await;
-    let (code, message) = bed.refused(&next, Some(&old), CLIENT).await;
-    assert_eq!(code, 16, "{message}");
     assert!(bed.connect(&ca, Some(&old)).await.is_err(), "the former certificate is shown no more");
     bed.world.meshes.commit("virtualRouter/r/route/x", None);
     streaming.take(ResourceType::Cluster).await;
+    let channel = bed.connect(&next, Some(&old)).await.expect("connected");
+    let mut second = World::open(channel.clone(), CLIENT).await.expect("a stream");
+    second.take(ResourceType::Cluster).await;
+
+    // Then the old one is taken out, and with it whatever it let in; the new one's stream does not notice.
+    let mut lasting = bed.stream(&next, Some(&new), CLIENT).await.expect("a stream");
+    lasting.take(ResourceType::Cluster).await;
+    trust(bed.folder.path(), [next.certificate.as_str()].into_iter());
+    for ended in [&mut streaming, &mut second] {
+        let status = tokio::time::timeout(Duration::from_secs(5), ended.refused()).await.expect("soon");
+        assert_eq!(i32::from(status.code()), 16, "{status}");
+        assert!(status.message().contains("was not signed by a CA of --ca-cert"), "{status}");
+    }
+    let refused = World::open(channel, CLIENT).await.err().expect("the connection ends too");
+    assert_ne!(i32::from(refused.code()), 0);
+    let (code, message) = bed.refused(&next, Some(&old), CLIENT).await;
+    assert_eq!(code, 16, "{message}");
+    let lasts = tokio::time::timeout(Duration::from_millis(100), lasting.refused()).await;
+    assert!(lasts.is_err(), "the new root's stream ended: {lasts:?}");
 }

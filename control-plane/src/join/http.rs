@@ -17,6 +17,7 @@ use crate::foreign::SHOWN;
 use crate::listen::{Peer, Source};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::told::Refusals;
 
 /// The largest body, in bytes. A request to join has some 3 KB, most of which is the session token.
 pub const LARGEST: usize = 16 * 1024;
@@ -27,15 +28,23 @@ type Body = Result<Bytes, BytesRejection>;
 
 /// The endpoints, which count in `metrics` who asks for a certificate.
 pub fn router(joining: Arc<Joining>, metrics: Metrics) -> Router {
+    let refusals = Refusals::new("an instance may not join");
     Router::new()
         .route("/fleetmesh/v1/join/challenge", post(challenge))
         .route("/fleetmesh/v1/join", post(join))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state((joining, metrics))
+        .with_state(Service { joining, metrics, refusals })
+}
+
+#[derive(Clone)]
+struct Service {
+    joining: Arc<Joining>,
+    metrics: Metrics,
+    refusals: Refusals,
 }
 
 async fn challenge(
-    State((joining, _)): State<(Arc<Joining>, Metrics)>,
+    State(Service { joining, .. }): State<Service>,
     body: Body,
 ) -> Result<Json<Challenge>, Refusal> {
     let body = whole(body)?;
@@ -44,7 +53,7 @@ async fn challenge(
 }
 
 async fn join(
-    State((joining, metrics)): State<(Arc<Joining>, Metrics)>,
+    State(Service { joining, metrics, refusals }): State<Service>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<JoinAnswer>, Refusal> {
@@ -57,7 +66,7 @@ async fn join(
     metrics.joined(outcome.as_ref().err().map(|refusal| refusal.class));
     match &outcome {
         Ok(_) => peer.proved(),
-        Err(refusal) => tracing::info!(%refusal, "an instance may not join"),
+        Err(refusal) => refusals.tell(source, refusal),
     }
     outcome.map(Json)
 }

@@ -1,10 +1,11 @@
-//! What callers of other hosts may take before they have proved who they are, as flags. Pure data.
+//! What callers of other hosts may take of a listener, as flags. Pure data.
 
 use clap::Args;
 
 /// Bounds for one source, an IPv4 address or an IPv6 /64, at each listener that other hosts reach.
 ///
-/// A connection of a proxy with a good certificate, and of a caller whose request was signed, counts no more.
+/// A connection of a proxy with a good certificate counts for its holder and not for its source; one of a caller whose
+/// request was signed counts no more.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// How many TLS handshakes of one source may be under way; the others of it wait for their turn. 1 to 1024.
@@ -40,10 +41,24 @@ pub struct Bounds {
         value_parser = clap::value_parser!(u32).range(8..=65_536)
     )]
     pub connections: u32,
+
+    /// How many connections with one certificate, or with those of one instance that joined, may be open without a stream;
+    /// beyond that the oldest of them is closed. 8 to 65536.
+    ///
+    /// A proxy opens its stream at once. Where a whole fleet shares a certificate of `fleetmesh certs issue` and connects
+    /// again at once, let it be as many as connect within a moment.
+    #[arg(
+        long = "max-idle-connections-per-certificate",
+        env = "FLEETMESH_MAX_IDLE_CONNECTIONS_PER_CERTIFICATE",
+        value_name = "COUNT",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(8..=65_536)
+    )]
+    pub idle: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { handshakes: 256, waiting: 8192, connections: 256 }
+        Self { handshakes: 256, waiting: 8192, connections: 256, idle: 64 }
     }
 }

@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::guests::Guest;
+use super::members::Member;
 use super::tls::TlsConnection;
 use crate::tls::Caller;
 
@@ -37,12 +38,14 @@ pub struct Peer {
     pub refused: CancellationToken,
     /// Its connection's place among those without proof, if it has one.
     pub guest: Option<Arc<Guest>>,
+    /// Its connection's place among those of its certificate's holder, if it has one.
+    pub member: Option<Arc<Member>>,
 }
 
 impl Peer {
     /// Somebody on this host, who is not asked who it is.
     fn local(address: Option<IpAddr>) -> Self {
-        Self { address, caller: Caller::Local, refused: CancellationToken::new(), guest: None }
+        Self { address, caller: Caller::Local, refused: CancellationToken::new(), guest: None, member: None }
     }
 
     /// The caller has proved who it is by what it sent: its connection is not counted among those without proof any more.
@@ -66,6 +69,7 @@ impl tonic::transport::server::Connected for Connection {
                 caller: stream.caller().clone(),
                 refused: stream.refused().clone(),
                 guest: stream.guest(),
+                member: stream.member(),
             },
         }
     }

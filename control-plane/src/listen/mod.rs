@@ -8,6 +8,7 @@ mod bounds;
 mod connection;
 mod crowd;
 mod guests;
+mod members;
 mod queue;
 mod source;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, Un
 use crate::tls::{Purpose, Tls};
 pub use bounds::Bounds;
 pub use connection::{Connection, Peer};
+pub use members::Member;
 pub use source::Source;
 pub use tls::TlsListener;
 

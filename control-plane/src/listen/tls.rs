@@ -1,7 +1,7 @@
 //! A listener that speaks TLS: handshakes run beside each other, so that a slow or silent client holds up nobody, and a
-//! connection ends with the certificate that it was made with.
+//! connection ends with the certificate that it was made with, or with the trust in who signed it.
 //!
-//! `accepted → the client speaks → its turn (queue) → handshake → proved, or one of so many without proof (guests)`
+//! `accepted → the client speaks → its turn (queue) → handshake → proved (members), or one of so many without proof (guests)`
 //!
 //! A client that says nothing takes no handshake from others. What is bounded by source, and how, stands in [`queue`] and
 //! [`crowd`].
@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::bounds::Bounds;
 use super::crowd::Crowd;
 use super::guests::{Guest, Guests};
+use super::members::{Member, Members};
 use super::queue::{Queue, Step};
 use super::source::Source;
 use super::{accept_tcp, tcp_address};
@@ -55,8 +57,33 @@ pub struct TlsListener {
     /// What each task is about.
     about: HashMap<Id, (Source, u64)>,
     aborts: HashMap<u64, AbortHandle>,
-    guests: Guests,
+    places: Places,
     last: u64,
+}
+
+/// Who is here after the handshake.
+#[derive(Clone, Debug)]
+struct Places {
+    /// Those without proof.
+    guests: Guests,
+    /// Those with it.
+    members: Members,
+}
+
+/// A place among them.
+#[derive(Clone, Debug)]
+enum Place {
+    Guest(Arc<Guest>),
+    Member(Arc<Member>),
+}
+
+impl Places {
+    fn take(&self, caller: &Caller, source: Source) -> Place {
+        match caller {
+            Caller::Certified(certificate) => Place::Member(Arc::new(self.members.enter(certificate.holder))),
+            Caller::Local | Caller::Unproven(_) => Place::Guest(Arc::new(self.guests.enter(source))),
+        }
+    }
 }
 
 /// How a task ended.
@@ -73,7 +100,7 @@ enum Outcome {
 
 impl TlsListener {
     pub(super) fn new(listener: TcpListener, purpose: Purpose, tls: Tls, bounds: Bounds) -> Self {
-        let Bounds { handshakes, waiting, connections } = bounds;
+        let Bounds { handshakes, waiting, connections, idle } = bounds;
         let of = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         Self {
             listener,
@@ -85,7 +112,10 @@ impl TlsListener {
             tasks: JoinSet::new(),
             about: HashMap::new(),
             aborts: HashMap::new(),
-            guests: Guests::new(of(connections), of(connections).saturating_mul(SOURCES)),
+            places: Places {
+                guests: Guests::new(of(connections), of(connections).saturating_mul(SOURCES)),
+                members: Members::new(of(idle)),
+            },
             last: 0,
         }
     }
@@ -164,7 +194,7 @@ impl TlsListener {
                                 source,
                                 self.purpose,
                                 self.tls.clone(),
-                                self.guests.clone(),
+                                self.places.clone(),
                             );
                             self.run(source, id, task);
                         }
@@ -216,18 +246,15 @@ fn is_open(stream: &TcpStream) -> bool {
     !ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }
 
-async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls, guests: Guests) -> Outcome {
+async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls, places: Places) -> Outcome {
     let material = tls.material.borrow().clone();
     let Some(config) = material.config(purpose) else { return Outcome::Failed };
     let failure = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates();
             let caller = material.caller(chain, &tls.identity, SystemTime::now());
-            let guest = match caller {
-                Caller::Certified(_) => None,
-                Caller::Local | Caller::Unproven(_) => Some(Arc::new(guests.enter(source))),
-            };
-            return Outcome::Shaken(Box::new(TlsConnection::new(stream, caller, purpose, guest)));
+            let place = places.take(&caller, source);
+            return Outcome::Shaken(Box::new(TlsConnection::new(stream, caller, purpose, tls, place)));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {HANDSHAKE:?}"),
@@ -243,25 +270,21 @@ pub struct TlsConnection {
     stream: TlsStream<TcpStream>,
     caller: Caller,
     refused: CancellationToken,
-    guest: Option<Arc<Guest>>,
+    place: Place,
     end: Option<End>,
 }
 
 impl TlsConnection {
-    fn new(
-        stream: TlsStream<TcpStream>,
-        caller: Caller,
-        purpose: Purpose,
-        guest: Option<Arc<Guest>>,
-    ) -> Self {
+    fn new(stream: TlsStream<TcpStream>, caller: Caller, purpose: Purpose, tls: Tls, place: Place) -> Self {
         let refused = CancellationToken::new();
-        let unwanted = guest.as_ref().map(|guest| guest.end().clone());
-        let own = (purpose == Purpose::Proxies).then(|| ending(&caller, refused.clone()));
-        let end = match (own, unwanted) {
-            (own, Some(unwanted)) => Some(first_of(own, unwanted)),
-            (own, None) => own,
+        let unwanted = match &place {
+            Place::Guest(guest) => guest.end().clone(),
+            Place::Member(member) => member.end().clone(),
         };
-        Self { stream, caller, refused, guest, end }
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        let own = (purpose == Purpose::Proxies).then(|| ending(&caller, tls, chain, refused.clone()));
+        let end = Some(first_of(own, unwanted));
+        Self { stream, caller, refused, place, end }
     }
 
     /// What a refusal cancels.
@@ -276,7 +299,18 @@ impl TlsConnection {
 
     /// Its place among those without proof, if it has one.
     pub(super) fn guest(&self) -> Option<Arc<Guest>> {
-        self.guest.clone()
+        match &self.place {
+            Place::Guest(guest) => Some(Arc::clone(guest)),
+            Place::Member(_) => None,
+        }
+    }
+
+    /// Its place among those of its certificate's holder, if it has one.
+    pub(super) fn member(&self) -> Option<Arc<Member>> {
+        match &self.place {
+            Place::Guest(_) => None,
+            Place::Member(member) => Some(Arc::clone(member)),
+        }
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -297,17 +331,23 @@ fn first_of(own: Option<End>, unwanted: CancellationToken) -> End {
     })
 }
 
-/// Ends when the connection shall.
-fn ending(caller: &Caller, refused: CancellationToken) -> End {
-    let left = match caller {
-        Caller::Certified(certificate) => {
-            certificate.not_after.duration_since(SystemTime::now()).unwrap_or_default()
-        }
-        Caller::Local | Caller::Unproven(_) => HANDSHAKE,
+/// Ends when the connection shall: its certificate is over, or trusted no more, or it was refused.
+fn ending(caller: &Caller, tls: Tls, chain: Vec<CertificateDer<'static>>, refused: CancellationToken) -> End {
+    let Caller::Certified(certificate) = caller else {
+        return Box::pin(async move {
+            let _ = timeout(HANDSHAKE, refused.cancelled()).await;
+            sleep(LAST_WORDS).await;
+        });
     };
+    let certificate = Arc::clone(certificate);
     Box::pin(async move {
-        // Over, or refused: both end it.
-        let _ = timeout(left, refused.cancelled()).await;
+        let left = certificate.not_after.duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::select! {
+            () = sleep(left) => {}
+            () = refused.cancelled() => {}
+            // Its streams end by this.
+            () = tls.distrusts(&chain) => certificate.distrusted.cancel(),
+        }
         sleep(LAST_WORDS).await;
     })
 }

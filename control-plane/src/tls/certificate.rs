@@ -1,5 +1,5 @@
 //! What a proxy's certificate says: which virtual nodes it may be, until when, and for certificates that `proxy join`
-//! got, who joined. Pure.
+//! got, who joined. Nothing here reads a file or a clock.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -9,23 +9,30 @@ use der::{Decode, Header, Reader, SliceReader, Tag};
 use fleetmesh_model::{Arn, ResourceId};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 use webpki::EndEntityCert;
 
 use crate::identity::Identity;
 use crate::join::grant::Joined;
 
 /// A certificate that the control plane's CA signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Certificate {
     /// The virtual nodes of this control plane that its subject alternative names (URIs) name by their full ARNs.
     pub nodes: BTreeSet<ResourceId>,
     /// When it ends.
     pub not_after: SystemTime,
-    /// The SHA-256 of the whole certificate, which tells it from every other.
-    pub fingerprint: [u8; 32],
+    /// Who has it, as far as streams and connections are counted: the same in every certificate that one instance gets by
+    /// joining for the same nodes; for one that was made by hand, its key and nodes.
+    pub holder: Holder,
     /// Who got it by joining; none for one that somebody made with the CA's key.
     pub joined: Option<Joined>,
+    /// Cancelled when the CAs of `--ca-cert` changed and none of them signed it any more.
+    pub distrusted: CancellationToken,
 }
+
+/// A digest that stands for whoever has a certificate.
+pub type Holder = [u8; 32];
 
 impl Certificate {
     /// Reads `certificate`, whose chain was checked. Names of other accounts, regions and kinds are passed over: they
@@ -37,9 +44,35 @@ impl Certificate {
         let parsed = EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
         let nodes = parsed.valid_uri_names().filter_map(|name| node(name, identity)).collect();
         let joined = Joined::of(parsed.valid_uri_names());
+        let holder = holder(&nodes, joined.as_ref(), &parsed.subject_public_key_info());
         let not_after = not_after(certificate)?;
-        Ok(Self { nodes, not_after, fingerprint: Sha256::digest(certificate).into(), joined })
+        Ok(Self { nodes, not_after, holder, joined, distrusted: CancellationToken::new() })
     }
+}
+
+/// Who has a certificate. An instance that joins again has another certificate, and may have another key, and is the same; it
+/// may run a proxy of each of its nodes. Certificates made by hand name no instance: a fleet may share one.
+fn holder(nodes: &BTreeSet<ResourceId>, joined: Option<&Joined>, key: &[u8]) -> Holder {
+    let mut digest = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        digest.update(bytes.len().to_be_bytes());
+        digest.update(bytes);
+    };
+    match joined {
+        Some(joined) => {
+            part(b"joined");
+            part(joined.role_arn().as_bytes());
+            part(joined.session.as_bytes());
+        }
+        None => {
+            part(b"key");
+            part(key);
+        }
+    }
+    for node in nodes {
+        part(node.to_string().as_bytes());
+    }
+    digest.finalize().into()
 }
 
 fn node(name: &str, identity: &Identity) -> Option<ResourceId> {

@@ -1,5 +1,6 @@
 //! TLS for listeners that other hosts reach: the server's certificate, and who proxies prove to be by theirs. The files
-//! are read again when they change; connections that exist keep what they were made with.
+//! are read again when they change. Connections that exist keep the server's certificate that they were made with, and end
+//! when no CA that is trusted by then signed the client's.
 
 mod certificate;
 #[cfg(test)]
@@ -20,8 +21,8 @@ use webpki::EndEntityCert;
 
 use crate::identity::Identity;
 use crate::reload::{self, FileError, Named};
-pub use certificate::Certificate;
 pub(crate) use certificate::not_after;
+pub use certificate::{Certificate, Holder};
 use verifier::AcceptAny;
 pub(crate) use verifier::{ChainVerifier, chain_verifier, verified};
 
@@ -121,6 +122,14 @@ impl Material {
         }
     }
 
+    /// Whether `chain`, as of [`Self::caller`], still leads to a CA that is trusted.
+    fn trusts(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> bool {
+        let Some(((_, verifier), (leaf, between))) = self.proxies.as_ref().zip(chain.split_first()) else {
+            return false;
+        };
+        verified(verifier, leaf, between, now).is_ok()
+    }
+
     /// Whom `chain`, the certificate of a client that has its key and those that came with it, proves at `now`.
     pub(crate) fn caller(
         &self,
@@ -190,6 +199,20 @@ impl Tls {
     /// Whether proxies can prove themselves.
     pub fn knows_proxies(&self) -> bool {
         self.source.0.ca.is_some()
+    }
+
+    /// Waits until the CAs have changed and none of them signed `chain` any more: a root that was taken out for its key is
+    /// lost to an attacker ends what that key let in, and one that is replaced while both are there ends nothing.
+    pub(crate) async fn distrusts(&self, chain: &[CertificateDer<'static>]) {
+        let mut material = self.material.clone();
+        while material.changed().await.is_ok() {
+            let new = Arc::clone(&material.borrow_and_update());
+            if !new.trusts(chain, SystemTime::now()) {
+                return;
+            }
+        }
+        // Nobody reads the files any more.
+        std::future::pending().await
     }
 
     /// Reads the files again whenever they change, until `shutdown`.

@@ -63,3 +63,25 @@ fn whoever_sends_no_certificate_is_nobody() {
         );
     }
 }
+
+#[test]
+fn an_instance_that_joins_again_is_the_same_holder_and_a_key_made_by_hand_is_another() {
+    let validity = Validity { now: SystemTime::now(), length: Duration::from_secs(3600) };
+    let Issued { certificate, key } = new_authority("a CA", validity).expect("a CA");
+    let authority = Authority::read(certificate.as_bytes(), &key).expect("readable");
+    let holder = |uris: Vec<String>| {
+        let issued = authority.issue_client("x", &uris, validity).expect("issued");
+        let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).expect("PEM");
+        Certificate::parse(&der, &identity()).expect("a certificate").holder
+    };
+    let arn = |node: &str| identity().arn(&crate::testing::node(node));
+    let joined = |node: &str, session: &str| {
+        holder([vec![arn(node)], crate::testing::session(session).uris()].concat())
+    };
+    // Each is for another key.
+    assert_eq!(joined("a", "i-01234567"), joined("a", "i-01234567"));
+    assert_ne!(joined("a", "i-01234567"), joined("b", "i-01234567"));
+    assert_ne!(joined("a", "i-01234567"), joined("a", "i-01234568"));
+    assert_ne!(holder(vec![arn("a")]), holder(vec![arn("a")]));
+    assert_ne!(holder(vec![arn("a")]), joined("a", "i-01234567"));
+}

@@ -43,6 +43,7 @@ pub struct LoadReporting {
 impl Method for LoadReporting {
     const SERVICE: &'static str = "envoy.service.load_stats.v3.LoadReportingService";
     const PATH: &'static str = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats";
+    const REFUSED: &'static str = "a proxy's stream of load reports was refused";
     const LARGEST: usize = 4 * 1024 * 1024;
     const OTHERS: &'static str = "only StreamLoadStats is served";
     type Request = LoadStatsRequest;

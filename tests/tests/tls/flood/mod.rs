@@ -8,6 +8,7 @@ mod bodies;
 mod clients;
 mod handshakes;
 mod joins;
+mod members;
 mod names;
 
 use std::net::Ipv4Addr;
