@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::reload::FileError;
 use crate::rights::Rights;
 use crate::serving::{self, Hosts, Limits};
-use crate::sigv4::{Audience, Guard, Replays, guard};
+use crate::sigv4::{AheadError, Audience, Bodies, Guard, Replays, guard};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::tls::{Purpose, Tls};
 use crate::view::Views;
@@ -61,6 +61,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// What is known of signatures that were used.
+    #[error(transparent)]
+    Signatures(#[from] AheadError),
     /// The addresses could not be printed.
     #[error("cannot print the addresses on standard output: {0}")]
     Print(io::Error),
@@ -91,8 +94,9 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let rest = binding(&args.listen, Purpose::Api).await?;
     let ads = binding(&args.ads_listen, Purpose::Proxies).await?;
     let join = binding(&args.join_listen, Purpose::Join).await?;
-    let replays = Replays::new(SqliteStore::exists(&args.data_dir).then(SystemTime::now));
+    let is_new = !SqliteStore::exists(&args.data_dir);
     let store = open(&args.data_dir, args.identity()).await?;
+    let replays = replays(&args.data_dir, is_new, rest.iter().any(Bound::is_exposed)).await?;
     let quotas = Quotas::new(args.quotas.clone());
     let api = Api::new(store.clone(), args.identity(), quotas, args.request_rate, shutdown.clone());
     let metrics = Metrics::new();
@@ -109,7 +113,7 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
     let keys = keys(&args, &rest)?;
     let audience = Audience::new(&args.identity.region, &args.api_hosts, tls.clone());
     let audience = Arc::new(audience);
-    let guard = keys.clone().map(|keys| Guard { keys, audience, replays });
+    let guard = keys.clone().map(|keys| Guard { keys, audience, replays, bodies: Bodies::default() });
     let routers = Routers { open, guarded, guard };
     print_addresses(rest.iter().chain(&ads).chain(&join)).map_err(Error::Print)?;
 
@@ -197,6 +201,21 @@ impl Routers {
         };
         self.open.clone().merge(guarded)
     }
+}
+
+/// What is known of signatures that were used, when requests are signed at all. The store is open, so no process before this
+/// one serves any more; one that did serves nothing from the second on in which this answers.
+async fn replays(data_dir: &Path, is_new: bool, exposed: bool) -> Result<Replays, Error> {
+    if !exposed {
+        return Ok(Replays::new(None));
+    }
+    if is_new {
+        return Ok(Replays::open(data_dir, None)?);
+    }
+    // Writes that are signed in this very second may have been served by the process before.
+    let into = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    tokio::time::sleep(Duration::from_nanos(1_000_000_000 - u64::from(into))).await;
+    Ok(Replays::open(data_dir, Some(SystemTime::now()))?)
 }
 
 /// The access keys, when one of `listeners` needs them.

@@ -1,4 +1,5 @@
-//! Bodies: of a request, one that has to be complete in time; of an answer, one that tells when it was sent.
+//! Bodies: of a request, one that has to be complete in time; of an answer, one that tells when it is taken and when it was
+//! sent.
 
 use std::fmt;
 use std::io;
@@ -68,12 +69,13 @@ impl HttpBody for Timed {
 /// The body of an answer, whose request is under way until it was sent.
 pub(super) struct Held {
     body: Body,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 impl Held {
     pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
-        Self { body, _under_way: under_way }
+        under_way.offer();
+        Self { body, under_way }
     }
 }
 
@@ -85,7 +87,12 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let part = Pin::new(&mut self.body).poll_frame(cx);
+        match part {
+            Poll::Ready(_) => self.under_way.offer(),
+            Poll::Pending => self.under_way.work(),
+        }
+        part
     }
 
     fn is_end_stream(&self) -> bool {

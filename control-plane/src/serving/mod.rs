@@ -1,13 +1,15 @@
 //! Serves HTTP on a listener: each connection within the time that its requests have, and each request by the rules that
 //! no route may be without.
 //!
-//! A request has so long for its head, so long for all of its body, and a connection without one so long until it is
-//! closed ([`Limits`]); what is buffered of either is bounded too. hyper's own timeouts are not used: they would end a
+//! A request has so long for its head, so long for all of its body, whoever sent it so long to take the next part of the answer,
+//! and a connection without a request so long until it is closed ([`Limits`]); what is buffered of either is bounded too. hyper's own timeouts are not used: they would end a
 //! connection that rests between two requests as early as one that sent half of a request.
 
 mod body;
 mod pulse;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -53,15 +55,25 @@ pub struct Limits {
     pub body: Duration,
     /// Between two requests.
     pub idle: Duration,
+    /// For which a client may take nothing of an answer that is ready.
+    pub answer: Duration,
 }
 
 impl Limits {
     /// For App Mesh's API. Clients keep connections for 90 s at the most, so that they never use one that is just closed.
-    pub const API: Self =
-        Self { head: Duration::from_secs(10), body: Duration::from_secs(30), idle: Duration::from_secs(120) };
+    pub const API: Self = Self {
+        head: Duration::from_secs(10),
+        body: Duration::from_secs(30),
+        idle: Duration::from_secs(120),
+        answer: Duration::from_secs(30),
+    };
     /// For instances that join: two small requests, one after the other.
-    pub const JOIN: Self =
-        Self { head: Duration::from_secs(5), body: Duration::from_secs(5), idle: Duration::from_secs(10) };
+    pub const JOIN: Self = Self {
+        head: Duration::from_secs(5),
+        body: Duration::from_secs(5),
+        idle: Duration::from_secs(10),
+        answer: Duration::from_secs(10),
+    };
 }
 
 /// Serves `router` on `listener` until `shutdown`; then ends what is under way and returns.

@@ -1,5 +1,7 @@
-//! Whether a connection still does something: what it received, and the requests that are under way.
+//! Whether a connection still does something: what it received, the requests that are under way, and whether their answers
+//! are taken.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,11 +33,17 @@ struct State {
     heard: Option<Instant>,
     /// HTTP/2 says more than requests, and bounds the head of one itself.
     is_http2: bool,
+    /// Answers of which a part is ready that the client does not take, by numbers, and since when.
+    offered: BTreeMap<u64, Instant>,
+    last: u64,
 }
 
 impl State {
-    /// When the connection is to be closed; not while a request is under way.
+    /// When the connection is to be closed; while a request is under way, only when its answer is not taken.
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        if let Some(since) = self.offered.values().min() {
+            return Some(*since + limits.answer);
+        }
         let half = self.heard.filter(|_| !self.is_http2).map(|heard| heard + limits.head);
         (self.requests == 0).then(|| half.unwrap_or(self.quiet + limits.idle))
     }
@@ -45,7 +53,14 @@ impl Pulse {
     /// A connection that has just been made.
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
-        let state = State { requests: 0, quiet: now, heard: Some(now), is_http2: false };
+        let state = State {
+            requests: 0,
+            quiet: now,
+            heard: Some(now),
+            is_http2: false,
+            offered: BTreeMap::new(),
+            last: 0,
+        };
         Self { limits, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -60,7 +75,8 @@ impl Pulse {
         state.requests += 1;
         state.heard = None;
         state.is_http2 = is_http2;
-        UnderWay(Arc::clone(self))
+        state.last += 1;
+        UnderWay { pulse: Arc::clone(self), id: state.last }
     }
 
     /// Waits until the connection has to be closed.
@@ -94,15 +110,36 @@ impl Pulse {
 
 /// A request that is under way.
 #[derive(Debug)]
-pub(super) struct UnderWay(Arc<Pulse>);
+pub(super) struct UnderWay {
+    pulse: Arc<Pulse>,
+    id: u64,
+}
+
+impl UnderWay {
+    /// A part of the answer is ready, or was just taken: the client has so long to take the next.
+    pub(super) fn offer(&self) {
+        let mut state = self.pulse.state();
+        let first = state.offered.is_empty();
+        state.offered.insert(self.id, Instant::now());
+        if first {
+            self.pulse.changed.notify_one();
+        }
+    }
+
+    /// Nothing is ready: it is not the client that is waited for.
+    pub(super) fn work(&self) {
+        self.pulse.state().offered.remove(&self.id);
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.pulse.state();
+        state.offered.remove(&self.id);
         state.requests -= 1;
         if state.requests == 0 {
             state.quiet = Instant::now();
-            self.0.changed.notify_one();
+            self.pulse.changed.notify_one();
         }
     }
 }
@@ -171,6 +208,7 @@ mod tests {
         head: Duration::from_secs(10),
         body: Duration::from_secs(30),
         idle: Duration::from_secs(120),
+        answer: Duration::from_secs(30),
     };
 
     async fn lives(pulse: &Pulse) -> Duration {
@@ -196,6 +234,27 @@ mod tests {
         };
         let (lived, ()) = tokio::join!(lives(&pulse), half);
         assert_eq!(lived, Duration::from_secs(110), "ten seconds from the first byte of a request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_ends_the_connection_and_a_slow_one_does_not() {
+        let pulse = Arc::new(Pulse::new(LIMITS));
+        let [slow, stuck] = [pulse.begin(true), pulse.begin(true)];
+        let long = async {
+            // It is worked on, then taken part by part.
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            for _ in 0..10 {
+                slow.offer();
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+            slow.work();
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            stuck.offer();
+        };
+        let (lived, ()) = tokio::join!(lives(&pulse), long);
+        assert_eq!(lived, Duration::from_secs(400) + LIMITS.answer);
+        drop((slow, stuck));
+        assert_eq!(lives(&pulse).await, LIMITS.idle, "nothing is left of them");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
-//! The guard of a listener that other hosts reach: no request passes without a valid signature, and no write twice.
+//! The guard of a listener that other hosts reach: no request passes without a valid signature, and no write twice. What can
+//! be judged without the body is judged before any of it is read, and what is read of bodies before they are judged is bounded.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
@@ -14,13 +15,14 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::bodies::Room;
 use super::replay::{Answer, Ticket, Turn};
-use super::{Audience, Refused, Replays, claimed, verify};
+use super::{Audience, Bodies, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
-use crate::listen::Peer;
+use crate::listen::{Peer, Source};
 use crate::refusal::{Class, Refusal};
-use crate::rights::Rights;
+use crate::rights::{Access, Holder, Rights};
 
 /// What a guard knows.
 #[derive(Clone, Debug)]
@@ -31,7 +33,12 @@ pub struct Guard {
     pub audience: Arc<Audience>,
     /// The writes that were served.
     pub replays: Replays,
+    /// The room for bodies.
+    pub bodies: Bodies,
 }
+
+/// The largest body of a request that writes nothing, in bytes: App Mesh's have none.
+const LARGEST_UNWRITTEN: usize = 16 * 1024;
 
 /// `router` behind a guard, which says in each request what its sender may do.
 pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
@@ -39,19 +46,19 @@ pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
 }
 
 async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response<Body> {
-    let Guard { keys, audience, replays } = guard;
+    let Guard { keys, audience, replays, bodies } = guard;
     let (mut head, body) = request.into_parts();
     // Who cannot have signed it does not get to send two megabytes first.
-    if let Err(reason) = claimed(&head, &keys, &audience, SystemTime::now()) {
-        return not_let_in(&head, &reason);
-    }
-    // The whole body is signed, so all of it is read before anything is done.
-    let body = match Limited::new(body, LARGEST_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            let message = format!("the body was cut off or is larger than {LARGEST_BODY} bytes: {error}");
-            return Refusal::bad_request(message).into_response();
-        }
+    let limit = match claimed(&head, &keys, &audience, SystemTime::now()) {
+        Ok((_, key)) => largest(&head.method, &key.holder),
+        Err(reason) => return not_let_in(&head, &reason),
+    };
+    let peer = head.extensions.get::<Peer>();
+    let source = peer.and_then(|peer| peer.address).map(Source::from);
+    // It is free again when the request was answered.
+    let (body, _room) = match collect(body, limit, &bodies, source).await {
+        Ok(collected) => collected,
+        Err(refusal) => return refusal.into_response(),
     };
     let verified = match verify(&head, &body, &keys, &audience, SystemTime::now()) {
         Ok(verified) => verified,
@@ -63,16 +70,48 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     let access_key_id = &verified.holder.id;
     tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
     head.extensions.insert(Rights::Key(Arc::clone(&verified.holder)));
-    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method) {
+    if is_safe(&head.method) {
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }
     match replays.admit(&verified, SystemTime::now()) {
         Ok(Turn::First(ticket)) => {
-            serve_once(ticket, Request::from_parts(head, Body::from(body)), next).await
+            serve_once(replays, ticket, Request::from_parts(head, Body::from(body)), next).await
         }
         Ok(Turn::Again(answer)) => same_again(answer).await,
         Err(reason) => not_let_in(&head, &reason),
     }
+}
+
+/// Whether it reads and changes nothing.
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
+/// The largest body of a request of this method by whoever says that he is `holder`.
+fn largest(method: &Method, holder: &Holder) -> usize {
+    let writes = !is_safe(method) && *method != Method::DELETE && holder.policy.access == Access::Write;
+    if writes { LARGEST_BODY } else { LARGEST_UNWRITTEN }
+}
+
+/// All of `body`, which is signed as a whole, and the room that it takes.
+async fn collect(
+    body: Body,
+    limit: usize,
+    bodies: &Bodies,
+    source: Option<Source>,
+) -> Result<(Bytes, Room), Refusal> {
+    let too_large = || Refusal::bad_request(format!("the body is larger than {limit} bytes"));
+    let said = body.size_hint().upper().map_or(Some(limit), |said| usize::try_from(said).ok());
+    let bytes = said.filter(|said| *said <= limit).ok_or_else(too_large)?;
+    let room = bodies.take(source, bytes).await.ok_or_else(|| {
+        let message =
+            "too many large requests are under way from this address, or in all: try again in a moment";
+        Refusal::new(Class::TooManyRequests, message)
+    })?;
+    let body = Limited::new(body, limit).collect().await.map_err(|error| {
+        Refusal::bad_request(format!("the body was cut off or is larger than {limit} bytes: {error}"))
+    })?;
+    Ok((body.to_bytes(), room))
 }
 
 async fn same_again(mut answer: watch::Receiver<Option<Arc<Answer>>>) -> Response<Body> {
@@ -81,9 +120,16 @@ async fn same_again(mut answer: watch::Receiver<Option<Arc<Answer>>>) -> Respons
 }
 
 /// Serves a write to its end, whether or not its sender waits for it: what it led to is known for a second try.
-async fn serve_once(ticket: Ticket, request: Request, next: Next) -> Response<Body> {
+async fn serve_once(replays: Replays, ticket: Ticket, request: Request, next: Next) -> Response<Body> {
     let served = tokio::spawn(async move {
-        let answer = Answer::read(next.run(request).await).await;
+        let response = match replays.keep(&ticket, SystemTime::now()).await {
+            Ok(()) => next.run(request).await,
+            Err(error) => {
+                tracing::error!(%error, "a write is not served");
+                Refusal::new(Class::ServiceUnavailable, error.to_string()).into_response()
+            }
+        };
+        let answer = Answer::read(response).await;
         answer.map(|answer| ticket.end(Arc::new(answer), SystemTime::now()))
     });
     match served.await {

@@ -8,7 +8,9 @@
 //! The hash of the body is part of what is signed, so a body that was altered does not verify. Signatures in the query
 //! (presigned addresses) are not taken: App Mesh's clients make none.
 
+mod ahead;
 mod audience;
+mod bodies;
 mod claim;
 mod http;
 mod refused;
@@ -29,7 +31,9 @@ use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::keys::{Key, Keys};
 use crate::rights::Holder;
+pub use ahead::AheadError;
 pub use audience::Audience;
+pub use bodies::Bodies;
 pub(crate) use claim::Claim;
 pub use http::{Guard, guard};
 pub use refused::Refused;

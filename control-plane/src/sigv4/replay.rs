@@ -5,9 +5,13 @@
 //! AWS's SDKs do. It gets the answer that the first one got; nothing is done twice. What was answered with "try again" is not
 //! used up.
 //!
+//! A process that starts takes no write that was signed before; those that the last one served and that were signed by a
+//! clock ahead of ours are remembered on disk ([`ahead`]).
+//!
 //! Memory is bounded: when it is full, the oldest signatures are forgotten, and with them the right to use any as old.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +22,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::ahead::{Ahead, AheadError};
 use super::{Refused, SKEW, Verified};
 
 /// Signatures that are remembered at most: some 16 MB. At 850 writes a second all of those that would be taken are.
@@ -28,11 +33,15 @@ const ANSWERS: Duration = Duration::from_secs(3);
 const ANSWER_BYTES: usize = 16 << 20;
 
 /// The beginning of a signature, which is as good as all of it: nobody chooses signatures.
-type Digest = [u8; 16];
+pub type Digest = [u8; 16];
 
 /// What is remembered of signed writes.
 #[derive(Clone, Debug)]
-pub struct Replays(Arc<Mutex<Memory>>);
+pub struct Replays {
+    memory: Arc<Mutex<Memory>>,
+    /// Where those are kept that another process has to know of.
+    ahead: Option<Ahead>,
+}
 
 #[derive(Debug)]
 struct Memory {
@@ -90,15 +99,46 @@ impl Replays {
         Self::bounded(CAPACITY, since)
     }
 
+    /// What processes before this one left in `directory` is remembered, and further ones will remember this one. `since` is
+    /// as of [`Self::new`], and no earlier than any second in which a process before served a write.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn open(directory: &Path, since: Option<SystemTime>) -> Result<Self, AheadError> {
+        let (ahead, used) = Ahead::open(directory, since.map_or(0, second))?;
+        let replays = Self { ahead: Some(ahead), ..Self::new(since) };
+        let mut memory = replays.lock();
+        memory.count = used.len();
+        for (second, digest) in used {
+            memory.seconds.entry(second).or_default().insert(digest, Use::Spent);
+        }
+        drop(memory);
+        Ok(replays)
+    }
+
+    /// Sees to it that a process that starts after `now` knows the signature of `ticket`. To be awaited before the write is
+    /// served.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn keep(&self, ticket: &Ticket, now: SystemTime) -> Result<(), AheadError> {
+        let (signature, now) = ((ticket.second, ticket.digest), second(now));
+        // What was signed by now is of before the start of any process that starts later.
+        let Some(ahead) = self.ahead.clone().filter(|_| ticket.second > now) else { return Ok(()) };
+        let kept = tokio::task::spawn_blocking(move || ahead.keep(signature, now)).await;
+        kept.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
     fn bounded(capacity: usize, since: Option<SystemTime>) -> Self {
-        Self(Arc::new(Mutex::new(Memory {
+        let memory = Arc::new(Mutex::new(Memory {
             capacity,
             floor: since.map_or(0, second),
             seconds: BTreeMap::new(),
             count: 0,
             answered: VecDeque::new(),
             answer_bytes: 0,
-        })))
+        }));
+        Self { memory, ahead: None }
     }
 
     /// Admits a write whose signature is good.
@@ -129,7 +169,7 @@ impl Replays {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -320,6 +360,31 @@ mod tests {
         // By its time nothing is left of the first; with the clock set back it is not taken again.
         assert_eq!(turn(&replays, 1, at(10), at(11)), "Unremembered");
         assert_eq!(replays.lock().count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_of_a_clock_that_is_ahead_counts_once_also_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = async |replays: &Replays, signature, time, now| {
+            let Ok(Turn::First(ticket)) = replays.admit(&verified(signature, time), now) else {
+                panic!("{signature} is the first of its kind")
+            };
+            replays.keep(&ticket, now).await.expect("kept");
+            let _ = ticket.end(answer(200), now);
+        };
+        let replays = Replays::open(folder.path(), None).expect("open");
+        write(&replays, 1, at(250), at(10)).await;
+        write(&replays, 2, at(10), at(10)).await;
+        // It ends, and another starts in the same second, which serves from the next on.
+        let replays = Replays::open(folder.path(), Some(at(11))).expect("open");
+        assert_eq!(turn(&replays, 1, at(250), at(11)), "Replayed");
+        assert_eq!(turn(&replays, 2, at(10), at(11)), "Unremembered");
+        // Nobody else has to wait: neither whose clock is right, nor whose clock is ahead.
+        write(&replays, 3, at(11), at(11)).await;
+        write(&replays, 4, at(251), at(11)).await;
+        let replays = Replays::open(folder.path(), Some(at(251))).expect("open");
+        assert_eq!(turn(&replays, 4, at(251), at(251)), "Replayed");
+        assert_eq!(turn(&replays, 1, at(250), at(251)), "Unremembered");
     }
 
     #[test]
