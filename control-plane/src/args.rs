@@ -166,8 +166,9 @@ pub struct ControlPlaneArgs {
 
     /// The file with the key that seals access keys in the data directory, which it may not lie in.
     ///
-    /// `fleetmesh control-plane keys new-seal-key` makes it. Keys that are there in the clear are sealed at the start, and so
-    /// are those sealed with a later line of the file: a new key is put above the old one.
+    /// `fleetmesh control-plane keys new-seal-key` makes it. Keys that are there in the clear are sealed at the first
+    /// start with it, and do not count at later ones; those sealed with a later line of the file are sealed anew: a new key is put
+    /// above the old one.
     #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE")]
     pub seal_key_file: Option<PathBuf>,
 

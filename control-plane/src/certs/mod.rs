@@ -226,6 +226,12 @@ impl Authority {
         Ok(())
     }
 
+    /// `validity`, which ends with the certificate that signs at the latest; in whole seconds.
+    pub fn capped(&self, Validity { now, length }: Validity) -> Validity {
+        let left = self.end.duration_since(now).unwrap_or_default();
+        Validity { now, length: Duration::from_secs(length.min(left).as_secs()) }
+    }
+
     /// An intermediate, which signs certificates of proxies and servers in the place of this root.
     ///
     /// # Errors

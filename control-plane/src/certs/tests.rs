@@ -189,6 +189,13 @@ fn nothing_outlives_the_certificate_that_signs_it() {
     let error = authority.check_end(longer).expect_err("refused").to_string();
     assert!(error.contains("after the CA that signs it"), "{error}");
     assert_eq!(authority.check_end(Validity { length: HOUR / 2, ..longer }), Ok(()));
+    // Who joins is not refused for it, but gets a certificate that ends as early.
+    let capped = authority.capped(longer);
+    assert!(capped.length <= HOUR && capped.length > HOUR - Duration::from_secs(60), "{capped:?}");
+    assert_eq!(authority.check_end(capped), Ok(()));
+    assert_eq!(authority.capped(Validity { length: HOUR / 2, ..longer }).length, HOUR / 2);
+    let later = Validity { now: longer.now + HOUR * 3, ..longer };
+    assert_eq!(authority.capped(later).length, Duration::ZERO);
 }
 
 #[test]

@@ -53,6 +53,9 @@ const LONGEST_RESOURCE: usize = 2048;
 /// The longest public key, in base 64.
 const LONGEST_KEY: usize = 128;
 
+/// The shortest that a certificate is valid, if none is to be made for longer: instances renew at half of it.
+const SHORTEST: Duration = Duration::from_secs(10);
+
 /// Questions to STS that may be under way.
 const QUESTIONS: usize = 16;
 /// How long a try waits until STS may be asked.
@@ -235,18 +238,29 @@ impl Joining {
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
         let joined = self.prove(&request, &node).await?;
-        let validity = Validity { now: SystemTime::now(), length: self.validity };
         let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
         let failed = |error: String| Refusal::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
+        let validity = self.validity(&authority)?;
         let name = node.name().chars().take(64).collect::<String>();
         let certificate = authority.sign_client(&name, &uris, &key, validity);
         tracing::info!(%node, role = joined.role_arn(), session = joined.session, "an instance joined");
         Ok(JoinAnswer {
             certificate: certificate.map_err(|error| failed(error.to_string()))?,
             authority: authority.certificate().to_owned(),
-            valid_seconds: self.validity.as_secs(),
+            valid_seconds: validity.length.as_secs(),
         })
+    }
+
+    /// For how long `authority` certifies: no certificate is of use when the one that signed it has ended.
+    fn validity(&self, authority: &Authority) -> Result<Validity, Refusal> {
+        let validity = authority.capped(Validity { now: SystemTime::now(), length: self.validity });
+        if validity.length < self.validity.min(SHORTEST) {
+            let message = "the certificate that signs (--signing-cert, or else --ca-cert) ends: renew it";
+            tracing::error!("{message}; until then no instance can join");
+            return Err(Refusal::new(Class::ServiceUnavailable, message));
+        }
+        Ok(validity)
     }
 
     /// Who sent `request`, when that one may run `node`.

@@ -21,6 +21,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 * 1024;
 
+/// The names of the error that STS was asked too often, as AWS's SDKs know them.
+const THROTTLED: [&str; 5] =
+    ["Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded"];
+
 /// Where STS is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StsEndpoint {
@@ -114,6 +118,10 @@ impl Sts {
         let (status, body) =
             tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(unavailable)?;
         match status {
+            _ if is_throttled(status, &body) => Err(Refusal::new(
+                Class::ServiceUnavailable,
+                format!("STS at {} is asked too often at the moment: try again", self.endpoint.host),
+            )),
             200 => caller(&body).map_err(|error| unavailable(format!("its answer cannot be read: {error}"))),
             400..=499 => {
                 let message = format!(
@@ -125,6 +133,31 @@ impl Sts {
             _ => Err(unavailable(format!("status {status}"))),
         }
     }
+}
+
+/// Whether STS says that it was asked too often, which says nothing of the signature: by a status of 429, or by the name
+/// that AWS's query services give the error with a status of 400.
+fn is_throttled(status: u16, body: &[u8]) -> bool {
+    let named = || error_code(body).is_some_and(|code| THROTTLED.contains(&code.as_str()));
+    status == 429 || ((400..500).contains(&status) && named())
+}
+
+/// The name of the error in an answer of STS.
+fn error_code(body: &[u8]) -> Option<String> {
+    let mut document = Document::new(std::str::from_utf8(body).ok()?);
+    let mut root = document.root_element().ok()?;
+    while let Some(mut error) = root.next_tag() {
+        if !error.start_el().matches("Error") {
+            continue;
+        }
+        while let Some(mut member) = error.next_tag() {
+            if member.start_el().matches("Code") {
+                return Some(try_data(&mut member).ok()?.trim().to_owned());
+            }
+        }
+        return None;
+    }
+    None
 }
 
 /// Whom an answer to GetCallerIdentity names.
@@ -176,6 +209,30 @@ mod tests {
             "http://169.254.169.254",
         ] {
             assert!(StsEndpoint::new(Some(url), "us-west-2").is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_sts_that_is_asked_too_often_refuses_nobody() {
+        let answer = |code: &str| {
+            let error =
+                format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>Throttling</Message></Error>");
+            format!(
+                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{error}</ErrorResponse>"
+            )
+        };
+        for code in THROTTLED {
+            assert!(is_throttled(400, answer(code).as_bytes()), "{code}");
+        }
+        assert!(is_throttled(429, b""));
+        for (status, body) in [
+            (403, answer("SignatureDoesNotMatch")),
+            (400, answer("InvalidClientTokenId")),
+            (200, answer("Throttling")),
+            (400, "Throttling".to_owned()),
+            (400, "<ErrorResponse/>".to_owned()),
+        ] {
+            assert!(!is_throttled(status, body.as_bytes()), "{status} {body}");
         }
     }
 

@@ -42,7 +42,8 @@ pub enum KeysCommand {
     },
     /// Seal the keys that are in the clear, or sealed with another key than the first of --seal-key-file.
     ///
-    /// A control plane with that flag does it when it starts.
+    /// A control plane does it when it starts with that flag for the first time. Later ones in the clear were not made by who
+    /// has the key, and do not count: look at `list` before you seal them.
     Seal {
         /// Where and how.
         #[command(flatten)]
@@ -182,13 +183,13 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
         KeysCommand::Create(args) => create(args, now, out),
         KeysCommand::Rotate(RotateArgs { common, seal, name, expires, overlap }) => {
             let seal = seal.read(&common)?;
-            let store = KeyStore::open(&common.data_dir, seal.as_ref())?;
+            let store = KeyStore::open_existing(&common.data_dir, seal.as_ref())?;
             let end = expires.map(|length| after(now, length));
             let (key, about) = store.rotate(&name, end, after(now, overlap), now)?;
             print(&key, &about, common.output, out)
         }
         KeysCommand::List { common } => {
-            let keys = KeyStore::open(&common.data_dir, None)?.list()?;
+            let keys = KeyStore::open_existing(&common.data_dir, None)?.list()?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", keys.iter().map(listed).collect::<Value>())?,
                 Output::Text => table(&keys, now, out)?,
@@ -196,7 +197,7 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
             Ok(())
         }
         KeysCommand::Revoke { common, id } => {
-            KeyStore::open(&common.data_dir, None)?.revoke(&id, now)?;
+            KeyStore::open_existing(&common.data_dir, None)?.revoke(&id, now)?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", json!({ "accessKeyId": id }))?,
                 Output::Text => writeln!(out, "{id} is revoked")?,
@@ -205,7 +206,7 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
         }
         KeysCommand::Seal { common, seal } => {
             let seal = seal.read(&common)?.ok_or(CommandError::NoSeal)?;
-            let count = KeyStore::open(&common.data_dir, Some(&seal))?.seal()?;
+            let count = KeyStore::open_existing(&common.data_dir, Some(&seal))?.seal(now)?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", json!({ "sealed": count }))?,
                 Output::Text => writeln!(out, "sealed: {count}")?,

@@ -24,6 +24,16 @@ pub enum KeyError {
         /// What failed.
         source: rusqlite::Error,
     },
+    /// There is no database.
+    #[error(
+        "there are no access keys in {directory}: {file} is not there; give the data directory of the control plane with --data-dir, or make a key with `fleetmesh control-plane keys create`"
+    )]
+    Missing {
+        /// The directory.
+        directory: PathBuf,
+        /// The name of the file.
+        file: &'static str,
+    },
     /// The file is something else.
     #[error("{path} holds no access keys of Fleetmesh: move it away")]
     Foreign {

@@ -79,14 +79,14 @@ impl Keys {
         self.find(id).map(|key| key.secret.clone())
     }
 
-    /// Reads the keys of `directory` and of `file`, once. Those of `directory` that are not sealed, or with an old key, are
-    /// sealed before.
+    /// Reads the keys of `directory` and of `file`, once. Those of `directory` that are sealed with an old key are sealed anew
+    /// before, and when none ever was, all are.
     ///
     /// # Errors
     /// Either cannot be read. The message names the file.
     pub fn load(&self, directory: &Path, file: Option<&Path>) -> Result<(), LoadError> {
         let store = KeyStore::open(directory, self.seal.as_deref())?;
-        let sealed = store.seal()?;
+        let sealed = store.seal_at_start(Timestamp::now())?;
         if sealed > 0 {
             tracing::info!(keys = sealed, "the secrets of access keys were sealed");
         }

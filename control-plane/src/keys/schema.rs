@@ -22,6 +22,36 @@ const POLICIES: &str = "
     ALTER TABLE access_key ADD COLUMN sealed BLOB;
     ALTER TABLE access_key ADD COLUMN seal_key TEXT;";
 
+/// Since when every secret is sealed. It is made beside the table when secrets are sealed for the first time, and its row is
+/// never taken away: from then on a secret in the clear is none that was there before. Versions that know nothing of it are
+/// not hindered by it.
+const SEALED: &str = "CREATE TABLE IF NOT EXISTS sealed (since INTEGER NOT NULL) STRICT";
+
+/// Whether every secret is sealed from a moment in the past on. That this is said is not authenticated, and need not be: it
+/// only makes more be refused. That it is not said cannot be authenticated by anything in the same file.
+///
+/// # Errors
+/// The database's.
+pub fn is_sealed(connection: &Connection) -> rusqlite::Result<bool> {
+    let text = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sealed'";
+    if connection.query_row(text, [], |row| Ok(row.get::<_, i64>(0)? == 0))? {
+        return Ok(false);
+    }
+    connection.query_row("SELECT count(*) FROM sealed", [], |row| Ok(row.get::<_, i64>(0)? > 0))
+}
+
+/// Says that every secret is sealed from `now`, in milliseconds, on.
+///
+/// # Errors
+/// The database's.
+pub fn set_sealed(connection: &Connection, now: i64) -> rusqlite::Result<()> {
+    if is_sealed(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch(SEALED)?;
+    connection.execute("INSERT INTO sealed VALUES (?1)", [now]).map(drop)
+}
+
 /// Makes the table in an empty file, or brings an older one up. What is not ours, or newer, is left as it is.
 ///
 /// # Errors

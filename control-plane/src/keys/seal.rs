@@ -41,6 +41,14 @@ pub enum SealError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A new file cannot be written.
+    #[error("cannot write {path} (--out): {source}")]
+    New {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// It holds something else.
     #[error(
         "cannot use {path} (--seal-key-file): expected on each line 32 random bytes in base 64, as `fleetmesh control-plane keys new-seal-key` makes them"
@@ -142,7 +150,7 @@ impl std::fmt::Debug for SealKeys {
 pub fn write_new(path: &Path) -> Result<(), SealError> {
     let mut key = [0; KEY_BYTES];
     aws_lc_rs::rand::fill(&mut key).map_err(|_| SealError::Random)?;
-    let failed = |source| SealError::File { path: path.into(), source };
+    let failed = |source| SealError::New { path: path.into(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     writeln!(file, "{}", STANDARD.encode(key)).and_then(|()| file.sync_all()).map_err(failed)
 }
@@ -177,7 +185,8 @@ mod tests {
         fs::write(&two, both).expect("written");
         assert_eq!(read(&two).open(&sealed, b"about"), Some(secret));
         assert!(read(&two).is_old(&sealed.key) && !read(&one).is_old(&sealed.key));
-        assert!(write_new(&one).is_err(), "it is not replaced");
+        let error = write_new(&one).expect_err("it is not replaced").to_string();
+        assert!(error.contains("(--out)") && !error.contains("--seal-key-file"), "{error}");
     }
 
     #[test]

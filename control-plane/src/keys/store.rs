@@ -18,6 +18,8 @@ use super::{AccessKey, Table};
 use crate::rights::Policy;
 use crate::secret::Secret;
 
+/// The database in the data directory.
+const FILE: &str = "access-keys.db";
 /// How long another process may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
 /// What every id begins with, so that people tell these keys from AWS's (`AKIA`).
@@ -88,7 +90,7 @@ impl<'a> KeyStore<'a> {
     /// # Errors
     /// See [`KeyError`].
     pub fn open(directory: &Path, seal: Option<&'a SealKeys>) -> Result<Self, KeyError> {
-        let path = directory.join("access-keys.db");
+        let path = directory.join(FILE);
         let failed = |path: &Path, source| KeyError::Path { path: path.into(), source };
         fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
         let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
@@ -110,6 +112,19 @@ impl<'a> KeyStore<'a> {
         Ok(store)
     }
 
+    /// Opens the database in `directory` as [`Self::open`] does, but makes none.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], among others.
+    pub fn open_existing(directory: &Path, seal: Option<&'a SealKeys>) -> Result<Self, KeyError> {
+        let path = directory.join(FILE);
+        match path.try_exists() {
+            Ok(true) => Self::open(directory, seal),
+            Ok(false) => Err(KeyError::Missing { directory: directory.into(), file: FILE }),
+            Err(source) => Err(KeyError::Path { path, source }),
+        }
+    }
+
     /// Makes a key. Only this answer holds its secret in a readable way.
     ///
     /// # Errors
@@ -128,8 +143,11 @@ impl<'a> KeyStore<'a> {
         if !about.name.is_empty() && live.len() >= LIVE_PER_NAME {
             return Err(KeyError::TooMany { name: about.name.clone(), ids: live.join(", ") });
         }
-        if self.seal.is_none() && rows.iter().any(|row| row.listed.sealed) {
-            return Err(KeyError::Sealed { path: self.path.clone() });
+        match self.seal {
+            None if self.is_sealed(&rows)? => return Err(KeyError::Sealed { path: self.path.clone() }),
+            None => {}
+            // From the first that is sealed on, all are.
+            Some(seal) => drop(self.seal_rows(seal, false, now)?),
         }
         let key = new_key()?;
         let (id, about) = (key.id.clone(), about.clone());
@@ -221,13 +239,34 @@ impl<'a> KeyStore<'a> {
     ///
     /// # Errors
     /// See [`KeyError`].
-    pub fn seal(&self) -> Result<usize, KeyError> {
+    pub fn seal(&self, now: Timestamp) -> Result<usize, KeyError> {
+        self.seal_all(true, now)
+    }
+
+    /// The same, but once secrets were sealed, those in the clear are left as they are: nobody who has the key made them, and
+    /// whoever made them did it in the file. They are not taken until somebody seals them knowingly.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn seal_at_start(&self, now: Timestamp) -> Result<usize, KeyError> {
+        self.seal_all(false, now)
+    }
+
+    fn seal_all(&self, knowingly: bool, now: Timestamp) -> Result<usize, KeyError> {
         let Some(seal) = self.seal else { return Ok(0) };
         let transaction = self.transaction()?;
+        let count = self.seal_rows(seal, knowingly, now)?;
+        self.commit(transaction)?;
+        Ok(count)
+    }
+
+    fn seal_rows(&self, seal: &SealKeys, knowingly: bool, now: Timestamp) -> Result<usize, KeyError> {
+        let rows = self.rows()?;
+        let clear_too = knowingly || !self.is_sealed(&rows)?;
         let mut count = 0;
-        for row in self.rows()?.iter().filter(|row| row.listed.revoked_at.is_none()) {
+        for row in rows.iter().filter(|row| row.listed.revoked_at.is_none()) {
             let due = match &row.stored {
-                Stored::Clear(_) => true,
+                Stored::Clear(_) => clear_too,
                 Stored::Sealed(sealed) => seal.is_old(&sealed.key),
                 Stored::Forgotten => false,
             };
@@ -237,8 +276,18 @@ impl<'a> KeyStore<'a> {
                 count += 1;
             }
         }
-        self.commit(transaction)?;
+        self.set_sealed(now)?;
         Ok(count)
+    }
+
+    /// Whether secrets were ever sealed: the file says so, or one of `rows` shows it.
+    fn is_sealed(&self, rows: &[Row]) -> Result<bool, KeyError> {
+        let said = schema::is_sealed(&self.connection).map_err(|source| self.failed(source))?;
+        Ok(said || rows.iter().any(|row| row.listed.sealed))
+    }
+
+    fn set_sealed(&self, now: Timestamp) -> Result<(), KeyError> {
+        schema::set_sealed(&self.connection, now.as_millisecond()).map_err(|source| self.failed(source))
     }
 
     fn rows(&self) -> Result<Vec<Row>, KeyError> {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use clap::Parser as _;
+
 use super::*;
 use crate::rights::{Access, Policy};
 
@@ -232,6 +234,85 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
     connection.execute(planted, []).expect("planted");
     let keys = store.keys().expect("keys");
     assert!(keys.contains_key(&key.id) && !keys.contains_key("FMKPLANTED"), "it is not sealed");
+}
+
+#[test]
+fn a_key_that_was_planted_in_the_clear_is_not_sealed_by_a_restart() {
+    let plant = |data: &Path, id: &str| {
+        let connection = rusqlite::Connection::open(data.join("access-keys.db")).expect("a database");
+        let text = "INSERT INTO access_key (id, secret, description, created_at, name, access)
+            VALUES (?1, 'secret', '', 0, '', 'write')";
+        connection.execute(text, [id]).expect("planted");
+    };
+    let folder = folder();
+    let seal = seal_key(&folder, "seal");
+    // As it is made now, and as it was sealed by a version that did not say so.
+    for (name, says_so) in [("now", true), ("before", false)] {
+        let data = folder.path().join(name);
+        let key = KeyStore::open(&data, None).expect("a store").create(&about("mine"), Timestamp::now());
+        let key = key.expect("a key");
+        sealing(&seal, &data).load(&data, None).expect("sealed");
+        if !says_so {
+            let connection = rusqlite::Connection::open(data.join("access-keys.db")).expect("a database");
+            connection.execute_batch("DROP TABLE sealed").expect("dropped");
+        }
+        plant(&data, "FMKPLANTED");
+        for _ in 0..2 {
+            let keys = sealing(&seal, &data);
+            keys.load(&data, None).expect("loaded");
+            assert!(keys.find("FMKPLANTED").is_none(), "{name}: it was taken at the start");
+            assert_eq!(keys.secret(&key.id), Some(key.secret.clone()));
+        }
+        // Whoever revoked all keys is not where he was before there was a seal.
+        KeyStore::open(&data, None).expect("a store").revoke(&key.id, Timestamp::now()).expect("revoked");
+        let keys = sealing(&seal, &data);
+        keys.load(&data, None).expect("loaded");
+        assert!(keys.is_empty(), "{name}");
+        let error = KeyStore::open(&data, None).expect("a store").create(&about(""), Timestamp::now());
+        assert!(error.expect_err("sealed").to_string().contains("are sealed"), "{name}");
+        // An admin who made it himself says so.
+        let opened = SealKeys::read(&seal, &data).expect("a key");
+        let store = KeyStore::open(&data, Some(&opened)).expect("a store");
+        assert_eq!(store.seal(Timestamp::now()).expect("sealed"), 1);
+        assert!(store.keys().expect("keys").contains_key("FMKPLANTED"));
+    }
+    // A data directory whose first key was sealed when it was made.
+    let data = folder.path().join("fresh");
+    let opened = SealKeys::read(&seal, &data).expect("a key");
+    let key = KeyStore::open(&data, Some(&opened)).expect("a store").create(&about(""), Timestamp::now());
+    let key = key.expect("a key");
+    KeyStore::open(&data, None).expect("a store").revoke(&key.id, Timestamp::now()).expect("revoked");
+    plant(&data, "FMKPLANTED");
+    let keys = sealing(&seal, &data);
+    keys.load(&data, None).expect("loaded");
+    assert!(keys.is_empty(), "it was taken at the start");
+}
+
+#[test]
+fn commands_that_make_no_key_make_no_database() {
+    let folder = folder();
+    let data = folder.path().join("misspelt");
+    let at = data.display().to_string();
+    let seal = seal_key(&folder, "seal").display().to_string();
+    for arguments in [
+        &["list", "--data-dir", &at][..],
+        &["revoke", "FMKY", "--data-dir", &at],
+        &["rotate", "ci", "--data-dir", &at],
+        &["seal", "--data-dir", &at, "--seal-key-file", &seal],
+    ] {
+        let parsed = Line::try_parse_from([&["keys"], arguments].concat()).expect("arguments");
+        let error = command::run(parsed.keys, std::time::SystemTime::now(), &mut Vec::new());
+        let error = error.expect_err("there is none").to_string();
+        assert!(error.contains(&at) && error.contains("--data-dir"), "{arguments:?}: {error}");
+        assert!(!data.exists(), "{arguments:?} made {at}");
+    }
+}
+
+/// A command line.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(subcommand)]
+    keys: command::KeysCommand,
 }
 
 #[test]
