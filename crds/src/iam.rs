@@ -101,4 +101,58 @@ pub struct IamStatus {
     /// The ARN of the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
+    /// The unique id of the role, which a role that is made again under the same name does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<String>,
+}
+
+impl IamStatus {
+    /// The role as the tag [`PROXY_PRINCIPALS_TAG`](crate::management::PROXY_PRINCIPALS_TAG) lists it; none without a role.
+    ///
+    /// While its unique id is known, that is `ARN ARN:ID`: a control plane goes by the second, and one of before, which would
+    /// take that for another role, by the first. Paths, which count for nobody, are left out where App Mesh's 256 characters
+    /// are too few for them.
+    pub fn principals(&self) -> Option<String> {
+        let arn = self.role_arn.as_ref()?;
+        let Some(id) = &self.role_id else { return Some(arn.clone()) };
+        let short = without_path(arn);
+        let full = format!("{arn} {short}:{id}");
+        Some(if full.len() <= LONGEST_TAG_VALUE { full } else { format!("{short} {short}:{id}") })
+    }
+}
+
+/// The longest value of a tag in App Mesh.
+const LONGEST_TAG_VALUE: usize = 256;
+
+/// The ARN of a role as STS has it.
+fn without_path(arn: &str) -> String {
+    match arn.split_once(":role/") {
+        Some((account, role)) => format!("{account}:role/{}", role.rsplit('/').next().unwrap_or(role)),
+        None => arn.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_listed_for_control_planes_that_know_unique_ids_and_for_those_that_do_not() {
+        const ID: &str = "AROAEXAMPLEID01234567";
+        let status = |role_arn: Option<&str>, role_id: Option<&str>| {
+            let own = |text: &str| text.to_owned();
+            IamStatus { role_arn: role_arn.map(own), role_id: role_id.map(own), ..IamStatus::default() }
+        };
+        let arn = "arn:aws:iam::111122223333:role/fleetmesh/mesh-apps-red";
+        assert_eq!(status(None, Some(ID)).principals(), None);
+        assert_eq!(status(Some(arn), None).principals().as_deref(), Some(arn));
+        let both = format!("{arn} arn:aws:iam::111122223333:role/mesh-apps-red:{ID}");
+        assert_eq!(status(Some(arn), Some(ID)).principals(), Some(both));
+        for path in ["/", "/fleetmesh/", &format!("/{}/", "p".repeat(510))] {
+            let arn = format!("arn:aws-us-gov:iam::111122223333:role{path}{}", "n".repeat(64));
+            let both = status(Some(&arn), Some(ID)).principals().expect("a principal");
+            assert!(both.len() <= LONGEST_TAG_VALUE, "{both}");
+            assert_eq!(both.contains(path), path.len() < 20, "{both}");
+        }
+    }
 }

@@ -25,7 +25,8 @@ pub const OWNER_TAGS: [&str; 5] =
 /// The prefix of tag keys that belong to Fleetmesh.
 pub const TAG_PREFIX: &str = "fleetmesh.dev/";
 
-/// The tag of a virtual node that lists the IAM roles whose proxies may read its configuration, by ARN.
+/// The tag of a virtual node that lists the IAM roles whose proxies may read its configuration: each by its ARN, or by its ARN
+/// and its unique id as `ARN:AROA…`.
 pub const PROXY_PRINCIPALS_TAG: &str = "fleetmesh.dev/proxy-principals";
 
 /// The most tags a user may set: App Mesh's 50 less those of ownership and [`PROXY_PRINCIPALS_TAG`].

@@ -8,7 +8,8 @@ use super::sts::Caller;
 use crate::view::Views;
 
 /// The tag: IAM roles, separated by spaces, each as its ARN or as its ARN and its unique id, `ARN:AROA…`. No name of a role
-/// holds a colon.
+/// holds a colon. Of a role that is listed with an id, entries without one count for nothing: they are for control planes that
+/// do not know of ids.
 pub const TAG: &str = "fleetmesh.dev/proxy-principals";
 /// What the name of a role in a certificate begins with.
 const ROLE: &str = "urn:fleetmesh:role:";
@@ -156,14 +157,17 @@ pub fn check(views: &dyn Views, denied: &Denied, node: &ResourceId, joined: &Joi
     let granted = tags.and_then(|tags| tags.get(TAG)).map_or("", String::as_str);
     let entries = granted.split_whitespace().filter_map(Principal::parse);
     let of_that_name: Vec<Principal<'_>> = entries.filter(|entry| joined.is_named(entry)).collect();
-    let Some(first) = of_that_name.first() else {
+    if of_that_name.is_empty() {
         let role = joined.role_arn();
         return Err(format!("{node} is not granted to {role}: list that role's ARN in its tag {TAG}"));
-    };
+    }
+    // Who lists a role by its id and by its name alone, as the operator does for control planes of before, means the id.
+    let with_id = of_that_name.iter().find(|entry| entry.unique_id.is_some());
     let same = |entry: &Principal<'_>| match (entry.unique_id, &joined.role_id) {
         (Some(listed), Some(id)) => listed == id,
-        // Somebody did not ask for more than the name, or an older control plane did not write it into the certificate.
-        _ => true,
+        (None, Some(_)) => with_id.is_none(),
+        // An older control plane did not write it into the certificate.
+        (_, None) => true,
     };
     if of_that_name.iter().any(same) {
         return Ok(());
@@ -171,7 +175,7 @@ pub fn check(views: &dyn Views, denied: &Denied, node: &ResourceId, joined: &Joi
     Err(format!(
         "{node} is granted to the role {} with the unique id {:.128}, and this one has {}: it was made again, so list ARN:ID of the new one in the tag {TAG}",
         joined.role_arn(),
-        first.unique_id.unwrap_or_default(),
+        with_id.and_then(|entry| entry.unique_id).unwrap_or_default(),
         joined.role_id.as_deref().unwrap_or_default()
     ))
 }
@@ -249,6 +253,8 @@ mod tests {
             format!("{arn}:{ID}"),
             format!("arn:aws:iam::123456789012:role/a:b/apps-serviceB:{ID}"),
             format!("{arn}:AROAOTHER00000000000 {arn}:{ID}"),
+            format!("arn:aws:iam::123456789012:role/a/apps-serviceB {arn}:{ID}"),
+            format!("{arn} arn:aws:iam::123456789012:role/other:AROAOTHER00000000000"),
         ] {
             assert_eq!(granted(&tag), Ok(()), "{tag}");
         }
@@ -262,7 +268,13 @@ mod tests {
         ] {
             assert!(granted(tag).expect_err(tag).contains("is not granted to"), "{tag}");
         }
-        for tag in [format!("{arn}:AROAOTHER00000000000"), format!("{arn}:{ID}X"), format!("{arn}:")] {
+        for tag in [
+            format!("{arn}:AROAOTHER00000000000"),
+            format!("{arn}:{ID}X"),
+            format!("{arn}:"),
+            format!("{arn} {arn}:AROAOTHER00000000000"),
+            format!("{arn}:AROAOTHER00000000000 arn:aws:iam::123456789012:role/a/apps-serviceB"),
+        ] {
             assert!(granted(&tag).expect_err(&tag).contains("it was made again"), "{tag}");
         }
         let older = Joined { role_id: None, ..session(INSTANCE) };

@@ -38,6 +38,7 @@ impl Iam {
         let boundary = role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
         Ok(Some(Role {
             arn: role.arn().to_owned(),
+            unique_id: role.role_id().to_owned(),
             trust: decoded(role.assume_role_policy_document()),
             tags: tags(role.tags()),
             permissions_boundary: boundary.map(ToOwned::to_owned),
@@ -141,7 +142,7 @@ impl Iam {
         }))
     }
 
-    /// Creates a role, bounded from its first moment on.
+    /// Creates a role, bounded from its first moment on, and gives its unique id.
     ///
     /// # Errors
     /// `Conflict` when one of that name exists, `NotFound` when the boundary does not.
@@ -151,11 +152,12 @@ impl Iam {
         trust: &str,
         permissions_boundary: &str,
         tags: &Tags,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         let request = self.client.create_role().role_name(&place.name).path(&place.path);
         let request = request.assume_role_policy_document(trust).set_tags(Some(sdk_tags(tags)?));
         let request = request.permissions_boundary(permissions_boundary);
-        call!(self.connection, write, "CreateRole", request).map(|_| ())
+        let made = call!(self.connection, write, "CreateRole", request)?;
+        Ok(made.role().map(|role| role.role_id().to_owned()).unwrap_or_default())
     }
 
     /// Sets tags of a role.

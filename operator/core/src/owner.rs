@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use fleetmesh_crds::AdoptionPolicy;
 use fleetmesh_crds::management::{
     OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,
     PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
+use fleetmesh_crds::{AdoptionPolicy, IamStatus};
 use fleetmesh_model::tag::Tags;
 
 use crate::object::Object;
@@ -24,7 +24,7 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
 /// The tags that `object` asks for: those its user wants, and the role of its proxies once that is known.
 pub fn asked_tags(object: &Object) -> Tags {
     let mut tags = object.management.tags.clone();
-    let role = object.status.iam.as_ref().and_then(|iam| iam.role_arn.clone());
+    let role = object.status.iam.as_ref().and_then(IamStatus::principals);
     if let Some(role) = role.filter(|_| object.iam.is_some()) {
         tags.insert(PROXY_PRINCIPALS_TAG.to_owned(), role);
     }

@@ -42,7 +42,7 @@ impl Account<'_> {
         attached.sort();
         let inline = self.iam(&["list-role-policies", "--role-name", name]).await;
         json!({
-            "arn": role["Arn"], "trust": role["AssumeRolePolicyDocument"], "tags": tags(&role),
+            "arn": role["Arn"], "id": role["RoleId"], "trust": role["AssumeRolePolicyDocument"], "tags": tags(&role),
             "boundary": role["PermissionsBoundary"]["PermissionsBoundaryArn"],
             "attached": attached, "inline": inline["PolicyNames"],
         })

@@ -15,6 +15,13 @@ fn least_privilege(arn: &Value) -> Value {
     })
 }
 
+/// How the tag of a node lists `role`.
+fn principals(role: &Value) -> String {
+    let [arn, id] = ["arn", "id"].map(|member| role[member].as_str().unwrap());
+    assert!(id.starts_with("AROA"), "{role}");
+    format!("{arn} {}:{id}", arn.replace("/fleetmesh/", "/"))
+}
+
 #[tokio::test]
 async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
     let bed = Bed::shared().await;
@@ -42,7 +49,8 @@ async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
     assert_eq!(status["iam"]["policyArn"], found["policy"]["arn"]);
     assert_eq!(status["iam"]["instanceProfileArn"], found["instanceProfile"]["arn"]);
     assert_eq!(status["iam"]["policyHash"].as_str().unwrap().len(), 64);
-    assert_eq!(space.tags("n").await["fleetmesh.dev/proxy-principals"], found["role"]["arn"]);
+    assert_eq!(status["iam"]["roleId"], found["role"]["id"]);
+    assert_eq!(space.tags("n").await["fleetmesh.dev/proxy-principals"], principals(&found["role"]));
     assert!(space.events("n", "DriftMended").await.is_empty(), "making is not mending");
 
     // Other managed policies: what the earlier spec attached goes.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, TIMEOUT};
+use crate::space::Space;
 
 #[tokio::test]
 async fn somebody_elses_role_is_not_touched_until_adopted() {
@@ -32,6 +33,7 @@ async fn somebody_elses_role_is_not_touched_until_adopted() {
         assert!(message.contains(words), "{message}");
     }
     assert_eq!(account.everything(name).await, made);
+    assert_eq!(principals(&space).await, Value::Null, "who has that role runs no proxy");
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
     assert_eq!(
         account.everything(name).await,
@@ -58,4 +60,47 @@ async fn somebody_elses_role_is_not_touched_until_adopted() {
     let nothing = json!({ "role": null, "policy": null, "instanceProfile": null });
     assert_eq!(account.everything(name).await, nothing);
     assert_eq!(Value::Null, account.role(name).await);
+}
+
+/// How the tag of the node `n` in `space` lists its role.
+async fn principals(space: &Space) -> Value {
+    space.tags("n").await["fleetmesh.dev/proxy-principals"].clone()
+}
+
+#[tokio::test]
+async fn a_role_that_somebody_made_again_under_the_same_name_is_not_listed() {
+    let bed = Bed::shared().await;
+    let (space, account) = (bed.space("again").await, bed.account());
+    space.apply(&space.node("n", json!({ "iam": {} }))).await;
+    space.ready("n").await;
+    let name = space.role("n");
+    let first = account.role(&name).await;
+    let listed = principals(&space).await;
+    assert!(listed.as_str().unwrap().ends_with(first["id"].as_str().unwrap()), "{listed}");
+    let role = ["--role-name", &name];
+    let paused = bed.operator.pause().unwrap();
+    for arn in first["attached"].as_array().unwrap() {
+        account
+            .iam(&[&["detach-role-policy", "--policy-arn", arn.as_str().unwrap()], &role[..]].concat())
+            .await;
+    }
+    let profile = ["remove-role-from-instance-profile", "--instance-profile-name", &name];
+    account.iam(&[&profile[..], &role].concat()).await;
+    account.iam(&[&["delete-role"], &role[..]].concat()).await;
+    let trust = first["trust"].to_string();
+    let again = ["create-role", "--path", "/fleetmesh/", "--assume-role-policy-document", &trust];
+    account.iam(&[&again[..], &role].concat()).await;
+    drop(paused);
+    space.until("n", "IdentityReady", "NotOwned").await;
+    assert_eq!(account.role(&name).await["arn"], first["arn"]);
+    assert_eq!(principals(&space).await, listed, "the one that is there has another id");
+
+    // The operator's own is listed as soon as it is made.
+    account.iam(&[&["delete-role"], &role[..]].concat()).await;
+    space.ready("n").await;
+    let made = account.role(&name).await;
+    assert_ne!(made["id"], first["id"]);
+    let [old, new] = [&first, &made].map(|role| role["id"].as_str().unwrap());
+    assert_eq!(principals(&space).await, listed.as_str().unwrap().replace(old, new));
+    space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
 }

@@ -41,6 +41,8 @@ impl<T> Found<T> {
 pub struct Role {
     /// Its ARN.
     pub arn: String,
+    /// Its unique id, `AROA…`; empty when IAM tells none.
+    pub unique_id: String,
     /// Its trust document, as JSON.
     pub trust: String,
     /// Its tags.

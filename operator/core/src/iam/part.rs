@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_millis(20);
 pub struct Outcome {
     /// The steps that were done, in order.
     pub done: Vec<Planned>,
+    /// The unique id of the role that was created, as IAM answered.
+    pub role_id: Option<String>,
     /// The step that failed, and why.
     pub failed: Option<(Step, Failure)>,
 }
@@ -64,10 +66,15 @@ pub fn kept(
 ) -> Part<IamStatus> {
     let place = &desired.place;
     let in_step = outcome.failed.is_none() && plan.then == Then::InStep;
-    let status =
+    let mut status =
         remaining(before, place, observed, outcome, in_step.then(|| document::hash(&desired.policy)));
+    if matches!(plan.then, Then::NotOwned(_)) {
+        // A role of that name that somebody else made is not one whose proxies are let in.
+        let IamStatus { role_arn, role_id, .. } = before.iam.clone().unwrap_or_default();
+        status = IamStatus { role_arn, role_id, ..status };
+    }
     let mut events = deeds(place, &outcome.done);
-    let told = before.iam.as_ref().and_then(|iam| iam.role_arn.as_ref()) == status.role_arn.as_ref();
+    let told = before.iam.as_ref().and_then(IamStatus::principals) == status.principals();
     let (finding, mut look, failure) = match &outcome.failed {
         Some((step, failure)) => failed(step, failure),
         None => (finding(desired, plan, told), None, None),
@@ -119,6 +126,12 @@ fn remaining(
     let did = |wanted: fn(&Step) -> bool| outcome.done.iter().any(|planned| wanted(&planned.step));
     let role_arn = observed.role.present().map(|role| role.arn.clone()).or(reported.role_arn);
     let role_arn = role_arn.filter(|_| !did(|step| matches!(step, Step::DeleteRole { .. })));
+    let role_id = match (&outcome.role_id, observed.role.present()) {
+        (Some(made), _) => Some(made.clone()),
+        (None, Some(role)) => Some(role.unique_id.clone()),
+        (None, None) => reported.role_id,
+    };
+    let role_id = role_id.filter(|id| role_arn.is_some() && !id.is_empty());
     let account = role_arn.as_deref().and_then(Account::of);
     let made = |arn: fn(&Account, &Place) -> String| account.as_ref().map(|account| arn(account, place));
     let policy = observed.policy.present().map(|policy| policy.arn.clone());
@@ -144,6 +157,7 @@ fn remaining(
         policy_arn: policy,
         policy_hash,
         role_arn,
+        role_id,
     }
 }
 

@@ -12,7 +12,8 @@ pub async fn apply(client: &Iam, plan: &Plan, memory: &mut IdentityMemory) -> Ou
     let mut outcome = Outcome::default();
     for planned in &plan.steps {
         match take(client, &planned.step).await {
-            Ok(()) => {
+            Ok(role_id) => {
+                outcome.role_id = role_id.or(outcome.role_id);
                 memory.made.extend(planned.step.creates().map(|thing| (thing, Instant::now())));
                 outcome.done.push(planned.clone());
             }
@@ -29,10 +30,11 @@ pub async fn apply(client: &Iam, plan: &Plan, memory: &mut IdentityMemory) -> Ou
     outcome
 }
 
-async fn take(client: &Iam, step: &Step) -> Result<(), Failure> {
-    match step {
+/// Sends the request of a step; gives the unique id of a role that it made.
+async fn take(client: &Iam, step: &Step) -> Result<Option<String>, Failure> {
+    let done = match step {
         Step::CreateRole { place, trust, permissions_boundary, tags } => {
-            client.create_role(place, trust, permissions_boundary, tags).await
+            return client.create_role(place, trust, permissions_boundary, tags).await.map(Some);
         }
         Step::TagRole { name, tags } => client.tag_role(name, tags).await,
         Step::UpdateAssumeRolePolicy { name, trust } => client.update_assume_role_policy(name, trust).await,
@@ -56,5 +58,6 @@ async fn take(client: &Iam, step: &Step) -> Result<(), Failure> {
             client.remove_role_from_instance_profile(name, role).await
         }
         Step::DeleteInstanceProfile { name } => client.delete_instance_profile(name).await,
-    }
+    };
+    done.map(|()| None)
 }

@@ -109,7 +109,7 @@ async fn work(
 ) -> (Part<IamStatus>, IdentityMemory) {
     let before = &round.object.status;
     memory.in_step = None;
-    let mut done = Vec::new();
+    let (mut done, mut role_id) = (Vec::new(), None);
     let mut look = 1;
     loop {
         let observed = match observe::observe(client, task.place(), before.iam.as_ref(), &mut memory).await {
@@ -123,11 +123,12 @@ async fn work(
         let mut outcome = apply::apply(client, &plan, &mut memory).await;
         log(round, &plan, &outcome);
         done.append(&mut outcome.done);
+        role_id = outcome.role_id.take().or(role_id);
         if look < LOOKS && looks_again(&plan, &outcome) {
             look += 1;
             continue;
         }
-        outcome.done = done;
+        (outcome.done, outcome.role_id) = (done, role_id);
         return conclude(round, task, &observed, &plan, &outcome, memory);
     }
 }
