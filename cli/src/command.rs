@@ -125,7 +125,13 @@ impl Command {
 fn control_plane(command: fleetmesh_control_plane::ControlPlaneCommand) -> anyhow::Result<ExitCode> {
     use fleetmesh_control_plane::{ControlPlaneCommand, keys, run};
     match command {
-        ControlPlaneCommand::Serve(args) => crate::server::run(|shutdown| run(*args, shutdown)),
+        ControlPlaneCommand::Serve(args) => {
+            #[cfg(feature = "operator")]
+            let instances = crate::instances::of(&args);
+            #[cfg(not(feature = "operator"))]
+            let instances = None;
+            crate::server::run(|shutdown| run(*args, instances, shutdown))
+        }
         ControlPlaneCommand::Keys(command) => {
             let now = std::time::SystemTime::now();
             keys::command::run(command, now, &mut io::stdout().lock())?;

@@ -3,6 +3,8 @@
 
 mod command;
 mod failure;
+#[cfg(all(feature = "control-plane", feature = "operator"))]
+mod instances;
 mod log;
 #[cfg(feature = "server")]
 mod server;

@@ -146,6 +146,14 @@ pub struct ControlPlaneArgs {
     )]
     pub instance_identity: InstanceIdentity,
 
+    /// Ask EC2 about each instance that joins: it has to be one of the account of the control plane's own AWS credentials, in
+    /// --region, that is starting or running and whose instance profile holds the role that it joins with.
+    ///
+    /// The credentials need ec2:DescribeInstances and iam:GetInstanceProfile. While EC2 cannot be asked, instances that it
+    /// verified in the last 24 hours, since the start of this process, renew their certificates, and no others get one.
+    #[arg(long, env = "FLEETMESH_VERIFY_INSTANCES", requires = "ca_key")]
+    pub verify_instances: bool,
+
     /// Instances that may neither join nor stream any more: a file with one id a line, read again when it changes.
     ///
     /// Streams of an instance that is added end within 5 s.

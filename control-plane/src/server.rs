@@ -22,7 +22,7 @@ use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
-use crate::join::{self, CaFiles, Denied, Documents, Joining, Rules, Sts, StsEndpoint};
+use crate::join::{self, CaFiles, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier};
 use crate::keys::seal::SealKeys;
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Bounds, Listen, ListenError};
@@ -55,6 +55,9 @@ pub enum Error {
     /// The address of STS.
     #[error("--sts-endpoint: {0}")]
     Sts(String),
+    /// There is nobody who asks EC2.
+    #[error("--verify-instances: this program was built without EC2's client (the feature `operator`)")]
+    Verify,
     /// The access keys.
     #[error(transparent)]
     Keys(#[from] LoadError),
@@ -80,14 +83,19 @@ pub enum Error {
     Internal(String),
 }
 
-/// Runs the control plane until `shutdown`, then ends what is under way and returns.
+/// Runs the control plane until `shutdown`, then ends what is under way and returns. `instances` asks EC2, where
+/// [`ControlPlaneArgs::verify_instances`] says so.
 ///
 /// Listeners are bound before the store is loaded, so whoever connects early waits; nothing is answered, and no address
 /// is printed, before all of the store is in memory.
 ///
 /// # Errors
 /// See [`Error`]. Nothing that was stored is lost.
-pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    args: ControlPlaneArgs,
+    instances: Option<Arc<dyn Instances>>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     open_as_many_files_as_allowed();
     let tls = args.tls_files().map(|files| Tls::load(files, args.identity())).transpose()?;
     let binding = async |listens: &[Listen], purpose| bind(listens, purpose, tls.as_ref(), args.bounds).await;
@@ -109,7 +117,8 @@ pub async fn run(args: ControlPlaneArgs, shutdown: CancellationToken) -> Result<
         .merge(api.router());
     let open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
-    let joining = joining(&args, Arc::clone(&store), denied.clone())?;
+    let verifier = verifier(&args, instances)?;
+    let joining = joining(&args, Arc::clone(&store), verifier, denied.clone())?;
     let keys = keys(&args, &rest)?;
     let audience = Audience::new(&args.identity.region, &args.api_hosts, tls.clone());
     let audience = Arc::new(audience);
@@ -238,16 +247,30 @@ fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>
     Ok(Some(Arc::new(keys)))
 }
 
+/// What has EC2 asked about instances, where that is wanted.
+fn verifier(
+    args: &ControlPlaneArgs,
+    instances: Option<Arc<dyn Instances>>,
+) -> Result<Option<Verifier>, Error> {
+    let wanted = args.verify_instances.then(|| instances.map(Verifier::new).ok_or(Error::Verify));
+    wanted.transpose()
+}
+
 /// What lets instances join, when the CA's key is here.
-fn joining(args: &ControlPlaneArgs, store: Arc<dyn Store>, denied: Denied) -> Result<Option<Joining>, Error> {
+fn joining(
+    args: &ControlPlaneArgs,
+    store: Arc<dyn Store>,
+    verifier: Option<Verifier>,
+    denied: Denied,
+) -> Result<Option<Joining>, Error> {
     let (Some(certificate), Some(key)) = (args.ca_cert.clone(), args.ca_key.clone()) else { return Ok(None) };
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
     let files = CaFiles { certificate, signing: args.signing_cert.clone(), key };
     let documents = args.identity_certificates.as_deref();
     let documents = documents.map(|file| Documents::read(file, args.instance_identity)).transpose()?;
-    let rules =
-        Rules { sts: Sts::new(endpoint), documents: documents.unwrap_or_else(Documents::off), denied };
+    let documents = documents.unwrap_or_else(Documents::off);
+    let rules = Rules { sts: Sts::new(endpoint), documents, verifier, denied };
     let (validity, rate) = (args.join_certificate_validity, args.join_rate_per_source);
     Ok(Some(Joining::new(store, args.identity(), files, rules, validity, rate)?))
 }

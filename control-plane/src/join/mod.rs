@@ -3,7 +3,9 @@
 //! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
 //! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
 //!
-//! STS is asked for so many tries at once and no more, and for so many of one source in a second: what is refused before that
+//! With `--verify-instances` EC2 is asked about the instance, too ([`instances`]).
+//!
+//! AWS is asked for so many tries at once and no more, and for so many of one source in a second: what is refused before that
 //! costs nobody anything.
 //!
 //! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token, each
@@ -15,6 +17,7 @@ mod denied;
 pub(crate) mod document;
 pub mod grant;
 pub mod http;
+pub mod instances;
 pub(crate) mod proof;
 mod rate;
 pub(crate) mod sts;
@@ -45,6 +48,7 @@ pub use denied::Denied;
 use document::Document;
 pub use document::{Documents, InstanceIdentity};
 use grant::Joined;
+pub use instances::{Described, Instances, Verifier};
 use rate::Rates;
 pub use sts::{Caller, Sts, StsEndpoint};
 
@@ -56,9 +60,9 @@ const LONGEST_KEY: usize = 128;
 /// The shortest that a certificate is valid, if none is to be made for longer: instances renew at half of it.
 const SHORTEST: Duration = Duration::from_secs(10);
 
-/// Questions to STS that may be under way.
+/// Questions to STS and EC2 that may be under way.
 const QUESTIONS: usize = 16;
-/// How long a try waits until STS may be asked.
+/// How long a try waits until AWS may be asked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a challenge is asked for with. Instances of former versions say neither: what it is for they sign.
@@ -157,6 +161,8 @@ pub struct Rules {
     pub sts: Sts,
     /// Knows the instances.
     pub documents: Documents,
+    /// Asks EC2 about the instances, where it may.
+    pub verifier: Option<Verifier>,
     /// The instances that are let in no more.
     pub denied: Denied,
 }
@@ -265,7 +271,7 @@ impl Joining {
 
     /// Who sent `request`, when that one may run `node`.
     async fn prove(&self, request: &JoinRequest, node: &ResourceId) -> Result<Joined, Refusal> {
-        let Rules { sts, documents, denied: deny } = &self.rules;
+        let Rules { sts, documents, verifier, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
         let caller = {
             let _question = self.question().await?;
@@ -275,10 +281,23 @@ impl Joining {
         let document = documents.check(request.identity_document.as_deref(), &joined);
         let document = document.map_err(|reason| denied(&reason))?;
         grant::check(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
+        // Last, so that only who has a role that is granted has EC2 asked.
+        if let Some(verifier) = verifier {
+            self.verify(verifier, &joined).await?;
+        }
         if let Some(document) = document {
             self.bind(request, node, &document).await?;
         }
         Ok(joined)
+    }
+
+    /// Has EC2 say that `joined` is an instance with its role.
+    async fn verify(&self, verifier: &Verifier, joined: &Joined) -> Result<(), Refusal> {
+        if let Some(known) = verifier.recall(joined, Instant::now()) {
+            return known.map_err(|reason| denied(&reason));
+        }
+        let _question = self.question().await?;
+        verifier.check(joined).await
     }
 
     /// Binds the instance to its key: while a certificate that it got for `node` is valid, it gets none for another key.
@@ -305,11 +324,11 @@ impl Joining {
         }
     }
 
-    /// The right to ask STS, which ends when it is dropped.
+    /// The right to ask STS or EC2, which ends when it is dropped.
     async fn question(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let permit = timeout(PATIENCE, self.questions.acquire()).await;
         permit.ok().and_then(Result::ok).ok_or_else(|| {
-            busy("too many instances join at once, and STS is asked for all of them: try again in a moment")
+            busy("too many instances join at once, and AWS is asked for all of them: try again in a moment")
         })
     }
 

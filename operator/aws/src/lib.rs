@@ -16,4 +16,4 @@ pub mod transport;
 pub mod trust;
 
 pub use connection::Connection;
-pub use metering::{Called, Meter};
+pub use metering::{Called, Meter, Unmetered};

@@ -24,6 +24,14 @@ pub trait Meter: fmt::Debug + Send + Sync {
     fn called(&self, call: &Called);
 }
 
+/// Nobody counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Unmetered;
+
+impl Meter for Unmetered {
+    fn called(&self, _: &Called) {}
+}
+
 /// A call that ended, with all its attempts. The wait for its turn is not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {

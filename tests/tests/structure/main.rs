@@ -98,6 +98,7 @@ fn dependencies_point_one_way() {
         ("fleetmesh-control-plane", "fleetmesh-core"),
         ("fleetmesh-control-plane", "kube-client"),
         ("fleetmesh-control-plane", "aws-sdk-appmesh"),
+        ("fleetmesh-control-plane", "aws-sdk-ec2"),
         ("fleetmesh-kubectl", "aws-config"),
         ("fleetmesh-kubectl", "fleetmesh-operator"),
         ("fleetmesh-proxy", "tokio"),

@@ -21,6 +21,8 @@ use crate::bed::{Certificates, LIMIT, says};
 const NODE: &str = "mesh/apps/virtualNode/red";
 const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/red";
 const INSTANCE: &str = "i-0123456789abcdef0";
+/// Who the control plane is in AWS.
+const USER: &str = "control-plane";
 
 /// A session of an IAM role: what an instance's metadata service gives.
 struct Session {
@@ -46,8 +48,23 @@ impl Bed {
 
     /// The same with more flags, which may name files in the folder of the run.
     async fn start_with(name: &str, more: impl FnOnce(&RunDir) -> Vec<String>) -> Self {
+        Self::start_allowed(name, None, more).await
+    }
+
+    /// The same, where the control plane is the user [`USER`] of AWS who may do what `policy` says.
+    async fn start_allowed(
+        name: &str,
+        policy: Option<&Value>,
+        more: impl FnOnce(&RunDir) -> Vec<String>,
+    ) -> Self {
         let run = RunDir::new(name).unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
+        let mut environment = Vec::new();
+        if let Some(policy) = policy {
+            let key = moto.user(USER, policy).await.unwrap();
+            environment = moto::variables(&moto.endpoint());
+            environment.extend(key.variables().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
         let [joins, ads] = port::free().unwrap();
         let mut arguments = certificates.arguments();
@@ -61,7 +78,7 @@ impl Bed {
         }
         arguments.extend(more(&run));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
+        let control_plane = ControlPlane::start_in(&run, &arguments, environment).await.unwrap();
         let aws = aws::AppMesh::new(&control_plane.endpoint());
         aws.run(&["create-mesh", "--mesh-name", "apps"]).await.unwrap();
         let node =
@@ -261,11 +278,72 @@ async fn an_instance_has_to_prove_which_one_it_is() {
     assert!(!log.contains(&session.token), "the token is in the log");
 }
 
+/// An instance of moto's in an instance profile with `role`.
+async fn launch(moto: &Moto, role: &str) -> String {
+    let profile = ["--instance-profile-name", role];
+    // There is one for both instances of a role.
+    if moto.aws(&[&["iam", "create-instance-profile"], &profile[..]].concat()).await.is_ok() {
+        let add = ["iam", "add-role-to-instance-profile", "--role-name", role];
+        moto.aws(&[&add[..], &profile].concat()).await.unwrap();
+    }
+    let (image, with) = (["--image-id", "ami-12c6146b"], format!("Name={role}"));
+    let run = [&["ec2", "run-instances", "--iam-instance-profile", &with], &image[..]].concat();
+    let launched = moto.aws(&run).await.unwrap();
+    launched["Instances"][0]["InstanceId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn ec2_has_to_know_the_instance_and_to_have_given_it_the_role() {
+    // The document of docs/join.md.
+    let page = fs::read_to_string(tools::workspace_dir().unwrap().join("docs/join.md")).unwrap();
+    let (_, document) = page.split_once("```json\n").unwrap();
+    let policy: Value = serde_json::from_str(document.split_once("```").unwrap().0).unwrap();
+    let verify = |_: &RunDir| vec!["--verify-instances".to_owned()];
+    let bed = Bed::start_allowed("verified", Some(&policy), verify).await;
+    let arn = bed.role("apps-red").await["Arn"].as_str().unwrap().to_owned();
+    bed.role("apps-other").await;
+    bed.grant(&arn).await;
+    let moto = &bed.moto;
+    let (own, ended, later) =
+        (launch(moto, "apps-red").await, launch(moto, "apps-red").await, launch(moto, "apps-red").await);
+    let others = launch(moto, "apps-other").await;
+    moto.aws(&["ec2", "terminate-instances", "--instance-ids", &ended]).await.unwrap();
+    let folder = bed.run.join("joined");
+    let join = async |instance: &str| {
+        let Captured { status, stderr, .. } = bed.join_once(&bed.assume(&arn, instance).await, &folder).await;
+        if status.success() { String::new() } else { stderr }
+    };
+    for (instance, words) in [
+        (INSTANCE, format!("EC2 shows no instance {INSTANCE}")),
+        ("somebody", "the role's session somebody is not named after an instance".into()),
+        (&ended, format!("the instance {ended} is terminated")),
+        (&others, format!("the instance {others} has no instance profile with the role")),
+    ] {
+        let refused = join(instance).await;
+        assert!(refused.contains(&words), "{instance}: {refused}");
+        assert!(!folder.join("tls.crt").exists(), "{instance}");
+    }
+    assert_eq!(join(&own).await, "");
+
+    // The control plane lost its right, as it would EC2: who was verified renews, nobody else joins.
+    let other = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*" }] });
+    moto.allow(USER, &other).await.unwrap();
+    let refused = join(&later).await;
+    assert!(refused.contains(&format!("EC2 cannot be asked about the instance {later}")), "{refused}");
+    assert_eq!(join(&own).await, "");
+    moto.allow(USER, &policy).await.unwrap();
+    assert_eq!(join(&later).await, "");
+}
+
 #[tokio::test]
 async fn a_role_that_was_made_again_is_another() {
     let bed = Bed::start("made-again").await;
-    let entry =
-        |role: &Value| format!("{}:{}", role["Arn"].as_str().unwrap(), role["RoleId"].as_str().unwrap());
+    // As the operator writes it: the first of the two is for control planes of before.
+    let entry = |role: &Value| {
+        let [arn, id] = ["Arn", "RoleId"].map(|member| role[member].as_str().unwrap());
+        format!("{arn} {}:{id}", arn.replace("/mesh/", "/"))
+    };
     let first = bed.role("apps-red").await;
     let arn = first["Arn"].as_str().unwrap();
     bed.grant(&entry(&first)).await;

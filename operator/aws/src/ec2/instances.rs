@@ -14,6 +14,17 @@ use crate::connection::call;
 /// How many instances one request may name.
 const AT_ONCE: usize = 100;
 
+/// Whose an instance is and what it may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The account that it belongs to.
+    pub account: String,
+    /// Its state in EC2's words; empty when it has none.
+    pub state: String,
+    /// The ARN of its instance profile.
+    pub instance_profile: Option<String>,
+}
+
 impl Ec2 {
     /// The instances that have all of `with`, of any state; the status checks of those that run are asked for, too.
     ///
@@ -49,6 +60,29 @@ impl Ec2 {
             instances.extend(self.described(vec![filter]).await?);
         }
         Ok(instances)
+    }
+
+    /// The instance `id`, of any state; `None` when the account has none of that id.
+    ///
+    /// # Errors
+    /// Every failure.
+    pub async fn standing(&self, id: &str) -> Result<Option<Standing>, Failure> {
+        let client = self.client().await;
+        // By a filter, because an id that nobody has fails the request.
+        let filter = Filter::builder().name("instance-id").values(id).build();
+        let request = client.describe_instances().filters(filter);
+        let answer = call!(self.0, read, "DescribeInstances", request)?;
+        let found = answer.reservations().iter().find_map(|reservation| {
+            let instance = reservation.instances().iter().find(|one| one.instance_id() == Some(id))?;
+            let state = instance.state().and_then(|state| state.name());
+            let profile = instance.iam_instance_profile().and_then(|profile| profile.arn());
+            Some(Standing {
+                account: reservation.owner_id().unwrap_or_default().to_owned(),
+                state: state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
+                instance_profile: profile.map(ToOwned::to_owned),
+            })
+        });
+        Ok(found)
     }
 
     async fn described(&self, filters: Vec<Filter>) -> Result<Vec<Instance>, Failure> {

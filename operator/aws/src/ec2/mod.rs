@@ -14,6 +14,7 @@ use fleetmesh_model::tag::Tags;
 
 use crate::connection::Connection;
 
+pub use instances::Standing;
 pub use launch::{Launch, Launched};
 
 /// EC2 of the connection's region.
