@@ -264,8 +264,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// The image of a proxy that names none: AWS's.
+    pub const DEFAULT_IMAGE: &'static str = "AppMesh";
+
     fn default_image() -> String {
-        "AppMesh".to_owned()
+        Self::DEFAULT_IMAGE.to_owned()
     }
 
     fn default_uid() -> i32 {

@@ -19,6 +19,9 @@ use crate::namespaces::AllowedNamespaces;
 /// Kubernetes' StorageClasses.
 pub const DEFAULT_CLASS_ANNOTATION: &str = "fleetmesh.dev/is-default-class";
 
+/// The lowest user id of a proxy where a class does not say another.
+pub const DEFAULT_MIN_PROXY_UID: i32 = 1000;
+
 /// The most entries of a list in a class.
 const MAX_ENTRIES: usize = 100;
 
@@ -57,6 +60,10 @@ fn parameters(schema: &mut Schema) {
     list(schema, 0, item);
 }
 
+fn proxy_images(schema: &mut Schema) {
+    list(schema, 0, json!({ "type": "string", "minLength": 1, "maxLength": 1024 }));
+}
+
 fn tag_keys(schema: &mut Schema) {
     list(schema, 0, json!({ "type": "string", "minLength": 1, "maxLength": 128 }));
     add_rule(schema, &TAG_KEYS_FREE);
@@ -93,6 +100,9 @@ fn limits(schema: &mut Schema) {
     crates(kube_core = "::kube_core")
 )]
 pub struct FleetClassSpec {
+    /// Whether `fleet.app.metadata` may be true, which gives the application the credentials of the instance's role.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_metadata: bool,
     /// Which namespaces may have fleets of this class; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -120,10 +130,20 @@ pub struct FleetClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = policy_arns)]
     pub managed_policy_arns: Option<Vec<String>>,
+    /// The lowest user id that `fleet.proxy.uid` may be, 0 to 2147483647; 1000 when absent, below which a system has its own
+    /// users. What runs as that user reaches the credentials of the instance's role and is not intercepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub min_proxy_uid: Option<i32>,
     /// The security groups and subnets. A fleet that names none gets all of these; with an empty list of subnets instances
     /// are in the default VPC, with an empty list of security groups they have the VPC's default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// What `fleet.proxy.image` may be: `AppMesh`, `Envoy`, or images. An entry may end with `*`, which stands for any
+    /// characters: `registry.example.com/proxies/*`. `AppMesh` alone when empty, which is what a fleet has that names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = proxy_images)]
+    pub proxy_images: Vec<String>,
     /// The keys that `tags` of a node may have, which become tags of instances and volumes. An entry may end with `*`, which
     /// stands for any characters. None when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -26,6 +26,8 @@ fn rules(schema: &mut Schema) {
     }
 }
 
+// It is not of the category `fleetmesh`: it has no condition Ready, and `kubectl wait --for=condition=Ready fleetmesh --all`
+// would wait for one.
 /// Something that a rollout is told once: go on, stop, give up. It is carried out at most once, however often it is read;
 /// one that was meant for another rollout or step is refused.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +42,6 @@ fn rules(schema: &mut Schema) {
     status = "RouteActionStatus",
     derive = "PartialEq",
     shortname = "fract",
-    category = "fleetmesh",
     crates(kube_core = "::kube_core")
 )]
 pub struct RouteActionSpec {

@@ -20,8 +20,14 @@ const FLEET_NEEDS_IAM: Rule = Rule {
     message: "iam must be set when fleet is: instances are known by the role that it makes; iam: {} takes every default",
 };
 
+const ATTRIBUTES_FREE: Rule = Rule {
+    cel: "!has(self.fleet) || !has(self.fleet.replicas) || !has(self.serviceDiscovery) || !has(self.serviceDiscovery.awsCloudMap) || !has(self.serviceDiscovery.awsCloudMap.attributes) || !self.serviceDiscovery.awsCloudMap.attributes.exists(one, one.key.startsWith('AWS_') || one.key.startsWith('fleetmesh.dev/'))",
+    message: "serviceDiscovery.awsCloudMap.attributes of a node with replicas must not begin with AWS_ or fleetmesh.dev/, which are set for each instance",
+};
+
 fn rules(schema: &mut Schema) {
     add_rule(schema, &FLEET_NEEDS_IAM);
+    add_rule(schema, &ATTRIBUTES_FREE);
 }
 
 /// A virtual node: the instances of one version of one service.

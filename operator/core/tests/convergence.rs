@@ -209,7 +209,10 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
     for object in world.objects.values().filter(|_| world.holder(&ResourceId::mesh("m")).is_some()) {
         let stored = world.remote.get(&object.id);
         let stored = stored.filter(|stored| stored.tags.get(OWNER_UID_TAG) == Some(&object.uid));
-        let revoked = stored.map(|stored| world.permission(object, &stored.spec).missing).unwrap_or_default();
+        let mut revoked =
+            stored.map(|stored| world.permission(object, &stored.spec).missing).unwrap_or_default();
+        // Who merely claims a name takes nothing out of the mesh.
+        revoked.retain(|one| one.owner_exists);
         let holds = world.holder(&object.id).is_some_and(|holder| holder.key == object.key);
         let named = !world.permission(object, &object.spec).missing.is_empty();
         let judged = object.status.permitted_by.is_some() || named && object.status.uid.is_none();

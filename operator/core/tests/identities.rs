@@ -30,6 +30,7 @@ fn desired() -> Desired {
         policy: document::policy(NODE),
         managed: [document::image_pull_policy("aws")].into(),
         refused: BTreeSet::new(),
+        withheld: None,
         permissions_boundary: BOUNDARY.to_owned(),
         tags: owner("uid-1"),
         cluster: "c".to_owned(),
@@ -390,4 +391,17 @@ proptest! {
             prop_assert!(!allows(&document, document::STREAM, &resource), "{} allows {}", document, resource);
         }
     }
+}
+
+#[test]
+fn managed_policies_that_are_withheld_are_not_attached_and_what_is_attached_stays() {
+    let extra = || Desired { managed: [EXTRA.to_owned()].into(), ..desired() };
+    let withheld = Desired { withheld: Some("others run".to_owned()), ..extra() };
+    let mut script = Script::settled("withheld");
+    script.keep(&withheld).keep(&withheld);
+    assert!(script.text.contains("withheld: others run"), "{}", script.text);
+    assert!(!script.iam.role().attached.contains(EXTRA));
+    script.keep(&extra()).keep(&withheld);
+    assert!(script.iam.role().attached.contains(EXTRA), "what is attached stays");
+    assert!(script.text.ends_with("keep: in step\n"), "{}", script.text);
 }

@@ -59,7 +59,7 @@ fn everybody_v6(address: Ipv6Addr) -> Option<&'static str> {
 /// The address, and the IPv4 address that an IPv6 one carries, to which the network or its translators may lead: mapped
 /// (`::ffff:0:0/96`), compatible (`::/96`), translated (`64:ff9b::/96`, `64:ff9b:1::/48`), 6to4 (`2002::/16`), Teredo
 /// (`2001::/32`, where it is inverted) and ISATAP (`…:0:5efe:…`).
-fn embedded(address: IpAddr) -> Vec<IpAddr> {
+pub fn embedded(address: IpAddr) -> Vec<IpAddr> {
     let mut all = vec![address];
     let IpAddr::V6(v6) = address else { return all };
     let s = v6.segments();

@@ -10,6 +10,7 @@ mod address;
 mod exchange;
 mod failure;
 mod forbidden;
+mod own;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -96,6 +97,9 @@ impl Outbound {
             if let Some(what) = forbidden {
                 return Err(Failure::Forbidden(what));
             }
+        }
+        if place.chosen_by_route && addresses.iter().any(|address| own::is_own(*address)) {
+            return Err(Failure::Forbidden("the operator's own host"));
         }
         if place.chosen_by_route && self.leads_to_api_server(&addresses).await {
             return Err(Failure::Forbidden("the Kubernetes API server"));

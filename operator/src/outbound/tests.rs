@@ -224,6 +224,30 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
     assert_eq!(reached.load(Ordering::Relaxed), 0);
 }
 
+/// An address of this host beside loopback, if it has one; nothing is sent.
+fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn a_route_reaches_no_address_of_the_operators_own_host() {
+    let Some(own) = own_address() else { return };
+    let listener = TcpListener::bind((own, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (open, world) = (outbound(true), World::default());
+    for address in [format!("http://{own}:{port}/"), format!("http://[::ffff:{own}]:{port}/")] {
+        let place = open.webhook(&world, "apps", &Destination::Address(address.clone())).await.unwrap();
+        let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
+        assert_eq!(failure, Failure::Forbidden("the operator's own host"), "{address}");
+    }
+}
+
 #[tokio::test]
 async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
     let outbound = outbound(false);

@@ -1,9 +1,11 @@
 //! What a FleetClass lets a fleet be made of. A fleet either fits its class, and gets from it what it does not say itself, or
 //! it is refused with the field, the value, the class and the way out. Pure.
 
-use fleetmesh_crds::fleet::{Capacity, DEFAULT_SSM_PARAMETER, Fleet, Image, Network};
+use std::collections::BTreeSet;
+
+use fleetmesh_crds::fleet::{Capacity, DEFAULT_SSM_PARAMETER, Fleet, Image, Network, Proxy};
 use fleetmesh_crds::fleet_class::{
-    ClassImages, ClassLimits, ClassVolume, DEFAULT_CLASS_ANNOTATION, UserDataPolicy,
+    ClassImages, ClassLimits, ClassVolume, DEFAULT_CLASS_ANNOTATION, DEFAULT_MIN_PROXY_UID, UserDataPolicy,
 };
 use fleetmesh_crds::{FleetClassSpec, Reason};
 use fleetmesh_model::tag::Tags;
@@ -81,6 +83,8 @@ pub fn admit(object: &Object, fleet: &Fleet, class: Class<'_>) -> Result<Admitte
     }
     judge.tags()?;
     judge.user_data(fleet)?;
+    judge.metadata(fleet)?;
+    judge.proxy(fleet)?;
     judge.cloud_map()?;
     let effective = Fleet {
         capacity: Some(judge.capacity(fleet)?),
@@ -91,8 +95,9 @@ pub fn admit(object: &Object, fleet: &Fleet, class: Class<'_>) -> Result<Admitte
     Ok(admitted(effective))
 }
 
-/// Whether the class lets the identity of a node with a fleet have the managed policies that it names. A node that names
-/// none has only what the operator attaches by itself, for which no class is needed.
+/// Whether the class lets the identity of a node with a fleet have the managed policies that it names: it has to let the whole
+/// fleet, so that nobody has the policies of one class and what only another one lets run. A node that names none has only what
+/// the operator attaches by itself, for which no class is needed.
 ///
 /// # Errors
 /// As [`admit`].
@@ -100,8 +105,27 @@ pub fn admit_policies(object: &Object, fleet: &Fleet, class: Class<'_>) -> Resul
     if named_policies(object).is_empty() {
         return Ok(());
     }
-    let (name, spec) = found(object, fleet, class)?;
-    policies(object, name, spec)
+    admit(object, fleet, class).map(drop)
+}
+
+/// Why the managed policies that the node names are not attached yet, in words; `None` when they may be. `launched` are the
+/// classes in which the instances were launched that it has, `None` when nobody looked yet: what they run was let by those.
+pub fn withheld(object: &Object, class: Class<'_>, launched: Option<&BTreeSet<String>>) -> Option<String> {
+    let (false, Class::Found { name, .. }) = (named_policies(object).is_empty(), class) else { return None };
+    let Some(launched) = launched else {
+        return Some(
+            "the policies of iam.managedPolicyArns are attached when EC2 has told which instances run"
+                .to_owned(),
+        );
+    };
+    let other = launched.iter().find(|class| *class != name)?;
+    let of = match other.as_str() {
+        "" => "without a FleetClass".to_owned(),
+        other => format!("in FleetClass {other}"),
+    };
+    Some(format!(
+        "the policies of iam.managedPolicyArns are attached when no instance is left that was launched {of}: FleetClass {name} did not judge what these run. A rollout replaces them; terminate what it leaves"
+    ))
 }
 
 fn named_policies(object: &Object) -> &[String] {
@@ -268,6 +292,38 @@ impl Judge<'_> {
         Err(Refusal { reason: Reason::ValueNotInClass, message })
     }
 
+    fn metadata(&self, fleet: &Fleet) -> Result<(), Refusal> {
+        let wanted = fleet.app.as_ref().is_some_and(|app| app.metadata);
+        if !wanted || self.spec.allow_metadata {
+            return Ok(());
+        }
+        let message = format!(
+            "fleet.app.metadata is true, and FleetClass {} does not give applications the credentials of the instance's role. Set it to false, or ask for allowMetadata: true in the class",
+            self.name
+        );
+        Err(Refusal { reason: Reason::ValueNotInClass, message })
+    }
+
+    /// The proxy's user reaches the credentials of the instance's role, and with them a certificate of the node.
+    fn proxy(&self, fleet: &Fleet) -> Result<(), Refusal> {
+        let Proxy { image, uid, .. } = fleet.proxy.clone().unwrap_or_default();
+        let default = [Proxy::DEFAULT_IMAGE.to_owned()];
+        let named = &self.spec.proxy_images;
+        let allowed = if named.is_empty() { default.as_slice() } else { named.as_slice() };
+        if !allowed.iter().any(|entry| matches(entry, &image)) {
+            return Err(self.outside("fleet.proxy.image", &image, "proxyImages", allowed));
+        }
+        let lowest = self.spec.min_proxy_uid.unwrap_or(DEFAULT_MIN_PROXY_UID);
+        if uid >= lowest {
+            return Ok(());
+        }
+        let message = format!(
+            "fleet.proxy.uid is {uid}, which FleetClass {} does not allow (minProxyUid: {lowest}). Take one that is not lower, 1337 for example, or ask whoever owns the class for it",
+            self.name
+        );
+        Err(Refusal { reason: Reason::ValueNotInClass, message })
+    }
+
     fn tags(&self) -> Result<(), Refusal> {
         let allowed = &self.spec.tag_keys;
         let fits = |key: &&String| allowed.iter().any(|entry| matches(entry, key)) && !is_reserved(key);
@@ -279,6 +335,13 @@ impl Judge<'_> {
 
     fn cloud_map(&self) -> Result<(), Refusal> {
         let Some(discovery) = cloud_map::discovery(self.object) else { return Ok(()) };
+        if let Some((index, key)) = cloud_map::reserved(discovery) {
+            let message = format!(
+                "serviceDiscovery.awsCloudMap.attributes[{index}].key is {}: attributes of a node with replicas must not begin with AWS_ or fleetmesh.dev/, which are set for each instance. Remove it",
+                short(key)
+            );
+            return Err(Refusal { reason: Reason::InvalidSpec, message });
+        }
         let services = &self.spec.cloud_map_services;
         let fits = services.iter().any(|service| {
             service.namespace_name == discovery.namespace_name

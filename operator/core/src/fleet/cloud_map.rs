@@ -1,6 +1,6 @@
 //! Registration in Cloud Map: callers find an instance there from when it serves until before it ends. Pure.
 
-use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_crds::management::{OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use fleetmesh_model::tag::Tags;
@@ -18,6 +18,16 @@ pub fn discovery(object: &Object) -> Option<&AwsCloudMapServiceDiscovery> {
         ServiceDiscovery::AwsCloudMap(discovery) => Some(discovery),
         ServiceDiscovery::Dns(_) => None,
     }
+}
+
+/// The first attribute that is not the node's to set, with its index: AWS's own, by which Cloud Map answers, and ours.
+pub fn reserved(discovery: &AwsCloudMapServiceDiscovery) -> Option<(usize, &str)> {
+    let keys = discovery.attributes.iter().flatten().map(|attribute| attribute.key.as_str());
+    keys.enumerate().find(|(_, key)| is_reserved(key))
+}
+
+fn is_reserved(key: &str) -> bool {
+    key.starts_with("AWS_") || key.starts_with(TAG_PREFIX)
 }
 
 /// The steps that register those of `members` that serve and are not found yet, and take out what does not live any more
@@ -62,7 +72,7 @@ fn steps(observed: &Observed, leaving: impl Fn(&String) -> bool) -> Vec<Step> {
 /// selects by, and whose the registration is.
 fn attributes(instance: &Instance, discovery: &AwsCloudMapServiceDiscovery, object: &Object) -> Tags {
     let mut attributes = Tags::new();
-    for attribute in discovery.attributes.iter().flatten() {
+    for attribute in discovery.attributes.iter().flatten().filter(|attribute| !is_reserved(&attribute.key)) {
         attributes.insert(attribute.key.clone(), attribute.value.clone());
     }
     let port = match &object.spec {

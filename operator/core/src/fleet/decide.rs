@@ -186,7 +186,9 @@ fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
         && version::is_ours(template, input.object)
         && !busy
     {
-        decision.steps.extend(version::tagging(observed, input));
+        // The tags of the spec are judged by a class, and here may be none.
+        let own = owner::owner_tags(input.object, input.cluster);
+        decision.steps.extend(version::tagging(observed, input, &own));
         decision.steps.push(Step::DeleteTemplate { template: template.id.clone() });
     }
     decision
@@ -227,7 +229,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
         decision.refused = Some((Reason::ClassLimitReached, limited(reached, admitted, launch - granted)));
     }
     // Last: what is refused here holds nothing up.
-    decision.steps.extend(version::tagging(observed, input));
+    decision.steps.extend(version::tagging(observed, input, &tags(input)));
     decision.steps.extend(tagging::steps(observed, input, decision.hash.as_ref()));
     decision
 }

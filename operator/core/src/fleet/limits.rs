@@ -16,6 +16,7 @@ use fleetmesh_crds::fleet_class::ClassLimits;
 use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use jiff::{SignedDuration, Timestamp};
 
+use super::CLASS_TAG;
 use super::observed::{Instance, State};
 use crate::object::Object;
 
@@ -153,6 +154,10 @@ struct Entry {
     seen: i32,
     /// Launches that are not shown in full yet, by their numbers.
     coming: BTreeMap<i64, Coming>,
+    /// The classes that these were launched in; an empty name stands for none.
+    classes: BTreeSet<String>,
+    /// Whether EC2 was asked about it.
+    looked: bool,
     /// Whether its node let go of it.
     gone: bool,
 }
@@ -209,10 +214,21 @@ impl Ledger {
         let entry = self.fleets.entry(uid.to_owned()).or_default();
         entry.gone = false;
         entry.seen = count(&|instance| instance.state != State::Terminated);
+        let left = instances.iter().filter(|instance| instance.state != State::Terminated);
+        let class = |instance: &Instance| instance.marks.get(CLASS_TAG).cloned().unwrap_or_default();
+        (entry.classes, entry.looked) = (left.map(class).collect(), true);
         for (launch, coming) in &mut entry.coming {
             coming.shown = count(&|instance| instance.launch() == Some(*launch));
         }
         entry.coming.retain(|_, coming| coming.shown < coming.count && !coming.is_late(now));
+    }
+
+    /// The classes in which the instances of a fleet were launched, those that are on their way among them; an empty name stands
+    /// for none. `None` when EC2 was not asked yet.
+    pub fn classes(&self, uid: &str, now: Timestamp) -> Option<BTreeSet<String>> {
+        let entry = self.fleets.get(uid).filter(|entry| entry.looked)?;
+        let coming = entry.coming.values().filter(|coming| coming.unseen() > 0 && !coming.is_late(now));
+        Some(coming.flat_map(|coming| &coming.classes).chain(&entry.classes).cloned().collect())
     }
 
     /// Reserves room for a launch: as much of it as the limits have. `members` are all fleets of the class, looked up after EC2

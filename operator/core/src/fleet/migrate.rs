@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_crds::fleet::{DEFAULT_SSM_PARAMETER, Fleet, Image, Network};
-use fleetmesh_crds::fleet_class::{ClassImages, ClassLimits, CloudMapService, UserDataPolicy};
+use fleetmesh_crds::fleet::{DEFAULT_SSM_PARAMETER, Fleet, Image, Network, Proxy};
+use fleetmesh_crds::fleet_class::{
+    ClassImages, ClassLimits, CloudMapService, DEFAULT_MIN_PROXY_UID, UserDataPolicy,
+};
 use fleetmesh_crds::namespaces::NamespacesFrom;
 use fleetmesh_crds::{AllowedNamespaces, FleetClassSpec};
 use fleetmesh_model::tag::Tags;
@@ -76,6 +78,7 @@ fn named(mut classes: Vec<Group<'_>>) -> Vec<Proposal> {
 /// What a class lets its fleets choose, beside how many instances there may be.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Choice {
+    allow_metadata: bool,
     cloud_map_services: BTreeSet<(String, String)>,
     enroll_tags: Option<Tags>,
     /// Ids and parameters in the order in which they were met; none where only the default image is used.
@@ -83,6 +86,8 @@ struct Choice {
     ssm_parameters: Vec<String>,
     instance_types: Vec<String>,
     managed_policy_arns: BTreeSet<String>,
+    min_proxy_uid: Option<i32>,
+    proxy_images: BTreeSet<String>,
     security_groups: Vec<String>,
     subnets: Vec<String>,
     tag_keys: BTreeSet<String>,
@@ -110,6 +115,10 @@ impl Choice {
         choice.security_groups = security_group_ids;
         choice.subnets = subnet_ids;
         choice.tag_keys = object.management.tags.keys().cloned().collect();
+        let Proxy { image, uid, .. } = fleet.proxy.unwrap_or_default();
+        choice.proxy_images = BTreeSet::from([image]);
+        choice.min_proxy_uid = Some(uid).filter(|uid| *uid < DEFAULT_MIN_PROXY_UID);
+        choice.allow_metadata = fleet.app.as_ref().is_some_and(|app| app.metadata);
         if fleet.app.is_some_and(|app| app.user_data.is_some()) {
             choice.user_data = UserDataPolicy::Allowed;
         }
@@ -123,12 +132,15 @@ impl Choice {
         }
         let user_data = [self.user_data, other.user_data];
         Self {
+            allow_metadata: self.allow_metadata || other.allow_metadata,
             cloud_map_services: &self.cloud_map_services | &other.cloud_map_services,
             enroll_tags: self.enroll_tags.clone().or_else(|| other.enroll_tags.clone()),
             ids: both(&self.ids, &other.ids),
             ssm_parameters: both(&self.ssm_parameters, &other.ssm_parameters),
             instance_types: both(&self.instance_types, &other.instance_types),
             managed_policy_arns: &self.managed_policy_arns | &other.managed_policy_arns,
+            min_proxy_uid: self.min_proxy_uid.into_iter().chain(other.min_proxy_uid).min(),
+            proxy_images: &self.proxy_images | &other.proxy_images,
             security_groups: both(&self.security_groups, &other.security_groups),
             subnets: both(&self.subnets, &other.subnets),
             tag_keys: &self.tag_keys | &other.tag_keys,
@@ -170,12 +182,19 @@ impl<'a> Group<'a> {
         let Choice {
             instance_types, managed_policy_arns, security_groups, subnets, tag_keys, user_data, ..
         } = self.choice.clone();
+        let Choice { allow_metadata, min_proxy_uid, proxy_images, .. } = self.choice.clone();
+        let usual = |image: &String| image == Proxy::DEFAULT_IMAGE;
+        let proxy_images = match proxy_images.iter().all(usual) {
+            true => Vec::new(),
+            false => proxy_images.into_iter().collect(),
+        };
         let network = Network { security_group_ids: security_groups, subnet_ids: subnets };
         let images = ClassImages { ids, owners: Vec::new(), ssm_parameters };
         let default =
             ClassImages { ssm_parameters: vec![DEFAULT_SSM_PARAMETER.to_owned()], ..ClassImages::default() };
         let service = |(namespace_name, service_name)| CloudMapService { namespace_name, service_name };
         FleetClassSpec {
+            allow_metadata,
             allowed_namespaces: Some(only(self.namespaces())),
             cloud_map_services: cloud_map_services.into_iter().map(service).collect(),
             enroll_tags,
@@ -183,6 +202,8 @@ impl<'a> Group<'a> {
             instance_types,
             limits: self.limits(),
             managed_policy_arns: Some(managed_policy_arns.into_iter().collect()),
+            min_proxy_uid,
+            proxy_images,
             network: Some(network).filter(|network| *network != Network::default()),
             tag_keys: tag_keys.into_iter().collect(),
             user_data,

@@ -26,7 +26,7 @@ mod version;
 
 pub use fleetmesh_instance::JoinOptions;
 
-pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id};
+pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id, withheld};
 pub use decide::{Decision, Input, decide};
 pub use limits::{Grant, Ledger};
 pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};

@@ -5,8 +5,9 @@
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_model::tag::Tags;
 
-use super::decide::{Decision, Input, tags};
+use super::decide::{Decision, Input};
 use super::observed::{Observed, Template, Version};
 use super::plan::Step;
 use super::template::{self, Content};
@@ -113,7 +114,8 @@ pub(super) fn foreign(observed: &Observed, object: &Object) -> Option<String> {
 }
 
 /// The step that puts back what the launch template lost of its tags, or gives it those that the spec wants now.
-pub(super) fn tagging(observed: &Observed, input: &Input<'_>) -> Option<Step> {
+/// `wanted` are all of them.
+pub(super) fn tagging(observed: &Observed, input: &Input<'_>, wanted: &Tags) -> Option<Step> {
     let template = observed.template.as_ref()?;
-    super::tagging::step(&template.id, &tags(input), &template.tags, input.object.reported())
+    super::tagging::step(&template.id, wanted, &template.tags, input.object.reported())
 }

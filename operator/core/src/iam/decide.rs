@@ -54,7 +54,8 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
         let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
         steps.push(Step::TagRole { name: desired.place.name.clone(), tags }.into());
     }
-    Plan { steps, then: Then::InStep, foreign: role::foreign(role, &before, &own) }
+    let then = role::withheld(desired, role).map_or(Then::InStep, Then::Withheld);
+    Plan { steps, then, foreign: role::foreign(role, &before, &own) }
 }
 
 fn settling(what: &str, desired: &Desired) -> Plan {

@@ -27,6 +27,8 @@ pub struct Desired {
     /// Those that the spec names and the rules do not allow: they are not attached, and stay where an earlier release
     /// attached them.
     pub refused: BTreeSet<String>,
+    /// Why managed policies that are missing are not attached yet, in words; `None` when they are.
+    pub withheld: Option<String>,
     /// The role's permissions boundary, by ARN.
     pub permissions_boundary: String,
     /// The tags of ownership.
@@ -78,6 +80,7 @@ impl Desired {
             policy: document::policy(arn),
             managed,
             refused: not_allowed,
+            withheld: None,
             permissions_boundary: boundary.clone(),
             tags: owner::owner_tags(object, cluster),
             cluster: cluster.to_owned(),
@@ -92,7 +95,7 @@ impl Desired {
     /// The same for the same wish: while IAM was left in step with it, news about something else need no call.
     pub fn hash(&self) -> String {
         let Self { place, trust, policy, managed, refused, permissions_boundary, tags, .. } = self;
-        let Self { cluster, adopt, unread, was_in_step: _, was_bounded: _, .. } = self;
+        let Self { cluster, adopt, unread, was_in_step: _, was_bounded: _, withheld: _, .. } = self;
         let text = format!(
             "{place}|{trust}|{policy}|{managed:?}|{refused:?}|{permissions_boundary}|{tags:?}|{cluster}|{adopt}|{unread}"
         );

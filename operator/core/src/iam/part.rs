@@ -79,7 +79,7 @@ pub fn kept(
         Some((step, failure)) => failed(step, failure),
         None => (finding(desired, plan, told), None, None),
     };
-    if failure.is_none() && matches!(plan.then, Then::Settling(_)) {
+    if failure.is_none() && matches!(plan.then, Then::Settling(_) | Then::Withheld(_)) {
         look = Some(SETTLES);
     }
     if in_step {
@@ -190,6 +190,7 @@ fn finding(desired: &Desired, plan: &Plan, told: bool) -> Finding {
             let message = format!("IAM does not show {what} yet, which was made a moment ago");
             Finding::unknown(Reason::Pending, message)
         }
+        Then::Withheld(why) => Finding::fails(Reason::PolicyNotAllowed, why.clone()),
         Then::LookAgain | Then::Gone | Then::Blocked(_) => {
             Finding::unknown(Reason::Pending, format!("the IAM identity {place} is being made"))
         }

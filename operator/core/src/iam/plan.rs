@@ -37,6 +37,8 @@ pub enum Then {
     LookAgain,
     /// IAM does not show yet what was made a moment ago; what, in words.
     Settling(String),
+    /// Managed policies are not attached yet: why, in words.
+    Withheld(String),
     /// Something of that name is somebody else's: what and whose, in words.
     NotOwned(String),
     /// Nothing of ours is left.
@@ -220,6 +222,7 @@ impl fmt::Display for Plan {
             Then::InStep => f.write_str("in step"),
             Then::LookAgain => f.write_str("look again"),
             Then::Settling(what) => write!(f, "wait until IAM shows {what}"),
+            Then::Withheld(why) => write!(f, "withheld: {why}"),
             Then::NotOwned(what) => write!(f, "not owned: {what}"),
             Then::Gone => f.write_str("gone"),
             Then::Blocked(why) => write!(f, "blocked: {why}"),

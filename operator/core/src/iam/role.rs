@@ -50,10 +50,17 @@ fn boundary(desired: &Desired, role: &Role) -> Option<Planned> {
     Some(Planned { step: Step::PutRolePermissionsBoundary { name, arn }, mends, adopts: false })
 }
 
+/// Why managed policies are missing and not attached.
+pub(super) fn withheld(desired: &Desired, role: &Role) -> Option<String> {
+    let missing = desired.managed.iter().any(|arn| !role.attached.contains(arn));
+    desired.withheld.clone().filter(|_| missing)
+}
+
 /// Attaches what is missing; `own` is the node's own policy.
 pub(super) fn attach(desired: &Desired, role: &Role, own: &str) -> Vec<Planned> {
     let own = own.to_owned();
-    let wanted = std::iter::once(&own).chain(&desired.managed);
+    let managed = desired.managed.iter().filter(|_| desired.withheld.is_none());
+    let wanted = std::iter::once(&own).chain(managed);
     let missing = wanted.filter(|arn| !role.attached.contains(*arn));
     missing
         .map(|arn| {

@@ -145,6 +145,11 @@ impl Ec2 {
         self.object.fleet.as_mut().unwrap()
     }
 
+    /// Somebody sets a tag in the spec.
+    pub fn tag_spec(&mut self, key: &str) {
+        self.object.management.tags.insert(key.to_owned(), "evil".to_owned());
+    }
+
     fn admission(&self) -> Result<fleetmesh_core::fleet::Admitted, fleetmesh_core::fleet::Refusal> {
         let class =
             self.class.as_ref().map_or(FleetClass::NoDefault, |spec| FleetClass::Found { name: "c", spec });

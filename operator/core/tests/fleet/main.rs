@@ -171,6 +171,17 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
 }
 
 #[test]
+fn a_fleet_that_ends_gives_nothing_the_tags_of_its_spec_which_no_class_judges_then() {
+    let mut ec2 = Ec2::new();
+    ec2.settle();
+    ec2.plans.clear();
+    ec2.tag_spec("cost-centre");
+    ec2.end();
+    assert!(ec2.is_empty() && !ec2.plans.is_empty());
+    assert!(!ec2.plans.iter().any(|plan| plan.contains("cost-centre")), "{:?}", ec2.plans);
+}
+
+#[test]
 fn an_ami_of_somebody_else_is_launched_for_nobody() {
     let mut ec2 = Ec2::new();
     let class = ec2.class.as_mut().unwrap();

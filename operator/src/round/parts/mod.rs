@@ -13,6 +13,7 @@ use fleetmesh_core::fleet::admit_policies;
 use fleetmesh_core::status::known_identity;
 use fleetmesh_core::{Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
 use fleetmesh_crds::IamStatus;
+use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::queue::Wake;
@@ -80,6 +81,13 @@ fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
     let finding = Finding::fails(refusal.reason, refusal.message);
     let status = round.object.status.iam.clone();
     Some(Part { finding, status, events: Vec::new(), look: None, failure: None })
+}
+
+/// Why managed policies are not attached yet to the role of a fleet, while instances run that another class let.
+fn withheld(round: &Round<'_>) -> Option<String> {
+    round.object.fleet.as_ref()?;
+    let launched = round.context.fleets.ledger().classes(&round.object.uid, Timestamp::now());
+    fleetmesh_core::fleet::withheld(round.object, round.class.class(), launched.as_ref())
 }
 
 fn left<S>(part: Option<&Part<S>>) -> bool {

@@ -121,6 +121,48 @@ fn outside() -> Vec<(Value, Value, [&'static str; 2])> {
             json!({}),
             ["fleet.app.userData is set", "userData: Allowed"],
         ),
+        (
+            json!({ "fleet": { "app": { "metadata": true } } }),
+            json!({}),
+            ["fleet.app.metadata is true", "allowMetadata: true"],
+        ),
+        (
+            json!({ "fleet": { "proxy": { "image": "evil.example/proxy:v1" } } }),
+            json!({}),
+            ["fleet.proxy.image is evil.example/proxy:v1", "proxyImages: AppMesh"],
+        ),
+        (
+            json!({ "fleet": { "proxy": { "image": "r.example/proxies.evil/x" } } }),
+            json!({ "proxyImages": ["r.example/proxies/*"] }),
+            ["fleet.proxy.image is r.example/proxies.evil/x", "proxyImages: r.example/proxies/*"],
+        ),
+        (
+            json!({}),
+            json!({ "proxyImages": ["Envoy"] }),
+            ["fleet.proxy.image is AppMesh", "proxyImages: Envoy"],
+        ),
+        (
+            json!({ "fleet": { "proxy": { "uid": 0 } } }),
+            json!({}),
+            ["fleet.proxy.uid is 0", "minProxyUid: 1000"],
+        ),
+        (
+            json!({ "fleet": { "proxy": { "uid": 99 } } }),
+            json!({ "minProxyUid": 100 }),
+            ["fleet.proxy.uid is 99", "minProxyUid: 100"],
+        ),
+        (
+            json!({ "serviceDiscovery": { "awsCloudMap": { "namespaceName": "prod.local", "serviceName": "web",
+                "attributes": [{ "key": "v", "value": "1" }, { "key": "AWS_INSTANCE_IPV6", "value": "::1" }] } } }),
+            json!({ "cloudMapServices": [{ "namespaceName": "prod.local", "serviceName": "web" }] }),
+            ["serviceDiscovery.awsCloudMap.attributes[1].key is AWS_INSTANCE_IPV6", "Remove it"],
+        ),
+        (
+            json!({ "serviceDiscovery": { "awsCloudMap": { "namespaceName": "prod.local", "serviceName": "web",
+                "attributes": [{ "key": "fleetmesh.dev/owner-uid", "value": "1" }] } } }),
+            json!({ "cloudMapServices": [{ "namespaceName": "prod.local", "serviceName": "web" }] }),
+            ["attributes[0].key is fleetmesh.dev/owner-uid", "Remove it"],
+        ),
         (json!({ "tags": { "team": "a" } }), json!({}), ["tags: the key is team", "tagKeys: none"]),
         (
             json!({ "tags": { "teams": "a" } }),
@@ -238,6 +280,48 @@ fn without_a_class_that_counts_nothing_is_admitted() {
         let plain = node(json!({}));
         assert!(admit_policies(&plain, fleet, class).is_ok(), "the operator's own policies need no class");
     }
+}
+
+#[test]
+fn what_gives_an_application_credentials_is_what_the_class_says() {
+    let class =
+        json!({ "allowMetadata": true, "proxyImages": ["Envoy", "r.example/proxies/*"], "minProxyUid": 0 });
+    for proxy in
+        [json!({ "image": "Envoy", "uid": 0 }), json!({ "image": "r.example/proxies/envoy:v1", "uid": 1337 })]
+    {
+        let node = json!({ "fleet": { "app": { "metadata": true }, "proxy": proxy } });
+        assert!(admitted(node, class.clone()).is_ok());
+    }
+}
+
+#[test]
+fn nobody_has_the_policies_of_one_class_and_the_code_of_another() {
+    // The class allows the policy, and not the user data, the image or the type that the node also names.
+    let parts = json!([{ "contentType": "text/x-shellscript", "content": "#!" }]);
+    for fleet in [
+        json!({ "app": { "container": null, "userData": parts } }),
+        json!({ "image": { "id": "ami-12345678" } }),
+        json!({ "app": { "metadata": true } }),
+    ] {
+        let object = node(json!({ "fleet": fleet, "iam": { "managedPolicyArns": [READ] } }));
+        let spec = class(json!({ "managedPolicyArns": [READ] }));
+        let found = Class::Found { name: "small", spec: &spec };
+        let refusal = admit_policies(&object, object.fleet.as_ref().unwrap(), found).unwrap_err();
+        assert_eq!(refusal.reason, Reason::ValueNotInClass, "{}", refusal.message);
+    }
+    // Instances that another class let are still there, or nobody looked.
+    let spec = class(json!({ "managedPolicyArns": [READ] }));
+    let found = Class::Found { name: "small", spec: &spec };
+    let object = node(json!({ "iam": { "managedPolicyArns": [READ] } }));
+    let launched = |classes: &[&str]| Some(classes.iter().map(|class| (*class).to_owned()).collect());
+    let said = |launched: Option<BTreeSet<String>>| withheld(&object, found, launched.as_ref());
+    assert!(said(launched(&["small", "open"])).unwrap().contains("in FleetClass open"));
+    assert!(said(launched(&[""])).unwrap().contains("without a FleetClass"));
+    assert!(said(None).is_some());
+    assert_eq!(said(launched(&[])), None);
+    assert_eq!(said(launched(&["small"])), None);
+    let plain = node(json!({}));
+    assert_eq!(withheld(&plain, found, None), None, "the operator's own policies wait for nothing");
 }
 
 #[test]

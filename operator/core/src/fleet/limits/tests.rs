@@ -86,6 +86,19 @@ fn a_fleet_that_leaves_its_class_right_after_a_launch_counts_in_it_until_that_is
     }
 }
 
+#[test]
+fn the_classes_of_what_runs_and_of_what_is_on_its_way_are_known_once_ec2_was_asked() {
+    let mut ledger = Ledger::new(second(-100));
+    assert_eq!(ledger.classes("one", second(0)), None);
+    ledger.shown("one", &[], second(0));
+    assert_eq!(ledger.classes("one", second(0)), Some(BTreeSet::new()));
+    let ask = Ask { uid: "one", namespace: "a", class: "small", launch: 1, wanted: 1 };
+    ledger.reserve(ask, &limits(9, None), (&[], &[]), second(1));
+    ledger.launched("one", 1, 1);
+    assert_eq!(ledger.classes("one", second(2)), Some(BTreeSet::from(["small".to_owned()])));
+    assert_eq!(ledger.classes("one", second(62)), Some(BTreeSet::new()), "it was not launched");
+}
+
 /// An EC2 that shows instances late and loses replies, and operators that launch in it at once.
 struct Race {
     ledger: Ledger,

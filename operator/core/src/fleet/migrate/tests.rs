@@ -30,14 +30,21 @@ fn fleet() -> impl Strategy<Value = Value> {
         json!({ "id": "ami-87654321" }),
         json!({ "ssmParameter": "/images/web" }),
     ]);
+    let proxy = prop::sample::select(vec![
+        json!(null),
+        json!({ "image": "Envoy" }),
+        json!({ "image": "registry.example/proxy:v1", "uid": 0 }),
+        json!({ "uid": 101 }),
+    ]);
     let types = prop::sample::subsequence(vec!["t3.small", "t3.large", "m7g.large"], 1..=3);
     let app = prop::sample::select(vec![
         json!({ "port": 80, "container": "app" }),
+        json!({ "port": 80, "container": "app", "metadata": true }),
         json!({ "port": 80, "userData": [{ "contentType": "text/x-shellscript", "content": "#!" }] }),
     ]);
-    let launched = (network, image, types, app, 0..9_i32).prop_map(|(network, image, types, app, replicas)| {
+    let launched = (network, image, types, app, proxy, 0..9_i32).prop_map(|(network, image, types, app, proxy, replicas)| {
         let mut fleet = json!({ "replicas": replicas, "app": app, "capacity": { "instanceTypes": types, "purchase": "OnDemand" } });
-        for (key, value) in [("network", network), ("image", image)] {
+        for (key, value) in [("network", network), ("image", image), ("proxy", proxy)] {
             if !value.is_null() {
                 fleet[key] = value;
             }

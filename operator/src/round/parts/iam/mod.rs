@@ -167,7 +167,8 @@ fn decide(round: &Round<'_>, task: &Task, observed: &Observed) -> Plan {
             let world = &round.context.world;
             let mut owners = iam::decide::owners(observed).filter(|owner| **owner != round.object.uid);
             let taken = owners.any(|owner| world.lives(owner));
-            iam::decide(&Desired { adopt: desired.adopt && !taken, ..(**desired).clone() }, observed)
+            let (adopt, withheld) = (desired.adopt && !taken, super::withheld(round));
+            iam::decide(&Desired { adopt, withheld, ..(**desired).clone() }, observed)
         }
         Task::Remove(place) => {
             let boundary = round.context.settings.iam.permissions_boundary.as_deref();
