@@ -3,11 +3,13 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use axum::routing::get;
 use axum::{Extension, Router};
+use fleetmesh_tasks::{Fallen, go_on};
+use futures::FutureExt;
 use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -70,14 +72,12 @@ pub enum Error {
     /// The addresses could not be printed.
     #[error("cannot print the addresses on standard output: {0}")]
     Print(io::Error),
-    /// A server ended with an error.
-    #[error("serving on {address} failed: {reason}")]
-    Serve {
-        /// The listener's address.
-        address: String,
-        /// What happened.
-        reason: String,
-    },
+    /// Proxies cannot be served any more.
+    #[error(transparent)]
+    Ads(#[from] ads::ServeError),
+    /// A task that has to go on is no more.
+    #[error(transparent)]
+    Fallen(#[from] Fallen),
     /// A fault of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -115,7 +115,8 @@ pub async fn run(
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let open = health(shutdown.clone()).merge(metrics.router(Arc::clone(&views)));
+    let fallen = Arc::new(OnceLock::new());
+    let open = health(shutdown.clone(), Arc::clone(&fallen)).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let verifier = verifier(&args, instances)?;
     let joining = joining(&args, Arc::clone(&store), verifier, denied.clone())?;
@@ -128,34 +129,38 @@ pub async fn run(
 
     let mut servers = JoinSet::new();
     if let Some(tls) = tls {
-        servers.spawn(following(tls.follow(shutdown.clone())));
+        servers.spawn(following("certificates", &shutdown, tls.follow(shutdown.clone())));
     }
     if let Some(keys) = keys {
         let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
-        servers.spawn(following(async move { keys.follow(data_dir, file, stop).await }));
+        let follow = async move { keys.follow(data_dir, file, stop).await };
+        servers.spawn(following("access keys", &shutdown, follow));
     }
-    servers.spawn(following(renew_keys(store, shutdown.clone())));
-    servers.spawn(following(denied.clone().follow(shutdown.clone())));
+    servers.spawn(following("keys of versions", &shutdown, renew_keys(store, shutdown.clone())));
+    servers.spawn(following("denied instances", &shutdown, denied.clone().follow(shutdown.clone())));
     for listener in rest {
         let router = routers.of(&listener);
         let hosts = hosts(&listener, &args.allowed_hosts);
-        servers.spawn(following(serving::serve(listener, router, Limits::API, hosts, shutdown.clone())));
+        let served = serving::serve(listener, router, Limits::API, hosts, shutdown.clone());
+        servers.spawn(following("App Mesh's API", &shutdown, served));
     }
     if let Some(joining) = joining.map(Arc::new) {
         for listener in join {
             let router = join::http::router(Arc::clone(&joining), metrics.clone());
             // What is asked for is proved by STS, whatever host was meant.
             let served = serving::serve(listener, router, Limits::JOIN, Hosts::Any, shutdown.clone());
-            servers.spawn(following(served));
+            servers.spawn(following("joining", &shutdown, served));
         }
     }
     let settings = ads::Settings { denied, ..settings(&args) };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
-    servers.spawn(discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone()));
+    let discovering = discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone());
+    servers.spawn(following("Cloud Map", &shutdown, discovering));
     let told = ads::Told { distribution, loads, metrics };
-    servers.spawn(serve_ads(views, discovered, settings, ads, told, shutdown.clone()));
-    supervise(servers, shutdown).await
+    let served = ads::serve(views, discovered, settings, ads, told, shutdown.clone());
+    servers.spawn(async move { Ok(served.await?) });
+    supervise(servers, &fallen, shutdown).await
 }
 
 async fn bind(
@@ -294,9 +299,14 @@ fn open_as_many_files_as_allowed() {
     }
 }
 
-async fn following(follow: impl Future<Output = ()>) -> Result<(), Error> {
-    follow.await;
-    Ok(())
+/// A task that goes on until `shutdown`. Its name is told when it does not.
+fn following<T: Future<Output = ()>>(
+    name: &'static str,
+    shutdown: &CancellationToken,
+    task: T,
+) -> impl Future<Output = Result<(), Error>> + use<T> {
+    let shutdown = shutdown.clone();
+    async move { go_on(name, &shutdown, task.map(Ok)).await }
 }
 
 async fn open(directory: &Path, identity: Identity) -> Result<Arc<dyn Store>, Error> {
@@ -314,9 +324,17 @@ fn print_addresses<'a>(listeners: impl Iterator<Item = &'a Bound>) -> io::Result
     out.flush()
 }
 
-/// `/livez` answers while the process runs, `/readyz` until it is told to stop. It is reached only when the store is
-/// loaded.
-fn health(shutdown: CancellationToken) -> Router {
+/// `/livez` answers while the process runs and no task of it has `fallen`, `/readyz` until it is told to stop. It is reached
+/// only when the store is loaded.
+fn health(shutdown: CancellationToken, fallen: Arc<OnceLock<String>>) -> Router {
+    let live = move || {
+        let fallen = fallen.get().cloned();
+        async move {
+            fallen.map_or((StatusCode::OK, "ok\n".to_owned()), |fallen| {
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("{fallen}\n"))
+            })
+        }
+    };
     let ready = move || {
         let stopping = shutdown.is_cancelled();
         async move {
@@ -327,7 +345,7 @@ fn health(shutdown: CancellationToken) -> Router {
             }
         }
     };
-    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready))
+    Router::new().route("/livez", get(live)).route("/readyz", get(ready))
 }
 
 fn discover(
@@ -336,41 +354,29 @@ fn discover(
     known: watch::Sender<Discovered>,
     metrics: Metrics,
     shutdown: CancellationToken,
-) -> impl Future<Output = Result<(), Error>> + use<> {
+) -> impl Future<Output = ()> + use<> {
     let settings = cloud_map::Settings {
         data_dir: args.data_dir.clone(),
         interval: args.cloud_map_interval,
         region: args.identity.region.clone(),
     };
-    async move {
-        cloud_map::run(views, settings, known, metrics, shutdown).await;
-        Ok(())
-    }
-}
-
-async fn serve_ads(
-    views: Arc<dyn Views>,
-    discovered: watch::Receiver<Discovered>,
-    settings: ads::Settings,
-    listeners: Vec<Bound>,
-    told: ads::Told,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let addresses: Vec<String> = listeners.iter().map(Bound::address).collect();
-    let served = ads::serve(views, discovered, settings, listeners, told, shutdown).await;
-    served.map_err(|error| Error::Serve { address: addresses.join(", "), reason: error.to_string() })
+    cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
 /// Waits until a stop is asked for or a server ends by itself, which stops the others; then until all are done, at
 /// most [`GRACE`].
 async fn supervise(
     mut servers: JoinSet<Result<(), Error>>,
+    fallen: &OnceLock<String>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let mut first = tokio::select! {
         () = shutdown.cancelled() => None,
         ended = servers.join_next() => ended.and_then(failure),
     };
+    if let Some(error) = &first {
+        fallen.get_or_init(|| error.to_string());
+    }
     shutdown.cancel();
     let drain = async {
         while let Some(ended) = servers.join_next().await {
@@ -390,5 +396,49 @@ fn failure(ended: Ended) -> Option<Error> {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error),
         Err(panic) => Some(Error::Internal(panic.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use std::future::pending;
+
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What the control plane ends with, and what `/livez` says by then, when `task` is one of two.
+    async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, StatusCode) {
+        let (shutdown, fallen) = (CancellationToken::new(), Arc::new(OnceLock::new()));
+        let mut servers = JoinSet::new();
+        servers.spawn(following("this one", &shutdown, task));
+        let other = shutdown.clone().run_until_cancelled_owned(pending::<()>()).map(drop);
+        servers.spawn(following("the other", &shutdown, other));
+        let page = health(shutdown.clone(), Arc::clone(&fallen));
+        let ended = supervise(servers, &fallen, shutdown).await.expect_err("an error");
+        let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+        (ended, page.oneshot(request).await.unwrap().status())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_or_returns_ends_the_control_plane_by_name_and_is_seen() {
+        let (error, page) = ended_with(async { panic!("no way on") }).await;
+        assert!(error.to_string().starts_with("the task \"this one\" panicked: no way on"), "{error}");
+        assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
+        let (error, page) = ended_with(async {}).await;
+        assert!(error.to_string().starts_with("the task \"this one\" ended by itself"), "{error}");
+        assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_was_asked_for_is_no_failure() {
+        let (shutdown, fallen) = (CancellationToken::new(), OnceLock::new());
+        let mut servers = JoinSet::new();
+        servers.spawn(following("one", &shutdown, shutdown.clone().cancelled_owned()));
+        shutdown.cancel();
+        assert!(supervise(servers, &fallen, shutdown).await.is_ok());
+        assert_eq!(fallen.get(), None);
     }
 }

@@ -169,6 +169,11 @@ words! {
         /// The endpoint limits the rate of calls; the operator goes on more slowly.
         Throttled,
 
+        // The operator itself.
+        /// A fault of Fleetmesh: reconciling the object panicked. The message has the panic's words. The operator tries again, more and
+        /// more slowly; other objects are not touched by it.
+        InternalError,
+
         // Deletion.
         /// The App Mesh object is being deleted.
         Deleting,

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use fleetmesh_tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub struct Health {
     pub world: Arc<World>,
     /// The queue.
     pub queue: Arc<Queue>,
+    /// The tasks, none of which may have fallen.
+    pub tasks: Tasks,
 }
 
 /// Binds `address`; gives the listener and the address that it took.
@@ -49,11 +52,23 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let pages = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
     axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+async fn live(State(health): State<Health>) -> impl IntoResponse {
+    live_answer(&health)
+}
+
+/// What `/livez` answers.
+pub(crate) fn live_answer(health: &Health) -> (StatusCode, String) {
+    match health.tasks.first_fallen() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(fallen) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{fallen}\n")),
+    }
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {

@@ -20,6 +20,7 @@ labels! {
     struct MethodLabels { method: &'static str }
     struct RoundLabels { kind: &'static str, plan: &'static str, result: &'static str }
     struct KindLabels { kind: &'static str }
+    struct ControllerLabels { controller: &'static str }
 }
 
 /// The operator's metrics. Cheap to clone; clones count together.
@@ -33,6 +34,7 @@ pub struct Metrics {
     request_seconds: Histograms<MethodLabels>,
     rounds: Counters<RoundLabels>,
     round_seconds: Histograms<KindLabels>,
+    panics: Counters<ControllerLabels>,
     events: Counter,
     drift: Counter,
     queued: Gauge,
@@ -75,6 +77,10 @@ impl Metrics {
                 "How long rounds took until the plan was carried out",
                 SECONDS,
             ),
+            panics: of.counters(
+                "panics",
+                "Panics while an object of this kind was reconciled, or something was asked for it",
+            ),
             events: of.counter("events", "Kubernetes Events written"),
             drift: of.counter("drift_mended", "Changes made outside of Kubernetes that were put back"),
             queued: of.gauge("queued_objects", "Objects that wait for a round"),
@@ -112,6 +118,11 @@ impl Metrics {
         let (kind, result) = (kind.as_str(), result(failed));
         self.rounds.get_or_create(&RoundLabels { kind, plan, result }).inc();
         self.round_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+    }
+
+    /// Something that was done for an object of `kind` panicked.
+    pub fn panicked(&self, kind: Kind) {
+        self.panics.get_or_create(&ControllerLabels { controller: kind.as_str() }).inc();
     }
 
     /// An Event was written.

@@ -102,6 +102,13 @@ impl Rollouts {
         }
     }
 
+    /// What was asked will not answer; it may be asked again.
+    pub fn unanswered(&self, route: &ObjectKey, what: &str) {
+        if let Some(asked) = lock(&self.asked).get_mut(route) {
+            asked.under_way.remove(what);
+        }
+    }
+
     /// The route is gone.
     pub fn forget(&self, route: &ObjectKey) {
         lock(&self.asked).remove(route);

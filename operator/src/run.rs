@@ -10,11 +10,14 @@ use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_core::iam::Rules;
+
+use fleetmesh_model::Kind;
+use fleetmesh_tasks::{Fallen, Tasks, caught};
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::args::OperatorArgs;
 use crate::cloud::{self, Endpoint};
@@ -61,17 +64,28 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// It stopped by itself.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why an operator that ran stopped unasked. The process has to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
     /// Another operator leads now, or nobody can know.
     #[error(transparent)]
     Lost(#[from] leader::Lost),
+    /// A task that has to go on is no more: part of the work would be left undone in silence.
+    #[error(transparent)]
+    Fallen(#[from] Fallen),
 }
 
 /// Runs until `shutdown`, then ends the rounds under way and returns. Prints the address of the health pages as the
 /// first line on standard output. An API server or endpoint that does not answer is waited for.
 ///
 /// # Errors
-/// The configuration is unusable: no cluster, or an address that is taken. Or the lease was lost: then the process has to
-/// end, since rounds may be under way that wait for ever to send what they must not send.
+/// The configuration is unusable: no cluster, or an address that is taken. Or it [`Stopped`] by itself: then the process has
+/// to end, since rounds may be under way that wait for ever to send what they must not send.
 pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), Error> {
     let (listener, bound) = health::bind(args.health_listen)
         .await
@@ -79,14 +93,12 @@ pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), 
     announce(bound);
     let operator = Operator::connect(&args, None).await?;
     let pages = health::serve(listener, operator.health(), shutdown.clone());
-    let pages = tokio::spawn(pages);
-    operator.run(shutdown).await?;
-    match pages.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "the health pages failed"),
-        Err(error) => warn!(%error, "the health pages ended"),
-    }
-    Ok(())
+    operator.tasks.spawn("health pages", &shutdown, async {
+        if let Err(error) = pages.await {
+            warn!(%error, "the health pages failed");
+        }
+    });
+    Ok(operator.run(shutdown).await?)
 }
 
 /// Scripts read this line to learn the port.
@@ -113,6 +125,7 @@ pub struct Operator {
     queue: Arc<Queue>,
     ready: Arc<AtomicBool>,
     election: Option<Election>,
+    tasks: Tasks,
 }
 
 /// kube's client has no `Debug`.
@@ -173,6 +186,7 @@ impl Operator {
             queue: Arc::default(),
             ready: Arc::default(),
             election,
+            tasks: Tasks::default(),
         })
     }
 
@@ -183,18 +197,25 @@ impl Operator {
             metrics: self.metrics.clone(),
             world: Arc::clone(&self.world),
             queue: Arc::clone(&self.queue),
+            tasks: self.tasks.clone(),
         }
     }
 
     /// Works until `shutdown`, then ends the rounds under way, at most 10 s, and lets go of the lease.
     ///
     /// # Errors
-    /// The lease was lost. Rounds may be under way; none of them writes any more.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), leader::Lost> {
-        let tasks = TaskTracker::new();
+    /// The lease was lost: rounds may be under way; none of them writes any more. Or a task has fallen, which `/livez` tells.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Stopped> {
+        let tasks = self.tasks.clone();
         let mut election = self.election.take();
         let metrics = self.metrics.clone();
-        if let Some(cluster) = shutdown.run_until_cancelled(self.start(&tasks, &shutdown)).await {
+        let start = async {
+            tokio::select! {
+                cluster = self.start(&shutdown) => Ok(cluster),
+                fallen = tasks.fallen() => Err(fallen),
+            }
+        };
+        if let Some(cluster) = shutdown.run_until_cancelled(start).await.transpose()? {
             let acquire = async {
                 if let Some(election) = &mut election {
                     election.acquire().await;
@@ -202,24 +223,24 @@ impl Operator {
             };
             if shutdown.run_until_cancelled(acquire).await.is_some() {
                 metrics.leading(true);
-                self.work(cluster, &tasks, &shutdown);
+                self.work(cluster, &shutdown);
             }
         }
-        tasks.close();
         let keep = async |election: &mut Option<Election>| match election {
             Some(election) => election.keep().await,
             None => std::future::pending().await,
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            lost = keep(&mut election) => return Err(lost),
+            lost = keep(&mut election) => return Err(lost.into()),
+            fallen = tasks.fallen() => return Err(fallen.into()),
         }
         let ended = tokio::time::timeout(GRACE, tasks.wait());
         tokio::select! {
             ended = ended => if ended.is_err() {
                 warn!("rounds under way took too long and were given up; the next start completes them");
             },
-            lost = keep(&mut election) => return Err(lost),
+            lost = keep(&mut election) => return Err(lost.into()),
         }
         if let Some(election) = &mut election {
             election.release().await;
@@ -229,14 +250,16 @@ impl Operator {
     }
 
     /// Begins to watch; gives the name of the cluster once everything was seen.
-    async fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) -> String {
+    async fn start(&self, shutdown: &CancellationToken) -> String {
+        let tasks = &self.tasks;
         let Kubernetes(client) = &self.client;
         if let Some(control_plane) = self.control_plane.clone() {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
             self.world.tells(true);
             let (world, queue) = (Arc::clone(&self.world), Arc::clone(&self.queue));
-            let (metrics, shutdown) = (self.metrics.clone(), shutdown.clone());
-            tasks.spawn(distribution::watch_meshes(control_plane, world, queue, metrics, shutdown));
+            let (metrics, stop) = (self.metrics.clone(), shutdown.clone());
+            let watch = distribution::watch_meshes(control_plane, world, queue, metrics, tasks.clone(), stop);
+            tasks.spawn("polls of the distribution", shutdown, watch);
         }
         let complete = cluster::watch_all(client, &self.world, &self.queue, tasks, shutdown);
         let named = async {
@@ -252,7 +275,7 @@ impl Operator {
     }
 
     /// Begins to work.
-    fn work(self, cluster: String, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    fn work(self, cluster: String, shutdown: &CancellationToken) {
         let Self {
             client: Kubernetes(client),
             app_mesh,
@@ -262,6 +285,7 @@ impl Operator {
             policy,
             iam,
             metrics,
+            tasks,
             ..
         } = self;
         let context = Arc::new(Context {
@@ -277,12 +301,14 @@ impl Operator {
             settings: Settings { cluster, drift_interval, iam },
             metrics,
         });
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context))));
+        let strays = shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context)));
+        tasks.spawn("RouteActions without a Route", shutdown, strays.map(|_| ()));
         for _ in 0..WORKERS {
-            tasks.spawn(work(Arc::clone(&context), Line::All, shutdown.clone()));
+            tasks.spawn("worker", shutdown, work(Arc::clone(&context), Line::All, shutdown.clone()));
         }
         for _ in 0..URGENT_WORKERS {
-            tasks.spawn(work(Arc::clone(&context), Line::Urgent, shutdown.clone()));
+            let work = work(Arc::clone(&context), Line::Urgent, shutdown.clone());
+            tasks.spawn("worker for what is urgent", shutdown, work);
         }
     }
 }
@@ -302,6 +328,53 @@ async fn refuse_strays(context: Arc<Context>) {
         looks.tick().await;
         let strays = context.world.stray_actions();
         looks.tick().await;
-        round::refuse_strays(&context, strays).await;
+        // The next look sees the same ones again.
+        if let Err(panic) = caught(round::refuse_strays(&context, strays)).await {
+            context.metrics.panicked(Kind::Route);
+            error!(%panic, "answering RouteActions panicked: this is a fault of Fleetmesh");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use axum::http::StatusCode;
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        operator: OperatorArgs,
+    }
+
+    /// An operator whose API server is nobody.
+    async fn operator() -> Operator {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        let config = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], \
+            users: [{name: u, user: {}}], clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}";
+        std::fs::write(&file, config).unwrap();
+        let line =
+            ["operator", "--app-mesh-endpoint", "http://127.0.0.1:1", "--kubeconfig", file.to_str().unwrap()];
+        let args = Line::try_parse_from(line).unwrap().operator;
+        Operator::connect(&args, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_no_more_ends_the_operator_and_shows_on_its_page() {
+        let operator = operator().await;
+        let (shutdown, health) = (CancellationToken::new(), operator.health());
+        assert_eq!(health::live_answer(&health).0, StatusCode::OK);
+        operator.tasks.spawn("watch of Mesh", &shutdown, async { panic!("what was that") });
+        let ended = operator.run(shutdown).await.expect_err("an error");
+        assert!(
+            ended.to_string().starts_with("the task \"watch of Mesh\" panicked: what was that"),
+            "{ended}"
+        );
+        assert_eq!(health::live_answer(&health).0, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -31,7 +31,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use fleetmesh_tasks::{Fallen, go_on};
+use futures::{FutureExt, Stream, TryFutureExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -87,10 +88,26 @@ pub struct Told {
     pub metrics: Metrics,
 }
 
+/// Proxies cannot be served any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A server ended with an error.
+    #[error("serving on {address} failed: {reason}")]
+    Transport {
+        /// The listener's address.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A task that has to go on is no more.
+    #[error(transparent)]
+    Fallen(#[from] Fallen),
+}
+
 /// Serves proxies on `listeners` until `shutdown`; then closes every stream with status 0 and returns.
 ///
 /// # Errors
-/// The transport's, when a server ends by itself.
+/// One of its tasks ended by itself; the others were told to stop, by `shutdown`.
 pub async fn serve(
     views: Arc<dyn Views>,
     discovered: watch::Receiver<Discovered>,
@@ -98,7 +115,7 @@ pub async fn serve(
     listeners: Vec<Bound>,
     told: Told,
     shutdown: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<(), ServeError> {
     let Settings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
     let Told { distribution, loads, metrics } = told;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
@@ -114,7 +131,7 @@ pub async fn serve(
     // Shared by all listeners.
     let discovery = Served::new(AggregatedDiscovery(context), streams);
     let load_reporting = Served::new(load_reporting, streams);
-    let mut servers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for listener in listeners {
         let router = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -125,21 +142,28 @@ pub async fn serve(
             .http2_max_header_list_size(Some(HEAD))
             .add_service(discovery.clone())
             .add_service(load_reporting.clone());
-        let stop = shutdown.clone().cancelled_owned();
-        servers.spawn(router.serve_with_incoming_shutdown(connections(listener), stop));
+        let (address, stop) = (listener.address(), shutdown.clone());
+        tasks.spawn(async move {
+            let name = format!("ADS on {address}");
+            let served = router.serve_with_incoming_shutdown(connections(listener), stop.cancelled());
+            let failed =
+                |error: tonic::transport::Error| ServeError::Transport { address, reason: error.to_string() };
+            go_on(&name, &stop, served.map_err(failed)).await
+        });
     }
-    let following = tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move { feeds.follow(settings.debounce, shutdown).await }
+    let (debounce, stop) = (settings.debounce, shutdown.clone());
+    tasks.spawn(async move {
+        let follow = feeds.follow(debounce, stop.clone()).map(Ok);
+        go_on("snapshots of the proxies", &stop, follow).await
     });
     let mut ended = Ok(());
-    while let Some(server) = servers.join_next().await {
-        if let Ok(Err(error)) = server {
+    while let Some(task) = tasks.join_next().await {
+        // What panics there is caught, and nobody aborts it.
+        if let Ok(Err(error)) = task {
             shutdown.cancel();
             ended = ended.and(Err(error));
         }
     }
-    following.abort();
     ended
 }
 

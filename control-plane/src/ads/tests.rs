@@ -324,6 +324,49 @@ async fn a_deleted_node_leaves_its_proxies_as_they_are_and_uncounted() {
     proxy.take(ResourceType::Route).await;
 }
 
+/// Without it every proxy would keep what it has, for ever, and nobody would know.
+#[tokio::test]
+async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
+    /// A store that is gone.
+    struct Gone;
+    impl crate::view::Views for Gone {
+        fn mesh(&self, _: &str) -> Option<Arc<crate::view::MeshView>> {
+            None
+        }
+        fn mesh_names(&self) -> Vec<String> {
+            panic!("the store is gone")
+        }
+        fn revisions(&self) -> watch::Receiver<u64> {
+            watch::channel(0).1
+        }
+        fn version_keys(&self) -> Arc<crate::snapshot::VersionKeys> {
+            crate::view::Views::version_keys(meshes().as_ref())
+        }
+    }
+    let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None, Bounds::default()).await;
+    let views: Arc<dyn crate::view::Views> = Arc::new(Gone);
+    let told = Told {
+        distribution: Arc::new(Distribution::new(Arc::clone(&views))),
+        loads: Arc::new(Loads::new(Duration::from_secs(1))),
+        metrics: Metrics::new(),
+    };
+    let (known, shutdown) = (watch::Sender::new(Discovered::default()), CancellationToken::new());
+    let served = serve(
+        views,
+        known.subscribe(),
+        Settings::default(),
+        vec![bound.expect("a port")],
+        told,
+        shutdown.clone(),
+    );
+    let error = timeout(LONG, served).await.expect("it ends").expect_err("an error").to_string();
+    assert!(
+        error.starts_with("the task \"snapshots of the proxies\" panicked: the store is gone"),
+        "{error}"
+    );
+    assert!(shutdown.is_cancelled(), "the others are told to stop");
+}
+
 #[tokio::test]
 async fn streams_end_without_an_error_when_the_server_stops() {
     let world = World::start(None).await;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_tasks::caught;
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +127,7 @@ impl Pollers {
             let shared = &self.shared;
             self.running.entry(service).or_insert_with_key(|service| {
                 tracing::info!(%service, "discovering its instances");
-                tokio::spawn(Arc::clone(shared).poll(service.clone()))
+                tokio::spawn(Arc::clone(shared).poll_on(service.clone()))
             });
         }
     }
@@ -146,6 +147,14 @@ async fn end(poller: JoinHandle<()>) {
 }
 
 impl Shared {
+    /// Polls `service` for ever; after a panic, which is a fault of Fleetmesh, it begins anew with the next interval.
+    async fn poll_on(self: Arc<Self>, service: ServiceName) {
+        while let Err(panic) = caught(Arc::clone(&self).poll(service.clone())).await {
+            tracing::error!(%service, %panic, "discovering instances panicked: this is a fault of Fleetmesh");
+            tokio::time::sleep(self.settings.interval).await;
+        }
+    }
+
     /// Polls `service` for ever.
     async fn poll(self: Arc<Self>, service: ServiceName) {
         let client = self.client.get_or_init(|| Client::connect(&self.settings.region)).await;

@@ -51,6 +51,6 @@ pub use outcome::Outcome;
 pub use part::{Part, Parts};
 pub use permission::{Grants, Missing, Permission};
 pub use plan::{Idle, Plan, Step, Waiting};
-pub use retry::{NextLook, next_look, parts_look};
+pub use retry::{NextLook, after_panic, next_look, parts_look};
 pub use settings::Settings;
 pub use status::status;

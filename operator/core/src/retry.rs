@@ -54,6 +54,12 @@ pub fn parts_look(object: &Object, parts: &Parts, failures: u32) -> Option<Durat
     [again, parts.look()].into_iter().flatten().min()
 }
 
+/// When to try again after `panics` rounds of `object` in a row that panicked, 1 or more: after 0.2 s, doubling to 30 s, as
+/// after a transient failure.
+pub fn after_panic(object: &Object, panics: u32) -> Duration {
+    backoff(object, Class::Server, panics)
+}
+
 fn backoff(object: &Object, class: Class, failures: u32) -> Duration {
     let longest = if class == Class::Throttled { LONGEST_THROTTLED } else { LONGEST };
     let wait = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(longest);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use fleetmesh_core::ObjectKey;
 use fleetmesh_crds::{FleetClass, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider};
 use fleetmesh_model::Kind;
+use fleetmesh_tasks::Tasks;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
@@ -19,7 +20,6 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
@@ -44,25 +44,26 @@ pub fn watch_all(
     client: &Client,
     world: &Arc<World>,
     queue: &Arc<Queue>,
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     shutdown: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (complete, mut completed) = watch::channel(0);
     let feed = Feed { world: Arc::clone(world), queue: Arc::clone(queue), complete };
     let mut wanted = 0;
-    let mut start = |run: BoxFuture<'static, ()>| {
+    let mut start = |what: &str, run: BoxFuture<'static, ()>| {
         wanted += 1;
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(run));
+        let run = shutdown.clone().run_until_cancelled_owned(run).map(|_| ());
+        tasks.spawn(format!("watch of {what}"), shutdown, run);
     };
     for kind in Kind::ALL {
-        with_kind!(kind, K => start(watch_kind::<K>(client.clone(), feed.clone()).boxed()));
+        with_kind!(kind, K => start(kind.as_str(), watch_kind::<K>(client.clone(), feed.clone()).boxed()));
     }
-    start(watch_namespaces(client.clone(), feed.clone()).boxed());
-    start(watch_classes(client.clone(), feed.clone()).boxed());
-    start(watch_metric_providers(client.clone(), feed.clone()).boxed());
-    start(watch_webhook_providers(client.clone(), feed.clone()).boxed());
-    start(watch_grants(client.clone(), feed.clone()).boxed());
-    start(watch_actions(client.clone(), feed).boxed());
+    start("namespaces", watch_namespaces(client.clone(), feed.clone()).boxed());
+    start("FleetClasses", watch_classes(client.clone(), feed.clone()).boxed());
+    start("MetricProviders", watch_metric_providers(client.clone(), feed.clone()).boxed());
+    start("WebhookProviders", watch_webhook_providers(client.clone(), feed.clone()).boxed());
+    start("ReferenceGrants", watch_grants(client.clone(), feed.clone()).boxed());
+    start("RouteActions", watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
         let _ = completed.wait_for(|count| *count >= wanted).await;

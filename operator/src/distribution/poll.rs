@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_tasks::Tasks;
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::answer;
@@ -53,10 +54,10 @@ pub async fn watch_meshes(
     world: Arc<World>,
     queue: Arc<Queue>,
     metrics: Metrics,
+    tasks: Tasks,
     shutdown: CancellationToken,
 ) {
     let poll = Poll { control_plane, world, queue };
-    let tasks = TaskTracker::new();
     let mut polled: HashMap<String, CancellationToken> = HashMap::new();
     loop {
         let meshes = poll.world.meshes();
@@ -71,7 +72,8 @@ pub async fn watch_meshes(
             polled.entry(mesh).or_insert_with_key(|mesh| {
                 let stop = shutdown.child_token();
                 let run = poll.clone().mesh(mesh.clone());
-                tasks.spawn(stop.clone().run_until_cancelled_owned(run));
+                let run = stop.clone().run_until_cancelled_owned(run).map(|_| ());
+                tasks.spawn(format!("poll of the mesh {mesh}"), &stop, run);
                 stop
             });
         }
@@ -81,8 +83,6 @@ pub async fn watch_meshes(
             () = tokio::time::sleep(MESHES) => {}
         }
     }
-    tasks.close();
-    tasks.wait().await;
 }
 
 impl Poll {

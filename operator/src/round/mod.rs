@@ -3,6 +3,7 @@
 
 mod apply;
 mod observe;
+mod panicked;
 mod parts;
 mod report;
 mod rollout;
@@ -16,6 +17,7 @@ use fleetmesh_core::{
     Tagged, decide, next_look, owner, parts_look,
 };
 use fleetmesh_model::Kind;
+use fleetmesh_tasks::caught;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -36,8 +38,19 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When an object is looked at again; `None` when it is gone.
 pub type Next = Option<Appointment>;
 
-/// Runs one round of the object `key`.
+/// Runs one round of the object `key`. A panic in it loses nothing but the round: it is told, and the object comes back.
 pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
+    // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
+    match caught(Box::pin(reconcile(context, key, wake))).await {
+        Ok(next) => {
+            context.world.panicked(key, false);
+            next
+        }
+        Err(panic) => panicked::run(context, key, &panic).await,
+    }
+}
+
+async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     let start = Instant::now();
     let mut doubt = false;
     for _ in 0..SURPRISES {

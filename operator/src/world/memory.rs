@@ -29,6 +29,8 @@ pub struct Memory {
     pub failures: u32,
     /// Rounds in a row in which the identity or the fleet failed.
     pub part_failures: u32,
+    /// How many rounds in a row panicked.
+    pub panics: u32,
     /// The IAM identity as the last round left it.
     pub identity_part: IdentityMemory,
     /// Of a virtual node: what a rollout said of it.
@@ -54,6 +56,7 @@ impl Memory {
             tags: None,
             failures: 0,
             part_failures: 0,
+            panics: 0,
             identity_part: IdentityMemory::default(),
             deprecation: None,
             keep: None,
@@ -114,6 +117,14 @@ impl World {
         let Some(entry) = inner.entries.get_mut(key) else { return 0 };
         entry.memory.part_failures = if failed { entry.memory.part_failures.saturating_add(1) } else { 0 };
         entry.memory.part_failures
+    }
+
+    /// Notes whether the last round panicked; gives how many in a row did.
+    pub fn panicked(&self, key: &ObjectKey, panicked: bool) -> u32 {
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(key) else { return 0 };
+        entry.memory.panics = if panicked { entry.memory.panics.saturating_add(1) } else { 0 };
+        entry.memory.panics
     }
 
     /// Notes how a round left the IAM identity of the object `uid`.

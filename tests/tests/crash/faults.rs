@@ -16,10 +16,17 @@ pub enum Mode {
     DiesAfter,
     /// The request is carried out, its reply is lost, the operator lives on.
     ReplyLost,
+    /// The operator panics before the request is sent, and lives on.
+    Panics,
 }
 
 impl Mode {
-    pub const ALL: [Self; 3] = [Self::DiesBefore, Self::DiesAfter, Self::ReplyLost];
+    pub const ALL: [Self; 4] = [Self::DiesBefore, Self::DiesAfter, Self::ReplyLost, Self::Panics];
+
+    /// Whether the operator is no more after it.
+    pub fn is_deadly(self) -> bool {
+        matches!(self, Self::DiesBefore | Self::DiesAfter)
+    }
 }
 
 /// Which write, counted from 1, and what happens to it.
@@ -29,7 +36,7 @@ pub struct Blow {
     pub mode: Mode,
 }
 
-/// How often each write is struck: once, in the three modes by turns, or in the long form of the tests in each of them.
+/// How often each write is struck: once, in the four modes by turns, or in the long form of the tests in each of them.
 pub fn rounds() -> usize {
     long::choose(1, Mode::ALL.len())
 }
@@ -104,8 +111,13 @@ impl Faults for Striker {
     async fn before(&self, call: &Call) {
         let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         let Some(blow) = self.blow().filter(|blow| blow.at == count) else { return };
-        if blow.mode == Mode::DiesBefore {
-            self.die().await;
+        match blow.mode {
+            Mode::DiesBefore => self.die().await,
+            Mode::Panics => {
+                self.fallen.send_replace(true);
+                panic!("struck at write {count}");
+            }
+            Mode::DiesAfter | Mode::ReplyLost => {}
         }
         *self.struck.lock().unwrap() = Some(call.clone());
     }

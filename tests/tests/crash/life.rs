@@ -81,7 +81,7 @@ impl Lives {
         }
         // One that has not fallen by the end must not fall in the next plan, and one that fell on a write after the end
         // has left an operator that hangs.
-        if striker.disarm().is_some_and(|mode| mode != Mode::ReplyLost) {
+        if striker.disarm().is_some_and(Mode::is_deadly) {
             self.die();
             self.striker = Arc::new(Striker::new(None));
             self.live()?;

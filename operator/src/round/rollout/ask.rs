@@ -7,8 +7,9 @@ use std::time::Duration;
 use fleetmesh_core::canary::{Answer, Call, Destination, Outcome, Sample};
 use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
+use fleetmesh_tasks::caught;
 use jiff::Timestamp;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::{prometheus, webhook};
 use crate::context::Context;
@@ -78,10 +79,17 @@ pub fn webhook(context: &Context, route: &Object, call: &Call) {
 pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
     let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
     let (call, body) = (call.clone(), webhook::body(route, call, Some(event)).to_string());
-    tokio::spawn(async move {
+    let (key, panics) = (route.key.clone(), context.metrics.clone());
+    let tell = async move {
         let (answer, detail) = webhook::answer(asking.call(&call, body).await);
         metrics.asked("webhook", answer != WebhookAnswer::Error);
         debug!(webhook = call.webhook, ?answer, ?detail, "told of an Event");
+    };
+    tokio::spawn(async move {
+        if let Err(panic) = caught(tell).await {
+            panics.panicked(key.kind);
+            error!(object = %key, %panic, "telling a webhook panicked: this is a fault of Fleetmesh");
+        }
     });
 }
 
@@ -91,8 +99,16 @@ fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Outpu
         return;
     }
     let (rollouts, queue) = (Arc::clone(&context.rollouts), Arc::clone(&context.queue));
+    let metrics = context.metrics.clone();
     tokio::spawn(async move {
-        rollouts.answer(&key, &what, ask.await);
+        match caught(ask).await {
+            Ok(gave) => rollouts.answer(&key, &what, gave),
+            Err(panic) => {
+                metrics.panicked(key.kind);
+                error!(object = %key, what, %panic, "asking panicked: this is a fault of Fleetmesh");
+                rollouts.unanswered(&key, &what);
+            }
+        }
         queue.wake(&key, Wake::Distribution);
     });
 }

@@ -1,0 +1,62 @@
+//! What follows when a round panics: the object comes back after a back-off, and whoever looks at it learns why.
+
+use fleetmesh_core::{Event, Finding, Object, ObjectKey, Severity, after_panic};
+use fleetmesh_crds::{ConditionType, Reason};
+use fleetmesh_model::foreign;
+use fleetmesh_tasks::{Panicked, caught};
+use jiff::Timestamp;
+use tracing::error;
+
+use super::{Next, report};
+use crate::context::Context;
+use crate::queue::{Appointment, Wake};
+use crate::world::Source;
+
+/// Counts the panic, logs it with the object, tells it in the status and as an Event; gives when to try again, `None` when
+/// the object is gone.
+pub async fn run(context: &Context, key: &ObjectKey, panic: &Panicked) -> Next {
+    context.metrics.panicked(key.kind);
+    let panics = context.world.panicked(key, true);
+    let object = context.world.object(key)?;
+    let wait = after_panic(&object, panics);
+    error!(object = %key, %panic, again_in = ?wait, "reconciling the object panicked: this is a fault of Fleetmesh");
+    // Telling is a write like others, and may meet the same fault.
+    if let Err(panic) = caught(tell(context, &object, panic)).await {
+        error!(object = %key, %panic, "telling of a panic panicked as well");
+    }
+    Some(Appointment { wait, wake: Wake::Look, urgent: false })
+}
+
+/// How far the object is, nobody knows: `Ready` says so, and all else stays as it was reported.
+async fn tell(context: &Context, object: &Object, panic: &Panicked) {
+    let message = format!(
+        "reconciling {}: a fault of Fleetmesh; the operator tries again, please report it with the operator's log",
+        foreign::printable(&panic.to_string())
+    );
+    let finding = Finding::unknown(Reason::InternalError, message.clone());
+    let told = |reason: &str| reason == Reason::InternalError.as_str();
+    if object
+        .status
+        .condition(ConditionType::Ready)
+        .is_some_and(|ready| told(&ready.reason) && ready.message == message)
+    {
+        return;
+    }
+    let ready = finding.condition(ConditionType::Ready, &object.status, object.generation, Timestamp::now());
+    let mut status = object.status.clone();
+    status.conditions.retain(|condition| condition.type_ != ready.type_);
+    status.conditions.push(ready);
+    let reason = Reason::InternalError.as_str().to_owned();
+    report::publish(
+        context,
+        object,
+        &Event { severity: Severity::Warning, reason, action: "Reconcile", message },
+    )
+    .await;
+    match context.cluster.set_status(object, &status).await {
+        Ok(object) => context.queue.wake_all(context.world.seen(object, Source::OwnWrite)),
+        Err(problem) => {
+            error!(object = %object.key, error = %problem, "cannot tell of a panic in the status")
+        }
+    }
+}
