@@ -157,6 +157,24 @@ https://{{ include "fleetmesh.instancesHost" . }}:{{ .Values.controlPlane.join.p
 {{- end -}}
 {{- end }}
 
+{{/* The volume of a file that {kind, name, key} names; nothing without a name. Call it with (list VOLUME VALUES PATH). */}}
+{{- define "fleetmesh.fileVolume" -}}
+{{- $path := index . 2 -}}
+{{- $volume := index . 0 -}}
+{{- with index . 1 -}}
+{{- if .name -}}
+- name: {{ $volume }}
+  {{ if eq .kind "Secret" }}secret:
+    secretName: {{ .name }}{{ else }}configMap:
+    name: {{ .name }}{{ end }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key }}
+        path: {{ $path }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "fleetmesh.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -55,6 +55,7 @@ impl Denied {
         let Some(file) = &self.file else { return Ok(()) };
         let text = String::from_utf8(file.read()?).map_err(|_| file.error("it is no text"))?;
         let ids = parse(&text).map_err(|reason| file.error(reason))?;
+        tracing::info!(instances = ids.len(), file = %file.path.display(), "the list of denied instances was read");
         *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Pod {
         u32::try_from(id("runAsUser")).unwrap()
     }
 
-    /// Puts the Secrets' data as it is now into the volumes, also while the container runs.
+    /// Puts the data of Secrets and ConfigMaps as it is now into the volumes, also while the container runs.
     pub async fn sync(&self, kubectl: &Kubectl) {
         for volume in self.template["volumes"].as_array().unwrap() {
             let folder = self.volume(volume["name"].as_str().unwrap());
@@ -108,12 +108,20 @@ impl Pod {
                 std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o2775)).unwrap();
                 continue;
             }
-            let secret = volume["secret"]["secretName"].as_str().expect("a Secret or a claim");
-            let found = kubectl.json(&["get", "secret", secret, "-n", &self.namespace]).await.unwrap();
-            for item in volume["secret"]["items"].as_array().expect("each Secret is mounted by its items") {
+            let (kind, source, name) = match volume.get("configMap") {
+                Some(source) => ("configmap", source, &source["name"]),
+                None => ("secret", &volume["secret"], &volume["secret"]["secretName"]),
+            };
+            let name = name.as_str().expect("a Secret, a ConfigMap or a claim");
+            let found = kubectl.json(&["get", kind, name, "-n", &self.namespace]).await.unwrap();
+            for item in source["items"].as_array().expect("each is mounted by its items") {
                 let (key, path) = (item["key"].as_str().unwrap(), item["path"].as_str().unwrap());
-                let data = BASE64_STANDARD.decode(found["data"][key].as_str().expect(key)).unwrap();
-                self.write(&folder.join(path), &data, volume["secret"]["defaultMode"].as_u64().unwrap());
+                let text = found["data"][key].as_str().expect(key);
+                let data = match kind {
+                    "secret" => BASE64_STANDARD.decode(text).unwrap(),
+                    _ => text.as_bytes().to_vec(),
+                };
+                self.write(&folder.join(path), &data, source["defaultMode"].as_u64().unwrap());
             }
         }
     }

@@ -65,13 +65,27 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
     let image = "registry.example.com/fleetmesh-proxy:v1";
     let [join] = port::free().unwrap();
     let values = json!({
-        "controlPlane": { "join": { "enabled": true, "port": join } },
+        "controlPlane": { "join": {
+            "enabled": true, "port": join, "verifyInstances": true,
+            "identityCertificates": { "kind": "Secret", "name": "ec2", "key": "regions" },
+            "deniedInstances": { "name": "denied" },
+        } },
         "operator": { "proxyJoin": { "image": image } },
     });
     let mut bed = Bed::install("workloads", &chart().unwrap(), values).await;
+    // Any certificate will do: no instance joins here.
+    let regions = bed.run.join("regions");
+    std::fs::write(&regions, bed.secret("fleetmesh-ca", "tls.crt").await).unwrap();
+    let file = format!("--from-file={}", regions.display());
+    let make = ["create", "secret", "generic", "ec2", &file, "-n", NAMESPACE];
+    bed.kubectl.run(&make).await.unwrap();
+    let denied =
+        ["create", "configmap", "denied", "--from-literal=denied-instances=# nobody", "-n", NAMESPACE];
+    bed.kubectl.run(&denied).await.unwrap();
     bed.start().await;
     bed.apply("getting-started").await;
     bed.ready().await;
+    an_instance_is_denied_without_a_restart(&mut bed).await;
     only_its_own_key_is_let_in(&bed).await;
     a_certificate_of_the_release_is_one_for_a_proxy(&bed).await;
 
@@ -100,6 +114,26 @@ async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &Bed) {
         let shaken = command::capture(python).await.unwrap();
         assert_eq!(shaken.status.success(), right, "{name}: {shaken:?}");
     }
+}
+
+/// As docs/join.md says: the ConfigMap changes, the kubelet puts it into the Pod, and the control plane reads it.
+async fn an_instance_is_denied_without_a_restart(bed: &mut Bed) {
+    let read = async |instances: usize| {
+        wait::until("the list was read", LIMIT, async || {
+            let log = std::fs::read_to_string(bed.run.join("fleetmesh-control-plane-0.log"))?;
+            let mut lines = log.lines().filter(|line| line.contains("the list of denied instances was read"));
+            Ok(lines.any(|line| line.contains(&format!("\"instances\":{instances}"))).then_some(()))
+        })
+        .await
+        .unwrap();
+    };
+    read(0).await;
+    let list = r##"{"data":{"denied-instances":"# broken into\ni-0123456789abcdef0\n"}}"##;
+    let patch = ["patch", "configmap", "denied", "-n", NAMESPACE, "--type=merge", "-p", list];
+    bed.kubectl.run(&patch).await.unwrap();
+    bed.control_plane.sync(&bed.kubectl).await;
+    read(1).await;
+    bed.control_plane.ensure_running();
 }
 
 async fn only_its_own_key_is_let_in(bed: &Bed) {
