@@ -13,6 +13,11 @@ pub const MAX_REPORTERS: usize = 65_536;
 /// The most requests a second to one virtual node that a proxy is believed: several times what an Envoy on a large instance
 /// sends.
 pub const MAX_RATE: u64 = 100_000;
+/// By how much a proxy's clock, and the way of a report, may differ from what is seen of them here.
+const SLACK: Duration = Duration::from_secs(1);
+/// For how long before its stream began the first report on it is believed to have counted: the time that a proxy needs to come
+/// back after this process began anew, or was out of reach.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// What one proxy tells of one virtual node in one report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +30,7 @@ pub struct Load {
     pub failed: u64,
     /// Requests under way now.
     pub in_progress: u64,
-    /// The time since then, as far as it is told.
+    /// The time since then, by the proxy's own word.
     pub covers: Duration,
 }
 
@@ -44,9 +49,12 @@ impl Load {
 }
 
 impl Load {
-    /// What is believed of it: [`MAX_RATE`] in the time that it covers, succeeded and failed in their proportion.
-    fn plausible(&self) -> Self {
-        let seconds = self.covers.as_secs().clamp(1, LONGEST);
+    /// What is believed of it: that it covers a time within `known`, and [`MAX_RATE`] in the time that it can cover by that;
+    /// succeeded and failed in their proportion.
+    fn plausible(&self, known: Known) -> Self {
+        let Known { least, most: longest, counted } = known;
+        let covers = self.covers.clamp(least, longest);
+        let seconds = covers.min(counted).as_secs().clamp(1, LONGEST);
         let most = MAX_RATE * seconds;
         let ended = u128::from(self.succeeded) + u128::from(self.failed);
         let scaled = |count: u64| {
@@ -58,8 +66,30 @@ impl Load {
             succeeded: scaled(self.succeeded),
             failed: scaled(self.failed),
             in_progress: self.in_progress.min(MAX_RATE),
-            covers: self.covers,
+            covers,
         }
+    }
+}
+
+/// What is known of the time that a report covers, whatever the proxy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    /// It covers as much at least,
+    least: Duration,
+    /// and as much at most; never less than `least`.
+    most: Duration,
+    /// For how much of it requests are believed at [`MAX_RATE`].
+    counted: Duration,
+}
+
+impl Known {
+    /// Of a report that comes `since` the one before it on its stream, or, the `first`, since the stream began.
+    fn of(since: Duration, first: bool) -> Self {
+        let longest = Duration::from_secs(LONGEST);
+        let least = since.saturating_sub(SLACK).min(longest);
+        let counted = since.saturating_add(SLACK).min(longest);
+        let most = if first { counted.saturating_add(OUTAGE).min(longest) } else { counted };
+        Self { least, most, counted }
     }
 }
 
@@ -105,6 +135,10 @@ impl fmt::Display for Full {
 #[derive(Debug)]
 struct Reporter {
     node: ResourceId,
+    /// When it entered or, later, when its last report came.
+    last: Duration,
+    /// Whether it told anything yet.
+    told: bool,
     /// What it told of in its last report.
     targets: BTreeSet<ResourceId>,
 }
@@ -121,8 +155,9 @@ impl Account {
         Self { window: Window::new(), last: at }
     }
 
+    /// Takes in what is believed of a load.
     fn add(&mut self, at: Duration, load: &Load) {
-        let Load { issued, succeeded, failed, covers, .. } = load.plausible();
+        let Load { issued, succeeded, failed, covers, .. } = *load;
         self.window.add(at, covers, Counts { issued, succeeded, failed, reports: 1 });
         self.last = at;
     }
@@ -157,11 +192,12 @@ pub struct Book {
 }
 
 impl Book {
-    /// Enters a proxy of `node` and gives its id.
+    /// Enters a proxy of `node`, whose stream began at `at`, and gives its id.
     ///
     /// # Errors
     /// [`MAX_REPORTERS`] report already, or `limit` of this node.
-    pub fn enter(&mut self, node: &ResourceId, limit: Option<usize>) -> Result<u64, Full> {
+    pub fn enter(&mut self, node: &ResourceId, at: Duration, limit: Option<usize>) -> Result<u64, Full> {
+        let last = self.advance(at);
         let full = |who: &dyn fmt::Display, reporters| Full { who: format!("{who} has"), reporters };
         let of_node = self.nodes.get(node).copied().unwrap_or_default();
         if self.reporters.len() >= MAX_REPORTERS {
@@ -172,14 +208,18 @@ impl Book {
         }
         self.ever += 1;
         self.nodes.insert(node.clone(), of_node + 1);
-        self.reporters.insert(self.ever, Reporter { node: node.clone(), targets: BTreeSet::new() });
+        let reporter = Reporter { node: node.clone(), last, told: false, targets: BTreeSet::new() };
+        self.reporters.insert(self.ever, reporter);
         Ok(self.ever)
     }
 
-    /// Takes in a report that came at `at`. What the proxy told of before and not now it does not run any more.
+    /// Takes in a report that came at `at`, as far as it can be true: what it covers is known by when it and the one before it
+    /// came, give or take a second. What the proxy told of before and not now it does not run any more.
     pub fn report(&mut self, reporter: u64, at: Duration, report: Report) {
         let at = self.advance(at);
         let Some(known) = self.reporters.get_mut(&reporter) else { return };
+        let time = Known::of(at - known.last, !known.told);
+        (known.last, known.told) = (at, true);
         known.targets.retain(|id| {
             let runs = report.sent.contains_key(id);
             if let Some(target) = self.targets.get_mut(id).filter(|_| !runs) {
@@ -188,9 +228,13 @@ impl Book {
             runs
         });
         if let Some(load) = &report.received {
-            self.own.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, load);
+            self.own
+                .entry(known.node.clone())
+                .or_insert_with(|| Account::new(at))
+                .add(at, &load.plausible(time));
         }
         for (id, load) in report.sent {
+            let load = load.plausible(time);
             let target = self.targets.entry(id.clone()).or_insert_with(|| Target {
                 callers: BTreeMap::new(),
                 last: at,
@@ -198,14 +242,16 @@ impl Book {
             });
             target.callers.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, &load);
             target.last = at;
-            target.running.insert(reporter, (at, load.plausible().in_progress));
+            target.running.insert(reporter, (at, load.in_progress));
             known.targets.insert(id);
         }
     }
 
     /// Notes that the proxy is gone: it has no requests under way. What it counted stays.
     pub fn leave(&mut self, reporter: u64) {
-        let Some(Reporter { node, targets }) = self.reporters.remove(&reporter) else { return };
+        let Some(Reporter { node, targets, last: _, told: _ }) = self.reporters.remove(&reporter) else {
+            return;
+        };
         if let Some(count) = self.nodes.get_mut(&node) {
             *count -= 1;
             if *count == 0 {

@@ -174,7 +174,7 @@ impl Reporting {
     /// # Errors
     /// `limit` proxies of the node report already, or as many as this process serves.
     pub fn start(loads: &Arc<Loads>, node: &ResourceId, limit: Option<usize>) -> Result<Self, Full> {
-        let id = loads.book().enter(node, limit)?;
+        let id = loads.book().enter(node, loads.began.elapsed(), limit)?;
         Ok(Self { loads: Arc::clone(loads), id })
     }
 

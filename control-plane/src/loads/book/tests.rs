@@ -20,7 +20,7 @@ fn load(issued: u64, failed: u64, in_progress: u64) -> Load {
 fn book(count: u64) -> Book {
     let mut book = Book::default();
     for id in 1..=count {
-        assert_eq!(book.enter(&node("client"), None), Ok(id));
+        assert_eq!(book.enter(&node("client"), Duration::ZERO, None), Ok(id));
     }
     book
 }
@@ -93,8 +93,8 @@ fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
 #[test]
 fn callers_are_told_apart_and_the_targets_own_proxies_from_them() {
     let mut book = book(1);
-    let other = book.enter(&node("other"), None).expect("entered");
-    let own = book.enter(&node("a"), None).expect("entered");
+    let other = book.enter(&node("other"), Duration::ZERO, None).expect("entered");
+    let own = book.enter(&node("a"), Duration::ZERO, None).expect("entered");
     book.report(1, seconds(1), on_a(load(10, 4, 0)));
     book.report(other, seconds(1), on_a(load(100, 1, 0)));
     assert_eq!(told(&mut book, 1, 5).own, None, "nobody told for the other side");
@@ -131,22 +131,58 @@ fn a_report_beyond_belief_is_cut_in_its_proportion() {
     let a = told(&mut book, 1000, LONGEST);
     assert_eq!((a.counts.succeeded, a.counts.failed), (MAX_RATE * LONGEST / 2, MAX_RATE * LONGEST / 2));
     let busy = Load { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
-    assert_eq!(busy.plausible(), busy, "what an Envoy can do is believed");
+    let known = Known::of(seconds(1), false);
+    assert_eq!(busy.plausible(known), busy, "what an Envoy can do is believed");
+}
+
+#[test]
+fn no_proxy_stretches_what_it_covers_to_be_believed_more() {
+    let mut book = book(1);
+    let forged = |counts, covers| Load { issued: counts, succeeded: counts, covers, ..Load::default() };
+    book.report(1, seconds(10), on_a(Load::default()));
+    // Five seconds after the last, one that says it covers ten minutes.
+    book.report(1, seconds(15), on_a(forged(u64::MAX, seconds(LONGEST))));
+    assert_eq!(told(&mut book, 15, LONGEST).counts.succeeded, MAX_RATE * 6);
+    assert_eq!(
+        told(&mut book, 15, 6).counts.succeeded,
+        MAX_RATE * 6,
+        "and nothing is said of the time before"
+    );
+    // Nor by coming again and again: each first report on a stream is about the outage before it at most.
+    let again = book.enter(&node("client"), seconds(100), None).expect("entered");
+    book.report(again, seconds(100), on_a(forged(u64::MAX, Duration::MAX)));
+    assert_eq!(told(&mut book, 100, 84).counts.succeeded, MAX_RATE);
+    assert_eq!(told(&mut book, 100, 61).counts.succeeded, MAX_RATE, "a minute, and the second of the report");
+    assert!(told(&mut book, 100, 60).counts.succeeded < MAX_RATE, "dealt out to all of it");
+}
+
+#[test]
+fn no_proxy_says_that_what_came_of_a_long_time_came_just_now() {
+    let mut book = book(1);
+    book.report(1, seconds(10), on_a(Load::default()));
+    // All the failures of twenty seconds, in the last one by the proxy's word.
+    book.report(
+        1,
+        seconds(30),
+        on_a(Load { issued: 1_900, failed: 1_900, covers: seconds(1), ..Load::default() }),
+    );
+    assert_eq!(told(&mut book, 30, 1).counts.failed, 100);
+    assert_eq!(told(&mut book, 30, 20).counts.failed, 1_900);
 }
 
 #[test]
 fn limits_are_named() {
     let mut book = book(2);
-    let full = book.enter(&node("client"), Some(2)).expect_err("two is the limit");
+    let full = book.enter(&node("client"), Duration::ZERO, Some(2)).expect_err("two is the limit");
     let expected = "mesh/apps/virtualNode/client has 2 proxies that report their load, and that is the limit";
     assert_eq!(full.to_string(), expected);
-    assert!(book.enter(&node("other"), Some(2)).is_ok());
+    assert!(book.enter(&node("other"), Duration::ZERO, Some(2)).is_ok());
     book.leave(1);
-    assert!(book.enter(&node("client"), Some(2)).is_ok());
+    assert!(book.enter(&node("client"), Duration::ZERO, Some(2)).is_ok());
     for _ in book.reporters.len()..MAX_REPORTERS {
-        book.enter(&node("client"), None).expect("below the limit");
+        book.enter(&node("client"), Duration::ZERO, None).expect("below the limit");
     }
-    let full = book.enter(&node("client"), None).expect_err("the greatest number");
+    let full = book.enter(&node("client"), Duration::ZERO, None).expect_err("the greatest number");
     assert!(full.to_string().starts_with("this control plane has 65536 proxies"), "{full}");
 }
 
@@ -197,13 +233,15 @@ proptest! {
         let (mut book, mut now, mut ever) = (Book::default(), Duration::ZERO, 0u64);
         let (mut living, mut came): (Vec<u64>, Vec<Came>) = (Vec::new(), Vec::new());
         let mut last: BTreeMap<u64, BTreeMap<String, (Duration, u64)>> = BTreeMap::new();
+        let mut spoke: BTreeMap<u64, Duration> = BTreeMap::new();
         for (wait, act) in acts {
             now += Duration::from_millis(wait);
             match act {
                 Act::Enter => {
                     ever += 1;
-                    prop_assert_eq!(book.enter(&node("client"), None), Ok(ever));
+                    prop_assert_eq!(book.enter(&node("client"), now, None), Ok(ever));
                     living.push(ever);
+                    spoke.insert(ever, now);
                 }
                 Act::Leave(which) if which < living.len() => {
                     let who = living.remove(which);
@@ -222,7 +260,11 @@ proptest! {
                     book.report(who, now, sent(loads.iter().map(|(name, load)| (node(name), *load))));
                     let gauges = loads.iter().map(|(name, load)| (name.clone(), (now, load.in_progress)));
                     last.insert(who, gauges.collect());
-                    came.extend(loads.into_iter().map(|(name, load)| Came { who, at: now, name, load }));
+                    // Each says that it covers a second, which is believed where it can be.
+                    let since = now - spoke.insert(who, now).unwrap_or_default();
+                    let covers = seconds(1).max(since.saturating_sub(seconds(1)));
+                    let loads = loads.into_iter().map(|(name, load)| (name, Load { covers, ..load }));
+                    came.extend(loads.map(|(name, load)| Came { who, at: now, name, load }));
                 }
                 Act::Leave(_) | Act::Report(..) => {}
             }
@@ -237,13 +279,12 @@ proptest! {
                 prop_assert!(on().all(|one| !within(one.at, LONGEST)) && gauges().next().is_none(), "{} is missing", name);
                 continue;
             };
-            let sum = |member: fn(&Load) -> u64| -> u64 {
-                on().filter(|one| within(one.at, window)).map(|one| member(&one.load)).sum()
-            };
-            prop_assert_eq!(counts.issued, sum(|load| load.issued));
-            prop_assert_eq!(counts.succeeded, sum(|load| load.succeeded));
-            prop_assert_eq!(counts.failed, sum(|load| load.failed));
-            prop_assert_eq!(counts.reports, sum(|_| 1));
+            let mut all = Window::new();
+            for Came { at, load: Load { issued, succeeded, failed, covers, .. }, .. } in on() {
+                let counts = Counts { issued: *issued, succeeded: *succeeded, failed: *failed, reports: 1 };
+                all.add(*at, *covers, counts);
+            }
+            prop_assert_eq!(counts, all.sum(now, window));
             prop_assert_eq!(in_progress, gauges().map(|(_, count)| count).sum::<u64>());
             prop_assert_eq!(reporters, gauges().filter(|(at, _)| within(*at, window)).count());
             prop_assert_eq!(Some(now - age), on().map(|one| one.at).max());
