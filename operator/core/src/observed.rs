@@ -8,6 +8,7 @@ use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
+use crate::canary::Owners;
 use crate::failure::Failure;
 use crate::object::{Object, ObjectKey};
 use crate::owner;
@@ -39,6 +40,8 @@ pub struct Observed {
     pub remote: Remote,
     /// How far the object got among the proxies.
     pub distribution: Distribution,
+    /// Whose the virtual nodes are whose proxies it is to get to.
+    pub owners: Owners,
     /// What a rollout said of the virtual node; `None` when none did since the operator started.
     pub deprecation: Option<Deprecation>,
     /// Whether nothing is left in AWS of the identity and the fleet; a resource that has neither needs no telling.

@@ -1,12 +1,14 @@
-//! Whether the endpoint and the connected proxies have an object. Pure.
+//! Whether the endpoint and the connected proxies have an object. No single proxy decides that for the others. Pure.
 
 use fleetmesh_crds::{Proxies, Reason};
 
+use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
 use crate::observed::{Distribution, Identity, Rejection};
 
-/// What `Programmed` says about an object that the endpoint has in the state `identity`.
-pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
+/// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
+/// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of.
+pub fn finding(identity: &Identity, distribution: &Distribution, owners: &Owners) -> Finding {
     let version = identity.version;
     let awaited = || {
         Finding::unknown(
@@ -27,20 +29,22 @@ pub fn finding(identity: &Identity, distribution: &Distribution) -> Finding {
             rejected,
             connected: _,
             unserved,
-            callers: _,
+            callers,
         } => {
-            if !rejected.is_empty() {
+            let refusals = i32::try_from(rejected.len()).unwrap_or(i32::MAX);
+            let numbers = (refusals, *acknowledged, *proxies);
+            if quorum::refuse(numbers, callers, owners) {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
                 Finding::fails(Reason::FieldNotServed, without(unserved))
-            } else if acknowledged < proxies {
-                let message = format!("{acknowledged} of {proxies} connected proxies run version {version}");
+            } else if acknowledged.saturating_add(refusals) < *proxies {
+                let message = running(numbers, version, rejected);
                 Finding::fails(Reason::ProxiesPending, message)
             } else if *proxies == 0 {
                 let message = format!("the endpoint has version {version}; no connected proxy needs it");
                 Finding::holds(Reason::Programmed, message)
             } else {
-                let message = format!("{acknowledged} of {proxies} connected proxies run version {version}");
+                let message = running(numbers, version, rejected);
                 Finding::holds(Reason::Programmed, message)
             }
         }
@@ -76,25 +80,117 @@ fn without(unserved: &[String]) -> String {
     format!("proxies run the object without a part of it; {}", texts.join("; "))
 }
 
+/// How many run it, and what those say that refused it and are too few to speak for all.
+fn running(
+    (refusals, acknowledged, proxies): (i32, i32, i32),
+    version: i64,
+    rejected: &[Rejection],
+) -> String {
+    let running = format!("{acknowledged} of {proxies} connected proxies run version {version}");
+    if rejected.is_empty() {
+        return running;
+    }
+    format!(
+        "{running}; {refusals} refused it and keep their last good configuration, too few to hold up the others. {}",
+        words(rejected)
+    )
+}
+
 /// How many refusals are told one by one.
 const TOLD_REFUSALS: usize = 3;
 
 fn refused(proxies: i32, acknowledged: i32, rejected: &[Rejection]) -> String {
+    format!(
+        "{} of {proxies} connected proxies refused it and keep their last good configuration, {acknowledged} run it. {}",
+        rejected.len(),
+        words(rejected),
+    )
+}
+
+/// The proxies' own words, marked as such.
+fn words(rejected: &[Rejection]) -> String {
     let words: Vec<String> = rejected.iter().take(TOLD_REFUSALS).map(ToString::to_string).collect();
     let more = match rejected.len().saturating_sub(TOLD_REFUSALS) {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    format!(
-        "{} of {proxies} connected proxies refused it and keep their last good configuration, {acknowledged} run it. {}{more}",
-        rejected.len(),
-        words.join("; "),
-    )
+    format!("{}{more}", words.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::observed::Caller;
+
+    /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
+    /// `untold` nobody tells whose they are.
+    fn said(text: &str, untold: bool) -> Finding {
+        let mut owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
+        let (mut callers, mut rejected, mut sums) = (BTreeMap::new(), Vec::new(), [0, 0]);
+        for word in text.split_whitespace() {
+            let parts: Vec<&str> = word.split(':').collect();
+            let numbers: Vec<i32> =
+                parts[2].split('/').map(|number| number.parse().expect("a number")).collect();
+            owners.namespaces.insert(parts[0].to_owned(), parts[1].to_owned());
+            let caller = Caller { acknowledged: numbers[0], proxies: numbers[2] };
+            callers.insert(parts[0].to_owned(), caller);
+            sums = [sums[0] + numbers[0], sums[1] + numbers[2]];
+            for proxy in 0..numbers[1] {
+                rejected.push(Rejection { proxy: format!("{}#{proxy}", parts[0]), message: "no".to_owned() });
+            }
+        }
+        let identity = Identity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
+        let distribution = Distribution::Told {
+            version: 3,
+            proxies: sums[1],
+            acknowledged: sums[0],
+            rejected,
+            connected: BTreeMap::new(),
+            callers: if untold { BTreeMap::new() } else { callers },
+            unserved: Vec::new(),
+        };
+        finding(&identity, &distribution, &owners)
+    }
+
+    #[test]
+    fn one_proxy_of_another_team_does_not_keep_an_object_from_being_programmed() {
+        for (proxies, reason) in [
+            // The attack: one of another team's proxies refuses, or one team's many.
+            ("theirs:x:0/1/1 ours:own:5/0/5", Reason::Programmed),
+            ("theirs:x:0/9/9 ours:own:1/0/1", Reason::Programmed),
+            // It is the only one, or all refuse.
+            ("ours:own:0/1/1", Reason::ProxyRejected),
+            ("theirs:x:0/1/1 ours:own:0/1/1", Reason::ProxyRejected),
+            // Several owners, or the Route's own.
+            ("a:x:0/1/1 b:y:0/1/1 ours:own:4/0/4", Reason::ProxyRejected),
+            ("ours:own:3/2/5 a:x:1/0/1", Reason::ProxyRejected),
+            // Who has said nothing is waited for.
+            ("theirs:x:0/1/1 ours:own:4/0/5 a:x:9/0/9", Reason::ProxyRejected),
+            ("theirs:x:0/1/2 a:y:9/0/9", Reason::ProxiesPending),
+        ] {
+            let found = said(proxies, false);
+            assert_eq!(found.reason, reason, "{proxies}: {}", found.message);
+            assert!(found.message.contains("#0 says: \"no\""), "the refusal is told: {}", found.message);
+        }
+        let told = said("theirs:x:0/1/1 ours:own:5/0/5", false).message;
+        let words = "5 of 6 connected proxies run version 3; 1 refused it and keep their last good configuration, too few to hold up the others. theirs#0 says: \"no\"";
+        assert_eq!(told, words);
+    }
+
+    #[test]
+    fn where_nobody_tells_whose_the_proxies_are_their_number_counts() {
+        for (proxies, reason) in [
+            ("a:x:5/1/6", Reason::Programmed),
+            ("a:x:0/1/1", Reason::ProxyRejected),
+            ("a:x:4/2/6", Reason::ProxyRejected),
+            ("a:x:98/2/100", Reason::Programmed),
+            ("a:x:4/1/6", Reason::ProxiesPending),
+        ] {
+            assert_eq!(said(proxies, true).reason, reason, "{proxies}");
+        }
+    }
 
     #[test]
     fn what_could_be_served_is_to_be_mended_and_what_cannot_is_to_be_taken_out() {

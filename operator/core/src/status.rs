@@ -268,7 +268,7 @@ fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Fi
         return Finding::fails(failure.class.reason(), format!("{}; {serves}", in_words(failure)));
     }
     match (&identity, in_step(decision, outcome)) {
-        (Some(identity), true) => programmed::finding(identity, &observed.distribution),
+        (Some(identity), true) => programmed::finding(identity, &observed.distribution, &observed.owners),
         _ => Finding::fails(Reason::Pending, format!("an earlier condition must hold first; {serves}")),
     }
 }

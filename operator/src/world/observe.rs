@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::{Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_core::canary::Owners;
+use fleetmesh_core::{Distribution, Object, ObjectKey, Observed, Reach, Referent, Remote};
 use fleetmesh_model::Reference;
 
 use super::{Inner, Memory, World};
@@ -32,6 +33,7 @@ impl World {
         let object = Arc::clone(&entry.object);
         let memory = entry.memory.clone();
         let references = object.spec.references(&object.id);
+        let distribution = inner.tellings.of(&object.id);
         let observed = Observed {
             claim: inner.claim(&object),
             allowance: inner.allowance(&object),
@@ -44,7 +46,8 @@ impl World {
             uid: memory.identity.as_ref().map(|identity| identity.uid.clone()).or(object.status.uid.clone()),
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
-            distribution: inner.tellings.of(&object.id),
+            owners: inner.owners_of(&object, &distribution),
+            distribution,
             deprecation: memory.deprecation.clone(),
             parts_gone: !object.has_parts(),
             object,
@@ -54,6 +57,16 @@ impl World {
 }
 
 impl Inner {
+    /// Whose the virtual nodes are whose proxies are told to run the object.
+    fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
+        let names = match distribution {
+            Distribution::Told { callers, .. } => callers.keys().map(String::as_str).collect(),
+            Distribution::Untold | Distribution::Awaited => BTreeSet::new(),
+        };
+        let own = object.key.namespace.clone().unwrap_or_default();
+        Owners { own, namespaces: self.owners(object.id.mesh_name(), names) }
+    }
+
     fn referent(&self, reference: Reference) -> Referent {
         let reach = match self.holder(&reference.target) {
             None if self.tellings.knows(&reference.target) => Reach::Exists,

@@ -107,12 +107,7 @@ impl World {
 
     /// Whose the virtual nodes `names` of a mesh are, as far as resources stand for them.
     pub fn owners(&self, mesh: &str, names: BTreeSet<&str>) -> BTreeMap<String, String> {
-        let inner = self.lock();
-        let owner = |name: &str| {
-            let namespace = inner.holder(&ResourceId::virtual_node(mesh, name))?.namespace.clone()?;
-            Some((name.to_owned(), namespace))
-        };
-        names.into_iter().filter_map(owner).collect()
+        self.lock().owners(mesh, names)
     }
 
     /// The routes with `canary`.
@@ -158,6 +153,15 @@ fn route_key(namespace: &str, name: &str) -> ObjectKey {
 }
 
 impl Inner {
+    /// The namespaces of the resources that stand for the virtual nodes `names` of a mesh.
+    pub(super) fn owners(&self, mesh: &str, names: BTreeSet<&str>) -> BTreeMap<String, String> {
+        let owner = |name: &str| {
+            let namespace = self.holder(&ResourceId::virtual_node(mesh, name))?.namespace.clone()?;
+            Some((name.to_owned(), namespace))
+        };
+        names.into_iter().filter_map(owner).collect()
+    }
+
     fn node(&self, route: &Object, name: &str) -> Option<Node> {
         let id = ResourceId::virtual_node(route.id.mesh_name(), name);
         let object = &self.entries.get(self.holder(&id)?)?.object;

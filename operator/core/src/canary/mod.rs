@@ -23,7 +23,7 @@ mod history;
 mod hold;
 pub mod observations;
 pub mod plan;
-mod quorum;
+pub(crate) mod quorum;
 mod reduce;
 pub mod reduction;
 mod round;

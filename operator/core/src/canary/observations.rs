@@ -110,14 +110,15 @@ pub struct Owners {
 pub enum Owner<'a> {
     /// Whoever writes into this namespace.
     Namespace(&'a str),
-    /// Of a virtual node that no resource stands for: whoever made it.
-    Node(&'a str),
+    /// Whoever made the virtual nodes that no resource stands for, by the AWS CLI or in another cluster: all of them together,
+    /// because nothing tells that they are not one's.
+    Nobody,
 }
 
 impl Owners {
     /// Whose `node` is.
     pub fn of<'a>(&'a self, node: &'a str) -> Owner<'a> {
-        self.namespaces.get(node).map_or(Owner::Node(node), |namespace| Owner::Namespace(namespace))
+        self.namespaces.get(node).map_or(Owner::Nobody, |namespace| Owner::Namespace(namespace))
     }
 }
 

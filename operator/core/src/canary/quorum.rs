@@ -15,7 +15,7 @@ const PERCENT: i32 = 5;
 /// - none runs them, or
 /// - they are at least [`PROXIES`] and [`PERCENT`] percent of the connected ones, and are of at least two owners, or of the
 ///   Route's own, or of the only one that there is.
-pub(super) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bool {
+pub(crate) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bool {
     let behind = |caller: &Caller| caller.proxies - caller.acknowledged;
     let all: i32 = callers.values().map(|caller| caller.proxies).sum();
     let missing: i32 = callers.values().map(behind).sum();
@@ -30,6 +30,21 @@ pub(super) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bo
     let agreed =
         holding.len() > 1 || concerned.len() == 1 || holding.contains(&Owner::Namespace(&owners.own));
     missing >= PROXIES && i64::from(missing) * 100 >= i64::from(all) * i64::from(PERCENT) && agreed
+}
+
+/// Whether `rejected` of the `proxies`, of which others `acknowledged`, may say for all that a configuration is refused: those of
+/// a route as they hold up its rollout ([`hold_up`]). Of what nobody tells whose proxies run it, they do when none runs it, or
+/// when they are at least [`PROXIES`] and [`PERCENT`] percent.
+pub(crate) fn refuse(
+    (rejected, acknowledged, proxies): (i32, i32, i32),
+    callers: &BTreeMap<String, Caller>,
+    owners: &Owners,
+) -> bool {
+    if rejected == 0 || !callers.is_empty() {
+        return rejected > 0 && hold_up(callers, owners);
+    }
+    let many = rejected >= PROXIES && i64::from(rejected) * 100 >= i64::from(proxies) * i64::from(PERCENT);
+    acknowledged == 0 || many
 }
 
 #[cfg(test)]
@@ -70,9 +85,12 @@ mod tests {
             // One namespace of several, however many proxies and nodes it has.
             ("a:x:0/50 b:y:1/1", false),
             ("a:x:0/50 c:x:0/50 b:y:1/1", false),
-            // Nobody's nodes are different owners.
-            ("a::0/1 c::0/1 b:y:1/1", true),
+            // Nobody's nodes are one owner's, however many there are.
+            ("a::0/1 c::0/1 b:y:1/1", false),
             ("a::0/2 b:y:1/1", false),
+            ("a::0/1 c::0/1 b:y:0/1 d:z:1/1", true),
+            ("a::0/1 c::1/1", false),
+            ("a::0/1 b::0/1 c::1/1", true),
             // Two namespaces, or the Route's own.
             ("a:x:2/3 b:y:2/3 c:z:4/4", true),
             ("a:own:1/3 b:y:9/9", true),

@@ -75,12 +75,12 @@ fn witnesses<'a>(
     loads: &'a Loads,
     nodes: &BTreeSet<&str>,
     owners: &'a Owners,
-) -> (BTreeMap<Owner<'a>, Ended>, Option<Ended>) {
-    let mut callers: BTreeMap<Owner<'a>, Ended> = BTreeMap::new();
+) -> (BTreeMap<Caller<'a>, Ended>, Option<Ended>) {
+    let mut callers: BTreeMap<Caller<'a>, Ended> = BTreeMap::new();
     let mut own = Some(Ended::default());
     for (_, witnesses) in loads.witnesses.iter().filter(|(node, _)| nodes.contains(node.as_str())) {
         for (caller, ended) in &witnesses.callers {
-            let sum = callers.entry(owners.of(caller)).or_default();
+            let sum = callers.entry(told_apart(owners, caller)).or_default();
             *sum = sum.plus(*ended);
         }
         let had = witnesses.callers.values().any(|ended| ended.requests() > 0);
@@ -96,7 +96,7 @@ fn witnesses<'a>(
 
 /// The lower and the upper weighted median of the callers' success rates. A caller weighs as many requests as it told of, and
 /// no more than all others together, so that it takes two to decide; `None` without a caller.
-fn median(callers: &BTreeMap<Owner<'_>, Ended>) -> Option<(f64, f64)> {
+fn median(callers: &BTreeMap<Caller<'_>, Ended>) -> Option<(f64, f64)> {
     let all: u128 = callers.values().map(|ended| u128::from(ended.requests())).sum();
     let mut rates: Vec<(f64, u128)> = callers
         .values()
@@ -142,6 +142,15 @@ fn fate(metric: &Metric, rate: f64) -> Fate {
     } else {
         Fate::Fails
     }
+}
+
+/// Who tells: an owner; of virtual nodes that no resource stands for, each for itself, or one that lies would speak for all of
+/// them.
+type Caller<'a> = (Owner<'a>, Option<&'a str>);
+
+fn told_apart<'a>(owners: &'a Owners, node: &'a str) -> Caller<'a> {
+    let owner = owners.of(node);
+    (owner, (owner == Owner::Nobody).then_some(node))
 }
 
 #[cfg(test)]

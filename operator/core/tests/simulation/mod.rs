@@ -264,6 +264,7 @@ impl World {
             former_tags: None,
             remote: Remote::NotRead,
             distribution: Distribution::Untold,
+            owners: fleetmesh_core::canary::Owners::default(),
             deprecation: None,
             parts_gone: true,
             object: Arc::new(object.clone()),
