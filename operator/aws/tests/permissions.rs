@@ -85,6 +85,9 @@ fn limits(count: usize) -> Limits {
         instance_types: some("m5.large"),
         ssm_prefixes: some("/images/application"),
         cloud_map_services: some("srv-0123456789abcde"),
+        kms_keys: some(
+            "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890a",
+        ),
         tag_keys: some("cost-center"),
     }
 }
@@ -133,6 +136,7 @@ fn the_chart_has_the_documents() {
             instance_types: word("INSTANCE_TYPES"),
             ssm_prefixes: word("SSM_PREFIXES"),
             cloud_map_services: word("CLOUD_MAP_SERVICES"),
+            kms_keys: word("KMS_KEYS"),
             tag_keys: word("TAG_KEYS"),
         },
         ..scope("PARTITION", "REGION", "CLUSTER_NAME")
@@ -160,7 +164,7 @@ fn each_document_fits_into_a_managed_policy_with_the_longest_names() {
 fn there_is_no_document_for_what_the_operator_must_not_do() {
     let names = |scope: &Scope| all(scope).keys().cloned().collect::<Vec<_>>();
     let scope = scope("aws", "us-west-2", "apps");
-    assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "mesh"]);
+    assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "kms", "mesh"]);
     let unbounded = Scope { permissions_boundary: None, ..scope.clone() };
     assert_eq!(names(&unbounded), ["mesh"]);
     let unregistered = Scope { limits: Limits::default(), ..scope };
@@ -220,4 +224,24 @@ fn only_adoption_tags_what_is_nobodys() {
     let adopts =
         ["appmesh:TagResource", "ec2:CreateTags", "iam:TagInstanceProfile", "iam:TagPolicy", "iam:TagRole"];
     assert_eq!(nobodys(&scope), adopts.map(str::to_owned).into());
+}
+
+/// EC2 may use the keys that are named, for the operator, and nobody may use any other.
+#[test]
+fn keys_are_for_ec2_and_named() {
+    let of_keys = |scope: &Scope| -> Vec<(Vec<String>, Value)> {
+        let kms = |action: &String| action.starts_with("kms:");
+        allowed(scope).into_iter().filter(|(actions, _)| actions.iter().any(kms)).collect()
+    };
+    let scope = scope("aws-cn", "cn-north-1", "apps");
+    for (actions, statement) in of_keys(&scope) {
+        assert_eq!(statement["Resource"], serde_json::json!(scope.limits.kms_keys), "{actions:?}");
+        let condition = &statement["Condition"];
+        assert_eq!(condition["StringLike"]["kms:ViaService"], "ec2.cn-north-1.amazonaws.com.cn");
+        let grants = actions.contains(&"kms:CreateGrant".to_owned());
+        assert_eq!(condition["Bool"]["kms:GrantIsForAWSResource"] == "true", grants, "{actions:?}");
+    }
+    assert_eq!(of_keys(&scope).len(), 2);
+    let none = Scope { limits: Limits { kms_keys: Vec::new(), ..scope.limits.clone() }, ..scope };
+    assert_eq!(of_keys(&none), Vec::new());
 }

@@ -9,6 +9,7 @@ use fleetmesh_crds::management::{
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
 use fleetmesh_model::tag::Tags;
 
+use crate::iam::Place;
 use crate::object::Object;
 
 /// The tag by which policies tell what is ours.
@@ -24,7 +25,13 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
 /// The tags that `object` asks for: those its user wants, and the role of its proxies once that is known.
 pub fn asked_tags(object: &Object) -> Tags {
     let mut tags = object.management.tags.clone();
-    let role = object.status.iam.as_ref().and_then(IamStatus::principals);
+    // A status may have been written by anybody who may: it cannot name another role than the resource's.
+    let name = object.iam.as_ref().map(|iam| Place::name_of(iam, &object.id));
+    let own = |iam: &&IamStatus| {
+        let role = iam.role_arn.as_deref().and_then(|arn| arn.rsplit_once('/'));
+        role.map(|(_, name)| name) == name.as_deref()
+    };
+    let role = object.status.iam.as_ref().filter(own).and_then(IamStatus::principals);
     if let Some(role) = role.filter(|_| object.iam.is_some()) {
         tags.insert(PROXY_PRINCIPALS_TAG.to_owned(), role);
     }

@@ -117,12 +117,17 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = pattern)]
     pub cloud_map_service: Vec<String>,
 
+    /// A KMS key that the volumes of instances may be encrypted with, by the ARN of the key and not of an alias; may be repeated.
+    /// The account's default key for EBS alone when absent
+    #[arg(long, value_name = "ARN", value_delimiter = ',', value_parser = key)]
+    pub kms_key: Vec<String>,
+
     /// The key of a tag that resources may set on what is in EC2, as team or cost-*; may be repeated. Any when absent
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = pattern)]
     pub tag_key: Vec<String>,
 
-    /// Print this document alone: mesh, iam, ec2 or cloudmap
-    #[arg(long, value_name = "NAME", value_parser = ["mesh", "iam", "ec2", "cloudmap"])]
+    /// Print this document alone: mesh, iam, ec2, kms or cloudmap
+    #[arg(long, value_name = "NAME", value_parser = ["mesh", "iam", "ec2", "kms", "cloudmap"])]
     pub document: Option<String>,
 
     /// Write each document into a file of this folder, NAME.json, in place of printing them all as one object
@@ -164,6 +169,7 @@ impl PolicyArgs {
                 instance_types: self.instance_type.clone(),
                 ssm_prefixes: self.ssm_parameter_prefix.clone(),
                 cloud_map_services: self.cloud_map_service.clone(),
+                kms_keys: self.kms_key.clone(),
                 tag_keys: self.tag_key.clone(),
             },
         }
@@ -291,6 +297,27 @@ fn pattern(text: &str) -> Result<String, String> {
 fn prefix(text: &str) -> Result<String, String> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "/_.-".contains(letter);
     checked(text, text.starts_with('/') && text.len() > 1 && text.chars().all(allowed))
+}
+
+fn key(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let is_key = match parts.as_slice() {
+        ["arn", partition, "kms", region, account, name] => {
+            let id = name.strip_prefix("key/").unwrap_or_default();
+            let plain =
+                |text: &str| text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+            partition.starts_with("aws")
+                && is_account(account)
+                && !id.is_empty()
+                && plain(region)
+                && plain(id)
+        }
+        _ => false,
+    };
+    if is_key {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no ARN of a KMS key, as arn:aws:kms:us-west-2:111122223333:key/ID"))
 }
 
 fn repository(text: &str) -> Result<String, String> {

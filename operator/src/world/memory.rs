@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fleetmesh_core::iam::Thing;
 use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
+use fleetmesh_crds::IamStatus;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -72,6 +73,9 @@ impl Memory {
 pub struct IdentityMemory {
     /// The hash of the wish that IAM was left in step with, and what the round told then.
     pub in_step: Option<(String, Finding)>,
+    /// What IAM showed to this process, the resource's tags of ownership on it: a status could have been written by anybody
+    /// who may.
+    pub seen: Option<IamStatus>,
     /// What was made and not seen since, and when: IAM may not show it yet.
     pub made: BTreeMap<Thing, Instant>,
 }

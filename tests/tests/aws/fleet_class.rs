@@ -28,7 +28,7 @@ async fn until_running(bed: &Bed, space: &Space, node: &str, count: usize) -> Ve
 }
 
 /// Awaits that each node was looked at three times from now on.
-async fn looked(bed: &Bed) {
+pub async fn looked(bed: &Bed) {
     let rounds = async || {
         let page = metrics(bed).await?;
         let lines = page.lines().filter(|line| line.contains("rounds_total") && line.contains("VirtualNode"));
@@ -272,4 +272,34 @@ async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
     for node in ["by-name", "wild", "web"] {
         space.run(&["delete", &format!("virtualnode/{node}"), TIMEOUT]).await;
     }
+}
+
+/// The key is the class's: instances are launched from a template that names it, and nothing in a node names another.
+#[tokio::test]
+async fn instances_start_from_volumes_of_the_class_s_key_and_no_node_names_another() {
+    const DEVICE: &str = "/dev/xvda";
+    let bed = Bed::shared().await;
+    let space = bed.space("volumes").await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let made = bed.moto.aws(&["kms", "create-key"]).await.unwrap();
+    let key = text(&made["KeyMetadata"]["Arn"]);
+    let volume = json!({ "volume": { "deviceName": DEVICE, "kmsKeyId": key } });
+    space.apply(&fleet_class::manifest("encrypted", &volume)).await;
+    space.apply(&space.node("n", of_class("encrypted", 1, "app:v1"))).await;
+    until_running(&bed, &space, "n", 1).await;
+    let named = ["ec2", "describe-launch-template-versions", "--launch-template-name", "mesh-volumes-n"];
+    let versions = bed.moto.aws(&named).await.unwrap();
+    let mappings = &versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["BlockDeviceMappings"];
+    let wanted = json!([{ "DeviceName": DEVICE, "Ebs": { "Encrypted": true, "KmsKeyId": key } }]);
+    assert_eq!(*mappings, wanted);
+    // moto makes volumes of its own whatever the template says, so it is not asked for them.
+
+    // The attack: the volume of a node's own.
+    let mut own = of_class("encrypted", 1, "app:v1");
+    own["fleet"]["volume"] = json!({ "deviceName": DEVICE, "kmsKeyId": key.replace("key/", "key/0") });
+    let file = bed.run.join("own-volume.json");
+    std::fs::write(&file, space.node("own", own).to_string()).unwrap();
+    let refused = bed.kubectl.capture(&["create", "-f", file.to_str().unwrap()]).await.unwrap();
+    assert!(refused.stderr.contains("unknown field \"spec.fleet.volume\""), "{}", refused.stderr);
+    space.run(&["delete", "virtualnodes", "--all", TIMEOUT]).await;
 }

@@ -18,6 +18,7 @@ mod fleet;
 mod fleet_class;
 mod fleet_drift;
 mod fleet_failures;
+mod forged;
 mod forward;
 mod front;
 mod joiner;

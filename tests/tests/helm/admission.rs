@@ -40,7 +40,7 @@ impl Bed {
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": name }, "rules": [rule],
             })
         };
-        let write = json!({ "apiGroups": ["fleetmesh.dev"], "resources": ["virtualnodes", "virtualnodes/scale"], "verbs": ["*"] });
+        let write = json!({ "apiGroups": ["fleetmesh.dev"], "resources": ["virtualnodes", "virtualnodes/scale", "virtualnodes/status"], "verbs": ["*"] });
         let using = json!({ "apiGroups": ["fleetmesh.dev"], "resources": ["fleetclasses"], "resourceNames": ["big"], "verbs": ["use"] });
         for (name, rule, users) in
             [("write", write, &["may", "may-not"][..]), ("use-big", using, &["may"][..])]
@@ -55,18 +55,23 @@ impl Bed {
         bed
     }
 
-    /// Applies the chart's policy, and awaits that it is in force.
-    async fn admit(&self) {
+    /// What the chart makes of this file with these flags.
+    async fn render(&self, file: &str, flags: &[&str]) -> Result<PathBuf, String> {
         let helm = Helm::offline(&self.run).unwrap();
         let chart = chart().unwrap();
-        let file = "templates/admission/fleet-classes.yaml";
         let render =
             ["template", "fleetmesh", chart.to_str().unwrap(), "--namespace", NAMESPACE, "--show-only", file];
-        let enabled = ["--set", "admissionPolicies.fleetClasses.enabled=true"];
-        let policy = helm.run(&[&render[..], &enabled].concat()).await.unwrap();
+        let policy = helm.run(&[&render[..], flags].concat()).await.map_err(|error| format!("{error:#}"))?;
         let path = self.run.join("policy.yaml");
         std::fs::write(&path, policy).unwrap();
-        self.admin.apply(&path).await.unwrap();
+        Ok(path)
+    }
+
+    /// Applies the chart's policy about classes, and awaits that it is in force.
+    async fn admit(&self) {
+        let enabled = ["--set", "admissionPolicies.fleetClasses.enabled=true"];
+        let policy = self.render("templates/admission/fleet-classes.yaml", &enabled).await.unwrap();
+        self.admin.apply(&policy).await.unwrap();
         wait::until("the policy is in force", LIMIT, async || {
             let probe = self.file("probe", &node("probe", Some("big"), "app:v1"));
             Ok(self.create(&self.may_not, &probe).await.err().map(drop))
@@ -133,4 +138,55 @@ async fn only_who_may_use_a_class_can_name_it_or_change_what_runs_under_it() {
     said(&bed.may_not, &patch(r#"{"spec":{"fleet":{"className":null}}}"#)).await.unwrap();
     let back = said(&bed.may_not, &patch(r#"{"spec":{"fleet":{"className":"big"}}}"#)).await.unwrap_err();
     assert!(back.contains(words), "{back}");
+}
+
+/// Whoever writes a status has the operator believe that others' instances and identities are a node's own.
+#[tokio::test]
+async fn nobody_but_the_operator_writes_a_status() {
+    const STATUS: &str = "templates/admission/status.yaml";
+    let bed = Bed::start().await;
+    let node = bed.file("web", &node("web", None, "app:v1"));
+    said(&bed.may, &["create", "-f", node.to_str().unwrap()]).await.unwrap();
+    let forged = json!({ "status": { "iam": {
+        "instanceProfileArn": "arn:aws:iam::123456789012:instance-profile/fleetmesh/mesh-apps-others",
+    } } });
+    let forged = forged.to_string();
+    let attack = [
+        "patch",
+        "virtualnode/web",
+        "--subresource=status",
+        "--type=merge",
+        "--dry-run=server",
+        "-p",
+        &forged,
+    ];
+    said(&bed.may, &attack).await.expect("his role lets him, and nothing else stands in the way");
+
+    // It is the chart's default.
+    let policy = bed.render(STATUS, &[]).await.unwrap();
+    bed.admin.apply(&policy).await.unwrap();
+    let refused =
+        wait::until("the policy is in force", LIMIT, async || Ok(said(&bed.may, &attack).await.err()))
+            .await
+            .unwrap();
+    let words = r#"user "may" may not write the status of virtualnodes.fleetmesh.dev"#;
+    assert!(refused.contains(words), "{refused}");
+    said(&bed.may, &["annotate", "virtualnode/web", "a=b"]).await.expect("what is no status is left alone");
+
+    let operator = format!("system:serviceaccount:{NAMESPACE}:fleetmesh-operator");
+    let bind = format!("--user={operator}");
+    bed.admin.run(&["create", "clusterrolebinding", "operator", "--clusterrole=write", &bind]).await.unwrap();
+    let acts = format!("--as={operator}");
+    let write =
+        |acts: &str| [&attack[..], &[acts]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let as_operator = write(&acts);
+    let as_operator: Vec<&str> = as_operator.iter().map(String::as_str).collect();
+    wait::until("the operator may", LIMIT, async || Ok(said(&bed.admin, &as_operator).await.ok()))
+        .await
+        .unwrap();
+
+    for flags in [["--set", "admissionPolicies.status.enabled=false"], ["--set", "operator.enabled=false"]] {
+        let nothing = bed.render(STATUS, &flags).await.expect_err("no policy");
+        assert!(nothing.contains("could not find template"), "{flags:?}: {nothing}");
+    }
 }

@@ -181,6 +181,7 @@ fn policy_flags(values: &Value) -> Vec<String> {
         ("instance-type", &limits["instanceTypes"]),
         ("ssm-parameter-prefix", &limits["ssmParameterPrefixes"]),
         ("cloud-map-service", &limits["cloudMapServices"]),
+        ("kms-key", &limits["kmsKeys"]),
         ("tag-key", &limits["tagKeys"]),
     ] {
         let items = list.as_array().into_iter().flatten();

@@ -34,7 +34,7 @@ pub(super) enum When {
     Adopts,
     /// The same, with tags of Fleetmesh's only.
     AdoptsInIam,
-    /// The same, for an instance that has a profile below our path.
+    /// The same, for an instance that has a profile below our path and that nobody tagged for enrolment.
     MarksAgain,
     /// When the tags are set by one of the requests that make something, our cluster's among them.
     WhileMade,
@@ -92,6 +92,8 @@ pub(super) fn condition(when: When, scope: &Scope) -> Option<Value> {
             all.one("StringEquals", &asks, ours);
             all.one("Null", &carries, "true");
             if when == When::MarksAgain {
+                // Those that were enrolled have a profile of ours, too, and are somebody else's.
+                all.one("Null", &enroll, "true");
                 all.list("ArnLike", "ec2:InstanceProfile", profiles(scope));
             }
         }

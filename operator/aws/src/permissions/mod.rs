@@ -7,6 +7,7 @@
 
 mod boundary;
 mod condition;
+mod keys;
 mod scope;
 
 use std::collections::BTreeSet;
@@ -27,13 +28,15 @@ pub enum Document {
     Iam,
     /// Instances, and the parameters that name their AMIs.
     Ec2,
+    /// The KMS keys of their volumes.
+    Kms,
     /// Services in AWS Cloud Map.
     CloudMap,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mesh, Self::Iam, Self::Ec2, Self::CloudMap];
+    pub const ALL: [Self; 5] = [Self::Mesh, Self::Iam, Self::Ec2, Self::Kms, Self::CloudMap];
 
     /// Its name: a word in lower case.
     pub fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Document {
             Self::Mesh => "mesh",
             Self::Iam => "iam",
             Self::Ec2 => "ec2",
+            Self::Kms => "kms",
             Self::CloudMap => "cloudmap",
         }
     }
@@ -231,11 +235,12 @@ const NEVER: [&str; 6] = [
 
 /// The policy document of this name for the operator's identity. `None` when the operator has no use for it in this scope:
 /// without a permissions boundary it makes no identities and launches nothing, and without a service of Cloud Map's it
-/// registers nothing.
+/// registers nothing, and without keys it names none.
 pub fn document(scope: &Scope, document: Document) -> Option<Value> {
     let needed = match document {
         Document::Mesh => true,
         Document::Iam | Document::Ec2 => scope.permissions_boundary.is_some(),
+        Document::Kms => scope.permissions_boundary.is_some() && !scope.limits.kms_keys.is_empty(),
         Document::CloudMap => {
             scope.permissions_boundary.is_some() && !scope.limits.cloud_map_services.is_empty()
         }
@@ -249,9 +254,11 @@ pub fn document(scope: &Scope, document: Document) -> Option<Value> {
         }
     }
     let denied = denied(scope).filter(|_| document == Document::Iam);
+    let keys = keys::statements(scope).filter(|_| document == Document::Kms);
     let statements: Vec<Value> = statements
         .iter()
         .map(|statement| statement.text(scope))
+        .chain(keys.into_iter().flatten())
         .chain(denied.into_iter().flatten())
         .collect();
     needed.then(|| json!({ "Version": "2012-10-17", "Statement": statements }))

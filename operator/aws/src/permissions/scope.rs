@@ -39,6 +39,9 @@ pub struct Limits {
     pub ssm_prefixes: Vec<String>,
     /// The ids of the services in Cloud Map, with IAM's wildcards; with none, none may be registered in.
     pub cloud_map_services: Vec<String>,
+    /// The ARNs of the KMS keys that volumes may be encrypted with, beside the account's default key for EBS; with none, no
+    /// others.
+    pub kms_keys: Vec<String>,
     /// The keys of tags in EC2 beside those of Fleetmesh and `Name`, with IAM's wildcards.
     pub tag_keys: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! What there is of a fleet. Pure data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_crds::management::{OWNER_UID_TAG, TAG_PREFIX};
+use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
@@ -44,20 +44,32 @@ pub struct Registered {
 }
 
 impl Observed {
-    /// Adds instances that the tag of the owner with this uid found. EC2 may match a tag as it was and show it as it is:
-    /// one that shows another's tag is not its own.
-    pub fn add_found(&mut self, found: Vec<Instance>, uid: &str) {
-        let others = |instance: &Instance| instance.tags.get(OWNER_UID_TAG).is_some_and(|owner| owner != uid);
+    /// Adds instances that the tag of the owner with this uid in this cluster found. EC2 may match a tag as it was and show
+    /// it as it is: one that shows another's tag is not its own.
+    pub fn add_found(&mut self, found: Vec<Instance>, (uid, cluster): (&str, &str)) {
+        let shows = |instance: &Instance, tag: &str, other: &str| {
+            instance.tags.get(tag).is_some_and(|owner| owner != other)
+        };
+        let others = |instance: &Instance| {
+            shows(instance, OWNER_UID_TAG, uid) || shows(instance, OWNER_CLUSTER_TAG, cluster)
+        };
         let (taken, ours): (Vec<_>, Vec<_>) = found.into_iter().partition(others);
         self.taken.extend(taken.into_iter().filter(|instance| instance.state.is_live()));
         self.instances.extend(ours);
     }
 
-    /// Adds instances that the tag of the owner with this uid does not find, or not any more, as they are found by their
-    /// ids. They are its own as long as they are not tagged as another's.
-    pub fn add_lost(&mut self, found: Vec<Instance>, uid: &str) {
+    /// Adds instances that the tag of the owner does not find, or not any more, as they are found by their ids. Those that
+    /// were `known` before, as the owner's by their tags or as launched, are its own as long as they are not tagged as
+    /// another's. Of the others a status alone tells, which may have been written by anybody who may: they are its own only
+    /// when they show the tags of both, the resource and the cluster, and are nothing to speak of when not.
+    pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, (uid, cluster): (&str, &str)) {
+        let shown = |instance: &Instance| {
+            let tag = |key: &str| instance.tags.get(key).map(String::as_str);
+            tag(OWNER_UID_TAG) == Some(uid) && tag(OWNER_CLUSTER_TAG) == Some(cluster)
+        };
         let live = found.into_iter().filter(|instance| instance.state.is_live());
-        self.add_found(live.collect(), uid);
+        let own = live.filter(|instance| known.contains(&instance.id) || shown(instance));
+        self.add_found(own.collect(), (uid, cluster));
     }
 }
 

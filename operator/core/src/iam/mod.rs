@@ -18,6 +18,7 @@ pub mod plan;
 pub mod removal;
 mod role;
 pub mod rules;
+mod shown;
 
 pub use decide::decide;
 pub use desired::{Desired, Refused};
@@ -27,3 +28,4 @@ pub use place::{Account, Place};
 pub use plan::{Plan, Planned, Step, Then, Thing};
 pub use removal::remove;
 pub use rules::Rules;
+pub use shown::shown;

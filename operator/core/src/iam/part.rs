@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
+use fleetmesh_model::tag::Tags;
 
+use super::shown::is_of;
 use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, rules};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
@@ -66,8 +68,8 @@ pub fn kept(
 ) -> Part<IamStatus> {
     let place = &desired.place;
     let in_step = outcome.failed.is_none() && plan.then == Then::InStep;
-    let mut status =
-        remaining(before, place, observed, outcome, in_step.then(|| document::hash(&desired.policy)));
+    let hash = in_step.then(|| document::hash(&desired.policy));
+    let mut status = remaining(before, &desired.tags, place, observed, outcome, hash);
     if matches!(plan.then, Then::NotOwned(_)) {
         // A role of that name that somebody else made is not one whose proxies are let in.
         let IamStatus { role_arn, role_id, .. } = before.iam.clone().unwrap_or_default();
@@ -89,9 +91,11 @@ pub fn kept(
     Part { finding, status: Some(status), events, look, failure }
 }
 
-/// The part of an identity that is to go; its status is `None` when nothing is left.
+/// The part of an identity that is to go; its status is `None` when nothing is left. `owner` are the resource's tags of
+/// ownership.
 pub fn gone(
     before: &Status,
+    owner: &Tags,
     place: &Place,
     observed: &Observed,
     plan: &Plan,
@@ -110,13 +114,14 @@ pub fn gone(
             return Part { finding, status: None, events: Vec::new(), look: Some(SOON), failure: None };
         }
     };
-    let status = Some(remaining(before, place, observed, outcome, None));
+    let status = Some(remaining(before, owner, place, observed, outcome, None));
     Part { finding, status, events: Vec::new(), look, failure }
 }
 
 /// What there is after the steps that were done.
 fn remaining(
     before: &Status,
+    owner: &Tags,
     place: &Place,
     observed: &Observed,
     outcome: &Outcome,
@@ -139,10 +144,11 @@ fn remaining(
         true => made(Account::policy),
         false => policy.filter(|_| !did(|step| matches!(step, Step::DeletePolicy { .. }))),
     };
-    // One with somebody else's role in it is nothing to be handed to an instance.
+    // One that is somebody else's, or has somebody else's role in it, is nothing to be handed to an instance.
+    let tagged = did(|step| matches!(step, Step::TagInstanceProfile { .. }));
     let profile = observed.instance_profile.present().filter(|profile| {
         let left = |role: &String| *role == place.name || took_out(outcome, role);
-        profile.roles.iter().all(left)
+        (tagged || is_of(&profile.tags, owner)) && profile.roles.iter().all(left)
     });
     let profile = profile.map(|profile| profile.arn.clone());
     let profile = match did(|step| matches!(step, Step::CreateInstanceProfile { .. })) {

@@ -27,11 +27,16 @@ impl Place {
     /// ends it. Two nodes whose names meet in spite of that (mesh `a-b` node `c`, mesh `a` node `b-c`) see each other's
     /// tags and say so.
     pub fn of(iam: &Iam, id: &ResourceId, path: &str, reported: Option<&Self>) -> Self {
-        let name = iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), id.name()));
+        let name = Self::name_of(iam, id);
         match reported {
             Some(reported) if reported.name == name => reported.clone(),
             Some(_) | None => Self { path: path.to_owned(), name },
         }
+    }
+
+    /// The name of the identity of the virtual node `id`, as [`Place::of`] has it.
+    pub fn name_of(iam: &Iam, id: &ResourceId) -> String {
+        iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), id.name()))
     }
 
     /// Where the identity was when it was reported; `None` when nothing was.

@@ -70,7 +70,7 @@ impl Rules {
     }
 
     /// The instance profile that may be handed to instances: the one of an identity whose role was last seen bounded as the
-    /// rules say.
+    /// rules say. `status` is what IAM showed, not what a resource's status says.
     pub fn handed<'a>(&self, status: Option<&'a IamStatus>) -> Option<&'a String> {
         let status = status?;
         let bounded =

@@ -276,9 +276,10 @@ impl Ec2 {
         });
         let (ours, others): (Vec<_>, Vec<_>) =
             shown.partition(|instance| owner(instance).as_ref() == Some(&self.object.uid));
-        let mut known = self.reported();
-        known.extend(self.marks.keys().chain(self.pending.keys()).cloned());
-        let lost = others.into_iter().filter(|instance| known.contains(&instance.id)).collect();
+        let known: BTreeSet<String> = self.marks.keys().chain(self.pending.keys()).cloned().collect();
+        let mut asked = self.reported();
+        asked.extend(known.iter().cloned());
+        let lost = others.into_iter().filter(|instance| asked.contains(&instance.id)).collect();
         let number = self.object.status.fleet.as_ref().and_then(|status| status.template_version);
         let mut template = self.template.clone();
         if let Some(template) = &mut template {
@@ -295,7 +296,7 @@ impl Ec2 {
             proxies: Proxies::Untold,
             ..Observed::default()
         };
-        observed.add_lost(lost, &self.object.uid);
+        observed.add_lost(lost, &known, (&self.object.uid, "c"));
         for instance in &mut observed.instances {
             let marks = self.marks.entry(instance.id.clone()).or_insert(instance.marks.clone());
             instance.marks.clone_from(marks);

@@ -39,14 +39,11 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         return None;
     }
     let mut memory = context.fleets.of(&object.uid);
-    let status = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
-    // To take instances off a profile it need not be one that may be handed out.
-    let ends = round.deleting || object.fleet.is_none();
-    let profile_arn = match ends {
-        true => status.and_then(|status| status.instance_profile_arn.as_ref()),
-        false => context.settings.iam.handed(status),
+    let profile = profile(round, iam).await;
+    let (profile_arn, unread) = match profile {
+        Ok(profile_arn) => (profile_arn, None),
+        Err(failure) => (None, Some(failure)),
     };
-    let profile_arn = profile_arn.cloned();
     let place = Place {
         region: context.aws.region().await,
         control_plane: context.proxy_control_plane.clone(),
@@ -72,9 +69,10 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         now: Timestamp::now(),
     };
     let remembered = memory.observed.clone().filter(|_| round.wake == Wake::Distribution);
-    let observed = match remembered {
-        Some(observed) => Ok(observed),
-        None => observe(round, &services, &input, &mut memory).await,
+    let observed = match (unread, remembered) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(observed)) => Ok(observed),
+        (None, None) => observe(round, &services, &input, &mut memory).await,
     };
     let part = match observed {
         Ok(observed) => bring_in_step(round, &services, observed, input, &mut memory).await,
@@ -89,6 +87,23 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         context.fleets.forget(&object.uid);
     }
     Some(part)
+}
+
+/// The instance profile that the fleet goes by: to hand it out, or, when the fleet ends, to take it from the instances that
+/// were enrolled. What `status.iam` names is not believed but looked up.
+async fn profile(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Result<Option<String>, Failure> {
+    let Round { context, object, .. } = round;
+    let reported = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
+    let ends = round.deleting || object.fleet.is_none();
+    if ends && !enrolled_before(object) {
+        return Ok(None);
+    }
+    let seen = super::iam::seen(round, reported).await?;
+    // To take instances off a profile it need not be one that may be handed out.
+    Ok(match ends {
+        true => seen.and_then(|seen| seen.instance_profile_arn),
+        false => context.settings.iam.handed(seen.as_ref()).cloned(),
+    })
 }
 
 /// Decides about what was observed, and carries it out.
@@ -171,9 +186,11 @@ async fn observe(
     });
     let lost = lost(object, &instances, memory);
     let mut observed = Observed { enrolled, unasked, associations, ..Observed::default() };
-    observed.add_found(instances, &object.uid);
+    let owner = (object.uid.as_str(), input.cluster);
+    observed.add_found(instances, owner);
     if !lost.is_empty() {
-        observed.add_lost(services.ec2.named(&lost).await?, &object.uid);
+        let known = memory.instances().cloned().collect();
+        observed.add_lost(services.ec2.named(&lost).await?, &known, owner);
     }
     // Before what may fail for this fleet alone: the others of its class count on it.
     context.fleets.ledger().shown(&object.uid, &observed.instances, input.now);

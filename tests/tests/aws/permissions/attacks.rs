@@ -16,6 +16,7 @@ const EXTRA: &str = "arn:aws:iam::123456789012:policy/fleetmesh/extra";
 const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/fleetmesh/ours";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}]}"#;
+const KEY: &str = "arn:aws:kms:us-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 /// An AMI of Amazon's that moto knows.
 const AMI: &str = "ami-12c6146b";
 
@@ -28,7 +29,7 @@ fn flags<'a>(vpc: &'a str, service: &'a str) -> Vec<&'a str> {
     let identities = ["--iam-permissions-boundary", BOUNDARY, "--iam-role-names", "*"];
     let launches = ["--vpc", vpc, "--ami-owner", "amazon", "--instance-type", "t3.small,t3a.*"];
     let others = ["--ssm-parameter-prefix", "/images/", "--cloud-map-service", service, "--tag-key", "team"];
-    [&identities[..], &launches, &others].concat()
+    [&identities[..], &launches, &others, &["--kms-key", KEY]].concat()
 }
 
 /// An account in which this cluster, another one and somebody else have things.
@@ -325,6 +326,17 @@ async fn what_is_nobodys(account: &Account) {
         .refuses("iam:TagRole", "iam tag-role --role-name free --tags Key=fleetmesh.dev/attached,Value=none")
         .await;
     account.allows(&tag("free", CLUSTER)).await;
+    // An instance that was enrolled has a profile of ours and stays somebody else's: to be marked as ours it would have to be
+    // one that we launched, whose tags somebody took.
+    let mark = |id: &str| {
+        format!("ec2 create-tags --resources {id} --tags Key=fleetmesh.dev/owner-cluster,Value={CLUSTER}")
+    };
+    account.refuses("ec2:CreateTags", &mark(&account.ids.opted)).await;
+    account.refuses("ec2:CreateTags", &mark(&account.ids.opted_elsewhere)).await;
+    let launched = account.instance("{Key=app,Value=b}").await;
+    let give = "ec2 associate-iam-instance-profile --iam-instance-profile";
+    account.admin(&format!("{give} Arn={PROFILE} --instance-id {launched}")).await;
+    account.allows(&mark(&launched)).await;
 }
 
 /// The boundary is out of reach also for an operator that is allowed all of IAM besides.

@@ -2,8 +2,16 @@
 
 use super::*;
 
+const MINE: (&str, &str) = ("mine", "cluster");
+
+/// An instance with the tags of ownership of `owner`, `UID` or `UID@CLUSTER`.
 fn instance(id: &str, owner: Option<&str>, state: State) -> Instance {
-    let tags: Tags = owner.map(|owner| (OWNER_UID_TAG.to_owned(), owner.to_owned())).into_iter().collect();
+    let mut tags = Tags::new();
+    if let Some(owner) = owner {
+        let (uid, cluster) = owner.split_once('@').unwrap_or((owner, "cluster"));
+        tags.insert(OWNER_UID_TAG.to_owned(), uid.to_owned());
+        tags.insert(OWNER_CLUSTER_TAG.to_owned(), cluster.to_owned());
+    }
     Instance {
         id: id.to_owned(),
         az: None,
@@ -36,16 +44,32 @@ fn who_shows_anothers_tag_is_anothers_however_it_was_found() {
         ]
     };
     let mut by_tag = Observed::default();
-    by_tag.add_found(found(), "mine");
+    by_tag.add_found(found(), MINE);
     assert_eq!(ids(&by_tag.instances), ["i-1", "i-3", "i-4"]);
     assert_eq!(ids(&by_tag.taken), ["i-2"]);
 
     let mut by_id = Observed::default();
-    by_id.add_lost(found(), "mine");
+    let known = ["i-1", "i-2", "i-3", "i-4", "i-5"].map(str::to_owned).into();
+    by_id.add_lost(found(), &known, MINE);
     assert_eq!(
         ids(&by_id.instances),
         ["i-1", "i-3"],
         "one that is gone and was not found is not asked after"
     );
     assert_eq!(ids(&by_id.taken), ["i-2"]);
+}
+
+#[test]
+fn an_instance_that_a_status_alone_names_is_ones_own_by_both_tags_or_not_at_all() {
+    let found = vec![
+        instance("i-own", Some("mine"), State::Running),
+        // The attack: somebody else's instances, with tags of theirs or none, named in one's own status.
+        instance("i-nobodys", None, State::Running),
+        instance("i-others", Some("another"), State::Running),
+        instance("i-elsewhere", Some("mine@other"), State::Running),
+    ];
+    let mut observed = Observed::default();
+    observed.add_lost(found, &BTreeSet::new(), MINE);
+    assert_eq!(ids(&observed.instances), ["i-own"]);
+    assert_eq!(ids(&observed.taken), Vec::<&str>::new(), "nothing is told of what is others'");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fleetmesh_aws::iam::Iam;
 use fleetmesh_core::iam::{self, Desired, Observed, Outcome, Place, Plan, Refused, Then, part};
-use fleetmesh_core::{Class, Part, Settings};
+use fleetmesh_core::{Class, Failure, Part, Settings, owner};
 use fleetmesh_crds::IamStatus;
 use tracing::{debug, info, warn};
 
@@ -61,6 +61,29 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
     Some(part)
 }
 
+/// What this process saw in IAM of the identity, by the resource's own tags on it. After a start that is looked up once, by the
+/// name that the status tells: whoever may write the status can make it name anything.
+///
+/// # Errors
+/// A read failed.
+pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Option<IamStatus>, Failure> {
+    let Round { context, object, .. } = round;
+    let mut memory = context.world.memory(&object.key).identity_part;
+    if memory.seen.is_some() {
+        return Ok(memory.seen);
+    }
+    let Some(arn) = reported.and_then(|status| status.instance_profile_arn.as_deref()) else {
+        return Ok(None);
+    };
+    let client = Iam::new(Arc::clone(&context.aws)).await;
+    let (name, profile, role) = observe::profile(&client, arn).await?;
+    let owner = owner::owner_tags(object, &context.settings.cluster);
+    memory.seen = Some(iam::shown(arn, name, profile.as_ref(), role.as_ref(), &owner));
+    let seen = memory.seen.clone();
+    context.world.identity_concluded(&object.key, &object.uid, memory);
+    Ok(seen)
+}
+
 /// What is to be done. Where the status names another place than the spec, what is there goes first; but not for something
 /// that may not be had.
 fn task(round: &Round<'_>) -> Option<Result<Task, Refused>> {
@@ -90,10 +113,11 @@ fn finalized(round: &Round<'_>) -> bool {
 fn remembered(round: &Round<'_>, desired: &Desired, memory: &IdentityMemory) -> Option<Part<IamStatus>> {
     let before = &round.object.status;
     let (hash, finding) = memory.in_step.as_ref().filter(|_| round.wake != Wake::Drift)?;
-    let known = before.iam.as_ref().is_some_and(|iam| iam.policy_hash.is_some());
+    let known = memory.seen.is_some() && before.iam.as_ref().is_some_and(|iam| iam.policy_hash.is_some());
     (*hash == desired.hash() && known).then(|| Part {
         finding: finding.clone(),
-        status: before.iam.clone(),
+        // Whatever the status says by now.
+        status: memory.seen.clone(),
         events: Vec::new(),
         look: None,
         failure: None,
@@ -150,10 +174,14 @@ fn conclude(
             if outcome.done.iter().any(|planned| planned.mends.is_some()) {
                 round.context.metrics.drift();
             }
-            (part::kept(before, desired, observed, plan, outcome), memory)
+            let part = part::kept(before, desired, observed, plan, outcome);
+            memory.seen.clone_from(&part.status);
+            (part, memory)
         }
         Task::Remove(place) => {
-            let part = part::gone(before, place, observed, plan, outcome);
+            let owner = owner::owner_tags(round.object, &round.context.settings.cluster);
+            let part = part::gone(before, &owner, place, observed, plan, outcome);
+            memory.seen.clone_from(&part.status);
             let memory = if part.status.is_none() { IdentityMemory::default() } else { memory };
             (part, memory)
         }

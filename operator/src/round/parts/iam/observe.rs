@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetmesh_aws::iam::Iam;
 use fleetmesh_core::Failure;
-use fleetmesh_core::iam::{Account, Found, Observed, Place, Policy, Role, Thing};
+use fleetmesh_core::iam::{Account, Found, InstanceProfile, Observed, Place, Policy, Role, Thing};
 use fleetmesh_crds::IamStatus;
 
 use crate::world::IdentityMemory;
@@ -34,6 +34,20 @@ pub async fn observe(
         policy: found(policy, Thing::Policy, memory),
         instance_profile: found(instance_profile, Thing::InstanceProfile, memory),
     })
+}
+
+/// The instance profile and the role that the name in the ARN of an instance profile stands for, and that name.
+///
+/// # Errors
+/// A read failed.
+pub async fn profile<'a>(
+    client: &Iam,
+    arn: &'a str,
+) -> Result<(&'a str, Option<InstanceProfile>, Option<Role>), Failure> {
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    let profile = client.get_instance_profile(name).await?;
+    let role = if profile.is_some() { client.get_role(name).await? } else { None };
+    Ok((name, profile, role))
 }
 
 async fn role(client: &Iam, name: &str) -> Result<Option<Role>, Failure> {

@@ -1,0 +1,90 @@
+//! What whoever may write a node's status, or choose the name of its role, makes of it: nothing of what others have becomes the
+//! node's own. The API server of these tests lets him; the chart's ValidatingAdmissionPolicy is another suite's.
+
+use fleetmesh_testbed::moto::Moto;
+use fleetmesh_testbed::wait;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::ec2::of_node;
+use crate::fleet::fleet;
+use crate::fleet_class::looked;
+use crate::space::Space;
+
+async fn one_runs(bed: &Bed, space: &Space, node: &str) -> Value {
+    wait::until(&format!("an instance of {node} runs"), LIMIT, async || {
+        let found = of_node(&bed.moto, space, node).await;
+        anyhow::ensure!(found.len() == 1, "{} are there", found.len());
+        Ok(found.into_iter().next())
+    })
+    .await
+    .unwrap()
+}
+
+/// How many versions the launch template of a node has.
+async fn versions(moto: &Moto, template: &str) -> usize {
+    let describe = ["ec2", "describe-launch-template-versions", "--launch-template-name", template];
+    moto.aws(&describe).await.unwrap()["LaunchTemplateVersions"].as_array().unwrap().len()
+}
+
+async fn forge(space: &Space, node: &str, status: Value) {
+    let patch = json!({ "status": status }).to_string();
+    let node = format!("virtualnode/{node}");
+    space.run(&["patch", &node, "--subresource=status", "--type=merge", "-p", &patch]).await;
+}
+
+#[tokio::test]
+async fn nothing_that_others_have_becomes_a_nodes_own_by_its_status_or_its_roles_name() {
+    let bed = Bed::shared().await;
+    let space = bed.space("forged").await;
+    for node in ["victim", "n"] {
+        space.apply(&space.node(node, fleet(1, "app:v1"))).await;
+    }
+    let (victim, own) = (one_runs(&bed, &space, "victim").await, one_runs(&bed, &space, "n").await);
+    let profile =
+        space.get("victim").await["status"]["iam"]["instanceProfileArn"].as_str().unwrap().to_owned();
+    assert!(profile.ends_with("/mesh-forged-victim"), "{profile}");
+
+    // The victim's identity by its name: one of the same boundary.
+    let mut named = fleet(1, "app:v1");
+    named["iam"] = json!({ "roleName": "mesh-forged-victim" });
+    space.apply(&space.node("thief", named)).await;
+    space.until("thief", "IdentityReady", "NotOwned").await;
+
+    // The same, and an instance that is nobody's, by the status.
+    let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b"];
+    let foreign =
+        bed.moto.aws(&run).await.unwrap()["Instances"][0]["InstanceId"].as_str().unwrap().to_owned();
+    let status = space.get("n").await["status"].take();
+    let mut instances = status["fleet"]["instances"].as_array().unwrap().clone();
+    let mut another = instances[0].clone();
+    another["id"] = json!(foreign);
+    instances.push(another);
+    forge(
+        &space,
+        "n",
+        json!({ "iam": { "instanceProfileArn": profile }, "fleet": { "instances": instances } }),
+    )
+    .await;
+    looked(&bed).await;
+    assert_eq!(of_node(&bed.moto, &space, "thief").await.len(), 0, "launched with the victim's identity");
+    assert_eq!(versions(&bed.moto, "mesh-forged-n").await, 1, "a version with the victim's identity");
+    assert_eq!(one_runs(&bed, &space, "n").await["InstanceId"], own["InstanceId"]);
+    wait::until("the status is what is so", LIMIT, async || {
+        let status = space.get("n").await["status"].take();
+        let said =
+            (&status["iam"]["instanceProfileArn"], status["fleet"]["instances"].as_array().map(Vec::len));
+        anyhow::ensure!(said == (&json!(profile.replace("victim", "n")), Some(1)), "{said:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+
+    // An end takes along what is its own.
+    forge(&space, "n", json!({ "fleet": { "instances": instances } })).await;
+    space.run(&["delete", "virtualnode/n", "virtualnode/thief", TIMEOUT]).await;
+    let log = bed.operator.log().unwrap();
+    assert!(!log.contains(&foreign), "the operator does something about {foreign}");
+    assert_eq!(one_runs(&bed, &space, "victim").await["InstanceId"], victim["InstanceId"]);
+    space.run(&["delete", "virtualnode/victim", TIMEOUT]).await;
+}
