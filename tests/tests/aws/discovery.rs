@@ -133,6 +133,13 @@ async fn callers_find_an_instance_when_it_serves_and_until_before_it_ends() {
     })
     .await
     .unwrap();
+    // moto ends it before the answer has passed the front.
+    wait::until("the answer is there", LIMIT, async || {
+        let mut calls = front.calls().into_iter();
+        Ok(calls.any(|call| call.done && call.is("TerminateInstances", &leaving)).then_some(()))
+    })
+    .await
+    .unwrap();
     let order = ["CreateTags", "DeregisterInstance", "TerminateInstances"];
     let [marked, out, ended] = order.map(|action| front.done(action, &leaving));
     assert!(marked.0 < out.0 && out.0 < ended.0, "{marked:?} {out:?} {ended:?}");

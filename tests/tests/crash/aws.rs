@@ -198,6 +198,9 @@ impl Place {
         // The policy names the lane's mesh.
         ensure!(iam["policyHash"].is_string(), "no policy: {status}");
         iam["policyHash"] = json!("the lane's");
+        // IAM draws it.
+        ensure!(iam["roleId"].is_string(), "no unique id: {status}");
+        iam["roleId"] = json!("the role's");
         Ok(json!({ "account": account, "iam": iam, "version": status["version"] }))
     }
 

@@ -181,7 +181,8 @@ impl Scene {
             ("the endpoint has not told of proxies", Distribution::Awaited),
             ("every proxy has it", told(3, vec![], vec![])),
             ("a proxy has not acknowledged", told(2, vec![], vec![])),
-            ("a proxy refused", told(2, vec![refusal], vec![])),
+            ("one of three proxies refused", told(2, vec![refusal.clone()], vec![])),
+            ("two of three proxies refused", told(1, vec![refusal.clone(), refusal], vec![])),
             ("a member is not served", told(3, vec![], vec!["spec.x".to_owned()])),
         ];
         let row = |(state, distribution): (&str, Distribution)| {

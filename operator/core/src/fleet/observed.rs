@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG, TAG_PREFIX};
+use fleetmesh_crds::management::{
+    OWNER_CLUSTER_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG, TAG_PREFIX,
+};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
@@ -43,15 +45,40 @@ pub struct Registered {
     pub instances: Vec<String>,
 }
 
+/// Whose instances are: what their tags of ownership say.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The resource's uid.
+    pub uid: &'a str,
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The resource's namespace.
+    pub namespace: &'a str,
+    /// The resource's name.
+    pub name: &'a str,
+}
+
+impl Owner<'_> {
+    /// Whether these tags are of an instance of its own: those of resource and cluster, or, when somebody took the uid away,
+    /// of the cluster and of a resource of this name. Others' instances have other names or none of these tags.
+    fn is_shown(&self, tags: &Tags) -> bool {
+        let tag = |key: &str| tags.get(key).map(String::as_str);
+        let named =
+            tag(OWNER_NAMESPACE_TAG) == Some(self.namespace) && tag(OWNER_NAME_TAG) == Some(self.name);
+        let resource = tag(OWNER_UID_TAG).map_or(named, |uid| uid == self.uid);
+        tag(OWNER_CLUSTER_TAG) == Some(self.cluster) && resource
+    }
+}
+
 impl Observed {
     /// Adds instances that the tag of the owner with this uid in this cluster found. EC2 may match a tag as it was and show
     /// it as it is: one that shows another's tag is not its own.
-    pub fn add_found(&mut self, found: Vec<Instance>, (uid, cluster): (&str, &str)) {
+    pub fn add_found(&mut self, found: Vec<Instance>, owner: Owner<'_>) {
         let shows = |instance: &Instance, tag: &str, other: &str| {
             instance.tags.get(tag).is_some_and(|owner| owner != other)
         };
         let others = |instance: &Instance| {
-            shows(instance, OWNER_UID_TAG, uid) || shows(instance, OWNER_CLUSTER_TAG, cluster)
+            shows(instance, OWNER_UID_TAG, owner.uid) || shows(instance, OWNER_CLUSTER_TAG, owner.cluster)
         };
         let (taken, ours): (Vec<_>, Vec<_>) = found.into_iter().partition(others);
         self.taken.extend(taken.into_iter().filter(|instance| instance.state.is_live()));
@@ -62,14 +89,10 @@ impl Observed {
     /// were `known` before, as the owner's by their tags or as launched, are its own as long as they are not tagged as
     /// another's. Of the others a status alone tells, which may have been written by anybody who may: they are its own only
     /// when they show the tags of both, the resource and the cluster, and are nothing to speak of when not.
-    pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, (uid, cluster): (&str, &str)) {
-        let shown = |instance: &Instance| {
-            let tag = |key: &str| instance.tags.get(key).map(String::as_str);
-            tag(OWNER_UID_TAG) == Some(uid) && tag(OWNER_CLUSTER_TAG) == Some(cluster)
-        };
+    pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, owner: Owner<'_>) {
         let live = found.into_iter().filter(|instance| instance.state.is_live());
-        let own = live.filter(|instance| known.contains(&instance.id) || shown(instance));
-        self.add_found(own.collect(), (uid, cluster));
+        let own = live.filter(|instance| known.contains(&instance.id) || owner.is_shown(&instance.tags));
+        self.add_found(own.collect(), owner);
     }
 }
 

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies,
-    State, Step, Template, Version, admit, decide, report,
+    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Owner, Place,
+    Proxies, State, Step, Template, Version, admit, decide, report,
 };
 use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
-use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use fleetmesh_crds::{FleetClassSpec, Iam, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
@@ -232,10 +232,14 @@ impl Ec2 {
     pub fn retag_one(&mut self, key: &str, value: Option<&str>) {
         let reported = self.reported();
         if let Some(instance) = self.pick().filter(|instance| reported.contains(&instance.id)) {
+            // What has neither is nobody's to an operator that starts anew.
+            let owners = [OWNER_UID_TAG, OWNER_CLUSTER_TAG];
+            let last = owners.contains(&key) && owners.iter().any(|tag| !instance.tags.contains_key(*tag));
             match value {
-                Some(value) => instance.tags.insert(key.to_owned(), value.to_owned()),
-                None => instance.tags.remove(key),
-            };
+                Some(value) => _ = instance.tags.insert(key.to_owned(), value.to_owned()),
+                None if last => {}
+                None => _ = instance.tags.remove(key),
+            }
         }
     }
 
@@ -296,7 +300,13 @@ impl Ec2 {
             proxies: Proxies::Untold,
             ..Observed::default()
         };
-        observed.add_lost(lost, &known, (&self.object.uid, "c"));
+        let key = &self.object.key;
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        observed.add_lost(
+            lost,
+            &known,
+            Owner { uid: &self.object.uid, cluster: "c", namespace, name: &key.name },
+        );
         for instance in &mut observed.instances {
             let marks = self.marks.entry(instance.id.clone()).or_insert(instance.marks.clone());
             instance.marks.clone_from(marks);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MINE: (&str, &str) = ("mine", "cluster");
+const MINE: Owner<'_> = Owner { uid: "mine", cluster: "cluster", namespace: "apps", name: "web" };
 
 /// An instance with the tags of ownership of `owner`, `UID` or `UID@CLUSTER`.
 fn instance(id: &str, owner: Option<&str>, state: State) -> Instance {
@@ -28,8 +28,23 @@ fn instance(id: &str, owner: Option<&str>, state: State) -> Instance {
     }
 }
 
+/// The same, of a resource of this namespace and name.
+fn named(instance: Instance, namespace: &str, name: &str) -> Instance {
+    let mut tags = instance.tags;
+    tags.insert(OWNER_NAMESPACE_TAG.to_owned(), namespace.to_owned());
+    tags.insert(OWNER_NAME_TAG.to_owned(), name.to_owned());
+    Instance { tags, ..instance }
+}
+
 fn ids(instances: &[Instance]) -> Vec<&str> {
     instances.iter().map(|instance| instance.id.as_str()).collect()
+}
+
+/// An instance of this cluster whose uid somebody took away.
+fn without_uid(id: &str) -> Instance {
+    let mut instance = instance(id, Some("x"), State::Running);
+    instance.tags.remove(OWNER_UID_TAG);
+    instance
 }
 
 #[test]
@@ -67,9 +82,14 @@ fn an_instance_that_a_status_alone_names_is_ones_own_by_both_tags_or_not_at_all(
         instance("i-nobodys", None, State::Running),
         instance("i-others", Some("another"), State::Running),
         instance("i-elsewhere", Some("mine@other"), State::Running),
+        named(instance("i-victim", Some("another"), State::Running), "others", "web"),
+        named(without_uid("i-of-another-name"), "apps", "victim"),
+        named(without_uid("i-of-another-namespace"), "others", "web"),
+        // Its own, after somebody took one tag away.
+        named(without_uid("i-own-too"), "apps", "web"),
     ];
     let mut observed = Observed::default();
     observed.add_lost(found, &BTreeSet::new(), MINE);
-    assert_eq!(ids(&observed.instances), ["i-own"]);
+    assert_eq!(ids(&observed.instances), ["i-own", "i-own-too"]);
     assert_eq!(ids(&observed.taken), Vec::<&str>::new(), "nothing is told of what is others'");
 }
