@@ -3,18 +3,16 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use fleetmesh_tasks::{Fallen, go_on};
-use futures::FutureExt;
+use fleetmesh_tasks::{Fallen, Tasks};
 use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ads;
@@ -72,9 +70,6 @@ pub enum Error {
     /// The addresses could not be printed.
     #[error("cannot print the addresses on standard output: {0}")]
     Print(io::Error),
-    /// Proxies cannot be served any more.
-    #[error(transparent)]
-    Ads(#[from] ads::ServeError),
     /// A task that has to go on is no more.
     #[error(transparent)]
     Fallen(#[from] Fallen),
@@ -115,8 +110,8 @@ pub async fn run(
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let fallen = Arc::new(OnceLock::new());
-    let open = health(shutdown.clone(), Arc::clone(&fallen)).merge(metrics.router(Arc::clone(&views)));
+    let tasks = Tasks::default();
+    let open = health(shutdown.clone(), tasks.clone()).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let verifier = verifier(&args, instances)?;
     let joining = joining(&args, Arc::clone(&store), verifier, denied.clone())?;
@@ -127,40 +122,39 @@ pub async fn run(
     let routers = Routers { open, guarded, guard };
     print_addresses(rest.iter().chain(&ads).chain(&join)).map_err(Error::Print)?;
 
-    let mut servers = JoinSet::new();
     if let Some(tls) = tls {
-        servers.spawn(following("certificates", &shutdown, tls.follow(shutdown.clone())));
+        tasks.spawn("certificates", &shutdown, tls.follow(shutdown.clone()));
     }
     if let Some(keys) = keys {
         let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
         let follow = async move { keys.follow(data_dir, file, stop).await };
-        servers.spawn(following("access keys", &shutdown, follow));
+        tasks.spawn("access keys", &shutdown, follow);
     }
-    servers.spawn(following("keys of versions", &shutdown, renew_keys(store, shutdown.clone())));
-    servers.spawn(following("denied instances", &shutdown, denied.clone().follow(shutdown.clone())));
+    tasks.spawn("keys of versions", &shutdown, renew_keys(store, shutdown.clone()));
+    tasks.spawn("denied instances", &shutdown, denied.clone().follow(shutdown.clone()));
     for listener in rest {
         let router = routers.of(&listener);
         let hosts = hosts(&listener, &args.allowed_hosts);
         let served = serving::serve(listener, router, Limits::API, hosts, shutdown.clone());
-        servers.spawn(following("App Mesh's API", &shutdown, served));
+        tasks.spawn("App Mesh's API", &shutdown, served);
     }
     if let Some(joining) = joining.map(Arc::new) {
         for listener in join {
             let router = join::http::router(Arc::clone(&joining), metrics.clone());
             // What is asked for is proved by STS, whatever host was meant.
             let served = serving::serve(listener, router, Limits::JOIN, Hosts::Any, shutdown.clone());
-            servers.spawn(following("joining", &shutdown, served));
+            tasks.spawn("joining", &shutdown, served);
         }
     }
     let settings = ads::Settings { denied, ..settings(&args) };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     let discovering = discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone());
-    servers.spawn(following("Cloud Map", &shutdown, discovering));
+    tasks.spawn("Cloud Map", &shutdown, discovering);
     let told = ads::Told { distribution, loads, metrics };
     let served = ads::serve(views, discovered, settings, ads, told, shutdown.clone());
-    servers.spawn(async move { Ok(served.await?) });
-    supervise(servers, &fallen, shutdown).await
+    tasks.try_spawn("ADS", &shutdown, served);
+    supervise(&tasks, shutdown).await
 }
 
 async fn bind(
@@ -299,16 +293,6 @@ fn open_as_many_files_as_allowed() {
     }
 }
 
-/// A task that goes on until `shutdown`. Its name is told when it does not.
-fn following<T: Future<Output = ()>>(
-    name: &'static str,
-    shutdown: &CancellationToken,
-    task: T,
-) -> impl Future<Output = Result<(), Error>> + use<T> {
-    let shutdown = shutdown.clone();
-    async move { go_on(name, &shutdown, task.map(Ok)).await }
-}
-
 async fn open(directory: &Path, identity: Identity) -> Result<Arc<dyn Store>, Error> {
     let directory = directory.to_path_buf();
     let open = move || SqliteStore::open(&directory, &identity);
@@ -324,11 +308,11 @@ fn print_addresses<'a>(listeners: impl Iterator<Item = &'a Bound>) -> io::Result
     out.flush()
 }
 
-/// `/livez` answers while the process runs and no task of it has `fallen`, `/readyz` until it is told to stop. It is reached
+/// `/livez` answers while the process runs and none of its `tasks` has fallen, `/readyz` until it is told to stop. It is reached
 /// only when the store is loaded.
-fn health(shutdown: CancellationToken, fallen: Arc<OnceLock<String>>) -> Router {
+fn health(shutdown: CancellationToken, tasks: Tasks) -> Router {
     let live = move || {
-        let fallen = fallen.get().cloned();
+        let fallen = tasks.first_fallen();
         async move {
             fallen.map_or((StatusCode::OK, "ok\n".to_owned()), |fallen| {
                 (StatusCode::INTERNAL_SERVER_ERROR, format!("{fallen}\n"))
@@ -363,40 +347,17 @@ fn discover(
     cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
-/// Waits until a stop is asked for or a server ends by itself, which stops the others; then until all are done, at
-/// most [`GRACE`].
-async fn supervise(
-    mut servers: JoinSet<Result<(), Error>>,
-    fallen: &OnceLock<String>,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let mut first = tokio::select! {
-        () = shutdown.cancelled() => None,
-        ended = servers.join_next() => ended.and_then(failure),
-    };
-    if let Some(error) = &first {
-        fallen.get_or_init(|| error.to_string());
+/// Waits until a stop is asked for or a task falls, which stops the others; then until all are done, at most [`GRACE`].
+async fn supervise(tasks: &Tasks, shutdown: CancellationToken) -> Result<(), Error> {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        _ = tasks.fallen() => {}
     }
     shutdown.cancel();
-    let drain = async {
-        while let Some(ended) = servers.join_next().await {
-            first = first.take().or(failure(ended));
-        }
-    };
-    if tokio::time::timeout(GRACE, drain).await.is_err() {
+    if !tasks.end(GRACE).await {
         tracing::warn!(seconds = GRACE.as_secs(), "what was still under way was cut off");
     }
-    first.map_or(Ok(()), Err)
-}
-
-type Ended = Result<Result<(), Error>, tokio::task::JoinError>;
-
-fn failure(ended: Ended) -> Option<Error> {
-    match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error),
-        Err(panic) => Some(Error::Internal(panic.to_string())),
-    }
+    tasks.first_fallen().map_or(Ok(()), |fallen| Err(fallen.into()))
 }
 
 #[cfg(test)]
@@ -411,13 +372,11 @@ mod tests {
 
     /// What the control plane ends with, and what `/livez` says by then, when `task` is one of two.
     async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, StatusCode) {
-        let (shutdown, fallen) = (CancellationToken::new(), Arc::new(OnceLock::new()));
-        let mut servers = JoinSet::new();
-        servers.spawn(following("this one", &shutdown, task));
-        let other = shutdown.clone().run_until_cancelled_owned(pending::<()>()).map(drop);
-        servers.spawn(following("the other", &shutdown, other));
-        let page = health(shutdown.clone(), Arc::clone(&fallen));
-        let ended = supervise(servers, &fallen, shutdown).await.expect_err("an error");
+        let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
+        tasks.spawn("this one", &shutdown, task);
+        tasks.spawn_until("the other", &shutdown, pending());
+        let page = health(shutdown.clone(), tasks.clone());
+        let ended = supervise(&tasks, shutdown).await.expect_err("an error");
         let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
         (ended, page.oneshot(request).await.unwrap().status())
     }
@@ -434,11 +393,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_that_was_asked_for_is_no_failure() {
-        let (shutdown, fallen) = (CancellationToken::new(), OnceLock::new());
-        let mut servers = JoinSet::new();
-        servers.spawn(following("one", &shutdown, shutdown.clone().cancelled_owned()));
+        let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
+        tasks.spawn("one", &shutdown, shutdown.clone().cancelled_owned());
         shutdown.cancel();
-        assert!(supervise(servers, &fallen, shutdown).await.is_ok());
-        assert_eq!(fallen.get(), None);
+        assert!(supervise(&tasks, shutdown).await.is_ok());
+        assert_eq!(tasks.first_fallen(), None);
     }
 }

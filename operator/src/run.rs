@@ -13,7 +13,6 @@ use fleetmesh_core::iam::Rules;
 
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::{Fallen, Tasks, caught};
-use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -235,9 +234,8 @@ impl Operator {
             lost = keep(&mut election) => return Err(lost.into()),
             fallen = tasks.fallen() => return Err(fallen.into()),
         }
-        let ended = tokio::time::timeout(GRACE, tasks.wait());
         tokio::select! {
-            ended = ended => if ended.is_err() {
+            ended = tasks.end(GRACE) => if !ended {
                 warn!("rounds under way took too long and were given up; the next start completes them");
             },
             lost = keep(&mut election) => return Err(lost.into()),
@@ -301,8 +299,8 @@ impl Operator {
             settings: Settings { cluster, drift_interval, iam },
             metrics,
         });
-        let strays = shutdown.clone().run_until_cancelled_owned(refuse_strays(Arc::clone(&context)));
-        tasks.spawn("RouteActions without a Route", shutdown, strays.map(|_| ()));
+        let strays = refuse_strays(Arc::clone(&context));
+        tasks.spawn_until("RouteActions without a Route", shutdown, strays);
         for _ in 0..WORKERS {
             tasks.spawn("worker", shutdown, work(Arc::clone(&context), Line::All, shutdown.clone()));
         }

@@ -2,11 +2,15 @@
 //! ([`caught`]), and the end of the program where nobody can ([`Tasks`]).
 
 use std::any::Any;
+use std::convert::Infallible;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +47,14 @@ pub enum Fallen {
         /// The panic.
         panicked: Panicked,
     },
+    /// It failed.
+    #[error("{reason}")]
+    Failed {
+        /// Its name.
+        task: String,
+        /// Why, in its own words.
+        reason: String,
+    },
     /// It returned.
     #[error("the task {task:?} ended by itself: this is a fault of Fleetmesh, please report it")]
     Ended {
@@ -72,6 +84,8 @@ pub async fn go_on<E: From<Fallen>>(
 pub struct Tasks {
     tracker: TaskTracker,
     fallen: Arc<watch::Sender<Option<Fallen>>>,
+    /// Cancelled when nobody waits for the tasks any more.
+    given_up: CancellationToken,
 }
 
 impl Tasks {
@@ -83,23 +97,34 @@ impl Tasks {
         shutdown: &CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
-        let (fallen, shutdown, name) = (Arc::clone(&self.fallen), shutdown.clone(), name.into());
-        self.tracker.spawn(async move {
-            let task = task.map(Ok::<(), Fallen>);
-            if let Err(new) = go_on(&name, &shutdown, task).await {
-                note(&fallen, new);
-            }
-        });
+        self.try_spawn(name, shutdown, task.map(Ok::<(), Infallible>));
     }
 
-    /// Starts a task that ends when it is done. It falls when it panics.
-    pub fn spawn_once(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
-        let (fallen, name) = (Arc::clone(&self.fallen), name.into());
-        self.tracker.spawn(async move {
-            if let Err(panicked) = caught(task).await {
-                note(&fallen, Fallen::Panicked { task: name, panicked });
+    /// The same with a task that may fail, by which it falls too.
+    pub fn try_spawn<E: Display>(
+        &self,
+        name: impl Into<String>,
+        shutdown: &CancellationToken,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let (fallen, shutdown, name) = (Arc::clone(&self.fallen), shutdown.clone(), name.into());
+        let run = async move {
+            let failed = |error: E| Fallen::Failed { task: name.clone(), reason: error.to_string() };
+            if let Err(new) = go_on(&name, &shutdown, task.map_err(failed)).await {
+                note(&fallen, new);
             }
-        });
+        };
+        self.tracker.spawn(self.given_up.clone().run_until_cancelled_owned(run));
+    }
+
+    /// Starts a task that is cut off by `shutdown`, at whatever it waits for then. It falls when it panics, and when it returns.
+    pub fn spawn_until(
+        &self,
+        name: impl Into<String>,
+        shutdown: &CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn(name, shutdown, shutdown.clone().run_until_cancelled_owned(task).map(drop));
     }
 
     /// The task that fell first, once there is one. Without one it waits for ever.
@@ -118,10 +143,14 @@ impl Tasks {
         self.fallen.borrow().clone()
     }
 
-    /// Awaits that all tasks have ended, and starts no more of them to wait for.
-    pub async fn wait(&self) {
+    /// Awaits that all tasks have ended, which were told to, and cuts off those that have not after `grace`. Whether all ended.
+    pub async fn end(&self, grace: Duration) -> bool {
         self.tracker.close();
-        self.tracker.wait().await;
+        let ended = timeout(grace, self.tracker.wait()).await.is_ok();
+        if !ended {
+            self.given_up.cancel();
+        }
+        ended
     }
 }
 
@@ -138,11 +167,12 @@ fn note(fallen: &watch::Sender<Option<Fallen>>, new: Fallen) {
 mod tests {
     #![allow(clippy::panic, reason = "panics are what is tested")]
 
-    use std::time::Duration;
-
-    use tokio::time::timeout;
+    use std::future::pending;
 
     use super::*;
+
+    /// Long enough on any machine.
+    const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn a_task_that_panics_is_named_with_its_words() {
@@ -154,7 +184,7 @@ mod tests {
             "the task \"watch\" panicked: no way: this is a fault of Fleetmesh, please report it"
         );
         tasks.spawn("another", &shutdown, async {});
-        tasks.wait().await;
+        assert!(tasks.end(LONG).await);
         assert_eq!(tasks.first_fallen(), Some(fallen), "the first is the cause");
     }
 
@@ -162,14 +192,33 @@ mod tests {
     async fn a_task_that_returns_unasked_has_fallen_and_one_that_was_asked_has_not() {
         let (tasks, shutdown) = (Tasks::default(), CancellationToken::new());
         tasks.spawn("asked", &shutdown, shutdown.clone().cancelled_owned());
-        tasks.spawn_once("done", async {});
+        tasks.spawn_until("cut off", &shutdown, pending());
         assert!(timeout(Duration::from_millis(20), tasks.fallen()).await.is_err());
         shutdown.cancel();
-        tasks.wait().await;
+        assert!(tasks.end(LONG).await);
         assert_eq!(tasks.first_fallen(), None);
         tasks.spawn("unasked", &CancellationToken::new(), async {});
         assert_eq!(tasks.fallen().await, Fallen::Ended { task: "unasked".into() });
-        tasks.spawn_once("once", async { panic!("x") });
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_says_why_and_one_that_does_not_end_is_cut_off() {
+        let (tasks, shutdown) = (Tasks::default(), CancellationToken::new());
+        tasks.try_spawn("serves", &shutdown, async { Err("the port is gone") });
+        assert_eq!(tasks.fallen().await.to_string(), "the port is gone");
+        let held = Arc::new(());
+        let never = Arc::clone(&held);
+        tasks.spawn("does not end", &shutdown, async move {
+            pending::<()>().await;
+            drop(never)
+        });
+        assert!(!tasks.end(Duration::from_millis(20)).await);
+        let freed = async {
+            while Arc::strong_count(&held) > 1 {
+                tokio::task::yield_now().await
+            }
+        };
+        assert!(timeout(LONG, freed).await.is_ok(), "nothing of it is left");
     }
 
     #[tokio::test]

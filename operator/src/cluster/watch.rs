@@ -52,8 +52,7 @@ pub fn watch_all(
     let mut wanted = 0;
     let mut start = |what: &str, run: BoxFuture<'static, ()>| {
         wanted += 1;
-        let run = shutdown.clone().run_until_cancelled_owned(run).map(|_| ());
-        tasks.spawn(format!("watch of {what}"), shutdown, run);
+        tasks.spawn_until(format!("watch of {what}"), shutdown, run);
     };
     for kind in Kind::ALL {
         with_kind!(kind, K => start(kind.as_str(), watch_kind::<K>(client.clone(), feed.clone()).boxed()));

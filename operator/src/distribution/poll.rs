@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_tasks::Tasks;
-use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -72,8 +71,7 @@ pub async fn watch_meshes(
             polled.entry(mesh).or_insert_with_key(|mesh| {
                 let stop = shutdown.child_token();
                 let run = poll.clone().mesh(mesh.clone());
-                let run = stop.clone().run_until_cancelled_owned(run).map(|_| ());
-                tasks.spawn(format!("poll of the mesh {mesh}"), &stop, run);
+                tasks.spawn_until(format!("poll of the mesh {mesh}"), &stop, run);
                 stop
             });
         }
