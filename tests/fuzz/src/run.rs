@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use fleetmesh_tasks::Panicked;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -102,11 +103,7 @@ fn try_input(target: &dyn Target, input: &[u8]) -> Result<(bool, Duration), Stri
     let begun = memory::thread_time();
     let outcome = catch_unwind(AssertUnwindSafe(|| target.try_input(input)));
     let took = memory::thread_time().saturating_sub(begun);
-    let accepted = outcome.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!("panicked: {}", text.unwrap_or("without words"))
-    })??;
+    let accepted = outcome.map_err(|panic| Panicked::from(panic).to_string())??;
     if took > LONGEST_TIME {
         return Err(format!("{} bytes took {took:?} of processor time", input.len()));
     }
