@@ -1,4 +1,5 @@
-//! What follows when a round panics: the object comes back after a back-off, and whoever looks at it learns why.
+//! What follows when a round, or something that is done for an object beside it, panics: it is counted and logged. After a round
+//! the object comes back after a back-off, and whoever looks at it learns why.
 
 use fleetmesh_core::{Event, Finding, Object, ObjectKey, Severity, after_panic};
 use fleetmesh_crds::{ConditionType, Reason};
@@ -9,8 +10,25 @@ use tracing::error;
 
 use super::{Next, report};
 use crate::context::Context;
+use crate::metrics::Metrics;
 use crate::queue::{Appointment, Wake};
 use crate::world::Source;
+
+/// Runs `work`, which is done for `key`; `None` when it panicked, which is counted and, as that `what` did, logged.
+pub async fn guarded<T>(
+    metrics: &Metrics,
+    key: &ObjectKey,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let ended = caught(work).await;
+    ended
+        .inspect_err(|panic| {
+            metrics.panicked(key.kind);
+            error!(object = %key, %panic, "{what} panicked: this is a fault of Fleetmesh");
+        })
+        .ok()
+}
 
 /// Counts the panic, logs it with the object, tells it in the status and as an Event; gives when to try again, `None` when
 /// the object is gone.
@@ -33,26 +51,19 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
         "reconciling {}: a fault of Fleetmesh; the operator tries again, please report it with the operator's log",
         foreign::printable(&panic.to_string())
     );
-    let finding = Finding::unknown(Reason::InternalError, message.clone());
-    let told = |reason: &str| reason == Reason::InternalError.as_str();
-    if object
-        .status
-        .condition(ConditionType::Ready)
-        .is_some_and(|ready| told(&ready.reason) && ready.message == message)
-    {
+    let (before, reason) = (&object.status, Reason::InternalError);
+    let finding = Finding::unknown(reason, message.clone());
+    let ready = finding.condition(ConditionType::Ready, before, object.generation, Timestamp::now());
+    let told = before.condition(ConditionType::Ready);
+    if told.is_some_and(|told| told.reason == ready.reason && told.message == message) {
         return;
     }
-    let ready = finding.condition(ConditionType::Ready, &object.status, object.generation, Timestamp::now());
     let mut status = object.status.clone();
     status.conditions.retain(|condition| condition.type_ != ready.type_);
     status.conditions.push(ready);
-    let reason = Reason::InternalError.as_str().to_owned();
-    report::publish(
-        context,
-        object,
-        &Event { severity: Severity::Warning, reason, action: "Reconcile", message },
-    )
-    .await;
+    let reason = reason.as_str().to_owned();
+    let event = Event { severity: Severity::Warning, reason, action: "Reconcile", message };
+    report::publish(context, object, &event).await;
     match context.cluster.set_status(object, &status).await {
         Ok(object) => context.queue.wake_all(context.world.seen(object, Source::OwnWrite)),
         Err(problem) => {

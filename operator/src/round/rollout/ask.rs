@@ -7,15 +7,15 @@ use std::time::Duration;
 use fleetmesh_core::canary::{Answer, Call, Destination, Outcome, Sample};
 use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
-use fleetmesh_tasks::caught;
 use jiff::Timestamp;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::{prometheus, webhook};
 use crate::context::Context;
 use crate::outbound::{self, Failure, Question};
 use crate::queue::Wake;
 use crate::rollouts::{Gave, Rollouts};
+use crate::round::panicked::guarded;
 use crate::world::World;
 
 /// How long a query may take.
@@ -85,12 +85,7 @@ pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
         metrics.asked("webhook", answer != WebhookAnswer::Error);
         debug!(webhook = call.webhook, ?answer, ?detail, "told of an Event");
     };
-    tokio::spawn(async move {
-        if let Err(panic) = caught(tell).await {
-            panics.panicked(key.kind);
-            error!(object = %key, %panic, "telling a webhook panicked: this is a fault of Fleetmesh");
-        }
-    });
+    tokio::spawn(async move { guarded(&panics, &key, "telling a webhook", tell).await });
 }
 
 fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Output = Gave> + Send + 'static) {
@@ -101,13 +96,9 @@ fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Outpu
     let (rollouts, queue) = (Arc::clone(&context.rollouts), Arc::clone(&context.queue));
     let metrics = context.metrics.clone();
     tokio::spawn(async move {
-        match caught(ask).await {
-            Ok(gave) => rollouts.answer(&key, &what, gave),
-            Err(panic) => {
-                metrics.panicked(key.kind);
-                error!(object = %key, what, %panic, "asking panicked: this is a fault of Fleetmesh");
-                rollouts.unanswered(&key, &what);
-            }
+        match guarded(&metrics, &key, &format!("asking {what}"), ask).await {
+            Some(gave) => rollouts.answer(&key, &what, gave),
+            None => rollouts.unanswered(&key, &what),
         }
         queue.wake(&key, Wake::Distribution);
     });
