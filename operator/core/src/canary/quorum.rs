@@ -29,7 +29,12 @@ pub(crate) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bo
     let (concerned, holding) = (of(&|caller| caller.proxies), of(&behind));
     let agreed =
         holding.len() > 1 || concerned.len() == 1 || holding.contains(&Owner::Namespace(&owners.own));
-    missing >= PROXIES && i64::from(missing) * 100 >= i64::from(all) * i64::from(PERCENT) && agreed
+    are_many(missing, all) && agreed
+}
+
+/// Whether `some` of `all` proxies are [`PROXIES`] and [`PERCENT`] percent at least.
+fn are_many(some: i32, all: i32) -> bool {
+    some >= PROXIES && i64::from(some) * 100 >= i64::from(all) * i64::from(PERCENT)
 }
 
 /// Whether `rejected` of the `proxies`, of which others `acknowledged`, may say for all that a configuration is refused: those of
@@ -43,8 +48,7 @@ pub(crate) fn refuse(
     if rejected == 0 || !callers.is_empty() {
         return rejected > 0 && hold_up(callers, owners);
     }
-    let many = rejected >= PROXIES && i64::from(rejected) * 100 >= i64::from(proxies) * i64::from(PERCENT);
-    acknowledged == 0 || many
+    acknowledged == 0 || are_many(rejected, proxies)
 }
 
 #[cfg(test)]
