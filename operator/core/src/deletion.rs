@@ -14,13 +14,13 @@ use crate::plan::{Idle, Plan, Step, Waiting};
 /// instances any more and they can go, too. A resource that retains its object retains them.
 pub fn parts_turn(observed: &Observed, outcome: &Outcome) -> bool {
     let object = &observed.object;
-    let ours = object.finalized() && !object.orphan;
+    let ours = object.finalized() && !keeps(object);
     let gone = match &observed.remote {
         Remote::Absent => true,
         Remote::Present(remote) => outcome.deleted || !observed.is_ours(remote),
         Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => false,
     };
-    ours && gone && object.management.deletion_policy == DeletionPolicy::Delete
+    ours && gone
 }
 
 /// What to do about a resource whose deletion was asked for.
@@ -36,22 +36,19 @@ pub fn plan(observed: &Observed) -> Plan {
     if keeps(object) {
         return let_go(observed);
     }
-    match object.management.deletion_policy {
-        DeletionPolicy::Retain => release(),
-        DeletionPolicy::Delete if observed.claim == Claim::Ours && !observed.dependents.is_empty() => {
-            Plan::Wait(Waiting::Dependents(observed.dependents.clone()))
+    if observed.claim == Claim::Ours && !observed.dependents.is_empty() {
+        return Plan::Wait(Waiting::Dependents(observed.dependents.clone()));
+    }
+    match &observed.remote {
+        Remote::Present(remote) if observed.is_ours(remote) => {
+            let delete = Step::Delete { id: object.id.clone() };
+            let release = observed.parts_gone.then_some(Step::RemoveFinalizer);
+            Plan::Steps(std::iter::once(delete).chain(release).collect())
         }
-        DeletionPolicy::Delete => match &observed.remote {
-            Remote::Present(remote) if observed.is_ours(remote) => {
-                let delete = Step::Delete { id: object.id.clone() };
-                let release = observed.parts_gone.then_some(Step::RemoveFinalizer);
-                Plan::Steps(std::iter::once(delete).chain(release).collect())
-            }
-            Remote::Present(_) | Remote::Absent if !observed.parts_gone => Plan::Nothing(Idle::PartsLeft),
-            Remote::Present(_) | Remote::Absent => release(),
-            // What we have not read we do not delete, and we do not forget it either.
-            Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => Plan::Nothing(Idle::Unread),
-        },
+        Remote::Present(_) | Remote::Absent if !observed.parts_gone => Plan::Nothing(Idle::PartsLeft),
+        Remote::Present(_) | Remote::Absent => release(),
+        // What we have not read we do not delete, and we do not forget it either.
+        Remote::NotRead | Remote::InStep(_) | Remote::Unreadable(_) => Plan::Nothing(Idle::Unread),
     }
 }
 
