@@ -56,6 +56,16 @@ pub fn owns(object: &Object, tags: &Tags) -> bool {
     tags.get(OWNER_UID_TAG) == Some(&object.uid)
 }
 
+/// Whether the `tags` of a thing in AWS name the resource and the cluster that `owner` names, as of [`owner_tags`].
+pub fn is_of(tags: &Tags, owner: &Tags) -> bool {
+    share(tags, owner, &[OWNER_UID_TAG, OWNER_CLUSTER_TAG])
+}
+
+/// Whether `tags` say the same as `owner` under each of `keys`, and `owner` says something.
+pub fn share(tags: &Tags, owner: &Tags, keys: &[&str]) -> bool {
+    keys.iter().all(|key| owner.contains_key(*key) && tags.get(*key) == owner.get(*key))
+}
+
 /// Whether something that is not `object`'s may be taken over by it: it asks for that, and the tags name no cluster or ours.
 /// What another cluster has is never to be had.
 pub fn may_adopt(object: &Object, tags: &Tags, cluster: &str) -> bool {

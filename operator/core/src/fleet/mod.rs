@@ -29,9 +29,7 @@ pub use fleetmesh_instance::JoinOptions;
 pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id, withheld};
 pub use decide::{Decision, Input, decide};
 pub use limits::{Grant, Ledger};
-pub use observed::{
-    Association, Checks, Instance, Observed, Owner, Proxies, Registered, State, Template, Version,
-};
+pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
 pub use plan::Step;
 pub use report::{Outcome, report, unseen};
 pub use template::Content;

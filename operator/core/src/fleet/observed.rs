@@ -8,6 +8,8 @@ use fleetmesh_crds::management::{
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
+use crate::owner::{is_of, share};
+
 use super::template::FORM;
 use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 
@@ -45,40 +47,21 @@ pub struct Registered {
     pub instances: Vec<String>,
 }
 
-/// Whose instances are: what their tags of ownership say.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner<'a> {
-    /// The resource's uid.
-    pub uid: &'a str,
-    /// The cluster's name.
-    pub cluster: &'a str,
-    /// The resource's namespace.
-    pub namespace: &'a str,
-    /// The resource's name.
-    pub name: &'a str,
-}
-
-impl Owner<'_> {
-    /// Whether these tags are of an instance of its own: those of resource and cluster, or, when somebody took the uid away,
-    /// of the cluster and of a resource of this name. Others' instances have other names or none of these tags.
-    fn is_shown(&self, tags: &Tags) -> bool {
-        let tag = |key: &str| tags.get(key).map(String::as_str);
-        let named =
-            tag(OWNER_NAMESPACE_TAG) == Some(self.namespace) && tag(OWNER_NAME_TAG) == Some(self.name);
-        let resource = tag(OWNER_UID_TAG).map_or(named, |uid| uid == self.uid);
-        tag(OWNER_CLUSTER_TAG) == Some(self.cluster) && resource
-    }
+/// Whether `tags` are of an instance of the owner that the tags `owner` name: those of resource and cluster, or, when somebody
+/// took the uid away, of the cluster and of a resource of this name. Others' instances have other names or none of these tags.
+fn is_shown(tags: &Tags, owner: &Tags) -> bool {
+    let named = [OWNER_CLUSTER_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG];
+    is_of(tags, owner) || (!tags.contains_key(OWNER_UID_TAG) && share(tags, owner, &named))
 }
 
 impl Observed {
-    /// Adds instances that the tag of the owner with this uid in this cluster found. EC2 may match a tag as it was and show
+    /// Adds instances that the uid found among the tags `owner`, as of [`owner_tags`](crate::owner::owner_tags). EC2 may match a tag as it was and show
     /// it as it is: one that shows another's tag is not its own.
-    pub fn add_found(&mut self, found: Vec<Instance>, owner: Owner<'_>) {
-        let shows = |instance: &Instance, tag: &str, other: &str| {
-            instance.tags.get(tag).is_some_and(|owner| owner != other)
-        };
+    pub fn add_found(&mut self, found: Vec<Instance>, owner: &Tags) {
         let others = |instance: &Instance| {
-            shows(instance, OWNER_UID_TAG, owner.uid) || shows(instance, OWNER_CLUSTER_TAG, owner.cluster)
+            let another =
+                |key: &str| instance.tags.get(key).is_some_and(|shown| owner.get(key) != Some(shown));
+            another(OWNER_UID_TAG) || another(OWNER_CLUSTER_TAG)
         };
         let (taken, ours): (Vec<_>, Vec<_>) = found.into_iter().partition(others);
         self.taken.extend(taken.into_iter().filter(|instance| instance.state.is_live()));
@@ -89,9 +72,9 @@ impl Observed {
     /// were `known` before, as the owner's by their tags or as launched, are its own as long as they are not tagged as
     /// another's. Of the others a status alone tells, which may have been written by anybody who may: they are its own only
     /// when they show the tags of both, the resource and the cluster, and are nothing to speak of when not.
-    pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, owner: Owner<'_>) {
+    pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, owner: &Tags) {
         let live = found.into_iter().filter(|instance| instance.state.is_live());
-        let own = live.filter(|instance| known.contains(&instance.id) || owner.is_shown(&instance.tags));
+        let own = live.filter(|instance| known.contains(&instance.id) || is_shown(&instance.tags, owner));
         self.add_found(own.collect(), owner);
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
 use fleetmesh_model::tag::Tags;
 
-use super::shown::is_of;
 use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, rules};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
 use crate::failure::{Class, Failure};
+use crate::owner::is_of;
 use crate::part::Part;
 
 /// After what time IAM is asked again for what it does not show yet.

@@ -1,10 +1,10 @@
 //! What is believed of an identity that a status names: whoever may write a status can make it name anything. Pure.
 
 use fleetmesh_crds::IamStatus;
-use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use fleetmesh_model::tag::Tags;
 
 use super::{InstanceProfile, Role};
+use crate::owner::is_of;
 
 /// What may be believed of the instance profile `arn` that a status names, after IAM was asked for the profile and the role of
 /// its `name`: the profile when it carries the tags of the `owner` and has no role but that one, and its role's boundary. One
@@ -27,14 +27,10 @@ pub fn shown(
     }
 }
 
-/// Whether the `tags` of a thing name the owner, the resource and the cluster, that the tags `owner` name.
-pub(super) fn is_of(tags: &Tags, owner: &Tags) -> bool {
-    let same = |key: &str| owner.contains_key(key) && tags.get(key) == owner.get(key);
-    same(OWNER_UID_TAG) && same(OWNER_CLUSTER_TAG)
-}
-
 #[cfg(test)]
 mod tests {
+    use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
+
     use super::*;
     use crate::iam::{Found, Observed, Outcome, Place, Plan, Then, part};
 

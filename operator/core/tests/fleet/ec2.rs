@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Owner, Place,
-    Proxies, State, Step, Template, Version, admit, decide, report,
+    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies,
+    State, Step, Template, Version, admit, decide, report,
 };
+use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
@@ -300,13 +301,7 @@ impl Ec2 {
             proxies: Proxies::Untold,
             ..Observed::default()
         };
-        let key = &self.object.key;
-        let namespace = key.namespace.as_deref().unwrap_or_default();
-        observed.add_lost(
-            lost,
-            &known,
-            Owner { uid: &self.object.uid, cluster: "c", namespace, name: &key.name },
-        );
+        observed.add_lost(lost, &known, &owner_tags(&self.object, "c"));
         for instance in &mut observed.instances {
             let marks = self.marks.entry(instance.id.clone()).or_insert(instance.marks.clone());
             instance.marks.clone_from(marks);

@@ -7,8 +7,9 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, Decision, Input, Instance, Observed, Outcome, Owner, Place, Proxies, Step, admit, decide, template,
+    self, Decision, Input, Instance, Observed, Outcome, Place, Proxies, Step, admit, decide, template,
 };
+use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
@@ -186,16 +187,11 @@ async fn observe(
     });
     let lost = lost(object, &instances, memory);
     let mut observed = Observed { enrolled, unasked, associations, ..Observed::default() };
-    let owner = Owner {
-        uid: &object.uid,
-        cluster: input.cluster,
-        namespace: object.key.namespace.as_deref().unwrap_or_default(),
-        name: &object.key.name,
-    };
-    observed.add_found(instances, owner);
+    let owner = owner_tags(object, input.cluster);
+    observed.add_found(instances, &owner);
     if !lost.is_empty() {
         let known = memory.instances().cloned().collect();
-        observed.add_lost(services.ec2.named(&lost).await?, &known, owner);
+        observed.add_lost(services.ec2.named(&lost).await?, &known, &owner);
     }
     // Before what may fail for this fleet alone: the others of its class count on it.
     context.fleets.ledger().shown(&object.uid, &observed.instances, input.now);

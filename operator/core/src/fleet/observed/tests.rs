@@ -2,7 +2,15 @@
 
 use super::*;
 
-const MINE: Owner<'_> = Owner { uid: "mine", cluster: "cluster", namespace: "apps", name: "web" };
+fn mine() -> Tags {
+    let tags = [
+        (OWNER_UID_TAG, "mine"),
+        (OWNER_CLUSTER_TAG, "cluster"),
+        (OWNER_NAMESPACE_TAG, "apps"),
+        (OWNER_NAME_TAG, "web"),
+    ];
+    tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
 
 /// An instance with the tags of ownership of `owner`, `UID` or `UID@CLUSTER`.
 fn instance(id: &str, owner: Option<&str>, state: State) -> Instance {
@@ -59,13 +67,13 @@ fn who_shows_anothers_tag_is_anothers_however_it_was_found() {
         ]
     };
     let mut by_tag = Observed::default();
-    by_tag.add_found(found(), MINE);
+    by_tag.add_found(found(), &mine());
     assert_eq!(ids(&by_tag.instances), ["i-1", "i-3", "i-4"]);
     assert_eq!(ids(&by_tag.taken), ["i-2"]);
 
     let mut by_id = Observed::default();
     let known = ["i-1", "i-2", "i-3", "i-4", "i-5"].map(str::to_owned).into();
-    by_id.add_lost(found(), &known, MINE);
+    by_id.add_lost(found(), &known, &mine());
     assert_eq!(
         ids(&by_id.instances),
         ["i-1", "i-3"],
@@ -89,7 +97,7 @@ fn an_instance_that_a_status_alone_names_is_ones_own_by_both_tags_or_not_at_all(
         named(without_uid("i-own-too"), "apps", "web"),
     ];
     let mut observed = Observed::default();
-    observed.add_lost(found, &BTreeSet::new(), MINE);
+    observed.add_lost(found, &BTreeSet::new(), &mine());
     assert_eq!(ids(&observed.instances), ["i-own", "i-own-too"]);
     assert_eq!(ids(&observed.taken), Vec::<&str>::new(), "nothing is told of what is others'");
 }
