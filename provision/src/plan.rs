@@ -150,16 +150,16 @@ fn certificate(
         return Ok(kept_as(secret));
     }
     let make = |reason: String| Error::Make { name: name.to_owned(), reason };
-    let left = authority.end().duration_since(now).unwrap_or_default();
-    let length = wanted.server_validity.min(left);
-    let issued = authority.issue_server(&wanted.names, &wanted.addresses, Validity { now, length });
+    let validity = authority.capped(Validity { now, length: wanted.server_validity });
+    let issued = authority.issue_server(&wanted.names, &wanted.addresses, validity);
     let Issued { certificate, key } = issued.map_err(|error| make(error.to_string()))?;
     let data = [
         ("tls.crt", certificate),
         ("tls.key", key.reveal().to_owned()),
         ("ca.crt", authority.certificate().to_owned()),
     ];
-    let due = (now + length * 2 / 3).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+    let due =
+        (now + validity.length * 2 / 3).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
     let annotate = |mut secret: Secret| {
         let annotations = secret.metadata.annotations.get_or_insert_default();
         annotations.insert(NAMES.to_owned(), names.clone());
