@@ -1,5 +1,7 @@
 //! `cargo xtask fuzz`: the parsers that read what strangers send, two at a time, for so many seconds each.
 
+mod libfuzzer;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
@@ -24,6 +26,10 @@ pub struct FuzzArgs {
     /// Try the input in this file once more, on the one target that is named, instead of drawing any.
     #[arg(long, value_name = "FILE", requires = "targets")]
     replay: Option<PathBuf>,
+    /// Let libFuzzer draw the inputs, which learns from what they reach: for minutes and hours. Builds our own crates once more,
+    /// with its instrumentation.
+    #[arg(long, conflicts_with_all = ["seed", "replay"])]
+    libfuzzer: bool,
     /// The targets; all of them when none is named.
     targets: Vec<String>,
 }
@@ -42,7 +48,12 @@ pub fn run(arguments: &FuzzArgs) -> Result<ExitCode> {
         bail!("no target {unknown:?}: there are {}", known.join(", "));
     }
     let targets = if arguments.targets.is_empty() { known } else { arguments.targets.clone() };
-    let failed = all(&targets, |target| one(&program, target, arguments))?;
+    let failed = if arguments.libfuzzer {
+        let program = libfuzzer::build()?;
+        all(&targets, |target| libfuzzer::one(&program, target, arguments.seconds))?
+    } else {
+        all(&targets, |target| one(&program, target, arguments))?
+    };
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join(", "));
     }
