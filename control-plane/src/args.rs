@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::api::quota::Quota;
 use crate::identity::Identity;
-use crate::join::InstanceIdentity;
+use crate::join::{IdentityCertificates, InstanceIdentity};
 use crate::listen::{Bounds, Listen};
 use crate::tls::TlsFiles;
 
@@ -128,12 +128,20 @@ pub struct ControlPlaneArgs {
     )]
     pub join_rate_per_source: u32,
 
-    /// The certificates that EC2 signs instance identity documents with (PEM, one of each region; AWS's RSA-2048 ones).
+    /// The certificates that EC2 signs instance identity documents with: `aws` for AWS's own, which are built in, or a file of
+    /// them (PEM, RSA-2048). Several are given by repeating the flag, or with commas between them in the variable.
     ///
-    /// With it, an instance that joins has to send its document, and the instance that it names has to be the one that STS
+    /// A line `region: REGION` before a certificate in a file says that it counts for documents of that region alone. With the
+    /// flag, an instance that joins has to send its document, and the instance that it names has to be the one that STS
     /// knows; the instance is then bound to its key for as long as its certificate is valid.
-    #[arg(long, env = "FLEETMESH_IDENTITY_CERTIFICATES", value_name = "FILE", requires = "ca_key")]
-    pub identity_certificates: Option<PathBuf>,
+    #[arg(
+        long,
+        env = "FLEETMESH_IDENTITY_CERTIFICATES",
+        value_name = "aws|FILE",
+        value_delimiter = ',',
+        requires = "ca_key"
+    )]
+    pub identity_certificates: Vec<IdentityCertificates>,
 
     /// Whether an instance that joins has to send its identity document: required, optional (an attacker sends none: for the
     /// while until all joiners are of a release that does) or off.

@@ -266,9 +266,10 @@ fn joining(
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
     let files = CaFiles { certificate, signing: args.signing_cert.clone(), key };
-    let documents = args.identity_certificates.as_deref();
-    let documents = documents.map(|file| Documents::read(file, args.instance_identity)).transpose()?;
-    let documents = documents.unwrap_or_else(Documents::off);
+    let documents = match &args.identity_certificates[..] {
+        [] => Documents::off(),
+        places => Documents::read(places, args.instance_identity)?,
+    };
     let rules = Rules { sts: Sts::new(endpoint), documents, verifier, denied };
     let (validity, rate) = (args.join_certificate_validity, args.join_rate_per_source);
     Ok(Some(Joining::new(store, args.identity(), files, rules, validity, rate)?))

@@ -1,7 +1,7 @@
 //! Join: how an EC2 instance without any secret gets a certificate for its virtual node.
 //!
 //! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
-//! vary in it → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
+//! vary in it → its identity document, where one is asked for, is EC2's → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
 //!
 //! With `--verify-instances` EC2 is asked about the instance, too ([`instances`]).
 //!
@@ -46,7 +46,7 @@ use crate::store::{Binding, CommitError, Store};
 use challenge::{Challenges, Purpose};
 pub use denied::Denied;
 use document::Document;
-pub use document::{Documents, InstanceIdentity};
+pub use document::{Documents, IdentityCertificates, InstanceIdentity};
 use grant::Joined;
 pub use instances::{Described, Instances, Verifier};
 use rate::Rates;
@@ -273,13 +273,16 @@ impl Joining {
     async fn prove(&self, request: &JoinRequest, node: &ResourceId) -> Result<Joined, Refusal> {
         let Rules { sts, documents, verifier, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
+        // Before STS is asked: whoever has no instance causes no calls in the account's name.
+        let document = documents.verified(request.identity_document.as_deref(), SystemTime::now());
+        let document = document.map_err(|reason| denied(&reason))?;
         let caller = {
             let _question = self.question().await?;
             sts.caller(headers).await?
         };
         let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
-        let document = documents.check(request.identity_document.as_deref(), &joined);
-        let document = document.map_err(|reason| denied(&reason))?;
+        let is_of = document.as_ref().map_or(Ok(()), |document| document.is_of(&joined));
+        is_of.map_err(|reason| denied(&reason))?;
         grant::check(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
         // Last, so that only who has a role that is granted has EC2 asked.
         if let Some(verifier) = verifier {

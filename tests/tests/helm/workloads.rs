@@ -67,7 +67,7 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
     let values = json!({
         "controlPlane": { "join": {
             "enabled": true, "port": join, "verifyInstances": true,
-            "identityCertificates": { "kind": "Secret", "name": "ec2", "key": "regions" },
+            "identityCertificates": { "aws": true, "kind": "Secret", "name": "ec2", "key": "regions" },
             "deniedInstances": { "name": "denied" },
         } },
         "operator": { "proxyJoin": { "image": image } },

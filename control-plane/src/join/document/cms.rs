@@ -23,22 +23,46 @@ const SET: u8 = 0x31;
 /// # Errors
 /// In words: it is no such message, or none of them signed it.
 pub fn verify(message: &[u8], certificates: &[CertificateDer<'_>]) -> Result<Vec<u8>, String> {
-    let outer = Outer::from_ber(message).map_err(|error| format!("it is no signed message: {error}"))?;
-    let SignedData { content, signers } = outer.0;
-    let Ok([signer]) = <[Signer<'_>; 1]>::try_from(signers) else {
-        return Err("it does not have exactly one signature".into());
-    };
-    let signed = signer.covers(&content)?;
-    let algorithm = webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256;
-    let by = |certificate: &CertificateDer<'_>| {
-        let certificate = EndEntityCert::try_from(certificate);
-        certificate
-            .is_ok_and(|by| by.verify_signature(algorithm, &signed, signer.signature.as_bytes()).is_ok())
-    };
-    if certificates.iter().any(by) {
-        Ok(content)
+    let signed = Signed::read(message)?;
+    if certificates.iter().any(|certificate| signed.is_by(certificate)) {
+        Ok(signed.content)
     } else {
         Err("no certificate that is trusted signed it".into())
+    }
+}
+
+/// A message of which it is not known yet who signed it.
+pub struct Signed {
+    content: Vec<u8>,
+    /// The bytes that are signed: the content, or attributes with its digest.
+    covered: Vec<u8>,
+    signature: OctetString,
+}
+
+impl Signed {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// In words: it is none of the form, or its signature is not of its content.
+    pub fn read(message: &[u8]) -> Result<Self, String> {
+        let outer = Outer::from_ber(message).map_err(|error| format!("it is no signed message: {error}"))?;
+        let SignedData { content, signers } = outer.0;
+        let Ok([signer]) = <[Signer<'_>; 1]>::try_from(signers) else {
+            return Err("it does not have exactly one signature".into());
+        };
+        Ok(Self { covered: signer.covers(&content)?, content, signature: signer.signature })
+    }
+
+    /// What it holds, which anybody may have made unless [`Self::is_by`].
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Whether the key of `certificate` signed it, an RSA key of 2,048 bits or more.
+    pub fn is_by(&self, certificate: &CertificateDer<'_>) -> bool {
+        let algorithm = webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256;
+        let by = EndEntityCert::try_from(certificate);
+        by.is_ok_and(|by| by.verify_signature(algorithm, &self.covered, self.signature.as_bytes()).is_ok())
     }
 }
 

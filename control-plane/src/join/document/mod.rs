@@ -4,29 +4,28 @@
 //! A document proves which instance it is of, not who sends it: it stays the same while the instance runs, and whoever
 //! runs on the instance can read it. The proof to STS beside it is fresh, and both have to name one instance.
 
+mod certificates;
 pub(crate) mod cms;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
-use webpki::EndEntityCert;
 
 use super::grant::{Joined, is_instance_id};
-use crate::reload::{FileError, Named};
+use crate::foreign::Foreign;
+use crate::reload::FileError;
+pub use certificates::IdentityCertificates;
+use certificates::Trusted;
 
 /// The longest document, as it is sent, in bytes. Those of EC2 have less than 2,500.
 const LONGEST: usize = 8192;
-/// The flag that names the certificates.
-const FLAG: &str = "--identity-certificates";
 
 /// Whether instances have to send a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl FromStr for InstanceIdentity {
 /// Judges documents.
 #[derive(Clone, Debug)]
 pub struct Documents {
-    certificates: Vec<CertificateDer<'static>>,
+    certificates: Vec<Trusted>,
     wanted: InstanceIdentity,
 }
 
@@ -65,23 +64,12 @@ impl Documents {
         Self { certificates: Vec::new(), wanted: InstanceIdentity::Off }
     }
 
-    /// Trusts the certificates in `file` (PEM), each of a region. Their own signatures and dates say nothing: the file does.
+    /// Trusts the certificates of all `places`.
     ///
     /// # Errors
-    /// The file cannot be used.
-    pub fn read(file: &Path, wanted: InstanceIdentity) -> Result<Self, FileError> {
-        let named = Named { flag: FLAG, path: file.to_path_buf() };
-        let pem = named.read()?;
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let certificates = certificates.map_err(|error| named.error(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(named.error("it holds no certificate in PEM"));
-        }
-        for (index, certificate) in certificates.iter().enumerate() {
-            let unusable = |error: webpki::Error| named.error(format!("certificate {}: {error}", index + 1));
-            EndEntityCert::try_from(certificate).map_err(unusable)?;
-        }
-        Ok(Self { certificates, wanted })
+    /// A file cannot be used.
+    pub fn read(places: &[IdentityCertificates], wanted: InstanceIdentity) -> Result<Self, FileError> {
+        Ok(Self { certificates: certificates::read(places)?, wanted })
     }
 
     /// Whether instances are asked for one.
@@ -89,36 +77,54 @@ impl Documents {
         self.wanted != InstanceIdentity::Off
     }
 
-    /// What `sent` says, when it is of the instance that `joined` is; none when none is needed.
+    /// What `sent` says; none when none is needed. Whose it is, [`Document::is_of`] tells once STS said who sent it.
     ///
     /// # Errors
-    /// In words: it is missing, not EC2's, or of another instance.
-    pub fn check(&self, sent: Option<&str>, joined: &Joined) -> Result<Option<Document>, String> {
-        let sent = match (self.wanted, sent) {
-            (InstanceIdentity::Off, _) | (InstanceIdentity::Optional, None) => return Ok(None),
+    /// In words: it is missing, or not EC2's.
+    pub fn verified(&self, sent: Option<&str>, now: SystemTime) -> Result<Option<Document>, String> {
+        match (self.wanted, sent) {
+            (InstanceIdentity::Off, _) | (InstanceIdentity::Optional, None) => Ok(None),
             (InstanceIdentity::Required, None) => {
-                return Err("identityDocument: an instance identity document has to be sent, which `fleetmesh proxy join` of this release takes from the metadata service: is it an instance, and does its hop limit let the joiner reach the service?".into());
+                Err("identityDocument: an instance identity document has to be sent, which `fleetmesh proxy join` of this release takes from the metadata service: is it an instance, and does its hop limit let the joiner reach the service?".into())
             }
-            (_, Some(sent)) => sent,
-        };
-        let wrong = |reason: String| format!("identityDocument: {reason}");
-        let document = self.verify(sent).map_err(wrong)?;
-        document.is_of(joined).map_err(wrong)?;
-        Ok(Some(document))
+            (_, Some(sent)) => self.verify(sent, now).map(Some).map_err(wrong),
+        }
     }
 
-    fn verify(&self, sent: &str) -> Result<Document, String> {
+    /// The document that the key of its own region signed. Its region is looked at first, so that one signature is checked
+    /// and not one of each region; nothing else of it is believed before that.
+    fn verify(&self, sent: &str, now: SystemTime) -> Result<Document, String> {
         if sent.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
         }
         // EC2 breaks it into lines.
         let base64: String = sent.split_ascii_whitespace().collect();
         let message = STANDARD.decode(base64).map_err(|_| "expected base 64".to_owned())?;
-        let content = cms::verify(&message, &self.certificates)?;
-        let document: Document = serde_json::from_slice(&content)
+        let signed = cms::Signed::read(&message)?;
+        let document: Document = serde_json::from_slice(signed.content())
             .map_err(|_| "what is signed is no identity document".to_owned())?;
+        let of_region: Vec<_> =
+            self.certificates.iter().filter(|trusted| trusted.is_of(&document.region)).collect();
+        if of_region.is_empty() {
+            let region = Foreign(&document.region);
+            return Err(format!("it is of the region {region}, of which --identity-certificates has none"));
+        }
+        let current: Vec<_> = of_region.into_iter().filter(|trusted| now <= trusted.ends).collect();
+        if current.is_empty() {
+            let region = Foreign(&document.region);
+            return Err(format!(
+                "the certificate of the region {region} has ended: give a new one by --identity-certificates"
+            ));
+        }
+        if !current.iter().any(|trusted| signed.is_by(&trusted.certificate)) {
+            return Err("no certificate that is trusted signed it".into());
+        }
         if is_instance_id(&document.instance_id) { Ok(document) } else { Err("it names no instance".into()) }
     }
+}
+
+fn wrong(reason: String) -> String {
+    format!("identityDocument: {reason}")
 }
 
 /// What a document says, of what matters here.
@@ -137,17 +143,21 @@ pub struct Document {
 
 impl Document {
     /// Whether it is of the instance that `joined` is, in the account of its role.
-    fn is_of(&self, joined: &Joined) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// In words: it is of another.
+    pub fn is_of(&self, joined: &Joined) -> Result<(), String> {
         let Self { account_id, instance_id, .. } = self;
         if *account_id != joined.account {
-            return Err(format!("it is of the account {account_id:.32}, and the role of {}", joined.account));
+            let account = &joined.account;
+            return Err(wrong(format!("it is of the account {account_id:.32}, and the role of {account}")));
         }
         match joined.instance() {
             Some(instance) if instance == instance_id => Ok(()),
-            _ => Err(format!(
+            _ => Err(wrong(format!(
                 "it is of the instance {instance_id}, and the role's session is {:.64}",
                 joined.session
-            )),
+            ))),
         }
     }
 }

@@ -1,16 +1,24 @@
 //! Documents as EC2 makes them, by a key of our own; and what is not one.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
+use der::asn1::BitStringRef;
+use der::{Decode as _, Header, Reader as _, SliceReader};
 use proptest::prelude::*;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SigningKey};
+use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
+use webpki::EndEntityCert;
 
 use super::InstanceIdentity::{Off, Optional, Required};
 use super::*;
 use crate::join::sts::Caller;
 
+const HOUR: Duration = Duration::from_secs(3600);
 const INSTANCE: &str = "i-0123456789abcdef0";
 const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
@@ -144,8 +152,14 @@ fn verified(message: &[u8]) -> Result<Vec<u8>, String> {
     cms::verify(message, &trusted())
 }
 
+/// The certificate of the first region, of this one or of all.
+fn certificate_of(region: Option<&str>) -> Trusted {
+    let region = region.map(str::to_owned);
+    Trusted { region, certificate: regions()[0].1.clone(), ends: SystemTime::now() + HOUR }
+}
+
 fn documents(wanted: InstanceIdentity) -> Documents {
-    Documents { certificates: trusted(), wanted }
+    Documents { certificates: vec![certificate_of(None)], wanted }
 }
 
 /// In lines, as the metadata service answers.
@@ -167,7 +181,7 @@ fn what_a_trusted_certificates_key_signed_is_taken() {
         assert_eq!(verified(&message).as_ref(), Ok(&content));
         let several: Vec<_> = regions().iter().rev().map(|region| region.1.clone()).collect();
         assert_eq!(cms::verify(&message, &several).as_ref(), Ok(&content), "any of them");
-        let document = documents(Required).verify(&lines(&message)).expect("a document");
+        let document = documents(Required).verify(&lines(&message), SystemTime::now()).expect("a document");
         assert_eq!(
             document.to_string(),
             format!("{INSTANCE} of 123456789012 in us-west-2, started 2016-11-19T16:32:11Z")
@@ -212,7 +226,7 @@ fn what_is_forged_is_refused() {
     // The signature of the attributes alone, passed off as one of content that looks like them.
     let attributes = tlv(0x31, &[kind, digest(&good)].concat());
     let message = Making { content: &attributes, signed: &attributes, ..Making::of(&good) }.message();
-    let document = documents(Required).verify(&STANDARD.encode(message));
+    let document = documents(Required).verify(&STANDARD.encode(message), SystemTime::now());
     assert!(document.expect_err("no document").contains("no identity document"));
     assert!(cms::verify(&Making::of(&good).message(), &[]).is_err(), "nobody is trusted");
 }
@@ -221,7 +235,10 @@ fn what_is_forged_is_refused() {
 fn a_document_has_to_be_of_the_instance_that_sts_knows() {
     let content = content(INSTANCE);
     let sent = lines(&Making::of(&content).message());
-    let check = |wanted, sent: Option<&str>, joined: &Joined| documents(wanted).check(sent, joined);
+    let check = |wanted, sent: Option<&str>, joined: &Joined| {
+        let document = documents(wanted).verified(sent, SystemTime::now())?;
+        document.as_ref().map_or(Ok(()), |document| document.is_of(joined)).map(|()| document)
+    };
     let own = joined("123456789012", INSTANCE);
     for wanted in [Required, Optional] {
         assert!(check(wanted, Some(&sent), &own).expect("its own").is_some());
@@ -245,22 +262,94 @@ fn a_document_has_to_be_of_the_instance_that_sts_knows() {
 }
 
 #[test]
-fn a_file_of_certificates_is_read_and_a_bad_one_named() {
+fn a_certificate_counts_for_documents_of_its_own_region_until_it_ends() {
+    let sent = lines(&Making::of(&content(INSTANCE)).message());
+    let verify = |certificates, now| {
+        let verified = Documents { certificates, wanted: Required }.verified(Some(&sent), now);
+        verified.map(|document| document.expect("one was sent").region)
+    };
+    let (own, other) = (certificate_of(Some("us-west-2")), certificate_of(Some("eu-west-1")));
+    let now = SystemTime::now();
+    assert_eq!(verify(vec![other.clone(), own.clone()], now), Ok("us-west-2".into()));
+    assert_eq!(verify(vec![other.clone(), certificate_of(None)], now), Ok("us-west-2".into()));
+    let refused = verify(vec![other], now).expect_err("the key is right, the region is not");
+    assert!(
+        refused.contains("of the region \"us-west-2\", of which --identity-certificates has none"),
+        "{refused}"
+    );
+    let refused = verify(vec![own], now + 2 * HOUR).expect_err("ended");
+    assert!(refused.contains("the certificate of the region \"us-west-2\" has ended"), "{refused}");
+}
+
+/// Whether the signature in a certificate is by its own key: RSA, of 2,048 bits at least, and SHA-256.
+fn signs_itself(certificate: &CertificateDer<'_>) -> bool {
+    let mut reader = SliceReader::new(certificate).expect("DER");
+    Header::decode(&mut reader).expect("a sequence");
+    let signed = reader.tlv_bytes().expect("what is signed");
+    reader.tlv_bytes().expect("the algorithm");
+    let signature = BitStringRef::decode(&mut reader).expect("the signature");
+    let by = EndEntityCert::try_from(certificate).expect("a certificate");
+    by.verify_signature(webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256, signed, signature.raw_bytes()).is_ok()
+}
+
+/// What AWS publishes of its regions does not change: 36 of them, none before this century's end.
+#[test]
+fn those_of_aws_are_one_rsa_certificate_of_each_region_signed_by_itself() {
+    let found = certificates::built_in().expect("built in");
+    assert_eq!(found.len(), 36);
+    let regions: BTreeSet<_> = found.iter().filter_map(|trusted| trusted.region.as_deref()).collect();
+    assert_eq!(regions.len(), found.len(), "one of each region");
+    assert!(
+        ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
+            .iter()
+            .all(|known| regions.contains(known))
+    );
+    let bytes: BTreeSet<&[u8]> = found.iter().map(|trusted| trusted.certificate.as_ref()).collect();
+    assert_eq!(bytes.len(), found.len(), "no two regions have the same");
+    let far = SystemTime::now() + Duration::from_secs(60 * 365 * 24 * 3600);
+    for Trusted { region, certificate, ends } in &found {
+        let region = region.as_deref().expect("a region");
+        let shaped = region.split('-').count() >= 3
+            && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        assert!(shaped, "{region}");
+        assert!(*ends > far, "{region}");
+        let parsed = EndEntityCert::try_from(certificate).expect("a certificate");
+        assert_eq!(parsed.subject(), parsed.issuer(), "{region}");
+        let amazon = b"Amazon Web Services LLC";
+        assert!(parsed.subject().windows(amazon.len()).any(|part| part == amazon), "{region}");
+        assert!(signs_itself(certificate), "{region}");
+    }
+}
+
+#[test]
+fn files_are_read_beside_those_of_aws_and_a_bad_one_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("certificates.pem");
-    let pem: String = regions()
-        .iter()
-        .map(|Region(_, certificate)| {
-            format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines(certificate))
-        })
-        .collect();
-    fs::write(&file, &pem).expect("written");
-    let read = || Documents::read(&file, Required);
-    assert_eq!(read().expect("two").certificates.len(), 2);
-    for bad in ["", "text", &pem.replacen("MII", "MIJ", 1)] {
+    let pem = |certificate: &[u8]| {
+        format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines(certificate))
+    };
+    let [first, second] = regions();
+    let several = format!("mine\n{}region: ap-east-2 \n{}", pem(&first.1), pem(&second.1));
+    fs::write(&file, &several).expect("written");
+    let places = |texts: &[&str]| -> Vec<IdentityCertificates> {
+        texts.iter().map(|text| text.parse().expect("any text is a place")).collect()
+    };
+    let path = file.to_str().expect("UTF-8");
+    let read =
+        |texts: &[&str]| Documents::read(&places(texts), Required).map(|documents| documents.certificates);
+    let found: Vec<_> = read(&[path]).expect("two").into_iter().map(|trusted| trusted.region).collect();
+    assert_eq!(found, [None, Some("ap-east-2".to_owned())]);
+    assert_eq!(read(&["aws", path]).expect("AWS's and two").len(), 38);
+    assert_eq!(places(&["./aws"]), [IdentityCertificates::File(PathBuf::from("./aws"))]);
+    for (bad, words) in [
+        ("", "no certificate"),
+        ("text", "no certificate"),
+        (&several.replacen("MII", "MIJ", 1), "certificate 1: "),
+        (&(several.clone() + &pem(b"0\x03none")), "certificate 3: "),
+    ] {
         fs::write(&file, bad).expect("written");
-        let error = read().expect_err(bad).to_string();
-        assert!(error.contains("(--identity-certificates)"), "{error}");
+        let error = read(&["aws", path]).expect_err(bad).to_string();
+        assert!(error.contains("(--identity-certificates)") && error.contains(words), "{error}");
     }
 }
 

@@ -45,8 +45,8 @@ impl Instance {
         answer["challenge"].as_str().map(str::to_owned).with_context(|| format!("{status}: {answer}"))
     }
 
-    /// Tries to join with a signature that has the right form.
-    async fn join(&mut self, challenge: &str) -> Result<(u16, Value)> {
+    /// Tries to join with a signature that has the right form, and with this identity document.
+    async fn join_with(&mut self, challenge: &str, document: Option<&str>) -> Result<(u16, Value)> {
         let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
         let (day, time) = (now.strftime("%Y%m%d").to_string(), now.strftime("%Y%m%dT%H%M%SZ").to_string());
         let scope = format!("ASIAIOSFODNN7EXAMPLE/{day}/us-west-2/sts/aws4_request");
@@ -55,11 +55,43 @@ impl Instance {
         // P-256's generator.
         let key = "BGsX0fLhLEJH+Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivOM1drMV7Oy7ZAaDe/UfU=";
         self.post("join", &json!({
-            "resource": NODE, "publicKey": key, "challenge": challenge, "amzDate": time,
+            "resource": NODE, "publicKey": key, "challenge": challenge, "amzDate": time, "identityDocument": document,
             "authorization": format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={headers}, Signature={signature}"),
         }))
         .await
     }
+
+    async fn join(&mut self, challenge: &str) -> Result<(u16, Value)> {
+        self.join_with(challenge, None).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_with_a_bad_document_asks_sts_nothing() {
+    // What a key signed that is no region's of AWS: a document of an instance in us-west-2.
+    const FORGED: &str = include_str!("forged.b64");
+    let bed = Bed::start("bad-documents", &["--identity-certificates", "aws"]).await;
+    let mut instance =
+        Instance::connect(&Tls::stranger(&bed.certificates, b"h2"), STRANGER, bed.join).await.unwrap();
+    for (document, words) in [
+        (None, "an instance identity document has to be sent"),
+        (Some("AAAA"), "it is no signed message"),
+        (Some(FORGED), "no certificate that is trusted signed it"),
+    ] {
+        let challenge = instance.challenge().await.unwrap();
+        let (status, answer) = instance.join_with(&challenge, document).await.unwrap();
+        assert!(status == 403 && answer["message"].as_str().unwrap().contains(words), "{status}: {answer}");
+    }
+    // The rate of the source is before both: a document costs a stranger's address a try.
+    let (mut refused, began) = (0, Instant::now());
+    for _ in 0..30 {
+        let challenge = instance.challenge().await.unwrap();
+        let (status, _) = instance.join_with(&challenge, Some(FORGED)).await.unwrap();
+        refused += u64::from(status == 429);
+    }
+    assert!(refused + 20 + 5 * (began.elapsed().as_secs() + 1) >= 33, "{refused} of 33 refused");
+    assert!(refused > 0 || began.elapsed() > Duration::from_secs(2), "{refused} of 33 refused");
+    assert_eq!(bed.asked.all.load(Ordering::Relaxed), 0, "STS was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
