@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::BodyExt;
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -57,6 +58,27 @@ pub trait Method: Clone + Send + Sync + 'static {
         requests: Streaming<Self::Request>,
         answers: Answers<Self::Answer>,
     ) -> impl Future<Output = Result<(), Status>> + Send + 'static;
+}
+
+/// The first request of a stream; none when the proxy closes it before, or `shutdown` does. A stream without one holds a seat
+/// and says nothing of whose it is.
+///
+/// # Errors
+/// Status 4 when none was read within `limit`, or what the stream broke off with.
+pub async fn opening<T>(
+    requests: &mut Streaming<T>,
+    limit: Duration,
+    shutdown: &CancellationToken,
+) -> Result<Option<T>, Status> {
+    let first = tokio::select! {
+        () = shutdown.cancelled() => return Ok(None),
+        first = timeout(limit, requests.message()) => first,
+    };
+    first.unwrap_or_else(|_| {
+        Err(Status::deadline_exceeded(format!(
+            "no request came within {limit:?} of the stream's beginning: send one, with the node, as it is opened"
+        )))
+    })
 }
 
 /// A method as a service for tonic's router, and how many of its streams each certificate has open.

@@ -62,8 +62,11 @@ const WINDOW: u32 = 256 * 1024;
 /// The largest head of a request, in bytes: gRPC's own.
 const HEAD: u32 = 16 * 1024;
 
+/// How long a proxy may take to say in a first request who it is. Envoy says it as it opens the stream.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
 /// What can be set about the service.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The most proxies that one virtual node may have connected; no limit when absent.
     pub max_proxies_per_node: Option<usize>,
@@ -71,10 +74,26 @@ pub struct Settings {
     pub max_streams_per_certificate: Option<usize>,
     /// The most resources that a proxy with a certificate may name in a request; no limit when absent.
     pub max_names_per_request: Option<usize>,
+    /// How long a stream of either service may be open before its first request is read; then it ends with status 4.
+    pub first_request: Duration,
     /// How bursts of commits are taken together.
     pub debounce: Debounce,
     /// The instances that are let in no more.
     pub denied: Denied,
+}
+
+impl Default for Settings {
+    /// No limits but 10 s for a first request, and nobody denied.
+    fn default() -> Self {
+        Self {
+            max_proxies_per_node: None,
+            max_streams_per_certificate: None,
+            max_names_per_request: None,
+            first_request: FIRST_REQUEST,
+            debounce: Debounce::default(),
+            denied: Denied::default(),
+        }
+    }
 }
 
 /// Where what the proxies say is told.
@@ -120,12 +139,15 @@ pub async fn serve(
     let Told { distribution, loads, metrics } = told;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
     let feeds = Arc::new(feeds);
-    let load_reporting = LoadReporting { feeds: Arc::clone(&feeds), loads, shutdown: shutdown.clone() };
+    let first_request = settings.first_request;
+    let load_reporting =
+        LoadReporting { feeds: Arc::clone(&feeds), loads, first_request, shutdown: shutdown.clone() };
     let context = Context {
         feeds: Arc::clone(&feeds),
         distribution,
         metrics,
         max_names: settings.max_names_per_request,
+        first_request,
         shutdown: shutdown.clone(),
     };
     // Shared by all listeners.

@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 use super::authority;
 use super::blame::blamed;
 use super::feed::{Current, Feeds};
-use super::grpc::Answers;
+use super::grpc::{self, Answers};
 use super::identity;
 use super::names;
 use super::stream::{Event, Request, Send, Stream};
@@ -39,6 +39,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The most names of a request of a proxy with a certificate; none is no limit.
     pub max_names: Option<usize>,
+    /// How long a proxy may take to send the first one.
+    pub first_request: Duration,
     /// When to close the streams.
     pub shutdown: CancellationToken,
 }
@@ -53,10 +55,7 @@ pub async fn serve(
     mut requests: Streaming<DiscoveryRequest>,
     answers: &Answers<DiscoveryResponse>,
 ) -> Result<(), Status> {
-    let opening = tokio::select! {
-        () = context.shutdown.cancelled() => return Ok(()),
-        message = requests.message() => message?,
-    };
+    let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
     let node = identity::virtual_node(&opening.node)?;
     let (views, denied) = (context.feeds.views(), context.feeds.denied());

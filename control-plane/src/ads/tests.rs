@@ -70,17 +70,16 @@ impl World {
             .bind(Purpose::Proxies, None, Bounds::default())
             .await
             .expect("a port");
-        Self::start_on(bound, limit)
+        Self::start_on(bound, Settings { max_proxies_per_node: limit, ..Settings::default() })
     }
 
     /// The same on this listener.
-    pub(super) fn start_on(bound: Bound, limit: Option<usize>) -> Self {
+    pub(super) fn start_on(bound: Bound, settings: Settings) -> Self {
         let meshes = meshes();
         let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
         let address = format!("http://{}", bound.address());
         let shutdown = CancellationToken::new();
-        let settings = Settings { max_proxies_per_node: limit, ..Settings::default() };
         let known = watch::Sender::new(Discovered::default());
         let discovered = known.subscribe();
         let loads = Arc::new(Loads::new(Duration::from_millis(250)));
@@ -165,7 +164,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
+    pub(super) async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
         timeout(LONG, self.answers.message()).await.expect("an answer in time")
     }
 

@@ -7,17 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
 
-use super::tests::{Proxy, World};
+use super::Settings;
+use super::grpc::Method as _;
+use super::load_reports::LoadReporting;
+use super::service::AggregatedDiscovery;
+use super::tests::{LONG, Proxy, World};
 use crate::certs::{Authority, Issued, Validity, new_authority};
 use crate::identity::Identity;
 use crate::listen::{Bounds, Listen};
@@ -83,6 +89,10 @@ impl Drop for Bed {
 
 impl Bed {
     async fn start(ca: &Ca) -> Self {
+        Self::start_with(ca, Settings::default()).await
+    }
+
+    async fn start_with(ca: &Ca, settings: Settings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         ca.serve(folder.path(), &[]);
         let path = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -96,7 +106,7 @@ impl Bed {
         let address = bound.address().replace("0.0.0.0", "127.0.0.1");
         let stop = CancellationToken::new();
         tokio::spawn(tls.follow(stop.clone()));
-        Self { world: World::start_on(bound, None), folder, address, stop }
+        Self { world: World::start_on(bound, settings), folder, address, stop }
     }
 
     /// A connection that shows `certificate` and trusts servers of `ca`.
@@ -182,6 +192,47 @@ async fn each_way_to_be_refused_has_its_code() {
         assert_eq!(found, code, "{id}: {message}");
         assert!(message.contains(words), "{message:?} does not say {words:?}");
     }
+}
+
+/// What a stream ends with over which the proxy says nothing, of the service with this path.
+async fn silent(channel: Channel, path: &'static str) -> Status {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.expect("ready");
+    let nothing = tokio_stream::pending::<()>();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let opened = client.streaming(Request::new(nothing), PathAndQuery::from_static(path), codec);
+    let ended = async {
+        match opened.await {
+            Ok(answers) => answers.into_inner().message().await.map(|_| ()).expect_err("it says nothing"),
+            Err(status) => status,
+        }
+    };
+    timeout(LONG, ended).await.expect("it ends by itself")
+}
+
+#[tokio::test]
+async fn a_stream_without_a_request_ends_and_gives_its_seat_back() {
+    let ca = Ca::new();
+    let first_request = Duration::from_millis(200);
+    let settings = Settings { max_streams_per_certificate: Some(1), first_request, ..Settings::default() };
+    let bed = Bed::start_with(&ca, settings).await;
+    let certificate = ca.client(&["client"], lasting(HOUR));
+    for path in [AggregatedDiscovery::PATH, LoadReporting::PATH] {
+        let status = silent(bed.connect(&ca, Some(&certificate)).await.expect("connected"), path).await;
+        assert_eq!(i32::from(status.code()), 4, "{path}: {status}");
+        assert!(status.message().contains("no request came within 200ms"), "{path}: {status}");
+    }
+    // The seat is free a moment after the stream's end is told.
+    let seated = async {
+        loop {
+            if let Ok(mut proxy) = bed.stream(&ca, Some(&certificate), CLIENT).await
+                && proxy.answer().await.is_ok()
+            {
+                break;
+            }
+        }
+    };
+    timeout(LONG, seated).await.expect("another stream of the certificate");
 }
 
 fn server_certificate(ca: &Ca) -> Issued {

@@ -12,7 +12,7 @@ mod tests;
 pub(crate) mod wire;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
@@ -22,7 +22,7 @@ use tonic::{Status, Streaming};
 
 use super::authority;
 use super::feed::Feeds;
-use super::grpc::{Answers, Method};
+use super::grpc::{self, Answers, Method};
 use super::identity;
 use crate::listen::Peer;
 use crate::loads::{Loads, Reporting};
@@ -36,6 +36,8 @@ pub struct LoadReporting {
     pub feeds: Arc<Feeds>,
     /// Where reports are told.
     pub loads: Arc<Loads>,
+    /// How long a proxy may take to send the first report.
+    pub first_request: Duration,
     /// When to close the streams.
     pub shutdown: CancellationToken,
 }
@@ -55,10 +57,7 @@ impl Method for LoadReporting {
         mut reports: Streaming<LoadStatsRequest>,
         answers: Answers<LoadStatsResponse>,
     ) -> Result<(), Status> {
-        let opening = tokio::select! {
-            () = self.shutdown.cancelled() => return Ok(()),
-            message = reports.message() => message?,
-        };
+        let opening = grpc::opening(&mut reports, self.first_request, &self.shutdown).await?;
         let Some(LoadStatsRequest { node: described, cluster_stats: clusters }) = opening else {
             return Ok(());
         };
