@@ -28,7 +28,7 @@ use crate::health::{self, Health};
 use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence, Fenced};
 use crate::metrics::Metrics;
-use crate::outbound::{Outbound, Policy};
+use crate::outbound::{ApiServers, Outbound, Policy};
 use crate::queue::{Line, Queue};
 use crate::rollouts::Rollouts;
 use crate::round::{self, Fleets};
@@ -166,7 +166,7 @@ impl Operator {
         let policy = Policy {
             direct_addresses: args.canary_direct_addresses,
             secrets: args.provider_secrets.clone(),
-            api_server: cluster::hosts(kubeconfig, context).await?,
+            api_servers: ApiServers::of(kubeconfig, context).await?,
         };
         let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
         Ok(Self {

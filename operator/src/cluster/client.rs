@@ -1,6 +1,7 @@
 //! Builds the Kubernetes client, with a layer that counts and times calls and is the seam for faults.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::faults::{Call, SharedFaults, Target};
 use crate::metrics::Metrics;
+use crate::outbound::Connect;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,15 @@ pub async fn hosts(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<V
     let inside = std::env::var("KUBERNETES_SERVICE_HOST").ok();
     let well_known = ["kubernetes.default", "kubernetes.default.svc"].map(ToOwned::to_owned);
     Ok(configured.into_iter().chain(inside).chain(well_known).collect())
+}
+
+/// Makes clients for that cluster, each with connections of its own: nothing is called yet, and nothing of it is counted.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connector(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Connect, ConnectError> {
+    let config = config(kubeconfig, context).await?;
+    Ok(Arc::new(move || Client::try_from(config.clone()).ok()))
 }
 
 async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {

@@ -12,6 +12,7 @@ mod failure;
 mod forbidden;
 mod own;
 mod place;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -28,6 +29,7 @@ use address::{Address, Host};
 pub use exchange::Answer;
 pub use failure::Failure;
 pub use place::Place;
+pub use servers::{ApiServers, Connect};
 use turns::Turns;
 
 /// Where questions may go.
@@ -37,8 +39,8 @@ pub struct Policy {
     pub direct_addresses: bool,
     /// The folder with the Secrets of providers, `SECRET/KEY` (`--provider-secrets`).
     pub secrets: PathBuf,
-    /// The hosts of the Kubernetes API server, which no address in a Route may lead to.
-    pub api_server: Vec<String>,
+    /// The Kubernetes API servers, which no address in a Route may lead to.
+    pub api_servers: ApiServers,
 }
 
 /// What is asked.
@@ -108,7 +110,7 @@ impl Outbound {
     }
 
     async fn leads_to_api_server(&self, addresses: &[IpAddr]) -> bool {
-        for host in &self.policy.api_server {
+        for host in self.policy.api_servers.hosts().await {
             let known: Vec<IpAddr> = match host.trim_matches(['[', ']']).parse() {
                 Ok(address) => vec![address],
                 // One that nobody can resolve is not where anything leads to.

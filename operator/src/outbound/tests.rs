@@ -19,8 +19,33 @@ const LIMIT: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(2);
 
 fn outbound(direct_addresses: bool) -> Outbound {
+    outbound_beside(direct_addresses, ApiServers::new(vec!["10.96.0.1".to_owned()], Arc::new(|| None)))
+}
+
+fn outbound_beside(direct_addresses: bool, api_servers: ApiServers) -> Outbound {
     let secrets = std::env::temp_dir().join(format!("fleetmesh-outbound-{}", std::process::id()));
-    Outbound::new(Policy { direct_addresses, secrets, api_server: vec!["10.96.0.1".to_owned()] })
+    Outbound::new(Policy { direct_addresses, secrets, api_servers })
+}
+
+/// API servers behind one address, of which the next connection reaches the next one; what they say of themselves is what
+/// kube-apiserver says at `/api`. How often they were asked.
+fn behind_a_service(servers: [&'static str; 2]) -> (ApiServers, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let connect: Connect = Arc::new(move || {
+        let server = servers[count.fetch_add(1, Ordering::Relaxed) % servers.len()];
+        let answer = move |request: http::Request<kube::client::Body>| async move {
+            assert_eq!(request.uri().path(), "/api");
+            let said = json!({
+                "kind": "APIVersions", "versions": ["v1"],
+                "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server}],
+            });
+            let body = kube::client::Body::from(said.to_string().into_bytes());
+            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        };
+        Some(kube::Client::new(tower::service_fn(answer), "default"))
+    });
+    (ApiServers::new(vec!["10.96.0.1".to_owned()], connect), asked)
 }
 
 /// A server that does `serve` with each connection, once it has seen a request.
@@ -222,6 +247,27 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
         assert!(matches!(failure, Failure::Forbidden(_)), "{address}: {failure}");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_reaches_no_api_server_behind_the_one_address_that_is_configured() {
+    let (servers, asked) = behind_a_service(["10.1.2.3:6443", "[fd00::7]:6443"]);
+    let (open, world) = (outbound_beside(true, servers), World::default());
+    let addresses = [
+        "https://10.1.2.3:6443/",
+        "http://10.1.2.3:10250/",
+        "https://[::ffff:10.1.2.3]/",
+        "https://[fd00::7]/",
+    ];
+    for _ in 0..2 {
+        for address in addresses.map(str::to_owned).into_iter().chain(["https://10.96.0.1/".to_owned()]) {
+            let place = open.webhook(&world, "apps", &Destination::Address(address.clone())).await.unwrap();
+            let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
+            assert_eq!(failure, Failure::Forbidden("the Kubernetes API server"), "{address}");
+        }
+        assert_eq!(asked.swap(0, Ordering::Relaxed), 4, "they are asked once a minute");
+        tokio::time::advance(Duration::from_secs(61)).await;
+    }
 }
 
 /// An address of this host beside loopback, if it has one; nothing is sent.

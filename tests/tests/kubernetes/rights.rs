@@ -2,9 +2,11 @@
 //! of both and no other.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fleetmesh_operator::outbound::ApiServers;
 use fleetmesh_testbed::cluster::{Cluster, ClusterOptions, User};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::operator::Operator;
@@ -18,7 +20,8 @@ const SOON: Duration = Duration::from_secs(90);
 async fn the_audit_log_equals_the_roles() -> Result<()> {
     let run = RunDir::new("rights")?;
     let user = User::named("operator");
-    let options = ClusterOptions { users: vec![user.clone()], audit: true };
+    let anybody = User::named("anybody");
+    let options = ClusterOptions { users: vec![user.clone(), anybody.clone()], audit: true };
     let cluster = Cluster::start_with(&run, options).await?;
     let kubectl = cluster.kubectl()?;
     stack::install_crds(&kubectl, &run).await?;
@@ -74,6 +77,11 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     kubectl.apply(&action).await?;
     let deleted = ["wait", "--for=delete", "--timeout=90s", "-n", "apps", "virtualnode/service-b"];
     kubectl.run(&deleted).await?;
+    // Where API servers are takes no right of the operator's: they tell everybody whom they know. This one advertises the
+    // address of an interface, though it listens on loopback.
+    let servers = ApiServers::of(Some(&cluster.kubeconfig(&anybody)?), None).await?.hosts().await;
+    let [.., advertised] = &servers[..] else { anyhow::bail!("none: {servers:?}") };
+    ensure!(advertised.parse::<IpAddr>().is_ok_and(|ip| !ip.is_loopback()), "{servers:?}");
     wait::until("every right was used", SOON, async || {
         let used = used(&std::fs::read_to_string(cluster.audit_log())?)?;
         let mut allowed = BTreeSet::new();
