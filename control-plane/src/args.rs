@@ -8,6 +8,7 @@ use clap::Args;
 use crate::api::quota::Quota;
 use crate::identity::Identity;
 use crate::join::{IdentityCertificates, InstanceIdentity};
+use crate::kms::KeyArn;
 use crate::listen::{Bounds, Listen};
 use crate::tls::TlsFiles;
 
@@ -57,7 +58,7 @@ pub struct ControlPlaneArgs {
         env = "FLEETMESH_JOIN_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        requires = "ca_key"
+        requires = "ca_signer"
     )]
     pub join_listen: Vec<Listen>,
 
@@ -93,14 +94,35 @@ pub struct ControlPlaneArgs {
     ///
     /// Whoever has the role of a virtual node's tag fleetmesh.dev/proxy-principals gets a certificate for that node, for
     /// --join-certificate-validity at a time.
-    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE", requires_all = ["ca_cert", "join_listen"])]
+    #[arg(
+        long,
+        env = "FLEETMESH_CA_KEY",
+        value_name = "FILE",
+        group = "ca_signer",
+        requires_all = ["ca_cert", "join_listen"]
+    )]
     pub ca_key: Option<PathBuf>,
 
-    /// The intermediate that --ca-key belongs to (PEM), followed by those between it and a root of --ca-cert.
+    /// The CA's key, held by AWS KMS, in the place of --ca-key: the ARN of a key of ECC_NIST_P256 or ECC_NIST_P384 for
+    /// SIGN_VERIFY.
     ///
-    /// Without it --ca-key is the key of a certificate in --ca-cert. `fleetmesh certs init` makes a root, whose key can stay
-    /// offline, and an intermediate.
-    #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE", requires = "ca_key")]
+    /// KMS signs each certificate, so that nobody can copy the key from here. It belongs to the first certificate of
+    /// --signing-cert, or else of --ca-cert; `fleetmesh certs intermediate --kms-key` and `certs ca --kms-key` make one. The
+    /// credentials need kms:Sign for it. While KMS cannot be asked no instance joins, and all else goes on.
+    #[arg(
+        long,
+        env = "FLEETMESH_CA_KMS_KEY",
+        value_name = "ARN",
+        group = "ca_signer",
+        requires_all = ["ca_cert", "join_listen"]
+    )]
+    pub ca_kms_key: Option<KeyArn>,
+
+    /// The intermediate that signs (PEM), followed by those between it and a root of --ca-cert.
+    ///
+    /// Without it the key that signs is that of a certificate in --ca-cert. `fleetmesh certs init` makes a root, whose key can
+    /// stay offline, and an intermediate.
+    #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE", requires = "ca_signer")]
     pub signing_cert: Option<PathBuf>,
 
     /// How long the certificates of instances that join are valid, 10s to 24h; they are renewed at half of it.
@@ -112,7 +134,7 @@ pub struct ControlPlaneArgs {
         value_name = "DURATION",
         default_value = "1h",
         value_parser = certificate_validity,
-        requires = "ca_key"
+        requires = "ca_signer"
     )]
     pub join_certificate_validity: Duration,
 
@@ -139,7 +161,7 @@ pub struct ControlPlaneArgs {
         env = "FLEETMESH_IDENTITY_CERTIFICATES",
         value_name = "aws|FILE",
         value_delimiter = ',',
-        requires = "ca_key"
+        requires = "ca_signer"
     )]
     pub identity_certificates: Vec<IdentityCertificates>,
 
@@ -159,7 +181,7 @@ pub struct ControlPlaneArgs {
     ///
     /// The credentials need ec2:DescribeInstances and iam:GetInstanceProfile. While EC2 cannot be asked, instances that it
     /// verified in the last 24 hours, since the start of this process, renew their certificates, and no others get one.
-    #[arg(long, env = "FLEETMESH_VERIFY_INSTANCES", requires = "ca_key")]
+    #[arg(long, env = "FLEETMESH_VERIFY_INSTANCES", requires = "ca_signer")]
     pub verify_instances: bool,
 
     /// Instances that may neither join nor stream any more: a file with one id a line, read again when it changes.

@@ -21,6 +21,7 @@ pub mod fuzzing;
 pub mod identity;
 pub mod join;
 pub mod keys;
+pub mod kms;
 pub mod listen;
 pub mod loads;
 pub mod metrics;

@@ -12,6 +12,7 @@ use fleetmesh_tasks::{Fallen, Tasks};
 use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -22,9 +23,12 @@ use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
 use crate::identity::Identity;
-use crate::join::{self, CaFiles, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier};
+use crate::join::{
+    self, CaFiles, CaKey, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier,
+};
 use crate::keys::seal::SealKeys;
 use crate::keys::{Keys, LoadError};
+use crate::kms::{AwsKey, Held, KeyArn};
 use crate::listen::{Bound, Bounds, Listen, ListenError};
 use crate::loads::{self, Loads};
 use crate::metrics::Metrics;
@@ -255,14 +259,19 @@ fn verifier(
     wanted.transpose()
 }
 
-/// What lets instances join, when the CA's key is here.
+/// What lets instances join, when the CA's key is here or KMS signs with it.
 fn joining(
     args: &ControlPlaneArgs,
     store: Arc<dyn Store>,
     verifier: Option<Verifier>,
     denied: Denied,
 ) -> Result<Option<Joining>, Error> {
-    let (Some(certificate), Some(key)) = (args.ca_cert.clone(), args.ca_key.clone()) else { return Ok(None) };
+    let held = |arn: &KeyArn| Held::new(Arc::new(AwsKey::new(arn.clone())), Handle::current());
+    let key = match (&args.ca_key, &args.ca_kms_key) {
+        (Some(file), _) => Some(CaKey::File(file.clone())),
+        (None, arn) => arn.as_ref().map(held).map(CaKey::Held),
+    };
+    let (Some(certificate), Some(key)) = (args.ca_cert.clone(), key) else { return Ok(None) };
     let endpoint =
         StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
     let files = CaFiles { certificate, signing: args.signing_cert.clone(), key };

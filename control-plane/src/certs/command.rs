@@ -12,9 +12,10 @@ use fleetmesh_model::{Arn, ResourceId};
 
 use super::files::{PRIVATE, PUBLIC, replace};
 use super::sign::{self, RequestArgs, SignArgs};
-use super::{Authority, CertificateError, Issued, Validity, new_authority, new_root};
+use super::{Authority, CertificateError, Issued, Validity, new_authority, new_authority_of, new_root};
 use crate::args::IdentityArgs;
 use crate::identity::Identity;
+use crate::kms::{Held, KeyArn};
 use crate::secret::Secret;
 
 /// Make certificates of a mesh's own CA.
@@ -30,7 +31,8 @@ pub enum CertsCommand {
     Init(InitArgs),
     /// Make or renew the intermediate of a root: signing.crt and signing.key.
     Intermediate(IntermediateArgs),
-    /// Make a CA of one, whose key signs: ca.crt and ca.key. Whoever has the key can be any proxy and any control plane.
+    /// Make a CA of one, whose key signs: ca.crt and ca.key. Whoever has the key can be any proxy and any control plane. With
+    /// --kms-key nobody has it.
     Ca(CaArgs),
     /// Make a key and a signing request for it: tls.key, which stays where it is, and tls.csr, for `certs sign`.
     Request(RequestArgs),
@@ -51,6 +53,12 @@ pub struct CaArgs {
     /// The name of the CA, for people
     #[arg(long, value_name = "NAME", default_value = "fleetmesh")]
     name: String,
+
+    /// The key, held by KMS (its ARN; ECC_NIST_P256 or ECC_NIST_P384, SIGN_VERIFY): it signs ca.crt, and there is no ca.key
+    ///
+    /// It takes kms:GetPublicKey and kms:Sign.
+    #[arg(long, value_name = "ARN")]
+    kms_key: Option<KeyArn>,
 
     /// How long it is valid
     #[arg(long, value_name = "TIME", default_value = "3650d", value_parser = validity)]
@@ -89,8 +97,24 @@ pub struct IntermediateArgs {
     ca_cert: PathBuf,
 
     /// The root's key (PEM)
-    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE")]
-    ca_key: PathBuf,
+    #[arg(
+        long,
+        env = "FLEETMESH_CA_KEY",
+        value_name = "FILE",
+        required_unless_present = "ca_kms_key",
+        conflicts_with = "ca_kms_key"
+    )]
+    ca_key: Option<PathBuf>,
+
+    /// The root's key, held by KMS (its ARN)
+    #[arg(long, env = "FLEETMESH_CA_KMS_KEY", value_name = "ARN")]
+    ca_kms_key: Option<KeyArn>,
+
+    /// The key of the intermediate, held by KMS (its ARN; ECC_NIST_P256 or ECC_NIST_P384, SIGN_VERIFY): there is no signing.key
+    ///
+    /// It takes kms:GetPublicKey. The control plane then signs by --ca-kms-key, and nobody can copy its key.
+    #[arg(long, value_name = "ARN")]
+    kms_key: Option<KeyArn>,
 
     /// The name of the intermediate, for people
     #[arg(long, value_name = "NAME", default_value = "fleetmesh signing")]
@@ -112,13 +136,23 @@ pub struct SignerArgs {
     #[arg(long, env = "FLEETMESH_CA_CERT", value_name = "FILE")]
     ca_cert: PathBuf,
 
-    /// The intermediate that signs (PEM), unless --ca-key is a root's
+    /// The intermediate that signs (PEM), unless the key is a root's
     #[arg(long, env = "FLEETMESH_SIGNING_CERT", value_name = "FILE")]
     signing_cert: Option<PathBuf>,
 
     /// The key that signs (PEM)
-    #[arg(long, env = "FLEETMESH_CA_KEY", value_name = "FILE")]
-    ca_key: PathBuf,
+    #[arg(
+        long,
+        env = "FLEETMESH_CA_KEY",
+        value_name = "FILE",
+        required_unless_present = "ca_kms_key",
+        conflicts_with = "ca_kms_key"
+    )]
+    ca_key: Option<PathBuf>,
+
+    /// The key that signs, held by KMS (its ARN). It takes kms:Sign
+    #[arg(long, env = "FLEETMESH_CA_KMS_KEY", value_name = "ARN")]
+    ca_kms_key: Option<KeyArn>,
 }
 
 /// Options of `certs issue`.
@@ -232,6 +266,9 @@ pub enum CommandError {
         /// What is wrong.
         reason: String,
     },
+    /// There is no thread to wait for KMS.
+    #[error("cannot start a thread to ask KMS: {0}")]
+    Thread(io::Error),
     /// The output.
     #[error("cannot write to standard output")]
     Write(#[from] io::Error),
@@ -244,17 +281,18 @@ pub enum CommandError {
 pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
     match command {
         CertsCommand::Init(args) => init(&args, now, out),
-        CertsCommand::Intermediate(IntermediateArgs { ca_cert, ca_key, name, validity: length, out_dir }) => {
-            let root = authority(&SignerArgs { ca_cert, signing_cert: None, ca_key })?;
+        CertsCommand::Intermediate(args) => intermediate(args, now, out),
+        CertsCommand::Ca(CaArgs { name, kms_key, validity: length, out_dir }) => {
+            absent(&out_dir, CA)?;
             let validity = Validity { now, length };
-            root.check_end(validity)?;
-            let Issued { certificate, key } = root.issue_intermediate(&name, validity)?;
-            write(&out_dir, &pair(SIGNING, certificate, &key), None, out)
-        }
-        CertsCommand::Ca(CaArgs { name, validity: length, out_dir }) => {
-            absent(&out_dir, ["ca.crt", "ca.key"])?;
-            let Issued { certificate, key } = new_authority(&name, Validity { now, length })?;
-            write(&out_dir, &pair(["ca.crt", "ca.key"], certificate, &key), None, out)
+            let files = match kms_key {
+                Some(arn) => vec![(CA[0], new_authority_of(&held(&arn)?, &name, validity)?, PUBLIC)],
+                None => {
+                    let Issued { certificate, key } = new_authority(&name, validity)?;
+                    pair(CA, certificate, &key).into()
+                }
+            };
+            write(&out_dir, &files, None, out)
         }
         CertsCommand::Request(args) => sign::request(&args, now, out),
         CertsCommand::Sign(args) => sign::sign(&args, now, out),
@@ -268,8 +306,27 @@ pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Resul
     }
 }
 
+const CA: [&str; 2] = ["ca.crt", "ca.key"];
 const ROOT: [&str; 2] = ["root.crt", "root.key"];
 const SIGNING: [&str; 2] = ["signing.crt", "signing.key"];
+
+fn intermediate(args: IntermediateArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+    let IntermediateArgs { ca_cert, ca_key, ca_kms_key, kms_key, name, validity: length, out_dir } = args;
+    let root = authority(&SignerArgs { ca_cert, signing_cert: None, ca_key, ca_kms_key })?;
+    let validity = Validity { now, length };
+    root.check_end(validity)?;
+    let Some(arn) = kms_key else {
+        let Issued { certificate, key } = root.issue_intermediate(&name, validity)?;
+        return write(&out_dir, &pair(SIGNING, certificate, &key), None, out);
+    };
+    let certificate = root.issue_intermediate_of(&held(&arn)?, &name, validity)?;
+    write(&out_dir, &[(SIGNING[0], certificate, PUBLIC)], None, out)
+}
+
+/// A key of KMS, to be asked from here.
+fn held(arn: &KeyArn) -> Result<Held, CommandError> {
+    Held::of_command(arn).map_err(CommandError::Thread)
+}
 
 fn init(args: &InitArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
     let InitArgs { name, validity: length, signing_validity, out_dir } = args;
@@ -338,10 +395,14 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CommandError> {
 }
 
 pub(super) fn authority(signer: &SignerArgs) -> Result<Authority, CommandError> {
-    let SignerArgs { ca_cert, signing_cert, ca_key } = signer;
-    let key = Secret::new(String::from_utf8_lossy(&read(ca_key)?));
+    let SignerArgs { ca_cert, signing_cert, ca_key, ca_kms_key } = signer;
     let signing = signing_cert.as_deref().map(read).transpose()?;
-    Ok(Authority::read_with(&read(ca_cert)?, signing.as_deref(), &key)?)
+    let (bundle, signing) = (read(ca_cert)?, signing.as_deref());
+    if let Some(arn) = ca_kms_key {
+        return Ok(Authority::read_held(&bundle, signing, &held(arn)?)?);
+    }
+    let key = ca_key.as_deref().map(read).transpose()?.unwrap_or_default();
+    Ok(Authority::read_with(&bundle, signing, &Secret::new(String::from_utf8_lossy(&key)))?)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

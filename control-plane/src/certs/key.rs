@@ -8,6 +8,7 @@ use der::{Decode, Reader, Tag};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData, SignatureAlgorithm};
 
 use super::request::sequence;
+use crate::kms::Signing;
 
 /// `id-ecPublicKey`.
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -95,6 +96,14 @@ impl PublicKey {
         match self.curve {
             Curve::P256 => SHA256,
             Curve::P384 => SHA384,
+        }
+    }
+
+    /// How KMS signs with it.
+    pub(super) fn signing(&self) -> Signing {
+        match self.curve {
+            Curve::P256 => Signing::EcdsaSha256,
+            Curve::P384 => Signing::EcdsaSha384,
         }
     }
 

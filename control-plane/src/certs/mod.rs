@@ -2,15 +2,21 @@
 //! nodes) and that of the control plane. Makes them and reads no clock; [`command`] reads and writes the files.
 //!
 //! The root's key can stay offline: an intermediate signs, and every certificate carries it along. A CA of one certificate,
-//! whose key signs, goes on working. A bundle may hold several roots, so that one can replace another.
+//! whose key signs, goes on working. A bundle may hold several roots, so that one can replace another. The key that signs may be
+//! held by KMS, which signs then.
 
 pub mod command;
 mod constraints;
+mod error;
 mod files;
+#[cfg(test)]
+mod held_tests;
 mod key;
 mod name;
+mod read;
 mod request;
 mod sign;
+mod signer;
 #[cfg(test)]
 mod tests;
 
@@ -18,59 +24,21 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
-use webpki::EndEntityCert;
+use rustls::pki_types::{CertificateDer, DnsName};
 
+use crate::kms::Held;
 use crate::secret::Secret;
 use crate::tls;
+pub use error::CertificateError;
 pub use key::PublicKey;
 pub use request::{Name, SigningRequest};
+use signer::{HeldSigner, Reason, Signer};
 
 /// How much earlier than its making a certificate begins: clocks differ.
 const BEFORE: Duration = Duration::from_secs(5 * 60);
-
-/// Why there is no certificate.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateError {
-    /// The CA's certificate is none.
-    #[error("the CA's certificate cannot be used: {0}")]
-    Authority(String),
-    /// The CA's key is none.
-    #[error("the CA's key cannot be used: it is no private key in PEM (PKCS #8, PKCS #1 or SEC 1)")]
-    Key,
-    /// The two do not belong together, or the CA may not sign.
-    #[error("the CA's certificate and key do not belong together, or it may not sign: {0}")]
-    Unfit(String),
-    /// A name cannot stand in a certificate.
-    #[error("{0:?} cannot stand in a certificate: it is not ASCII, or no name of a host")]
-    Name(String),
-    /// It would outlive its CA, and be of no use from then on.
-    #[error(
-        "the certificate would end at {end}, after the CA that signs it, at {authority}: choose a shorter --validity, or renew the CA"
-    )]
-    Outlives {
-        /// When the certificate would end.
-        end: String,
-        /// When the CA ends.
-        authority: String,
-    },
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
-    Random,
-    /// It could not be made.
-    #[error("cannot make the certificate: {0}")]
-    Make(String),
-}
-
-impl From<rcgen::Error> for CertificateError {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Make(error.to_string())
-    }
-}
 
 /// A certificate with its key, in PEM.
 #[derive(Clone, Debug)]
@@ -104,6 +72,26 @@ pub fn new_authority(name: &str, validity: Validity) -> Result<Issued, Certifica
 /// See [`CertificateError`].
 pub fn new_root(name: &str, validity: Validity) -> Result<Issued, CertificateError> {
     self_signed(name, validity, 1)
+}
+
+/// The same for a key that KMS holds, which is asked for its public half and for a signature; the certificate in PEM.
+///
+/// # Errors
+/// See [`CertificateError`].
+pub fn new_authority_of(held: &Held, name: &str, validity: Validity) -> Result<String, CertificateError> {
+    let (reason, public) = (Reason::default(), held_public_key(held)?);
+    let signer = HeldSigner { held: held.clone(), public, reason: reason.clone() };
+    let params = authority_params(name, validity, 0)?;
+    let certificate = params.self_signed(&Signer::Held(signer)).map_err(|error| reason.of(error))?;
+    Ok(certificate.pem())
+}
+
+/// The public half of a key that KMS holds.
+fn held_public_key(held: &Held) -> Result<PublicKey, CertificateError> {
+    let key = held.arn().to_string();
+    let failed = |reason: String| CertificateError::Unread { key: key.clone(), reason };
+    let public = held.public_key().map_err(|error| failed(error.to_string()))?;
+    PublicKey::from_spki(&public).map_err(failed)
 }
 
 fn self_signed(name: &str, validity: Validity, below: u8) -> Result<Issued, CertificateError> {
@@ -146,7 +134,8 @@ fn serial() -> Result<SerialNumber, CertificateError> {
 /// A CA that signs.
 #[derive(Debug)]
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, Signer>,
+    reason: Reason,
     bundle: String,
     /// The certificates between a root and what is signed, the signing one first; none when a root signs.
     between: Vec<CertificateDer<'static>>,
@@ -159,47 +148,14 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads a CA whose root signs: `bundle`, the certificates of its roots, and the key of one of them, all in PEM.
-    ///
-    /// # Errors
-    /// See [`CertificateError`].
-    pub fn read(bundle: &[u8], key: &Secret) -> Result<Self, CertificateError> {
-        Self::read_with(bundle, None, key)
-    }
-
-    /// Reads a CA: `bundle`, the certificates of its roots, of which there is more than one while one replaces the other;
-    /// `signing`, the intermediate that `key` belongs to and those between it and a root, the lowest first, unless a root
-    /// signs; all in PEM.
-    ///
-    /// # Errors
-    /// See [`CertificateError`].
-    pub fn read_with(bundle: &[u8], signing: Option<&[u8]>, key: &Secret) -> Result<Self, CertificateError> {
-        let unreadable = |error: String| CertificateError::Authority(error);
-        let roots = certificates(bundle)?;
-        let between = signing.map(certificates).transpose()?.unwrap_or_default();
-        let private =
-            PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).map_err(|_| CertificateError::Key)?;
-        let private = KeyPair::try_from(&private).map_err(|_| CertificateError::Key)?;
-        let signer = between.first().or_else(|| of_key(&roots, &private)).or(roots.first());
-        let signer = signer.ok_or_else(|| unreadable("it holds no certificate in PEM".into()))?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = name::subject(signer).map_err(unreadable)?;
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let identifier = constraints::key_identifier(signer);
-        let names_key = identifier.is_some();
-        if let Some(identifier) = identifier {
-            params.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
-        }
-        Ok(Self {
-            names_key,
-            issuer: Issuer::new(params, private),
-            bundle: String::from_utf8_lossy(bundle).into_owned(),
-            end: tls::not_after(signer).map_err(unreadable)?,
-            may_sign_authorities: constraints::may_sign_authorities(signer),
-            verifier: tls::chain_verifier(roots).map_err(unreadable)?,
-            chain: signing.map(String::from_utf8_lossy).map(ensure_line).unwrap_or_default(),
-            between,
-        })
+    /// Signs what `params` say of `key`.
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<Certificate, CertificateError> {
+        params.use_authority_key_identifier_extension = self.names_key;
+        params.signed_by(key, &self.issuer).map_err(|error| self.reason.of(error))
     }
 
     /// The certificates of the CA's roots, in PEM: what it signs is trusted by them.
@@ -242,15 +198,29 @@ impl Authority {
             return Err(CertificateError::Unfit(reason.into()));
         }
         let key = KeyPair::generate()?;
-        let mut params = authority_params(name, validity, 0)?;
-        params.use_authority_key_identifier_extension = self.names_key;
-        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        let certificate = self.sign(authority_params(name, validity, 0)?, &key)?.pem();
         let issued = Issued { certificate, key: Secret::new(key.serialize_pem()) };
         // It is of use when what it signs is trusted.
         let signed =
             Self::read_with(self.bundle.as_bytes(), Some(issued.certificate.as_bytes()), &issued.key)?;
         signed.issue_client("check", &[], validity)?;
         Ok(issued)
+    }
+
+    /// The same for a key that KMS holds, which signs nothing for it; the certificate in PEM.
+    ///
+    /// # Errors
+    /// See [`CertificateError`].
+    pub fn issue_intermediate_of(
+        &self,
+        held: &Held,
+        name: &str,
+        validity: Validity,
+    ) -> Result<String, CertificateError> {
+        let public = held_public_key(held)?;
+        // One for another key shows that what such an intermediate signs is trusted.
+        self.issue_intermediate(name, validity)?;
+        Ok(self.sign(authority_params(name, validity, 0)?, &public)?.pem())
     }
 
     /// A certificate for a proxy, with a new key: `uris` are its subject alternative names.
@@ -284,10 +254,9 @@ impl Authority {
             let ascii = uri.as_str().try_into().map_err(|_| CertificateError::Name(uri.clone()))?;
             params.subject_alt_names.push(SanType::URI(ascii));
         }
-        params.use_authority_key_identifier_extension = self.names_key;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let signed = params.signed_by(key, &self.issuer)?;
+        let signed = self.sign(params, key)?;
         tls::verified(&self.verifier, signed.der(), &self.between, validity.now)
             .map_err(CertificateError::Unfit)?;
         Ok(signed.pem() + &self.chain)
@@ -327,34 +296,8 @@ impl Authority {
             params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into().map_err(|_| refused())?));
         }
         params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
-        params.use_authority_key_identifier_extension = self.names_key;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        Ok(params.signed_by(key, &self.issuer)?.pem() + &self.chain)
+        Ok(self.sign(params, key)?.pem() + &self.chain)
     }
-}
-
-/// All certificates in `pem`.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let none = || CertificateError::Authority("it holds no certificate in PEM".into());
-    found.ok().filter(|found| !found.is_empty()).ok_or_else(none)
-}
-
-/// The certificate of `key` among `certificates`.
-fn of_key<'a>(
-    certificates: &'a [CertificateDer<'static>],
-    key: &KeyPair,
-) -> Option<&'a CertificateDer<'static>> {
-    let public = key.subject_public_key_info();
-    let is_of = |certificate: &&CertificateDer<'_>| {
-        let parsed = EndEntityCert::try_from(*certificate);
-        parsed.is_ok_and(|parsed| *parsed.subject_public_key_info() == *public)
-    };
-    certificates.iter().find(is_of)
-}
-
-/// PEM that more may follow.
-fn ensure_line(text: std::borrow::Cow<'_, str>) -> String {
-    if text.ends_with('\n') { text.into_owned() } else { text.into_owned() + "\n" }
 }

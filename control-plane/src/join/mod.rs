@@ -35,9 +35,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::certs::{Authority, PublicKey, Validity};
+use crate::certs::{Authority, CertificateError, PublicKey, Validity};
 use crate::foreign::Foreign;
 use crate::identity::Identity;
+use crate::kms::Held;
 use crate::listen::Source;
 use crate::refusal::{Class, Refusal};
 use crate::reload::{FileError, Named};
@@ -62,6 +63,8 @@ const SHORTEST: Duration = Duration::from_secs(10);
 
 /// Questions to STS and EC2 that may be under way.
 const QUESTIONS: usize = 16;
+/// Signatures of KMS that may be under way, each on a thread that waits for it.
+const SIGNATURES: usize = 16;
 /// How long a try waits until AWS may be asked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -140,17 +143,35 @@ pub struct CaFiles {
     /// The intermediate that signs, unless a root does.
     pub signing: Option<PathBuf>,
     /// Its key.
-    pub key: PathBuf,
+    pub key: CaKey,
+}
+
+/// The key of the CA.
+#[derive(Clone, Debug)]
+pub enum CaKey {
+    /// In a file.
+    File(PathBuf),
+    /// Held by KMS.
+    Held(Held),
 }
 
 impl CaFiles {
+    /// The CA as the files have it. KMS is not asked.
     fn read(&self) -> Result<Authority, FileError> {
         let named = |flag, path: &Path| Named { flag, path: path.to_path_buf() };
-        let (certificate, key) = (named("--ca-cert", &self.certificate), named("--ca-key", &self.key));
-        let secret = Secret::new(String::from_utf8_lossy(&key.read()?));
-        let signing = self.signing.as_deref().map(|path| named("--signing-cert", path).read()).transpose()?;
-        Authority::read_with(&certificate.read()?, signing.as_deref(), &secret)
-            .map_err(|error| key.error(error.to_string()))
+        let certificate = named("--ca-cert", &self.certificate);
+        let signing = self.signing.as_deref().map(|path| named("--signing-cert", path));
+        let (bundle, between) = (certificate.read()?, signing.as_ref().map(Named::read).transpose()?);
+        match &self.key {
+            CaKey::File(path) => {
+                let key = named("--ca-key", path);
+                let secret = Secret::new(String::from_utf8_lossy(&key.read()?));
+                Authority::read_with(&bundle, between.as_deref(), &secret)
+                    .map_err(|error| key.error(error.to_string()))
+            }
+            CaKey::Held(held) => Authority::read_held(&bundle, between.as_deref(), held)
+                .map_err(|error| signing.unwrap_or(certificate).error(error.to_string())),
+        }
     }
 }
 
@@ -175,6 +196,7 @@ pub struct Joining {
     challenges: Challenges,
     rates: Mutex<Rates>,
     questions: Semaphore,
+    signatures: Arc<Semaphore>,
     rules: Rules,
     validity: Duration,
 }
@@ -195,13 +217,14 @@ impl Joining {
     ) -> Result<Self, FileError> {
         files.read()?;
         let no_key = |refusal: Refusal| FileError {
-            flag: "--ca-key",
-            path: files.key.clone(),
+            flag: "--ca-cert",
+            path: files.certificate.clone(),
             reason: refusal.message,
         };
         let challenges = Challenges::new(Instant::now()).map_err(no_key)?;
         let (rates, questions) = (Mutex::new(Rates::new(rate)), Semaphore::new(QUESTIONS));
-        Ok(Self { store, identity, files, challenges, rates, questions, rules, validity })
+        let signatures = Arc::new(Semaphore::new(SIGNATURES));
+        Ok(Self { store, identity, files, challenges, rates, questions, signatures, rules, validity })
     }
 
     /// A new challenge. Nothing is kept of it, so nobody can ask for too many.
@@ -243,19 +266,41 @@ impl Joining {
         }
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
-        let joined = self.prove(&request, &node).await?;
+        let (joined, document) = self.prove(&request, &node).await?;
         let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
+        let answer = self.certify(&node, uris, key).await?;
+        // After the signature: an instance that got no certificate is bound to no key.
+        if let Some(document) = document {
+            self.bind(&request, &node, &document).await?;
+        }
+        tracing::info!(%node, role = joined.role_arn(), session = joined.session, "an instance joined");
+        Ok(answer)
+    }
+
+    /// Signs a certificate of `key` for a proxy of `node`, on a thread that may wait for KMS. That thread, and not who waits for
+    /// it, holds the place among [`SIGNATURES`]: who hangs up makes no room for another.
+    async fn certify(
+        &self,
+        node: &ResourceId,
+        uris: Vec<String>,
+        key: PublicKey,
+    ) -> Result<JoinAnswer, Refusal> {
         let failed = |error: String| Refusal::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
         let validity = self.validity(&authority)?;
         let name = node.name().chars().take(64).collect::<String>();
-        let certificate = authority.sign_client(&name, &uris, &key, validity);
-        tracing::info!(%node, role = joined.role_arn(), session = joined.session, "an instance joined");
-        Ok(JoinAnswer {
-            certificate: certificate.map_err(|error| failed(error.to_string()))?,
-            authority: authority.certificate().to_owned(),
-            valid_seconds: validity.length.as_secs(),
-        })
+        let place = timeout(PATIENCE, Arc::clone(&self.signatures).acquire_owned()).await;
+        let place = place.ok().and_then(Result::ok).ok_or_else(|| {
+            busy("too many instances join at once, and KMS signs for all of them: try again in a moment")
+        })?;
+        let sign = move || {
+            let _place = place;
+            let certificate = authority.sign_client(&name, &uris, &key, validity)?;
+            Ok((certificate, authority.certificate().to_owned()))
+        };
+        let signed = tokio::task::spawn_blocking(sign).await.map_err(|error| failed(error.to_string()))?;
+        let (certificate, authority) = signed.map_err(unsigned)?;
+        Ok(JoinAnswer { certificate, authority, valid_seconds: validity.length.as_secs() })
     }
 
     /// For how long `authority` certifies: no certificate is of use when the one that signed it has ended.
@@ -269,8 +314,12 @@ impl Joining {
         Ok(validity)
     }
 
-    /// Who sent `request`, when that one may run `node`.
-    async fn prove(&self, request: &JoinRequest, node: &ResourceId) -> Result<Joined, Refusal> {
+    /// Who sent `request`, when that one may run `node`, and the document of the instance.
+    async fn prove(
+        &self,
+        request: &JoinRequest,
+        node: &ResourceId,
+    ) -> Result<(Joined, Option<Document>), Refusal> {
         let Rules { sts, documents, verifier, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
         // Before STS is asked: whoever has no instance causes no calls in the account's name.
@@ -288,10 +337,7 @@ impl Joining {
         if let Some(verifier) = verifier {
             self.verify(verifier, &joined).await?;
         }
-        if let Some(document) = document {
-            self.bind(request, node, &document).await?;
-        }
-        Ok(joined)
+        Ok((joined, document))
     }
 
     /// Has EC2 say that `joined` is an instance with its role.
@@ -344,6 +390,15 @@ impl Joining {
             other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
         }
     }
+}
+
+/// Why there is no signature: KMS may sign a moment later.
+fn unsigned(error: CertificateError) -> Refusal {
+    let class = match error {
+        CertificateError::Kms { .. } => Class::ServiceUnavailable,
+        _ => Class::InternalServerError,
+    };
+    Refusal::new(class, error.to_string())
 }
 
 fn unavailable(error: CommitError) -> Refusal {

@@ -262,6 +262,16 @@ class Account:
         service = self.arn("servicediscovery", f"service/{self.request['ServiceId']}")
         return [Need(f"servicediscovery:{operation}", service, {"servicediscovery:ServiceArn": service})]
 
+    def kms_needs(self, operation):
+        request = self.request
+        if operation not in ("Sign", "GetPublicKey", "GenerateDataKey", "Decrypt"):
+            return []
+        context = {f"kms:EncryptionContext:{key}": value for key, value in request.get("EncryptionContext", {}).items()}
+        if operation == "Sign":
+            context["kms:SigningAlgorithm"] = request["SigningAlgorithm"]
+            context["kms:MessageType"] = request.get("MessageType", "RAW")
+        return [Need(f"kms:{operation}", request["KeyId"], context)]
+
 
 def requested(tags):
     """The keys of tags that a request sets."""

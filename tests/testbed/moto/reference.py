@@ -37,8 +37,8 @@ def kinds(name):
 
 
 def stem(key):
-    """A key without what is after its slash: `aws:ResourceTag/`."""
-    return re.sub("/.*", "/", key)
+    """A key without the name in it: `aws:ResourceTag/`, `kms:EncryptionContext:`."""
+    return re.sub("^kms:EncryptionContext:.*", "kms:EncryptionContext:", re.sub("/.*", "/", key))
 
 
 def kind(arn):

@@ -19,6 +19,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.server import main
 from werkzeug.exceptions import HTTPException
 
+import digests  # noqa: F401  It changes moto.
 import needs
 import policies
 import quick  # noqa: F401  It changes moto.
@@ -65,7 +66,7 @@ class Request(IAMRequest):
 
 def refusal(service, words):
     """The error that a service of this protocol answers."""
-    if service in ("ssm", "servicediscovery"):
+    if service in ("kms", "ssm", "servicediscovery"):
         return Refused(400, json.dumps({"__type": "AccessDeniedException", "Message": words}))
     words = escape(words)
     if service == "ec2":

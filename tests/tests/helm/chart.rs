@@ -192,7 +192,7 @@ fn policy_flags(values: &Value) -> Vec<String> {
 }
 
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 23] = [
+const REFUSED: [(&str, &str); 25] = [
     ("operator.providerSecrets={a_b}", "/operator/providerSecrets/0"),
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
@@ -212,6 +212,11 @@ const REFUSED: [(&str, &str); 23] = [
     ("certificates.mode=none", "/certificates/mode"),
     ("controlPlane.join.port=80", "/controlPlane/join/port"),
     ("controlPlane.join.enabled=true,controlPlane.join.port=9080", "controlPlane.join.port have to differ"),
+    ("controlPlane.join.caKmsKey=arn:aws:kms:us-west-2:111122223333:alias/ca", "/controlPlane/join/caKmsKey"),
+    (
+        "controlPlane.join.caKmsKey=arn:aws:kms:us-west-2:111122223333:key/1234abcd",
+        "controlPlane.join.caKmsKey is set and certificates.mode is not existing",
+    ),
     ("controlPlane.podDisruptionBudget.maxUnavailable=half", "maxUnavailable"),
     (
         "operator.leaderElection.enabled=false",
@@ -232,6 +237,34 @@ async fn bad_values_are_refused_by_their_names() {
         let refusal = template(&helm, &["--set", set]).await.expect_err(set);
         assert!(refusal.contains(named), "{set}: {refusal}");
     }
+}
+
+/// With a key that KMS holds no key of the authority is mounted, whatever its Secret has.
+#[tokio::test]
+async fn a_key_that_kms_holds_is_named_and_none_is_mounted() {
+    let run = RunDir::new("helm-kms").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let file = folder().join("values/existing.yaml");
+    let show =
+        ["--show-only", "templates/control-plane/statefulset.yaml", "--values", file.to_str().unwrap()];
+    let pod = async |values: &[&str]| -> (Vec<String>, Value) {
+        let rendered = only(&template(&helm, &[&show[..], values].concat()).await.unwrap(), "StatefulSet");
+        let pod = rendered["spec"]["template"]["spec"].clone();
+        let arguments = pod["containers"][0]["args"].as_array().unwrap().iter();
+        (arguments.map(|argument| argument.as_str().unwrap().to_owned()).collect(), pod["volumes"].clone())
+    };
+    const KEY: &str = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let (arguments, volumes) = pod(&[]).await;
+    assert!(arguments.iter().any(|argument| argument.starts_with("--ca-key=")), "{arguments:?}");
+    assert!(volumes.to_string().contains("tls.key"));
+    let (arguments, volumes) = pod(&["--set", &format!("controlPlane.join.caKmsKey={KEY}")]).await;
+    assert!(arguments.contains(&format!("--ca-kms-key={KEY}")), "{arguments:?}");
+    assert!(arguments.contains(&"--signing-cert=/etc/fleetmesh/ca/tls.crt".to_owned()), "{arguments:?}");
+    assert!(!arguments.iter().any(|argument| argument.starts_with("--ca-key")), "{arguments:?}");
+    let ca = volumes.as_array().unwrap().iter().find(|volume| volume["name"] == "ca").unwrap();
+    let keys: Vec<&Value> =
+        ca["secret"]["items"].as_array().unwrap().iter().map(|item| &item["key"]).collect();
+    assert_eq!(keys, ["ca.crt", "tls.crt"]);
 }
 
 /// What instances are told of a control plane that is not this release's, and of an address that needs brackets.

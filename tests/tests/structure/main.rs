@@ -103,6 +103,8 @@ fn dependencies_point_one_way() {
         ("fleetmesh-kubectl", "fleetmesh-operator"),
         ("fleetmesh-proxy", "tokio"),
         ("fleetmesh-join", "aws-sdk-ec2"),
+        ("fleetmesh-join", "aws-sdk-kms"),
+        ("fleetmesh-operator", "aws-sdk-kms"),
         ("fleetmesh-join", "aws-sdk-appmesh"),
         ("fleetmesh-join", "kube-client"),
         ("fleetmesh-join", "fleetmesh-control-plane"),

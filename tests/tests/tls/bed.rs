@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::envoy::{Envoy, UID};
+use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, port, tools, wait};
 
@@ -31,6 +32,31 @@ impl Certificates {
         let out = certificates.path("ca");
         fleetmesh(&["certs", "ca", "--out-dir", &out]).await;
         certificates.server(address).await;
+        certificates
+    }
+
+    /// Makes a root whose key is thrown away, an intermediate whose key `moto`'s KMS holds, and a certificate of it for a control
+    /// plane at `address`. The root is in `ca/ca.crt`, the intermediate in `ca/signing.crt`.
+    pub async fn of_kms(folder: PathBuf, address: &str, moto: &Moto, key: &str) -> Self {
+        let certificates = Self { folder };
+        let [ca, root, signing, server] =
+            ["ca", "ca/ca.crt", "ca/signing.crt", "server"].map(|name| certificates.path(name));
+        fleetmesh(&["certs", "init", "--out-dir", &ca]).await;
+        std::fs::rename(certificates.path("ca/root.crt"), &root).unwrap();
+        std::fs::remove_file(certificates.path("ca/signing.key")).unwrap();
+        let by_kms = async |arguments: &[&str]| {
+            let mut command = Command::new(tools::fleetmesh().unwrap());
+            command.arg("certs").args(arguments);
+            moto.env(&mut command);
+            command::run(command).await.unwrap()
+        };
+        let root_key = certificates.path("ca/root.key");
+        let made =
+            ["intermediate", "--ca-cert", &root, "--ca-key", &root_key, "--kms-key", key, "--out-dir", &ca];
+        assert_eq!(by_kms(&made).await.trim(), signing, "it has no key");
+        std::fs::remove_file(root_key).unwrap();
+        let signer = ["--ca-cert", &root, "--signing-cert", &signing, "--ca-kms-key", key];
+        by_kms(&[&["server", "--ip", address, "--out-dir", &server], &signer[..]].concat()).await;
         certificates
     }
 

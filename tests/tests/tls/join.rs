@@ -18,16 +18,16 @@ use serde_json::{Value, json};
 
 use crate::bed::{Certificates, LIMIT, says};
 
-const NODE: &str = "mesh/apps/virtualNode/red";
-const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/red";
-const INSTANCE: &str = "i-0123456789abcdef0";
+pub const NODE: &str = "mesh/apps/virtualNode/red";
+pub const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/red";
+pub const INSTANCE: &str = "i-0123456789abcdef0";
 /// Who the control plane is in AWS.
 const USER: &str = "control-plane";
 
 /// A session of an IAM role: what an instance's metadata service gives.
-struct Session {
-    key: AccessKey,
-    token: String,
+pub struct Session {
+    pub key: AccessKey,
+    pub token: String,
 }
 
 struct Bed {
@@ -90,26 +90,17 @@ impl Bed {
 
     /// Makes a role and takes it, as the instance [`INSTANCE`].
     async fn session(&self, role: &str) -> Session {
-        let made = self.role(role).await;
-        self.assume(made["Arn"].as_str().unwrap(), INSTANCE).await
+        session(&self.moto, role).await
     }
 
     /// Makes a role, as IAM describes it.
     async fn role(&self, role: &str) -> Value {
-        let trust = json!({ "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }] });
-        let create = ["iam", "create-role", "--path", "/mesh/", "--role-name", role];
-        let trust = ["--assume-role-policy-document", &trust.to_string()];
-        self.moto.aws(&[&create[..], &trust].concat()).await.unwrap()["Role"].take()
+        make_role(&self.moto, role).await
     }
 
     /// Takes the role with this ARN, in a session of this name.
     async fn assume(&self, arn: &str, name: &str) -> Session {
-        let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", name];
-        let session = self.moto.aws(&assume).await.unwrap();
-        let text = |member: &str| session["Credentials"][member].as_str().unwrap().to_owned();
-        let key = AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
-        Session { key, token: text("SessionToken") }
+        assume(&self.moto, arn, name).await
     }
 
     /// Lists `roles` in the tag of the node.
@@ -135,15 +126,37 @@ impl Bed {
     }
 }
 
+/// Makes a role in `moto` and takes it, as the instance [`INSTANCE`].
+pub async fn session(moto: &Moto, role: &str) -> Session {
+    let made = make_role(moto, role).await;
+    assume(moto, made["Arn"].as_str().unwrap(), INSTANCE).await
+}
+
+async fn make_role(moto: &Moto, role: &str) -> Value {
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }] });
+    let create = ["iam", "create-role", "--path", "/mesh/", "--role-name", role];
+    let trust = ["--assume-role-policy-document", &trust.to_string()];
+    moto.aws(&[&create[..], &trust].concat()).await.unwrap()["Role"].take()
+}
+
+async fn assume(moto: &Moto, arn: &str, name: &str) -> Session {
+    let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", name];
+    let session = moto.aws(&assume).await.unwrap();
+    let text = |member: &str| session["Credentials"][member].as_str().unwrap().to_owned();
+    let key = AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
+    Session { key, token: text("SessionToken") }
+}
+
 /// A metadata service of this instance, started at this time, whose documents are signed with the key in `key`.
-async fn metadata(run: &RunDir, key: &Path, instance: &str, started: &str) -> Process {
+pub async fn metadata(run: &RunDir, key: &Path, instance: &str, started: &str) -> Process {
     let mut serve = Command::new(tools::tool("python").unwrap());
     serve.arg(tools::workspace_dir().unwrap().join("tests/tests/tls/metadata.py"));
     serve.arg(key).args([instance, started]);
     Process::spawn("metadata", &serve, run).unwrap()
 }
 
-fn role(name: &str) -> String {
+pub fn role(name: &str) -> String {
     format!("arn:aws:iam::123456789012:role/mesh/{name}")
 }
 

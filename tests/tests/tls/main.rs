@@ -13,6 +13,7 @@ mod bed;
 mod envoy;
 mod flood;
 mod join;
+mod kms;
 mod operator;
 mod replays;
 mod rights;

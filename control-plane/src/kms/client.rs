@@ -1,0 +1,110 @@
+//! The SDK's client of KMS: region, endpoint, credentials, timeouts, and failures in words. The types of the SDK stop here.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_kms::Client;
+use aws_sdk_kms::config::Region;
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use fleetmesh_model::causes::in_one_line;
+use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
+
+use super::{HeldKey, KeyArn, KmsError, Signing};
+
+/// How long one attempt of a call may take. The SDK has no limit of its own.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a call may take with all its retries: instances wait for it, for 30 s at the most.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// What KMS says when what is to be decrypted is not of this key and context.
+const FOREIGN: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
+
+/// A key of AWS KMS.
+#[derive(Debug)]
+pub struct AwsKey {
+    arn: KeyArn,
+    client: OnceCell<Client>,
+}
+
+impl AwsKey {
+    /// The key with this ARN, in its region and with the credentials that the environment gives in AWS's usual ways. Nothing
+    /// is connected yet.
+    pub fn new(arn: KeyArn) -> Self {
+        Self { arn, client: OnceCell::new() }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| connect(self.arn.region())).await
+    }
+}
+
+async fn connect(region: &str) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let transport = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(transport)
+        .timeout_config(timeouts)
+        .region(Region::new(region.to_owned()))
+        .load()
+        .await;
+    Client::new(&config)
+}
+
+impl HeldKey for AwsKey {
+    fn arn(&self) -> &KeyArn {
+        &self.arn
+    }
+
+    fn public_key(&self) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
+        Box::pin(async {
+            let call = self.client().await.get_public_key().key_id(self.arn.to_string());
+            let answer = call.send().await.map_err(|error| failed(&error))?;
+            whole(answer.public_key)
+        })
+    }
+
+    fn sign(&self, digest: Vec<u8>, signing: Signing) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
+        let algorithm = match signing {
+            Signing::EcdsaSha256 => SigningAlgorithmSpec::EcdsaSha256,
+            Signing::EcdsaSha384 => SigningAlgorithmSpec::EcdsaSha384,
+        };
+        Box::pin(async {
+            let call = self.client().await.sign().key_id(self.arn.to_string());
+            // A message itself may have 4,096 bytes, and a certificate with many names has more.
+            let call = call.message(Blob::new(digest)).message_type(MessageType::Digest);
+            let answer = call.signing_algorithm(algorithm).send().await.map_err(|error| failed(&error))?;
+            whole(answer.signature)
+        })
+    }
+}
+
+fn whole(blob: Option<Blob>) -> Result<Vec<u8>, KmsError> {
+    blob.map(Blob::into_inner).ok_or_else(|| KmsError::Failed("KMS's answer is not complete".into()))
+}
+
+/// Why a call failed, in one line: KMS's own code and message, or what the transport says.
+fn failed<E, R>(error: &SdkError<E, R>) -> KmsError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: std::fmt::Debug,
+{
+    let SdkError::ServiceError(context) = error else { return KmsError::Failed(in_one_line(error)) };
+    let code = context.err().code().unwrap_or("an error without a code");
+    let words = match context.err().message() {
+        Some(message) => format!("{code}: {message}"),
+        None => code.to_owned(),
+    };
+    if FOREIGN.contains(&code) { KmsError::Foreign(words) } else { KmsError::Failed(words) }
+}

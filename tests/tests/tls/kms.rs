@@ -1,0 +1,157 @@
+//! Keys that KMS holds, as moto does, where IAM is in force: the rights are those that `docs/operations.md` lists. KMS goes away
+//! and comes back.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fleetmesh_testbed::command::{self, Captured};
+use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::front::{Front, Upstream};
+use fleetmesh_testbed::moto::{self, Moto};
+use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::{aws, port, tools};
+use serde_json::{Value, json};
+
+use crate::bed::{Certificates, LIMIT};
+use crate::flood::clients::{Proxy, Tls};
+use crate::join::{ARN, INSTANCE, NODE, Session, metadata, role, session};
+
+/// Who the control plane is in AWS.
+const USER: &str = "control-plane";
+/// The key in the documents of `docs/operations.md`.
+const DOCUMENTED: &str = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+/// moto, and its KMS at an address of its own, from which it can be taken away.
+struct Kms {
+    moto: Moto,
+    front: Front,
+    away: Arc<AtomicBool>,
+}
+
+impl Kms {
+    async fn start(run: &RunDir) -> Self {
+        let moto = Moto::start_enforcing(run).await.unwrap();
+        let (away, base) = (Arc::new(AtomicBool::new(false)), moto.endpoint());
+        let is_away = Arc::clone(&away);
+        let answer = move |asked, upstream: Upstream| {
+            let (gone, base) = (is_away.load(Ordering::SeqCst), base.clone());
+            async move { if gone { None } else { Some(upstream.forward(&base, asked).await) } }
+        };
+        Self { moto, front: Front::start(answer).await.unwrap(), away }
+    }
+
+    /// Takes it away, or brings it back.
+    fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// A new key.
+    async fn key(&self, spec: &[&str]) -> String {
+        let made = self.moto.aws(&[&["kms", "create-key"], spec].concat()).await.unwrap();
+        made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
+    }
+
+    /// The environment of a user who may do with `key` what the document after `heading` allows.
+    async fn environment(&self, heading: &str, key: &str) -> Vec<(String, String)> {
+        let user = self.moto.user(USER, &documented(heading, key)).await.unwrap();
+        let mut environment = moto::variables(&self.moto.endpoint());
+        environment.push(("AWS_ENDPOINT_URL_KMS".to_owned(), self.front.url.clone()));
+        environment.extend(user.variables().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        environment
+    }
+}
+
+/// The first policy document after `heading` of `docs/operations.md`, for `key`.
+fn documented(heading: &str, key: &str) -> Value {
+    let page = tools::workspace_dir().unwrap().join("docs/operations.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once(&format!("\n### {heading}\n")).unwrap();
+    let (_, document) = section.split_once("```json\n").unwrap();
+    let document = document.split_once("```").unwrap().0;
+    assert!(document.contains(DOCUMENTED));
+    serde_json::from_str(&document.replace(DOCUMENTED, key)).unwrap()
+}
+
+/// `fleetmesh proxy join --once` as an instance with this session, whose metadata service is at `metadata`.
+fn join(joins: &str, ca: &str, sts: &str, session: &Session, metadata: &str, to: &Path) -> Command {
+    let mut join = Command::new(tools::fleetmesh().unwrap());
+    join.args(["proxy", "join", "--once", "--resource", NODE, "--control-plane", joins, "--cert-dir"]);
+    join.arg(to).args(["--ca-file", ca]);
+    moto::environment(sts, &mut join);
+    join.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata).env("AWS_EC2_METADATA_DISABLED", "false");
+    join.envs(session.key.variables()).env("AWS_SESSION_TOKEN", &session.token);
+    join
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms() {
+    let run = RunDir::new("kms-ca").unwrap();
+    let kms = Kms::start(&run).await;
+    let key = kms.key(&["--key-spec", "ECC_NIST_P256", "--key-usage", "SIGN_VERIFY"]).await;
+    let certificates = Certificates::of_kms(run.join("certificates"), "127.0.0.1", &kms.moto, &key).await;
+    let environment = kms.environment("A key that KMS holds", &key).await;
+    let documents = run.join("region");
+    let mut service = metadata(&run, &documents, INSTANCE, "2026-01-01T00:00:00Z").await;
+    let metadata = format!("http://127.0.0.1:{}", service.first_line(LIMIT).await.unwrap());
+    let documents = format!("{}.crt", documents.display());
+    let [joins, ads] = port::free().unwrap();
+    let mut arguments = certificates.arguments();
+    let signing = certificates.path("ca/signing.crt");
+    let sts = kms.moto.endpoint();
+    let more = ["--signing-cert", &signing, "--ca-kms-key", &key, "--sts-endpoint", &sts, "--log=trace"];
+    arguments.extend(more.map(str::to_owned));
+    arguments.extend(["--identity-certificates".to_owned(), documents]);
+    for (flag, port) in [("--join-listen", joins), ("--ads-listen", ads)] {
+        arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    // It starts and serves while KMS is away.
+    kms.set_away(true);
+    let control_plane = ControlPlane::start_in(&run, &arguments, environment).await.unwrap();
+    let api = aws::AppMesh::new(&control_plane.endpoint());
+    api.run(&["create-mesh", "--mesh-name", "apps"]).await.unwrap();
+    let red = ["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "red", "--spec", "{}"];
+    api.run(&red).await.unwrap();
+    let tag = format!("key=fleetmesh.dev/proxy-principals,value={}", role("apps-red"));
+    api.run(&["tag-resource", "--resource-arn", ARN, "--tags", &tag]).await.unwrap();
+    let (session, folder) = (session(&kms.moto, "apps-red").await, run.join("joined"));
+    let (joins, ca) = (format!("https://127.0.0.1:{joins}"), certificates.path("ca/ca.crt"));
+    let joined = async || {
+        let join = join(&joins, &ca, &sts, &session, &metadata, &folder);
+        let Captured { status, stderr, .. } = command::capture(join).await.unwrap();
+        if status.success() { String::new() } else { stderr }
+    };
+    let without = format!("KMS does not sign with {key}: ");
+    let refused = joined().await;
+    assert!(refused.contains(&without) && refused.contains("kms:Sign"), "{refused}");
+    assert!(!folder.join("tls.crt").exists());
+
+    // The instance comes with another key by now: it was not bound to that of a join that failed.
+    kms.set_away(false);
+    assert_eq!(joined().await, "");
+    let tls = Tls::proxy(&certificates, &folder);
+    let mut stream = Proxy::open(tls.channel([127, 0, 0, 1].into(), ads).await.unwrap()).await.unwrap();
+    stream.answers.message().await.unwrap().expect("clusters");
+
+    // What was signed goes on: its stream is told of changes, and it connects anew.
+    kms.set_away(true);
+    let refused = joined().await;
+    assert!(refused.contains(&without), "{refused}");
+    let dns = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}],
+        "serviceDiscovery": {"dns": {"hostname": "localhost"}}});
+    let update = ["update-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "red", "--spec"];
+    api.run(&[&update[..], &[&dns.to_string()]].concat()).await.unwrap();
+    stream.answers.message().await.unwrap().expect("other clusters");
+    tls.configured([127, 0, 0, 1].into(), ads).await.unwrap();
+
+    kms.set_away(false);
+    assert_eq!(joined().await, "", "KMS is back, and nothing was restarted");
+    let none = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*" }] });
+    kms.moto.allow(USER, &none).await.unwrap();
+    let refused = joined().await;
+    assert!(refused.contains(&without) && refused.contains("AccessDeniedException"), "{refused}");
+}
