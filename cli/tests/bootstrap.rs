@@ -30,7 +30,7 @@ fn envoy() -> PathBuf {
 }
 
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = Path::new("tests/golden").join(name);
     if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }

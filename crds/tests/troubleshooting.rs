@@ -7,7 +7,7 @@ use fleetmesh_crds::Reason;
 
 #[test]
 fn every_reason_has_a_section_that_says_something() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/troubleshooting.md");
+    let page = Path::new("../docs/troubleshooting.md");
     let page = std::fs::read_to_string(page).expect("docs/troubleshooting.md");
     let sections: Vec<(&str, &str)> =
         page.split("\n### ").skip(1).filter_map(|section| section.split_once('\n')).collect();

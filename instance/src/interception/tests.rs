@@ -50,7 +50,7 @@ fn guarded() -> Interception {
 
 /// Compares `text` with the golden file `name`; `FLEETMESH_BLESS=1` writes it instead.
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/interception").join(name);
+    let path = Path::new("tests/golden/interception").join(name);
     if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::write(&path, text).expect("a writable golden");
     }

@@ -66,7 +66,7 @@ fn script(text: &str) -> &str {
 }
 
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/user-data").join(name);
+    let path = Path::new("tests/golden/user-data").join(name);
     if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();

@@ -4,7 +4,7 @@
 #[path = "../golden/mod.rs"]
 mod golden;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fleetmesh_crds::Route;
 use fleetmesh_kubectl::draw::{Style, draw};
@@ -25,7 +25,7 @@ const STATES: [&str; 10] = [
 ];
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/draw")
+    PathBuf::from("tests/draw")
 }
 
 fn route(state: &str) -> Route {

@@ -4,13 +4,13 @@
 #[path = "../golden/mod.rs"]
 mod golden;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulate")
+    PathBuf::from("tests/simulate")
 }
 
 fn simulate(trace: &str, options: &[&str]) -> Output {

@@ -39,10 +39,9 @@ fn known() -> BTreeSet<String> {
 
 #[test]
 fn every_call_in_the_sources_has_its_permission() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let called = calls(&here.join("src"), "call");
+    let called = calls(Path::new("src"), "call");
     assert!(called.len() >= 20, "the calls are not found any more: {called:?}");
-    let app_mesh = calls(&here.join("../src/cloud"), "send");
+    let app_mesh = calls(Path::new("../src/cloud"), "send");
     assert!(app_mesh.len() >= 20, "the calls are not found any more: {app_mesh:?}");
     let missing: Vec<_> = called.union(&app_mesh).filter(|call| !known().contains(*call)).collect();
     assert!(missing.is_empty(), "no entry in PERMISSIONS for {missing:?}");
@@ -50,7 +49,7 @@ fn every_call_in_the_sources_has_its_permission() {
 
 #[test]
 fn no_iam_permission_is_without_a_call() {
-    let called = calls(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "call");
+    let called = calls(Path::new("src"), "call");
     // PassRole is no operation: EC2 asks for it.
     let iam = PERMISSIONS.iter().filter(|permission| permission.service == "iam");
     let idle: Vec<_> = iam
@@ -99,11 +98,10 @@ fn all(scope: &Scope) -> Map<String, Value> {
 }
 
 fn golden(path: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, found).unwrap();
+        fs::write(path, found).unwrap();
     }
-    assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
+    assert_eq!(found, fs::read_to_string(path).unwrap_or_default());
 }
 
 #[test]

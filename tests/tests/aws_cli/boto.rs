@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// Runs `script` of this folder with `arguments`; it prints JSON.
 pub async fn run(script: &str, arguments: &[&str]) -> Result<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws_cli").join(script);
+    let file = Path::new("tests/aws_cli").join(script);
     let mut command = Command::new(tools::tool("python")?);
     command.arg(file).args(arguments);
     aws::credentials(&mut command);

@@ -3,7 +3,6 @@
 //! The operator lives in the test's own process, and AWS's SDK finds moto by the environment, which a program cannot
 //! change safely for itself: the test runs itself again with the address.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -133,9 +132,8 @@ impl Place {
     async fn start() -> Result<(Self, Vec<Lane>)> {
         let endpoint = std::env::var("AWS_ENDPOINT_URL").context("moto's address")?;
         let run = RunDir::new("crash-account")?;
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/account.py");
         let mut view = Command::new(tools::tool("python")?);
-        view.arg(file);
+        view.arg("tests/crash/account.py");
         moto::environment(&endpoint, &mut view);
         let mut viewer = Process::spawn("account", &view, &run)?;
         let bed = Bed::start("crash-aws", &[]).await?;

@@ -1,6 +1,6 @@
 //! What `helm template` prints, as objects and as golden text.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -32,5 +32,5 @@ pub fn golden(name: &str, text: &str) {
 
 /// The folder of this test.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helm")
+    std::path::absolute("tests/helm").unwrap()
 }

@@ -132,7 +132,7 @@ impl Machine {
 
 /// Where what stands in for other programs is.
 pub fn stand_ins() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_data/stand-ins")
+    std::path::absolute("tests/user_data/stand-ins").unwrap()
 }
 
 /// Where systems keep their own programs.

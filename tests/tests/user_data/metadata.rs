@@ -33,7 +33,7 @@ fn without(attempts: impl IntoIterator<Item = impl Into<String>>, attempt: &str)
 /// Runs the attempts in the container `name`, or as root of the machine: those that succeed.
 async fn succeed(machine: &mut Machine, name: Option<&str>, folder: &Path) -> Vec<String> {
     let (script, found) = (folder.join("attack.sh"), folder.join("found"));
-    let attack = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/user_data/attack.py");
+    let attack = std::path::absolute("tests/user_data/attack.py").unwrap();
     let python = tools::tool("python").unwrap();
     // The proxy's user may not enter the folders that the two are in.
     let within = name.map(|name| format!("docker exec {name} ")).unwrap_or_default();

@@ -30,7 +30,7 @@ pub fn healths(objects: &[(&str, &Value)]) -> Vec<String> {
         objects.iter().map(|(kind, object)| json!({"kind": kind, "object": object})).collect();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(&mut file, &json!({"scripts": scripts(), "objects": objects})).unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verdicts/argocd.py");
+    let script = "tests/verdicts/argocd.py";
     let mut python = Command::new(tools::tool("python").unwrap());
     let output = python.arg(script).arg(file.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -75,11 +75,11 @@ fn the_scenarios_snapshot_is_the_golden_one() {
         ),
         ("virtualNode/client", caller),
     ]);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/snapshot/tests/scenario.golden");
+    let file = Path::new("src/snapshot/tests/scenario.golden");
     let text = text(&client(&view));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&file, &text).expect("the golden file is written");
+        std::fs::write(file, &text).expect("the golden file is written");
     }
-    let golden = std::fs::read_to_string(&file).expect("the golden file");
+    let golden = std::fs::read_to_string(file).expect("the golden file");
     assert!(text == golden, "the snapshot differs from {}; see this file's head", file.display());
 }

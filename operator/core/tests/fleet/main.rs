@@ -298,7 +298,7 @@ fn the_plans_of_a_life_are_these() {
     ec2.plans.clear();
     ec2.end();
     text.push_str(&format!("# deleted\n{}\n", ec2.plans.join("\n")));
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fleet.txt");
+    let golden = "tests/golden/fleet.txt";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(golden, &text).unwrap();
     }

@@ -1,6 +1,6 @@
 //! A folder of `tests/data/releases`: what a release left behind, put in place again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use fleetmesh_testbed::moto::Moto;
@@ -24,7 +24,7 @@ pub struct Kept {
 
 /// `tests/data/releases`.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/releases")
+    std::path::absolute("data/releases").unwrap()
 }
 
 impl Kept {
