@@ -233,12 +233,12 @@ impl Ec2 {
     pub fn retag_one(&mut self, key: &str, value: Option<&str>) {
         let reported = self.reported();
         if let Some(instance) = self.pick().filter(|instance| reported.contains(&instance.id)) {
-            // What has neither is nobody's to an operator that starts anew.
-            let owners = [OWNER_UID_TAG, OWNER_CLUSTER_TAG];
-            let last = owners.contains(&key) && owners.iter().any(|tag| !instance.tags.contains_key(*tag));
+            // What shows neither is nobody's to an operator that starts anew, and with another's cluster it is that one's.
+            let mut owners = [OWNER_UID_TAG, OWNER_CLUSTER_TAG].into_iter().filter(|tag| *tag != key);
+            let last = owners.all(|tag| instance.tags.get(tag) != instance.marks.get(tag));
             match value {
+                _ if last => {}
                 Some(value) => _ = instance.tags.insert(key.to_owned(), value.to_owned()),
-                None if last => {}
                 None => _ = instance.tags.remove(key),
             }
         }
