@@ -207,8 +207,17 @@ pub struct ControlPlaneArgs {
     /// `fleetmesh control-plane keys new-seal-key` makes it. Keys that are there in the clear are sealed at the first
     /// start with it, and do not count at later ones; those sealed with a later line of the file are sealed anew: a new key is put
     /// above the old one.
-    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE")]
+    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE", conflicts_with = "seal_kms_key")]
     pub seal_key_file: Option<PathBuf>,
+
+    /// The key of AWS KMS, in the place of --seal-key-file: the ARN of a symmetric key for ENCRYPT_DECRYPT.
+    ///
+    /// KMS makes the key that seals, and decrypts it at each start: in the data directory it lies encrypted. Keys that are there in
+    /// the clear are sealed at the first start; `fleetmesh control-plane keys seal` moves those that a file sealed, and back. The
+    /// credentials need kms:GenerateDataKey and kms:Decrypt for it. While KMS cannot be asked at a start, these access keys do
+    /// not count, and all else goes on.
+    #[arg(long, env = "FLEETMESH_SEAL_KMS_KEY", value_name = "ARN")]
+    pub seal_kms_key: Option<KeyArn>,
 
     /// A name or address by which clients call the App Mesh API, beside those of --tls-cert and loopback. May be repeated.
     ///

@@ -26,7 +26,7 @@ use crate::identity::Identity;
 use crate::join::{
     self, CaFiles, CaKey, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier,
 };
-use crate::keys::seal::SealKeys;
+use crate::keys::command::source_of;
 use crate::keys::{Keys, LoadError};
 use crate::kms::{AwsKey, Held, KeyArn};
 use crate::listen::{Bound, Bounds, Listen, ListenError};
@@ -119,7 +119,7 @@ pub async fn run(
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let verifier = verifier(&args, instances)?;
     let joining = joining(&args, Arc::clone(&store), verifier, denied.clone())?;
-    let keys = keys(&args, &rest)?;
+    let keys = keys(&args, &rest).await?;
     let audience = Audience::new(&args.identity.region, &args.api_hosts, tls.clone());
     let audience = Arc::new(audience);
     let guard = keys.clone().map(|keys| Guard { keys, audience, replays, bodies: Bodies::default() });
@@ -231,13 +231,14 @@ async fn replays(data_dir: &Path, is_new: bool, exposed: bool) -> Result<Replays
 }
 
 /// The access keys, when one of `listeners` needs them.
-fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>>, Error> {
+async fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>>, Error> {
     let exposed = listeners.iter().any(Bound::is_exposed);
-    if !exposed && args.seal_key_file.is_none() {
+    let seal = source_of(args.seal_key_file.as_ref(), args.seal_kms_key.as_ref());
+    if !exposed && seal.is_none() {
         return Ok(None);
     }
-    let seal = args.seal_key_file.as_deref().map(|file| SealKeys::read(file, &args.data_dir));
-    let keys = Keys::new(seal.transpose().map_err(LoadError::from)?.map(Arc::new));
+    let keys = Keys::of(seal);
+    keys.open(&args.data_dir).await?;
     keys.load(&args.data_dir, args.access_keys_file.as_deref())?;
     if !exposed {
         return Ok(None);

@@ -3,20 +3,24 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use tokio::runtime::Builder;
 
 use super::seal::{self, SealError, SealKeys};
-use super::{AccessKey, KeyError, KeyStore, Listed, NewKey};
+use super::{AccessKey, KeyError, KeyStore, Listed, LoadError, NewKey, SealSource};
+use crate::kms::{AwsKey, KeyArn};
 use crate::rights::{Access, Policy};
 
 /// Make, show, replace and revoke the access keys that requests from other hosts are signed with.
 ///
 /// A running control plane takes a change in within a second. The keys are in access-keys.db of the data directory,
-/// which only its owner may read: verifying a signature takes the secret itself. With --seal-key-file it is sealed there.
+/// which only its owner may read: verifying a signature takes the secret itself. With --seal-key-file or --seal-kms-key it is
+/// sealed there.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeysCommand {
     /// Make a key and print it. Its secret is shown this once.
@@ -40,7 +44,10 @@ pub enum KeysCommand {
         #[arg(value_name = "ACCESS_KEY_ID")]
         id: String,
     },
-    /// Seal the keys that are in the clear, or sealed with another key than the first of --seal-key-file.
+    /// Seal the keys that are in the clear, or sealed with another key than --seal-kms-key or the first of --seal-key-file.
+    ///
+    /// --old-seal-key-file or --old-seal-kms-key opens those that are sealed with something else, so that they move from a file to
+    /// KMS, back, or to another key of KMS. Start the control plane with the new one then.
     ///
     /// A control plane does it when it starts with that flag for the first time. Later ones in the clear were not made by who
     /// has the key, and do not count: look at `list` before you seal them.
@@ -51,6 +58,9 @@ pub enum KeysCommand {
         /// What with.
         #[command(flatten)]
         seal: SealArgs,
+        /// What they are sealed with.
+        #[command(flatten)]
+        old: OldSealArgs,
     },
     /// Make a file for --seal-key-file: a random key. Without it the keys that it sealed are lost.
     NewSealKey {
@@ -120,8 +130,24 @@ pub struct RotateArgs {
 #[derive(Args, Clone, Debug)]
 pub struct SealArgs {
     /// The file with the key that seals the secrets at rest, as `new-seal-key` makes it; outside of the data directory
-    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE")]
+    #[arg(long, env = "FLEETMESH_SEAL_KEY_FILE", value_name = "FILE", conflicts_with = "seal_kms_key")]
     seal_key_file: Option<PathBuf>,
+
+    /// The symmetric KMS key (its ARN) that protects what seals the secrets. It takes kms:Decrypt and kms:GenerateDataKey
+    #[arg(long, env = "FLEETMESH_SEAL_KMS_KEY", value_name = "ARN")]
+    seal_kms_key: Option<KeyArn>,
+}
+
+/// What secrets were sealed with.
+#[derive(Args, Clone, Debug)]
+pub struct OldSealArgs {
+    /// The file whose keys opened the secrets until now
+    #[arg(long, value_name = "FILE", conflicts_with = "old_seal_kms_key")]
+    old_seal_key_file: Option<PathBuf>,
+
+    /// The KMS key (its ARN) that opened the secrets until now. It takes kms:Decrypt
+    #[arg(long, value_name = "ARN")]
+    old_seal_kms_key: Option<KeyArn>,
 }
 
 /// What all have in common.
@@ -154,9 +180,15 @@ pub enum CommandError {
     /// What they are sealed with.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The same, or the keys.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// There is nothing to seal with.
-    #[error("--seal-key-file is required: the file with the key that seals them")]
+    #[error("--seal-key-file or --seal-kms-key is required: what seals them")]
     NoSeal,
+    /// There is no thread to wait for KMS.
+    #[error("cannot start a thread to ask KMS: {0}")]
+    Thread(io::Error),
     /// The output.
     #[error("cannot write to standard output")]
     Write(#[from] io::Error),
@@ -182,7 +214,8 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
     match command {
         KeysCommand::Create(args) => create(args, now, out),
         KeysCommand::Rotate(RotateArgs { common, seal, name, expires, overlap }) => {
-            let seal = seal.read(&common)?;
+            KeyStore::open_existing(&common.data_dir, None)?;
+            let seal = seal.read(&common, None)?;
             let store = KeyStore::open_existing(&common.data_dir, seal.as_ref())?;
             let end = expires.map(|length| after(now, length));
             let (key, about) = store.rotate(&name, end, after(now, overlap), now)?;
@@ -204,8 +237,9 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
             }
             Ok(())
         }
-        KeysCommand::Seal { common, seal } => {
-            let seal = seal.read(&common)?.ok_or(CommandError::NoSeal)?;
+        KeysCommand::Seal { common, seal, old } => {
+            KeyStore::open_existing(&common.data_dir, None)?;
+            let seal = seal.read(&common, Some(old))?.ok_or(CommandError::NoSeal)?;
             let count = KeyStore::open_existing(&common.data_dir, Some(&seal))?.seal(now)?;
             match common.output {
                 Output::Json => writeln!(out, "{:#}", json!({ "sealed": count }))?,
@@ -221,9 +255,28 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
 }
 
 impl SealArgs {
-    fn read(&self, common: &Common) -> Result<Option<SealKeys>, SealError> {
-        self.seal_key_file.as_deref().map(|path| SealKeys::read(path, &common.data_dir)).transpose()
+    /// What they say, together with what `old` opens.
+    fn read(&self, common: &Common, old: Option<OldSealArgs>) -> Result<Option<SealKeys>, CommandError> {
+        let Some(source) = source_of(self.seal_key_file.as_ref(), self.seal_kms_key.as_ref()) else {
+            return Ok(None);
+        };
+        let old =
+            old.and_then(|old| source_of(old.old_seal_key_file.as_ref(), old.old_seal_kms_key.as_ref()));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(CommandError::Thread)?;
+        runtime.block_on(async {
+            let old = match old {
+                Some(old) => Some(old.open(&common.data_dir, None).await?),
+                None => None,
+            };
+            Ok(Some(source.open(&common.data_dir, old).await?))
+        })
     }
+}
+
+/// What two flags name, of which there is one at the most.
+pub(crate) fn source_of(file: Option<&PathBuf>, kms: Option<&KeyArn>) -> Option<SealSource> {
+    let held = |arn: &KeyArn| SealSource::Kms(Arc::new(AwsKey::new(arn.clone())));
+    file.cloned().map(SealSource::File).or_else(|| kms.map(held))
 }
 
 fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -232,7 +285,7 @@ fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), C
     let policy = Policy { meshes: (!meshes.is_empty()).then_some(meshes), access };
     let expires_at = expires.map(|length| after(now, length));
     let about = NewKey { name, description, policy, expires_at };
-    let seal = seal.read(&common)?;
+    let seal = seal.read(&common, None)?;
     let key = KeyStore::open(&common.data_dir, seal.as_ref())?.create(&about, now)?;
     print(&key, &about, common.output, out)
 }

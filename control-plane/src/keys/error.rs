@@ -73,22 +73,24 @@ pub enum KeyError {
         ids: String,
     },
     /// The secrets are sealed, and there is nothing to open them with.
-    #[error(
-        "the access keys in {path} are sealed: give --seal-key-file, the file with the key that seals them"
-    )]
+    #[error("the access keys in {path} are sealed: give {}", kms.flag(""))]
     Sealed {
         /// The file.
         path: PathBuf,
+        /// The key of KMS that seals them, if one does.
+        kms: Kms,
     },
     /// No key opens a secret.
     #[error(
-        "the secret of {id} in {path} does not open with the keys of --seal-key-file: give the file with the key that sealed it; if that is the one, the row was altered: revoke the key"
+        "the secret of {id} in {path} does not open with the key that was given: give {}, or have it sealed anew by `fleetmesh control-plane keys seal` with {}; if that is the one, the row was altered: revoke the key", kms.flag(""), kms.flag("old-")
     )]
     OtherSeal {
         /// The key's id.
         id: String,
         /// The file.
         path: PathBuf,
+        /// The key of KMS that sealed it, if one did.
+        kms: Kms,
     },
     /// The file of keys that seal.
     #[error(transparent)]
@@ -96,6 +98,20 @@ pub enum KeyError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
+}
+
+/// The ARN of the key of KMS that seals, if one does, and no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kms(pub Option<String>);
+
+impl Kms {
+    /// The flag that opens what it sealed; with `old-` that of `keys seal`.
+    fn flag(&self, old: &str) -> String {
+        match &self.0 {
+            Some(arn) => format!("--{old}seal-kms-key {arn}"),
+            None => format!("--{old}seal-key-file, the file with the key that sealed it"),
+        }
+    }
 }
 
 /// An error of the database in `path`.

@@ -27,14 +27,22 @@ const POLICIES: &str = "
 /// not hindered by it.
 const SEALED: &str = "CREATE TABLE IF NOT EXISTS sealed (since INTEGER NOT NULL) STRICT";
 
+/// Whether there is a table of this name.
+///
+/// # Errors
+/// The database's.
+pub fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let text = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    connection.query_row(text, [name], |row| Ok(row.get::<_, i64>(0)? > 0))
+}
+
 /// Whether every secret is sealed from a moment in the past on. That this is said is not authenticated, and need not be: it
 /// only makes more be refused. That it is not said cannot be authenticated by anything in the same file.
 ///
 /// # Errors
 /// The database's.
 pub fn is_sealed(connection: &Connection) -> rusqlite::Result<bool> {
-    let text = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sealed'";
-    if connection.query_row(text, [], |row| Ok(row.get::<_, i64>(0)? == 0))? {
+    if !has_table(connection, "sealed")? {
         return Ok(false);
     }
     connection.query_row("SELECT count(*) FROM sealed", [], |row| Ok(row.get::<_, i64>(0)? > 0))

@@ -1,7 +1,7 @@
 //! What secrets are sealed with at rest: AES-256-GCM under a key that an operator keeps elsewhere than the data.
 //!
 //! The file of `--seal-key-file` has a key on each line, 32 random bytes in base 64. The first seals; all of them open, so
-//! that a key is replaced by putting a new one above it.
+//! that a key is replaced by putting a new one above it. A key of KMS gives one such key ([`envelope`](super::envelope)).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -57,6 +57,26 @@ pub enum SealError {
         /// The file.
         path: PathBuf,
     },
+    /// KMS is away, or refuses. That may pass.
+    #[error(
+        "KMS does not open the access keys with {key} (--seal-kms-key): {reason}; see that the key is enabled, and that these credentials have kms:Decrypt and kms:GenerateDataKey for it"
+    )]
+    Kms {
+        /// The ARN of the key.
+        key: String,
+        /// What KMS, or what is between here and KMS, says.
+        reason: String,
+    },
+    /// What lies in the data directory is not of this key of KMS, or not for this.
+    #[error(
+        "KMS refuses to decrypt the data key in the data directory with {key} (--seal-kms-key): {reason}; it was encrypted for something else, or altered: put the access-keys.db of a backup back"
+    )]
+    Foreign {
+        /// The ARN of the key.
+        key: String,
+        /// What KMS says.
+        reason: String,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
@@ -100,6 +120,27 @@ impl SealKeys {
         keys.map(Self).ok_or_else(|| SealError::Content { path: path.into() })
     }
 
+    /// The one key with these 32 bytes; none of another length.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        SealKey::new(bytes).map(|key| Self(vec![key]))
+    }
+
+    /// These keys, the first of which seals, and `old` ones that open, too.
+    pub fn then(mut self, old: Self) -> Self {
+        self.0.extend(old.0);
+        self
+    }
+
+    /// The name of the key that seals.
+    pub fn first_name(&self) -> String {
+        self.0.first().map(|key| key.name.clone()).unwrap_or_default()
+    }
+
+    /// Whether one of them is named `key`.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|candidate| candidate.name == key)
+    }
+
     /// Seals `secret`, so that it can be opened together with `about` only.
     ///
     /// # Errors
@@ -131,9 +172,15 @@ impl SealKeys {
 
 impl SealKey {
     fn parse(line: &str) -> Option<Self> {
-        let bytes = STANDARD.decode(line).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
-        let name = Sha256::digest(&bytes).iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        Some(Self { name, key: RandomizedNonceKey::new(&AES_256_GCM, &bytes).ok()? })
+        Self::new(&STANDARD.decode(line).ok()?)
+    }
+
+    fn new(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != KEY_BYTES {
+            return None;
+        }
+        let name = Sha256::digest(bytes).iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        Some(Self { name, key: RandomizedNonceKey::new(&AES_256_GCM, bytes).ok()? })
     }
 }
 

@@ -78,8 +78,8 @@ impl Listed {
 /// The open database.
 #[derive(Debug)]
 pub struct KeyStore<'a> {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
     seal: Option<&'a SealKeys>,
 }
 
@@ -144,7 +144,13 @@ impl<'a> KeyStore<'a> {
             return Err(KeyError::TooMany { name: about.name.clone(), ids: live.join(", ") });
         }
         match self.seal {
-            None if self.is_sealed(&rows)? => return Err(KeyError::Sealed { path: self.path.clone() }),
+            None if self.is_sealed(&rows)? => {
+                let name = rows.iter().find_map(|row| match &row.stored {
+                    Stored::Sealed(sealed) => Some(sealed.key.as_str()),
+                    _ => None,
+                });
+                return Err(self.no_seal(name));
+            }
             None => {}
             // From the first that is sealed on, all are.
             Some(seal) => drop(self.seal_rows(seal, false, now)?),
@@ -277,6 +283,8 @@ impl<'a> KeyStore<'a> {
             }
         }
         self.set_sealed(now)?;
+        // They open nothing any more.
+        self.forget_other_data_keys(&seal.first_name())?;
         Ok(count)
     }
 
@@ -290,7 +298,7 @@ impl<'a> KeyStore<'a> {
         schema::set_sealed(&self.connection, now.as_millisecond()).map_err(|source| self.failed(source))
     }
 
-    fn rows(&self) -> Result<Vec<Row>, KeyError> {
+    pub(super) fn rows(&self) -> Result<Vec<Row>, KeyError> {
         let text = format!("SELECT {} FROM access_key ORDER BY created_at, rowid", Row::COLUMNS);
         let query = || -> rusqlite::Result<Vec<Row>> {
             self.connection.prepare(&text)?.query_map([], Row::read)?.collect()
@@ -305,9 +313,8 @@ impl<'a> KeyStore<'a> {
                 Err(KeyError::Unknown { id: row.listed.id.clone(), path: self.path.clone() })
             }
             Stored::Sealed(sealed) => {
-                let seal = self.seal.ok_or_else(|| KeyError::Sealed { path: self.path.clone() })?;
-                let unopened = || KeyError::OtherSeal { id: row.listed.id.clone(), path: self.path.clone() };
-                seal.open(sealed, &row.context()).ok_or_else(unopened)
+                let seal = self.seal.ok_or_else(|| self.no_seal(Some(&sealed.key)))?;
+                seal.open(sealed, &row.context()).ok_or_else(|| self.other_seal(row, &sealed.key))
             }
         }
     }
@@ -322,12 +329,12 @@ impl<'a> KeyStore<'a> {
         row.write(&self.connection).map_err(|source| self.failed(source))
     }
 
-    fn transaction(&self) -> Result<Transaction<'_>, KeyError> {
+    pub(super) fn transaction(&self) -> Result<Transaction<'_>, KeyError> {
         let begun = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
         begun.map_err(|source| self.failed(source))
     }
 
-    fn commit(&self, transaction: Transaction<'_>) -> Result<(), KeyError> {
+    pub(super) fn commit(&self, transaction: Transaction<'_>) -> Result<(), KeyError> {
         transaction.commit().map_err(|source| self.failed(source))
     }
 
@@ -335,7 +342,7 @@ impl<'a> KeyStore<'a> {
         pragma(&self.connection, name).map_err(|source| self.failed(source))
     }
 
-    fn failed(&self, source: rusqlite::Error) -> KeyError {
+    pub(super) fn failed(&self, source: rusqlite::Error) -> KeyError {
         database(&self.path, source)
     }
 }

@@ -1,5 +1,6 @@
 //! The SDK's client of KMS: region, endpoint, credentials, timeouts, and failures in words. The types of the SDK stop here.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use aws_sdk_kms::Client;
 use aws_sdk_kms::config::Region;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use aws_sdk_kms::types::{DataKeySpec, MessageType, SigningAlgorithmSpec};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use fleetmesh_model::causes::in_one_line;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{HeldKey, KeyArn, KmsError, Signing};
+use super::{Context, DataKey, HeldKey, KeyArn, KmsError, Signing};
 
 /// How long one attempt of a call may take. The SDK has no limit of its own.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -88,6 +89,33 @@ impl HeldKey for AwsKey {
             whole(answer.signature)
         })
     }
+
+    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>> {
+        Box::pin(async {
+            let call = self.client().await.generate_data_key().key_id(self.arn.to_string());
+            let call = call.key_spec(DataKeySpec::Aes256).set_encryption_context(Some(pairs(context)));
+            let answer = call.send().await.map_err(|error| failed(&error))?;
+            Ok(DataKey { plain: whole(answer.plaintext)?, encrypted: whole(answer.ciphertext_blob)? })
+        })
+    }
+
+    fn decrypt(
+        &self,
+        encrypted: Vec<u8>,
+        context: &'static Context,
+    ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
+        Box::pin(async {
+            // With the key's name: whatever else these credentials may decrypt is none of ours.
+            let call = self.client().await.decrypt().key_id(self.arn.to_string());
+            let call =
+                call.ciphertext_blob(Blob::new(encrypted)).set_encryption_context(Some(pairs(context)));
+            whole(call.send().await.map_err(|error| failed(&error))?.plaintext)
+        })
+    }
+}
+
+fn pairs(context: &Context) -> HashMap<String, String> {
+    context.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn whole(blob: Option<Blob>) -> Result<Vec<u8>, KmsError> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{Digest, SHA256, SHA384};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
@@ -9,7 +10,7 @@ use aws_lc_rs::signature::{
 use futures::future::{BoxFuture, ready};
 use rcgen::PublicKeyData;
 
-use super::{HeldKey, KeyArn, KmsError, Signing};
+use super::{Context, DataKey, HeldKey, KeyArn, KmsError, Signing};
 
 /// A key of KMS.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct FakeKey {
     arn: KeyArn,
     signing: Signing,
     pair: EcdsaKeyPair,
+    master: RandomizedNonceKey,
     /// What KMS says in the place of an answer.
     pub(crate) away: Mutex<Option<KmsError>>,
     /// How often it was asked.
@@ -32,7 +34,10 @@ impl FakeKey {
         };
         let arn = format!("arn:aws:kms:us-west-2:111122223333:key/{id}").parse().expect("an ARN");
         let pair = pair.expect("a key");
-        Arc::new(Self { arn, signing, pair, away: Mutex::default(), asked: Mutex::default() })
+        let mut master = [0; 32];
+        aws_lc_rs::rand::fill(&mut master).expect("random numbers");
+        let master = RandomizedNonceKey::new(&AES_256_GCM, &master).expect("a key");
+        Arc::new(Self { arn, signing, pair, master, away: Mutex::default(), asked: Mutex::default() })
     }
 
     fn answer<T>(&self, answer: impl FnOnce() -> T) -> Result<T, KmsError> {
@@ -70,6 +75,38 @@ impl HeldKey for FakeKey {
         };
         Box::pin(ready(self.answer(sign).and_then(|signed| signed)))
     }
+
+    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>> {
+        let generate = || {
+            let mut plain = vec![0; 32];
+            aws_lc_rs::rand::fill(&mut plain).expect("random numbers");
+            let mut sealed = plain.clone();
+            let nonce = self.master.seal_in_place_append_tag(authenticated(context), &mut sealed);
+            let encrypted = [nonce.expect("sealed").as_ref().as_slice(), &sealed].concat();
+            DataKey { plain, encrypted }
+        };
+        Box::pin(ready(self.answer(generate)))
+    }
+
+    fn decrypt(
+        &self,
+        encrypted: Vec<u8>,
+        context: &'static Context,
+    ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
+        let decrypt = || {
+            let (nonce, sealed) = encrypted.split_at(NONCE_LEN);
+            let nonce = Nonce::try_assume_unique_for_key(nonce).expect("a nonce");
+            let mut sealed = sealed.to_vec();
+            let opened = self.master.open_in_place(nonce, authenticated(context), &mut sealed);
+            let foreign = |_| KmsError::Foreign("InvalidCiphertextException".into());
+            opened.map(|plain| plain.to_vec()).map_err(foreign)
+        };
+        Box::pin(ready(self.answer(decrypt).and_then(|plain| plain)))
+    }
+}
+
+fn authenticated(context: &Context) -> Aad<Vec<u8>> {
+    Aad::from(format!("{context:?}").into_bytes())
 }
 
 struct Point<'a>(&'a [u8], &'static rcgen::SignatureAlgorithm);

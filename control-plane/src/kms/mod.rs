@@ -73,6 +73,22 @@ pub trait HeldKey: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// See [`KmsError`].
     fn sign(&self, digest: Vec<u8>, signing: Signing) -> BoxFuture<'_, Result<Vec<u8>, KmsError>>;
+
+    /// A new key to encrypt data with, bound to `context` (`kms:GenerateDataKey`).
+    ///
+    /// # Errors
+    /// See [`KmsError`].
+    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>>;
+
+    /// The plain key of [`DataKey::encrypted`], with the context that it was made with (`kms:Decrypt`).
+    ///
+    /// # Errors
+    /// [`KmsError::Foreign`] when it is another key's or of another context; see [`KmsError`].
+    fn decrypt(
+        &self,
+        encrypted: Vec<u8>,
+        context: &'static Context,
+    ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>>;
 }
 
 /// A key, and what waits for KMS on behalf of code that is not asynchronous.

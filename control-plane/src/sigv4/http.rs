@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use tokio::sync::watch;
@@ -148,5 +148,5 @@ fn lost() -> Refusal {
 fn not_let_in(head: &Parts, reason: &Refused) -> Response<Body> {
     tracing::debug!(method = %head.method, path = head.uri.path(), %reason, "a request was not let in");
     let body = json!({ "message": reason.to_string() });
-    refused(StatusCode::FORBIDDEN, reason.shape(), &body, &Uuid::new_v4().to_string())
+    refused(reason.status(), reason.shape(), &body, &Uuid::new_v4().to_string())
 }

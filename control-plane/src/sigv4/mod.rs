@@ -95,7 +95,8 @@ fn claimed(
     if distance > SKEW {
         return Err(Refused::Expired { signed: claim.date_time, late: claim.time < now });
     }
-    let key = keys.find(&claim.access_key_id).ok_or(Refused::UnknownKey)?;
+    let unknown = || if keys.are_shut() { Refused::Shut } else { Refused::UnknownKey };
+    let key = keys.find(&claim.access_key_id).ok_or_else(unknown)?;
     if let Some(end) = key.expires_at.filter(|end| SystemTime::from(*end) <= now) {
         return Err(Refused::EndedKey { id: key.holder.id.clone(), end: end.to_string() });
     }

@@ -1,5 +1,7 @@
 //! Why a signature is refused, with the names that AWS's services give these errors. Pure.
 
+use http::StatusCode;
+
 /// A refused request. Messages say nothing that helps to guess a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -16,6 +18,11 @@ pub enum Refused {
         "The security token included in the request is invalid: this control plane knows no such access key, or it was revoked"
     )]
     UnknownKey,
+    /// The key may be one of those that KMS did not open yet.
+    #[error(
+        "the access keys of this control plane cannot be opened, because KMS cannot be asked (--seal-kms-key): try again later, and see the control plane's log"
+    )]
+    Shut,
     /// The key has ended.
     #[error(
         "The security token included in the request is expired: the access key {id} ended at {end}; make another with `fleetmesh control-plane keys rotate`"
@@ -71,6 +78,14 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// The status of the answer: clients try again what is not their fault.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Shut => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        }
+    }
+
     /// The name of the error, which clients match on.
     pub fn shape(&self) -> &'static str {
         match self {
@@ -78,6 +93,7 @@ impl Refused {
             Self::Incomplete(_) => "IncompleteSignatureException",
             Self::EndedKey { .. } => "ExpiredTokenException",
             Self::UnknownKey => "UnrecognizedClientException",
+            Self::Shut => "ServiceUnavailableException",
             Self::Expired { .. }
             | Self::Mismatch
             | Self::Region { .. }

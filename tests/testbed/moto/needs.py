@@ -270,7 +270,7 @@ class Account:
         if operation == "Sign":
             context["kms:SigningAlgorithm"] = request["SigningAlgorithm"]
             context["kms:MessageType"] = request.get("MessageType", "RAW")
-        return [Need(f"kms:{operation}", request["KeyId"], context)]
+        return [Need(f"kms:{operation}", request.get("KeyId", "*"), context)]
 
 
 def requested(tags):

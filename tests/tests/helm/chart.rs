@@ -192,7 +192,7 @@ fn policy_flags(values: &Value) -> Vec<String> {
 }
 
 /// What each row sets, and what the refusal has to name.
-const REFUSED: [(&str, &str); 25] = [
+const REFUSED: [(&str, &str); 27] = [
     ("operator.providerSecrets={a_b}", "/operator/providerSecrets/0"),
     ("operator.port=80", "/operator/port"),
     ("operator.typo=1", "'typo'"),
@@ -213,6 +213,11 @@ const REFUSED: [(&str, &str); 25] = [
     ("controlPlane.join.port=80", "/controlPlane/join/port"),
     ("controlPlane.join.enabled=true,controlPlane.join.port=9080", "controlPlane.join.port have to differ"),
     ("controlPlane.join.caKmsKey=arn:aws:kms:us-west-2:111122223333:alias/ca", "/controlPlane/join/caKmsKey"),
+    ("controlPlane.sealKey.kmsKey=alias/seal", "/controlPlane/sealKey/kmsKey"),
+    (
+        "controlPlane.sealKey.existingSecret=s,controlPlane.sealKey.kmsKey=arn:aws:kms:us-west-2:111122223333:key/a",
+        "are both set: access keys are sealed by one of them",
+    ),
     (
         "controlPlane.join.caKmsKey=arn:aws:kms:us-west-2:111122223333:key/1234abcd",
         "controlPlane.join.caKmsKey is set and certificates.mode is not existing",
@@ -265,6 +270,11 @@ async fn a_key_that_kms_holds_is_named_and_none_is_mounted() {
     let keys: Vec<&Value> =
         ca["secret"]["items"].as_array().unwrap().iter().map(|item| &item["key"]).collect();
     assert_eq!(keys, ["ca.crt", "tls.crt"]);
+    let seal = format!("controlPlane.sealKey.existingSecret=,controlPlane.sealKey.kmsKey={KEY}");
+    let (arguments, volumes) = pod(&["--set", &seal]).await;
+    assert!(arguments.contains(&format!("--seal-kms-key={KEY}")), "{arguments:?}");
+    assert!(!arguments.iter().any(|argument| argument.starts_with("--seal-key-file")), "{arguments:?}");
+    assert!(!volumes.to_string().contains("seal"), "{volumes}");
 }
 
 /// What instances are told of a control plane that is not this release's, and of an address that needs brackets.

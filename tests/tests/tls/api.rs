@@ -10,13 +10,18 @@ use crate::bed::{Bed, Key, LIMIT, create_key, fleetmesh};
 
 /// `aws appmesh` at the TLS endpoint of `bed`, with `key`.
 pub async fn cli(bed: &Bed, key: &Key, arguments: &[&str]) -> Captured {
+    command::capture(cli_command(bed, key, arguments)).await.unwrap()
+}
+
+/// The command of [`cli`].
+pub fn cli_command(bed: &Bed, key: &Key, arguments: &[&str]) -> Command {
     let mut command = Command::new(tools::tool("aws").unwrap());
     command.args(["--endpoint-url", &bed.endpoint, "--ca-bundle", &bed.ca(), "--output", "json"]);
     command.arg("appmesh").args(arguments).env("AWS_PAGER", "");
     aws::credentials(&mut command);
     command.env("AWS_ACCESS_KEY_ID", &key.access_key_id);
     command.env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key);
-    command::capture(command).await.unwrap()
+    command
 }
 
 /// Runs `signatures.py`: what botocore makes of each altered request.

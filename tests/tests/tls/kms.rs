@@ -6,15 +6,18 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::front::{Front, Upstream};
 use fleetmesh_testbed::moto::{self, Moto};
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, port, tools};
+use fleetmesh_testbed::{aws, port, tools, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Certificates, LIMIT};
+use crate::api::{cli, cli_command};
+use crate::bed::{Bed, Certificates, Key, LIMIT};
 use crate::flood::clients::{Proxy, Tls};
 use crate::join::{ARN, INSTANCE, NODE, Session, metadata, role, session};
 
@@ -154,4 +157,123 @@ async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms(
     kms.moto.allow(USER, &none).await.unwrap();
     let refused = joined().await;
     assert!(refused.contains(&without) && refused.contains("AccessDeniedException"), "{refused}");
+}
+
+/// `fleetmesh control-plane keys create` in `data_dir`, as the control plane's user.
+async fn create(environment: &[(String, String)], data_dir: &Path, more: &[&str]) -> Captured {
+    let mut create = Command::new(tools::fleetmesh().unwrap());
+    create.args(["control-plane", "keys", "create", "-o", "json", "--data-dir"]).arg(data_dir).args(more);
+    create.envs(environment.iter().cloned());
+    command::capture(create).await.unwrap()
+}
+
+fn holds(folder: &Path, secret: &str) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    files.into_iter().any(|file| file.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_keys_that_kms_seals_open_with_its_key_and_for_this_alone() {
+    let run = RunDir::new("kms-seal").unwrap();
+    let kms = Kms::start(&run).await;
+    let (key, other) = (kms.key(&[]).await, kms.key(&[]).await);
+    let environment = kms.environment("Seal them by KMS", &key).await;
+    let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+    let given = run.join("given.json");
+    std::fs::write(&given, r#"{"accessKeyId": "GIVEN", "secretAccessKey": "hush-hush-hush-hush-hush"}"#)
+        .unwrap();
+    let [port] = port::free().unwrap();
+    let mut arguments = certificates.arguments();
+    let (listen, file) = (format!("0.0.0.0:{port}"), given.display().to_string());
+    let more = ["--listen", &listen, "--seal-kms-key", &key, "--access-keys-file", &file, "--log=trace"];
+    arguments.extend(more.map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let control_plane = ControlPlane::start_in(&run, &arguments, environment.clone()).await.unwrap();
+    let mut bed = Bed { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run };
+    let data_dir = bed.control_plane.data_dir();
+    let made = create(&environment, &data_dir, &["--seal-kms-key", &key]).await.success().unwrap();
+    let made: Key = serde_json::from_str(&made).unwrap();
+    let given = Key { access_key_id: "GIVEN".into(), secret_access_key: "hush-hush-hush-hush-hush".into() };
+    let counts = async |bed: &Bed| {
+        let listed = async || cli(bed, &made, &["list-meshes"]).await.success().map(Some);
+        wait::until("the key counts", LIMIT, listed).await.unwrap();
+    };
+    counts(&bed).await;
+    assert!(!holds(&data_dir, &made.secret_access_key), "a copy of the data directory has the secret");
+
+    // It starts while KMS is away. Keys of the file count; the others come by themselves.
+    kms.set_away(true);
+    bed.control_plane.kill();
+    bed.control_plane.restart(&bed.run).await.unwrap();
+    cli(&bed, &given, &["list-meshes"]).await.success().unwrap();
+    let mut once = cli_command(&bed, &made, &["list-meshes"]);
+    once.env("AWS_MAX_ATTEMPTS", "1");
+    let refused = command::capture(once).await.unwrap();
+    assert!(refused.stderr.contains("cannot be opened, because KMS cannot be asked"), "{refused:?}");
+    kms.set_away(false);
+    counts(&bed).await;
+    bed.no_log_holds(&made);
+
+    // A copy of the database opens with nothing else.
+    let copy = bed.run.join("copy");
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::copy(data_dir.join("access-keys.db"), copy.join("access-keys.db")).unwrap();
+    let with = format!("--seal-kms-key {key}");
+    let everybody = moto::variables(&kms.moto.endpoint());
+    let refused = create(&everybody, &copy, &[]).await;
+    assert!(!refused.status.success() && refused.stderr.contains(&with), "{refused:?}");
+    let refused = create(&everybody, &copy, &["--seal-kms-key", &key]).await;
+    assert!(
+        refused.stderr.contains("KMS does not open the access keys"),
+        "nobody's credentials: {refused:?}"
+    );
+    let mut by_admin = Command::new("env");
+    kms.moto.env(&mut by_admin);
+    let admin = by_admin
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())));
+    let admin: Vec<(String, String)> = admin.collect();
+    let refused = create(&admin, &copy, &["--seal-kms-key", &other]).await;
+    assert!(refused.stderr.contains("does not open with the key that was given"), "{refused:?}");
+    assert!(refused.stderr.contains(&with), "{refused:?}");
+
+    // The key that seals is not in the log either, which has everything that the SDK says.
+    let read = "import sqlite3, sys; file = sqlite3.connect(sys.argv[1]); \
+        open(sys.argv[2], 'wb').write(file.execute('SELECT encrypted FROM data_key').fetchone()[0])";
+    let mut python = Command::new(tools::tool("python").unwrap());
+    let encrypted = bed.run.join("encrypted");
+    python.args(["-c", read]).arg(copy.join("access-keys.db")).arg(&encrypted);
+    command::run(python).await.unwrap();
+    let purpose = ["--encryption-context", r#"{"fleetmesh.dev/purpose": "access-keys"}"#];
+    let encrypted = format!("fileb://{}", encrypted.display());
+    let decrypt = ["kms", "decrypt", "--key-id", &key, "--ciphertext-blob", &encrypted];
+    let plain = kms.moto.aws(&[&decrypt[..], &purpose].concat()).await.unwrap();
+    let plain = plain["Plaintext"].as_str().unwrap();
+    let bytes = STANDARD.decode(plain).unwrap();
+    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let log = std::fs::read_to_string(bed.control_plane.process().log()).unwrap();
+    for form in [plain, &hexadecimal] {
+        assert!(!log.contains(form), "the plain data key is in the log");
+    }
+
+    // Neither does the key decrypt here what was encrypted for something else, nor may this user have it do anything else.
+    let generate = ["kms", "generate-data-key", "--key-id", &key, "--key-spec", "AES_256"];
+    let context = ["--encryption-context", r#"{"fleetmesh.dev/purpose": "else"}"#];
+    let foreign = kms.moto.aws(&[&generate[..], &context].concat()).await.unwrap();
+    let plant = "import sqlite3, sys, base64; file = sqlite3.connect(sys.argv[1]); \
+        file.execute('UPDATE data_key SET encrypted = ?', [base64.b64decode(sys.argv[2])]); file.commit()";
+    let mut python = Command::new(tools::tool("python").unwrap());
+    python
+        .args(["-c", plant])
+        .arg(copy.join("access-keys.db"))
+        .arg(foreign["CiphertextBlob"].as_str().unwrap());
+    command::run(python).await.unwrap();
+    let refused = create(&admin, &copy, &["--seal-kms-key", &key]).await;
+    assert!(refused.stderr.contains("KMS refuses to decrypt the data key"), "{refused:?}");
+    let mut by_user = Command::new(tools::tool("aws").unwrap());
+    by_user.args(generate).args(context);
+    aws::credentials(&mut by_user);
+    by_user.envs(environment);
+    let refused = command::capture(by_user).await.unwrap();
+    assert!(refused.stderr.contains("AccessDenied"), "{refused:?}");
 }
