@@ -1,13 +1,14 @@
 //! What people tell rollouts. An action is decided about once: the state remembers which were. Pure.
 
 use fleetmesh_crds::canary::status::MAX_ACTIONS;
-use fleetmesh_crds::canary::{ActionRecord, Phase};
+use fleetmesh_crds::canary::{ActionRecord, Phase, RolloutStatus};
 use fleetmesh_crds::{ActionPhase, Reason, Verb};
 
 use super::observations::Action;
 use super::reduction::ActionVerdict;
 use super::round::Round;
 use super::time::micro;
+use super::transition::Trigger;
 
 /// Why an action is not carried out.
 struct Refusal(Reason, String);
@@ -53,7 +54,7 @@ impl Round<'_> {
         let step = self.state.rollout.as_ref().map(|rollout| rollout.step.clone()).unwrap_or_default();
         match action.verb {
             Verb::Retry => {
-                self.start();
+                self.start(Trigger::Retried);
                 let id = self.state.rollout.as_ref().map(|rollout| rollout.id.clone()).unwrap_or_default();
                 Ok(format!("rollout {id} begins"))
             }
@@ -71,11 +72,8 @@ impl Round<'_> {
             }
             Verb::Promote | Verb::SkipStep | Verb::PromoteFull => {
                 self.lift_pause();
-                let now = micro(self.now);
-                if let Some(rollout) = self.rollout_mut() {
-                    rollout.told = Some(action.verb);
-                    rollout.last_progress_at = now;
-                }
+                let last_progress_at = micro(self.now);
+                self.update(|rollout| RolloutStatus { told: Some(action.verb), last_progress_at, ..rollout });
                 Ok(match action.verb {
                     Verb::Promote => format!("the pause of step {step} is over"),
                     Verb::SkipStep => format!("step {step} is left as soon as every proxy has its weights"),
@@ -132,9 +130,7 @@ impl Round<'_> {
         for status in &mut self.state.analysis {
             status.failed = 0;
         }
-        if let Some(rollout) = self.rollout_mut() {
-            rollout.fresh_since = rollout.fresh_since.as_ref().map(|_| now);
-        }
+        self.update(|rollout| RolloutStatus { fresh_since: rollout.fresh_since.map(|_| now), ..rollout });
     }
 
     fn lift_pause(&mut self) {

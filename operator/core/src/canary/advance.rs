@@ -3,16 +3,19 @@
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::Verb;
-use fleetmesh_crds::canary::{Phase, WebhookType};
+use fleetmesh_crds::canary::{Phase, RolloutStatus, Step, WebhookType};
 use fleetmesh_model::route::WeightedTarget;
+use jiff::Timestamp;
 
 use super::analysis::{Consequence, Standing};
+use super::clock::{StepClock, with_clock, without_clock};
 use super::hold::Blocked;
 use super::observations::Health;
 use super::plan::{Lasts, lasts};
 use super::round::Round;
 use super::targets::{growing, in_short};
-use super::time::{after, in_words, micro};
+use super::time::{in_words, micro};
+use super::transition::{Trigger, bakes, transition};
 use crate::event::Severity;
 
 impl Round<'_> {
@@ -75,22 +78,18 @@ impl Round<'_> {
     fn enter(&mut self) {
         let now = self.now;
         let step = self.rollout().and_then(|rollout| self.plan.step_of(rollout.set_weight)).copied();
-        let Some(rollout) = self.rollout_mut().filter(|rollout| rollout.step_entered_at.is_none()) else {
+        if self.rollout().is_none_or(|rollout| StepClock::of(rollout) != StepClock::NotEntered) {
             return;
-        };
-        rollout.step_entered_at = Some(micro(now));
-        rollout.last_progress_at = micro(now);
-        rollout.next_step_not_before = match step.as_ref().map(lasts) {
-            Some(Lasts::For(length)) => Some(micro(after(now, length))),
-            Some(Lasts::UntilPromoted) => None,
-            None => Some(micro(now)),
-        };
-        self.state.phase = match self.phase() {
-            Phase::Progressing if self.rollout().is_some_and(|rollout| rollout.set_weight == 100) => {
-                Some(Phase::Baking)
-            }
-            phase => Some(phase),
-        };
+        }
+        let clock = StepClock::started(now, step.as_ref().map(lasts));
+        self.update(|rollout| RolloutStatus {
+            last_progress_at: micro(now),
+            ..with_clock(rollout, now, clock)
+        });
+        // A rollout that is held or paused bakes when it goes on.
+        if self.phase() == Phase::Progressing && self.rollout().is_some_and(bakes) {
+            self.fire(Trigger::FullWeight);
+        }
     }
 
     fn is_told(&self, verb: Verb) -> bool {
@@ -103,7 +102,7 @@ impl Round<'_> {
         let rollout = self.rollout()?;
         let (preparing, last) = (rollout.set_weight == 0, rollout.set_weight == 100);
         let ordered = self.is_told(Verb::PromoteFull) || self.is_told(Verb::SkipStep);
-        if rollout.step_entered_at.is_none() || preparing || ordered {
+        if StepClock::of(rollout) == StepClock::NotEntered || preparing || ordered {
             if unsettled.is_some() {
                 return unsettled;
             }
@@ -146,7 +145,7 @@ impl Round<'_> {
 
     fn awaits_promotion(&self) -> Option<Blocked> {
         let rollout = self.rollout()?;
-        let waits = rollout.step_entered_at.is_some() && rollout.next_step_not_before.is_none();
+        let waits = StepClock::of(rollout) == StepClock::UntilPromoted;
         (waits && rollout.told.is_none()).then(|| {
             let detail = format!("step {} waits until somebody promotes", rollout.step);
             Blocked::Paused(Reason::AwaitingPromotion, detail)
@@ -163,7 +162,7 @@ impl Round<'_> {
 
     fn too_early(&self) -> Option<Blocked> {
         let rollout = self.rollout()?;
-        let time = rollout.next_step_not_before.as_ref()?.0;
+        let time = StepClock::of(rollout).until()?;
         (time > self.now && rollout.told.is_none()).then_some(Blocked::Until(time))
     }
 
@@ -195,20 +194,9 @@ impl Round<'_> {
         let jumps = full || rollout.skips_steps;
         let index = if jumps { last } else { rollout.step_index + 1 };
         let Some(step) = self.plan.step(index).copied() else { return };
-        let now = micro(self.now);
-        let Some(rollout) = self.rollout_mut() else { return };
-        if rollout.set_weight == 0 {
-            rollout.fresh_since = Some(now.clone());
-        }
-        rollout.counted_until = None;
-        rollout.last_progress_at = now;
-        rollout.next_step_not_before = None;
-        rollout.set_weight = step.set_weight;
-        rollout.step = format!("{index}/{last}");
-        rollout.step_entered_at = None;
-        rollout.step_index = index;
-        rollout.step_requests = 0;
-        rollout.told = rollout.told.filter(|_| full);
+        let Some((_, reason)) = transition(self.state.phase, Trigger::StepTaken) else { return };
+        let now = self.now;
+        self.update(|rollout| in_step(rollout, &step, index, last, now));
         self.state.webhooks.clear();
         self.refresh_effective();
         let lasts = match lasts(&step) {
@@ -217,7 +205,23 @@ impl Round<'_> {
         };
         let weights = in_short(&self.state.effective_targets);
         let message = format!("step {index}/{last}: {} percent, {weights}, {lasts}", step.set_weight);
-        self.event(Severity::Normal, Reason::StepStarted, "Step", message);
-        self.state.phase = Some(Phase::Progressing);
+        self.event(Severity::Normal, reason, "Step", message);
+        self.fire(Trigger::StepTaken);
+    }
+}
+
+/// The rollout at the begin of step `index` of `last`. Only what was told all steps is still told.
+fn in_step(rollout: RolloutStatus, step: &Step, index: i32, last: i32, now: Timestamp) -> RolloutStatus {
+    let fresh = (rollout.set_weight == 0).then(|| micro(now));
+    RolloutStatus {
+        counted_until: None,
+        fresh_since: fresh.or(rollout.fresh_since.clone()),
+        last_progress_at: micro(now),
+        set_weight: step.set_weight,
+        step: format!("{index}/{last}"),
+        step_index: index,
+        step_requests: 0,
+        told: rollout.told.filter(|verb| *verb == Verb::PromoteFull),
+        ..without_clock(rollout)
     }
 }

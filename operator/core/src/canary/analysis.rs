@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use fleetmesh_crds::Reason;
-use fleetmesh_crds::canary::{Metric, MetricSource, MetricStatus, OnError, OnNoData, Verdict};
+use fleetmesh_crds::canary::{Metric, MetricSource, MetricStatus, OnError, OnNoData, RolloutStatus, Verdict};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
+use super::clock::entered;
 use super::observations::{Observations, Reports};
 use super::reduction::{Destination, Effect};
 use super::round::Round;
@@ -117,7 +118,7 @@ impl<'a> Round<'a> {
             }
         };
         // Before every proxy has the first weight there may be nothing to see yet.
-        let entered = self.rollout().is_some_and(|rollout| rollout.step_entered_at.is_some());
+        let entered = self.rollout().is_some_and(|rollout| entered(rollout).is_some());
         let seen = matches!(read.0, Reading::Value(_));
         (entered || seen || self.last_verdict(metric).is_some()).then_some(read)
     }
@@ -157,17 +158,18 @@ impl<'a> Round<'a> {
     /// Counts the requests of the step: windows of it alone, each beginning after the last one that was counted.
     fn count_requests(&mut self) {
         let Some(rollout) = self.rollout() else { return };
-        let Some(entered) = rollout.step_entered_at.as_ref().map(|entered| entered.0) else { return };
+        let Some(entered) = entered(rollout) else { return };
         let Reports::Told { loads, .. } = &self.seen.loads else { return };
         let entered = after(entered, loads.lag);
         let from = rollout.counted_until.as_ref().map_or(entered, |until| until.0.max(entered));
         let Some(Counted { at, loads, nodes }) = self.counted(from) else { return };
         let ended = requests(loads, &serving_nodes(&nodes), &self.seen.owners);
         let ended = i64::try_from(ended).unwrap_or(i64::MAX);
-        if let Some(rollout) = self.rollout_mut() {
-            rollout.step_requests = rollout.step_requests.saturating_add(ended);
-            rollout.counted_until = Some(micro(at));
-        }
+        self.update(|rollout| RolloutStatus {
+            step_requests: rollout.step_requests.saturating_add(ended),
+            counted_until: Some(micro(at)),
+            ..rollout
+        });
     }
 
     /// Notes the verdict in the state.
@@ -224,7 +226,7 @@ impl<'a> Round<'a> {
 
     /// When the first full window of this step is over, for a source without lag.
     pub fn fresh_at(&self) -> Option<Timestamp> {
-        let entered = self.rollout()?.step_entered_at.as_ref()?.0;
+        let entered = entered(self.rollout()?)?;
         Some(after(self.watched_from()?.max(entered), self.interval()))
     }
 

@@ -3,6 +3,7 @@
 use fleetmesh_crds::canary::{Phase, RolloutStatus, Verdict};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Reason};
 
+use super::clock::StepClock;
 use super::round::{Round, under_way};
 use super::targets::{in_short, same_shares};
 use super::verdict::in_words;
@@ -118,13 +119,13 @@ fn reason(phase: Phase) -> Reason {
 /// Where the rollout is, and what is waited for.
 fn in_words_of(state: &CanaryStatus) -> String {
     let effective = in_short(&state.effective_targets);
-    let Some(RolloutStatus { id, step, set_weight, hold, next_step_not_before, .. }) = under_way(state)
-    else {
+    let Some(rollout) = under_way(state) else {
         return format!("no rollout is under way; {effective} is in force");
     };
-    let waits = match (hold, next_step_not_before) {
+    let RolloutStatus { id, step, set_weight, hold, .. } = rollout;
+    let waits = match (hold, StepClock::of(rollout).until()) {
         (Some(hold), _) => format!("; {}: {}", hold.reason, hold.detail),
-        (None, Some(time)) => format!("; not further before {}", time.0),
+        (None, Some(time)) => format!("; not further before {time}"),
         (None, None) => String::new(),
     };
     format!("rollout {id}, step {step}, {set_weight} percent: {effective}{waits}")

@@ -5,13 +5,15 @@ use fleetmesh_crds::canary::{Phase, RolloutStatus};
 use fleetmesh_crds::{CanaryStatus, Reason};
 use fleetmesh_model::route::WeightedTarget;
 
+use super::clock::{StepClock, entered, with_clock};
 use super::finish::Ending;
 use super::history;
 use super::observations::{Endpoint, Health};
-use super::plan::{Lasts, lasts, rollout_id};
+use super::plan::{lasts, rollout_id};
 use super::round::Round;
 use super::targets::{MAX_TARGETS, growing, in_short, losing, same, same_shares, with_zeros};
-use super::time::{after, micro};
+use super::time::micro;
+use super::transition::Trigger;
 use crate::event::Severity;
 
 impl Round<'_> {
@@ -27,9 +29,9 @@ impl Round<'_> {
             Some(rollout) if same_shares(&rollout.targets, &self.spec.targets) => self.keep_course(),
             Some(_) => {
                 self.supersede();
-                self.start();
+                self.start(Trigger::TargetsChanged);
             }
-            None => self.start(),
+            None => self.start(Trigger::TargetsChanged),
         }
     }
 
@@ -44,7 +46,7 @@ impl Round<'_> {
             Endpoint::Has { .. } | Endpoint::Absent => self.spec.targets.clone(),
         };
         self.state.stable_targets = stable;
-        self.state.phase = Some(Phase::Stable);
+        self.fire(Trigger::Adopted);
         self.refresh_effective();
         true
     }
@@ -81,13 +83,10 @@ impl Round<'_> {
         rollout.step_index = self.plan.index_of(rollout.set_weight);
         rollout.step = format!("{}/{}", rollout.step_index, self.plan.count());
         if !planned {
-            if let Some(entered) = &rollout.step_entered_at {
-                rollout.next_step_not_before = match self.plan.step_of(rollout.set_weight).map(lasts) {
-                    Some(Lasts::For(length)) => Some(micro(after(entered.0, length))),
-                    Some(Lasts::UntilPromoted) => None,
-                    // A weight that is no step's any more: its time still runs, a pause of it is over.
-                    None => rollout.next_step_not_before.clone().or_else(|| Some(entered.clone())),
-                };
+            if let Some(entered) = entered(rollout) {
+                let lasts = self.plan.step_of(rollout.set_weight).map(lasts);
+                let clock = StepClock::of(rollout).replanned(entered, lasts);
+                *rollout = with_clock(rollout.clone(), entered, clock);
             }
             let (weight, step) = (rollout.set_weight, rollout.step.clone());
             let message =
@@ -114,20 +113,20 @@ impl Round<'_> {
     }
 
     /// Begins a rollout from the stable targets to the spec's.
-    pub fn start(&mut self) {
+    pub fn start(&mut self, trigger: Trigger) {
+        let Some(reason) = self.fire(trigger) else { return };
         let (from, to) = (self.state.stable_targets.clone(), self.spec.targets.clone());
         self.state.rollouts += 1;
         let skips_steps = self.comes_back(&to);
         let rollout = self.prepared(&from, &to, skips_steps);
         let id = rollout.id.clone();
         self.state.rollout = Some(rollout);
-        self.state.phase = Some(Phase::Progressing);
         self.state.analysis.clear();
         self.state.webhooks.clear();
         self.take_back(&to);
         let skipping = if skips_steps { ", without steps, because they are still warm" } else { "" };
         let message = format!("rollout {id} goes from {} to {}{skipping}", in_short(&from), in_short(&to));
-        self.event(Severity::Normal, Reason::RolloutStarted, "Roll", message);
+        self.event(Severity::Normal, reason, "Roll", message);
         let all = with_zeros(from, &to).len();
         if all > MAX_TARGETS {
             let message = format!(

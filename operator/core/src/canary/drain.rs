@@ -15,6 +15,7 @@ use super::reduction::Effect;
 use super::round::{Round, under_way};
 use super::targets::serving_nodes;
 use super::time::{after, before, micro};
+use super::transition::Trigger;
 use crate::event::Severity;
 
 impl Round<'_> {
@@ -66,7 +67,7 @@ impl Round<'_> {
         let news = before.len() != draining.len() || before != draining;
         self.state.draining = draining;
         if self.phase() == Phase::Draining && drained {
-            self.state.phase = Some(Phase::Promoted);
+            self.fire(Trigger::Drained);
         }
         // During a rollout the next step's weights take drained targets out, so that none is written for that alone.
         if news && self.rollout().is_none() {

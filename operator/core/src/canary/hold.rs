@@ -1,11 +1,13 @@
 //! What keeps a rollout where it is. Pure.
 
 use fleetmesh_crds::Reason;
-use fleetmesh_crds::canary::{Hold, Phase};
+use fleetmesh_crds::canary::{Hold, Phase, RolloutStatus};
 use jiff::Timestamp;
 
+use super::clock::StepClock;
 use super::round::Round;
 use super::time::{after, in_words, micro};
+use super::transition::{Trigger, bakes};
 use crate::event::Severity;
 
 /// What keeps a rollout where it is, and how long it may.
@@ -47,7 +49,7 @@ impl Round<'_> {
             Blocked::Briefly(reason, detail) => self.stay_briefly(reason, detail),
             Blocked::Held(reason, detail) => self.stay_held(reason, detail),
             Blocked::Asked(reason, detail) => {
-                self.hold(reason, detail, Phase::Held);
+                self.block(reason, detail);
             }
             Blocked::Paused(reason, detail) => self.pause(reason, detail),
         }
@@ -55,44 +57,26 @@ impl Round<'_> {
 
     /// Nothing keeps the rollout where it is, beyond its plan.
     pub fn unhold(&mut self) {
-        let (now, phase, under_way) = (micro(self.now), self.phase(), self.phase_under_way());
-        let Some(rollout) = self.rollout_mut() else { return };
-        let held = rollout.hold.take();
-        if matches!(phase, Phase::Held | Phase::Paused) {
-            rollout.last_progress_at = now;
-            self.state.phase = Some(under_way);
-            if let Some(held) = held {
-                self.event(
-                    Severity::Normal,
-                    Reason::Resumed,
-                    "Roll",
-                    format!("goes on after {}", held.reason),
-                );
-            }
-        } else {
-            self.state.phase = Some(under_way);
+        let Some(rollout) = self.rollout() else { return };
+        let trigger = if bakes(rollout) { Trigger::UnblockedBaking } else { Trigger::Unblocked };
+        let held = rollout.hold.clone();
+        self.update(|rollout| RolloutStatus { hold: None, ..rollout });
+        // Under its plan the rollout is not blocked, and moves nowhere.
+        let Some(reason) = self.fire(trigger) else { return };
+        let now = micro(self.now);
+        self.update(|rollout| RolloutStatus { last_progress_at: now, ..rollout });
+        if let Some(held) = held {
+            self.event(Severity::Normal, reason, "Roll", format!("goes on after {}", held.reason));
         }
-    }
-
-    /// The phase of a rollout that nothing holds.
-    fn phase_under_way(&self) -> Phase {
-        let bakes = |rollout: &&_| {
-            matches!(
-                rollout,
-                fleetmesh_crds::canary::RolloutStatus { set_weight: 100, step_entered_at: Some(_), .. }
-            )
-        };
-        if self.rollout().filter(bakes).is_some() { Phase::Baking } else { Phase::Progressing }
     }
 
     fn stay_briefly(&mut self, reason: Reason, detail: String) {
         if matches!(self.phase(), Phase::Held | Phase::Paused) {
             self.unhold();
         }
-        let phase = self.phase_under_way();
-        self.hold(reason, detail.clone(), phase);
+        self.note_hold(reason, &detail, self.phase());
         let Some(rollout) = self.rollout() else { return };
-        let planned = rollout.next_step_not_before.as_ref().map_or(Timestamp::MIN, |time| time.0);
+        let planned = StepClock::of(rollout).until().unwrap_or(Timestamp::MIN);
         let planned = if planned <= self.now { planned } else { Timestamp::MIN };
         // While nobody decided, nothing could progress.
         let progress = rollout.last_progress_at.0.max(planned).max(self.seen.since);
@@ -107,7 +91,7 @@ impl Round<'_> {
     }
 
     fn stay_held(&mut self, reason: Reason, detail: String) {
-        let since = self.hold(reason, detail.clone(), Phase::Held);
+        let since = self.block(reason, detail.clone());
         let timeout = after(since.max(self.seen.since), self.analysis.hold_timeout());
         if timeout <= self.now {
             let length = in_words(self.analysis.hold_timeout());
@@ -120,21 +104,29 @@ impl Round<'_> {
         }
     }
 
-    /// Sets the hold: since when it is there.
-    fn hold(&mut self, reason: Reason, detail: String, phase: Phase) -> Timestamp {
-        let (now, before) = (micro(self.now), self.phase());
-        let Some(rollout) = self.rollout_mut() else { return now.0 };
-        let same = rollout.hold.as_ref().filter(|hold| {
-            before == phase
+    /// Nothing can be judged, or somebody has to agree: since when that is so.
+    fn block(&mut self, reason: Reason, detail: String) -> Timestamp {
+        let before = self.phase();
+        let Some(held) = self.fire(Trigger::Blocked) else { return self.now };
+        let (since, news) = self.note_hold(reason, &detail, before);
+        if news {
+            self.event(Severity::Warning, held, "Hold", format!("{reason}: {detail}"));
+        }
+        since
+    }
+
+    /// Notes the hold: since when it is there, and whether its reason is another than before. Under another phase than
+    /// `before` it is a new one.
+    fn note_hold(&mut self, reason: Reason, detail: &str, before: Phase) -> (Timestamp, bool) {
+        let known = self.rollout().and_then(|rollout| rollout.hold.clone());
+        let same = known.filter(|hold| {
+            before == self.phase()
                 && (hold.reason == reason || counts_to_timeout(hold.reason) && counts_to_timeout(reason))
         });
-        let news = same.is_none_or(|hold| hold.reason != reason);
-        let since = same.map_or(now, |hold| hold.since.clone());
-        rollout.hold = Some(Hold { detail: detail.clone(), reason, since: since.clone() });
-        self.state.phase = Some(phase);
-        if phase == Phase::Held && news {
-            self.event(Severity::Warning, Reason::Held, "Hold", format!("{reason}: {detail}"));
-        }
-        since.0
+        let news = same.as_ref().is_none_or(|hold| hold.reason != reason);
+        let since = same.map_or(micro(self.now), |hold| hold.since);
+        let hold = Some(Hold { detail: detail.to_owned(), reason, since: since.clone() });
+        self.update(|rollout| RolloutStatus { hold, ..rollout });
+        (since.0, news)
     }
 }

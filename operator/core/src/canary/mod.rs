@@ -4,6 +4,8 @@
 //! Spec + CanaryStatus + Observations + now ──reduce──▶ Reduction{state, effects, conditions, verdicts, keep, look}
 //! ```
 //!
+//! Where the route is on its way comes from one table ([`transition`](mod@transition)).
+//!
 //! The state is exactly what the Route's status keeps. The shell writes the state first, then
 //! gives the mesh `effective_targets`; the next decision sees what the endpoint and the proxies have, and only then a
 //! step's clock starts. So a crash between any two of these costs nothing: the same state is decided about again. A state
@@ -14,6 +16,7 @@
 mod action;
 mod advance;
 mod analysis;
+pub mod clock;
 mod conditions;
 mod course;
 mod drain;
@@ -32,6 +35,7 @@ pub mod simulate;
 pub mod spec;
 pub mod targets;
 pub mod time;
+pub mod transition;
 mod turn;
 pub mod verdict;
 pub mod weights;
@@ -44,5 +48,6 @@ pub use observations::{
 pub use reduce::{nodes_of_interest, reduce};
 pub use reduction::{ActionVerdict, Call, Destination, Effect, Reduction};
 pub use spec::{Spec, in_force};
+pub use transition::{Trigger, transition, transitions};
 pub use turn::{Turn, turn};
 pub use writing::{UNTOLD, tells_news};

@@ -27,8 +27,8 @@ pub fn reduce(spec: &Spec, state: &CanaryStatus, seen: &Observations, now: Times
     round.advance();
     round.go_on_draining();
     let (conditions, keep) = (round.conditions(), round.keep());
-    let Round { state, effects, verdicts, looks, .. } = round;
-    Reduction { state, effects, conditions, verdicts, keep, look: looks.into_iter().min() }
+    let Round { state, effects, verdicts, looks, triggers, .. } = round;
+    Reduction { state, effects, conditions, verdicts, keep, look: looks.into_iter().min(), triggers }
 }
 
 /// Without `canary` there is nothing to decide, and nothing to tell.
@@ -41,6 +41,7 @@ fn at_once(state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reducti
         verdicts: seen.actions.iter().map(refuse).collect(),
         keep: BTreeSet::new(),
         look: None,
+        triggers: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Reason};
 use jiff::Timestamp;
 
 use super::observations::Action;
+use super::transition::Trigger;
 use crate::condition::Finding;
 use crate::event::Event;
 
@@ -29,6 +30,8 @@ pub struct Reduction {
     pub keep: BTreeSet<String>,
     /// When to decide again if nothing changes before; `None` when only a change matters. It is after the decision.
     pub look: Option<Timestamp>,
+    /// What moved the route from the phase before to that of `state`, in order: see [`transition`](super::transition()).
+    pub triggers: Vec<Trigger>,
 }
 
 /// Something to do. Apart from Events, an effect comes again with each decision until what it asks for is observed.

@@ -8,6 +8,7 @@ use super::observations::Observations;
 use super::plan::Plan;
 use super::reduction::{ActionVerdict, Call, Destination, Effect};
 use super::spec::Spec;
+use super::transition::{Trigger, mending, told, transition};
 use crate::event::{Event, Severity};
 
 /// A decision in the making.
@@ -22,6 +23,7 @@ pub(super) struct Round<'a> {
     pub effects: Vec<Effect>,
     pub verdicts: Vec<ActionVerdict>,
     pub looks: Vec<Timestamp>,
+    pub triggers: Vec<Trigger>,
 }
 
 impl<'a> Round<'a> {
@@ -32,18 +34,23 @@ impl<'a> Round<'a> {
         seen: &'a Observations,
         now: Timestamp,
     ) -> Self {
-        Self {
+        let mut round = Self {
             spec,
             canary,
             analysis: canary.effective_analysis(),
             plan: Plan::of(canary),
             seen,
             now,
-            state: state.clone(),
+            state: CanaryStatus { phase: told(state.phase), ..state.clone() },
             effects: Vec::new(),
             verdicts: Vec::new(),
             looks: Vec::new(),
+            triggers: Vec::new(),
+        };
+        for trigger in mending(&round.state) {
+            round.fire(trigger);
         }
+        round
     }
 
     /// The phase; `Stable` before there was one.
@@ -51,16 +58,24 @@ impl<'a> Round<'a> {
         self.state.phase.unwrap_or_default()
     }
 
+    /// Moves the route as the table says, and gives the reason to tell; `None`, and nothing moves, when the trigger leads
+    /// nowhere from its phase. This is the only place that sets a phase.
+    pub fn fire(&mut self, trigger: Trigger) -> Option<Reason> {
+        let (to, reason) = transition(self.state.phase, trigger)?;
+        self.state.phase = Some(to);
+        self.triggers.push(trigger);
+        Some(reason)
+    }
+
     /// The rollout under way; an aborted one is not.
     pub fn rollout(&self) -> Option<&RolloutStatus> {
         under_way(&self.state)
     }
 
-    /// As [`Self::rollout`], to be changed.
-    pub fn rollout_mut(&mut self) -> Option<&mut RolloutStatus> {
-        match self.phase() {
-            Phase::Aborted => None,
-            _ => self.state.rollout.as_mut(),
+    /// Puts another state of the rollout under way in its place; nothing when there is none.
+    pub fn update(&mut self, change: impl FnOnce(RolloutStatus) -> RolloutStatus) {
+        if self.phase() != Phase::Aborted {
+            self.state.rollout = self.state.rollout.take().map(change);
         }
     }
 

@@ -289,7 +289,7 @@ fn the_same_again_is_the_same(step: &Step<'_>) {
 }
 
 fn bounds(step: &Step<'_>) {
-    let Reduction { state, effects, verdicts, keep, look, conditions } = step.reduction;
+    let Reduction { state, effects, verdicts, keep, look, conditions, triggers: _ } = step.reduction;
     assert!(state.effective_targets.len() <= targets::MAX_TARGETS);
     assert!(state.effective_targets.iter().all(|target| (0..=100).contains(&target.weight)));
     assert!(state.history.len() <= 10 && state.actions.len() <= 10 && state.draining.len() <= 20);

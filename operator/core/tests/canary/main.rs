@@ -4,6 +4,7 @@
 
 mod checks;
 mod crashes;
+mod diagram;
 mod draining;
 mod draw;
 mod fixtures;

@@ -1,6 +1,7 @@
 //! What must hold of every decision, whatever is observed. Random walks: each draws a route, its targets and its canary, and
 //! then decision after decision about what a hostile world shows.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use fleetmesh_core::canary::{reduce, targets, weights};
@@ -8,6 +9,7 @@ use fleetmesh_crds::{ActionPhase, Phase};
 use fleetmesh_model::route::WeightedTarget;
 
 use crate::checks::{Step, advance, check, ended, serving};
+use crate::diagram::{unseen, walked};
 use crate::draw;
 use crate::walk::Walk;
 
@@ -56,6 +58,8 @@ struct Seen {
     applied: u64,
     skipped: u64,
     restarts: u64,
+    /// The transitions, each as `diagram::walked` gives it.
+    transitions: BTreeSet<String>,
 }
 
 impl Seen {
@@ -71,6 +75,7 @@ impl Seen {
         self.applied += other.applied;
         self.skipped += other.skipped;
         self.restarts += other.restarts;
+        self.transitions.extend(other.transitions.iter().cloned());
     }
 
     fn check(&self) {
@@ -92,6 +97,7 @@ impl Seen {
         // Each at least once in 250 walks.
         let least = number() / SHARDS / 250;
         assert!(all.into_iter().all(|count| *count > least), "{self:?}");
+        assert_eq!(unseen(&self.transitions), Vec::<String>::new(), "no walk went through these");
     }
 
     fn note(&mut self, step: &Step<'_>) {
@@ -109,6 +115,8 @@ impl Seen {
             step.reduction.verdicts.iter().filter(|one| one.phase == ActionPhase::Applied).count() as u64;
         self.skipped += u64::from(after.rollout.as_ref().is_some_and(|one| one.skips_steps));
         self.restarts += u64::from(step.seen.since > draw::start());
+        let before = before.phase.filter(|_| step.spec.canary.is_some());
+        self.transitions.extend(walked(before, after.phase, &step.reduction.triggers));
     }
 }
 
