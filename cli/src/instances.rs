@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fleetmesh_aws::ec2::{Ec2, Standing};
 use fleetmesh_aws::iam::Iam;
+use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_aws::{Connection, Unmetered};
 use fleetmesh_control_plane::ControlPlaneArgs;
 use fleetmesh_control_plane::join::{Described, Instances};
@@ -17,7 +18,7 @@ struct Aws(Arc<Connection>);
 /// Who asks EC2 of the control plane's region, with the credentials that the environment gives. Nothing is connected yet.
 pub fn of(args: &ControlPlaneArgs) -> Option<Arc<dyn Instances>> {
     let region = args.verify_instances.then(|| args.identity.region.clone())?;
-    Some(Arc::new(Aws(Connection::new(Some(region), Arc::new(Unmetered), None))))
+    Some(Arc::new(Aws(Connection::new(Some(region), Arc::new(Unmetered), WriteHooks::default()))))
 }
 
 impl Instances for Aws {

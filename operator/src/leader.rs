@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::args::OperatorArgs;
-use crate::faults::{Call, Faults, ReplyLost, SharedFaults};
+use crate::write_hook::{Write, WriteHook};
 
 /// A request for the Lease that takes longer is given up: the next look tells what came of it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,42 +49,13 @@ impl Fence {
     }
 }
 
-/// The seam around writes with the fence in it: a write that comes after the lease was lost is never sent. It waits for
-/// the end of the process, which follows.
-pub struct Fenced {
-    fence: Arc<Fence>,
-    inner: SharedFaults,
-}
-
-impl Fenced {
-    /// `fence`, then whoever else sits there.
-    pub fn around(fence: Arc<Fence>, inner: SharedFaults) -> SharedFaults {
-        Some(Arc::new(Self { fence, inner }))
-    }
-}
-
-impl fmt::Debug for Fenced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fenced").field("fence", &self.fence).finish_non_exhaustive()
-    }
-}
-
+/// A write that comes after the lease was lost is never sent. It waits for the end of the process, which follows.
 #[async_trait]
-impl Faults for Fenced {
-    async fn before(&self, call: &Call) {
-        if let Some(inner) = &self.inner {
-            inner.before(call).await;
-        }
-        if !self.fence.is_open() {
-            warn!(method = %call.method, path = %call.path, "not sent: this operator does not lead any more");
+impl WriteHook for Fence {
+    async fn before(&self, write: &Write) {
+        if !self.is_open() {
+            warn!(method = %write.method, path = %write.path, "not sent: this operator does not lead any more");
             std::future::pending::<()>().await;
-        }
-    }
-
-    async fn after(&self, call: &Call) -> Result<(), ReplyLost> {
-        match &self.inner {
-            Some(inner) => inner.after(call).await,
-            None => Ok(()),
         }
     }
 }
@@ -282,5 +253,49 @@ fn spec(holder: &str, duration: Duration, transitions: i32, acquired: Option<Mic
         lease_transitions: Some(transitions),
         renew_time: Some(time),
         ..LeaseSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use fleetmesh_aws::write_hook::{ReplyLost, Target, WriteHooks};
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// Counts, and loses each reply.
+    #[derive(Debug, Default)]
+    struct Loses(AtomicUsize);
+
+    #[async_trait]
+    impl WriteHook for Loses {
+        async fn before(&self, _: &Write) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        async fn after(&self, _: &Write) -> Result<(), ReplyLost> {
+            Err(ReplyLost)
+        }
+    }
+
+    #[test]
+    fn a_write_asks_the_fence_and_every_other_hook() {
+        let (fence, loses) = (Arc::new(Fence::default()), Arc::new(Loses::default()));
+        let hooks = WriteHooks::default().and(loses.clone()).and(fence.clone());
+        for target in [Target::AppMesh, Target::Aws, Target::Kubernetes] {
+            let write = Write { target, method: "PUT".to_owned(), path: "/".to_owned() };
+            let sent = || hooks.before(&write).now_or_never().is_some();
+            assert!(!sent(), "{target:?}: before this operator leads");
+            fence.set(Some(now() + Duration::from_secs(60)));
+            assert!(sent(), "{target:?}: while it leads");
+            assert_eq!(hooks.after(&write).now_or_never(), Some(Err(ReplyLost)), "{target:?}");
+            fence.set(Some(now()));
+            assert!(!sent(), "{target:?}: once its time is over");
+            fence.set(None);
+            assert!(!sent(), "{target:?}: after it let go");
+        }
+        assert_eq!(loses.0.load(Ordering::SeqCst), 12);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Each object goes through rounds ([`round`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
 //! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`world`] what is known without asking. The
-//! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; [`faults`] is the seam where tests
-//! break things.
+//! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; each write of
+//! both asks the hooks ([`write_hook`]), of which the leader's fence is one.
 
 pub mod args;
 pub mod cloud;
@@ -26,7 +26,7 @@ pub mod round;
 pub mod run;
 pub mod world;
 
-pub use fleetmesh_aws::faults;
+pub use fleetmesh_aws::write_hook;
 
 pub use args::OperatorArgs;
 pub use iam::{IamCommand, IamError, IdentityArgs, PolicyArgs, iam};

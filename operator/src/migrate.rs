@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, ConnectError};
 use crate::metrics::Metrics;
+use crate::write_hook::WriteHooks;
 
 /// Print what a later version needs.
 #[derive(Clone, Debug, Subcommand)]
@@ -85,7 +86,7 @@ pub async fn migrate(command: MigrateCommand) -> Result<(), MigrateError> {
 
 async fn of_cluster(args: &FleetClassesArgs) -> Result<Vec<VirtualNode>, MigrateError> {
     let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
-    let client = cluster::connect(kubeconfig, context, Metrics::new(), None).await?;
+    let client = cluster::connect(kubeconfig, context, Metrics::new(), WriteHooks::default()).await?;
     let listed = Api::<VirtualNode>::all(client).list(&ListParams::default()).await;
     Ok(listed.map_err(|error| MigrateError::List(Box::new(error)))?.items)
 }

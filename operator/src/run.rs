@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleetmesh_aws::Connection;
-use fleetmesh_aws::faults::SharedFaults;
+use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_core::iam::Rules;
@@ -26,7 +26,7 @@ use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::health::{self, Health};
 use crate::joining::{self, JoinError};
-use crate::leader::{self, Election, Fence, Fenced};
+use crate::leader::{self, Election, Fence};
 use crate::metrics::Metrics;
 use crate::outbound::{ApiServers, Outbound, Policy};
 use crate::queue::{Line, Queue};
@@ -90,7 +90,7 @@ pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), 
         .await
         .map_err(|source| Error::Listen { address: args.health_listen, source })?;
     announce(bound);
-    let operator = Operator::connect(&args, None).await?;
+    let operator = Operator::connect(&args, WriteHooks::default()).await?;
     let pages = health::serve(listener, operator.health(), shutdown.clone());
     operator.tasks.spawn("health pages", &shutdown, async {
         if let Err(error) = pages.await {
@@ -106,7 +106,7 @@ fn announce(address: SocketAddr) {
     println!("{address}");
 }
 
-/// The operator, connected and not yet running. Tests run it inside their own process, with faults.
+/// The operator, connected and not yet running. Tests run it inside their own process, with hooks of their own.
 #[derive(Debug)]
 pub struct Operator {
     client: Kubernetes,
@@ -137,23 +137,24 @@ impl std::fmt::Debug for Kubernetes {
 }
 
 impl Operator {
-    /// Connects as `args` say; `faults` sit around every write.
+    /// Connects as `args` say; `hooks` are asked before every write, and after them the leader's fence.
     ///
     /// # Errors
     /// There is no Kubernetes cluster to connect to, or a file that `args` name cannot be used.
-    pub async fn connect(args: &OperatorArgs, faults: SharedFaults) -> Result<Self, Error> {
+    pub async fn connect(args: &OperatorArgs, hooks: WriteHooks) -> Result<Self, Error> {
         let join = joining::options(args)?;
         let metrics = Metrics::new();
         let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
-        let (election, faults) = if args.leader_elect {
+        let (election, hooks) = if args.leader_elect {
             // Its own client: the fence is opened by what the election writes.
-            let client = cluster::connect(kubeconfig, context, metrics.clone(), None).await?;
+            let client =
+                cluster::connect(kubeconfig, context, metrics.clone(), WriteHooks::default()).await?;
             let fence = Arc::new(Fence::default());
-            (Some(Election::new(client, args, Arc::clone(&fence))), Fenced::around(fence, faults))
+            (Some(Election::new(client, args, Arc::clone(&fence))), hooks.and(fence))
         } else {
-            (None, faults)
+            (None, hooks)
         };
-        let client = cluster::connect(kubeconfig, context, metrics.clone(), faults.clone()).await?;
+        let client = cluster::connect(kubeconfig, context, metrics.clone(), hooks.clone()).await?;
         let endpoint = Endpoint {
             url: args.app_mesh_endpoint.clone(),
             ca_file: args.app_mesh_ca_file.clone(),
@@ -162,13 +163,13 @@ impl Operator {
             reads: args.app_mesh_reads,
             writes: args.app_mesh_writes,
         };
-        let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), faults.clone()).await?;
+        let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), hooks.clone()).await?;
         let policy = Policy {
             direct_addresses: args.canary_direct_addresses,
             secrets: args.provider_secrets.clone(),
             api_servers: ApiServers::of(kubeconfig, context).await?,
         };
-        let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), faults);
+        let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), hooks);
         Ok(Self {
             client: Kubernetes(client),
             app_mesh,
@@ -359,7 +360,7 @@ mod tests {
         let line =
             ["operator", "--app-mesh-endpoint", "http://127.0.0.1:1", "--kubeconfig", file.to_str().unwrap()];
         let args = Line::try_parse_from(line).unwrap().operator;
-        Operator::connect(&args, None).await.unwrap()
+        Operator::connect(&args, WriteHooks::default()).await.unwrap()
     }
 
     #[tokio::test]

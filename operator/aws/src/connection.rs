@@ -7,9 +7,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_types::region::Region;
 use tokio::sync::OnceCell;
 
-use crate::faults::SharedFaults;
 use crate::metering::Meter;
 use crate::transport::{Rate, aws_client, timeouts};
+use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one.
 const DEFAULT_REGION: &str = "us-west-2";
@@ -22,7 +22,7 @@ const WRITES: f64 = 5.0;
 #[derive(Debug)]
 pub struct Connection {
     region: Option<String>,
-    faults: SharedFaults,
+    hooks: WriteHooks,
     pub(crate) meter: Arc<dyn Meter>,
     shared: OnceCell<Shared>,
 }
@@ -35,9 +35,10 @@ pub(crate) struct Shared {
 }
 
 impl Connection {
-    /// A connection that is not made yet. `region` as given on the command line, if it was.
-    pub fn new(region: Option<String>, meter: Arc<dyn Meter>, faults: SharedFaults) -> Arc<Self> {
-        Arc::new(Self { region, faults, meter, shared: OnceCell::new() })
+    /// A connection that is not made yet. `region` as given on the command line, if it was. `hooks` are asked
+    /// before each write.
+    pub fn new(region: Option<String>, meter: Arc<dyn Meter>, hooks: WriteHooks) -> Arc<Self> {
+        Arc::new(Self { region, hooks, meter, shared: OnceCell::new() })
     }
 
     pub(crate) async fn shared(&self) -> &Shared {
@@ -46,7 +47,7 @@ impl Connection {
 
     async fn connect(&self) -> Shared {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(aws_client(self.faults.clone()))
+            .http_client(aws_client(self.hooks.clone()))
             .timeout_config(timeouts());
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));

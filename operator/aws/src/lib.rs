@@ -7,13 +7,13 @@ pub mod cloud_map;
 mod connection;
 pub mod ec2;
 pub mod error;
-pub mod faults;
 pub mod iam;
 pub mod metering;
 pub mod permissions;
 pub mod ssm;
 pub mod transport;
 pub mod trust;
+pub mod write_hook;
 
 pub use connection::Connection;
 pub use metering::{Called, Meter, Unmetered};

@@ -1,4 +1,4 @@
-//! The HTTP transport below the SDK: one pool of connections, with the seam for faults around each attempt that writes;
+//! The HTTP transport below the SDK: one pool of connections, with the hooks around each attempt that writes;
 //! how long a call may take; and the limit on the rate of calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,8 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::time::Instant;
 
-use crate::faults::{Call, SharedFaults, Target};
 use crate::trust::{Made, Trust};
+use crate::write_hook::{Target, Write, WriteHooks};
 
 /// How long one attempt of a call may take. The SDK has no limit of its own.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,17 +42,17 @@ fn tls() -> Provider {
 }
 
 /// Tells what a request writes; `None` for one that only reads.
-type Described = fn(&HttpRequest) -> Option<Call>;
+type Described = fn(&HttpRequest) -> Option<Write>;
 
-/// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `faults` around its writes.
-pub fn app_mesh_client(trust: Trust, faults: SharedFaults) -> SharedHttpClient {
+/// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `hooks` around its writes.
+pub fn app_mesh_client(trust: Trust, hooks: WriteHooks) -> SharedHttpClient {
     let trusting = TrustingClient(Made::new(trust, https));
-    client(SharedHttpClient::new(trusting), faults, app_mesh_write)
+    client(SharedHttpClient::new(trusting), hooks, app_mesh_write)
 }
 
-/// The SDK's HTTP client for the other services; with `faults` around their writes.
-pub fn aws_client(faults: SharedFaults) -> SharedHttpClient {
-    client(https(None), faults, aws_write)
+/// The SDK's HTTP client for the other services; with `hooks` around their writes.
+pub fn aws_client(hooks: WriteHooks) -> SharedHttpClient {
+    client(https(None), hooks, aws_write)
 }
 
 fn https(context: Option<TlsContext>) -> SharedHttpClient {
@@ -73,13 +73,13 @@ impl HttpClient for TrustingClient {
     }
 }
 
-fn client(inner: SharedHttpClient, faults: SharedFaults, described: Described) -> SharedHttpClient {
-    if faults.is_none() { inner } else { SharedHttpClient::new(FaultyClient { inner, faults, described }) }
+fn client(inner: SharedHttpClient, hooks: WriteHooks, described: Described) -> SharedHttpClient {
+    if hooks.is_empty() { inner } else { SharedHttpClient::new(HookedClient { inner, hooks, described }) }
 }
 
-fn app_mesh_write(request: &HttpRequest) -> Option<Call> {
+fn app_mesh_write(request: &HttpRequest) -> Option<Write> {
     let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
-    (request.method() != "GET").then(|| Call {
+    (request.method() != "GET").then(|| Write {
         target: Target::AppMesh,
         method: request.method().to_owned(),
         path,
@@ -88,7 +88,7 @@ fn app_mesh_write(request: &HttpRequest) -> Option<Call> {
 
 /// Every request of these services is a POST. The Query protocol names the action in the body, the JSON protocol in a
 /// header.
-fn aws_write(request: &HttpRequest) -> Option<Call> {
+fn aws_write(request: &HttpRequest) -> Option<Write> {
     let action = match request.headers().get("x-amz-target") {
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => {
@@ -98,46 +98,46 @@ fn aws_write(request: &HttpRequest) -> Option<Call> {
         }
     };
     let reads = ["Describe", "Discover", "Get", "List"].iter().any(|verb| action.starts_with(verb));
-    (!reads).then(|| Call { target: Target::Aws, method: request.method().to_owned(), path: action })
+    (!reads).then(|| Write { target: Target::Aws, method: request.method().to_owned(), path: action })
 }
 
-/// The SDK's HTTP client with faults around its attempts.
+/// The SDK's HTTP client with the hooks around its attempts.
 #[derive(Debug)]
-struct FaultyClient {
+struct HookedClient {
     inner: SharedHttpClient,
-    faults: SharedFaults,
+    hooks: WriteHooks,
     described: Described,
 }
 
-impl HttpClient for FaultyClient {
+impl HttpClient for HookedClient {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        let (faults, described) = (self.faults.clone(), self.described);
-        SharedHttpConnector::new(FaultyConnector { inner, faults, described })
+        let (hooks, described) = (self.hooks.clone(), self.described);
+        SharedHttpConnector::new(HookedConnector { inner, hooks, described })
     }
 }
 
 #[derive(Debug)]
-struct FaultyConnector {
+struct HookedConnector {
     inner: SharedHttpConnector,
-    faults: SharedFaults,
+    hooks: WriteHooks,
     described: Described,
 }
 
-impl HttpConnector for FaultyConnector {
+impl HttpConnector for HookedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (Some(faults), Some(call)) = (self.faults.clone(), (self.described)(&request)) else {
+        let Some(write) = (self.described)(&request) else {
             return self.inner.call(request);
         };
-        let inner = self.inner.clone();
+        let (inner, hooks) = (self.inner.clone(), self.hooks.clone());
         HttpConnectorFuture::new(async move {
-            faults.before(&call).await;
+            hooks.before(&write).await;
             let answer = inner.call(request).await?;
-            faults.after(&call).await.map_err(|lost| ConnectorError::io(lost.into()))?;
+            hooks.after(&write).await.map_err(|lost| ConnectorError::io(lost.into()))?;
             Ok(answer)
         })
     }

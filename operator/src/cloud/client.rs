@@ -7,7 +7,6 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use fleetmesh_aws::error;
-use fleetmesh_aws::faults::SharedFaults;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
 
@@ -15,6 +14,7 @@ use crate::cloud::calls::AppMesh;
 use crate::cloud::credentials::{self, KeyFile};
 use crate::control_plane::{ControlPlane, Signer};
 use crate::metrics::Metrics;
+use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
 const DEFAULT_REGION: &str = "us-west-2";
@@ -58,7 +58,7 @@ pub struct EndpointError {
 pub async fn connect(
     endpoint: &Endpoint,
     metrics: Metrics,
-    faults: SharedFaults,
+    hooks: WriteHooks,
 ) -> Result<(AppMesh, Option<ControlPlane>), EndpointError> {
     let trust = match &endpoint.ca_file {
         None => Trust::system(),
@@ -67,7 +67,7 @@ pub async fn connect(
         }
     };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(app_mesh_client(trust.clone(), faults))
+        .http_client(app_mesh_client(trust.clone(), hooks))
         .timeout_config(timeouts());
     if let Some(region) = &endpoint.region {
         loader = loader.region(Region::new(region.clone()));

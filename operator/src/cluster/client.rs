@@ -1,4 +1,4 @@
-//! Builds the Kubernetes client, with a layer that counts and times calls and is the seam for faults.
+//! Builds the Kubernetes client, with a layer that counts and times calls and asks the hooks before writes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::{BoxError, Layer, Service};
 
-use crate::faults::{Call, SharedFaults, Target};
 use crate::metrics::Metrics;
 use crate::outbound::Connect;
+use crate::write_hook::{Target, Write, WriteHooks};
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,8 @@ pub enum ConnectError {
     Client(#[from] Box<kube::Error>),
 }
 
-/// A client for the cluster of the kubeconfig file, or for the one that the environment names. Nothing is called yet.
+/// A client for the cluster of the kubeconfig file, or for the one that the environment names. Nothing is called
+/// yet. `hooks` are asked before each write.
 ///
 /// # Errors
 /// The configuration is missing or malformed.
@@ -45,10 +46,10 @@ pub async fn connect(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
     metrics: Metrics,
-    faults: SharedFaults,
+    hooks: WriteHooks,
 ) -> Result<Client, ConnectError> {
     let builder = ClientBuilder::try_from(config(kubeconfig, context).await?).map_err(Box::new)?;
-    Ok(builder.with_layer(&CallLayer { metrics, faults }).build())
+    Ok(builder.with_layer(&CallLayer { metrics, hooks }).build())
 }
 
 /// The names by which the API server of that cluster is known: in the configuration, and within a cluster.
@@ -93,7 +94,7 @@ async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Conf
 #[derive(Clone, Debug)]
 struct CallLayer {
     metrics: Metrics,
-    faults: SharedFaults,
+    hooks: WriteHooks,
 }
 
 impl<S> Layer<S> for CallLayer {
@@ -126,7 +127,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let CallLayer { metrics, faults } = self.layer.clone();
+        let CallLayer { metrics, hooks } = self.layer.clone();
         let begun = Instant::now();
         if request.method() == Method::GET {
             let exchange = self.inner.call(request);
@@ -136,7 +137,7 @@ where
                 answer
             });
         }
-        let call = Call {
+        let write = Write {
             target: Target::Kubernetes,
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
@@ -144,15 +145,11 @@ where
         // Building the future sends nothing; it is first polled after the hook.
         let exchange = self.inner.call(request);
         Box::pin(async move {
-            if let Some(faults) = &faults {
-                faults.before(&call).await;
-            }
+            hooks.before(&write).await;
             let answer = exchange.await.map_err(Into::into);
-            metrics.answered(&call.method, begun.elapsed());
-            metrics.wrote(&call.method, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
-            if let Some(faults) = &faults {
-                faults.after(&call).await?;
-            }
+            metrics.answered(&write.method, begun.elapsed());
+            metrics.wrote(&write.method, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+            hooks.after(&write).await?;
             answer
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fleetmesh_operator::faults::{Call, Faults, ReplyLost};
+use fleetmesh_operator::write_hook::{ReplyLost, Write, WriteHook};
 use fleetmesh_testbed::long;
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ impl Blow {
 pub struct Striker {
     blow: Mutex<Option<Blow>>,
     writes: AtomicUsize,
-    struck: Mutex<Option<Call>>,
+    struck: Mutex<Option<Write>>,
     fallen: watch::Sender<bool>,
 }
 
@@ -107,8 +107,8 @@ impl Striker {
 }
 
 #[async_trait::async_trait]
-impl Faults for Striker {
-    async fn before(&self, call: &Call) {
+impl WriteHook for Striker {
+    async fn before(&self, write: &Write) {
         let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         let Some(blow) = self.blow().filter(|blow| blow.at == count) else { return };
         match blow.mode {
@@ -119,13 +119,13 @@ impl Faults for Striker {
             }
             Mode::DiesAfter | Mode::ReplyLost => {}
         }
-        *self.struck.lock().unwrap() = Some(call.clone());
+        *self.struck.lock().unwrap() = Some(write.clone());
     }
 
-    async fn after(&self, call: &Call) -> Result<(), ReplyLost> {
+    async fn after(&self, write: &Write) -> Result<(), ReplyLost> {
         let struck = {
             let mut struck = self.struck.lock().unwrap();
-            struck.take_if(|struck| struck == call).is_some()
+            struck.take_if(|struck| struck == write).is_some()
         };
         match self.blow() {
             Some(Blow { mode: Mode::DiesAfter, .. }) if struck => self.die().await,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use fleetmesh_operator::write_hook::WriteHooks;
 use fleetmesh_operator::{Operator, OperatorArgs};
 use fleetmesh_testbed::wait;
 use serde_json::Value;
@@ -49,7 +50,8 @@ impl Lives {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (args, striker) = (self.args.clone(), Arc::clone(&self.striker));
         runtime.spawn(async move {
-            let operator = Operator::connect(&args, Some(striker)).await.expect("a cluster");
+            let operator =
+                Operator::connect(&args, WriteHooks::default().and(striker)).await.expect("a cluster");
             operator.run(CancellationToken::new()).await.expect("it shares no lease");
         });
         self.runtime = Some(runtime);
