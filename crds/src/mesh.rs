@@ -7,10 +7,11 @@ use kube_derive::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::extension::{Extension, MeshExtension};
 use crate::identity::name;
 use crate::management::Management;
 use crate::namespaces::AllowedNamespaces;
-use crate::resource::{Consent, MeshResource, common_members, effective_name};
+use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::Status;
 
 const OBSERVED_AS_IT_IS: Rule = Rule {
@@ -79,12 +80,11 @@ impl MeshResource for Mesh {
         Spec::Mesh(self.spec.app_mesh.clone())
     }
 
-    fn consent(&self) -> Consent {
-        Consent { namespaces: self.spec.allowed_namespaces.clone(), ..Consent::default() }
-    }
-
-    fn is_observed(&self) -> bool {
-        self.spec.mode == MeshManagement::Observe
+    fn extension(&self) -> Extension {
+        Extension::Mesh(MeshExtension {
+            observed: self.spec.mode == MeshManagement::Observe,
+            namespaces: self.spec.allowed_namespaces.clone(),
+        })
     }
 
     common_members!();

@@ -7,11 +7,8 @@ use kube_core::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::canary::Canary;
-use crate::fleet::Fleet;
-use crate::iam::Iam;
+use crate::extension::Extension;
 use crate::management::Management;
-use crate::namespaces::{AllowedNamespaces, AllowedRoutes};
 use crate::status::Status;
 
 /// A custom resource that stands for one App Mesh object.
@@ -40,30 +37,8 @@ pub trait MeshResource:
     /// The App Mesh request's `spec`, without what only Kubernetes has.
     fn app_mesh_spec(&self) -> Spec;
 
-    /// The IAM identity of the instances; `None` for every kind but a virtual node.
-    fn iam(&self) -> Option<&Iam> {
-        None
-    }
-
-    /// The EC2 instances; `None` for every kind but a virtual node.
-    fn fleet(&self) -> Option<&Fleet> {
-        None
-    }
-
-    /// How a change of targets is rolled out; `None` for every kind but a route.
-    fn canary(&self) -> Option<&Canary> {
-        None
-    }
-
-    /// What the resource allows resources of other namespaces; nothing said by default.
-    fn consent(&self) -> Consent {
-        Consent::default()
-    }
-
-    /// Whether the App Mesh object is made elsewhere and must never be written to, tagged or deleted; meshes only.
-    fn is_observed(&self) -> bool {
-        false
-    }
+    /// What the resource says beside the App Mesh object.
+    fn extension(&self) -> Extension;
 
     /// The policies and tags.
     fn management(&self) -> &Management;
@@ -73,17 +48,6 @@ pub trait MeshResource:
 
     /// The status, to be replaced.
     fn status_mut(&mut self) -> &mut Option<Status>;
-}
-
-/// What a resource says about resources of other namespaces.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Consent {
-    /// Of a mesh: which namespaces may put resources into it; all when absent.
-    pub namespaces: Option<AllowedNamespaces>,
-    /// Of a virtual router: which namespaces may attach routes; its own when absent.
-    pub routes: Option<AllowedRoutes>,
-    /// Of a virtual node: which namespaces' routes may retire it; its own when absent.
-    pub retirement: Option<AllowedRoutes>,
 }
 
 /// The name in effect: `own` when set, else `metadata.name`.

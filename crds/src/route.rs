@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
+use crate::extension::{Extension, RouteExtension};
 use crate::identity::{mesh_name, name, parent_router_name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
@@ -64,8 +65,12 @@ impl MeshResource for Route {
         Spec::Route(Box::new(self.spec.app_mesh.clone()))
     }
 
-    fn canary(&self) -> Option<&Canary> {
-        self.spec.canary.as_ref()
+    fn extension(&self) -> Extension {
+        let action = self.spec.app_mesh.action();
+        Extension::Route(Box::new(RouteExtension {
+            targets: action.map(|(_, _, action)| action.weighted_targets.clone()).unwrap_or_default(),
+            canary: self.spec.canary.clone(),
+        }))
     }
 
     common_members!();

@@ -7,12 +7,13 @@ use kube_derive::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::extension::{Extension, NodeExtension};
 use crate::fleet::Fleet;
 use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::namespaces::AllowedRoutes;
-use crate::resource::{Consent, MeshResource, common_members, effective_name};
+use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::Status;
 
 const FLEET_NEEDS_IAM: Rule = Rule {
@@ -88,16 +89,12 @@ impl MeshResource for VirtualNode {
         Spec::VirtualNode(Box::new(self.spec.app_mesh.clone()))
     }
 
-    fn iam(&self) -> Option<&Iam> {
-        self.spec.iam.as_ref()
-    }
-
-    fn fleet(&self) -> Option<&Fleet> {
-        self.spec.fleet.as_ref()
-    }
-
-    fn consent(&self) -> Consent {
-        Consent { retirement: self.spec.allowed_retirement.clone(), ..Consent::default() }
+    fn extension(&self) -> Extension {
+        Extension::Node(Box::new(NodeExtension {
+            iam: self.spec.iam.clone(),
+            fleet: self.spec.fleet.clone(),
+            retirement: self.spec.allowed_retirement.clone(),
+        }))
     }
 
     common_members!();

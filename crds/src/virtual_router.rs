@@ -5,10 +5,11 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::extension::{Extension, RouterExtension};
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::namespaces::AllowedRoutes;
-use crate::resource::{Consent, MeshResource, common_members, effective_name};
+use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::Status;
 
 /// A virtual router: it splits the traffic of one or more virtual services by its routes.
@@ -61,8 +62,8 @@ impl MeshResource for VirtualRouter {
         Spec::VirtualRouter(self.spec.app_mesh.clone())
     }
 
-    fn consent(&self) -> Consent {
-        Consent { routes: self.spec.allowed_routes.clone(), ..Consent::default() }
+    fn extension(&self) -> Extension {
+        Extension::Router(RouterExtension { routes: self.spec.allowed_routes.clone() })
     }
 
     common_members!();

@@ -5,6 +5,7 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::extension::Extension;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
@@ -54,6 +55,10 @@ impl MeshResource for VirtualService {
 
     fn app_mesh_spec(&self) -> Spec {
         Spec::VirtualService(self.spec.app_mesh.clone())
+    }
+
+    fn extension(&self) -> Extension {
+        Extension::None
     }
 
     common_members!();

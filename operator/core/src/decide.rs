@@ -32,7 +32,7 @@ pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
     if accepted != Verdict::Holds {
         return not_accepted(observed, accepted);
     }
-    if observed.object.observed_only {
+    if observed.object.is_observed() {
         return look_only(observed);
     }
     if !observed.permission.missing.is_empty() {

@@ -30,7 +30,7 @@ pub fn plan(observed: &Observed) -> Plan {
         return Plan::Nothing(Idle::Gone);
     }
     let release = || Plan::Steps(vec![Step::RemoveFinalizer]);
-    if object.observed_only {
+    if object.is_observed() {
         return release();
     }
     if keeps(object) {

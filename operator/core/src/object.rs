@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    Canary, CanaryStatus, Consent, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION, Status,
+    Canary, CanaryStatus, Extension, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION,
+    Status,
 };
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
@@ -58,20 +59,10 @@ pub struct Object {
     /// What the App Mesh object should be now: the resource's spec, but for the targets of a route under `canary`, which
     /// are those that its status says are in force.
     pub spec: Spec,
-    /// The targets that the resource's spec names; routes only.
-    pub declared_targets: Vec<WeightedTarget>,
-    /// The IAM identity of the instances; virtual nodes only.
-    pub iam: Option<Iam>,
-    /// The EC2 instances; virtual nodes only.
-    pub fleet: Option<Fleet>,
-    /// How a change of targets is rolled out; routes only.
-    pub canary: Option<Canary>,
+    /// What it says beside the App Mesh object.
+    pub extension: Extension,
     /// Policies and tags.
     pub management: Management,
-    /// What it allows resources of other namespaces.
-    pub consent: Consent,
-    /// Whether the App Mesh object is made elsewhere and only looked at; meshes only.
-    pub observed_only: bool,
     /// The last reported status; empty before the first report.
     pub status: Status,
 }
@@ -82,11 +73,16 @@ impl Object {
         let meta = resource.meta();
         let annotations = meta.annotations.clone().unwrap_or_default();
         let declared = resource.app_mesh_spec();
-        let declared_targets = targets(&declared).to_vec();
+        let extension = resource.extension();
         let status = resource.status().cloned().unwrap_or_default();
         // Before the first decision about a rollout, which comes before the first write, the resource's spec stands here.
-        let effective = in_force(resource.canary(), &declared_targets, &status.canary);
-        let spec = with_targets(declared, effective.unwrap_or(&declared_targets));
+        let spec = match &extension {
+            Extension::Route(route) => {
+                let effective = in_force(route.canary.as_ref(), &route.targets, &status.canary);
+                with_targets(declared, effective.unwrap_or(&route.targets))
+            }
+            _ => declared,
+        };
         Self {
             key: ObjectKey {
                 kind: K::KIND,
@@ -103,22 +99,42 @@ impl Object {
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
             spec,
-            declared_targets,
-            iam: resource.iam().cloned(),
-            fleet: resource.fleet().cloned(),
-            canary: resource.canary().cloned(),
+            extension,
             management: resource.management().clone(),
-            consent: resource.consent(),
-            observed_only: resource.is_observed(),
             status,
         }
+    }
+
+    /// The targets that a route's spec names; none of another kind.
+    pub fn declared_targets(&self) -> &[WeightedTarget] {
+        self.extension.route().map_or(&[], |route| &route.targets)
+    }
+
+    /// How a route rolls out a change of targets, if it does.
+    pub fn canary(&self) -> Option<&Canary> {
+        self.extension.route()?.canary.as_ref()
+    }
+
+    /// The IAM identity of a virtual node's instances, if it has one.
+    pub fn iam(&self) -> Option<&Iam> {
+        self.extension.node()?.iam.as_ref()
+    }
+
+    /// The EC2 instances of a virtual node, if it has any.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.extension.node()?.fleet.as_ref()
+    }
+
+    /// Whether it is a mesh that is made elsewhere and only looked at.
+    pub fn is_observed(&self) -> bool {
+        self.extension.mesh().is_some_and(|mesh| mesh.observed)
     }
 
     /// Whether targets that the status says are in force have not been seen at the endpoint yet.
     pub fn awaits_weights(&self) -> bool {
         let CanaryStatus { effective_targets, dataplane, .. } = &self.status.canary;
         let seen = dataplane.as_ref().is_some_and(|dataplane| dataplane.version.is_some());
-        self.canary.is_some() && !effective_targets.is_empty() && !seen
+        self.canary().is_some() && !effective_targets.is_empty() && !seen
     }
 
     /// Whether our finalizer is there.
@@ -129,14 +145,14 @@ impl Object {
     /// Whether there is, or was when last reported, an IAM identity or a fleet.
     pub fn has_parts(&self) -> bool {
         let Status { iam, fleet, .. } = &self.status;
-        self.iam.is_some() || self.fleet.is_some() || iam.is_some() || fleet.is_some()
+        self.iam().is_some() || self.fleet().is_some() || iam.is_some() || fleet.is_some()
     }
 
     /// Everything that the resource names, its parent first: what its spec in force does, then targets that a rollout has
     /// not put in force yet.
     pub fn references(&self) -> Vec<Reference> {
         let mut references = self.spec.references(&self.id);
-        for target in &self.declared_targets {
+        for target in self.declared_targets() {
             let target = ResourceId::virtual_node(self.id.mesh_name(), &target.virtual_node);
             if references.iter().all(|reference| reference.target != target) {
                 let path = Some("a target of the spec".to_owned());

@@ -208,7 +208,7 @@ impl Observed {
     pub fn reads(&self, doubt: bool) -> Reads {
         let object = &self.object;
         if object.deleting {
-            let lets_go = !object.finalized() || object.observed_only;
+            let lets_go = !object.finalized() || object.is_observed();
             // A mesh names nothing.
             let lets_go = lets_go || (object.orphan && object.key.kind == Kind::Mesh);
             let ours = self.claim == Claim::Ours;
@@ -235,7 +235,7 @@ impl Observed {
             let known = rests && self.uid.is_some() && !matches!(self.allowance, Allowance::NoMesh(_));
             return if known { Reads::ObjectAndTags } else { Reads::Nothing };
         }
-        if object.observed_only {
+        if object.is_observed() {
             return Reads::Object;
         }
         if !self.permission.missing.is_empty() && self.uid.is_none() {
@@ -255,7 +255,7 @@ impl Observed {
         let tags_in_step = match &self.former_tags {
             Some(former) => *former == owner::asked_tags(object),
             // The role of the proxies became known after the spec was reported, and was perhaps not yet told.
-            None => object.reported() && object.iam.is_none() && object.status.iam.is_none(),
+            None => object.reported() && object.iam().is_none() && object.status.iam.is_none(),
         };
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
     }

@@ -26,13 +26,13 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
 pub fn asked_tags(object: &Object) -> Tags {
     let mut tags = object.management.tags.clone();
     // A status may have been written by anybody who may: it cannot name another role than the resource's.
-    let name = object.iam.as_ref().map(|iam| Place::name_of(iam, &object.id));
+    let name = object.iam().map(|iam| Place::name_of(iam, &object.id));
     let own = |iam: &&IamStatus| {
         let role = iam.role_arn.as_deref().and_then(|arn| arn.rsplit_once('/'));
         role.map(|(_, name)| name) == name.as_deref()
     };
     let role = object.status.iam.as_ref().filter(own).and_then(IamStatus::principals);
-    if let Some(role) = role.filter(|_| object.iam.is_some()) {
+    if let Some(role) = role.filter(|_| object.iam().is_some()) {
         tags.insert(PROXY_PRINCIPALS_TAG.to_owned(), role);
     }
     tags

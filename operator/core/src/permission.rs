@@ -99,8 +99,12 @@ pub fn judge<'a>(
         }
         let grant = grants.permitting(from.kind, namespace, &owner.key);
         let attaches = from.kind == Kind::Route && owner.key.kind == Kind::VirtualRouter;
-        let allowed =
-            !attaches || owner.consent.routes.as_ref().is_some_and(|routes| routes.allows_other(labels));
+        let allowed = !attaches
+            || owner
+                .extension
+                .router()
+                .and_then(|router| router.routes.as_ref())
+                .is_some_and(|routes| routes.allows_other(labels));
         match grant {
             Some(grant) if allowed => {
                 let place = owner.key.namespace.as_deref().unwrap_or_default();
@@ -136,7 +140,11 @@ fn is_elsewhere(owner: &ObjectKey, namespace: &str) -> bool {
 /// `labels`, or allows that one.
 pub fn may_retire(route: &ObjectKey, node: &Object, labels: &BTreeMap<String, String>) -> bool {
     node.key.namespace == route.namespace
-        || node.consent.retirement.as_ref().is_some_and(|routes| routes.allows_other(labels))
+        || node
+            .extension
+            .node()
+            .and_then(|node| node.retirement.as_ref())
+            .is_some_and(|routes| routes.allows_other(labels))
 }
 
 /// What to do about a resource that names what it may not: nothing of it is written. What is in force goes as soon as it

@@ -86,7 +86,7 @@ pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity
     if !observed.object.deleting && (outcome.deleted || matches!(observed.claim, Claim::Taken(_))) {
         return None;
     }
-    let looks_only = observed.object.observed_only;
+    let looks_only = observed.object.is_observed();
     match &observed.remote {
         Remote::Present(remote) if looks_only || observed.is_ours(remote) => Some(remote.identity.clone()),
         Remote::Absent if looks_only => None,
@@ -128,11 +128,11 @@ impl Findings {
             let waits = || Finding::unknown(Reason::Pending, "an earlier condition must hold first");
             finding.cloned().unwrap_or_else(waits)
         };
-        if object.iam.is_some() || parts.iam.as_ref().is_some_and(|part| part.status.is_some()) {
+        if object.iam().is_some() || parts.iam.as_ref().is_some_and(|part| part.status.is_some()) {
             let finding = part(parts.iam.as_ref().map(|part| &part.finding));
             findings.push((ConditionType::IdentityReady, finding));
         }
-        if object.fleet.is_some() || parts.fleet.as_ref().is_some_and(|part| part.status.is_some()) {
+        if object.fleet().is_some() || parts.fleet.as_ref().is_some_and(|part| part.status.is_some()) {
             let finding = part(parts.fleet.as_ref().map(|part| &part.finding));
             findings.push((ConditionType::FleetReady, finding));
         }

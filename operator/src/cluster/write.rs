@@ -109,7 +109,7 @@ impl Cluster {
             json!({"op": "add", "path": "/metadata/uid", "value": object.uid}),
             json!({"op": "add", "path": "/status", "value": status}),
         ];
-        if object.canary.is_some() {
+        if object.canary().is_some() {
             let version = &object.resource_version;
             patch.push(json!({"op": "add", "path": "/metadata/resourceVersion", "value": version}));
         }

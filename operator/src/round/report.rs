@@ -76,7 +76,7 @@ pub async fn report(
             Reported::Done
         }
         // The watch brings the state of the rollout, and that alone wakes nobody.
-        Err(WriteError::Changed) if object.canary.is_some() => Reported::HeldBack(HOLD),
+        Err(WriteError::Changed) if object.canary().is_some() => Reported::HeldBack(HOLD),
         // Another resource has the name by now, or none; the watch brings it.
         Err(WriteError::Gone | WriteError::Changed) => Reported::Done,
         Err(error) => Reported::Failed(error),

@@ -35,7 +35,7 @@ impl Classes {
 
     /// The name of the class that an object's fleet has or asks for; `None` when it asks for none and none is the default.
     fn name_of<'a>(&'a self, object: &'a Object) -> Option<&'a String> {
-        object.fleet.as_ref()?.class_name.as_ref().or_else(|| self.default())
+        object.fleet()?.class_name.as_ref().or_else(|| self.default())
     }
 }
 
@@ -90,7 +90,7 @@ impl World {
         let inner = self.lock();
         let of_class = inner.entries.values().map(|entry| &entry.object).filter(|object| {
             let launched = object.status.fleet.is_some();
-            let leaving = object.fleet.is_none() && launched;
+            let leaving = object.fleet().is_none() && launched;
             let last = object.status.fleet.as_ref().and_then(|status| status.class_name.as_deref());
             inner.classes.name_of(object).is_some_and(|asked| asked == name)
                 || (leaving && last == Some(name))
@@ -112,7 +112,7 @@ impl Inner {
             return Wakes::new();
         }
         let classes = |inner: &Self| -> BTreeMap<ObjectKey, Option<String>> {
-            let fleets = inner.entries.values().filter(|entry| entry.object.fleet.is_some());
+            let fleets = inner.entries.values().filter(|entry| entry.object.fleet().is_some());
             fleets
                 .map(|entry| (entry.object.key.clone(), inner.classes.name_of(&entry.object).cloned()))
                 .collect()

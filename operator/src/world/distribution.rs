@@ -145,7 +145,7 @@ impl World {
             // Whether an instance counts as ready, and may be what others wait for, hangs on its proxy.
             let launched = holder
                 .and_then(|key| inner.entries.get(key))
-                .is_some_and(|entry| entry.object.fleet.is_some());
+                .is_some_and(|entry| entry.object.fleet().is_some());
             let wakes = holder.map(|key| (key.clone(), Wake::Distribution));
             may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
             match &before {

@@ -128,15 +128,14 @@ impl Inner {
         }
         let object = Arc::new(object);
         let (is_new, leaves) = (before.is_none(), object.deleting);
-        let consent = before.as_ref().map(|before| (before.consent.clone(), before.observed_only));
         let says_other =
-            consent.is_some_and(|before| before != (object.consent.clone(), object.observed_only));
+            before.as_ref().is_some_and(|before| before.extension.permits_other_than(&object.extension));
         let begins_to_leave = leaves && before.as_ref().is_some_and(|before| !before.deleting);
         let mut unsettled = vec![object.id.clone()];
         match before {
             Some(before) => {
                 let names_other =
-                    before.spec != object.spec || before.declared_targets != object.declared_targets;
+                    before.spec != object.spec || before.declared_targets() != object.declared_targets();
                 if before.id != object.id || names_other {
                     // What the spec does not name any more may be waiting for that.
                     wakes.extend(self.released(&before));
@@ -158,7 +157,8 @@ impl Inner {
             None => {
                 self.index.add(&object);
                 let valid = object.spec.violations().is_empty();
-                self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory: Memory::new() });
+                let memory = Memory::new(key.kind);
+                self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory });
             }
         }
         wakes.extend(self.settle(unsettled));
@@ -186,7 +186,7 @@ impl Inner {
         let mut wakes = self.released(&object);
         // Who waited for the name gets it.
         wakes.extend(self.settle(vec![object.id.clone()]));
-        if object.canary.is_some() {
+        if object.canary().is_some() {
             wakes.extend(self.deleting_nodes(object.id.mesh_name()));
         }
         wakes.push((key.clone(), Wake::Look));

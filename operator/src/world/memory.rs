@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fleetmesh_core::iam::Thing;
 use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
 use fleetmesh_crds::IamStatus;
+use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -32,23 +33,76 @@ pub struct Memory {
     pub part_failures: u32,
     /// How many rounds in a row panicked.
     pub panics: u32,
-    /// The IAM identity as the last round left it.
-    pub identity_part: IdentityMemory,
-    /// Of a virtual node: what a rollout said of it.
-    pub deprecation: Option<Deprecation>,
-    /// Of a route: the virtual nodes that its rollout keeps from being deleted; `None` before its first round.
-    pub keep: Option<BTreeSet<String>>,
-    /// Of a route: the state of its rollout where that is not in the status yet.
-    pub unwritten: Option<Arc<Unwritten>>,
+    /// What is remembered of this kind only.
+    pub of_kind: KindMemory,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
     pub compared: Instant,
 }
 
+/// What is remembered of the objects of one kind.
+#[derive(Clone, Debug)]
+pub enum KindMemory {
+    /// Of a virtual node.
+    Node(Box<NodeMemory>),
+    /// Of a route.
+    Route(RouteMemory),
+    /// Of the other kinds: nothing.
+    None,
+}
+
+/// What is remembered of a virtual node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeMemory {
+    /// The IAM identity as the last round left it.
+    pub identity: IdentityMemory,
+    /// What a rollout said of the node.
+    pub deprecation: Option<Deprecation>,
+}
+
+/// What is remembered of a route.
+#[derive(Clone, Debug, Default)]
+pub struct RouteMemory {
+    /// The virtual nodes that its rollout keeps from being deleted; `None` before its first round.
+    pub keep: Option<BTreeSet<String>>,
+    /// The state of its rollout where that is not in the status yet.
+    pub unwritten: Option<Arc<Unwritten>>,
+}
+
+impl KindMemory {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::VirtualNode => Self::Node(Box::default()),
+            Kind::Route => Self::Route(RouteMemory::default()),
+            Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => Self::None,
+        }
+    }
+}
+
 impl Memory {
-    /// The memory of an object that was seen for the first time just now.
-    pub(super) fn new() -> Self {
+    /// What is remembered of a virtual node, if it is one's.
+    pub fn node(&self) -> Option<&NodeMemory> {
+        if let KindMemory::Node(node) = &self.of_kind { Some(node) } else { None }
+    }
+
+    /// As [`Self::node`], to be changed.
+    pub(super) fn node_mut(&mut self) -> Option<&mut NodeMemory> {
+        if let KindMemory::Node(node) = &mut self.of_kind { Some(node) } else { None }
+    }
+
+    /// What is remembered of a route, if it is one's.
+    pub fn route(&self) -> Option<&RouteMemory> {
+        if let KindMemory::Route(route) = &self.of_kind { Some(route) } else { None }
+    }
+
+    /// As [`Self::route`], to be changed.
+    pub(super) fn route_mut(&mut self) -> Option<&mut RouteMemory> {
+        if let KindMemory::Route(route) = &mut self.of_kind { Some(route) } else { None }
+    }
+
+    /// The memory of an object of the kind that was seen for the first time just now.
+    pub(super) fn new(kind: Kind) -> Self {
         let now = Instant::now();
         Self {
             in_step: None,
@@ -58,10 +112,7 @@ impl Memory {
             failures: 0,
             part_failures: 0,
             panics: 0,
-            identity_part: IdentityMemory::default(),
-            deprecation: None,
-            keep: None,
-            unwritten: None,
+            of_kind: KindMemory::new(kind),
             since: now,
             compared: now,
         }
@@ -104,7 +155,7 @@ pub struct Conclusion {
 impl World {
     /// The memory of an object.
     pub fn memory(&self, key: &ObjectKey) -> Memory {
-        self.lock().entries.get(key).map_or_else(Memory::new, |entry| entry.memory.clone())
+        self.lock().entries.get(key).map_or_else(|| Memory::new(key.kind), |entry| entry.memory.clone())
     }
 
     /// The objects of a mesh whose last round failed, to be woken.
@@ -133,9 +184,16 @@ impl World {
 
     /// Notes how a round left the IAM identity of the object `uid`.
     pub fn identity_concluded(&self, key: &ObjectKey, uid: &str, memory: IdentityMemory) {
-        if let Some(entry) = self.lock().entry(key, uid) {
-            entry.memory.identity_part = memory;
+        if let Some(node) = self.lock().entry(key, uid).and_then(|entry| entry.memory.node_mut()) {
+            node.identity = memory;
         }
+    }
+
+    /// How the last round left the IAM identity of an object.
+    pub fn identity_memory(&self, key: &ObjectKey) -> IdentityMemory {
+        let inner = self.lock();
+        let node = inner.entries.get(key).and_then(|entry| entry.memory.node());
+        node.map(|node| node.identity.clone()).unwrap_or_default()
     }
 
     /// Whether a resource of this uid is in the cluster.

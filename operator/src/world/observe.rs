@@ -48,7 +48,7 @@ impl World {
             remote: Remote::NotRead,
             owners: inner.owners_of(&object, &distribution),
             distribution,
-            deprecation: memory.deprecation.clone(),
+            deprecation: memory.node().and_then(|node| node.deprecation.clone()),
             parts_gone: !object.has_parts(),
             object,
         };

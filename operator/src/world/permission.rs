@@ -89,7 +89,8 @@ impl Inner {
         let Some(mesh) = self.holder(&ResourceId::mesh(name)).and_then(|key| self.entries.get(key)) else {
             return Allowance::NoMesh(name.to_owned());
         };
-        let Some(allowed) = &mesh.object.consent.namespaces else { return Allowance::Allowed };
+        let allowed = mesh.object.extension.mesh().and_then(|mesh| mesh.namespaces.as_ref());
+        let Some(allowed) = allowed else { return Allowance::Allowed };
         // A selector that cannot be read selects nothing; the API server refuses it before it comes here.
         match self.labels(&object.key, |labels| allowed.allows(labels)) {
             Ok(true) => Allowance::Allowed,

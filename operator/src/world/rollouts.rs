@@ -38,7 +38,7 @@ impl World {
     pub fn rollout(&self, route: &Object) -> CanaryStatus {
         let mut inner = self.lock();
         let entry = inner.entry(&route.key, &route.uid);
-        let unwritten = entry.and_then(|entry| entry.memory.unwritten.as_ref());
+        let unwritten = entry.and_then(|entry| entry.memory.route()?.unwritten.as_ref());
         let written = &route.status.canary;
         let newer = unwritten.filter(|unwritten| unwritten.written == *written);
         newer.map_or_else(|| written.clone(), |newer| newer.state.clone())
@@ -49,8 +49,10 @@ impl World {
         let written = &route.status.canary;
         let unwritten =
             (state != written).then(|| Unwritten { written: written.clone(), state: state.clone() });
-        if let Some(entry) = self.lock().entry(&route.key, &route.uid) {
-            entry.memory.unwritten = unwritten.map(Arc::new);
+        let mut inner = self.lock();
+        let entry = inner.entry(&route.key, &route.uid);
+        if let Some(memory) = entry.and_then(|entry| entry.memory.route_mut()) {
+            memory.unwritten = unwritten.map(Arc::new);
         }
     }
 
@@ -113,7 +115,7 @@ impl World {
     /// The routes with `canary`.
     pub fn canaries(&self) -> Vec<Arc<Object>> {
         let inner = self.lock();
-        let routes = inner.entries.values().filter(|entry| entry.object.canary.is_some());
+        let routes = inner.entries.values().filter(|entry| entry.object.canary().is_some());
         routes.map(|entry| Arc::clone(&entry.object)).collect()
     }
 
@@ -127,11 +129,12 @@ impl World {
     /// A rollout says whether a virtual node is deprecated. Wakes the node when that is news.
     pub fn deprecate(&self, node: &ObjectKey, deprecation: Deprecation) -> Wakes {
         let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(node) else { return Wakes::new() };
-        if entry.memory.deprecation.as_ref() == Some(&deprecation) {
+        let entry = inner.entries.get_mut(node);
+        let Some(memory) = entry.and_then(|entry| entry.memory.node_mut()) else { return Wakes::new() };
+        if memory.deprecation.as_ref() == Some(&deprecation) {
             return Wakes::new();
         }
-        entry.memory.deprecation = Some(deprecation);
+        memory.deprecation = Some(deprecation);
         vec![(node.clone(), Wake::Distribution)]
     }
 
@@ -139,11 +142,12 @@ impl World {
     pub fn keep(&self, route: &ObjectKey, keep: BTreeSet<String>) -> Wakes {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(route) else { return Wakes::new() };
-        if entry.memory.keep.as_ref() == Some(&keep) {
+        let mesh = entry.object.id.mesh_name().to_owned();
+        let Some(memory) = entry.memory.route_mut() else { return Wakes::new() };
+        if memory.keep.as_ref() == Some(&keep) {
             return Wakes::new();
         }
-        entry.memory.keep = Some(keep);
-        let mesh = entry.object.id.mesh_name().to_owned();
+        memory.keep = Some(keep);
         inner.deleting_nodes(&mesh)
     }
 }
@@ -165,13 +169,13 @@ impl Inner {
     fn node(&self, route: &Object, name: &str) -> Option<Node> {
         let id = ResourceId::virtual_node(route.id.mesh_name(), name);
         let object = &self.entries.get(self.holder(&id)?)?.object;
-        let expects_proxies = object.fleet.is_some() || object.status.fleet.is_some();
+        let expects_proxies = object.fleet().is_some() || object.status.fleet.is_some();
         let deprecated = object.status.condition(ConditionType::Deprecated);
         Some(Node {
             health: Health::of(&self.tellings.of(&id), expects_proxies),
             used_elsewhere: self.uses(&id).any(|key| *key != route.key),
             deprecated: deprecated.is_some_and(|condition| condition.status == "True"),
-            replicas: object.fleet.as_ref().and_then(|fleet| fleet.replicas),
+            replicas: object.fleet().and_then(|fleet| fleet.replicas),
             deleting: object.deleting,
             off_limits: !self.may_retire(&route.key, object),
         })
@@ -190,11 +194,11 @@ impl Inner {
         let name = node.id.name();
         let keeps = move |entry: &&super::Entry| {
             let (object, memory) = (&entry.object, &entry.memory);
-            object.canary.is_some()
+            object.canary().is_some()
                 && object.id.mesh_name() == node.id.mesh_name()
                 && memory
-                    .keep
-                    .as_ref()
+                    .route()
+                    .and_then(|route| route.keep.as_ref())
                     .map_or_else(|| remembers(&object.status.canary, name), |keep| keep.contains(name))
                 && self.holder(&object.id) == Some(&object.key)
                 && self.may_keep(object, node)

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use fleetmesh_core::{Allowance, Claim, Identity, Object, ObjectKey, Reach, Tagged};
-use fleetmesh_crds::{Management, ReferenceGrantSpec, Status};
+use fleetmesh_crds::extension::MeshExtension;
+use fleetmesh_crds::{Extension, Management, ReferenceGrantSpec, Status};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
@@ -28,13 +29,8 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         touch: String::new(),
         spec: Spec::from_json(kind, spec).unwrap(),
         id,
+        extension: Extension::empty(kind),
         management: Management::default(),
-        iam: None,
-        fleet: None,
-        canary: None,
-        declared_targets: Vec::new(),
-        consent: fleetmesh_crds::Consent::default(),
-        observed_only: false,
         status: Status::default(),
     }
 }
@@ -190,7 +186,8 @@ fn nodes_of_apps() -> serde_json::Value {
 fn only_what_is_accepted_takes_a_name() {
     let mut mesh = object("m", 1, ResourceId::mesh("m"), json!({}));
     let allowed = json!({"from": "Selector", "selector": {"matchLabels": {"team": "apps"}}});
-    mesh.consent.namespaces = Some(serde_json::from_value(allowed).unwrap());
+    let namespaces = Some(serde_json::from_value(allowed).unwrap());
+    mesh.extension = Extension::Mesh(MeshExtension { namespaces, ..MeshExtension::default() });
     let world = World::default();
     world.seen(mesh, Source::List);
     world.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));

@@ -19,11 +19,11 @@ pub struct Spec {
 impl Spec {
     /// The spec of a Route; `None` for another kind, and for a route without an action, which is not accepted.
     pub fn of(object: &Object) -> Option<Self> {
-        let targets = object.declared_targets.clone();
+        let targets = object.declared_targets().to_vec();
         targets.iter().any(|target| target.weight > 0).then(|| Self {
             uid: object.uid.clone(),
             targets,
-            canary: object.canary.clone(),
+            canary: object.canary().cloned(),
         })
     }
 

@@ -129,7 +129,7 @@ pub fn withheld(object: &Object, class: Class<'_>, launched: Option<&BTreeSet<St
 }
 
 fn named_policies(object: &Object) -> &[String] {
-    object.iam.as_ref().and_then(|iam| iam.managed_policy_arns.as_deref()).unwrap_or_default()
+    object.iam().and_then(|iam| iam.managed_policy_arns.as_deref()).unwrap_or_default()
 }
 
 fn found<'a>(

@@ -84,7 +84,7 @@ impl Decision {
 
 /// Decides. Same inputs, same steps.
 pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
-    let fleet = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let fleet = input.object.fleet().filter(|_| !input.deleting);
     let mut decision = match (fleet, input.admission) {
         (None, _) => enroll(observed, input, false),
         (Some(fleet), Some(Err(refusal))) => held(observed, input, fleet, refusal.clone()),

@@ -93,7 +93,7 @@ impl Member {
         let status = object.status.fleet.as_ref();
         let listed = status.map_or(0, |status| i32::try_from(status.instances.len()).unwrap_or(i32::MAX));
         let reported = status.map_or(0, |status| status.running.max(listed));
-        let rollout = object.fleet.as_ref().and_then(|fleet| fleet.rollout).unwrap_or_default();
+        let rollout = object.fleet().and_then(|fleet| fleet.rollout).unwrap_or_default();
         let most = status.map_or(0, |status| status.desired.saturating_add(rollout.max_surge)).max(reported);
         let namespace = object.key.namespace.clone().unwrap_or_default();
         Self { uid: object.uid.clone(), namespace, reported, most }

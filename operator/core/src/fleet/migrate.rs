@@ -34,7 +34,7 @@ pub struct Proposal {
 
 /// The classes for the fleets among `objects` that name none.
 pub fn proposals(objects: &[Object]) -> Vec<Proposal> {
-    let needs = |object: &&Object| object.fleet.as_ref().is_some_and(|fleet| fleet.class_name.is_none());
+    let needs = |object: &&Object| object.fleet().is_some_and(|fleet| fleet.class_name.is_none());
     let mut objects: Vec<&Object> = objects.iter().filter(needs).collect();
     objects.sort_by(|one, other| one.key.cmp(&other.key));
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -97,8 +97,8 @@ struct Choice {
 impl Choice {
     /// The choice that lets one fleet be what it is, and nothing else.
     fn of(object: &Object) -> Self {
-        let fleet = object.fleet.clone().unwrap_or_default();
-        let policies = object.iam.iter().flat_map(|iam| iam.managed_policy_arns.iter().flatten());
+        let fleet = object.fleet().cloned().unwrap_or_default();
+        let policies = object.iam().into_iter().flat_map(|iam| iam.managed_policy_arns.iter().flatten());
         let mut choice = Self { managed_policy_arns: policies.cloned().collect(), ..Self::default() };
         if let Some(enroll) = fleet.enroll {
             return Self { enroll_tags: Some(enroll.tags), ..choice };
@@ -215,7 +215,7 @@ impl<'a> Group<'a> {
     fn limits(&self) -> ClassLimits {
         let mut of_namespaces: BTreeMap<Option<&String>, i32> = BTreeMap::new();
         for object in &self.objects {
-            let Fleet { replicas, rollout, .. } = object.fleet.clone().unwrap_or_default();
+            let Fleet { replicas, rollout, .. } = object.fleet().cloned().unwrap_or_default();
             let most =
                 replicas.map_or(0, |replicas| replicas.saturating_add(rollout.unwrap_or_default().max_surge));
             let sum = of_namespaces.entry(object.key.namespace.as_ref()).or_default();
@@ -238,7 +238,7 @@ fn only(namespaces: BTreeSet<String>) -> AllowedNamespaces {
 
 /// Whether the class makes of the fleet what it is today.
 fn stays(object: &Object, spec: &FleetClassSpec) -> bool {
-    let Some(fleet) = &object.fleet else { return true };
+    let Some(fleet) = object.fleet() else { return true };
     let Ok(admitted) = admit(object, fleet, Class::Found { name: "", spec }) else { return false };
     let network = |fleet: &Fleet| fleet.network.clone().unwrap_or_default();
     let image = |fleet: &Fleet| {

@@ -41,7 +41,7 @@ pub fn report(
     outcome: &Outcome,
     input: &Input<'_>,
 ) -> Part<FleetStatus> {
-    let wanted = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let wanted = input.object.fleet().filter(|_| !input.deleting);
     let failure = outcome.failed.clone();
     let tally = Tally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
@@ -63,7 +63,7 @@ pub fn report(
 
 /// What is said of a fleet in a round in which a read failed: nothing is known anew.
 pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
-    let wanted = input.object.fleet.as_ref().filter(|_| !input.deleting);
+    let wanted = input.object.fleet().filter(|_| !input.deleting);
     let desired = wanted.and_then(|fleet| fleet.replicas).unwrap_or_default();
     let before = input.object.status.fleet.clone();
     let status = before.or_else(|| wanted.map(|_| FleetStatus { desired, ..FleetStatus::default() }));
@@ -105,7 +105,7 @@ struct Tally {
 
 impl Tally {
     fn of(observed: &Observed, decision: &Decision, input: &Input<'_>) -> Self {
-        let fleet = input.object.fleet.as_ref().filter(|_| !input.deleting);
+        let fleet = input.object.fleet().filter(|_| !input.deleting);
         let mut tally = Self {
             desired: fleet.and_then(|fleet| fleet.replicas).unwrap_or_default(),
             running: 0,

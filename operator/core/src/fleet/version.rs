@@ -35,7 +35,7 @@ pub(super) fn choose(observed: &Observed, input: &Input<'_>, content: Content) -
         }
         return decision;
     }
-    let Some(fleet) = &input.object.fleet else { return decision };
+    let Some(fleet) = input.object.fleet() else { return decision };
     match user_data::render(input.object, fleet, input.place) {
         Ok(user_data) => decision.steps.push(make(input, template, content, user_data)),
         // What runs goes on as it is, and is scaled and replaced from the version that there is.

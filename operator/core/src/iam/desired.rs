@@ -57,7 +57,7 @@ pub struct Refused {
 impl Desired {
     /// What `object` asks for, when it has `iam`, or why it may not have that. `arn` is that of its App Mesh node.
     pub fn of(object: &Object, arn: &str, cluster: &str, rules: &Rules) -> Option<Result<Self, Refused>> {
-        let iam = object.iam.as_ref()?;
+        let iam = object.iam()?;
         let reported = object.status.iam.as_ref().and_then(Place::reported);
         let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
         let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));

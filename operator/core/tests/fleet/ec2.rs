@@ -9,9 +9,10 @@ use fleetmesh_core::fleet::{
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
+use fleetmesh_crds::extension::NodeExtension;
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
-use fleetmesh_crds::{FleetClassSpec, Iam, Management, Status};
+use fleetmesh_crds::{Extension, FleetClassSpec, Iam, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::{SignedDuration, Timestamp};
@@ -107,13 +108,12 @@ impl Ec2 {
             touch: String::new(),
             id,
             spec,
-            iam: Some(Iam::default()),
-            fleet: Some(fleet),
-            canary: None,
-            declared_targets: Vec::new(),
+            extension: Extension::Node(Box::new(NodeExtension {
+                iam: Some(Iam::default()),
+                fleet: Some(fleet),
+                retirement: None,
+            })),
             management: Management::default(),
-            consent: fleetmesh_crds::Consent::default(),
-            observed_only: false,
             status: Status::default(),
         };
         let mut ec2 = Self {
@@ -143,7 +143,8 @@ impl Ec2 {
     }
 
     pub fn spec(&mut self) -> &mut Fleet {
-        self.object.fleet.as_mut().unwrap()
+        let Extension::Node(node) = &mut self.object.extension else { panic!("a node") };
+        node.fleet.as_mut().unwrap()
     }
 
     /// Somebody sets a tag in the spec.
@@ -154,7 +155,7 @@ impl Ec2 {
     fn admission(&self) -> Result<fleetmesh_core::fleet::Admitted, fleetmesh_core::fleet::Refusal> {
         let class =
             self.class.as_ref().map_or(FleetClass::NoDefault, |spec| FleetClass::Found { name: "c", spec });
-        admit(&self.object, self.object.fleet.as_ref().unwrap(), class)
+        admit(&self.object, self.object.fleet().unwrap(), class)
     }
 
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {

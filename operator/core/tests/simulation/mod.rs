@@ -12,8 +12,9 @@ use fleetmesh_core::{
     Allowance, Claim, Class, Distribution, Failure, Grants, Identity, Object, ObjectKey, Observed, Outcome,
     Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject, Settings, Step, Tagged, decide, status,
 };
+use fleetmesh_crds::extension::RouterExtension;
 use fleetmesh_crds::management::OWNER_UID_TAG;
-use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Consent, FINALIZER, Management, Status};
+use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
@@ -94,12 +95,10 @@ impl World {
             id: id.clone(),
             spec,
             management,
-            iam: None,
-            fleet: None,
-            canary: None,
-            declared_targets: Vec::new(),
-            consent: Consent { routes: Some(attachable()), ..Consent::default() },
-            observed_only: false,
+            extension: match key.kind {
+                Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),
+                kind => Extension::empty(kind),
+            },
             status: Status::default(),
         };
         self.objects.insert(key.clone(), object);
@@ -377,7 +376,7 @@ impl World {
         let stored = self.remote.get(&object.id);
         let ours = stored.filter(|stored| stored.tags.get(OWNER_UID_TAG) == Some(&object.uid));
         let kept = ours.map(|stored| self.permission(object, &stored.spec).elsewhere).unwrap_or_default();
-        assert!(kept.is_empty() || object.observed_only, "{} is let go of with {kept:?}", object.key);
+        assert!(kept.is_empty() || object.is_observed(), "{} is let go of with {kept:?}", object.key);
     }
 
     fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {

@@ -36,7 +36,7 @@ pub(super) struct Services {
 /// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
 pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
     let Round { context, object, .. } = round;
-    if object.fleet.is_none() && object.status.fleet.is_none() {
+    if object.fleet().is_none() && object.status.fleet.is_none() {
         return None;
     }
     let mut memory = context.fleets.of(&object.uid);
@@ -55,7 +55,7 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         ssm: Ssm::new(context.aws.clone()),
         cloud_map: CloudMap::new(context.aws.clone()),
     };
-    let fleet = object.fleet.as_ref().filter(|_| !round.deleting);
+    let fleet = object.fleet().filter(|_| !round.deleting);
     let admission = fleet.map(|fleet| admit(object, fleet, round.class.class()));
     let input = Input {
         object,
@@ -95,7 +95,7 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
 async fn profile(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Result<Option<String>, Failure> {
     let Round { context, object, .. } = round;
     let reported = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
-    let ends = round.deleting || object.fleet.is_none();
+    let ends = round.deleting || object.fleet().is_none();
     if ends && !enrolled_before(object) {
         return Ok(None);
     }
@@ -160,7 +160,7 @@ async fn observe(
 ) -> Result<Observed, Failure> {
     let profile_arn = input.profile_arn;
     let Round { context, object, deleting, .. } = round;
-    let spec = object.fleet.as_ref().filter(|_| !deleting);
+    let spec = object.fleet().filter(|_| !deleting);
     let mine = Tags::from([(OWNER_UID_TAG.to_owned(), object.uid.clone())]);
     let enroll = spec.and_then(|fleet| fleet.enroll.as_ref());
     let found = match enroll {

@@ -56,7 +56,7 @@ pub async fn run(
     let deleting = object.deleting;
     let class = context.world.class_of(object);
     let round = Round { context, object, observed, arn: &arn, deleting, class, wake };
-    if deleting || object.fleet.is_none() {
+    if deleting || object.fleet().is_none() {
         // Instances use the identity: they go first.
         let fleet = fleet::run(&round, None).await;
         let iam = match left(fleet.as_ref()) {
@@ -76,7 +76,7 @@ pub async fn run(
 /// What is said of the identity of a fleet whose class does not let it have the managed policies that it names: it stays as it
 /// is, with what was attached to it.
 fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
-    let fleet = round.object.fleet.as_ref()?;
+    let fleet = round.object.fleet()?;
     let refusal = admit_policies(round.object, fleet, round.class.class()).err()?;
     let finding = Finding::fails(refusal.reason, refusal.message);
     let status = round.object.status.iam.clone();
@@ -85,7 +85,7 @@ fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
 
 /// Why managed policies are not attached yet to the role of a fleet, while instances run that another class let.
 fn withheld(round: &Round<'_>) -> Option<String> {
-    round.object.fleet.as_ref()?;
+    round.object.fleet()?;
     let launched = round.context.fleets.ledger().classes(&round.object.uid, Timestamp::now());
     fleetmesh_core::fleet::withheld(round.object, round.class.class(), launched.as_ref())
 }

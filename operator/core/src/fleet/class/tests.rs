@@ -38,7 +38,7 @@ fn class(members: Value) -> FleetClassSpec {
 
 fn admitted(node: Value, of: Value) -> Result<Admitted, Refusal> {
     let (object, spec) = (self::node(node), class(of));
-    admit(&object, object.fleet.as_ref().unwrap(), Class::Found { name: "small", spec: &spec })
+    admit(&object, object.fleet().unwrap(), Class::Found { name: "small", spec: &spec })
 }
 
 const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
@@ -261,7 +261,7 @@ fn a_fleet_gets_from_its_class_what_it_does_not_say() {
 #[test]
 fn without_a_class_that_counts_nothing_is_admitted() {
     let object = node(json!({ "fleet": { "className": "big" }, "iam": { "managedPolicyArns": [POWER] } }));
-    let fleet = object.fleet.as_ref().unwrap();
+    let fleet = object.fleet().unwrap();
     for (class, reason, words) in [
         (Class::NoDefault, Reason::ClassRequired, "fleetmesh migrate fleet-classes"),
         (Class::Missing, Reason::ClassRequired, "fleet.className is big"),
@@ -306,7 +306,7 @@ fn nobody_has_the_policies_of_one_class_and_the_code_of_another() {
         let object = node(json!({ "fleet": fleet, "iam": { "managedPolicyArns": [READ] } }));
         let spec = class(json!({ "managedPolicyArns": [READ] }));
         let found = Class::Found { name: "small", spec: &spec };
-        let refusal = admit_policies(&object, object.fleet.as_ref().unwrap(), found).unwrap_err();
+        let refusal = admit_policies(&object, object.fleet().unwrap(), found).unwrap_err();
         assert_eq!(refusal.reason, Reason::ValueNotInClass, "{}", refusal.message);
     }
     // Instances that another class let are still there, or nobody looked.

@@ -88,7 +88,7 @@ proptest! {
             let allowed = spec.allowed_namespaces.as_ref().unwrap();
             for object in objects.iter().filter(|object| nodes.contains(&object.key)) {
                 prop_assert!(allowed.allows(&labels(object.key.namespace.as_ref().unwrap())).unwrap());
-                prop_assert!(stays(object, spec), "{:?} {:?}", object.fleet, spec);
+                prop_assert!(stays(object, spec), "{:?} {:?}", object.fleet(), spec);
             }
             prop_assert!(!allowed.allows(&labels("other")).unwrap());
         }

@@ -51,7 +51,7 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
         Task::Keep(desired) => Some(desired),
         Task::Remove(_) => None,
     };
-    let memory = round.context.world.memory(&object.key).identity_part;
+    let memory = round.context.world.identity_memory(&object.key);
     if let Some(part) = desired.and_then(|desired| remembered(round, desired, &memory)) {
         return Some(part);
     }
@@ -68,7 +68,7 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
 /// A read failed.
 pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Option<IamStatus>, Failure> {
     let Round { context, object, .. } = round;
-    let mut memory = context.world.memory(&object.key).identity_part;
+    let mut memory = context.world.identity_memory(&object.key);
     if memory.seen.is_some() {
         return Ok(memory.seen);
     }
