@@ -5,7 +5,6 @@ use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use fleetmesh_model::tag::Tags;
 
-use super::decide::is_registered;
 use super::observed::{Instance, Observed, Registered};
 use super::plan::Step;
 use super::scale::{Member, Stage};
@@ -37,7 +36,7 @@ pub(super) fn register(observed: &Observed, members: &[Member<'_>], object: &Obj
         return Vec::new();
     };
     let joins = members.iter().filter(|member| {
-        member.serves == Stage::Ready && is_registered(observed, member.instance) == Some(false)
+        member.serves == Stage::Ready && observed.is_registered(member.instance) == Some(false)
     });
     let joins = joins.map(|member| Step::Register {
         service: registered.service.clone(),

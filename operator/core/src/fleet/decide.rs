@@ -1,7 +1,5 @@
 //! The decision about a fleet. Total: what cannot be made is a finding, not an error. Pure.
 
-use std::time::Duration;
-
 use fleetmesh_crds::fleet::Fleet;
 use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
@@ -9,17 +7,17 @@ use jiff::Timestamp;
 
 use super::class::{Admitted, Refusal};
 use super::cloud_map;
+use super::decision::{Decision, Input};
 use super::enroll;
-use super::limits::{Grant, Reached};
+use super::limits::Reached;
 use super::observed::{Instance, Observed, State};
 use super::plan::Step;
 use super::scale::{Demand, Member, Move, scale, stage, surplus};
 use super::tagging;
 use super::template::{self, Content};
-use super::user_data::{self, Place};
+use super::user_data;
 use super::version;
 use super::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
-use crate::event::Event;
 use crate::object::Object;
 use crate::owner;
 use crate::token::digest;
@@ -27,60 +25,6 @@ use crate::token::digest;
 /// How long an instance that was taken out of Cloud Map goes on serving: callers learn of it within seconds, and what is
 /// under way has time to end.
 const DRAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
-
-/// What a decision depends on besides what was observed.
-#[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
-    /// The resource.
-    pub object: &'a Object,
-    /// The fleet as its class makes it, or why it is not let; `None` when there is no fleet to be.
-    pub admission: Option<&'a Result<Admitted, Refusal>>,
-    /// What the limits of the class leave of the launch that an earlier decision of this round wanted.
-    pub grant: Option<&'a Grant>,
-    /// The identity of the cluster, for the tags of ownership.
-    pub cluster: &'a str,
-    /// The node's instance profile, when it is made.
-    pub profile_arn: Option<&'a str>,
-    /// Where instances run, and what their proxies connect to.
-    pub place: &'a Place,
-    /// Whether everything is to go.
-    pub deleting: bool,
-    /// How often a fleet in motion is looked at.
-    pub in_motion: Duration,
-    /// Whether launches wait: EC2 does not show yet what an earlier one made.
-    pub settling: bool,
-    /// The time.
-    pub now: Timestamp,
-}
-
-/// What is to be done about a fleet.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decision {
-    /// The steps, each one request, in order.
-    pub steps: Vec<Step>,
-    /// What keeps the fleet from being as wanted and will not pass by itself: why, and a message for a person.
-    pub refused: Option<(Reason, String)>,
-    /// What the fleet waits for.
-    pub waits: Option<String>,
-    /// The version of the launch template that instances are to come from, when it exists.
-    pub version: Option<i64>,
-    /// The hash of what it holds.
-    pub hash: Option<String>,
-    /// A newer version of the launch template, which does not hold what the spec says.
-    pub unused: Option<i64>,
-    /// What is told and not mended.
-    pub told: Vec<Event>,
-}
-
-impl Decision {
-    /// The launch among the steps: its number, and how many instances.
-    pub fn launch(&self) -> Option<(i64, i32)> {
-        self.steps.iter().find_map(|step| match step {
-            Step::Launch { launch, count, .. } => Some((*launch, *count)),
-            _ => None,
-        })
-    }
-}
 
 /// Decides. Same inputs, same steps.
 pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
@@ -203,7 +147,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
         profile_arn: (*profile_arn).to_owned(),
         security_groups: network.security_group_ids,
         recipe: user_data::recipe(input.object, fleet, input.place),
-        tags: tags(input),
+        tags: input.tags(),
         volume: admitted.volume.clone(),
     };
     let mut decision = version::choose(observed, input, content);
@@ -229,7 +173,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
         decision.refused = Some((Reason::ClassLimitReached, limited(reached, admitted, launch - granted)));
     }
     // Last: what is refused here holds nothing up.
-    decision.steps.extend(version::tagging(observed, input, &tags(input)));
+    decision.steps.extend(version::tagging(observed, input, &input.tags()));
     decision.steps.extend(tagging::steps(observed, input, decision.hash.as_ref()));
     decision
 }
@@ -248,15 +192,10 @@ pub(super) fn members<'a>(observed: &'a Observed, hash: Option<&String>, now: Ti
     let member = |instance| Member {
         instance,
         serves: stage(instance, &observed.proxies, None, now),
-        stage: stage(instance, &observed.proxies, is_registered(observed, instance), now),
+        stage: stage(instance, &observed.proxies, observed.is_registered(instance), now),
         updated: instance.holds(hash),
     };
     observed.instances.iter().filter(count).map(member).collect()
-}
-
-/// Whether callers find an instance in Cloud Map; `None` when they do not look there.
-pub(super) fn is_registered(observed: &Observed, instance: &Instance) -> Option<bool> {
-    observed.registered.as_ref().map(|registered| registered.instances.contains(&instance.id))
 }
 
 /// Ends the instances `end`, and goes on with those that are being drained. Where callers find an instance in Cloud Map
@@ -264,7 +203,7 @@ pub(super) fn is_registered(observed: &Observed, instance: &Instance) -> Option<
 fn ends(observed: &Observed, end: &[String], now: Timestamp) -> Vec<Step> {
     let (mut terminate, mut drain) = (Vec::new(), Vec::new());
     for instance in observed.instances.iter().filter(|instance| instance.state.is_live()) {
-        let registered = is_registered(observed, instance) == Some(true);
+        let registered = observed.is_registered(instance) == Some(true);
         match instance.draining_since {
             Some(since) if !registered && now.duration_since(since) >= DRAIN => {
                 terminate.push(instance.id.clone());
@@ -301,7 +240,7 @@ fn launch_step(
 ) -> Step {
     let Source { template, version, hash } = source;
     let launch = launches(observed, input.object).saturating_add(1);
-    let mut tags = tags(input);
+    let mut tags = input.tags();
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
     tags.extend(hash.map(|hash| (TEMPLATE_HASH_TAG.to_owned(), hash)));
     tags.insert(LAUNCH_TAG.to_owned(), launch.to_string());
@@ -319,13 +258,6 @@ fn launch_step(
         launch,
         token: digest(&[&input.object.uid, "launch", &launch.to_string()]),
     }
-}
-
-/// The tags of everything that is made in EC2: those that the user wants, and those that mark whose it is.
-pub(super) fn tags(input: &Input<'_>) -> Tags {
-    let mut tags = input.object.management.tags.clone();
-    tags.extend(owner::owner_tags(input.object, input.cluster));
-    tags
 }
 
 /// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.

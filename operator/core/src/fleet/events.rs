@@ -2,7 +2,7 @@
 
 use fleetmesh_crds::ConditionType;
 
-use super::decide::{Decision, Input};
+use super::decision::{Decision, Input};
 use super::plan::Step;
 use super::report::{Outcome, named, unused};
 use crate::condition::Finding;

@@ -11,6 +11,7 @@
 pub mod class;
 pub mod cloud_map;
 pub mod decide;
+pub mod decision;
 pub mod enroll;
 mod events;
 pub mod limits;
@@ -27,7 +28,8 @@ mod version;
 pub use fleetmesh_instance::JoinOptions;
 
 pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id, withheld};
-pub use decide::{Decision, Input, decide};
+pub use decide::decide;
+pub use decision::{Decision, Input};
 pub use limits::{Grant, Ledger};
 pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
 pub use plan::Step;

@@ -55,6 +55,11 @@ fn is_shown(tags: &Tags, owner: &Tags) -> bool {
 }
 
 impl Observed {
+    /// Whether callers find an instance in Cloud Map; `None` when they do not look there.
+    pub(super) fn is_registered(&self, instance: &Instance) -> Option<bool> {
+        self.registered.as_ref().map(|registered| registered.instances.contains(&instance.id))
+    }
+
     /// Adds instances that the uid found among the tags `owner`, as of [`owner_tags`](crate::owner::owner_tags). EC2 may match a tag as it was and show
     /// it as it is: one that shows another's tag is not its own.
     pub fn add_found(&mut self, found: Vec<Instance>, owner: &Tags) {

@@ -3,7 +3,8 @@
 use fleetmesh_crds::fleet::{ENROLL_TAG, MAX_LISTED_INSTANCES};
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
-use super::decide::{Decision, Input, launches, members};
+use super::decide::{launches, members};
+use super::decision::{Decision, Input};
 use super::enroll::{Standing, standing};
 use super::events::events;
 use super::observed::{Instance, Observed, Proxies, State};

@@ -2,7 +2,7 @@
 
 use fleetmesh_model::tag::Tags;
 
-use super::decide::{Input, tags};
+use super::decision::Input;
 use super::observed::{Instance, Observed};
 use super::plan::Step;
 use crate::event::{Event, Severity};
@@ -13,7 +13,7 @@ use crate::owner::{Owner, owner_tags};
 pub(super) fn steps(observed: &Observed, input: &Input<'_>, hash: Option<&String>) -> Vec<Step> {
     let live = observed.instances.iter().filter(|instance| instance.state.is_live());
     let step = |instance: &Instance| {
-        let mut wanted = if instance.holds(hash) { tags(input) } else { Tags::new() };
+        let mut wanted = if instance.holds(hash) { input.tags() } else { Tags::new() };
         wanted.extend(instance.marks.clone());
         wanted.extend(owner_tags(input.object, input.cluster));
         self::step(&instance.id, &wanted, &instance.tags, true)

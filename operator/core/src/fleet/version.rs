@@ -7,7 +7,7 @@ use fleetmesh_crds::Reason;
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::decide::{Decision, Input};
+use super::decision::{Decision, Input};
 use super::observed::{Observed, Template, Version};
 use super::plan::Step;
 use super::template::{self, Content};

@@ -1,0 +1,78 @@
+//! What a decision about a fleet is made of, and what it is. Pure data.
+
+use std::time::Duration;
+
+use fleetmesh_crds::Reason;
+use fleetmesh_model::tag::Tags;
+use jiff::Timestamp;
+
+use super::class::{Admitted, Refusal};
+use super::limits::Grant;
+use super::plan::Step;
+use super::user_data::Place;
+use crate::event::Event;
+use crate::object::Object;
+use crate::owner::owner_tags;
+
+/// What a decision depends on besides what was observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The resource.
+    pub object: &'a Object,
+    /// The fleet as its class makes it, or why it is not let; `None` when there is no fleet to be.
+    pub admission: Option<&'a Result<Admitted, Refusal>>,
+    /// What the limits of the class leave of the launch that an earlier decision of this round wanted.
+    pub grant: Option<&'a Grant>,
+    /// The identity of the cluster, for the tags of ownership.
+    pub cluster: &'a str,
+    /// The node's instance profile, when it is made.
+    pub profile_arn: Option<&'a str>,
+    /// Where instances run, and what their proxies connect to.
+    pub place: &'a Place,
+    /// Whether everything is to go.
+    pub deleting: bool,
+    /// How often a fleet in motion is looked at.
+    pub in_motion: Duration,
+    /// Whether launches wait: EC2 does not show yet what an earlier one made.
+    pub settling: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is to be done about a fleet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// The steps, each one request, in order.
+    pub steps: Vec<Step>,
+    /// What keeps the fleet from being as wanted and will not pass by itself: why, and a message for a person.
+    pub refused: Option<(Reason, String)>,
+    /// What the fleet waits for.
+    pub waits: Option<String>,
+    /// The version of the launch template that instances are to come from, when it exists.
+    pub version: Option<i64>,
+    /// The hash of what it holds.
+    pub hash: Option<String>,
+    /// A newer version of the launch template, which does not hold what the spec says.
+    pub unused: Option<i64>,
+    /// What is told and not mended.
+    pub told: Vec<Event>,
+}
+
+impl Input<'_> {
+    /// The tags of everything that is made in EC2: those that the user wants, and those that mark whose it is.
+    pub(super) fn tags(&self) -> Tags {
+        let mut tags = self.object.management.tags.clone();
+        tags.extend(owner_tags(self.object, self.cluster));
+        tags
+    }
+}
+
+impl Decision {
+    /// The launch among the steps: its number, and how many instances.
+    pub fn launch(&self) -> Option<(i64, i32)> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Launch { launch, count, .. } => Some((*launch, *count)),
+            _ => None,
+        })
+    }
+}
