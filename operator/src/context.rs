@@ -8,10 +8,10 @@ use fleetmesh_core::fleet::JoinOptions;
 
 use crate::cloud::AppMesh;
 use crate::cluster::Cluster;
+use crate::fleets::Fleets;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::rollouts::Rollouts;
-use crate::round::Fleets;
 use crate::world::World;
 
 /// The means of a round: knowledge, the two APIs, settings.

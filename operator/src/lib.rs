@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod context;
 mod control_plane;
 pub mod distribution;
+pub mod fleets;
 pub mod health;
 mod iam;
 mod joining;

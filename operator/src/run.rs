@@ -24,6 +24,7 @@ use crate::cluster::{self, Cluster, ConnectError};
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
+use crate::fleets::Fleets;
 use crate::health::{self, Health};
 use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence};
@@ -31,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{ApiServers, Outbound, Policy};
 use crate::queue::{Line, Queue};
 use crate::rollouts::Rollouts;
-use crate::round::{self, Fleets};
+use crate::round;
 use crate::world::World;
 
 /// Rounds under way at once. They wait for the network most of the time.

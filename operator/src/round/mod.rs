@@ -25,7 +25,6 @@ use tracing::{debug, info, warn};
 use crate::context::Context;
 use crate::queue::{Appointment, Wake};
 use crate::world::Conclusion;
-pub use parts::Fleets;
 use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;

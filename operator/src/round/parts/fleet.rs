@@ -18,9 +18,9 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::Round;
-use super::fleet_memory::Memory;
 use super::fleet_reads::{image, owners, registered};
 use super::fleet_room;
+use crate::fleets::Memory;
 use crate::queue::Wake;
 
 /// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.

@@ -6,7 +6,7 @@ use fleetmesh_crds::management::OWNER_UID_TAG;
 
 use super::Round;
 use super::fleet::Services;
-use super::fleet_memory::Memory;
+use crate::fleets::Memory;
 use crate::queue::Wake;
 
 /// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when

@@ -2,12 +2,9 @@
 //! each, in the order in which they need each other. An identity or a fleet that fails does not hold up the mesh.
 
 mod fleet;
-mod fleet_memory;
 mod fleet_reads;
 mod fleet_room;
 mod iam;
-
-pub use fleet_memory::Fleets;
 
 use fleetmesh_core::fleet::admit_policies;
 use fleetmesh_core::status::known_identity;
