@@ -2,7 +2,7 @@
 //! a route that is gone leaves nothing behind; labels other than the route's are bounded.
 
 use fleetmesh_crds::CanaryStatus;
-use fleetmesh_crds::canary::{HistoryEntry, Phase, Verdict};
+use fleetmesh_crds::canary::{HistoryEntry, Phase};
 use fleetmesh_metrics::{Catalog, Counters, Gauges, Histograms, labels};
 
 /// Upper bounds in seconds, from 10 s to a day.
@@ -10,11 +10,11 @@ const SECONDS: &[f64] = &[10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 864
 
 labels! {
     struct RouteLabels { namespace: String, route: String }
-    struct PhaseLabels { namespace: String, route: String, phase: String }
+    struct PhaseLabels { namespace: String, route: String, phase: &'static str }
     struct TargetLabels { namespace: String, route: String, target: String }
-    struct VerdictLabels { namespace: String, route: String, metric: String, verdict: String }
+    struct VerdictLabels { namespace: String, route: String, metric: String, verdict: &'static str }
     struct EventLabels { reason: String }
-    struct OutcomeLabels { outcome: String }
+    struct OutcomeLabels { outcome: &'static str }
     struct AskLabels { source: &'static str, result: &'static str }
 }
 
@@ -63,7 +63,7 @@ impl RolloutMetrics {
         let known = |entry: &HistoryEntry| before.history.iter().any(|old| old.id == entry.id);
         for entry in after.history.iter().take_while(|entry| !known(entry)) {
             let took = entry.ended_at.0.duration_since(entry.started_at.0);
-            let outcome = format!("{:?}", entry.outcome);
+            let outcome = entry.outcome.as_str();
             self.seconds.get_or_create(&OutcomeLabels { outcome }).observe(took.as_secs_f64().max(0.0));
         }
     }
@@ -83,7 +83,7 @@ impl RolloutMetrics {
         let (namespace, route) = (namespace.to_owned(), route.to_owned());
         let phase: Phase = state.phase.unwrap_or_default();
         let labels =
-            PhaseLabels { namespace: namespace.clone(), route: route.clone(), phase: format!("{phase:?}") };
+            PhaseLabels { namespace: namespace.clone(), route: route.clone(), phase: phase.as_str() };
         self.phase.get_or_create(&labels).set(1);
         for target in &state.effective_targets {
             let name = fleetmesh_core::canary::targets::name(target);
@@ -91,12 +91,11 @@ impl RolloutMetrics {
             self.weight.get_or_create(&labels).set(i64::from(target.weight));
         }
         for metric in &state.analysis {
-            let verdict: Verdict = metric.verdict;
             let labels = VerdictLabels {
                 namespace: namespace.clone(),
                 route: route.clone(),
                 metric: metric.name.clone(),
-                verdict: format!("{verdict:?}"),
+                verdict: metric.verdict.as_str(),
             };
             self.verdict.get_or_create(&labels).set(1);
         }

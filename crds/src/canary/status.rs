@@ -90,6 +90,24 @@ pub enum Phase {
     Superseded,
 }
 
+impl Phase {
+    /// The word of the status, which metrics have as a label, too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "Stable",
+            Self::Progressing => "Progressing",
+            Self::Held => "Held",
+            Self::Paused => "Paused",
+            Self::Baking => "Baking",
+            Self::Draining => "Draining",
+            Self::Promoted => "Promoted",
+            Self::Aborted => "Aborted",
+            Self::RolledBack => "RolledBack",
+            Self::Superseded => "Superseded",
+        }
+    }
+}
+
 /// How far `effectiveTargets` got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -155,6 +173,18 @@ pub enum Verdict {
     NoData,
     /// The source did not answer, or no report came.
     Error,
+}
+
+impl Verdict {
+    /// The word of the status, which metrics have as a label, too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Fail => "Fail",
+            Self::NoData => "NoData",
+            Self::Error => "Error",
+        }
+    }
 }
 
 /// The last answer of one webhook.
@@ -258,4 +288,26 @@ pub struct HistoryEntry {
     pub step_index: i32,
     /// Where it was to go.
     pub targets: Vec<WeightedTarget>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Phase::{
+        Aborted, Baking, Draining, Held, Paused, Progressing, Promoted, RolledBack, Stable, Superseded,
+    };
+    use super::*;
+
+    #[test]
+    fn labels_of_metrics_are_the_words_of_the_status() {
+        let word =
+            |value: Result<serde_json::Value, _>| value.ok().and_then(|word| Some(word.as_str()?.to_owned()));
+        let phases =
+            [Stable, Progressing, Held, Paused, Baking, Draining, Promoted, Aborted, RolledBack, Superseded];
+        for phase in phases {
+            assert_eq!(word(serde_json::to_value(phase)).as_deref(), Some(phase.as_str()));
+        }
+        for verdict in [Verdict::Pass, Verdict::Fail, Verdict::NoData, Verdict::Error] {
+            assert_eq!(word(serde_json::to_value(verdict)).as_deref(), Some(verdict.as_str()));
+        }
+    }
 }
