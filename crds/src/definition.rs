@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
     JSONSchemaPropsOrBool, ValidationRule,
@@ -71,10 +70,7 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
 }
 
 fn definition<K: MeshResource>() -> CustomResourceDefinition {
-    strict(K::crd(), &columns::of(K::KIND), |root| {
-        fix_name::<K>(root);
-        drop_status_of_others(K::KIND, root);
-    })
+    strict(K::crd(), &columns::of(K::KIND), fix_name::<K>)
 }
 
 fn fleet_class() -> CustomResourceDefinition {
@@ -143,29 +139,4 @@ fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
         field_path: Some(format!(".spec.{field}")),
         ..ValidationRule::default()
     });
-}
-
-/// The one status type of all kinds has members that mean something for one kind only.
-fn drop_status_of_others(kind: Kind, root: &mut JSONSchemaProps) {
-    const OWNERS: [(&str, Kind); 14] = [
-        ("actions", Kind::Route),
-        ("analysis", Kind::Route),
-        ("dataplane", Kind::Route),
-        ("draining", Kind::Route),
-        ("effectiveTargets", Kind::Route),
-        ("fleet", Kind::VirtualNode),
-        ("history", Kind::Route),
-        ("iam", Kind::VirtualNode),
-        ("phase", Kind::Route),
-        ("rollout", Kind::Route),
-        ("rollouts", Kind::Route),
-        ("stableTargets", Kind::Route),
-        ("webhooks", Kind::Route),
-        ("weights", Kind::Route),
-    ];
-    let status = root.properties.as_mut().and_then(|members| members.get_mut("status"));
-    let Some(members) = status.and_then(|status| status.properties.as_mut()) else { return };
-    for (member, _) in OWNERS.iter().filter(|(_, owner)| *owner != kind) {
-        members.remove(*member);
-    }
 }

@@ -12,7 +12,7 @@ use crate::identity::name;
 use crate::management::Management;
 use crate::namespaces::AllowedNamespaces;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::Status;
+use crate::status::{NoStatus, PlainResourceStatus};
 
 const OBSERVED_AS_IT_IS: Rule = Rule {
     cel: "!has(self.management) || self.management != 'Observe' || !has(self.egressFilter) && !has(self.serviceDiscovery) && !has(self.tags)",
@@ -32,7 +32,7 @@ fn rules(schema: &mut Schema) {
     version = "v1alpha1",
     kind = "Mesh",
     doc = "A service mesh: the boundary within which virtual nodes, routers, routes and services know each other.",
-    status = "Status",
+    status = "PlainResourceStatus",
     derive = "PartialEq",
     shortname = "fmesh",
     category = "fleetmesh",
@@ -71,6 +71,8 @@ pub enum MeshManagement {
 impl MeshResource for Mesh {
     const KIND: Kind = Kind::Mesh;
     const NAME_FIELD: &'static str = "meshName";
+
+    type Own = NoStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::mesh(effective_name(self.spec.mesh_name.as_ref(), self))

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::extension::Extension;
 use crate::management::Management;
-use crate::status::Status;
+use crate::status::{KindStatus, Status};
 
 /// A custom resource that stands for one App Mesh object.
 pub trait MeshResource:
@@ -30,6 +30,9 @@ pub trait MeshResource:
     /// The member of `spec` that holds the object's own App Mesh name; absent, `metadata.name` is the name.
     const NAME_FIELD: &'static str;
 
+    /// What only this kind reports.
+    type Own: Into<KindStatus>;
+
     /// The identity of the App Mesh object. A resource without `metadata.name`, which the API server never gives out,
     /// has an empty name.
     fn resource_id(&self) -> ResourceId;
@@ -44,10 +47,10 @@ pub trait MeshResource:
     fn management(&self) -> &Management;
 
     /// The status; `None` before the first report.
-    fn status(&self) -> Option<&Status>;
+    fn status(&self) -> Option<Status>;
 
     /// The status, to be replaced.
-    fn status_mut(&mut self) -> &mut Option<Status>;
+    fn status_mut(&mut self) -> &mut Option<Status<Self::Own>>;
 }
 
 /// The name in effect: `own` when set, else `metadata.name`.
@@ -62,11 +65,11 @@ macro_rules! common_members {
             &self.spec.management
         }
 
-        fn status(&self) -> Option<&$crate::status::Status> {
-            self.status.as_ref()
+        fn status(&self) -> Option<$crate::status::Status> {
+            self.status.clone().map($crate::status::Status::of_any_kind)
         }
 
-        fn status_mut(&mut self) -> &mut Option<$crate::status::Status> {
+        fn status_mut(&mut self) -> &mut Option<$crate::status::Status<Self::Own>> {
             &mut self.status
         }
     };

@@ -10,7 +10,7 @@ use crate::extension::{Extension, RouteExtension};
 use crate::identity::{mesh_name, name, parent_router_name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::Status;
+use crate::status::{RouteResourceStatus, RouteStatus};
 
 /// A route of a virtual router: which requests it takes and how it shares them among virtual nodes.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ use crate::status::Status;
     kind = "Route",
     namespaced,
     doc = "A route of a virtual router: which requests it takes and how it shares them among virtual nodes.",
-    status = "Status",
+    status = "RouteResourceStatus",
     derive = "PartialEq",
     shortname = "froute",
     category = "fleetmesh",
@@ -52,6 +52,8 @@ pub struct RouteResourceSpec {
 impl MeshResource for Route {
     const KIND: Kind = Kind::Route;
     const NAME_FIELD: &'static str = "routeName";
+
+    type Own = RouteStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::route(

@@ -14,7 +14,7 @@ use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::namespaces::AllowedRoutes;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::Status;
+use crate::status::{NodeStatus, VirtualNodeResourceStatus};
 
 const FLEET_NEEDS_IAM: Rule = Rule {
     cel: "!has(self.fleet) || has(self.iam)",
@@ -41,7 +41,7 @@ fn rules(schema: &mut Schema) {
     kind = "VirtualNode",
     namespaced,
     doc = "A virtual node: the instances of one version of one service.",
-    status = "Status",
+    status = "VirtualNodeResourceStatus",
     derive = "PartialEq",
     shortname = "fnode",
     category = "fleetmesh",
@@ -77,6 +77,8 @@ pub struct VirtualNodeResourceSpec {
 impl MeshResource for VirtualNode {
     const KIND: Kind = Kind::VirtualNode;
     const NAME_FIELD: &'static str = "virtualNodeName";
+
+    type Own = NodeStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::virtual_node(

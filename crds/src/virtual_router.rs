@@ -10,7 +10,7 @@ use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::namespaces::AllowedRoutes;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::Status;
+use crate::status::{NoStatus, PlainResourceStatus};
 
 /// A virtual router: it splits the traffic of one or more virtual services by its routes.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ use crate::status::Status;
     kind = "VirtualRouter",
     namespaced,
     doc = "A virtual router: it splits the traffic of one or more virtual services by its routes.",
-    status = "Status",
+    status = "PlainResourceStatus",
     derive = "PartialEq",
     shortname = "frouter",
     category = "fleetmesh",
@@ -50,6 +50,8 @@ pub struct VirtualRouterResourceSpec {
 impl MeshResource for VirtualRouter {
     const KIND: Kind = Kind::VirtualRouter;
     const NAME_FIELD: &'static str = "virtualRouterName";
+
+    type Own = NoStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::virtual_router(

@@ -9,7 +9,7 @@ use crate::extension::Extension;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::Status;
+use crate::status::{NoStatus, PlainResourceStatus};
 
 /// A virtual service: a name that callers use, and the virtual node or router that provides it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ use crate::status::Status;
     kind = "VirtualService",
     namespaced,
     doc = "A virtual service: a name that callers use, and the virtual node or router that provides it.",
-    status = "Status",
+    status = "PlainResourceStatus",
     derive = "PartialEq",
     shortname = "fservice",
     category = "fleetmesh",
@@ -45,6 +45,8 @@ pub struct VirtualServiceResourceSpec {
 impl MeshResource for VirtualService {
     const KIND: Kind = Kind::VirtualService;
     const NAME_FIELD: &'static str = "virtualServiceName";
+
+    type Own = NoStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::virtual_service(

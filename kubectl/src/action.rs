@@ -17,7 +17,7 @@ const MAX_PREFIX: usize = 58;
 /// There is no rollout to tell; why, and the way out, in words.
 pub fn action(route: &Route, verb: Verb) -> Result<RouteAction, String> {
     let status = route.status.clone().unwrap_or_default();
-    let rollout = match (&route.spec.canary, status.canary.rollout) {
+    let rollout = match (&route.spec.canary, status.of_kind.canary.rollout) {
         (Some(_), Some(rollout)) => rollout,
         _ => return Err(nothing_to_tell(route, verb)),
     };
@@ -72,7 +72,7 @@ fn nothing_to_tell(route: &Route, verb: Verb) -> String {
             "the operator has not looked at generation {wanted} of the Route {name} yet (it saw {seen}): try again in a moment, or see whether the operator runs"
         );
     }
-    let phase = status.canary.phase.unwrap_or_default();
+    let phase = status.of_kind.canary.phase.unwrap_or_default();
     let serves = in_short(in_force(route));
     format!(
         "there is nothing to {word}: the Route {name} has no rollout under way (phase {phase:?}, {serves} is in force). A rollout begins when the targets in its spec change"

@@ -65,7 +65,7 @@ impl Report {
             canary: route.spec.canary.is_some(),
             targets: destination(route).to_vec(),
             steps: (1..).zip(steps).map(step).collect(),
-            status: status.canary,
+            status: status.of_kind.canary,
         }
     }
 }

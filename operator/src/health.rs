@@ -83,7 +83,7 @@ async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     health.metrics.sizes(health.queue.len(), health.world.len());
     let routes = health.world.canaries();
     health.metrics.rollouts.set(routes.iter().filter_map(|route| {
-        Some((route.key.namespace.as_deref()?, route.key.name.as_str(), &route.status.canary))
+        Some((route.key.namespace.as_deref()?, route.key.name.as_str(), route.status.canary()))
     }));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text())

@@ -11,7 +11,7 @@ mod words;
 
 use fleetmesh_core::canary::targets::in_short;
 use fleetmesh_crds::canary::RolloutStatus;
-use fleetmesh_crds::{Canary, CanaryStatus, Phase, Route, Status};
+use fleetmesh_crds::{Canary, CanaryStatus, Phase, Route, RouteStatus, Status};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
@@ -33,7 +33,7 @@ pub struct Style {
 /// What a picture is about.
 struct Scene<'a> {
     route: &'a Route,
-    status: &'a Status,
+    status: &'a Status<RouteStatus>,
     now: Timestamp,
     paint: Painter,
 }
@@ -62,8 +62,10 @@ pub fn draw(route: &Route, now: Timestamp, style: Style, whole_history: bool) ->
 /// The targets in force: those that the status tells, or else the spec's.
 pub fn in_force(route: &Route) -> &[WeightedTarget] {
     match &route.status {
-        Some(status) if route.spec.canary.is_some() && !status.canary.effective_targets.is_empty() => {
-            &status.canary.effective_targets
+        Some(status)
+            if route.spec.canary.is_some() && !status.of_kind.canary.effective_targets.is_empty() =>
+        {
+            &status.of_kind.canary.effective_targets
         }
         _ => destination(route),
     }
@@ -80,7 +82,7 @@ impl Scene<'_> {
     }
 
     fn state(&self) -> &CanaryStatus {
-        &self.status.canary
+        &self.status.of_kind.canary
     }
 
     fn phase(&self) -> Phase {

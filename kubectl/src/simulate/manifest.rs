@@ -57,7 +57,8 @@ fn of(route: &Route) -> Result<Manifest, String> {
     if spec.canary.is_none() {
         return Err(format!("the Route {name} has no canary: its targets are in force at once"));
     }
-    let stable = route.status.as_ref().map(|status| status.canary.stable_targets.clone()).unwrap_or_default();
+    let stable =
+        route.status.as_ref().map(|status| status.of_kind.canary.stable_targets.clone()).unwrap_or_default();
     Ok(Manifest { name, spec, stable })
 }
 

@@ -19,7 +19,7 @@ pub fn ending(route: &Route) -> Ending {
     let Some(status) = &route.status else { return Ending::UnderWay };
     let looked_at =
         status.observed_generation.unwrap_or_default() >= route.metadata.generation.unwrap_or_default();
-    let (canary, rollout) = (&status.canary, &status.canary.rollout);
+    let (canary, rollout) = (&status.of_kind.canary, &status.of_kind.canary.rollout);
     let told = route.spec.canary.is_none() || canary.phase.is_some();
     let under_way = rollout.is_some() && canary.phase != Some(Phase::Aborted);
     if !looked_at || !told || under_way {

@@ -178,7 +178,7 @@ fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) ->
     let mut former = observed.former_tags.clone().unwrap_or_default();
     // What the proxies' role was is known from the status, too; it becomes known later than the spec.
     let known = former.get(PROXY_PRINCIPALS_TAG) == desired.get(PROXY_PRINCIPALS_TAG);
-    let role = observed.object.status.iam.as_ref().and_then(IamStatus::principals);
+    let role = observed.object.status.iam().and_then(IamStatus::principals);
     former.extend(role.map(|role| (PROXY_PRINCIPALS_TAG.to_owned(), role)));
     let (set, remove) = owner::tag_changes(&desired, actual, &former);
     let keys = set.keys().chain(&remove).filter(|key| known || *key != PROXY_PRINCIPALS_TAG);

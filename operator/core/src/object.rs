@@ -74,11 +74,11 @@ impl Object {
         let annotations = meta.annotations.clone().unwrap_or_default();
         let declared = resource.app_mesh_spec();
         let extension = resource.extension();
-        let status = resource.status().cloned().unwrap_or_default();
+        let status = resource.status().unwrap_or_else(|| Status::empty(K::KIND));
         // Before the first decision about a rollout, which comes before the first write, the resource's spec stands here.
         let spec = match &extension {
             Extension::Route(route) => {
-                let effective = in_force(route.canary.as_ref(), &route.targets, &status.canary);
+                let effective = in_force(route.canary.as_ref(), &route.targets, status.canary());
                 with_targets(declared, effective.unwrap_or(&route.targets))
             }
             _ => declared,
@@ -132,7 +132,7 @@ impl Object {
 
     /// Whether targets that the status says are in force have not been seen at the endpoint yet.
     pub fn awaits_weights(&self) -> bool {
-        let CanaryStatus { effective_targets, dataplane, .. } = &self.status.canary;
+        let CanaryStatus { effective_targets, dataplane, .. } = self.status.canary();
         let seen = dataplane.as_ref().is_some_and(|dataplane| dataplane.version.is_some());
         self.canary().is_some() && !effective_targets.is_empty() && !seen
     }
@@ -144,8 +144,8 @@ impl Object {
 
     /// Whether there is, or was when last reported, an IAM identity or a fleet.
     pub fn has_parts(&self) -> bool {
-        let Status { iam, fleet, .. } = &self.status;
-        self.iam().is_some() || self.fleet().is_some() || iam.is_some() || fleet.is_some()
+        let reported = self.status.iam().is_some() || self.status.fleet().is_some();
+        self.iam().is_some() || self.fleet().is_some() || reported
     }
 
     /// Everything that the resource names, its parent first: what its spec in force does, then targets that a rollout has

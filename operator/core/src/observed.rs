@@ -255,7 +255,7 @@ impl Observed {
         let tags_in_step = match &self.former_tags {
             Some(former) => *former == owner::asked_tags(object),
             // The role of the proxies became known after the spec was reported, and was perhaps not yet told.
-            None => object.reported() && object.iam().is_none() && object.status.iam.is_none(),
+            None => object.reported() && object.iam().is_none() && object.status.iam().is_none(),
         };
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
     }

@@ -31,7 +31,7 @@ pub fn asked_tags(object: &Object) -> Tags {
         let role = iam.role_arn.as_deref().and_then(|arn| arn.rsplit_once('/'));
         role.map(|(_, name)| name) == name.as_deref()
     };
-    let role = object.status.iam.as_ref().filter(own).and_then(IamStatus::principals);
+    let role = object.status.iam().filter(own).and_then(IamStatus::principals);
     if let Some(role) = role.filter(|_| object.iam().is_some()) {
         tags.insert(PROXY_PRINCIPALS_TAG.to_owned(), role);
     }

@@ -63,7 +63,7 @@ impl Parts {
         fn gone<S>(had: bool, part: Option<&Part<S>>) -> bool {
             part.map_or(!had, |part| part.status.is_none() && part.failure.is_none())
         }
-        gone(object.iam().is_some() || object.status.iam.is_some(), self.iam.as_ref())
-            && gone(object.fleet().is_some() || object.status.fleet.is_some(), self.fleet.as_ref())
+        gone(object.iam().is_some() || object.status.iam().is_some(), self.iam.as_ref())
+            && gone(object.fleet().is_some() || object.status.fleet().is_some(), self.fleet.as_ref())
     }
 }

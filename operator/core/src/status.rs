@@ -1,6 +1,6 @@
 //! The status of a resource after a round. Same inputs, same bytes. Pure.
 
-use fleetmesh_crds::{ConditionType, Reason, Status};
+use fleetmesh_crds::{ConditionType, KindStatus, NodeStatus, Reason, RouteStatus, Status};
 use fleetmesh_model::Spec;
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
@@ -42,10 +42,7 @@ pub fn status(
     Status {
         app_mesh_name: Some(object.id.name().to_owned()),
         arn: identity.as_ref().map(|identity| identity.arn.clone()),
-        canary: before.canary.clone(),
         conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
-        fleet: parts.fleet.as_ref().map_or_else(|| before.fleet.clone(), |part| part.status.clone()),
-        iam: parts.iam.as_ref().map_or_else(|| before.iam.clone(), |part| part.status.clone()),
         observed_generation: Some(object.generation),
         permitted_by,
         proxies: identity
@@ -54,7 +51,24 @@ pub fn status(
             .map_or(before.proxies, |identity| programmed::proxies(identity, &observed.distribution)),
         uid: identity.as_ref().map(|identity| identity.uid.clone()),
         version: identity.map(|identity| identity.version),
-        weights: weights(&object.spec, &before.canary.effective_targets),
+        of_kind: of_kind(&object.spec, before, parts),
+    }
+}
+
+/// What only the object's kind reports.
+fn of_kind(spec: &Spec, before: &Status, parts: &Parts) -> KindStatus {
+    match spec {
+        Spec::VirtualNode(_) => {
+            let fleet =
+                parts.fleet.as_ref().map_or_else(|| before.fleet().cloned(), |part| part.status.clone());
+            let iam = parts.iam.as_ref().map_or_else(|| before.iam().cloned(), |part| part.status.clone());
+            NodeStatus { fleet, iam }.into()
+        }
+        Spec::Route(_) => {
+            let canary = before.canary().clone();
+            RouteStatus { weights: weights(spec, &canary.effective_targets), canary }.into()
+        }
+        Spec::Mesh(_) | Spec::VirtualRouter(_) | Spec::VirtualService(_) => KindStatus::default(),
     }
 }
 

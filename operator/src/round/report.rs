@@ -48,8 +48,7 @@ pub async fn report(
         // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
         return Reported::Done;
     }
-    let mut after = status(observed, decision, outcome, parts, now);
-    after.canary = context.world.rollout(object);
+    let after = status(observed, decision, outcome, parts, now).with_canary(context.world.rollout(object));
     for event in deeds(observed, decision, outcome).iter().chain(parts.events()) {
         publish(context, object, event).await;
     }
@@ -68,7 +67,7 @@ pub async fn report(
     context.world.reported(&object.key);
     // A write of this round, of the finalizer say, made another version of the same state.
     let newest = context.world.object(&object.key);
-    let newest = newest.filter(|one| one.uid == object.uid && one.status.canary == object.status.canary);
+    let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
     match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {
         Ok(object) => {
             let wakes = context.world.seen(object, Source::OwnWrite);
@@ -85,8 +84,8 @@ pub async fn report(
 
 /// Whether `after` tells more than `before`, which stands in the status.
 fn tells_news(before: &Status, after: &Status) -> bool {
-    let rest = || Status { canary: before.canary.clone(), ..after.clone() };
-    before != after && (canary::tells_news(&before.canary, &after.canary) || rest() != *before)
+    let rest = || after.clone().with_canary(before.canary().clone());
+    before != after && (canary::tells_news(before.canary(), after.canary()) || rest() != *before)
 }
 
 /// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.
@@ -114,7 +113,7 @@ fn held_back(
     after: &Status,
 ) -> Option<Duration> {
     let object = &observed.object;
-    if object.status.iam.is_none() && after.iam.is_some() {
+    if object.status.iam().is_none() && after.iam().is_some() {
         // What is about to be made in AWS must be on record before.
         return None;
     }

@@ -89,9 +89,9 @@ impl World {
     pub fn fleets_of(&self, name: &str) -> Vec<limits::Member> {
         let inner = self.lock();
         let of_class = inner.entries.values().map(|entry| &entry.object).filter(|object| {
-            let launched = object.status.fleet.is_some();
+            let launched = object.status.fleet().is_some();
             let leaving = object.fleet().is_none() && launched;
-            let last = object.status.fleet.as_ref().and_then(|status| status.class_name.as_deref());
+            let last = object.status.fleet().and_then(|status| status.class_name.as_deref());
             inner.classes.name_of(object).is_some_and(|asked| asked == name)
                 || (leaving && last == Some(name))
         });

@@ -39,14 +39,14 @@ impl World {
         let mut inner = self.lock();
         let entry = inner.entry(&route.key, &route.uid);
         let unwritten = entry.and_then(|entry| entry.memory.route()?.unwritten.as_ref());
-        let written = &route.status.canary;
+        let written = route.status.canary();
         let newer = unwritten.filter(|unwritten| unwritten.written == *written);
         newer.map_or_else(|| written.clone(), |newer| newer.state.clone())
     }
 
     /// Remembers the state of a route's rollout that is not written yet.
     pub fn decided(&self, route: &Object, state: &CanaryStatus) {
-        let written = &route.status.canary;
+        let written = route.status.canary();
         let unwritten =
             (state != written).then(|| Unwritten { written: written.clone(), state: state.clone() });
         let mut inner = self.lock();
@@ -169,7 +169,7 @@ impl Inner {
     fn node(&self, route: &Object, name: &str) -> Option<Node> {
         let id = ResourceId::virtual_node(route.id.mesh_name(), name);
         let object = &self.entries.get(self.holder(&id)?)?.object;
-        let expects_proxies = object.fleet().is_some() || object.status.fleet.is_some();
+        let expects_proxies = object.fleet().is_some() || object.status.fleet().is_some();
         let deprecated = object.status.condition(ConditionType::Deprecated);
         Some(Node {
             health: Health::of(&self.tellings.of(&id), expects_proxies),
@@ -199,7 +199,7 @@ impl Inner {
                 && memory
                     .route()
                     .and_then(|route| route.keep.as_ref())
-                    .map_or_else(|| remembers(&object.status.canary, name), |keep| keep.contains(name))
+                    .map_or_else(|| remembers(object.status.canary(), name), |keep| keep.contains(name))
                 && self.holder(&object.id) == Some(&object.key)
                 && self.may_keep(object, node)
         };

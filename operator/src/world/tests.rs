@@ -31,7 +31,7 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         id,
         extension: Extension::empty(kind),
         management: Management::default(),
-        status: Status::default(),
+        status: Status::empty(kind),
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Turn {
 pub fn turn(observed: &Observed, cluster: &str) -> Turn {
     let object = &observed.object;
     // First what most objects fail at once.
-    let never = object.canary().is_none() && object.status.canary == CanaryStatus::default();
+    let never = object.canary().is_none() && *object.status.canary() == CanaryStatus::default();
     if never || object.key.kind != Kind::Route {
         return Turn::NoRollout;
     }

@@ -262,7 +262,7 @@ fn launch_step(
 
 /// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
 pub(super) fn launches(observed: &Observed, object: &Object) -> i64 {
-    let reported = object.status.fleet.as_ref().map_or(0, |FleetStatus { launches, .. }| *launches);
+    let reported = object.status.fleet().map_or(0, |FleetStatus { launches, .. }| *launches);
     observed.instances.iter().filter_map(Instance::launch).max().unwrap_or(0).max(reported)
 }
 

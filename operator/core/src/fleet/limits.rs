@@ -90,7 +90,7 @@ pub struct Member {
 impl Member {
     /// What the cluster knows of the fleet of a node.
     pub fn of(object: &Object) -> Self {
-        let status = object.status.fleet.as_ref();
+        let status = object.status.fleet();
         let listed = status.map_or(0, |status| i32::try_from(status.instances.len()).unwrap_or(i32::MAX));
         let reported = status.map_or(0, |status| status.running.max(listed));
         let rollout = object.fleet().and_then(|fleet| fleet.rollout).unwrap_or_default();

@@ -66,7 +66,7 @@ pub fn report(
 pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
     let wanted = input.object.fleet().filter(|_| !input.deleting);
     let desired = wanted.and_then(|fleet| fleet.replicas).unwrap_or_default();
-    let before = input.object.status.fleet.clone();
+    let before = input.object.status.fleet().cloned();
     let status = before.or_else(|| wanted.map(|_| FleetStatus { desired, ..FleetStatus::default() }));
     Part { finding: failed(&failure), status, events: Vec::new(), look: None, failure: Some(failure) }
 }
@@ -212,7 +212,7 @@ fn status(
     let known = observed.template.as_ref().filter(|template| is_ours(template, input.object));
     let version = template.map(|(_, version)| *version).or(decision.version);
     // What is waited for or refused changes nothing about where instances came from.
-    let before = || input.object.status.fleet.as_ref().filter(|_| known.is_some())?.template_version;
+    let before = || input.object.status.fleet().filter(|_| known.is_some())?.template_version;
     let admitted = input.admission.and_then(|admission| admission.as_ref().ok());
     FleetStatus {
         class_name: admitted.map(|admitted| admitted.class.clone()),

@@ -58,7 +58,7 @@ fn adopt(decision: &mut Decision, template: &Template, version: &Version) {
 
 /// The version that the last report names, or else the newest; one without a description is not ours.
 fn reported<'a>(template: &'a Template, object: &Object) -> Option<&'a Version> {
-    let number = object.status.fleet.as_ref().and_then(|status| status.template_version);
+    let number = object.status.fleet().and_then(|status| status.template_version);
     let reported = template.versions.iter().find(|version| Some(version.number) == number);
     reported.or_else(|| template.newest()).filter(|version| version.description.is_some())
 }
@@ -67,7 +67,7 @@ fn reported<'a>(template: &'a Template, object: &Object) -> Option<&'a Version> 
 /// deleted since is made again under another one.
 fn make(input: &Input<'_>, template: Option<&Template>, content: Content, user_data: String) -> Step {
     let object = input.object;
-    let status = object.status.fleet.as_ref();
+    let status = object.status.fleet();
     let hash = content.hash();
     match template {
         None => {
@@ -97,7 +97,7 @@ fn make(input: &Input<'_>, template: Option<&Template>, content: Content, user_d
 
 /// Whether the launch template is `object`'s: its tags say so, or they say nothing and the last report knows it.
 pub(super) fn is_ours(template: &Template, object: &Object) -> bool {
-    let status = object.status.fleet.as_ref();
+    let status = object.status.fleet();
     let known = status.and_then(|status| status.launch_template_id.as_ref()) == Some(&template.id);
     owns(object, &template.tags) || (known && !template.tags.contains_key(OWNER_UID_TAG))
 }

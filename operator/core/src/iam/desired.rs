@@ -58,7 +58,7 @@ impl Desired {
     /// What `object` asks for, when it has `iam`, or why it may not have that. `arn` is that of its App Mesh node.
     pub fn of(object: &Object, arn: &str, cluster: &str, rules: &Rules) -> Option<Result<Self, Refused>> {
         let iam = object.iam()?;
-        let reported = object.status.iam.as_ref().and_then(Place::reported);
+        let reported = object.status.iam().and_then(Place::reported);
         let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
         let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));
         let Some(boundary) = &rules.permissions_boundary else { return refused(rules::boundary_required()) };
@@ -70,7 +70,7 @@ impl Desired {
         let wanted = wanted.unwrap_or_else(|| rules.default_policies(partition));
         let (managed, not_allowed): (BTreeSet<_>, BTreeSet<_>) =
             wanted.into_iter().partition(|arn| rules.allow_policy(arn, partition));
-        let status = object.status.iam.as_ref();
+        let status = object.status.iam();
         if !not_allowed.is_empty() && status.is_none_or(|status| status.role_arn.is_none()) {
             return refused(rules::policies_not_allowed(&not_allowed, &rules.path));
         }
@@ -123,7 +123,7 @@ fn unread(iam: &Iam) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use fleetmesh_crds::{IamStatus, Reason, VirtualNode};
+    use fleetmesh_crds::{IamStatus, NodeStatus, Reason, VirtualNode};
     use serde_json::json;
 
     use super::*;
@@ -140,11 +140,12 @@ mod tests {
         }))
         .unwrap();
         let mut object = Object::read(&node);
-        object.status.iam = made.map(|name| IamStatus {
+        let iam = made.map(|name| IamStatus {
             name: Some(name.to_owned()),
             role_arn: Some(format!("arn:aws:iam::111122223333:role{name}")),
             ..IamStatus::default()
         });
+        object.status.of_kind = NodeStatus { fleet: None, iam }.into();
         object
     }
 

@@ -48,14 +48,14 @@ pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<
         None => Finding::unknown(Reason::Pending, "an earlier step must be done first"),
     };
     let look = failure.is_none().then_some(SOON);
-    let status = before.iam.clone().or_else(|| announced(place).status);
+    let status = before.iam().cloned().or_else(|| announced(place).status);
     Part { finding, status, events: Vec::new(), look, failure }
 }
 
 /// The part of an identity that the rules do not allow: nothing was read or written.
 pub fn refused(before: &Status, refused: &Refused) -> Part<IamStatus> {
     let finding = refused.finding.clone();
-    Part { finding, status: before.iam.clone(), events: Vec::new(), look: None, failure: None }
+    Part { finding, status: before.iam().cloned(), events: Vec::new(), look: None, failure: None }
 }
 
 /// The part of an identity that is wanted.
@@ -72,11 +72,11 @@ pub fn kept(
     let mut status = remaining(before, &desired.tags, place, observed, outcome, hash);
     if matches!(plan.then, Then::NotOwned(_)) {
         // A role of that name that somebody else made is not one whose proxies are let in.
-        let IamStatus { role_arn, role_id, .. } = before.iam.clone().unwrap_or_default();
+        let IamStatus { role_arn, role_id, .. } = before.iam().cloned().unwrap_or_default();
         status = IamStatus { role_arn, role_id, ..status };
     }
     let mut events = deeds(place, &outcome.done);
-    let told = before.iam.as_ref().and_then(IamStatus::principals) == status.principals();
+    let told = before.iam().and_then(IamStatus::principals) == status.principals();
     let (finding, mut look, failure) = match &outcome.failed {
         Some((step, failure)) => failed(step, failure),
         None => (finding(desired, plan, told), None, None),
@@ -127,7 +127,7 @@ fn remaining(
     outcome: &Outcome,
     hash: Option<String>,
 ) -> IamStatus {
-    let reported = before.iam.clone().unwrap_or_default();
+    let reported = before.iam().cloned().unwrap_or_default();
     let did = |wanted: fn(&Step) -> bool| outcome.done.iter().any(|planned| wanted(&planned.step));
     let role_arn = observed.role.present().map(|role| role.arn.clone()).or(reported.role_arn);
     let role_arn = role_arn.filter(|_| !did(|step| matches!(step, Step::DeleteRole { .. })));

@@ -62,8 +62,11 @@ fn refused(observed: &Observed) -> Option<(Reason, String)> {
 fn a_route_under_canary_is_decided_about_and_so_is_what_is_left_of_one() {
     let canary = observed(json!({}), 100);
     assert_eq!(refused(&canary), None);
-    let left = with(&observed(Value::Null, 100), |object| object.status.canary.rollouts = 1);
-    assert_ne!(left.object.status.canary, CanaryStatus::default());
+    let left = with(&observed(Value::Null, 100), |object| {
+        let canary = CanaryStatus { rollouts: 1, ..object.status.canary().clone() };
+        object.status = object.status.clone().with_canary(canary);
+    });
+    assert_ne!(*left.object.status.canary(), CanaryStatus::default());
     assert!(matches!(turn(&left, "cluster"), Turn::Decide(spec) if spec.canary.is_none()));
 }
 

@@ -12,7 +12,7 @@ use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
 use fleetmesh_crds::extension::NodeExtension;
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
-use fleetmesh_crds::{Extension, FleetClassSpec, Iam, Management, Status};
+use fleetmesh_crds::{Extension, FleetClassSpec, Iam, Management, NodeStatus, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::{SignedDuration, Timestamp};
@@ -114,7 +114,7 @@ impl Ec2 {
                 retirement: None,
             })),
             management: Management::default(),
-            status: Status::default(),
+            status: Status::empty(Kind::VirtualNode),
         };
         let mut ec2 = Self {
             object,
@@ -225,7 +225,7 @@ impl Ec2 {
     }
 
     fn reported(&self) -> BTreeSet<String> {
-        let reported = self.object.status.fleet.iter().flat_map(|status| &status.instances);
+        let reported = self.object.status.fleet().into_iter().flat_map(|status| &status.instances);
         reported.map(|instance| instance.id.clone()).collect()
     }
 
@@ -286,7 +286,7 @@ impl Ec2 {
         let mut asked = self.reported();
         asked.extend(known.iter().cloned());
         let lost = others.into_iter().filter(|instance| asked.contains(&instance.id)).collect();
-        let number = self.object.status.fleet.as_ref().and_then(|status| status.template_version);
+        let number = self.object.status.fleet().and_then(|status| status.template_version);
         let mut template = self.template.clone();
         if let Some(template) = &mut template {
             let newest = template.newest().map(|newest| newest.number);
@@ -372,7 +372,8 @@ impl Ec2 {
             if fault != Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
                 self.told = Some(part.finding);
-                self.object.status.fleet = part.status;
+                let iam = self.object.status.iam().cloned();
+                self.object.status.of_kind = NodeStatus { fleet: part.status, iam }.into();
             }
         }
         self.wait(1);
@@ -473,7 +474,7 @@ impl Ec2 {
     pub fn end(&mut self) {
         self.deleting = true;
         self.settle();
-        assert_eq!(self.object.status.fleet, None, "nothing is left to report");
+        assert_eq!(self.object.status.fleet(), None, "nothing is left to report");
     }
 }
 

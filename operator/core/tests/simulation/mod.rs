@@ -99,7 +99,7 @@ impl World {
                 Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),
                 kind => Extension::empty(kind),
             },
-            status: Status::default(),
+            status: Status::empty(key.kind),
         };
         self.objects.insert(key.clone(), object);
     }

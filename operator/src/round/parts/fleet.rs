@@ -36,7 +36,7 @@ pub(super) struct Services {
 /// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
 pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
     let Round { context, object, .. } = round;
-    if object.fleet().is_none() && object.status.fleet.is_none() {
+    if object.fleet().is_none() && object.status.fleet().is_none() {
         return None;
     }
     let mut memory = context.fleets.of(&object.uid);
@@ -94,7 +94,7 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
 /// were enrolled. What `status.iam` names is not believed but looked up.
 async fn profile(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Result<Option<String>, Failure> {
     let Round { context, object, .. } = round;
-    let reported = iam.map_or(object.status.iam.as_ref(), |part| part.status.as_ref());
+    let reported = iam.map_or(object.status.iam(), |part| part.status.as_ref());
     let ends = round.deleting || object.fleet().is_none();
     if ends && !enrolled_before(object) {
         return Ok(None);
@@ -195,7 +195,7 @@ async fn observe(
     }
     // Before what may fail for this fleet alone: the others of its class count on it.
     context.fleets.ledger().shown(&object.uid, &observed.instances, input.now);
-    let known = object.status.fleet.as_ref().and_then(|status| status.template_version);
+    let known = object.status.fleet().and_then(|status| status.template_version);
     observed.template = services.ec2.template(&template::name(&object.id), known).await?;
     if let Some(Ok(admitted)) = input.admission {
         observed.image = image(round, services, memory, admitted).await?;
@@ -210,7 +210,7 @@ async fn observe(
 
 /// The ids of the instances that were launched for the fleet and are not among those that its tag finds.
 fn lost(object: &Object, found: &[Instance], memory: &Memory) -> Vec<String> {
-    let before = object.status.fleet.iter().filter(|status| status.launch_template_id.is_some());
+    let before = object.status.fleet().into_iter().filter(|status| status.launch_template_id.is_some());
     let reported = before.flat_map(|status| &status.instances).map(|instance| &instance.id);
     let known: BTreeSet<&String> = reported.chain(memory.instances()).collect();
     let lost = known.into_iter().filter(|id| found.iter().all(|instance| instance.id != **id));
@@ -219,7 +219,7 @@ fn lost(object: &Object, found: &[Instance], memory: &Memory) -> Vec<String> {
 
 /// Whether the last report tells of instances that were enrolled.
 fn enrolled_before(object: &Object) -> bool {
-    let before = object.status.fleet.as_ref();
+    let before = object.status.fleet();
     before.is_some_and(|status| status.launch_template_id.is_none())
 }
 

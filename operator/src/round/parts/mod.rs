@@ -76,7 +76,7 @@ fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
     let fleet = round.object.fleet()?;
     let refusal = admit_policies(round.object, fleet, round.class.class()).err()?;
     let finding = Finding::fails(refusal.reason, refusal.message);
-    let status = round.object.status.iam.clone();
+    let status = round.object.status.iam().cloned();
     Some(Part { finding, status, events: Vec::new(), look: None, failure: None })
 }
 

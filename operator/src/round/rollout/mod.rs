@@ -15,7 +15,7 @@ use fleetmesh_core::canary::{
     targets, turn,
 };
 use fleetmesh_core::{Distribution, Object, Observed, Remote, object};
-use fleetmesh_crds::{CanaryStatus, Status};
+use fleetmesh_crds::{CanaryStatus, RouteStatus, Status};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -60,7 +60,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     }
     let wakes = context.world.keep(&object.key, reduction.keep.clone());
     context.queue.wake_all(wakes);
-    if reduction.state == object.status.canary || !reduction.is_followed(&before) {
+    if reduction.state == *object.status.canary() || !reduction.is_followed(&before) {
         context.world.decided(object, &reduction.state);
         return Advanced::Decided(reduction);
     }
@@ -83,9 +83,9 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
 /// The status with the state of the rollout and the weights that it puts in force; the rest waits for the round's end.
 fn ahead(before: &Status, state: &CanaryStatus) -> Status {
     let effective = &state.effective_targets;
-    let weights =
-        if effective.is_empty() { before.weights.clone() } else { Some(targets::in_short(effective)) };
-    Status { canary: state.clone(), weights, ..before.clone() }
+    let former = before.route().and_then(|route| route.weights.clone());
+    let weights = if effective.is_empty() { former } else { Some(targets::in_short(effective)) };
+    Status { of_kind: RouteStatus { canary: state.clone(), weights }.into(), ..before.clone() }
 }
 
 async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &CanaryStatus) -> Observations {

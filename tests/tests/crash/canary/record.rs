@@ -70,7 +70,7 @@ impl Record {
                     watcher::Event::Apply(route) | watcher::Event::InitApply(route) => route,
                     _ => continue,
                 };
-                lock(&seen).states.extend(route.status.map(|status| status.canary));
+                lock(&seen).states.extend(route.status.map(|status| status.of_kind.canary));
             }
         }));
     }

@@ -47,7 +47,7 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
         return Some(part::unseen(before, task.place(), None));
     }
     let desired = match &task {
-        Task::Keep(desired) if before.iam.is_none() => return Some(part::announced(&desired.place)),
+        Task::Keep(desired) if before.iam().is_none() => return Some(part::announced(&desired.place)),
         Task::Keep(desired) => Some(desired),
         Task::Remove(_) => None,
     };
@@ -90,7 +90,7 @@ fn task(round: &Round<'_>) -> Option<Result<Task, Refused>> {
     let object = round.object;
     let Settings { cluster, iam: rules, .. } = &round.context.settings;
     let desired = Desired::of(object, round.arn, cluster, rules);
-    let reported = object.status.iam.as_ref().and_then(Place::reported);
+    let reported = object.status.iam().and_then(Place::reported);
     match (desired, reported) {
         (None, reported) => reported.map(|place| Ok(Task::Remove(place))),
         (Some(desired), reported) if round.deleting => {
@@ -113,7 +113,7 @@ fn finalized(round: &Round<'_>) -> bool {
 fn remembered(round: &Round<'_>, desired: &Desired, memory: &IdentityMemory) -> Option<Part<IamStatus>> {
     let before = &round.object.status;
     let (hash, finding) = memory.in_step.as_ref().filter(|_| round.wake != Wake::Drift)?;
-    let known = memory.seen.is_some() && before.iam.as_ref().is_some_and(|iam| iam.policy_hash.is_some());
+    let known = memory.seen.is_some() && before.iam().is_some_and(|iam| iam.policy_hash.is_some());
     (*hash == desired.hash() && known).then(|| Part {
         finding: finding.clone(),
         // Whatever the status says by now.
@@ -136,7 +136,7 @@ async fn work(
     let (mut done, mut role_id) = (Vec::new(), None);
     let mut look = 1;
     loop {
-        let observed = match observe::observe(client, task.place(), before.iam.as_ref(), &mut memory).await {
+        let observed = match observe::observe(client, task.place(), before.iam(), &mut memory).await {
             Ok(observed) => observed,
             Err(failure) => {
                 warn!(object = %round.object.key, %failure, "IAM cannot be read");
