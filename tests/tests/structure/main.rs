@@ -3,6 +3,7 @@
 //! threat model names tests that are there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod circles;
 mod threat_model;
 
 use std::collections::{BTreeMap, BTreeSet};
