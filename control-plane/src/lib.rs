@@ -34,6 +34,7 @@ pub mod serving;
 pub mod sigv4;
 pub mod snapshot;
 pub mod store;
+mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -43,3 +44,4 @@ pub mod view;
 pub use args::ControlPlaneArgs;
 pub use command::ControlPlaneCommand;
 pub use server::{Error, run};
+pub use tasks::Task;

@@ -37,6 +37,7 @@ use crate::rights::Rights;
 use crate::serving::{self, Hosts, Limits};
 use crate::sigv4::{AheadError, Audience, Bodies, Guard, Replays, guard};
 use crate::store::{OpenError, SqliteStore, Store};
+use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
 use crate::view::Views;
 
@@ -95,6 +96,16 @@ pub async fn run(
     instances: Option<Arc<dyn Instances>>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    run_with(args, instances, Tasks::default(), shutdown).await
+}
+
+/// [`run`] with these `tasks`, none of which has begun.
+async fn run_with(
+    args: ControlPlaneArgs,
+    instances: Option<Arc<dyn Instances>>,
+    tasks: Tasks<Task>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     open_as_many_files_as_allowed();
     let tls = args.tls_files().map(|files| Tls::load(files, args.identity())).transpose()?;
     let binding = async |listens: &[Listen], purpose| bind(listens, purpose, tls.as_ref(), args.bounds).await;
@@ -114,7 +125,6 @@ pub async fn run(
     let guarded = distribution::http::router(Arc::clone(&distribution), shutdown.clone())
         .merge(loads::http::router(Arc::clone(&loads), Arc::clone(&views)))
         .merge(api.router());
-    let tasks = Tasks::default();
     let open = health(shutdown.clone(), tasks.clone()).merge(metrics.router(Arc::clone(&views)));
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let verifier = verifier(&args, instances)?;
@@ -127,37 +137,38 @@ pub async fn run(
     print_addresses(rest.iter().chain(&ads).chain(&join)).map_err(Error::Print)?;
 
     if let Some(tls) = tls {
-        tasks.spawn("certificates", &shutdown, tls.follow(shutdown.clone()));
+        tasks.spawn(Task::Certificates, &shutdown, tls.follow(shutdown.clone()));
     }
     if let Some(keys) = keys {
         let (data_dir, file, stop) = (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
         let follow = async move { keys.follow(data_dir, file, stop).await };
-        tasks.spawn("access keys", &shutdown, follow);
+        tasks.spawn(Task::AccessKeys, &shutdown, follow);
     }
-    tasks.spawn("keys of versions", &shutdown, renew_keys(store, shutdown.clone()));
-    tasks.spawn("denied instances", &shutdown, denied.clone().follow(shutdown.clone()));
+    let kept = Arc::clone(&store);
+    tasks.spawn_until(Task::Store, &shutdown, async move { kept.ended().await });
+    tasks.spawn(Task::VersionKeys, &shutdown, renew_keys(store, shutdown.clone()));
+    tasks.spawn(Task::DeniedInstances, &shutdown, denied.clone().follow(shutdown.clone()));
     for listener in rest {
         let router = routers.of(&listener);
         let hosts = hosts(&listener, &args.allowed_hosts);
         let served = serving::serve(listener, router, Limits::API, hosts, shutdown.clone());
-        tasks.spawn("App Mesh's API", &shutdown, served);
+        tasks.spawn(Task::Api, &shutdown, served);
     }
     if let Some(joining) = joining.map(Arc::new) {
         for listener in join {
             let router = join::http::router(Arc::clone(&joining), metrics.clone());
             // What is asked for is proved by STS, whatever host was meant.
             let served = serving::serve(listener, router, Limits::JOIN, Hosts::Any, shutdown.clone());
-            tasks.spawn("joining", &shutdown, served);
+            tasks.spawn(Task::Joining, &shutdown, served);
         }
     }
     let settings = ads::Settings { denied, ..settings(&args) };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     let discovering = discover(Arc::clone(&views), &args, known, metrics.clone(), shutdown.clone());
-    tasks.spawn("Cloud Map", &shutdown, discovering);
+    tasks.spawn(Task::CloudMap, &shutdown, discovering);
     let told = ads::Told { distribution, loads, metrics };
-    let served = ads::serve(views, discovered, settings, ads, told, shutdown.clone());
-    tasks.try_spawn("ADS", &shutdown, served);
+    ads::serve(views, discovered, settings, ads, told, &tasks, &shutdown);
     supervise(&tasks, shutdown).await
 }
 
@@ -321,7 +332,7 @@ fn print_addresses<'a>(listeners: impl Iterator<Item = &'a Bound>) -> io::Result
 
 /// `/livez` answers while the process runs and none of its `tasks` has fallen, `/readyz` until it is told to stop. It is reached
 /// only when the store is loaded.
-fn health(shutdown: CancellationToken, tasks: Tasks) -> Router {
+fn health(shutdown: CancellationToken, tasks: Tasks<Task>) -> Router {
     let live = move || {
         let fallen = tasks.first_fallen();
         async move {
@@ -359,7 +370,7 @@ fn discover(
 }
 
 /// Waits until a stop is asked for or a task falls, which stops the others; then until all are done, at most [`GRACE`].
-async fn supervise(tasks: &Tasks, shutdown: CancellationToken) -> Result<(), Error> {
+pub(crate) async fn supervise(tasks: &Tasks<Task>, shutdown: CancellationToken) -> Result<(), Error> {
     tokio::select! {
         () = shutdown.cancelled() => {}
         _ = tasks.fallen() => {}
@@ -372,42 +383,4 @@ async fn supervise(tasks: &Tasks, shutdown: CancellationToken) -> Result<(), Err
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-    use std::future::pending;
-
-    use tower::ServiceExt;
-
-    use super::*;
-
-    /// What the control plane ends with, and what `/livez` says by then, when `task` is one of two.
-    async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, StatusCode) {
-        let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
-        tasks.spawn("this one", &shutdown, task);
-        tasks.spawn_until("the other", &shutdown, pending());
-        let page = health(shutdown.clone(), tasks.clone());
-        let ended = supervise(&tasks, shutdown).await.expect_err("an error");
-        let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
-        (ended, page.oneshot(request).await.unwrap().status())
-    }
-
-    #[tokio::test]
-    async fn a_task_that_panics_or_returns_ends_the_control_plane_by_name_and_is_seen() {
-        let (error, page) = ended_with(async { panic!("no way on") }).await;
-        assert!(error.to_string().starts_with("the task \"this one\" panicked: no way on"), "{error}");
-        assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
-        let (error, page) = ended_with(async {}).await;
-        assert!(error.to_string().starts_with("the task \"this one\" ended by itself"), "{error}");
-        assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
-    }
-
-    #[tokio::test]
-    async fn a_stop_that_was_asked_for_is_no_failure() {
-        let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
-        tasks.spawn("one", &shutdown, shutdown.clone().cancelled_owned());
-        shutdown.cancel();
-        assert!(supervise(&tasks, shutdown).await.is_ok());
-        assert_eq!(tasks.first_fallen(), None);
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::tasks::Task;
 use crate::world::World;
 
 /// What the pages show.
@@ -29,7 +30,7 @@ pub struct Health {
     /// The queue.
     pub queue: Arc<Queue>,
     /// The tasks, none of which may have fallen.
-    pub tasks: Tasks,
+    pub tasks: Tasks<Task>,
 }
 
 /// Binds `address`; gives the listener and the address that it took.

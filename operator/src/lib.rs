@@ -25,6 +25,7 @@ mod rollout_metrics;
 pub mod rollouts;
 pub mod round;
 pub mod run;
+mod tasks;
 pub mod world;
 
 pub use fleetmesh_aws::write_hook;
@@ -33,3 +34,4 @@ pub use args::OperatorArgs;
 pub use iam::{IamCommand, IamError, IdentityArgs, PolicyArgs, iam};
 pub use migrate::{FleetClassesArgs, MigrateCommand, MigrateError, migrate};
 pub use run::{Error, Operator, run};
+pub use tasks::Task;

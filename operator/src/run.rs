@@ -15,6 +15,7 @@ use fleetmesh_model::Kind;
 use fleetmesh_tasks::{Fallen, Tasks, caught};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -33,6 +34,7 @@ use crate::outbound::{ApiServers, Outbound, Policy};
 use crate::queue::{Line, Queue};
 use crate::rollouts::Rollouts;
 use crate::round;
+use crate::tasks::Task;
 use crate::world::World;
 
 /// Rounds under way at once. They wait for the network most of the time.
@@ -92,12 +94,7 @@ pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), 
         .map_err(|source| Error::Listen { address: args.health_listen, source })?;
     announce(bound);
     let operator = Operator::connect(&args, WriteHooks::default()).await?;
-    let pages = health::serve(listener, operator.health(), shutdown.clone());
-    operator.tasks.spawn("health pages", &shutdown, async {
-        if let Err(error) = pages.await {
-            warn!(%error, "the health pages failed");
-        }
-    });
+    operator.serve_health(listener, &shutdown);
     Ok(operator.run(shutdown).await?)
 }
 
@@ -125,7 +122,7 @@ pub struct Operator {
     queue: Arc<Queue>,
     ready: Arc<AtomicBool>,
     election: Option<Election>,
-    tasks: Tasks,
+    tasks: Tasks<Task>,
 }
 
 /// kube's client has no `Debug`.
@@ -202,6 +199,21 @@ impl Operator {
         }
     }
 
+    /// The same operator with other `tasks`, none of which has begun: those of tests.
+    pub fn with_tasks(self, tasks: Tasks<Task>) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Serves the health pages on `listener` until `shutdown`.
+    pub fn serve_health(&self, listener: TcpListener, shutdown: &CancellationToken) {
+        let pages = health::serve(listener, self.health(), shutdown.clone());
+        self.tasks.spawn(Task::HealthPages, shutdown, async {
+            if let Err(error) = pages.await {
+                warn!(%error, "the health pages failed");
+            }
+        });
+    }
+
     /// Works until `shutdown`, then ends the rounds under way, at most 10 s, and lets go of the lease.
     ///
     /// # Errors
@@ -259,7 +271,7 @@ impl Operator {
             let (world, queue) = (Arc::clone(&self.world), Arc::clone(&self.queue));
             let (metrics, stop) = (self.metrics.clone(), shutdown.clone());
             let watch = distribution::watch_meshes(control_plane, world, queue, metrics, tasks.clone(), stop);
-            tasks.spawn("polls of the distribution", shutdown, watch);
+            tasks.spawn(Task::Polls, shutdown, watch);
         }
         let complete = cluster::watch_all(client, &self.world, &self.queue, tasks, shutdown);
         let named = async {
@@ -302,13 +314,13 @@ impl Operator {
             metrics,
         });
         let strays = refuse_strays(Arc::clone(&context));
-        tasks.spawn_until("RouteActions without a Route", shutdown, strays);
+        tasks.spawn_until(Task::Strays, shutdown, strays);
         for _ in 0..WORKERS {
-            tasks.spawn("worker", shutdown, work(Arc::clone(&context), Line::All, shutdown.clone()));
+            tasks.spawn(Task::Worker, shutdown, work(Arc::clone(&context), Line::All, shutdown.clone()));
         }
         for _ in 0..URGENT_WORKERS {
             let work = work(Arc::clone(&context), Line::Urgent, shutdown.clone());
-            tasks.spawn("worker for what is urgent", shutdown, work);
+            tasks.spawn(Task::UrgentWorker, shutdown, work);
         }
     }
 }
@@ -369,7 +381,7 @@ mod tests {
         let operator = operator().await;
         let (shutdown, health) = (CancellationToken::new(), operator.health());
         assert_eq!(health::live_answer(&health).0, StatusCode::OK);
-        operator.tasks.spawn("watch of Mesh", &shutdown, async { panic!("what was that") });
+        operator.tasks.spawn(Task::Meshes, &shutdown, async { panic!("what was that") });
         let ended = operator.run(shutdown).await.expect_err("an error");
         assert!(
             ended.to_string().starts_with("the task \"watch of Mesh\" panicked: what was that"),

@@ -1,18 +1,24 @@
 //! The tasks of a program, supervised: none of them ends in silence. A panic becomes a value where somebody can go on
 //! ([`caught`]), and the end of the program where nobody can ([`Tasks`]).
 
+mod name;
+
 use std::any::Any;
 use std::convert::Infallible;
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use name::TaskName;
 
 /// What a panic said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +49,7 @@ pub enum Fallen {
     #[error("the task {task:?} {panicked}: this is a fault of Fleetmesh, please report it")]
     Panicked {
         /// Its name.
-        task: String,
+        task: &'static str,
         /// The panic.
         panicked: Panicked,
     },
@@ -51,7 +57,7 @@ pub enum Fallen {
     #[error("{reason}")]
     Failed {
         /// Its name.
-        task: String,
+        task: &'static str,
         /// Why, in its own words.
         reason: String,
     },
@@ -59,7 +65,7 @@ pub enum Fallen {
     #[error("the task {task:?} ended by itself: this is a fault of Fleetmesh, please report it")]
     Ended {
         /// Its name.
-        task: String,
+        task: &'static str,
     },
 }
 
@@ -67,33 +73,60 @@ pub enum Fallen {
 ///
 /// # Errors
 /// Its own; or it has fallen: it panicked, or returned before it was asked to.
-pub async fn go_on<E: From<Fallen>>(
-    name: &str,
+async fn go_on(
+    task: &'static str,
     shutdown: &CancellationToken,
-    task: impl Future<Output = Result<(), E>>,
-) -> Result<(), E> {
-    match caught(task).await {
-        Err(panicked) => Err(Fallen::Panicked { task: name.to_owned(), panicked }.into()),
-        Ok(Ok(())) if !shutdown.is_cancelled() => Err(Fallen::Ended { task: name.to_owned() }.into()),
+    work: impl Future<Output = Result<(), Fallen>>,
+) -> Result<(), Fallen> {
+    match caught(work).await {
+        Err(panicked) => Err(Fallen::Panicked { task, panicked }),
+        Ok(Ok(())) if !shutdown.is_cancelled() => Err(Fallen::Ended { task }),
         Ok(ended) => ended,
     }
 }
 
-/// The tasks of a program. Clones are the same tasks.
-#[derive(Clone, Debug, Default)]
-pub struct Tasks {
+/// What happens inside of a task of this name while it runs: nothing, or a panic. For tests.
+type Strike<N> = Arc<dyn Fn(N) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The tasks of a program, which are in its list `N`. Clones are the same tasks.
+#[derive(Clone)]
+pub struct Tasks<N> {
     tracker: TaskTracker,
     fallen: Arc<watch::Sender<Option<Fallen>>>,
     /// Cancelled when nobody waits for the tasks any more.
     given_up: CancellationToken,
+    strike: Option<Strike<N>>,
 }
 
-impl Tasks {
+impl<N> Default for Tasks<N> {
+    fn default() -> Self {
+        Self {
+            tracker: TaskTracker::default(),
+            fallen: Arc::default(),
+            given_up: CancellationToken::default(),
+            strike: None,
+        }
+    }
+}
+
+impl<N> Debug for Tasks<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").field("fallen", &self.fallen.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl<N: TaskName> Tasks<N> {
+    /// Tasks inside of each of which `strike` runs as well: what panics there is a panic of the task. For tests; in production
+    /// there is nobody behind it.
+    pub fn struck(strike: impl Fn(N) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+        Self { strike: Some(Arc::new(strike)), ..Self::default() }
+    }
+
     /// Starts a task that goes on until `shutdown`, and may take some time to end after that. It falls when it panics, and
     /// when it returns before.
     pub fn spawn(
         &self,
-        name: impl Into<String>,
+        name: N,
         shutdown: &CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
@@ -103,14 +136,18 @@ impl Tasks {
     /// The same with a task that may fail, by which it falls too.
     pub fn try_spawn<E: Display>(
         &self,
-        name: impl Into<String>,
+        name: N,
         shutdown: &CancellationToken,
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
-        let (fallen, shutdown, name) = (Arc::clone(&self.fallen), shutdown.clone(), name.into());
+        let (fallen, shutdown) = (Arc::clone(&self.fallen), shutdown.clone());
+        let strike = self.strike.as_ref().map(|strike| strike(name));
+        let name = name.name();
+        // On the heap: what wraps it would copy it from frame to frame of a stack of 2 MiB, in a build without optimization.
+        let task = Box::pin(task);
         let run = async move {
-            let failed = |error: E| Fallen::Failed { task: name.clone(), reason: error.to_string() };
-            if let Err(new) = go_on(&name, &shutdown, task.map_err(failed)).await {
+            let failed = |error: E| Fallen::Failed { task: name, reason: error.to_string() };
+            if let Err(new) = go_on(name, &shutdown, beside(strike, task.map_err(failed))).await {
                 note(&fallen, new);
             }
         };
@@ -120,10 +157,11 @@ impl Tasks {
     /// Starts a task that is cut off by `shutdown`, at whatever it waits for then. It falls when it panics, and when it returns.
     pub fn spawn_until(
         &self,
-        name: impl Into<String>,
+        name: N,
         shutdown: &CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        let task = Box::pin(task);
         self.spawn(name, shutdown, shutdown.clone().run_until_cancelled_owned(task).map(drop));
     }
 
@@ -154,6 +192,18 @@ impl Tasks {
     }
 }
 
+/// Runs `task`, and `strike` within it.
+async fn beside<T>(strike: Option<BoxFuture<'static, ()>>, task: impl Future<Output = T>) -> T {
+    let Some(strike) = strike else { return task.await };
+    let mut task = pin!(task);
+    tokio::select! {
+        biased;
+        ended = &mut task => return ended,
+        () = strike => {}
+    }
+    task.await
+}
+
 /// The first that falls is the cause; others fall by it.
 fn note(fallen: &watch::Sender<Option<Fallen>>, new: Fallen) {
     fallen.send_if_modified(|known| {
@@ -174,41 +224,54 @@ mod tests {
     /// Long enough on any machine.
     const LONG: Duration = Duration::from_secs(60);
 
+    task_names! {
+        /// The tasks of these tests.
+        enum Task {
+            Watch = "watch",
+            Another = "another",
+            Asked = "asked",
+            CutOff = "cut off",
+            Unasked = "unasked",
+            Serves = "serves",
+            Endless = "does not end",
+        }
+    }
+
     #[tokio::test]
     async fn a_task_that_panics_is_named_with_its_words() {
-        let (tasks, shutdown) = (Tasks::default(), CancellationToken::new());
-        tasks.spawn("watch", &shutdown, async { panic!("no {}", "way") });
+        let (tasks, shutdown) = (Tasks::<Task>::default(), CancellationToken::new());
+        tasks.spawn(Task::Watch, &shutdown, async { panic!("no {}", "way") });
         let fallen = tasks.fallen().await;
         assert_eq!(
             fallen.to_string(),
             "the task \"watch\" panicked: no way: this is a fault of Fleetmesh, please report it"
         );
-        tasks.spawn("another", &shutdown, async {});
+        tasks.spawn(Task::Another, &shutdown, async {});
         assert!(tasks.end(LONG).await);
         assert_eq!(tasks.first_fallen(), Some(fallen), "the first is the cause");
     }
 
     #[tokio::test]
     async fn a_task_that_returns_unasked_has_fallen_and_one_that_was_asked_has_not() {
-        let (tasks, shutdown) = (Tasks::default(), CancellationToken::new());
-        tasks.spawn("asked", &shutdown, shutdown.clone().cancelled_owned());
-        tasks.spawn_until("cut off", &shutdown, pending());
+        let (tasks, shutdown) = (Tasks::<Task>::default(), CancellationToken::new());
+        tasks.spawn(Task::Asked, &shutdown, shutdown.clone().cancelled_owned());
+        tasks.spawn_until(Task::CutOff, &shutdown, pending());
         assert!(timeout(Duration::from_millis(20), tasks.fallen()).await.is_err());
         shutdown.cancel();
         assert!(tasks.end(LONG).await);
         assert_eq!(tasks.first_fallen(), None);
-        tasks.spawn("unasked", &CancellationToken::new(), async {});
-        assert_eq!(tasks.fallen().await, Fallen::Ended { task: "unasked".into() });
+        tasks.spawn(Task::Unasked, &CancellationToken::new(), async {});
+        assert_eq!(tasks.fallen().await, Fallen::Ended { task: "unasked" });
     }
 
     #[tokio::test]
     async fn a_task_that_fails_says_why_and_one_that_does_not_end_is_cut_off() {
-        let (tasks, shutdown) = (Tasks::default(), CancellationToken::new());
-        tasks.try_spawn("serves", &shutdown, async { Err("the port is gone") });
+        let (tasks, shutdown) = (Tasks::<Task>::default(), CancellationToken::new());
+        tasks.try_spawn(Task::Serves, &shutdown, async { Err("the port is gone") });
         assert_eq!(tasks.fallen().await.to_string(), "the port is gone");
         let held = Arc::new(());
         let never = Arc::clone(&held);
-        tasks.spawn("does not end", &shutdown, async move {
+        tasks.spawn(Task::Endless, &shutdown, async move {
             pending::<()>().await;
             drop(never)
         });
@@ -219,6 +282,45 @@ mod tests {
             }
         };
         assert!(timeout(LONG, freed).await.is_ok(), "nothing of it is left");
+    }
+
+    #[tokio::test]
+    async fn what_strikes_a_task_while_it_runs_is_its_own_panic() {
+        let now = CancellationToken::new();
+        let strikes = now.clone();
+        let tasks = Tasks::struck(move |task| {
+            let now = strikes.clone();
+            async move {
+                now.cancelled().await;
+                assert_ne!(task, Task::Watch, "struck");
+            }
+            .boxed()
+        });
+        let shutdown = CancellationToken::new();
+        let go_on = || shutdown.clone().cancelled_owned();
+        tasks.spawn(Task::Another, &shutdown, go_on());
+        tasks.spawn(Task::Watch, &shutdown, go_on());
+        assert!(timeout(Duration::from_millis(20), tasks.fallen()).await.is_err());
+        now.cancel();
+        assert!(matches!(tasks.fallen().await, Fallen::Panicked { task: "watch", .. }));
+        shutdown.cancel();
+        assert!(tasks.end(LONG).await, "the other goes on, and ends when it is asked to");
+    }
+
+    /// The worker of the operator holds a reconcile: wrapped without care it filled the stack of a thread.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_large_task_takes_little_of_the_stack() {
+        let (tasks, shutdown) = (Tasks::<Task>::default(), CancellationToken::new());
+        let work = |stop: CancellationToken| async move {
+            let large = [1_u8; 32 * 1024];
+            stop.cancelled().await;
+            assert_eq!(large.iter().filter(|byte| **byte == 1).count(), large.len());
+        };
+        tasks.spawn(Task::Watch, &shutdown, work(shutdown.clone()));
+        tasks.spawn_until(Task::CutOff, &shutdown, work(CancellationToken::new()));
+        shutdown.cancel();
+        assert!(tasks.end(LONG).await);
+        assert_eq!(tasks.first_fallen(), None);
     }
 
     #[tokio::test]

@@ -31,10 +31,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_tasks::{Fallen, go_on};
-use futures::{FutureExt, Stream, TryFutureExt};
+use fleetmesh_tasks::Tasks;
+use futures::Stream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
@@ -45,6 +44,7 @@ use crate::listen::{Bound, Connection};
 use crate::loads::Loads;
 use crate::metrics::Metrics;
 use crate::serving::STREAMS;
+use crate::tasks::Task;
 use crate::view::Views;
 use feed::{Debounce, Feeds};
 use grpc::Served;
@@ -107,34 +107,27 @@ pub struct Told {
     pub metrics: Metrics,
 }
 
-/// Proxies cannot be served any more.
+/// Proxies cannot be served on a listener any more.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A server ended with an error.
-    #[error("serving on {address} failed: {reason}")]
-    Transport {
-        /// The listener's address.
-        address: String,
-        /// What happened.
-        reason: String,
-    },
-    /// A task that has to go on is no more.
-    #[error(transparent)]
-    Fallen(#[from] Fallen),
+#[error("serving on {address} failed: {reason}")]
+struct ServeError {
+    /// The listener's address.
+    address: String,
+    /// What happened.
+    reason: String,
 }
 
-/// Serves proxies on `listeners` until `shutdown`; then closes every stream with status 0 and returns.
-///
-/// # Errors
-/// One of its tasks ended by itself; the others were told to stop, by `shutdown`.
-pub async fn serve(
+/// Serves proxies on `listeners` until `shutdown`, by `tasks`, which then close every stream with status 0 and end. One falls
+/// when its listener fails, with its address.
+pub fn serve(
     views: Arc<dyn Views>,
     discovered: watch::Receiver<Discovered>,
     settings: Settings,
     listeners: Vec<Bound>,
     told: Told,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+    tasks: &Tasks<Task>,
+    shutdown: &CancellationToken,
+) {
     let Settings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
     let Told { distribution, loads, metrics } = told;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
@@ -153,7 +146,6 @@ pub async fn serve(
     // Shared by all listeners.
     let discovery = Served::new(AggregatedDiscovery(context), streams);
     let load_reporting = Served::new(load_reporting, streams);
-    let mut tasks = JoinSet::new();
     for listener in listeners {
         let router = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
@@ -165,28 +157,14 @@ pub async fn serve(
             .add_service(discovery.clone())
             .add_service(load_reporting.clone());
         let (address, stop) = (listener.address(), shutdown.clone());
-        tasks.spawn(async move {
-            let name = format!("ADS on {address}");
+        let served = async move {
             let served = router.serve_with_incoming_shutdown(connections(listener), stop.cancelled());
-            let failed =
-                |error: tonic::transport::Error| ServeError::Transport { address, reason: error.to_string() };
-            go_on(&name, &stop, served.map_err(failed)).await
-        });
+            served.await.map_err(|error| ServeError { address, reason: error.to_string() })
+        };
+        tasks.try_spawn(Task::Ads, shutdown, served);
     }
     let (debounce, stop) = (settings.debounce, shutdown.clone());
-    tasks.spawn(async move {
-        let follow = feeds.follow(debounce, stop.clone()).map(Ok);
-        go_on("snapshots of the proxies", &stop, follow).await
-    });
-    let mut ended = Ok(());
-    while let Some(task) = tasks.join_next().await {
-        // What panics there is caught, and nobody aborts it.
-        if let Ok(Err(error)) = task {
-            shutdown.cancel();
-            ended = ended.and(Err(error));
-        }
-    }
-    ended
+    tasks.spawn(Task::Snapshots, shutdown, async move { feeds.follow(debounce, stop).await });
 }
 
 /// The connections of a listener, without end.

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::pb::google::rpc::Status as Refused;
+use fleetmesh_tasks::Tasks;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -89,7 +90,7 @@ impl World {
             loads: Arc::clone(&loads),
             metrics: metrics.clone(),
         };
-        tokio::spawn(serve(views, discovered, settings, vec![bound], told, shutdown.clone()));
+        serve(views, discovered, settings, vec![bound], told, &Tasks::default(), &shutdown);
         Self { meshes, known, distribution, loads, metrics, address, shutdown }
     }
 
@@ -350,14 +351,9 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
         metrics: Metrics::new(),
     };
     let (known, shutdown) = (watch::Sender::new(Discovered::default()), CancellationToken::new());
-    let served = serve(
-        views,
-        known.subscribe(),
-        Settings::default(),
-        vec![bound.expect("a port")],
-        told,
-        shutdown.clone(),
-    );
+    let (bound, tasks) = (vec![bound.expect("a port")], Tasks::default());
+    serve(views, known.subscribe(), Settings::default(), bound, told, &tasks, &shutdown);
+    let served = crate::server::supervise(&tasks, shutdown.clone());
     let error = timeout(LONG, served).await.expect("it ends").expect_err("an error").to_string();
     assert!(
         error.starts_with("the task \"snapshots of the proxies\" panicked: the store is gone"),

@@ -51,4 +51,7 @@ pub trait Store: Views {
     /// # Errors
     /// As of [`Self::renew_keys`]; nothing is bound then.
     fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>>;
+
+    /// Resolves when the store takes nothing any more although it is in use: whoever stores for it panicked. Else never.
+    fn ended(&self) -> BoxFuture<'_, ()>;
 }

@@ -24,6 +24,7 @@ use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
 use crate::queue::Queue;
+use crate::tasks::Task;
 use crate::world::{Source, Wakes, World};
 
 /// How long to wait after a watch failed.
@@ -44,25 +45,25 @@ pub fn watch_all(
     client: &Client,
     world: &Arc<World>,
     queue: &Arc<Queue>,
-    tasks: &Tasks,
+    tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (complete, mut completed) = watch::channel(0);
     let feed = Feed { world: Arc::clone(world), queue: Arc::clone(queue), complete };
     let mut wanted = 0;
-    let mut start = |what: &str, run: BoxFuture<'static, ()>| {
+    let mut start = |task: Task, run: BoxFuture<'static, ()>| {
         wanted += 1;
-        tasks.spawn_until(format!("watch of {what}"), shutdown, run);
+        tasks.spawn_until(task, shutdown, run);
     };
     for kind in Kind::ALL {
-        with_kind!(kind, K => start(kind.as_str(), watch_kind::<K>(client.clone(), feed.clone()).boxed()));
+        with_kind!(kind, K => start(Task::watch(kind), watch_kind::<K>(client.clone(), feed.clone()).boxed()));
     }
-    start("namespaces", watch_namespaces(client.clone(), feed.clone()).boxed());
-    start("FleetClasses", watch_classes(client.clone(), feed.clone()).boxed());
-    start("MetricProviders", watch_metric_providers(client.clone(), feed.clone()).boxed());
-    start("WebhookProviders", watch_webhook_providers(client.clone(), feed.clone()).boxed());
-    start("ReferenceGrants", watch_grants(client.clone(), feed.clone()).boxed());
-    start("RouteActions", watch_actions(client.clone(), feed).boxed());
+    start(Task::Namespaces, watch_namespaces(client.clone(), feed.clone()).boxed());
+    start(Task::FleetClasses, watch_classes(client.clone(), feed.clone()).boxed());
+    start(Task::MetricProviders, watch_metric_providers(client.clone(), feed.clone()).boxed());
+    start(Task::WebhookProviders, watch_webhook_providers(client.clone(), feed.clone()).boxed());
+    start(Task::ReferenceGrants, watch_grants(client.clone(), feed.clone()).boxed());
+    start(Task::RouteActions, watch_actions(client.clone(), feed).boxed());
     async move {
         // The senders live as long as the watches; without them nothing completes, and nobody waits any more.
         let _ = completed.wait_for(|count| *count >= wanted).await;

@@ -13,6 +13,7 @@ use super::answer;
 use crate::control_plane::{ControlPlane, escape, refusal};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Wake};
+use crate::tasks::Task;
 use crate::world::{Woken, World};
 
 /// How long the control plane may hold an answer back, in seconds.
@@ -53,7 +54,7 @@ pub async fn watch_meshes(
     world: Arc<World>,
     queue: Arc<Queue>,
     metrics: Metrics,
-    tasks: Tasks,
+    tasks: Tasks<Task>,
     shutdown: CancellationToken,
 ) {
     let poll = Poll { control_plane, world, queue };
@@ -71,7 +72,7 @@ pub async fn watch_meshes(
             polled.entry(mesh).or_insert_with_key(|mesh| {
                 let stop = shutdown.child_token();
                 let run = poll.clone().mesh(mesh.clone());
-                tasks.spawn_until(format!("poll of the mesh {mesh}"), &stop, run);
+                tasks.spawn_until(Task::Poll, &stop, run);
                 stop
             });
         }

@@ -18,6 +18,7 @@ mod faults;
 mod lanes;
 mod life;
 mod objects;
+mod panics;
 mod scope;
 
 use bed::Bed;

@@ -298,6 +298,10 @@ impl Store for Failing {
     fn bind(&self, _: Binding, _: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
         Box::pin(async { Err(self.0.clone()) })
     }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,9 @@ enum Job {
     RenewKeys(Timestamp, oneshot::Sender<Result<(), CommitError>>),
     /// An instance and its key.
     Bind(Binding, Timestamp, oneshot::Sender<Result<bool, CommitError>>),
+    /// The end of the thread.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What the writer shows to readers.
@@ -168,5 +171,15 @@ impl Store for SqliteStore {
 
     fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
         Box::pin(self.ask(move |outcome| Job::Bind(binding, now, outcome)))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        // The thread holds the other end as long as it lives.
+        Box::pin(async {
+            match &self.queue {
+                Some(queue) => queue.closed().await,
+                None => std::future::pending().await,
+            }
+        })
     }
 }

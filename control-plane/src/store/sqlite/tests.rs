@@ -65,6 +65,19 @@ async fn made(store: &SqliteStore, id: ResourceId) -> Record {
 }
 
 #[tokio::test]
+async fn a_store_whose_thread_panicked_says_that_it_has_ended() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let store = open(directory.path());
+    let limit = std::time::Duration::from_secs(60);
+    assert!(tokio::time::timeout(limit / 3000, store.ended()).await.is_err(), "it goes on");
+    store.queue.as_ref().expect("open").send(super::Job::Panic).await.expect("taken");
+    tokio::time::timeout(limit, store.ended()).await.expect("it has ended");
+    let mesh = record(ResourceId::mesh("m"), 1);
+    let refused = store.commit(put(mesh, None)).await.expect_err("nobody stores it");
+    assert!(matches!(refused, CommitError::Unavailable { .. }), "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_was_committed_is_there_after_opening_again() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());

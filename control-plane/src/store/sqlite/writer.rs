@@ -134,6 +134,8 @@ impl Writer {
                 });
                 let _ = outcome.send(bound);
             }
+            #[cfg(test)]
+            Job::Panic => panic!("struck"),
         }
     }
 

@@ -1,0 +1,119 @@
+//! A control plane whose tasks panic, or end unasked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::future::pending;
+
+use fleetmesh_tasks::TaskName;
+use tower::ServiceExt;
+
+use super::*;
+use crate::certs::{Authority, Validity, new_authority};
+
+/// Long enough on any machine.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What the control plane ends with, and what `/livez` says by then, when `task` is one of two.
+async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, StatusCode) {
+    let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
+    tasks.spawn(Task::Api, &shutdown, task);
+    tasks.spawn_until(Task::CloudMap, &shutdown, pending());
+    let page = health(shutdown.clone(), tasks.clone());
+    let ended = supervise(&tasks, shutdown).await.expect_err("an error");
+    let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+    (ended, page.oneshot(request).await.unwrap().status())
+}
+
+#[tokio::test]
+async fn a_task_that_panics_or_returns_ends_the_control_plane_by_name_and_is_seen() {
+    let (error, page) = ended_with(async { panic!("no way on") }).await;
+    assert!(error.to_string().starts_with("the task \"App Mesh's API\" panicked: no way on"), "{error}");
+    assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
+    let (error, page) = ended_with(async {}).await;
+    assert!(error.to_string().starts_with("the task \"App Mesh's API\" ended by itself"), "{error}");
+    assert_eq!(page, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_stop_that_was_asked_for_is_no_failure() {
+    let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
+    tasks.spawn(Task::Api, &shutdown, shutdown.clone().cancelled_owned());
+    shutdown.cancel();
+    assert!(supervise(&tasks, shutdown).await.is_ok());
+    assert_eq!(tasks.first_fallen(), None);
+}
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    control_plane: ControlPlaneArgs,
+}
+
+/// The arguments of one that has all tasks: it serves other hosts and lets instances join. Its files are in `folder`.
+fn arguments(folder: &Path) -> ControlPlaneArgs {
+    let validity = Validity { now: SystemTime::now(), length: Duration::from_secs(3600) };
+    let ca = new_authority("a CA", validity).unwrap();
+    let authority = Authority::read(ca.certificate.as_bytes(), &ca.key).unwrap();
+    let server = authority.issue_server(&["localhost".into()], &[], validity).unwrap();
+    let file = |name: &str, content: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        format!("={}", path.display())
+    };
+    let line = [
+        "control-plane".to_owned(),
+        format!("--data-dir={}", folder.join("data").display()),
+        "--listen=0.0.0.0:0".to_owned(),
+        "--ads-listen=127.0.0.1:0".to_owned(),
+        "--join-listen=127.0.0.1:0".to_owned(),
+        format!("--tls-cert{}", file("tls.crt", &server.certificate)),
+        format!("--tls-key{}", file("tls.key", server.key.reveal())),
+        format!("--ca-cert{}", file("ca.crt", &ca.certificate)),
+        format!("--ca-key{}", file("ca.key", ca.key.reveal())),
+        format!("--denied-instances{}", file("denied", "")),
+    ];
+    <Line as clap::Parser>::try_parse_from(line).unwrap().control_plane
+}
+
+/// Runs a control plane whose task `target` panics while it runs.
+async fn struck_at(target: Task) {
+    let folder = tempfile::tempdir().unwrap();
+    let (begun, now) = (CancellationToken::new(), CancellationToken::new());
+    let (reached, strikes) = (begun.clone(), now.clone());
+    let tasks = Tasks::struck(move |task| {
+        let (reached, strikes) = (reached.clone(), strikes.clone());
+        Box::pin(async move {
+            if task == target {
+                reached.cancel();
+                strikes.cancelled().await;
+                panic!("struck");
+            }
+        })
+    });
+    let shutdown = CancellationToken::new();
+    let page = health(shutdown.clone(), tasks.clone());
+    let live = async || {
+        let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+        let answer = page.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    let running = tokio::spawn(run_with(arguments(folder.path()), None, tasks.clone(), shutdown));
+    tokio::time::timeout(LONG, begun.cancelled())
+        .await
+        .unwrap_or_else(|_| panic!("{target:?} is not spawned"));
+    assert_eq!(live().await.0, StatusCode::OK, "{target:?} goes on");
+    now.cancel();
+    let ended = tokio::time::timeout(LONG, running).await.expect("it ends").unwrap().expect_err("an error");
+    let words = format!("the task {:?} panicked: struck", target.name());
+    assert!(ended.to_string().starts_with(&words), "{target:?}: {ended}");
+    let (status, body) = live().await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{target:?}");
+    assert!(body.starts_with(&words), "{target:?}: {body}");
+}
+
+#[tokio::test]
+async fn a_panic_in_any_long_lived_task_ends_the_control_plane_with_its_name() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    futures::future::join_all(Task::ALL.iter().map(|task| struck_at(*task))).await;
+}
