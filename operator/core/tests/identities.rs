@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fleetmesh_core::iam::{
-    Account, Desired, Found, InstanceProfile, Observed, Place, Policy, Role, Step, decide, document, remove,
+    Account, Desired, Found, InstanceProfile, Observed, Place, Policy, Role, Step, Then, decide, document,
+    remove,
 };
 use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
@@ -26,6 +27,7 @@ fn owner(uid: &str) -> Tags {
 fn desired() -> Desired {
     Desired {
         place: Place { path: "/fleetmesh/".to_owned(), name: "mesh-apps-serviceB".to_owned() },
+        unproven: false,
         trust: document::trust("aws"),
         policy: document::policy(NODE),
         managed: [document::image_pull_policy("aws")].into(),
@@ -183,6 +185,31 @@ impl Script {
     fn end(&mut self) -> String {
         format!("{}\n", self.text)
     }
+}
+
+#[test]
+fn a_place_that_a_status_alone_allows_is_one_where_iam_shows_the_resources_own() {
+    let kept = |iam: &Iam, change: fn(&mut Desired)| {
+        let mut desired = Desired { unproven: true, adopt: true, ..desired() };
+        change(&mut desired);
+        decide(&desired, &iam.0)
+    };
+    // The attack: a status names a role that is nobody's, or somebody else's, and nothing is made or taken over.
+    let nothing = kept(&Iam::empty(), |_| {});
+    assert!(nothing.steps.is_empty(), "{nothing}");
+    assert_eq!(nothing.then, Then::Gone, "the status forgets it");
+    let settled = Script::settled("").iam;
+    let theirs = kept(&settled, |desired| desired.tags = owner("uid-2"));
+    assert_eq!((theirs.steps.len(), theirs.then), (0, Then::Gone));
+    let elsewhere = kept(&settled, |desired| desired.place.path = "/forged/".to_owned());
+    assert_eq!((elsewhere.steps.len(), elsewhere.then), (0, Then::Gone));
+    // An earlier release's, or one of other rules, goes on, whatever of it is left.
+    assert_eq!(kept(&settled, |_| {}).then, Then::InStep);
+    let mut half = Script::settled("").iam;
+    half.0.role = Found::Absent;
+    assert!(matches!(kept(&half, |_| {}).steps[0].step, Step::CreateRole { .. }));
+    half.0.role = Found::Settling;
+    assert!(matches!(kept(&half, |_| {}).then, Then::Settling(_)));
 }
 
 fn life() -> String {

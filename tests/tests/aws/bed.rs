@@ -27,12 +27,15 @@ pub const TIMEOUT: &str = "--timeout=90s";
 pub const CLUSTER: &str = "bed";
 
 /// What identities may be: flags of the operator's and of `fleetmesh iam policy`.
-pub const IDENTITIES: [&str; 5] = [
+pub const IDENTITIES: [&str; 7] = [
     "--iam-permissions-boundary",
     BOUNDARY,
     "--iam-managed-policy",
     "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly,arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
     "--iam-adopt",
+    // All that these tests make; one without a dash is not allowed.
+    "--iam-role-names",
+    "*-*",
 ];
 
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.

@@ -80,9 +80,26 @@ async fn nothing_that_others_have_becomes_a_nodes_own_by_its_status_or_its_roles
     .await
     .unwrap();
 
+    // A role whose name the operator does not allow, by a status that says that it is there.
+    let mut outside = fleet(1, "app:v1");
+    outside["iam"] = json!({ "roleName": "Outsider" });
+    space.apply(&space.node("outsider", outside)).await;
+    space.until("outsider", "IdentityReady", "NameNotAllowed").await;
+    forge(&space, "outsider", json!({ "iam": { "name": "/fleetmesh/Outsider" } })).await;
+    wait::until("the operator does not believe it", LIMIT, async || {
+        let status = space.get("outsider").await["status"].take();
+        anyhow::ensure!(status["iam"]["name"].is_null(), "{}", status["iam"]);
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+    space.until("outsider", "IdentityReady", "NameNotAllowed").await;
+    let made = bed.moto.aws(&["iam", "get-role", "--role-name", "Outsider"]).await;
+    assert!(made.is_err(), "a role that the operator does not allow was made: {made:?}");
+
     // An end takes along what is its own.
     forge(&space, "n", json!({ "fleet": { "instances": instances } })).await;
-    space.run(&["delete", "virtualnode/n", "virtualnode/thief", TIMEOUT]).await;
+    space.run(&["delete", "virtualnode/n", "virtualnode/thief", "virtualnode/outsider", TIMEOUT]).await;
     let log = bed.operator.log().unwrap();
     assert!(!log.contains(&foreign), "the operator does something about {foreign}");
     assert_eq!(one_runs(&bed, &space, "victim").await["InstanceId"], victim["InstanceId"]);

@@ -14,6 +14,9 @@ const MAX_VERSIONS: usize = 5;
 
 /// What to do about what was observed.
 pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
+    if desired.unproven && !is_there(desired, observed) {
+        return Plan { steps: Vec::new(), then: Then::Gone, foreign: Vec::new() };
+    }
     if let Some(what) = not_owned(desired, observed) {
         return Plan { steps: Vec::new(), then: Then::NotOwned(what), foreign: Vec::new() };
     }
@@ -56,6 +59,17 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
     }
     let then = role::withheld(desired, role).map_or(Then::InStep, Then::Withheld);
     Plan { steps, then, foreign: role::foreign(role, &before, &own) }
+}
+
+/// Whether IAM has something where the status says that the identity is, and the role or the instance profile there is this
+/// resource's when the rules do not allow the place: nothing is made or taken over there because a status says so.
+fn is_there(desired: &Desired, observed: &Observed) -> bool {
+    let tags = |found: Option<&Tags>| found.is_some_and(|tags| is_ours(desired, tags));
+    let role = tags(observed.role.present().map(|role| &role.tags));
+    let profile = tags(observed.instance_profile.present().map(|profile| &profile.tags));
+    // What settles was made by this process, which makes nothing that the rules do not allow.
+    let settles = observed.role == Found::Settling;
+    settles || ((role || profile) && elsewhere(desired, observed).is_none())
 }
 
 fn settling(what: &str, desired: &Desired) -> Plan {

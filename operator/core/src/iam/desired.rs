@@ -18,6 +18,9 @@ use crate::owner;
 pub struct Desired {
     /// Path and name of role, policy and instance profile.
     pub place: Place,
+    /// Whether only the status says that the identity is there, and the rules allow no new one of this name or path: whoever may
+    /// write the status can make it say so, and IAM has to show that it is.
+    pub unproven: bool,
     /// The role's trust document.
     pub trust: Value,
     /// The policy's document.
@@ -62,7 +65,8 @@ impl Desired {
         let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
         let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));
         let Some(boundary) = &rules.permissions_boundary else { return refused(rules::boundary_required()) };
-        if reported.as_ref() != Some(&place) && !rules.allow_name(&place.name) {
+        let allowed = rules.allow_name(&place.name);
+        if reported.as_ref() != Some(&place) && !allowed {
             return refused(rules::name_not_allowed(&place.name, &rules.role_names));
         }
         let partition = document::partition(arn);
@@ -88,6 +92,7 @@ impl Desired {
             was_in_step: object.reported() && ready.is_some_and(|ready| ready.status == "True"),
             was_bounded: status.is_some_and(|status| status.permissions_boundary.as_ref() == Some(boundary)),
             unread: unread(iam),
+            unproven: !allowed || place.path != rules.path,
             place,
         }))
     }
@@ -95,7 +100,8 @@ impl Desired {
     /// The same for the same wish: while IAM was left in step with it, news about something else need no call.
     pub fn hash(&self) -> String {
         let Self { place, trust, policy, managed, refused, permissions_boundary, tags, .. } = self;
-        let Self { cluster, adopt, unread, was_in_step: _, was_bounded: _, withheld: _, .. } = self;
+        let Self { cluster, adopt, unread, was_in_step: _, was_bounded: _, withheld: _, unproven: _, .. } =
+            self;
         let text = format!(
             "{place}|{trust}|{policy}|{managed:?}|{refused:?}|{permissions_boundary}|{tags:?}|{cluster}|{adopt}|{unread}"
         );
@@ -175,7 +181,10 @@ mod tests {
         assert_eq!(of(&object(named.clone(), Some("/other/x")), &rules), Err(Reason::NameNotAllowed));
         let kept = of(&object(named, Some("/mesh/Admin")), &rules).unwrap();
         assert_eq!(kept.place.to_string(), "/mesh/Admin", "it stays at its path, too");
-        assert!(of(&object(json!({}), None), &rules).is_ok());
+        assert!(kept.unproven, "IAM has to show that it exists");
+        assert!(!of(&object(json!({}), None), &rules).unwrap().unproven);
+        assert!(!of(&object(json!({}), Some("/fleetmesh/mesh-apps-b")), &rules).unwrap().unproven);
+        assert!(of(&object(json!({}), Some("/mesh/mesh-apps-b")), &rules).unwrap().unproven, "by its path");
     }
 
     #[test]

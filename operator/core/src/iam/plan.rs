@@ -41,7 +41,7 @@ pub enum Then {
     Withheld(String),
     /// Something of that name is somebody else's: what and whose, in words.
     NotOwned(String),
-    /// Nothing of ours is left.
+    /// Nothing of ours is there, or is left.
     Gone,
     /// Something of ours cannot go: why, and the way out.
     Blocked(String),

@@ -167,6 +167,12 @@ fn conclude(
 ) -> (Part<IamStatus>, IdentityMemory) {
     let before = &round.object.status;
     match task {
+        Task::Keep(desired) if plan.then == Then::Gone => {
+            let place = &desired.place;
+            warn!(object = %round.object.key, %place, "the status names an identity that IAM does not show as this resource's, and that the rules do not allow: it is not believed");
+            let part = part::gone(before, &desired.tags, place, observed, plan, outcome);
+            (part, IdentityMemory::default())
+        }
         Task::Keep(desired) => {
             if outcome.failed.is_none() && plan.then == Then::InStep {
                 memory.in_step = Some((desired.hash(), part::in_step(desired, plan)));
