@@ -52,6 +52,11 @@ pub struct OperatorArgs {
     #[arg(long, env = "FLEETMESH_DRIFT_INTERVAL", value_name = "TIME", default_value = "45s", value_parser = drift_interval)]
     pub drift_interval: Duration,
 
+    /// How long connected proxies that say nothing about a new version keep it from being Programmed, from 1s to 1h; then it takes
+    /// so many as could refuse it. The control plane finds dead connections within 50s
+    #[arg(long, env = "FLEETMESH_PROXY_PATIENCE", value_name = "TIME", default_value = "60s", value_parser = drift_interval)]
+    pub proxy_patience: Duration,
+
     /// Where /livez, /readyz and /metrics are served; port 0 takes a free one and prints it as the first line
     #[arg(long, env = "FLEETMESH_HEALTH_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub health_listen: SocketAddr,

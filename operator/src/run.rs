@@ -115,6 +115,7 @@ pub struct Operator {
     proxy_control_plane: Option<String>,
     join: Option<JoinOptions>,
     drift_interval: Duration,
+    proxy_patience: Duration,
     policy: Policy,
     iam: Rules,
     metrics: Metrics,
@@ -177,6 +178,7 @@ impl Operator {
             proxy_control_plane: args.proxy_control_plane.clone(),
             join,
             drift_interval: args.drift_interval,
+            proxy_patience: args.proxy_patience,
             policy,
             iam: args.iam.rules(),
             metrics,
@@ -294,6 +296,7 @@ impl Operator {
             aws,
             control_plane,
             drift_interval,
+            proxy_patience,
             policy,
             iam,
             metrics,
@@ -310,7 +313,7 @@ impl Operator {
             proxy_control_plane: self.proxy_control_plane,
             join: self.join,
             cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
-            settings: Settings { cluster, drift_interval, iam },
+            settings: Settings { cluster, drift_interval, proxy_patience, iam },
             metrics,
         });
         let strays = refuse_strays(Arc::clone(&context));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_model::tag::Tags;
@@ -40,6 +41,8 @@ pub struct Observed {
     pub remote: Remote,
     /// How far the object got among the proxies.
     pub distribution: Distribution,
+    /// How long proxies that say nothing about this version were waited for, once that was long enough.
+    pub waited: Option<Duration>,
     /// Whose the virtual nodes are whose proxies it is to get to.
     pub owners: Owners,
     /// What a rollout said of the virtual node; `None` when none did since the operator started.

@@ -1,4 +1,7 @@
-//! Whether the endpoint and the connected proxies have an object. No single proxy decides that for the others. Pure.
+//! Whether the endpoint and the connected proxies have an object. No single proxy decides that for the others, neither by refusing
+//! nor by saying nothing. Pure.
+
+use std::time::Duration;
 
 use fleetmesh_crds::{Proxies, Reason};
 
@@ -7,8 +10,14 @@ use crate::condition::Finding;
 use crate::observed::{Distribution, Identity, Rejection};
 
 /// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
-/// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of.
-pub fn finding(identity: &Identity, distribution: &Distribution, owners: &Owners) -> Finding {
+/// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of. Those that say nothing keep it pending
+/// until they were `waited` for so long; then it takes a quorum as well.
+pub fn finding(
+    identity: &Identity,
+    distribution: &Distribution,
+    owners: &Owners,
+    waited: Option<Duration>,
+) -> Finding {
     let version = identity.version;
     let awaited = || {
         Finding::unknown(
@@ -33,21 +42,41 @@ pub fn finding(identity: &Identity, distribution: &Distribution, owners: &Owners
         } => {
             let refusals = i32::try_from(rejected.len()).unwrap_or(i32::MAX);
             let numbers = (refusals, *acknowledged, *proxies);
+            let running = |rest| running(numbers, version, rejected, waited, rest);
             if quorum::refuse(numbers, callers, owners) {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
                 Finding::fails(Reason::FieldNotServed, without(unserved))
-            } else if acknowledged.saturating_add(refusals) < *proxies {
-                let message = running(numbers, version, rejected);
-                Finding::fails(Reason::ProxiesPending, message)
+            } else if silent(numbers) > 0
+                && (waited.is_none() || quorum::lack((*acknowledged, *proxies), callers, owners))
+            {
+                Finding::fails(Reason::ProxiesPending, running("too many to go on without them"))
             } else if *proxies == 0 {
                 let message = format!("the endpoint has version {version}; no connected proxy needs it");
                 Finding::holds(Reason::Programmed, message)
             } else {
-                let message = running(numbers, version, rejected);
-                Finding::holds(Reason::Programmed, message)
+                Finding::holds(Reason::Programmed, running(FEW))
             }
         }
+    }
+}
+
+/// Why proxies that do not run an object do not keep it from being programmed.
+const FEW: &str = "too few to hold up the others";
+
+/// How many proxies have said nothing.
+fn silent((refusals, acknowledged, proxies): (i32, i32, i32)) -> i32 {
+    proxies.saturating_sub(acknowledged.saturating_add(refusals)).max(0)
+}
+
+/// How long until proxies that say nothing were waited for long enough, when there are such. `told_for` is for how long the
+/// endpoint has told of the object in this version.
+pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration) -> Option<Duration> {
+    match distribution {
+        Distribution::Told { proxies, acknowledged, .. } if acknowledged < proxies => {
+            patience.checked_sub(told_for).filter(|rest| !rest.is_zero())
+        }
+        Distribution::Told { .. } | Distribution::Untold | Distribution::Awaited => None,
     }
 }
 
@@ -80,18 +109,26 @@ fn without(unserved: &[String]) -> String {
     format!("proxies run the object without a part of it; {}", texts.join("; "))
 }
 
-/// How many run it, and what those say that refused it and are too few to speak for all.
+/// How many run it, how many said nothing while they were waited for and what `follows` from that, and what those say that refused
+/// it and are too few to speak for all.
 fn running(
-    (refusals, acknowledged, proxies): (i32, i32, i32),
+    numbers: (i32, i32, i32),
     version: i64,
     rejected: &[Rejection],
+    waited: Option<Duration>,
+    follows: &str,
 ) -> String {
-    let running = format!("{acknowledged} of {proxies} connected proxies run version {version}");
+    let (refusals, acknowledged, proxies) = numbers;
+    let mut running = format!("{acknowledged} of {proxies} connected proxies run version {version}");
+    if let (silent @ 1.., Some(waited)) = (silent(numbers), waited) {
+        let seconds = waited.as_secs();
+        running = format!("{running}; {silent} said nothing about it in {seconds} s, {follows}");
+    }
     if rejected.is_empty() {
         return running;
     }
     format!(
-        "{running}; {refusals} refused it and keep their last good configuration, too few to hold up the others. {}",
+        "{running}; {refusals} refused it and keep their last good configuration, {FEW}. {}",
         words(rejected)
     )
 }
@@ -127,6 +164,11 @@ mod tests {
     /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
     /// `untold` nobody tells whose they are.
     fn said(text: &str, untold: bool) -> Finding {
+        said_after(text, untold, None)
+    }
+
+    /// The same after those that say nothing were waited for.
+    fn said_after(text: &str, untold: bool, waited: Option<Duration>) -> Finding {
         let mut owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
         let (mut callers, mut rejected, mut sums) = (BTreeMap::new(), Vec::new(), [0, 0]);
         for word in text.split_whitespace() {
@@ -151,7 +193,7 @@ mod tests {
             callers: if untold { BTreeMap::new() } else { callers },
             unserved: Vec::new(),
         };
-        finding(&identity, &distribution, &owners)
+        finding(&identity, &distribution, &owners, waited)
     }
 
     #[test]
@@ -189,6 +231,58 @@ mod tests {
             ("a:x:4/1/6", Reason::ProxiesPending),
         ] {
             assert_eq!(said(proxies, true).reason, reason, "{proxies}");
+        }
+    }
+
+    #[test]
+    fn one_silent_proxy_does_not_keep_an_object_pending_for_ever() {
+        let minute = Some(Duration::from_secs(60));
+        for (proxies, untold, reason) in [
+            // The attack: it is connected and says nothing, or all of one other team's do.
+            ("theirs:x:0/0/1 ours:own:5/0/5", false, Reason::Programmed),
+            ("theirs:x:0/0/9 ours:own:1/0/1", false, Reason::Programmed),
+            ("a:x:5/0/6", true, Reason::Programmed),
+            // One says nothing, another refuses: each is one team's word.
+            ("theirs:x:0/1/2 ours:own:5/0/5", false, Reason::Programmed),
+            // Nobody runs it, or too many do not.
+            ("ours:own:0/0/1", false, Reason::ProxiesPending),
+            ("ours:own:3/0/5 a:x:1/0/1", false, Reason::ProxiesPending),
+            ("a:x:0/0/1 b:y:0/0/1 ours:own:4/0/4", false, Reason::ProxiesPending),
+            ("a:x:4/0/6", true, Reason::ProxiesPending),
+        ] {
+            let before = said(proxies, untold);
+            assert_eq!(before.reason, Reason::ProxiesPending, "{proxies} is waited for: {}", before.message);
+            let after = said_after(proxies, untold, minute);
+            assert_eq!(after.reason, reason, "{proxies}: {}", after.message);
+            assert!(after.message.contains(" said nothing about it in 60 s, too "), "{}", after.message);
+        }
+        let told = said_after("theirs:x:0/0/1 ours:own:5/0/5", false, minute).message;
+        let words = "5 of 6 connected proxies run version 3; 1 said nothing about it in 60 s, too few to hold up the others";
+        assert_eq!(told, words);
+        let told = said_after("ours:own:5/0/5", false, minute).message;
+        assert_eq!(told, "5 of 5 connected proxies run version 3", "nobody is silent");
+    }
+
+    #[test]
+    fn silent_proxies_are_looked_at_again_when_they_were_waited_for() {
+        let patience = Duration::from_secs(60);
+        let told = |acknowledged| Distribution::Told {
+            version: 3,
+            proxies: 2,
+            acknowledged,
+            rejected: Vec::new(),
+            connected: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            unserved: Vec::new(),
+        };
+        assert_eq!(look(&told(1), Duration::from_secs(20), patience), Some(Duration::from_secs(40)));
+        for (distribution, told_for) in [
+            (told(1), patience),
+            (told(1), Duration::MAX),
+            (told(2), Duration::ZERO),
+            (Distribution::Untold, Duration::ZERO),
+        ] {
+            assert_eq!(look(&distribution, told_for, patience), None);
         }
     }
 

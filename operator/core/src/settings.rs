@@ -11,6 +11,8 @@ pub struct Settings {
     pub cluster: String,
     /// How often an object at rest is compared with the endpoint.
     pub drift_interval: Duration,
+    /// How long connected proxies that say nothing about a version are waited for, before those that do decide.
+    pub proxy_patience: Duration,
     /// What IAM identities may be.
     pub iam: Rules,
 }

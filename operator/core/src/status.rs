@@ -282,7 +282,9 @@ fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Fi
         return Finding::fails(failure.class.reason(), format!("{}; {serves}", in_words(failure)));
     }
     match (&identity, in_step(decision, outcome)) {
-        (Some(identity), true) => programmed::finding(identity, &observed.distribution, &observed.owners),
+        (Some(identity), true) => {
+            programmed::finding(identity, &observed.distribution, &observed.owners, observed.waited)
+        }
         _ => Finding::fails(Reason::Pending, format!("an earlier condition must hold first; {serves}")),
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use fleetmesh_core::canary::Reduction;
 use fleetmesh_core::{
     Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
-    Tagged, decide, next_look, owner, parts_look,
+    Tagged, decide, next_look, owner, parts_look, programmed,
 };
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::caught;
@@ -204,7 +204,13 @@ async fn report(
                     (interval.saturating_sub(memory.compared.elapsed()), Wake::Drift)
                 }
             };
-            Some(sooner_of(wait, wake, parts_look))
+            let next = sooner_of(wait, wake, parts_look);
+            let told_for = context.world.told_for(key).unwrap_or_default();
+            let look = programmed::look(&observed.distribution, told_for, context.settings.proxy_patience);
+            Some(match look {
+                Some(wait) if wait < next.wait => Appointment { wait, wake: Wake::Distribution, ..next },
+                _ => next,
+            })
         }
         Reported::HeldBack(rest) => Some(sooner_of(rest, Wake::Distribution, parts_look)),
         Reported::Gone => {

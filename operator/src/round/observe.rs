@@ -11,6 +11,8 @@ use crate::world::{Local, Memory};
 /// What is to be decided about; `None` when the resource is gone. With `doubt` everything is read.
 pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool) -> Option<Observed> {
     let Local { mut observed, memory } = context.world.observe(key)?;
+    let patience = context.settings.proxy_patience;
+    observed.waited = context.world.told_for(key).filter(|time| *time >= patience).map(|_| patience);
     if let Some(remote) = remembered(context, &observed, &memory, wake).filter(|_| !doubt) {
         observed.remote = remote;
         return Some(observed);

@@ -1,9 +1,12 @@
 //! What the control plane told about its proxies, and whom that wakes. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use fleetmesh_core::{Caller, Distribution, ObjectKey, Rejection};
+use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
+use tokio::time::Instant;
 
 use super::{Wakes, World};
 use crate::queue::Wake;
@@ -65,10 +68,30 @@ pub(super) struct Tellings {
     /// Whether anything tells at all.
     tells: bool,
     told: BTreeMap<ResourceId, Told>,
+    /// Since when each is told of in its version.
+    since: BTreeMap<ResourceId, Since>,
     removed: BTreeSet<ResourceId>,
 }
 
+/// When a version was told of first.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    version: i64,
+    at: Instant,
+    /// Whether it came with everything in the mesh: it may be as old as it likes.
+    may_be_older: bool,
+}
+
 impl Tellings {
+    /// Notes that `id` is told of in `version`, in an answer about everything in the mesh or about what is new.
+    fn note_version(&mut self, id: &ResourceId, version: i64, complete: bool) {
+        let known = self.since.get(id).copied();
+        if known.is_none_or(|known| known.version != version) {
+            let may_be_older = complete && known.is_none();
+            self.since.insert(id.clone(), Since { version, at: Instant::now(), may_be_older });
+        }
+    }
+
     pub(super) fn of(&self, id: &ResourceId) -> Distribution {
         if !self.tells {
             return Distribution::Untold;
@@ -117,6 +140,20 @@ impl World {
             || inner.tellings.told.get(id).is_some_and(|told| told.version > version)
     }
 
+    /// For how long the endpoint has told of `key`'s object in the version that it tells of now, which its proxies had to say
+    /// something; `None` when it does not tell of it. The longest there is when a process before this one waited for them: the
+    /// status says that this version is programmed.
+    pub fn told_for(&self, key: &ObjectKey) -> Option<Duration> {
+        let inner = self.lock();
+        let object = &inner.entries.get(key)?.object;
+        let since = inner.tellings.since.get(&object.id)?;
+        let status = &object.status;
+        let programmed =
+            status.condition(ConditionType::Programmed).is_some_and(|programmed| programmed.status == "True");
+        let waited = since.may_be_older && programmed && status.version == Some(since.version);
+        Some(if waited { Duration::MAX } else { since.at.elapsed() })
+    }
+
     /// Notes an answer about `mesh`.
     pub fn told(&self, mesh: &str, answer: Answer) -> Woken {
         let mut inner = self.lock();
@@ -130,6 +167,7 @@ impl World {
         let mut may_have_let_go = !removed.is_empty();
         for id in removed {
             inner.tellings.told.remove(&id);
+            inner.tellings.since.remove(&id);
             if let Some(key) = inner.holder(&id) {
                 woken.now.push((key.clone(), Wake::Distribution));
                 inner.tellings.removed.insert(id);
@@ -137,6 +175,7 @@ impl World {
         }
         for (id, told) in objects {
             inner.tellings.removed.remove(&id);
+            inner.tellings.note_version(&id, told.version, complete);
             let before = inner.tellings.told.insert(id.clone(), told.clone());
             if before.as_ref() == Some(&told) {
                 continue;

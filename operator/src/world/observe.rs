@@ -46,6 +46,7 @@ impl World {
             uid: memory.identity.as_ref().map(|identity| identity.uid.clone()).or(object.status.uid.clone()),
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
+            waited: None,
             owners: inner.owners_of(&object, &distribution),
             distribution,
             deprecation: memory.node().and_then(|node| node.deprecation.clone()),

@@ -1,6 +1,8 @@
 //! Tests of the world: who is woken by what.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::Duration;
+
 use fleetmesh_core::{Allowance, Claim, Identity, Object, ObjectKey, Reach, Tagged};
 use fleetmesh_crds::extension::MeshExtension;
 use fleetmesh_crds::{Extension, Management, ReferenceGrantSpec, Status};
@@ -145,6 +147,41 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     assert!(!world.contradicts(&node.id, 1));
     world.told("m", told(2, 2, 2));
     assert!(world.contradicts(&node.id, 1), "somebody else wrote it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_heard_it() {
+    let told = |version, complete| Answer {
+        complete,
+        objects: vec![(ResourceId::virtual_node("m", "a"), Told { version, ..Told::default() })],
+        removed: Vec::new(),
+    };
+    let minute = Duration::from_secs(60);
+    let world = world();
+    let mut object = node("a", 1);
+    world.seen(object.clone(), Source::Watch);
+    assert_eq!(world.told_for(&object.key), None, "nobody told of it");
+    world.told("m", told(1, true));
+    tokio::time::advance(minute).await;
+    world.told("m", told(1, true));
+    assert_eq!(world.told_for(&object.key), Some(minute), "the same version again is no news");
+    world.told("m", told(2, false));
+    assert_eq!(world.told_for(&object.key), Some(Duration::ZERO), "another version is another wait");
+    // A process that has just begun does not wait again for what the status says one before it has waited for.
+    let programmed = json!({"type": "Programmed", "status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    object.status.conditions = vec![serde_json::from_value(programmed).unwrap()];
+    for (reported, complete, waited) in [
+        (Some(2), true, Duration::MAX),
+        (Some(1), true, Duration::ZERO),
+        (None, true, Duration::ZERO),
+        (Some(2), false, Duration::ZERO),
+    ] {
+        let world = World::default();
+        object.status.version = reported;
+        world.seen(object.clone(), Source::List);
+        world.told("m", told(2, complete));
+        assert_eq!(world.told_for(&object.key), Some(waited), "{reported:?} {complete}");
+    }
 }
 
 /// `object` in the namespace `web`, whose resources are guests here.

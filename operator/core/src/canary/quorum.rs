@@ -51,6 +51,20 @@ pub(crate) fn refuse(
     acknowledged == 0 || are_many(rejected, proxies)
 }
 
+/// Whether the proxies that do not run an object keep it from being programmed for all, after those that say nothing were waited
+/// for: as they hold up a rollout ([`hold_up`]), or by their number where nobody tells whose they are, as in [`refuse`].
+pub(crate) fn lack(
+    (acknowledged, proxies): (i32, i32),
+    callers: &BTreeMap<String, Caller>,
+    owners: &Owners,
+) -> bool {
+    if !callers.is_empty() {
+        return hold_up(callers, owners);
+    }
+    let missing = proxies.saturating_sub(acknowledged);
+    missing > 0 && (acknowledged == 0 || are_many(missing, proxies))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

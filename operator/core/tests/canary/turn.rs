@@ -32,6 +32,7 @@ fn observed(canary: Value, weight: i32) -> Observed {
         former_tags: None,
         remote: Remote::Absent,
         distribution: Distribution::Awaited,
+        waited: None,
         owners: fleetmesh_core::canary::Owners::default(),
         deprecation: None,
         parts_gone: true,

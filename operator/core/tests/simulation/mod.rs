@@ -58,7 +58,12 @@ fn attachable() -> AllowedRoutes {
 
 pub fn settings() -> Settings {
     let iam = fleetmesh_core::iam::Rules::default();
-    Settings { cluster: "test".to_owned(), drift_interval: Duration::from_secs(45), iam }
+    Settings {
+        cluster: "test".to_owned(),
+        drift_interval: Duration::from_secs(45),
+        proxy_patience: Duration::from_secs(60),
+        iam,
+    }
 }
 
 impl World {
@@ -263,6 +268,7 @@ impl World {
             former_tags: None,
             remote: Remote::NotRead,
             distribution: Distribution::Untold,
+            waited: None,
             owners: fleetmesh_core::canary::Owners::default(),
             deprecation: None,
             parts_gone: true,
