@@ -1,12 +1,12 @@
 //! The benchmark's side of the Kubernetes API: makes objects with parallel clients, waits until all are Ready.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
@@ -55,6 +55,64 @@ pub fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
 /// # Errors
 /// The first refusal.
 pub async fn create_all(kubeconfig: &Path, objects: Vec<Value>, clients: usize) -> Result<()> {
+    each(kubeconfig, objects, clients, async |client, object| create(client, &object).await).await
+}
+
+/// What the operator writes to an object of each kind and name: its finalizers, and its status.
+pub type Written = HashMap<(String, String), (Value, Value)>;
+
+/// What the operator has written to all objects.
+///
+/// # Errors
+/// The API server's refusal.
+pub async fn written(client: &Client) -> Result<Written> {
+    let mut written = Written::new();
+    for (kind, _) in KINDS {
+        for object in api(client, kind).list(&ListParams::default()).await? {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let finalizers = json!(object.metadata.finalizers);
+            written.insert((kind.to_owned(), name), (finalizers, object.data["status"].clone()));
+        }
+    }
+    Ok(written)
+}
+
+/// Makes the writes that an object takes until it is Ready, split among `clients` parallel clients: it is created, gets its
+/// finalizers, and then its status, in the operator's own forms.
+///
+/// # Errors
+/// The first refusal, or nothing was `written` to an object.
+pub async fn write_all(
+    kubeconfig: &Path,
+    objects: Vec<Value>,
+    clients: usize,
+    written: &Written,
+) -> Result<()> {
+    each(kubeconfig, objects, clients, async |client, object| {
+        let [kind, name] = [&object["kind"], &object["metadata"]["name"]];
+        let key = [kind, name].map(|text| text.as_str().unwrap_or_default().to_owned());
+        let [kind, name] = &key;
+        let known = written.get(&(kind.clone(), name.clone()));
+        let (finalizers, status) = known.context("nothing was written to it")?;
+        create(client, &object).await?;
+        let (api, params) = (api(client, kind), PatchParams::default());
+        let finalizers = Patch::Merge(json!({ "metadata": { "finalizers": finalizers } }));
+        api.patch(name, &params, &finalizers).await?;
+        let status = json!([{ "op": "add", "path": "/status", "value": status }]);
+        let status = Patch::<Value>::Json(serde_json::from_value(status)?);
+        api.patch_status(name, &params, &status).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Does `work` for each of `objects`, with one of `clients` clients that have a connection of their own.
+async fn each(
+    kubeconfig: &Path,
+    objects: Vec<Value>,
+    clients: usize,
+    work: impl AsyncFn(&Client, Value) -> Result<()>,
+) -> Result<()> {
     let queue = futures::stream::iter(objects.into_iter().map(Ok::<Value, anyhow::Error>));
     let mut pool = Vec::new();
     for _ in 0..clients {
@@ -64,10 +122,10 @@ pub async fn create_all(kubeconfig: &Path, objects: Vec<Value>, clients: usize) 
     queue
         .try_for_each_concurrent(clients, |object| {
             let taken = pool.lock().ok().and_then(|mut pool| pool.pop());
-            let pool = &pool;
+            let (pool, work) = (&pool, &work);
             async move {
                 let client = taken.context("a client for each task")?;
-                let result = create(&client, &object).await;
+                let result = work(&client, object).await;
                 if let Ok(mut pool) = pool.lock() {
                     pool.push(client);
                 }

@@ -1,7 +1,8 @@
-//! `cargo xtask bench NAME`: what Fleetmesh costs and how fast it is, on real parts. Nothing here passes or fails by
-//! time; the figures go to `docs/performance.md` with the machine and the date.
+//! `cargo xtask bench NAME`: what Fleetmesh costs and how fast it is, on real parts. A figure that misses its target is marked, and
+//! ends the program with 1; the figures go to `docs/performance.md` with the machine and the date.
 
 mod canary;
+mod figure;
 mod kubernetes;
 mod objects;
 mod reconcile;
@@ -11,10 +12,13 @@ mod table;
 mod usage;
 mod world;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::figure::Figure;
 use crate::objects::Counts;
 
 /// What Fleetmesh costs and how fast it is.
@@ -60,24 +64,35 @@ enum Output {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     match Arguments::parse().benchmark {
         Benchmark::Reconcile { nodes, routers, proxies, output } => {
             let counts = Counts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
             let report = reconcile::run(counts).await?;
-            print(output, &report, reconcile::Report::table)
+            print(output, &report, reconcile::Report::table, &report.figures())
         }
         Benchmark::Canary { sizes, output } => {
             let report = canary::run(sizes).await?;
-            print(output, &report, canary::Report::table)
+            print(output, &report, canary::Report::table, &report.figures())
         }
     }
 }
 
-fn print<R: Serialize>(output: Output, report: &R, table: impl FnOnce(&R) -> String) -> Result<()> {
+/// Prints a report; fails when one of its `figures` misses its target.
+fn print<R: Serialize>(
+    output: Output,
+    report: &R,
+    table: impl FnOnce(&R) -> String,
+    figures: &[Figure],
+) -> Result<ExitCode> {
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(report)?),
         Output::Table => print!("{}", table(report)),
     }
-    Ok(())
+    let missed = figure::missed(figures);
+    if missed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("missed: {}", missed.join("; "));
+    Ok(ExitCode::FAILURE)
 }

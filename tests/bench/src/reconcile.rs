@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fleetmesh_testbed::proxies::Proxies;
+use fleetmesh_testbed::run_dir::RunDir;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::kubernetes::Written;
 use crate::objects::{self, CHANGED_ROUTE, Counts, MESH};
 use crate::statistics::{Percentiles, millis};
 use crate::world::World;
-use crate::{kubernetes, usage};
+use crate::{kubernetes, usage, world};
 
 /// Parallel clients of the API server.
 const CLIENTS: usize = 16;
@@ -31,6 +33,8 @@ pub struct Report {
     pub create_ms: f64,
     /// Objects a second over that time.
     pub objects_per_second: f64,
+    /// Objects a second when the same clients make the same writes to an API server that nobody else uses.
+    pub api_server_objects_per_second: f64,
     /// App Mesh calls per object over that time.
     pub calls_per_object: f64,
     /// CPU seconds of the operator over that time.
@@ -62,7 +66,8 @@ pub struct Report {
 /// # Errors
 /// When a part does not start, or a phase does not end in time.
 pub async fn run(counts: Counts) -> Result<Report> {
-    let (ready_after_apply, apply_operator_cpu) = apply(counts).await.context("kubectl apply")?;
+    let applied = apply(counts).await.context("kubectl apply")?;
+    let alone = alone(counts, &applied.written).await.context("the API server alone")?;
     let mut world = World::start().await?;
     let created = create(&mut world, counts).await.context("create")?;
     let changed = change(&world, counts).await.context("change weights")?;
@@ -72,11 +77,12 @@ pub async fn run(counts: Counts) -> Result<Report> {
         objects: counts.total(),
         create_ms: millis(created.took),
         objects_per_second: counts.total() as f64 / created.took.as_secs_f64(),
+        api_server_objects_per_second: counts.total() as f64 / alone.as_secs_f64(),
         calls_per_object: created.calls as f64 / counts.total() as f64,
         operator_cpu_seconds: created.cpu.as_secs_f64(),
         operator_peak_rss_mb: peak_rss as f64 / 1e6,
-        ready_after_apply_ms: millis(ready_after_apply),
-        apply_operator_cpu_seconds: apply_operator_cpu.as_secs_f64(),
+        ready_after_apply_ms: millis(applied.to_ready),
+        apply_operator_cpu_seconds: applied.cpu.as_secs_f64(),
         change_to_write_ms: Percentiles::of(&changed.to_write),
         change_to_last_ack_ms: Percentiles::of(&changed.to_last_ack),
         reads_per_change: changed.reads,
@@ -105,7 +111,14 @@ async fn create(world: &mut World, counts: Counts) -> Result<Created> {
     Ok(Created { took, calls: world.calls.take().len(), cpu })
 }
 
-async fn apply(counts: Counts) -> Result<(Duration, Duration)> {
+struct Applied {
+    to_ready: Duration,
+    cpu: Duration,
+    /// What the operator wrote to each object.
+    written: Written,
+}
+
+async fn apply(counts: Counts) -> Result<Applied> {
     let mut world = World::start().await?;
     progress(&format!("kubectl apply of {} objects", counts.total()));
     let items = objects::objects(counts);
@@ -116,7 +129,21 @@ async fn apply(counts: Counts) -> Result<(Duration, Duration)> {
     let applied = Instant::now();
     let ready = kubernetes::all_ready(&world.client, counts.total() + 1, DEADLINE).await?;
     let cpu = usage::of(world.operator.process().id())?.cpu.saturating_sub(before);
-    Ok((ready.saturating_duration_since(applied), cpu))
+    let written = kubernetes::written(&world.client).await?;
+    Ok(Applied { to_ready: ready.saturating_duration_since(applied), cpu, written })
+}
+
+/// How long the API server takes for the writes of [`create`], from as many clients: each object is created, and gets the
+/// finalizer and the status that the operator wrote. There is neither an operator nor a control plane.
+async fn alone(counts: Counts, written: &Written) -> Result<Duration> {
+    let run = RunDir::new("bench-alone")?;
+    let cluster = world::cluster(&run).await?;
+    let kubeconfig = cluster.admin_kubeconfig();
+    kubernetes::create_namespace(&kubernetes::client(&kubeconfig).await?).await?;
+    progress(&format!("the same writes of {} objects to the API server alone", counts.total()));
+    let start = Instant::now();
+    kubernetes::write_all(&kubeconfig, objects::objects(counts), CLIENTS, written).await?;
+    Ok(start.elapsed())
 }
 
 struct Changed {

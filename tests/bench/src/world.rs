@@ -46,10 +46,7 @@ impl World {
     /// As [`Self::start`].
     pub async fn start_with(operator: &[&str]) -> Result<Self> {
         let run = RunDir::new("bench")?;
-        let cluster = Cluster::start(&run).await?;
-        let kubectl = cluster.kubectl()?;
-        kubectl.apply(&tools::workspace_dir()?.join("crds/yaml")).await?;
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
+        let cluster = cluster(&run).await?;
         let control_plane = ControlPlane::start(&run).await?;
         let upstream =
             control_plane.endpoint().trim_start_matches("http://").parse().context("the endpoint")?;
@@ -64,4 +61,16 @@ impl World {
         calls.take();
         Ok(Self { operator, control_plane, calls, kubeconfig, client, cluster, run })
     }
+}
+
+/// A cluster that knows our kinds, and nobody who uses it.
+///
+/// # Errors
+/// When a tool is missing or does not start.
+pub async fn cluster(run: &RunDir) -> Result<Cluster> {
+    let cluster = Cluster::start(run).await?;
+    let kubectl = cluster.kubectl()?;
+    kubectl.apply(&tools::workspace_dir()?.join("crds/yaml")).await?;
+    kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
+    Ok(cluster)
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Sizes, abort, idle, rollouts};
+use crate::figure::{self, Figure};
 
 /// What was measured; a part that was left out is absent.
 #[derive(Debug, Serialize)]
@@ -21,85 +22,69 @@ pub struct Report {
 /// How much resident memory may move while nothing happens: allocators give back and take.
 const FLAT_MB: f64 = 2.0;
 
-struct Row {
-    figure: String,
-    measured: String,
-    target: Option<(String, bool)>,
-}
-
-fn shown(figure: &str, measured: String) -> Row {
-    Row { figure: figure.to_owned(), measured, target: None }
-}
-
-fn at_most(figure: &str, measured: f64, digits: usize, bound: f64) -> Row {
-    let text = format!("{measured:.digits$}");
-    Row {
-        figure: figure.to_owned(), measured: text, target: Some((format!("≤ {bound}"), measured <= bound))
-    }
-}
-
 impl Report {
+    /// The figures in order.
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        figures.extend(self.rollouts.iter().flat_map(|of| of_rollouts(of, self.sizes.routes)));
+        figures.extend(self.aborts.iter().flat_map(|of| of_aborts(of, self.sizes.proxies)));
+        figures.extend(self.idle.iter().flat_map(|of| of_idle(of, &self.sizes)));
+        figures
+    }
+
     /// The table of `docs/performance.md`; a target that was not reached is marked.
     pub fn table(&self) -> String {
-        let mut rows = Vec::new();
-        rows.extend(self.rollouts.iter().flat_map(|figures| of_rollouts(figures, self.sizes.routes)));
-        rows.extend(self.aborts.iter().flat_map(|figures| of_aborts(figures, self.sizes.proxies)));
-        rows.extend(self.idle.iter().flat_map(|figures| of_idle(figures, &self.sizes)));
-        let mut text = "| figure | measured | to reach |\n|---|---|---|\n".to_owned();
-        for Row { figure, measured, target } in rows {
-            let (target, mark) = match target {
-                None => (String::new(), ""),
-                Some((target, true)) => (target, ""),
-                Some((target, false)) => (target, " MISSED"),
-            };
-            text.push_str(&format!("| {figure} | {measured}{mark} | {target} |\n"));
-        }
-        text
+        figure::table(&self.figures(), None)
     }
 }
 
-fn of_rollouts(figures: &rollouts::Figures, routes: usize) -> Vec<Row> {
+fn of_rollouts(figures: &rollouts::Figures, routes: usize) -> Vec<Figure> {
     let (decision, write) = (&figures.decision_delay_ms, &figures.write_delay_ms);
     let cpu = figures.operator_cpu_seconds;
     let percent = 100.0 * cpu / figures.seconds;
     vec![
-        shown(
+        Figure::shown(
             &format!("{routes} routes in rollout at once, three steps each, seconds"),
             format!("{:.0}", figures.seconds),
         ),
-        shown("operator CPU, seconds", format!("{cpu:.2} ({percent:.1} % of a core)")),
-        shown("operator peak RSS, MB", format!("{:.1}", figures.operator_peak_rss_mb)),
-        shown("decision behind its due time, p50 ms", format!("{:.1}", decision.p50)),
-        at_most("decision behind its due time, p99 ms", decision.p99, 1, 1000.0),
-        shown("App Mesh write behind the due time, p50 ms", format!("{:.1}", write.p50)),
-        shown("App Mesh write behind the due time, p99 ms", format!("{:.1}", write.p99)),
-        shown("App Mesh reads per step", format!("{:.2}", figures.reads_per_step)),
-        shown("App Mesh writes per step", format!("{:.2}", figures.writes_per_step)),
+        Figure::shown("operator CPU, seconds", format!("{cpu:.2} ({percent:.1} % of a core)")),
+        Figure::shown("operator peak RSS, MB", format!("{:.1}", figures.operator_peak_rss_mb)),
+        Figure::shown("decision behind its due time, p50 ms", format!("{:.1}", decision.p50)),
+        Figure::at_most("decision behind its due time, p99 ms", decision.p99, 1, 1000.0),
+        Figure::shown("App Mesh write behind the due time, p50 ms", format!("{:.1}", write.p50)),
+        Figure::shown("App Mesh write behind the due time, p99 ms", format!("{:.1}", write.p99)),
+        Figure::shown("App Mesh reads per step", format!("{:.2}", figures.reads_per_step)),
+        Figure::shown("App Mesh writes per step", format!("{:.2}", figures.writes_per_step)),
     ]
 }
 
-fn of_aborts(figures: &abort::Figures, proxies: usize) -> Vec<Row> {
+fn of_aborts(figures: &abort::Figures, proxies: usize) -> Vec<Figure> {
     let (decision, ack) = (&figures.request_to_decision_ms, &figures.decision_to_last_ack_ms);
     let aborts = figures.aborts;
     vec![
-        shown(
+        Figure::shown(
             &format!("{aborts} aborts under {proxies} proxies: RouteAction to decision, p50 ms"),
             format!("{:.1}", decision.p50),
         ),
-        shown("RouteAction to decision, p99 ms", format!("{:.1}", decision.p99)),
-        shown("abort decision to the ACK of the last proxy, p50 ms", format!("{:.1}", ack.p50)),
-        at_most("abort decision to the ACK of the last proxy, p99 ms", ack.p99, 1, 500.0),
+        Figure::shown("RouteAction to decision, p99 ms", format!("{:.1}", decision.p99)),
+        Figure::shown("abort decision to the ACK of the last proxy, p50 ms", format!("{:.1}", ack.p50)),
+        Figure::at_most("abort decision to the ACK of the last proxy, p99 ms", ack.p99, 1, 500.0),
     ]
 }
 
-fn of_idle(figures: &idle::Figures, sizes: &Sizes) -> Vec<Row> {
+fn of_idle(figures: &idle::Figures, sizes: &Sizes) -> Vec<Figure> {
     let (routes, seconds) = (sizes.idle, sizes.idle_seconds);
     let idle::Figures { calls, operator_cpu_percent, rss_before_mb, rss_after_mb, rss_most_mb } = figures;
     vec![
-        at_most(&format!("{routes} routes that rest, App Mesh calls in {seconds} s"), *calls as f64, 0, 0.0),
-        shown("operator CPU, % of a core", format!("{operator_cpu_percent:.2}")),
-        shown("operator RSS before and after, MB", format!("{rss_before_mb:.1}, {rss_after_mb:.1}")),
-        at_most("growth of RSS at the most, MB", rss_most_mb - rss_before_mb, 1, FLAT_MB),
+        Figure::at_most(
+            &format!("{routes} routes that rest, App Mesh calls in {seconds} s"),
+            *calls as f64,
+            0,
+            0.0,
+        ),
+        Figure::shown("operator CPU, % of a core", format!("{operator_cpu_percent:.2}")),
+        Figure::shown("operator RSS before and after, MB", format!("{rss_before_mb:.1}, {rss_after_mb:.1}")),
+        Figure::at_most("growth of RSS at the most, MB", rss_most_mb - rss_before_mb, 1, FLAT_MB),
     ]
 }
 
