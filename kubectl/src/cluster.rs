@@ -1,34 +1,13 @@
 //! The connection to the cluster, as kubectl finds it.
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use fleetmesh_cluster::{ConnectError, config};
 use kube::core::response::Status;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 
 use fleetmesh_crds::{Route, RouteAction};
 
 use crate::args::RouteArgs;
 use crate::error::Error;
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig cannot be used.
-    #[error(
-        "the kubeconfig{path} cannot be used: {source}. Give another one with --kubeconfig, or another --context"
-    )]
-    Kubeconfig {
-        /// The file with a blank before it; empty when the environment names it.
-        path: String,
-        /// Why.
-        source: Box<kube::config::KubeconfigError>,
-    },
-    /// Neither a kubeconfig nor a service account was found.
-    #[error("no Kubernetes cluster is configured: {0}. Give a kubeconfig with --kubeconfig")]
-    Infer(#[from] Box<kube::config::InferConfigError>),
-    /// The client could not be built.
-    #[error("the Kubernetes client cannot be built: {0}")]
-    Client(#[from] Box<kube::Error>),
-}
 
 /// A Route, and how to reach it.
 pub struct Place {
@@ -60,7 +39,8 @@ impl Place {
     /// # Errors
     /// The configuration is missing or malformed.
     pub async fn of(args: &RouteArgs) -> Result<Self, ConnectError> {
-        let config = config(args).await?;
+        let cluster = &args.cluster;
+        let config = config(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
         let namespace = args.cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(Box::new)?;
         Ok(Self {
@@ -91,22 +71,4 @@ impl Place {
     fn is_missing(&self, status: &Status) -> bool {
         status.is_not_found() && status.details.as_ref().is_some_and(|details| details.name == self.name)
     }
-}
-
-async fn config(args: &RouteArgs) -> Result<Config, ConnectError> {
-    let context = &args.cluster.context;
-    let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-    if let Some(path) = &args.cluster.kubeconfig {
-        let failed = |source| ConnectError::Kubeconfig {
-            path: format!(" {}", path.display()),
-            source: Box::new(source),
-        };
-        let file = Kubeconfig::read_from(path).map_err(failed)?;
-        return Config::from_custom_kubeconfig(file, &options).await.map_err(failed);
-    }
-    if context.is_some() {
-        let failed = |source| ConnectError::Kubeconfig { path: String::new(), source: Box::new(source) };
-        return Config::from_kubeconfig(&options).await.map_err(failed);
-    }
-    Ok(Config::infer().await.map_err(Box::new)?)
 }

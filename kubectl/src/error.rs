@@ -7,7 +7,7 @@ use std::io;
 pub enum Error {
     /// There is no cluster to ask.
     #[error(transparent)]
-    Connect(#[from] crate::cluster::ConnectError),
+    Connect(#[from] fleetmesh_cluster::ConnectError),
     /// The Kubernetes API did not do what was asked of it.
     #[error("cannot {doing}: {}", said(source))]
     Kubernetes {

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Object;
 use fleetmesh_core::fleet::migrate::{Proposal, proposals};
 use fleetmesh_crds::fleet::ENROLL_TAG;
@@ -14,7 +15,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::cluster::{self, ConnectError};
+use crate::cluster;
 use crate::metrics::Metrics;
 use crate::write_hook::WriteHooks;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fleetmesh_aws::Connection;
 use fleetmesh_aws::write_hook::WriteHooks;
+use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_core::iam::Rules;
@@ -21,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::args::OperatorArgs;
 use crate::cloud::{self, Endpoint};
-use crate::cluster::{self, Cluster, ConnectError};
+use crate::cluster::{self, Cluster};
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;

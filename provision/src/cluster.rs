@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use fleetmesh_cluster::ConnectError;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 
 use crate::Error;
 
@@ -21,16 +21,8 @@ impl Cluster {
     /// # Errors
     /// The configuration is missing or malformed.
     pub async fn connect(kubeconfig: Option<&Path>, namespace: &str) -> Result<Self, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::Connect(error.to_string());
-        let config = match kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
-                let options = KubeConfigOptions::default();
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| failed(&error))?
-            }
-            None => Config::infer().await.map_err(|error| failed(&error))?,
-        };
-        let client = Client::try_from(config).map_err(|error| failed(&error))?;
+        let config = fleetmesh_cluster::config(kubeconfig, None).await?;
+        let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
         Ok(Self { secrets: Api::namespaced(client, namespace), namespace: namespace.to_owned() })
     }
 

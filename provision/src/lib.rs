@@ -26,10 +26,8 @@ const ROUNDS: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no cluster.
-    #[error(
-        "no Kubernetes cluster is configured: {0}. Give a kubeconfig with --kubeconfig, or run inside a cluster"
-    )]
-    Connect(String),
+    #[error(transparent)]
+    Connect(#[from] fleetmesh_cluster::ConnectError),
     /// The API server said no, or could not be asked.
     #[error("cannot {verb} Secret {name} in namespace {namespace}: {source}")]
     Api {

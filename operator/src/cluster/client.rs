@@ -5,37 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use fleetmesh_cluster::{ConnectError, config};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
+use kube::Client;
 use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use tower::{BoxError, Layer, Service};
 
 use crate::metrics::Metrics;
 use crate::outbound::Connect;
 use crate::write_hook::{Target, Write, WriteHooks};
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig file could not be used.
-    #[error("the kubeconfig {path} cannot be used: {source}. Give another one with --kubeconfig")]
-    Kubeconfig {
-        /// The file.
-        path: String,
-        /// Why.
-        source: Box<kube::config::KubeconfigError>,
-    },
-    /// Neither a kubeconfig nor a service account was found.
-    #[error(
-        "no Kubernetes cluster is configured: {0}. Give a kubeconfig with --kubeconfig, or run inside a cluster"
-    )]
-    Infer(#[from] Box<kube::config::InferConfigError>),
-    /// The client could not be built.
-    #[error("the Kubernetes client cannot be built: {0}")]
-    Client(#[from] Box<kube::Error>),
-}
 
 /// A client for the cluster of the kubeconfig file, or for the one that the environment names. Nothing is called
 /// yet. `hooks` are asked before each write.
@@ -70,25 +49,6 @@ pub async fn hosts(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<V
 pub async fn connector(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Connect, ConnectError> {
     let config = config(kubeconfig, context).await?;
     Ok(Arc::new(move || Client::try_from(config.clone()).ok()))
-}
-
-async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
-    let options =
-        KubeConfigOptions { context: context.map(ToOwned::to_owned), ..KubeConfigOptions::default() };
-    Ok(match kubeconfig {
-        Some(path) => {
-            let failed = |source| ConnectError::Kubeconfig {
-                path: path.display().to_string(),
-                source: Box::new(source),
-            };
-            let file = Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?
-        }
-        None if context.is_some() => Config::from_kubeconfig(&options).await.map_err(|source| {
-            ConnectError::Kubeconfig { path: "of the environment".to_owned(), source: Box::new(source) }
-        })?,
-        None => Config::infer().await.map_err(Box::new)?,
-    })
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ mod uid;
 mod watch;
 mod write;
 
-pub use client::{ConnectError, connect, connector, hosts};
+pub use client::{connect, connector, hosts};
 pub use uid::uid;
 pub use watch::watch_all;
 pub use write::{Cluster, WriteError};

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_cluster::ConnectError;
 use http::uri::Authority;
 use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{self, ConnectError};
+use crate::cluster;
 
 /// How long what was said is taken for all that there is to say.
 const FRESH: Duration = Duration::from_secs(60);
