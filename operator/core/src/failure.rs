@@ -95,8 +95,88 @@ pub struct Failure {
     pub message: String,
 }
 
+/// Whom a call was made of, as far as the way out of its failure depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// The App Mesh endpoint.
+    AppMesh,
+    /// Another service of AWS.
+    Aws,
+}
+
+impl Failure {
+    /// The failure, and the way out where its class tells one: the one home of these texts.
+    pub fn in_words(&self, of: Callee) -> String {
+        let way_out = match (self.class, of) {
+            (Class::Ended, _) => {
+                ". AWS ended App Mesh on 2026-09-30. Run `fleetmesh control-plane` and start the operator with --app-mesh-endpoint pointing at it"
+            }
+            (Class::Unreachable, Callee::AppMesh) => {
+                ". The operator keeps trying; check --app-mesh-endpoint and the network"
+            }
+            (Class::Unreachable, Callee::Aws) => {
+                ". The operator keeps trying; check the network and AWS_ENDPOINT_URL"
+            }
+            (Class::Throttled | Class::Server, Callee::Aws) => ". The operator keeps trying",
+            (Class::Unsettled, _) => {
+                ". AWS does not know everywhere yet, or any more, what it made or showed a moment ago; the operator tries again"
+            }
+            (Class::Credentials, _) => ". Give the operator valid AWS credentials",
+            (Class::Denied, Callee::AppMesh) => ". Allow the operator's identity this action",
+            (Class::Denied, Callee::Aws) => {
+                ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs, within the flags that it shares with the operator"
+            }
+            // EC2 runs out of instances, which no quota of the account's is about.
+            (Class::Limit, _) if self.operation != "CreateFleet" => {
+                ". Delete what is not needed or raise the quota"
+            }
+            (Class::NotFound, Callee::Aws) => ". Create it, or name another",
+            (
+                Class::Throttled
+                | Class::Server
+                | Class::Conflict
+                | Class::NotFound
+                | Class::InUse
+                | Class::Limit
+                | Class::Invalid
+                | Class::Malformed,
+                _,
+            ) => "",
+        };
+        format!("{self}{way_out}")
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.operation, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_is_of_the_class_and_of_whom_was_called() {
+        let words = |class, operation: &str, of| {
+            Failure { class, operation: operation.to_owned(), message: "no".to_owned() }.in_words(of)
+        };
+        for (class, operation, of, told) in [
+            (Class::Denied, "GetRole", Callee::Aws, "`fleetmesh iam policy` prints all that it needs"),
+            (Class::Denied, "UpdateRoute", Callee::AppMesh, "Allow the operator's identity this action"),
+            (Class::Unreachable, "GetRole", Callee::Aws, "check the network and AWS_ENDPOINT_URL"),
+            (Class::Unreachable, "UpdateRoute", Callee::AppMesh, "check --app-mesh-endpoint and the network"),
+            (Class::Limit, "CreateRole", Callee::Aws, "raise the quota"),
+        ] {
+            let words = words(class, operation, of);
+            assert!(words.starts_with(&format!("{operation}: no. ")) && words.contains(told), "{words}");
+        }
+        assert_eq!(
+            words(Class::Limit, "CreateFleet", Callee::Aws),
+            "CreateFleet: no",
+            "no quota is in the way"
+        );
+        assert_eq!(words(Class::Conflict, "GetRole", Callee::Aws), "GetRole: no");
     }
 }

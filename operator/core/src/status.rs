@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
-use crate::failure::{Class, Failure};
+use crate::failure::{Callee, Class};
 use crate::observed::{Claim, Deprecation, Identity, Observed, Remote};
 use crate::outcome::Outcome;
 use crate::part::Parts;
@@ -121,7 +121,7 @@ impl Findings {
             finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
         let programmed = programmed(observed, decision, outcome);
         if let Some((_, failure)) = &outcome.failed {
-            let said = || Finding::fails(failure.class.reason(), in_words(failure));
+            let said = || Finding::fails(failure.class.reason(), failure.in_words(Callee::AppMesh));
             match failure.class {
                 Class::Invalid | Class::Limit => accepted = said(),
                 Class::NotFound => {
@@ -202,8 +202,11 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
             Finding::fails(Reason::DeletionBlocked, message)
         }
         Some(failure) => {
-            let message =
-                format!("{}. {LET_GO}{}=true", in_words(failure), fleetmesh_crds::ORPHAN_ANNOTATION);
+            let message = format!(
+                "{}. {LET_GO}{}=true",
+                failure.in_words(Callee::AppMesh),
+                fleetmesh_crds::ORPHAN_ANNOTATION
+            );
             Finding::fails(failure.class.reason(), message)
         }
         None => {
@@ -279,7 +282,10 @@ fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Fi
         _ => None,
     };
     if let Some(failure) = failure {
-        return Finding::fails(failure.class.reason(), format!("{}; {serves}", in_words(failure)));
+        return Finding::fails(
+            failure.class.reason(),
+            format!("{}; {serves}", failure.in_words(Callee::AppMesh)),
+        );
     }
     match (&identity, in_step(decision, outcome)) {
         (Some(identity), true) => {
@@ -287,21 +293,6 @@ fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Fi
         }
         _ => Finding::fails(Reason::Pending, format!("an earlier condition must hold first; {serves}")),
     }
-}
-
-/// A failure in words, with the way out where the class tells one.
-fn in_words(failure: &Failure) -> String {
-    let way_out = match failure.class {
-        Class::Ended => {
-            ". AWS ended App Mesh on 2026-09-30. Run `fleetmesh control-plane` and start the operator with --app-mesh-endpoint pointing at it"
-        }
-        Class::Unreachable => ". The operator keeps trying; check --app-mesh-endpoint and the network",
-        Class::Credentials => ". Give the operator valid AWS credentials",
-        Class::Denied => ". Allow the operator's identity this action",
-        Class::Limit => ". Delete what is not needed or raise the quota",
-        _ => "",
-    };
-    format!("{failure}{way_out}")
 }
 
 /// The weighted targets of a route in force for people to read: those of a rollout, or else the spec's.

@@ -12,7 +12,7 @@ use super::plan::Step;
 use super::scale::{Member, Stage};
 use super::version::is_ours;
 use crate::condition::Finding;
-use crate::failure::{Class, Failure};
+use crate::failure::{Callee, Class, Failure};
 use crate::part::Part;
 
 /// How many instances a message names.
@@ -303,27 +303,10 @@ pub(super) fn named(ids: &[String]) -> String {
 
 /// What a failed call means. EC2 runs out of instances where others run out of quota.
 fn failed(failure: &Failure) -> Finding {
+    let words = failure.in_words(Callee::Aws);
     match failure.class {
-        Class::Unsettled => Finding::unknown(Reason::Pending, in_words(failure)),
-        Class::Limit if failure.operation == "CreateFleet" => {
-            Finding::fails(Reason::LaunchFailed, in_words(failure))
-        }
-        class => Finding::fails(class.reason(), in_words(failure)),
+        Class::Unsettled => Finding::unknown(Reason::Pending, words),
+        Class::Limit if failure.operation == "CreateFleet" => Finding::fails(Reason::LaunchFailed, words),
+        class => Finding::fails(class.reason(), words),
     }
-}
-
-fn in_words(failure: &Failure) -> String {
-    let way_out = match failure.class {
-        Class::Denied => {
-            ". Allow the operator's identity this action (`fleetmesh iam policy` prints what it needs)"
-        }
-        Class::Credentials => ". Give the operator valid AWS credentials",
-        Class::Unreachable | Class::Throttled | Class::Server => ". The operator keeps trying",
-        Class::Unsettled => {
-            ". AWS does not know everywhere yet, or any more, what it made or showed a moment ago; the operator tries again"
-        }
-        Class::NotFound => ". Create it, or name another",
-        _ => "",
-    };
-    format!("{failure}{way_out}")
 }

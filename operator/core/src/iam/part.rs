@@ -8,7 +8,7 @@ use fleetmesh_model::tag::Tags;
 use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, rules};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
-use crate::failure::{Class, Failure};
+use crate::failure::{Callee, Class, Failure};
 use crate::owner::is_of;
 use crate::part::Part;
 
@@ -44,7 +44,7 @@ pub fn announced(place: &Place) -> Part<IamStatus> {
 /// The part of a round in which a read failed, or which had to wait: nothing is known anew.
 pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<IamStatus> {
     let finding = match &failure {
-        Some(failure) => Finding::fails(failure.class.reason(), words(failure)),
+        Some(failure) => Finding::fails(failure.class.reason(), failure.in_words(Callee::Aws)),
         None => Finding::unknown(Reason::Pending, "an earlier step must be done first"),
     };
     let look = failure.is_none().then_some(SOON);
@@ -251,7 +251,7 @@ fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<
                 format!("IAM says: {failure}. The deletion goes on by itself when nothing uses it any more");
             (Finding::fails(Reason::DeletionBlocked, message), None, Some(again))
         }
-        class => (Finding::fails(class.reason(), words(failure)), None, Some(failure.clone())),
+        class => (Finding::fails(class.reason(), failure.in_words(Callee::Aws)), None, Some(failure.clone())),
     }
 }
 
@@ -265,20 +265,6 @@ fn names_what_is_missing(step: &Step, failure: &Failure) -> bool {
         Step::CreateRole { .. } => true,
         _ => false,
     }
-}
-
-/// A failure in words, with the way out where the class tells one.
-fn words(failure: &Failure) -> String {
-    let way_out = match failure.class {
-        Class::Denied => {
-            ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs, within the flags that it shares with the operator"
-        }
-        Class::Credentials => ". Give the operator valid AWS credentials",
-        Class::Unreachable => ". The operator keeps trying; check the network and AWS_ENDPOINT_URL",
-        Class::Limit => ". Delete what is not needed or raise the quota",
-        _ => "",
-    };
-    format!("{failure}{way_out}")
 }
 
 /// The Events about what was done.
