@@ -1,5 +1,5 @@
 //! The operator's own policy: its text, and that its table names every call in the sources. After a wanted change:
-//! `UPDATE_GOLDEN=1 cargo test -p fleetmesh-aws --test permissions`, and read the difference.
+//! `FLEETMESH_BLESS=1 cargo test -p fleetmesh-aws --test permissions`, and read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -98,7 +98,7 @@ fn all(scope: &Scope) -> Map<String, Value> {
 }
 
 fn golden(path: &str, found: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("FLEETMESH_BLESS").is_some() {
         fs::write(path, found).unwrap();
     }
     assert_eq!(found, fs::read_to_string(path).unwrap_or_default());

@@ -1,5 +1,5 @@
 //! Plans for IAM as text, compared with `golden/identities.txt`, and the property of the node's policy. After a wanted
-//! change: `UPDATE_GOLDEN=1 cargo test -p fleetmesh-core --test identities`, and read the difference.
+//! change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-core --test identities`, and read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -345,7 +345,7 @@ fn settling() -> String {
 fn plans_are_as_written_down() {
     let found = [life(), drift(), ownership(), adoption(), upgrade(), settling()].concat();
     let path = "tests/golden/identities.txt";
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::write(path, &found).unwrap();
     }
     assert_eq!(found, std::fs::read_to_string(path).unwrap_or_default());

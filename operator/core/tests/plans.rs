@@ -1,5 +1,5 @@
 //! Plans as text: each script is a sequence of acts and rounds, its plans are compared with `golden/plans.txt`. After a
-//! wanted change: `UPDATE_GOLDEN=1 cargo test -p fleetmesh-core --test plans`, and read the difference.
+//! wanted change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-core --test plans`, and read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod simulation;
@@ -198,7 +198,7 @@ fn references() -> String {
 fn plans_are_as_written_down() {
     let found: String = [create_change_delete(), ownership(), drift(), crashes(), references()].concat();
     let path = "tests/golden/plans.txt";
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::create_dir_all("tests/golden").unwrap();
         std::fs::write(path, &found).unwrap();
     }

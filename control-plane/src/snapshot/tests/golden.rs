@@ -1,6 +1,6 @@
 //! The scenario's snapshot as text, word for word.
 //!
-//! To accept a change: `UPDATE_GOLDEN=1 cargo test -p fleetmesh-control-plane golden`, and read the difference.
+//! To accept a change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-control-plane golden`, and read the difference.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -77,7 +77,7 @@ fn the_scenarios_snapshot_is_the_golden_one() {
     ]);
     let file = Path::new("src/snapshot/tests/scenario.golden");
     let text = text(&client(&view));
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::write(file, &text).expect("the golden file is written");
     }
     let golden = std::fs::read_to_string(file).expect("the golden file");

@@ -299,7 +299,7 @@ fn the_plans_of_a_life_are_these() {
     ec2.end();
     text.push_str(&format!("# deleted\n{}\n", ec2.plans.join("\n")));
     let golden = "tests/golden/fleet.txt";
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("FLEETMESH_BLESS").is_some() {
         std::fs::write(golden, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(golden).unwrap());
