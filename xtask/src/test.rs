@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::{long, userns};
+use fleetmesh_testbed::{long, tools, userns};
 
 use crate::{cargo, setup, suites};
 
@@ -13,8 +13,8 @@ const SUITES: usize = 2;
 /// at once need more memory than they save time.
 const THREADS: usize = 3;
 
-/// What is said before and after tests that were not all run.
-const SKIPPED: &str = "SKIPPED by --without-namespaces: every test that makes network namespaces";
+/// What is said before tests that are not all run.
+const SKIPS: &str = "SKIPPED by --without-namespaces: every test that makes network namespaces";
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
@@ -51,20 +51,35 @@ pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
         }
     }
     let mut environment = Vec::new();
+    let skipped = tools::target_dir()?.join("skipped-tests.txt");
+    let shown = skipped.display().to_string();
     if *without_namespaces {
-        environment.push((userns::WITHOUT_NAMESPACES, "1"));
+        std::fs::write(&skipped, "").with_context(|| format!("cannot write {shown}"))?;
+        environment.extend([(userns::WITHOUT_NAMESPACES, "1"), (userns::SKIPPED, &shown)]);
     }
     if *long {
         environment.push((long::VARIABLE, "1"));
     }
     if *without_namespaces {
-        eprintln!("{SKIPPED}");
+        eprintln!("{SKIPS}");
     }
     let outcome = if chosen.is_empty() { all(&environment) } else { some(chosen, &environment) };
     if *without_namespaces {
-        eprintln!("{SKIPPED}");
+        let names = std::fs::read_to_string(&skipped).with_context(|| format!("cannot read {shown}"))?;
+        eprintln!("{}", counted(&names));
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// How many tests were left out, and which: `names` has one a line. They are among those that count as passed.
+fn counted(names: &str) -> String {
+    let mut names: Vec<&str> = names.lines().collect();
+    names.sort_unstable();
+    let count = names.len();
+    format!(
+        "SKIPPED by --without-namespaces, and counted as passed above: {count} tests\n  {}",
+        names.join("\n  ")
+    )
 }
 
 /// Builds what [`run`] runs.
@@ -90,4 +105,16 @@ fn some(chosen: &[String], environment: &[(&str, &str)]) -> Result<()> {
     let mut command = cargo::command(&[&["test"], &chosen[..]].concat())?;
     command.env("RUST_TEST_THREADS", THREADS.to_string()).envs(environment.iter().copied());
     cargo::status(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_counted_and_named() {
+        let text = counted("routes::b\nroutes::a\n");
+        assert!(text.contains(": 2 tests\n  routes::a\n  routes::b"), "{text}");
+        assert!(counted("").contains(": 0 tests"));
+    }
 }

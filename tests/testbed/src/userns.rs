@@ -1,6 +1,8 @@
 //! Root, real or in a user namespace: what a test bed's network namespaces need.
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Error, Result, bail};
@@ -9,6 +11,8 @@ use crate::tools;
 
 /// Set for tests when those that make namespaces shall be left out; `cargo xtask test --without-namespaces` does.
 pub const WITHOUT_NAMESPACES: &str = "FLEETMESH_WITHOUT_NAMESPACES";
+/// The file that takes the name of each test that was left out, one a line; the runner counts them.
+pub const SKIPPED: &str = "FLEETMESH_SKIPPED_TESTS";
 /// Tells a program that [`become_root`] started it.
 const ENTERED: &str = "FLEETMESH_USER_NAMESPACE";
 
@@ -28,14 +32,26 @@ pub fn entered() -> bool {
 }
 
 /// Whether a test that makes namespaces shall run. False only where the caller asked to leave such tests out; a test
-/// that cannot run otherwise fails, so that nobody takes it for passed.
+/// that cannot run otherwise fails, so that nobody takes it for passed. Rust's own runner counts one that is left out as
+/// passed and shows nothing that it prints: ours learns of it by the file that [`SKIPPED`] names.
 #[must_use]
 pub fn wanted() -> bool {
     let wanted = std::env::var_os(WITHOUT_NAMESPACES).is_none();
     if !wanted {
-        eprintln!("SKIPPED: {WITHOUT_NAMESPACES} is set");
+        // A test runs on a thread of its name.
+        let test = std::thread::current().name().unwrap_or("a test without a name").to_owned();
+        eprintln!("SKIPPED: {test}: {WITHOUT_NAMESPACES} is set");
+        if let Some(Err(error)) = std::env::var_os(SKIPPED).map(|file| note(Path::new(&file), &test)) {
+            eprintln!("{test} is not counted as skipped: {error}");
+        }
     }
     wanted
+}
+
+/// Adds a line; programs that do so at the same time do not mingle.
+fn note(file: &Path, test: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(format!("{test}\n").as_bytes())
 }
 
 /// Whether network namespaces with several users can be made here: as they are now, by root.
