@@ -13,6 +13,7 @@ use super::hold::Blocked;
 use super::observations::Health;
 use super::plan::{Lasts, lasts};
 use super::round::Round;
+use super::state::in_effect;
 use super::targets::{growing, in_short};
 use super::time::{in_words, micro};
 use super::transition::{Trigger, bakes, transition};
@@ -198,7 +199,7 @@ impl Round<'_> {
         let now = self.now;
         self.update(|rollout| in_step(rollout, &step, index, last, now));
         self.state.webhooks.clear();
-        self.refresh_effective();
+        self.change(in_effect);
         let lasts = match lasts(&step) {
             Lasts::For(length) => format!("for {}", in_words(length)),
             Lasts::UntilPromoted => "until somebody promotes".to_owned(),

@@ -6,11 +6,11 @@ use fleetmesh_crds::{CanaryStatus, Reason};
 use fleetmesh_model::route::WeightedTarget;
 
 use super::clock::{StepClock, entered, with_clock};
-use super::finish::Ending;
-use super::history;
+use super::history::{self, Ending};
 use super::observations::{Endpoint, Health};
 use super::plan::{lasts, rollout_id};
 use super::round::Round;
+use super::state::{in_effect, taken_back, with_draining, with_ending};
 use super::targets::{MAX_TARGETS, growing, in_short, losing, same, same_shares, with_zeros};
 use super::time::micro;
 use super::transition::Trigger;
@@ -47,7 +47,7 @@ impl Round<'_> {
         };
         self.state.stable_targets = stable;
         self.fire(Trigger::Adopted);
-        self.refresh_effective();
+        self.change(in_effect);
         true
     }
 
@@ -60,7 +60,7 @@ impl Round<'_> {
         if changed {
             // The same shares, written otherwise.
             self.state.stable_targets.clone_from(&self.spec.targets);
-            self.refresh_effective();
+            self.change(in_effect);
         }
     }
 
@@ -74,7 +74,7 @@ impl Round<'_> {
         if aborted {
             // It tells where it ended, and a retry goes by the plan of its own time.
             if rewritten {
-                self.refresh_effective();
+                self.change(in_effect);
             }
             return;
         }
@@ -94,21 +94,23 @@ impl Round<'_> {
             self.event(Severity::Normal, Reason::PlanChanged, "Plan", message);
         }
         if rewritten {
-            self.refresh_effective();
+            self.change(in_effect);
         }
     }
 
     /// Other targets take the place of the rollout, under way or aborted.
     fn supersede(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };
+        let now = self.now;
         if self.rollout().is_some() {
             let message = format!("the spec names other targets: {}", in_short(&self.spec.targets));
-            self.end(&Ending { outcome: Phase::Superseded, reason: Reason::TargetsChanged, message });
+            let ending = Ending { outcome: Phase::Superseded, reason: Reason::TargetsChanged, message };
+            self.change(|state| with_ending(state, &ending, now));
         }
         let kept = with_zeros(self.state.stable_targets.clone(), &self.spec.targets);
         let losers = losing(&rollout.targets, &self.state.stable_targets);
         let losers: Vec<WeightedTarget> = losing(&losers, &self.spec.targets);
-        self.drain(&losers, &kept, false);
+        self.change(|state| with_draining(state, &losers, &kept, false, now));
         self.state.rollout = None;
     }
 
@@ -123,7 +125,7 @@ impl Round<'_> {
         self.state.rollout = Some(rollout);
         self.state.analysis.clear();
         self.state.webhooks.clear();
-        self.take_back(&to);
+        self.change(|state| taken_back(state, &to));
         let skipping = if skips_steps { ", without steps, because they are still warm" } else { "" };
         let message = format!("rollout {id} goes from {} to {}{skipping}", in_short(&from), in_short(&to));
         self.event(Severity::Normal, reason, "Roll", message);
@@ -134,7 +136,7 @@ impl Round<'_> {
             );
             return self.abort(Reason::TooManyTargets, message);
         }
-        self.refresh_effective();
+        self.change(in_effect);
     }
 
     /// The rollout before its first step.

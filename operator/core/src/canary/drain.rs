@@ -4,51 +4,20 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_crds::Reason;
-use fleetmesh_crds::canary::status::MAX_DRAINING;
 use fleetmesh_crds::canary::{DrainStatus, Phase, Retire};
-use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
 use super::history;
 use super::observations::{Node, Reports};
 use super::reduction::Effect;
 use super::round::{Round, under_way};
+use super::state::in_effect;
 use super::targets::serving_nodes;
 use super::time::{after, before, micro};
 use super::transition::Trigger;
 use crate::event::Severity;
 
 impl Round<'_> {
-    /// Begins to drain `losers`. Those of a promotion retire, unless another port of their node is among `serving`.
-    pub fn drain(&mut self, losers: &[WeightedTarget], serving: &[WeightedTarget], retires: bool) {
-        let serving = serving_nodes(serving);
-        for target in losers {
-            self.state.draining.retain(|drain| !is_of(drain, target));
-            self.state.draining.push(DrainStatus {
-                deprecated_at: None,
-                drained_at: None,
-                port: target.port,
-                retired_at: None,
-                retires: retires && !serving.contains(target.virtual_node.as_str()),
-                settled_at: None,
-                since: micro(self.now),
-                virtual_node: target.virtual_node.clone(),
-            });
-        }
-        while self.state.draining.len() > MAX_DRAINING {
-            self.state.draining.remove(0);
-        }
-    }
-
-    /// Targets that get requests again neither drain nor retire; all ports of a node count when it comes to retiring.
-    pub fn take_back(&mut self, targets: &[WeightedTarget]) {
-        let serving = serving_nodes(targets);
-        self.state.draining.retain(|drain| {
-            let served = targets.iter().any(|target| target.weight > 0 && is_of(drain, target));
-            !served && (drain.drained_at.is_none() || !serving.contains(drain.virtual_node.as_str()))
-        });
-    }
-
     /// Goes on with everything that drains or retires.
     pub fn go_on_draining(&mut self) {
         let mut draining = std::mem::take(&mut self.state.draining);
@@ -71,7 +40,7 @@ impl Round<'_> {
         }
         // During a rollout the next step's weights take drained targets out, so that none is written for that alone.
         if news && self.rollout().is_none() {
-            self.refresh_effective();
+            self.change(in_effect);
         }
         self.clear_deprecated();
     }
@@ -236,10 +205,6 @@ impl Round<'_> {
             .chain(window.into_iter().filter(|node| !retired(node)));
         names.map(str::to_owned).collect()
     }
-}
-
-fn is_of(drain: &DrainStatus, target: &WeightedTarget) -> bool {
-    drain.virtual_node == target.virtual_node && drain.port == target.port
 }
 
 /// The nodes of the rollback window.

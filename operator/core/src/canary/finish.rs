@@ -2,33 +2,17 @@
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Hold, OnFailure, Phase, RolloutStatus};
-use fleetmesh_model::route::WeightedTarget;
 
 use super::clock::without_clock;
-use super::history;
+use super::history::Ending;
 use super::round::Round;
-use super::targets::{MAX_TARGETS, in_short, losing, same, with_zeros};
+use super::state::{in_effect, settled, with_draining, with_ending};
+use super::targets::{in_short, losing};
 use super::time::micro;
 use super::transition::{Trigger, transition};
-use super::weights::between;
 use crate::event::Severity;
 
-/// How a rollout ended, and why.
-pub(super) struct Ending {
-    pub outcome: Phase,
-    pub reason: Reason,
-    pub message: String,
-}
-
 impl Round<'_> {
-    /// Notes in the history that the rollout ended.
-    pub fn end(&mut self, ending: &Ending) {
-        if let Some(rollout) = self.state.rollout.clone() {
-            let from = self.state.stable_targets.clone();
-            history::add(&mut self.state.history, &from, &rollout, ending, self.now);
-        }
-    }
-
     /// The new targets are the stable ones; the old ones drain.
     pub fn promote(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };
@@ -37,14 +21,13 @@ impl Round<'_> {
         let Some((_, reason)) = transition(self.state.phase, trigger) else { return };
         let message = format!("{} is stable", in_short(&rollout.targets));
         let ending = Ending { outcome: Phase::Promoted, reason: Reason::Promoted, message: message.clone() };
-        self.end(&ending);
+        let now = self.now;
+        self.change(|state| with_ending(state, &ending, now));
         self.event(Severity::Normal, reason, "Promote", message);
-        self.state.stable_targets.clone_from(&rollout.targets);
-        self.state.rollout = None;
-        self.state.webhooks.clear();
-        self.drain(&losers, &rollout.targets, true);
+        self.change(|state| settled(state, &rollout.targets));
+        self.change(|state| with_draining(state, &losers, &rollout.targets, true, now));
         self.fire(trigger);
-        self.refresh_effective();
+        self.change(in_effect);
     }
 
     /// The rollout failed: it is given up, or waits for a person, as the spec wants it.
@@ -60,7 +43,9 @@ impl Round<'_> {
         if transition(self.state.phase, Trigger::GivenUp).is_none() {
             return;
         }
-        self.end(&Ending { outcome: Phase::Aborted, reason, message: message.clone() });
+        let ending = Ending { outcome: Phase::Aborted, reason, message: message.clone() };
+        let now = self.now;
+        self.change(|state| with_ending(state, &ending, now));
         self.update(|rollout| RolloutStatus {
             hold: None,
             set_weight: 0,
@@ -68,7 +53,7 @@ impl Round<'_> {
             ..without_clock(rollout)
         });
         let Some(aborted) = self.fire(Trigger::GivenUp) else { return };
-        self.refresh_effective();
+        self.change(in_effect);
         self.event(Severity::Warning, aborted, "RollBack", format!("{reason}: {message}"));
     }
 
@@ -76,18 +61,18 @@ impl Round<'_> {
     pub fn roll_back(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };
         let Some((_, reason)) = transition(self.state.phase, Trigger::TargetsReverted) else { return };
+        let (stable, now) = (&self.spec.targets, self.now);
         if self.rollout().is_some() {
             let message =
                 format!("the spec names the stable targets again: {}", in_short(&self.spec.targets));
             self.event(Severity::Normal, reason, "RollBack", message.clone());
-            self.end(&Ending { outcome: Phase::RolledBack, reason: Reason::TargetsReverted, message });
+            let ending = Ending { outcome: Phase::RolledBack, reason: Reason::TargetsReverted, message };
+            self.change(|state| with_ending(state, &ending, now));
         }
-        self.state.stable_targets.clone_from(&self.spec.targets);
-        self.state.rollout = None;
-        self.state.webhooks.clear();
-        self.drain(&losing(&rollout.targets, &self.spec.targets), &self.spec.targets.clone(), false);
+        self.change(|state| settled(state, stable));
+        self.change(|state| with_draining(state, &losing(&rollout.targets, stable), stable, false, now));
         self.fire(Trigger::TargetsReverted);
-        self.refresh_effective();
+        self.change(in_effect);
     }
 
     /// The rollout waits for a person. It says so once.
@@ -105,36 +90,5 @@ impl Round<'_> {
             _ => Severity::Warning,
         };
         self.event(severity, told, "Pause", format!("{reason}: {detail}"));
-    }
-
-    /// Computes what is to be in force: the weights of the rollout, and 0 for targets with requests in flight. When this
-    /// changes anything, nobody has it yet.
-    pub fn refresh_effective(&mut self) {
-        let stable = &self.state.stable_targets;
-        let percent = |weight: i32| u32::try_from(weight).unwrap_or(0);
-        let base = self
-            .state
-            .rollout
-            .as_ref()
-            .map(|rollout| between(stable, &rollout.targets, percent(rollout.set_weight)))
-            .filter(|all| all.len() <= MAX_TARGETS)
-            .unwrap_or_else(|| stable.clone());
-        let draining: Vec<WeightedTarget> = self
-            .state
-            .draining
-            .iter()
-            .filter(|drain| drain.drained_at.is_none())
-            .map(|drain| WeightedTarget {
-                port: drain.port,
-                virtual_node: drain.virtual_node.clone(),
-                weight: 0,
-            })
-            .collect();
-        let mut effective = with_zeros(base, &draining);
-        effective.truncate(MAX_TARGETS);
-        if !same(&effective, &self.state.effective_targets) {
-            self.state.effective_targets = effective;
-            self.state.dataplane = None;
-        }
     }
 }

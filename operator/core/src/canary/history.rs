@@ -1,12 +1,19 @@
 //! How rollouts ended, and which targets were stable before. Pure.
 
+use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::status::MAX_HISTORY;
 use fleetmesh_crds::canary::{HistoryEntry, Phase, RolloutStatus};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
-use super::finish::Ending;
 use super::time::micro;
+
+/// How a rollout ended, and why.
+pub(super) struct Ending {
+    pub outcome: Phase,
+    pub reason: Reason,
+    pub message: String,
+}
 
 /// Notes how `rollout`, which began from `from`, ended: the newest entry comes first, the oldest of more than 10 goes.
 pub(super) fn add(

@@ -33,6 +33,7 @@ mod round;
 mod settle;
 pub mod simulate;
 pub mod spec;
+mod state;
 pub mod targets;
 pub mod time;
 pub mod transition;

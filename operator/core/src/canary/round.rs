@@ -72,6 +72,11 @@ impl<'a> Round<'a> {
         under_way(&self.state)
     }
 
+    /// Puts another state in the place of this one.
+    pub fn change(&mut self, next: impl FnOnce(CanaryStatus) -> CanaryStatus) {
+        self.state = next(std::mem::take(&mut self.state));
+    }
+
     /// Puts another state of the rollout under way in its place; nothing when there is none.
     pub fn update(&mut self, change: impl FnOnce(RolloutStatus) -> RolloutStatus) {
         if self.phase() != Phase::Aborted {
