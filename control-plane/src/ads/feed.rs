@@ -59,7 +59,44 @@ pub struct Feeds {
     limit: Option<usize>,
     denied: Denied,
     distribution: Arc<Distribution>,
-    nodes: Mutex<BTreeMap<ResourceId, watch::Sender<Current>>>,
+    nodes: Mutex<BTreeMap<ResourceId, Feed>>,
+}
+
+/// What the proxies of a node are to run, and who follows it.
+struct Feed {
+    current: watch::Sender<Current>,
+    /// Held once for each follower that reports its load; the others are proxies.
+    reporting: Arc<()>,
+}
+
+impl Feed {
+    fn new(current: Current) -> Self {
+        Self { current: watch::Sender::new(current), reporting: Arc::default() }
+    }
+
+    fn is_followed(&self) -> bool {
+        self.current.receiver_count() > 0
+    }
+
+    /// How many proxies follow it.
+    fn proxies(&self) -> usize {
+        self.current.receiver_count().saturating_sub(Arc::strong_count(&self.reporting) - 1)
+    }
+}
+
+/// Where the clusters of a proxy lead that reports its load, as long as it does.
+pub struct Reported {
+    /// First, so that it counts as a proxy at no time.
+    current: watch::Receiver<Current>,
+    _reporting: Arc<()>,
+}
+
+impl Reported {
+    /// Where they lead now; nowhere when its node is gone.
+    pub fn targets(&self) -> Arc<Targets> {
+        let current = self.current.borrow();
+        if current.exists { Arc::clone(&current.snapshot.targets) } else { Arc::default() }
+    }
 }
 
 impl Feeds {
@@ -85,37 +122,44 @@ impl Feeds {
     /// Status 3 when there is no such node, 8 when it has as many proxies as it may.
     pub fn subscribe(&self, node: &ResourceId) -> Result<watch::Receiver<Current>, Status> {
         let mut nodes = self.nodes();
-        if let Some(feed) = nodes.get(node) {
-            let connected = feed.receiver_count();
-            if let Some(limit) = self.limit.filter(|limit| connected >= *limit) {
-                let text = format!("{node} has {connected} proxies connected, and the limit is {limit}");
-                return Err(Status::resource_exhausted(text));
-            }
-            if connected > 0 && feed.borrow().exists {
-                return Ok(feed.subscribe());
-            }
+        let connected = nodes.get(node).map_or(0, Feed::proxies);
+        if let Some(limit) = self.limit.filter(|limit| connected >= *limit) {
+            let text = format!("{node} has {connected} proxies connected, and the limit is {limit}");
+            return Err(Status::resource_exhausted(text));
         }
-        let current = self.make(node)?;
-        let feed = nodes.entry(node.clone()).or_insert_with(|| watch::Sender::new(current.clone()));
-        self.publish(node, feed, current);
-        Ok(feed.subscribe())
+        Ok(self.followed(&mut nodes, node)?.current.subscribe())
     }
 
-    /// Enters a proxy of `node` that reports its load and does not follow its snapshots, until the second part of the answer
-    /// is dropped. The first part says where its clusters lead.
+    /// Enters a proxy of `node` that reports its load, until the second part of the answer is dropped. The first part says where
+    /// its clusters lead, also while no proxy runs the node's snapshots.
     ///
     /// # Errors
     /// Status 3 when there is no such node.
-    pub fn reports(&self, node: &ResourceId) -> Result<(Arc<Targets>, Reports), Status> {
-        let followed = self.followed(node).filter(|current| current.exists);
-        let snapshot = followed.map_or_else(|| self.make(node), Ok)?.snapshot;
-        let targets = Arc::clone(&snapshot.targets);
-        Ok((targets, Distribution::reports(&self.distribution, node, snapshot)))
+    pub fn reports(&self, node: &ResourceId) -> Result<(Reported, Reports), Status> {
+        let mut nodes = self.nodes();
+        let feed = self.followed(&mut nodes, node)?;
+        let current = feed.current.subscribe();
+        let snapshot = Arc::clone(&current.borrow().snapshot);
+        let reported = Reported { current, _reporting: Arc::clone(&feed.reporting) };
+        drop(nodes);
+        Ok((reported, Distribution::reports(&self.distribution, node, snapshot)))
     }
 
-    /// The same as far as it is known without making a snapshot: nothing while no proxy follows them.
-    pub fn current_targets(&self, node: &ResourceId) -> Option<Arc<Targets>> {
-        self.followed(node).map(|current| Arc::clone(&current.snapshot.targets))
+    /// The feed of `node`, made from the store as it is unless somebody follows it already.
+    fn followed<'a>(
+        &self,
+        nodes: &'a mut BTreeMap<ResourceId, Feed>,
+        node: &ResourceId,
+    ) -> Result<&'a Feed, Status> {
+        let kept = nodes.get(node).filter(|feed| feed.is_followed());
+        let kept = kept.map(|feed| feed.current.borrow().clone()).filter(|current| current.exists);
+        let made = kept.is_none();
+        let current = kept.map_or_else(|| self.make(node), Ok)?;
+        let feed = nodes.entry(node.clone()).or_insert_with(|| Feed::new(current.clone()));
+        if made {
+            self.publish(node, feed, current);
+        }
+        Ok(feed)
     }
 
     /// The meshes.
@@ -168,12 +212,6 @@ impl Feeds {
         }
     }
 
-    fn followed(&self, node: &ResourceId) -> Option<Current> {
-        let nodes = self.nodes();
-        let feed = nodes.get(node).filter(|feed| feed.receiver_count() > 0);
-        feed.map(|feed| feed.borrow().clone())
-    }
-
     /// What the proxies of `node` are to run, made from the store as it is.
     fn make(&self, node: &ResourceId) -> Result<Current, Status> {
         let unknown = |reason| identity::unknown(&node.to_string(), reason);
@@ -196,7 +234,7 @@ impl Feeds {
     async fn refresh(&self, revision: u64, meshes: &BTreeMap<String, Arc<MeshView>>) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
-            nodes.retain(|_, feed| feed.receiver_count() > 0);
+            nodes.retain(|_, feed| feed.is_followed());
             self.distribution.keep(|node| nodes.contains_key(node));
             nodes.keys().cloned().collect()
         };
@@ -211,7 +249,7 @@ impl Feeds {
         // Under the lock: a subscriber may put a newer snapshot in place at any time, which is not to be taken back.
         let nodes = self.nodes();
         let Some(feed) = nodes.get(node) else { return };
-        let was = feed.borrow().clone();
+        let was = feed.current.borrow().clone();
         let newer = was.revision > revision;
         // The newest, read under the lock: it only ever grows newer.
         let discovered = self.discovered();
@@ -230,12 +268,12 @@ impl Feeds {
     }
 
     /// Tells the distribution before the streams, so that it never counts proxies by an older snapshot.
-    fn publish(&self, node: &ResourceId, feed: &watch::Sender<Current>, current: Current) {
+    fn publish(&self, node: &ResourceId, feed: &Feed, current: Current) {
         self.distribution.target(node, current.exists.then(|| Arc::clone(&current.snapshot)));
-        feed.send_replace(current);
+        feed.current.send_replace(current);
     }
 
-    fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, watch::Sender<Current>>> {
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Feed>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use envoy_types::pb::google::protobuf::value::Kind;
 use fleetmesh_model::{Arn, ResourceId};
-use prost::Message;
+use prost::encoding::{self, DecodeContext};
+use prost::{DecodeError, Message};
 use tonic::Status;
 
-use super::wire::Node;
+use super::wire::{Member, Node, Text};
 
 /// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
 /// Both take the full ARN or its resource part.
@@ -36,11 +36,28 @@ pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 
 /// The id of the instance that a proxy says it runs on, as the bootstrap has it.
 pub fn named_instance(node: &Bytes) -> Option<String> {
-    let mut metadata = Node::decode(node.clone()).ok()?.metadata?;
-    match metadata.fields.remove(INSTANCE_ID)?.kind? {
-        Kind::StringValue(id) => Some(id),
-        _ => None,
+    let node = Node::decode(node.clone()).ok()?;
+    member(node.metadata, INSTANCE_ID).ok().flatten()
+}
+
+/// The text of the member `name` of an encoded `Struct`. The others are passed over one by one: a tree of empty values takes
+/// 40 times its bytes when it is built.
+fn member(mut members: Bytes, name: &str) -> Result<Option<String>, DecodeError> {
+    let mut found = None;
+    while !members.is_empty() {
+        let (tag, wire_type) = encoding::decode_key(&mut members)?;
+        if tag != 1 {
+            encoding::skip_field(wire_type, tag, &mut members, DecodeContext::default())?;
+            continue;
+        }
+        let mut member = Bytes::new();
+        encoding::bytes::merge(wire_type, &mut member, &mut members, DecodeContext::default())?;
+        let member = Member::decode(member)?;
+        if member.name == name {
+            found = Text::decode(member.value)?.text;
+        }
     }
+    Ok(found)
 }
 
 /// The instance that a proxy runs on: the one that is `named`, else the address that it connects from; `None` over a Unix
@@ -58,12 +75,15 @@ pub fn unknown(resource: &str, reason: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::google::protobuf::{Struct, Value};
+    use envoy_types::pb::google::protobuf::value::Kind;
+    use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 
     use super::*;
 
     fn parse(id: &str, cluster: &str) -> Result<ResourceId, Status> {
-        virtual_node(&Node { id: id.into(), cluster: cluster.into(), metadata: None }.encode_to_vec().into())
+        virtual_node(
+            &Node { id: id.into(), cluster: cluster.into(), ..Node::default() }.encode_to_vec().into(),
+        )
     }
 
     #[test]
@@ -78,8 +98,15 @@ mod tests {
     #[test]
     fn the_instance_is_what_the_bootstrap_says_or_where_the_proxy_connects_from() {
         let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
-        let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value("i-0123"))].into() };
-        let named = Node { metadata: Some(metadata), ..Node::default() }.encode_to_vec().into();
+        let list = ListValue { values: vec![value("i-9"); 3] };
+        let list = Value { kind: Some(Kind::ListValue(list)) };
+        let with = |members: &[(&str, &Value)]| {
+            let fields = members.iter().map(|(name, value)| ((*name).to_owned(), Value::clone(value)));
+            let metadata = Struct { fields: fields.collect() }.encode_to_vec().into();
+            Bytes::from(Node { metadata, ..Node::default() }.encode_to_vec())
+        };
+        let named = with(&[("a", &list), (INSTANCE_ID, &value("i-0123")), ("z", &value("i-9"))]);
+        assert_eq!(named_instance(&with(&[(INSTANCE_ID, &list), ("z", &value("i-9"))])), None, "no text");
         let unnamed = Node::default().encode_to_vec().into();
         let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
         assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));

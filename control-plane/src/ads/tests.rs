@@ -133,7 +133,7 @@ impl World {
         assert!(page.contains(&format!("fleetmesh_control_plane_{line}\n")), "no {line} in\n{page}");
     }
 
-    async fn distribution(&self) -> Answer {
+    pub(super) async fn distribution(&self) -> Answer {
         self.distribution.answer("apps", None, Instant::now() + LONG).await.expect("the mesh")
     }
 

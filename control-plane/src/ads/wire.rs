@@ -5,7 +5,6 @@
 //! decoded; and resources, encoded once per snapshot, are shared by all the answers that carry them.
 
 use bytes::Bytes;
-use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message;
 
@@ -58,7 +57,27 @@ pub struct Node {
     /// The same, in some bootstraps.
     #[prost(string, tag = "2")]
     pub cluster: String,
-    /// What else the bootstrap says of the proxy.
-    #[prost(message, optional, tag = "3")]
-    pub metadata: Option<Struct>,
+    /// What else the bootstrap says of the proxy: an encoded `google.protobuf.Struct`, of which one member is ever looked
+    /// at.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub metadata: Bytes,
+}
+
+/// A member of a `google.protobuf.Struct`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Member {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The encoded [`Text`], or a value of another kind.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
+
+/// A `google.protobuf.Value` as far as it is a text.
+#[derive(Clone, PartialEq, Message)]
+pub struct Text {
+    /// The text; none for a value of another kind.
+    #[prost(string, optional, tag = "3")]
+    pub text: Option<String>,
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fleetmesh_model::ResourceId;
 
+use super::budget::{Budgets, Side};
 use super::window::{Counts, LONGEST, Window, second};
+use crate::tls::Holder;
 
 /// The most proxies that may report at once.
 pub const MAX_REPORTERS: usize = 65_536;
@@ -14,7 +16,7 @@ pub const MAX_REPORTERS: usize = 65_536;
 /// sends.
 pub const MAX_RATE: u64 = 100_000;
 /// By how much a proxy's clock, and the way of a report, may differ from what is seen of them here.
-const SLACK: Duration = Duration::from_secs(1);
+pub(super) const SLACK: Duration = Duration::from_secs(1);
 /// For how long before its stream began the first report on it is believed to have counted: the time that a proxy needs to come
 /// back after this process began anew, or was out of reach.
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -49,13 +51,13 @@ impl Load {
 }
 
 impl Load {
-    /// What is believed of it: that it covers a time within `known`, and [`MAX_RATE`] in the time that it can cover by that;
-    /// succeeded and failed in their proportion.
-    fn plausible(&self, known: Known) -> Self {
+    /// What is believed of it: that it covers a time within `known`, and [`MAX_RATE`] in the time that it can cover by that, or
+    /// `left` when that is less; succeeded and failed in their proportion.
+    fn plausible(&self, known: Known, left: u64) -> Self {
         let Known { least, most: longest, counted } = known;
         let covers = self.covers.clamp(least, longest);
         let seconds = covers.min(counted).as_secs().clamp(1, LONGEST);
-        let most = MAX_RATE * seconds;
+        let most = left.min(MAX_RATE * seconds);
         let ended = u128::from(self.succeeded) + u128::from(self.failed);
         let scaled = |count: u64| {
             let scaled = u128::from(count) * u128::from(most) / ended.max(1);
@@ -68,6 +70,11 @@ impl Load {
             in_progress: self.in_progress.min(MAX_RATE),
             covers,
         }
+    }
+
+    /// The requests that it tells of.
+    fn requests(&self) -> u64 {
+        self.issued.max(self.succeeded.saturating_add(self.failed))
     }
 }
 
@@ -135,6 +142,8 @@ impl fmt::Display for Full {
 #[derive(Debug)]
 struct Reporter {
     node: ResourceId,
+    /// Whose certificate it has; several may have one.
+    holder: Option<Holder>,
     /// When it entered or, later, when its last report came.
     last: Duration,
     /// Whether it told anything yet.
@@ -177,7 +186,7 @@ struct Target {
 }
 
 /// All that is kept. It grows with the connected proxies, with the virtual nodes that told in the last [`LONGEST`] seconds and
-/// with whom they call, and with nothing else.
+/// with whom they call, with the certificates that were used in that time, and with nothing else.
 #[derive(Debug, Default)]
 pub struct Book {
     /// The latest time that came in; time does not go back.
@@ -189,14 +198,23 @@ pub struct Book {
     targets: BTreeMap<ResourceId, Target>,
     /// What virtual nodes' own proxies passed on to their applications.
     own: BTreeMap<ResourceId, Account>,
+    /// What may still be believed of who has a certificate, over all the streams that it opens.
+    budgets: Budgets,
 }
 
 impl Book {
-    /// Enters a proxy of `node`, whose stream began at `at`, and gives its id.
+    /// Enters a proxy of `node`, whose stream began at `at`, and gives its id. What is believed of those with one `holder` they
+    /// have in common.
     ///
     /// # Errors
     /// [`MAX_REPORTERS`] report already, or `limit` of this node.
-    pub fn enter(&mut self, node: &ResourceId, at: Duration, limit: Option<usize>) -> Result<u64, Full> {
+    pub fn enter(
+        &mut self,
+        node: &ResourceId,
+        holder: Option<Holder>,
+        at: Duration,
+        limit: Option<usize>,
+    ) -> Result<u64, Full> {
         let last = self.advance(at);
         let full = |who: &dyn fmt::Display, reporters| Full { who: format!("{who} has"), reporters };
         let of_node = self.nodes.get(node).copied().unwrap_or_default();
@@ -208,7 +226,7 @@ impl Book {
         }
         self.ever += 1;
         self.nodes.insert(node.clone(), of_node + 1);
-        let reporter = Reporter { node: node.clone(), last, told: false, targets: BTreeSet::new() };
+        let reporter = Reporter { node: node.clone(), holder, last, told: false, targets: BTreeSet::new() };
         self.reporters.insert(self.ever, reporter);
         Ok(self.ever)
     }
@@ -218,8 +236,16 @@ impl Book {
     pub fn report(&mut self, reporter: u64, at: Duration, report: Report) {
         let at = self.advance(at);
         let Some(known) = self.reporters.get_mut(&reporter) else { return };
-        let time = Known::of(at - known.last, !known.told);
+        let (time, since, holder) = (Known::of(at - known.last, !known.told), known.last, known.holder);
         (known.last, known.told) = (at, true);
+        let budgets = &mut self.budgets;
+        let mut believed = |side: Side, load: &Load| {
+            let Some(holder) = holder else { return load.plausible(time, u64::MAX) };
+            let budget = budgets.of(holder, side, since);
+            let load = load.plausible(time, budget.left(at));
+            budget.spend(at, load.requests());
+            load
+        };
         known.targets.retain(|id| {
             let runs = report.sent.contains_key(id);
             if let Some(target) = self.targets.get_mut(id).filter(|_| !runs) {
@@ -228,13 +254,11 @@ impl Book {
             runs
         });
         if let Some(load) = &report.received {
-            self.own
-                .entry(known.node.clone())
-                .or_insert_with(|| Account::new(at))
-                .add(at, &load.plausible(time));
+            let load = believed(Side::Received(known.node.clone()), load);
+            self.own.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, &load);
         }
         for (id, load) in report.sent {
-            let load = load.plausible(time);
+            let load = believed(Side::Sent(id.clone()), &load);
             let target = self.targets.entry(id.clone()).or_insert_with(|| Target {
                 callers: BTreeMap::new(),
                 last: at,
@@ -249,7 +273,8 @@ impl Book {
 
     /// Notes that the proxy is gone: it has no requests under way. What it counted stays.
     pub fn leave(&mut self, reporter: u64) {
-        let Some(Reporter { node, targets, last: _, told: _ }) = self.reporters.remove(&reporter) else {
+        let Some(Reporter { node, targets, holder: _, last: _, told: _ }) = self.reporters.remove(&reporter)
+        else {
             return;
         };
         if let Some(count) = self.nodes.get_mut(&node) {
@@ -309,6 +334,7 @@ impl Book {
             target.callers.retain(|_, account| !account.is_over(now));
         }
         self.own.retain(|_, account| !account.is_over(now));
+        self.budgets.forget(self.latest);
     }
 }
 

@@ -9,6 +9,7 @@
 //! in them; proxies that connect again tell what they counted meanwhile.
 
 mod book;
+mod budget;
 pub mod http;
 mod window;
 
@@ -19,6 +20,7 @@ use fleetmesh_model::ResourceId;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::tls::Holder;
 use crate::view::MeshView;
 use book::Book;
 pub use book::{Full, Load, Report};
@@ -169,12 +171,17 @@ pub struct Reporting {
 }
 
 impl Reporting {
-    /// Enters a proxy of `node`.
+    /// Enters a proxy of `node`, which has the certificate of `holder` if it needed one.
     ///
     /// # Errors
     /// `limit` proxies of the node report already, or as many as this process serves.
-    pub fn start(loads: &Arc<Loads>, node: &ResourceId, limit: Option<usize>) -> Result<Self, Full> {
-        let id = loads.book().enter(node, loads.began.elapsed(), limit)?;
+    pub fn start(
+        loads: &Arc<Loads>,
+        node: &ResourceId,
+        holder: Option<Holder>,
+        limit: Option<usize>,
+    ) -> Result<Self, Full> {
+        let id = loads.book().enter(node, holder, loads.began.elapsed(), limit)?;
         Ok(Self { loads: Arc::clone(loads), id })
     }
 

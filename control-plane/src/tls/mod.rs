@@ -40,6 +40,16 @@ pub enum Caller {
     Certified(Arc<Certificate>),
 }
 
+impl Caller {
+    /// Who has the certificate; none without one.
+    pub fn holder(&self) -> Option<Holder> {
+        match self {
+            Self::Certified(certificate) => Some(certificate.holder),
+            Self::Local | Self::Unproven(_) => None,
+        }
+    }
+}
+
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

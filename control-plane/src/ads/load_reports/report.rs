@@ -6,14 +6,9 @@ use bytes::Bytes;
 use prost::{DecodeError, Message};
 use tonic::Status;
 
-use super::wire::{self, ClusterStats, UpstreamLocalityStats};
+use super::wire::{self, ClusterStats, MAX_CLUSTERS, MAX_LOCALITIES, UpstreamLocalityStats};
 use crate::loads::{Load, Report};
 use crate::snapshot::Targets;
-
-/// The most clusters of a report: more than fit into the one answer by which a proxy gets its clusters.
-pub const MAX_CLUSTERS: usize = 16_384;
-/// The most localities of a cluster. All hosts of ours are in one.
-pub const MAX_LOCALITIES: usize = 1024;
 
 /// Sums up `clusters`, each an encoded [`ClusterStats`], by the virtual node that they lead to, and those of the proxy's own
 /// application. Those that are not among `targets` are passed over: the control plane, what passes through.
@@ -63,7 +58,7 @@ fn bounded(place: &str, count: usize, bound: usize) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::resource_exhausted(format!(
-        "{place} of the load report has {count} entries, at most {bound} are read"
+        "{place} of the load report has more than {bound} entries, at most {bound} are read"
     )))
 }
 
@@ -136,7 +131,9 @@ mod tests {
         let status = read(&many, &targets()).expect_err("too many clusters");
         assert_eq!(i32::from(status.code()), 8, "{status}");
         assert!(
-            status.message().contains("cluster_stats of the load report has 16385 entries, at most 16384")
+            status
+                .message()
+                .contains("cluster_stats of the load report has more than 8192 entries, at most 8192")
         );
         let localities = vec![(0, 0, 0, 0); MAX_LOCALITIES + 1];
         let status = read(&[stats("a:80", &localities, 0)], &targets()).expect_err("too many localities");
@@ -148,6 +145,20 @@ mod tests {
             status.message().starts_with("cluster_stats[1] of the load report cannot be read"),
             "{status}"
         );
+    }
+
+    #[test]
+    fn of_parts_without_bytes_no_more_is_kept_than_shows_that_they_are_too_many() {
+        let report =
+            wire::LoadStatsRequest::decode(b"\x12\x00".repeat(250_000).as_slice()).expect("a report");
+        assert_eq!(report.cluster_stats.len(), MAX_CLUSTERS + 1);
+        let stats = ClusterStats::decode(b"\x12\x00".repeat(250_000).as_slice()).expect("a cluster's");
+        assert_eq!(stats.upstream_locality_stats.len(), MAX_LOCALITIES + 1);
+        let read =
+            |clusters: &[Bytes]| read(clusters, &targets()).expect_err("too many").message().to_owned();
+        assert!(read(&report.cluster_stats).contains("more than 8192 entries"));
+        let named = [b"\x0a\x04a:80".to_vec(), b"\x12\x00".repeat(250_000)].concat();
+        assert!(read(&[named.into()]).contains("more than 1024 entries"));
     }
 
     #[test]

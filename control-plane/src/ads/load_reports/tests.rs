@@ -167,6 +167,35 @@ async fn a_cluster_that_is_given_later_counts_from_then_on() {
     assert!(!body.to_string().contains("virtualNode/a"), "a deleted node is told no more: {body}");
 }
 
+/// Nobody runs the node's configuration meanwhile: a proxy that only reports goes by what it calls now, too.
+#[tokio::test]
+async fn a_backend_that_was_taken_away_does_not_count_any_more() {
+    let world = World::start(None).await;
+    let reporter = Reporter::start(&world, CLIENT).await;
+    reporter.report(&[(A, 10, 0, 0), (B, 1, 0, 0)]);
+    until(&world, "b", json!({"issued": 1})).await;
+    let action = json!({"weightedTargets": [{"virtualNode": "b", "weight": 1}]});
+    world.meshes.commit(ROUTE, Some(json!({"http2Route": {"action": action, "match": {"prefix": "/"}}})));
+    // It answers when the snapshots are those of the commit.
+    world.distribution().await;
+    reporter.report(&[(A, 777, 777, 0), (B, 5, 0, 0)]);
+    until(&world, "b", json!({"issued": 6})).await;
+    until(&world, "a", json!({"issued": 10, "failed": 0, "reports": 1})).await;
+    let client = json!({"backends": [{"virtualService": {"virtualServiceName": "s.local"}}]});
+    world.meshes.commit("virtualNode/client", None);
+    world.distribution().await;
+    reporter.report(&[(B, 100, 0, 0)]);
+    // An answer to a later stream says that it was read.
+    drop(reporter);
+    let gone = Reporter::open(&world, CLIENT).await.answer().await.expect_err("there is no such node");
+    assert_eq!(i32::from(gone.code()), 3, "{gone}");
+    world.meshes.commit("virtualNode/client", Some(client));
+    world.distribution().await;
+    let reporter = Reporter::start(&world, CLIENT).await;
+    reporter.report(&[(B, 1, 0, 0)]);
+    until(&world, "b", json!({"issued": 7, "reports": 3})).await;
+}
+
 /// After a restart of the control plane the streams of a proxy come back one by one. Until that of its configuration does, it
 /// shares requests as it did before, and a canary that counts it out would judge requests of the step before.
 #[tokio::test]
@@ -225,10 +254,10 @@ async fn a_report_that_does_not_fit_ends_the_stream_and_counts_nothing() {
     let mut reporter = Reporter::start(&world, CLIENT).await;
     reporter.report(&[(A, 1, 0, 6)]);
     until(&world, "a", json!({"inProgress": 6})).await;
-    let many: Vec<_> = std::iter::repeat_n((A, 1, 0, 0), super::report::MAX_CLUSTERS + 1).collect();
+    let many: Vec<_> = std::iter::repeat_n((A, 1, 0, 0), super::wire::MAX_CLUSTERS + 1).collect();
     reporter.report(&many);
     let status = reporter.answer().await.expect_err("too many");
-    assert!(status.message().contains("at most 16384"), "{status}");
+    assert!(status.message().contains("at most 8192"), "{status}");
     until(&world, "a", json!({"issued": 1, "reports": 1, "inProgress": 0, "reporters": 0})).await;
 }
 

@@ -20,7 +20,7 @@ fn load(issued: u64, failed: u64, in_progress: u64) -> Load {
 fn book(count: u64) -> Book {
     let mut book = Book::default();
     for id in 1..=count {
-        assert_eq!(book.enter(&node("client"), Duration::ZERO, None), Ok(id));
+        assert_eq!(book.enter(&node("client"), None, Duration::ZERO, None), Ok(id));
     }
     book
 }
@@ -93,8 +93,8 @@ fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
 #[test]
 fn callers_are_told_apart_and_the_targets_own_proxies_from_them() {
     let mut book = book(1);
-    let other = book.enter(&node("other"), Duration::ZERO, None).expect("entered");
-    let own = book.enter(&node("a"), Duration::ZERO, None).expect("entered");
+    let other = book.enter(&node("other"), None, Duration::ZERO, None).expect("entered");
+    let own = book.enter(&node("a"), None, Duration::ZERO, None).expect("entered");
     book.report(1, seconds(1), on_a(load(10, 4, 0)));
     book.report(other, seconds(1), on_a(load(100, 1, 0)));
     assert_eq!(told(&mut book, 1, 5).own, None, "nobody told for the other side");
@@ -132,7 +132,7 @@ fn a_report_beyond_belief_is_cut_in_its_proportion() {
     assert_eq!((a.counts.succeeded, a.counts.failed), (MAX_RATE * LONGEST / 2, MAX_RATE * LONGEST / 2));
     let busy = Load { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
     let known = Known::of(seconds(1), false);
-    assert_eq!(busy.plausible(known), busy, "what an Envoy can do is believed");
+    assert_eq!(busy.plausible(known, u64::MAX), busy, "what an Envoy can do is believed");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn no_proxy_stretches_what_it_covers_to_be_believed_more() {
         "and nothing is said of the time before"
     );
     // Nor by coming again and again: each first report on a stream is about the outage before it at most.
-    let again = book.enter(&node("client"), seconds(100), None).expect("entered");
+    let again = book.enter(&node("client"), None, seconds(100), None).expect("entered");
     book.report(again, seconds(100), on_a(forged(u64::MAX, Duration::MAX)));
     assert_eq!(told(&mut book, 100, 84).counts.succeeded, MAX_RATE);
     assert_eq!(told(&mut book, 100, 61).counts.succeeded, MAX_RATE, "a minute, and the second of the report");
@@ -170,19 +170,78 @@ fn no_proxy_says_that_what_came_of_a_long_time_came_just_now() {
     assert_eq!(told(&mut book, 30, 20).counts.failed, 1_900);
 }
 
+/// 38 short streams in four seconds were believed 3.8 million failures.
+#[test]
+fn whoever_has_a_certificate_is_believed_no_more_by_opening_many_streams() {
+    let failures = || on_a(Load { failed: 100_000, issued: 100_000, covers: seconds(1), ..Load::default() });
+    let failed = |streams: u64, at_once: bool, holder: fn(u64) -> Option<Holder>| {
+        let mut book = Book::default();
+        let mut open = Vec::new();
+        for stream in 0..streams {
+            let at = seconds(100) + Duration::from_millis(stream * 4000 / streams);
+            let id = book.enter(&node("client"), holder(stream), at, None).expect("entered");
+            book.report(id, at, failures());
+            match at_once {
+                true => open.push(id),
+                false => book.leave(id),
+            }
+        }
+        let told = told(&mut book, 104, 60);
+        assert_eq!(told.counts.reports, streams, "each was heard");
+        told.counts.failed
+    };
+    let mine = |_| Some([7; 32]);
+    for at_once in [true, false] {
+        let (few, many) = (failed(4, at_once, mine), failed(400, at_once, mine));
+        assert!(few == 4 * MAX_RATE && many <= 5 * MAX_RATE, "{few}, {many}");
+    }
+    // One report of each of several proxies is believed as before, and so is who needs no certificate.
+    assert_eq!(
+        failed(38, false, |stream| Some([u8::try_from(stream).unwrap_or_default(); 32])),
+        38 * MAX_RATE
+    );
+    assert_eq!(failed(38, false, |_| None), 38 * MAX_RATE);
+}
+
+/// Nor by reports that come faster than seconds do.
+#[test]
+fn whoever_has_a_certificate_is_believed_no_more_by_many_reports() {
+    let mut book = Book::default();
+    let id = book.enter(&node("a"), Some([7; 32]), seconds(100), None).expect("entered");
+    let forged = Load { failed: u64::MAX, issued: u64::MAX, covers: seconds(1), ..Load::default() };
+    for report in 1..=1000 {
+        let at = seconds(100) + Duration::from_millis(report);
+        book.report(id, at, Report { received: Some(forged), ..on_a(forged) });
+    }
+    let a = told(&mut book, 101, 60);
+    let own = a.own.expect("it told").failed;
+    assert!((MAX_RATE..=2 * MAX_RATE).contains(&a.counts.failed), "{}", a.counts.failed);
+    assert!((MAX_RATE..=2 * MAX_RATE).contains(&own), "{own}");
+    // What an Envoy can do is believed in every report.
+    let before = told(&mut book, 101, LONGEST).counts.succeeded;
+    for second in 200..260 {
+        book.report(id, seconds(second), on_a(load(90_000, 0, 0)));
+    }
+    assert_eq!(told(&mut book, 260, LONGEST).counts.succeeded - before, 60 * 90_000);
+    assert_eq!(book.budgets.len(), 2);
+    book.leave(id);
+    book.told("apps", seconds(260 + LONGEST), 1);
+    assert_eq!(book.budgets.len(), 0, "it is forgotten when the window has passed");
+}
+
 #[test]
 fn limits_are_named() {
     let mut book = book(2);
-    let full = book.enter(&node("client"), Duration::ZERO, Some(2)).expect_err("two is the limit");
+    let full = book.enter(&node("client"), None, Duration::ZERO, Some(2)).expect_err("two is the limit");
     let expected = "mesh/apps/virtualNode/client has 2 proxies that report their load, and that is the limit";
     assert_eq!(full.to_string(), expected);
-    assert!(book.enter(&node("other"), Duration::ZERO, Some(2)).is_ok());
+    assert!(book.enter(&node("other"), None, Duration::ZERO, Some(2)).is_ok());
     book.leave(1);
-    assert!(book.enter(&node("client"), Duration::ZERO, Some(2)).is_ok());
+    assert!(book.enter(&node("client"), None, Duration::ZERO, Some(2)).is_ok());
     for _ in book.reporters.len()..MAX_REPORTERS {
-        book.enter(&node("client"), Duration::ZERO, None).expect("below the limit");
+        book.enter(&node("client"), None, Duration::ZERO, None).expect("below the limit");
     }
-    let full = book.enter(&node("client"), Duration::ZERO, None).expect_err("the greatest number");
+    let full = book.enter(&node("client"), None, Duration::ZERO, None).expect_err("the greatest number");
     assert!(full.to_string().starts_with("this control plane has 65536 proxies"), "{full}");
 }
 
@@ -239,7 +298,7 @@ proptest! {
             match act {
                 Act::Enter => {
                     ever += 1;
-                    prop_assert_eq!(book.enter(&node("client"), now, None), Ok(ever));
+                    prop_assert_eq!(book.enter(&node("client"), None, now, None), Ok(ever));
                     living.push(ever);
                     spoke.insert(ever, now);
                 }

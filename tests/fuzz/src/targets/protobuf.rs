@@ -20,7 +20,8 @@ pub struct Protobuf;
 pub fn node(id: &str) -> Node {
     let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let fields = [("fleetmesh.dev/instance-id".to_owned(), value("i-0123456789abcdef0"))];
-    Node { id: id.to_owned(), cluster: id.to_owned(), metadata: Some(Struct { fields: fields.into() }) }
+    let metadata = Struct { fields: fields.into() }.encode_to_vec().into();
+    Node { id: id.to_owned(), cluster: id.to_owned(), metadata }
 }
 
 /// Counts of a cluster.

@@ -8,6 +8,7 @@ mod bodies;
 pub mod clients;
 mod handshakes;
 mod joins;
+mod loads;
 mod members;
 mod names;
 
