@@ -34,7 +34,7 @@ use crate::secret::Secret;
 pub use envelope::SealSource;
 pub use error::KeyError;
 use seal::{SealError, SealKeys};
-pub use store::{KeyStore, Listed, NewKey, new_key};
+pub use store::{KeyStore, Listed, Look, NewKey, new_key};
 
 /// How long KMS may take at the start, before all else is served without the issued keys.
 const AT_THE_START: Duration = Duration::from_secs(3);
@@ -228,19 +228,40 @@ impl Keys {
         }
     }
 
+    /// Lets `keys` count, and those of `unreadable` as they were before: what became of them is not known, but that nobody
+    /// revoked them.
+    fn take(&self, mut keys: Table, unreadable: &[String]) {
+        let mut issued = self.issued.write().unwrap_or_else(PoisonError::into_inner);
+        for id in unreadable {
+            if let Some(known) = issued.get(id) {
+                keys.insert(id.clone(), Arc::clone(known));
+            }
+        }
+        *issued = keys;
+    }
+
     async fn follow_issued(&self, directory: PathBuf, shutdown: CancellationToken) {
         if shutdown.run_until_cancelled(self.open_late(&directory)).await.is_none() {
             return;
         }
         let mut looks = tokio::time::interval(INTERVAL);
-        let (mut complained, mut known) = (false, Vec::new());
+        let (mut complained, mut known, mut closed) = (false, Vec::new(), Vec::new());
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
             let (directory, seal) = (directory.clone(), self.seal().flatten());
             let read = move || KeyStore::open(&directory, seal.as_deref())?.look();
             match tokio::task::spawn_blocking(read).await {
-                Ok(Ok((keys, unsealed))) => {
+                Ok(Ok(Look { keys, unsealed, unreadable })) => {
                     complained = false;
-                    replace(&self.issued, keys);
+                    let ids: Vec<String> = unreadable.iter().map(|(id, _)| id.clone()).collect();
+                    self.take(keys, &ids);
+                    if let Some((_, error)) = unreadable.first().filter(|_| ids != closed) {
+                        tracing::error!(
+                            %error,
+                            ids = ids.join(", "),
+                            "access keys cannot be opened: as far as they were read before they stay in use; revoke those that nobody needs"
+                        );
+                    }
+                    closed = ids;
                     if unsealed != known && !unsealed.is_empty() {
                         tracing::warn!(
                             ids = unsealed.join(", "),

@@ -75,6 +75,17 @@ impl Listed {
     }
 }
 
+/// The issued keys that were not revoked.
+#[derive(Default)]
+pub struct Look {
+    /// Those that count, by their ids.
+    pub keys: Table,
+    /// Those that are in the clear although there is a seal: they were not written by who has its key.
+    pub unsealed: Vec<String>,
+    /// Those whose secrets cannot be opened.
+    pub unreadable: Vec<(String, KeyError)>,
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct KeyStore<'a> {
@@ -218,26 +229,28 @@ impl<'a> KeyStore<'a> {
     /// # Errors
     /// A secret cannot be opened, among others: see [`KeyError`].
     pub fn keys(&self) -> Result<Table, KeyError> {
-        Ok(self.look()?.0)
+        let Look { keys, unreadable, .. } = self.look()?;
+        unreadable.into_iter().next().map_or(Ok(keys), |(_, error)| Err(error))
     }
 
-    /// [`Self::keys`], and the ids of those that are not among them because they are in the clear although there is a seal:
-    /// they were not written by who has its key.
+    /// [`Self::keys`], and which are not among them, and why.
     ///
     /// # Errors
-    /// As of [`Self::keys`].
-    pub fn look(&self) -> Result<(Table, Vec<String>), KeyError> {
-        let rows = self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none());
-        let is_unsealed = |row: &Row| self.seal.is_some() && matches!(row.stored, Stored::Clear(_));
-        let (unsealed, rows): (Vec<Row>, Vec<Row>) = rows.partition(is_unsealed);
-        let keys = rows.iter().map(|row| -> Result<_, KeyError> {
-            let secret = self.secret(row)?;
-            Ok((row.listed.id.clone(), row.key(secret)))
-        });
-        Ok((
-            keys.collect::<Result<Table, KeyError>>()?,
-            unsealed.into_iter().map(|row| row.listed.id).collect(),
-        ))
+    /// The file cannot be read. A secret that cannot be opened is told of in the answer.
+    pub fn look(&self) -> Result<Look, KeyError> {
+        let mut look = Look::default();
+        for row in self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none()) {
+            let id = row.listed.id.clone();
+            if self.seal.is_some() && matches!(row.stored, Stored::Clear(_)) {
+                look.unsealed.push(id);
+                continue;
+            }
+            match self.secret(&row) {
+                Ok(secret) => _ = look.keys.insert(id, row.key(secret)),
+                Err(error) => look.unreadable.push((id, error)),
+            }
+        }
+        Ok(look)
     }
 
     /// Seals every secret that is in the clear or sealed by another key than the first, and answers how many. All of them

@@ -236,6 +236,35 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
     assert!(keys.contains_key(&key.id) && !keys.contains_key("FMKPLANTED"), "it is not sealed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_does_not_open_keeps_no_other_key_from_being_revoked() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let path = seal_key(&folder, "seal");
+    let seal = SealKeys::read(&path, &data).expect("a key");
+    let store = KeyStore::open(&data, Some(&seal)).expect("a store");
+    let [first, second, third] =
+        [(); 3].map(|()| store.create(&NewKey::default(), Timestamp::now()).expect("a key"));
+    let keys = sealing(&path, &data);
+    keys.load(&data, None).expect("loaded");
+    let connection = rusqlite::Connection::open(data.join("access-keys.db")).expect("a database");
+    let damage = "UPDATE access_key SET sealed = zeroblob(40) WHERE id = ?1";
+    connection.execute(damage, [&first.id]).expect("damaged");
+    store.revoke(&second.id, Timestamp::now()).expect("revoked");
+    let shutdown = CancellationToken::new();
+    let revoked = async {
+        while keys.secret(&second.id).is_some() {
+            tokio::time::sleep(INTERVAL).await;
+        }
+        shutdown.cancel();
+    };
+    let revoked = async { tokio::time::timeout(INTERVAL * 100, revoked).await.expect("it counts no more") };
+    tokio::join!(keys.follow(data.clone(), None, shutdown.clone()), revoked);
+    assert!(keys.secret(&third.id).is_some());
+    assert!(keys.secret(&first.id).is_some(), "what was read of it before stays");
+    assert!(store.keys().is_err(), "and a start tells of it");
+}
+
 #[test]
 fn a_key_that_was_planted_in_the_clear_is_not_sealed_by_a_restart() {
     let plant = |data: &Path, id: &str| {

@@ -10,12 +10,11 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use http::request::Parts;
 use http::{Method, Response};
-use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::bodies::Room;
+use super::bodies::{self, Room};
 use super::replay::{Answer, Ticket, Turn};
 use super::{Audience, Bodies, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
@@ -70,7 +69,8 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
     let access_key_id = &verified.holder.id;
     tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
     head.extensions.insert(Rights::Key(Arc::clone(&verified.holder)));
-    if is_safe(&head.method) {
+    // A key that may not write is refused by the operation, and leaves nothing of it on disk.
+    if is_safe(&head.method) || verified.holder.policy.access != Access::Write {
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }
     match replays.admit(&verified, SystemTime::now()) {
@@ -97,21 +97,19 @@ fn largest(method: &Method, holder: &Holder) -> usize {
 async fn collect(
     body: Body,
     limit: usize,
-    bodies: &Bodies,
+    room: &Bodies,
     source: Option<Source>,
 ) -> Result<(Bytes, Room), Refusal> {
     let too_large = || Refusal::bad_request(format!("the body is larger than {limit} bytes"));
     let said = body.size_hint().upper().map_or(Some(limit), |said| usize::try_from(said).ok());
     let bytes = said.filter(|said| *said <= limit).ok_or_else(too_large)?;
-    let room = bodies.take(source, bytes).await.ok_or_else(|| {
+    let room = room.take(source, bytes).await.ok_or_else(|| {
         let message =
             "too many large requests are under way from this address, or in all: try again in a moment";
         Refusal::new(Class::TooManyRequests, message)
     })?;
-    let body = Limited::new(body, limit).collect().await.map_err(|error| {
-        Refusal::bad_request(format!("the body was cut off or is larger than {limit} bytes: {error}"))
-    })?;
-    Ok((body.to_bytes(), room))
+    let body = bodies::read(body, limit, bytes).await.map_err(Refusal::bad_request)?;
+    Ok((body, room))
 }
 
 async fn same_again(mut answer: watch::Receiver<Option<Arc<Answer>>>) -> Response<Body> {

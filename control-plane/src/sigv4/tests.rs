@@ -4,6 +4,7 @@ use std::fs;
 
 use ::http::{HeaderName, HeaderValue, Request, Uri};
 use aws_sigv4::http_request::SigningInstructions;
+use tower::ServiceExt as _;
 
 use super::*;
 
@@ -164,4 +165,26 @@ fn insert(head: &mut Parts, name: &'static str, value: &'static str) {
 fn replace(head: &mut Parts, from: &str, to: &str) {
     let value = head.headers["authorization"].to_str().expect("text").replace(from, to);
     head.headers.insert("authorization", HeaderValue::from_str(&value).expect("a value"));
+}
+
+/// It was kept on disk before anybody asked whether the key may write.
+#[tokio::test]
+async fn a_write_of_a_key_that_reads_leaves_nothing_on_disk() {
+    for (access, leaves) in [("read", false), ("write", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("keys.json");
+        let entry = format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}","access":"{access}"}}"#);
+        fs::write(&file, entry).expect("written");
+        let keys = Arc::new(Keys::default());
+        keys.load(folder.path(), Some(&file)).expect("keys");
+        let replays = Replays::open(folder.path(), None).expect("a file");
+        let guarded = Guard { keys, audience: Arc::new(audience()), replays, bodies: Bodies::default() };
+        let router = guard(axum::Router::new().fallback(|| async {}), guarded);
+        let ahead = SystemTime::now() + Duration::from_secs(60);
+        let request = Request::from_parts(signed(SECRET, "appmesh", ahead), axum::body::Body::from(BODY));
+        let answer = router.oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), 200, "whether it may is asked behind the guard");
+        let kept = fs::read_to_string(folder.path().join("used-signatures")).expect("the file");
+        assert_eq!(!kept.trim().is_empty(), leaves, "{access}: {kept}");
+    }
 }
