@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Object;
-use fleetmesh_core::fleet::migrate::{Proposal, proposals};
+use fleetmesh_core::fleet::migrate::{Proposal, Survey, survey};
 use fleetmesh_crds::fleet::ENROLL_TAG;
 use fleetmesh_crds::fleet_class::DEFAULT_CLASS_ANNOTATION;
 use fleetmesh_crds::{GROUP, VERSION, VirtualNode};
@@ -81,7 +81,7 @@ pub async fn migrate(command: MigrateCommand) -> Result<(), MigrateError> {
     let MigrateCommand::FleetClasses(args) = command;
     let nodes = if args.files.is_empty() { of_cluster(&args).await? } else { of_files(&args.files)? };
     let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
-    let text = text(&proposals(&objects)).map_err(io::Error::other)?;
+    let text = text(&survey(&objects)).map_err(io::Error::other)?;
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
 
@@ -134,16 +134,26 @@ fn is_virtual_node(object: &Value) -> bool {
 }
 
 const HEAD: &str = "\
-# FleetClasses for the fleets that name none: each is as narrow as they let it be. Review them, above all what fleets may choose
-# (instanceTypes, images, network, userData, managedPolicyArns) and how many instances there may be (limits); then
-# kubectl apply -f. The default class is for every fleet that names none; others have to be named, as the commands say.
+# FleetClasses for the fleets that name none and whose status tells of instances. Each lets what the specs of its fleets ask for today,
+# whoever wrote that, and whoever may write in their namespaces may then ask for it: review every value, above all what fleets
+# may choose (instanceTypes, images, network, userData, managedPolicyArns, proxyImages, allowMetadata, tagKeys) and how many instances
+# there may be (limits); then kubectl apply -f. The default class is for every fleet that names none; others have to be named, as the
+# commands say.
 ";
 
-fn text(proposals: &[Proposal]) -> Result<String, String> {
-    if proposals.is_empty() {
+fn text(survey: &Survey) -> Result<String, String> {
+    let Survey { proposals, left_out } = survey;
+    if proposals.is_empty() && left_out.is_empty() {
         return Ok("# No fleet is without a FleetClass.\n".to_owned());
     }
     let mut text = HEAD.to_owned();
+    for (key, why) in left_out {
+        text.push_str(&format!(
+            "# In no class: {}/{}, {why}.\n",
+            key.namespace.as_deref().unwrap_or_default(),
+            key.name
+        ));
+    }
     for Proposal { name, is_default, spec, nodes } in proposals {
         text.push_str("---\n");
         for node in nodes {
@@ -195,10 +205,16 @@ items:
   kind: VirtualNode
   metadata: {name: web, namespace: apps}
   spec: {meshName: apps, iam: {}, fleet: {replicas: 2, capacity: {instanceTypes: [t3.small]}, app: {port: 80, container: "web:v1"}}}
+  status: {fleet: {launchTemplateId: lt-1}}
 - apiVersion: fleetmesh.dev/v1alpha1
   kind: VirtualNode
   metadata: {name: old, namespace: apps}
   spec: {meshName: apps, iam: {}, fleet: {enroll: {tags: {app: old}}}}
+  status: {fleet: {instances: [{id: i-1, state: Joined}]}}
+- apiVersion: fleetmesh.dev/v1alpha1
+  kind: VirtualNode
+  metadata: {name: wish, namespace: apps}
+  spec: {meshName: apps, iam: {}, fleet: {replicas: 2, capacity: {instanceTypes: [p5.48xlarge]}, app: {port: 80, container: "web:v1"}}}
 ---
 apiVersion: fleetmesh.dev/v1alpha1
 kind: VirtualNode
@@ -209,16 +225,18 @@ spec: {meshName: apps}
     #[test]
     fn what_is_printed_is_classes_and_how_to_name_them() {
         let nodes = virtual_nodes(NODES).unwrap();
-        assert_eq!(nodes.len(), 3);
+        assert_eq!(nodes.len(), 4);
         let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
-        let text = text(&proposals(&objects)).unwrap();
+        let text = text(&survey(&objects)).unwrap();
         let classes: Vec<FleetClass> = serde_saphyr::from_multiple(&text).unwrap();
         let names: Vec<&str> = classes.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
         assert_eq!(names, ["fleets-apps", "fleets-apps-2"], "{text}");
         assert_eq!(classes.iter().filter(|class| class.is_default()).count(), 1);
         assert!(text.contains("kubectl patch virtualnode"), "{text}");
         assert!(text.contains("Key=fleetmesh.dev/enroll"), "{text}");
-        assert!(serde_saphyr::from_multiple::<Value>(&super::text(&[]).unwrap()).is_ok());
+        assert!(text.contains("# In no class: apps/wish, its status tells of no instance"), "{text}");
+        assert!(!text.contains("p5."), "{text}");
+        assert!(serde_saphyr::from_multiple::<Value>(&super::text(&Survey::default()).unwrap()).is_ok());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The FleetClasses under which fleets that know of none go on as they are: what `fleetmesh migrate fleet-classes` prints for an
-//! admin to review. Each class is as narrow as its fleets let it be, and makes of each of them what it is today. Pure.
+//! admin to review. Each class is as narrow as its fleets let it be, and makes of each of them what it is today. Fleets are written
+//! by whoever may write in a namespace, and a class lets many: what was never launched, and what would stand for more than itself
+//! in a class, is left out and told. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,11 +34,64 @@ pub struct Proposal {
     pub nodes: Vec<ObjectKey>,
 }
 
+/// What is proposed for the fleets that name no class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// The classes.
+    pub proposals: Vec<Proposal>,
+    /// The nodes that no class is proposed for, in order, and why, in words.
+    pub left_out: Vec<(ObjectKey, String)>,
+}
+
 /// The classes for the fleets among `objects` that name none.
-pub fn proposals(objects: &[Object]) -> Vec<Proposal> {
+pub fn survey(objects: &[Object]) -> Survey {
     let needs = |object: &&Object| object.fleet().is_some_and(|fleet| fleet.class_name.is_none());
     let mut objects: Vec<&Object> = objects.iter().filter(needs).collect();
     objects.sort_by(|one, other| one.key.cmp(&other.key));
+    let why = objects.iter().filter_map(|object| Some((object.key.clone(), left_out(object)?)));
+    let why: Vec<(ObjectKey, String)> = why.collect();
+    objects.retain(|object| left_out(object).is_none());
+    Survey { proposals: proposals(objects), left_out: why }
+}
+
+/// Why no class is proposed for a fleet, in words.
+fn left_out(object: &Object) -> Option<String> {
+    let launched = object.status.fleet().is_some_and(|fleet| {
+        fleet.launches > 0 || fleet.launch_template_id.is_some() || !fleet.instances.is_empty()
+    });
+    if !launched {
+        return Some("its status tells of no instance, so nothing has to go on".to_owned());
+    }
+    let (field, value, stands) = wide(object)?;
+    let value: String = value.escape_debug().take(100).collect();
+    Some(format!(
+        "{field} is \"{value}\", which in a class would stand for {stands}. Its instances stay as they are; change it, or write what the fleet may have into a class yourself"
+    ))
+}
+
+/// The value of a fleet that is itself, and that a class would take for more: its field, it, and what that would be.
+fn wide(object: &Object) -> Option<(&'static str, String, &'static str)> {
+    let beginning = "whatever begins so";
+    let star = |text: &&String| text.ends_with('*');
+    let fleet = object.fleet().filter(|fleet| fleet.enroll.is_none())?;
+    let types = fleet.capacity.iter().flat_map(|capacity| &capacity.instance_types);
+    let image = fleet.proxy.as_ref().map(|proxy| &proxy.image);
+    let found = [
+        ("a key of tags", object.management.tags.keys().find(star)),
+        ("fleet.capacity.instanceTypes", types.into_iter().find(star)),
+        ("fleet.proxy.image", image.filter(star)),
+        (
+            "serviceDiscovery.awsCloudMap.serviceName",
+            cloud_map::discovery(object).map(|found| &found.service_name).filter(star),
+        ),
+    ];
+    let found = found.into_iter().find_map(|(field, value)| Some((field, value?.clone(), beginning)));
+    let parameter = fleet.image.as_ref().and_then(|image| image.ssm_parameter.clone());
+    let parameter = parameter.filter(|parameter| parameter.ends_with('/'));
+    found.or_else(|| Some(("fleet.image.ssmParameter", parameter?, "all parameters below it")))
+}
+
+fn proposals(objects: Vec<&Object>) -> Vec<Proposal> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for object in objects {
         let alone = Group { choice: Choice::of(object), objects: vec![object] };

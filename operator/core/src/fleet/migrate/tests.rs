@@ -12,6 +12,7 @@ fn node(namespace: &str, name: &str, fleet: &Value, more: &Value) -> Object {
     let node: VirtualNode = serde_json::from_value(json!({
         "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
         "metadata": { "name": name, "namespace": namespace, "uid": format!("{namespace}-{name}") }, "spec": spec,
+        "status": { "fleet": { "launches": 1 } },
     }))
     .unwrap();
     Object::read(&node)
@@ -78,7 +79,8 @@ proptest! {
             .enumerate()
             .map(|(index, (namespace, fleet, more))| node(namespaces[*namespace], &format!("n{index}"), fleet, more))
             .collect();
-        let proposals = proposals(&objects);
+        let Survey { proposals, left_out } = survey(&objects);
+        prop_assert_eq!(left_out, Vec::new());
         prop_assert_eq!(proposals.iter().map(|one| one.nodes.len()).sum::<usize>(), objects.len());
         prop_assert_eq!(proposals.iter().filter(|one| one.is_default).count(), usize::from(!objects.is_empty()));
         let names: BTreeSet<&String> = proposals.iter().map(|one| &one.name).collect();
@@ -108,7 +110,7 @@ fn fleets_that_need_the_same_have_one_class_that_allows_no_more() {
         node("a", "grouped", &grouped, &json!({})),
         node("a", "classed", &classed, &json!({})),
     ];
-    let found = proposals(&objects);
+    let found = survey(&objects).proposals;
     let shown: Vec<(&str, bool, usize)> =
         found.iter().map(|one| (one.name.as_str(), one.is_default, one.nodes.len())).collect();
     assert_eq!(shown, [("fleets", true, 3), ("fleets-a", false, 1)]);
@@ -124,4 +126,52 @@ fn fleets_that_need_the_same_have_one_class_that_allows_no_more() {
             "userData": "Forbidden",
         })
     );
+}
+
+#[test]
+fn what_an_editor_planted_is_in_no_class() {
+    let types = json!({ "instanceTypes": ["t3.small"] });
+    let app = json!({ "port": 80, "container": "app" });
+    let fleet = |more: Value| {
+        let mut fleet = json!({ "replicas": 1, "app": app, "capacity": types });
+        fleet.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fleet
+    };
+    let discovery =
+        json!({ "serviceDiscovery": { "awsCloudMap": { "namespaceName": "n.local", "serviceName": "*" } } });
+    let planted = [
+        ("tags", fleet(json!({})), json!({ "tags": { "*": "x" } }), "a key of tags is \"*\""),
+        ("prefix", fleet(json!({})), json!({ "tags": { "cost-*": "x" } }), "a key of tags is \"cost-*\""),
+        ("image", fleet(json!({ "proxy": { "image": "*" } })), json!({}), "fleet.proxy.image is \"*\""),
+        ("service", fleet(json!({})), discovery, "serviceDiscovery.awsCloudMap.serviceName is \"*\""),
+        (
+            "secrets",
+            fleet(json!({ "image": { "ssmParameter": "/prod/" } })),
+            json!({}),
+            "fleet.image.ssmParameter is \"/prod/\"",
+        ),
+        (
+            "types",
+            fleet(json!({ "capacity": { "instanceTypes": ["p5.*"] } })),
+            json!({}),
+            "fleet.capacity.instanceTypes is \"p5.*\"",
+        ),
+    ];
+    let mut objects: Vec<Object> =
+        planted.iter().map(|(name, fleet, more, _)| node("evil", name, fleet, more)).collect();
+    let mut never = node("evil", "wish", &fleet(json!({ "image": { "id": "ami-12345678" } })), &json!({}));
+    never.status.of_kind = fleetmesh_crds::NodeStatus { fleet: None, iam: None }.into();
+    objects.push(never);
+    objects.push(node("shop", "web", &fleet(json!({})), &json!({})));
+    let Survey { proposals, left_out } = survey(&objects);
+    assert_eq!(proposals.iter().map(|one| one.nodes.len()).sum::<usize>(), 1, "{proposals:?}");
+    let spec = serde_json::to_string(&proposals[0].spec).unwrap();
+    assert!(!spec.contains('*') && !spec.contains("/prod") && !spec.contains("ami-"), "{spec}");
+    let why =
+        |name: &str| left_out.iter().find(|(key, _)| key.name == name).map(|(_, why)| why.as_str()).unwrap();
+    for (name, _, _, words) in &planted {
+        assert!(why(name).contains(words), "{name}: {}", why(name));
+    }
+    assert!(why("wish").contains("no instance"), "{}", why("wish"));
+    assert_eq!(left_out.len(), planted.len() + 1);
 }
