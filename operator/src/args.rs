@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use fleetmesh_core::iam::RoleLimits;
 
 use crate::iam::IdentityArgs;
 
@@ -93,6 +94,26 @@ pub struct OperatorArgs {
     #[command(flatten, next_help_heading = "IAM identities")]
     #[allow(missing_docs, reason = "clap would print it as help")]
     pub iam: IdentityArgs,
+
+    /// How many IAM roles nodes may have together: AWS's quota is 1,000 of an account, which others need, too. What exists stays
+    #[arg(
+        long,
+        env = "FLEETMESH_IAM_MAX_ROLES",
+        value_name = "COUNT",
+        default_value_t = RoleLimits::default().roles,
+        help_heading = "IAM identities"
+    )]
+    pub iam_max_roles: usize,
+
+    /// How many of them the nodes of one namespace may have
+    #[arg(
+        long,
+        env = "FLEETMESH_IAM_MAX_ROLES_PER_NAMESPACE",
+        value_name = "COUNT",
+        default_value_t = RoleLimits::default().roles_per_namespace,
+        help_heading = "IAM identities"
+    )]
+    pub iam_max_roles_per_namespace: usize,
 
     /// Share the work of this cluster with other operators: one leads, the others wait with everything watched. For more
     /// than one replica

@@ -10,7 +10,7 @@ use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
-use fleetmesh_core::iam::Rules;
+use fleetmesh_core::iam::{RoleLimits, Rules};
 
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::{Fallen, Tasks, caught};
@@ -181,7 +181,7 @@ impl Operator {
             drift_interval: args.drift_interval,
             proxy_patience: args.proxy_patience,
             policy,
-            iam: args.iam.rules(),
+            iam: Rules { limits: role_limits(args), ..args.iam.rules() },
             metrics,
             world: Arc::default(),
             queue: Arc::default(),
@@ -350,6 +350,10 @@ async fn refuse_strays(context: Arc<Context>) {
             error!(%panic, "answering RouteActions panicked: this is a fault of Fleetmesh");
         }
     }
+}
+
+fn role_limits(args: &OperatorArgs) -> RoleLimits {
+    RoleLimits { roles: args.iam_max_roles, roles_per_namespace: args.iam_max_roles_per_namespace }
 }
 
 #[cfg(test)]

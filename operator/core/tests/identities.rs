@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fleetmesh_core::iam::{
-    Account, Desired, Found, InstanceProfile, Observed, Place, Policy, Role, Step, Then, decide, document,
-    remove,
+    Account, Desired, Found, InstanceProfile, Observed, Outcome, Place, Policy, Role, Rules, Step, Then,
+    decide, document, part, remove,
 };
+use fleetmesh_core::{Class, Failure};
+use fleetmesh_crds::IamStatus;
 use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -210,6 +212,93 @@ fn a_place_that_a_status_alone_allows_is_one_where_iam_shows_the_resources_own()
     assert!(matches!(kept(&half, |_| {}).steps[0].step, Step::CreateRole { .. }));
     half.0.role = Found::Settling;
     assert!(matches!(kept(&half, |_| {}).then, Then::Settling(_)));
+}
+
+/// A policy of another class than `EXTRA`.
+const OTHER: &str = "arn:aws:iam::111122223333:policy/other";
+
+#[test]
+fn no_instance_gets_a_profile_while_its_role_has_what_is_wanted_no_more() {
+    let of = |arn: &str| Desired { managed: [arn.to_owned()].into(), ..desired() };
+    let settled = || {
+        let mut script = Script::settled("");
+        script.keep(&of(EXTRA));
+        assert!(script.iam.role().attached.contains(EXTRA));
+        script.iam
+    };
+    let wanted = of(OTHER);
+    let steps = decide(&wanted, &settled().0).steps;
+    let place = |meant: fn(&Step) -> bool| steps.iter().position(|planned| meant(&planned.step));
+    let detached = place(|step| matches!(step, Step::DetachRolePolicy { .. })).unwrap();
+    let attached = place(|step| matches!(step, Step::AttachRolePolicy { .. })).unwrap();
+    assert!(detached < attached, "a failure to attach leaves what was attached");
+    // The attack: whichever step fails, and whether or not it was done all the same, no launch gets both.
+    let rules = Rules { permissions_boundary: Some(BOUNDARY.to_owned()), ..Rules::default() };
+    let status = IamStatus {
+        instance_profile_arn: Some("profile".to_owned()),
+        permissions_boundary: Some(BOUNDARY.to_owned()),
+        ..IamStatus::default()
+    };
+    let (mut handed, mut held) = (0, 0);
+    for failed in 0..=steps.len() {
+        let mut iam = settled();
+        let observed = iam.0.clone();
+        steps.iter().take(failed).for_each(|planned| iam.take(&planned.step));
+        let failure = || Failure {
+            class: Class::Throttled,
+            operation: "any".to_owned(),
+            message: "Rate exceeded".to_owned(),
+        };
+        let outcome = Outcome {
+            done: steps.iter().take(failed).cloned().collect(),
+            failed: steps.get(failed).map(|planned| (planned.step.clone(), failure())),
+            ..Outcome::default()
+        };
+        let known = part::attached(&desired().place, &observed, &outcome);
+        let gets = |wanted: Option<&Desired>| rules.handed(Some(&status), &known, wanted).is_some();
+        if gets(Some(&wanted)) {
+            assert!(!iam.role().attached.contains(EXTRA), "a launch gets {EXTRA} after {failed} steps");
+            handed += 1;
+        } else {
+            assert!(iam.role().attached.contains(EXTRA), "nothing is in the way after {failed} steps");
+            held += 1;
+        }
+        if failed == steps.len() {
+            // The way back is no other.
+            assert!(!gets(Some(&of(EXTRA))) && !gets(None), "{known:?}");
+        }
+    }
+    assert!(handed > 1 && held > 0, "{handed} {held}");
+}
+
+#[test]
+fn what_another_namespace_had_in_iam_is_not_adopted() {
+    let mut thief = Desired { adopt: true, tags: owner("uid-2"), ..desired() };
+    assert_eq!(decide(&thief, &Script::settled("").iam.0).then, Then::InStep, "of one's own namespace");
+    thief.tags.insert("fleetmesh.dev/owner-namespace".to_owned(), "evil".to_owned());
+    let found = Script::settled("").iam;
+    let refused = decide(&thief, &found.0);
+    assert!(refused.steps.is_empty(), "{refused}");
+    assert!(matches!(&refused.then, Then::NotOwned(what) if what.contains("another namespace")), "{refused}");
+    // One of the three is enough.
+    let mut alone = Script::settled("").iam;
+    alone.role().tags.clear();
+    alone.policy().tags.clear();
+    assert!(matches!(decide(&thief, &alone.0).then, Then::NotOwned(_)));
+    alone.profile().tags.clear();
+    assert_eq!(decide(&thief, &alone.0).then, Then::InStep, "nobody's");
+}
+
+#[test]
+fn where_others_keep_a_role_is_told_to_nobody() {
+    let mut found = Script::settled("").iam;
+    found.role().arn = "arn:aws:iam::111122223333:role/secret-project/mesh-apps-serviceB".to_owned();
+    let Then::NotOwned(what) = decide(&desired(), &found.0).then else { panic!("it is had") };
+    assert!(!what.contains("secret-project") && !what.contains("111122223333"), "{what}");
+    assert!(
+        what.contains("at another path than /fleetmesh/") && what.contains("spec.iam.roleName"),
+        "{what}"
+    );
 }
 
 fn life() -> String {

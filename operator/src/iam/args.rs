@@ -70,6 +70,7 @@ impl IdentityArgs {
             role_names: self.iam_role_names.clone(),
             managed_policies: (!listed.is_empty()).then_some(listed),
             adopt: self.iam_adopt,
+            ..Rules::default()
         }
     }
 }

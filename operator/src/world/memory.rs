@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_core::iam::Thing;
+use fleetmesh_core::iam::{RoleLimits, Thing};
 use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
 use fleetmesh_crds::IamStatus;
 use fleetmesh_model::Kind;
@@ -12,7 +12,7 @@ use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
-use super::{Wakes, World};
+use super::{Entry, Wakes, World};
 use crate::queue::Wake;
 
 /// The memory of one object.
@@ -127,6 +127,10 @@ pub struct IdentityMemory {
     /// What IAM showed to this process, the resource's tags of ownership on it: a status could have been written by anybody
     /// who may.
     pub seen: Option<IamStatus>,
+    /// The managed policies that IAM showed on the role and that the operator attached, once something was `seen`.
+    pub attached: BTreeSet<String>,
+    /// Whether there was room for its role when one was to be made.
+    pub has_room: bool,
     /// What was made and not seen since, and when: IAM may not show it yet.
     pub made: BTreeMap<Thing, Instant>,
 }
@@ -194,6 +198,28 @@ impl World {
         let inner = self.lock();
         let node = inner.entries.get(key).and_then(|entry| entry.memory.node());
         node.map(|node| node.identity.clone()).unwrap_or_default()
+    }
+
+    /// Takes room for a role of the virtual node `key`, unless there is none: then says why. Nodes that have a role, by their
+    /// status or because room was taken for one, count; what several take at once is counted, too.
+    pub fn room_for_role(&self, key: &ObjectKey, uid: &str, limits: &RoleLimits) -> Option<Finding> {
+        let mut inner = self.lock();
+        let has_role = |iam: &IamStatus| iam.role_arn.is_some();
+        let has = |entry: &&Entry| {
+            let identity = entry.memory.node().map(|node| &node.identity);
+            let took = identity
+                .is_some_and(|identity| identity.has_room || identity.seen.as_ref().is_some_and(has_role));
+            let told = entry.object.status.iam().is_some_and(has_role);
+            entry.object.uid != uid && (took || told)
+        };
+        let others: Vec<&Entry> = inner.entries.values().filter(has).collect();
+        let inside = others.iter().filter(|entry| entry.object.key.namespace == key.namespace).count();
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let refusal = limits.refuse(namespace, others.len(), inside);
+        if let Some(node) = inner.entry(key, uid).and_then(|entry| entry.memory.node_mut()) {
+            node.identity.has_room = refusal.is_none();
+        }
+        refusal
     }
 
     /// Whether a resource of this uid is in the cluster.

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{Allowance, Claim, Identity, Object, ObjectKey, Reach, Tagged};
 use fleetmesh_crds::extension::MeshExtension;
-use fleetmesh_crds::{Extension, Management, ReferenceGrantSpec, Status};
+use fleetmesh_crds::{Extension, IamStatus, Management, NodeStatus, ReferenceGrantSpec, Status};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Conclusion, Source, Told, World};
+use super::{Answer, Conclusion, IdentityMemory, Source, Told, World};
 use crate::queue::Wake;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -396,4 +397,45 @@ fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
     let wakes = world.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
     assert!(wakes.contains(&(node.key.clone(), Wake::Look)), "{wakes:?}");
     assert_eq!(allowance(), Allowance::Allowed);
+}
+
+#[test]
+fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
+    let world = World::default();
+    let limits = RoleLimits { roles: 5, roles_per_namespace: 3 };
+    let nodes: Vec<Object> = ["evil", "shop", "late"]
+        .iter()
+        .flat_map(|namespace| {
+            (0..40).map(move |n| {
+                let mut node = node(&format!("{namespace}-{n}"), n + 1);
+                node.key.namespace = Some((*namespace).to_owned());
+                node
+            })
+        })
+        .collect();
+    for node in &nodes {
+        world.seen(node.clone(), Source::Watch);
+    }
+    let ask = |node: &Object| world.room_for_role(&node.key, &node.uid, &limits);
+    let let_in: Vec<&Object> = nodes.iter().filter(|node| ask(node).is_none()).collect();
+    let of = |namespace: &str| {
+        let_in.iter().filter(|node| node.key.namespace.as_deref() == Some(namespace)).count()
+    };
+    assert_eq!((of("evil"), of("shop"), of("late")), (3, 2, 0));
+    let told = |index: usize| ask(&nodes[index]).unwrap().message;
+    assert!(told(3).contains("the nodes of namespace evil have 3 IAM roles"), "{}", told(3));
+    assert!(told(80).contains("nodes have 5 IAM roles"), "{}", told(80));
+    // Who has room keeps it, and who lets go of a role makes room.
+    assert!(let_in.iter().all(|node| ask(node).is_none()));
+    world.identity_concluded(&nodes[0].key, &nodes[0].uid, IdentityMemory::default());
+    assert!(ask(&nodes[3]).is_none());
+    // After a start the status tells, and what is above a limit stays what it is.
+    let fresh = World::default();
+    for node in &nodes {
+        let mut node = node.clone();
+        let iam = IamStatus { role_arn: Some("arn".to_owned()), ..IamStatus::default() };
+        node.status.of_kind = NodeStatus { fleet: None, iam: Some(iam) }.into();
+        fresh.seen(node, Source::Watch);
+    }
+    assert!(fresh.room_for_role(&nodes[0].key, &nodes[0].uid, &limits).is_some());
 }

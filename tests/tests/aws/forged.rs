@@ -37,18 +37,17 @@ async fn forge(space: &Space, node: &str, status: Value) {
 async fn nothing_that_others_have_becomes_a_nodes_own_by_its_status_or_its_roles_name() {
     let bed = Bed::shared().await;
     let space = bed.space("forged").await;
-    for node in ["victim", "n"] {
-        space.apply(&space.node(node, fleet(1, "app:v1"))).await;
-    }
+    let mut known = fleet(1, "app:v1");
+    known["iam"] = json!({ "roleName": "forged-victim" });
+    space.apply(&space.node("victim", known.clone())).await;
+    space.apply(&space.node("n", fleet(1, "app:v1"))).await;
     let (victim, own) = (one_runs(&bed, &space, "victim").await, one_runs(&bed, &space, "n").await);
     let profile =
         space.get("victim").await["status"]["iam"]["instanceProfileArn"].as_str().unwrap().to_owned();
-    assert!(profile.ends_with("/mesh-forged-victim"), "{profile}");
+    assert!(profile.ends_with("/forged-victim"), "{profile}");
 
     // The victim's identity by its name: one of the same boundary.
-    let mut named = fleet(1, "app:v1");
-    named["iam"] = json!({ "roleName": "mesh-forged-victim" });
-    space.apply(&space.node("thief", named)).await;
+    space.apply(&space.node("thief", known)).await;
     space.until("thief", "IdentityReady", "NotOwned").await;
 
     // The same, and an instance that is nobody's, by the status.
@@ -74,7 +73,10 @@ async fn nothing_that_others_have_becomes_a_nodes_own_by_its_status_or_its_roles
         let status = space.get("n").await["status"].take();
         let said =
             (&status["iam"]["instanceProfileArn"], status["fleet"]["instances"].as_array().map(Vec::len));
-        anyhow::ensure!(said == (&json!(profile.replace("victim", "n")), Some(1)), "{said:?}");
+        anyhow::ensure!(
+            said == (&json!(profile.replace("forged-victim", "mesh-forged-n")), Some(1)),
+            "{said:?}"
+        );
         Ok(Some(()))
     })
     .await

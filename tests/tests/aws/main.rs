@@ -27,3 +27,4 @@ mod ownership;
 mod permissions;
 mod refused;
 mod space;
+mod taken;

@@ -136,7 +136,7 @@ pub(super) fn condition(when: When, scope: &Scope) -> Option<Value> {
     all.text()
 }
 
-/// The managed policies that may be attached and detached.
+/// The managed policies that may be attached.
 fn policies(scope: &Scope) -> Vec<String> {
     let own = scope.filled("arn:{P}:iam::{A}:policy{PATH}*");
     own.into_iter().chain(scope.managed_policies.iter().cloned()).collect()

@@ -186,7 +186,8 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("iam", "DeletePolicy", IDENTITY, When::Ours),
     allow("iam", "DeletePolicyVersion", IDENTITY, When::Ours),
     allow("iam", "DeleteRole", IDENTITY, When::Ours),
-    allow("iam", "DetachRolePolicy", ROLE, When::PolicyAllowed),
+    // It reduces rights: also one that is not allowed any more has to go.
+    allow("iam", "DetachRolePolicy", ROLE, When::OursBounded),
     allow("iam", "GetInstanceProfile", READ, When::Always),
     allow("iam", "GetPolicy", READ, When::Always),
     allow("iam", "GetPolicyVersion", READ, When::Always),

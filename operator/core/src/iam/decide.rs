@@ -1,6 +1,6 @@
 //! The decision about an identity that is wanted. Total. Pure.
 
-use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use fleetmesh_model::tag::Tags;
 
 use super::attached::{self, Marks};
@@ -43,6 +43,8 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
     let own = account.policy(&desired.place);
     let (before, after) = role::marks(desired, role);
     let mut steps = role::shape(desired, role, &before);
+    // Before anything that may fail: what the spec wants no more is not to be had together with what it wants now.
+    steps.extend(role::detach(desired, role, &before, &own));
     match policy(desired, &observed.policy, &own) {
         Some(more) => steps.extend(more),
         None => return Plan { steps, ..settling("the policy", desired) },
@@ -52,7 +54,6 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
         Some(more) => steps.extend(more),
         None => return Plan { steps, ..settling("the instance profile", desired) },
     }
-    steps.extend(role::detach(desired, role, &before, &own));
     if after != before {
         let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
         steps.push(Step::TagRole { name: desired.place.name.clone(), tags }.into());
@@ -84,34 +85,56 @@ fn not_owned(desired: &Desired, observed: &Observed) -> Option<String> {
         return Some(elsewhere);
     }
     let cluster = &desired.cluster;
-    let takes = |tags: &Tags| desired.adopt && !owner::is_of_another_cluster(tags, cluster);
+    let takes = |tags: &Tags| {
+        desired.adopt
+            && !owner::is_of_another_cluster(tags, cluster)
+            && !is_of_another_namespace(desired, tags)
+    };
     let foreign: Vec<(&str, &Tags)> =
         tags_of(observed).into_iter().filter(|(_, tags)| !is_ours(desired, tags) && !takes(tags)).collect();
     let texts = foreign.iter().map(|(kind, tags)| {
         format!("{kind} {} exists and is not this resource's: {}", desired.place, Owner::of(tags))
     });
     let text = texts.collect::<Vec<_>>().join("; ");
-    // Another cluster's decides about the way out.
-    let worst = foreign.iter().find(|(_, tags)| owner::is_of_another_cluster(tags, cluster));
-    let (_, tags) = worst.or(foreign.first())?;
-    let way_out = owner::way_out(tags, cluster, "spec.iam.roleName");
-    let also = if owner::is_of_another_cluster(tags, cluster) { "" } else { ADOPT };
-    Some(format!("{text}. {way_out}{also}"))
+    let (_, first) = foreign.first()?;
+    // Another cluster's decides about the way out, then another namespace's.
+    if let Some((_, tags)) = foreign.iter().find(|(_, tags)| owner::is_of_another_cluster(tags, cluster)) {
+        return Some(format!("{text}. {}", owner::way_out(tags, cluster, NAME_FIELD)));
+    }
+    if foreign.iter().any(|(_, tags)| is_of_another_namespace(desired, tags)) {
+        return Some(format!("{text}. {ANOTHER_NAMESPACES}"));
+    }
+    Some(format!("{text}. {}{ADOPT}", owner::way_out(first, cluster, NAME_FIELD)))
+}
+
+/// Where another name is taken.
+const NAME_FIELD: &str = "spec.iam.roleName";
+
+/// Who could choose the role of another namespace would have its rights: also one that was let go of stays there.
+const ANOTHER_NAMESPACES: &str = "What another namespace had in IAM is never taken over: take another name in spec.iam.roleName, or let an admin delete it, or take the tag fleetmesh.dev/owner-namespace off it";
+
+/// Whether the tags name another namespace than the resource's.
+fn is_of_another_namespace(desired: &Desired, tags: &Tags) -> bool {
+    let owner = tags.get(OWNER_NAMESPACE_TAG);
+    owner.is_some() && owner != desired.tags.get(OWNER_NAMESPACE_TAG)
 }
 
 /// In IAM it takes the admin's consent, too.
 const ADOPT: &str = "; in IAM the operator adopts only with --iam-adopt";
 
 /// IAM knows roles and instance profiles by their names alone: one of ours may be at another path, and is not what is meant.
+/// Which path that is, is not told: it may be a secret of others, and whoever may name roles could ask for each.
 fn elsewhere(desired: &Desired, observed: &Observed) -> Option<String> {
     let place = &desired.place;
-    let role = observed.role.present().map(|role| ("role", &role.arn));
+    let role = observed.role.present().map(|role| ("role", "role", &role.arn));
     let profile = observed.instance_profile.present();
-    let profile = profile.map(|profile| ("instance-profile", &profile.arn));
+    let profile = profile.map(|profile| ("instance profile", "instance-profile", &profile.arn));
     let mut found = [role, profile].into_iter().flatten();
-    let (kind, arn) = found.find(|(kind, arn)| !arn.ends_with(&format!(":{kind}{place}")))?;
+    let (words, ..) = found.find(|(_, kind, arn)| !arn.ends_with(&format!(":{kind}{place}")))?;
     Some(format!(
-        "the {kind} {arn} has this name and another path than {}, so it is nothing that the operator may have. Take another name in spec.iam.roleName",
+        "the account has {} {words} of the name {} at another path than {}, so it is nothing that the operator may have. Take another name in spec.iam.roleName",
+        if words.starts_with('i') { "an" } else { "a" },
+        place.name,
         place.path
     ))
 }

@@ -65,9 +65,10 @@ impl Desired {
         let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
         let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));
         let Some(boundary) = &rules.permissions_boundary else { return refused(rules::boundary_required()) };
-        let allowed = rules.allow_name(&place.name);
-        if reported.as_ref() != Some(&place) && !allowed {
-            return refused(rules::name_not_allowed(&place.name, &rules.role_names));
+        let name_refused = rules.refuse_name(iam, &object.id);
+        let allowed = name_refused.is_none();
+        if let Some(finding) = name_refused.filter(|_| reported.as_ref() != Some(&place)) {
+            return refused(finding);
         }
         let partition = document::partition(arn);
         let wanted = iam.managed_policy_arns.clone();
@@ -95,6 +96,11 @@ impl Desired {
             unproven: !allowed || place.path != rules.path,
             place,
         }))
+    }
+
+    /// Whether the managed policy `arn` stays attached where the operator attached it.
+    pub fn keeps(&self, arn: &String) -> bool {
+        self.managed.contains(arn) || self.refused.contains(arn)
     }
 
     /// The same for the same wish: while IAM was left in step with it, news about something else need no call.
@@ -185,6 +191,28 @@ mod tests {
         assert!(!of(&object(json!({}), None), &rules).unwrap().unproven);
         assert!(!of(&object(json!({}), Some("/fleetmesh/mesh-apps-b")), &rules).unwrap().unproven);
         assert!(of(&object(json!({}), Some("/mesh/mesh-apps-b")), &rules).unwrap().unproven, "by its path");
+    }
+
+    #[test]
+    fn nobody_takes_the_name_that_another_node_has_by_default() {
+        for name in ["mesh-apps-payments", "mesh-", "Mesh-apps-payments", "MESH-APPS-B", "mesh-apps-b2"] {
+            let squats = json!({ "roleName": name });
+            assert_eq!(of(&object(squats.clone(), None), &rules()), Err(Reason::NameNotAllowed), "{name}");
+            let finding =
+                Desired::of(&object(squats.clone(), None), ARN, "c", &rules()).unwrap().unwrap_err();
+            for words in
+                [&format!("spec.iam.roleName is {name}"), "this node's is mesh-apps-b", "Remove roleName"]
+            {
+                assert!(finding.finding.message.contains(words), "{}", finding.finding.message);
+            }
+            // One that an earlier release made stays, while IAM shows that it is the node's.
+            let kept = of(&object(squats, Some(&format!("/fleetmesh/{name}"))), &rules()).unwrap();
+            assert!(kept.unproven, "{name}");
+        }
+        for name in ["mesh-apps-b", "apps-payments", "team-mesh-a"] {
+            let desired = of(&object(json!({ "roleName": name }), None), &rules()).unwrap();
+            assert!(!desired.unproven, "{name}");
+        }
     }
 
     #[test]

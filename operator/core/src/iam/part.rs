@@ -1,11 +1,12 @@
 //! What came of a plan for IAM, as the part of the round that status, Events and the next look are made from. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
 use fleetmesh_model::tag::Tags;
 
-use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, rules};
+use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, role, rules};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
 use crate::failure::{Callee, Class, Failure};
@@ -14,6 +15,8 @@ use crate::part::Part;
 
 /// After what time IAM is asked again for what it does not show yet.
 const SETTLES: Duration = Duration::from_secs(1);
+/// After what time it is looked again whether what is withheld may be given: instances end within minutes.
+const WITHHELD: Duration = Duration::from_secs(5);
 /// What must follow a report at once.
 const SOON: Duration = Duration::from_millis(20);
 
@@ -81,8 +84,12 @@ pub fn kept(
         Some((step, failure)) => failed(step, failure),
         None => (finding(desired, plan, told), None, None),
     };
-    if failure.is_none() && matches!(plan.then, Then::Settling(_) | Then::Withheld(_)) {
-        look = Some(SETTLES);
+    if failure.is_none() {
+        look = match plan.then {
+            Then::Settling(_) => Some(SETTLES),
+            Then::Withheld(_) => Some(WITHHELD),
+            _ => look,
+        };
     }
     if in_step {
         look = (!told).then_some(SOON);
@@ -167,6 +174,28 @@ fn remaining(
     }
 }
 
+/// The managed policies that the operator attached to the role and that may be on it after the steps that were done: one
+/// whose request failed counts, because it may have been done all the same. The node's own at `place` does not.
+pub fn attached(place: &Place, observed: &Observed, outcome: &Outcome) -> BTreeSet<String> {
+    let mut attached = observed.role.present().map(role::owned_policies).unwrap_or_default();
+    let failed = outcome.failed.as_ref().map(|(step, _)| step);
+    let attaches = outcome.done.iter().map(|planned| &planned.step).chain(failed);
+    for step in attaches {
+        if let Step::AttachRolePolicy { arn, .. } = step {
+            attached.insert(arn.clone());
+        }
+    }
+    for planned in &outcome.done {
+        if let Step::DetachRolePolicy { arn, .. } = &planned.step {
+            attached.remove(arn);
+        }
+    }
+    if let Some(account) = observed.role.present().and_then(|role| Account::of(&role.arn)) {
+        attached.remove(&account.policy(place));
+    }
+    attached
+}
+
 /// Whether a role was taken out of the instance profile.
 fn took_out(outcome: &Outcome, name: &str) -> bool {
     let took = |step: &Step| matches!(step, Step::RemoveRoleFromInstanceProfile { role, .. } if role == name);
@@ -196,6 +225,7 @@ fn finding(desired: &Desired, plan: &Plan, told: bool) -> Finding {
             let message = format!("IAM does not show {what} yet, which was made a moment ago");
             Finding::unknown(Reason::Pending, message)
         }
+        Then::Full(finding) => finding.clone(),
         Then::Withheld(why) => Finding::fails(Reason::PolicyNotAllowed, why.clone()),
         Then::LookAgain | Then::Gone | Then::Blocked(_) => {
             Finding::unknown(Reason::Pending, format!("the IAM identity {place} is being made"))

@@ -53,8 +53,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// What the names begin with that nodes have by default.
+pub(super) const DEFAULT_PREFIX: &str = "mesh-";
+
 fn default_name(mesh: &str, node: &str) -> String {
-    let full = format!("mesh-{mesh}-{node}");
+    let full = format!("{DEFAULT_PREFIX}{mesh}-{node}");
     let plain: String = full.chars().map(|letter| if is_allowed(letter) { letter } else { '-' }).collect();
     if plain == full && full.len() <= MAX_NAME {
         return full;

@@ -1,10 +1,12 @@
 //! Plans for IAM: what to do, as data that prints itself. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use fleetmesh_model::tag::Tags;
 
 use super::Place;
+use crate::condition::Finding;
 
 /// What a round is to do in IAM.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub enum Then {
     LookAgain,
     /// IAM does not show yet what was made a moment ago; what, in words.
     Settling(String),
+    /// There are as many roles as there may be, and this one is not: what to say.
+    Full(Finding),
     /// Managed policies are not attached yet: why, in words.
     Withheld(String),
     /// Something of that name is somebody else's: what and whose, in words.
@@ -182,6 +186,20 @@ pub enum Step {
     },
 }
 
+impl Plan {
+    /// Whether the plan makes a role.
+    pub fn makes_a_role(&self) -> bool {
+        self.steps.iter().any(|planned| matches!(planned.step, Step::CreateRole { .. }))
+    }
+
+    /// Whether the plan attaches any of `policies`.
+    pub fn attaches(&self, policies: &BTreeSet<String>) -> bool {
+        let attaches =
+            |step: &Step| matches!(step, Step::AttachRolePolicy { arn, .. } if policies.contains(arn));
+        self.steps.iter().any(|planned| attaches(&planned.step))
+    }
+}
+
 impl Step {
     /// What the step makes: IAM may not show it yet to the next call, and the same request again is told that it exists.
     pub fn creates(&self) -> Option<Thing> {
@@ -222,6 +240,7 @@ impl fmt::Display for Plan {
             Then::InStep => f.write_str("in step"),
             Then::LookAgain => f.write_str("look again"),
             Then::Settling(what) => write!(f, "wait until IAM shows {what}"),
+            Then::Full(finding) => write!(f, "no room: {}", finding.message),
             Then::Withheld(why) => write!(f, "withheld: {why}"),
             Then::NotOwned(what) => write!(f, "not owned: {what}"),
             Then::Gone => f.write_str("gone"),

@@ -1,5 +1,7 @@
 //! The steps for a role that is there. Pure.
 
+use std::collections::BTreeSet;
+
 use fleetmesh_model::tag::Tags;
 
 use super::attached::{self, Marks};
@@ -71,9 +73,16 @@ pub(super) fn attach(desired: &Desired, role: &Role, own: &str) -> Vec<Planned> 
         .collect()
 }
 
+/// The managed policies that the role has and that its marks say to be attached by the operator; the node's own is not among
+/// them.
+pub fn owned_policies(role: &Role) -> BTreeSet<String> {
+    let marks = Marks::read(&role.tags);
+    role.attached.iter().filter(|arn| marks.contain(arn)).cloned().collect()
+}
+
 /// Detaches what an earlier spec attached.
 pub(super) fn detach(desired: &Desired, role: &Role, marks: &Marks, own: &str) -> Vec<Planned> {
-    let stays = |arn: &String| arn == own || desired.managed.contains(arn) || desired.refused.contains(arn);
+    let stays = |arn: &String| arn == own || desired.keeps(arn);
     let former = role.attached.iter().filter(|arn| !stays(arn));
     former
         .filter(|arn| marks.contain(arn))

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_crds::iam::DEFAULT_PATH;
-use fleetmesh_crds::{IamStatus, Reason};
+use fleetmesh_crds::{Iam, IamStatus, Reason};
+use fleetmesh_model::ResourceId;
 
-use super::document;
+use super::place::DEFAULT_PREFIX;
+use super::{Desired, Place, RoleLimits, document};
 use crate::condition::Finding;
 
 /// The rules for identities.
@@ -23,6 +25,8 @@ pub struct Rules {
     pub managed_policies: Option<BTreeSet<String>>,
     /// Whether `adoptionPolicy: Adopt` takes over what is in IAM, too.
     pub adopt: bool,
+    /// How many roles there may be.
+    pub limits: RoleLimits,
 }
 
 impl Default for Rules {
@@ -33,6 +37,7 @@ impl Default for Rules {
             role_names: "*".to_owned(),
             managed_policies: None,
             adopt: false,
+            limits: RoleLimits::default(),
         }
     }
 }
@@ -41,6 +46,20 @@ impl Rules {
     /// Whether a role may be called `name`.
     pub fn allow_name(&self, name: &str) -> bool {
         matches(self.role_names.as_bytes(), name.as_bytes())
+    }
+
+    /// Why the role of the virtual node `id` may not have the name that `iam` gives it; `None` when it may. Names that begin as
+    /// those by default do are each node's own: whoever could take another node's would keep it from having an identity.
+    pub fn refuse_name(&self, iam: &Iam, id: &ResourceId) -> Option<Finding> {
+        let name = Place::name_of(iam, id);
+        if !self.allow_name(&name) {
+            return Some(name_not_allowed(&name, &self.role_names));
+        }
+        let own = Place::name_of(&Iam::default(), id);
+        // In IAM a name is taken in every case.
+        let begins =
+            name.get(..DEFAULT_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(DEFAULT_PREFIX));
+        (begins && name != own).then(|| name_of_another(&name, &own))
     }
 
     /// Whether the managed policy `arn` may be attached to a role in `partition`.
@@ -70,12 +89,20 @@ impl Rules {
     }
 
     /// The instance profile that may be handed to instances: the one of an identity whose role was last seen bounded as the
-    /// rules say. `status` is what IAM showed, not what a resource's status says.
-    pub fn handed<'a>(&self, status: Option<&'a IamStatus>) -> Option<&'a String> {
+    /// rules say, and without any policy that the operator attached and that is not `desired` any more: a class may have let
+    /// that for other code. `status` and `attached` are what IAM showed, not what a resource's status says; `desired` is `None`
+    /// when the rules do not allow what is asked for.
+    pub fn handed<'a>(
+        &self,
+        status: Option<&'a IamStatus>,
+        attached: &BTreeSet<String>,
+        desired: Option<&Desired>,
+    ) -> Option<&'a String> {
         let status = status?;
         let bounded =
             self.permissions_boundary.is_some() && status.permissions_boundary == self.permissions_boundary;
-        status.instance_profile_arn.as_ref().filter(|_| bounded)
+        let wanted = attached.iter().all(|arn| desired.is_some_and(|desired| desired.keeps(arn)));
+        status.instance_profile_arn.as_ref().filter(|_| bounded && wanted)
     }
 }
 
@@ -93,6 +120,16 @@ pub(super) fn name_not_allowed(name: &str, pattern: &str) -> Finding {
         Reason::NameNotAllowed,
         format!(
             "the operator allows names of roles that match {pattern} (--iam-role-names), and {name} does not: choose another in spec.iam.roleName"
+        ),
+    )
+}
+
+/// That the role may not have another node's name.
+fn name_of_another(name: &str, own: &str) -> Finding {
+    Finding::fails(
+        Reason::NameNotAllowed,
+        format!(
+            "spec.iam.roleName is {name}: names that begin with {DEFAULT_PREFIX} are those that nodes have by default, and this node's is {own}. Remove roleName, or choose one that begins otherwise"
         ),
     )
 }
@@ -193,11 +230,14 @@ mod tests {
             permissions_boundary: boundary.map(ToOwned::to_owned),
             ..Rules::default()
         };
-        assert!(rules(Some("b")).handed(Some(&status(Some("b")))).is_some());
+        let none = BTreeSet::new();
+        assert!(rules(Some("b")).handed(Some(&status(Some("b"))), &none, None).is_some());
         for (wanted, seen) in [(Some("b"), None), (Some("b"), Some("other")), (None, None), (None, Some("b"))]
         {
-            assert_eq!(rules(wanted).handed(Some(&status(seen))), None, "{wanted:?} {seen:?}");
+            assert_eq!(rules(wanted).handed(Some(&status(seen)), &none, None), None, "{wanted:?} {seen:?}");
         }
-        assert_eq!(rules(Some("b")).handed(None), None);
+        assert_eq!(rules(Some("b")).handed(None, &none, None), None);
+        let former = BTreeSet::from(["arn:aws:iam::111122223333:policy/fleetmesh/former".to_owned()]);
+        assert_eq!(rules(Some("b")).handed(Some(&status(Some("b"))), &former, None), None, "wanted no more");
     }
 }

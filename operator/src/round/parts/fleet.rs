@@ -93,18 +93,17 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
 /// The instance profile that the fleet goes by: to hand it out, or, when the fleet ends, to take it from the instances that
 /// were enrolled. What `status.iam` names is not believed but looked up.
 async fn profile(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Result<Option<String>, Failure> {
-    let Round { context, object, .. } = round;
+    let object = round.object;
     let reported = iam.map_or(object.status.iam(), |part| part.status.as_ref());
     let ends = round.deleting || object.fleet().is_none();
     if ends && !enrolled_before(object) {
         return Ok(None);
     }
-    let seen = super::iam::seen(round, reported).await?;
     // To take instances off a profile it need not be one that may be handed out.
-    Ok(match ends {
-        true => seen.and_then(|seen| seen.instance_profile_arn),
-        false => context.settings.iam.handed(seen.as_ref()).cloned(),
-    })
+    match ends {
+        true => Ok(super::iam::seen(round, reported).await?.seen.and_then(|seen| seen.instance_profile_arn)),
+        false => super::iam::handed(round, reported).await,
+    }
 }
 
 /// Decides about what was observed, and carries it out.

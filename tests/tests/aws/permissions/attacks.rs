@@ -221,9 +221,14 @@ async fn rights_for_a_role(account: &Account) {
     account.refuses(action, &attach("ours", "arn:aws:iam::aws:policy/ReadOnlyAccess")).await;
     account.refuses(action, &attach("unbounded", EXTRA)).await;
     account.allows(&attach("ours", EXTRA)).await;
-    let detach = |arn: &str| format!("iam detach-role-policy --role-name ours --policy-arn {arn}");
-    account.refuses("iam:DetachRolePolicy", &detach(ADMIN)).await;
-    account.allows(&detach(EXTRA)).await;
+    // To detach takes rights away: of what is ours and bounded, whatever it is, because a list may have had it once.
+    let detach =
+        |role: &str, arn: &str| format!("iam detach-role-policy --role-name {role} --policy-arn {arn}");
+    for role in ["theirs", "unbounded", "free"] {
+        account.refuses("iam:DetachRolePolicy", &detach(role, EXTRA)).await;
+    }
+    account.allows(&detach("ours", EXTRA)).await;
+    account.allows(&detach("ours", ADMIN)).await;
     let inline = format!("iam put-role-policy --role-name ours --policy-name x --policy-document {POLICY}");
     account.refuses("iam:PutRolePolicy", &inline).await;
     let trust = format!("iam update-assume-role-policy --policy-document {TRUST} --role-name");

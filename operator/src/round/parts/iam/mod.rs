@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 mod apply;
 mod observe;
+mod strangers;
 
 use super::Round;
 use crate::queue::Wake;
@@ -61,27 +62,38 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
     Some(part)
 }
 
+/// The instance profile that may be handed to instances.
+///
+/// # Errors
+/// A read failed.
+pub async fn handed(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Option<String>, Failure> {
+    let Settings { cluster, iam: rules, .. } = &round.context.settings;
+    let IdentityMemory { seen, attached, .. } = seen(round, reported).await?;
+    let desired = Desired::of(round.object, round.arn, cluster, rules).and_then(Result::ok);
+    Ok(rules.handed(seen.as_ref(), &attached, desired.as_ref()).cloned())
+}
+
 /// What this process saw in IAM of the identity, by the resource's own tags on it. After a start that is looked up once, by the
 /// name that the status tells: whoever may write the status can make it name anything.
 ///
 /// # Errors
 /// A read failed.
-pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Option<IamStatus>, Failure> {
+pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<IdentityMemory, Failure> {
     let Round { context, object, .. } = round;
     let mut memory = context.world.identity_memory(&object.key);
     if memory.seen.is_some() {
-        return Ok(memory.seen);
+        return Ok(memory);
     }
     let Some(arn) = reported.and_then(|status| status.instance_profile_arn.as_deref()) else {
-        return Ok(None);
+        return Ok(memory);
     };
     let client = Iam::new(Arc::clone(&context.aws)).await;
     let (name, profile, role) = observe::profile(&client, arn).await?;
     let owner = owner::owner_tags(object, &context.settings.cluster);
     memory.seen = Some(iam::shown(arn, name, profile.as_ref(), role.as_ref(), &owner));
-    let seen = memory.seen.clone();
-    context.world.identity_concluded(&object.key, &object.uid, memory);
-    Ok(seen)
+    memory.attached = role.as_ref().map(iam::owned_policies).unwrap_or_default();
+    context.world.identity_concluded(&object.key, &object.uid, memory.clone());
+    Ok(memory)
 }
 
 /// What is to be done. Where the status names another place than the spec, what is there goes first; but not for something
@@ -143,9 +155,17 @@ async fn work(
                 return (part::unseen(before, task.place(), Some(failure)), memory);
             }
         };
-        let plan = decide(round, task, &observed);
+        let plan = match plan(round, task, &observed).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                warn!(object = %round.object.key, %failure, "EC2 does not tell who has the instance profile");
+                return (part::unseen(before, task.place(), Some(failure)), memory);
+            }
+        };
         let mut outcome = apply::apply(client, &plan, &mut memory).await;
-        log(round, &plan, &outcome);
+        memory.has_room |= plan.makes_a_role();
+        memory.attached = part::attached(task.place(), &observed, &outcome);
+        log(round, &plan, &observed, &outcome);
         done.append(&mut outcome.done);
         role_id = outcome.role_id.take().or(role_id);
         if look < LOOKS && looks_again(&plan, &outcome) {
@@ -194,14 +214,39 @@ fn conclude(
     }
 }
 
-fn decide(round: &Round<'_>, task: &Task, observed: &Observed) -> Plan {
+/// What is to be done. Before managed policies are attached to a role whose profile is there, EC2 is asked who has it.
+///
+/// # Errors
+/// EC2 does not tell.
+async fn plan(round: &Round<'_>, task: &Task, observed: &Observed) -> Result<Plan, Failure> {
+    let plan = decide(round, task, observed, None);
+    let Task::Keep(desired) = task else { return Ok(plan) };
+    if plan.makes_a_role() {
+        let (object, world) = (round.object, &round.context.world);
+        let full = world.room_for_role(&object.key, &object.uid, &round.context.settings.iam.limits);
+        return Ok(match full {
+            Some(finding) => Plan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
+            None => plan,
+        });
+    }
+    match observed.instance_profile.present().filter(|_| plan.attaches(&desired.managed)) {
+        Some(profile) => {
+            let strange = strangers::of(round, &profile.arn).await?;
+            Ok(if strange.is_some() { decide(round, task, observed, strange) } else { plan })
+        }
+        None => Ok(plan),
+    }
+}
+
+fn decide(round: &Round<'_>, task: &Task, observed: &Observed, strange: Option<String>) -> Plan {
     match task {
         Task::Keep(desired) => {
             // What another resource of this cluster has is not to be had, however much it is wanted.
             let world = &round.context.world;
             let mut owners = iam::decide::owners(observed).filter(|owner| **owner != round.object.uid);
             let taken = owners.any(|owner| world.lives(owner));
-            let (adopt, withheld) = (desired.adopt && !taken, super::withheld(round));
+            let withheld = strange.or_else(|| super::withheld(round));
+            let adopt = desired.adopt && !taken;
             iam::decide(&Desired { adopt, withheld, ..(**desired).clone() }, observed)
         }
         Task::Remove(place) => {
@@ -220,8 +265,14 @@ fn looks_again(plan: &Plan, outcome: &Outcome) -> bool {
     }
 }
 
-fn log(round: &Round<'_>, plan: &Plan, outcome: &Outcome) {
+fn log(round: &Round<'_>, plan: &Plan, observed: &Observed, outcome: &Outcome) {
     let object = &round.object.key;
+    if let Then::NotOwned(what) = &plan.then {
+        // The status does not tell where that is: it may be a secret of others.
+        let role = observed.role.present().map(|role| role.arn.as_str());
+        let profile = observed.instance_profile.present().map(|profile| profile.arn.as_str());
+        warn!(%object, role, profile, what, "what IAM has of this name is not the resource's");
+    }
     match &outcome.failed {
         Some((step, failure)) => warn!(%object, %step, %failure, "failed"),
         None if plan.steps.is_empty() => debug!(%object, %plan, "nothing done in IAM"),

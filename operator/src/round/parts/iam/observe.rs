@@ -46,7 +46,7 @@ pub async fn profile<'a>(
 ) -> Result<(&'a str, Option<InstanceProfile>, Option<Role>), Failure> {
     let name = arn.rsplit('/').next().unwrap_or_default();
     let profile = client.get_instance_profile(name).await?;
-    let role = if profile.is_some() { client.get_role(name).await? } else { None };
+    let role = if profile.is_some() { role(client, name).await? } else { None };
     Ok((name, profile, role))
 }
 
