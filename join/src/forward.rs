@@ -72,9 +72,7 @@ impl Forward {
             CertificateDer::pem_slice_iter(joined.certificate.as_bytes()).collect();
         let chain = chain.map_err(|error| unusable(&error))?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| unusable(&error))?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| unusable(&error))?.with_root_certificates(roots);
+        let builder = fleetmesh_tls::trusting(roots).map_err(|error| unusable(&error))?;
         let mut config = builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config));

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fleetmesh_tls::attacks::{self, Chain};
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -192,6 +194,29 @@ async fn each_way_to_be_refused_has_its_code() {
         assert_eq!(found, code, "{id}: {message}");
         assert!(message.contains(words), "{message:?} does not say {words:?}");
     }
+}
+
+/// Anybody can make such a chain, and each handshake would hold a thread of the runtime for seconds.
+#[tokio::test]
+async fn a_chain_whose_paths_are_without_number_ends_the_handshake() {
+    let ca = Ca::new();
+    let bed = Bed::start(&ca).await;
+    let Chain { certificates, key } = attacks::endless().expect("a chain");
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.certificate.as_bytes()).expect("PEM")).expect("a CA");
+    let config = fleetmesh_tls::trusting(roots).expect("roots").with_client_auth_cert(certificates, key);
+    let mut config = config.expect("a pair");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TcpStream::connect(&bed.address).await.expect("connected");
+    // For a client the handshake of TLS 1.3 is over before the server has judged its certificate.
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("its part");
+    let ended = timeout(LONG, stream.read_to_end(&mut Vec::new())).await.expect("it ends");
+    let why = ended.expect_err("it is refused").to_string();
+    assert!(why.contains("alert"), "{why}");
+    // Others are served.
+    let good = ca.client(&["client"], lasting(HOUR));
+    bed.stream(&ca, Some(&good), CLIENT).await.expect("a stream").take(ResourceType::Cluster).await;
 }
 
 /// What a stream ends with over which the proxy says nothing, of the service with this path.

@@ -20,7 +20,8 @@ use futures::FutureExt as _;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet, spawn_blocking};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -33,12 +34,14 @@ use super::members::{Member, Members};
 use super::queue::{Queue, Step};
 use super::source::Source;
 use super::{accept_tcp, tcp_address};
-use crate::tls::{Caller, Purpose, Tls};
+use crate::tls::{Caller, Material, Purpose, Tls};
 
 /// How long a handshake may take, from its turn on; and how long a client may be silent before.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// How long a connection outlives its certificate, or a refusal: its streams are told why they end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many chains are judged at the same time.
+static JUDGING: Semaphore = Semaphore::const_new(2);
 /// Of how many sources the bounds may be taken in full at the same time.
 const SOURCES: usize = 4;
 
@@ -251,8 +254,8 @@ async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls
     let Some(config) = material.config(purpose) else { return Outcome::Failed };
     let failure = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => {
-            let chain = stream.get_ref().1.peer_certificates();
-            let caller = material.caller(chain, &tls.identity, SystemTime::now());
+            let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
+            let Some(caller) = judged(material, chain, &tls).await else { return Outcome::Failed };
             let place = places.take(&caller, source);
             return Outcome::Shaken(Box::new(TlsConnection::new(stream, caller, purpose, tls, place)));
         }
@@ -262,6 +265,24 @@ async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls
     // Whoever scans ports does this all the time.
     tracing::debug!(?source, failure, "a TLS handshake failed");
     Outcome::Failed
+}
+
+/// Whom `chain` proves. The dearest chain that is looked at takes milliseconds, which are not those of the threads that serve
+/// everybody else. Nothing when the runtime ends.
+async fn judged(
+    material: Arc<Material>,
+    chain: Option<Vec<CertificateDer<'static>>>,
+    tls: &Tls,
+) -> Option<Caller> {
+    let identity = Arc::clone(&tls.identity);
+    let judge = move || material.caller(chain.as_deref(), &identity, SystemTime::now());
+    let judging = JUDGING.acquire().await.ok()?;
+    let judged = spawn_blocking(move || {
+        let caller = judge();
+        drop(judging);
+        caller
+    });
+    judged.await.ok()
 }
 
 /// An accepted connection over TLS. One of a proxy ends with its certificate, and after a refusal: the proxy makes another,

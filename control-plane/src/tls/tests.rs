@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use fleetmesh_tls::attacks;
 
 use super::*;
 use crate::certs::{Authority, Issued, Validity, new_authority};
@@ -84,4 +86,23 @@ fn an_instance_that_joins_again_is_the_same_holder_and_a_key_made_by_hand_is_ano
     assert_ne!(joined("a", "i-01234567"), joined("a", "i-01234568"));
     assert_ne!(holder(vec![arn("a")]), holder(vec![arn("a")]));
     assert_ne!(holder(vec![arn("a")]), joined("a", "i-01234567"));
+}
+
+/// A self-made chain costs seconds of path-building in webpki, which no time limit interrupts.
+#[test]
+fn no_path_is_looked_for_in_a_chain_that_is_longer_than_the_bound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let material = Material::load(&files(folder.path())).expect("loaded");
+    let chain = attacks::endless().expect("a chain").certificates;
+    let now = SystemTime::now();
+    let caller = material.caller(Some(&chain), &identity(), now);
+    let words = "at most 5 certificates and 16384 bytes are looked at";
+    assert!(matches!(&caller, Caller::Unproven(reason) if reason.contains(words)), "{caller:?}");
+    assert!(!material.trusts(&chain, now));
+    // The dearest that is looked at: each of the paths among them leads to the CA that is trusted, and costs a signature.
+    let dearest = attacks::among("a CA", fleetmesh_tls::MAX_BETWEEN).expect("a chain").certificates;
+    let began = Instant::now();
+    let caller = material.caller(Some(&dearest), &identity(), now);
+    println!("the dearest chain within the bounds costs {:?}", began.elapsed());
+    assert!(matches!(&caller, Caller::Unproven(reason) if !reason.contains("looked at")), "{caller:?}");
 }

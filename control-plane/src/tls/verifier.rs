@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fleetmesh_tls::within_bounds;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -30,7 +31,8 @@ pub(crate) fn chain_verifier(authorities: Vec<CertificateDer<'static>>) -> Resul
     verifier.build().map_err(|error| error.to_string())
 }
 
-/// Judges the certificate of a client at `now`.
+/// Judges the certificate of a client at `now`. What that costs is bounded: no path is looked for in a longer chain than
+/// [`within_bounds`] allows.
 ///
 /// # Errors
 /// In words: what speaks against it.
@@ -40,6 +42,8 @@ pub(crate) fn verified(
     between: &[CertificateDer<'_>],
     now: SystemTime,
 ) -> Result<(), String> {
+    within_bounds(leaf, between)
+        .map_err(|error| format!("the client certificate is not looked at: {error}"))?;
     let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     verifier.verify_client_cert(leaf, between, now).map(drop).map_err(|error| words(&error))
 }
@@ -65,7 +69,8 @@ fn words(error: &Error) -> String {
     format!("the client certificate {why}")
 }
 
-/// Takes any certificate and none; that its sender has the key is checked all the same.
+/// Takes any certificate and none, but no chain that is too long to be judged; that its sender has the key is checked all the
+/// same.
 #[derive(Debug)]
 pub(super) struct AcceptAny(pub(super) ChainVerifier);
 
@@ -80,10 +85,11 @@ impl ClientCertVerifier for AcceptAny {
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        within_bounds(leaf, between)?;
         // Whom it proves is judged after the handshake, by `verified`: until then it proves nobody.
         Ok(ClientCertVerified::assertion())
     }

@@ -30,8 +30,27 @@ pub fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
 }
 
 fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Failure> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|_| Failure::Untrusted)?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let builder = fleetmesh_tls::trusting(roots).map_err(|_| Failure::Untrusted)?;
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use base64::Engine as _;
+    use fleetmesh_tls::attacks;
+
+    use super::*;
+
+    /// The path-building of one handshake would hold a thread of the runtime for seconds, and no time limit ends it.
+    #[test]
+    fn a_server_whose_chain_has_paths_without_number_is_refused_before_one_is_looked_for() {
+        let authority = attacks::among("a", 1).unwrap().certificates.remove(1);
+        let base_64 = base64::engine::general_purpose::STANDARD.encode(authority);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{base_64}\n-----END CERTIFICATE-----\n");
+        let said = attacks::shown_to(config(Some(&pem)).unwrap(), attacks::endless().unwrap()).unwrap();
+        let why = said.unwrap().to_string();
+        assert!(why.contains("at most 5 certificates and 16384 bytes are looked at"), "{why}");
+    }
 }
