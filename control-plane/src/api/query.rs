@@ -1,10 +1,12 @@
 //! Query parameters: `meshOwner`, `limit`, `nextToken`, `resourceArn`; and pages of a list. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use fleetmesh_model::{Arn, ResourceId};
 use http::Uri;
 
+use crate::foreign::Foreign;
 use crate::identity::Identity;
 use crate::refusal::{Class, Refusal};
 
@@ -22,11 +24,19 @@ pub struct Page {
 }
 
 impl Query {
-    /// The parameters of `uri`.
+    /// The parameters of `uri`. None is given twice: signatures sort them, so two that were swapped would verify as well and mean
+    /// something else.
     pub fn parse(uri: &Uri) -> Result<Self, Refusal> {
-        axum::extract::Query::try_from_uri(uri)
-            .map(|axum::extract::Query(pairs)| Self(pairs))
-            .map_err(|error| Refusal::bad_request(format!("the query string is malformed: {error}")))
+        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| Refusal::bad_request(format!("the query string is malformed: {error}")))?;
+        let mut seen = BTreeSet::new();
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            return Err(Refusal::bad_request(format!(
+                "the query parameter {} is given twice",
+                Foreign(name)
+            )));
+        }
+        Ok(Self(pairs))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -156,6 +166,16 @@ mod tests {
         for text in ["0", "101", "-1", "x", ""] {
             let refusal = query(&format!("limit={text}")).page(100).expect_err(text);
             assert_eq!(refusal.message, format!("limit: {text:?} is not a whole number from 1 to 100"));
+        }
+    }
+
+    /// A signature sorts the parameters: both of these have the same one.
+    #[test]
+    fn a_parameter_that_is_given_twice_is_refused() {
+        for text in ["limit=1&limit=50", "limit=50&limit=1", "a=1&limit=2&%61=1"] {
+            let uri: Uri = format!("/x?{text}").parse().expect("a URI");
+            let refusal = Query::parse(&uri).expect_err(text);
+            assert!(refusal.message.ends_with("is given twice"), "{}", refusal.message);
         }
     }
 

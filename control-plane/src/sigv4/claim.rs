@@ -14,6 +14,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: &str = "x-amz-date";
 /// How it is written.
 const FORMAT: &str = "%Y%m%dT%H%M%SZ";
+/// The most headers that may be signed. AWS's clients sign fewer than ten.
+const MAX_SIGNED: usize = 64;
 /// Headers of this prefix change what a request means, so they must be signed.
 const AMAZON: &str = "x-amz-";
 
@@ -62,7 +64,7 @@ impl Claim {
                 "Credential must have the form ID/DATE/REGION/SERVICE/aws4_request".into(),
             ));
         };
-        let signed_headers: Vec<String> = parameter("SignedHeaders")?.split(';').map(str::to_owned).collect();
+        let signed_headers = signed_headers(parameter("SignedHeaders")?)?;
         covers(&signed_headers, headers)?;
         let date_time =
             headers.get(DATE).ok_or_else(|| incomplete(format!("the header '{DATE}' is required")))?;
@@ -81,6 +83,23 @@ impl Claim {
             date_time,
         })
     }
+}
+
+/// The names of the signed headers, which AWS's clients sort. Each name is worth a copy of its header, so one that is repeated
+/// would let a few kilobytes become hundreds of megabytes: nothing is copied before all of them were looked at.
+fn signed_headers(text: &str) -> Result<Vec<String>, Refused> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let names = || text.split(';');
+    let bounded = names().nth(MAX_SIGNED).is_none();
+    if bounded
+        && names().all(|name| !name.is_empty() && name.bytes().all(legal))
+        && names().is_sorted_by(|one, next| one < next)
+    {
+        return Ok(names().map(str::to_owned).collect());
+    }
+    Err(incomplete(format!(
+        "SignedHeaders has to list at most {MAX_SIGNED} names of headers in lower case, sorted, each of them once"
+    )))
 }
 
 /// Whether everything that must be signed is.

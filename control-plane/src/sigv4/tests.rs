@@ -158,6 +158,35 @@ fn a_key_counts_until_it_ends() {
     }
 }
 
+/// 31 KB of this became 350 MB: each name is worth a copy of its header's value, and is sent before any signature is judged.
+#[test]
+fn a_header_that_is_signed_again_and_again_is_copied_never() {
+    let now = SystemTime::now();
+    let mut head = signed(SECRET, SERVICE, now);
+    let long = HeaderValue::from_str(&"v".repeat(15_500)).expect("a value");
+    head.headers.insert("a", long);
+    let listed = head.headers["authorization"].to_str().expect("text").to_owned();
+    let listed = listed.split_once("SignedHeaders=").and_then(|(_, rest)| rest.split_once(','));
+    let listed = listed.expect("names").0.to_owned();
+    let many: Vec<String> = (0..65).map(|name| format!("b{name:02}")).collect();
+    for (names, what) in [
+        (format!("host;x-amz-date{}", ";a".repeat(7_900)), "repeated"),
+        ("host;host;x-amz-date".to_owned(), "twice"),
+        ("x-amz-date;host".to_owned(), "not sorted"),
+        ("Host;x-amz-date".to_owned(), "not in lower case"),
+        (";host;x-amz-date".to_owned(), "empty"),
+        (format!("{};host;x-amz-date", many[..63].join(";")), "too many"),
+    ] {
+        let mut head = head.clone();
+        replace(&mut head, &format!("SignedHeaders={listed}"), &format!("SignedHeaders={names}"));
+        let refused = Claim::parse(&head.headers).expect_err(what);
+        assert!(
+            matches!(&refused, Refused::Incomplete(words) if words.contains("sorted, each of them once")),
+            "{what}: {refused}"
+        );
+    }
+}
+
 fn insert(head: &mut Parts, name: &'static str, value: &'static str) {
     head.headers.insert(name, HeaderValue::from_static(value));
 }

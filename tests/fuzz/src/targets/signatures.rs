@@ -52,7 +52,7 @@ impl Signatures {
         let keys = Keys::default();
         keys.load(folder.path(), Some(&file))?;
         let path = "/v20190125/meshes/apps/virtualServices/service%2Eb%2Fc?meshOwner=111122223333&limit=5";
-        let seeds = vec![
+        let mut seeds = vec![
             signed("GET", path, &[], b"")?,
             signed(
                 "PUT",
@@ -67,8 +67,17 @@ impl Signatures {
             Ok(meaning(&head, body))
         });
         let meanings = meanings.collect::<Result<_>>()?;
+        seeds.push(repeated()?);
         Ok(Self { keys, audience: Audience::new("us-west-2", &[], None), seeds, meanings })
     }
+}
+
+/// A request that names one header as signed again and again: it must cost no more memory than it has bytes.
+fn repeated() -> Result<Vec<u8>> {
+    let request = String::from_utf8(signed("GET", "/v20190125/meshes", &[], b"")?)?;
+    let names = format!("SignedHeaders=host;x-amz-date{}", ";a".repeat(500));
+    let request = request.replace("SignedHeaders=host;x-amz-date", &names);
+    Ok(request.replacen("\r\n", &format!("\r\na: {}\r\n", "v".repeat(2000)), 1).into_bytes())
 }
 
 fn now() -> SystemTime {
