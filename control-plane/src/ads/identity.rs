@@ -9,6 +9,7 @@ use prost::{DecodeError, Message};
 use tonic::Status;
 
 use super::wire::{Member, Node, Text};
+use crate::foreign::Foreign;
 
 /// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
 /// Both take the full ARN or its resource part.
@@ -19,9 +20,12 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
     let node = Node::decode(node.clone()).map_err(|error| {
         Status::invalid_argument(format!("the first request's node cannot be read: {error}"))
     })?;
-    let named = [node.id.as_str(), node.cluster.as_str()];
+    // What is longer is no ARN, and nothing of it is to be in a log or an answer.
+    let named =
+        [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
     if let Some(gateway) = named.into_iter().find(|text| text.contains("/virtualGateway/")) {
-        return Err(Status::invalid_argument(format!("{gateway:?}: virtual gateways are not served yet")));
+        let gateway = Foreign(gateway);
+        return Err(Status::invalid_argument(format!("{gateway}: virtual gateways are not served yet")));
     }
     let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
     match parsed {
@@ -31,13 +35,19 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
     }
 }
 
+/// The longest text that may name a virtual node, in bytes: an ARN with the longest names has far less.
+const LONGEST: usize = 2048;
+/// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
+const LONGEST_INSTANCE: usize = 64;
+
 /// The member of `node.metadata` by which a bootstrap names the EC2 instance that the proxy runs on.
 pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 
-/// The id of the instance that a proxy says it runs on, as the bootstrap has it.
+/// The id of the instance that a proxy says it runs on, as the bootstrap has it. What is no id and no address, of at most 64
+/// letters, digits, `.`, `:`, `_` and `-`, is nothing: it would be told to others.
 pub fn named_instance(node: &Bytes) -> Option<String> {
     let node = Node::decode(node.clone()).ok()?;
-    member(node.metadata, INSTANCE_ID).ok().flatten()
+    member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
 }
 
 /// The text of the member `name` of an encoded `Struct`. The others are passed over one by one: a tree of empty values takes
@@ -60,6 +70,11 @@ fn member(mut members: Bytes, name: &str) -> Result<Option<String>, DecodeError>
     Ok(found)
 }
 
+fn is_instance(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:_-".contains(&byte);
+    (1..=LONGEST_INSTANCE).contains(&id.len()) && id.bytes().all(plain)
+}
+
 /// The instance that a proxy runs on: the one that is `named`, else the address that it connects from; `None` over a Unix
 /// socket without an id. It decides nothing about what the proxy may read.
 pub fn instance(named: Option<String>, peer: Option<IpAddr>) -> Option<String> {
@@ -69,7 +84,8 @@ pub fn instance(named: Option<String>, peer: Option<IpAddr>) -> Option<String> {
 /// The status for a resource that cannot be streamed.
 pub fn unknown(resource: &str, reason: &str) -> Status {
     Status::invalid_argument(format!(
-        "node.id {resource:?}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists (APPMESH_RESOURCE_ARN in AWS's image)"
+        "node.id {}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists (APPMESH_RESOURCE_ARN in AWS's image)",
+        Foreign(resource)
     ))
 }
 
@@ -112,6 +128,27 @@ mod tests {
         assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
         assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
         assert_eq!(instance(named_instance(&unnamed), None), None);
+    }
+
+    #[test]
+    fn what_a_proxy_says_of_itself_is_short_and_plain_or_not_told() {
+        let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let named = |id: &str| {
+            let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value(id))].into() };
+            let metadata = metadata.encode_to_vec().into();
+            named_instance(&Node { metadata, ..Node::default() }.encode_to_vec().into())
+        };
+        for id in ["i-0123456789abcdef0", "fd00:ec2::254", "10.0.0.7", &"x".repeat(64)] {
+            assert_eq!(named(id).as_deref(), Some(id));
+        }
+        for id in ["", "i-1\n", "i-1 ", "\u{202e}i-1", "\"", &"x".repeat(65), &"X\n".repeat(100_000)] {
+            assert_eq!(named(id), None, "{id:.20}");
+        }
+        let long = "Z".repeat(1_000_000);
+        for id in [long.clone(), format!("mesh/m/virtualNode/{long}"), format!("/virtualGateway/\n{long}")] {
+            let status = parse(&id, "").expect_err("no node");
+            assert!(status.message().len() < 1000 && !status.message().contains('\n'), "{status:.100}");
+        }
     }
 
     #[test]
