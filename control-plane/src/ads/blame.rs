@@ -1,17 +1,85 @@
 //! Which App Mesh objects a refusal is about. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use fleetmesh_model::foreign::printable;
 use fleetmesh_model::{Kind, ResourceId};
-
 use serde_json::Value;
 
 use super::stream::Refusal;
+use crate::distribution::Rejection;
 use crate::snapshot::{Resource, ResourceType, Snapshot};
 use crate::view::Record;
 
 /// The shortest value, in bytes, that counts as quoted: a shorter one is in any text by chance.
 const SHORTEST_QUOTE: usize = 3;
+
+/// What the refusals of one stream are blamed on. To find that out is dear, as the whole text is searched for each name and each
+/// value: it is done once for a refusal and what the proxy is to run, however often it is asked for.
+#[derive(Default)]
+pub struct Blames {
+    known: HashMap<ResourceType, Known>,
+    /// How often it was done.
+    #[cfg(test)]
+    done: usize,
+}
+
+struct Known {
+    refusal: Arc<Refusal>,
+    target: Arc<Snapshot>,
+    acknowledged: Option<Arc<Snapshot>>,
+    rejection: Rejection,
+}
+
+impl Known {
+    fn is_of(
+        &self,
+        refusal: &Arc<Refusal>,
+        target: &Arc<Snapshot>,
+        acknowledged: Option<&Arc<Snapshot>>,
+    ) -> bool {
+        let same = match (&self.acknowledged, acknowledged) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same && Arc::ptr_eq(&self.refusal, refusal) && Arc::ptr_eq(&self.target, target)
+    }
+}
+
+impl Blames {
+    /// What `refusals` are about, as [`blamed`] finds it.
+    pub fn rejections<'a>(
+        &mut self,
+        refusals: impl Iterator<Item = &'a Arc<Refusal>>,
+        target: &Arc<Snapshot>,
+        acknowledged: Option<&Arc<Snapshot>>,
+    ) -> Vec<Rejection> {
+        let mut before = std::mem::take(&mut self.known);
+        let mut rejections = Vec::new();
+        for refusal in refusals {
+            let known =
+                before.remove(&refusal.kind).filter(|known| known.is_of(refusal, target, acknowledged));
+            let known = known.unwrap_or_else(|| {
+                #[cfg(test)]
+                {
+                    self.done += 1;
+                }
+                let objects = blamed(refusal, target, acknowledged.map(AsRef::as_ref));
+                Known {
+                    refusal: Arc::clone(refusal),
+                    target: Arc::clone(target),
+                    acknowledged: acknowledged.cloned(),
+                    rejection: Rejection { objects, message: printable(&refusal.message) },
+                }
+            });
+            rejections.push(known.rejection.clone());
+            self.known.insert(refusal.kind, known);
+        }
+        rejections
+    }
+}
 
 /// The objects that a refused answer is blamed on. Envoy's text is the only hint there is, so from the widest to the
 /// narrowest, each step taken only when it leaves something:
@@ -64,4 +132,41 @@ fn maker(kind: ResourceType) -> Kind {
 fn narrow<T: Copy>(all: Vec<T>, keep: impl Fn(&T) -> bool) -> Vec<T> {
     let kept: Vec<T> = all.iter().copied().filter(|one| keep(one)).collect();
     if kept.is_empty() { all } else { kept }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Content;
+    use crate::testing::view;
+
+    fn target() -> Arc<Snapshot> {
+        let view = view(&[("virtualNode/a", serde_json::json!({}))]);
+        let node = ResourceId::virtual_node("apps", "a");
+        Arc::new(Snapshot::build(&view, &crate::cloud_map::Discovered::default(), &node).expect("a snapshot"))
+    }
+
+    fn refusal(message: &str) -> Arc<Refusal> {
+        let content = || Arc::new(Content::default());
+        let (kind, message) = (ResourceType::Cluster, message.to_owned());
+        Arc::new(Refusal { kind, content: content(), before: content(), message })
+    }
+
+    #[test]
+    fn a_refusal_is_blamed_once_for_what_the_proxy_is_to_run() {
+        let (mut blames, one, target) = (Blames::default(), refusal("no"), self::target());
+        for _ in 0..1000 {
+            let rejections = blames.rejections([&one].into_iter(), &target, None);
+            assert_eq!(rejections.len(), 1);
+        }
+        assert_eq!(blames.done, 1);
+        blames.rejections([&refusal("never")].into_iter(), &target, None);
+        assert_eq!(blames.done, 2, "another refusal");
+        blames.rejections([&one].into_iter(), &target, None);
+        blames.rejections([&one].into_iter(), &self::target(), None);
+        assert_eq!(blames.done, 4, "another target");
+        blames.rejections([&one].into_iter(), &target, Some(&target));
+        assert_eq!(blames.done, 5, "another snapshot that it acknowledged");
+        assert!(blames.rejections([].into_iter(), &target, None).is_empty() && blames.known.is_empty());
+    }
 }

@@ -15,6 +15,7 @@ mod grpc;
 pub mod identity;
 pub mod load_reports;
 mod names;
+mod pace;
 #[cfg(test)]
 mod replay_tests;
 mod seats;

@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::authority;
-use super::blame::blamed;
+use super::blame::Blames;
 use super::feed::{Current, Feeds};
 use super::grpc::{self, Answers};
 use super::identity;
 use super::names;
+use super::pace::Pace;
 use super::stream::{Event, Request, Send, Stream};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
-use crate::distribution::{Connected, Distribution, Progress, Rejection};
+use crate::distribution::{Connected, Distribution, Progress};
 use crate::listen::Peer;
 use crate::metrics::{Metrics, StreamGuard};
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
@@ -27,6 +28,8 @@ use crate::tls::Caller;
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
 const OVERDUE: Duration = Duration::from_secs(5);
+/// The most bytes that are kept of a proxy's words about why it refuses something. Envoy begins with the resource's name.
+const LONGEST_WORDS: usize = 2048;
 
 /// What every session needs.
 #[derive(Clone)]
@@ -77,6 +80,9 @@ pub async fn serve(
         open: metrics.stream(),
         max_names: context.max_names.filter(|_| !matches!(peer.caller, Caller::Local)),
         sent: HashMap::new(),
+        blames: Blames::default(),
+        told: None,
+        pace: Pace::new(Instant::now()),
     };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
@@ -99,6 +105,10 @@ struct Session<'a> {
     max_names: Option<usize>,
     /// When the answers were sent that the proxy has not answered, by their nonces: one of each type at the most.
     sent: HashMap<ResourceType, (String, Instant)>,
+    blames: Blames,
+    /// Up to which change of the stream the distribution knows where the proxy stands.
+    told: Option<u64>,
+    pace: Pace,
 }
 
 impl Session<'_> {
@@ -112,10 +122,19 @@ impl Session<'_> {
         self.request(opening).await?;
         let mut overdue = Instant::now() + OVERDUE;
         loop {
+            let turn = self.pace.turn();
+            let next = async {
+                sleep_until(turn).await;
+                requests.message().await
+            };
             let event = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                message = requests.message() => match message? {
-                    Some(request) => { self.request(request).await?; None }
+                message = next => match message? {
+                    Some(request) => {
+                        self.pace.count(Instant::now());
+                        self.request(request).await?;
+                        None
+                    }
                     None => return Ok(()),
                 },
                 changed = feed.changed() => {
@@ -142,13 +161,15 @@ impl Session<'_> {
             error_detail,
         } = request;
         let Some(kind) = ResourceType::from_url(&type_url) else {
+            let type_url = printable(&type_url);
             tracing::debug!(proxy = self.connected.name(), type_url, "a type that is not served");
             return Ok(());
         };
         let node = &self.stream.target().node;
         let names = names::servable(kind, node, resource_names, self.max_names)?;
-        let error = error_detail.map(|status| status.message);
-        if let Some(error) = &error {
+        let error = error_detail.map(|status| cut(status.message));
+        let about_the_last = self.answered(kind, &response_nonce, error.is_some());
+        if let Some(error) = error.as_ref().filter(|_| about_the_last) {
             tracing::warn!(
                 proxy = self.connected.name(),
                 type_url,
@@ -156,7 +177,6 @@ impl Session<'_> {
                 "a proxy refused its configuration"
             );
         }
-        self.answered(kind, &response_nonce, error.is_some());
         let recalled = self.recall(kind, &version_info, &response_nonce);
         let request = Request {
             kind,
@@ -169,16 +189,17 @@ impl Session<'_> {
         self.event(Event::Request(request)).await
     }
 
-    /// Counts what the proxy makes of an answer.
-    fn answered(&mut self, kind: ResourceType, nonce: &str, refused: bool) {
+    /// Counts what the proxy makes of an answer; says whether it is the last one and the proxy had not said so before.
+    fn answered(&mut self, kind: ResourceType, nonce: &str, refused: bool) -> bool {
         if self.sent.get(&kind).is_none_or(|(sent, _)| sent != nonce) {
-            return;
+            return false;
         }
-        let Some((_, since)) = self.sent.remove(&kind) else { return };
+        let Some((_, since)) = self.sent.remove(&kind) else { return false };
         match refused {
             true => self.metrics.refused(kind),
             false => self.metrics.acknowledged(kind, since.elapsed()),
         }
+        true
     }
 
     /// The clusters that the proxy has from an earlier stream, when it opens this one with a version that is not the
@@ -206,7 +227,10 @@ impl Session<'_> {
             // Fails when the proxy is gone; the read side will say so.
             self.answers.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
         }
-        self.tell();
+        if self.told != Some(self.stream.changes()) {
+            self.told = Some(self.stream.changes());
+            self.tell();
+        }
         Ok(())
     }
 
@@ -217,11 +241,33 @@ impl Session<'_> {
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }
-        let rejections = self.stream.refusals().map(|refusal| Rejection {
-            objects: blamed(refusal, target, self.acknowledged.as_deref()),
-            message: printable(&refusal.message),
-        });
-        let rejections = rejections.collect();
+        let rejections = self.blames.rejections(self.stream.refusals(), target, self.acknowledged.as_ref());
         self.connected.tell(Progress { acknowledged: self.acknowledged.clone(), rejections });
+    }
+}
+
+/// The beginning of a proxy's words, of at most [`LONGEST_WORDS`] bytes.
+fn cut(mut words: String) -> String {
+    if words.len() > LONGEST_WORDS {
+        words.truncate(words.floor_char_boundary(LONGEST_WORDS));
+        words.shrink_to_fit();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_kept_up_to_a_bound() {
+        let kept = cut("é".repeat(100_000) + "x");
+        assert!(kept.len() <= LONGEST_WORDS && kept.capacity() <= LONGEST_WORDS && kept.starts_with('é'));
+        assert_eq!(
+            cut(format!("x{}", "é".repeat(100_000))).len(),
+            LONGEST_WORDS - 1,
+            "no letter is cut in two"
+        );
+        assert_eq!(cut("no".into()), "no");
     }
 }

@@ -95,6 +95,8 @@ pub struct Stream {
     /// Whether some of these are not in the snapshot that was its target when it connected.
     estranged: bool,
     nonces: u64,
+    /// How many events changed something.
+    changes: u64,
 }
 
 impl Stream {
@@ -107,13 +109,19 @@ impl Stream {
             reconnected: false,
             estranged: false,
             nonces: 0,
+            changes: 0,
         }
     }
 
-    /// Takes an event in; returns the answers to send, in order.
+    /// Takes an event in; returns the answers to send, in order. One that changes nothing, such as an acknowledgement that is
+    /// repeated, costs nothing more than to find that out: proxies may send as many as they like.
     pub fn handle(&mut self, event: Event) -> Vec<Send> {
         match event {
-            Event::Request(request) => self.request(request),
+            Event::Request(request) => {
+                if !self.request(request) {
+                    return Vec::new();
+                }
+            }
             Event::Target(target) => self.target = target,
             Event::Overdue => {
                 self.types
@@ -122,7 +130,13 @@ impl Stream {
                     .for_each(|sent| sent.overdue = true);
             }
         }
+        self.changes += 1;
         std::iter::from_fn(|| self.send()).collect()
+    }
+
+    /// Grows with each event that changed something: what the other methods answer stays the same while this does.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether the proxy owes an acknowledgement that holds up other answers.
@@ -151,7 +165,7 @@ impl Stream {
     }
 
     /// The refusals that still stand in the way of the target.
-    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+    pub fn refusals(&self) -> impl Iterator<Item = &Arc<Refusal>> {
         ResourceType::ALL.into_iter().filter_map(|kind| {
             let refusal = self.state(kind).refusal.as_ref()?;
             (refusal.content.version == self.wanted(kind).version).then_some(refusal)
@@ -162,16 +176,19 @@ impl Stream {
         &self.types[index(kind)]
     }
 
-    fn request(&mut self, request: Request) {
+    /// Takes a request in; says whether it changed anything.
+    fn request(&mut self, request: Request) -> bool {
         let Request { kind, version, names, nonce, error, recalled } = request;
         let opening = self.state(kind).subscription.is_none();
         let state = &mut self.types[index(kind)];
         if !opening && !nonce.is_empty() && nonce != state.last_nonce {
             // About an answer that a newer one has replaced; the proxy will answer that one too.
-            return;
+            return false;
         }
-        if nonce == state.last_nonce && !nonce.is_empty() {
-            state.settle(kind, error);
+        let settled = nonce == state.last_nonce && !nonce.is_empty() && state.settle(kind, error);
+        let same = state.subscribes(kind, &names);
+        if same && !settled {
+            return false;
         }
         let available = &self.target.content(kind).resources;
         let changed = state.subscribe(kind, names, available);
@@ -186,6 +203,7 @@ impl Stream {
         } else if changed {
             self.types[index(kind)].answer_due = true;
         }
+        true
     }
 
     /// Takes in what the proxy kept from an earlier stream. Its version is believed only when its clusters are the
@@ -215,7 +233,7 @@ impl Stream {
                     "the answer would have {size} bytes, more than the {MAX_ANSWER} that gRPC clients accept: fewer backends or routes make it shorter"
                 );
                 let before = Arc::clone(&state.held);
-                state.refusal = Some(Refusal { kind, content, before, message });
+                state.refusal = Some(Arc::new(Refusal { kind, content, before, message }));
                 continue;
             }
             self.nonces += 1;

@@ -390,6 +390,31 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
     world.assert_converged().expect("it runs the old target");
 }
 
+/// Whatever is told or searched for after a change is not told or searched for again because somebody repeats himself.
+#[test]
+fn requests_that_say_nothing_new_count_as_no_change() {
+    let mut world = settled(&weights(0b0001));
+    let before = world.stream.changes();
+    let request = |world: &World, kind, nonce: &str, error: Option<&str>| {
+        let request = world.proxy.request(kind, error.map(str::to_owned));
+        Event::Request(Request { nonce: nonce.to_owned(), ..request })
+    };
+    for kind in KINDS {
+        let last = world.proxy.nonces[&kind].clone();
+        for (nonce, error) in
+            [("zzz", None), ("zzz", Some("no")), ("", None), (&last, None), (&last, Some("no"))]
+        {
+            let event = request(&world, kind, nonce, error);
+            assert!(world.stream.handle(event).is_empty());
+        }
+    }
+    assert_eq!(world.stream.changes(), before);
+    assert_eq!(world.stream.refusals().count(), 0);
+    let target = snapshot(&mesh(&weights(0b0011), "host"));
+    world.stream.handle(Event::Target(target));
+    assert_eq!(world.stream.changes(), before + 1);
+}
+
 #[test]
 fn a_stale_nonce_changes_nothing() {
     let mut world = settled(&weights(0b0001));

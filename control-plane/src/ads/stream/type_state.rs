@@ -19,7 +19,7 @@ pub(super) struct TypeState {
     pub(super) strange: bool,
     /// What was sent and then refused or overtaken: the proxy may run parts of it.
     pub(super) doubtful: Vec<Arc<Resource>>,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<Arc<Refusal>>,
     /// Of endpoints: those that the proxy needs again, because their clusters were sent anew.
     pub(super) renew: BTreeSet<String>,
     pub(super) in_flight: Option<InFlight>,
@@ -39,14 +39,14 @@ pub(super) enum Subscription {
 }
 
 impl TypeState {
-    /// Takes in the acknowledgement or the refusal of the answer in flight.
-    pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) {
-        let Some(InFlight { content, .. }) = self.in_flight.take() else { return };
+    /// Takes in the acknowledgement or the refusal of the answer in flight; says whether there was one.
+    pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) -> bool {
+        let Some(InFlight { content, .. }) = self.in_flight.take() else { return false };
         match error {
             Some(message) => {
                 let before = Arc::clone(&self.held);
                 self.doubt(kind, &content);
-                self.refusal = Some(Refusal { kind, content, before, message });
+                self.refusal = Some(Arc::new(Refusal { kind, content, before, message }));
             }
             None => {
                 let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
@@ -57,6 +57,7 @@ impl TypeState {
                 self.acknowledged = true;
             }
         }
+        true
     }
 
     /// What the proxy has after an answer that removes nothing: of a type that is not complete.
@@ -101,6 +102,18 @@ impl TypeState {
         self.held.resources.values().chain(sent).chain(&self.doubtful)
     }
 
+    /// Whether the proxy subscribes to just these names already.
+    pub(super) fn subscribes(&self, kind: ResourceType, names: &[String]) -> bool {
+        match &self.subscription {
+            Some(Subscription::Everything) => is_everything(kind, names),
+            Some(Subscription::Names(old)) if !is_everything(kind, names) => {
+                names.iter().all(|name| old.contains(name))
+                    && names.iter().collect::<BTreeSet<_>>().len() == old.len()
+            }
+            _ => false,
+        }
+    }
+
     /// Takes in the names that the proxy subscribes to; says whether they changed and an answer could hold any. Fewer
     /// names need an answer too: the proxy's version is to be the one of what it has, also when it connects again.
     pub(super) fn subscribe(
@@ -109,9 +122,10 @@ impl TypeState {
         names: Vec<String>,
         available: &ResourceSet,
     ) -> bool {
-        let all = kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"));
-        let new =
-            if all { Subscription::Everything } else { Subscription::Names(names.into_iter().collect()) };
+        let new = match is_everything(kind, &names) {
+            true => Subscription::Everything,
+            false => Subscription::Names(names.into_iter().collect()),
+        };
         let changed = match (&self.subscription, &new) {
             (Some(Subscription::Names(old)), Subscription::Names(new)) => {
                 new != old && new.iter().any(|name| available.contains_key(name))
@@ -151,4 +165,9 @@ impl TypeState {
         }
         self.doubtful.retain(|resource| names.contains(&resource.name));
     }
+}
+
+/// Whether a request with these names asks for all that there is.
+fn is_everything(kind: ResourceType, names: &[String]) -> bool {
+    kind.is_complete() && (names.is_empty() || names.iter().any(|name| name == "*"))
 }
