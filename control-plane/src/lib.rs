@@ -25,6 +25,7 @@ pub mod kms;
 pub mod listen;
 pub mod loads;
 pub mod metrics;
+mod private;
 pub mod refusal;
 pub mod reload;
 pub mod rights;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::discovered::{Discovered, Discovery, ServiceName};
 use super::instance::Instance;
+use crate::private;
 
 /// What the file is called in the data directory.
 pub(super) const NAME: &str = "cloud-map.json";
@@ -26,6 +27,7 @@ struct Entry {
 /// # Errors
 /// It cannot be read, or is not what [`save`] writes.
 pub(super) fn load(path: &Path) -> io::Result<Discovered> {
+    private::tighten_file(path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Discovered::default()),
@@ -49,7 +51,8 @@ pub(super) fn save(path: &Path, discovered: &Discovered) -> io::Result<()> {
     });
     let text = serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?;
     let temporary = path.with_extension("json.new");
-    let mut file = File::create(&temporary)?;
+    let mut file = private::options().write(true).create(true).truncate(true).open(&temporary)?;
+    private::tighten_file(&temporary);
     file.write_all(&text)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)

@@ -1,6 +1,7 @@
 //! Tests of the pure part, and of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,6 +190,12 @@ fn the_file_gives_back_the_lists_and_no_failures() {
     assert_eq!(loaded.instances(&service("a")).map(|list| list.to_vec()), Some(instances.to_vec()));
     assert_eq!(loaded.instances(&service("c")).map(|list| list.len()), Some(0));
     assert_eq!((loaded.lists().count(), loaded.failure(&service("b"))), (2, None));
+    let mode = || std::fs::metadata(&path).expect("the file").permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    // As programs from before left it.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("changed");
+    super::file::load(&path).expect("loaded");
+    assert_eq!(mode(), 0o600);
     std::fs::write(&path, "{").expect("written");
     assert!(super::file::load(&path).is_err());
 }

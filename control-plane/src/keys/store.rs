@@ -15,6 +15,7 @@ use super::row::{Row, Stored};
 use super::schema::{self, pragma};
 use super::seal::SealKeys;
 use super::{AccessKey, Table};
+use crate::private;
 use crate::rights::Policy;
 use crate::secret::Secret;
 
@@ -103,7 +104,7 @@ impl<'a> KeyStore<'a> {
     pub fn open(directory: &Path, seal: Option<&'a SealKeys>) -> Result<Self, KeyError> {
         let path = directory.join(FILE);
         let failed = |path: &Path, source| KeyError::Path { path: path.into(), source };
-        fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+        private::folder(directory).map_err(|error| failed(directory, error))?;
         let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         let mode = made.and_then(|file| file.metadata()).map_err(|error| failed(&path, error))?.permissions();
         if mode.mode() & 0o077 != 0 {

@@ -43,6 +43,15 @@ pub fn database(directory: &Path) -> PathBuf {
     directory.join("control-plane.db")
 }
 
+/// The files of which the database at `path` is made.
+pub fn files(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
+    })
+}
+
 /// The lock file in `directory`.
 pub fn lock(directory: &Path) -> PathBuf {
     directory.join("control-plane.lock")

@@ -1,10 +1,11 @@
 //! One process per data directory: an advisory lock that the kernel drops with the process, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::layout;
+use crate::private;
 use crate::store::OpenError;
 
 /// The lock on a data directory; released when dropped.
@@ -28,10 +29,11 @@ impl Lock {
     /// [`OpenError::Directory`] when it cannot be made or written, [`OpenError::InUse`] when another process has it.
     pub fn take(directory: &Path) -> Result<Self, OpenError> {
         let failed = |path: &Path, source| OpenError::Directory { path: path.into(), source };
-        std::fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
+        private::folder(directory).map_err(|source| failed(directory, source))?;
         let path = layout::lock(directory);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = private::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(|source| failed(&path, source))?;
+        private::tighten_file(&path);
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use super::table::TableError;
 use super::{Meshes, layout, table, version_keys};
 use crate::identity::Identity;
+use crate::private;
 use crate::snapshot::VersionKeys;
 use crate::store::OpenError;
 
@@ -26,6 +27,11 @@ pub struct Opened {
 
 /// Opens the database `path`, or makes it.
 pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
+    // SQLite makes the two others with the mode of the database. What cannot be made here SQLite says.
+    let _ = private::options().write(true).create_new(true).open(path);
+    for file in layout::files(path) {
+        private::tighten_file(&file);
+    }
     let connection = Connection::open(path).map_err(|error| explain(path, &error))?;
     let connection = prepare(connection, path, identity)?;
     let damaged = |error: TableError| OpenError::Damaged { path: path.into(), reason: error.to_string() };

@@ -1,6 +1,7 @@
 //! Tests of the SQLite store: durability, compare and set, tokens, the lock, damaged and foreign files, full disks.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use rusqlite::Connection;
+use rustix::fs::Mode;
 use serde_json::json;
 
 use super::{SqliteStore, layout};
@@ -456,4 +458,44 @@ proptest! {
             prop_assert_eq!(found, model.values().collect::<Vec<_>>());
         }
     }
+}
+
+/// Whoever may read the data directory has every version key, every spec and the hashes of who joined.
+#[test]
+fn the_data_directory_is_for_its_owner_only() {
+    // What containers and systemd have, too.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("deep/data");
+    let mode = |path: &Path| fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+    let modes = || -> Vec<(String, u32)> {
+        let entries = fs::read_dir(&data).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let mut modes: Vec<_> = entries
+            .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), mode(&path)))
+            .collect();
+        modes.sort();
+        modes
+    };
+    let names = ["control-plane.db", "control-plane.db-shm", "control-plane.db-wal", "control-plane.lock"];
+    let private = names.map(|name| (name.to_owned(), 0o600)).to_vec();
+    let store = open(&data);
+    assert_eq!((mode(&data), modes()), (0o700, private.clone()));
+    // As programs from before left it.
+    let loosen = || {
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("changed");
+        for (name, _) in modes() {
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o644)).expect("changed");
+        }
+    };
+    loosen();
+    drop(store);
+    loosen();
+    let store = open(&data);
+    assert_eq!((mode(&data), modes()), (0o700, private));
+    drop(store);
+    // A folder that is not ours alone is left to whom it is for; what is ours in it is not.
+    loosen();
+    fs::write(data.join("of-others"), "").expect("written");
+    let _store = open(&data);
+    assert_eq!((mode(&data), mode(&data.join("control-plane.db"))), (0o755, 0o600));
 }

@@ -1,0 +1,60 @@
+//! Files and folders for the eyes of their owner only, whatever the umask is. Blocking.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// The mode of files.
+pub const FILE: u32 = 0o600;
+/// The mode of folders.
+const FOLDER: u32 = 0o700;
+/// What the names of all files begin with that this program makes in a data directory.
+const OURS: [&str; 4] = ["control-plane.", "cloud-map.", "access-keys.", "used-signatures"];
+
+/// Makes the folder `path` if need be, with those that it lies in. One that exists is tightened, unless it holds something
+/// that is not ours: then others may have a right to look into it.
+///
+/// # Errors
+/// It cannot be made.
+pub fn folder(path: &Path) -> io::Result<()> {
+    if !path.is_dir() {
+        return DirBuilder::new().recursive(true).mode(FOLDER).create(path);
+    }
+    let ours = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name());
+        name.is_ok_and(|name| OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours)))
+    };
+    let mut entries = fs::read_dir(path)?.peekable();
+    if entries.peek().is_some() && entries.all(ours) {
+        tighten(path, FOLDER);
+    }
+    Ok(())
+}
+
+/// How a file is opened that is for its owner's eyes only when this makes it.
+pub fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(FILE);
+    options
+}
+
+/// Takes away what `path` grants beyond [`FILE`], if it exists.
+pub fn tighten_file(path: &Path) {
+    tighten(path, FILE);
+}
+
+/// Whoever does not own it, as on a volume that Kubernetes gives to a group, cannot: then it stays as its owner has it.
+fn tighten(path: &Path, mode: u32) {
+    let Ok(found) = fs::symlink_metadata(path) else { return };
+    if found.file_type().is_symlink() || found.mode() & 0o777 & !mode == 0 {
+        return;
+    }
+    let (was, tightened) = (found.mode() & 0o7777, fs::set_permissions(path, Permissions::from_mode(mode)));
+    match tightened {
+        Ok(()) => {
+            tracing::debug!(path = %path.display(), "mode {was:o} is now {mode:o}: it is for its owner only")
+        }
+        Err(error) => tracing::debug!(path = %path.display(), %error, "mode {was:o} stays"),
+    }
+}
