@@ -1,11 +1,11 @@
 //! What was said about a mesh and when, so that a reader is told only what changed since its token. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use fleetmesh_model::ResourceId;
 use uuid::Uuid;
 
-use super::Stamp;
 use super::report::{Answer, ObjectStatus, Token};
 
 /// How many removals are remembered; a reader that missed more is told everything.
@@ -15,13 +15,13 @@ const REMOVALS: usize = 4096;
 pub(super) struct Ledger {
     /// Tells this ledger's tokens from those of an earlier process.
     instance: Uuid,
-    /// What it was last brought up to date with.
-    pub(super) stamp: Option<Stamp>,
     /// How often something changed.
     sequence: u64,
     /// Tokens below it are too old to say what was removed since.
     oldest: u64,
     objects: BTreeMap<ResourceId, (u64, ObjectStatus)>,
+    /// The objects by when they last changed.
+    changes: BTreeMap<u64, BTreeSet<ResourceId>>,
     removals: VecDeque<(u64, ResourceId)>,
 }
 
@@ -29,39 +29,43 @@ impl Default for Ledger {
     fn default() -> Self {
         Self {
             instance: Uuid::new_v4(),
-            stamp: None,
             sequence: 0,
             oldest: 0,
             objects: BTreeMap::new(),
+            changes: BTreeMap::new(),
             removals: VecDeque::new(),
         }
     }
 }
 
 impl Ledger {
-    /// Takes in the present status of every object.
-    pub(super) fn enter(&mut self, mut statuses: BTreeMap<ResourceId, ObjectStatus>) {
+    /// Takes in the present status of objects that may have changed; `None` of one that is gone.
+    pub(super) fn enter(&mut self, statuses: impl IntoIterator<Item = (ResourceId, Option<ObjectStatus>)>) {
         let next = self.sequence + 1;
         let mut changed = false;
-        let mut gone = Vec::new();
-        for (id, (since, known)) in &mut self.objects {
-            match statuses.remove(id) {
-                None => gone.push(id.clone()),
-                Some(status) if status == *known => {}
+        for (id, status) in statuses {
+            let since = match (self.objects.get(&id), &status) {
+                (None, None) => continue,
+                (Some((_, known)), Some(status)) if known == status => continue,
+                (known, _) => known.map(|(since, _)| *since),
+            };
+            changed = true;
+            if let Some(since) = since {
+                self.unmark(since, &id);
+            }
+            match status {
                 Some(status) => {
-                    (*since, *known) = (next, status);
-                    changed = true;
+                    if since.is_none() {
+                        self.removals.retain(|(_, removed)| *removed != id);
+                    }
+                    self.changes.entry(next).or_default().insert(id.clone());
+                    self.objects.insert(id, (next, status));
+                }
+                None => {
+                    self.objects.remove(&id);
+                    self.removals.push_back((next, id));
                 }
             }
-        }
-        changed |= !gone.is_empty() || !statuses.is_empty();
-        for id in gone {
-            self.objects.remove(&id);
-            self.removals.push_back((next, id));
-        }
-        for (id, status) in statuses {
-            self.removals.retain(|(_, removed)| *removed != id);
-            self.objects.insert(id, (next, status));
         }
         while self.removals.len() > REMOVALS {
             let dropped = self.removals.pop_front();
@@ -72,25 +76,43 @@ impl Ledger {
         }
     }
 
+    fn unmark(&mut self, since: u64, id: &ResourceId) {
+        if let Some(ids) = self.changes.get_mut(&since) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.changes.remove(&since);
+            }
+        }
+    }
+
     /// What changed since `after`; everything without one, or with one that says nothing here.
     pub(super) fn answer(&self, mesh: &str, after: Option<&Token>) -> Answer {
         let since = after.and_then(|token| self.sequence_of(token));
-        let is_new = |at: u64| since.is_none_or(|since| at > since);
-        let objects = self.objects.values().filter(|(at, _)| is_new(*at)).map(|(_, status)| status.clone());
-        let removed = match since {
-            None => Vec::new(),
-            Some(_) => {
-                let removed = self.removals.iter().filter(|(at, _)| is_new(*at));
-                removed.map(|(_, id)| id.to_string()).collect()
-            }
+        let (objects, removed) = match since {
+            None => (self.objects.values().map(|(_, status)| status.clone()).collect(), Vec::new()),
+            Some(since) => (self.changed_since(since), self.removed_since(since)),
         };
         Answer {
             mesh: mesh.to_owned(),
             token: Token(format!("{}-{}", self.instance.simple(), self.sequence)),
             complete: since.is_none(),
-            objects: objects.collect(),
+            objects,
             removed,
         }
+    }
+
+    fn changed_since(&self, since: u64) -> Vec<ObjectStatus> {
+        let changes = self.changes.range((Bound::Excluded(since), Bound::Unbounded));
+        let ids: BTreeSet<&ResourceId> = changes.flat_map(|(_, ids)| ids).collect();
+        let found = ids.into_iter().filter_map(|id| self.objects.get(id));
+        found.map(|(_, status)| status.clone()).collect()
+    }
+
+    fn removed_since(&self, since: u64) -> Vec<String> {
+        let newest = self.removals.iter().rev().take_while(|(at, _)| *at > since);
+        let mut removed: Vec<String> = newest.map(|(_, id)| id.to_string()).collect();
+        removed.reverse();
+        removed
     }
 
     fn sequence_of(&self, token: &Token) -> Option<u64> {
@@ -126,6 +148,13 @@ mod tests {
         objects.iter().map(status).collect()
     }
 
+    /// Takes in the present status of every object.
+    fn enter(ledger: &mut Ledger, statuses: BTreeMap<ResourceId, ObjectStatus>) {
+        let gone = ledger.objects.keys().filter(|id| !statuses.contains_key(*id)).map(|id| (id.clone(), None));
+        let gone: Vec<_> = gone.collect();
+        ledger.enter(gone.into_iter().chain(statuses.into_iter().map(|(id, status)| (id, Some(status)))));
+    }
+
     fn names(answer: &Answer) -> Vec<&str> {
         answer.objects.iter().filter_map(|object| object.resource.rsplit('/').next()).collect()
     }
@@ -133,18 +162,18 @@ mod tests {
     #[test]
     fn a_reader_is_told_what_changed_since_its_token_and_no_more() {
         let mut ledger = Ledger::default();
-        ledger.enter(statuses(&[("a", 1), ("b", 1), ("c", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1), ("b", 1), ("c", 1)]));
         let first = ledger.answer("apps", None);
         assert!(first.complete);
         assert_eq!(names(&first), ["a", "b", "c"]);
-        ledger.enter(statuses(&[("a", 1), ("b", 1), ("c", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1), ("b", 1), ("c", 1)]));
         let idle = ledger.answer("apps", Some(&first.token));
         assert!(!idle.complete && idle.is_empty() && idle.token == first.token);
-        ledger.enter(statuses(&[("a", 1), ("b", 2), ("d", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1), ("b", 2), ("d", 1)]));
         let second = ledger.answer("apps", Some(&first.token));
         assert_eq!(names(&second), ["b", "d"]);
         assert_eq!(second.removed, ["mesh/apps/virtualNode/c"]);
-        ledger.enter(statuses(&[("a", 1), ("b", 2), ("c", 1), ("d", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1), ("b", 2), ("c", 1), ("d", 1)]));
         let third = ledger.answer("apps", Some(&first.token));
         assert_eq!((names(&third), third.removed.len()), (vec!["b", "c", "d"], 0));
     }
@@ -152,9 +181,9 @@ mod tests {
     #[test]
     fn a_token_of_another_process_or_of_the_future_gets_everything() {
         let mut ledger = Ledger::default();
-        ledger.enter(statuses(&[("a", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1)]));
         let mut other = Ledger::default();
-        other.enter(statuses(&[("a", 1)]));
+        enter(&mut other, statuses(&[("a", 1)]));
         let foreign = other.answer("apps", None).token;
         let future = Token(format!("{}-99", ledger.instance.simple()));
         for token in [foreign, future, Token("nonsense".into()), Token(String::new())] {
@@ -165,13 +194,13 @@ mod tests {
     #[test]
     fn a_reader_that_missed_more_removals_than_are_remembered_gets_everything() {
         let mut ledger = Ledger::default();
-        ledger.enter(statuses(&[("a", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1)]));
         let old = ledger.answer("apps", None).token;
         for round in 0..=REMOVALS {
             let name = format!("n{round}");
-            ledger.enter(statuses(&[("a", 1), (name.as_str(), 1)]));
+            enter(&mut ledger, statuses(&[("a", 1), (name.as_str(), 1)]));
         }
-        ledger.enter(statuses(&[("a", 1)]));
+        enter(&mut ledger, statuses(&[("a", 1)]));
         assert!(ledger.answer("apps", Some(&old)).complete);
     }
 }

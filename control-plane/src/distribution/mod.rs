@@ -1,11 +1,23 @@
 //! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and who refused it and
 //! why. Streams report here; the HTTP endpoint and the operator read.
 //!
+//! It is kept, not worked out when somebody asks: what a proxy reports changes the sums of the objects that its node uses
+//! ([`tally`]), a new view changes what of its objects is not served ([`objects`]), and a reader gets what changed since it
+//! read last ([`ledger`]). So neither depends on the size of the mesh.
+//!
 //! Nothing here is persisted: after a restart the proxies connect again and report again.
 
 pub mod http;
 mod ledger;
+mod node;
+mod objects;
 mod report;
+#[cfg(test)]
+mod scratch;
+mod sum;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +31,16 @@ use crate::cloud_map::Discovered;
 use crate::snapshot::Snapshot;
 use crate::view::{MeshView, Views};
 use ledger::Ledger;
+use node::Proxy;
+use objects::Objects;
+use tally::Tally;
 pub use report::{Answer, Caller, ObjectStatus, Rejected, Token};
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Where a proxy stands.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// The last snapshot that it acknowledged all of.
     pub acknowledged: Option<Arc<Snapshot>>,
@@ -53,40 +68,37 @@ pub struct Published {
     pub discovered: Discovered,
 }
 
-/// What a ledger was brought up to date with: a published revision and a number of reports.
-type Stamp = (u64, u64);
-
 /// Which proxies run what.
 pub struct Distribution {
     views: Arc<dyn Views>,
+    /// What proxies report, which is never waited for: what takes longer is done under `readers`.
     inner: Mutex<Inner>,
+    /// What readers are given. Locked before `inner`, by readers only.
+    readers: Mutex<BTreeMap<String, Reading>>,
     /// What the targets of all proxies are made from.
     published: watch::Sender<Published>,
     /// Grows with each report of a proxy and each discovery.
     reports: watch::Sender<u64>,
 }
 
+#[derive(Default)]
 struct Inner {
     streams: u64,
-    nodes: BTreeMap<ResourceId, Node>,
-    ledgers: BTreeMap<String, Ledger>,
+    meshes: BTreeMap<String, Tally>,
 }
 
-/// The proxies of one virtual node.
+impl Inner {
+    /// The proxies of the mesh of `node`.
+    fn of(&mut self, node: &ResourceId) -> &mut Tally {
+        self.meshes.entry(node.mesh_name().to_owned()).or_default()
+    }
+}
+
+/// What the readers of one mesh are given.
 #[derive(Default)]
-struct Node {
-    /// What they are to run; nothing while the node is deleted.
-    target: Option<Arc<Snapshot>>,
-    proxies: BTreeMap<u64, Proxy>,
-    /// How many proxies report their load.
-    reporting: usize,
-}
-
-struct Proxy {
-    name: Arc<str>,
-    /// The id or the address of the instance that it runs on.
-    instance: Option<String>,
-    progress: Progress,
+struct Reading {
+    objects: Objects,
+    ledger: Ledger,
 }
 
 impl Distribution {
@@ -94,7 +106,8 @@ impl Distribution {
     pub fn new(views: Arc<dyn Views>) -> Self {
         Self {
             views,
-            inner: Mutex::new(Inner { streams: 0, nodes: BTreeMap::new(), ledgers: BTreeMap::new() }),
+            inner: Mutex::default(),
+            readers: Mutex::default(),
             published: watch::Sender::default(),
             reports: watch::Sender::new(0),
         }
@@ -107,9 +120,8 @@ impl Distribution {
         inner.streams += 1;
         let stream = inner.streams;
         let name: Arc<str> = format!("{node}#{stream}").into();
-        let progress = Progress { acknowledged: None, rejections: Vec::new() };
-        let proxy = Proxy { name: Arc::clone(&name), instance, progress };
-        inner.nodes.entry(node.clone()).or_default().proxies.insert(stream, proxy);
+        let proxy = Proxy { name: Arc::clone(&name), instance, progress: Progress::default() };
+        inner.of(node).connect(node, stream, proxy);
         drop(inner);
         this.reported();
         Connected { distribution: Arc::clone(this), node: node.clone(), stream, name }
@@ -119,23 +131,19 @@ impl Distribution {
     /// when it came back after a restart of this process by that stream first, is a proxy that has not acknowledged anything.
     /// Until somebody follows the node, its proxies are to run `snapshot`.
     pub fn reports(this: &Arc<Self>, node: &ResourceId, snapshot: Arc<Snapshot>) -> Reports {
-        let mut inner = this.inner();
-        let entry = inner.nodes.entry(node.clone()).or_default();
-        entry.reporting += 1;
-        entry.target.get_or_insert(snapshot);
-        drop(inner);
+        this.inner().of(node).reports(node, snapshot);
         this.reported();
         Reports { distribution: Arc::clone(this), node: node.clone() }
     }
 
     /// Notes what the proxies of `node` are to run; nothing when it was deleted.
     pub fn target(&self, node: &ResourceId, target: Option<Arc<Snapshot>>) {
-        self.inner().nodes.entry(node.clone()).or_default().target = target;
+        self.inner().of(node).target(node, target);
     }
 
     /// Forgets the nodes that nobody follows any more and no proxy reports for.
     pub fn keep(&self, followed: impl Fn(&ResourceId) -> bool) {
-        self.inner().nodes.retain(|id, node| node.reporting > 0 || followed(id));
+        self.inner().meshes.values_mut().for_each(|tally| tally.keep(&followed));
     }
 
     /// Notes that all targets are those of `published`.
@@ -158,18 +166,17 @@ impl Distribution {
         let mut gathered = false;
         loop {
             let seen = published.borrow_and_update().clone();
-            let reported = *reports.borrow_and_update();
+            reports.borrow_and_update();
             let newest = self.views.mesh(mesh)?;
             let late = Instant::now() >= deadline;
             let view = seen.meshes.get(mesh).or(late.then_some(&newest));
             if let Some(view) = view.filter(|_| late || after.is_some() || seen.revision >= committed) {
-                let stamp = (seen.revision, reported);
-                if after.is_some() && !late && !gathered && !self.has_entered(mesh, stamp) {
+                if after.is_some() && !late && !gathered && self.is_behind(mesh, view, &seen.discovered) {
                     gathered = true;
                     sleep(GATHER).await;
                     continue;
                 }
-                let answer = self.read(view, &seen.discovered, mesh, stamp, after.as_ref());
+                let answer = self.read(view, &seen.discovered, mesh, after.as_ref());
                 if late || answer.complete || !answer.is_empty() {
                     return Some(answer);
                 }
@@ -186,30 +193,43 @@ impl Distribution {
         }
     }
 
-    fn has_entered(&self, mesh: &str, stamp: Stamp) -> bool {
-        self.inner().ledgers.get(mesh).is_some_and(|ledger| ledger.stamp == Some(stamp))
+    /// Whether a reader of `view` may be given something that was not entered yet.
+    fn is_behind(&self, mesh: &str, view: &Arc<MeshView>, discovered: &Discovered) -> bool {
+        let is_known =
+            self.readers().get(mesh).is_some_and(|reading| reading.objects.is_as_of(view, discovered));
+        !is_known || self.inner().meshes.get(mesh).is_some_and(Tally::is_touched)
     }
 
     fn read(
         &self,
-        view: &MeshView,
+        view: &Arc<MeshView>,
         discovered: &Discovered,
         mesh: &str,
-        stamp: Stamp,
         after: Option<&Token>,
     ) -> Answer {
-        let inner = &mut *self.inner();
-        let ledger = inner.ledgers.entry(mesh.to_owned()).or_default();
-        if ledger.stamp != Some(stamp) {
-            let nodes = inner.nodes.iter().filter(|(id, _)| id.mesh_name() == mesh);
-            ledger.enter(report::statuses(view, discovered, nodes));
-            ledger.stamp = Some(stamp);
-        }
+        let mut readers = self.readers();
+        let Reading { objects, ledger } = readers.entry(mesh.to_owned()).or_default();
+        let mut changed = objects.enter(view, discovered);
+        let mut inner = self.inner();
+        let tally = inner.meshes.entry(mesh.to_owned()).or_default();
+        tally.enter(view, &changed);
+        changed.append(&mut tally.take_touched());
+        let statuses = changed.into_iter().map(|id| {
+            let status = objects.get(&id).map(|(record, unserved)| tally.status(record, unserved.to_vec()));
+            (id, status)
+        });
+        let statuses: Vec<(ResourceId, Option<ObjectStatus>)> = statuses.collect();
+        drop(inner);
+        ledger.enter(statuses);
         ledger.answer(mesh, after)
     }
 
     fn reported(&self) {
         self.reports.send_modify(|reports| *reports += 1);
+    }
+
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<String, Reading>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -233,20 +253,14 @@ impl Connected {
 
     /// Notes where the proxy stands.
     pub fn tell(&self, progress: Progress) {
-        let mut inner = self.distribution.inner();
-        let proxy = inner.nodes.get_mut(&self.node).and_then(|node| node.proxies.get_mut(&self.stream));
-        let Some(proxy) = proxy else { return };
-        let same = same_snapshot(proxy.progress.acknowledged.as_ref(), progress.acknowledged.as_ref())
-            && proxy.progress.rejections.is_empty()
-            && progress.rejections.is_empty();
-        proxy.progress = progress;
-        drop(inner);
-        if !same {
+        let news = self.distribution.inner().of(&self.node).progress(&self.node, self.stream, progress);
+        if news {
             self.distribution.reported();
         }
     }
 }
 
+/// Whether both are the same, not merely equal.
 fn same_snapshot(a: Option<&Arc<Snapshot>>, b: Option<&Arc<Snapshot>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -263,22 +277,14 @@ pub struct Reports {
 
 impl Drop for Reports {
     fn drop(&mut self) {
-        let mut inner = self.distribution.inner();
-        if let Some(node) = inner.nodes.get_mut(&self.node) {
-            node.reporting = node.reporting.saturating_sub(1);
-        }
-        drop(inner);
+        self.distribution.inner().of(&self.node).reports_no_more(&self.node);
         self.distribution.reported();
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let mut inner = self.distribution.inner();
-        if let Some(node) = inner.nodes.get_mut(&self.node) {
-            node.proxies.remove(&self.stream);
-        }
-        drop(inner);
+        self.distribution.inner().of(&self.node).disconnect(&self.node, self.stream);
         self.distribution.reported();
     }
 }

@@ -2,7 +2,7 @@
 //! asked whether it would give the same snapshot, without making it. Pure.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_model::{
@@ -86,6 +86,7 @@ impl<'a> Reader<'a> {
 
     /// Why a service of Cloud Map was never discovered.
     pub(super) fn discovery_failure(&self, service: &ServiceName) -> Option<&'a str> {
+        self.inputs.borrow_mut().failures.insert(service.clone());
         self.discovered.failure(service)
     }
 
@@ -102,6 +103,19 @@ pub struct Inputs {
     records: BTreeMap<ResourceId, Option<Arc<Record>>>,
     routes: BTreeMap<String, Vec<Arc<Record>>>,
     instances: BTreeMap<ServiceName, Option<Arc<Vec<Instance>>>>,
+    /// Services of Cloud Map of which it was asked why they were never discovered. No snapshot depends on that.
+    failures: BTreeSet<ServiceName>,
+}
+
+/// Something that what is not served of an object was worked out from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ground {
+    /// An object, or that there is none of that identity.
+    Record(ResourceId),
+    /// Which routes the virtual router of this name has.
+    Routes(String),
+    /// Why a service of Cloud Map was never discovered.
+    Service(ServiceName),
 }
 
 impl Inputs {
@@ -113,6 +127,13 @@ impl Inputs {
                 seen.iter().all(|record| same(Some(record), now.next())) && now.next().is_none()
             })
             && self.instances.iter().all(|(service, seen)| same(seen.as_ref(), discovered.instances(service)))
+    }
+
+    /// What was looked at, other than instances of Cloud Map.
+    pub(super) fn into_grounds(self) -> Vec<Ground> {
+        let records = self.records.into_keys().map(Ground::Record);
+        let routes = self.routes.into_keys().map(Ground::Routes);
+        records.chain(routes).chain(self.failures.into_iter().map(Ground::Service)).collect()
     }
 
     /// The objects that exist among the inputs.

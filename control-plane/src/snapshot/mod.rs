@@ -49,10 +49,10 @@ use inputs::{Found, Reader};
 use names::Direction;
 use timeout::Timeouts;
 
-pub use inputs::Inputs;
+pub use inputs::{Ground, Inputs};
 pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
-pub use unserved::unserved;
+pub use unserved::{grounded_unserved, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
 /// Where the clusters of a proxy lead. What passes through is not among them.

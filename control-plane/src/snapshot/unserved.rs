@@ -13,15 +13,24 @@ use fleetmesh_model::{RouteSpec, Spec, VirtualNodeSpec, VirtualServiceSpec};
 use super::egress::{egress, serves};
 use super::endpoint::endpoint;
 use super::health_check;
-use super::inputs::Reader;
+use super::inputs::{Ground, Reader};
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
 /// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
 pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Record) -> Vec<String> {
+    grounded_unserved(view, discovered, record).0
+}
+
+/// The same as [`unserved`], and what it was worked out from besides `record`: as long as none of that changes, it stays.
+pub fn grounded_unserved(
+    view: &MeshView,
+    discovered: &Discovered,
+    record: &Record,
+) -> (Vec<String>, Vec<Ground>) {
     let reader = Reader::new(view, discovered, record.id.mesh_name());
-    match &record.spec {
+    let paths = match &record.spec {
         Spec::Mesh(_) | Spec::VirtualRouter(_) => Vec::new(),
         Spec::VirtualNode(spec) => virtual_node(&reader, spec),
         Spec::Route(spec) => {
@@ -29,7 +38,8 @@ pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Record) -> Ve
             route(&reader, router.as_ref().map_or("", |router| router.name()), spec)
         }
         Spec::VirtualService(spec) => virtual_service(&reader, spec),
-    }
+    };
+    (paths, reader.into_inputs().into_grounds())
 }
 
 fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {

@@ -1,0 +1,121 @@
+//! What the distribution says about each object, worked out anew from a view and all proxies: what is kept has to be equal
+//! to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::{Kind, ResourceId};
+
+use super::node::Node;
+use super::report::{ObjectStatus, Rejected};
+use super::same_snapshot;
+use crate::cloud_map::Discovered;
+use crate::snapshot::{Snapshot, unserved};
+use crate::view::MeshView;
+
+/// Proxies that run the same.
+struct Group<'a> {
+    target: &'a Arc<Snapshot>,
+    acknowledged: Option<&'a Arc<Snapshot>>,
+    proxies: usize,
+}
+
+/// The status of every object of `view`, given the proxies of the mesh.
+pub(super) fn statuses<'a>(
+    view: &MeshView,
+    discovered: &Discovered,
+    nodes: impl Iterator<Item = (&'a ResourceId, &'a Node)>,
+) -> BTreeMap<ResourceId, ObjectStatus> {
+    let mut statuses: BTreeMap<ResourceId, ObjectStatus> = view
+        .resources
+        .values()
+        .map(|record| {
+            let status = ObjectStatus {
+                arn: record.arn.clone(),
+                resource: record.id.to_string(),
+                kind: record.id.kind(),
+                version: record.version,
+                proxies: 0,
+                acknowledged: 0,
+                rejected: Vec::new(),
+                connected: BTreeMap::new(),
+                callers: BTreeMap::new(),
+                unserved: unserved(view, discovered, record),
+            };
+            (record.id.clone(), status)
+        })
+        .collect();
+    for (id, node) in nodes {
+        // What only reports its load may outlive its node.
+        let Some(status) = statuses.get_mut(id) else { continue };
+        status.connected = connected(node);
+        let Some(target) = &node.target else { continue };
+        for group in groups(target, node) {
+            count(view, id.name(), &group, &mut statuses);
+        }
+        reject(node, &mut statuses);
+    }
+    statuses
+}
+
+/// Where two proxies of one instance overlap, as in a restart of Envoy, the instance is as far as the farther one.
+fn connected(node: &Node) -> BTreeMap<String, bool> {
+    let mut connected = BTreeMap::new();
+    for proxy in node.proxies.values() {
+        let Some(instance) = &proxy.instance else { continue };
+        let acknowledged = proxy.progress.acknowledged.as_ref();
+        let current = node.target.is_some() && same_snapshot(node.target.as_ref(), acknowledged);
+        *connected.entry(instance.clone()).or_default() |= current;
+    }
+    connected
+}
+
+fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for proxy in node.proxies.values() {
+        let acknowledged = proxy.progress.acknowledged.as_ref();
+        let same = |group: &&mut Group<'a>| same_snapshot(group.acknowledged, acknowledged);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.proxies += 1,
+            None => groups.push(Group { target, acknowledged, proxies: 1 }),
+        }
+    }
+    // Who reports its load and is not connected runs what it got before, and sends requests by it.
+    let elsewhere = node.reporting.saturating_sub(node.proxies.len());
+    if elsewhere > 0 {
+        groups.push(Group { target, acknowledged: None, proxies: elsewhere });
+    }
+    groups
+}
+
+fn count(
+    view: &MeshView,
+    caller: &str,
+    group: &Group<'_>,
+    statuses: &mut BTreeMap<ResourceId, ObjectStatus>,
+) {
+    for id in group.target.objects.keys() {
+        let (Some(status), Some(record)) = (statuses.get_mut(id), view.get(id)) else { continue };
+        let acknowledged = group.acknowledged.is_some_and(|snapshot| snapshot.contains(record));
+        let acknowledged = if acknowledged { group.proxies } else { 0 };
+        status.proxies += group.proxies;
+        status.acknowledged += acknowledged;
+        if id.kind() == Kind::Route {
+            let caller = status.callers.entry(caller.to_owned()).or_default();
+            caller.proxies += group.proxies;
+            caller.acknowledged += acknowledged;
+        }
+    }
+}
+
+fn reject(node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+    for proxy in node.proxies.values() {
+        for rejection in &proxy.progress.rejections {
+            for id in &rejection.objects {
+                let Some(status) = statuses.get_mut(id) else { continue };
+                let (proxy, message) = (proxy.name.to_string(), rejection.message.clone());
+                status.rejected.push(Rejected { proxy, message });
+            }
+        }
+    }
+}

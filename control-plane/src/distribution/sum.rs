@@ -1,0 +1,56 @@
+//! What the proxies say about one object, as sums. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::ResourceId;
+
+use super::node::Change;
+use super::report::{Caller, Rejected};
+use crate::view::Record;
+
+/// What the proxies say about one object.
+#[derive(Default)]
+pub(super) struct Sum {
+    /// All proxies that are to run it.
+    pub(super) all: Count,
+    /// The same by the virtual node of the proxies; of a route only.
+    pub(super) callers: BTreeMap<String, Count>,
+    /// By virtual node and stream.
+    pub(super) rejected: BTreeMap<(ResourceId, u64), Vec<Rejected>>,
+}
+
+/// A number of proxies, and which version of an object they acknowledged.
+#[derive(Default)]
+pub(super) struct Count {
+    /// All of them.
+    pub(super) proxies: usize,
+    /// One entry for each version that some proxy acknowledged: two, while a change is on its way.
+    acknowledged: Vec<(Arc<Record>, usize)>,
+}
+
+impl Count {
+    /// More or fewer proxies acknowledged this version.
+    pub(super) fn acknowledge(&mut self, record: &Arc<Record>, change: Change) {
+        match self.acknowledged.iter_mut().find(|(known, _)| same_version(known, record)) {
+            Some((_, count)) => change.apply(count),
+            None => {
+                let mut count = 0;
+                change.apply(&mut count);
+                self.acknowledged.push((Arc::clone(record), count));
+            }
+        }
+        self.acknowledged.retain(|(_, count)| *count > 0);
+    }
+
+    /// The proxies, and those that acknowledged this very version.
+    pub(super) fn of(&self, record: &Record) -> Caller {
+        let found = self.acknowledged.iter().find(|(known, _)| same_version(known, record));
+        Caller { proxies: self.proxies, acknowledged: found.map_or(0, |(_, count)| *count) }
+    }
+}
+
+/// Whether both are the same version of the same object.
+pub(super) fn same_version(a: &Record, b: &Record) -> bool {
+    a.version == b.version && a.uid == b.uid
+}

@@ -1,0 +1,302 @@
+//! What the proxies of one mesh add up to, kept as they report: an acknowledgement costs as much as the objects that its
+//! virtual node uses, whatever else is in the mesh. Pure.
+//!
+//! A proxy counts for every object of its node's target, as long as the node exists in the view that is reported on. What
+//! proxies acknowledged is counted by version, so a new view changes no count but those of nodes that come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetmesh_model::{Kind, ResourceId};
+
+use super::node::{Change, Node, Proxy};
+use super::report::{Caller, ObjectStatus, Rejected};
+use super::sum::{Count, Sum, same_version};
+use super::{Progress, Rejection, same_snapshot};
+use crate::snapshot::Snapshot;
+use crate::view::{MeshView, Record};
+
+/// The proxies of one mesh, and their sums.
+#[derive(Default)]
+pub(super) struct Tally {
+    nodes: BTreeMap<ResourceId, Node>,
+    sums: BTreeMap<ResourceId, Sum>,
+    /// The view that is reported on; without one, nothing counts yet.
+    view: Option<Arc<MeshView>>,
+    /// The objects whose sums may have changed since [`Tally::take_touched`].
+    touched: BTreeSet<ResourceId>,
+}
+
+impl Tally {
+    /// Enters a proxy that has just connected.
+    pub(super) fn connect(&mut self, id: &ResourceId, stream: u64, proxy: Proxy) {
+        let node = self.node(id);
+        let instance = proxy.instance.clone();
+        let before = node.elsewhere();
+        node.proxies.insert(stream, proxy);
+        let (was, is) = (before, node.elsewhere() + 1);
+        node.stand(instance.as_ref(), Change::More(1), false);
+        self.recount_unacknowledged(id, was, is);
+        self.touched.insert(id.clone());
+    }
+
+    /// A proxy is gone.
+    pub(super) fn disconnect(&mut self, id: &ResourceId, stream: u64) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let was = node.elsewhere();
+        let Some(proxy) = node.proxies.remove(&stream) else { return };
+        let is = node.elsewhere();
+        let current = node.is_current(&proxy.progress);
+        node.stand(proxy.instance.as_ref(), Change::Fewer(1), current);
+        let Progress { acknowledged, rejections } = &proxy.progress;
+        if let Some(target) = node.counted().cloned() {
+            self.count(id, &target, acknowledged.as_deref(), Change::Fewer(1));
+            self.forget_rejections(id, stream, rejections);
+        }
+        self.recount_unacknowledged(id, was, is);
+        self.touched.insert(id.clone());
+    }
+
+    /// Notes where a proxy stands; says whether that is news.
+    pub(super) fn progress(&mut self, id: &ResourceId, stream: u64, progress: Progress) -> bool {
+        let Some(node) = self.nodes.get_mut(id) else { return false };
+        let Some(proxy) = node.proxies.get_mut(&stream) else { return false };
+        let before = std::mem::replace(&mut proxy.progress, progress.clone());
+        let (name, instance) = (Arc::clone(&proxy.name), proxy.instance.clone());
+        let same = same_snapshot(before.acknowledged.as_ref(), progress.acknowledged.as_ref());
+        let counted = node.counted().cloned();
+        if !same {
+            let (was, is) = (node.is_current(&before), node.is_current(&progress));
+            node.stand(instance.as_ref(), Change::Fewer(1), was);
+            node.stand(instance.as_ref(), Change::More(1), is);
+            self.touched.insert(id.clone());
+        }
+        if let Some(target) = counted {
+            if !same {
+                let (from, to) = (before.acknowledged.as_deref(), progress.acknowledged.as_deref());
+                self.shift(id, &target, from, to);
+            }
+            self.forget_rejections(id, stream, &before.rejections);
+            self.enter_rejections(id, stream, &name, &progress.rejections);
+        }
+        !same || !before.rejections.is_empty() || !progress.rejections.is_empty()
+    }
+
+    /// A proxy reports its load. Until somebody follows the node, its proxies are to run `snapshot`.
+    pub(super) fn reports(&mut self, id: &ResourceId, snapshot: Arc<Snapshot>) {
+        if self.node(id).target.is_none() {
+            self.target(id, Some(snapshot));
+        }
+        self.report(id, |reporting| reporting + 1);
+    }
+
+    /// A proxy reports its load no more.
+    pub(super) fn reports_no_more(&mut self, id: &ResourceId) {
+        if self.nodes.contains_key(id) {
+            self.report(id, |reporting| reporting.saturating_sub(1));
+        }
+    }
+
+    /// Notes what the proxies of a node are to run; nothing when it was deleted.
+    pub(super) fn target(&mut self, id: &ResourceId, target: Option<Arc<Snapshot>>) {
+        self.recount(id, |node| {
+            node.target = target;
+            node.stand_anew();
+        });
+    }
+
+    /// Forgets the nodes that are not `followed` and that no proxy reports for.
+    pub(super) fn keep(&mut self, followed: impl Fn(&ResourceId) -> bool) {
+        let kept = |(id, node): &(&ResourceId, &Node)| node.reporting > 0 || followed(id);
+        let gone: Vec<ResourceId> =
+            self.nodes.iter().filter(|entry| !kept(entry)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.recount(&id, |node| *node = Node::default());
+            self.nodes.remove(&id);
+        }
+    }
+
+    /// From now on `view` is reported on, in which the objects `changed` are not those of the one before.
+    pub(super) fn enter(&mut self, view: &Arc<MeshView>, changed: &BTreeSet<ResourceId>) {
+        self.view = Some(Arc::clone(view));
+        for id in changed.iter().filter(|id| id.kind() == Kind::VirtualNode) {
+            let exists = view.get(id).is_some();
+            if self.nodes.get(id).is_some_and(|node| node.exists != exists) {
+                self.recount(id, |node| node.exists = exists);
+            }
+        }
+    }
+
+    /// Whether some status may have changed since [`Self::take_touched`].
+    pub(super) fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// The objects whose status may have changed since this was last called.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ResourceId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// The status of an object of the view that is reported on.
+    pub(super) fn status(&self, record: &Record, unserved: Vec<String>) -> ObjectStatus {
+        let none = Sum::default();
+        let Sum { all, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
+        let Caller { proxies, acknowledged } = all.of(record);
+        ObjectStatus {
+            arn: record.arn.clone(),
+            resource: record.id.to_string(),
+            kind: record.id.kind(),
+            version: record.version,
+            proxies,
+            acknowledged,
+            rejected: rejected.values().flatten().cloned().collect(),
+            connected: self.nodes.get(&record.id).map(Node::connected).unwrap_or_default(),
+            callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
+            unserved,
+        }
+    }
+
+    /// The virtual nodes that have proxies.
+    #[cfg(test)]
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&ResourceId, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// The objects whose status may have changed.
+    #[cfg(test)]
+    pub(super) fn touched(&self) -> &BTreeSet<ResourceId> {
+        &self.touched
+    }
+
+    fn node(&mut self, id: &ResourceId) -> &mut Node {
+        let exists = self.view.as_ref().is_some_and(|view| view.get(id).is_some());
+        self.nodes.entry(id.clone()).or_insert_with(|| Node::new(exists))
+    }
+
+    fn report(&mut self, id: &ResourceId, change: impl FnOnce(usize) -> usize) {
+        let node = self.node(id);
+        let was = node.elsewhere();
+        node.reporting = change(node.reporting);
+        let is = node.elsewhere();
+        self.recount_unacknowledged(id, was, is);
+    }
+
+    /// Changes a node in a way that may change all that it counts for.
+    fn recount(&mut self, id: &ResourceId, change: impl FnOnce(&mut Node)) {
+        self.node(id);
+        self.count_all(id, Change::Fewer);
+        change(self.node(id));
+        self.count_all(id, Change::More);
+        self.touched.insert(id.clone());
+    }
+
+    fn count_all(&mut self, id: &ResourceId, change: impl Fn(usize) -> Change) {
+        let Some(node) = self.nodes.get(id) else { return };
+        let Some(target) = node.counted().cloned() else { return };
+        let rejecting = node.proxies.iter().filter(|(_, proxy)| !proxy.progress.rejections.is_empty());
+        let rejecting: Vec<(u64, Arc<str>, Vec<Rejection>)> = rejecting
+            .map(|(stream, proxy)| (*stream, Arc::clone(&proxy.name), proxy.progress.rejections.clone()))
+            .collect();
+        for (acknowledged, proxies) in node.groups() {
+            self.count(id, &target, acknowledged.as_deref(), change(proxies));
+        }
+        for (stream, name, rejections) in rejecting {
+            match change(1) {
+                Change::More(_) => self.enter_rejections(id, stream, &name, &rejections),
+                Change::Fewer(_) => self.forget_rejections(id, stream, &rejections),
+            }
+        }
+    }
+
+    /// `was` proxies of the node had acknowledged nothing, and now `is` have; others do not count here.
+    fn recount_unacknowledged(&mut self, id: &ResourceId, was: usize, is: usize) {
+        let Some(target) = self.nodes.get(id).and_then(Node::counted).cloned() else { return };
+        let change = if is >= was { Change::More(is - was) } else { Change::Fewer(was - is) };
+        if is != was {
+            self.count(id, &target, None, change);
+        }
+    }
+
+    /// Counts proxies of a node that acknowledged the same.
+    fn count(&mut self, id: &ResourceId, target: &Snapshot, acknowledged: Option<&Snapshot>, change: Change) {
+        for object in target.objects.keys() {
+            let record = acknowledged.and_then(|snapshot| snapshot.objects.get(object));
+            self.count_object(id, object, |count| {
+                change.apply(&mut count.proxies);
+                if let Some(record) = record {
+                    count.acknowledge(record, change);
+                }
+            });
+        }
+    }
+
+    /// One proxy of a node acknowledged `to` after `from`: what is the same in both stays as it is.
+    fn shift(&mut self, id: &ResourceId, target: &Snapshot, from: Option<&Snapshot>, to: Option<&Snapshot>) {
+        for object in target.objects.keys() {
+            let of = |snapshot: Option<&Snapshot>| snapshot.and_then(|snapshot| snapshot.objects.get(object).cloned());
+            let (was, is) = (of(from), of(to));
+            let same = match (&was, &is) {
+                (Some(was), Some(is)) => same_version(was, is),
+                (None, None) => true,
+                _ => false,
+            };
+            if same {
+                continue;
+            }
+            self.count_object(id, object, |count| {
+                if let Some(was) = &was {
+                    count.acknowledge(was, Change::Fewer(1));
+                }
+                if let Some(is) = &is {
+                    count.acknowledge(is, Change::More(1));
+                }
+            });
+        }
+    }
+
+    fn count_object(&mut self, id: &ResourceId, object: &ResourceId, change: impl Fn(&mut Count)) {
+        if !self.sums.contains_key(object) {
+            self.sums.insert(object.clone(), Sum::default());
+        }
+        let Some(sum) = self.sums.get_mut(object) else { return };
+        change(&mut sum.all);
+        if object.kind() == Kind::Route {
+            let caller = sum.callers.entry(id.name().to_owned()).or_default();
+            change(caller);
+            if caller.proxies == 0 {
+                sum.callers.remove(id.name());
+            }
+        }
+        self.changed(object);
+    }
+
+    fn enter_rejections(&mut self, id: &ResourceId, stream: u64, name: &str, rejections: &[Rejection]) {
+        for rejection in rejections {
+            for object in &rejection.objects {
+                let rejected = Rejected { proxy: name.to_owned(), message: rejection.message.clone() };
+                let sum = self.sums.entry(object.clone()).or_default();
+                sum.rejected.entry((id.clone(), stream)).or_default().push(rejected);
+                self.changed(object);
+            }
+        }
+    }
+
+    fn forget_rejections(&mut self, id: &ResourceId, stream: u64, rejections: &[Rejection]) {
+        for object in rejections.iter().flat_map(|rejection| &rejection.objects) {
+            if let Some(sum) = self.sums.get_mut(object) {
+                sum.rejected.remove(&(id.clone(), stream));
+            }
+            self.changed(object);
+        }
+    }
+
+    /// Marks an object, and forgets a sum that says nothing.
+    fn changed(&mut self, object: &ResourceId) {
+        if self.sums.get(object).is_some_and(|sum| sum.all.proxies == 0 && sum.rejected.is_empty()) {
+            self.sums.remove(object);
+        }
+        if !self.touched.contains(object) {
+            self.touched.insert(object.clone());
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What is kept is what would be worked out anew, whatever happened before; and an acknowledgement touches no more in a large
+//! mesh than in a small one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetmesh_model::ResourceId;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::scratch::statuses;
+use super::{Answer, Connected, Distribution, ObjectStatus, Progress, Rejection, Reports, Token};
+use crate::cloud_map::{Discovered, Discovery, ServiceName};
+use crate::snapshot::Snapshot;
+use crate::testing::{Meshes, node, record, view};
+use crate::view::MeshView;
+
+const NODES: [&str; 3] = ["a", "b", "c"];
+const OBJECTS: [&str; 9] = [
+    "virtualNode/a",
+    "virtualNode/b",
+    "virtualNode/c",
+    "virtualService/s.local",
+    "virtualService/t.local",
+    "virtualRouter/r",
+    "virtualRouter/r/route/x",
+    "virtualRouter/r/route/y",
+    "",
+];
+
+/// One of four specs of an object, most of which bear on others.
+fn spec(path: &str, variant: usize) -> Value {
+    let mapping = |port: u16, protocol: &str| json!({"portMapping": {"port": port, "protocol": protocol}});
+    let backends: Vec<Value> = ["s.local", "S.local", "t.local"]
+        .iter()
+        .map(|name| json!({"virtualService": {"virtualServiceName": name}}))
+        .collect();
+    let cloud_map = json!({"awsCloudMap": {"namespaceName": "apps", "serviceName": "n"}});
+    let dns = json!({"dns": {"hostname": "n.local"}});
+    let route = |target: &str, member: &str| {
+        let action = json!({"weightedTargets": [{"virtualNode": target, "weight": 1}, {"virtualNode": "b", "weight": 2}]});
+        let matches = if member == "tcpRoute" { json!({}) } else { json!({"prefix": "/"}) };
+        json!({member: {"action": action, "match": matches}})
+    };
+    match (path.split('/').next().unwrap_or_default(), variant) {
+        ("virtualNode", 0) => json!({"listeners": [mapping(80, "http")], "serviceDiscovery": dns}),
+        ("virtualNode", 1) => json!({"listeners": [mapping(80, "tcp")], "serviceDiscovery": cloud_map, "backends": backends}),
+        ("virtualNode", 2) => json!({"listeners": [mapping(80, "http")], "serviceDiscovery": dns, "backends": backends}),
+        ("virtualNode", _) => json!({"backends": backends}),
+        ("virtualService", 0) => json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}}),
+        ("virtualService", 1) => json!({"provider": {"virtualNode": {"virtualNodeName": "a"}}}),
+        ("virtualService", 2) => json!({"provider": {"virtualNode": {"virtualNodeName": "c"}}}),
+        ("virtualService", _) => json!({}),
+        ("virtualRouter", variant) if path.contains("/route/") => match variant {
+            0 => route("a", "httpRoute"),
+            1 => route("c", "httpRoute"),
+            2 => route("a", "tcpRoute"),
+            _ => route("gone", "httpRoute"),
+        },
+        ("virtualRouter", 0 | 1) => json!({"listeners": [mapping(80, "http")]}),
+        ("virtualRouter", _) => json!({"listeners": [mapping(80, "tcp")]}),
+        (_, 0) => json!({}),
+        (_, _) => json!({"egressFilter": {"type": "ALLOW_ALL"}}),
+    }
+}
+
+/// Something that happens to a control plane. Numbers pick one of what there is.
+#[derive(Clone, Debug)]
+enum Op {
+    Put(usize, usize),
+    Delete(usize),
+    Publish,
+    Target(usize),
+    Connect(usize, usize),
+    Disconnect(usize),
+    Acknowledge(usize),
+    AcknowledgeOld(usize, usize),
+    Refuse(usize, usize),
+    Report(usize),
+    ReportNoMore(usize),
+    Keep(usize),
+    Discover(usize),
+    Read,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let any = 0..64_usize;
+    prop_oneof![
+        3 => (0..OBJECTS.len(), 0..4_usize).prop_map(|(object, variant)| Op::Put(object, variant)),
+        1 => (0..OBJECTS.len() - 1).prop_map(Op::Delete),
+        2 => Just(Op::Publish),
+        2 => (0..NODES.len()).prop_map(Op::Target),
+        3 => (0..NODES.len(), 0..3_usize).prop_map(|(node, instance)| Op::Connect(node, instance)),
+        1 => any.clone().prop_map(Op::Disconnect),
+        4 => any.clone().prop_map(Op::Acknowledge),
+        2 => (any.clone(), any.clone()).prop_map(|(proxy, old)| Op::AcknowledgeOld(proxy, old)),
+        2 => (any.clone(), any.clone()).prop_map(|(proxy, objects)| Op::Refuse(proxy, objects)),
+        1 => (0..NODES.len()).prop_map(Op::Report),
+        1 => any.clone().prop_map(Op::ReportNoMore),
+        1 => any.prop_map(Op::Keep),
+        1 => (0..3_usize).prop_map(Op::Discover),
+        4 => Just(Op::Read),
+    ]
+}
+
+fn service() -> ServiceName {
+    ServiceName { namespace_name: "apps".into(), service_name: "n".into() }
+}
+
+struct Proxy {
+    connected: Connected,
+    node: ResourceId,
+    progress: Progress,
+}
+
+/// A distribution, and what happened around it.
+struct World {
+    distribution: Arc<Distribution>,
+    newest: MeshView,
+    view: Arc<MeshView>,
+    discovered: Discovered,
+    proxies: Vec<Proxy>,
+    reports: Vec<Reports>,
+    snapshots: Vec<Arc<Snapshot>>,
+    /// What a reader knows that was given only what changed.
+    known: BTreeMap<String, ObjectStatus>,
+    token: Option<Token>,
+}
+
+impl World {
+    fn new() -> Self {
+        let newest = view(&[]);
+        Self {
+            distribution: Arc::new(Distribution::new(Meshes::new(newest.clone()))),
+            view: Arc::new(newest.clone()),
+            newest,
+            discovered: Discovered::default(),
+            proxies: Vec::new(),
+            reports: Vec::new(),
+            snapshots: Vec::new(),
+            known: BTreeMap::new(),
+            token: None,
+        }
+    }
+
+    fn snapshot(&mut self, id: &ResourceId) -> Option<Arc<Snapshot>> {
+        let snapshot = Arc::new(Snapshot::build(&self.newest, &self.discovered, id)?);
+        self.snapshots.push(Arc::clone(&snapshot));
+        Some(snapshot)
+    }
+
+    fn target_of(&self, id: &ResourceId) -> Option<Arc<Snapshot>> {
+        let inner = self.distribution.inner();
+        let mut nodes = inner.meshes.get("apps")?.nodes();
+        nodes.find(|(of, _)| *of == id).and_then(|(_, node)| node.target.clone())
+    }
+
+    fn happen(&mut self, op: &Op) {
+        match *op {
+            Op::Put(object, variant) => {
+                let next = self.newest.revision as i64 + 1;
+                let record = record(OBJECTS[object], &spec(OBJECTS[object], variant), next);
+                self.newest.resources.insert(record.id.clone(), record);
+                self.newest.revision += 1;
+            }
+            Op::Delete(object) => {
+                let id = ResourceId::parse(&format!("mesh/apps/{}", OBJECTS[object])).expect("a resource");
+                self.newest.resources.remove(&id);
+                self.newest.revision += 1;
+            }
+            Op::Publish => self.view = Arc::new(self.newest.clone()),
+            Op::Target(of) => {
+                let target = self.snapshot(&node(NODES[of]));
+                self.distribution.target(&node(NODES[of]), target);
+            }
+            Op::Connect(of, instance) => {
+                let instance = ["i-1", "i-2"].get(instance).map(|name| (*name).to_owned());
+                let node = node(NODES[of]);
+                let connected = Distribution::connect(&self.distribution, &node, instance);
+                self.proxies.push(Proxy { connected, node, progress: Progress::default() });
+            }
+            Op::Disconnect(proxy) => {
+                if !self.proxies.is_empty() {
+                    self.proxies.remove(proxy % self.proxies.len());
+                }
+            }
+            Op::Acknowledge(_) | Op::AcknowledgeOld(..) | Op::Refuse(..) => self.answer(op),
+            Op::Report(of) => {
+                let id = node(NODES[of]);
+                if let Some(snapshot) = self.snapshot(&id) {
+                    self.reports.push(Distribution::reports(&self.distribution, &id, snapshot));
+                }
+            }
+            Op::ReportNoMore(one) => {
+                if !self.reports.is_empty() {
+                    self.reports.remove(one % self.reports.len());
+                }
+            }
+            Op::Keep(which) => {
+                let followed = |id: &ResourceId| {
+                    let connected = self.proxies.iter().any(|proxy| proxy.node == *id);
+                    connected || NODES.iter().position(|name| node(name) == *id) == Some(which % 4)
+                };
+                self.distribution.keep(followed);
+            }
+            Op::Discover(outcome) => {
+                let outcome = match outcome {
+                    0 => Some(Discovery::Failed("throttled".into())),
+                    1 => Some(Discovery::Instances(Arc::default())),
+                    _ => None,
+                };
+                self.discovered = outcome.map(|outcome| (service(), outcome)).into_iter().collect();
+            }
+            Op::Read => self.read(),
+        }
+    }
+
+    /// A proxy answers.
+    fn answer(&mut self, op: &Op) {
+        let (Op::Acknowledge(proxy) | Op::AcknowledgeOld(proxy, _) | Op::Refuse(proxy, _)) = *op else { return };
+        let count = self.proxies.len();
+        if count == 0 {
+            return;
+        }
+        let target = self.target_of(&self.proxies[proxy % count].node);
+        let Proxy { connected, progress, .. } = &mut self.proxies[proxy % count];
+        match *op {
+            Op::AcknowledgeOld(_, old) if !self.snapshots.is_empty() => {
+                progress.acknowledged = Some(Arc::clone(&self.snapshots[old % self.snapshots.len()]));
+            }
+            Op::Refuse(_, objects) => {
+                let blamed = |bits: usize| -> BTreeSet<ResourceId> {
+                    let ids = OBJECTS.iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1);
+                    let resource = |path: &str| format!("mesh/apps/{path}").trim_end_matches('/').to_owned();
+                    ids.map(|(_, path)| ResourceId::parse(&resource(path)).expect("a resource")).collect()
+                };
+                let rejection = |bits, message: &str| Rejection { objects: blamed(bits), message: message.into() };
+                progress.rejections = vec![rejection(objects, "no"), rejection(objects * 5, "no, either")];
+            }
+            _ => {
+                progress.acknowledged = target;
+                progress.rejections.clear();
+            }
+        }
+        connected.tell(progress.clone());
+    }
+
+    /// Reads everything, and what changed, and compares both with what is worked out anew.
+    fn read(&mut self) {
+        let read = |after: Option<&Token>| -> Answer {
+            self.distribution.read(&self.view, &self.discovered, "apps", after)
+        };
+        let (all, news) = (read(None), read(self.token.as_ref()));
+        let inner = self.distribution.inner();
+        let tally = inner.meshes.get("apps").expect("the mesh");
+        let anew = statuses(&self.view, &self.discovered, tally.nodes());
+        assert_eq!(all.objects, anew.into_values().collect::<Vec<_>>());
+        if news.complete {
+            self.known.clear();
+        }
+        for gone in &news.removed {
+            self.known.remove(gone);
+        }
+        let entered = news.objects.into_iter().map(|status| (status.resource.clone(), status));
+        self.known.extend(entered);
+        self.token = Some(news.token);
+        let known: BTreeMap<_, _> =
+            all.objects.into_iter().map(|status| (status.resource.clone(), status)).collect();
+        assert_eq!(self.known, known, "a reader of changes knows the same");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_is_kept_is_what_would_be_worked_out_anew(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut world = World::new();
+        for op in ops.iter().chain([&Op::Read, &Op::Publish, &Op::Read]) {
+            world.happen(op);
+        }
+    }
+}
+
+/// A mesh of so many nodes with one proxy each, everything acknowledged and read.
+fn mesh_of(nodes: usize) -> (Arc<Distribution>, Arc<MeshView>, Vec<Connected>) {
+    let names: Vec<String> = (0..nodes).map(|number| format!("virtualNode/n{number}")).collect();
+    let objects: Vec<(&str, Value)> =
+        names.iter().map(|name| (name.as_str(), spec("virtualNode", 0))).collect();
+    let view = Arc::new(view(&objects));
+    let distribution = Arc::new(Distribution::new(Meshes::new(MeshView::clone(&view))));
+    let proxies = (0..nodes).map(|number| {
+        let id = node(&format!("n{number}"));
+        let target = Arc::new(Snapshot::build(&view, &Discovered::default(), &id).expect("a snapshot"));
+        distribution.target(&id, Some(Arc::clone(&target)));
+        let proxy = Distribution::connect(&distribution, &id, Some(format!("i-{number}")));
+        proxy.tell(Progress { acknowledged: Some(target), rejections: Vec::new() });
+        proxy
+    });
+    let proxies = proxies.collect();
+    distribution.read(&view, &Discovered::default(), "apps", None);
+    (distribution, view, proxies)
+}
+
+#[test]
+fn an_acknowledgement_touches_what_its_node_uses_whatever_the_size_of_the_mesh() {
+    for nodes in [4, 64] {
+        let (distribution, view, proxies) = mesh_of(nodes);
+        let token = distribution.read(&view, &Discovered::default(), "apps", None).token;
+        proxies[3].tell(Progress::default());
+        let touched = distribution.inner().meshes["apps"].touched().clone();
+        let expected = BTreeSet::from([ResourceId::mesh("apps"), node("n3")]);
+        assert_eq!(touched, expected, "of {nodes} nodes");
+        let news = distribution.read(&view, &Discovered::default(), "apps", Some(&token));
+        assert_eq!((news.complete, news.objects.len()), (false, 2));
+    }
+}
