@@ -150,7 +150,8 @@ mod tests {
 
     /// Takes in the present status of every object.
     fn enter(ledger: &mut Ledger, statuses: BTreeMap<ResourceId, ObjectStatus>) {
-        let gone = ledger.objects.keys().filter(|id| !statuses.contains_key(*id)).map(|id| (id.clone(), None));
+        let gone =
+            ledger.objects.keys().filter(|id| !statuses.contains_key(*id)).map(|id| (id.clone(), None));
         let gone: Vec<_> = gone.collect();
         ledger.enter(gone.into_iter().chain(statuses.into_iter().map(|(id, status)| (id, Some(status)))));
     }

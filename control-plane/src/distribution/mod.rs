@@ -33,8 +33,8 @@ use crate::view::{MeshView, Views};
 use ledger::Ledger;
 use node::Proxy;
 use objects::Objects;
-use tally::Tally;
 pub use report::{Answer, Caller, ObjectStatus, Rejected, Token};
+use tally::Tally;
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
 const GATHER: Duration = Duration::from_millis(20);

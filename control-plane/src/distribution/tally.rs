@@ -4,7 +4,7 @@
 //! A proxy counts for every object of its node's target, as long as the node exists in the view that is reported on. What
 //! proxies acknowledged is counted by version, so a new view changes no count but those of nodes that come and go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fleetmesh_model::{Kind, ResourceId};
@@ -19,8 +19,8 @@ use crate::view::{MeshView, Record};
 /// The proxies of one mesh, and their sums.
 #[derive(Default)]
 pub(super) struct Tally {
-    nodes: BTreeMap<ResourceId, Node>,
-    sums: BTreeMap<ResourceId, Sum>,
+    nodes: HashMap<ResourceId, Node>,
+    sums: HashMap<ResourceId, Sum>,
     /// The view that is reported on; without one, nothing counts yet.
     view: Option<Arc<MeshView>>,
     /// The objects whose sums may have changed since [`Tally::take_touched`].
@@ -233,7 +233,9 @@ impl Tally {
     /// One proxy of a node acknowledged `to` after `from`: what is the same in both stays as it is.
     fn shift(&mut self, id: &ResourceId, target: &Snapshot, from: Option<&Snapshot>, to: Option<&Snapshot>) {
         for object in target.objects.keys() {
-            let of = |snapshot: Option<&Snapshot>| snapshot.and_then(|snapshot| snapshot.objects.get(object).cloned());
+            let of = |snapshot: Option<&Snapshot>| {
+                snapshot.and_then(|snapshot| snapshot.objects.get(object).cloned())
+            };
             let (was, is) = (of(from), of(to));
             let same = match (&was, &is) {
                 (Some(was), Some(is)) => same_version(was, is),
@@ -255,10 +257,7 @@ impl Tally {
     }
 
     fn count_object(&mut self, id: &ResourceId, object: &ResourceId, change: impl Fn(&mut Count)) {
-        if !self.sums.contains_key(object) {
-            self.sums.insert(object.clone(), Sum::default());
-        }
-        let Some(sum) = self.sums.get_mut(object) else { return };
+        let sum = self.sums.entry(object.clone()).or_default();
         change(&mut sum.all);
         if object.kind() == Kind::Route {
             let caller = sum.callers.entry(id.name().to_owned()).or_default();
@@ -295,8 +294,6 @@ impl Tally {
         if self.sums.get(object).is_some_and(|sum| sum.all.proxies == 0 && sum.rejected.is_empty()) {
             self.sums.remove(object);
         }
-        if !self.touched.contains(object) {
-            self.touched.insert(object.clone());
-        }
+        self.touched.insert(object.clone());
     }
 }

@@ -44,8 +44,12 @@ fn spec(path: &str, variant: usize) -> Value {
     };
     match (path.split('/').next().unwrap_or_default(), variant) {
         ("virtualNode", 0) => json!({"listeners": [mapping(80, "http")], "serviceDiscovery": dns}),
-        ("virtualNode", 1) => json!({"listeners": [mapping(80, "tcp")], "serviceDiscovery": cloud_map, "backends": backends}),
-        ("virtualNode", 2) => json!({"listeners": [mapping(80, "http")], "serviceDiscovery": dns, "backends": backends}),
+        ("virtualNode", 1) => {
+            json!({"listeners": [mapping(80, "tcp")], "serviceDiscovery": cloud_map, "backends": backends})
+        }
+        ("virtualNode", 2) => {
+            json!({"listeners": [mapping(80, "http")], "serviceDiscovery": dns, "backends": backends})
+        }
         ("virtualNode", _) => json!({"backends": backends}),
         ("virtualService", 0) => json!({"provider": {"virtualRouter": {"virtualRouterName": "r"}}}),
         ("virtualService", 1) => json!({"provider": {"virtualNode": {"virtualNodeName": "a"}}}),
@@ -217,7 +221,9 @@ impl World {
 
     /// A proxy answers.
     fn answer(&mut self, op: &Op) {
-        let (Op::Acknowledge(proxy) | Op::AcknowledgeOld(proxy, _) | Op::Refuse(proxy, _)) = *op else { return };
+        let (Op::Acknowledge(proxy) | Op::AcknowledgeOld(proxy, _) | Op::Refuse(proxy, _)) = *op else {
+            return;
+        };
         let count = self.proxies.len();
         if count == 0 {
             return;
@@ -234,7 +240,8 @@ impl World {
                     let resource = |path: &str| format!("mesh/apps/{path}").trim_end_matches('/').to_owned();
                     ids.map(|(_, path)| ResourceId::parse(&resource(path)).expect("a resource")).collect()
                 };
-                let rejection = |bits, message: &str| Rejection { objects: blamed(bits), message: message.into() };
+                let rejection =
+                    |bits, message: &str| Rejection { objects: blamed(bits), message: message.into() };
                 progress.rejections = vec![rejection(objects, "no"), rejection(objects * 5, "no, either")];
             }
             _ => {
@@ -253,7 +260,8 @@ impl World {
         let (all, news) = (read(None), read(self.token.as_ref()));
         let inner = self.distribution.inner();
         let tally = inner.meshes.get("apps").expect("the mesh");
-        let anew = statuses(&self.view, &self.discovered, tally.nodes());
+        let nodes: BTreeMap<_, _> = tally.nodes().collect();
+        let anew = statuses(&self.view, &self.discovered, nodes.into_iter());
         assert_eq!(all.objects, anew.into_values().collect::<Vec<_>>());
         if news.complete {
             self.known.clear();

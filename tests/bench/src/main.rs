@@ -2,6 +2,7 @@
 //! ends the program with 1; the figures go to `docs/performance.md` with the machine and the date.
 
 mod canary;
+mod distribution;
 mod figure;
 mod kubernetes;
 mod objects;
@@ -53,6 +54,14 @@ enum Benchmark {
         #[arg(long, short, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What an acknowledgement costs the control plane in a mesh, in one twice as large and in one four times as large
+    Distribution {
+        #[command(flatten)]
+        sizes: distribution::Sizes,
+        /// How to print the figures
+        #[arg(long, short, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,6 +83,10 @@ async fn main() -> Result<ExitCode> {
         Benchmark::Canary { sizes, output } => {
             let report = canary::run(sizes).await?;
             print(output, &report, canary::Report::table, &report.figures())
+        }
+        Benchmark::Distribution { sizes, output } => {
+            let report = distribution::run(sizes).await?;
+            print(output, &report, distribution::Report::table, &report.figures())
         }
     }
 }
