@@ -1,73 +1,82 @@
 //! Errors of a store: at opening, for the operator of the control plane, and at a commit, for the API.
 
-use std::path::PathBuf;
+use std::fmt;
 
 use crate::refusal::Refusal;
 
-/// A store could not be opened. Each message names the file and the way out.
+/// Where a store keeps what it holds, in words for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What and where, for example `the data directory /var/lib/fleetmesh`.
+    pub name: String,
+    /// How to have another, for example `choose another directory with --data-dir`.
+    pub another: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A store could not be opened. Each message names the place and the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory cannot be made or written.
-    #[error(
-        "cannot use the data directory {path}: {source}; make it a directory that this user can write, or choose another with --data-dir"
-    )]
-    Directory {
-        /// The directory, or the file in it.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+    /// It cannot be reached, made or written.
+    #[error("cannot use {place}: {reason}; make it one that this user can write, or {}", .place.another)]
+    Unusable {
+        /// Where.
+        place: Place,
+        /// What is in the way.
+        reason: String,
     },
-    /// Another process has it.
-    #[error(
-        "the data directory {path} is in use by process {holder}; stop that one, or choose another directory with --data-dir"
-    )]
+    /// Somebody else has it, and it is for one at a time.
+    #[error("{place} is in use by {holder}; stop that one, or {}", .place.another)]
     InUse {
-        /// The directory.
-        path: PathBuf,
-        /// The process id in the lock file, or `unknown`.
+        /// Where.
+        place: Place,
+        /// Who has it, as far as is known.
         holder: String,
     },
-    /// The file is damaged or no database of ours.
+    /// It is damaged, or not one of ours.
     #[error(
-        "the database {path} cannot be read: {reason}; restore it from a backup, or move it away to start with an empty one; nothing was changed in it"
+        "{place} cannot be read: {reason}; restore it from a backup, or move it away to start with an empty one; nothing was changed in it"
     )]
     Damaged {
-        /// The database.
-        path: PathBuf,
+        /// Where.
+        place: Place,
         /// What is wrong with it.
         reason: String,
     },
     /// A newer program wrote it.
     #[error(
-        "the database {path} has schema {found}, this program knows up to {known}: use the newer program that wrote it; nothing was changed in it"
+        "{place} has schema {found}, this program knows up to {known}: use the newer program that wrote it; nothing was changed in it"
     )]
     NewerSchema {
-        /// The database.
-        path: PathBuf,
-        /// The schema in the file.
+        /// Where.
+        place: Place,
+        /// The schema that it has.
         found: i64,
         /// The newest schema known here.
         known: i64,
     },
     /// It belongs to another account, region or partition.
     #[error(
-        "the database {path} holds the resources of {stored}, but {given} was asked for: start with the flags it was made with, or choose another directory with --data-dir"
+        "{place} holds the resources of {stored}, but {given} was asked for: start with the flags it was made with, or {}", .place.another
     )]
     OtherIdentity {
-        /// The database.
-        path: PathBuf,
+        /// Where.
+        place: Place,
         /// What it was made with.
         stored: String,
         /// What was given now.
         given: String,
     },
-    /// The storage did not do what it was asked.
-    #[error(
-        "cannot open the database {path}: {reason}; check that the disk has space and the file can be written"
-    )]
+    /// What is underneath did not do what it was asked.
+    #[error("cannot open {place}: {reason}; check that it has space and can be written")]
     Storage {
-        /// The database.
-        path: PathBuf,
+        /// Where.
+        place: Place,
         /// What failed.
         reason: String,
     },

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use binding::Binding;
 pub use change::{Change, ClientToken, Commit, Decide, Tip, Write};
-pub use error::{CommitError, OpenError};
+pub use error::{CommitError, OpenError, Place};
 pub use sqlite::SqliteStore;
 
 use crate::view::{Record, Views};

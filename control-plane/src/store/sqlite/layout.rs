@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::store::Place;
+
 /// `PRAGMA application_id` of our databases: "FMCP".
 pub const APPLICATION_ID: i64 = 0x464d_4350;
 
@@ -37,6 +39,19 @@ CREATE TABLE IF NOT EXISTS bound_key (
     PRIMARY KEY (instance, node)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// How to have the data elsewhere.
+const ANOTHER: &str = "choose another directory with --data-dir";
+
+/// The data directory, or a file in it, in words.
+pub fn data_directory(path: &Path) -> Place {
+    Place { name: format!("the data directory {}", path.display()), another: ANOTHER }
+}
+
+/// The database at `path`, in words.
+pub fn database_at(path: &Path) -> Place {
+    Place { name: format!("the database {}", path.display()), another: ANOTHER }
+}
 
 /// The database in `directory`.
 pub fn database(directory: &Path) -> PathBuf {

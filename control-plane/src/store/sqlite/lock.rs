@@ -26,9 +26,12 @@ impl Lock {
     /// Makes `directory` if need be and locks it.
     ///
     /// # Errors
-    /// [`OpenError::Directory`] when it cannot be made or written, [`OpenError::InUse`] when another process has it.
+    /// [`OpenError::Unusable`] when it cannot be made or written, [`OpenError::InUse`] when another process has it.
     pub fn take(directory: &Path) -> Result<Self, OpenError> {
-        let failed = |path: &Path, source| OpenError::Directory { path: path.into(), source };
+        let failed = |path: &Path, error: std::io::Error| {
+            let place = layout::data_directory(path);
+            OpenError::Unusable { place, reason: error.to_string() }
+        };
         private::folder(directory).map_err(|source| failed(directory, source))?;
         let path = layout::lock(directory);
         let open = private::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -40,8 +43,9 @@ impl Lock {
                 let mut holder = String::new();
                 // The process id is a courtesy; without it the message still says what to do.
                 let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-                let holder = if known { holder.trim().to_owned() } else { "unknown".into() };
-                return Err(OpenError::InUse { path: directory.into(), holder });
+                let holder = if known { holder.trim() } else { "unknown" };
+                let place = layout::data_directory(directory);
+                return Err(OpenError::InUse { place, holder: format!("process {holder}") });
             }
             Err(TryLockError::Error(source)) => return Err(failed(&path, source)),
         }

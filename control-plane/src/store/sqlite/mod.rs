@@ -112,7 +112,10 @@ impl SqliteStore {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run(jobs))
-            .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
+            .map_err(|error| OpenError::Unusable {
+                place: layout::data_directory(directory),
+                reason: error.to_string(),
+            })?;
         Ok(Self { published, queue: Some(queue), writer: Some(thread), _lock: lock })
     }
 }

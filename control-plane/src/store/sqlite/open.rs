@@ -34,7 +34,10 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
     }
     let connection = Connection::open(path).map_err(|error| explain(path, &error))?;
     let connection = prepare(connection, path, identity)?;
-    let damaged = |error: TableError| OpenError::Damaged { path: path.into(), reason: error.to_string() };
+    let damaged = |error: TableError| OpenError::Damaged {
+        place: layout::database_at(path),
+        reason: error.to_string(),
+    };
     let (meshes, revision) = table::load(&connection, identity).map_err(damaged)?;
     let keys = version_keys::renewed(&connection, Timestamp::now()).map_err(|error| match error {
         TableError::Sqlite(error) => explain(path, &error),
@@ -71,7 +74,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
         Ok((tables, read("application_id")?, read("user_version")?, whole))
     };
     let (tables, application, version, whole) = checked().map_err(|error| explain(path, &error))?;
-    let damaged = |reason: String| OpenError::Damaged { path: path.into(), reason };
+    let damaged = |reason: String| OpenError::Damaged { place: layout::database_at(path), reason };
     if tables == 0 && application == 0 {
         return Ok(true);
     }
@@ -80,7 +83,7 @@ fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     }
     if version > layout::SCHEMA_VERSION {
         let known = layout::SCHEMA_VERSION;
-        return Err(OpenError::NewerSchema { path: path.into(), found: version, known });
+        return Err(OpenError::NewerSchema { place: layout::database_at(path), found: version, known });
     }
     if whole != "ok" {
         return Err(damaged(whole));
@@ -113,15 +116,15 @@ fn same_identity(connection: &Connection, path: &Path, given: &Identity) -> Resu
         format!("account {account}, region {region}, partition {partition}")
     };
     let stored = stored.as_ref().map_or_else(|| "no account".into(), words);
-    Err(OpenError::OtherIdentity { path: path.into(), stored, given: words(given) })
+    Err(OpenError::OtherIdentity { place: layout::database_at(path), stored, given: words(given) })
 }
 
 /// SQLite's error as ours.
 fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
-    let path = path.to_path_buf();
+    let place = layout::database_at(path);
     let reason = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, reason },
-        _ => OpenError::Storage { path, reason },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { place, reason },
+        _ => OpenError::Storage { place, reason },
     }
 }

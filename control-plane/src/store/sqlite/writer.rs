@@ -56,7 +56,7 @@ impl ServeError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Open(error) => match error {
-                OpenError::Directory { .. } | OpenError::InUse { .. } | OpenError::Storage { .. } => true,
+                OpenError::Unusable { .. } | OpenError::InUse { .. } | OpenError::Storage { .. } => true,
                 OpenError::Damaged { .. }
                 | OpenError::NewerSchema { .. }
                 | OpenError::OtherIdentity { .. } => false,
