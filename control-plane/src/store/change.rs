@@ -16,12 +16,18 @@ pub type Decide = Box<dyn Fn(Tip<'_>) -> Result<Change, Refusal> + Send>;
 #[derive(Clone, Copy, Debug)]
 pub struct Tip<'a> {
     meshes: &'a BTreeMap<String, Arc<MeshView>>,
+    revision: u64,
 }
 
 impl<'a> Tip<'a> {
-    /// The state made of `meshes`, by name.
-    pub fn new(meshes: &'a BTreeMap<String, Arc<MeshView>>) -> Self {
-        Self { meshes }
+    /// The state made of `meshes`, by name, as the commit `revision` left it.
+    pub fn new(meshes: &'a BTreeMap<String, Arc<MeshView>>, revision: u64) -> Self {
+        Self { meshes, revision }
+    }
+
+    /// The last commit of this state.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The mesh called `name`, if it exists.
@@ -38,6 +44,16 @@ impl<'a> Tip<'a> {
     pub fn mesh_count(&self) -> usize {
         self.meshes.len()
     }
+}
+
+/// A change, and the state that it was decided on. A store takes it only as the very next commit of that state: the version of
+/// the record alone does not say whether what else the decision looked at, a route's target for instance, is still there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// The revision of the meshes that it was decided on.
+    pub on: u64,
+    /// What is to be done.
+    pub change: Change,
 }
 
 /// One change.
@@ -82,4 +98,15 @@ pub struct Commit {
     pub token: Option<ClientToken>,
     /// The decision.
     pub decide: Decide,
+}
+
+impl Commit {
+    /// Decides on `tip`.
+    ///
+    /// # Errors
+    /// The refusal, which holds for this state only.
+    pub fn decided_on(&self, tip: Tip<'_>) -> Result<Decided, Refusal> {
+        let change = (self.decide)(tip)?;
+        Ok(Decided { on: tip.revision(), change })
+    }
 }

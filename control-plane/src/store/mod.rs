@@ -3,6 +3,8 @@
 
 pub mod binding;
 pub mod change;
+#[cfg(test)]
+mod contract;
 pub mod error;
 mod sqlite;
 
@@ -12,7 +14,7 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 pub use binding::Binding;
-pub use change::{Change, ClientToken, Commit, Decide, Tip, Write};
+pub use change::{Change, ClientToken, Commit, Decide, Decided, Tip, Write};
 pub use error::{CommitError, OpenError, Place};
 pub use sqlite::SqliteStore;
 
@@ -26,8 +28,9 @@ pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// # Guarantees
 /// - A commit whose future resolved to `Ok` is on stable storage and visible through [`Views`]; `kill -9` and a power
 ///   cut lose nothing of it. A commit that failed left no trace that a later reader could see.
-/// - Commits of one store are decided one after the other, each on the outcome of all before it, so a rule that
-///   held when it was checked holds in what is stored.
+/// - A change is stored only as the next commit of the very state that it was decided on ([`Decided::on`]), so a rule that
+///   held when it was checked holds in what is stored, whoever else writes. A refusal holds on the newest state, too. Who is
+///   overtaken by another writer reads what that one did and decides again, a bounded number of times.
 /// - Everything stored is in memory before the store exists: an unfinished load cannot be served.
 /// - Changes are watched through [`Views::revisions`], which starts at the last commit: a reader that keeps the
 ///   revision of the views it worked on misses none.
@@ -36,7 +39,7 @@ pub trait Store: Views {
     ///
     /// # Errors
     /// [`CommitError::Refused`] when `decide` refused or the client token was spent on another request;
-    /// [`CommitError::Unavailable`] when the storage could not take it, which may pass.
+    /// [`CommitError::Unavailable`] when the storage could not take it, or other writers were faster each time, which may pass.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>>;
 
     /// Makes a new key for versions ([`Views::version_keys`]) when the newest is older than [`KEY_LIFE`] at `now`. The one

@@ -5,6 +5,7 @@
 //! the process holds locked while it lives and which holds its process id.
 
 mod bindings;
+mod group;
 mod layout;
 mod lock;
 mod open;
@@ -77,7 +78,8 @@ pub struct SqliteStore {
     published: Arc<Published>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
-    _lock: lock::Lock,
+    /// Held for as long as the store is open.
+    _lock: Option<lock::Lock>,
 }
 
 impl SqliteStore {
@@ -93,12 +95,19 @@ impl SqliteStore {
     pub fn open(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
         let lock = lock::Lock::take(directory)?;
         let opened = open::open(&layout::database(directory), identity)?;
-        Self::serve(lock, directory, identity, opened)
+        Self::serve(Some(lock), directory, identity, opened)
+    }
+
+    /// Opens the store in `directory` beside others that have it open: what a second writer would do.
+    #[cfg(test)]
+    fn open_beside(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        let opened = open::open(&layout::database(directory), identity)?;
+        Self::serve(None, directory, identity, opened)
     }
 
     /// Starts the writer on what was opened.
     fn serve(
-        lock: lock::Lock,
+        lock: Option<lock::Lock>,
         directory: &Path,
         identity: &Identity,
         opened: Opened,

@@ -33,6 +33,12 @@ pub enum TableError {
         /// The version that was expected.
         version: i64,
     },
+    /// The file is not at the commit that was decided on: another writer was faster.
+    #[error("another writer was faster: the store is not at revision {on} any more; try again")]
+    Overtaken {
+        /// The revision that was decided on.
+        on: u64,
+    },
 }
 
 /// The columns that make a record, in both tables.
@@ -115,11 +121,24 @@ pub fn load(connection: &Connection, identity: &Identity) -> Result<(Meshes, u64
     Ok((meshes, revision))
 }
 
-/// Stores the revision of the commit under way.
-pub fn set_revision(connection: &Connection, revision: u64) -> Result<(), TableError> {
-    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-    connection.prepare_cached("UPDATE revision SET value = ?1")?.execute([revision])?;
-    Ok(())
+/// Makes the commit after `on` the last one of the file, if `on` is it now; gives its revision.
+pub fn advance(connection: &Connection, on: u64) -> Result<u64, TableError> {
+    let sql = "UPDATE revision SET value = ?2 WHERE value = ?1";
+    let next = on.saturating_add(1);
+    let changed = connection.prepare_cached(sql)?.execute([number(on), number(next)])?;
+    if changed == 1 { Ok(next) } else { Err(TableError::Overtaken { on }) }
+}
+
+/// Checks that `on` is the last commit of the file.
+pub fn confirm(connection: &Connection, on: u64) -> Result<(), TableError> {
+    let sql = "SELECT count(*) FROM revision WHERE value = ?1";
+    let found: i64 = connection.prepare_cached(sql)?.query_row([number(on)], |row| row.get(0))?;
+    if found == 1 { Ok(()) } else { Err(TableError::Overtaken { on }) }
+}
+
+/// A revision as SQLite has it.
+fn number(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
 /// Stores a record that must not be there yet.

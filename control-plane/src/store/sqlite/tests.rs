@@ -1,30 +1,42 @@
-//! Tests of the SQLite store: durability, compare and set, tokens, the lock, damaged and foreign files, full disks.
+//! Tests of the SQLite store: the contract of every store, and beside it the lock, damaged and foreign files, full disks.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, ResourceId, Spec};
-use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 use rusqlite::Connection;
 use rustix::fs::Mode;
-use serde_json::json;
+use tempfile::TempDir;
 
 use super::{SqliteStore, layout};
 use crate::identity::Identity;
-use crate::refusal::{Class, Refusal};
-use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
-use crate::store::{Binding, Change, ClientToken, Commit, CommitError, KEY_LIFE, Store, Write};
-use crate::view::{Record, Views};
+use crate::store::contract::{Backend, contract_suite, identity, made, marked, put, record};
+use crate::store::{CommitError, KEY_LIFE, Store};
+use crate::view::Views;
 
-fn identity() -> Identity {
-    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+/// A data directory.
+struct Sqlite(TempDir);
+
+impl Backend for Sqlite {
+    type Store = SqliteStore;
+
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn open(&self) -> SqliteStore {
+        open(self.0.path())
+    }
+
+    fn open_beside(&self) -> SqliteStore {
+        SqliteStore::open_beside(self.0.path(), &identity()).expect("a store")
+    }
 }
+
+contract_suite!(Sqlite);
 
 fn open(directory: &Path) -> SqliteStore {
     SqliteStore::open(directory, &identity()).expect("a store")
@@ -32,38 +44,6 @@ fn open(directory: &Path) -> SqliteStore {
 
 fn error(directory: &Path) -> String {
     SqliteStore::open(directory, &identity()).err().expect("no store").to_string()
-}
-
-fn record(id: ResourceId, version: i64) -> Record {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let spec = Spec::from_json(id.kind(), json!({})).expect("an empty spec");
-    Record {
-        arn: identity().arn(&id),
-        uid: format!("uid-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-        version,
-        created_at: Timestamp::from_millisecond(1_700_000_000_123).expect("a time"),
-        last_updated_at: Timestamp::from_millisecond(1_700_000_000_456).expect("a time"),
-        spec,
-        tags: Tags::from([("k".into(), "v".into())]),
-        id,
-    }
-}
-
-fn put(record: Record, replaces: Option<i64>) -> Commit {
-    let decide = move |_: crate::store::Tip<'_>| Ok(Change::Put(Write { record: record.clone(), replaces }));
-    Commit { token: None, decide: Box::new(decide) }
-}
-
-fn delete(record: &Record) -> Commit {
-    let Record { id, uid, version, .. } = record.clone();
-    let change = Change::Delete { id, uid, version };
-    Commit { token: None, decide: Box::new(move |_| Ok(change.clone())) }
-}
-
-async fn made(store: &SqliteStore, id: ResourceId) -> Record {
-    let record = record(id, 1);
-    store.commit(put(record.clone(), None)).await.expect("committed");
-    record
 }
 
 #[tokio::test]
@@ -80,122 +60,6 @@ async fn a_store_whose_thread_panicked_says_that_it_has_ended() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_there_after_opening_again() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let mesh = made(&store, ResourceId::mesh("m")).await;
-    let node = made(&store, ResourceId::virtual_node("m", "n")).await;
-    let newer = Record { version: 2, ..node.clone() };
-    store.commit(put(newer.clone(), Some(1))).await.expect("committed");
-    let gone = made(&store, ResourceId::virtual_service("m", "s.local")).await;
-    store.commit(delete(&gone)).await.expect("committed");
-    let revision = *store.revisions().borrow();
-    assert_eq!(revision, 5);
-    drop(store);
-
-    let store = open(directory.path());
-    assert_eq!(*store.revisions().borrow(), revision);
-    let view = store.mesh("m").expect("the mesh");
-    let found: Vec<Record> = view.resources.values().map(|record| Record::clone(record)).collect();
-    assert_eq!(found, [mesh, newer]);
-}
-
-#[tokio::test]
-async fn a_commit_is_visible_before_its_answer() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let mut revisions = store.revisions();
-    let mesh = made(&store, ResourceId::mesh("m")).await;
-    assert!(revisions.has_changed().expect("the store lives"));
-    let revision = *revisions.borrow_and_update();
-    let view = store.mesh("m").expect("the mesh");
-    assert_eq!(
-        (view.revision, view.get(&mesh.id).map(|found| found.uid.clone())),
-        (revision, Some(mesh.uid))
-    );
-}
-
-#[tokio::test]
-async fn an_old_view_stays_as_it_was() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    made(&store, ResourceId::mesh("m")).await;
-    let before = store.mesh("m").expect("the mesh");
-    made(&store, ResourceId::virtual_node("m", "n")).await;
-    assert_eq!(before.resources.len(), 1);
-    assert_eq!(store.mesh("m").expect("the mesh").resources.len(), 2);
-}
-
-#[tokio::test]
-async fn a_write_on_another_version_is_not_stored() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let mesh = made(&store, ResourceId::mesh("m")).await;
-    let late = Record { version: 8, ..mesh.clone() };
-    let outcome = store.commit(put(late, Some(7))).await;
-    assert!(matches!(outcome, Err(CommitError::Unavailable { .. })), "{outcome:?}");
-    let twice = store.commit(put(record(ResourceId::mesh("m"), 1), None)).await;
-    assert!(matches!(twice, Err(CommitError::Unavailable { .. })), "{twice:?}");
-    // The store has read its file again and goes on.
-    let next = Record { version: 2, ..mesh };
-    store.commit(put(next, Some(1))).await.expect("committed");
-}
-
-#[tokio::test]
-async fn concurrent_decisions_see_each_other() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let counter = made(&store, ResourceId::mesh("m")).await;
-    let increment = || {
-        let id = counter.id.clone();
-        let decide = move |tip: crate::store::Tip<'_>| {
-            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
-            let record = Record { version: current.version + 1, ..Record::clone(current) };
-            Ok(Change::Put(Write { record, replaces: Some(current.version) }))
-        };
-        store.commit(Commit { token: None, decide: Box::new(decide) })
-    };
-    let outcomes = join_all((0..200).map(|_| increment())).await;
-    let mut versions: Vec<i64> =
-        outcomes.into_iter().map(|outcome| outcome.expect("committed").version).collect();
-    versions.sort_unstable();
-    assert_eq!(versions, (2..=201).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_refused_or_panicking_decision_leaves_no_trace() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    made(&store, ResourceId::mesh("m")).await;
-    let refusal = Refusal::new(Class::ResourceInUse, "no");
-    let refused = Commit { token: None, decide: Box::new(move |_| Err(refusal.clone())) };
-    let panics = Commit { token: None, decide: Box::new(|_| panic!("on purpose")) };
-    assert!(matches!(store.commit(refused).await, Err(CommitError::Refused(_))));
-    assert!(matches!(store.commit(panics).await, Err(CommitError::Internal { .. })));
-    assert_eq!(*store.revisions().borrow(), 1);
-    made(&store, ResourceId::mesh("n")).await;
-}
-
-#[tokio::test]
-async fn a_spent_token_brings_back_its_answer_also_after_opening_again() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let token = |request: u8| Some(ClientToken { token: "t".into(), request: [request; 32] });
-    let mesh = record(ResourceId::mesh("m"), 1);
-    let first = Commit { token: token(1), ..put(mesh.clone(), None) };
-    store.commit(first).await.expect("committed");
-    drop(store);
-    let store = open(directory.path());
-    let never = |token| Commit { token, decide: Box::new(|_| panic!("decided again")) };
-    assert_eq!(store.commit(never(token(1))).await, Ok(Arc::new(mesh.clone())));
-    let other = store.commit(never(token(2))).await;
-    assert!(matches!(other, Err(CommitError::Refused(Refusal { class: Class::Conflict, .. }))), "{other:?}");
-    store.commit(delete(&mesh)).await.expect("deleted");
-    let again = Commit { token: token(2), ..put(record(ResourceId::mesh("m"), 1), None) };
-    store.commit(again).await.expect("the token ended with its resource");
-}
-
-#[tokio::test]
 async fn a_full_disk_refuses_changes_and_loses_none() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());
@@ -205,7 +69,7 @@ async fn a_full_disk_refuses_changes_and_loses_none() {
     let opened = super::open::open(&layout::database(directory.path()), &identity()).expect("opened");
     opened.connection.pragma_update(None, "max_page_count", 1).expect("a limit");
     let lock = super::lock::Lock::take(directory.path()).expect("a lock");
-    let store = SqliteStore::serve(lock, directory.path(), &identity(), opened).expect("a store");
+    let store = SqliteStore::serve(Some(lock), directory.path(), &identity(), opened).expect("a store");
     let mut refused = 0;
     for index in 0..200 {
         let mut big = record(ResourceId::virtual_node("m", format!("n{index}")), 1);
@@ -301,56 +165,11 @@ fn a_directory_that_cannot_be_made_is_named() {
     assert!(message.starts_with(&expected) && message.contains("--data-dir"), "{message}");
 }
 
-/// The version of some clusters of a node under the keys of `store`.
-fn marked(store: &SqliteStore) -> String {
-    let set = ResourceSet::from([("cluster".to_owned(), Arc::new(cluster()))]);
-    store.version_keys().version(
-        &ResourceId::virtual_node("m", "n"),
-        ResourceType::Cluster,
-        &Content::new(set),
-    )
-}
-
-fn cluster() -> Resource {
-    let message = envoy_types::pb::envoy::config::cluster::v3::Cluster::default();
-    Resource::new("cluster", &message, Default::default(), Default::default())
-}
-
 fn keys_stored(directory: &Path) -> Vec<Vec<u8>> {
     let connection = Connection::open(layout::database(directory)).expect("opened");
     let mut keys = connection.prepare("SELECT key FROM version_key ORDER BY id DESC").expect("a table");
     let keys = keys.query_map((), |row| row.get(0)).expect("rows");
     keys.collect::<Result<_, _>>().expect("keys")
-}
-
-#[tokio::test]
-async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path());
-    let first = marked(&store);
-    drop(store);
-    let store = open(directory.path());
-    assert_eq!(marked(&store), first, "a restart changes no version");
-    let other = tempfile::tempdir().expect("a directory");
-    assert_ne!(marked(&open(other.path())), first, "no two stores have a key in common");
-
-    let now = Timestamp::now();
-    store.renew_keys(now + KEY_LIFE - SignedDuration::from_hours(1)).await.expect("renewed");
-    assert_eq!(marked(&store), first, "it is not old enough");
-    let old = keys_stored(directory.path());
-    let mut seen = vec![first];
-    for round in 1..=3 {
-        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * round).await.expect("renewed");
-        let version = marked(&store);
-        assert!(!seen.contains(&version), "a new key marks");
-        seen.push(version);
-        assert_eq!(keys_stored(directory.path()).len(), 2, "one more is recognised");
-    }
-    assert!(!keys_stored(directory.path()).contains(&old[0]));
-    drop(store);
-    let store = open(directory.path());
-    assert_eq!(Some(marked(&store)), seen.pop(), "and that one stays, too");
-    made(&store, ResourceId::mesh("m")).await;
 }
 
 #[tokio::test]
@@ -371,93 +190,16 @@ async fn a_database_from_before_there_were_keys_gets_one() {
 }
 
 #[tokio::test]
-async fn an_instance_stays_bound_to_its_key_over_restarts_and_until_its_certificate_ends() {
+async fn of_the_keys_of_versions_two_are_kept() {
     let directory = tempfile::tempdir().expect("a directory");
-    let second = |second| Timestamp::from_second(second).expect("a time");
-    let binding = |instance: &str, key, until| Binding {
-        instance: instance.into(),
-        node: ResourceId::virtual_node("m", "n"),
-        key: [key; 32],
-        started: second(100),
-        until: second(until),
-    };
     let store = open(directory.path());
-    let bind = async |store: &SqliteStore, binding: Binding, now| {
-        store.bind(binding, second(now)).await.expect("a store that works")
-    };
-    assert!(bind(&store, binding("i-1", 1, 4000), 1000).await);
-    assert!(bind(&store, binding("i-2", 2, 4000), 1000).await, "another instance");
-    assert!(!bind(&store, binding("i-1", 2, 4000), 1000).await);
-    drop(store);
-    let store = open(directory.path());
-    assert!(!bind(&store, binding("i-1", 2, 5000), 2000).await, "a restart forgets nothing");
-    assert!(bind(&store, binding("i-1", 1, 5000), 2000).await, "a renewal");
-    assert!(!bind(&store, binding("i-1", 2, 7000), 4500).await, "the newer certificate counts");
-    let other = Binding { node: ResourceId::virtual_node("m", "o"), ..binding("i-1", 2, 7000) };
-    assert!(bind(&store, other, 4500).await, "for another virtual node");
-    assert!(bind(&store, binding("i-1", 2, 9000), 5000).await, "it has ended");
-    assert!(!bind(&store, binding("i-1", 1, 9000), 5000).await);
-    assert_eq!(*store.revisions().borrow(), 0, "no view changes");
-}
-
-/// One step of a random history.
-#[derive(Clone, Debug)]
-enum Step {
-    Put(usize),
-    Delete(usize),
-    Reopen,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![6 => (0..6usize).prop_map(Step::Put), 3 => (0..6usize).prop_map(Step::Delete), 1 => Just(Step::Reopen)]
-}
-
-fn member(index: usize) -> ResourceId {
-    match Kind::ALL[index % 5] {
-        Kind::Mesh | Kind::VirtualNode => ResourceId::virtual_node("m", format!("n{index}")),
-        Kind::VirtualRouter => ResourceId::virtual_router("m", "r"),
-        Kind::Route => ResourceId::route("m", "r", "x"),
-        Kind::VirtualService => ResourceId::virtual_service("m", "s.local:80"),
+    let now = Timestamp::now();
+    let old = keys_stored(directory.path());
+    for round in 1..=3 {
+        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * round).await.expect("renewed");
+        assert_eq!(keys_stored(directory.path()).len(), 2, "one more is recognised");
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn any_history_leaves_what_a_map_would_hold(steps in proptest::collection::vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut store = open(directory.path());
-        let mut model = std::collections::BTreeMap::new();
-        let mesh = runtime.block_on(made(&store, ResourceId::mesh("m")));
-        model.insert(mesh.id.clone(), mesh);
-        for step in steps {
-            match step {
-                Step::Put(index) => {
-                    let id = member(index);
-                    let (next, replaces) = match model.get(&id) {
-                        None => (record(id.clone(), 1), None),
-                        Some(old) => (Record { version: old.version + 1, ..old.clone() }, Some(old.version)),
-                    };
-                    runtime.block_on(store.commit(put(next.clone(), replaces))).expect("committed");
-                    model.insert(id, next);
-                }
-                Step::Delete(index) => {
-                    if let Some(old) = model.remove(&member(index)) {
-                        runtime.block_on(store.commit(delete(&old))).expect("committed");
-                    }
-                }
-                Step::Reopen => {
-                    drop(store);
-                    store = open(directory.path());
-                }
-            }
-            let view = store.mesh("m").expect("the mesh");
-            let found: Vec<&Record> = view.resources.values().map(Arc::as_ref).collect();
-            prop_assert_eq!(found, model.values().collect::<Vec<_>>());
-        }
-    }
+    assert!(!keys_stored(directory.path()).contains(&old[0]));
 }
 
 /// Whoever may read the data directory has every version key, every spec and the hashes of who joined.

@@ -28,7 +28,8 @@ pub fn renewed(connection: &Connection, now: Timestamp) -> Result<VersionKeys, T
     load(connection)
 }
 
-fn load(connection: &Connection) -> Result<VersionKeys, TableError> {
+/// The keys.
+pub fn load(connection: &Connection) -> Result<VersionKeys, TableError> {
     let mut statement = connection.prepare("SELECT key FROM version_key ORDER BY id DESC")?;
     let mut keys = Vec::new();
     for key in statement.query_map((), |row| row.get::<_, Vec<u8>>(0))? {

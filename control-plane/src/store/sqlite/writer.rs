@@ -1,32 +1,31 @@
 //! The thread that owns the connection: takes commits in groups, decides them one after the other on the newest
 //! state, makes the group durable with one `fsync`, publishes it, and only then answers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use fleetmesh_model::ResourceId;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::group::{Answer, Group};
 use super::open::{self, Opened};
 use super::table::{self, TableError};
 use super::{Job, Meshes, Published, bindings, version_keys};
 use crate::identity::Identity;
-use crate::refusal::Refusal;
-use crate::store::{Change, ClientToken, Commit, CommitError, OpenError, Tip, Write};
-use crate::view::{MeshView, Record};
+use crate::snapshot::VersionKeys;
+use crate::store::{Commit, CommitError, OpenError};
 
 /// Commits that share one `fsync` at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 128;
+
+/// How often a group is decided at most, when another writer is faster each time.
+const ATTEMPTS: usize = 16;
 
 /// How long a spent client token is remembered. AWS does not say; a day outlives every retry.
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often spent client tokens are looked through for old ones.
 const TOKEN_SWEEP: SignedDuration = SignedDuration::from_mins(10);
-
-type Answer = Result<Arc<Record>, CommitError>;
 
 /// The owner of the connection.
 pub struct Writer {
@@ -67,19 +66,10 @@ impl ServeError {
                 None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
             ),
             // Somebody else wrote into the file: a record that differs is read anew, one that is no record stays so.
-            Self::Table(TableError::Moved { .. }) => true,
+            Self::Table(TableError::Moved { .. } | TableError::Overtaken { .. }) => true,
             Self::Table(TableError::Row { .. }) => false,
         }
     }
-}
-
-/// The state as a group leaves it, not yet durable.
-struct Group<'a> {
-    connection: &'a Connection,
-    identity: &'a Identity,
-    meshes: Meshes,
-    revision: u64,
-    now: Timestamp,
 }
 
 impl Writer {
@@ -180,15 +170,31 @@ impl Writer {
         done().map_err(|error| self.failed(&error, what))
     }
 
+    /// Decides the group, and decides it anew when another writer was faster.
     fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
+        let mut tried = self.attempt(commits);
+        for _ in 1..ATTEMPTS {
+            if !matches!(tried, Err(ServeError::Table(TableError::Overtaken { .. }))) {
+                break;
+            }
+            tried = self.attempt(commits);
+        }
+        tried
+    }
+
+    /// Decides the group once. When another writer was faster, what that one did is read first of all.
+    fn attempt(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
         };
-        let result = self.transact(&connection, commits);
+        let mut result = self.transact(&connection, commits);
+        if matches!(result, Err(TableError::Overtaken { .. })) {
+            result = self.catch_up(&connection).and(result);
+        }
         // A full disk leaves the file as it was. After any other failure only reading it again tells what it holds.
         let certain = match &result {
-            Ok(_) => true,
+            Ok(_) | Err(TableError::Overtaken { .. }) => true,
             Err(TableError::Sqlite(error)) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             Err(TableError::Row { .. } | TableError::Moved { .. }) => false,
         };
@@ -200,8 +206,9 @@ impl Writer {
 
     fn transact(&mut self, connection: &Connection, commits: &[Commit]) -> Result<Vec<Answer>, TableError> {
         let now = Timestamp::now();
-        // Rolls back when dropped on the way out of an error.
-        let transaction = connection.unchecked_transaction()?;
+        // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
+        // commit that it is found at.
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let mut group = Group {
             connection: &transaction,
             identity: &self.identity,
@@ -217,7 +224,6 @@ impl Writer {
         if revision == self.revision {
             return Ok(answers);
         }
-        table::set_revision(&transaction, revision)?;
         let sweep = now.duration_since(self.swept) > TOKEN_SWEEP;
         if sweep {
             table::forget_before(&transaction, now.saturating_sub(TOKEN_LIFE).unwrap_or(Timestamp::MIN))?;
@@ -232,81 +238,31 @@ impl Writer {
         Ok(answers)
     }
 
+    /// Reads what another writer committed.
+    fn catch_up(&mut self, connection: &Connection) -> Result<(), TableError> {
+        let transaction = connection.unchecked_transaction()?;
+        let (meshes, revision) = table::load(&transaction, &self.identity)?;
+        let keys = version_keys::load(&transaction)?;
+        drop(transaction);
+        self.show(meshes, revision, keys);
+        Ok(())
+    }
+
     /// Reads the file again after a failure that may or may not have reached it.
     fn reopen(&mut self) -> Result<Connection, OpenError> {
         let opened = open::open(&self.path, &self.identity)?;
         let Opened { connection, meshes, revision, keys } = opened;
+        self.show(meshes, revision, keys);
+        Ok(connection)
+    }
+
+    /// Goes on from what the file holds.
+    fn show(&mut self, meshes: Meshes, revision: u64, keys: VersionKeys) {
         self.published.publish_keys(keys);
         if revision != self.revision {
             self.published.publish(meshes.clone(), revision);
         }
         self.meshes = meshes;
         self.revision = revision;
-        Ok(connection)
     }
-}
-
-impl Group<'_> {
-    /// Takes one commit into the group. The outer error is the storage's and ends the group.
-    fn take(&mut self, commit: &Commit) -> Result<Answer, TableError> {
-        let Commit { token, decide } = commit;
-        if let Some(token) = token
-            && let Some((request, record)) = table::spent(self.connection, &token.token, self.identity)?
-        {
-            return Ok(if request == token.request { Ok(Arc::new(record)) } else { Err(reused(token)) });
-        }
-        let decided = catch_unwind(AssertUnwindSafe(|| decide(Tip::new(&self.meshes))));
-        match decided {
-            Ok(Ok(change)) => self.apply(change, token.as_ref()),
-            Ok(Err(refusal)) => Ok(Err(CommitError::Refused(refusal))),
-            Err(_) => Ok(Err(CommitError::Internal { reason: "a rule panicked; see the log".into() })),
-        }
-    }
-
-    fn apply(&mut self, change: Change, token: Option<&ClientToken>) -> Result<Answer, TableError> {
-        match change {
-            Change::Put(Write { record, replaces }) => {
-                match replaces {
-                    None => table::insert(self.connection, &record)?,
-                    Some(version) => table::update(self.connection, &record, version)?,
-                }
-                if let Some(token) = token {
-                    table::spend(self.connection, token, &record, self.now)?;
-                }
-                let record = Arc::new(record);
-                self.revision += 1;
-                let view = self.view(record.id.mesh_name());
-                view.resources.insert(record.id.clone(), Arc::clone(&record));
-                Ok(Ok(record))
-            }
-            Change::Delete { id, uid, version } => {
-                table::delete(self.connection, &id, &uid, version)?;
-                self.revision += 1;
-                let removed = self.remove(&id);
-                Ok(removed.ok_or_else(|| CommitError::Internal { reason: format!("{id} was not in memory") }))
-            }
-        }
-    }
-
-    /// The view of `mesh`, marked with the revision under way.
-    fn view(&mut self, mesh: &str) -> &mut MeshView {
-        let empty = || Arc::new(MeshView { revision: 0, resources: [].into() });
-        let view = Arc::make_mut(self.meshes.entry(mesh.to_owned()).or_insert_with(empty));
-        view.revision = self.revision;
-        view
-    }
-
-    fn remove(&mut self, id: &ResourceId) -> Option<Arc<Record>> {
-        if let ResourceId::Mesh { mesh } = id {
-            return self.meshes.remove(mesh)?.get(id).cloned();
-        }
-        self.view(id.mesh_name()).resources.remove(id)
-    }
-}
-
-fn reused(token: &ClientToken) -> CommitError {
-    let token = &token.token;
-    CommitError::Refused(Refusal::conflict(format!(
-        "clientToken: {token:?} was already spent on another request; give every request its own token"
-    )))
 }

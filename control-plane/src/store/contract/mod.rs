@@ -1,0 +1,110 @@
+//! What every store has to do, as tests over [`Store`] that know no store: each backend runs the very same, by
+//! [`contract_suite`]. What only one of them can do wrong, such as a damaged file, is tested beside it.
+
+mod commits;
+mod keys;
+mod writers;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{ResourceId, Spec};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Change, Commit, Store, Tip, Write};
+use crate::identity::Identity;
+use crate::view::Record;
+
+pub(super) use commits::*;
+pub(super) use keys::*;
+pub(super) use writers::*;
+
+/// A store of some kind, with data of its own that are gone with it.
+pub(super) trait Backend {
+    /// The store.
+    type Store: Store;
+
+    /// Nothing stored yet.
+    fn new() -> Self;
+
+    /// Opens it. There is no other that has it open.
+    fn open(&self) -> Self::Store;
+
+    /// Opens it beside others that have it open, as another writer of the same data.
+    fn open_beside(&self) -> Self::Store;
+}
+
+/// Every test of the contract, for a [`Backend`].
+macro_rules! contract_suite {
+    ($backend:ty) => {
+        $crate::store::contract::contract_suite!($backend:
+            what_was_committed_is_there_after_opening_again
+            a_commit_is_visible_before_its_answer
+            an_old_view_stays_as_it_was
+            a_write_on_another_version_is_not_stored
+            concurrent_decisions_see_each_other
+            a_refused_or_panicking_decision_leaves_no_trace
+            a_spent_token_brings_back_its_answer_also_after_opening_again
+            any_history_leaves_what_a_map_would_hold
+            a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_writers
+            who_is_overtaken_decides_again_on_what_the_other_did
+            two_writers_at_once_lose_nothing
+            the_keys_of_versions_survive_and_are_replaced_one_at_a_time
+            an_instance_stays_bound_to_its_key_over_restarts_and_until_its_certificate_ends
+        );
+    };
+    ($backend:ty: $($name:ident)+) => {
+        $(#[tokio::test]
+        async fn $name() {
+            $crate::store::contract::$name::<$backend>().await;
+        })+
+    };
+}
+pub(super) use contract_suite;
+
+/// Whose resources the tests store.
+pub(super) fn identity() -> Identity {
+    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+}
+
+/// A record with an empty spec.
+pub(super) fn record(id: ResourceId, version: i64) -> Record {
+    with_spec(id, version, json!({}))
+}
+
+/// A record with this spec.
+fn with_spec(id: ResourceId, version: i64, spec: Value) -> Record {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let spec = Spec::from_json(id.kind(), spec).expect("a spec");
+    Record {
+        arn: identity().arn(&id),
+        uid: format!("uid-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        version,
+        created_at: Timestamp::from_millisecond(1_700_000_000_123).expect("a time"),
+        last_updated_at: Timestamp::from_millisecond(1_700_000_000_456).expect("a time"),
+        spec,
+        tags: Tags::from([("k".into(), "v".into())]),
+        id,
+    }
+}
+
+/// Stores a record, whatever the state.
+pub(super) fn put(record: Record, replaces: Option<i64>) -> Commit {
+    let decide = move |_: Tip<'_>| Ok(Change::Put(Write { record: record.clone(), replaces }));
+    Commit { token: None, decide: Box::new(decide) }
+}
+
+/// Deletes a record, whatever the state.
+fn delete(record: &Record) -> Commit {
+    let Record { id, uid, version, .. } = record.clone();
+    let change = Change::Delete { id, uid, version };
+    Commit { token: None, decide: Box::new(move |_| Ok(change.clone())) }
+}
+
+/// Stores a new record.
+pub(super) async fn made(store: &impl Store, id: ResourceId) -> Record {
+    let record = record(id, 1);
+    store.commit(put(record.clone(), None)).await.expect("committed");
+    record
+}
