@@ -7,6 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use fleetmesh_aws::transport::Http;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 /// The name that App Mesh's requests are signed for.
@@ -88,12 +89,12 @@ fn mesh_url(endpoint: &str, mesh: &str, what: &str) -> String {
     format!("{}/fleetmesh/v1/meshes/{}/{what}", endpoint.trim_end_matches('/'), escape(mesh))
 }
 
+/// What is percent-encoded: all but letters, digits and the other unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Percent-encodes what is not unreserved (RFC 3986).
 pub(crate) fn escape(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// What a refusal says in words, when it is one of a Fleetmesh control plane: a body in its shape.
