@@ -2,10 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use ::http::{Request, StatusCode};
 use fleetmesh_tasks::TaskName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tower::ServiceExt;
 
+use super::http::health;
 use super::*;
 use crate::certs::{Authority, Validity, new_authority};
 
@@ -19,7 +25,7 @@ async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, 
     tasks.spawn_until(Task::CloudMap, &shutdown, pending());
     let page = health(shutdown.clone(), tasks.clone());
     let ended = supervise(&tasks, shutdown).await.expect_err("an error");
-    let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+    let request = Request::get("/livez").body(axum::body::Body::empty()).unwrap();
     (ended, page.oneshot(request).await.unwrap().status())
 }
 
@@ -92,7 +98,7 @@ async fn struck_at(target: Task) {
     let shutdown = CancellationToken::new();
     let page = health(shutdown.clone(), tasks.clone());
     let live = async || {
-        let request = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
+        let request = Request::get("/livez").body(axum::body::Body::empty()).unwrap();
         let answer = page.clone().oneshot(request).await.unwrap();
         let status = answer.status();
         let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
@@ -116,4 +122,58 @@ async fn struck_at(target: Task) {
 async fn a_panic_in_any_long_lived_task_ends_the_control_plane_with_its_name() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     futures::future::join_all(Task::ALL.iter().map(|task| struck_at(*task))).await;
+}
+
+/// A file that whoever reads it waits for, until this is dropped.
+struct Fifo(PathBuf);
+
+impl Fifo {
+    fn new(path: PathBuf) -> Self {
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Self(path)
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        // Open for both it waits for nobody; with the last writer gone, a reader is at the end.
+        let writer = std::fs::OpenOptions::new().read(true).write(true).open(&self.0);
+        std::fs::remove_file(&self.0).unwrap();
+        drop(writer);
+    }
+}
+
+/// A control plane that has to open its API for other hosts with what an earlier process remembered, and cannot read that yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proxies_are_served_before_the_api_may_be() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("ads");
+    let mut args = arguments(folder.path());
+    args.ads_listen = vec![Listen::Unix(socket.clone())];
+    drop(SqliteStore::open(&args.data_dir, &args.identity()).unwrap());
+    let _remembered = Fifo::new(args.data_dir.join("used-signatures"));
+
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(run(args, None, shutdown.clone()));
+    let greeted = tokio::time::timeout(LONG, greeting(&socket)).await.expect("proxies wait for the API");
+    assert_eq!(greeted[3], 4, "the first frame of HTTP/2 is SETTINGS");
+    assert!(!running.is_finished());
+
+    shutdown.cancel();
+    assert!(tokio::time::timeout(LONG, running).await.expect("an end").unwrap().is_ok());
+}
+
+/// The first bytes that a proxy's listener says to an HTTP/2 client.
+async fn greeting(socket: &Path) -> [u8; 9] {
+    let mut connection = loop {
+        match UnixStream::connect(socket).await {
+            Ok(connection) => break connection,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    connection.read_exact(&mut head).await.unwrap();
+    head
 }
