@@ -8,7 +8,7 @@ use fleetmesh_model::{Kind, ResourceId};
 use serde_json::Value;
 
 use super::stream::Refusal;
-use crate::distribution::Rejection;
+use crate::distribution::{Rejection, same_snapshot};
 use crate::snapshot::{Resource, ResourceType, Snapshot};
 use crate::view::Record;
 
@@ -39,12 +39,9 @@ impl Known {
         target: &Arc<Snapshot>,
         acknowledged: Option<&Arc<Snapshot>>,
     ) -> bool {
-        let same = match (&self.acknowledged, acknowledged) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        };
-        same && Arc::ptr_eq(&self.refusal, refusal) && Arc::ptr_eq(&self.target, target)
+        same_snapshot(self.acknowledged.as_ref(), acknowledged)
+            && Arc::ptr_eq(&self.refusal, refusal)
+            && Arc::ptr_eq(&self.target, target)
     }
 }
 
