@@ -11,6 +11,7 @@
 pub mod ads;
 pub mod api;
 pub mod args;
+mod aws;
 pub mod certs;
 pub mod cloud_map;
 pub mod command;

@@ -1,31 +1,23 @@
-//! The SDK's client of Cloud Map: endpoint, region, credentials, timeouts, and failures in words. The types of the SDK
-//! stop here.
+//! The SDK's client of Cloud Map: its endpoint, its calls, and failures in words. The types of the SDK stop here.
 
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_servicediscovery::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_servicediscovery::config::{ConfigBag, Intercept, Region, RuntimeComponents};
 use aws_sdk_servicediscovery::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_servicediscovery::types::{HealthStatus, HealthStatusFilter, HttpInstanceSummary};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::endpoint::EndpointPrefix;
 use aws_types::endpoint_config::EndpointUrl;
 use fleetmesh_model::causes::in_one_line;
 
 use super::discovered::ServiceName;
 use super::instance::Instance;
+use crate::aws::{self, Limits};
 
-/// How long one attempt of a call may take. The SDK has no limit of its own.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take with all its retries.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call may take.
+const LIMITS: Limits = Limits { attempt: Duration::from_secs(10), operation: Duration::from_secs(60) };
 /// The most instances that an answer may hold, which is also the most that a service may have. Answers have no pages.
 const MOST_INSTANCES: i32 = 1000;
 
@@ -46,19 +38,8 @@ impl Client {
     /// The client that the environment describes, in the SDK's own way; `region` is used when nothing names one. Nothing
     /// is called yet.
     pub(super) async fn connect(region: &str) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let transport = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
         let region = RegionProviderChain::default_provider().or_else(Region::new(region.to_owned()));
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(transport)
-            .timeout_config(timeouts)
-            .region(region)
-            .load()
-            .await;
+        let shared = aws::config(LIMITS, region).await;
         let config = aws_sdk_servicediscovery::config::Builder::from(&shared).interceptor(GivenEndpoint);
         Self { sdk: aws_sdk_servicediscovery::Client::from_conf(config.build()) }
     }

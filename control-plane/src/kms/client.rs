@@ -1,30 +1,23 @@
-//! The SDK's client of KMS: region, endpoint, credentials, timeouts, and failures in words. The types of the SDK stop here.
+//! The SDK's client of KMS: its calls, and failures in words. The types of the SDK stop here.
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::Region;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, MessageType, SigningAlgorithmSpec};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use fleetmesh_model::causes::in_one_line;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::{Context, DataKey, HeldKey, KeyArn, KmsError, Signing};
+use crate::aws::{self, Limits};
 
-/// How long one attempt of a call may take. The SDK has no limit of its own.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a call may take with all its retries: instances wait for it, for 30 s at the most.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Instances wait for a call, for 30 s at the most.
+const LIMITS: Limits = Limits { attempt: Duration::from_secs(4), operation: Duration::from_secs(10) };
 /// What KMS says when what is to be decrypted is not of this key and context.
 const FOREIGN: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
 
@@ -48,19 +41,7 @@ impl AwsKey {
 }
 
 async fn connect(region: &str) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    let transport = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(transport)
-        .timeout_config(timeouts)
-        .region(Region::new(region.to_owned()))
-        .load()
-        .await;
-    Client::new(&config)
+    Client::new(&aws::config(LIMITS, Region::new(region.to_owned())).await)
 }
 
 impl HeldKey for AwsKey {
