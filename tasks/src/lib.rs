@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -85,8 +84,37 @@ async fn go_on(
     }
 }
 
-/// What happens inside of a task of this name while it runs: nothing, or a panic. For tests.
-type Strike<N> = Arc<dyn Fn(N) -> BoxFuture<'static, ()> + Send + Sync>;
+/// What happens inside of one task while it runs. For tests, which hold a clone of it; in production there is none.
+#[derive(Clone, Debug)]
+pub struct Strike<N> {
+    target: N,
+    begun: CancellationToken,
+    now: CancellationToken,
+    blow: fn(),
+}
+
+impl<N: TaskName> Strike<N> {
+    /// In the task `target`, `blow` is called once [`Self::strike`] was. What panics there is a panic of the task.
+    pub fn at(target: N, blow: fn()) -> Self {
+        Self { target, begun: CancellationToken::new(), now: CancellationToken::new(), blow }
+    }
+
+    /// Awaits that the task runs.
+    pub async fn begun(&self) {
+        self.begun.cancelled().await;
+    }
+
+    /// Has the blow fall, or fall as soon as the task runs.
+    pub fn strike(&self) {
+        self.now.cancel();
+    }
+
+    async fn fall(self) {
+        self.begun.cancel();
+        self.now.cancelled().await;
+        (self.blow)();
+    }
+}
 
 /// The tasks of a program, which are in its list `N`. Clones are the same tasks.
 #[derive(Clone)]
@@ -116,10 +144,9 @@ impl<N> Debug for Tasks<N> {
 }
 
 impl<N: TaskName> Tasks<N> {
-    /// Tasks inside of each of which `strike` runs as well: what panics there is a panic of the task. For tests; in production
-    /// there is nobody behind it.
-    pub fn struck(strike: impl Fn(N) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
-        Self { strike: Some(Arc::new(strike)), ..Self::default() }
+    /// Tasks of which one is struck. For tests.
+    pub fn struck(strike: Strike<N>) -> Self {
+        Self { strike: Some(strike), ..Self::default() }
     }
 
     /// Starts a task that goes on until `shutdown`, and may take some time to end after that. It falls when it panics, and
@@ -141,7 +168,7 @@ impl<N: TaskName> Tasks<N> {
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         let (fallen, shutdown) = (Arc::clone(&self.fallen), shutdown.clone());
-        let strike = self.strike.as_ref().map(|strike| strike(name));
+        let strike = self.strike.clone().filter(|strike| strike.target == name).map(Strike::fall);
         let name = name.name();
         // On the heap: what wraps it would copy it from frame to frame of a stack of 2 MiB, in a build without optimization.
         let task = Box::pin(task);
@@ -193,7 +220,7 @@ impl<N: TaskName> Tasks<N> {
 }
 
 /// Runs `task`, and `strike` within it.
-async fn beside<T>(strike: Option<BoxFuture<'static, ()>>, task: impl Future<Output = T>) -> T {
+async fn beside<T>(strike: Option<impl Future<Output = ()>>, task: impl Future<Output = T>) -> T {
     let Some(strike) = strike else { return task.await };
     let mut task = pin!(task);
     tokio::select! {
@@ -286,22 +313,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_strikes_a_task_while_it_runs_is_its_own_panic() {
-        let now = CancellationToken::new();
-        let strikes = now.clone();
-        let tasks = Tasks::struck(move |task| {
-            let now = strikes.clone();
-            async move {
-                now.cancelled().await;
-                assert_ne!(task, Task::Watch, "struck");
-            }
-            .boxed()
-        });
+        let strike = Strike::at(Task::Watch, || panic!("struck"));
+        let tasks = Tasks::struck(strike.clone());
         let shutdown = CancellationToken::new();
         let go_on = || shutdown.clone().cancelled_owned();
         tasks.spawn(Task::Another, &shutdown, go_on());
         tasks.spawn(Task::Watch, &shutdown, go_on());
+        strike.begun().await;
         assert!(timeout(Duration::from_millis(20), tasks.fallen()).await.is_err());
-        now.cancel();
+        strike.strike();
         assert!(matches!(tasks.fallen().await, Fallen::Panicked { task: "watch", .. }));
         shutdown.cancel();
         assert!(tasks.end(LONG).await, "the other goes on, and ends when it is asked to");

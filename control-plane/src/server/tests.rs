@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ::http::{Request, StatusCode};
-use fleetmesh_tasks::TaskName;
+use fleetmesh_tasks::{Strike, TaskName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tower::ServiceExt;
@@ -83,18 +83,8 @@ fn arguments(folder: &Path) -> ControlPlaneArgs {
 /// Runs a control plane whose task `target` panics while it runs.
 async fn struck_at(target: Task) {
     let folder = tempfile::tempdir().unwrap();
-    let (begun, now) = (CancellationToken::new(), CancellationToken::new());
-    let (reached, strikes) = (begun.clone(), now.clone());
-    let tasks = Tasks::struck(move |task| {
-        let (reached, strikes) = (reached.clone(), strikes.clone());
-        Box::pin(async move {
-            if task == target {
-                reached.cancel();
-                strikes.cancelled().await;
-                panic!("struck");
-            }
-        })
-    });
+    let strike = Strike::at(target, || panic!("struck"));
+    let tasks = Tasks::struck(strike.clone());
     let shutdown = CancellationToken::new();
     let page = health(shutdown.clone(), tasks.clone());
     let live = async || {
@@ -105,11 +95,9 @@ async fn struck_at(target: Task) {
         (status, String::from_utf8_lossy(&body).into_owned())
     };
     let running = tokio::spawn(run_with(arguments(folder.path()), None, tasks.clone(), shutdown));
-    tokio::time::timeout(LONG, begun.cancelled())
-        .await
-        .unwrap_or_else(|_| panic!("{target:?} is not spawned"));
+    tokio::time::timeout(LONG, strike.begun()).await.unwrap_or_else(|_| panic!("{target:?} is not spawned"));
     assert_eq!(live().await.0, StatusCode::OK, "{target:?} goes on");
-    now.cancel();
+    strike.strike();
     let ended = tokio::time::timeout(LONG, running).await.expect("it ends").unwrap().expect_err("an error");
     let words = format!("the task {:?} panicked: struck", target.name());
     assert!(ended.to_string().starts_with(&words), "{target:?}: {ended}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_operator::write_hook::{Target, Write, WriteHook, WriteHooks};
 use fleetmesh_operator::{Operator, Task, health};
-use fleetmesh_tasks::{TaskName, Tasks};
+use fleetmesh_tasks::{Strike, TaskName, Tasks};
 use fleetmesh_testbed::{http, wait};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
@@ -135,24 +135,14 @@ async fn in_a_reconcile(lane: &Lane) -> Result<()> {
 
 /// `/livez` fails and the operator ends, with the name of the task.
 async fn in_a_task(lane: &Lane, target: Task) -> Result<()> {
-    let (begun, now) = (CancellationToken::new(), CancellationToken::new());
-    let (reached, strikes) = (begun.clone(), now.clone());
-    let tasks = Tasks::struck(move |task| {
-        let (reached, strikes) = (reached.clone(), strikes.clone());
-        Box::pin(async move {
-            if task == target {
-                reached.cancel();
-                strikes.cancelled().await;
-                panic!("struck");
-            }
-        })
-    });
+    let strike = Strike::at(target, || panic!("struck"));
+    let tasks = Tasks::struck(strike.clone());
     let operator = Operator::connect(&lane.args, WriteHooks::default()).await?.with_tasks(tasks);
     let mut operator = Running::start(operator).await?;
-    let begun = tokio::time::timeout(LIMIT, begun.cancelled()).await;
+    let begun = tokio::time::timeout(LIMIT, strike.begun()).await;
     begun.with_context(|| format!("{target:?} is not spawned"))?;
     operator.page("/livez").await.with_context(|| format!("before {target:?} is struck"))?;
-    now.cancel();
+    strike.strike();
     let ended = tokio::time::timeout(LIMIT, &mut operator.operator).await;
     let ended = ended.with_context(|| format!("{target:?} does not end it"))??;
     let words = format!("the task {:?} panicked: struck", target.name());
