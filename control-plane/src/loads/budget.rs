@@ -10,8 +10,10 @@ use super::book::{MAX_RATE, SLACK};
 use super::window::LONGEST;
 use crate::tls::Holder;
 
-/// The most budgets that are kept. The one that was used longest ago gives way.
+/// The most budgets that are kept. Those that were used longest ago give way.
 const MOST: usize = 262_144;
+/// How many give way at a time: all have to be looked at to find them, which is too much for each report of a large fleet.
+const AT_A_TIME: usize = MOST / 8;
 
 /// What a proxy tells of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,10 +55,15 @@ impl Budgets {
     pub fn of(&mut self, holder: Holder, side: Side, since: Duration) -> &mut Budget {
         let key = (holder, side);
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
-            let oldest = self.0.iter().min_by_key(|(_, budget)| budget.spent).map(|(key, _)| key.clone());
-            oldest.map(|oldest| self.0.remove(&oldest));
+            self.make_room();
         }
         self.0.entry(key).or_insert(Budget { spent: since })
+    }
+
+    fn make_room(&mut self) {
+        let mut times: Vec<Duration> = self.0.values().map(|budget| budget.spent).collect();
+        let (_, last, _) = times.select_nth_unstable(AT_A_TIME - 1);
+        self.0.retain(|_, budget| budget.spent > *last);
     }
 
     /// Forgets those that no window can show any more.
@@ -67,5 +74,34 @@ impl Budgets {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_most_those_give_way_that_were_used_longest_ago_and_many_at_a_time() {
+        let mut budgets = Budgets::default();
+        let side = || Side::Sent(ResourceId::virtual_node("m", "n"));
+        let holder = |number: usize| {
+            let mut holder = [0; 32];
+            holder[..8].copy_from_slice(&number.to_be_bytes());
+            holder
+        };
+        let at = |number: usize| Duration::from_micros(u64::try_from(number).unwrap_or_default());
+        for number in 0..MOST {
+            budgets.of(holder(number), side(), at(number));
+        }
+        // It was used before all others and, with more than it may tell of, is ahead of them now.
+        budgets.of(holder(0), side(), at(0)).spend(at(0), 10 * MAX_RATE);
+        let spent = budgets.of(holder(0), side(), at(0)).spent;
+        assert_eq!(budgets.len(), MOST);
+        budgets.of(holder(MOST), side(), at(MOST));
+        assert_eq!(budgets.len(), MOST - AT_A_TIME + 1, "there is room for many more");
+        assert_eq!(budgets.of(holder(0), side(), at(MOST)).spent, spent, "what was spent stays spent");
+        assert_eq!(budgets.of(holder(MOST - 1), side(), at(MOST)).spent, at(MOST - 1));
+        assert_eq!(budgets.of(holder(1), side(), at(MOST)).spent, at(MOST), "the oldest is as new");
     }
 }
