@@ -120,8 +120,7 @@ async fn no_caller_of_a_flaky_server_sees_a_failure_behind_a_retry_policy() {
     assert_eq!(tally.phase("with retries").failed(), 0, "{tally:#?}");
     let without = tally.phase("without");
     let total = without.answered() + without.failed();
-    assert!(
-        without.failed() >= total / 5 - 1 && without.failed() <= total / 5 + 1,
-        "one in five: {without:?}"
-    );
+    // The server counts in the order of arrival: the requests that were on the way when the phase
+    // began or ended shift its share by a few.
+    assert!(without.failed().abs_diff(total / 5) <= total / 50, "one in five: {without:?}");
 }
