@@ -22,6 +22,7 @@ use crate::cloud_map::Discovered;
 use crate::distribution::{Distribution, Published, Reports};
 use crate::join::Denied;
 use crate::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
+use crate::tls::Holder;
 use crate::view::{MeshView, Views};
 
 /// How bursts of commits are taken together.
@@ -130,19 +131,19 @@ impl Feeds {
         Ok(self.followed(&mut nodes, node)?.current.subscribe())
     }
 
-    /// Enters a proxy of `node` that reports its load, until the second part of the answer is dropped. The first part says where
+    /// Enters a proxy of `node` that reports its load, with a certificate of `holder` if it needed one, until the second part of the answer is dropped. The first part says where
     /// its clusters lead, also while no proxy runs the node's snapshots.
     ///
     /// # Errors
     /// Status 3 when there is no such node.
-    pub fn reports(&self, node: &ResourceId) -> Result<(Reported, Reports), Status> {
+    pub fn reports(&self, node: &ResourceId, holder: Option<Holder>) -> Result<(Reported, Reports), Status> {
         let mut nodes = self.nodes();
         let feed = self.followed(&mut nodes, node)?;
         let current = feed.current.subscribe();
         let snapshot = Arc::clone(&current.borrow().snapshot);
         let reported = Reported { current, _reporting: Arc::clone(&feed.reporting) };
         drop(nodes);
-        Ok((reported, Distribution::reports(&self.distribution, node, snapshot)))
+        Ok((reported, Distribution::reports(&self.distribution, node, holder, snapshot)))
     }
 
     /// The feed of `node`, made from the store as it is unless somebody follows it already.

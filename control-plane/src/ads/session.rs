@@ -66,7 +66,7 @@ pub async fn serve(
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
     let instance = identity::instance(named, peer.address);
     let mut feed = context.feeds.subscribe(&node)?;
-    let connected = Distribution::connect(&context.distribution, &node, instance);
+    let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
     let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let (feeds, metrics) = (&context.feeds, &context.metrics);

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsRequest;
+use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_client::LoadReportingServiceClient;
 use fleetmesh_tls::attacks::{self, Chain};
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
@@ -17,6 +20,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -217,6 +221,39 @@ async fn a_chain_whose_paths_are_without_number_ends_the_handshake() {
     // Others are served.
     let good = ca.client(&["client"], lasting(HOUR));
     bed.stream(&ca, Some(&good), CLIENT).await.expect("a stream").take(ResourceType::Cluster).await;
+}
+
+/// Eight streams of one certificate were four proxies, and before that a load of four: enough to stop another team's release.
+#[tokio::test]
+async fn all_streams_of_one_certificate_are_one_proxy() {
+    let ca = Ca::new();
+    let bed = Bed::start(&ca).await;
+    let [mine, theirs] = [(), ()].map(|()| ca.client(&["client"], lasting(HOUR)));
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut client =
+            LoadReportingServiceClient::new(bed.connect(&ca, Some(&mine)).await.expect("connected"));
+        let node = Some(Node { id: CLIENT.into(), ..Node::default() });
+        let first = tokio_stream::once(LoadStatsRequest { node, cluster_stats: Vec::new() });
+        let stream = first.chain(tokio_stream::pending());
+        let mut answers = client.stream_load_stats(stream).await.expect("a stream").into_inner();
+        timeout(LONG, answers.message()).await.expect("in time").expect("it goes on").expect("an interval");
+        open.push(answers);
+    }
+    let proxies = async |count: usize| {
+        bed.world.until("virtualNode/client", |status| status.proxies == count).await;
+    };
+    proxies(1).await;
+    let mut streams = Vec::new();
+    for (certificate, count) in [(&mine, 1), (&mine, 1), (&mine, 1), (&mine, 1), (&theirs, 2)] {
+        let mut proxy = bed.stream(&ca, Some(certificate), CLIENT).await.expect("a stream");
+        proxy.take(ResourceType::Cluster).await;
+        streams.push(proxy);
+        proxies(count).await;
+    }
+    drop(streams);
+    proxies(1).await;
+    drop(open);
 }
 
 /// What a stream ends with over which the proxy says nothing, of the service with this path.

@@ -138,6 +138,7 @@ mod tests {
                 version: *version,
                 proxies: 0,
                 acknowledged: 0,
+                lagging: 0,
                 rejected: Vec::new(),
                 connected: BTreeMap::new(),
                 callers: BTreeMap::new(),

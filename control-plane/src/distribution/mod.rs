@@ -14,6 +14,7 @@ mod objects;
 mod report;
 #[cfg(test)]
 mod scratch;
+mod spoken;
 mod sum;
 mod tally;
 #[cfg(test)]
@@ -29,9 +30,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cloud_map::Discovered;
 use crate::snapshot::Snapshot;
+use crate::tls::Holder;
 use crate::view::{MeshView, Views};
 use ledger::Ledger;
-use node::Proxy;
+use node::{Proxy, Voice};
 use objects::Objects;
 pub use report::{Answer, Caller, ObjectStatus, Rejected, Token};
 use tally::Tally;
@@ -49,7 +51,7 @@ pub struct Progress {
 }
 
 /// Something that a proxy refuses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The objects that it is blamed on.
     pub objects: BTreeSet<ResourceId>,
@@ -88,6 +90,12 @@ struct Inner {
 }
 
 impl Inner {
+    /// The number of a further stream.
+    fn stream(&mut self) -> u64 {
+        self.streams += 1;
+        self.streams
+    }
+
     /// The proxies of the mesh of `node`.
     fn of(&mut self, node: &ResourceId) -> &mut Tally {
         self.meshes.entry(node.mesh_name().to_owned()).or_default()
@@ -113,14 +121,25 @@ impl Distribution {
         }
     }
 
-    /// Enters a proxy of `node` that has just connected from `instance`, if that is known; it leaves when the answer is
-    /// dropped.
-    pub fn connect(this: &Arc<Self>, node: &ResourceId, instance: Option<String>) -> Connected {
+    /// Enters a proxy of `node` that has just connected from `instance`, if that is known, with a certificate of `holder`, if it
+    /// needed one; it leaves when the answer is dropped. All of one holder and node count as one proxy, by the one that is
+    /// farthest.
+    pub fn connect(
+        this: &Arc<Self>,
+        node: &ResourceId,
+        holder: Option<Holder>,
+        instance: Option<String>,
+    ) -> Connected {
         let mut inner = this.inner();
-        inner.streams += 1;
-        let stream = inner.streams;
+        let stream = inner.stream();
         let name: Arc<str> = format!("{node}#{stream}").into();
-        let proxy = Proxy { name: Arc::clone(&name), instance, progress: Progress::default() };
+        let proxy = Proxy {
+            name: Arc::clone(&name),
+            voice: Voice::of(holder, stream),
+            acknowledged_at: 0,
+            instance,
+            progress: Progress::default(),
+        };
         inner.of(node).connect(node, stream, proxy);
         drop(inner);
         this.reported();
@@ -129,11 +148,20 @@ impl Distribution {
 
     /// Enters a proxy of `node` that reports its load, until the answer is dropped. One that does so and is not connected, as
     /// when it came back after a restart of this process by that stream first, is a proxy that has not acknowledged anything.
-    /// Until somebody follows the node, its proxies are to run `snapshot`.
-    pub fn reports(this: &Arc<Self>, node: &ResourceId, snapshot: Arc<Snapshot>) -> Reports {
-        this.inner().of(node).reports(node, snapshot);
+    /// Until somebody follows the node, its proxies are to run `snapshot`. It counts with those of its `holder` as in
+    /// [`Distribution::connect`].
+    pub fn reports(
+        this: &Arc<Self>,
+        node: &ResourceId,
+        holder: Option<Holder>,
+        snapshot: Arc<Snapshot>,
+    ) -> Reports {
+        let mut inner = this.inner();
+        let voice = Voice::of(holder, inner.stream());
+        inner.of(node).reports(node, voice, snapshot);
+        drop(inner);
         this.reported();
-        Reports { distribution: Arc::clone(this), node: node.clone() }
+        Reports { distribution: Arc::clone(this), node: node.clone(), voice }
     }
 
     /// Notes what the proxies of `node` are to run; nothing when it was deleted.
@@ -273,11 +301,12 @@ pub(crate) fn same_snapshot(a: Option<&Arc<Snapshot>>, b: Option<&Arc<Snapshot>>
 pub struct Reports {
     distribution: Arc<Distribution>,
     node: ResourceId,
+    voice: Voice,
 }
 
 impl Drop for Reports {
     fn drop(&mut self) {
-        self.distribution.inner().of(&self.node).reports_no_more(&self.node);
+        self.distribution.inner().of(&self.node).reports_no_more(&self.node, self.voice);
         self.distribution.reported();
     }
 }

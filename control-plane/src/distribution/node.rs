@@ -1,10 +1,16 @@
-//! The proxies of one virtual node, as they are and by the instances that they run on. Pure.
+//! The proxies of one virtual node, as they are, by who has their certificates, and by the instances that they run on. Pure.
+//!
+//! All streams with the certificates of one holder count as one proxy, by the one of them that is farthest ([`Rank`]): whoever
+//! opens more has no more to say, and none of them that refuses or lags takes back what another runs. That it does is told beside. A
+//! stream without a certificate, of this host, counts by itself.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Progress, same_snapshot};
 use crate::snapshot::Snapshot;
+use crate::tls::Holder;
 
 /// The proxies of one virtual node.
 #[derive(Default)]
@@ -13,17 +19,53 @@ pub(super) struct Node {
     pub(super) target: Option<Arc<Snapshot>>,
     /// Those that are connected, by the numbers of their streams.
     pub(super) proxies: BTreeMap<u64, Proxy>,
-    /// How many proxies report their load.
-    pub(super) reporting: usize,
+    /// Whose streams report their load, and how many of each.
+    pub(super) reporting: BTreeMap<Voice, usize>,
     /// Whether the view that is reported on has the node.
     pub(super) exists: bool,
+    /// The streams that are connected, by whose they are. The greatest speaks.
+    voices: BTreeMap<Voice, BTreeSet<Rank>>,
     instances: BTreeMap<String, Instance>,
 }
 
+/// What counts as one proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Voice {
+    /// All streams with the certificates of one holder.
+    Holder(Holder),
+    /// A stream without a certificate.
+    Stream(u64),
+}
+
+impl Voice {
+    /// That of a stream.
+    pub(super) fn of(holder: Option<Holder>, stream: u64) -> Self {
+        holder.map_or(Self::Stream(stream), Self::Holder)
+    }
+}
+
+/// How far a stream is among those of one voice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// It runs what it is to run.
+    current: bool,
+    /// When it acknowledged what it runs ([`Proxy::acknowledged_at`]).
+    acknowledged_at: u64,
+    /// It says why it does not.
+    refuses: bool,
+    /// Of equals the one that was there first.
+    stream: Reverse<u64>,
+}
+
 /// A connected proxy.
+#[derive(Clone)]
 pub(super) struct Proxy {
     /// Its node's resource and the number of its stream.
     pub(super) name: Arc<str>,
+    /// With which streams it counts as one.
+    pub(super) voice: Voice,
+    /// When it acknowledged what it runs, as a number that grows with each acknowledgement; 0 when it has not.
+    pub(super) acknowledged_at: u64,
     /// The id or the address of the instance that it runs on.
     pub(super) instance: Option<String>,
     /// Where it stands.
@@ -64,7 +106,54 @@ impl Node {
 
     /// The proxies that report their load and are not connected. They run what they got before, and send requests by it.
     pub(super) fn elsewhere(&self) -> usize {
-        self.reporting.saturating_sub(self.proxies.len())
+        self.reporting.len().saturating_sub(self.voices.len())
+    }
+
+    /// Enters a proxy that has just connected.
+    pub(super) fn enter(&mut self, stream: u64, proxy: Proxy) {
+        let current = self.is_current(&proxy.progress);
+        let rank = self.rank(stream, &proxy);
+        self.voices.entry(proxy.voice).or_default().insert(rank);
+        self.stand(proxy.instance.as_ref(), Change::More(1), current);
+        self.proxies.insert(stream, proxy);
+    }
+
+    /// A proxy is gone.
+    pub(super) fn leave(&mut self, stream: u64) {
+        let Some(proxy) = self.proxies.remove(&stream) else { return };
+        let rank = self.rank(stream, &proxy);
+        if let Some(ranks) = self.voices.get_mut(&proxy.voice) {
+            ranks.remove(&rank);
+            if ranks.is_empty() {
+                self.voices.remove(&proxy.voice);
+            }
+        }
+        let current = self.is_current(&proxy.progress);
+        self.stand(proxy.instance.as_ref(), Change::Fewer(1), current);
+    }
+
+    /// Who speaks for all streams of `voice`, by the number of its stream; nobody when none is connected.
+    pub(super) fn speaker(&self, voice: &Voice) -> Option<(u64, &Proxy)> {
+        self.greatest(self.voices.get(voice)?)
+    }
+
+    /// Who speaks for each voice.
+    pub(super) fn speakers(&self) -> impl Iterator<Item = (u64, &Proxy)> {
+        self.voices.values().filter_map(|ranks| self.greatest(ranks))
+    }
+
+    fn greatest(&self, ranks: &BTreeSet<Rank>) -> Option<(u64, &Proxy)> {
+        let Reverse(stream) = ranks.last()?.stream;
+        Some((stream, self.proxies.get(&stream)?))
+    }
+
+    fn rank(&self, stream: u64, proxy: &Proxy) -> Rank {
+        Rank {
+            current: self.is_current(&proxy.progress),
+            acknowledged_at: proxy.acknowledged_at,
+            refuses: !proxy.progress.rejections.is_empty(),
+            stream: Reverse(stream),
+        }
     }
 
     /// What its proxies are to run, when they count.
@@ -77,35 +166,34 @@ impl Node {
         self.target.is_some() && same_snapshot(self.target.as_ref(), progress.acknowledged.as_ref())
     }
 
-    /// The proxies by what they acknowledged, which is the same for nearly all of them.
+    /// The voices by what they acknowledged, which is the same for nearly all of them.
     pub(super) fn groups(&self) -> Vec<(Option<Arc<Snapshot>>, usize)> {
-        let mut groups: Vec<(Option<Arc<Snapshot>>, usize)> = vec![(None, self.elsewhere())];
-        for proxy in self.proxies.values() {
-            let acknowledged = proxy.progress.acknowledged.as_ref();
-            match groups.iter_mut().find(|(known, _)| same_snapshot(known.as_ref(), acknowledged)) {
-                Some((_, proxies)) => *proxies += 1,
-                None => groups.push((acknowledged.cloned(), 1)),
-            }
+        let mut groups = grouped(self.speakers().map(|(_, proxy)| proxy));
+        match groups.iter_mut().find(|(acknowledged, _)| acknowledged.is_none()) {
+            Some((_, proxies)) => *proxies += self.elsewhere(),
+            None => groups.push((None, self.elsewhere())),
         }
         groups.retain(|(_, proxies)| *proxies > 0);
         groups
     }
 
-    /// Works out anew on which instance the proxies are current, as after the target has changed.
+    /// The streams that do not speak, by what they acknowledged.
+    pub(super) fn others(&self) -> Vec<(Option<Arc<Snapshot>>, usize)> {
+        let ranks = self.voices.values().flat_map(|ranks| ranks.iter().rev().skip(1));
+        grouped(ranks.filter_map(|rank| self.proxies.get(&rank.stream.0)))
+    }
+
+    /// Works out anew which proxies are current, as after the target has changed.
     pub(super) fn stand_anew(&mut self) {
         self.instances.clear();
-        let proxies: Vec<(Option<String>, bool)> = self
-            .proxies
-            .values()
-            .map(|proxy| (proxy.instance.clone(), self.is_current(&proxy.progress)))
-            .collect();
-        for (instance, current) in proxies {
-            self.stand(instance.as_ref(), Change::More(1), current);
+        self.voices.clear();
+        for (stream, proxy) in std::mem::take(&mut self.proxies) {
+            self.enter(stream, proxy);
         }
     }
 
     /// One more proxy, or one fewer, on an instance.
-    pub(super) fn stand(&mut self, instance: Option<&String>, change: Change, current: bool) {
+    fn stand(&mut self, instance: Option<&String>, change: Change, current: bool) {
         let Some(instance) = instance else { return };
         let entry = self.instances.entry(instance.clone()).or_default();
         change.apply(&mut entry.connected);
@@ -122,4 +210,16 @@ impl Node {
         let instances = self.instances.iter();
         instances.map(|(name, instance)| (name.clone(), instance.current > 0)).collect()
     }
+}
+
+fn grouped<'a>(proxies: impl Iterator<Item = &'a Proxy>) -> Vec<(Option<Arc<Snapshot>>, usize)> {
+    let mut groups: Vec<(Option<Arc<Snapshot>>, usize)> = Vec::new();
+    for proxy in proxies {
+        let acknowledged = proxy.progress.acknowledged.as_ref();
+        match groups.iter_mut().find(|(known, _)| same_snapshot(known.as_ref(), acknowledged)) {
+            Some((_, proxies)) => *proxies += 1,
+            None => groups.push((acknowledged.cloned(), 1)),
+        }
+    }
+    groups
 }

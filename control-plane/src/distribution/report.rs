@@ -43,11 +43,16 @@ pub struct ObjectStatus {
     pub kind: Kind,
     /// Its version.
     pub version: i64,
-    /// How many connected proxies have it in their snapshot; one that reports its load counts as connected.
+    /// How many connected proxies have it in their snapshot; one that reports its load counts as connected. Those of one
+    /// virtual node with the certificates of one holder count as one, by the one of them that is farthest.
     pub proxies: usize,
     /// How many of these acknowledged a snapshot with exactly this version of it.
     pub acknowledged: usize,
-    /// The proxies that refuse it.
+    /// How many further streams there are of those, and have not acknowledged this version. They count for nothing, and still
+    /// send requests by what they run.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lagging: usize,
+    /// Those of them that refuse it.
     pub rejected: Vec<Rejected>,
     /// Of a virtual node: its own proxies by the instance they run on (an id or an address), and whether each has
     /// acknowledged everything that it is to run. A proxy that cannot be told apart is not listed.
@@ -59,6 +64,11 @@ pub struct ObjectStatus {
     pub callers: BTreeMap<String, Caller>,
     /// What of it is not served: paths of members without a mapping yet, or `path: reason`.
     pub unserved: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The proxies of one virtual node that are to run an object.

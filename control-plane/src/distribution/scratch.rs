@@ -1,14 +1,14 @@
 //! What the distribution says about each object, worked out anew from a view and all proxies: what is kept has to be equal
 //! to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use super::node::Node;
+use super::node::{Node, Proxy, Voice};
 use super::report::{ObjectStatus, Rejected};
-use super::same_snapshot;
+use super::{Progress, same_snapshot};
 use crate::cloud_map::Discovered;
 use crate::snapshot::{Snapshot, unserved};
 use crate::view::MeshView;
@@ -37,6 +37,7 @@ pub(super) fn statuses<'a>(
                 version: record.version,
                 proxies: 0,
                 acknowledged: 0,
+                lagging: 0,
                 rejected: Vec::new(),
                 connected: BTreeMap::new(),
                 callers: BTreeMap::new(),
@@ -53,6 +54,7 @@ pub(super) fn statuses<'a>(
         for group in groups(target, node) {
             count(view, id.name(), &group, &mut statuses);
         }
+        lag(view, target, node, &mut statuses);
         reject(node, &mut statuses);
     }
     statuses
@@ -70,9 +72,29 @@ fn connected(node: &Node) -> BTreeMap<String, bool> {
     connected
 }
 
+/// Of all streams of one holder, the one that is farthest: it is current, or acknowledged last, or says why it does not, or came
+/// first. Those without a certificate speak each for itself.
+fn speakers(node: &Node) -> Vec<&Proxy> {
+    let mut voices: BTreeMap<Voice, Vec<(u64, &Proxy)>> = BTreeMap::new();
+    for (stream, proxy) in &node.proxies {
+        voices.entry(proxy.voice).or_default().push((*stream, proxy));
+    }
+    let farthest = voices.into_values().filter_map(|streams| {
+        streams.into_iter().max_by_key(|(stream, proxy)| {
+            let Progress { acknowledged, rejections } = &proxy.progress;
+            let current = node.target.is_some() && same_snapshot(node.target.as_ref(), acknowledged.as_ref());
+            (current, proxy.acknowledged_at, !rejections.is_empty(), u64::MAX - stream)
+        })
+    });
+    let mut farthest: Vec<(u64, &Proxy)> = farthest.collect();
+    farthest.sort_by_key(|(stream, _)| *stream);
+    farthest.into_iter().map(|(_, proxy)| proxy).collect()
+}
+
 fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    for proxy in node.proxies.values() {
+    let speakers = speakers(node);
+    for proxy in &speakers {
         let acknowledged = proxy.progress.acknowledged.as_ref();
         let same = |group: &&mut Group<'a>| same_snapshot(group.acknowledged, acknowledged);
         match groups.iter_mut().find(same) {
@@ -81,7 +103,7 @@ fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
         }
     }
     // Who reports its load and is not connected runs what it got before, and sends requests by it.
-    let elsewhere = node.reporting.saturating_sub(node.proxies.len());
+    let elsewhere = node.reporting.len().saturating_sub(speakers.len());
     if elsewhere > 0 {
         groups.push(Group { target, acknowledged: None, proxies: elsewhere });
     }
@@ -108,8 +130,19 @@ fn count(
     }
 }
 
+fn lag(view: &MeshView, target: &Snapshot, node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+    let names: BTreeSet<&str> = speakers(node).into_iter().map(|proxy| proxy.name.as_ref()).collect();
+    for other in node.proxies.values().filter(|proxy| !names.contains(proxy.name.as_ref())) {
+        for id in target.objects.keys() {
+            let (Some(status), Some(record)) = (statuses.get_mut(id), view.get(id)) else { continue };
+            let runs = other.progress.acknowledged.as_ref().is_some_and(|snapshot| snapshot.contains(record));
+            status.lagging += usize::from(!runs);
+        }
+    }
+}
+
 fn reject(node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
-    for proxy in node.proxies.values() {
+    for proxy in speakers(node) {
         for rejection in &proxy.progress.rejections {
             for id in &rejection.objects {
                 let Some(status) = statuses.get_mut(id) else { continue };

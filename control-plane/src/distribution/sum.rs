@@ -14,6 +14,8 @@ use crate::view::Record;
 pub(super) struct Sum {
     /// All proxies that are to run it.
     pub(super) all: Count,
+    /// The streams beside those that count.
+    pub(super) others: Count,
     /// The same by the virtual node of the proxies; of a route only.
     pub(super) callers: BTreeMap<String, Count>,
     /// By virtual node and stream.
@@ -29,7 +31,22 @@ pub(super) struct Count {
     acknowledged: Vec<(Arc<Record>, usize)>,
 }
 
+impl Sum {
+    /// Whether nothing is counted.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.all.proxies == 0 && self.others.proxies == 0 && self.rejected.is_empty()
+    }
+}
+
 impl Count {
+    /// There are more or fewer proxies, which acknowledged `record`, if anything.
+    pub(super) fn change(&mut self, record: Option<&Arc<Record>>, change: Change) {
+        change.apply(&mut self.proxies);
+        if let Some(record) = record {
+            self.acknowledge(record, change);
+        }
+    }
+
     /// More or fewer proxies acknowledged this version.
     pub(super) fn acknowledge(&mut self, record: &Arc<Record>, change: Change) {
         match self.acknowledged.iter_mut().find(|(known, _)| same_version(known, record)) {

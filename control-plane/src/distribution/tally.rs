@@ -4,13 +4,14 @@
 //! A proxy counts for every object of its node's target, as long as the node exists in the view that is reported on. What
 //! proxies acknowledged is counted by version, so a new view changes no count but those of nodes that come and go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use super::node::{Change, Node, Proxy};
+use super::node::{Change, Node, Proxy, Voice};
 use super::report::{Caller, ObjectStatus, Rejected};
+use super::spoken::Spoken;
 use super::sum::{Count, Sum, same_version};
 use super::{Progress, Rejection, same_snapshot};
 use crate::snapshot::Snapshot;
@@ -23,6 +24,8 @@ pub(super) struct Tally {
     sums: HashMap<ResourceId, Sum>,
     /// The view that is reported on; without one, nothing counts yet.
     view: Option<Arc<MeshView>>,
+    /// How many acknowledgements there were: their order.
+    acknowledgements: u64,
     /// The objects whose sums may have changed since [`Tally::take_touched`].
     touched: BTreeSet<ResourceId>,
 }
@@ -30,70 +33,57 @@ pub(super) struct Tally {
 impl Tally {
     /// Enters a proxy that has just connected.
     pub(super) fn connect(&mut self, id: &ResourceId, stream: u64, proxy: Proxy) {
-        let node = self.node(id);
-        let instance = proxy.instance.clone();
-        let before = node.elsewhere();
-        node.proxies.insert(stream, proxy);
-        let (was, is) = (before, node.elsewhere() + 1);
-        node.stand(instance.as_ref(), Change::More(1), false);
-        self.recount_unacknowledged(id, was, is);
+        self.node(id);
+        self.speak(id, proxy.voice, stream, |node| node.enter(stream, proxy));
         self.touched.insert(id.clone());
     }
 
     /// A proxy is gone.
     pub(super) fn disconnect(&mut self, id: &ResourceId, stream: u64) {
-        let Some(node) = self.nodes.get_mut(id) else { return };
-        let was = node.elsewhere();
-        let Some(proxy) = node.proxies.remove(&stream) else { return };
-        let is = node.elsewhere();
-        let current = node.is_current(&proxy.progress);
-        node.stand(proxy.instance.as_ref(), Change::Fewer(1), current);
-        let Progress { acknowledged, rejections } = &proxy.progress;
-        if let Some(target) = node.counted().cloned() {
-            self.count(id, &target, acknowledged.as_deref(), Change::Fewer(1));
-            self.forget_rejections(id, stream, rejections);
-        }
-        self.recount_unacknowledged(id, was, is);
+        let Some(voice) = self.proxy(id, stream).map(|proxy| proxy.voice) else { return };
+        self.speak(id, voice, stream, |node| node.leave(stream));
         self.touched.insert(id.clone());
     }
 
     /// Notes where a proxy stands; says whether that is news.
     pub(super) fn progress(&mut self, id: &ResourceId, stream: u64, progress: Progress) -> bool {
-        let Some(node) = self.nodes.get_mut(id) else { return false };
-        let Some(proxy) = node.proxies.get_mut(&stream) else { return false };
-        let before = std::mem::replace(&mut proxy.progress, progress.clone());
-        let (name, instance) = (Arc::clone(&proxy.name), proxy.instance.clone());
+        let Some(proxy) = self.proxy(id, stream).cloned() else { return false };
+        let before = &proxy.progress;
         let same = same_snapshot(before.acknowledged.as_ref(), progress.acknowledged.as_ref());
-        let counted = node.counted().cloned();
+        let refusals = !before.rejections.is_empty() || !progress.rejections.is_empty();
+        let acknowledged_at = match (&progress.acknowledged, same) {
+            (None, _) => 0,
+            (Some(_), true) => proxy.acknowledged_at,
+            (Some(_), false) => {
+                self.acknowledgements += 1;
+                self.acknowledgements
+            }
+        };
         if !same {
-            let (was, is) = (node.is_current(&before), node.is_current(&progress));
-            node.stand(instance.as_ref(), Change::Fewer(1), was);
-            node.stand(instance.as_ref(), Change::More(1), is);
             self.touched.insert(id.clone());
         }
-        if let Some(target) = counted {
-            if !same {
-                let (from, to) = (before.acknowledged.as_deref(), progress.acknowledged.as_deref());
-                self.shift(id, &target, from, to);
-            }
-            self.forget_rejections(id, stream, &before.rejections);
-            self.enter_rejections(id, stream, &name, &progress.rejections);
-        }
-        !same || !before.rejections.is_empty() || !progress.rejections.is_empty()
+        self.speak(id, proxy.voice, stream, |node| {
+            node.leave(stream);
+            node.enter(stream, Proxy { progress, acknowledged_at, ..proxy });
+        });
+        !same || refusals
     }
 
     /// A proxy reports its load. Until somebody follows the node, its proxies are to run `snapshot`.
-    pub(super) fn reports(&mut self, id: &ResourceId, snapshot: Arc<Snapshot>) {
+    pub(super) fn reports(&mut self, id: &ResourceId, voice: Voice, snapshot: Arc<Snapshot>) {
         if self.node(id).target.is_none() {
             self.target(id, Some(snapshot));
         }
-        self.report(id, |reporting| reporting + 1);
+        self.report(id, |reporting| *reporting.entry(voice).or_default() += 1);
     }
 
     /// A proxy reports its load no more.
-    pub(super) fn reports_no_more(&mut self, id: &ResourceId) {
+    pub(super) fn reports_no_more(&mut self, id: &ResourceId, voice: Voice) {
         if self.nodes.contains_key(id) {
-            self.report(id, |reporting| reporting.saturating_sub(1));
+            self.report(id, |reporting| match reporting.get_mut(&voice) {
+                Some(streams) if *streams > 1 => *streams -= 1,
+                _ => _ = reporting.remove(&voice),
+            });
         }
     }
 
@@ -107,7 +97,7 @@ impl Tally {
 
     /// Forgets the nodes that are not `followed` and that no proxy reports for.
     pub(super) fn keep(&mut self, followed: impl Fn(&ResourceId) -> bool) {
-        let kept = |(id, node): &(&ResourceId, &Node)| node.reporting > 0 || followed(id);
+        let kept = |(id, node): &(&ResourceId, &Node)| !node.reporting.is_empty() || followed(id);
         let gone: Vec<ResourceId> =
             self.nodes.iter().filter(|entry| !kept(entry)).map(|(id, _)| id.clone()).collect();
         for id in gone {
@@ -140,8 +130,9 @@ impl Tally {
     /// The status of an object of the view that is reported on.
     pub(super) fn status(&self, record: &Record, unserved: Vec<String>) -> ObjectStatus {
         let none = Sum::default();
-        let Sum { all, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
+        let Sum { all, others, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
         let Caller { proxies, acknowledged } = all.of(record);
+        let others = others.of(record);
         ObjectStatus {
             arn: record.arn.clone(),
             resource: record.id.to_string(),
@@ -149,6 +140,7 @@ impl Tally {
             version: record.version,
             proxies,
             acknowledged,
+            lagging: others.proxies.saturating_sub(others.acknowledged),
             rejected: rejected.values().flatten().cloned().collect(),
             connected: self.nodes.get(&record.id).map(Node::connected).unwrap_or_default(),
             callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
@@ -173,10 +165,42 @@ impl Tally {
         self.nodes.entry(id.clone()).or_insert_with(|| Node::new(exists))
     }
 
-    fn report(&mut self, id: &ResourceId, change: impl FnOnce(usize) -> usize) {
+    fn proxy(&self, id: &ResourceId, stream: u64) -> Option<&Proxy> {
+        self.nodes.get(id)?.proxies.get(&stream)
+    }
+
+    /// Changes a stream of `voice`, and counts what that changes of what the voice says.
+    fn speak(&mut self, id: &ResourceId, voice: Voice, stream: u64, change: impl FnOnce(&mut Node)) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let before = Spoken::of(node, &voice, stream);
+        change(node);
+        let after = Spoken::of(node, &voice, stream);
+        let Some(target) = node.counted().cloned() else { return };
+        match (before.acknowledged(), after.acknowledged()) {
+            (Some(from), Some(to)) => self.shift(id, &target, from, to),
+            (None, Some(Some(snapshot))) => self.count(id, &target, Some(snapshot), Change::More(1)),
+            (Some(Some(snapshot)), None) => self.count(id, &target, Some(snapshot), Change::Fewer(1)),
+            _ => {}
+        }
+        let (was, is) = before.unacknowledged_and_after(&after);
+        self.recount_unacknowledged(id, was, is);
+        for (acknowledged, change) in before.others_until(&after) {
+            self.count_others(&target, acknowledged.as_deref(), change);
+        }
+        if before.refusals() != after.refusals() {
+            if let Some((stream, proxy)) = &before.speaker {
+                self.forget_rejections(id, *stream, &proxy.progress.rejections);
+            }
+            if let Some((stream, proxy)) = &after.speaker {
+                self.enter_rejections(id, *stream, &proxy.name, &proxy.progress.rejections);
+            }
+        }
+    }
+
+    fn report(&mut self, id: &ResourceId, change: impl FnOnce(&mut BTreeMap<Voice, usize>)) {
         let node = self.node(id);
         let was = node.elsewhere();
-        node.reporting = change(node.reporting);
+        change(&mut node.reporting);
         let is = node.elsewhere();
         self.recount_unacknowledged(id, was, is);
     }
@@ -193,12 +217,16 @@ impl Tally {
     fn count_all(&mut self, id: &ResourceId, change: impl Fn(usize) -> Change) {
         let Some(node) = self.nodes.get(id) else { return };
         let Some(target) = node.counted().cloned() else { return };
-        let rejecting = node.proxies.iter().filter(|(_, proxy)| !proxy.progress.rejections.is_empty());
+        let rejecting = node.speakers().filter(|(_, proxy)| !proxy.progress.rejections.is_empty());
         let rejecting: Vec<(u64, Arc<str>, Vec<Rejection>)> = rejecting
-            .map(|(stream, proxy)| (*stream, Arc::clone(&proxy.name), proxy.progress.rejections.clone()))
+            .map(|(stream, proxy)| (stream, Arc::clone(&proxy.name), proxy.progress.rejections.clone()))
             .collect();
-        for (acknowledged, proxies) in node.groups() {
+        let (groups, others) = (node.groups(), node.others());
+        for (acknowledged, proxies) in groups {
             self.count(id, &target, acknowledged.as_deref(), change(proxies));
+        }
+        for (acknowledged, streams) in others {
+            self.count_others(&target, acknowledged.as_deref(), change(streams));
         }
         for (stream, name, rejections) in rejecting {
             match change(1) {
@@ -221,16 +249,20 @@ impl Tally {
     fn count(&mut self, id: &ResourceId, target: &Snapshot, acknowledged: Option<&Snapshot>, change: Change) {
         for object in target.objects.keys() {
             let record = acknowledged.and_then(|snapshot| snapshot.objects.get(object));
-            self.count_object(id, object, |count| {
-                change.apply(&mut count.proxies);
-                if let Some(record) = record {
-                    count.acknowledge(record, change);
-                }
-            });
+            self.count_object(id, object, |count| count.change(record, change));
         }
     }
 
-    /// One proxy of a node acknowledged `to` after `from`: what is the same in both stays as it is.
+    /// Counts streams of a node that do not speak and acknowledged the same.
+    fn count_others(&mut self, target: &Snapshot, acknowledged: Option<&Snapshot>, change: Change) {
+        for object in target.objects.keys() {
+            let record = acknowledged.and_then(|snapshot| snapshot.objects.get(object));
+            self.sums.entry(object.clone()).or_default().others.change(record, change);
+            self.changed(object);
+        }
+    }
+
+    /// One voice of a node says that it runs `to` after `from`: what is the same in both stays as it is.
     fn shift(&mut self, id: &ResourceId, target: &Snapshot, from: Option<&Snapshot>, to: Option<&Snapshot>) {
         for object in target.objects.keys() {
             let of = |snapshot: Option<&Snapshot>| {
@@ -291,7 +323,7 @@ impl Tally {
 
     /// Marks an object, and forgets a sum that says nothing.
     fn changed(&mut self, object: &ResourceId) {
-        if self.sums.get(object).is_some_and(|sum| sum.all.proxies == 0 && sum.rejected.is_empty()) {
+        if self.sums.get(object).is_some_and(Sum::is_nothing) {
             self.sums.remove(object);
         }
         self.touched.insert(object.clone());

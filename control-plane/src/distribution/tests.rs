@@ -13,6 +13,7 @@ use super::{Answer, Connected, Distribution, ObjectStatus, Progress, Rejection, 
 use crate::cloud_map::{Discovered, Discovery, ServiceName};
 use crate::snapshot::Snapshot;
 use crate::testing::{Meshes, node, record, view};
+use crate::tls::Holder;
 use crate::view::MeshView;
 
 const NODES: [&str; 3] = ["a", "b", "c"];
@@ -75,12 +76,12 @@ enum Op {
     Delete(usize),
     Publish,
     Target(usize),
-    Connect(usize, usize),
+    Connect(usize, usize, usize),
     Disconnect(usize),
     Acknowledge(usize),
     AcknowledgeOld(usize, usize),
     Refuse(usize, usize),
-    Report(usize),
+    Report(usize, usize),
     ReportNoMore(usize),
     Keep(usize),
     Discover(usize),
@@ -94,17 +95,23 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..OBJECTS.len() - 1).prop_map(Op::Delete),
         2 => Just(Op::Publish),
         2 => (0..NODES.len()).prop_map(Op::Target),
-        3 => (0..NODES.len(), 0..3_usize).prop_map(|(node, instance)| Op::Connect(node, instance)),
+        3 => (0..NODES.len(), 0..3_usize, 0..3_usize)
+            .prop_map(|(node, holder, instance)| Op::Connect(node, holder, instance)),
         1 => any.clone().prop_map(Op::Disconnect),
         4 => any.clone().prop_map(Op::Acknowledge),
         2 => (any.clone(), any.clone()).prop_map(|(proxy, old)| Op::AcknowledgeOld(proxy, old)),
         2 => (any.clone(), any.clone()).prop_map(|(proxy, objects)| Op::Refuse(proxy, objects)),
-        1 => (0..NODES.len()).prop_map(Op::Report),
+        1 => (0..NODES.len(), 0..3_usize).prop_map(|(node, holder)| Op::Report(node, holder)),
         1 => any.clone().prop_map(Op::ReportNoMore),
         1 => any.prop_map(Op::Keep),
         1 => (0..3_usize).prop_map(Op::Discover),
         4 => Just(Op::Read),
     ]
+}
+
+/// One of two holders of certificates, or none.
+fn holder(which: usize) -> Option<Holder> {
+    [[1; 32], [2; 32]].get(which).copied()
 }
 
 fn service() -> ServiceName {
@@ -177,10 +184,10 @@ impl World {
                 let target = self.snapshot(&node(NODES[of]));
                 self.distribution.target(&node(NODES[of]), target);
             }
-            Op::Connect(of, instance) => {
+            Op::Connect(of, who, instance) => {
                 let instance = ["i-1", "i-2"].get(instance).map(|name| (*name).to_owned());
                 let node = node(NODES[of]);
-                let connected = Distribution::connect(&self.distribution, &node, instance);
+                let connected = Distribution::connect(&self.distribution, &node, holder(who), instance);
                 self.proxies.push(Proxy { connected, node, progress: Progress::default() });
             }
             Op::Disconnect(proxy) => {
@@ -189,10 +196,11 @@ impl World {
                 }
             }
             Op::Acknowledge(_) | Op::AcknowledgeOld(..) | Op::Refuse(..) => self.answer(op),
-            Op::Report(of) => {
+            Op::Report(of, who) => {
                 let id = node(NODES[of]);
                 if let Some(snapshot) = self.snapshot(&id) {
-                    self.reports.push(Distribution::reports(&self.distribution, &id, snapshot));
+                    let reports = Distribution::reports(&self.distribution, &id, holder(who), snapshot);
+                    self.reports.push(reports);
                 }
             }
             Op::ReportNoMore(one) => {
@@ -301,7 +309,7 @@ fn mesh_of(nodes: usize) -> (Arc<Distribution>, Arc<MeshView>, Vec<Connected>) {
         let id = node(&format!("n{number}"));
         let target = Arc::new(Snapshot::build(&view, &Discovered::default(), &id).expect("a snapshot"));
         distribution.target(&id, Some(Arc::clone(&target)));
-        let proxy = Distribution::connect(&distribution, &id, Some(format!("i-{number}")));
+        let proxy = Distribution::connect(&distribution, &id, None, Some(format!("i-{number}")));
         proxy.tell(Progress { acknowledged: Some(target), rejections: Vec::new() });
         proxy
     });
@@ -322,4 +330,89 @@ fn an_acknowledgement_touches_what_its_node_uses_whatever_the_size_of_the_mesh()
         let news = distribution.read(&view, &Discovered::default(), "apps", Some(&token));
         assert_eq!((news.complete, news.objects.len()), (false, 2));
     }
+}
+
+/// The distribution of a mesh with the node `a`, what its proxies are to run, and what they ran before.
+fn of_one_node() -> (Arc<Distribution>, Arc<MeshView>, [Arc<Snapshot>; 2]) {
+    let object = |revision| record("virtualNode/a", &spec("virtualNode", 0), revision);
+    let snapshots = [1, 2].map(|revision| {
+        let mut view = view(&[]);
+        let object = object(revision);
+        view.resources.insert(object.id.clone(), object);
+        (Arc::new(Snapshot::build(&view, &Discovered::default(), &node("a")).expect("a snapshot")), view)
+    });
+    let [(former, _), (present, view)] = snapshots;
+    let distribution = Arc::new(Distribution::new(Meshes::new(view.clone())));
+    distribution.target(&node("a"), Some(Arc::clone(&present)));
+    (distribution, Arc::new(view), [former, present])
+}
+
+/// Of node `a`: its proxies, those that run it, and the streams that are told to refuse it.
+fn said(distribution: &Distribution, view: &Arc<MeshView>) -> (usize, usize, Vec<String>) {
+    let answer = distribution.read(view, &Discovered::default(), "apps", None);
+    let status = answer.objects.iter().find(|status| status.resource == node("a").to_string()).expect("a");
+    let refusing =
+        status.rejected.iter().map(|one| one.proxy.rsplit('#').next().expect("a number").to_owned());
+    (status.proxies, status.acknowledged, refusing.collect())
+}
+
+/// Four streams of one certificate were two proxies and more, as many as it takes to stop another team's release.
+#[test]
+fn all_streams_of_one_holder_count_as_one_proxy() {
+    let (distribution, view, [former, present]) = of_one_node();
+    let open = |holder: Option<Holder>| Distribution::connect(&distribution, &node("a"), holder, None);
+    let refusing = |acknowledged: Option<&Arc<Snapshot>>| Progress {
+        acknowledged: acknowledged.cloned(),
+        rejections: vec![Rejection { objects: BTreeSet::from([node("a")]), message: "no".into() }],
+    };
+    let runs = || Progress { acknowledged: Some(Arc::clone(&present)), rejections: Vec::new() };
+    let [mine, theirs] = [Some([1; 32]), Some([2; 32])];
+    let proxy = open(theirs);
+    proxy.tell(runs());
+    let attack = [mine; 4].map(open);
+    assert_eq!(said(&distribution, &view), (2, 1, vec![]), "silent");
+    attack.iter().for_each(|stream| stream.tell(refusing(Some(&former))));
+    let (proxies, acknowledged, refusals) = said(&distribution, &view);
+    assert_eq!((proxies, acknowledged, refusals.len()), (2, 1, 1), "a refusal is told once");
+    // Nor by streams that report a load and get no configuration.
+    let reports = [mine; 4]
+        .map(|holder| Distribution::reports(&distribution, &node("a"), holder, Arc::clone(&present)));
+    assert_eq!(said(&distribution, &view).0, 2);
+    drop(reports);
+    // The farthest of them counts: neither a refusal nor silence takes back what another runs.
+    attack[2].tell(runs());
+    assert_eq!(said(&distribution, &view), (2, 2, vec![]));
+    let late = open(mine);
+    assert_eq!(said(&distribution, &view), (2, 2, vec![]));
+    // That they lag is told: they may still send requests by what they run.
+    let lagging = || {
+        let answer = distribution.read(&view, &Discovered::default(), "apps", None);
+        answer.objects.iter().find(|status| status.resource == node("a").to_string()).expect("a").lagging
+    };
+    assert_eq!(lagging(), 4);
+    attack[3].tell(runs());
+    assert_eq!((said(&distribution, &view), lagging()), ((2, 2, vec![]), 3));
+    // As long as it is there.
+    let [first, second, third, fourth] = attack;
+    drop((third, fourth, late));
+    let (proxies, acknowledged, refusals) = said(&distribution, &view);
+    assert_eq!((proxies, acknowledged, refusals.len()), (2, 1, 1));
+    drop((first, second));
+    assert_eq!(said(&distribution, &view), (1, 1, vec![]));
+}
+
+/// Who reports first after a restart of this process, or runs its proxies on this host, is as many as there are.
+#[test]
+fn streams_without_a_certificate_count_each_by_itself() {
+    let (distribution, view, [_, present]) = of_one_node();
+    let report = |holder| Distribution::reports(&distribution, &node("a"), holder, Arc::clone(&present));
+    let reports = [None, None, Some([1; 32]), Some([1; 32])].map(report);
+    assert_eq!(said(&distribution, &view).0, 3);
+    let proxies = [None, None, None, Some([1; 32])]
+        .map(|holder| Distribution::connect(&distribution, &node("a"), holder, None));
+    assert_eq!(said(&distribution, &view).0, 4);
+    drop(proxies);
+    assert_eq!(said(&distribution, &view).0, 3);
+    drop(reports);
+    assert_eq!(said(&distribution, &view).0, 0);
 }

@@ -118,9 +118,10 @@ pub struct Told {
     pub callers: BTreeMap<ResourceId, Counts>,
     /// What the virtual node's own proxies counted of what reached them; `None` when none of them told.
     pub own: Option<Counts>,
-    /// Requests under way, as the proxies that are connected last told.
+    /// Requests under way, as the proxies that are connected last told; no more of one holder than of one proxy.
     pub in_progress: u64,
-    /// How many of the proxies that are connected told of it.
+    /// How many of the proxies that are connected told of it. Those of one virtual node with the certificates of one holder
+    /// are one.
     pub reporters: usize,
     /// How long ago the last report on it came.
     pub age: Duration,
@@ -175,6 +176,9 @@ impl Account {
         now - second(self.last) >= LONGEST
     }
 }
+
+/// What counts as one reporter: a virtual node and who has the certificate, or the stream where nobody has one.
+type Voice<'a> = (&'a ResourceId, Option<Holder>, u64);
 
 #[derive(Debug)]
 struct Target {
@@ -299,8 +303,9 @@ impl Book {
         let since = second(now) - seconds.min(LONGEST);
         let of_mesh = self.targets.iter().filter(|(id, _)| id.mesh_name() == mesh);
         let told = of_mesh.map(|(id, target)| {
+            let voices = self.voices(target);
             let in_progress =
-                target.running.values().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+                voices.values().map(|(_, count)| (*count).min(MAX_RATE)).fold(0, u64::saturating_add);
             let callers: BTreeMap<ResourceId, Counts> = target
                 .callers
                 .iter()
@@ -313,12 +318,25 @@ impl Book {
                 callers,
                 own: own.filter(|own| own.reports > 0),
                 in_progress,
-                reporters: target.running.values().filter(|(at, _)| second(*at) > since).count(),
+                reporters: voices.values().filter(|(at, _)| second(*at) > since).count(),
                 age: now - target.last,
             };
             (id.clone(), told)
         });
         told.collect()
+    }
+
+    /// When those last told of `target` that tell of it, and how many requests they have under way: by virtual node and holder,
+    /// or stream where there is none.
+    fn voices(&self, target: &Target) -> BTreeMap<Voice<'_>, (Duration, u64)> {
+        let mut voices: BTreeMap<Voice<'_>, (Duration, u64)> = BTreeMap::new();
+        for (id, (at, count)) in &target.running {
+            let Some(Reporter { node, holder, .. }) = self.reporters.get(id) else { continue };
+            let stream = if holder.is_none() { *id } else { 0 };
+            let (last, sum) = voices.entry((node, *holder, stream)).or_default();
+            (*last, *sum) = ((*last).max(*at), sum.saturating_add(*count));
+        }
+        voices
     }
 
     fn advance(&mut self, at: Duration) -> Duration {

@@ -68,7 +68,7 @@ pub struct TargetLoad {
     pub in_progress: u64,
     /// Reports on it that came in the window, also those without a request. None: nobody watches it.
     pub reports: u64,
-    /// The connected proxies that sent these.
+    /// The connected proxies that sent these. Those of one virtual node with the certificates of one holder are one.
     pub reporters: usize,
     /// How long ago the last report on it came.
     pub last_report_age_millis: u64,

@@ -153,10 +153,13 @@ pub enum Distribution {
     Told {
         /// The version that the numbers are about.
         version: i64,
-        /// Connected proxies whose configuration contains the object.
+        /// Connected proxies whose configuration contains the object. All streams with one certificate are one, by the one of
+        /// them that is farthest.
         proxies: i32,
         /// Those of them that acknowledged this version.
         acknowledged: i32,
+        /// Further streams of those that did not. They have no say, and may send requests by what they run.
+        lagging: i32,
         /// Those of them that refused it.
         rejected: Vec<Rejection>,
         /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has

@@ -27,6 +27,8 @@ struct WireObject {
     proxies: i32,
     acknowledged: i32,
     #[serde(default)]
+    lagging: i32,
+    #[serde(default)]
     rejected: Vec<WireRejection>,
     #[serde(default)]
     connected: BTreeMap<String, bool>,
@@ -56,7 +58,7 @@ pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
     let Wire { token, complete, objects, removed } = serde_json::from_slice(body)?;
     let told = |object: WireObject| {
         let WireObject { resource, version, proxies, acknowledged, rejected, .. } = object;
-        let WireObject { connected, callers, unserved, .. } = object;
+        let WireObject { connected, callers, lagging, unserved, .. } = object;
         let rejected = rejected
             .into_iter()
             .map(|WireRejection { proxy, message }| Rejection { proxy, message: printable(&message) })
@@ -65,7 +67,7 @@ pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
             .into_iter()
             .map(|(node, WireCaller { proxies, acknowledged })| (node, Caller { proxies, acknowledged }))
             .collect();
-        let told = Told { version, proxies, acknowledged, rejected, connected, callers, unserved };
+        let told = Told { version, proxies, acknowledged, lagging, rejected, connected, callers, unserved };
         Some((Arn::parse_resource(&resource).ok()?, told))
     };
     let answer = Answer {
@@ -84,14 +86,14 @@ mod tests {
 
     #[test]
     fn the_contract_s_example_is_read() {
-        let body = br#"{"mesh":"apps","token":"t1","complete":true,"objects":[{"arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualRouter/serviceB/route/serviceB","resource":"mesh/apps/virtualRouter/serviceB/route/serviceB","kind":"Route","version":3,"proxies":2,"acknowledged":1,"rejected":[{"proxy":"mesh/apps/virtualNode/serviceA#1","message":"bad regex"}],"unserved":["spec.listeners[0].tls"]}],"removed":["mesh/apps/virtualNode/x"]}"#;
+        let body = br#"{"mesh":"apps","token":"t1","complete":true,"objects":[{"arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualRouter/serviceB/route/serviceB","resource":"mesh/apps/virtualRouter/serviceB/route/serviceB","kind":"Route","version":3,"proxies":2,"acknowledged":1,"lagging":3,"rejected":[{"proxy":"mesh/apps/virtualNode/serviceA#1","message":"bad regex"}],"unserved":["spec.listeners[0].tls"]}],"removed":["mesh/apps/virtualNode/x"]}"#;
         let (answer, token) = parse(body).expect("an answer");
         assert_eq!(token, "t1");
         assert!(answer.complete);
         assert_eq!(answer.removed, [ResourceId::virtual_node("apps", "x")]);
         let (id, told) = &answer.objects[0];
         assert_eq!(*id, ResourceId::route("apps", "serviceB", "serviceB"));
-        assert_eq!((told.version, told.proxies, told.acknowledged), (3, 2, 1));
+        assert_eq!((told.version, told.proxies, told.acknowledged, told.lagging), (3, 2, 1, 3));
         assert_eq!(told.rejected[0].message, "bad regex");
     }
 }

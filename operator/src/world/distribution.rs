@@ -20,6 +20,8 @@ pub struct Told {
     pub proxies: i32,
     /// Those of them that acknowledged this version.
     pub acknowledged: i32,
+    /// Further streams of those, which do not count, that did not.
+    pub lagging: i32,
     /// Those of them that refused it.
     pub rejected: Vec<Rejection>,
     /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has acknowledged
@@ -34,7 +36,7 @@ pub struct Told {
 impl Told {
     /// Whether only the number of proxies differs and all of them run the object: good to know, not urgent.
     fn differs_in_number_only(&self, other: &Self) -> bool {
-        let settled = |told: &Self| told.acknowledged == told.proxies;
+        let settled = |told: &Self| told.acknowledged == told.proxies && told.lagging == 0;
         settled(self)
             && settled(other)
             && self.version == other.version
@@ -98,11 +100,14 @@ impl Tellings {
         }
         match self.told.get(id) {
             None => Distribution::Awaited,
-            Some(Told { version, proxies, acknowledged, rejected, connected, callers, unserved }) => {
+            Some(told) => {
+                let Told { version, proxies, acknowledged, lagging, rejected, connected, callers, unserved } =
+                    told;
                 Distribution::Told {
                     version: *version,
                     proxies: *proxies,
                     acknowledged: *acknowledged,
+                    lagging: *lagging,
                     rejected: rejected.clone(),
                     connected: connected.clone(),
                     callers: callers.clone(),

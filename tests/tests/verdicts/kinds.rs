@@ -171,6 +171,7 @@ impl Scene {
             version,
             proxies: 3,
             acknowledged,
+            lagging: 0,
             rejected,
             connected: BTreeMap::new(),
             callers: BTreeMap::new(),

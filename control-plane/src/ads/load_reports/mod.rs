@@ -69,7 +69,7 @@ impl Method for LoadReporting {
         authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
         let reporting = Reporting::start(&self.loads, &node, holder, self.feeds.limit())
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
-        let (feed, _entered) = self.feeds.reports(&node)?;
+        let (feed, _entered) = self.feeds.reports(&node, holder)?;
         tracing::info!(%node, "a proxy reports its load");
         // It holds for the whole stream, and nothing else is ever said.
         answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;

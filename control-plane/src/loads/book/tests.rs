@@ -203,6 +203,34 @@ fn whoever_has_a_certificate_is_believed_no_more_by_opening_many_streams() {
     assert_eq!(failed(38, false, |_| None), 38 * MAX_RATE);
 }
 
+/// Four streams of one certificate were four reporters, and had four times as much under way.
+#[test]
+fn whoever_has_a_certificate_is_one_reporter_of_each_node() {
+    let mut book = Book::default();
+    let mut enter = |name: &str, holder: Option<Holder>| {
+        let id = book.enter(&node(name), holder, seconds(0), None).expect("entered");
+        book.report(id, seconds(1), on_a(Load { in_progress: u64::MAX, ..Load::default() }));
+        id
+    };
+    let mine = [(); 4].map(|()| enter("client", Some([7; 32])));
+    enter("client", Some([8; 32]));
+    let a = told(&mut book, 1, 5);
+    assert_eq!((a.reporters, a.in_progress, a.counts.reports), (2, 2 * MAX_RATE, 5));
+    // It is there until its last stream ends, and what several proxies have under way adds up to as much.
+    mine[1..].iter().for_each(|id| book.leave(*id));
+    book.report(mine[0], seconds(2), on_a(load(0, 0, 3)));
+    assert_eq!(told(&mut book, 2, 5).in_progress, MAX_RATE + 3);
+    book.leave(mine[0]);
+    assert_eq!((told(&mut book, 2, 5).reporters, told(&mut book, 2, 5).in_progress), (1, MAX_RATE));
+    // Another of its nodes is another proxy, and so is each stream without a certificate.
+    for (name, holder) in [("other", Some([8; 32])), ("client", None), ("client", None)] {
+        let id = book.enter(&node(name), holder, seconds(2), None).expect("entered");
+        book.report(id, seconds(2), on_a(load(0, 0, 1)));
+    }
+    let a = told(&mut book, 2, 5);
+    assert_eq!((a.reporters, a.in_progress), (4, MAX_RATE + 3));
+}
+
 /// Nor by reports that come faster than seconds do.
 #[test]
 fn whoever_has_a_certificate_is_believed_no_more_by_many_reports() {

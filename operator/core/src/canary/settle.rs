@@ -110,14 +110,25 @@ impl Round<'_> {
             Distribution::Told { rejected, proxies, .. } if !rejected.is_empty() => {
                 Some((Reason::ProxyRejected, refused(rejected, *proxies)))
             }
-            Distribution::Told { proxies, acknowledged, .. } => (acknowledged < proxies).then(|| {
+            Distribution::Told { proxies, acknowledged, .. } if acknowledged < proxies => {
                 let detail = format!(
                     "{acknowledged} of {proxies} connected proxies run the weights (version {version})"
                 );
-                (Reason::ProxiesPending, detail)
-            }),
+                Some((Reason::ProxiesPending, detail))
+            }
+            Distribution::Told { lagging, .. } => {
+                (*lagging > 0).then(|| (Reason::ProxiesPending, behind(*lagging, *version)))
+            }
         }
     }
+}
+
+/// Streams of a certificate with which another proxy runs the weights.
+fn behind(lagging: i32, version: i64) -> String {
+    let streams = if lagging == 1 { "stream" } else { "streams" };
+    format!(
+        "{lagging} further {streams} of proxies that run the weights, with the same certificate, not yet (version {version}): give each proxy a certificate of its own"
+    )
 }
 
 fn untold(version: i64) -> String {

@@ -226,6 +226,7 @@ impl<'a> World<'a> {
                     version: self.version,
                     proxies: 1,
                     acknowledged: 1,
+                    lagging: 0,
                     rejected: Vec::new(),
                     connected: BTreeMap::new(),
                     callers: BTreeMap::new(),

@@ -59,6 +59,25 @@ fn silence_is_no_veto_either() {
     world.until_phase(200, Phase::Draining);
 }
 
+/// Whoever has a certificate twice is one proxy: by the stream that lags he holds nobody up, and still nothing is taken away that
+/// it may send requests to.
+#[test]
+fn a_further_stream_that_lags_has_no_say_and_nothing_drains_before_it_follows() {
+    let mut world = called_by(&["own-a"], &waits());
+    world.lagging = 1;
+    world.apply("v2=100").run(5);
+    assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxiesPending")), "it is waited for");
+    world.until_phase(200, Phase::Draining);
+    let told: Vec<&String> = world.events.iter().map(|(_, _, message)| message).collect();
+    let words = "goes on without some: 1 further stream of proxies that run the weights";
+    assert!(told.iter().any(|message| message.contains(words)), "{told:#?}");
+    world.run(200);
+    assert_eq!(world.phase(), Phase::Draining);
+    assert!(world.effects.iter().all(|effect| !effect.starts_with("deprecate")), "{:?}", world.effects);
+    world.lagging = 0;
+    world.until_phase(60, Phase::Promoted);
+}
+
 #[test]
 fn many_who_refuse_do() {
     for refusing in [&["own-a", "own-b"][..], &["other-a", "third-b"]] {

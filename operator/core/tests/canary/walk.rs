@@ -142,6 +142,7 @@ impl Walk {
             version: if self.odds(95) { self.version } else { self.version - 1 },
             proxies,
             acknowledged,
+            lagging: if self.odds(4) { self.random.i32(1..4) } else { 0 },
             rejected: (0..refused)
                 .map(|_| Rejection { proxy: "p".to_owned(), message: "no".to_owned() })
                 .collect(),

@@ -57,6 +57,8 @@ pub struct World {
     pub proxies: Vec<Proxy>,
     /// The virtual node of each proxy; empty where the endpoint does not tell.
     pub callers: Vec<String>,
+    /// Further streams of them that lag.
+    pub lagging: i32,
     pub owners: Owners,
     /// Who tells what of the loads beside all together.
     pub witnesses: BTreeMap<String, Witnesses>,
@@ -104,6 +106,7 @@ impl World {
             route: None,
             proxies: vec![Proxy { acknowledged: 0, delay: 0, refuses: false }; 3],
             callers: Vec::new(),
+            lagging: 0,
             owners: Owners::default(),
             witnesses: BTreeMap::new(),
             tells: true,
@@ -167,6 +170,7 @@ impl World {
                 version: *version,
                 proxies: i32::try_from(self.proxies.len()).unwrap(),
                 acknowledged: i32::try_from(acknowledged).unwrap(),
+                lagging: self.lagging,
                 rejected: rejected.collect(),
                 connected: BTreeMap::new(),
                 callers: self.callers_of(*version),

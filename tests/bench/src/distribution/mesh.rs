@@ -49,7 +49,7 @@ impl Mesh {
             let snapshot = |view| Snapshot::build(view, &discovered, &id).map(Arc::new).context("a snapshot");
             let (former, present) = (snapshot(&former)?, snapshot(&view)?);
             distribution.target(&id, Some(Arc::clone(&present)));
-            let connected = Distribution::connect(&distribution, &id, Some(format!("i-{number:08x}")));
+            let connected = Distribution::connect(&distribution, &id, None, Some(format!("i-{number:08x}")));
             connected.tell(Progress { acknowledged: Some(Arc::clone(&former)), rejections: Vec::new() });
             proxies.push(Proxy { connected, former, present, is_present: false });
         }
