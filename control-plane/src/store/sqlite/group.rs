@@ -1,5 +1,5 @@
-//! Commits that share one transaction, which has found the file at the commit that the first is decided on: each is decided on the
-//! outcome of those before it, and taken as the very next commit.
+//! Commits that share one transaction: each is decided on the outcome of those before it, and taken only when the file is at the
+//! commit that it was decided on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,12 +39,16 @@ impl Group<'_> {
         if let Some(token) = token
             && let Some((request, record)) = table::spent(self.connection, &token.token, self.identity)?
         {
+            table::confirm(self.connection, self.revision)?;
             return Ok(if request == token.request { Ok(Arc::new(record)) } else { Err(reused(token)) });
         }
         let tip = Tip::new(&self.meshes, self.revision);
         match catch_unwind(AssertUnwindSafe(|| commit.decided_on(tip))) {
             Ok(Ok(decided)) => self.apply(decided, token),
-            Ok(Err(refusal)) => Ok(Err(CommitError::Refused(refusal))),
+            Ok(Err(refusal)) => {
+                table::confirm(self.connection, self.revision)?;
+                Ok(Err(CommitError::Refused(refusal)))
+            }
             Err(_) => Ok(Err(CommitError::Internal { reason: "a rule panicked; see the log".into() })),
         }
     }

@@ -207,9 +207,8 @@ impl Writer {
     fn transact(&mut self, connection: &Connection, commits: &[Commit]) -> Result<Vec<Answer>, TableError> {
         let now = Timestamp::now();
         // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
-        // commit that it is found at: what is refused, or was answered before, needs no further look.
+        // commit that it is found at.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        table::confirm(&transaction, self.revision)?;
         let mut group = Group {
             connection: &transaction,
             identity: &self.identity,
