@@ -48,6 +48,20 @@ impl Peer {
         Self { address, caller: Caller::Local, refused: CancellationToken::new(), guest: None, member: None }
     }
 
+    /// Whether its connection is counted among those without proof.
+    pub fn is_guest(&self) -> bool {
+        self.guest.as_ref().is_some_and(|guest| guest.counts())
+    }
+
+    /// Somebody over TLS who has not proved who he is.
+    #[cfg(test)]
+    pub(crate) fn stranger() -> Self {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let guest = super::guests::Guests::new(1, 1).enter(super::Source::from(address));
+        let caller = Caller::Unproven("it is a stranger".into());
+        Self { caller, guest: Some(Arc::new(guest)), ..Self::local(Some(address)) }
+    }
+
     /// The caller has proved who it is by what it sent: its connection is not counted among those without proof any more.
     pub fn proved(&self) {
         if let Some(guest) = &self.guest {

@@ -61,6 +61,11 @@ impl Guest {
         &self.end
     }
 
+    /// Whether it counts: nobody has proved who the caller is, and it does not have to end.
+    pub fn counts(&self) -> bool {
+        self.guests.book().ends.contains_key(&self.id)
+    }
+
     /// The caller has proved who it is: the connection counts no more, and does not have to end.
     pub fn proved(&self) {
         let mut book = self.guests.book();

@@ -26,7 +26,7 @@ use crate::listen::{Bound, Bounds, Listen, ListenError};
 use crate::metrics::Metrics;
 use crate::reload::FileError;
 use crate::serving::{self, Hosts, Limits};
-use crate::sigv4::{AheadError, Audience, Bodies, Guard, Replays};
+use crate::sigv4::{AheadError, Audience, Bodies, Guard, Proofs, Replays};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
@@ -221,7 +221,13 @@ impl HttpServers {
             let follow = async move { keys.follow(data_dir, file, stop).await };
             tasks.spawn(Task::AccessKeys, shutdown, follow);
         }
-        let guard = keys.map(|keys| Guard { keys, audience, replays, bodies: Bodies::default() });
+        let guard = keys.map(|keys| Guard {
+            keys,
+            audience,
+            replays,
+            proofs: Proofs::default(),
+            bodies: Bodies::default(),
+        });
         let routers = Routers { open, guarded, guard };
         for listener in api {
             let (router, hosts) = (routers.of(&listener), http::hosts(&listener, &args.allowed_hosts));

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::bodies::{self, Room};
 use super::replay::{Answer, Ticket, Turn};
-use super::{Audience, Bodies, Refused, Replays, claimed, verify};
+use super::{Audience, Bodies, Proofs, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
 use crate::listen::{Peer, Source};
@@ -32,6 +32,8 @@ pub struct Guard {
     pub audience: Arc<Audience>,
     /// The writes that were served.
     pub replays: Replays,
+    /// The other requests that proved whose their connection is.
+    pub proofs: Proofs,
     /// The room for bodies.
     pub bodies: Bodies,
 }
@@ -45,7 +47,7 @@ pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
 }
 
 async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response<Body> {
-    let Guard { keys, audience, replays, bodies } = guard;
+    let Guard { keys, audience, replays, proofs, bodies } = guard;
     let (mut head, body) = request.into_parts();
     // Who cannot have signed it does not get to send two megabytes first.
     let limit = match claimed(&head, &keys, &audience, SystemTime::now()) {
@@ -63,18 +65,24 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
         Ok(verified) => verified,
         Err(reason) => return not_let_in(&head, &reason),
     };
-    if let Some(peer) = head.extensions.get::<Peer>() {
-        peer.proved();
-    }
+    let now = SystemTime::now();
+    // Whoever only saw a request can send it as well: a signature proves one connection.
+    let stranger = head.extensions.get::<Peer>().filter(|peer| peer.is_guest()).cloned();
     let access_key_id = &verified.holder.id;
     tracing::debug!(access_key_id, method = %head.method, path = head.uri.path(), "a signed request");
     head.extensions.insert(Rights::Key(Arc::clone(&verified.holder)));
     // A key that may not write is refused by the operation, and leaves nothing of it on disk.
     if is_safe(&head.method) || verified.holder.policy.access != Access::Write {
+        if let Some(peer) = stranger.filter(|_| proofs.take(&verified, now)) {
+            peer.proved();
+        }
         return next.run(Request::from_parts(head, Body::from(body))).await;
     }
-    match replays.admit(&verified, SystemTime::now()) {
+    match replays.admit(&verified, now) {
         Ok(Turn::First(ticket)) => {
+            if let Some(peer) = stranger {
+                peer.proved();
+            }
             serve_once(replays, ticket, Request::from_parts(head, Body::from(body)), next).await
         }
         Ok(Turn::Again(answer)) => same_again(answer).await,

@@ -13,6 +13,7 @@ mod audience;
 mod bodies;
 mod claim;
 mod http;
+mod proofs;
 mod refused;
 mod replay;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use audience::Audience;
 pub use bodies::Bodies;
 pub(crate) use claim::Claim;
 pub use http::{Guard, guard};
+pub use proofs::Proofs;
 pub use refused::Refused;
 pub use replay::Replays;
 

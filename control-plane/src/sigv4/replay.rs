@@ -276,12 +276,13 @@ impl Answer {
     }
 }
 
-fn second(time: SystemTime) -> u64 {
+/// The second since the epoch.
+pub(super) fn second(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The first 16 of the 32 bytes of a signature in hexadecimal.
-fn digest(signature: &str) -> Option<Digest> {
+pub(super) fn digest(signature: &str) -> Option<Digest> {
     let number = u128::from_str_radix(signature.get(..32)?, 16).ok()?;
     Some(number.to_be_bytes())
 }

@@ -7,6 +7,7 @@ use aws_sigv4::http_request::SigningInstructions;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::listen::Peer;
 
 const ID: &str = "FMKYEXAMPLE";
 const SECRET: &str = "0123456789012345678901234567890123456789";
@@ -32,8 +33,19 @@ fn signed(secret: &str, service: &str, time: SystemTime) -> Parts {
 }
 
 fn signed_for(region: &str, secret: &str, service: &str, time: SystemTime) -> Parts {
-    let request =
-        Request::put(PATH).header("host", "mesh.example:9443").header("content-type", "application/json");
+    signed_as("PUT", BODY, region, secret, service, time)
+}
+
+fn signed_as(
+    method: &str,
+    body: &[u8],
+    region: &str,
+    secret: &str,
+    service: &str,
+    time: SystemTime,
+) -> Parts {
+    let request = Request::builder().method(method).uri(PATH).header("host", "mesh.example:9443");
+    let request = request.header("content-type", "application/json");
     let mut head = request.body(()).expect("a request").into_parts().0;
     let identity = Credentials::new(ID, secret, None, None, "test").into();
     let parameters = v4::SigningParams::builder()
@@ -47,10 +59,10 @@ fn signed_for(region: &str, secret: &str, service: &str, time: SystemTime) -> Pa
         .into();
     let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("text")));
     let request = SignableRequest::new(
-        "PUT",
+        method,
         format!("https://mesh.example:9443{PATH}"),
         headers,
-        SignableBody::Bytes(BODY),
+        SignableBody::Bytes(body),
     );
     let instructions: SigningInstructions =
         sign(request.expect("a request"), &parameters).expect("signed").into_parts().0;
@@ -207,7 +219,13 @@ async fn a_write_of_a_key_that_reads_leaves_nothing_on_disk() {
         let keys = Arc::new(Keys::default());
         keys.load(folder.path(), Some(&file)).expect("keys");
         let replays = Replays::open(folder.path(), None).expect("a file");
-        let guarded = Guard { keys, audience: Arc::new(audience()), replays, bodies: Bodies::default() };
+        let guarded = Guard {
+            keys,
+            audience: Arc::new(audience()),
+            replays,
+            proofs: Proofs::default(),
+            bodies: Bodies::default(),
+        };
         let router = guard(axum::Router::new().fallback(|| async {}), guarded);
         let ahead = SystemTime::now() + Duration::from_secs(60);
         let request = Request::from_parts(signed(SECRET, "appmesh", ahead), axum::body::Body::from(BODY));
@@ -216,4 +234,40 @@ async fn a_write_of_a_key_that_reads_leaves_nothing_on_disk() {
         let kept = fs::read_to_string(folder.path().join("used-signatures")).expect("the file");
         assert_eq!(!kept.trim().is_empty(), leaves, "{access}: {kept}");
     }
+}
+
+/// Whoever saw one signed request took the bound from as many connections as he liked by sending it again.
+#[tokio::test]
+async fn only_a_signature_that_is_new_and_taken_proves_whose_a_connection_is() {
+    let router = |since: Option<SystemTime>| {
+        let (replays, proofs) = (Replays::new(since), Proofs::default());
+        let (keys, audience, bodies) = (Arc::new(keys()), Arc::new(audience()), Bodies::default());
+        guard(axum::Router::new().fallback(|| async {}), Guard { keys, audience, replays, proofs, bodies })
+    };
+    // The status, and whether the connection still counts as a stranger's.
+    let send = async |router: &axum::Router, head: &Parts, body: &'static [u8]| {
+        let peer = Peer::stranger();
+        let mut request = Request::from_parts(head.clone(), axum::body::Body::from(body));
+        request.extensions_mut().insert(peer.clone());
+        let answer = router.clone().oneshot(request).await.expect("an answer");
+        (answer.status().as_u16(), peer.is_guest())
+    };
+    let now = SystemTime::now();
+    let served = router(None);
+    let forged = signed("wrong", SERVICE, now);
+    assert_eq!(send(&served, &forged, BODY).await, (403, true), "it is of no key");
+    let write = signed(SECRET, SERVICE, now);
+    assert_eq!(send(&served, &write, BODY).await, (200, false));
+    assert_eq!(
+        send(&served, &write, BODY).await,
+        (200, true),
+        "it is answered as the first, and proves nothing"
+    );
+    let early = router(Some(now + Duration::from_secs(60)));
+    assert_eq!(send(&early, &write, BODY).await, (403, true), "it may have been used before");
+    // What changes nothing may be sent again, and proves nothing by it.
+    let read = |time| signed_as("GET", b"", "eu-west-1", SECRET, SERVICE, time);
+    assert_eq!(send(&served, &read(now), b"").await, (200, false));
+    assert_eq!(send(&served, &read(now), b"").await, (200, true));
+    assert_eq!(send(&served, &read(now + Duration::from_secs(1)), b"").await, (200, false));
 }
