@@ -1,24 +1,26 @@
 //! The conversation with the control plane, over HTTPS.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt, Limited};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use bytes::Bytes;
+use fleetmesh_instance::bootstrap::ControlPlaneAddress;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use crate::proof::{self, Challenge};
 use crate::{Error, JoinArgs, identity};
@@ -56,9 +58,11 @@ struct Refusal {
 #[derive(Debug)]
 pub struct Client {
     url: String,
+    host: String,
+    port: u16,
     resource: String,
     sts_host: Option<String>,
-    connector: SharedHttpConnector,
+    tls: Arc<ClientConfig>,
 }
 
 impl Client {
@@ -67,16 +71,20 @@ impl Client {
     /// # Errors
     /// The CA's file cannot be used.
     pub fn new(args: &JoinArgs) -> Result<Self, Error> {
-        let context = args.ca_file.as_deref().map(context).transpose().map_err(Error::Authority)?;
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context.unwrap_or_default())
-            .build();
+        let ControlPlaneAddress::Tls { host, port } = &args.control_plane else {
+            return Err(Error::Join(format!("{}: it has to be https://HOST:PORT", args.control_plane)));
+        };
+        let roots = match &args.ca_file {
+            Some(path) => trusted(path).map_err(Error::Authority)?,
+            None => system()?,
+        };
         Ok(Self {
             url: args.control_plane.to_string(),
+            host: host.clone(),
+            port: *port,
             resource: args.resource.clone(),
             sts_host: args.sts_host.clone(),
-            connector: SharedHttpConnector::new(connector),
+            tls: tls(roots).map_err(|error| Error::Join(error.to_string()))?,
         })
     }
 
@@ -103,21 +111,10 @@ impl Client {
     }
 
     async fn post(&self, what: &str, json: String) -> Result<Vec<u8>, Error> {
-        let url = format!("{}/fleetmesh/v1/{what}", self.url);
         let failed = |why: String| Error::Join(format!("{} cannot be asked: {why}", self.url));
-        let request = http::Request::post(&url).header("content-type", "application/json");
-        let request = request.body(SdkBody::from(json)).map_err(|error| failed(error.to_string()))?;
-        let request = HttpRequest::try_from(request).map_err(|error| failed(error.to_string()))?;
-        let exchange = async {
-            let answer = self.connector.call(request).await;
-            let answer = answer.map_err(|error| fleetmesh_model::causes::in_one_line(&error))?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes().to_vec()))
-        };
+        let exchange = tokio::time::timeout(LIMIT, self.exchange(what, json));
         let late = || failed(format!("no answer within {LIMIT:?}"));
-        let (status, body) =
-            tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(failed)?;
+        let (status, body) = exchange.await.map_err(|_| late())?.map_err(failed)?;
         if status == 200 {
             return Ok(body);
         }
@@ -125,6 +122,35 @@ impl Client {
         Err(Error::Join(said.unwrap_or_else(|_| {
             format!("{} answers with status {status}: it lets nobody join (--ca-key)", self.url)
         })))
+    }
+}
+
+impl Client {
+    /// The status and the body of an answer.
+    async fn exchange(&self, what: &str, json: String) -> Result<(u16, Vec<u8>), String> {
+        fn words(error: &(dyn std::error::Error + 'static)) -> String {
+            fleetmesh_model::causes::in_one_line(error)
+        }
+        let authority = self.url.trim_start_matches("https://");
+        let request = http::Request::post(format!("/fleetmesh/v1/{what}"))
+            .header("host", authority)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(json)))
+            .map_err(|error| words(&error))?;
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| words(&error))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(|error| words(&error))?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
+        let stream = stream.map_err(|error| words(&error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| words(&error))?;
+        // It ends with this exchange.
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let answer = sender.send_request(request).await.map_err(|error| words(&error))?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes().to_vec()))
     }
 }
 
@@ -140,8 +166,28 @@ async fn credentials() -> Result<Credentials, Error> {
     })
 }
 
-/// TLS that trusts the CAs in `path` alone. The HTTP client panics on what is no certificate, so it is checked here.
-fn context(path: &Path) -> Result<TlsContext, String> {
+/// TLS whose servers lead to `roots`, by chains of a bounded cost: whoever answers may be anybody.
+fn tls(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = fleetmesh_tls::trusting(roots)?.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The CAs that this system trusts.
+///
+/// # Errors
+/// There is none.
+fn system() -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(Error::Join("this system trusts no CA: name the control plane's with --ca-file".into()));
+    }
+    Ok(roots)
+}
+
+/// The CAs in `path`.
+fn trusted(path: &Path) -> Result<RootCertStore, String> {
     let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut roots = RootCertStore::empty();
     let mut certificates = CertificateDer::pem_slice_iter(&pem);
@@ -149,6 +195,24 @@ fn context(path: &Path) -> Result<TlsContext, String> {
     if !valid || roots.is_empty() {
         return Err(format!("{}: it holds no certificate of a CA in PEM", path.display()));
     }
-    let store = TrustStore::empty().with_pem_certificate(pem);
-    TlsContext::builder().with_trust_store(store).build().map_err(|error| error.to_string())
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use fleetmesh_tls::attacks;
+
+    use super::*;
+
+    /// No time limit would end the path-building of one handshake.
+    #[test]
+    fn a_server_whose_chain_has_paths_without_number_is_refused_before_one_is_looked_for() {
+        let mut roots = RootCertStore::empty();
+        roots.add(attacks::among("a", 1).unwrap().certificates.remove(1)).unwrap();
+        let said = attacks::shown_to(tls(roots).unwrap(), attacks::endless().unwrap()).unwrap();
+        let why = said.unwrap().to_string();
+        assert!(why.contains("at most 5 certificates and 16384 bytes are looked at"), "{why}");
+    }
 }
