@@ -6,8 +6,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
-use envoy_types::pb::google::rpc::Status;
-use fleetmesh_control_plane::ads::wire::{DiscoveryRequest, Node};
+use fleetmesh_control_plane::ads::wire::{DiscoveryRequest, Node, Refusal};
 use fleetmesh_control_plane::fuzzing::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
 use prost::Message;
 
@@ -53,7 +52,7 @@ impl Target for Protobuf {
             resource_names: vec!["rds_egress_http2_8000".to_owned()],
             type_url: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration".to_owned(),
             response_nonce: "3".to_owned(),
-            error_detail: Some(Status { code: 13, message: "refused".to_owned(), details: Vec::new() }),
+            error_detail: Some(Refusal { message: "refused".to_owned() }),
         };
         let report = LoadStatsRequest {
             node: node(id).encode_to_vec().into(),

@@ -1,7 +1,10 @@
 //! A proxy with a good certificate that asks for more than there is.
 
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::rpc;
 use fleetmesh_testbed::long;
+use tonic::Code;
 
 use super::clients::{CLUSTER, Proxy, Tls};
 use super::{Bed, MIB, NEIGHBOUR, STRANGER};
@@ -57,9 +60,46 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
     );
     assert!(grown < 48 * MIB, "{} MiB", grown / MIB);
 
+    refusals_with_details(&mut bed, &tls, rounds).await;
+
     let mut stream = Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
     let long = DiscoveryRequest { resource_names: vec!["x".repeat(256 * 1024)], ..naming(0, "", 1) };
     stream.requests.send(long).unwrap();
     let status = stream.ended().await;
     assert_eq!(i32::from(status.code()), 11, "longer than 256 KiB: {status}");
+}
+
+/// Each of these took 24 times its length, or more while its list grew.
+async fn refusals_with_details(bed: &mut Bed, tls: &Tls, rounds: usize) {
+    let mut streams = Vec::new();
+    while streams.len() < 4 {
+        let mut stream = match Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await {
+            Ok(stream) => stream,
+            // The seats of those before are free a moment after their end is told.
+            Err(status) if status.code() == Code::ResourceExhausted => continue,
+            Err(status) => panic!("{status}"),
+        };
+        stream.answers.message().await.unwrap();
+        streams.push(stream);
+    }
+    let details = vec![Any::default(); 130_000];
+    let error_detail = Some(rpc::Status { code: 13, message: "no".to_owned(), details });
+    let refusal = DiscoveryRequest { error_detail, ..naming(0, "", 1) };
+    let before = bed.forget_peak();
+    for stream in &mut streams {
+        for _ in 0..rounds {
+            stream.requests.send(refusal.clone()).unwrap();
+        }
+        // It is read last.
+        stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).unwrap();
+    }
+    for stream in &mut streams {
+        assert_eq!(i32::from(stream.ended().await.code()), 8);
+    }
+    let grown = bed.peak().saturating_sub(before);
+    println!(
+        "4 streams of one certificate, {rounds} refusals of 260 KB of details each: memory grew by {} KiB",
+        grown / 1024
+    );
+    assert!(grown < 6 * MIB, "{} KiB", grown / 1024);
 }
