@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::join::{IdentityCertificates, InstanceIdentity};
 use crate::kms::KeyArn;
 use crate::listen::{Bounds, Listen};
+use crate::store::TOKENS_PER_MESH;
 use crate::tls::TlsFiles;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
@@ -237,6 +238,20 @@ pub struct ControlPlaneArgs {
     /// Refuse API requests beyond this many a second; without it none is refused.
     #[arg(long, env = "FLEETMESH_REQUEST_RATE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub request_rate: Option<u32>,
+
+    /// How many client tokens (clientToken) of each mesh are remembered for 24 hours, so that a request that is sent again counts
+    /// once: the last ones. 1 to 1000000.
+    ///
+    /// Each takes some 300 bytes of the data directory, up to 2 KiB with the longest names. A request whose token is forgotten is
+    /// decided as a new one.
+    #[arg(
+        long,
+        env = "FLEETMESH_CLIENT_TOKENS_PER_MESH",
+        value_name = "COUNT",
+        default_value_t = TOKENS_PER_MESH,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub client_tokens_per_mesh: u32,
 
     /// Let at most COUNT proxies of one virtual node connect (App Mesh's quota was 50); without it there is no limit.
     #[arg(long, env = "FLEETMESH_MAX_PROXIES_PER_NODE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]

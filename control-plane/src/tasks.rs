@@ -11,6 +11,8 @@ task_names! {
         AccessKeys = "access keys",
         /// Renews the keys of versions.
         VersionKeys = "keys of versions",
+        /// Forgets client tokens that are over.
+        ClientTokens = "client tokens",
         /// Reads the file of denied instances again when it changes.
         DeniedInstances = "denied instances",
         /// Watches over the thread that stores.

@@ -39,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often the age of the keys of versions is looked at.
 const LOOK_AT_KEYS: Duration = Duration::from_secs(3600);
 
+/// How often client tokens that are over are looked for.
+const LOOK_AT_TOKENS: Duration = Duration::from_secs(60);
+
 /// The control plane could not start, or stopped by itself. Each message is one line that names what failed and the
 /// way out.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +110,7 @@ async fn run_with(
     let join = binding(&args.join_listen, Purpose::Join).await?;
     let addresses: Vec<String> = rest.iter().chain(&ads).chain(&join).map(Bound::address).collect();
     let is_new = !SqliteStore::exists(&args.data_dir);
-    let store = parts::open(&args.data_dir, args.identity()).await?;
+    let store = parts::open(&args).await?;
     let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
     let told = parts::told(&args, Arc::clone(&store) as _);
     let api = HttpServers {
@@ -184,7 +187,8 @@ async fn serve_proxies(
     let discovering = parts::discover(Arc::clone(&views), args, known, metrics, shutdown.clone());
     let kept = Arc::clone(&store);
     tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
-    tasks.spawn(Task::VersionKeys, shutdown, renew_keys(store, shutdown.clone()));
+    tasks.spawn(Task::VersionKeys, shutdown, renew_keys(Arc::clone(&store), shutdown.clone()));
+    tasks.spawn(Task::ClientTokens, shutdown, forget_tokens(store, shutdown.clone()));
     tasks.spawn(Task::DeniedInstances, shutdown, denied.follow(shutdown.clone()));
     tasks.spawn(Task::CloudMap, shutdown, discovering);
     ads::serve(views, discovered, settings, listeners, told, tasks, shutdown);
@@ -263,6 +267,15 @@ async fn renew_keys(store: Arc<dyn Store>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         // The store logs why it could not; the next look tries again.
         let _ = store.renew_keys(Timestamp::now()).await;
+    }
+}
+
+/// Has client tokens that are over forgotten, until `shutdown`. Between two pieces the store does what else it was asked.
+async fn forget_tokens(store: Arc<dyn Store>, shutdown: CancellationToken) {
+    let mut looks = tokio::time::interval(LOOK_AT_TOKENS);
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        // The store logs why it could not; the next look tries again.
+        while matches!(store.forget_tokens(Timestamp::now()).await, Ok(true)) && !shutdown.is_cancelled() {}
     }
 }
 

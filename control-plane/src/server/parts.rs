@@ -16,7 +16,6 @@ use crate::api::quota::Quotas;
 use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
-use crate::identity::Identity;
 use crate::join::{CaFiles, CaKey, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier};
 use crate::keys::Keys;
 use crate::keys::command::source_of;
@@ -131,9 +130,9 @@ pub(super) fn discover(
     cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
-pub(super) async fn open(directory: &Path, identity: Identity) -> Result<Arc<dyn Store>, Error> {
-    let directory = directory.to_path_buf();
-    let open = move || SqliteStore::open(&directory, &identity);
+pub(super) async fn open(args: &ControlPlaneArgs) -> Result<Arc<dyn Store>, Error> {
+    let (directory, identity, tokens) = (args.data_dir.clone(), args.identity(), args.client_tokens_per_mesh);
+    let open = move || SqliteStore::open(&directory, &identity, tokens);
     let opened = tokio::task::spawn_blocking(open).await;
     Ok(Arc::new(opened.map_err(|error| Error::Internal(error.to_string()))??))
 }

@@ -139,7 +139,7 @@ async fn proxies_are_served_before_the_api_may_be() {
     let socket = folder.path().join("ads");
     let mut args = arguments(folder.path());
     args.ads_listen = vec![Listen::Unix(socket.clone())];
-    drop(SqliteStore::open(&args.data_dir, &args.identity()).unwrap());
+    drop(SqliteStore::open(&args.data_dir, &args.identity(), args.client_tokens_per_mesh).unwrap());
     let _remembered = Fifo::new(args.data_dir.join("used-signatures"));
 
     let shutdown = CancellationToken::new();

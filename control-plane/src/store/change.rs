@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{ResourceId, Spec};
 
 use crate::refusal::Refusal;
 use crate::view::{MeshView, Record};
@@ -86,15 +86,19 @@ pub struct Write {
 pub struct ClientToken {
     /// The token, unique among the requests of the account.
     pub token: String,
-    /// A hash of everything else in the request.
+    /// A hash of everything else in the request, its spec among that.
     pub request: [u8; 32],
+    /// The spec that the request asks for, which its answer shows. A store keeps none: the request that comes again has the same.
+    pub spec: Spec,
 }
 
 /// One commit: how it is decided, and the token that guards it.
 pub struct Commit {
     /// The client token, if the request had one. A token that was spent on the same request brings back that
-    /// request's answer without deciding anything, for as long as the resource it made or changed exists and at most
-    /// 24 hours; a token that was spent on another request is a conflict.
+    /// request's answer without deciding anything, as it was the first time whatever came after it (its tags, which no answer
+    /// shows, are today's). So it is for as long as the resource it made or changed exists, at most
+    /// [`TOKEN_LIFE`](super::TOKEN_LIFE), and until as many tokens as are remembered were spent in the mesh after it; meanwhile
+    /// a token that was spent on another request is a conflict.
     pub token: Option<ClientToken>,
     /// The decision.
     pub decide: Decide,

@@ -23,6 +23,16 @@ use crate::view::{Record, Views};
 /// How long a key marks versions before another does; it is recognised for as long again.
 pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// How long a spent client token is remembered. AWS does not say; a day outlives every retry.
+pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many client tokens of each mesh are remembered, unless something else is asked for: the last ones. A client that tries
+/// again does so within minutes.
+pub const TOKENS_PER_MESH: u32 = 10_000;
+
+/// How many client tokens are forgotten at a time: what comes meanwhile waits for no more.
+pub const TOKEN_PIECE: u32 = 1000;
+
 /// A durable set of meshes.
 ///
 /// # Guarantees
@@ -34,6 +44,8 @@ pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// - Everything stored is in memory before the store exists: an unfinished load cannot be served.
 /// - Changes are watched through [`Views::revisions`], which starts at the last commit: a reader that keeps the
 ///   revision of the views it worked on misses none.
+/// - A spent client token takes a few hundred bytes whatever was asked for, and of each mesh only the last ones are remembered, as
+///   many as the store was opened with: a token goes when so many others were spent in its mesh after it, the oldest first.
 pub trait Store: Views {
     /// Decides and commits one change.
     ///
@@ -54,6 +66,13 @@ pub trait Store: Views {
     /// # Errors
     /// As of [`Self::renew_keys`]; nothing is bound then.
     fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>>;
+
+    /// Forgets client tokens that were spent [`TOKEN_LIFE`] before `now`, the oldest first and [`TOKEN_PIECE`] at the most; says
+    /// whether it was as many, so that there may be more. A disk that takes no change does not keep it from that.
+    ///
+    /// # Errors
+    /// As of [`Self::renew_keys`]; nothing is forgotten then.
+    fn forget_tokens(&self, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>>;
 
     /// Resolves when the store takes nothing any more although it is in use: whoever stores for it panicked. Else never.
     fn ended(&self) -> BoxFuture<'_, ()>;

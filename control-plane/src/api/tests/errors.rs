@@ -299,6 +299,10 @@ impl Store for Failing {
         Box::pin(async { Err(self.0.clone()) })
     }
 
+    fn forget_tokens(&self, _: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+
     fn ended(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }

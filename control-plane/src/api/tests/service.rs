@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::api::quota::{Quota, Quotas};
 use crate::identity::Identity;
 use crate::rights::Rights;
-use crate::store::{SqliteStore, Store};
+use crate::store::{SqliteStore, Store, TOKENS_PER_MESH};
 
 /// What came back.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Service {
 
     pub fn with(quotas: &[&str], request_rate: Option<u32>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = SqliteStore::open(directory.path(), &identity()).expect("a store");
+        let store = SqliteStore::open(directory.path(), &identity(), TOKENS_PER_MESH).expect("a store");
         Self { _directory: Some(directory), ..Self::on(Arc::new(store), quotas, request_rate) }
     }
 

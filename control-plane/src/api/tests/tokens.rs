@@ -1,8 +1,11 @@
 //! Client tokens make a request idempotent.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use super::service::{Service, node, route, route_spec};
+use super::service::{Service, identity, node, route, route_spec};
+use crate::store::SqliteStore;
 
 #[tokio::test]
 async fn the_same_request_gets_the_same_answer() {
@@ -69,4 +72,51 @@ async fn malformed_tokens_are_refused() {
         let message = service.put("/meshes", request).await.refused("BadRequestException", 400);
         assert!(message.starts_with("clientToken: "), "{message}");
     }
+}
+
+/// Who may write one mesh, and updates with a large spec and a token of its own each: his mesh keeps the last tokens, without
+/// what they were spent on, and another mesh's stay.
+#[tokio::test]
+async fn updates_with_a_token_each_fill_no_disk_and_take_no_other_meshs_tokens() {
+    const BOUND: u32 = 10;
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || {
+        let store = SqliteStore::open(directory.path(), &identity(), BOUND).expect("a store");
+        Service::on(Arc::new(store), &[], None)
+    };
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(directory.path()).expect("a folder").map(|file| file.expect("a file"));
+        files.map(|file| file.metadata().expect("it exists").len()).sum()
+    };
+    let name = |index: usize| format!("{}.{index}.local", ["x".repeat(60), "y".repeat(60)].join("."));
+    let backends: Vec<_> =
+        (0..50).map(|index| json!({"virtualService": {"virtualServiceName": name(index)}})).collect();
+    let update =
+        |index: usize| json!({"spec": {"backends": backends}, "clientToken": format!("attack-{index}")});
+
+    let service = open();
+    for mesh in ["attacked", "other"] {
+        service.put("/meshes", json!({"meshName": mesh})).await.ok();
+    }
+    service.put("/meshes/attacked/virtualNodes", node("n", &[80])).await.ok();
+    service.put("/meshes/attacked/virtualNodes/n", update(0)).await.ok();
+    let mut others = node("n", &[80]);
+    others["clientToken"] = json!("other");
+    let first = service.put("/meshes/other/virtualNodes", others.clone()).await.ok();
+    drop(service);
+    let before = bytes();
+
+    let service = open();
+    for index in 1..=100 {
+        let answer = service.put("/meshes/attacked/virtualNodes/n", update(index)).await.ok();
+        assert_eq!(answer["metadata"]["version"], index + 2);
+    }
+    let again = service.put("/meshes/attacked/virtualNodes/n", update(91)).await.ok();
+    assert_eq!(again["metadata"]["version"], 93, "one of the last tokens");
+    assert_eq!(service.put("/meshes/other/virtualNodes", others).await.ok(), first);
+    let forgotten = service.put("/meshes/attacked/virtualNodes/n", update(90)).await.ok();
+    assert_eq!(forgotten["metadata"]["version"], 103, "decided anew");
+    drop(service);
+    let grown = bytes() - before;
+    assert!(grown < 64 * 1024, "{grown} bytes after 100 updates of {} bytes", update(0).to_string().len());
 }

@@ -1,4 +1,4 @@
-//! Durability, visibility, compare and set, client tokens.
+//! Durability, visibility, compare and set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::{Backend, delete, made, put, record};
 use crate::refusal::{Class, Refusal};
-use crate::store::{Change, ClientToken, Commit, CommitError, Store, Tip, Write};
+use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
 use crate::view::{Record, Views};
 
 pub(crate) async fn what_was_committed_is_there_after_opening_again<B: Backend>() {
@@ -103,24 +103,6 @@ pub(crate) async fn a_refused_or_panicking_decision_leaves_no_trace<B: Backend>(
     assert!(matches!(store.commit(panics).await, Err(CommitError::Internal { .. })));
     assert_eq!(*store.revisions().borrow(), 1);
     made(&store, ResourceId::mesh("n")).await;
-}
-
-pub(crate) async fn a_spent_token_brings_back_its_answer_also_after_opening_again<B: Backend>() {
-    let backend = B::new();
-    let store = backend.open();
-    let token = |request: u8| Some(ClientToken { token: "t".into(), request: [request; 32] });
-    let mesh = record(ResourceId::mesh("m"), 1);
-    let first = Commit { token: token(1), ..put(mesh.clone(), None) };
-    store.commit(first).await.expect("committed");
-    drop(store);
-    let store = backend.open();
-    let never = |token| Commit { token, decide: Box::new(|_| panic!("decided again")) };
-    assert_eq!(store.commit(never(token(1))).await, Ok(Arc::new(mesh.clone())));
-    let other = store.commit(never(token(2))).await;
-    assert!(matches!(other, Err(CommitError::Refused(Refusal { class: Class::Conflict, .. }))), "{other:?}");
-    store.commit(delete(&mesh)).await.expect("deleted");
-    let again = Commit { token: token(2), ..put(record(ResourceId::mesh("m"), 1), None) };
-    store.commit(again).await.expect("the token ended with its resource");
 }
 
 /// One step of a random history.

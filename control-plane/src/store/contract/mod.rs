@@ -3,6 +3,7 @@
 
 mod commits;
 mod keys;
+mod tokens;
 mod writers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +13,13 @@ use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Change, Commit, Store, Tip, Write};
+use super::{Change, Commit, Store, TOKENS_PER_MESH, Tip, Write};
 use crate::identity::Identity;
 use crate::view::Record;
 
 pub(super) use commits::*;
 pub(super) use keys::*;
+pub(super) use tokens::*;
 pub(super) use writers::*;
 
 /// A store of some kind, with data of its own that are gone with it.
@@ -29,10 +31,18 @@ pub(super) trait Backend {
     fn new() -> Self;
 
     /// Opens it. There is no other that has it open.
-    fn open(&self) -> Self::Store;
+    fn open(&self) -> Self::Store {
+        self.open_with(TOKENS_PER_MESH)
+    }
+
+    /// The same, to remember so many client tokens of a mesh.
+    fn open_with(&self, tokens: u32) -> Self::Store;
 
     /// Opens it beside others that have it open, as another writer of the same data.
     fn open_beside(&self) -> Self::Store;
+
+    /// How many bytes its data take while nobody has it open.
+    fn bytes(&self) -> u64;
 }
 
 /// Every test of the contract, for a [`Backend`].
@@ -46,6 +56,10 @@ macro_rules! contract_suite {
             concurrent_decisions_see_each_other
             a_refused_or_panicking_decision_leaves_no_trace
             a_spent_token_brings_back_its_answer_also_after_opening_again
+            an_answer_comes_again_as_it_was_whatever_came_after_it
+            tokens_take_little_whatever_was_asked_for
+            of_each_mesh_the_last_tokens_are_remembered
+            tokens_that_are_over_are_forgotten_in_pieces
             any_history_leaves_what_a_map_would_hold
             a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_writers
             who_is_overtaken_decides_again_on_what_the_other_did
@@ -96,7 +110,7 @@ pub(super) fn put(record: Record, replaces: Option<i64>) -> Commit {
 }
 
 /// Deletes a record, whatever the state.
-fn delete(record: &Record) -> Commit {
+pub(super) fn delete(record: &Record) -> Commit {
     let Record { id, uid, version, .. } = record.clone();
     let change = Change::Delete { id, uid, version };
     Commit { token: None, decide: Box::new(move |_| Ok(change.clone())) }

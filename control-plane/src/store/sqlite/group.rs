@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::Meshes;
 use super::table::{self, TableError};
-use crate::identity::Identity;
+use super::tokens;
 use crate::refusal::Refusal;
 use crate::store::{Change, ClientToken, Commit, CommitError, Decided, Tip, Write};
 use crate::view::{MeshView, Record};
@@ -22,14 +22,14 @@ pub type Answer = Result<Arc<Record>, CommitError>;
 pub struct Group<'a> {
     /// The open transaction.
     pub connection: &'a Connection,
-    /// Whose resources they are.
-    pub identity: &'a Identity,
     /// The meshes after the commits so far.
     pub meshes: Meshes,
     /// The last of these commits.
     pub revision: u64,
     /// When the group is committed.
     pub now: Timestamp,
+    /// How many client tokens of a mesh are remembered.
+    pub tokens: u32,
 }
 
 impl Group<'_> {
@@ -37,10 +37,11 @@ impl Group<'_> {
     pub fn take(&mut self, commit: &Commit) -> Result<Answer, TableError> {
         let token = commit.token.as_ref();
         if let Some(token) = token
-            && let Some((request, record)) = table::spent(self.connection, &token.token, self.identity)?
+            && let Some(spent) = tokens::spent(self.connection, &token.token, self.now)?
+            && let Some(current) = spent.current(&self.meshes)
         {
             table::confirm(self.connection, self.revision)?;
-            return Ok(if request == token.request { Ok(Arc::new(record)) } else { Err(reused(token)) });
+            return Ok(spent.answer(token, current).map(Arc::new).ok_or_else(|| reused(token)));
         }
         let tip = Tip::new(&self.meshes, self.revision);
         match catch_unwind(AssertUnwindSafe(|| commit.decided_on(tip))) {
@@ -63,7 +64,7 @@ impl Group<'_> {
                     Some(version) => table::update(self.connection, &record, version)?,
                 }
                 if let Some(token) = token {
-                    table::spend(self.connection, token, &record, self.now)?;
+                    tokens::spend(self.connection, token, &record, self.now, self.tokens)?;
                 }
                 let record = Arc::new(record);
                 let view = self.view(record.id.mesh_name());
@@ -72,6 +73,9 @@ impl Group<'_> {
             }
             Change::Delete { id, uid, version } => {
                 table::delete(self.connection, &id, &uid, version)?;
+                if let ResourceId::Mesh { mesh } = &id {
+                    tokens::forget_mesh(self.connection, mesh)?;
+                }
                 let removed = self.remove(&id);
                 Ok(removed.ok_or_else(|| CommitError::Internal { reason: format!("{id} was not in memory") }))
             }

@@ -10,7 +10,7 @@ pub const APPLICATION_ID: i64 = 0x464d_4350;
 /// The schema this program writes, in `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
 
-/// The tables of schema 1. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON. The key of a row is
+/// The tables of schema 1, `client_token` for programs from before `spent_token` only. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON. The key of a row is
 /// where it lies (no rowid): every page that a commit does not touch is one that it does not write.
 pub const SCHEMA: &str = "
 CREATE TABLE identity (partition TEXT NOT NULL, region TEXT NOT NULL, account TEXT NOT NULL) STRICT;
@@ -29,7 +29,8 @@ CREATE INDEX client_token_spent_at ON client_token (spent_at);
 ";
 
 /// Tables that schema 1 got later: made where they are missing. Programs from before leave them alone, so going back to one
-/// is possible. `version_key.key` is a secret, of 32 bytes; the newest has the highest id. `bound_key.key` is a digest.
+/// is possible. `version_key.key` is a secret, of 32 bytes; the newest has the highest id. `bound_key.key` is a digest. `spent_token.number` counts the
+/// tokens of a mesh; `rest` is the id without its mesh, so that the longest row stays within a page.
 pub const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS version_key (
     id INTEGER NOT NULL PRIMARY KEY, made_at INTEGER NOT NULL, key BLOB NOT NULL
@@ -38,6 +39,13 @@ CREATE TABLE IF NOT EXISTS bound_key (
     instance TEXT NOT NULL, node TEXT NOT NULL, key BLOB NOT NULL, started INTEGER NOT NULL, until INTEGER NOT NULL,
     PRIMARY KEY (instance, node)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent_token (
+    token TEXT NOT NULL PRIMARY KEY, request BLOB NOT NULL, spent_at INTEGER NOT NULL,
+    mesh TEXT NOT NULL, number INTEGER NOT NULL,
+    rest TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL, last_updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS spent_token_number ON spent_token (mesh, number);
+CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);
 ";
 
 /// How to have the data elsewhere.

@@ -12,6 +12,9 @@ mod open;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;
+mod tokens;
 mod version_keys;
 mod writer;
 
@@ -26,6 +29,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use open::Opened;
 
+#[cfg(test)]
+use super::TOKENS_PER_MESH;
 use super::{Binding, Commit, CommitError, OpenError, Store};
 use crate::identity::Identity;
 use crate::snapshot::VersionKeys;
@@ -45,6 +50,8 @@ enum Job {
     RenewKeys(Timestamp, oneshot::Sender<Result<(), CommitError>>),
     /// An instance and its key.
     Bind(Binding, Timestamp, oneshot::Sender<Result<bool, CommitError>>),
+    /// A look for client tokens that are over.
+    ForgetTokens(Timestamp, oneshot::Sender<Result<bool, CommitError>>),
     /// The end of the thread.
     #[cfg(test)]
     Panic,
@@ -88,21 +95,22 @@ impl SqliteStore {
         layout::database(directory).exists()
     }
 
-    /// Opens the store in `directory`, which is made if need be, and loads all of it.
+    /// Opens the store in `directory`, which is made if need be, and loads all of it. Of each mesh it remembers the last `tokens`
+    /// client tokens.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing in the directory was changed then, except that it and the lock file may be new.
-    pub fn open(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, identity: &Identity, tokens: u32) -> Result<Self, OpenError> {
         let lock = lock::Lock::take(directory)?;
         let opened = open::open(&layout::database(directory), identity)?;
-        Self::serve(Some(lock), directory, identity, opened)
+        Self::serve(Some(lock), directory, identity, opened, tokens)
     }
 
     /// Opens the store in `directory` beside others that have it open: what a second writer would do.
     #[cfg(test)]
     fn open_beside(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
         let opened = open::open(&layout::database(directory), identity)?;
-        Self::serve(None, directory, identity, opened)
+        Self::serve(None, directory, identity, opened, TOKENS_PER_MESH)
     }
 
     /// Starts the writer on what was opened.
@@ -111,13 +119,14 @@ impl SqliteStore {
         directory: &Path,
         identity: &Identity,
         opened: Opened,
+        tokens: u32,
     ) -> Result<Self, OpenError> {
         let (revision, _) = watch::channel(opened.revision);
         let meshes = RwLock::new(Arc::new(opened.meshes.clone()));
         let keys = RwLock::new(Arc::new(opened.keys.clone()));
         let published = Arc::new(Published { meshes, revision, keys });
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published));
+        let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published), tokens);
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run(jobs))
@@ -183,6 +192,10 @@ impl Store for SqliteStore {
 
     fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
         Box::pin(self.ask(move |outcome| Job::Bind(binding, now, outcome)))
+    }
+
+    fn forget_tokens(&self, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>> {
+        Box::pin(self.ask(move |outcome| Job::ForgetTokens(now, outcome)))
     }
 
     fn ended(&self) -> BoxFuture<'_, ()> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::table::TableError;
-use super::{Meshes, layout, table, version_keys};
+use super::{Meshes, layout, table, tokens, version_keys};
 use crate::identity::Identity;
 use crate::private;
 use crate::snapshot::VersionKeys;
@@ -39,10 +39,13 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
         reason: error.to_string(),
     };
     let (meshes, revision) = table::load(&connection, identity).map_err(damaged)?;
-    let keys = version_keys::renewed(&connection, Timestamp::now()).map_err(|error| match error {
+    let failed = |error| match error {
         TableError::Sqlite(error) => explain(path, &error),
         error => damaged(error),
-    })?;
+    };
+    let now = Timestamp::now();
+    let keys = version_keys::renewed(&connection, now).map_err(failed)?;
+    tokens::take_over(&connection, now).map_err(failed)?;
     Ok(Opened { connection, meshes, revision, keys })
 }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::Meshes;
 use crate::identity::Identity;
-use crate::store::ClientToken;
 use crate::view::{MeshView, Record};
 
 /// A row could not be read or written.
@@ -41,7 +40,7 @@ pub enum TableError {
     },
 }
 
-/// The columns that make a record, in both tables.
+/// The columns that make a record.
 struct Columns {
     id: String,
     uid: String,
@@ -171,63 +170,10 @@ pub fn update(connection: &Connection, record: &Record, replaces: i64) -> Result
     if changed == 1 { Ok(()) } else { Err(TableError::Moved { id, version: replaces }) }
 }
 
-/// Removes the record `id` with `uid` at `version`, and the client tokens spent on it: a request that comes again
-/// after the resource is gone makes a new one.
+/// Removes the record `id` with `uid` at `version`.
 pub fn delete(connection: &Connection, id: &ResourceId, uid: &str, version: i64) -> Result<(), TableError> {
     let id = id.to_string();
     let sql = "DELETE FROM resource WHERE id = ?1 AND uid = ?2 AND version = ?3";
-    if connection.prepare_cached(sql)?.execute(params![id, uid, version])? != 1 {
-        return Err(TableError::Moved { id, version });
-    }
-    connection.prepare_cached("DELETE FROM client_token WHERE uid = ?1")?.execute([uid])?;
-    Ok(())
-}
-
-/// What the client token was spent on: the hash of the request, and its answer.
-pub fn spent(
-    connection: &Connection,
-    token: &str,
-    identity: &Identity,
-) -> Result<Option<(Vec<u8>, Record)>, TableError> {
-    let sql = format!("SELECT request, {} FROM client_token WHERE token = ?1", Columns::SELECT);
-    let row = connection
-        .prepare_cached(&sql)?
-        .query_row([token], |row| Ok((row.get::<_, Vec<u8>>("request")?, Columns::read(row)?)))
-        .optional()?;
-    let Some((request, columns)) = row else { return Ok(None) };
-    Ok(Some((request, columns.into_record(identity)?)))
-}
-
-/// Remembers that `token` was spent on the request that made `record`.
-pub fn spend(
-    connection: &Connection,
-    token: &ClientToken,
-    record: &Record,
-    now: Timestamp,
-) -> Result<(), TableError> {
-    let ClientToken { token, request } = token;
-    let Columns { id, uid, version, created_at, last_updated_at, spec, tags } = Columns::of(record)?;
-    let now = now.as_millisecond();
-    connection
-        .prepare_cached("INSERT INTO client_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-        .execute(params![
-        token,
-        request.as_slice(),
-        now,
-        id,
-        uid,
-        version,
-        created_at,
-        last_updated_at,
-        spec,
-        tags
-    ])?;
-    Ok(())
-}
-
-/// Forgets the client tokens spent before `limit`.
-pub fn forget_before(connection: &Connection, limit: Timestamp) -> Result<(), TableError> {
-    let sql = "DELETE FROM client_token WHERE spent_at < ?1";
-    connection.prepare_cached(sql)?.execute([limit.as_millisecond()])?;
-    Ok(())
+    let changed = connection.prepare_cached(sql)?.execute(params![id, uid, version])?;
+    if changed == 1 { Ok(()) } else { Err(TableError::Moved { id, version }) }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{SqliteStore, layout};
 use crate::identity::Identity;
 use crate::store::contract::{Backend, contract_suite, identity, made, marked, put, record};
-use crate::store::{CommitError, KEY_LIFE, Store};
+use crate::store::{CommitError, KEY_LIFE, Store, TOKENS_PER_MESH};
 use crate::view::Views;
 
 /// A data directory.
@@ -27,23 +27,28 @@ impl Backend for Sqlite {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
-    fn open(&self) -> SqliteStore {
-        open(self.0.path())
+    fn open_with(&self, tokens: u32) -> SqliteStore {
+        SqliteStore::open(self.0.path(), &identity(), tokens).expect("a store")
     }
 
     fn open_beside(&self) -> SqliteStore {
         SqliteStore::open_beside(self.0.path(), &identity()).expect("a store")
     }
+
+    fn bytes(&self) -> u64 {
+        let entries = fs::read_dir(self.0.path()).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| entry.metadata().expect("it exists").len()).sum()
+    }
 }
 
 contract_suite!(Sqlite);
 
-fn open(directory: &Path) -> SqliteStore {
-    SqliteStore::open(directory, &identity()).expect("a store")
+pub(super) fn open(directory: &Path) -> SqliteStore {
+    SqliteStore::open(directory, &identity(), TOKENS_PER_MESH).expect("a store")
 }
 
 fn error(directory: &Path) -> String {
-    SqliteStore::open(directory, &identity()).err().expect("no store").to_string()
+    SqliteStore::open(directory, &identity(), TOKENS_PER_MESH).err().expect("no store").to_string()
 }
 
 #[tokio::test]
@@ -59,17 +64,21 @@ async fn a_store_whose_thread_panicked_says_that_it_has_ended() {
     assert!(matches!(refused, CommitError::Unavailable { .. }), "{refused:?}");
 }
 
+/// A store on a disk that is full. A file that may not grow is what SQLite sees of one.
+pub(super) fn full(directory: &Path) -> SqliteStore {
+    let opened = super::open::open(&layout::database(directory), &identity()).expect("opened");
+    opened.connection.pragma_update(None, "max_page_count", 1).expect("a limit");
+    let lock = super::lock::Lock::take(directory).expect("a lock");
+    SqliteStore::serve(Some(lock), directory, &identity(), opened, TOKENS_PER_MESH).expect("a store")
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_changes_and_loses_none() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path());
     made(&store, ResourceId::mesh("m")).await;
     drop(store);
-    // A file that may not grow is what SQLite sees of a full disk.
-    let opened = super::open::open(&layout::database(directory.path()), &identity()).expect("opened");
-    opened.connection.pragma_update(None, "max_page_count", 1).expect("a limit");
-    let lock = super::lock::Lock::take(directory.path()).expect("a lock");
-    let store = SqliteStore::serve(Some(lock), directory.path(), &identity(), opened).expect("a store");
+    let store = full(directory.path());
     let mut refused = 0;
     for index in 0..200 {
         let mut big = record(ResourceId::virtual_node("m", format!("n{index}")), 1);
@@ -146,7 +155,8 @@ fn foreign_newer_and_other_accounts_databases_are_refused() {
 
     drop(open(directory.path()));
     let other = Identity { account: "999999999999".into(), ..identity() };
-    let message = SqliteStore::open(directory.path(), &other).err().expect("refused").to_string();
+    let message =
+        SqliteStore::open(directory.path(), &other, TOKENS_PER_MESH).err().expect("refused").to_string();
     assert!(message.contains("holds the resources of account 111122223333"), "{message}");
 
     change("PRAGMA user_version = 2");

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use super::group::{Answer, Group};
 use super::open::{self, Opened};
 use super::table::{self, TableError};
-use super::{Job, Meshes, Published, bindings, version_keys};
+use super::{Job, Meshes, Published, bindings, tokens, version_keys};
 use crate::identity::Identity;
 use crate::snapshot::VersionKeys;
 use crate::store::{Commit, CommitError, OpenError};
@@ -21,12 +21,6 @@ const GROUP: usize = 128;
 /// How often a group is decided at most, when another writer is faster each time.
 const ATTEMPTS: usize = 16;
 
-/// How long a spent client token is remembered. AWS does not say; a day outlives every retry.
-const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
-
-/// How often spent client tokens are looked through for old ones.
-const TOKEN_SWEEP: SignedDuration = SignedDuration::from_mins(10);
-
 /// The owner of the connection.
 pub struct Writer {
     /// Absent after a storage error whose effect on the file is unknown, until the file was read again.
@@ -35,7 +29,7 @@ pub struct Writer {
     identity: Identity,
     meshes: Meshes,
     revision: u64,
-    swept: Timestamp,
+    tokens: u32,
     published: Arc<Published>,
 }
 
@@ -73,12 +67,11 @@ impl ServeError {
 }
 
 impl Writer {
-    /// A writer on what was opened.
-    pub fn new(opened: Opened, identity: Identity, published: Arc<Published>) -> Self {
+    /// A writer on what was opened, which remembers so many client tokens of each mesh.
+    pub fn new(opened: Opened, identity: Identity, published: Arc<Published>, tokens: u32) -> Self {
         let Opened { connection, meshes, revision, keys: _ } = opened;
         let path = connection.path().map(Into::into).unwrap_or_default();
-        let swept = Timestamp::UNIX_EPOCH;
-        Self { connection: Some(connection), path, identity, meshes, revision, swept, published }
+        Self { connection: Some(connection), path, identity, meshes, revision, tokens, published }
     }
 
     /// Works until no sender is left.
@@ -123,6 +116,12 @@ impl Writer {
                     bindings::bind(connection, &binding, now)
                 });
                 let _ = outcome.send(bound);
+            }
+            Job::ForgetTokens(now, outcome) => {
+                let more = self.with("client tokens that are over were not forgotten", |connection| {
+                    tokens::forget(connection, now)
+                });
+                let _ = outcome.send(more);
             }
             #[cfg(test)]
             Job::Panic => panic!("struck"),
@@ -195,10 +194,15 @@ impl Writer {
         // A full disk leaves the file as it was. After any other failure only reading it again tells what it holds.
         let certain = match &result {
             Ok(_) | Err(TableError::Overtaken { .. }) => true,
-            Err(TableError::Sqlite(error)) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Err(TableError::Sqlite(error)) => tokens::is_full(error),
             Err(TableError::Row { .. } | TableError::Moved { .. }) => false,
         };
         if certain {
+            if matches!(&result, Err(TableError::Sqlite(_)))
+                && let Err(error) = make_room(&connection)
+            {
+                tracing::warn!(database = %self.path.display(), %error, "no room was made on the full disk");
+            }
             self.connection = Some(connection);
         }
         Ok(result?)
@@ -211,10 +215,10 @@ impl Writer {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let mut group = Group {
             connection: &transaction,
-            identity: &self.identity,
             meshes: self.meshes.clone(),
             revision: self.revision,
             now,
+            tokens: self.tokens,
         };
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
@@ -224,14 +228,7 @@ impl Writer {
         if revision == self.revision {
             return Ok(answers);
         }
-        let sweep = now.duration_since(self.swept) > TOKEN_SWEEP;
-        if sweep {
-            table::forget_before(&transaction, now.saturating_sub(TOKEN_LIFE).unwrap_or(Timestamp::MIN))?;
-        }
         transaction.commit()?;
-        if sweep {
-            self.swept = now;
-        }
         self.meshes.clone_from(&meshes);
         self.revision = revision;
         self.published.publish(meshes, revision);
@@ -265,4 +262,11 @@ impl Writer {
         self.meshes = meshes;
         self.revision = revision;
     }
+}
+
+/// Makes what room there is for the next commit, when the disk is full.
+fn make_room(connection: &Connection) -> Result<(), TableError> {
+    tokens::checkpoint(connection)?;
+    tokens::forget(connection, Timestamp::now())?;
+    Ok(())
 }
