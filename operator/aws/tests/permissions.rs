@@ -162,11 +162,42 @@ fn each_document_fits_into_a_managed_policy_with_the_longest_names() {
 fn there_is_no_document_for_what_the_operator_must_not_do() {
     let names = |scope: &Scope| all(scope).keys().cloned().collect::<Vec<_>>();
     let scope = scope("aws", "us-west-2", "apps");
-    assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "kms", "mesh"]);
+    assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "kms", "launch", "mesh"]);
     let unbounded = Scope { permissions_boundary: None, ..scope.clone() };
     assert_eq!(names(&unbounded), ["mesh"]);
     let unregistered = Scope { limits: Limits::default(), ..scope };
-    assert_eq!(names(&unregistered), ["ec2", "iam", "mesh"]);
+    assert_eq!(names(&unregistered), ["ec2", "iam", "launch", "mesh"]);
+}
+
+/// IAM attaches ten managed policies to a role unless it is asked for more, and some operators need one of AWS's, too.
+#[test]
+fn all_documents_can_be_attached_to_one_role() {
+    assert!(Document::ALL.len() <= 8);
+}
+
+/// Whatever launches an instance, or has EC2 launch it later, is held to the types, and to our tag.
+#[test]
+fn the_types_limit_every_launch() {
+    let scope = scope("aws", "us-west-2", "apps");
+    let launches = |(actions, statement): &(Vec<String>, Value)| {
+        let of_instances = statement["Resource"].to_string().contains(":instance/*");
+        of_instances
+            && actions.iter().any(|action| ["ec2:CreateFleet", "ec2:RunInstances"].contains(&action.as_str()))
+    };
+    let found: Vec<_> = allowed(&scope).into_iter().filter(launches).collect();
+    assert_eq!(found.len(), 2);
+    for (actions, statement) in found {
+        let condition = &statement["Condition"];
+        assert_eq!(
+            condition["StringLike"]["ec2:InstanceType"],
+            serde_json::json!(scope.limits.instance_types),
+            "{actions:?}"
+        );
+        assert_eq!(
+            condition["StringEquals"]["aws:RequestTag/fleetmesh.dev/owner-cluster"], "apps",
+            "{actions:?}"
+        );
+    }
 }
 
 /// Every statement that allows something, with its actions.

@@ -127,8 +127,8 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = pattern)]
     pub tag_key: Vec<String>,
 
-    /// Print this document alone: mesh, iam, ec2, kms or cloudmap
-    #[arg(long, value_name = "NAME", value_parser = ["mesh", "iam", "ec2", "kms", "cloudmap"])]
+    /// Print this document alone: mesh, iam, ec2, launch, kms or cloudmap
+    #[arg(long, value_name = "NAME", value_parser = ["mesh", "iam", "ec2", "launch", "kms", "cloudmap"])]
     pub document: Option<String>,
 
     /// Write each document into a file of this folder, NAME.json, in place of printing them all as one object

@@ -12,8 +12,8 @@ use super::args::{BoundaryArgs, PolicyArgs};
 /// What the operator's own IAM identity needs, and the boundary of those that it makes.
 #[derive(Clone, Debug, Subcommand)]
 pub enum IamCommand {
-    /// Print the policy documents that allow the operator every call that it can make, and nothing else: mesh, iam, ec2 and
-    /// cloudmap, each for a managed policy of its own. Attach those that are printed
+    /// Print the policy documents that allow the operator every call that it can make, and nothing else: mesh, iam, ec2,
+    /// launch, kms and cloudmap, each for a managed policy of its own. Attach those that are printed
     Policy(Box<PolicyArgs>),
     /// Print the policy document for the permissions boundary of nodes' roles: their instances may read their configuration and
     /// pull images, whatever else is attached

@@ -202,9 +202,11 @@ class Account:
         return chosen["LaunchTemplateId"], data, subnets or ["*"], types or [data.get("InstanceType", "m1.small")]
 
     def fleet(self):
-        template, _, subnets, _ = self.template()
-        made = [self.made("CreateFleet", kind, self.specified(kind)) for kind in ("fleet", "instance")]
-        needs = made[0] + made[1]
+        template, _, subnets, types = self.template()
+        needs = self.made("CreateFleet", "fleet", self.specified("fleet"))
+        for one in types:
+            known = {"ec2:InstanceType": one}
+            needs += self.made("CreateFleet", "instance", self.specified("instance"), more=known)
         needs.append(self.of_ec2("ec2:CreateFleet", "launch-template", template))
         return needs + [self.of_ec2("ec2:CreateFleet", "subnet", subnet) for subnet in subnets]
 

@@ -44,6 +44,9 @@ pub(super) enum When {
     Dismisses,
     /// When an instance of ours is launched whose metadata service wants session tokens, which do not travel.
     Launches,
+    /// When instances of ours are to be launched by a fleet. One that EC2 keeps up launches them itself, later, and nothing that
+    /// is asked of a launch reaches those.
+    LaunchesLater,
     /// When the AMI has one of the owners.
     OfOwner,
     /// In one of the VPCs.
@@ -116,6 +119,10 @@ pub(super) fn condition(when: When, scope: &Scope) -> Option<Value> {
             all.one("StringEquals", &asks, ours);
             all.one("StringEquals", "ec2:MetadataHttpTokens", "required");
             all.one("NumericEquals", "ec2:MetadataHttpPutResponseHopLimit", "1");
+            all.list("StringLike", "ec2:InstanceType", scope.limits.instance_types.clone());
+        }
+        When::LaunchesLater => {
+            all.one("StringEquals", &asks, ours);
             all.list("StringLike", "ec2:InstanceType", scope.limits.instance_types.clone());
         }
         When::OfOwner => all.list("StringEquals", "ec2:Owner", scope.limits.ami_owners.clone()),

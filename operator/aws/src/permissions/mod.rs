@@ -26,8 +26,10 @@ pub enum Document {
     Mesh,
     /// Identities.
     Iam,
-    /// Instances, and the parameters that name their AMIs.
+    /// Instances and launch templates that there are, and the parameters that name their AMIs.
     Ec2,
+    /// Launches of instances.
+    Launch,
     /// The KMS keys of their volumes.
     Kms,
     /// Services in AWS Cloud Map.
@@ -36,7 +38,7 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Mesh, Self::Iam, Self::Ec2, Self::Kms, Self::CloudMap];
+    pub const ALL: [Self; 6] = [Self::Mesh, Self::Iam, Self::Ec2, Self::Launch, Self::Kms, Self::CloudMap];
 
     /// Its name: a word in lower case.
     pub fn name(self) -> &'static str {
@@ -44,16 +46,18 @@ impl Document {
             Self::Mesh => "mesh",
             Self::Iam => "iam",
             Self::Ec2 => "ec2",
+            Self::Launch => "launch",
             Self::Kms => "kms",
             Self::CloudMap => "cloudmap",
         }
     }
 
-    fn of(service: &str) -> Self {
-        match service {
-            "appmesh" => Self::Mesh,
-            "iam" => Self::Iam,
-            "servicediscovery" => Self::CloudMap,
+    fn of(permission: &Permission) -> Self {
+        match (permission.service, permission.operation) {
+            ("appmesh", _) => Self::Mesh,
+            ("iam", _) => Self::Iam,
+            ("servicediscovery", _) => Self::CloudMap,
+            ("ec2", "CreateFleet" | "RunInstances") => Self::Launch,
             _ => Self::Ec2,
         }
     }
@@ -104,11 +108,7 @@ const ANY: &[&str] = &["*"];
 const INSTANCE: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*"];
 const TEMPLATE: &[&str] = &["arn:{P}:ec2:{R}:{A}:launch-template/*"];
 const KEPT: &[&str] = &["arn:{P}:ec2:{R}:{A}:instance/*", "arn:{P}:ec2:{R}:{A}:launch-template/*"];
-const MADE: &[&str] = &[
-    "arn:{P}:ec2:{R}:{A}:fleet/*",
-    "arn:{P}:ec2:{R}:{A}:instance/*",
-    "arn:{P}:ec2:{R}:{A}:launch-template/*",
-];
+const FLEET: &[&str] = &["arn:{P}:ec2:{R}:{A}:fleet/*"];
 const TAGGED: &[&str] = &["arn:{P}:ec2:{R}:{A}:*/*"];
 const IMAGE: &[&str] = &["arn:{P}:ec2:{R}::image/*"];
 const NETWORK: &[&str] = &[
@@ -149,12 +149,13 @@ pub const PERMISSIONS: &[Permission] = &[
     allow("appmesh", "UpdateVirtualService", MESH, When::Ours),
     // Instances that are enrolled are somebody else's and carry no tag of ours but the one that lets us.
     allow("ec2", "AssociateIamInstanceProfile", INSTANCE, When::Enrolls),
-    allow("ec2", "CreateFleet", MADE, When::BecomesOurs),
+    allow("ec2", "CreateFleet", FLEET, When::BecomesOurs),
+    allow("ec2", "CreateFleet", INSTANCE, When::LaunchesLater),
     allow("ec2", "CreateFleet", TEMPLATE, When::Ours),
     allow("ec2", "CreateFleet", IMAGE, When::OfOwner),
     allow("ec2", "CreateFleet", NETWORK, When::InVpc),
     allow("ec2", "CreateFleet", BESIDE, When::Always),
-    allow("ec2", "CreateLaunchTemplate", MADE, When::BecomesOurs),
+    allow("ec2", "CreateLaunchTemplate", TEMPLATE, When::BecomesOurs),
     allow("ec2", "CreateLaunchTemplateVersion", KEPT, When::Ours),
     allow("ec2", "CreateTags", TAGGED, When::WhileMade),
     // To mend what somebody changed on what is ours, and, on instances with a profile of ours, to give back what tells that.
@@ -240,14 +241,14 @@ const NEVER: [&str; 6] = [
 pub fn document(scope: &Scope, document: Document) -> Option<Value> {
     let needed = match document {
         Document::Mesh => true,
-        Document::Iam | Document::Ec2 => scope.permissions_boundary.is_some(),
+        Document::Iam | Document::Ec2 | Document::Launch => scope.permissions_boundary.is_some(),
         Document::Kms => scope.permissions_boundary.is_some() && !scope.limits.kms_keys.is_empty(),
         Document::CloudMap => {
             scope.permissions_boundary.is_some() && !scope.limits.cloud_map_services.is_empty()
         }
     };
     let mut statements: Vec<Statement> = Vec::new();
-    let belong = PERMISSIONS.iter().filter(|permission| Document::of(permission.service) == document);
+    let belong = PERMISSIONS.iter().filter(|permission| Document::of(permission) == document);
     for permission in belong.filter(|permission| scope.adopt || !permission.when.adopts()) {
         match statements.iter_mut().find(|statement| statement.takes(permission)) {
             Some(statement) => statement.permissions.push(permission),
@@ -303,7 +304,7 @@ impl Statement {
         }
         if when.adopts() {
             // By this the chart tells them; it has to be another in each statement of an identity.
-            let document = permissions.first().map(|permission| Document::of(permission.service));
+            let document = permissions.first().map(|permission| Document::of(permission));
             statement["Sid"] = json!(document.map(|document| format!("Adopt{}", document.name())));
         }
         statement

@@ -303,6 +303,39 @@ async fn launches(account: &Account) {
     }
     account.allows(&run(AMI, "t3.small", subnet, metadata, CLUSTER)).await;
     account.allows(&run(AMI, "t3a.large", subnet, metadata, CLUSTER)).await;
+    fleets(account).await;
+}
+
+/// A fleet of type `maintain` has EC2 launch instances later, which no condition of a launch reaches: it is refused itself.
+async fn fleets(account: &Account) {
+    let subnet = &account.ids.subnet;
+    let owner = |kind: &str| {
+        format!("ResourceType={kind},Tags=[{{Key=fleetmesh.dev/owner-cluster,Value={CLUSTER}}}]")
+    };
+    let metadata = r#"{"HttpTokens":"required","HttpPutResponseHopLimit":1}"#;
+    let data = format!(r#"{{"ImageId":"{AMI}","InstanceType":"t3.small","MetadataOptions":{metadata}}}"#);
+    let tags = owner("launch-template");
+    let create = format!(
+        "ec2 create-launch-template --launch-template-name ours --launch-template-data {data} --tag-specifications {tags}"
+    );
+    let template = account.admin(&create).await["LaunchTemplate"]["LaunchTemplateId"].take();
+    let template = template.as_str().unwrap();
+    let fleet = |of: &str, kind: &str| {
+        let overrides = format!("[{{InstanceType={kind},SubnetId={subnet}}}]");
+        let from = format!(
+            "LaunchTemplateSpecification={{LaunchTemplateId={template},Version=1}},Overrides={overrides}"
+        );
+        let capacity = "TotalTargetCapacity=1,DefaultTargetCapacityType=on-demand";
+        format!(
+            "ec2 create-fleet --type {of} --launch-template-configs {from} --target-capacity-specification {capacity} --tag-specifications {} {}",
+            owner("fleet"),
+            owner("instance")
+        )
+    };
+    for of in ["maintain", "request", "instant"] {
+        account.refuses("ec2:CreateFleet", &fleet(of, "p5.48xlarge")).await;
+    }
+    account.allows(&fleet("instant", "t3a.large")).await;
 }
 
 async fn parameters_and_services(account: &Account) {
