@@ -112,8 +112,13 @@ impl Bed {
 
     /// `fleetmesh proxy join` as an instance with this session, whose files go to `folder`.
     fn join(&self, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
+        self.join_as(NODE, session, folder, arguments)
+    }
+
+    /// The same for another virtual node.
+    fn join_as(&self, node: &str, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(tools::fleetmesh().unwrap());
-        command.args(["proxy", "join", "--resource", NODE, "--control-plane", &self.joins]);
+        command.args(["proxy", "join", "--resource", node, "--control-plane", &self.joins]);
         command.args(["--ca-file", &self.certificates.path("ca/ca.crt"), "--log=trace", "--cert-dir"]);
         command.arg(folder).args(arguments);
         moto::environment(&self.moto.endpoint(), &mut command);
@@ -254,12 +259,15 @@ async fn an_instance_has_to_prove_which_one_it_is() {
     let session = bed.assume(arn, INSTANCE).await;
     bed.grant(arn).await;
     let folders = [0, 1].map(|index| bed.run.join(format!("joined-{index}")));
-    let join = async |bed: &Bed, session: &Session, folder: &Path, service: &str| {
-        let mut command = bed.join(session, folder, &["--once"]);
+    let join_as = async |bed: &Bed, node: &str, session: &Session, folder: &Path, service: &str| {
+        let mut command = bed.join_as(node, session, folder, &["--once"]);
         command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", service);
         command.env("AWS_EC2_METADATA_DISABLED", if service.is_empty() { "true" } else { "false" });
         let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
         if status.success() { String::new() } else { stderr }
+    };
+    let join = async |bed: &Bed, session: &Session, folder: &Path, service: &str| {
+        join_as(bed, NODE, session, folder, service).await
     };
     let person = bed.assume(arn, "somebody").await;
     for (what, session, service, words) in [
@@ -286,6 +294,20 @@ async fn an_instance_has_to_prove_which_one_it_is() {
         }
     }
     assert_eq!(fs::read_to_string(folders[0].join("tls.key")).unwrap(), key);
+
+    // For another node that grants the same role the instance is bound by itself, to the key that comes first there.
+    let (blue, tag) =
+        ("mesh/apps/virtualNode/blue", format!("key=fleetmesh.dev/proxy-principals,value={arn}"));
+    let create =
+        ["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "blue", "--spec", "{}"];
+    let aws = aws::AppMesh::new(&bed.control_plane.endpoint());
+    aws.run(&[&create[..], &["--tags", &tag]].concat()).await.unwrap();
+    assert_eq!(join_as(&bed, blue, &session, &folders[1], &own).await, "");
+    let refused = join_as(&bed, blue, &session, &folders[0], &own).await;
+    assert!(refused.contains(&format!("has a certificate for {blue} with another key")), "{refused}");
+    let refused = join(&bed, &session, &folders[1], &own).await;
+    assert!(refused.contains(&format!("has a certificate for {NODE} with another key")), "{refused}");
+
     assert_eq!(join(&bed, &session, &folders[1], &after_a_stop).await, "", "it was stopped and started");
     let log = fs::read_to_string(bed.run.join("control-plane.log")).unwrap();
     assert!(!log.contains(&session.token), "the token is in the log");
