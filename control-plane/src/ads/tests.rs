@@ -291,6 +291,59 @@ async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_bl
     world.until(ROUTE, |status| status.rejected.is_empty()).await;
 }
 
+/// Requests that say nothing, more than come at once: what comes after them waits for its turn.
+#[tokio::test]
+async fn a_flood_of_requests_is_read_in_its_turn() {
+    let world = World::start(None).await;
+    let began = Instant::now();
+    let mut proxy = world.proxy(CLIENT).await;
+    let clusters = proxy.take(ResourceType::Cluster).await;
+    for _ in 0..1100 {
+        proxy.acknowledge(&clusters, &[]);
+    }
+    proxy.subscribe(ResourceType::Listener, &[]);
+    proxy.take(ResourceType::Listener).await;
+    // The opening one is not counted, 999 come at once, and the others at 200 a second.
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
+    const BAD: &str = "virtualRouter/r/route/bad";
+    let world = World::start(None).await;
+    let mut proxy = world.proxy(CLIENT).await;
+    proxy.settle().await;
+    world.until(ROUTE, |status| status.acknowledged == 1).await;
+    let mut weight = 50;
+    let (routes, quote) = loop {
+        let quote = format!("(bad{weight}");
+        let action = json!({"weightedTargets": [{"virtualNode": "a", "weight": 1}]});
+        let bad = json!({"http2Route": {"action": action, "match": {"path": {"regex": quote}}}});
+        world.meshes.commit(ROUTE, Some(route(weight)));
+        world.meshes.commit(BAD, Some(bad));
+        let routes = proxy.take(ResourceType::Route).await;
+        if String::from_utf8_lossy(&routes.resources[0].value).contains(&quote) {
+            break (routes, quote);
+        }
+        // The commits fell on both sides of an update: once more, so that both are new at once.
+        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+        let routes = proxy.take(ResourceType::Route).await;
+        proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
+        weight += 1;
+    };
+    let message = "x".repeat(4096) + &quote;
+    proxy.send(DiscoveryRequest {
+        resource_names: vec!["rds_egress_http2_80".into()],
+        type_url: routes.type_url.clone(),
+        response_nonce: routes.nonce.clone(),
+        error_detail: Some(Refused { code: 13, message, details: Vec::new() }),
+        ..DiscoveryRequest::default()
+    });
+    for path in [ROUTE, BAD] {
+        world.until(path, |status| !status.rejected.is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
     let world = World::start(Some(1)).await;

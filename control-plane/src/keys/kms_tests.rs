@@ -126,6 +126,23 @@ async fn keys_move_between_a_file_and_kms_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn when_one_key_does_not_open_none_moves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let (in_file, (_, other)) = (file(folder.path(), "seal"), kms("one"));
+    let (first, last) = (create(&in_file, &data).await, create(&in_file, &data).await);
+    let connection = rusqlite::Connection::open(data.join("access-keys.db")).expect("a database");
+    let damage = "UPDATE access_key SET sealed = zeroblob(40) WHERE id = ?1";
+    connection.execute(damage, [&last.id]).expect("damaged");
+    let refused = moved(&other, Some(&in_file), &data).await.expect_err("the last one does not open");
+    assert!(refused.contains(&last.id), "{refused}");
+    // What sealed the first opens it still.
+    let seal = in_file.open(&data, None).await.expect("it opens");
+    let look = KeyStore::open(&data, Some(&seal)).expect("a store").look().expect("read");
+    assert_eq!(look.keys.get(&first.id).map(|key| &key.secret), Some(&first.secret));
+}
+
+#[tokio::test]
 async fn keys_in_the_clear_are_sealed_by_kms_at_the_first_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = KeyStore::open(folder.path(), None).expect("a store");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ::http::{HeaderName, HeaderValue, Request, Uri};
+use ::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use aws_sigv4::http_request::SigningInstructions;
 use tower::ServiceExt as _;
 
@@ -113,7 +113,7 @@ fn whatever_was_altered_is_refused_by_its_name() {
     type Alter = fn(&mut Parts);
     let cases: [(&str, Alter, &str); 11] = [
         ("nothing", |_| {}, ""),
-        ("method", |head| head.method = ::http::Method::DELETE, "InvalidSignatureException"),
+        ("method", |head| head.method = Method::DELETE, "InvalidSignatureException"),
         ("path", |head| head.uri = Uri::from_static("/v20190125/meshes/other"), "InvalidSignatureException"),
         ("host", |head| insert(head, "host", "other.example"), "InvalidSignatureException"),
         ("type", |head| insert(head, "content-type", "text/plain"), "InvalidSignatureException"),
@@ -208,25 +208,50 @@ fn replace(head: &mut Parts, from: &str, to: &str) {
     head.headers.insert("authorization", HeaderValue::from_str(&value).expect("a value"));
 }
 
+/// A guard that knows a key of this access, and keeps signatures in `folder`.
+fn guarded(folder: &std::path::Path, access: &str) -> axum::Router {
+    let file = folder.join("keys.json");
+    let entry = format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}","access":"{access}"}}"#);
+    fs::write(&file, entry).expect("written");
+    let keys = Arc::new(Keys::default());
+    keys.load(folder, Some(&file)).expect("keys");
+    let replays = Replays::open(folder, None).expect("a file");
+    let guarded = Guard {
+        keys,
+        audience: Arc::new(audience()),
+        replays,
+        proofs: Proofs::default(),
+        bodies: Bodies::default(),
+    };
+    guard(axum::Router::new().fallback(|| async {}), guarded)
+}
+
+#[tokio::test]
+async fn what_writes_nothing_brings_no_large_body() {
+    let cases = [
+        ("read", Method::PUT, 400),
+        ("write", Method::GET, 400),
+        ("write", Method::DELETE, 400),
+        // It is read, and is not the body that was signed.
+        ("write", Method::PUT, 403),
+    ];
+    for (access, method, status) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut head = signed(SECRET, "appmesh", SystemTime::now());
+        head.method = method.clone();
+        let body = axum::body::Body::from(vec![b' '; 16 * 1024 + 1]);
+        let request = Request::from_parts(head, body);
+        let answer = guarded(folder.path(), access).oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{access} {method}");
+    }
+}
+
 /// It was kept on disk before anybody asked whether the key may write.
 #[tokio::test]
 async fn a_write_of_a_key_that_reads_leaves_nothing_on_disk() {
     for (access, leaves) in [("read", false), ("write", true)] {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("keys.json");
-        let entry = format!(r#"{{"accessKeyId":"{ID}","secretAccessKey":"{SECRET}","access":"{access}"}}"#);
-        fs::write(&file, entry).expect("written");
-        let keys = Arc::new(Keys::default());
-        keys.load(folder.path(), Some(&file)).expect("keys");
-        let replays = Replays::open(folder.path(), None).expect("a file");
-        let guarded = Guard {
-            keys,
-            audience: Arc::new(audience()),
-            replays,
-            proofs: Proofs::default(),
-            bodies: Bodies::default(),
-        };
-        let router = guard(axum::Router::new().fallback(|| async {}), guarded);
+        let router = guarded(folder.path(), access);
         let ahead = SystemTime::now() + Duration::from_secs(60);
         let request = Request::from_parts(signed(SECRET, "appmesh", ahead), axum::body::Body::from(BODY));
         let answer = router.oneshot(request).await.expect("an answer");

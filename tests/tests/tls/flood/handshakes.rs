@@ -139,6 +139,31 @@ async fn a_handshake_has_its_time_from_its_turn_on() {
     assert!(waited > Duration::from_secs(3), "it waited for its turn: {waited:?}");
 }
 
+/// With one handshake at a time of an address, and clients of the same address before and after the proxy that say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_takes_no_handshake() {
+    let bed = Bed::start("silent", &["--max-handshakes-per-source=1"]).await;
+    let folder = bed.certificates.proxy("red", "1d").await;
+    let proxy = Tls::proxy(&bed.certificates, &folder);
+    let silent = async || connect(STRANGER, bed.ads).await.unwrap();
+    let front = silent().await;
+    let mut waiting = tokio::spawn({
+        let proxy = proxy.clone();
+        async move { proxy.configured(STRANGER, bed.ads).await }
+    });
+    let mut behind = Vec::new();
+    // The newest goes first, and gives way after a second: one each half a second would hold up the proxy for ever.
+    let took = loop {
+        match timeout(Duration::from_millis(500), &mut waiting).await {
+            Ok(configured) => break configured.unwrap().unwrap(),
+            Err(_) => behind.push(silent().await),
+        }
+        assert!(behind.len() < 20, "it was not served within ten seconds");
+    };
+    drop((front, behind));
+    println!("a proxy was configured {took:?} after it came, among clients of its address that say nothing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_behind_one_address_that_comes_back_at_once_waits_and_does_not_fail() {
     let fleet = long::choose(250, 2000);
