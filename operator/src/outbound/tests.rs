@@ -145,9 +145,18 @@ async fn an_answer_without_end_costs_neither_memory_nor_time() {
             tokio::spawn(async move { ask(&outbound, &address).await })
         });
         for question in questions.collect::<Vec<_>>() {
-            let answer = question.await.unwrap();
-            assert!(answer.is_err(), "{what}: {answer:?}");
-            println!("{what}: {}", answer.unwrap_err());
+            let failure = question.await.unwrap().expect_err(what);
+            println!("{what}: {failure}");
+            // What is too long ends by its length, not by the time limit: until then the operator would read it.
+            let by_time = ["interim answers without end"].contains(&what);
+            let of_no_length =
+                ["trailers without end", "an extension of a chunk without end"].contains(&what);
+            let ended = match failure {
+                Failure::TooLong(_) => !by_time && !of_no_length,
+                Failure::Protocol => of_no_length,
+                _ => by_time,
+            };
+            assert!(ended, "{what}: {failure}");
         }
         // Four at once: the second four wait for the first.
         assert!(began.elapsed() < 2 * LIMIT + SLACK, "{what} took {:?}", began.elapsed());
@@ -173,6 +182,17 @@ async fn an_answer_that_drips_is_late() {
         assert!(matches!(answer, Err(Failure::Late(_) | Failure::Protocol)), "{first:?}: {answer:?}");
         assert!(began.elapsed() < LIMIT + SLACK, "{first:?} took {:?}", began.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_length_that_is_told_is_judged_before_the_body_comes() {
+    let address = server(move |mut stream, _| async move {
+        _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n").await;
+        // Not a byte of it comes, and the connection stays.
+        _ = stream.read_u8().await;
+    })
+    .await;
+    assert_eq!(ask(&outbound(false), &address).await, Err(Failure::TooLong("64 KiB")));
 }
 
 #[tokio::test]
@@ -301,6 +321,8 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("token"), "t0k3n\n").unwrap();
     std::fs::write(outbound.policy.secrets.join("beside"), "s3cr3t").unwrap();
+    std::fs::write(folder.join("empty"), "\n").unwrap();
+    std::fs::write(folder.join("long"), "x".repeat(8 * 1024 + 1)).unwrap();
     let world = World::default();
     let with = |secret: &str, key: &str, scheme: &str| {
         let spec = json!({
@@ -318,9 +340,15 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
         assert_eq!(authorization.to_str().unwrap(), header);
         assert!(authorization.is_sensitive() && !format!("{place:?}").contains("t0k3n"));
     }
-    for (secret, key) in
-        [("prom", "other"), ("..", "beside"), (".", "beside"), ("prom", "../beside"), ("prom/..", "beside")]
-    {
+    for (secret, key) in [
+        ("prom", "other"),
+        ("prom", "empty"),
+        ("prom", "long"),
+        ("..", "beside"),
+        (".", "beside"),
+        ("prom", "../beside"),
+        ("prom/..", "beside"),
+    ] {
         with(secret, key, "Bearer");
         let refused = outbound.metrics(&world, "apps", &provider()).await.map(|_| ());
         assert!(matches!(refused, Err(Failure::Credentials { .. })), "{secret}/{key}: {refused:?}");
@@ -334,7 +362,7 @@ async fn a_provider_is_for_the_namespaces_that_it_allows() {
     let world = World::default();
     world.namespace("apps", Some([("team".to_owned(), "a".to_owned())].into()));
     world.namespace("shop", Some([("team".to_owned(), "b".to_owned())].into()));
-    let team = json!({ "from": "Selector", "selector": { "matchLabels": { "team": "a" } } });
+    let team = &json!({ "from": "Selector", "selector": { "matchLabels": { "team": "a" } } });
     let spec = json!({ "address": "http://10.0.0.1", "allowedNamespaces": team });
     world.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
     let asks = async |namespace: &str, path: Option<&str>| {
@@ -346,6 +374,14 @@ async fn a_provider_is_for_the_namespaces_that_it_allows() {
     assert_eq!(asks("shop", None).await, Err(refused.clone()));
     assert_eq!(asks("nobody-knows", None).await, Err(refused));
     assert_eq!(asks("apps", Some("/x")).await, Err(Failure::PathNotAllowed("p".to_owned())));
+    // A path leads below the provider's, and nowhere else.
+    let spec = json!({ "address": "http://10.0.0.1/hooks", "allowPath": true, "allowedNamespaces": team });
+    world.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
+    assert_eq!(asks("apps", Some("/canary/gate")).await, Ok(()));
+    for path in ["/../admin", "/a/../../admin", "/%2e%2e/admin", "/gate?all=1", "@10.0.0.2/", "//10.0.0.2/"] {
+        let failure = asks("apps", Some(path)).await.expect_err(path);
+        assert_eq!(failure, Failure::Malformed("the path leads out of its provider's"), "{path}");
+    }
     world.webhook_provider_seen("p", None);
     let none = Failure::NoProvider { kind: "WebhookProvider", name: "p".to_owned() };
     assert_eq!(asks("apps", None).await, Err(none));
