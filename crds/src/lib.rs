@@ -46,7 +46,7 @@ pub use reference_grant::{ReferenceGrant, ReferenceGrantSpec};
 pub use resource::MeshResource;
 pub use route::Route;
 pub use route_action::{ActionPhase, RouteAction, RouteActionSpec, RouteActionStatus, Verb};
-pub use status::{KindStatus, NodeStatus, Proxies, RouteStatus, Status};
+pub use status::{KindStatus, NodeStatus, Proxies, RouteStatus, Status, UNASKED};
 pub use virtual_node::VirtualNode;
 pub use virtual_router::VirtualRouter;
 pub use virtual_service::VirtualService;

@@ -22,6 +22,14 @@ pub const OWNER_CLUSTER_TAG: &str = "fleetmesh.dev/owner-cluster";
 pub const OWNER_TAGS: [&str; 5] =
     [OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, OWNER_CLUSTER_TAG];
 
+/// The tag that an operator gives, with [`ASKED`], to an App Mesh object that it makes or adopts and whose references need
+/// grants where they are to other namespaces. Objects of operators that did not ask for grants have none. It is given only where
+/// the tags of the user leave room for it.
+pub const OWNER_GRANTS_TAG: &str = "fleetmesh.dev/owner-grants";
+
+/// The value of [`OWNER_GRANTS_TAG`].
+pub const ASKED: &str = "asked";
+
 /// The prefix of tag keys that belong to Fleetmesh.
 pub const TAG_PREFIX: &str = "fleetmesh.dev/";
 
@@ -73,7 +81,7 @@ pub enum DeletionPolicy {
     /// It is deleted too; the resource stays until that is done.
     #[default]
     Delete,
-    /// It stays as it is, without the tags of ownership.
+    /// It stays as it is, without the tags of ownership but for that of the namespace, the only one that may adopt it.
     Retain,
 }
 

@@ -12,6 +12,9 @@ use crate::condition::ConditionType;
 use crate::fleet::FleetStatus;
 use crate::iam::IamStatus;
 
+/// What `permittedBy` says of an App Mesh object that an operator wrote which did not ask for grants yet.
+pub const UNASKED: &str = "an operator that did not ask for grants";
+
 /// What Fleetmesh observed of a resource and of its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -31,8 +34,8 @@ pub struct Status<Own = KindStatus> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// What permits the references to other namespaces that the App Mesh object rests on, for example
-    /// `ReferenceGrant shop/from-web`; empty when it rests on none. Absent while that was never judged: before the first
-    /// write, or when an operator wrote the object that did not ask for grants yet.
+    /// `ReferenceGrant shop/from-web`; empty when it rests on none, and `an operator that did not ask for grants` when such
+    /// a one wrote it. Absent before the first write. Nothing is believed because it stands here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permitted_by: Option<Vec<String>>,
     /// The connected proxies that need the object and how many of them run it; absent when the endpoint does not tell.

@@ -47,27 +47,47 @@ impl Tagged {
     }
 }
 
+/// What the tags of an App Mesh object say of who made it, as far as this process read or wrote them. Nothing that a status
+/// says takes their place: a status could have been written by anybody who may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker<'a> {
+    /// They were not read yet.
+    Unread,
+    /// There is no object, or its tags name no resource of this cluster.
+    NoResource,
+    /// This resource.
+    Resource(&'a Tagged),
+}
+
+impl Maker<'_> {
+    /// Whether the tags name `object` as the maker.
+    pub fn is(&self, object: &Object) -> bool {
+        matches!(self, Self::Resource(tagged) if tagged.uid == object.uid)
+    }
+}
+
 /// How good a claim is, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// The App Mesh object is tagged as this resource's, or, where no tag is known, the status reports it.
+    /// The App Mesh object is tagged as this resource's.
     InForce,
     /// The App Mesh object is tagged as that of an earlier resource of the same kind, namespace and name, which was
     /// created anew since, as after a restored backup.
     Named,
+    /// The tags were not read yet, and the status reports the object. It holds a name that nobody else claims until they
+    /// are.
+    Reported,
     /// Nothing at the endpoint speaks for it.
     New,
 }
 
-/// How good the claim of `object` is. `tagged` is what is known of the App Mesh object's tags; `None` when nothing is, or
-/// they name nobody of this cluster.
-pub fn standing(object: &Object, tagged: Option<&Tagged>) -> Standing {
-    match tagged {
-        Some(tagged) if tagged.uid == object.uid => Standing::InForce,
-        Some(tagged) if tagged.names(object) => Standing::Named,
-        Some(_) => Standing::New,
-        None if object.status.uid.is_some() => Standing::InForce,
-        None => Standing::New,
+/// How good the claim of `object` to a name is whose App Mesh object was made by `maker`.
+pub fn standing(object: &Object, maker: Maker<'_>) -> Standing {
+    match maker {
+        Maker::Resource(_) if maker.is(object) => Standing::InForce,
+        Maker::Resource(tagged) if tagged.names(object) => Standing::Named,
+        Maker::Unread if object.status.uid.is_some() => Standing::Reported,
+        Maker::Resource(_) | Maker::NoResource | Maker::Unread => Standing::New,
     }
 }
 
@@ -88,17 +108,17 @@ pub struct Contender<'a> {
 /// names. It is asked in the order of rank and only until one has the name, because it may cost much.
 pub fn holder<'a>(
     contenders: impl Iterator<Item = Contender<'a>>,
-    tagged: Option<&Tagged>,
+    maker: Maker<'_>,
     acceptable: impl Fn(&'a Object) -> bool,
 ) -> Option<&'a Object> {
     let mut ranked: Vec<_> = contenders
         .map(|Contender { object, refused }| {
-            ((refused, standing(object, tagged), object.created, object.uid.as_str()), object)
+            ((refused, standing(object, maker), object.created, object.uid.as_str()), object)
         })
         .collect();
     ranked.sort_by_key(|(rank, _)| *rank);
     let mut ranked = ranked.into_iter();
-    let best =
-        ranked.find(|((_, standing, ..), object)| *standing == Standing::InForce || acceptable(object));
+    let stands = |standing: Standing| matches!(standing, Standing::InForce | Standing::Reported);
+    let best = ranked.find(|((_, standing, ..), object)| stands(*standing) || acceptable(object));
     best.map(|(_, object)| object)
 }

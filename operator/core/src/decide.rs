@@ -1,16 +1,16 @@
 //! The decision about a resource: is it valid, is the name ours, does what it names exist, does the App Mesh object mean
 //! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
-use fleetmesh_crds::management::PROXY_PRINCIPALS_TAG;
+use fleetmesh_crds::management::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
 use fleetmesh_crds::{IamStatus, MeshResource, Reason};
-use fleetmesh_model::tag::Tags;
+use fleetmesh_model::tag::{MAX_TAGS, Tags};
 use fleetmesh_model::{Kind, ResourceId, differences};
 
 use crate::decision::{Decision, Drift, Verdict};
 use crate::deletion;
 use crate::object::Object;
 use crate::observed::{Allowance, Claim, Observed, Remote, RemoteObject};
-use crate::owner::{self, Owner};
+use crate::owner;
 use crate::permission;
 use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::references::{self, in_words};
@@ -73,8 +73,15 @@ fn accepted(observed: &Observed) -> Verdict {
             return Verdict::Fails(Reason::MeshNotFound, message);
         }
         Allowance::Refused { mesh, namespace } => {
+            let left = match object.key.kind {
+                Kind::Route | Kind::VirtualService => "It is not in the mesh until then",
+                Kind::VirtualNode => {
+                    "Until then its backends are out of the mesh and its fleet does not grow; others' requests still reach it"
+                }
+                Kind::Mesh | Kind::VirtualRouter => "What is in the mesh stays as it is until then",
+            };
             let message = format!(
-                "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace"
+                "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace. {left}; it goes on by itself"
             );
             return Verdict::Fails(Reason::NamespaceNotAllowed, message);
         }
@@ -92,7 +99,7 @@ fn accepted(observed: &Observed) -> Verdict {
 
 /// A Mesh resource that is not there yet may be in the same directory, which is applied file by file.
 fn not_accepted(observed: &Observed, accepted: Verdict) -> Decision {
-    if let Some(plan) = permission::revocation(observed) {
+    if let Some(plan) = permission::put_out(observed).or_else(|| permission::revocation(observed)) {
         return Decision { plan, ..idle(accepted, Idle::NotAccepted) };
     }
     match &observed.allowance {
@@ -137,19 +144,27 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
     let ours = observed.is_ours(remote);
     let cluster = &settings.cluster;
     // Tags that were not read say nothing about whose it is.
-    let adopts = !ours && remote.tags.as_ref().is_some_and(|tags| owner::may_adopt(object, tags, cluster));
+    let may = |tags: &Tags| {
+        owner::may_take_over(object, tags, cluster) && bereaves(observed, tags, cluster).is_none()
+    };
+    let adopts = !ours && remote.tags.as_ref().is_some_and(may);
     if !ours && !adopts {
         let none = Tags::new();
         let tags = remote.tags.as_ref().unwrap_or(&none);
         let message = format!(
             "{} exists and is not this resource's: {}. {}",
             in_words(&object.id),
-            Owner::of(tags),
-            owner::way_out(tags, cluster, &name_field(object.key.kind)),
+            owner::told(object, tags, cluster),
+            bereaves(observed, tags, cluster).unwrap_or_else(|| owner::way_out_in_mesh(
+                object,
+                tags,
+                cluster,
+                &name_field(object.key.kind)
+            )),
         );
         return idle(Verdict::Fails(Reason::NotOwned, message), Idle::NotAccepted);
     }
-    let (mut wanted, tag_keys) = tag_steps(observed, remote, settings);
+    let (mut wanted, tag_keys) = tag_steps(observed, remote, adopts, settings);
     let found = differences(&object.spec, &remote.spec);
     if !found.is_empty() {
         wanted.push(Step::Update {
@@ -170,11 +185,34 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
     Decision { drift, adopts, ..steps(object, wanted) }
 }
 
+/// Why an App Mesh object is not taken over although that is asked for: a resource of another namespace that is in force names it,
+/// and would leave the mesh by that. What the resource's own namespace had it may always have back.
+fn bereaves(observed: &Observed, tags: &Tags, cluster: &str) -> Option<String> {
+    let object = &observed.object;
+    let may = owner::may_take_over(object, tags, cluster) && !owner::is_of_its_namespace(object, tags);
+    let user = observed.user.as_ref().filter(|_| may)?;
+    let (kind, namespace) = (user.kind, user.namespace.as_deref().unwrap_or_default());
+    Some(format!(
+        "A {kind} of namespace {namespace} uses it and would leave the mesh if it were taken over. Permit that by a ReferenceGrant in this namespace (from {{group: fleetmesh.dev, kind: {kind}, namespace: {namespace}}}), or take another name in {}",
+        name_field(object.key.kind)
+    ))
+}
+
 /// The steps that bring the tags in step, when they were read, and the keys that somebody else changed unless the spec
 /// did.
-fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> (Vec<Step>, Vec<String>) {
+fn tag_steps(
+    observed: &Observed,
+    remote: &RemoteObject,
+    adopts: bool,
+    settings: &Settings,
+) -> (Vec<Step>, Vec<String>) {
     let Some(actual) = &remote.tags else { return (Vec::new(), Vec::new()) };
-    let desired = owner::desired_tags(&observed.object, &settings.cluster);
+    // What earlier operators made is not written to for this alone, as long as it rests on nothing.
+    let judged = adopts || actual.contains_key(OWNER_GRANTS_TAG) || !observed.permission.by.is_empty();
+    let desired = match judged {
+        true => owner::judged_tags(&observed.object, &settings.cluster),
+        false => owner::desired_tags(&observed.object, &settings.cluster),
+    };
     let mut former = observed.former_tags.clone().unwrap_or_default();
     // What the proxies' role was is known from the status, too; it becomes known later than the spec.
     let known = former.get(PROXY_PRINCIPALS_TAG) == desired.get(PROXY_PRINCIPALS_TAG);
@@ -182,14 +220,18 @@ fn tag_steps(observed: &Observed, remote: &RemoteObject, settings: &Settings) ->
     former.extend(role.map(|role| (PROXY_PRINCIPALS_TAG.to_owned(), role)));
     let (set, remove) = owner::tag_changes(&desired, actual, &former);
     let keys = set.keys().chain(&remove).filter(|key| known || *key != PROXY_PRINCIPALS_TAG);
-    let keys = keys.cloned().collect();
+    let keys = keys.filter(|key| *key != OWNER_GRANTS_TAG).cloned().collect();
     let arn = &remote.identity.arn;
+    let added = set.keys().filter(|key| !actual.contains_key(*key)).count();
     let mut steps = Vec::new();
     if !set.is_empty() {
         steps.push(Step::TagResource { arn: arn.clone(), tags: set });
     }
     if !remove.is_empty() {
-        steps.push(Step::UntagResource { arn: arn.clone(), keys: remove, optional: false });
+        let untag = Step::UntagResource { arn: arn.clone(), keys: remove, optional: false };
+        // Where there is no room for all of them at a time, what goes makes it.
+        let at = if actual.len() + added > MAX_TAGS { 0 } else { steps.len() };
+        steps.insert(at, untag);
     }
     (steps, keys)
 }
@@ -202,7 +244,7 @@ fn create(object: &Object, settings: &Settings) -> Step {
     Step::Create {
         id: object.id.clone(),
         spec: object.spec.clone(),
-        tags: owner::desired_tags(object, &settings.cluster),
+        tags: owner::judged_tags(object, &settings.cluster),
         token: token(&object.uid, &former.unwrap_or_default(), &object.spec),
     }
 }

@@ -1,7 +1,7 @@
 //! Deletion: what is ours goes, what others made stays, and a resource that lets go is never held. Pure.
 
 use fleetmesh_crds::DeletionPolicy;
-use fleetmesh_crds::management::OWNER_TAGS;
+use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_NAMESPACE_TAG, OWNER_TAGS};
 
 use crate::object::Object;
 use crate::observed::{Claim, Observed, Remote};
@@ -69,9 +69,13 @@ fn let_go(observed: &Observed) -> Plan {
     let returned = permission::returned(observed, remote);
     let stays = !matches!(returned, Some(Step::Delete { .. }));
     let tagged = remote.tags.as_ref().is_some_and(|tags| owner::owns(object, tags));
+    let marked = remote.tags.as_ref().is_some_and(|tags| tags.contains_key(OWNER_GRANTS_TAG));
+    // Whose it was stays: another namespace is not to take it over while that one's resources may name it.
+    let keys = OWNER_TAGS.into_iter().filter(|key| *key != OWNER_NAMESPACE_TAG);
+    let keys = keys.chain(marked.then_some(OWNER_GRANTS_TAG));
     let untag = (stays && tagged && !object.orphan).then(|| Step::UntagResource {
         arn: remote.identity.arn.clone(),
-        keys: OWNER_TAGS.iter().map(|key| (*key).to_owned()).collect(),
+        keys: keys.map(str::to_owned).collect(),
         optional: true,
     });
     Plan::Steps(returned.into_iter().chain(untag).chain([Step::RemoveFinalizer]).collect())

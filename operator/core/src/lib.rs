@@ -35,7 +35,7 @@ pub mod settings;
 pub mod status;
 pub mod token;
 
-pub use claim::Tagged;
+pub use claim::{Maker, Tagged};
 pub use condition::Finding;
 pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
@@ -44,8 +44,8 @@ pub use failure::{Class, Failure};
 pub use load::{Ended, Load, Loads, Witnesses};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, Caller, Claim, Deprecation, Distribution, Identity, Observed, Reach, Reads, Referent,
-    Rejection, Remote, RemoteObject,
+    Allowance, Caller, Claim, Deprecation, Distribution, Evidence, Identity, Observed, Reach, Reads,
+    Referent, Rejection, Remote, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

@@ -31,10 +31,20 @@ pub struct Observed {
     /// Whether referents that no resource stands for may still be on their way: the resource is new, and a directory is
     /// applied file by file.
     pub patience: bool,
-    /// The uid of the resource's App Mesh object, remembered or reported.
+    /// The uid of the resource's App Mesh object, remembered or reported. Whose the object is it does not say.
     pub uid: Option<String>,
+    /// The uid of the App Mesh object that this process wrote as the resource's, or whose tags it saw name the resource;
+    /// `None` when it did neither yet.
+    pub own: Option<String>,
+    /// What is known of who has the name.
+    pub evidence: Evidence,
+    /// What the App Mesh object in force rests on, as this process judged it; `None` when it did not yet.
+    pub permitted_by: Option<Vec<String>>,
     /// Resources whose App Mesh objects refer to this one's and keep it from being deleted.
     pub dependents: Vec<ObjectKey>,
+    /// A resource of another namespace that is in force and names this one's App Mesh name, and would not be permitted to if this
+    /// resource had it. Looked for when the resource asks to adopt.
+    pub user: Option<ObjectKey>,
     /// The tags that the resource asked for in the last converged round, when it is remembered.
     pub former_tags: Option<Tags>,
     /// The App Mesh object.
@@ -67,6 +77,17 @@ pub enum Claim {
     Ours,
     /// Another resource's.
     Taken(ObjectKey),
+}
+
+/// What is known of who has an App Mesh name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The App Mesh object's tags were read since the process started, or there is no object.
+    Read,
+    /// They were not, and no other resource claims the name.
+    Unread,
+    /// They were not, and other resources whose specs are valid claim the name: nobody has it until they are.
+    Contested,
 }
 
 /// Whether the mesh allows resources of the namespace.
@@ -202,7 +223,7 @@ impl std::fmt::Display for Rejection {
 pub enum Reads {
     /// None.
     Nothing,
-    /// The object; and its tags when its uid is not the one in the status.
+    /// The object; and its tags when it is not known to be the resource's own.
     Object,
     /// The object and its tags.
     ObjectAndTags,
@@ -229,6 +250,7 @@ impl Observed {
                 // It may have been let go of already, and be somebody else's by now; only its tags tell.
                 _ if !ours => Reads::ObjectAndTags,
                 DeletionPolicy::Retain => Reads::ObjectAndTags,
+                DeletionPolicy::Delete if self.own.is_none() => Reads::ObjectAndTags,
                 DeletionPolicy::Delete => Reads::Object,
             };
         }
@@ -236,13 +258,19 @@ impl Observed {
             || self.allowance != Allowance::Allowed
             || !object.spec.violations().is_empty()
         {
-            // What rests on a permission has to go when that goes, whatever else is wrong with the resource.
-            let rests = object.status.permitted_by.as_ref().is_some_and(|by| !by.is_empty());
-            let known = rests && self.uid.is_some() && !matches!(self.allowance, Allowance::NoMesh(_));
+            // What rests on a permission has to go when that goes, whatever else is wrong with the resource. What it rests on
+            // its status does not say for sure.
+            let rests = self.permitted_by.as_ref().is_some_and(|by| !by.is_empty());
+            let leaves = rests || self.is_put_out();
+            let known = leaves && self.uid.is_some() || self.has_to_prove_itself();
+            let known = known && !matches!(self.allowance, Allowance::NoMesh(_));
             return if known { Reads::ObjectAndTags } else { Reads::Nothing };
         }
         if object.is_observed() {
             return Reads::Object;
+        }
+        if self.evidence == Evidence::Contested {
+            return Reads::ObjectAndTags;
         }
         if !self.permission.missing.is_empty() && self.uid.is_none() {
             // Only what has our finalizer can have been written, and only its tags tell whether it was.
@@ -258,6 +286,9 @@ impl Observed {
             // Nothing says that it exists: creating it says more than reading would, and costs one call less.
             return Reads::Nothing;
         }
+        if self.own.is_none() {
+            return Reads::ObjectAndTags;
+        }
         let tags_in_step = match &self.former_tags {
             Some(former) => *former == owner::asked_tags(object),
             // The role of the proxies became known after the spec was reported, and was perhaps not yet told.
@@ -266,10 +297,28 @@ impl Observed {
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }
     }
 
-    /// Whether the App Mesh object is the resource's: it has the uid that we know, or tags that name the resource.
-    /// When another resource has the name, only the tags count: it may have adopted the object.
+    /// Whether the mesh refuses the namespace of what sends requests somewhere: a route and a virtual service leave the mesh, of a
+    /// virtual node the backends do. Nodes and routers themselves, which others may send requests to, stay.
+    pub fn is_put_out(&self) -> bool {
+        let sends = matches!(self.object.key.kind, Kind::Route | Kind::VirtualService | Kind::VirtualNode);
+        sends && matches!(self.allowance, Allowance::Refused { .. })
+    }
+
+    /// Whether it is for this resource to find out whose the name is: its status or its finalizer says that it may have it, or
+    /// others claim it, too.
+    fn has_to_prove_itself(&self) -> bool {
+        let may_have_it = self.uid.is_some() || self.object.finalized();
+        match self.evidence {
+            Evidence::Read => false,
+            Evidence::Unread => may_have_it,
+            Evidence::Contested => may_have_it || self.object.spec.violations().is_empty(),
+        }
+    }
+
+    /// Whether the App Mesh object is the resource's: this process wrote it or saw that, or the tags name the resource. What the
+    /// status says does not count. When another resource has the name, only the tags do: it may have adopted the object.
     pub fn is_ours(&self, remote: &RemoteObject) -> bool {
-        let known = self.claim == Claim::Ours && self.uid.as_ref() == Some(&remote.identity.uid);
+        let known = self.claim == Claim::Ours && self.own.as_ref() == Some(&remote.identity.uid);
         known || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
     }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use fleetmesh_crds::management::{
-    OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,
-    PROXY_PRINCIPALS_TAG, TAG_PREFIX,
+    ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG,
+    OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
-use fleetmesh_model::tag::Tags;
+use fleetmesh_model::Kind;
+use fleetmesh_model::tag::{MAX_TAGS, Tags};
 
 use crate::iam::Place;
 use crate::object::Object;
@@ -20,6 +21,24 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
     let mut tags = asked_tags(object);
     tags.extend(owner_tags(object, cluster));
     tags
+}
+
+/// The tags of the App Mesh object of `object` when an operator that asks for grants makes or adopts it, or finds that it rests on
+/// one: as of [`desired_tags`], and that it asked, where the object may name others' and there is room.
+pub fn judged_tags(object: &Object, cluster: &str) -> Tags {
+    let mut tags = desired_tags(object, cluster);
+    let names = matches!(object.key.kind, Kind::Route | Kind::VirtualService | Kind::VirtualNode);
+    // The role of a node's proxies is told later.
+    if names && tags.len() + 1 < MAX_TAGS {
+        tags.insert(OWNER_GRANTS_TAG.to_owned(), ASKED.to_owned());
+    }
+    tags
+}
+
+/// Whether an operator that asks for grants wrote an App Mesh object with `tags`. One that has no room for the tag that tells of
+/// it counts as such a one: the tags of its user must not make it an exception.
+pub fn is_judged(tags: &Tags) -> bool {
+    tags.contains_key(OWNER_GRANTS_TAG) || tags.len() + 1 >= MAX_TAGS
 }
 
 /// The tags that `object` asks for: those its user wants, and the role of its proxies once that is known.
@@ -72,6 +91,35 @@ pub fn may_adopt(object: &Object, tags: &Tags, cluster: &str) -> bool {
     object.management.adoption_policy == AdoptionPolicy::Adopt && !is_of_another_cluster(tags, cluster)
 }
 
+/// Whether an App Mesh object that is not `object`'s may be taken over by it: as of [`may_adopt`], and no other namespace had it
+/// last, whose resources may still name it.
+pub fn may_take_over(object: &Object, tags: &Tags, cluster: &str) -> bool {
+    may_adopt(object, tags, cluster) && !is_of_another_namespace(object, tags)
+}
+
+/// Whether the tags name another namespace than that of `object`, as what it retained or left.
+pub fn is_of_another_namespace(object: &Object, tags: &Tags) -> bool {
+    tags.get(OWNER_NAMESPACE_TAG).is_some_and(|other| Some(other) != object.key.namespace.as_ref())
+}
+
+/// Whether the tags name the namespace of `object`.
+pub fn is_of_its_namespace(object: &Object, tags: &Tags) -> bool {
+    tags.contains_key(OWNER_NAMESPACE_TAG) && !is_of_another_namespace(object, tags)
+}
+
+/// Whose the tags of an App Mesh object say that it is, as far as an editor of the namespace of `object` is to know it: the
+/// names of other namespaces' and clusters' resources are for the operator's log ([`Owner::of`]).
+pub fn told(object: &Object, tags: &Tags, cluster: &str) -> String {
+    let other = is_of_another_namespace(object, tags);
+    match (tags.contains_key(OWNER_KIND_TAG), is_of_another_cluster(tags, cluster)) {
+        (_, true) => "it belongs to another cluster".to_owned(),
+        (false, _) if other => "another namespace retained it".to_owned(),
+        (false, _) => "somebody else made it without Fleetmesh".to_owned(),
+        (true, _) if other => "it belongs to a resource of another namespace".to_owned(),
+        (true, _) => Owner::of(tags).to_string(),
+    }
+}
+
 /// Whether the tags name another cluster than `cluster`.
 pub fn is_of_another_cluster(tags: &Tags, cluster: &str) -> bool {
     tags.get(OWNER_CLUSTER_TAG).is_some_and(|owner| owner != cluster)
@@ -85,6 +133,16 @@ pub fn way_out(tags: &Tags, cluster: &str, name_field: &str) -> String {
         );
     }
     format!("To take it over set spec.adoptionPolicy to Adopt, or take another name in {name_field}")
+}
+
+/// As [`way_out`], for an App Mesh object that `object` does not own.
+pub fn way_out_in_mesh(object: &Object, tags: &Tags, cluster: &str, name_field: &str) -> String {
+    if is_of_another_cluster(tags, cluster) || !is_of_another_namespace(object, tags) {
+        return way_out(tags, cluster, name_field);
+    }
+    format!(
+        "What another namespace had is not taken over: its resources may still name it. Whoever answers for the mesh can hand it over by removing the tag {OWNER_NAMESPACE_TAG} from it; or take another name in {name_field}"
+    )
 }
 
 /// Whom the tags of an App Mesh object name as its owner.

@@ -4,14 +4,18 @@
 use std::collections::BTreeMap;
 
 use fleetmesh_crds::reference_grant::Wanted;
-use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec, Status};
+use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec, Status, UNASKED};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
+use crate::claim::Maker;
 use crate::decision::{Decision, Verdict};
 use crate::object::{Object, ObjectKey};
 use crate::observed::{Observed, Remote, RemoteObject};
+use crate::outcome::Outcome;
+use crate::owner;
 use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::references::in_words;
+use crate::status;
 use crate::token::token;
 
 /// The ReferenceGrants of a cluster.
@@ -57,6 +61,8 @@ pub struct Permission {
     pub revoked: Vec<Missing>,
     /// `elsewhere` of the App Mesh object as it was read; empty when it was not read.
     pub lent: Vec<ResourceId>,
+    /// `by` of the App Mesh object as it was read; empty when it was not read.
+    pub rests: Vec<String>,
 }
 
 /// A reference that is not permitted.
@@ -70,31 +76,56 @@ pub struct Missing {
     pub owner: ObjectKey,
     /// Whether that resource is being deleted.
     pub owner_leaves: bool,
-    /// Whether that resource has its App Mesh object, as its status says. One that merely claims the name, perhaps of an object
-    /// that is somebody else's, takes nothing out of the mesh.
+    /// Whether that resource has its App Mesh object, as the object's tags say. One that merely claims the name, perhaps of an
+    /// object that is somebody else's, takes nothing out of the mesh, whatever its status says.
     pub owner_exists: bool,
+    /// Whether it is not known yet who of several has the name, this resource or another one.
+    pub contested: bool,
     /// Whether there is no ReferenceGrant for it.
     pub grant: bool,
     /// Whether it is a router whose `allowedRoutes` do not allow the namespace.
     pub allowed_routes: bool,
 }
 
-/// Judges `references` of a resource `from`. `owner` gives the resource that has an App Mesh name; `labels` are those of the
-/// namespace of `from`.
+/// A resource that has an App Mesh name, or may have it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The resource.
+    pub object: &'a Object,
+    /// Who made the App Mesh object.
+    pub maker: Maker<'a>,
+}
+
+impl Target<'_> {
+    /// Whether what is named may be this resource's: as long as nobody read the tags its status counts, too.
+    fn may_exist(&self) -> bool {
+        self.maker.is(self.object) || self.maker == Maker::Unread && self.object.status.uid.is_some()
+    }
+}
+
+/// Judges `references` of a resource `from`. `owners` gives the resource that has an App Mesh name; as long as nobody knows which
+/// of several has it, all of them: each has to permit. `labels` are those of the namespace of `from`.
 pub fn judge<'a>(
     from: &ObjectKey,
     references: &[Reference],
-    owner: impl Fn(&ResourceId) -> Option<&'a Object>,
+    owners: impl Fn(&ResourceId) -> Vec<Target<'a>>,
     grants: &Grants,
     labels: &BTreeMap<String, String>,
 ) -> Permission {
     let mut permission = Permission::default();
     let Some(namespace) = from.namespace.as_deref() else { return permission };
-    for reference in references {
-        let Some(owner) = owner(&reference.target).filter(|owner| is_elsewhere(&owner.key, namespace)) else {
+    let owners = |reference: &Reference| {
+        let owners = owners(&reference.target);
+        let contested = owners.len() > 1;
+        owners.into_iter().map(move |owner| (owner, contested)).collect::<Vec<_>>()
+    };
+    let named = references.iter().flat_map(|one| owners(one).into_iter().map(move |owner| (one, owner)));
+    for (reference, (target, contested)) in named {
+        let owner = target.object;
+        if !is_elsewhere(&owner.key, namespace) {
             continue;
-        };
-        if owner.status.uid.is_some() {
+        }
+        if target.may_exist() && !permission.elsewhere.contains(&reference.target) {
             permission.elsewhere.push(reference.target.clone());
         }
         let grant = grants.permitting(from.kind, namespace, &owner.key);
@@ -121,13 +152,15 @@ pub fn judge<'a>(
                 from: from.clone(),
                 owner: owner.key.clone(),
                 owner_leaves: owner.deleting,
-                owner_exists: owner.status.uid.is_some(),
+                owner_exists: !contested && target.maker.is(owner),
+                contested,
                 grant: grant.is_none(),
                 allowed_routes: !allowed,
             }),
         }
     }
     permission.by.sort();
+    permission.by.dedup();
     permission
 }
 
@@ -148,11 +181,12 @@ pub fn may_retire(route: &ObjectKey, node: &Object, labels: &BTreeMap<String, St
 }
 
 /// What to do about a resource that names what it may not: nothing of it is written. What is in force goes as soon as it
-/// rests on a reference that is not permitted any more; but what was never judged, because an operator wrote it that did
-/// not ask for grants yet, stays until it is in the way of a deletion.
+/// rests on a reference that is not permitted any more; but what an operator wrote that did not ask for grants yet stays
+/// until it is in the way of a deletion. While nobody knows whose it is what it names, it waits for that.
 pub fn withheld(observed: &Observed) -> Decision {
     let resolved = Verdict::Fails(Reason::RefNotPermitted, in_full(&observed.permission.missing));
-    let plan = revocation(observed).unwrap_or_else(|| match observed.patience {
+    let contested = observed.permission.missing.iter().all(|one| one.contested);
+    let plan = revocation(observed).unwrap_or_else(|| match observed.patience || contested {
         true => {
             let targets = observed.permission.missing.iter().map(|one| one.reference.target.clone());
             Plan::Wait(Waiting::Arrival(targets.collect()))
@@ -182,13 +216,76 @@ pub fn revocation(observed: &Observed) -> Option<Plan> {
     }
 }
 
+/// The plan that takes what a namespace that the mesh refuses sends requests by out of the mesh; `None` when nothing of that is
+/// there. It goes as after a lost grant, as if all ended at once: a route and a virtual service as a whole, of a virtual node the
+/// backends. It comes back when the mesh allows the namespace.
+pub fn put_out(observed: &Observed) -> Option<Plan> {
+    let Remote::Present(remote) = &observed.remote else { return None };
+    if !observed.is_put_out() || !observed.is_ours(remote) {
+        return None;
+    }
+    let references = remote.spec.references(&observed.object.id);
+    let backends = references.iter().map(|one| &one.target);
+    let backends: Vec<&ResourceId> = backends.filter(|id| id.kind() == Kind::VirtualService).collect();
+    let stays = observed.object.key.kind == Kind::VirtualNode && backends.is_empty();
+    (!stays).then(|| Plan::Steps(vec![without(observed, remote, &backends)]))
+}
+
 fn goes(observed: &Observed) -> bool {
+    let judged = !is_of_earlier(observed);
+    observed.permission.revoked.iter().any(|one| one.owner_exists && (judged || one.owner_leaves))
+}
+
+/// Whether an operator wrote what is in force that did not ask for grants. The tags of its object have no word of grants then, nor
+/// has its status a word of permissions, but a verdict about the references, and never that they are not permitted. One who asks
+/// says so from the first report on: that a status says nothing means nothing.
+fn is_of_earlier(observed: &Observed) -> bool {
     let status = &observed.object.status;
-    let revoked = &observed.permission.revoked;
-    // An operator that ended between its write and its report left no word of it.
-    let unreported = status.uid.is_none() && !observed.permission.missing.is_empty();
-    let judged = status.permitted_by.is_some() || unreported;
-    revoked.iter().any(|one| one.owner_exists && (judged || one.owner_leaves))
+    let is_unasked = |by: &Vec<String>| by.iter().any(|one| one == UNASKED);
+    if let Some(by) = &observed.permitted_by {
+        return is_unasked(by);
+    }
+    if let Remote::Present(RemoteObject { tags: Some(tags), .. }) = &observed.remote
+        && owner::is_judged(tags)
+    {
+        return false;
+    }
+    match &status.permitted_by {
+        Some(by) => is_unasked(by),
+        None => {
+            let resolved = status.condition(ConditionType::ResolvedRefs);
+            let refused = Reason::RefNotPermitted.as_str();
+            status.uid.is_some() && resolved.is_some_and(|resolved| resolved.reason != refused)
+        }
+    }
+}
+
+/// What the App Mesh object rests on as the round left it, to be remembered; `None` when there is none, or the round could not
+/// tell and nothing is remembered. No word of the status is in it, but that an earlier operator wrote the object.
+pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
+    status::known_identity(observed, outcome)?;
+    if status::in_step(decision, outcome) {
+        return Some(observed.permission.by.clone());
+    }
+    let before = &observed.permitted_by;
+    match &observed.remote {
+        Remote::Present(remote) if observed.is_ours(remote) => match is_of_earlier(observed) {
+            // It is told apart as soon as that makes a difference.
+            true => {
+                let told = before.as_ref().or(observed.object.status.permitted_by.as_ref());
+                let matters = told.is_some() || !observed.permission.missing.is_empty();
+                matters.then(|| vec![UNASKED.to_owned()])
+            }
+            false => Some(observed.permission.rests.clone()),
+        },
+        _ => before.clone(),
+    }
+}
+
+/// As [`judged`], to be reported: what the status says already where the round could not tell.
+pub fn rests_on(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
+    status::known_identity(observed, outcome)?;
+    judged(observed, decision, outcome).or_else(|| observed.object.status.permitted_by.clone())
 }
 
 /// Takes what is not permitted out of the mesh, in one request and to the end. A route and a virtual service go as a whole.
@@ -210,8 +307,10 @@ pub fn returned(observed: &Observed, remote: &RemoteObject) -> Option<Step> {
 /// known without reading it.
 pub fn may_be_lent(observed: &Observed) -> bool {
     let Permission { missing, elsewhere, .. } = &observed.permission;
-    let rested = observed.object.status.permitted_by.as_ref().is_some_and(|by| !by.is_empty());
-    rested || !elsewhere.is_empty() || missing.iter().any(|one| one.owner_exists)
+    let rested = observed.permitted_by.as_ref().or(observed.object.status.permitted_by.as_ref());
+    rested.is_some_and(|by| !by.is_empty())
+        || !elsewhere.is_empty()
+        || missing.iter().any(|one| one.owner_exists)
 }
 
 /// The step that takes `targets` out of an App Mesh object, or the object out of the mesh.
@@ -228,10 +327,12 @@ fn without(observed: &Observed, remote: &RemoteObject, targets: &[&ResourceId]) 
 }
 
 /// What tells the wish for an object that may have been withdrawn from that for the one before; `None` when none was. The
-/// status keeps the time since which a reference is missing or not permitted.
+/// status keeps the time since which a reference is missing or not permitted, or the mesh refuses the namespace.
 pub fn withdrawn(status: &Status) -> Option<String> {
-    let resolved = status.condition(ConditionType::ResolvedRefs)?;
-    (resolved.status == "False").then(|| format!("withdrawn {}", resolved.last_transition_time.0))
+    let conditions = [ConditionType::ResolvedRefs, ConditionType::Accepted];
+    let failing = conditions.into_iter().filter_map(|kind| status.condition(kind));
+    let failing = failing.into_iter().find(|condition| condition.status == "False")?;
+    Some(format!("withdrawn {}", failing.last_transition_time.0))
 }
 
 /// How many references are told one by one.
@@ -248,7 +349,16 @@ fn in_full(missing: &[Missing]) -> String {
 
 impl Missing {
     fn in_words(&self) -> String {
-        let Self { reference, from, owner, owner_leaves: _, owner_exists: _, grant, allowed_routes } = self;
+        let Self {
+            reference,
+            from,
+            owner,
+            owner_leaves: _,
+            owner_exists: _,
+            contested: _,
+            grant,
+            allowed_routes,
+        } = self;
         let place = owner.namespace.as_deref().unwrap_or_default();
         let namespace = from.namespace.as_deref().unwrap_or_default();
         let mut wanted = Vec::new();

@@ -12,6 +12,7 @@ use crate::failure::{Callee, Class};
 use crate::observed::{Claim, Deprecation, Identity, Observed, Remote};
 use crate::outcome::Outcome;
 use crate::part::Parts;
+use crate::permission;
 use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::programmed;
 use crate::references;
@@ -33,18 +34,13 @@ pub fn status(
     };
     let identity = known_identity(observed, outcome);
     let in_step = in_step(decision, outcome);
-    let permitted_by = match &identity {
-        Some(_) if in_step => Some(observed.permission.by.clone()),
-        Some(_) => before.permitted_by.clone(),
-        None => None,
-    };
     let condition = |kind, finding: &Finding| finding.condition(kind, before, object.generation, now);
     Status {
         app_mesh_name: Some(object.id.name().to_owned()),
         arn: identity.as_ref().map(|identity| identity.arn.clone()),
         conditions: findings.0.iter().map(|(kind, finding)| condition(*kind, finding)).collect(),
         observed_generation: Some(object.generation),
-        permitted_by,
+        permitted_by: permission::rests_on(observed, decision, outcome),
         proxies: identity
             .as_ref()
             .filter(|_| in_step)

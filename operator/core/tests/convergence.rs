@@ -6,8 +6,10 @@
 mod simulation;
 
 use fleetmesh_core::{Class, ObjectKey};
-use fleetmesh_crds::management::OWNER_UID_TAG;
-use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec};
+use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_UID_TAG};
+use fleetmesh_crds::{
+    AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec, UNASKED,
+};
 use fleetmesh_model::{Kind, ResourceId, Spec, differences};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -91,12 +93,41 @@ fn variant(kind: Kind, variant: u8) -> Spec {
 
 #[derive(Clone, Debug)]
 enum Act {
-    Apply { slot: usize, variant: u8, adopt: bool, retain: bool, tag: Option<u8> },
-    Delete { slot: usize },
-    Orphan { slot: usize },
-    Outside { slot: usize, variant: Option<u8> },
-    Grant { which: usize, stands: bool },
-    Round { slot: usize, fault: Fault },
+    Apply {
+        slot: usize,
+        variant: u8,
+        adopt: bool,
+        retain: bool,
+        tag: Option<u8>,
+    },
+    Delete {
+        slot: usize,
+    },
+    Orphan {
+        slot: usize,
+    },
+    Outside {
+        slot: usize,
+        variant: Option<u8>,
+    },
+    Grant {
+        which: usize,
+        stands: bool,
+    },
+    /// The mesh refuses the namespace `web`, or allows it.
+    Shut {
+        shut: bool,
+    },
+    /// Somebody who may write statuses says that the App Mesh object of the name is this resource's, or takes out what it
+    /// rests on.
+    Forge {
+        slot: usize,
+        uid: bool,
+    },
+    Round {
+        slot: usize,
+        fault: Fault,
+    },
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -123,6 +154,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..SLOTS).prop_map(|slot| Act::Orphan { slot }),
         1 => (0..SLOTS, prop::option::of(any::<u8>())).prop_map(|(slot, variant)| Act::Outside { slot, variant }),
         2 => (0..GRANTS, any::<bool>()).prop_map(|(which, stands)| Act::Grant { which, stands }),
+        1 => any::<bool>().prop_map(|shut| Act::Shut { shut }),
+        1 => (0..SLOTS, any::<bool>()).prop_map(|(slot, uid)| Act::Forge { slot, uid }),
         6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Round { slot, fault }),
     ]
 }
@@ -156,6 +189,8 @@ fn perform(world: &mut World, act: Act) {
             let (place, spec) = grant(which);
             world.grants.set(place, &which.to_string(), stands.then_some(spec));
         }
+        Act::Shut { shut } => world.shut = shut,
+        Act::Forge { slot: index, uid } => world.forge(&slot(index).0, uid),
         Act::Round { slot: index, fault } => {
             world.round(&slot(index).0, fault);
         }
@@ -184,6 +219,8 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         } else if is(Reason::RefNotPermitted) {
             let missing = world.permission(object, &object.spec).missing;
             prop_assert!(!missing.is_empty(), "{} may name all", object.key);
+        } else if is(Reason::NamespaceNotAllowed) {
+            prop_assert!(world.shut && object.key.namespace.as_deref() == Some("web"));
         } else if is(Reason::InvalidSpec) {
             prop_assert!(!object.spec.violations().is_empty());
         } else if is(Reason::RefNotFound) || is(Reason::WaitingForReference) {
@@ -214,10 +251,26 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         // Who merely claims a name takes nothing out of the mesh.
         revoked.retain(|one| one.owner_exists);
         let holds = world.holder(&object.id).is_some_and(|holder| holder.key == object.key);
-        let named = !world.permission(object, &object.spec).missing.is_empty();
-        let judged = object.status.permitted_by.is_some() || named && object.status.uid.is_none();
-        let passed_over = object.deleting || !holds || !object.spec.violations().is_empty() || !judged;
+        // Whatever was written into statuses, and however often the process forgot what it judged.
+        let unasked = object.status.permitted_by.iter().flatten().any(|by| by == UNASKED);
+        prop_assert!(!unasked, "{} is of today", object.key);
+        let passed_over = object.deleting || !holds || !object.spec.violations().is_empty();
         prop_assert!(revoked.is_empty() || passed_over, "{} is in force: {revoked:?}", object.key);
+    }
+    // A namespace that the mesh refuses sends no requests anywhere in it.
+    for object in world.objects.values().filter(|object| object.key.namespace.as_deref() == Some("web")) {
+        let stored = world.remote.get(&object.id).filter(|_| world.shut && !object.deleting);
+        let ours = stored.is_some_and(|stored| stored.tags.get(OWNER_UID_TAG) == Some(&object.uid));
+        let directs = match object.key.kind {
+            Kind::Route | Kind::VirtualService => true,
+            Kind::VirtualNode => stored.is_some_and(|stored| {
+                let references = stored.spec.references(&object.id);
+                references.iter().any(|one| one.target.kind() == Kind::VirtualService)
+            }),
+            Kind::Mesh | Kind::VirtualRouter => false,
+        };
+        let mesh = world.holder(&ResourceId::mesh("m")).is_some();
+        prop_assert!(!(ours && directs && mesh), "{} is in force", object.key);
     }
     // Leaks: an object that names an owner who is gone and did not let go of it.
     for (id, stored) in &world.remote {
@@ -273,6 +326,93 @@ fn what_another_namespace_lent_is_not_retained() {
         assert!(named.contains(&"anybody") && !named.contains(&"s"), "{named:?}");
         assert_eq!(left.tags.contains_key(OWNER_UID_TAG), orphan);
     }
+}
+
+#[test]
+fn a_permission_that_was_cleared_ends() {
+    // The attack: a route of `web` is permitted, its status is cleared of that, and the grants end.
+    let mut world = World::default();
+    let applied = [
+        (slot(0), variant(Kind::Mesh, 0)),
+        (slot(1), variant(Kind::VirtualNode, 0)),
+        (slot(4), variant(Kind::VirtualRouter, 0)),
+        (slot(6), variant(Kind::Route, 0)),
+    ];
+    for ((key, id), spec) in applied {
+        world.apply(&key, &id, spec, Management::default());
+    }
+    let grants = |world: &mut World, stand: bool| {
+        for index in 0..GRANTS {
+            let (place, spec) = grant(index);
+            world.grants.set(place, &index.to_string(), stand.then_some(spec));
+        }
+    };
+    grants(&mut world, true);
+    world.settle();
+    let (route, id) = slot(6);
+    assert!(world.remote.contains_key(&id));
+    for (words, ends) in
+        [(None, false), (None, true), (Some(vec![]), true), (Some(vec![UNASKED.to_owned()]), true)]
+    {
+        grants(&mut world, true);
+        world.settle();
+        assert!(world.remote.contains_key(&id));
+        world.objects.get_mut(&route).unwrap().status.permitted_by = words;
+        if ends {
+            // The process does, and forgets what it judged.
+            world.judged.clear();
+        }
+        grants(&mut world, false);
+        world.settle();
+        assert!(!world.remote.contains_key(&id), "{:?}", world.objects[&route].status);
+    }
+    // What an operator wrote that did not ask for grants stays, is marked, and the mark outlives the process.
+    grants(&mut world, true);
+    world.settle();
+    world.forge(&route, false);
+    world.remote.get_mut(&id).unwrap().tags.remove(OWNER_GRANTS_TAG);
+    grants(&mut world, false);
+    for _ in 0..2 {
+        world.judged.clear();
+        world.settle();
+        assert!(world.remote.contains_key(&id));
+        assert_eq!(world.objects[&route].status.permitted_by, Some(vec![UNASKED.to_owned()]));
+    }
+}
+
+#[test]
+fn a_namespace_that_is_put_out_keeps_no_backend() {
+    // Also none to what was nobody's, and is another team's by now.
+    let mut world = World::default();
+    let backends =
+        spec(Kind::VirtualNode, json!({"backends": [{"virtualService": {"virtualServiceName": "s"}}]}));
+    let references = |world: &World| {
+        let (_, id) = slot(3);
+        world.remote[&id].spec.references(&id).iter().filter(|one| !one.required).count()
+    };
+    let (mesh, node) = (slot(0), slot(3));
+    world.apply(&mesh.0, &mesh.1, variant(Kind::Mesh, 0), Management::default());
+    world.apply(&node.0, &node.1, backends, Management::default());
+    world.settle();
+    assert_eq!(references(&world), 1);
+    world.shut = true;
+    for (key, id) in [slot(4), slot(7)] {
+        world.apply(&key, &id, variant(key.kind, 2), Management::default());
+    }
+    world.settle();
+    assert_eq!(references(&world), 0);
+    let accepted = world.objects[&node.0].status.condition(ConditionType::Accepted).unwrap();
+    assert_eq!(accepted.reason, Reason::NamespaceNotAllowed.as_str());
+    // It is allowed again, and a grant of the other team is missing.
+    world.shut = false;
+    world.settle();
+    assert_eq!(references(&world), 0);
+    for index in 0..GRANTS {
+        let (place, spec) = grant(index);
+        world.grants.set(place, &index.to_string(), Some(spec));
+    }
+    world.settle();
+    assert_eq!(references(&world), 1);
 }
 
 proptest! {

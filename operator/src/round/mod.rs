@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::canary::Reduction;
+use fleetmesh_core::owner::Owner;
 use fleetmesh_core::{
-    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote, Step,
-    Tagged, decide, next_look, owner, parts_look, programmed,
+    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote,
+    RemoteObject, Step, Tagged, Verdict, decide, next_look, owner, parts_look, permission, programmed,
 };
+use fleetmesh_crds::{ConditionType, Reason};
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::caught;
 use jiff::Timestamp;
@@ -78,6 +80,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         let decision = decide(&observed, &context.settings);
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
+        log_owner(&observed, &decision);
         conclude(context, &observed, &decision, &outcome, wake);
         let failed = outcome.failure().map(|failure| failure.class);
         context.metrics.round(key.kind, label(&decision.plan), failed, start.elapsed());
@@ -148,9 +151,10 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
     let object = &observed.object;
     let in_step = fleetmesh_core::status::in_step(decision, outcome);
     let identity = outcome.identity.as_ref().or(observed.identity());
+    let ours = matches!(&observed.remote, Remote::Present(remote) if observed.is_ours(remote));
     let exists = if outcome.deleted || (observed.remote == Remote::Absent && outcome.identity.is_none()) {
         Some(false)
-    } else if outcome.identity.is_some() || (in_step && identity.is_some()) {
+    } else if outcome.identity.is_some() || ours || (in_step && identity.is_some()) {
         Some(true)
     } else {
         None
@@ -166,6 +170,7 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         identity: identity.cloned().filter(|_| exists == Some(true)),
         exists,
         tags: (in_step && tags_known).then(|| owner::asked_tags(object)),
+        permitted_by: permission::judged(observed, decision, outcome),
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
         compared: wake == Wake::Drift || read_tags || created,
@@ -238,6 +243,18 @@ fn log(key: &ObjectKey, decision: &Decision, outcome: &Outcome) {
         (Some((step, failure)), _) => warn!(object = %key, %step, %failure, "failed"),
         (None, Plan::Steps(_)) => info!(object = %key, plan = %decision.plan, "done"),
         (None, plan) => debug!(object = %key, %plan, "nothing done"),
+    }
+}
+
+/// Whose an App Mesh object is that is not the resource's, once. An editor of a namespace is not to know all of that.
+fn log_owner(observed: &Observed, decision: &Decision) {
+    let object = &observed.object;
+    let Remote::Present(RemoteObject { tags: Some(tags), .. }) = &observed.remote else { return };
+    let refused = matches!(&decision.accepted, Verdict::Fails(Reason::NotOwned, _));
+    let accepted = object.status.condition(ConditionType::Accepted);
+    let known = accepted.is_some_and(|accepted| accepted.reason == Reason::NotOwned.as_str());
+    if refused && !known {
+        info!(object = %object.key, owner = %Owner::of(tags), "the App Mesh object is somebody else's");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Observes an object: what the world knows, and the reads that the decision needs. Reads only.
 
-use fleetmesh_core::{Failure, ObjectKey, Observed, Reads, Remote, RemoteObject, Tagged};
+use fleetmesh_core::{Claim, Evidence, Failure, ObjectKey, Observed, Reads, Remote, RemoteObject, Tagged};
 use fleetmesh_model::ResourceId;
 
 use crate::cloud::AppMesh;
@@ -23,7 +23,7 @@ pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool
         Reads::ObjectAndTags => true,
     };
     observed.remote = match read(&context.app_mesh, &observed.object.id, |remote| {
-        with_tags || observed.object.status.uid.as_ref() != Some(&remote.identity.uid)
+        with_tags || observed.own.as_ref() != Some(&remote.identity.uid)
     })
     .await
     {
@@ -48,10 +48,15 @@ fn learn(context: &Context, observed: &mut Observed) {
     if let Some(tagged) = tagged {
         context.queue.wake_all(context.world.tagged(&object.id, tagged));
         observed.claim = context.world.claim(object);
+    } else if observed.evidence == Evidence::Contested {
+        // It could not be read, and says nothing of whose the name is.
+        observed.claim = Claim::Ours;
     }
     if let Remote::Present(remote) = &observed.remote {
         let judged = context.world.permission(object, &remote.spec);
-        (observed.permission.revoked, observed.permission.lent) = (judged.missing, judged.elsewhere);
+        let permission = &mut observed.permission;
+        (permission.revoked, permission.lent, permission.rests) =
+            (judged.missing, judged.elsewhere, judged.by);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_core::{Object, ObjectKey, Tagged};
-use fleetmesh_model::ResourceId;
+use fleetmesh_core::{Maker, Object, ObjectKey, Tagged};
+use fleetmesh_model::{Kind, ResourceId};
 use tokio::time::Instant;
 
+use super::permission::is_refused_the_name;
 use super::{Entry, Inner, Memory, Wakes, World};
 use crate::queue::Wake;
 
@@ -26,8 +27,9 @@ pub enum Source {
 pub(super) struct Index {
     claims: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
     referrers: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
-    /// What the tags of App Mesh objects say of who made them, as far as they were read or written.
-    tagged: BTreeMap<ResourceId, Tagged>,
+    /// What the tags of App Mesh objects say of who made them, as far as they were read or written; `None` for one that does
+    /// not exist or is of no resource of this cluster.
+    tagged: BTreeMap<ResourceId, Option<Tagged>>,
     /// Who has each name. [`Inner::settle`] keeps it.
     pub(super) held: BTreeMap<ResourceId, ObjectKey>,
 }
@@ -49,16 +51,17 @@ impl Index {
     }
 
     /// Who made the App Mesh object, as its tags say.
-    pub(super) fn tagged(&self, id: &ResourceId) -> Option<&Tagged> {
-        self.tagged.get(id)
+    pub(super) fn maker(&self, id: &ResourceId) -> Maker<'_> {
+        match self.tagged.get(id) {
+            None => Maker::Unread,
+            Some(None) => Maker::NoResource,
+            Some(Some(tagged)) => Maker::Resource(tagged),
+        }
     }
 
     /// Notes what the tags say; gives whether that is news.
     pub(super) fn tag(&mut self, id: &ResourceId, tagged: Option<Tagged>) -> bool {
-        match tagged {
-            Some(tagged) => self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged),
-            None => self.tagged.remove(id).is_some(),
-        }
+        self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged)
     }
 
     fn add(&mut self, object: &Object) {
@@ -128,8 +131,13 @@ impl Inner {
         }
         let object = Arc::new(object);
         let (is_new, leaves) = (before.is_none(), object.deleting);
-        let says_other =
-            before.as_ref().is_some_and(|before| before.extension.permits_other_than(&object.extension));
+        // Who is refused a name owns nothing that others would have to ask for.
+        let refused = |object: &Object| {
+            object.key.kind != Kind::Mesh && is_refused_the_name(object, self.index.maker(&object.id))
+        };
+        let says_other = before.as_ref().is_some_and(|before| {
+            before.extension.permits_other_than(&object.extension) || refused(before) != refused(&object)
+        });
         let begins_to_leave = leaves && before.as_ref().is_some_and(|before| !before.deleting);
         let mut unsettled = vec![object.id.clone()];
         match before {

@@ -27,6 +27,9 @@ pub struct Memory {
     pub exists: Option<bool>,
     /// The tags that the resource asked for when the tags were last in step.
     pub tags: Option<Tags>,
+    /// What the App Mesh object in force rests on, as the last round left it; `None` before the first, or when there is none.
+    /// What the status says of that others may have written.
+    pub permitted_by: Option<Vec<String>>,
     /// Rounds that failed in a row.
     pub failures: u32,
     /// Rounds in a row in which the identity or the fleet failed.
@@ -109,6 +112,7 @@ impl Memory {
             identity: None,
             exists: None,
             tags: None,
+            permitted_by: None,
             failures: 0,
             part_failures: 0,
             panics: 0,
@@ -146,6 +150,8 @@ pub struct Conclusion {
     pub exists: Option<bool>,
     /// The tags that the resource asked for, if the tags are in step.
     pub tags: Option<Tags>,
+    /// What the App Mesh object rests on, if there is one.
+    pub permitted_by: Option<Vec<String>>,
     /// Whether the round failed.
     pub failed: bool,
     /// Whether the App Mesh object was created, changed or deleted.
@@ -240,11 +246,13 @@ impl World {
         let mut inner = self.lock();
         let existed = inner.exists(key);
         let Some(entry) = inner.entry(key, &object.uid) else { return Wakes::new() };
-        let Conclusion { in_step, identity, exists, tags, failed, wrote, compared, blocked } = conclusion;
+        let Conclusion { in_step, identity, exists, tags, permitted_by, failed, wrote, compared, blocked } =
+            conclusion;
         entry.memory.in_step = in_step.filter(|_| entry.object.spec == object.spec);
         entry.memory.exists = exists.or(entry.memory.exists);
         entry.memory.identity = identity.or(entry.memory.identity.take());
         entry.memory.tags = tags.or(entry.memory.tags.take());
+        entry.memory.permitted_by = permitted_by;
         entry.memory.failures = if failed { entry.memory.failures.saturating_add(1) } else { 0 };
         if wrote {
             entry.memory.since = Instant::now();

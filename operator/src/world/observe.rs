@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::canary::Owners;
-use fleetmesh_core::{Distribution, Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote};
 use fleetmesh_model::Reference;
 
+use super::permission::is_refused_the_name;
 use super::{Inner, Memory, World};
 
 /// How many dependents a deletion waits for at a time.
@@ -34,16 +35,22 @@ impl World {
         let memory = entry.memory.clone();
         let references = object.spec.references(&object.id);
         let distribution = inner.tellings.of(&object.id);
+        // One that is only looked at is known, and not its own.
+        let own = memory.identity.as_ref().filter(|_| inner.index.maker(&object.id).is(&object));
         let observed = Observed {
             claim: inner.claim(&object),
             allowance: inner.allowance(&object),
             permission: inner.permission(&object, &object.references()),
-            referents: references.into_iter().map(|reference| inner.referent(reference)).collect(),
+            referents: references.into_iter().map(|reference| inner.referent(&object, reference)).collect(),
             dependents: if object.deleting { inner.dependents(&object) } else { Vec::new() },
             patience: memory.identity.is_none()
                 && object.status.uid.is_none()
                 && memory.since.elapsed() < PATIENCE,
             uid: memory.identity.as_ref().map(|identity| identity.uid.clone()).or(object.status.uid.clone()),
+            own: own.map(|identity| identity.uid.clone()),
+            evidence: inner.evidence(&object),
+            permitted_by: memory.permitted_by.clone(),
+            user: inner.user(&object),
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
             waited: None,
@@ -68,19 +75,41 @@ impl Inner {
         Owners { own, namespaces: self.owners(object.id.mesh_name(), names) }
     }
 
-    fn referent(&self, reference: Reference) -> Referent {
+    fn referent(&self, object: &Object, reference: Reference) -> Referent {
+        let knows = self.tellings.knows(&reference.target);
         let reach = match self.holder(&reference.target) {
-            None if self.tellings.knows(&reference.target) => Reach::Exists,
+            None if knows => Reach::Exists,
             None => Reach::Unmanaged,
             Some(key) if self.exists(key) => Reach::Exists,
+            Some(key) if self.merely_claims(key, object, knows) => match knows {
+                true => Reach::Exists,
+                false => Reach::Unmanaged,
+            },
             Some(key) => Reach::Pending(key.clone()),
         };
         Referent { reference, reach }
     }
 
+    /// Whether `key`, which has no App Mesh object, is a resource of another namespace than `object` that claims a name of which the
+    /// endpoint has somebody else's object. It does not hold up what is in force already. What is new waits, because `key` may adopt
+    /// the object.
+    fn merely_claims(&self, key: &ObjectKey, object: &Object, knows: bool) -> bool {
+        let in_force = self.index.maker(&object.id).is(object);
+        let refused = || {
+            let claimant = self.entries.get(key).map(|entry| &entry.object);
+            claimant.is_some_and(|claimant| is_refused_the_name(claimant, self.index.maker(&claimant.id)))
+        };
+        in_force && key.namespace != object.key.namespace && (knows || refused())
+    }
+
     /// The first few resources whose App Mesh objects need this one's: they exist, they hold their names, and name it
     /// as required and by permission: what names it without is in nobody's way. A few are enough to wait for and to tell; all 1,500 of a mesh would be a new status with each.
     fn dependents(&self, object: &Object) -> Vec<ObjectKey> {
+        let maker = self.index.maker(&object.id);
+        if maker != Maker::Unread && !maker.is(object) {
+            // What they need is somebody else's, and stays.
+            return Vec::new();
+        }
         let needs = |key: &ObjectKey| {
             let Some(entry) = self.entries.get(key) else { return false };
             let references = entry.object.spec.references(&entry.object.id);

@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_core::permission::{judge, may_retire};
-use fleetmesh_core::{Allowance, Claim, Object, ObjectKey, Permission, Tagged, claim};
-use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec};
+use fleetmesh_core::permission::{Target, judge, may_retire};
+use fleetmesh_core::{Allowance, Claim, Evidence, Maker, Object, ObjectKey, Permission, Tagged, claim};
+use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
@@ -22,11 +22,13 @@ const BACKENDS: u8 = 1;
 type Answers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
 
 /// Whether the endpoint has somebody else's object of the name that `owner` claims: then it owns nothing that others would
-/// have to ask for.
-fn is_refused_the_name(owner: &Object) -> bool {
+/// have to ask for. From the moment in which the object is tagged as `owner`'s it does, whatever the last report says.
+pub(super) fn is_refused_the_name(owner: &Object, maker: Maker<'_>) -> bool {
     let accepted = owner.status.condition(ConditionType::Accepted);
-    accepted
-        .is_some_and(|accepted| accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str())
+    !maker.is(owner)
+        && accepted.is_some_and(|accepted| {
+            accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str()
+        })
 }
 
 impl World {
@@ -51,10 +53,18 @@ impl World {
     }
 
     /// Notes what the tags of an App Mesh object, read or written just now, say of who made it; `None` when it does not
-    /// exist or they name nobody of this cluster. Wakes all that this concerns when somebody else has the name by that.
+    /// exist or they name nobody of this cluster. Wakes all that this concerns when somebody else has the name by that, and those
+    /// that name the object and may not.
     pub fn tagged(&self, id: &ResourceId, tagged: Option<Tagged>) -> Wakes {
         let mut inner = self.lock();
-        if inner.index.tag(id, tagged) { inner.settle(vec![id.clone()]) } else { Wakes::new() }
+        if !inner.index.tag(id, tagged) {
+            return Wakes::new();
+        }
+        let mut wakes = inner.settle(vec![id.clone()]);
+        // What was free, or nobody knew whose it is, may be somebody's by now.
+        let owner = inner.holder(id).and_then(|key| inner.entries.get(key)).map(|entry| &entry.object);
+        wakes.extend(owner.map(|owner| inner.not_permitted_to_name(owner)).unwrap_or_default());
+        once(wakes)
     }
 
     /// Whose the App Mesh name of `object` is.
@@ -81,6 +91,21 @@ impl Inner {
         }
     }
 
+    /// The resources with valid specs that claim a name.
+    fn rivals(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
+        let valid = |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| entry.valid);
+        self.index.claimants(id).filter(valid)
+    }
+
+    /// What is known of who has the name of `object`.
+    pub(super) fn evidence(&self, object: &Object) -> Evidence {
+        match self.index.maker(&object.id) {
+            Maker::NoResource | Maker::Resource(_) => Evidence::Read,
+            Maker::Unread if self.rivals(&object.id).nth(1).is_some() => Evidence::Contested,
+            Maker::Unread => Evidence::Unread,
+        }
+    }
+
     pub(super) fn allowance(&self, object: &Object) -> Allowance {
         let (Some(namespace), true) = (&object.key.namespace, object.key.kind != Kind::Mesh) else {
             return Allowance::Allowed;
@@ -100,6 +125,32 @@ impl Inner {
         }
     }
 
+    /// A resource of another namespace that is in force and names `object`, which asks to adopt, and would not be permitted to
+    /// if that had its name. Until its tags were read, what its status reports is taken to be in force.
+    pub(super) fn user(&self, object: &Object) -> Option<ObjectKey> {
+        if object.management.adoption_policy != AdoptionPolicy::Adopt || object.deleting {
+            return None;
+        }
+        let maker = self.index.maker(&object.id);
+        let bereaved = |key: &&ObjectKey| {
+            let user = self.entries.get(*key).map(|entry| &*entry.object);
+            let user = user.filter(|user| user.key.namespace != object.key.namespace);
+            let in_force = |user: &&Object| match self.index.maker(&user.id) {
+                Maker::Unread => user.status.uid.is_some(),
+                maker => maker.is(user),
+            };
+            user.filter(in_force).is_some_and(|user| {
+                let mut references = user.references();
+                references.retain(|one| one.target == object.id);
+                let owners = |_: &ResourceId| vec![Target { object, maker }];
+                let judge = |labels: &_| judge(&user.key, &references, owners, &self.grants, labels);
+                !self.labels(&user.key, judge).missing.is_empty()
+            })
+        };
+        // A maker is no adopter.
+        if maker.is(object) { None } else { self.index.referrers(&object.id).find(bereaved).cloned() }
+    }
+
     /// The labels of the namespace of `key`.
     fn labels<T>(&self, key: &ObjectKey, ask: impl FnOnce(&BTreeMap<String, String>) -> T) -> T {
         match key.namespace.as_ref().and_then(|namespace| self.namespaces.get(namespace)) {
@@ -110,17 +161,27 @@ impl Inner {
 
     /// What `references` of `object` rest on.
     pub(super) fn permission(&self, object: &Object, references: &[Reference]) -> Permission {
-        let owner = |target: &ResourceId| {
-            let owner = &*self.entries.get(self.holder(target)?)?.object;
-            (!is_refused_the_name(owner)).then_some(owner)
+        let owners = |id: &ResourceId| self.owners_of_name(id);
+        self.labels(&object.key, |labels| judge(&object.key, references, owners, &self.grants, labels))
+    }
+
+    /// Who has the name `id`; those who may have it as long as it is not known who of them does.
+    fn owners_of_name(&self, id: &ResourceId) -> Vec<Target<'_>> {
+        let maker = self.index.maker(id);
+        let target = |key: &ObjectKey| {
+            let object = &*self.entries.get(key)?.object;
+            (!is_refused_the_name(object, maker)).then_some(Target { object, maker })
         };
-        self.labels(&object.key, |labels| judge(&object.key, references, owner, &self.grants, labels))
+        match maker {
+            Maker::Unread if self.rivals(id).nth(1).is_some() => self.rivals(id).filter_map(target).collect(),
+            _ => self.holder(id).and_then(target).into_iter().collect(),
+        }
     }
 
     /// Whether `object` may name `target`. What it may not name, it does not hold up.
     pub(super) fn may_name(&self, object: &Object, target: &ResourceId) -> bool {
-        let owner = self.holder(target).and_then(|key| self.entries.get(key));
-        if owner.is_none_or(|owner| owner.object.key.namespace == object.key.namespace) {
+        let owners = self.owners_of_name(target);
+        if owners.iter().all(|owner| owner.object.key.namespace == object.key.namespace) {
             return true;
         }
         let mut references = object.references();
@@ -139,7 +200,7 @@ impl Inner {
         if let Some(known) = known {
             return known.and_then(|key| self.entries.get(&key)).map(|entry| &*entry.object);
         }
-        let tagged = self.index.tagged(id);
+        let maker = self.index.maker(id);
         let claimants = self.index.claimants(id).filter_map(|key| self.entries.get(key));
         let contenders = claimants.map(|entry| {
             let object = &*entry.object;
@@ -150,7 +211,7 @@ impl Inner {
                 && self.allowance(object) == Allowance::Allowed
                 && self.may_name_all(object, backends, answers)
         };
-        let best = claim::holder(contenders, tagged, acceptable);
+        let best = claim::holder(contenders, maker, acceptable);
         answers.borrow_mut().insert(question, best.map(|object| object.key.clone()));
         best
     }
@@ -164,7 +225,9 @@ impl Inner {
                 Kind::VirtualNode => self.best(target, backends.saturating_sub(1), answers),
                 _ => self.best(target, backends, answers),
             };
-            owner.filter(|owner| !is_refused_the_name(owner))
+            let maker = self.index.maker(target);
+            let owner = owner.filter(|owner| !is_refused_the_name(owner, maker));
+            owner.map(|object| Target { object, maker }).into_iter().collect()
         };
         let judged =
             self.labels(&object.key, |labels| judge(&object.key, &references, owner, &self.grants, labels));

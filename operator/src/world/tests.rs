@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use fleetmesh_core::iam::RoleLimits;
-use fleetmesh_core::{Allowance, Claim, Identity, Object, ObjectKey, Reach, Tagged};
+use fleetmesh_core::{Allowance, Claim, Evidence, Identity, Object, ObjectKey, Reach, Tagged};
 use fleetmesh_crds::extension::MeshExtension;
-use fleetmesh_crds::{Extension, IamStatus, Management, NodeStatus, ReferenceGrantSpec, Status};
+use fleetmesh_crds::{
+    AdoptionPolicy, Extension, IamStatus, Management, NodeStatus, ReferenceGrantSpec, Status,
+};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
@@ -438,4 +440,113 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         fresh.seen(node, Source::Watch);
     }
     assert!(fresh.room_for_role(&nodes[0].key, &nodes[0].uid, &limits).is_some());
+}
+
+fn router(version: u64) -> Object {
+    let spec = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
+    object("r", version, ResourceId::virtual_router("m", "r"), spec)
+}
+
+#[test]
+fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
+    let world = world();
+    let mut owner = router(1);
+    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    owner.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    world.seen(owner.clone(), Source::List);
+    let attack = guest(route("x", 2, "own"));
+    world.seen(attack.clone(), Source::List);
+    let missing = || world.observe(&attack.key).unwrap().observed.permission.missing;
+    assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
+    // Adopted: the tags are written, the report is not.
+    let wakes = world.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert!(wakes.contains(&(attack.key.clone(), Wake::Look)), "what was written meanwhile goes: {wakes:?}");
+    assert!(matches!(missing().as_slice(), [one] if one.owner_exists), "{:?}", missing());
+}
+
+#[test]
+fn nobody_has_a_contested_name_before_the_tags_are_read() {
+    let world = world();
+    let owner = router(5);
+    // Older, and its status, which somebody else wrote, names the object.
+    let thief = guest(reported(router(1), 1));
+    let attack = guest(route("x", 6, "own"));
+    for object in [&owner, &thief, &attack] {
+        world.seen(object.clone(), Source::List);
+    }
+    let observed = |object: &Object| world.observe(&object.key).unwrap().observed;
+    assert_eq!(observed(&owner).evidence, Evidence::Contested);
+    let missing = observed(&attack).permission.missing;
+    assert!(
+        matches!(missing.as_slice(), [one] if one.owner == owner.key && one.contested && !one.owner_exists),
+        "{missing:?}"
+    );
+    world.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert_eq!(claim(&world, &owner), Claim::Ours);
+    assert_eq!(claim(&world, &thief), Claim::Taken(owner.key.clone()));
+    assert!(matches!(observed(&attack).permission.missing.as_slice(), [one] if one.owner_exists));
+    // Somebody outside of the cluster made it: a status that says otherwise has no name by that.
+    let wakes = world.tagged(&owner.id, None);
+    assert!(!wakes.is_empty());
+    assert_eq!(claim(&world, &owner), Claim::Taken(thief.key.clone()), "the older of two that are new");
+    assert_eq!(observed(&thief).own, None, "and what the object is it has to read");
+}
+
+#[test]
+fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
+    let world = world();
+    let (user, new) = (route("x", 2, "n"), route("y", 3, "n"));
+    world.tagged(&user.id, Some(Tagged::by(&user)));
+    world.tagged(&node("n", 1).id, None);
+    for object in [&user, &new] {
+        world.seen(object.clone(), Source::List);
+    }
+    let mut claimant = guest(node("n", 4));
+    world.seen(claimant.clone(), Source::Watch);
+    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    claimant.resource_version = "5".to_owned();
+    let wakes = world.seen(claimant.clone(), Source::OwnWrite);
+    assert!(wakes.contains(&(user.key.clone(), Wake::Look)), "{wakes:?}");
+    let reach = |object: &Object| {
+        let observed = world.observe(&object.key).unwrap().observed;
+        assert_eq!(observed.permission.missing, []);
+        let node = observed.referents.into_iter().find(|one| one.reference.target == claimant.id);
+        node.unwrap().reach
+    };
+    assert_eq!(reach(&user), Reach::Unmanaged);
+    assert_eq!(reach(&new), Reach::Pending(claimant.key.clone()), "it may adopt the node");
+    claimant.deleting = true;
+    claimant.resource_version = "6".to_owned();
+    world.seen(claimant.clone(), Source::Watch);
+    assert_eq!(world.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
+}
+
+#[test]
+fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
+    let world = world();
+    let user = guest(route("x", 2, "n"));
+    let mut adopter = node("n", 3);
+    adopter.management.adoption_policy = AdoptionPolicy::Adopt;
+    world.tagged(&adopter.id, None);
+    for object in [&user, &adopter] {
+        world.seen(object.clone(), Source::List);
+    }
+    let kept = || world.observe(&adopter.key).unwrap().observed.user;
+    assert_eq!(kept(), None, "it is not in force, and would be held back");
+    world.tagged(&user.id, Some(Tagged::by(&user)));
+    assert_eq!(kept(), Some(user.key.clone()));
+    world.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
+    assert_eq!(kept(), None, "it would be permitted");
+    world.grant("apps", "g", None);
+    // After a start, before its tags were read.
+    let fresh = self::world();
+    fresh.tagged(&adopter.id, None);
+    fresh.seen(reported(user.clone(), 4), Source::List);
+    fresh.seen(adopter.clone(), Source::List);
+    assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
+    fresh.tagged(&user.id, None);
+    assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");
+    world.tagged(&adopter.id, Some(Tagged::by(&adopter)));
+    assert_eq!(kept(), None, "who has it already takes nothing");
 }

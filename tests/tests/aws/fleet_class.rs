@@ -226,6 +226,53 @@ async fn when_its_class_goes_a_fleet_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_fleet_of_a_namespace_that_its_mesh_puts_out_does_not_grow() {
+    let bed = Bed::shared().await;
+    let space = bed.space("put-out").await;
+    let allow = async |from: Value| {
+        let patch = json!({ "spec": { "allowedNamespaces": from } }).to_string();
+        bed.kubectl.run(&["patch", "mesh", "put-out", "--type=merge", "--patch", &patch]).await.unwrap();
+    };
+    space.apply(&space.node("bare", json!({}))).await;
+    space.apply(&space.node("n", of_class("default", 3, "app:v1"))).await;
+    space.ready("bare").await;
+    let ids = until_running(&bed, &space, "n", 3).await;
+    let nobody = json!({ "matchLabels": { "team": "nobody" } });
+    allow(json!({ "from": "Selector", "selector": nobody })).await;
+    let message = space.until("n", "Accepted", "NamespaceNotAllowed").await;
+    assert!(message.contains("its fleet does not grow"), "{message}");
+    // Neither a roll, nor a larger fleet, nor a role, nor another one for what ended.
+    space.apply(&space.node("n", of_class("default", 4, "app:v2"))).await;
+    for node in ["bare", "late"] {
+        space.apply(&space.node(node, of_class("default", 1, "app:v1"))).await;
+    }
+    space.until("n", "FleetReady", "NamespaceNotAllowed").await;
+    space.until("bare", "FleetReady", "NamespaceNotAllowed").await;
+    space.until("late", "Accepted", "NamespaceNotAllowed").await;
+    let ended = &ids[0];
+    bed.moto.aws(&["ec2", "terminate-instances", "--instance-ids", ended]).await.unwrap();
+    looked(&bed).await;
+    assert_eq!(ids_of(&bed.moto, &space, "n").await, ids[1..]);
+    for node in ["bare", "late"] {
+        assert_eq!(of_node(&bed.moto, &space, node).await.len(), 0, "{node}");
+        let role = space.role(node);
+        assert!(bed.moto.aws(&["iam", "get-role", "--role-name", &role]).await.is_err(), "{node}");
+    }
+    space.run(&["scale", "virtualnode/n", "--replicas", "1"]).await;
+    let left = until_running(&bed, &space, "n", 1).await;
+    assert!(ids[1..].contains(&left[0]), "{left:?} of {ids:?}");
+    // It goes on by itself.
+    allow(json!({ "from": "All", "selector": null })).await;
+    for node in ["bare", "late"] {
+        until_running(&bed, &space, node, 1).await;
+    }
+    let uid = space.get("n").await["metadata"]["uid"].as_str().unwrap().to_owned();
+    space.run(&["delete", "virtualnodes", "--all", TIMEOUT]).await;
+    let left = instances(&bed.moto, &format!("Name=tag:fleetmesh.dev/owner-uid,Values={uid}")).await;
+    assert_eq!(left.len(), 0);
+}
+
+#[tokio::test]
 async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
     let bed = Bed::shared().await;
     let space = bed.space("opt-in").await;

@@ -106,7 +106,9 @@ async fn retained_and_orphaned_objects_stay() {
     let after = space.describe("virtual-node", "retained").await;
     assert_eq!(after, before, "it stays as it is");
     let tags = space.tags(&after).await;
-    assert_eq!(tags, [("team".to_owned(), "one".to_owned())].into(), "without the tags of ownership");
+    let left = [("fleetmesh.dev/owner-namespace", "retained"), ("team", "one")];
+    let left = left.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(tags, left.into(), "without the tags of ownership but for that of the namespace");
     assert_eq!(version(&space.describe("virtual-node", "orphaned").await), 1);
 
     // Nobody owns it: a resource of the same name must ask to have it.

@@ -8,7 +8,7 @@ use crate::bed::{Bed, LIMIT};
 use crate::space::{Space, node, route, router, with};
 
 /// A ReferenceGrant in the namespace of `space`.
-fn grant(space: &Space, name: &str, from: (&str, &str), to: Value) -> Value {
+pub fn grant(space: &Space, name: &str, from: (&str, &str), to: Value) -> Value {
     let (kind, namespace) = from;
     let to = with(json!({ "group": "fleetmesh.dev" }), to);
     json!({
@@ -19,20 +19,20 @@ fn grant(space: &Space, name: &str, from: (&str, &str), to: Value) -> Value {
 }
 
 /// A route `name` of the router `shop` with this priority and one target.
-fn attached(space: &Space, name: &str, priority: u32, target: &str) -> Value {
+pub fn attached(space: &Space, name: &str, priority: u32, target: &str) -> Value {
     let mut members = with(route(&[(target, 1)]), json!({ "virtualRouterName": "shop" }));
     members["priority"] = json!(priority);
     space.object("Route", name, members)
 }
 
 /// What describe-route shows of the route `name` of the router `shop`.
-async fn described(space: &Space, name: &str) -> Option<Value> {
+pub async fn described(space: &Space, name: &str) -> Option<Value> {
     let arguments =
         ["describe-route", "--mesh-name", &space.mesh, "--virtual-router-name", "shop", "--route-name", name];
     space.aws.run(&arguments).await.ok().map(|answer| answer["route"].clone())
 }
 
-async fn gone(space: &Space, name: &str) {
+pub async fn gone(space: &Space, name: &str) {
     wait::until("the route is out of the mesh", LIMIT, async || {
         Ok(described(space, name).await.is_none().then_some(()))
     })
@@ -41,7 +41,7 @@ async fn gone(space: &Space, name: &str) {
 }
 
 /// A mesh and a router `shop` that takes all requests to the node `pay`, all of one team.
-async fn shop(bed: &Bed, name: &str) -> Space {
+pub async fn shop(bed: &Bed, name: &str) -> Space {
     let space = bed.space(name).await;
     let objects = [
         space.mesh(),

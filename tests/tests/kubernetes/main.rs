@@ -29,4 +29,5 @@ mod rights;
 mod samples;
 mod space;
 mod tags;
+mod takeover;
 mod writers;

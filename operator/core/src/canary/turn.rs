@@ -54,7 +54,7 @@ fn is_served(observed: &Observed, cluster: &str) -> bool {
     let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
     let owned = match &observed.remote {
         Remote::Present(remote) => {
-            let adopts = |tags| owner::may_adopt(object, tags, cluster);
+            let adopts = |tags| owner::may_take_over(object, tags, cluster);
             observed.is_ours(remote) || remote.tags.as_ref().is_some_and(adopts)
         }
         _ => true,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fleetmesh_core::canary::{Action, Turn, turn};
-use fleetmesh_core::{Allowance, Claim, Distribution, Object, ObjectKey, Observed, Remote, RemoteObject};
+use fleetmesh_core::{
+    Allowance, Claim, Distribution, Evidence, Object, ObjectKey, Observed, Remote, RemoteObject,
+};
 use fleetmesh_crds::{ActionPhase, CanaryStatus, Reason, Route, Verb};
 use fleetmesh_model::Kind;
 use serde_json::{Value, json};
@@ -28,6 +30,10 @@ fn observed(canary: Value, weight: i32) -> Observed {
         referents: Vec::new(),
         patience: false,
         uid: None,
+        user: None,
+        own: None,
+        evidence: Evidence::Read,
+        permitted_by: None,
         dependents: Vec::new(),
         former_tags: None,
         remote: Remote::Absent,

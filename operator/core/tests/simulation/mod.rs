@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::claim::{Contender, holder};
-use fleetmesh_core::permission::judge;
+use fleetmesh_core::permission::{self, Target, judge};
 use fleetmesh_core::{
-    Allowance, Claim, Class, Distribution, Failure, Grants, Identity, Object, ObjectKey, Observed, Outcome,
-    Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject, Settings, Step, Tagged, decide, status,
+    Allowance, Claim, Class, Distribution, Evidence, Failure, Grants, Identity, Maker, Object, ObjectKey,
+    Observed, Outcome, Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject, Settings, Step,
+    Tagged, decide, status,
 };
 use fleetmesh_crds::extension::RouterExtension;
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Management, Status};
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, ResourceId, Spec};
+use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
 
 /// What strikes a round.
@@ -46,6 +47,10 @@ pub struct World {
     pub grants: Grants,
     /// Uids of resources that let go of their objects on purpose.
     pub let_go: BTreeSet<String>,
+    /// Whether the mesh refuses the namespace `web`.
+    pub shut: bool,
+    /// What the process remembers of what objects rest on.
+    pub judged: BTreeMap<String, Vec<String>>,
     pub writes: usize,
     clock: i64,
     serial: u64,
@@ -139,6 +144,21 @@ impl World {
         }
     }
 
+    /// Somebody who may write statuses names the App Mesh object of `key` there, or takes out what it rests on.
+    pub fn forge(&mut self, key: &ObjectKey, uid: bool) {
+        let Some(object) = self.objects.get_mut(key) else { return };
+        let stored = self.remote.get(&object.id);
+        match (uid, stored) {
+            (true, Some(Stored { identity, .. })) => {
+                object.status.uid = Some(identity.uid.clone());
+                object.status.arn = Some(identity.arn.clone());
+                object.status.version = Some(identity.version);
+            }
+            (true, None) => {}
+            (false, _) => object.status.permitted_by = None,
+        }
+    }
+
     fn missing(&self, id: &ResourceId, spec: &Spec) -> Option<ResourceId> {
         let references = spec.references(id);
         references
@@ -201,26 +221,34 @@ impl World {
 
     fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
         let claimants = self.objects.values().filter(|object| object.id == *id);
-        let contenders = claimants.map(|object| Contender { object, refused: false });
+        let refused = |object: &Object| matches!(self.allowance(object), Allowance::Refused { .. });
+        let contenders = claimants.map(|object| Contender { object, refused: refused(object) });
         let acceptable = |object: &Object| {
             object.spec.violations().is_empty()
                 && self.allowance(object) == Allowance::Allowed
                 && self.may_name_all(object, backends)
         };
-        let tagged = self.remote.get(id).and_then(|stored| Tagged::of(&stored.tags, &settings().cluster));
-        holder(contenders, tagged.as_ref(), acceptable)
+        let tagged = self.tagged(id);
+        let maker = tagged.as_ref().map_or(Maker::NoResource, Maker::Resource);
+        holder(contenders, maker, acceptable)
     }
 
     fn may_name_all(&self, object: &Object, backends: u8) -> bool {
         let mut references = object.references();
         references.retain(|reference| reference.required || backends > 0);
         let left = if object.key.kind == Kind::VirtualNode { backends.saturating_sub(1) } else { backends };
-        let owner = |target: &ResourceId| self.best(target, left);
-        judge(&object.key, &references, owner, &self.grants, &BTreeMap::new()).missing.is_empty()
+        self.judge(object, &references, |target| self.best(target, left)).missing.is_empty()
     }
 
     fn allowance(&self, object: &Object) -> Allowance {
         let mesh = object.id.mesh_name();
+        let web = object.key.namespace.as_deref() == Some("web");
+        if web
+            && self.shut
+            && let Some(mesh) = self.best(&ResourceId::mesh(mesh), 0)
+        {
+            return Allowance::Refused { mesh: mesh.key.clone(), namespace: "web".to_owned() };
+        }
         match object.key.kind == Kind::Mesh || self.best(&ResourceId::mesh(mesh), 0).is_some() {
             true => Allowance::Allowed,
             false => Allowance::NoMesh(mesh.to_owned()),
@@ -230,7 +258,27 @@ impl World {
     /// What the references of `spec` rest on when `object` has it.
     pub fn permission(&self, object: &Object, spec: &Spec) -> Permission {
         let references = spec.references(&object.id);
-        judge(&object.key, &references, |target| self.holder(target), &self.grants, &BTreeMap::new())
+        self.judge(object, &references, |target| self.holder(target))
+    }
+
+    fn tagged(&self, id: &ResourceId) -> Option<Tagged> {
+        self.remote.get(id).and_then(|stored| Tagged::of(&stored.tags, &settings().cluster))
+    }
+
+    fn judge<'a>(
+        &self,
+        object: &Object,
+        references: &[Reference],
+        owner: impl Fn(&ResourceId) -> Option<&'a Object>,
+    ) -> Permission {
+        let ids = references.iter().map(|one| &one.target);
+        let tagged: BTreeMap<&ResourceId, Tagged> =
+            ids.filter_map(|id| Some((id, self.tagged(id)?))).collect();
+        let owners = |id: &ResourceId| {
+            let maker = tagged.get(id).map_or(Maker::NoResource, Maker::Resource);
+            owner(id).map(|object| Target { object, maker }).into_iter().collect()
+        };
+        judge(&object.key, references, owners, &self.grants, &BTreeMap::new())
     }
 
     /// What a round observes; like the shell without any memory.
@@ -265,6 +313,14 @@ impl World {
             patience: false,
             uid: object.status.uid.clone(),
             dependents: dependents.map(|other| other.key.clone()).collect(),
+            user: None,
+            own: None,
+            // Once in the life of a process.
+            evidence: match self.judged.contains_key(&object.uid) {
+                true => Evidence::Read,
+                false => Evidence::Unread,
+            },
+            permitted_by: self.judged.get(&object.uid).cloned(),
             former_tags: None,
             remote: Remote::NotRead,
             distribution: Distribution::Untold,
@@ -279,14 +335,14 @@ impl World {
             observed.remote = match self.remote.get(&object.id) {
                 None => Remote::Absent,
                 Some(stored) => {
-                    let known = observed.uid.as_ref() == Some(&stored.identity.uid);
                     let judged = self.permission(object, &stored.spec);
-                    (observed.permission.revoked, observed.permission.lent) =
-                        (judged.missing, judged.elsewhere);
+                    let permission = &mut observed.permission;
+                    (permission.revoked, permission.lent, permission.rests) =
+                        (judged.missing, judged.elsewhere, judged.by);
                     Remote::Present(RemoteObject {
                         identity: stored.identity.clone(),
                         spec: stored.spec.clone(),
-                        tags: (reads == Reads::ObjectAndTags || !known).then(|| stored.tags.clone()),
+                        tags: Some(stored.tags.clone()),
                     })
                 }
             };
@@ -308,6 +364,7 @@ impl World {
             };
             for (index, step) in steps.iter().enumerate() {
                 if fault == Fault::CrashBefore(index) {
+                    self.judged.clear();
                     return text;
                 }
                 let result = match fault {
@@ -333,12 +390,17 @@ impl World {
                 }
             }
             if fault == Fault::CrashBefore(steps.len()) {
+                self.judged.clear();
                 return text;
             }
             if outcome.surprised() && !doubt {
                 doubt = true;
                 continue;
             }
+            match permission::judged(&observed, &decision, &outcome) {
+                Some(by) => self.judged.insert(observed.object.uid.clone(), by),
+                None => self.judged.remove(&observed.object.uid),
+            };
             let now = Timestamp::from_second(1_000_000).unwrap();
             let after = fleetmesh_core::status(
                 &observed,

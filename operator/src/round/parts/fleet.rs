@@ -56,7 +56,10 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         cloud_map: CloudMap::new(context.aws.clone()),
     };
     let fleet = object.fleet().filter(|_| !round.deleting);
-    let admission = fleet.map(|fleet| admit(object, fleet, round.class.class()));
+    let admission = fleet.map(|fleet| match &round.shut {
+        Some(shut) => Err(shut.clone()),
+        None => admit(object, fleet, round.class.class()),
+    });
     let input = Input {
         object,
         admission: admission.as_ref(),

@@ -6,10 +6,10 @@ mod fleet_reads;
 mod fleet_room;
 mod iam;
 
-use fleetmesh_core::fleet::admit_policies;
+use fleetmesh_core::fleet::{Refusal, admit_policies};
 use fleetmesh_core::status::known_identity;
-use fleetmesh_core::{Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
-use fleetmesh_crds::IamStatus;
+use fleetmesh_core::{Allowance, Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
+use fleetmesh_crds::{IamStatus, Reason};
 use jiff::Timestamp;
 
 use crate::context::Context;
@@ -28,6 +28,8 @@ pub struct Round<'a> {
     pub arn: &'a str,
     /// Whether the resource is being deleted, and its App Mesh object is gone.
     pub deleting: bool,
+    /// Why nothing new is made: the mesh refuses the namespace. Fleets may only become smaller, and go.
+    pub shut: Option<Refusal>,
     /// The FleetClass of the fleet, as it is now.
     pub class: ClassOf,
     /// Why there is a round: only `Wake::Distribution` may do without asking AWS anew.
@@ -52,29 +54,36 @@ pub async fn run(
     };
     let deleting = object.deleting;
     let class = context.world.class_of(object);
-    let round = Round { context, object, observed, arn: &arn, deleting, class, wake };
+    let shut = shut(observed, decision).filter(|_| !deleting);
+    let round = Round { context, object, observed, arn: &arn, deleting, shut, class, wake };
     if deleting || object.fleet().is_none() {
         // Instances use the identity: they go first.
         let fleet = fleet::run(&round, None).await;
         let iam = match left(fleet.as_ref()) {
             true => None,
+            false if round.shut.is_some() => held_identity(&round),
             false => iam::run(&round).await,
         };
         return Parts { iam, fleet, rollout: None };
     }
     let iam = match held_identity(&round) {
-        Some(held) => Some(held),
-        None => iam::run(&round).await,
+        None if round.shut.is_none() => iam::run(&round).await,
+        held => held,
     };
     let fleet = fleet::run(&round, iam.as_ref()).await;
     Parts { iam, fleet, rollout: None }
 }
 
-/// What is said of the identity of a fleet whose class does not let it have the managed policies that it names: it stays as it
-/// is, with what was attached to it.
+/// What is said of the identity of a fleet whose class does not let it have the managed policies that it names, or whose
+/// namespace the mesh refuses: it stays as it is, with what was attached to it.
 fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
-    let fleet = round.object.fleet()?;
-    let refusal = admit_policies(round.object, fleet, round.class.class()).err()?;
+    let refusal = match &round.shut {
+        Some(shut) => {
+            round.object.status.iam()?;
+            shut.clone()
+        }
+        None => admit_policies(round.object, round.object.fleet()?, round.class.class()).err()?,
+    };
     let finding = Finding::fails(refusal.reason, refusal.message);
     let status = round.object.status.iam().cloned();
     Some(Part { finding, status, events: Vec::new(), look: None, failure: None })
@@ -96,5 +105,16 @@ fn has_turn(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool
     if observed.object.deleting {
         return fleetmesh_core::deletion::parts_turn(observed, outcome);
     }
-    decision.accepted == Verdict::Holds && known_identity(observed, outcome).is_some()
+    let stays = decision.accepted == Verdict::Holds || shut(observed, decision).is_some();
+    stays && known_identity(observed, outcome).is_some()
+}
+
+/// Why the mesh does not have the namespace any more.
+fn shut(observed: &Observed, decision: &Decision) -> Option<Refusal> {
+    match (&observed.allowance, &decision.accepted) {
+        (Allowance::Refused { .. }, Verdict::Fails(Reason::NamespaceNotAllowed, message)) => {
+            Some(Refusal { reason: Reason::NamespaceNotAllowed, message: message.clone() })
+        }
+        _ => None,
+    }
 }
