@@ -1,17 +1,15 @@
 //! What a Fleetmesh control plane answers beside the App Mesh API: asked with the credentials and the CA of the App Mesh
 //! client, because it lets nobody else in where other hosts reach it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use fleetmesh_aws::signer::Signer;
 use fleetmesh_aws::transport::Http;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 /// The name that App Mesh's requests are signed for.
-const SERVICE: &str = "appmesh";
+pub(crate) const SERVICE: &str = "appmesh";
 
 /// The control plane at the App Mesh endpoint.
 #[derive(Clone, Debug)]
@@ -19,15 +17,6 @@ pub struct ControlPlane {
     endpoint: String,
     http: Http,
     signer: Option<Signer>,
-}
-
-/// Who signs requests.
-#[derive(Clone, Debug)]
-pub struct Signer {
-    /// The credentials.
-    pub credentials: SharedCredentialsProvider,
-    /// The region that is signed for.
-    pub region: String,
 }
 
 impl ControlPlane {
@@ -54,33 +43,10 @@ impl ControlPlane {
     ) -> Result<(u16, Vec<u8>), String> {
         let url = mesh_url(&self.endpoint, mesh, what) + query;
         let headers = match &self.signer {
-            Some(signer) => signer.sign(&url).await?,
+            Some(signer) => signer.sign("GET", &url, &[], &[]).await.map_err(|why| why.to_string())?,
             None => Vec::new(),
         };
         self.http.get_with(&url, &headers, limit).await
-    }
-}
-
-impl Signer {
-    /// The headers that sign `GET url` now.
-    async fn sign(&self, url: &str) -> Result<Vec<(String, String)>, String> {
-        let credentials = self.credentials.provide_credentials().await;
-        let credentials = credentials.map_err(|error| fleetmesh_model::causes::in_one_line(&error))?;
-        let unsigned = |error: &dyn std::fmt::Display| format!("the request cannot be signed: {error}");
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| unsigned(&error))?
-            .into();
-        let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(&[]));
-        let signed = sign(request.map_err(|error| unsigned(&error))?, &parameters);
-        let (instructions, _) = signed.map_err(|error| unsigned(&error))?.into_parts();
-        Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 

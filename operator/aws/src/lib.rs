@@ -10,6 +10,7 @@ pub mod error;
 pub mod iam;
 pub mod metering;
 pub mod permissions;
+pub mod signer;
 pub mod ssm;
 pub mod transport;
 pub mod trust;

@@ -190,18 +190,22 @@ impl Http {
         self.exchange(request, limit).await
     }
 
-    /// The status and the body of `POST url` with `json`, at most `limit` after it was sent.
+    /// The status and the body of `POST url` with `body` and these headers, at most `limit` after it was sent.
     ///
     /// # Errors
     /// In words, as of [`Self::get`].
-    pub async fn post_json(
+    pub async fn post_with(
         &self,
         url: &str,
-        json: String,
+        headers: &[(String, String)],
+        body: String,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let request = addressed(http::Method::POST, url).header("content-type", "application/json");
-        let request = request.body(SdkBody::from(json)).map_err(|error| error.to_string())?;
+        let mut request = addressed(http::Method::POST, url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(SdkBody::from(body)).map_err(|error| error.to_string())?;
         self.exchange(request, limit).await
     }
 

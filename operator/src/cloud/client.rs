@@ -7,12 +7,13 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use fleetmesh_aws::error;
+use fleetmesh_aws::signer::Signer;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
 
 use crate::cloud::calls::AppMesh;
 use crate::cloud::credentials::{self, KeyFile};
-use crate::control_plane::{ControlPlane, Signer};
+use crate::control_plane::{self, ControlPlane};
 use crate::metrics::Metrics;
 use crate::write_hook::WriteHooks;
 
@@ -95,7 +96,7 @@ pub async fn connect(
         let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
         // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
         let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
-        let signer = key.map(|credentials| Signer { credentials, region });
+        let signer = key.map(|credentials| Signer { credentials, region, service: control_plane::SERVICE });
         ControlPlane::new(url, Http::trusting(trust), signer)
     });
     let reads = Rate::new(endpoint.reads.or(at_aws.then_some(AWS_READS)));
