@@ -68,11 +68,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let files = Files { folder: folder.path().join("certs"), owner: None };
         assert_eq!(files.key(), None);
-        for round in ["one", "two"] {
-            files.write(round, "KEY", "CA").expect("written");
+        for turn in ["one", "two"] {
+            files.write(turn, "KEY", "CA").expect("written");
             let read = |name: &str| fs::read_to_string(files.folder.join(name)).expect("a file");
-            assert_eq!(read("tls.crt"), round);
-            assert!(read(secrets::CERTIFICATE_FILE).contains(round));
+            assert_eq!(read("tls.crt"), turn);
+            assert!(read(secrets::CERTIFICATE_FILE).contains(turn));
         }
         assert_eq!(files.key().as_deref(), Some("KEY"));
         for name in ["tls.key", secrets::CERTIFICATE_FILE] {

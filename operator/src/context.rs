@@ -1,4 +1,4 @@
-//! What every round is given.
+//! What every reconcile is given.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::queue::Queue;
 use crate::rollouts::Rollouts;
 use crate::world::World;
 
-/// The means of a round: knowledge, the two APIs, settings.
+/// The means of a reconcile: knowledge, the two APIs, settings.
 #[derive(Debug)]
 pub struct Context {
     /// What is known.
@@ -25,9 +25,9 @@ pub struct Context {
     pub app_mesh: AppMesh,
     /// The other services of AWS.
     pub aws: Arc<Connection>,
-    /// What the rounds of fleets remember.
+    /// What the reconciles of fleets remember.
     pub fleets: Fleets,
-    /// What the rounds of rollouts remember and share.
+    /// What the reconciles of rollouts remember and share.
     pub rollouts: Arc<Rollouts>,
     /// Where instances run, but for the region, and what their proxies connect to.
     pub proxy_control_plane: Option<String>,

@@ -1,4 +1,4 @@
-//! What the rounds of fleets remember. It saves calls and bridges the seconds in which EC2 does not show yet what it
+//! What the reconciles of fleets remember. It saves calls and bridges the seconds in which EC2 does not show yet what it
 //! launched; an operator that forgot it asks again. No I/O.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ pub struct Fleets {
     /// When this operator began to watch: nobody can be missed from before.
     since: Timestamp,
     fleets: Mutex<HashMap<String, Memory>>,
-    /// What all fleets hold of their classes. Whoever has it may look at the world, and not the other way round.
+    /// What all fleets hold of their classes. Whoever has it may look at the world, and not the other way around.
     ledger: Mutex<Ledger>,
 }
 

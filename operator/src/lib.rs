@@ -1,6 +1,6 @@
 //! The operator: watches Fleetmesh resources and brings an App Mesh endpoint in step with them.
 //!
-//! Each object goes through rounds ([`round`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
+//! Each object goes through reconciles ([`reconcile`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
 //! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`world`] what is known without asking. The
 //! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; each write of
 //! both asks the hooks ([`write_hook`]), of which the leader's fence is one.
@@ -21,9 +21,9 @@ pub mod metrics;
 mod migrate;
 pub mod outbound;
 pub mod queue;
+pub mod reconcile;
 mod rollout_metrics;
 pub mod rollouts;
-pub mod round;
 pub mod run;
 mod tasks;
 pub mod world;

@@ -18,7 +18,7 @@ labels! {
     struct OperationLabels { service: String, operation: &'static str }
     struct WriteLabels { method: &'static str, result: &'static str }
     struct MethodLabels { method: &'static str }
-    struct RoundLabels { kind: &'static str, plan: &'static str, result: &'static str }
+    struct ReconcileLabels { kind: &'static str, plan: &'static str, result: &'static str }
     struct KindLabels { kind: &'static str }
     struct ControllerLabels { controller: &'static str }
 }
@@ -32,7 +32,7 @@ pub struct Metrics {
     throttles: Counters<OperationLabels>,
     writes: Counters<WriteLabels>,
     request_seconds: Histograms<MethodLabels>,
-    rounds: Counters<RoundLabels>,
+    reconciles: Counters<ReconcileLabels>,
     round_seconds: Histograms<KindLabels>,
     panics: Counters<ControllerLabels>,
     events: Counter,
@@ -68,13 +68,13 @@ impl Metrics {
                 "How long the Kubernetes API took to answer; of a watch, to begin it",
                 SECONDS,
             ),
-            rounds: of.counters(
-                "rounds",
-                "Rounds by kind, by what was planned, and by result: ok, or the class of the failure",
+            reconciles: of.counters(
+                "reconciles",
+                "Reconciles by kind, by what was planned, and by result: ok, or the class of the failure",
             ),
             round_seconds: of.histograms(
                 "round_seconds",
-                "How long rounds took until the plan was carried out",
+                "How long reconciles took until the plan was carried out",
                 SECONDS,
             ),
             panics: of.counters(
@@ -83,7 +83,7 @@ impl Metrics {
             ),
             events: of.counter("events", "Kubernetes Events written"),
             drift: of.counter("drift_mended", "Changes made outside of Kubernetes that were put back"),
-            queued: of.gauge("queued_objects", "Objects that wait for a round"),
+            queued: of.gauge("queued_objects", "Objects that wait for a reconcile"),
             objects: of.gauge("objects", "Custom resources known"),
             leading: of.gauge("leading", "1 while this operator leads, 0 while it waits"),
             connected: of
@@ -113,10 +113,10 @@ impl Metrics {
         self.request_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// A round of an object of `kind` ended after `took` with a plan of this sort, well or with a failure.
-    pub fn round(&self, kind: Kind, plan: &'static str, failed: Option<Class>, took: Duration) {
+    /// A reconcile of an object of `kind` ended after `took` with a plan of this sort, well or with a failure.
+    pub fn reconcile(&self, kind: Kind, plan: &'static str, failed: Option<Class>, took: Duration) {
         let (kind, result) = (kind.as_str(), result(failed));
-        self.rounds.get_or_create(&RoundLabels { kind, plan, result }).inc();
+        self.reconciles.get_or_create(&ReconcileLabels { kind, plan, result }).inc();
         self.round_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
     }
 

@@ -1,5 +1,5 @@
-//! The queue of objects that want a round. An object is in it once however often it is woken, is never in two rounds at
-//! a time, and comes back when it was woken during its round. Who is urgent goes before all who are not. In memory only: a
+//! The queue of objects that want a reconcile. An object is in it once however often it is woken, is never in two reconciles at
+//! a time, and comes back when it was woken during its reconcile. Who is urgent goes before all who are not. In memory only: a
 //! restart looks at everything again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -26,7 +26,7 @@ pub enum Wake {
 pub enum Line {
     /// All, the urgent ones first.
     All,
-    /// Urgent ones alone: however long the rounds of others take, somebody is there for these.
+    /// Urgent ones alone: however long the reconciles of others take, somebody is there for these.
     Urgent,
 }
 
@@ -118,7 +118,7 @@ impl Queue {
         }
     }
 
-    /// Ends the round of an object; `next` is its next appointment, none when the object is gone.
+    /// Ends the reconcile of an object; `next` is its next appointment, none when the object is gone.
     pub fn done(&self, key: &ObjectKey, next: Option<Appointment>) {
         let mut inner = self.lock();
         let due =
@@ -184,12 +184,12 @@ impl Queue {
         }
     }
 
-    /// How many objects are ready for a round.
+    /// How many objects are ready for a reconcile.
     pub fn len(&self) -> usize {
         self.lock().slots.values().filter(|slot| slot.queued).count()
     }
 
-    /// Whether no object is ready for a round.
+    /// Whether no object is ready for a reconcile.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! What the rounds of rollouts remember and share: loads of the last moment, what queries and webhooks answered, and which
+//! What the reconciles of rollouts remember and share: loads of the last moment, what queries and webhooks answered, and which
 //! of them are under way. In memory only; after a restart everything is asked anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_millis(500);
 type Window = (String, Duration);
 type Cell = Arc<tokio::sync::Mutex<Option<(Instant, Reports)>>>;
 
-/// What the rounds of rollouts share.
+/// What the reconciles of rollouts share.
 #[derive(Debug)]
 pub struct Rollouts {
     /// Since when this process decides without a gap.

@@ -33,16 +33,16 @@ use crate::leader::{self, Election, Fence};
 use crate::metrics::Metrics;
 use crate::outbound::{ApiServers, Outbound, Policy};
 use crate::queue::{Line, Queue};
+use crate::reconcile;
 use crate::rollouts::Rollouts;
-use crate::round;
 use crate::tasks::Task;
 use crate::world::World;
 
-/// Rounds under way at once. They wait for the network most of the time.
+/// Reconciles under way at once. They wait for the network most of the time.
 const WORKERS: usize = 32;
-/// Workers beside them for urgent rounds alone: under load a round takes a second, and the end of a step should not.
+/// Workers beside them for urgent reconciles alone: under load a reconcile takes a second, and the end of a step should not.
 const URGENT_WORKERS: usize = 32;
-/// How long a stop waits for the rounds under way.
+/// How long a stop waits for the reconciles under way.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often RouteActions are looked through for those that name no Route.
 const STRAYS: Duration = Duration::from_secs(2);
@@ -83,12 +83,12 @@ pub enum Stopped {
     Fallen(#[from] Fallen),
 }
 
-/// Runs until `shutdown`, then ends the rounds under way and returns. Prints the address of the health pages as the
+/// Runs until `shutdown`, then ends the reconciles under way and returns. Prints the address of the health pages as the
 /// first line on standard output. An API server or endpoint that does not answer is waited for.
 ///
 /// # Errors
 /// The configuration is unusable: no cluster, or an address that is taken. Or it [`Stopped`] by itself: then the process has
-/// to end, since rounds may be under way that wait for ever to send what they must not send.
+/// to end, since reconciles may be under way that wait for ever to send what they must not send.
 pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), Error> {
     let (listener, bound) = health::bind(args.health_listen)
         .await
@@ -217,10 +217,10 @@ impl Operator {
         });
     }
 
-    /// Works until `shutdown`, then ends the rounds under way, at most 10 s, and lets go of the lease.
+    /// Works until `shutdown`, then ends the reconciles under way, at most 10 s, and lets go of the lease.
     ///
     /// # Errors
-    /// The lease was lost: rounds may be under way; none of them writes any more. Or a task has fallen, which `/livez` tells.
+    /// The lease was lost: reconciles may be under way; none of them writes any more. Or a task has fallen, which `/livez` tells.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Stopped> {
         let tasks = self.tasks.clone();
         let mut election = self.election.take();
@@ -253,7 +253,7 @@ impl Operator {
         }
         tokio::select! {
             ended = tasks.end(GRACE) => if !ended {
-                warn!("rounds under way took too long and were given up; the next start completes them");
+                warn!("reconciles under way took too long and were given up; the next start completes them");
             },
             lost = keep(&mut election) => return Err(lost.into()),
         }
@@ -329,10 +329,10 @@ impl Operator {
     }
 }
 
-/// Takes one object after another from the queue. A round that has begun is ended.
+/// Takes one object after another from the queue. A reconcile that has begun is ended.
 async fn work(context: Arc<Context>, line: Line, shutdown: CancellationToken) {
     while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next(line)).await {
-        let next = round::run(&context, &key, wake).await;
+        let next = reconcile::run(&context, &key, wake).await;
         context.queue.done(&key, next);
     }
 }
@@ -345,7 +345,7 @@ async fn refuse_strays(context: Arc<Context>) {
         let strays = context.world.stray_actions();
         looks.tick().await;
         // The next look sees the same ones again.
-        if let Err(panic) = caught(round::refuse_strays(&context, strays)).await {
+        if let Err(panic) = caught(reconcile::refuse_strays(&context, strays)).await {
             context.metrics.panicked(Kind::Route);
             error!(%panic, "answering RouteActions panicked: this is a fault of Fleetmesh");
         }

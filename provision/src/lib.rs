@@ -86,7 +86,7 @@ async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
     let wanted = Wanted::new(args);
     let mut contended = String::new();
     for _ in 0..ROUNDS {
-        let Some(name) = round(&cluster, &wanted).await? else {
+        let Some(name) = pass(&cluster, &wanted).await? else {
             return Ok(());
         };
         contended = name;
@@ -95,7 +95,7 @@ async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
 }
 
 /// Looks and writes once; gives the Secret that somebody else wrote meanwhile, if one did.
-async fn round(cluster: &Cluster, wanted: &Wanted) -> Result<Option<String>, Error> {
+async fn pass(cluster: &Cluster, wanted: &Wanted) -> Result<Option<String>, Error> {
     let mut found = Vec::new();
     for name in wanted.secrets() {
         found.extend(cluster.get(name).await?.map(|secret| (name.to_owned(), secret)));

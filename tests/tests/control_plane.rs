@@ -41,14 +41,14 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
     let mut control_plane = ControlPlane::start(&run).await.unwrap();
     let mut acknowledged = BTreeSet::new();
     let kills = kills();
-    for round in 0..kills {
+    for pass in 0..kills {
         let (sender, mut names) = mpsc::unbounded_channel();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let (api, sender) = (AppMesh::new(&control_plane.endpoint()), sender.clone());
                 tokio::spawn(async move {
                     for index in 0.. {
-                        let name = format!("m-{round}-{writer}-{index}");
+                        let name = format!("m-{pass}-{writer}-{index}");
                         match api.try_create(&ResourceId::mesh(&name), &json!({})).await {
                             Ok(answer) if answer.status() == 200 => sender.send(name).unwrap(),
                             // Killed: this one was not acknowledged.
@@ -59,8 +59,8 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
             })
             .collect();
         drop(sender);
-        // A different moment in every round.
-        for _ in 0..=(round * 7) % 40 {
+        // A different moment in every pass.
+        for _ in 0..=(pass * 7) % 40 {
             acknowledged.insert(names.recv().await.expect("the writers write until the kill"));
         }
         control_plane.kill();
@@ -72,14 +72,14 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
         }
         control_plane.restart(&run).await.unwrap();
         // A list of everything takes longer each time.
-        if round % LIST_EVERY != 0 && round + 1 != kills {
+        if pass % LIST_EVERY != 0 && pass + 1 != kills {
             continue;
         }
         let stored = meshes(&control_plane.endpoint()).await;
         let lost: Vec<_> = acknowledged.difference(&stored).collect();
-        assert!(lost.is_empty(), "lost until round {round}: {lost:?}");
-        // What was under way may have been stored: at most one a writer and round.
-        assert!(stored.len() <= acknowledged.len() + (round + 1) * WRITERS);
+        assert!(lost.is_empty(), "lost until pass {pass}: {lost:?}");
+        // What was under way may have been stored: at most one a writer and pass.
+        assert!(stored.len() <= acknowledged.len() + (pass + 1) * WRITERS);
     }
     println!("R14: {kills} kills, 0 of {} acknowledged writes lost", acknowledged.len());
 }

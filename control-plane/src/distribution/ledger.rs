@@ -198,8 +198,8 @@ mod tests {
         let mut ledger = Ledger::default();
         enter(&mut ledger, statuses(&[("a", 1)]));
         let old = ledger.answer("apps", None).token;
-        for round in 0..=REMOVALS {
-            let name = format!("n{round}");
+        for pass in 0..=REMOVALS {
+            let name = format!("n{pass}");
             enter(&mut ledger, statuses(&[("a", 1), (name.as_str(), 1)]));
         }
         enter(&mut ledger, statuses(&[("a", 1)]));

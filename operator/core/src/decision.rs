@@ -5,7 +5,7 @@ use fleetmesh_model::Difference;
 
 use crate::plan::Plan;
 
-/// The decision of one round: the plan, and what the conditions will say about the resource itself.
+/// The decision of one reconcile: the plan, and what the conditions will say about the resource itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// Whether the spec is valid and the name ours.

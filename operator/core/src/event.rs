@@ -1,4 +1,4 @@
-//! The Kubernetes Events of a round: what a status cannot keep. Pure.
+//! The Kubernetes Events of a reconcile: what a status cannot keep. Pure.
 
 use fleetmesh_crds::{ConditionType, Reason, Status};
 
@@ -34,7 +34,7 @@ pub struct Event {
 /// How many differing members an event lists.
 const LISTED: usize = 5;
 
-/// The events about what a round did: something was mended or taken over. The next round knows nothing of it.
+/// The events about what a reconcile did: something was mended or taken over. The next reconcile knows nothing of it.
 pub fn deeds(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Vec<Event> {
     let mut events = Vec::new();
     let done = outcome.failed.is_none() && !outcome.done.is_empty();

@@ -1,5 +1,5 @@
-//! What a round observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
-//! answer to which reads a round needs.
+//! What a reconcile observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
+//! answer to which reads a reconcile needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Observed {
     /// A resource of another namespace that is in force and names this one's App Mesh name, and would not be permitted to if this
     /// resource had it. Looked for when the resource asks to adopt.
     pub user: Option<ObjectKey>,
-    /// The tags that the resource asked for in the last converged round, when it is remembered.
+    /// The tags that the resource asked for in the last converged reconcile, when it is remembered.
     pub former_tags: Option<Tags>,
     /// The App Mesh object.
     pub remote: Remote,
@@ -126,12 +126,12 @@ pub enum Reach {
     Unmanaged,
 }
 
-/// The App Mesh object as far as the round knows it.
+/// The App Mesh object as far as the reconcile knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Remote {
     /// Not read: nothing says that it exists.
     NotRead,
-    /// Not read, because the last round left it in step with this very spec.
+    /// Not read, because the last reconcile left it in step with this very spec.
     InStep(Identity),
     /// It does not exist.
     Absent,
@@ -218,7 +218,7 @@ impl std::fmt::Display for Rejection {
     }
 }
 
-/// The reads that a round needs before it can decide.
+/// The reads that a reconcile needs before it can decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// None.
@@ -230,7 +230,7 @@ pub enum Reads {
 }
 
 impl Observed {
-    /// The reads that the round needs. `doubt` says that the last write met something unexpected, so that nothing is
+    /// The reads that the reconcile needs. `doubt` says that the last write met something unexpected, so that nothing is
     /// taken for granted. The remote part of `self` is not looked at.
     pub fn reads(&self, doubt: bool) -> Reads {
         let object = &self.object;
@@ -322,7 +322,7 @@ impl Observed {
         known || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
     }
 
-    /// The identity of the App Mesh object when the round knows one.
+    /// The identity of the App Mesh object when the reconcile knows one.
     pub fn identity(&self) -> Option<&Identity> {
         match &self.remote {
             Remote::InStep(identity) => Some(identity),

@@ -18,7 +18,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether the endpoint contradicted what the round took for granted, so that the next one must read everything.
+    /// Whether the endpoint contradicted what the reconcile took for granted, so that the next one must read everything.
     pub fn surprised(&self) -> bool {
         match &self.failed {
             Some((Step::Create { .. }, failure)) => failure.class == Class::Conflict,

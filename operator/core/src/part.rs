@@ -1,5 +1,5 @@
 //! The parts of a resource beside its App Mesh object: the IAM identity and the fleet of a virtual node, the rollout of a
-//! route. What a round found out and
+//! route. What a reconcile found out and
 //! did about them, in the one shape that status, Events and the next look are made from. Pure data.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::object::Object;
 
-/// What came of one part in a round.
+/// What came of one part in a reconcile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part<S> {
     /// What its condition says.
@@ -58,7 +58,7 @@ impl Parts {
         iam.chain(self.fleet.iter().flat_map(|part| &part.events))
     }
 
-    /// Whether every part that `object` has or had was looked at in this round and nothing of it is left.
+    /// Whether every part that `object` has or had was looked at in this reconcile and nothing of it is left.
     pub fn all_gone(&self, object: &Object) -> bool {
         fn gone<S>(had: bool, part: Option<&Part<S>>) -> bool {
             part.map_or(!had, |part| part.status.is_none() && part.failure.is_none())

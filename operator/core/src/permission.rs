@@ -260,7 +260,7 @@ fn is_of_earlier(observed: &Observed) -> bool {
     }
 }
 
-/// What the App Mesh object rests on as the round left it, to be remembered; `None` when there is none, or the round could not
+/// What the App Mesh object rests on as the reconcile left it, to be remembered; `None` when there is none, or the reconcile could not
 /// tell and nothing is remembered. No word of the status is in it, but that an earlier operator wrote the object.
 pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
     status::known_identity(observed, outcome)?;
@@ -282,7 +282,7 @@ pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Op
     }
 }
 
-/// As [`judged`], to be reported: what the status says already where the round could not tell.
+/// As [`judged`], to be reported: what the status says already where the reconcile could not tell.
 pub fn rests_on(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
     status::known_identity(observed, outcome)?;
     judged(observed, decision, outcome).or_else(|| observed.object.status.permitted_by.clone())

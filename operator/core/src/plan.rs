@@ -7,7 +7,7 @@ use fleetmesh_model::{ResourceId, Spec};
 
 use crate::object::ObjectKey;
 
-/// What a round is to do.
+/// What a reconcile is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
     /// These steps, one after another; the first that fails ends the plan unless its failure is told not to matter.

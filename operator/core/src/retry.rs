@@ -25,7 +25,7 @@ pub enum NextLook {
     Compare(Duration),
 }
 
-/// When to look next. `failures` counts rounds that failed in a row, this one included. A transient failure is tried
+/// When to look next. `failures` counts reconciles that failed in a row, this one included. A transient failure is tried
 /// again after 0.2 s, doubling to 30 s; a permanent one, like an object at rest, is compared at the drift interval.
 pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings: &Settings) -> NextLook {
     let failure = outcome.failure().or(match &observed.remote {
@@ -45,7 +45,7 @@ pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings
 }
 
 /// When the parts of a resource want another look before the drift interval is over; `None` when they do not.
-/// `failures` counts rounds in a row in which one of them failed.
+/// `failures` counts reconciles in a row in which one of them failed.
 pub fn parts_look(object: &Object, parts: &Parts, failures: u32) -> Option<Duration> {
     let again = parts
         .failure()
@@ -54,7 +54,7 @@ pub fn parts_look(object: &Object, parts: &Parts, failures: u32) -> Option<Durat
     [again, parts.look()].into_iter().flatten().min()
 }
 
-/// When to try again after `panics` rounds of `object` in a row that panicked, 1 or more: after 0.2 s, doubling to 30 s, as
+/// When to try again after `panics` reconciles of `object` in a row that panicked, 1 or more: after 0.2 s, doubling to 30 s, as
 /// after a transient failure.
 pub fn after_panic(object: &Object, panics: u32) -> Duration {
     backoff(object, Class::Server, panics)

@@ -1,4 +1,4 @@
-//! The status of a resource after a round. Same inputs, same bytes. Pure.
+//! The status of a resource after a reconcile. Same inputs, same bytes. Pure.
 
 use fleetmesh_crds::{ConditionType, KindStatus, NodeStatus, Reason, RouteStatus, Status};
 use fleetmesh_model::Spec;
@@ -68,7 +68,7 @@ fn of_kind(spec: &Spec, before: &Status, parts: &Parts) -> KindStatus {
     }
 }
 
-/// Whether the round left the App Mesh object as the spec says.
+/// Whether the reconcile left the App Mesh object as the spec says.
 pub fn in_step(decision: &Decision, outcome: &Outcome) -> bool {
     match &decision.plan {
         Plan::Nothing(Idle::InStep) => true,
@@ -83,7 +83,7 @@ fn fails(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Fails(..))
 }
 
-/// The App Mesh object as the round left it; as it was reported when the round did not look at it. An object that is
+/// The App Mesh object as the reconcile left it; as it was reported when the reconcile did not look at it. An object that is
 /// known to be somebody else's, or whose name another resource has, is not reported as ours.
 pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
     if let Some(identity) = &outcome.identity {
@@ -221,7 +221,7 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
     }
 }
 
-/// The conditions that rollouts find. Those that this round did not decide about stay as they are.
+/// The conditions that rollouts find. Those that this reconcile did not decide about stay as they are.
 fn rollouts(observed: &Observed, parts: &Parts) -> Vec<(ConditionType, Finding)> {
     let before = &observed.object.status;
     let keep = |kind: ConditionType| kept(before, kind).map(|finding| (kind, finding));

@@ -1,5 +1,5 @@
 //! Whatever people and faults do to the cluster and to the endpoint: when they stop, everything settles, nothing of ours
-//! is left behind, nothing of others is touched, nothing rests on a reference that nobody permits, and further rounds of
+//! is left behind, nothing of others is touched, nothing rests on a reference that nobody permits, and further reconciles of
 //! everything write nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -124,7 +124,7 @@ enum Act {
         slot: usize,
         uid: bool,
     },
-    Round {
+    Reconcile {
         slot: usize,
         fault: Fault,
     },
@@ -156,7 +156,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..GRANTS, any::<bool>()).prop_map(|(which, stands)| Act::Grant { which, stands }),
         1 => any::<bool>().prop_map(|shut| Act::Shut { shut }),
         1 => (0..SLOTS, any::<bool>()).prop_map(|(slot, uid)| Act::Forge { slot, uid }),
-        6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Round { slot, fault }),
+        6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Reconcile { slot, fault }),
     ]
 }
 
@@ -191,8 +191,8 @@ fn perform(world: &mut World, act: Act) {
         }
         Act::Shut { shut } => world.shut = shut,
         Act::Forge { slot: index, uid } => world.forge(&slot(index).0, uid),
-        Act::Round { slot: index, fault } => {
-            world.round(&slot(index).0, fault);
+        Act::Reconcile { slot: index, fault } => {
+            world.reconcile(&slot(index).0, fault);
         }
     }
 }
@@ -316,7 +316,7 @@ fn what_another_namespace_lent_is_not_retained() {
         for key in [&route, &node] {
             world.objects.get_mut(key).unwrap().orphan = orphan;
             world.delete(key);
-            world.round(key, Fault::None);
+            world.reconcile(key, Fault::None);
             assert!(!world.objects.contains_key(key), "{key} is released");
         }
         assert!(!world.remote.contains_key(&route_id), "the route takes no more traffic: {ends} {orphan}");
@@ -430,7 +430,7 @@ proptest! {
         // A pass that writes nothing leaves all as it was, so three stand for any number.
         for _ in 0..3 {
             for key in world.objects.keys().cloned().collect::<Vec<_>>() {
-                world.round(&key, Fault::None);
+                world.reconcile(&key, Fault::None);
             }
         }
         prop_assert_eq!(world.writes, writes, "resyncs write nothing");

@@ -1,4 +1,4 @@
-//! Plans as text: each script is a sequence of acts and rounds, its plans are compared with `golden/plans.txt`. After a
+//! Plans as text: each script is a sequence of acts and reconciles, its plans are compared with `golden/plans.txt`. After a
 //! wanted change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-core --test plans`, and read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -50,12 +50,12 @@ impl Script {
         self
     }
 
-    fn round(&mut self, key: &ObjectKey) -> &mut Self {
+    fn reconcile(&mut self, key: &ObjectKey) -> &mut Self {
         self.struck(key, Fault::None)
     }
 
     fn struck(&mut self, key: &ObjectKey, fault: Fault) -> &mut Self {
-        let plan = self.world.round(key, fault);
+        let plan = self.world.reconcile(key, fault);
         let ready =
             self.world.objects.get(key).and_then(|object| object.status.condition(ConditionType::Ready));
         let ready = ready.map_or("-", |ready| ready.reason.as_str());
@@ -81,25 +81,25 @@ fn create_change_delete() -> String {
     let ((m, m_id), (n, n_id)) = (mesh(), node("n"));
     Script::new("create, change, delete")
         .apply(&n, &n_id, json!({}))
-        .round(&n)
+        .reconcile(&n)
         .apply(&m, &m_id, json!({}))
-        .round(&n)
-        .round(&m)
-        .round(&n)
-        .round(&n)
+        .reconcile(&n)
+        .reconcile(&m)
+        .reconcile(&n)
+        .reconcile(&n)
         .apply(&n, &n_id, json!({"serviceDiscovery": {"dns": {"hostname": "N.local"}}}))
-        .round(&n)
+        .reconcile(&n)
         .apply(
             &n,
             &n_id,
             json!({"serviceDiscovery": {"dns": {"hostname": "n.local", "responseType": "LOADBALANCER"}}}),
         )
-        .round(&n)
+        .reconcile(&n)
         .delete(&m)
-        .round(&m)
+        .reconcile(&m)
         .delete(&n)
-        .round(&n)
-        .round(&m)
+        .reconcile(&n)
+        .reconcile(&m)
         .end()
 }
 
@@ -111,18 +111,18 @@ fn ownership() -> String {
     Script::new("somebody else's object is left alone until it is adopted; retained, it stays")
         .outside(&m_id, Some(json!({"egressFilter": {"type": "ALLOW_ALL"}})))
         .apply(&m, &m_id, json!({}))
-        .round(&m)
-        .round(&m)
+        .reconcile(&m)
+        .reconcile(&m)
         .apply_with(&m, &m_id, json!({}), adopt)
-        .round(&m)
-        .round(&m)
+        .reconcile(&m)
+        .reconcile(&m)
         .apply(&rival, &m_id, json!({}))
-        .round(&rival)
+        .reconcile(&rival)
         .apply_with(&m, &m_id, json!({}), retain)
-        .round(&m)
+        .reconcile(&m)
         .delete(&m)
-        .round(&m)
-        .round(&rival)
+        .reconcile(&m)
+        .reconcile(&rival)
         .end()
 }
 
@@ -130,12 +130,12 @@ fn drift() -> String {
     let (m, m_id) = mesh();
     Script::new("what was changed or deleted outside comes back")
         .apply(&m, &m_id, json!({}))
-        .round(&m)
+        .reconcile(&m)
         .outside(&m_id, Some(json!({"egressFilter": {"type": "ALLOW_ALL"}})))
-        .round(&m)
+        .reconcile(&m)
         .outside(&m_id, None)
-        .round(&m)
-        .round(&m)
+        .reconcile(&m)
+        .reconcile(&m)
         .end()
 }
 
@@ -147,14 +147,14 @@ fn crashes() -> String {
         .struck(&m, Fault::CrashBefore(1))
         .struck(&m, Fault::ReplyLost(0))
         .struck(&m, Fault::CrashBefore(1))
-        .round(&m)
+        .reconcile(&m)
         .apply(&m, &m_id, json!({"egressFilter": {"type": "ALLOW_ALL"}}))
         .struck(&m, Fault::Fails(0, Class::Throttled))
         .struck(&m, Fault::ReplyLost(0))
-        .round(&m)
+        .reconcile(&m)
         .delete(&m)
         .struck(&m, Fault::CrashBefore(1))
-        .round(&m)
+        .reconcile(&m)
         .end()
 }
 
@@ -171,26 +171,26 @@ fn references() -> String {
         .apply(&m, &m_id, json!({}))
         .apply(&r, &r_id, json!({}))
         .apply(&x, &x_id, to(&["a"]))
-        .round(&m)
-        .round(&r)
-        .round(&x)
+        .reconcile(&m)
+        .reconcile(&r)
+        .reconcile(&x)
         .apply(&a, &a_id, json!({}))
-        .round(&x)
-        .round(&a)
-        .round(&x)
+        .reconcile(&x)
+        .reconcile(&a)
+        .reconcile(&x)
         .apply(&x, &x_id, to(&["a", "nobody"]))
-        .round(&x)
+        .reconcile(&x)
         .apply(
             &x,
             &x_id,
             json!({"tcpRoute": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": 0}]}}}),
         )
-        .round(&x)
+        .reconcile(&x)
         .delete(&a)
-        .round(&a)
+        .reconcile(&a)
         .delete(&x)
-        .round(&x)
-        .round(&a)
+        .reconcile(&x)
+        .reconcile(&a)
         .end()
 }
 

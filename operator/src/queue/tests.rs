@@ -13,7 +13,7 @@ fn after(seconds: u64) -> Option<Appointment> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_is_woken_twice_gets_one_round_with_the_greater_reason() {
+async fn an_object_that_is_woken_twice_gets_one_reconcile_with_the_greater_reason() {
     let queue = Queue::default();
     queue.wake(&key("a"), Wake::Distribution);
     queue.wake(&key("a"), Wake::Look);
@@ -22,7 +22,7 @@ async fn an_object_that_is_woken_twice_gets_one_round_with_the_greater_reason() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_is_woken_in_its_round_comes_back_after_it() {
+async fn an_object_that_is_woken_in_its_reconcile_comes_back_after_it() {
     let queue = Queue::default();
     queue.wake(&key("a"), Wake::Look);
     queue.next(Line::All).await;
@@ -63,7 +63,7 @@ async fn an_urgent_appointment_goes_before_others_and_counts_once() {
     assert!(queue.is_empty());
     queue.wake(&key("late"), Wake::Look);
     queue.done(&key("late"), after(60));
-    assert_eq!(queue.next(Line::All).await.0, key("late"), "woken in its round");
+    assert_eq!(queue.next(Line::All).await.0, key("late"), "woken in its reconcile");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What the rounds of an object learned. It saves calls, never decides alone: an operator that forgot it reads again and
+//! What the reconciles of an object learned. It saves calls, never decides alone: an operator that forgot it reads again and
 //! comes to the same end. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,14 +27,14 @@ pub struct Memory {
     pub exists: Option<bool>,
     /// The tags that the resource asked for when the tags were last in step.
     pub tags: Option<Tags>,
-    /// What the App Mesh object in force rests on, as the last round left it; `None` before the first, or when there is none.
+    /// What the App Mesh object in force rests on, as the last reconcile left it; `None` before the first, or when there is none.
     /// What the status says of that others may have written.
     pub permitted_by: Option<Vec<String>>,
-    /// Rounds that failed in a row.
+    /// Reconciles that failed in a row.
     pub failures: u32,
-    /// Rounds in a row in which the identity or the fleet failed.
+    /// Reconciles in a row in which the identity or the fleet failed.
     pub part_failures: u32,
-    /// How many rounds in a row panicked.
+    /// How many reconciles in a row panicked.
     pub panics: u32,
     /// What is remembered of this kind only.
     pub of_kind: KindMemory,
@@ -58,7 +58,7 @@ pub enum KindMemory {
 /// What is remembered of a virtual node.
 #[derive(Clone, Debug, Default)]
 pub struct NodeMemory {
-    /// The IAM identity as the last round left it.
+    /// The IAM identity as the last reconcile left it.
     pub identity: IdentityMemory,
     /// What a rollout said of the node.
     pub deprecation: Option<Deprecation>,
@@ -67,7 +67,7 @@ pub struct NodeMemory {
 /// What is remembered of a route.
 #[derive(Clone, Debug, Default)]
 pub struct RouteMemory {
-    /// The virtual nodes that its rollout keeps from being deleted; `None` before its first round.
+    /// The virtual nodes that its rollout keeps from being deleted; `None` before its first reconcile.
     pub keep: Option<BTreeSet<String>>,
     /// The state of its rollout where that is not in the status yet.
     pub unwritten: Option<Arc<Unwritten>>,
@@ -126,7 +126,7 @@ impl Memory {
 /// The memory of an object's IAM identity.
 #[derive(Clone, Debug, Default)]
 pub struct IdentityMemory {
-    /// The hash of the wish that IAM was left in step with, and what the round told then.
+    /// The hash of the wish that IAM was left in step with, and what the reconcile told then.
     pub in_step: Option<(String, Finding)>,
     /// What IAM showed to this process, the resource's tags of ownership on it: a status could have been written by anybody
     /// who may.
@@ -139,24 +139,24 @@ pub struct IdentityMemory {
     pub made: BTreeMap<Thing, Instant>,
 }
 
-/// What a round concluded.
+/// What a reconcile concluded.
 #[derive(Clone, Debug, Default)]
 pub struct Conclusion {
     /// The generation that is in step, and the state of the App Mesh object.
     pub in_step: Option<(i64, Identity)>,
-    /// The state of the App Mesh object, if the round learned it.
+    /// The state of the App Mesh object, if the reconcile learned it.
     pub identity: Option<Identity>,
-    /// Whether the App Mesh object exists, if the round learned it.
+    /// Whether the App Mesh object exists, if the reconcile learned it.
     pub exists: Option<bool>,
     /// The tags that the resource asked for, if the tags are in step.
     pub tags: Option<Tags>,
     /// What the App Mesh object rests on, if there is one.
     pub permitted_by: Option<Vec<String>>,
-    /// Whether the round failed.
+    /// Whether the reconcile failed.
     pub failed: bool,
     /// Whether the App Mesh object was created, changed or deleted.
     pub wrote: bool,
-    /// Whether the round was one of comparing everything, tags included.
+    /// Whether the reconcile was one of comparing everything, tags included.
     pub compared: bool,
     /// Whether the endpoint refused to delete the object, because others use it that no resource tells of.
     pub blocked: bool,
@@ -168,7 +168,7 @@ impl World {
         self.lock().entries.get(key).map_or_else(|| Memory::new(key.kind), |entry| entry.memory.clone())
     }
 
-    /// The objects of a mesh whose last round failed, to be woken.
+    /// The objects of a mesh whose last reconcile failed, to be woken.
     pub fn failing(&self, mesh: &str) -> Wakes {
         let inner = self.lock();
         let failing = inner.entries.values().filter(|entry| entry.memory.failures > 0);
@@ -176,7 +176,7 @@ impl World {
         failing.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
     }
 
-    /// Notes whether the identity or the fleet failed in the last round; gives how often in a row they did.
+    /// Notes whether the identity or the fleet failed in the last reconcile; gives how often in a row they did.
     pub fn parts_concluded(&self, key: &ObjectKey, failed: bool) -> u32 {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(key) else { return 0 };
@@ -184,7 +184,7 @@ impl World {
         entry.memory.part_failures
     }
 
-    /// Notes whether the last round panicked; gives how many in a row did.
+    /// Notes whether the last reconcile panicked; gives how many in a row did.
     pub fn panicked(&self, key: &ObjectKey, panicked: bool) -> u32 {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get_mut(key) else { return 0 };
@@ -192,14 +192,14 @@ impl World {
         entry.memory.panics
     }
 
-    /// Notes how a round left the IAM identity of the object `uid`.
+    /// Notes how a reconcile left the IAM identity of the object `uid`.
     pub fn identity_concluded(&self, key: &ObjectKey, uid: &str, memory: IdentityMemory) {
         if let Some(node) = self.lock().entry(key, uid).and_then(|entry| entry.memory.node_mut()) {
             node.identity = memory;
         }
     }
 
-    /// How the last round left the IAM identity of an object.
+    /// How the last reconcile left the IAM identity of an object.
     pub fn identity_memory(&self, key: &ObjectKey) -> IdentityMemory {
         let inner = self.lock();
         let node = inner.entries.get(key).and_then(|entry| entry.memory.node());
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// Notes what a round concluded about `object`. Wakes those who waited: for the object to exist, or for it to let go of something.
+    /// Notes what a reconcile concluded about `object`. Wakes those who waited: for the object to exist, or for it to let go of something.
     pub fn conclude(&self, object: &Object, conclusion: Conclusion) -> Wakes {
         let key = &object.key;
         let mut inner = self.lock();

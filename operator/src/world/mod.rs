@@ -1,6 +1,6 @@
 //! What the operator knows of the cluster and of the proxies: the custom resources as watched, an index from App Mesh
 //! names to the resources that claim or name them, the namespaces' labels, the classes of fleets, what the control plane told, and what the
-//! last round of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
+//! last reconcile of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
 
 mod classes;
 mod distribution;
@@ -116,7 +116,7 @@ impl World {
 }
 
 impl Inner {
-    /// Whether the App Mesh object of a resource is known to exist: by the last round, else by the last report.
+    /// Whether the App Mesh object of a resource is known to exist: by the last reconcile, else by the last report.
     fn exists(&self, key: &ObjectKey) -> bool {
         self.entries
             .get(key)

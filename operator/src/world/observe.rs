@@ -1,4 +1,4 @@
-//! What a round can know without asking the endpoint. No I/O.
+//! What a reconcile can know without asking the endpoint. No I/O.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Local {
     /// Everything but the App Mesh object, which is `NotRead`.
     pub observed: Observed,
-    /// What earlier rounds learned.
+    /// What earlier reconciles learned.
     pub memory: Memory,
 }
 

@@ -14,7 +14,7 @@ use super::{Inner, Wakes, World};
 use crate::queue::Wake;
 
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
-/// reference by which the way could go round: node to service to node.
+/// reference by which the way could go around: node to service to node.
 const BACKENDS: u8 = 1;
 
 /// Who has a name, as far as it was computed already: what many claim and name would otherwise be looked at once for each way

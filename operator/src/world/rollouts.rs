@@ -225,7 +225,7 @@ impl Inner {
     }
 }
 
-/// Whether a status mentions a virtual node: until the route's first round tells, all of these are kept.
+/// Whether a status mentions a virtual node: until the route's first reconcile tells, all of these are kept.
 fn remembers(status: &CanaryStatus, name: &str) -> bool {
     let targets = status.stable_targets.iter().chain(&status.effective_targets);
     let former = status.history.iter().flat_map(|entry| entry.from.iter().chain(&entry.targets));

@@ -84,7 +84,7 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
     world.seen(after.clone(), Source::Watch);
     assert!(!remembers(&after.key));
     world.conclude(&before, written(2));
-    assert!(!remembers(&after.key), "a round that is late concludes about the former spec");
+    assert!(!remembers(&after.key), "a reconcile that is late concludes about the former spec");
 }
 
 #[test]

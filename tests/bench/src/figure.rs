@@ -80,7 +80,11 @@ mod tests {
             Figure::at_least("unknown", f64::NAN, 1, 1.0),
             Figure::shown("free", "9".to_owned()),
         ];
-        assert_eq!(missed(&figures), ["share", "slow", "unknown"], "what rounds to its bound is not at it");
+        assert_eq!(
+            missed(&figures),
+            ["share", "slow", "unknown"],
+            "what reconciles to its bound is not at it"
+        );
         let text = table(&figures, Some("theirs"));
         assert!(text.starts_with("| figure | measured | to reach | theirs |\n|---|---|---|---|\n"), "{text}");
         assert!(text.contains("| share | 80.0 MISSED | ≥ 80 | 24 |\n"), "{text}");

@@ -182,7 +182,7 @@ async fn change(world: &World, counts: Counts) -> Result<Changed> {
     Ok(changed)
 }
 
-/// Forces rounds as `kubectl annotate` does: the object changes, its meaning does not.
+/// Forces reconciles as `kubectl annotate` does: the object changes, its meaning does not.
 async fn resync(world: &World) -> Result<(usize, usize)> {
     progress(&format!("{RESYNCS} forced resyncs"));
     world.calls.take();
@@ -190,7 +190,7 @@ async fn resync(world: &World) -> Result<(usize, usize)> {
         let patch = json!({ "metadata": { "annotations": { "fleetmesh.dev/resync": index.to_string() } } });
         kubernetes::merge(&world.client, "Route", CHANGED_ROUTE, &patch).await?;
     }
-    // A change that must be written comes last: once it is, every round before it is over.
+    // A change that must be written comes last: once it is, every reconcile before it is over.
     let patch = json!({ "spec": { "http2Route": { "match": { "prefix": "/end" } } } });
     kubernetes::merge(&world.client, "Route", CHANGED_ROUTE, &patch).await?;
     let marker = |calls: &crate::recorder::Calls| calls.writes() > 0;

@@ -29,14 +29,14 @@ async fn until_running(bed: &Bed, space: &Space, node: &str, count: usize) -> Ve
 
 /// Awaits that each node was looked at three times from now on.
 pub async fn looked(bed: &Bed) {
-    let rounds = async || {
+    let reconciles = async || {
         let page = metrics(bed).await?;
         let lines = page.lines().filter(|line| line.contains("rounds_total") && line.contains("VirtualNode"));
         anyhow::Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>())
     };
     let nodes = bed.kubectl.json(&["get", "virtualnodes", "--all-namespaces"]).await.unwrap();
-    let wanted = rounds().await.unwrap() + 3.0 * nodes["items"].as_array().unwrap().len() as f64;
-    wait::until("nodes were looked at", LIMIT, async || Ok((rounds().await? >= wanted).then_some(())))
+    let wanted = reconciles().await.unwrap() + 3.0 * nodes["items"].as_array().unwrap().len() as f64;
+    wait::until("nodes were looked at", LIMIT, async || Ok((reconciles().await? >= wanted).then_some(())))
         .await
         .unwrap();
 }

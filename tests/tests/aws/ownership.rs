@@ -95,7 +95,7 @@ async fn a_role_that_somebody_made_again_under_the_same_name_is_not_listed() {
     assert_eq!(account.role(&name).await["arn"], first["arn"]);
     assert_eq!(principals(&space).await, listed, "the one that is there has another id");
 
-    // The operator's own is listed as soon as it is made. A round that saw the first role before the pause, and the
+    // The operator's own is listed as soon as it is made. A reconcile that saw the first role before the pause, and the
     // instance profile after it, has put the name back into the profile.
     let _ = account.try_iam(&[&profile[..], &role].concat()).await;
     account.iam(&[&["delete-role"], &role[..]].concat()).await;

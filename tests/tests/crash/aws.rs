@@ -15,7 +15,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Lane};
-use crate::faults::{Blow, rounds};
+use crate::faults::{Blow, turns_each};
 use crate::lanes;
 use crate::life::Ended;
 use crate::objects::Kind;
@@ -90,7 +90,7 @@ async fn blows_at_a_fleet() {
     blows(&FLEET, 40).await;
 }
 
-/// Strikes every write of every phase; fewer than `least` plans in a round would mean that the writes are not seen any more.
+/// Strikes every write of every phase; fewer than `least` plans in a reconcile would mean that the writes are not seen any more.
 async fn blows(phases: &[Phase], least: usize) {
     let (place, mut lanes) = Place::start().await.unwrap();
     let mut calm = Vec::new();
@@ -98,11 +98,11 @@ async fn blows(phases: &[Phase], least: usize) {
         calm.push((phase, place.strike(&lanes[0], phase, None).await.unwrap()));
     }
     let most = calm.iter().map(|(_, ended)| ended.writes).max().unwrap();
-    let plans = lanes::share(&mut lanes, Blow::turns(most), async |lane, (at, round)| {
+    let plans = lanes::share(&mut lanes, Blow::turns(most), async |lane, (at, turn)| {
         let mut plans = 0;
         for (index, (phase, calm)) in calm.iter().enumerate() {
             let name = phase.0;
-            let blow = (at <= calm.writes).then(|| Blow::in_turn(at, index, round));
+            let blow = (at <= calm.writes).then(|| Blow::in_turn(at, index, turn));
             let ended = place
                 .strike(lane, phase, blow)
                 .await
@@ -116,7 +116,7 @@ async fn blows(phases: &[Phase], least: usize) {
     // Also what bears no lane's name.
     assert!(is_empty(&place.account("").await.unwrap()), "something is left in AWS");
     println!("{plans} plans");
-    assert!(plans >= least * rounds(), "{plans} plans");
+    assert!(plans >= least * turns_each(), "{plans} plans");
 }
 
 /// Lanes with an AWS account that can be looked at.

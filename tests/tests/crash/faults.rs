@@ -37,20 +37,20 @@ pub struct Blow {
 }
 
 /// How often each write is struck: once, in the four modes by turns, or in the long form of the tests in each of them.
-pub fn rounds() -> usize {
+pub fn turns_each() -> usize {
     long::choose(1, Mode::ALL.len())
 }
 
 impl Blow {
-    /// The blow at write `at` of the phase or story with this index, in this one of the [`rounds`]: neighbouring writes,
+    /// The blow at write `at` of the phase or story with this index, in this one of the [`turns_each`]: neighbouring writes,
     /// and the same write of the next phase, are struck in other modes.
-    pub fn in_turn(at: usize, phase: usize, round: usize) -> Self {
-        Self { at, mode: Mode::ALL[(at + phase + round) % Mode::ALL.len()] }
+    pub fn in_turn(at: usize, phase: usize, turn: usize) -> Self {
+        Self { at, mode: Mode::ALL[(at + phase + turn) % Mode::ALL.len()] }
     }
 
-    /// Each of the first `most` writes in each of the [`rounds`], as write and round.
+    /// Each of the first `most` writes in each of the [`turns_each`], as write and turn.
     pub fn turns(most: usize) -> Vec<(usize, usize)> {
-        (1..=most).flat_map(|at| (0..rounds()).map(move |round| (at, round))).collect()
+        (1..=most).flat_map(|at| (0..turns_each()).map(move |turn| (at, turn))).collect()
     }
 }
 

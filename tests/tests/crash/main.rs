@@ -22,7 +22,7 @@ mod panics;
 mod scope;
 
 use bed::Bed;
-use faults::{Blow, rounds};
+use faults::{Blow, turns_each};
 use objects::{Kind, Phase};
 
 /// Fewer plans than this would mean that the operator's writes are not seen any more.
@@ -45,10 +45,10 @@ async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
         undisturbed.push((phase, ended));
     }
     let most = undisturbed.iter().map(|(_, ended)| ended.writes).max().unwrap();
-    let plans = lanes::share(&mut lanes, Blow::turns(most), async |lane, (at, round)| {
+    let plans = lanes::share(&mut lanes, Blow::turns(most), async |lane, (at, turn)| {
         let mut plans = 0;
         for (index, (phase, calm)) in undisturbed.iter().enumerate() {
-            let blow = (at <= calm.writes).then(|| Blow::in_turn(at, index, round));
+            let blow = (at <= calm.writes).then(|| Blow::in_turn(at, index, turn));
             let ended = lane
                 .run(&kinds, *phase, blow)
                 .await
@@ -60,5 +60,5 @@ async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
     });
     let plans: usize = plans.await.into_iter().sum();
     println!("{plans} plans");
-    assert!(plans >= LEAST_PLANS * rounds(), "{plans} plans");
+    assert!(plans >= LEAST_PLANS * turns_each(), "{plans} plans");
 }

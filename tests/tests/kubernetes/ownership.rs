@@ -72,7 +72,7 @@ async fn of_two_that_claim_a_name_the_older_has_it() {
     let claim = |resource: &str, hostname: &str| {
         space.object("VirtualNode", resource, with(node(hostname), json!({ "virtualNodeName": "shared" })))
     };
-    // The names sort the other way round: age decides, not the alphabet.
+    // The names sort the other way around: age decides, not the alphabet.
     space.apply(&[space.mesh(), claim("z-older", "older.apps.local")]).await;
     space.ready(&["virtualnode/z-older"]).await;
     let older = space.get("virtualnode/z-older").await;

@@ -1,4 +1,4 @@
-//! Each kind in each state that a round leaves it in.
+//! Each kind in each state that a reconcile leaves it in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Scene {
                 Management::default(),
             );
             self.apply(&mut world, &self.spec);
-            rows.push(self.row("the mesh is not there yet", 1, &self.round(&mut world, Fault::None)));
+            rows.push(self.row("the mesh is not there yet", 1, &self.reconcile(&mut world, Fault::None)));
         }
         let ready = self.ready();
         let stored = self.stored(&ready);
@@ -110,7 +110,7 @@ impl Scene {
         for class in CLASSES {
             let mut world = ready.clone();
             self.apply(&mut world, &self.other);
-            let status = self.round(&mut world, Fault::Fails(0, class));
+            let status = self.reconcile(&mut world, Fault::Fails(0, class));
             rows.push(self.row(&format!("an update fails: {class:?}"), 2, &status));
         }
         rows.extend(self.among_proxies(&ready));
@@ -129,7 +129,7 @@ impl Scene {
         ];
         for (key, id) in others {
             world.apply(&key, &id, spec(id.kind(), json!({})), Management::default());
-            world.round(&key, Fault::None);
+            world.reconcile(&key, Fault::None);
         }
         world
     }
@@ -138,8 +138,8 @@ impl Scene {
         world.apply(&self.key, &self.id, spec(self.kind, json.clone()), Management::default());
     }
 
-    fn round(&self, world: &mut World, fault: Fault) -> Status {
-        world.round(&self.key, fault);
+    fn reconcile(&self, world: &mut World, fault: Fault) -> Status {
+        world.reconcile(&self.key, fault);
         self.stored(world)
     }
 
@@ -150,13 +150,13 @@ impl Scene {
     fn ready(&self) -> World {
         let mut world = Self::world();
         self.apply(&mut world, &self.spec);
-        let status = self.round(&mut world, Fault::None);
+        let status = self.reconcile(&mut world, Fault::None);
         let ready = status.condition(ConditionType::Ready).unwrap();
         assert_eq!(ready.status, "True", "{}: {}", self.key, ready.message);
         world
     }
 
-    /// The status of a round that sees what the test changes in `observed`.
+    /// The status of a reconcile that sees what the test changes in `observed`.
     fn seeing(&self, world: &World, change: impl Fn(&mut Observed)) -> Status {
         let mut observed = world.observe(&self.key, false).unwrap();
         change(&mut observed);
@@ -197,14 +197,14 @@ impl Scene {
         let mut owned = Self::world();
         owned.outside(&self.id, Some(spec(self.kind, self.spec.clone())));
         self.apply(&mut owned, &self.spec);
-        let owned = self.round(&mut owned, Fault::None);
+        let owned = self.reconcile(&mut owned, Fault::None);
 
         let mut claimed = Self::world();
         let older = key(self.kind, "older");
         claimed.apply(&older, &self.id, spec(self.kind, self.spec.clone()), Management::default());
-        claimed.round(&older, Fault::None);
+        claimed.reconcile(&older, Fault::None);
         self.apply(&mut claimed, &self.spec);
-        let claimed = self.round(&mut claimed, Fault::None);
+        let claimed = self.reconcile(&mut claimed, Fault::None);
 
         let mut world = Self::world();
         self.apply(&mut world, &self.spec);

@@ -1,5 +1,5 @@
 //! What tools make of our statuses: kstatus, by which Flux waits, and the scripts of `samples/gitops/argocd`, by which Argo
-//! CD shows health. Each kind in each state that a round can leave it in, and a
+//! CD shows health. Each kind in each state that a reconcile can leave it in, and a
 //! route in each phase of a rollout, compared with `verdicts.txt`. After a wanted change:
 //! `FLEETMESH_BLESS=1 cargo test --workspace --test verdicts`, and read the difference.
 //!

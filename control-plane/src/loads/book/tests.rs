@@ -276,9 +276,9 @@ fn limits_are_named() {
 #[test]
 fn nothing_is_kept_of_what_is_over() {
     let mut book = book(1);
-    for round in 0..50 {
-        let names = (0..20).map(|name| (node(&format!("n{round}-{name}")), Load::default()));
-        book.report(1, seconds(round), sent(names));
+    for pass in 0..50 {
+        let names = (0..20).map(|name| (node(&format!("n{pass}-{name}")), Load::default()));
+        book.report(1, seconds(pass), sent(names));
     }
     assert_eq!(book.targets.len(), 1000);
     book.told("apps", seconds(49 + LONGEST), 1);

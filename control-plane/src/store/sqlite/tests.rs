@@ -205,8 +205,8 @@ async fn of_the_keys_of_versions_two_are_kept() {
     let store = open(directory.path());
     let now = Timestamp::now();
     let old = keys_stored(directory.path());
-    for round in 1..=3 {
-        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * round).await.expect("renewed");
+    for pass in 1..=3 {
+        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * pass).await.expect("renewed");
         assert_eq!(keys_stored(directory.path()).len(), 2, "one more is recognised");
     }
     assert!(!keys_stored(directory.path()).contains(&old[0]));

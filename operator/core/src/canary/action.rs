@@ -5,15 +5,15 @@ use fleetmesh_crds::canary::{ActionRecord, Phase, RolloutStatus};
 use fleetmesh_crds::{ActionPhase, Reason, Verb};
 
 use super::observations::Action;
+use super::reducer::Reducer;
 use super::reduction::ActionVerdict;
-use super::round::Round;
 use super::time::micro;
 use super::transition::Trigger;
 
 /// Why an action is not carried out.
 struct Refusal(Reason, String);
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Carries out what may be. What was decided about before, and whose own status was not written any more, stays so.
     pub fn obey(&mut self) {
         for action in &self.seen.actions {

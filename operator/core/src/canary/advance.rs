@@ -12,14 +12,14 @@ use super::clock::{StepClock, with_clock, without_clock};
 use super::hold::Blocked;
 use super::observations::Health;
 use super::plan::{Lasts, lasts};
-use super::round::Round;
+use super::reducer::Reducer;
 use super::state::in_effect;
 use super::targets::{growing, in_short};
 use super::time::{in_words, micro};
 use super::transition::{Trigger, bakes, transition};
 use crate::event::Severity;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Takes the rollout as far as it may go now.
     pub fn advance(&mut self) {
         if self.rollout().is_none() {

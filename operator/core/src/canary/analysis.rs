@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use super::clock::entered;
 use super::observations::{Observations, Reports};
+use super::reducer::Reducer;
 use super::reduction::{Destination, Effect};
-use super::round::Round;
 use super::targets::{growing, serving_nodes};
 use super::time::{after, before, in_words as long, micro};
 use super::verdict::{Reading, in_words, judge, together};
@@ -50,7 +50,7 @@ struct Counted<'a> {
     nodes: Vec<WeightedTarget>,
 }
 
-impl<'a> Round<'a> {
+impl<'a> Reducer<'a> {
     /// Judges what is due, asks for what is missing, and says what follows at once.
     pub fn analyse(&mut self) -> Option<Consequence> {
         let from = self.watched_from()?;

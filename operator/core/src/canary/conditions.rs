@@ -4,12 +4,12 @@ use fleetmesh_crds::canary::{Phase, RolloutStatus, Verdict};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Reason};
 
 use super::clock::StepClock;
-use super::round::{Round, under_way};
+use super::reducer::{Reducer, under_way};
 use super::targets::{in_short, same_shares};
 use super::verdict::in_words;
 use crate::condition::Finding;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// The conditions that are about the rollout.
     pub fn conditions(&self) -> Vec<(ConditionType, Finding)> {
         if self.state.phase.is_none() {

@@ -9,14 +9,14 @@ use super::clock::{StepClock, entered, with_clock};
 use super::history::{self, Ending};
 use super::observations::{Endpoint, Health};
 use super::plan::{lasts, rollout_id};
-use super::round::Round;
+use super::reducer::Reducer;
 use super::state::{in_effect, taken_back, with_draining, with_ending};
 use super::targets::{MAX_TARGETS, growing, in_short, losing, same, same_shares, with_zeros};
 use super::time::micro;
 use super::transition::Trigger;
 use crate::event::Severity;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Takes notice of the spec's targets and steps.
     pub fn take_course(&mut self) {
         if self.state.stable_targets.is_empty() && !self.adopt() {
@@ -182,7 +182,7 @@ impl Round<'_> {
 pub(super) fn without_canary(state: &CanaryStatus, now: jiff::Timestamp) -> CanaryStatus {
     let mut after =
         CanaryStatus { history: state.history.clone(), rollouts: state.rollouts, ..CanaryStatus::default() };
-    if let Some(rollout) = super::round::under_way(state) {
+    if let Some(rollout) = super::reducer::under_way(state) {
         let message = "canary was removed from the spec: its targets are in force at once";
         let ending =
             Ending { outcome: Phase::Superseded, reason: Reason::CanaryRemoved, message: message.to_owned() };

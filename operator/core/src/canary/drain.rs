@@ -9,15 +9,15 @@ use jiff::Timestamp;
 
 use super::history;
 use super::observations::{Node, Reports};
+use super::reducer::{Reducer, under_way};
 use super::reduction::Effect;
-use super::round::{Round, under_way};
 use super::state::in_effect;
 use super::targets::serving_nodes;
 use super::time::{after, before, micro};
 use super::transition::Trigger;
 use crate::event::Severity;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Goes on with everything that drains or retires.
     pub fn go_on_draining(&mut self) {
         let mut draining = std::mem::take(&mut self.state.draining);

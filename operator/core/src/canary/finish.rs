@@ -5,14 +5,14 @@ use fleetmesh_crds::canary::{Hold, OnFailure, Phase, RolloutStatus};
 
 use super::clock::without_clock;
 use super::history::Ending;
-use super::round::Round;
+use super::reducer::Reducer;
 use super::state::{in_effect, settled, with_draining, with_ending};
 use super::targets::{in_short, losing};
 use super::time::micro;
 use super::transition::{Trigger, transition};
 use crate::event::Severity;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// The new targets are the stable ones; the old ones drain.
     pub fn promote(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };

@@ -5,11 +5,11 @@ use fleetmesh_crds::canary::{WebhookAnswer, WebhookStatus, WebhookType};
 use jiff::Timestamp;
 
 use super::hold::Blocked;
+use super::reducer::Reducer;
 use super::reduction::{Call, Effect};
-use super::round::Round;
 use super::time::{after, micro};
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Notes the answers that came about the step in force.
     pub fn hear(&mut self) {
         let Some((id, step)) = self.rollout().map(|rollout| (rollout.id.clone(), rollout.step_index)) else {

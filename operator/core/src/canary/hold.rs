@@ -5,7 +5,7 @@ use fleetmesh_crds::canary::{Hold, Phase, RolloutStatus};
 use jiff::Timestamp;
 
 use super::clock::StepClock;
-use super::round::Round;
+use super::reducer::Reducer;
 use super::time::{after, in_words, micro};
 use super::transition::{Trigger, bakes};
 use crate::event::Severity;
@@ -38,7 +38,7 @@ fn counts_to_timeout(reason: Reason) -> bool {
     )
 }
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Notes what keeps the rollout where it is, and what follows when it did so for too long.
     pub fn stay(&mut self, blocked: Blocked) {
         match blocked {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::course::without_canary;
 use super::observations::Observations;
+use super::reducer::Reducer;
 use super::reduction::{ActionVerdict, Reduction};
-use super::round::Round;
 use super::spec::Spec;
 use super::time::cut;
 
@@ -20,14 +20,14 @@ pub(super) const NO_CANARY: &str = "the Route has no canary: its targets are in 
 pub fn reduce(spec: &Spec, state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reduction {
     let now = cut(now);
     let Some(canary) = &spec.canary else { return at_once(state, seen, now) };
-    let mut round = Round::new(spec, canary, state, seen, now);
-    round.take_course();
-    round.obey();
-    round.observe_dataplane();
-    round.advance();
-    round.go_on_draining();
-    let (conditions, keep) = (round.conditions(), round.keep());
-    let Round { state, effects, verdicts, looks, triggers, .. } = round;
+    let mut reducer = Reducer::new(spec, canary, state, seen, now);
+    reducer.take_course();
+    reducer.obey();
+    reducer.observe_dataplane();
+    reducer.advance();
+    reducer.go_on_draining();
+    let (conditions, keep) = (reducer.conditions(), reducer.keep());
+    let Reducer { state, effects, verdicts, looks, triggers, .. } = reducer;
     Reduction { state, effects, conditions, verdicts, keep, look: looks.into_iter().min(), triggers }
 }
 

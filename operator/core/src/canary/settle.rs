@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::observations::Endpoint;
 use super::quorum::hold_up;
-use super::round::Round;
+use super::reducer::Reducer;
 use super::targets::same;
 use super::time::{after, in_words, micro};
 use crate::event::Severity;
@@ -15,7 +15,7 @@ use crate::observed::{Distribution, Rejection};
 /// How many refusals of proxies are told one by one.
 const TOLD: usize = 3;
 
-impl Round<'_> {
+impl Reducer<'_> {
     /// Notes how far `effective_targets` got.
     pub fn observe_dataplane(&mut self) {
         let Endpoint::Has { targets, version, distribution } = &self.seen.endpoint else { return };

@@ -18,8 +18,8 @@ use super::observations::{
     Action, Answer, Endpoint, Health, Node, Observations, Outcome, Owners, Reports, Sample,
 };
 use super::reduce::{nodes_of_interest, reduce};
+use super::reducer::under_way;
 use super::reduction::{Effect, Reduction};
-use super::round::under_way;
 use super::spec::Spec;
 use super::targets::{growing, in_short, serving_nodes};
 use super::time::{after, before};

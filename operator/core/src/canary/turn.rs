@@ -24,7 +24,7 @@ pub enum Turn {
 }
 
 /// Whether there is something to decide about: a Route with `canary`, or with what is left of one, that is served as the
-/// spec says. Every round of every kind asks.
+/// spec says. Every reconcile of every kind asks.
 pub fn turn(observed: &Observed, cluster: &str) -> Turn {
     let object = &observed.object;
     // First what most objects fail at once.

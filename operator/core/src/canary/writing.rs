@@ -4,7 +4,7 @@
 //! | what the decision brought | written |
 //! |---|---|
 //! | something outside follows: weights, an Event, a question, an answer to a person | before it follows |
-//! | the state tells news: the step's clock, a verdict that changed, a hold, acknowledgements | with the round's report |
+//! | the state tells news: the step's clock, a verdict that changed, a hold, acknowledgements | with the reconcile's report |
 //! | windows that passed as the last one did | within [`UNTOLD`] of what the status tells, or with the next news |
 //!
 //! What is not written is lost with the process. That costs time alone: after a restart a rollout leaves its step only by

@@ -152,7 +152,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     };
     let mut decision = version::choose(observed, input, content);
     let (Some(version), Some(template)) = (decision.version, &observed.template) else {
-        // The next round, which sees the new version, counts.
+        // The next reconcile, which sees the new version, counts.
         decision.waits = Some("a new version of the launch template".to_owned());
         return decision;
     };

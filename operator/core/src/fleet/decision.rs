@@ -21,7 +21,7 @@ pub struct Input<'a> {
     pub object: &'a Object,
     /// The fleet as its class makes it, or why it is not let; `None` when there is no fleet to be.
     pub admission: Option<&'a Result<Admitted, Refusal>>,
-    /// What the limits of the class leave of the launch that an earlier decision of this round wanted.
+    /// What the limits of the class leave of the launch that an earlier decision of this reconcile wanted.
     pub grant: Option<&'a Grant>,
     /// The identity of the cluster, for the tags of ownership.
     pub cluster: &'a str,

@@ -8,7 +8,7 @@ use super::report::{Outcome, named, unused};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
 
-/// The Events of a round that ended with `finding`.
+/// The Events of a reconcile that ended with `finding`.
 pub(super) fn events(
     decision: &Decision,
     outcome: &Outcome,

@@ -81,7 +81,7 @@ pub struct Member {
     /// The namespace of its node.
     pub namespace: String,
     /// How many instances the last report tells of. A fleet that was never reported never launched: the launch template comes
-    /// a round before the first launch.
+    /// a reconcile before the first launch.
     reported: i32,
     /// The most that it can have had when it was last reported and launched right after.
     most: i32,

@@ -1,4 +1,4 @@
-//! What to say of a fleet after a round: condition, status, Events, and when to look again. Pure.
+//! What to say of a fleet after a reconcile: condition, status, Events, and when to look again. Pure.
 
 use fleetmesh_crds::fleet::{ENROLL_TAG, MAX_LISTED_INSTANCES};
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
@@ -35,7 +35,7 @@ pub struct Outcome {
     pub template: Option<(String, i64)>,
 }
 
-/// What came of the fleet in this round; its status is `None` when nothing is left of it.
+/// What came of the fleet in this reconcile; its status is `None` when nothing is left of it.
 pub fn report(
     observed: &Observed,
     decision: &Decision,
@@ -62,7 +62,7 @@ pub fn report(
     }
 }
 
-/// What is said of a fleet in a round in which a read failed: nothing is known anew.
+/// What is said of a fleet in a reconcile in which a read failed: nothing is known anew.
 pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
     let wanted = input.object.fleet().filter(|_| !input.deleting);
     let desired = wanted.and_then(|fleet| fleet.replicas).unwrap_or_default();

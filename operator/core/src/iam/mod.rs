@@ -1,6 +1,6 @@
 //! The IAM identity of a virtual node's instances: a role that EC2 may assume, one policy that allows reading this
 //! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`Observed`]) give the
-//! plan ([`decide()`], [`remove()`]); what came of it gives the part of the round ([`part`]).
+//! plan ([`decide()`], [`remove()`]); what came of it gives the part of the reconcile ([`part`]).
 //!
 //! What of it a resource may ask for is the admin's to say ([`Rules`]): every role is bounded, before anything is attached to
 //! it and before an instance gets it.

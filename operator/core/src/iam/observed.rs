@@ -1,4 +1,4 @@
-//! What a round read in IAM. Pure data.
+//! What a reconcile read in IAM. Pure data.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What came of a plan for IAM, as the part of the round that status, Events and the next look are made from. Pure.
+//! What came of a plan for IAM, as the part of the reconcile that status, Events and the next look are made from. Pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub fn announced(place: &Place) -> Part<IamStatus> {
     }
 }
 
-/// The part of a round in which a read failed, or which had to wait: nothing is known anew.
+/// The part of a reconcile in which a read failed, or which had to wait: nothing is known anew.
 pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<IamStatus> {
     let finding = match &failure {
         Some(failure) => Finding::fails(failure.class.reason(), failure.in_words(Callee::Aws)),

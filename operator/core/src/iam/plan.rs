@@ -8,7 +8,7 @@ use fleetmesh_model::tag::Tags;
 use super::Place;
 use crate::condition::Finding;
 
-/// What a round is to do in IAM.
+/// What a reconcile is to do in IAM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The steps, one request each; the first that fails ends the plan.

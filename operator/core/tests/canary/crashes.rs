@@ -49,7 +49,7 @@ impl Story {
     }
 }
 
-/// Tells the story; `crash` says where each round is cut off.
+/// Tells the story; `crash` says where each reconcile is cut off.
 fn tell(story: Story, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> World {
     let mut world = story.world();
     for (index, proxy) in world.proxies.iter_mut().enumerate() {
@@ -57,7 +57,7 @@ fn tell(story: Story, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> Worl
     }
     for second in 0..260 {
         story.go_on(&mut world, second);
-        world.round(crash(second));
+        world.reconcile(crash(second));
         world.tick();
     }
     world
@@ -158,7 +158,7 @@ fn a_pause_survives_the_operator() {
     let mut world = World::new("v1=100", Some(quick_with(&forever)));
     world.apply("v2=100").until_phase(10, Phase::Paused);
     for crash in CRASHES {
-        world.round(crash);
+        world.reconcile(crash);
         world.run(20);
         assert_eq!((world.phase(), world.step()), (Phase::Paused, Some(1)));
     }

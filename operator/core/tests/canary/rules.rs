@@ -71,7 +71,7 @@ fn a_new_route_is_made_as_the_spec_says() {
     world.stored = CanaryStatus::default();
     world.written = CanaryStatus::default();
     world.route = None;
-    world.round(Crash::BeforeMesh);
+    world.reconcile(Crash::BeforeMesh);
     world.run(3);
     assert_eq!((world.phase(), world.stored.rollouts), (Phase::Stable, 0));
 

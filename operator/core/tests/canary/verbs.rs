@@ -135,7 +135,7 @@ fn an_action_is_carried_out_once_though_its_status_was_lost() {
         rollout_id: rollout.id,
         step_index: Some(1),
     });
-    world.round(Crash::BeforeMesh);
+    world.reconcile(Crash::BeforeMesh);
     assert_eq!(world.step(), Some(2), "carried out, and nobody was told");
     world.run(3);
     assert_eq!((world.step(), world.verdicts.len()), (Some(2), 1), "not again");

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fixtures::{secs, start, targets_of};
 
-/// Where a round is cut off.
+/// Where a reconcile is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
     Never,
@@ -27,7 +27,7 @@ pub enum Crash {
     BeforeMesh,
     /// The mesh is written, the rest is not.
     BeforeEffects,
-    /// The round is over, and its report is not written.
+    /// The reconcile is over, and its report is not written.
     BeforeReport,
 }
 
@@ -138,7 +138,7 @@ impl World {
     /// Changes the spec's targets; a decision takes notice.
     pub fn apply(&mut self, targets: &str) -> &mut Self {
         self.spec.targets = targets_of(targets);
-        self.round(Crash::Never);
+        self.reconcile(Crash::Never);
         self
     }
 
@@ -231,7 +231,7 @@ impl World {
     }
 
     /// One decision and what follows from it.
-    pub fn round(&mut self, crash: Crash) {
+    pub fn reconcile(&mut self, crash: Crash) {
         let seen = self.observe();
         let reduction = reduce(&self.spec, &self.stored, &seen, self.now);
         assert_eq!(reduction, reduce(&self.spec, &self.stored, &seen, self.now), "the same decision");
@@ -371,10 +371,10 @@ impl World {
     /// Runs for so many seconds, with a decision each.
     pub fn run(&mut self, seconds: usize) -> &mut Self {
         for _ in 0..seconds {
-            self.round(Crash::Never);
+            self.reconcile(Crash::Never);
             self.tick();
         }
-        self.round(Crash::Never);
+        self.reconcile(Crash::Never);
         self
     }
 
@@ -384,7 +384,7 @@ impl World {
             if holds(self) {
                 return self;
             }
-            self.round(Crash::Never);
+            self.reconcile(Crash::Never);
             self.tick();
         }
         panic!("not within {seconds} s: {}", serde_json::to_string_pretty(&self.stored).unwrap());
@@ -414,7 +414,7 @@ impl World {
             rollout_id: rollout_id.to_owned(),
             step_index,
         });
-        self.round(Crash::Never);
+        self.reconcile(Crash::Never);
         self.verdicts.last().expect("a verdict").clone()
     }
 

@@ -44,7 +44,7 @@ fn a_step_that_passes_again_and_again_is_written_once_a_minute() {
 }
 
 #[test]
-fn news_is_written_in_the_round_that_brings_it() {
+fn news_is_written_in_the_reconcile_that_brings_it() {
     let mut world = long();
     world.run(30);
     assert_ne!(world.written, world.stored, "nothing but windows that passed");

@@ -22,7 +22,7 @@ const LATE: i64 = 4;
 /// How long an operator awaits what it launched, in seconds.
 const VISIBLE: i64 = 20;
 
-/// What strikes a round.
+/// What strikes a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -311,8 +311,8 @@ impl Ec2 {
         observed
     }
 
-    /// One round: observe, decide, apply, report, struck by `fault`.
-    pub fn round(&mut self, fault: Fault) {
+    /// One reconcile: observe, decide, apply, report, struck by `fault`.
+    pub fn reconcile(&mut self, fault: Fault) {
         let observed = self.observed();
         let shows = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
         let now = self.now;
@@ -456,12 +456,12 @@ impl Ec2 {
         ids
     }
 
-    /// Rounds without faults until nothing changes any more.
+    /// Reconciles without faults until nothing changes any more.
     pub fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..2000 {
             let writes = self.writes;
-            self.round(Fault::None);
+            self.reconcile(Fault::None);
             quiet = if self.writes == writes { quiet + 1 } else { 0 };
             if quiet > 35 {
                 return;

@@ -21,7 +21,7 @@ enum Act {
     DeleteTemplate,
     ForeignVersion,
     Class(bool),
-    Round(Fault),
+    Reconcile(Fault),
     Wait(i64),
 }
 
@@ -50,7 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::DeleteTemplate),
         1 => Just(Act::ForeignVersion),
         1 => any::<bool>().prop_map(Act::Class),
-        6 => fault.prop_map(Act::Round),
+        6 => fault.prop_map(Act::Reconcile),
         1 => (0..120_i64).prop_map(Act::Wait),
     ]
 }
@@ -65,7 +65,7 @@ fn perform(ec2: &mut Ec2, act: &Act) {
         Act::DeleteTemplate => ec2.delete_template(),
         Act::ForeignVersion => ec2.foreign_version(),
         Act::Class(there) => ec2.class = there.then(ec2::class),
-        Act::Round(fault) => ec2.round(*fault),
+        Act::Reconcile(fault) => ec2.reconcile(*fault),
         Act::Wait(seconds) => ec2.wait(*seconds),
     }
 }
@@ -90,9 +90,9 @@ proptest! {
         prop_assert!(ec2.is_tagged_as_launched(Some(TEMPLATE_VERSION_TAG)), "what was taken is put back");
         let calls = ec2.writes;
         for _ in 0..100 {
-            ec2.round(Fault::None);
+            ec2.reconcile(Fault::None);
         }
-        prop_assert_eq!(ec2.writes, calls, "rounds at rest write nothing");
+        prop_assert_eq!(ec2.writes, calls, "reconciles at rest write nothing");
         // Nobody's class has to let a fleet go.
         ec2.class = None;
         ec2.end();
@@ -109,15 +109,15 @@ fn what_somebody_changes_from_outside_is_put_back_and_nothing_is_replaced() {
         for value in [None, Some("other")].into_iter().filter(|value| key != OWNER_UID_TAG || value.is_none())
         {
             ec2.retag_one(key, value);
-            ec2.round(Fault::None);
+            ec2.reconcile(Fault::None);
             assert!(ec2.is_tagged_as_launched(None), "{key} {value:?}");
         }
     }
     ec2.foreign_version();
-    ec2.round(Fault::None);
+    ec2.reconcile(Fault::None);
     ec2.untag_template();
     ec2.plans.clear();
-    ec2.round(Fault::None);
+    ec2.reconcile(Fault::None);
     assert_eq!(ec2.plans, [format!("tag lt-1 ({OWNER_UID_TAG})")]);
     ec2.delete_template();
     ec2.plans.clear();
@@ -146,7 +146,7 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
         ec2.break_one();
         ec2.spec().replicas = Some(5);
         for _ in 0..50 {
-            ec2.round(Fault::None);
+            ec2.reconcile(Fault::None);
             ec2.wait(30);
         }
         assert_eq!(live(&ec2), before, "nothing is launched, replaced or ended");
@@ -155,7 +155,7 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
     ec2.class = None;
     ec2.spec().replicas = Some(1);
     for _ in 0..10 {
-        ec2.round(Fault::None);
+        ec2.reconcile(Fault::None);
         ec2.wait(30);
     }
     let after = live(&ec2);
@@ -192,7 +192,7 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
     for owners in [vec![], vec!["444455556666".to_owned()]] {
         ec2.image_owners = owners;
         for _ in 0..5 {
-            ec2.round(Fault::None);
+            ec2.reconcile(Fault::None);
         }
         assert_eq!((live(&ec2).len(), ec2.writes), (0, 0), "not even a launch template is made");
         let told = ec2.told.as_ref().unwrap();
@@ -207,7 +207,7 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
     ec2.image = "ami-2".into();
     let before = live(&ec2);
     for _ in 0..20 {
-        ec2.round(Fault::None);
+        ec2.reconcile(Fault::None);
         ec2.wait(30);
     }
     assert_eq!(live(&ec2), before, "what a parameter holds since replaces nothing");
@@ -221,12 +221,12 @@ fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
         Some(Grant { count, reached: Some(reached) })
     };
     ec2.grant = reached(2, 2);
-    ec2.round(Fault::None);
-    ec2.round(Fault::None);
+    ec2.reconcile(Fault::None);
+    ec2.reconcile(Fault::None);
     assert_eq!(live(&ec2).len(), 2);
     ec2.grant = reached(0, 2);
     for _ in 0..10 {
-        ec2.round(Fault::None);
+        ec2.reconcile(Fault::None);
         ec2.wait(30);
     }
     assert_eq!(live(&ec2).len(), 2);
@@ -268,7 +268,7 @@ fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
         assert!(now.len() == 3 && now.iter().all(|hash| *hash == now[0] && !seen.contains(hash)), "{now:?}");
         seen.push(now[0].clone());
         let calls = ec2.writes;
-        ec2.round(Fault::None);
+        ec2.reconcile(Fault::None);
         assert_eq!(ec2.writes, calls, "the same is no change");
     }
     ec2.join = None;

@@ -1,5 +1,5 @@
 //! A cluster and an endpoint in memory, for tests of decisions: resources with specs and statuses on one side, App Mesh
-//! objects with the endpoint's rules on the other, and rounds in between that may be struck by faults.
+//! objects with the endpoint's rules on the other, and reconciles in between that may be struck by faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
 
-/// What strikes a round.
+/// What strikes a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -281,7 +281,7 @@ impl World {
         judge(&object.key, references, owners, &self.grants, &BTreeMap::new())
     }
 
-    /// What a round observes; like the shell without any memory.
+    /// What a reconcile observes; like the shell without any memory.
     pub fn observe(&self, key: &ObjectKey, doubt: bool) -> Option<Observed> {
         let object = self.objects.get(key)?;
         let reach = |target: &ResourceId| match self.holder(target) {
@@ -350,8 +350,8 @@ impl World {
         Some(observed)
     }
 
-    /// One round, struck by `fault`. Gives the text of the plan.
-    pub fn round(&mut self, key: &ObjectKey, fault: Fault) -> String {
+    /// One reconcile, struck by `fault`. Gives the text of the plan.
+    pub fn reconcile(&mut self, key: &ObjectKey, fault: Fault) -> String {
         let mut doubt = false;
         loop {
             let Some(observed) = self.observe(key, doubt) else { return "gone".to_owned() };
@@ -487,12 +487,12 @@ impl World {
         self.remote.values_mut().find(|stored| stored.identity.arn == arn)
     }
 
-    /// Rounds over everything without faults until nothing is written any more; panics when that takes too long.
+    /// Reconciles over everything without faults until nothing is written any more; panics when that takes too long.
     pub fn settle(&mut self) {
         for _ in 0..60 {
             let before = self.writes;
             for key in self.objects.keys().cloned().collect::<Vec<_>>() {
-                self.round(&key, Fault::None);
+                self.reconcile(&key, Fault::None);
             }
             if self.writes == before {
                 return;

@@ -24,12 +24,12 @@ pub struct Sizes {
     /// twice and four times as many
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(8..=100_000))]
     pub nodes: u32,
-    /// Acknowledgements in each of the 15 rounds
+    /// Acknowledgements in each of the 15 reconciles
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub acknowledgements: u32,
 }
 
-/// What was measured of one mesh. Times are those of one acknowledgement, the median of the rounds.
+/// What was measured of one mesh. Times are those of one acknowledgement, the median of the reconciles.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
@@ -51,25 +51,25 @@ pub async fn run(sizes: Sizes) -> Result<Report> {
     let mut meshes = Vec::new();
     for factor in [1, 2, 4] {
         eprintln!("bench distribution: a mesh of {} virtual nodes", sizes.nodes * factor);
-        meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Rounds::default()));
+        meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Reconciles::default()));
     }
     for _ in 0..ROUNDS {
-        for (mesh, rounds) in &mut meshes {
-            rounds.measure(mesh, sizes.acknowledgements).await?;
+        for (mesh, reconciles) in &mut meshes {
+            reconciles.measure(mesh, sizes.acknowledgements).await?;
         }
     }
-    let meshes = meshes.iter().map(|(mesh, rounds)| rounds.measured(mesh.objects())).collect();
+    let meshes = meshes.iter().map(|(mesh, reconciles)| reconciles.measured(mesh.objects())).collect();
     Ok(Report { sizes, meshes })
 }
 
 #[derive(Default)]
-struct Rounds {
+struct Reconciles {
     acknowledged: Vec<Duration>,
     told: Vec<Duration>,
     everything: Vec<Duration>,
 }
 
-impl Rounds {
+impl Reconciles {
     async fn measure(&mut self, mesh: &mut Mesh, acknowledgements: u32) -> Result<()> {
         let everything = Instant::now();
         mesh.everything().await?;
@@ -100,8 +100,8 @@ impl Rounds {
     }
 }
 
-fn median_us(rounds: &[Duration]) -> f64 {
-    let mut sorted = rounds.to_vec();
+fn median_us(reconciles: &[Duration]) -> f64 {
+    let mut sorted = reconciles.to_vec();
     sorted.sort();
     sorted.get(sorted.len() / 2).map_or(0.0, |median| median.as_secs_f64() * 1e6)
 }

@@ -21,7 +21,7 @@ use super::{Target, mesh};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
-/// Rounds after which an honest proxy has nothing left to acknowledge.
+/// Reconciles after which an honest proxy has nothing left to acknowledge.
 const SOON: usize = 64;
 /// The most steps of an input.
 const STEPS: usize = 400;
@@ -174,7 +174,7 @@ impl Proxy<'_> {
                 return Ok(());
             }
         }
-        Err(format!("after {SOON} rounds of acknowledgements there is still more to send"))
+        Err(format!("after {SOON} reconciles of acknowledgements there is still more to send"))
     }
 }
 

@@ -9,7 +9,7 @@ mod record;
 mod releases;
 
 use crate::bed::Bed;
-use crate::faults::{Blow, rounds};
+use crate::faults::{Blow, turns_each};
 use crate::lanes;
 use objects::Story;
 use releases::Releases;
@@ -33,7 +33,7 @@ async fn a_rollout_struck_at_any_write_neither_skips_nor_repeats_a_step() {
     let mut plans: Vec<(Story, Blow)> = Vec::new();
     for (index, (story, ended)) in calm.iter().enumerate() {
         let turns = Blow::turns(ended.writes).into_iter();
-        plans.extend(turns.map(|(at, round)| (*story, Blow::in_turn(at, index, round))));
+        plans.extend(turns.map(|(at, turn)| (*story, Blow::in_turn(at, index, turn))));
     }
     let struck = lanes::share(&mut lanes, plans, async |lane, (story, blow)| {
         let ended = lane.release(story, Some(blow)).await;
@@ -44,5 +44,5 @@ async fn a_rollout_struck_at_any_write_neither_skips_nor_repeats_a_step() {
     });
     let plans: usize = struck.await.into_iter().sum();
     println!("{plans} plans");
-    assert!(plans >= LEAST_PLANS * rounds(), "{plans} plans");
+    assert!(plans >= LEAST_PLANS * turns_each(), "{plans} plans");
 }

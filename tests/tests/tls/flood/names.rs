@@ -17,7 +17,7 @@ fn naming(count: usize, start: &str, length: usize) -> DiscoveryRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
-    let rounds = long::choose(20, 500);
+    let passes = long::choose(20, 500);
     let mut bed = Bed::start("names", &[]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
     let tls = Tls::proxy(&bed.certificates, &folder);
@@ -34,9 +34,9 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
     assert!(fifth.message().contains("--max-streams-per-certificate"), "{fifth}");
 
     let before = bed.forget_peak();
-    for round in 0..rounds {
+    for pass in 0..passes {
         for stream in &mut streams {
-            let request = match round % 2 {
+            let request = match pass % 2 {
                 0 => naming(35_000, "", 1),
                 _ => naming(4_000, "cds_egress_apps_", 40),
             };
@@ -55,12 +55,12 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
     }
     let grown = bed.peak().saturating_sub(before);
     println!(
-        "4 streams of one certificate, {rounds} requests of some 240 KB of names each: memory grew by {} MiB",
+        "4 streams of one certificate, {passes} requests of some 240 KB of names each: memory grew by {} MiB",
         grown / MIB
     );
     assert!(grown < 48 * MIB, "{} MiB", grown / MIB);
 
-    refusals_with_details(&mut bed, &tls, rounds).await;
+    refusals_with_details(&mut bed, &tls, passes).await;
 
     let mut stream = Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
     let long = DiscoveryRequest { resource_names: vec!["x".repeat(256 * 1024)], ..naming(0, "", 1) };
@@ -70,7 +70,7 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
 }
 
 /// Each of these took 24 times its length, or more while its list grew.
-async fn refusals_with_details(bed: &mut Bed, tls: &Tls, rounds: usize) {
+async fn refusals_with_details(bed: &mut Bed, tls: &Tls, passes: usize) {
     let mut streams = Vec::new();
     while streams.len() < 4 {
         let mut stream = match Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await {
@@ -87,7 +87,7 @@ async fn refusals_with_details(bed: &mut Bed, tls: &Tls, rounds: usize) {
     let refusal = DiscoveryRequest { error_detail, ..naming(0, "", 1) };
     let before = bed.forget_peak();
     for stream in &mut streams {
-        for _ in 0..rounds {
+        for _ in 0..passes {
             stream.requests.send(refusal.clone()).unwrap();
         }
         // It is read last.
@@ -98,7 +98,7 @@ async fn refusals_with_details(bed: &mut Bed, tls: &Tls, rounds: usize) {
     }
     let grown = bed.peak().saturating_sub(before);
     println!(
-        "4 streams of one certificate, {rounds} refusals of 260 KB of details each: memory grew by {} KiB",
+        "4 streams of one certificate, {passes} refusals of 260 KB of details each: memory grew by {} KiB",
         grown / 1024
     );
     assert!(grown < 6 * MIB, "{} KiB", grown / 1024);

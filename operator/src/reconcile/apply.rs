@@ -66,7 +66,7 @@ async fn take(context: &Context, object: &Object, step: &Step) -> Result<Effect,
     }
 }
 
-/// The answer to a write is news: the next round need not wait for the watch to bring it.
+/// The answer to a write is news: the next reconcile need not wait for the watch to bring it.
 fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>) -> Result<Effect, Failure> {
     match result {
         Ok(object) => {

@@ -60,7 +60,7 @@ fn learn(context: &Context, observed: &mut Observed) {
     }
 }
 
-/// News about proxies need no call when the last round left the object in step and nothing contradicts that.
+/// News about proxies need no call when the last reconcile left the object in step and nothing contradicts that.
 fn remembered(context: &Context, observed: &Observed, memory: &Memory, wake: Wake) -> Option<Remote> {
     let (generation, identity) =
         memory.in_step.as_ref().filter(|_| observed.permission.missing.is_empty())?;

@@ -17,7 +17,7 @@ use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::Round;
+use super::Reconcile;
 use super::fleet_reads::{image, owners, registered};
 use super::fleet_room;
 use crate::fleets::Memory;
@@ -33,14 +33,14 @@ pub(super) struct Services {
     pub(super) cloud_map: CloudMap,
 }
 
-/// Brings EC2 in step with the resource. `iam` is what came of its identity in the same round.
-pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
-    let Round { context, object, .. } = round;
+/// Brings EC2 in step with the resource. `iam` is what came of its identity in the same reconcile.
+pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Option<Part<FleetStatus>> {
+    let Reconcile { context, object, .. } = reconcile;
     if object.fleet().is_none() && object.status.fleet().is_none() {
         return None;
     }
     let mut memory = context.fleets.of(&object.uid);
-    let profile = profile(round, iam).await;
+    let profile = profile(reconcile, iam).await;
     let (profile_arn, unread) = match profile {
         Ok(profile_arn) => (profile_arn, None),
         Err(failure) => (None, Some(failure)),
@@ -55,10 +55,10 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         ssm: Ssm::new(context.aws.clone()),
         cloud_map: CloudMap::new(context.aws.clone()),
     };
-    let fleet = object.fleet().filter(|_| !round.deleting);
-    let admission = fleet.map(|fleet| match &round.shut {
+    let fleet = object.fleet().filter(|_| !reconcile.deleting);
+    let admission = fleet.map(|fleet| match &reconcile.shut {
         Some(shut) => Err(shut.clone()),
-        None => admit(object, fleet, round.class.class()),
+        None => admit(object, fleet, reconcile.class.class()),
     });
     let input = Input {
         object,
@@ -67,19 +67,19 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
         cluster: &context.settings.cluster,
         profile_arn: profile_arn.as_deref(),
         place: &place,
-        deleting: round.deleting,
+        deleting: reconcile.deleting,
         in_motion: IN_MOTION.min(context.settings.drift_interval),
         settling: false,
         now: Timestamp::now(),
     };
-    let remembered = memory.observed.clone().filter(|_| round.wake == Wake::Distribution);
+    let remembered = memory.observed.clone().filter(|_| reconcile.wake == Wake::Distribution);
     let observed = match (unread, remembered) {
         (Some(failure), _) => Err(failure),
         (None, Some(observed)) => Ok(observed),
-        (None, None) => observe(round, &services, &input, &mut memory).await,
+        (None, None) => observe(reconcile, &services, &input, &mut memory).await,
     };
     let part = match observed {
-        Ok(observed) => bring_in_step(round, &services, observed, input, &mut memory).await,
+        Ok(observed) => bring_in_step(reconcile, &services, observed, input, &mut memory).await,
         Err(failure) => {
             memory.observed = None;
             fleet::unseen(failure, &input)
@@ -95,35 +95,40 @@ pub async fn run(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Option<Par
 
 /// The instance profile that the fleet goes by: to hand it out, or, when the fleet ends, to take it from the instances that
 /// were enrolled. What `status.iam` names is not believed but looked up.
-async fn profile(round: &Round<'_>, iam: Option<&Part<IamStatus>>) -> Result<Option<String>, Failure> {
-    let object = round.object;
+async fn profile(
+    reconcile: &Reconcile<'_>,
+    iam: Option<&Part<IamStatus>>,
+) -> Result<Option<String>, Failure> {
+    let object = reconcile.object;
     let reported = iam.map_or(object.status.iam(), |part| part.status.as_ref());
-    let ends = round.deleting || object.fleet().is_none();
+    let ends = reconcile.deleting || object.fleet().is_none();
     if ends && !enrolled_before(object) {
         return Ok(None);
     }
     // To take instances off a profile it need not be one that may be handed out.
     match ends {
-        true => Ok(super::iam::seen(round, reported).await?.seen.and_then(|seen| seen.instance_profile_arn)),
-        false => super::iam::handed(round, reported).await,
+        true => {
+            Ok(super::iam::seen(reconcile, reported).await?.seen.and_then(|seen| seen.instance_profile_arn))
+        }
+        false => super::iam::handed(reconcile, reported).await,
     }
 }
 
 /// Decides about what was observed, and carries it out.
 async fn bring_in_step(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     services: &Services,
     mut observed: Observed,
     mut input: Input<'_>,
     memory: &mut Memory,
 ) -> Part<FleetStatus> {
-    let Round { context, object, .. } = round;
-    observed.proxies = proxies(round);
+    let Reconcile { context, object, .. } = reconcile;
+    observed.proxies = proxies(reconcile);
     context.fleets.miss(memory, &mut observed, input.now);
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
     let mut decision = decide(&observed, &input);
-    let grant = match fleet_room::reserve(round, services, &decision, &input).await {
+    let grant = match fleet_room::reserve(reconcile, services, &decision, &input).await {
         Ok(grant) => grant,
         Err(failure) => {
             memory.observed = None;
@@ -134,19 +139,19 @@ async fn bring_in_step(
         decision = decide(&observed, &Input { grant: grant.as_ref(), ..input });
     }
     let mut outcome = apply(object, services, &decision, memory, input.now).await;
-    fleet_room::settle(round, &decision, grant.is_some(), &outcome);
+    fleet_room::settle(reconcile, &decision, grant.is_some(), &outcome);
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
     // Told now.
     observed.taken.clear();
-    // What was done makes the observation old; the next round asks anew.
+    // What was done makes the observation old; the next reconcile asks anew.
     memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
     part
 }
 
 /// The proxies of the node as the endpoint tells of them.
-fn proxies(round: &Round<'_>) -> Proxies {
-    match &round.observed.distribution {
+fn proxies(reconcile: &Reconcile<'_>) -> Proxies {
+    match &reconcile.observed.distribution {
         Distribution::Untold => Proxies::Untold,
         // Until the first answer nobody is connected as far as anybody knows; and nobody is missed so soon.
         Distribution::Awaited => Proxies::Told(BTreeMap::new()),
@@ -155,13 +160,13 @@ fn proxies(round: &Round<'_>) -> Proxies {
 }
 
 async fn observe(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     services: &Services,
     input: &Input<'_>,
     memory: &mut Memory,
 ) -> Result<Observed, Failure> {
     let profile_arn = input.profile_arn;
-    let Round { context, object, deleting, .. } = round;
+    let Reconcile { context, object, deleting, .. } = reconcile;
     let spec = object.fleet().filter(|_| !deleting);
     let mine = Tags::from([(OWNER_UID_TAG.to_owned(), object.uid.clone())]);
     let enroll = spec.and_then(|fleet| fleet.enroll.as_ref());
@@ -200,7 +205,7 @@ async fn observe(
     let known = object.status.fleet().and_then(|status| status.template_version);
     observed.template = services.ec2.template(&template::name(&object.id), known).await?;
     if let Some(Ok(admitted)) = input.admission {
-        observed.image = image(round, services, memory, admitted).await?;
+        observed.image = image(reconcile, services, memory, admitted).await?;
         if let Some(image) = observed.image.as_ref().filter(|_| !admitted.image_owners.is_empty()) {
             observed.image_owners = owners(services, memory, image).await?;
         }

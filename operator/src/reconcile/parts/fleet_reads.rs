@@ -4,7 +4,7 @@ use fleetmesh_core::fleet::{Admitted, Registered, cloud_map};
 use fleetmesh_core::{Class, Failure, Object};
 use fleetmesh_crds::management::OWNER_UID_TAG;
 
-use super::Round;
+use super::Reconcile;
 use super::fleet::Services;
 use crate::fleets::Memory;
 use crate::queue::Wake;
@@ -12,7 +12,7 @@ use crate::queue::Wake;
 /// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when
 /// everything is compared.
 pub async fn image(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     services: &Services,
     memory: &mut Memory,
     admitted: &Admitted,
@@ -25,8 +25,8 @@ pub async fn image(
     }
     let Some(parameter) = &image.ssm_parameter else { return Ok(None) };
     let known = memory.observed.as_ref().and_then(|observed| observed.image.clone());
-    let same = round.object.reported() && memory.parameter.as_ref() == Some(parameter);
-    if let Some(known) = known.filter(|_| same && round.wake != Wake::Drift) {
+    let same = reconcile.object.reported() && memory.parameter.as_ref() == Some(parameter);
+    if let Some(known) = known.filter(|_| same && reconcile.wake != Wake::Drift) {
         return Ok(Some(known));
     }
     let id = services.ssm.image(parameter).await?;

@@ -12,7 +12,7 @@ use super::transition::{Trigger, mending, told, transition};
 use crate::event::{Event, Severity};
 
 /// A decision in the making.
-pub(super) struct Round<'a> {
+pub(super) struct Reducer<'a> {
     pub spec: &'a Spec,
     pub canary: &'a Canary,
     pub analysis: Analysis,
@@ -26,7 +26,7 @@ pub(super) struct Round<'a> {
     pub triggers: Vec<Trigger>,
 }
 
-impl<'a> Round<'a> {
+impl<'a> Reducer<'a> {
     pub fn new(
         spec: &'a Spec,
         canary: &'a Canary,
@@ -34,7 +34,7 @@ impl<'a> Round<'a> {
         seen: &'a Observations,
         now: Timestamp,
     ) -> Self {
-        let mut round = Self {
+        let mut reducer = Self {
             spec,
             canary,
             analysis: canary.effective_analysis(),
@@ -47,10 +47,10 @@ impl<'a> Round<'a> {
             looks: Vec::new(),
             triggers: Vec::new(),
         };
-        for trigger in mending(&round.state) {
-            round.fire(trigger);
+        for trigger in mending(&reducer.state) {
+            reducer.fire(trigger);
         }
-        round
+        reducer
     }
 
     /// The phase; `Stable` before there was one.

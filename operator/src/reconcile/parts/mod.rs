@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::queue::Wake;
 use crate::world::ClassOf;
 
-/// What a round of a part is given.
-pub struct Round<'a> {
+/// What a reconcile of a part is given.
+pub struct Reconcile<'a> {
     /// The means.
     pub context: &'a Context,
     /// The resource.
@@ -32,11 +32,11 @@ pub struct Round<'a> {
     pub shut: Option<Refusal>,
     /// The FleetClass of the fleet, as it is now.
     pub class: ClassOf,
-    /// Why there is a round: only `Wake::Distribution` may do without asking AWS anew.
+    /// Why there is a reconcile: only `Wake::Distribution` may do without asking AWS anew.
     pub wake: Wake,
 }
 
-/// Runs the parts' rounds after the App Mesh object's; none for a resource that has no parts, or whose turn has not come.
+/// Runs the parts' reconciles after the App Mesh object's; none for a resource that has no parts, or whose turn has not come.
 pub async fn run(
     context: &Context,
     observed: &Observed,
@@ -55,45 +55,45 @@ pub async fn run(
     let deleting = object.deleting;
     let class = context.world.class_of(object);
     let shut = shut(observed, decision).filter(|_| !deleting);
-    let round = Round { context, object, observed, arn: &arn, deleting, shut, class, wake };
+    let reconcile = Reconcile { context, object, observed, arn: &arn, deleting, shut, class, wake };
     if deleting || object.fleet().is_none() {
         // Instances use the identity: they go first.
-        let fleet = fleet::run(&round, None).await;
+        let fleet = fleet::run(&reconcile, None).await;
         let iam = match left(fleet.as_ref()) {
             true => None,
-            false if round.shut.is_some() => held_identity(&round),
-            false => iam::run(&round).await,
+            false if reconcile.shut.is_some() => held_identity(&reconcile),
+            false => iam::run(&reconcile).await,
         };
         return Parts { iam, fleet, rollout: None };
     }
-    let iam = match held_identity(&round) {
-        None if round.shut.is_none() => iam::run(&round).await,
+    let iam = match held_identity(&reconcile) {
+        None if reconcile.shut.is_none() => iam::run(&reconcile).await,
         held => held,
     };
-    let fleet = fleet::run(&round, iam.as_ref()).await;
+    let fleet = fleet::run(&reconcile, iam.as_ref()).await;
     Parts { iam, fleet, rollout: None }
 }
 
 /// What is said of the identity of a fleet whose class does not let it have the managed policies that it names, or whose
 /// namespace the mesh refuses: it stays as it is, with what was attached to it.
-fn held_identity(round: &Round<'_>) -> Option<Part<IamStatus>> {
-    let refusal = match &round.shut {
+fn held_identity(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
+    let refusal = match &reconcile.shut {
         Some(shut) => {
-            round.object.status.iam()?;
+            reconcile.object.status.iam()?;
             shut.clone()
         }
-        None => admit_policies(round.object, round.object.fleet()?, round.class.class()).err()?,
+        None => admit_policies(reconcile.object, reconcile.object.fleet()?, reconcile.class.class()).err()?,
     };
     let finding = Finding::fails(refusal.reason, refusal.message);
-    let status = round.object.status.iam().cloned();
+    let status = reconcile.object.status.iam().cloned();
     Some(Part { finding, status, events: Vec::new(), look: None, failure: None })
 }
 
 /// Why managed policies are not attached yet to the role of a fleet, while instances run that another class let.
-fn withheld(round: &Round<'_>) -> Option<String> {
-    round.object.fleet()?;
-    let launched = round.context.fleets.ledger().classes(&round.object.uid, Timestamp::now());
-    fleetmesh_core::fleet::withheld(round.object, round.class.class(), launched.as_ref())
+fn withheld(reconcile: &Reconcile<'_>) -> Option<String> {
+    reconcile.object.fleet()?;
+    let launched = reconcile.context.fleets.ledger().classes(&reconcile.object.uid, Timestamp::now());
+    fleetmesh_core::fleet::withheld(reconcile.object, reconcile.class.class(), launched.as_ref())
 }
 
 fn left<S>(part: Option<&Part<S>>) -> bool {

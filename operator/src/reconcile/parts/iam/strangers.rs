@@ -7,15 +7,15 @@ use fleetmesh_core::{Failure, fleet, iam};
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::Round;
+use super::Reconcile;
 
 /// Why managed policies are not attached to the role of the instance profile `profile_arn`, in words; `None` when no instance
 /// has it that is not the node's: launched for it, or enrolled by it.
 ///
 /// # Errors
 /// A read failed.
-pub async fn of(round: &Round<'_>, profile_arn: &str) -> Result<Option<String>, Failure> {
-    let Round { context, object, .. } = round;
+pub async fn of(reconcile: &Reconcile<'_>, profile_arn: &str) -> Result<Option<String>, Failure> {
+    let Reconcile { context, object, .. } = reconcile;
     let ec2 = Ec2::new(context.aws.clone());
     let mut associations = ec2.associations().await?;
     associations.retain(|association| association.profile_arn == profile_arn);

@@ -12,14 +12,14 @@ mod apply;
 mod observe;
 mod strangers;
 
-use super::Round;
+use super::Reconcile;
 use crate::queue::Wake;
 use crate::world::IdentityMemory;
 
-/// How often a round looks again: the account becomes known with the role, and what a lost reply hid by a second look.
+/// How often a reconcile looks again: the account becomes known with the role, and what a lost reply hid by a second look.
 const LOOKS: usize = 3;
 
-/// What a round is for.
+/// What a reconcile is for.
 enum Task {
     /// IAM is to have this.
     Keep(Box<Desired>),
@@ -37,14 +37,14 @@ impl Task {
 }
 
 /// Brings IAM in step with the resource. `None` when it neither has nor had an identity.
-pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
-    let object = round.object;
+pub async fn run(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
+    let object = reconcile.object;
     let before = &object.status;
-    let task = match task(round)? {
+    let task = match task(reconcile)? {
         Ok(task) => task,
         Err(refused) => return Some(part::refused(before, &refused)),
     };
-    if !round.deleting && !finalized(round) {
+    if !reconcile.deleting && !finalized(reconcile) {
         return Some(part::unseen(before, task.place(), None));
     }
     let desired = match &task {
@@ -52,13 +52,13 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
         Task::Keep(desired) => Some(desired),
         Task::Remove(_) => None,
     };
-    let memory = round.context.world.identity_memory(&object.key);
-    if let Some(part) = desired.and_then(|desired| remembered(round, desired, &memory)) {
+    let memory = reconcile.context.world.identity_memory(&object.key);
+    if let Some(part) = desired.and_then(|desired| remembered(reconcile, desired, &memory)) {
         return Some(part);
     }
-    let client = Iam::new(Arc::clone(&round.context.aws)).await;
-    let (part, memory) = work(round, &client, &task, memory).await;
-    round.context.world.identity_concluded(&object.key, &object.uid, memory);
+    let client = Iam::new(Arc::clone(&reconcile.context.aws)).await;
+    let (part, memory) = work(reconcile, &client, &task, memory).await;
+    reconcile.context.world.identity_concluded(&object.key, &object.uid, memory);
     Some(part)
 }
 
@@ -66,10 +66,13 @@ pub async fn run(round: &Round<'_>) -> Option<Part<IamStatus>> {
 ///
 /// # Errors
 /// A read failed.
-pub async fn handed(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Option<String>, Failure> {
-    let Settings { cluster, iam: rules, .. } = &round.context.settings;
-    let IdentityMemory { seen, attached, .. } = seen(round, reported).await?;
-    let desired = Desired::of(round.object, round.arn, cluster, rules).and_then(Result::ok);
+pub async fn handed(
+    reconcile: &Reconcile<'_>,
+    reported: Option<&IamStatus>,
+) -> Result<Option<String>, Failure> {
+    let Settings { cluster, iam: rules, .. } = &reconcile.context.settings;
+    let IdentityMemory { seen, attached, .. } = seen(reconcile, reported).await?;
+    let desired = Desired::of(reconcile.object, reconcile.arn, cluster, rules).and_then(Result::ok);
     Ok(rules.handed(seen.as_ref(), &attached, desired.as_ref()).cloned())
 }
 
@@ -78,8 +81,11 @@ pub async fn handed(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<O
 ///
 /// # Errors
 /// A read failed.
-pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<IdentityMemory, Failure> {
-    let Round { context, object, .. } = round;
+pub async fn seen(
+    reconcile: &Reconcile<'_>,
+    reported: Option<&IamStatus>,
+) -> Result<IdentityMemory, Failure> {
+    let Reconcile { context, object, .. } = reconcile;
     let mut memory = context.world.identity_memory(&object.key);
     if memory.seen.is_some() {
         return Ok(memory);
@@ -98,14 +104,14 @@ pub async fn seen(round: &Round<'_>, reported: Option<&IamStatus>) -> Result<Ide
 
 /// What is to be done. Where the status names another place than the spec, what is there goes first; but not for something
 /// that may not be had.
-fn task(round: &Round<'_>) -> Option<Result<Task, Refused>> {
-    let object = round.object;
-    let Settings { cluster, iam: rules, .. } = &round.context.settings;
-    let desired = Desired::of(object, round.arn, cluster, rules);
+fn task(reconcile: &Reconcile<'_>) -> Option<Result<Task, Refused>> {
+    let object = reconcile.object;
+    let Settings { cluster, iam: rules, .. } = &reconcile.context.settings;
+    let desired = Desired::of(object, reconcile.arn, cluster, rules);
     let reported = object.status.iam().and_then(Place::reported);
     match (desired, reported) {
         (None, reported) => reported.map(|place| Ok(Task::Remove(place))),
-        (Some(desired), reported) if round.deleting => {
+        (Some(desired), reported) if reconcile.deleting => {
             let place = desired.map_or_else(|refused| refused.place, |desired| desired.place);
             Some(Ok(Task::Remove(reported.unwrap_or(place))))
         }
@@ -115,16 +121,20 @@ fn task(round: &Round<'_>) -> Option<Result<Task, Refused>> {
     }
 }
 
-/// Whether our finalizer is on the resource by now; the round's own object may be older than its first step.
-fn finalized(round: &Round<'_>) -> bool {
-    let newest = round.context.world.object(&round.object.key);
-    newest.is_some_and(|newest| newest.uid == round.object.uid && newest.finalized())
+/// Whether our finalizer is on the resource by now; the reconcile's own object may be older than its first step.
+fn finalized(reconcile: &Reconcile<'_>) -> bool {
+    let newest = reconcile.context.world.object(&reconcile.object.key);
+    newest.is_some_and(|newest| newest.uid == reconcile.object.uid && newest.finalized())
 }
 
-/// News of something else need no call when the last round left IAM in step with this very wish.
-fn remembered(round: &Round<'_>, desired: &Desired, memory: &IdentityMemory) -> Option<Part<IamStatus>> {
-    let before = &round.object.status;
-    let (hash, finding) = memory.in_step.as_ref().filter(|_| round.wake != Wake::Drift)?;
+/// News of something else need no call when the last reconcile left IAM in step with this very wish.
+fn remembered(
+    reconcile: &Reconcile<'_>,
+    desired: &Desired,
+    memory: &IdentityMemory,
+) -> Option<Part<IamStatus>> {
+    let before = &reconcile.object.status;
+    let (hash, finding) = memory.in_step.as_ref().filter(|_| reconcile.wake != Wake::Drift)?;
     let known = memory.seen.is_some() && before.iam().is_some_and(|iam| iam.policy_hash.is_some());
     (*hash == desired.hash() && known).then(|| Part {
         finding: finding.clone(),
@@ -138,12 +148,12 @@ fn remembered(round: &Round<'_>, desired: &Desired, memory: &IdentityMemory) -> 
 
 /// Observes, decides and applies until nothing is left to do, something fails, or it has to be waited for.
 async fn work(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     client: &Iam,
     task: &Task,
     mut memory: IdentityMemory,
 ) -> (Part<IamStatus>, IdentityMemory) {
-    let before = &round.object.status;
+    let before = &reconcile.object.status;
     memory.in_step = None;
     let (mut done, mut role_id) = (Vec::new(), None);
     let mut look = 1;
@@ -151,21 +161,21 @@ async fn work(
         let observed = match observe::observe(client, task.place(), before.iam(), &mut memory).await {
             Ok(observed) => observed,
             Err(failure) => {
-                warn!(object = %round.object.key, %failure, "IAM cannot be read");
+                warn!(object = %reconcile.object.key, %failure, "IAM cannot be read");
                 return (part::unseen(before, task.place(), Some(failure)), memory);
             }
         };
-        let plan = match plan(round, task, &observed).await {
+        let plan = match plan(reconcile, task, &observed).await {
             Ok(plan) => plan,
             Err(failure) => {
-                warn!(object = %round.object.key, %failure, "EC2 does not tell who has the instance profile");
+                warn!(object = %reconcile.object.key, %failure, "EC2 does not tell who has the instance profile");
                 return (part::unseen(before, task.place(), Some(failure)), memory);
             }
         };
         let mut outcome = apply::apply(client, &plan, &mut memory).await;
         memory.has_room |= plan.makes_a_role();
         memory.attached = part::attached(task.place(), &observed, &outcome);
-        log(round, &plan, &observed, &outcome);
+        log(reconcile, &plan, &observed, &outcome);
         done.append(&mut outcome.done);
         role_id = outcome.role_id.take().or(role_id);
         if look < LOOKS && looks_again(&plan, &outcome) {
@@ -173,23 +183,23 @@ async fn work(
             continue;
         }
         (outcome.done, outcome.role_id) = (done, role_id);
-        return conclude(round, task, &observed, &plan, &outcome, memory);
+        return conclude(reconcile, task, &observed, &plan, &outcome, memory);
     }
 }
 
 fn conclude(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     task: &Task,
     observed: &Observed,
     plan: &Plan,
     outcome: &Outcome,
     mut memory: IdentityMemory,
 ) -> (Part<IamStatus>, IdentityMemory) {
-    let before = &round.object.status;
+    let before = &reconcile.object.status;
     match task {
         Task::Keep(desired) if plan.then == Then::Gone => {
             let place = &desired.place;
-            warn!(object = %round.object.key, %place, "the status names an identity that IAM does not show as this resource's, and that the rules do not allow: it is not believed");
+            warn!(object = %reconcile.object.key, %place, "the status names an identity that IAM does not show as this resource's, and that the rules do not allow: it is not believed");
             let part = part::gone(before, &desired.tags, place, observed, plan, outcome);
             (part, IdentityMemory::default())
         }
@@ -198,14 +208,14 @@ fn conclude(
                 memory.in_step = Some((desired.hash(), part::in_step(desired, plan)));
             }
             if outcome.done.iter().any(|planned| planned.mends.is_some()) {
-                round.context.metrics.drift();
+                reconcile.context.metrics.drift();
             }
             let part = part::kept(before, desired, observed, plan, outcome);
             memory.seen.clone_from(&part.status);
             (part, memory)
         }
         Task::Remove(place) => {
-            let owner = owner::owner_tags(round.object, &round.context.settings.cluster);
+            let owner = owner::owner_tags(reconcile.object, &reconcile.context.settings.cluster);
             let part = part::gone(before, &owner, place, observed, plan, outcome);
             memory.seen.clone_from(&part.status);
             let memory = if part.status.is_none() { IdentityMemory::default() } else { memory };
@@ -218,12 +228,12 @@ fn conclude(
 ///
 /// # Errors
 /// EC2 does not tell.
-async fn plan(round: &Round<'_>, task: &Task, observed: &Observed) -> Result<Plan, Failure> {
-    let plan = decide(round, task, observed, None);
+async fn plan(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed) -> Result<Plan, Failure> {
+    let plan = decide(reconcile, task, observed, None);
     let Task::Keep(desired) = task else { return Ok(plan) };
     if plan.makes_a_role() {
-        let (object, world) = (round.object, &round.context.world);
-        let full = world.room_for_role(&object.key, &object.uid, &round.context.settings.iam.limits);
+        let (object, world) = (reconcile.object, &reconcile.context.world);
+        let full = world.room_for_role(&object.key, &object.uid, &reconcile.context.settings.iam.limits);
         return Ok(match full {
             Some(finding) => Plan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
             None => plan,
@@ -231,32 +241,32 @@ async fn plan(round: &Round<'_>, task: &Task, observed: &Observed) -> Result<Pla
     }
     match observed.instance_profile.present().filter(|_| plan.attaches(&desired.managed)) {
         Some(profile) => {
-            let strange = strangers::of(round, &profile.arn).await?;
-            Ok(if strange.is_some() { decide(round, task, observed, strange) } else { plan })
+            let strange = strangers::of(reconcile, &profile.arn).await?;
+            Ok(if strange.is_some() { decide(reconcile, task, observed, strange) } else { plan })
         }
         None => Ok(plan),
     }
 }
 
-fn decide(round: &Round<'_>, task: &Task, observed: &Observed, strange: Option<String>) -> Plan {
+fn decide(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed, strange: Option<String>) -> Plan {
     match task {
         Task::Keep(desired) => {
             // What another resource of this cluster has is not to be had, however much it is wanted.
-            let world = &round.context.world;
-            let mut owners = iam::decide::owners(observed).filter(|owner| **owner != round.object.uid);
+            let world = &reconcile.context.world;
+            let mut owners = iam::decide::owners(observed).filter(|owner| **owner != reconcile.object.uid);
             let taken = owners.any(|owner| world.lives(owner));
-            let withheld = strange.or_else(|| super::withheld(round));
+            let withheld = strange.or_else(|| super::withheld(reconcile));
             let adopt = desired.adopt && !taken;
             iam::decide(&Desired { adopt, withheld, ..(**desired).clone() }, observed)
         }
         Task::Remove(place) => {
-            let boundary = round.context.settings.iam.permissions_boundary.as_deref();
-            iam::remove(place, &round.object.uid, boundary, observed)
+            let boundary = reconcile.context.settings.iam.permissions_boundary.as_deref();
+            iam::remove(place, &reconcile.object.uid, boundary, observed)
         }
     }
 }
 
-/// Whether the round looks once more: the account is known now, or a request that was repeated after its reply was lost
+/// Whether the reconcile looks once more: the account is known now, or a request that was repeated after its reply was lost
 /// is told that the thing exists.
 fn looks_again(plan: &Plan, outcome: &Outcome) -> bool {
     match &outcome.failed {
@@ -265,8 +275,8 @@ fn looks_again(plan: &Plan, outcome: &Outcome) -> bool {
     }
 }
 
-fn log(round: &Round<'_>, plan: &Plan, observed: &Observed, outcome: &Outcome) {
-    let object = &round.object.key;
+fn log(reconcile: &Reconcile<'_>, plan: &Plan, observed: &Observed, outcome: &Outcome) {
+    let object = &reconcile.object.key;
     if let Then::NotOwned(what) = &plan.then {
         // The status does not tell where that is: it may be a secret of others.
         let role = observed.role.present().map(|role| role.arn.as_str());

@@ -1,5 +1,5 @@
 //! The rollout of a route: observe (reads) → reduce (pure) → write the state ahead of what follows from it (one write, or
-//! none). What the state says is in force is the route's spec for the rest of the round; effects follow it ([`effects`]).
+//! none). What the state says is in force is the route's spec for the rest of the reconcile; effects follow it ([`effects`]).
 
 mod ask;
 mod effects;
@@ -23,7 +23,7 @@ use effects::refuse_all;
 pub use effects::{carry_out, refuse_strays};
 
 use crate::context::Context;
-use crate::round::report::publish;
+use crate::reconcile::report::publish;
 use crate::world::Source;
 
 /// What became of a route's rollout.
@@ -80,7 +80,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     }
 }
 
-/// The status with the state of the rollout and the weights that it puts in force; the rest waits for the round's end.
+/// The status with the state of the rollout and the weights that it puts in force; the rest waits for the reconcile's end.
 fn ahead(before: &Status, state: &CanaryStatus) -> Status {
     let effective = &state.effective_targets;
     let former = before.route().and_then(|route| route.weights.clone());
@@ -133,7 +133,7 @@ async fn loads(context: &Context, object: &Object, spec: &Spec, state: &CanarySt
     context.rollouts.reports(object.id.mesh_name(), window.max(Duration::from_secs(1))).await
 }
 
-/// The App Mesh route as this round knows it.
+/// The App Mesh route as this reconcile knows it.
 fn endpoint(observed: &Observed) -> Endpoint {
     let has = |targets: &[fleetmesh_model::route::WeightedTarget], version: i64| Endpoint::Has {
         targets: targets.to_vec(),

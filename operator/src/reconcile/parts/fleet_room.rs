@@ -5,7 +5,7 @@ use fleetmesh_core::fleet::{Admitted, CLASS_TAG, Decision, Grant, Input, Outcome
 use fleetmesh_crds::management::OWNER_CLUSTER_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::Round;
+use super::Reconcile;
 use super::fleet::Services;
 
 /// Reserves the room that a launch needs in the class of the fleet; `None` when nothing is to be launched.
@@ -13,12 +13,12 @@ use super::fleet::Services;
 /// # Errors
 /// EC2 does not tell which instances the class has.
 pub async fn reserve(
-    round: &Round<'_>,
+    reconcile: &Reconcile<'_>,
     services: &Services,
     decision: &Decision,
     input: &Input<'_>,
 ) -> Result<Option<Grant>, Failure> {
-    let Round { context, object, .. } = round;
+    let Reconcile { context, object, .. } = reconcile;
     let Some(Ok(Admitted { class, limits, .. })) = input.admission else {
         return Ok(None);
     };
@@ -37,9 +37,9 @@ pub async fn reserve(
 }
 
 /// Notes what came of a launch for which room was reserved.
-pub fn settle(round: &Round<'_>, decision: &Decision, reserved: bool, outcome: &Outcome) {
-    let uid = &round.object.uid;
-    let mut ledger = round.context.fleets.ledger();
+pub fn settle(reconcile: &Reconcile<'_>, decision: &Decision, reserved: bool, outcome: &Outcome) {
+    let uid = &reconcile.object.uid;
+    let mut ledger = reconcile.context.fleets.ledger();
     let Some((launch, _)) = decision.launch().filter(|_| reserved) else { return };
     let failed = outcome.failed.as_ref().filter(|failure| failure.operation == "CreateFleet");
     if outcome.done.iter().any(|step| matches!(step, Step::Launch { .. })) {

@@ -1,4 +1,4 @@
-//! Asks who has something to say about a rollout, beside the rounds: the answer wakes the route. One question of a kind at a
+//! Asks who has something to say about a rollout, beside the reconciles: the answer wakes the route. One question of a kind at a
 //! time for each route; how many at once in all, [`crate::outbound`] says.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::{prometheus, webhook};
 use crate::context::Context;
 use crate::outbound::{self, Failure, Question};
 use crate::queue::Wake;
+use crate::reconcile::panicked::guarded;
 use crate::rollouts::{Gave, Rollouts};
-use crate::round::panicked::guarded;
 use crate::world::World;
 
 /// How long a query may take.

@@ -31,7 +31,7 @@ pub enum Reported {
     Failed(WriteError),
 }
 
-/// Reports a round.
+/// Reports a reconcile.
 pub async fn report(
     context: &Context,
     observed: &Observed,
@@ -65,7 +65,7 @@ pub async fn report(
         publish(context, object, &event).await;
     }
     context.world.reported(&object.key);
-    // A write of this round, of the finalizer say, made another version of the same state.
+    // A write of this reconcile, of the finalizer say, made another version of the same state.
     let newest = context.world.object(&object.key);
     let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
     match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {

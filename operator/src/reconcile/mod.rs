@@ -1,4 +1,4 @@
-//! One round of one object: observe (reads) → decide (pure) → apply (writes) → status (pure) → report (writes). A round
+//! One reconcile of one object: observe (reads) → decide (pure) → apply (writes) → status (pure) → report (writes). A reconcile
 //! never sleeps and never loops for more than a surprise; what has to wait goes back into the queue.
 
 mod apply;
@@ -31,7 +31,7 @@ use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;
 
-/// How often a round starts over because the endpoint contradicted what it took for granted, or another spec came.
+/// How often a reconcile starts over because the endpoint contradicted what it took for granted, or another spec came.
 const SURPRISES: usize = 3;
 /// The pause after the Kubernetes API failed or the resource changed under a write.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When an object is looked at again; `None` when it is gone.
 pub type Next = Option<Appointment>;
 
-/// Runs one round of the object `key`. A panic in it loses nothing but the round: it is told, and the object comes back.
+/// Runs one reconcile of the object `key`. A panic in it loses nothing but the reconcile: it is told, and the object comes back.
 pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
     match caught(Box::pin(reconcile(context, key, wake))).await {
@@ -83,7 +83,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         log_owner(&observed, &decision);
         conclude(context, &observed, &decision, &outcome, wake);
         let failed = outcome.failure().map(|failure| failure.class);
-        context.metrics.round(key.kind, label(&decision.plan), failed, start.elapsed());
+        context.metrics.reconcile(key.kind, label(&decision.plan), failed, start.elapsed());
         if outcome.surprised() && !doubt {
             doubt = true;
             continue;
@@ -111,7 +111,7 @@ fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
     }
 }
 
-/// The second half of a round: the identity and the fleet, which follow the App Mesh object, then the report.
+/// The second half of a reconcile: the identity and the fleet, which follow the App Mesh object, then the report.
 async fn finish(
     context: &Context,
     mut observed: Observed,
@@ -146,7 +146,7 @@ async fn finish(
     })
 }
 
-/// Writes down what the round learned, and wakes who waited for it.
+/// Writes down what the reconcile learned, and wakes who waited for it.
 fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome, wake: Wake) {
     let object = &observed.object;
     let in_step = fleetmesh_core::status::in_step(decision, outcome);

@@ -1,4 +1,4 @@
-//! What follows when a round, or something that is done for an object beside it, panics: it is counted and logged. After a round
+//! What follows when a reconcile, or something that is done for an object beside it, panics: it is counted and logged. After a reconcile
 //! the object comes back after a back-off, and whoever looks at it learns why.
 
 use fleetmesh_core::{Event, Finding, Object, ObjectKey, Severity, after_panic};
