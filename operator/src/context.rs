@@ -6,19 +6,19 @@ use fleetmesh_aws::Connection;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
 
+use crate::cache::Cache;
 use crate::cloud::AppMesh;
 use crate::cluster::Cluster;
 use crate::fleets::Fleets;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::rollouts::Rollouts;
-use crate::world::World;
 
 /// The means of a reconcile: knowledge, the two APIs, settings.
 #[derive(Debug)]
 pub struct Context {
     /// What is known.
-    pub world: Arc<World>,
+    pub cache: Arc<Cache>,
     /// The queue of objects.
     pub queue: Arc<Queue>,
     /// The App Mesh endpoint.

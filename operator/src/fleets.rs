@@ -21,7 +21,7 @@ pub struct Fleets {
     /// When this operator began to watch: nobody can be missed from before.
     since: Timestamp,
     fleets: Mutex<HashMap<String, Memory>>,
-    /// What all fleets hold of their classes. Whoever has it may look at the world, and not the other way around.
+    /// What all fleets hold of their classes. Whoever has it may look at the cache, and not the other way around.
     ledger: Mutex<Ledger>,
 }
 

@@ -13,10 +13,10 @@ use fleetmesh_tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::tasks::Task;
-use crate::world::World;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Health {
     /// The metrics.
     pub metrics: Metrics,
     /// The resources.
-    pub world: Arc<World>,
+    pub cache: Arc<Cache>,
     /// The queue.
     pub queue: Arc<Queue>,
     /// The tasks, none of which may have fallen.
@@ -81,8 +81,8 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
 }
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    health.metrics.sizes(health.queue.len(), health.world.len());
-    let routes = health.world.canaries();
+    health.metrics.sizes(health.queue.len(), health.cache.len());
+    let routes = health.cache.canaries();
     health.metrics.rollouts.set(routes.iter().filter_map(|route| {
         Some((route.key.namespace.as_deref()?, route.key.name.as_str(), route.status.canary()))
     }));

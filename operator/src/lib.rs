@@ -1,11 +1,12 @@
 //! The operator: watches Fleetmesh resources and brings an App Mesh endpoint in step with them.
 //!
 //! Each object goes through reconciles ([`reconcile`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
-//! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`world`] what is known without asking. The
+//! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`cache`] what is known without asking. The
 //! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; each write of
 //! both asks the hooks ([`write_hook`]), of which the leader's fence is one.
 
 pub mod args;
+pub mod cache;
 pub mod cloud;
 pub mod cluster;
 pub mod context;
@@ -26,7 +27,6 @@ mod rollout_metrics;
 pub mod rollouts;
 pub mod run;
 mod tasks;
-pub mod world;
 
 pub use fleetmesh_aws::write_hook;
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::args::OperatorArgs;
+use crate::cache::Cache;
 use crate::cloud::{self, Endpoint};
 use crate::cluster::{self, Cluster};
 use crate::context::Context;
@@ -36,7 +37,6 @@ use crate::queue::{Line, Queue};
 use crate::reconcile;
 use crate::rollouts::Rollouts;
 use crate::tasks::Task;
-use crate::world::World;
 
 /// Reconciles under way at once. They wait for the network most of the time.
 const WORKERS: usize = 32;
@@ -120,7 +120,7 @@ pub struct Operator {
     policy: Policy,
     iam: Rules,
     metrics: Metrics,
-    world: Arc<World>,
+    cache: Arc<Cache>,
     queue: Arc<Queue>,
     ready: Arc<AtomicBool>,
     election: Option<Election>,
@@ -183,7 +183,7 @@ impl Operator {
             policy,
             iam: Rules { limits: role_limits(args), ..args.iam.rules() },
             metrics,
-            world: Arc::default(),
+            cache: Arc::default(),
             queue: Arc::default(),
             ready: Arc::default(),
             election,
@@ -196,7 +196,7 @@ impl Operator {
         Health {
             ready: Arc::clone(&self.ready),
             metrics: self.metrics.clone(),
-            world: Arc::clone(&self.world),
+            cache: Arc::clone(&self.cache),
             queue: Arc::clone(&self.queue),
             tasks: self.tasks.clone(),
         }
@@ -270,13 +270,13 @@ impl Operator {
         let Kubernetes(client) = &self.client;
         if let Some(control_plane) = self.control_plane.clone() {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
-            self.world.tells(true);
-            let (world, queue) = (Arc::clone(&self.world), Arc::clone(&self.queue));
+            self.cache.tells(true);
+            let (cache, queue) = (Arc::clone(&self.cache), Arc::clone(&self.queue));
             let (metrics, stop) = (self.metrics.clone(), shutdown.clone());
-            let watch = distribution::watch_meshes(control_plane, world, queue, metrics, tasks.clone(), stop);
+            let watch = distribution::watch_meshes(control_plane, cache, queue, metrics, tasks.clone(), stop);
             tasks.spawn(Task::Polls, shutdown, watch);
         }
-        let complete = cluster::watch_all(client, &self.world, &self.queue, tasks, shutdown);
+        let complete = cluster::watch_all(client, &self.cache, &self.queue, tasks, shutdown);
         let named = async {
             match &self.cluster_name {
                 Some(name) => name.clone(),
@@ -285,7 +285,7 @@ impl Operator {
         };
         let (name, ()) = tokio::join!(named, complete);
         self.ready.store(true, Ordering::Release);
-        info!(resources = self.world.len(), cluster = %name, "watching");
+        info!(resources = self.cache.len(), cluster = %name, "watching");
         name
     }
 
@@ -305,7 +305,7 @@ impl Operator {
             ..
         } = self;
         let context = Arc::new(Context {
-            world: self.world,
+            cache: self.cache,
             queue: self.queue,
             app_mesh,
             aws,
@@ -342,7 +342,7 @@ async fn refuse_strays(context: Arc<Context>) {
     let mut looks = tokio::time::interval(STRAYS);
     loop {
         looks.tick().await;
-        let strays = context.world.stray_actions();
+        let strays = context.cache.stray_actions();
         looks.tick().await;
         // The next look sees the same ones again.
         if let Err(panic) = caught(reconcile::refuse_strays(&context, strays)).await {

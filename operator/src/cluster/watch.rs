@@ -1,4 +1,4 @@
-//! Watches: one for each kind and one for namespaces, each feeding the world and the queue. Reads only.
+//! Watches: one for each kind and one for namespaces, each feeding the cache and the queue. Reads only.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
+use crate::cache::{Cache, Source, Wakes};
 use crate::queue::Queue;
 use crate::tasks::Task;
-use crate::world::{Source, Wakes, World};
 
 /// How long to wait after a watch failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What all watches need.
 #[derive(Clone, Debug)]
 struct Feed {
-    world: Arc<World>,
+    cache: Arc<Cache>,
     queue: Arc<Queue>,
     /// Counts the watches that have seen everything once.
     complete: watch::Sender<usize>,
@@ -43,13 +43,13 @@ struct Feed {
 /// they would take a name for free whose holder they have not seen yet.
 pub fn watch_all(
     client: &Client,
-    world: &Arc<World>,
+    cache: &Arc<Cache>,
     queue: &Arc<Queue>,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (complete, mut completed) = watch::channel(0);
-    let feed = Feed { world: Arc::clone(world), queue: Arc::clone(queue), complete };
+    let feed = Feed { cache: Arc::clone(cache), queue: Arc::clone(queue), complete };
     let mut wanted = 0;
     let mut start = |task: Task, run: BoxFuture<'static, ()>| {
         wanted += 1;
@@ -126,22 +126,22 @@ impl Feed {
                 if let Some(listed) = listed {
                     listed.insert(object.key.clone());
                 }
-                self.world.seen(object, Source::List)
+                self.cache.seen(object, Source::List)
             }
             watcher::Event::InitDone => {
                 // What the list does not have was deleted while nobody watched.
                 let listed = listed.take().unwrap_or_default();
                 let missing: Vec<ObjectKey> =
-                    self.world.keys(K::KIND).into_iter().filter(|key| !listed.contains(key)).collect();
+                    self.cache.keys(K::KIND).into_iter().filter(|key| !listed.contains(key)).collect();
                 if !std::mem::replace(complete, true) {
                     self.complete.send_modify(|count| *count += 1);
                 }
-                missing.iter().flat_map(|key| self.world.gone(key, None)).collect()
+                missing.iter().flat_map(|key| self.cache.gone(key, None)).collect()
             }
-            watcher::Event::Apply(resource) => self.world.seen(resource.parse(), Source::Watch),
+            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), Source::Watch),
             watcher::Event::Delete(resource) => {
                 let object = resource.parse();
-                self.world.gone(&object.key, Some(&object.uid))
+                self.cache.gone(&object.key, Some(&object.uid))
             }
         };
         self.queue.wake_all(wakes);
@@ -151,14 +151,14 @@ impl Feed {
 /// What rollouts are told by people, who wait for it.
 async fn watch_actions(client: Client, feed: Feed) {
     let queue = Arc::clone(&feed.queue);
-    let seen = |world: &World, action: RouteAction| {
-        for (key, wake) in world.action(&action) {
+    let seen = |cache: &Cache, action: RouteAction| {
+        for (key, wake) in cache.action(&action) {
             queue.wake_urgent(&key, wake);
         }
         Wakes::new()
     };
-    let gone = |world: &World, name: &Name| {
-        world.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
+    let gone = |cache: &Cache, name: &Name| {
+        cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
         Wakes::new()
     };
     watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
@@ -166,46 +166,46 @@ async fn watch_actions(client: Client, feed: Feed) {
 
 /// What fleets may be made of.
 async fn watch_classes(client: Client, feed: Feed) {
-    let seen = |world: &World, class: FleetClass| world.class(&class);
-    let gone = |world: &World, name: &Name| world.class_gone(&name.name);
+    let seen = |cache: &Cache, class: FleetClass| cache.class(&class);
+    let gone = |cache: &Cache, name: &Name| cache.class_gone(&name.name);
     watch_beside(Api::<FleetClass>::all(client), "FleetClasses", &feed, seen, gone).await;
 }
 
 /// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
 async fn watch_namespaces(client: Client, feed: Feed) {
-    let seen = |world: &World, namespace: PartialObjectMeta<Namespace>| {
-        world.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
+    let seen = |cache: &Cache, namespace: PartialObjectMeta<Namespace>| {
+        cache.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
     };
-    let gone = |world: &World, name: &Name| world.namespace(&name.name, None);
+    let gone = |cache: &Cache, name: &Name| cache.namespace(&name.name, None);
     watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
 }
 
 /// Whom rollouts may ask for numbers.
 async fn watch_metric_providers(client: Client, feed: Feed) {
-    let seen = |world: &World, provider: MetricProvider| {
-        world.metric_provider_seen(&provider.name_any(), Some(provider.spec))
+    let seen = |cache: &Cache, provider: MetricProvider| {
+        cache.metric_provider_seen(&provider.name_any(), Some(provider.spec))
     };
-    let gone = |world: &World, name: &Name| world.metric_provider_seen(&name.name, None);
+    let gone = |cache: &Cache, name: &Name| cache.metric_provider_seen(&name.name, None);
     watch_beside(Api::all(client), "MetricProviders", &feed, seen, gone).await;
 }
 
 /// Whom rollouts may ask whether they may go on.
 async fn watch_webhook_providers(client: Client, feed: Feed) {
-    let seen = |world: &World, provider: WebhookProvider| {
-        world.webhook_provider_seen(&provider.name_any(), Some(provider.spec))
+    let seen = |cache: &Cache, provider: WebhookProvider| {
+        cache.webhook_provider_seen(&provider.name_any(), Some(provider.spec))
     };
-    let gone = |world: &World, name: &Name| world.webhook_provider_seen(&name.name, None);
+    let gone = |cache: &Cache, name: &Name| cache.webhook_provider_seen(&name.name, None);
     watch_beside(Api::all(client), "WebhookProviders", &feed, seen, gone).await;
 }
 
 /// What permits references between namespaces.
 async fn watch_grants(client: Client, feed: Feed) {
-    let seen = |world: &World, grant: ReferenceGrant| {
+    let seen = |cache: &Cache, grant: ReferenceGrant| {
         let Name { namespace, name } = Name::of(&grant);
-        world.grant(&namespace.unwrap_or_default(), &name, Some(grant.spec))
+        cache.grant(&namespace.unwrap_or_default(), &name, Some(grant.spec))
     };
-    let gone = |world: &World, name: &Name| {
-        world.grant(name.namespace.as_deref().unwrap_or_default(), &name.name, None)
+    let gone = |cache: &Cache, name: &Name| {
+        cache.grant(name.namespace.as_deref().unwrap_or_default(), &name.name, None)
     };
     watch_beside(Api::<ReferenceGrant>::all(client), "ReferenceGrants", &feed, seen, gone).await;
 }
@@ -224,14 +224,14 @@ impl Name {
     }
 }
 
-/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` tell the world of
+/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` tell the cache of
 /// it and who is woken by that. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
 async fn watch_beside<K>(
     api: Api<K>,
     what: &str,
     feed: &Feed,
-    seen: impl Fn(&World, K) -> Wakes,
-    gone: impl Fn(&World, &Name) -> Wakes,
+    seen: impl Fn(&Cache, K) -> Wakes,
+    gone: impl Fn(&Cache, &Name) -> Wakes,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -253,7 +253,7 @@ async fn watch_beside<K>(
         let missing = known.note(&event);
         let wakes = match event {
             watcher::Event::Apply(resource) | watcher::Event::InitApply(resource) => {
-                seen(&feed.world, resource)
+                seen(&feed.cache, resource)
             }
             watcher::Event::Delete(_) | watcher::Event::Init => Wakes::new(),
             watcher::Event::InitDone => {
@@ -265,7 +265,7 @@ async fn watch_beside<K>(
             }
         };
         feed.queue.wake_all(wakes);
-        feed.queue.wake_all(missing.iter().flat_map(|name| gone(&feed.world, name)));
+        feed.queue.wake_all(missing.iter().flat_map(|name| gone(&feed.cache, name)));
     }
 }
 

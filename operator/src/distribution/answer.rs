@@ -7,7 +7,7 @@ use fleetmesh_model::arn::Arn;
 use fleetmesh_model::foreign::printable;
 use serde::Deserialize;
 
-use crate::world::{Answer, Told};
+use crate::cache::{Answer, Told};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::answer;
+use crate::cache::{Cache, Woken};
 use crate::control_plane::{ControlPlane, escape, refusal};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Wake};
 use crate::tasks::Task;
-use crate::world::{Woken, World};
 
 /// How long the control plane may hold an answer back, in seconds.
 const HOLD_SECONDS: u64 = 50;
@@ -33,7 +33,7 @@ const LATER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 struct Poll {
     control_plane: ControlPlane,
-    world: Arc<World>,
+    cache: Arc<Cache>,
     queue: Arc<Queue>,
 }
 
@@ -51,16 +51,16 @@ enum Asked {
 /// Polls each mesh that a resource is in, until `shutdown`.
 pub async fn watch_meshes(
     control_plane: ControlPlane,
-    world: Arc<World>,
+    cache: Arc<Cache>,
     queue: Arc<Queue>,
     metrics: Metrics,
     tasks: Tasks<Task>,
     shutdown: CancellationToken,
 ) {
-    let poll = Poll { control_plane, world, queue };
+    let poll = Poll { control_plane, cache, queue };
     let mut polled: HashMap<String, CancellationToken> = HashMap::new();
     loop {
-        let meshes = poll.world.meshes();
+        let meshes = poll.cache.meshes();
         polled.retain(|mesh, stop| {
             let keep = meshes.contains(mesh);
             if !keep {
@@ -95,7 +95,7 @@ impl Poll {
             let failing = matches!(asked, Asked::Failed(_));
             if std::mem::replace(&mut failed, failing) && !failing {
                 // Who could not reach the endpoint need not wait for the next try.
-                self.queue.wake_all(self.world.failing(&mesh));
+                self.queue.wake_all(self.cache.failing(&mesh));
             }
             match asked {
                 Asked::Told(next) => {
@@ -104,7 +104,7 @@ impl Poll {
                     continue;
                 }
                 Asked::NoMesh => {
-                    self.queue.wake_all(self.world.tells(true));
+                    self.queue.wake_all(self.cache.tells(true));
                     pause = PAUSE;
                 }
                 Asked::NotOurs => {
@@ -112,7 +112,7 @@ impl Poll {
                         endpoint = self.control_plane.endpoint(),
                         "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
                     );
-                    self.queue.wake_all(self.world.tells(false));
+                    self.queue.wake_all(self.cache.tells(false));
                     pause = LONGEST_PAUSE;
                 }
                 Asked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
@@ -132,8 +132,8 @@ impl Poll {
         match status {
             200 => match answer::parse(&body) {
                 Ok((answer, next)) => {
-                    self.queue.wake_all(self.world.tells(true));
-                    self.wake(self.world.told(mesh, answer));
+                    self.queue.wake_all(self.cache.tells(true));
+                    self.wake(self.cache.told(mesh, answer));
                     Asked::Told(next)
                 }
                 Err(error) => Asked::Failed(format!("malformed answer: {error}")),

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::address::Address;
 use super::{Failure, Outbound};
-use crate::world::World;
+use crate::cache::Cache;
 
 /// The longest credentials, in bytes.
 const LONGEST: u64 = 8 * 1024;
@@ -44,7 +44,7 @@ impl Outbound {
     /// The Route may not ask there, or the provider cannot be used.
     pub async fn metrics(
         &self,
-        world: &World,
+        cache: &Cache,
         namespace: &str,
         destination: &Destination,
     ) -> Result<Place, Failure> {
@@ -52,7 +52,7 @@ impl Outbound {
         match destination {
             Destination::Address(address) => self.direct(address, KIND),
             Destination::Provider { name, .. } => {
-                let provider = world.metric_provider(name, namespace)?;
+                let provider = cache.metric_provider(name, namespace)?;
                 let place = self.provided(&provider.address, provider.ca_bundle, provider.credentials);
                 place.await
             }
@@ -65,7 +65,7 @@ impl Outbound {
     /// As [`Self::metrics`].
     pub async fn webhook(
         &self,
-        world: &World,
+        cache: &Cache,
         namespace: &str,
         destination: &Destination,
     ) -> Result<Place, Failure> {
@@ -73,7 +73,7 @@ impl Outbound {
         match destination {
             Destination::Address(address) => self.direct(address, KIND),
             Destination::Provider { name, path } => {
-                let provider = world.webhook_provider(name, namespace)?;
+                let provider = cache.webhook_provider(name, namespace)?;
                 let address = &provider.address;
                 let mut place = self.provided(address, provider.ca_bundle, provider.credentials).await?;
                 if let Some(path) = path {

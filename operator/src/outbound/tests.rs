@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::world::World;
+use crate::cache::Cache;
 
 /// What a question may take here.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -82,17 +82,17 @@ async fn endless(first: &'static str, again: String, sent: Arc<AtomicUsize>) -> 
     .await
 }
 
-/// A world with a MetricProvider and a WebhookProvider `p` at `address`, for every namespace.
-fn world(address: &str) -> World {
-    let world = World::default();
+/// A cache with a MetricProvider and a WebhookProvider `p` at `address`, for every namespace.
+fn cache(address: &str) -> Cache {
+    let cache = Cache::default();
     let all = json!({ "from": "All" });
     let spec = json!({ "type": "Prometheus", "address": address, "allowedNamespaces": all });
     let spec: MetricProviderSpec = serde_json::from_value(spec).unwrap();
-    world.metric_provider_seen("p", Some(spec));
+    cache.metric_provider_seen("p", Some(spec));
     let spec = json!({ "address": address, "allowedNamespaces": all });
     let spec: WebhookProviderSpec = serde_json::from_value(spec).unwrap();
-    world.webhook_provider_seen("p", Some(spec));
-    world
+    cache.webhook_provider_seen("p", Some(spec));
+    cache
 }
 
 fn provider() -> Destination {
@@ -100,7 +100,7 @@ fn provider() -> Destination {
 }
 
 async fn ask(outbound: &Outbound, address: &str) -> Result<Answer, Failure> {
-    let place = outbound.webhook(&world(address), "apps", &provider()).await?;
+    let place = outbound.webhook(&cache(address), "apps", &provider()).await?;
     outbound.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await
 }
 
@@ -224,7 +224,7 @@ async fn an_answer_within_the_bounds_is_read_whole() {
     })
     .await;
     let outbound = outbound(false);
-    let place = outbound.metrics(&world(&address), "apps", &provider()).await.unwrap();
+    let place = outbound.metrics(&cache(&address), "apps", &provider()).await.unwrap();
     let question = Question::Get("/api/v1/query?query=up".to_owned());
     let answer = outbound.ask("apps", place, question, LIMIT).await.unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 65536));
@@ -240,8 +240,8 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
     })
     .await;
     let port = loopback.rsplit_once(':').unwrap().1;
-    let world = World::default();
-    let closed = outbound(false).webhook(&world, "apps", &Destination::Address(loopback.clone())).await;
+    let cache = Cache::default();
+    let closed = outbound(false).webhook(&cache, "apps", &Destination::Address(loopback.clone())).await;
     let closed = closed.map(|_| ()).unwrap_err();
     assert_eq!(closed, Failure::DirectAddress { kind: "WebhookProvider" });
     let open = outbound(true);
@@ -260,7 +260,7 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
     ];
     for address in written {
         let asked = async {
-            let place = open.webhook(&world, "apps", &Destination::Address(address.clone())).await?;
+            let place = open.webhook(&cache, "apps", &Destination::Address(address.clone())).await?;
             open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await
         };
         let failure = asked.await.unwrap_err();
@@ -272,7 +272,7 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_route_reaches_no_api_server_behind_the_one_address_that_is_configured() {
     let (servers, asked) = behind_a_service(["10.1.2.3:6443", "[fd00::7]:6443"]);
-    let (open, world) = (outbound_beside(true, servers), World::default());
+    let (open, cache) = (outbound_beside(true, servers), Cache::default());
     let addresses = [
         "https://10.1.2.3:6443/",
         "http://10.1.2.3:10250/",
@@ -281,7 +281,7 @@ async fn a_route_reaches_no_api_server_behind_the_one_address_that_is_configured
     ];
     for _ in 0..2 {
         for address in addresses.map(str::to_owned).into_iter().chain(["https://10.96.0.1/".to_owned()]) {
-            let place = open.webhook(&world, "apps", &Destination::Address(address.clone())).await.unwrap();
+            let place = open.webhook(&cache, "apps", &Destination::Address(address.clone())).await.unwrap();
             let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
             assert_eq!(failure, Failure::Forbidden("the Kubernetes API server"), "{address}");
         }
@@ -306,9 +306,9 @@ async fn a_route_reaches_no_address_of_the_operators_own_host() {
     let Some(own) = own_address() else { return };
     let listener = TcpListener::bind((own, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (open, world) = (outbound(true), World::default());
+    let (open, cache) = (outbound(true), Cache::default());
     for address in [format!("http://{own}:{port}/"), format!("http://[::ffff:{own}]:{port}/")] {
-        let place = open.webhook(&world, "apps", &Destination::Address(address.clone())).await.unwrap();
+        let place = open.webhook(&cache, "apps", &Destination::Address(address.clone())).await.unwrap();
         let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
         assert_eq!(failure, Failure::Forbidden("the operator's own host"), "{address}");
     }
@@ -323,7 +323,7 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
     std::fs::write(outbound.policy.secrets.join("beside"), "s3cr3t").unwrap();
     std::fs::write(folder.join("empty"), "\n").unwrap();
     std::fs::write(folder.join("long"), "x".repeat(8 * 1024 + 1)).unwrap();
-    let world = World::default();
+    let cache = Cache::default();
     let with = |secret: &str, key: &str, scheme: &str| {
         let spec = json!({
             "type": "Prometheus",
@@ -331,11 +331,11 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
             "allowedNamespaces": {},
             "credentials": { "secret": secret, "key": key, "scheme": scheme },
         });
-        world.metric_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
+        cache.metric_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
     };
     for (scheme, header) in [("Bearer", "Bearer t0k3n"), ("Basic", "Basic dDBrM24=")] {
         with("prom", "token", scheme);
-        let place = outbound.metrics(&world, "apps", &provider()).await.unwrap();
+        let place = outbound.metrics(&cache, "apps", &provider()).await.unwrap();
         let authorization = place.authorization.clone().unwrap();
         assert_eq!(authorization.to_str().unwrap(), header);
         assert!(authorization.is_sensitive() && !format!("{place:?}").contains("t0k3n"));
@@ -350,7 +350,7 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
         ("prom/..", "beside"),
     ] {
         with(secret, key, "Bearer");
-        let refused = outbound.metrics(&world, "apps", &provider()).await.map(|_| ());
+        let refused = outbound.metrics(&cache, "apps", &provider()).await.map(|_| ());
         assert!(matches!(refused, Err(Failure::Credentials { .. })), "{secret}/{key}: {refused:?}");
     }
     std::fs::remove_dir_all(&outbound.policy.secrets).unwrap();
@@ -359,15 +359,15 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
 #[tokio::test]
 async fn a_provider_is_for_the_namespaces_that_it_allows() {
     let outbound = outbound(false);
-    let world = World::default();
-    world.namespace("apps", Some([("team".to_owned(), "a".to_owned())].into()));
-    world.namespace("shop", Some([("team".to_owned(), "b".to_owned())].into()));
+    let cache = Cache::default();
+    cache.namespace("apps", Some([("team".to_owned(), "a".to_owned())].into()));
+    cache.namespace("shop", Some([("team".to_owned(), "b".to_owned())].into()));
     let team = &json!({ "from": "Selector", "selector": { "matchLabels": { "team": "a" } } });
     let spec = json!({ "address": "http://10.0.0.1", "allowedNamespaces": team });
-    world.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
+    cache.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
     let asks = async |namespace: &str, path: Option<&str>| {
         let at = Destination::Provider { name: "p".to_owned(), path: path.map(ToOwned::to_owned) };
-        outbound.webhook(&world, namespace, &at).await.map(|_| ())
+        outbound.webhook(&cache, namespace, &at).await.map(|_| ())
     };
     let refused = Failure::NotAllowed { kind: "WebhookProvider", name: "p".to_owned() };
     assert_eq!(asks("apps", None).await, Ok(()));
@@ -376,13 +376,13 @@ async fn a_provider_is_for_the_namespaces_that_it_allows() {
     assert_eq!(asks("apps", Some("/x")).await, Err(Failure::PathNotAllowed("p".to_owned())));
     // A path leads below the provider's, and nowhere else.
     let spec = json!({ "address": "http://10.0.0.1/hooks", "allowPath": true, "allowedNamespaces": team });
-    world.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
+    cache.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
     assert_eq!(asks("apps", Some("/canary/gate")).await, Ok(()));
     for path in ["/../admin", "/a/../../admin", "/%2e%2e/admin", "/gate?all=1", "@10.0.0.2/", "//10.0.0.2/"] {
         let failure = asks("apps", Some(path)).await.expect_err(path);
         assert_eq!(failure, Failure::Malformed("the path leads out of its provider's"), "{path}");
     }
-    world.webhook_provider_seen("p", None);
+    cache.webhook_provider_seen("p", None);
     let none = Failure::NoProvider { kind: "WebhookProvider", name: "p".to_owned() };
     assert_eq!(asks("apps", None).await, Err(none));
 }

@@ -3,9 +3,9 @@
 
 use fleetmesh_core::{Class, Failure, Identity, Object, Outcome, Plan, Step, status};
 
+use crate::cache::Source;
 use crate::cluster::WriteError;
 use crate::context::Context;
-use crate::world::Source;
 
 /// What a step left behind.
 enum Effect {
@@ -47,7 +47,7 @@ async fn take(context: &Context, object: &Object, step: &Step) -> Result<Effect,
         }
         Step::RemoveFinalizer => {
             // The step before may have taken its time, and a status may have been written since: use the newest.
-            let newest = context.world.object(&object.key).filter(|newest| newest.uid == object.uid);
+            let newest = context.cache.object(&object.key).filter(|newest| newest.uid == object.uid);
             let object = newest.as_deref().unwrap_or(object);
             match context.cluster.remove_finalizer(object).await {
                 Err(WriteError::Gone) => Ok(Effect::None),
@@ -71,7 +71,7 @@ fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>)
     match result {
         Ok(object) => {
             // A resource whose last finalizer is gone is gone with it; only the watch tells when.
-            let wakes = context.world.seen(object, Source::OwnWrite);
+            let wakes = context.cache.seen(object, Source::OwnWrite);
             context.queue.wake_all(wakes);
             Ok(Effect::None)
         }

@@ -24,9 +24,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::cache::Conclusion;
 use crate::context::Context;
 use crate::queue::{Appointment, Wake};
-use crate::world::Conclusion;
 use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;
@@ -44,7 +44,7 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
     match caught(Box::pin(reconcile(context, key, wake))).await {
         Ok(next) => {
-            context.world.panicked(key, false);
+            context.cache.panicked(key, false);
             next
         }
         Err(panic) => panicked::run(context, key, &panic).await,
@@ -102,7 +102,7 @@ fn again() -> Next {
 /// A RouteAction that could not be answered is tried again, however long nothing else is due.
 fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
     let waits =
-        |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.world.actions(key).is_empty();
+        |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.cache.actions(key).is_empty();
     match next {
         Some(next) if waits(next.wait) => {
             Some(Appointment { wait: AGAIN, wake: next.wake.min(Wake::Look), ..next })
@@ -178,14 +178,14 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
     };
     let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
     if outcome.deleted {
-        context.queue.wake_all(context.world.tagged(&object.id, None));
+        context.queue.wake_all(context.cache.tagged(&object.id, None));
     } else if outcome.done.iter().any(tags) {
-        context.queue.wake_all(context.world.tagged(&object.id, Some(Tagged::by(object))));
+        context.queue.wake_all(context.cache.tagged(&object.id, Some(Tagged::by(object))));
     }
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();
     }
-    let wakes = context.world.conclude(object, conclusion);
+    let wakes = context.cache.conclude(object, conclusion);
     context.queue.wake_all(wakes);
 }
 
@@ -198,11 +198,11 @@ async fn report(
     wake: Wake,
 ) -> Next {
     let key = &observed.object.key;
-    let part_failures = context.world.parts_concluded(key, parts.failure().is_some());
+    let part_failures = context.cache.parts_concluded(key, parts.failure().is_some());
     let parts_look = parts_look(&observed.object, parts, part_failures);
     match report::report(context, observed, decision, outcome, parts, Timestamp::now()).await {
         Reported::Done => {
-            let memory = context.world.memory(key);
+            let memory = context.cache.memory(key);
             let (wait, wake) = match next_look(observed, outcome, memory.failures, &context.settings) {
                 NextLook::Retry(wait) => (wait, wake.max(Wake::Look)),
                 NextLook::Compare(interval) => {
@@ -210,7 +210,7 @@ async fn report(
                 }
             };
             let next = sooner_of(wait, wake, parts_look);
-            let told_for = context.world.told_for(key).unwrap_or_default();
+            let told_for = context.cache.told_for(key).unwrap_or_default();
             let look = programmed::look(&observed.distribution, told_for, context.settings.proxy_patience);
             Some(match look {
                 Some(wait) if wait < next.wait => Appointment { wait, wake: Wake::Distribution, ..next },
@@ -220,7 +220,7 @@ async fn report(
         Reported::HeldBack(rest) => Some(sooner_of(rest, Wake::Distribution, parts_look)),
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
-            let wakes = context.world.gone(key, Some(&observed.object.uid));
+            let wakes = context.cache.gone(key, Some(&observed.object.uid));
             context.queue.wake_all(wakes);
             context.rollouts.forget(key);
             None

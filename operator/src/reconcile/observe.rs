@@ -1,18 +1,18 @@
-//! Observes an object: what the world knows, and the reads that the decision needs. Reads only.
+//! Observes an object: what the cache knows, and the reads that the decision needs. Reads only.
 
 use fleetmesh_core::{Claim, Evidence, Failure, ObjectKey, Observed, Reads, Remote, RemoteObject, Tagged};
 use fleetmesh_model::ResourceId;
 
+use crate::cache::{Local, Memory};
 use crate::cloud::AppMesh;
 use crate::context::Context;
 use crate::queue::Wake;
-use crate::world::{Local, Memory};
 
 /// What is to be decided about; `None` when the resource is gone. With `doubt` everything is read.
 pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool) -> Option<Observed> {
-    let Local { mut observed, memory } = context.world.observe(key)?;
+    let Local { mut observed, memory } = context.cache.observe(key)?;
     let patience = context.settings.proxy_patience;
-    observed.waited = context.world.told_for(key).filter(|time| *time >= patience).map(|_| patience);
+    observed.waited = context.cache.told_for(key).filter(|time| *time >= patience).map(|_| patience);
     if let Some(remote) = remembered(context, &observed, &memory, wake).filter(|_| !doubt) {
         observed.remote = remote;
         return Some(observed);
@@ -46,14 +46,14 @@ fn learn(context: &Context, observed: &mut Observed) {
         _ => None,
     };
     if let Some(tagged) = tagged {
-        context.queue.wake_all(context.world.tagged(&object.id, tagged));
-        observed.claim = context.world.claim(object);
+        context.queue.wake_all(context.cache.tagged(&object.id, tagged));
+        observed.claim = context.cache.claim(object);
     } else if observed.evidence == Evidence::Contested {
         // It could not be read, and says nothing of whose the name is.
         observed.claim = Claim::Ours;
     }
     if let Remote::Present(remote) = &observed.remote {
-        let judged = context.world.permission(object, &remote.spec);
+        let judged = context.cache.permission(object, &remote.spec);
         let permission = &mut observed.permission;
         (permission.revoked, permission.lent, permission.rests) =
             (judged.missing, judged.elsewhere, judged.by);
@@ -66,7 +66,7 @@ fn remembered(context: &Context, observed: &Observed, memory: &Memory, wake: Wak
         memory.in_step.as_ref().filter(|_| observed.permission.missing.is_empty())?;
     let object = &observed.object;
     let current = *generation == object.generation && !object.deleting;
-    let news = wake == Wake::Distribution && !context.world.contradicts(&object.id, identity.version);
+    let news = wake == Wake::Distribution && !context.cache.contradicts(&object.id, identity.version);
     (current && news).then(|| Remote::InStep(identity.clone()))
 }
 

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use tracing::error;
 
 use super::{Next, report};
+use crate::cache::Source;
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::queue::{Appointment, Wake};
-use crate::world::Source;
 
 /// Runs `work`, which is done for `key`; `None` when it panicked, which is counted and, as that `what` did, logged.
 pub async fn guarded<T>(
@@ -34,8 +34,8 @@ pub async fn guarded<T>(
 /// the object is gone.
 pub async fn run(context: &Context, key: &ObjectKey, panic: &Panicked) -> Next {
     context.metrics.panicked(key.kind);
-    let panics = context.world.panicked(key, true);
-    let object = context.world.object(key)?;
+    let panics = context.cache.panicked(key, true);
+    let object = context.cache.object(key)?;
     let wait = after_panic(&object, panics);
     error!(object = %key, %panic, again_in = ?wait, "reconciling the object panicked: this is a fault of Fleetmesh");
     // Telling is a write like others, and may meet the same fault.
@@ -65,7 +65,7 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
     let event = Event { severity: Severity::Warning, reason, action: "Reconcile", message };
     report::publish(context, object, &event).await;
     match context.cluster.set_status(object, &status).await {
-        Ok(object) => context.queue.wake_all(context.world.seen(object, Source::OwnWrite)),
+        Ok(object) => context.queue.wake_all(context.cache.seen(object, Source::OwnWrite)),
         Err(problem) => {
             error!(object = %object.key, error = %problem, "cannot tell of a panic in the status")
         }

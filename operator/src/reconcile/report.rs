@@ -11,9 +11,9 @@ use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
 use tracing::warn;
 
+use crate::cache::{PATIENCE, Source};
 use crate::cluster::WriteError;
 use crate::context::Context;
-use crate::world::{PATIENCE, Source};
 
 /// For how long a status that would only say "not yet" is held back.
 const HOLD: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ pub async fn report(
         // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
         return Reported::Done;
     }
-    let after = status(observed, decision, outcome, parts, now).with_canary(context.world.rollout(object));
+    let after = status(observed, decision, outcome, parts, now).with_canary(context.cache.rollout(object));
     for event in deeds(observed, decision, outcome).iter().chain(parts.events()) {
         publish(context, object, event).await;
     }
@@ -64,13 +64,13 @@ pub async fn report(
     if let Some(event) = complaint(&object.status, &after) {
         publish(context, object, &event).await;
     }
-    context.world.reported(&object.key);
+    context.cache.reported(&object.key);
     // A write of this reconcile, of the finalizer say, made another version of the same state.
-    let newest = context.world.object(&object.key);
+    let newest = context.cache.object(&object.key);
     let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
     match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {
         Ok(object) => {
-            let wakes = context.world.seen(object, Source::OwnWrite);
+            let wakes = context.cache.seen(object, Source::OwnWrite);
             context.queue.wake_all(wakes);
             Reported::Done
         }
@@ -136,5 +136,5 @@ fn held_back(
     if !soon && !next_in_line {
         return None;
     }
-    HOLD.checked_sub(context.world.memory(&object.key).since.elapsed()).filter(|rest| !rest.is_zero())
+    HOLD.checked_sub(context.cache.memory(&object.key).since.elapsed()).filter(|rest| !rest.is_zero())
 }

@@ -32,7 +32,7 @@ pub async fn reserve(
     let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
     // The members are read while the ledger is held: a fleet that begins meanwhile has reserved nothing before.
     let mut ledger = context.fleets.ledger();
-    let members = context.world.fleets_of(class);
+    let members = context.cache.fleets_of(class);
     Ok(Some(ledger.reserve(ask, limits, (&members, &tagged), input.now)))
 }
 

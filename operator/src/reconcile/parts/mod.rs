@@ -12,9 +12,9 @@ use fleetmesh_core::{Allowance, Decision, Finding, Object, Observed, Outcome, Pa
 use fleetmesh_crds::{IamStatus, Reason};
 use jiff::Timestamp;
 
+use crate::cache::ClassOf;
 use crate::context::Context;
 use crate::queue::Wake;
-use crate::world::ClassOf;
 
 /// What a reconcile of a part is given.
 pub struct Reconcile<'a> {
@@ -53,7 +53,7 @@ pub async fn run(
         return Parts::default();
     };
     let deleting = object.deleting;
-    let class = context.world.class_of(object);
+    let class = context.cache.class_of(object);
     let shut = shut(observed, decision).filter(|_| !deleting);
     let reconcile = Reconcile { context, object, observed, arn: &arn, deleting, shut, class, wake };
     if deleting || object.fleet().is_none() {

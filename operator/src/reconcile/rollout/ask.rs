@@ -11,19 +11,19 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use super::{prometheus, webhook};
+use crate::cache::Cache;
 use crate::context::Context;
 use crate::outbound::{self, Failure, Question};
 use crate::queue::Wake;
 use crate::reconcile::panicked::guarded;
 use crate::rollouts::{Gave, Rollouts};
-use crate::world::World;
 
 /// How long a query may take.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who asks for a route.
 struct Asking {
-    world: Arc<World>,
+    cache: Arc<Cache>,
     rollouts: Arc<Rollouts>,
     namespace: String,
 }
@@ -31,18 +31,18 @@ struct Asking {
 impl Asking {
     fn of(context: &Context, route: &Object) -> Self {
         let namespace = route.key.namespace.clone().unwrap_or_default();
-        Self { world: Arc::clone(&context.world), rollouts: Arc::clone(&context.rollouts), namespace }
+        Self { cache: Arc::clone(&context.cache), rollouts: Arc::clone(&context.rollouts), namespace }
     }
 
     async fn query(&self, at: &Destination, query: &str) -> Result<outbound::Answer, Failure> {
         let outbound = &self.rollouts.outbound;
-        let place = outbound.metrics(&self.world, &self.namespace, at).await?;
+        let place = outbound.metrics(&self.cache, &self.namespace, at).await?;
         outbound.ask(&self.namespace, place, Question::Get(prometheus::target(query)), QUERY_LIMIT).await
     }
 
     async fn call(&self, call: &Call, body: String) -> Result<outbound::Answer, Failure> {
         let outbound = &self.rollouts.outbound;
-        let place = outbound.webhook(&self.world, &self.namespace, &call.at).await?;
+        let place = outbound.webhook(&self.cache, &self.namespace, &call.at).await?;
         outbound.ask(&self.namespace, place, Question::Post(body), call.timeout).await
     }
 }

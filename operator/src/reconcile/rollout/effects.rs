@@ -27,8 +27,8 @@ pub async fn carry_out(context: &Context, route: &Object, reduction: &Reduction)
 async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<(), WriteError> {
     // Asked again here: the node's owner may have thought better of it since the decision.
     let node = |name: &str| {
-        let node = context.world.virtual_node(route.id.mesh_name(), name)?;
-        context.world.may_retire(&route.key, &node).then_some(node)
+        let node = context.cache.virtual_node(route.id.mesh_name(), name)?;
+        context.cache.may_retire(&route.key, &node).then_some(node)
     };
     match effect {
         // Told before the state was written.
@@ -42,7 +42,7 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
                 false => Deprecation::TakenBack,
             };
             if let Some(node) = node(virtual_node) {
-                context.queue.wake_all(context.world.deprecate(&node.key, deprecation));
+                context.queue.wake_all(context.cache.deprecate(&node.key, deprecation));
             }
         }
         Effect::ScaleToZero { virtual_node } => {
@@ -65,7 +65,7 @@ async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
     let namespace = route.namespace.as_deref().unwrap_or_default();
     match context.cluster.answer_action(namespace, verdict).await {
         Ok(()) | Err(WriteError::Gone | WriteError::Changed) => {
-            context.world.action_gone(namespace, &verdict.name);
+            context.cache.action_gone(namespace, &verdict.name);
         }
         Err(error) => warn!(object = %route, action = verdict.name, %error, "cannot answer a RouteAction"),
     }
@@ -76,7 +76,7 @@ pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &Turn) {
     if route.kind != Kind::Route {
         return;
     }
-    for action in context.world.actions(route) {
+    for action in context.cache.actions(route) {
         if let Some(verdict) = turn.refuses(&action, Timestamp::now()) {
             answer(context, route, &verdict).await;
         }
@@ -85,7 +85,7 @@ pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &Turn) {
 
 /// Refuses RouteActions whose Route did not exist and still does not.
 pub async fn refuse_strays(context: &Context, strays: Vec<(ObjectKey, Action)>) {
-    let strays = strays.into_iter().filter(|(route, _)| context.world.object(route).is_none());
+    let strays = strays.into_iter().filter(|(route, _)| context.cache.object(route).is_none());
     for (route, action) in strays {
         let message = format!("{route} does not exist");
         let verdict = ActionVerdict::refused(&action, Reason::NoRollout, message, Timestamp::now());

@@ -22,9 +22,9 @@ use tracing::{info, warn};
 use effects::refuse_all;
 pub use effects::{carry_out, refuse_strays};
 
+use crate::cache::Source;
 use crate::context::Context;
 use crate::reconcile::report::publish;
-use crate::world::Source;
 
 /// What became of a route's rollout.
 pub enum Advanced {
@@ -46,7 +46,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         refuse_all(context, &object.key, &turn).await;
         return Advanced::None;
     };
-    let before = context.world.rollout(object);
+    let before = context.cache.rollout(object);
     let observations = observe(context, observed, &spec, &before).await;
     // After them: nothing that was seen is in the future.
     let now = Timestamp::now();
@@ -58,10 +58,10 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
             publish(context, object, event).await;
         }
     }
-    let wakes = context.world.keep(&object.key, reduction.keep.clone());
+    let wakes = context.cache.keep(&object.key, reduction.keep.clone());
     context.queue.wake_all(wakes);
     if reduction.state == *object.status.canary() || !reduction.is_followed(&before) {
-        context.world.decided(object, &reduction.state);
+        context.cache.decided(object, &reduction.state);
         return Advanced::Decided(reduction);
     }
     let status = ahead(&object.status, &reduction.state);
@@ -69,7 +69,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         Ok(written) => {
             context.metrics.rollouts.ended(&before, &reduction.state);
             let moved = written.spec != object.spec;
-            let wakes = context.world.seen(written, Source::OwnWrite);
+            let wakes = context.cache.seen(written, Source::OwnWrite);
             context.queue.wake_all(wakes);
             if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
         }
@@ -90,7 +90,7 @@ fn ahead(before: &Status, state: &CanaryStatus) -> Status {
 
 async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &CanaryStatus) -> Observations {
     let object = &observed.object;
-    let nodes = context.world.nodes(object, &nodes_of_interest(spec, state));
+    let nodes = context.cache.nodes(object, &nodes_of_interest(spec, state));
     let (samples, answers) = context.rollouts.answered(&object.key);
     let loads = loads(context, object, spec, state).await;
     let owners = owners(context, observed, &nodes, &loads);
@@ -102,7 +102,7 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &Ca
         owners,
         samples,
         answers,
-        actions: context.world.actions(&object.key),
+        actions: context.cache.actions(&object.key),
     }
 }
 
@@ -118,7 +118,7 @@ fn owners(context: &Context, observed: &Observed, nodes: &BTreeMap<String, Node>
     }
     let object = &observed.object;
     let own = object.key.namespace.clone().unwrap_or_default();
-    Owners { own, namespaces: context.world.owners(object.id.mesh_name(), names) }
+    Owners { own, namespaces: context.cache.owners(object.id.mesh_name(), names) }
 }
 
 /// Loads are asked for only while something is judged by them.
@@ -163,7 +163,7 @@ pub fn is_step_due(reduction: &Reduction) -> bool {
 
 /// The resource as the write of its state left it.
 pub fn newest(context: &Context, observed: Observed) -> Observed {
-    match context.world.object(&observed.object.key) {
+    match context.cache.object(&observed.object.key) {
         Some(object) if object.uid == observed.object.uid => {
             Observed { object: Arc::clone(&object), ..observed }
         }

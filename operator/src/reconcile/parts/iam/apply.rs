@@ -5,7 +5,7 @@ use fleetmesh_core::iam::{Outcome, Plan, Step};
 use fleetmesh_core::{Class, Failure};
 use tokio::time::Instant;
 
-use crate::world::IdentityMemory;
+use crate::cache::IdentityMemory;
 
 /// Carries out the steps of `plan`, and notes what was made.
 pub async fn apply(client: &Iam, plan: &Plan, memory: &mut IdentityMemory) -> Outcome {

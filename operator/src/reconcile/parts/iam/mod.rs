@@ -13,8 +13,8 @@ mod observe;
 mod strangers;
 
 use super::Reconcile;
+use crate::cache::IdentityMemory;
 use crate::queue::Wake;
-use crate::world::IdentityMemory;
 
 /// How often a reconcile looks again: the account becomes known with the role, and what a lost reply hid by a second look.
 const LOOKS: usize = 3;
@@ -52,13 +52,13 @@ pub async fn run(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
         Task::Keep(desired) => Some(desired),
         Task::Remove(_) => None,
     };
-    let memory = reconcile.context.world.identity_memory(&object.key);
+    let memory = reconcile.context.cache.identity_memory(&object.key);
     if let Some(part) = desired.and_then(|desired| remembered(reconcile, desired, &memory)) {
         return Some(part);
     }
     let client = Iam::new(Arc::clone(&reconcile.context.aws)).await;
     let (part, memory) = work(reconcile, &client, &task, memory).await;
-    reconcile.context.world.identity_concluded(&object.key, &object.uid, memory);
+    reconcile.context.cache.identity_concluded(&object.key, &object.uid, memory);
     Some(part)
 }
 
@@ -86,7 +86,7 @@ pub async fn seen(
     reported: Option<&IamStatus>,
 ) -> Result<IdentityMemory, Failure> {
     let Reconcile { context, object, .. } = reconcile;
-    let mut memory = context.world.identity_memory(&object.key);
+    let mut memory = context.cache.identity_memory(&object.key);
     if memory.seen.is_some() {
         return Ok(memory);
     }
@@ -98,7 +98,7 @@ pub async fn seen(
     let owner = owner::owner_tags(object, &context.settings.cluster);
     memory.seen = Some(iam::shown(arn, name, profile.as_ref(), role.as_ref(), &owner));
     memory.attached = role.as_ref().map(iam::owned_policies).unwrap_or_default();
-    context.world.identity_concluded(&object.key, &object.uid, memory.clone());
+    context.cache.identity_concluded(&object.key, &object.uid, memory.clone());
     Ok(memory)
 }
 
@@ -123,7 +123,7 @@ fn task(reconcile: &Reconcile<'_>) -> Option<Result<Task, Refused>> {
 
 /// Whether our finalizer is on the resource by now; the reconcile's own object may be older than its first step.
 fn finalized(reconcile: &Reconcile<'_>) -> bool {
-    let newest = reconcile.context.world.object(&reconcile.object.key);
+    let newest = reconcile.context.cache.object(&reconcile.object.key);
     newest.is_some_and(|newest| newest.uid == reconcile.object.uid && newest.finalized())
 }
 
@@ -232,8 +232,8 @@ async fn plan(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed) -> Re
     let plan = decide(reconcile, task, observed, None);
     let Task::Keep(desired) = task else { return Ok(plan) };
     if plan.makes_a_role() {
-        let (object, world) = (reconcile.object, &reconcile.context.world);
-        let full = world.room_for_role(&object.key, &object.uid, &reconcile.context.settings.iam.limits);
+        let (object, cache) = (reconcile.object, &reconcile.context.cache);
+        let full = cache.room_for_role(&object.key, &object.uid, &reconcile.context.settings.iam.limits);
         return Ok(match full {
             Some(finding) => Plan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
             None => plan,
@@ -252,9 +252,9 @@ fn decide(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed, strange: 
     match task {
         Task::Keep(desired) => {
             // What another resource of this cluster has is not to be had, however much it is wanted.
-            let world = &reconcile.context.world;
+            let cache = &reconcile.context.cache;
             let mut owners = iam::decide::owners(observed).filter(|owner| **owner != reconcile.object.uid);
-            let taken = owners.any(|owner| world.lives(owner));
+            let taken = owners.any(|owner| cache.lives(owner));
             let withheld = strange.or_else(|| super::withheld(reconcile));
             let adopt = desired.adopt && !taken;
             iam::decide(&Desired { adopt, withheld, ..(**desired).clone() }, observed)

@@ -7,7 +7,7 @@ use fleetmesh_core::Failure;
 use fleetmesh_core::iam::{Account, Found, InstanceProfile, Observed, Place, Policy, Role, Thing};
 use fleetmesh_crds::IamStatus;
 
-use crate::world::IdentityMemory;
+use crate::cache::IdentityMemory;
 
 /// For how long IAM may not show what was made.
 const SETTLING: Duration = Duration::from_secs(40);

@@ -10,7 +10,7 @@ use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
-use super::{Inner, Wakes, World};
+use super::{Cache, Inner, Wakes};
 use crate::queue::Wake;
 
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
@@ -31,7 +31,7 @@ pub(super) fn is_refused_the_name(owner: &Object, maker: Maker<'_>) -> bool {
         })
 }
 
-impl World {
+impl Cache {
     /// A ReferenceGrant was seen; `None` when it is gone. Wakes those whose references it permits, or did.
     pub fn grant(&self, namespace: &str, name: &str, spec: Option<ReferenceGrantSpec>) -> Wakes {
         let mut inner = self.lock();

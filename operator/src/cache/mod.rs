@@ -34,7 +34,7 @@ pub type Wakes = Vec<(ObjectKey, Wake)>;
 
 /// The knowledge, shared.
 #[derive(Debug, Default)]
-pub struct World {
+pub struct Cache {
     inner: Mutex<Inner>,
 }
 
@@ -67,7 +67,7 @@ impl Inner {
     }
 }
 
-impl World {
+impl Cache {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

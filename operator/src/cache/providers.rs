@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use fleetmesh_crds::{AllowedNamespaces, MetricProviderSpec, WebhookProviderSpec};
 
-use super::{Inner, Wakes, World};
+use super::{Cache, Inner, Wakes};
 use crate::outbound::Failure;
 
 /// The providers by their names.
@@ -15,7 +15,7 @@ pub(super) struct Providers {
     webhooks: BTreeMap<String, WebhookProviderSpec>,
 }
 
-impl World {
+impl Cache {
     /// A MetricProvider as last seen; `None` when it is gone.
     pub fn metric_provider_seen(&self, name: &str, spec: Option<MetricProviderSpec>) -> Wakes {
         set(&mut self.lock().providers.metrics, name, spec);

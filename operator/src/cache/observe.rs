@@ -9,7 +9,7 @@ use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Re
 use fleetmesh_model::Reference;
 
 use super::permission::is_refused_the_name;
-use super::{Inner, Memory, World};
+use super::{Cache, Inner, Memory};
 
 /// How many dependents a deletion waits for at a time.
 const TOLD_DEPENDENTS: usize = 5;
@@ -26,7 +26,7 @@ pub struct Local {
     pub memory: Memory,
 }
 
-impl World {
+impl Cache {
     /// What is known about an object; `None` when the resource is gone.
     pub fn observe(&self, key: &ObjectKey) -> Option<Local> {
         let inner = self.lock();

@@ -12,7 +12,7 @@ use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
-use super::{Entry, Wakes, World};
+use super::{Cache, Entry, Wakes};
 use crate::queue::Wake;
 
 /// The memory of one object.
@@ -162,7 +162,7 @@ pub struct Conclusion {
     pub blocked: bool,
 }
 
-impl World {
+impl Cache {
     /// The memory of an object.
     pub fn memory(&self, key: &ObjectKey) -> Memory {
         self.lock().entries.get(key).map_or_else(|| Memory::new(key.kind), |entry| entry.memory.clone())

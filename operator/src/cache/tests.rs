@@ -1,4 +1,4 @@
-//! Tests of the world: who is woken by what.
+//! Tests of the cache: who is woken by what.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Conclusion, IdentityMemory, Source, Told, World};
+use super::{Answer, Cache, Conclusion, IdentityMemory, Source, Told};
 use crate::queue::Wake;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -60,96 +60,96 @@ fn written(version: i64) -> Conclusion {
     }
 }
 
-/// A world with the Mesh `m`.
-fn world() -> World {
-    let world = World::default();
-    world.seen(object("m", 1, ResourceId::mesh("m"), json!({})), Source::List);
-    world
+/// A cache with the Mesh `m`.
+fn cache() -> Cache {
+    let cache = Cache::default();
+    cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), Source::List);
+    cache
 }
 
 #[test]
 fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
-    let world = world();
-    let remembers = |key| world.memory(key).in_step.is_some();
+    let cache = cache();
+    let remembers = |key| cache.memory(key).in_step.is_some();
     let before = service(1);
-    world.seen(before.clone(), Source::Watch);
-    world.conclude(&before, written(1));
+    cache.seen(before.clone(), Source::Watch);
+    cache.conclude(&before, written(1));
     assert!(remembers(&before.key));
-    world.seen(service(2), Source::Watch);
+    cache.seen(service(2), Source::Watch);
     assert!(remembers(&before.key), "the spec is the same");
     // The same generation, as a rollout leaves it.
     let mut after = service(3);
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "other"}}});
     after.spec = object("s", 3, after.id.clone(), provider).spec;
-    world.seen(after.clone(), Source::Watch);
+    cache.seen(after.clone(), Source::Watch);
     assert!(!remembers(&after.key));
-    world.conclude(&before, written(2));
+    cache.conclude(&before, written(2));
     assert!(!remembers(&after.key), "a reconcile that is late concludes about the former spec");
 }
 
 #[test]
 fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
-    let world = world();
+    let cache = cache();
     let (node, service) = (node("n", 1), service(2));
-    world.seen(node.clone(), Source::Watch);
-    world.seen(service.clone(), Source::Watch);
-    let local = world.observe(&service.key).unwrap();
+    cache.seen(node.clone(), Source::Watch);
+    cache.seen(service.clone(), Source::Watch);
+    let local = cache.observe(&service.key).unwrap();
     assert!(
         local.observed.referents.iter().any(|referent| referent.reach == Reach::Pending(node.key.clone()))
     );
-    let wakes = world.conclude(&node, written(1));
+    let wakes = cache.conclude(&node, written(1));
     assert_eq!(wakes, [(service.key.clone(), Wake::Look)]);
-    assert!(world.conclude(&node, written(2)).is_empty(), "it existed already");
+    assert!(cache.conclude(&node, written(2)).is_empty(), "it existed already");
 }
 
 #[test]
 fn older_news_and_our_own_echo_wake_nobody() {
-    let world = world();
-    assert_eq!(world.seen(node("n", 5), Source::Watch).len(), 1);
-    assert!(world.seen(node("n", 4), Source::Watch).is_empty());
+    let cache = cache();
+    assert_eq!(cache.seen(node("n", 5), Source::Watch).len(), 1);
+    assert!(cache.seen(node("n", 4), Source::Watch).is_empty());
     let mut reported = node("n", 6);
     reported.status.version = Some(1);
-    assert!(world.seen(reported.clone(), Source::OwnWrite).is_empty());
-    assert!(world.seen(reported, Source::Watch).is_empty());
+    assert!(cache.seen(reported.clone(), Source::OwnWrite).is_empty());
+    assert!(cache.seen(reported, Source::Watch).is_empty());
     let mut changed = node("n", 7);
     changed.generation = 2;
-    assert_eq!(world.seen(changed, Source::Watch).len(), 1);
+    assert_eq!(cache.seen(changed, Source::Watch).len(), 1);
 }
 
 #[test]
 fn the_next_in_line_gets_the_name_when_its_holder_goes() {
-    let world = world();
+    let cache = cache();
     let older = node("n", 1);
     let mut younger = node("too", 2);
     younger.id = older.id.clone();
-    world.seen(older.clone(), Source::Watch);
-    world.seen(younger.clone(), Source::Watch);
-    let claim = |key| world.observe(key).unwrap().observed.claim;
+    cache.seen(older.clone(), Source::Watch);
+    cache.seen(younger.clone(), Source::Watch);
+    let claim = |key| cache.observe(key).unwrap().observed.claim;
     assert_eq!(claim(&older.key), Claim::Ours);
     assert_eq!(claim(&younger.key), Claim::Taken(older.key.clone()));
-    assert!(world.gone(&older.key, Some("another uid")).is_empty(), "news about an earlier resource");
-    assert!(world.gone(&older.key, Some(&older.uid)).contains(&(younger.key.clone(), Wake::Look)));
+    assert!(cache.gone(&older.key, Some("another uid")).is_empty(), "news about an earlier resource");
+    assert!(cache.gone(&older.key, Some(&older.uid)).contains(&(younger.key.clone(), Wake::Look)));
     assert_eq!(claim(&younger.key), Claim::Ours);
 }
 
 #[test]
 fn proxies_that_only_come_and_go_are_not_urgent() {
-    let world = world();
-    world.tells(true);
+    let cache = cache();
+    cache.tells(true);
     let node = node("n", 1);
-    world.seen(node.clone(), Source::Watch);
-    world.conclude(&node, written(1));
+    cache.seen(node.clone(), Source::Watch);
+    cache.conclude(&node, written(1));
     let told = |version, proxies, acknowledged| Answer {
         objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
         ..Answer::default()
     };
-    assert_eq!(world.told("m", told(1, 0, 0)).now.len(), 1, "the first news");
-    let woken = world.told("m", told(1, 2, 2));
+    assert_eq!(cache.told("m", told(1, 0, 0)).now.len(), 1, "the first news");
+    let woken = cache.told("m", told(1, 2, 2));
     assert_eq!((woken.now.len(), woken.later.len()), (0, 1));
-    assert_eq!(world.told("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
-    assert!(!world.contradicts(&node.id, 1));
-    world.told("m", told(2, 2, 2));
-    assert!(world.contradicts(&node.id, 1), "somebody else wrote it");
+    assert_eq!(cache.told("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
+    assert!(!cache.contradicts(&node.id, 1));
+    cache.told("m", told(2, 2, 2));
+    assert!(cache.contradicts(&node.id, 1), "somebody else wrote it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,16 +160,16 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
         removed: Vec::new(),
     };
     let minute = Duration::from_secs(60);
-    let world = world();
+    let cache = cache();
     let mut object = node("a", 1);
-    world.seen(object.clone(), Source::Watch);
-    assert_eq!(world.told_for(&object.key), None, "nobody told of it");
-    world.told("m", told(1, true));
+    cache.seen(object.clone(), Source::Watch);
+    assert_eq!(cache.told_for(&object.key), None, "nobody told of it");
+    cache.told("m", told(1, true));
     tokio::time::advance(minute).await;
-    world.told("m", told(1, true));
-    assert_eq!(world.told_for(&object.key), Some(minute), "the same version again is no news");
-    world.told("m", told(2, false));
-    assert_eq!(world.told_for(&object.key), Some(Duration::ZERO), "another version is another wait");
+    cache.told("m", told(1, true));
+    assert_eq!(cache.told_for(&object.key), Some(minute), "the same version again is no news");
+    cache.told("m", told(2, false));
+    assert_eq!(cache.told_for(&object.key), Some(Duration::ZERO), "another version is another wait");
     // A process that has just begun does not wait again for what the status says one before it has waited for.
     let programmed = json!({"type": "Programmed", "status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     object.status.conditions = vec![serde_json::from_value(programmed).unwrap()];
@@ -179,11 +179,11 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
         (None, true, Duration::ZERO),
         (Some(2), false, Duration::ZERO),
     ] {
-        let world = World::default();
+        let cache = Cache::default();
         object.status.version = reported;
-        world.seen(object.clone(), Source::List);
-        world.told("m", told(2, complete));
-        assert_eq!(world.told_for(&object.key), Some(waited), "{reported:?} {complete}");
+        cache.seen(object.clone(), Source::List);
+        cache.told("m", told(2, complete));
+        assert_eq!(cache.told_for(&object.key), Some(waited), "{reported:?} {complete}");
     }
 }
 
@@ -205,8 +205,8 @@ fn reported(mut object: Object, version: u64) -> Object {
     object
 }
 
-fn claim(world: &World, object: &Object) -> Claim {
-    world.observe(&object.key).unwrap().observed.claim
+fn claim(cache: &Cache, object: &Object) -> Claim {
+    cache.observe(&object.key).unwrap().observed.claim
 }
 
 fn grant(from: &[(&str, &str)], to: serde_json::Value) -> ReferenceGrantSpec {
@@ -228,54 +228,54 @@ fn only_what_is_accepted_takes_a_name() {
     let allowed = json!({"from": "Selector", "selector": {"matchLabels": {"team": "apps"}}});
     let namespaces = Some(serde_json::from_value(allowed).unwrap());
     mesh.extension = Extension::Mesh(MeshExtension { namespaces, ..MeshExtension::default() });
-    let world = World::default();
-    world.seen(mesh, Source::List);
-    world.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));
-    world.namespace("web", Some([("team".to_owned(), "web".to_owned())].into()));
+    let cache = Cache::default();
+    cache.seen(mesh, Source::List);
+    cache.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));
+    cache.namespace("web", Some([("team".to_owned(), "web".to_owned())].into()));
     // Refused by the mesh, and older.
     let (squatter, owner) = (guest(node("n", 2)), node("n", 3));
-    world.seen(squatter.clone(), Source::Watch);
-    world.seen(owner.clone(), Source::Watch);
-    assert_eq!(claim(&world, &owner), Claim::Ours);
-    assert_eq!(claim(&world, &squatter), Claim::Taken(owner.key.clone()));
+    cache.seen(squatter.clone(), Source::Watch);
+    cache.seen(owner.clone(), Source::Watch);
+    assert_eq!(claim(&cache, &owner), Claim::Ours);
+    assert_eq!(claim(&cache, &squatter), Claim::Taken(owner.key.clone()));
     // Let in while nobody is in force, it is the older of two.
-    let wakes = world.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
+    let wakes = cache.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
     assert!(wakes.contains(&(owner.key.clone(), Wake::Look)), "{wakes:?}");
-    assert_eq!(claim(&world, &owner), Claim::Taken(squatter.key.clone()));
+    assert_eq!(claim(&cache, &owner), Claim::Taken(squatter.key.clone()));
     // An invalid spec takes no name: listeners without service discovery.
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
     let invalid = object("broken", 1, ResourceId::virtual_node("m", "x"), listeners);
     let valid = object("valid", 4, ResourceId::virtual_node("m", "x"), json!({}));
     assert!(!invalid.spec.violations().is_empty());
-    world.seen(invalid.clone(), Source::Watch);
-    world.seen(valid.clone(), Source::Watch);
-    assert_eq!(claim(&world, &valid), Claim::Ours);
-    assert_eq!(claim(&world, &invalid), Claim::Taken(valid.key.clone()));
+    cache.seen(invalid.clone(), Source::Watch);
+    cache.seen(valid.clone(), Source::Watch);
+    assert_eq!(claim(&cache, &valid), Claim::Ours);
+    assert_eq!(claim(&cache, &invalid), Claim::Taken(valid.key.clone()));
 }
 
 #[test]
 fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
-    let world = world();
+    let cache = cache();
     let owner = node("n", 20);
-    world.seen(owner.clone(), Source::Watch);
-    world.conclude(&owner, written(1));
-    world.seen(reported(owner.clone(), 21), Source::OwnWrite);
+    cache.seen(owner.clone(), Source::Watch);
+    cache.conclude(&owner, written(1));
+    cache.seen(reported(owner.clone(), 21), Source::OwnWrite);
     // Restored: it is ten seconds older, and has a uid of its own.
     let mut older = node("restored", 10);
     older.id = owner.id.clone();
-    world.seen(older.clone(), Source::List);
-    assert_eq!(claim(&world, &owner), Claim::Ours);
+    cache.seen(older.clone(), Source::List);
+    assert_eq!(claim(&cache, &owner), Claim::Ours);
     // The backup had a status, too; the tags decide between them.
-    world.seen(reported(older.clone(), 22), Source::List);
-    assert_eq!(claim(&world, &owner), Claim::Taken(older.key.clone()), "nothing is known of the tags yet");
-    let wakes = world.tagged(&owner.id, Some(Tagged::by(&owner)));
+    cache.seen(reported(older.clone(), 22), Source::List);
+    assert_eq!(claim(&cache, &owner), Claim::Taken(older.key.clone()), "nothing is known of the tags yet");
+    let wakes = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
     assert!(wakes.contains(&(older.key.clone(), Wake::Look)), "{wakes:?}");
     assert_eq!(
-        (claim(&world, &owner), claim(&world, &older)),
+        (claim(&cache, &owner), claim(&cache, &older)),
         (Claim::Ours, Claim::Taken(owner.key.clone()))
     );
     // Everything was created anew, in another order: the tags name one of them by its name.
-    let fresh = self::world();
+    let fresh = self::cache();
     let (mut again, rival) = (owner.clone(), older);
     again.uid = "uid-anew".to_owned();
     again.created = Timestamp::from_second(1000).unwrap();
@@ -290,72 +290,72 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
 
 #[test]
 fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
-    let world = world();
+    let cache = cache();
     let mut target = node("n", 2);
     // Older than the route whose name it would like to have, and in the mesh since before anybody asked for grants.
     let (clinging, mine) = (guest(route("x", 1, "n")), route("x", 3, "n"));
     for object in [&target, &clinging, &mine] {
-        world.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), Source::List);
     }
-    assert_eq!(claim(&world, &mine), Claim::Ours);
+    assert_eq!(claim(&cache, &mine), Claim::Ours);
     let mut inside = guest(route("y", 4, "n"));
     inside.status.uid = Some("y".to_owned());
-    world.seen(inside.clone(), Source::List);
-    let missing = world.observe(&inside.key).unwrap().observed.permission.missing;
+    cache.seen(inside.clone(), Source::List);
+    let missing = cache.observe(&inside.key).unwrap().observed.permission.missing;
     assert_eq!(missing.len(), 1, "{missing:?}");
     target = reported(target, 5);
     target.deleting = true;
-    let wakes = world.seen(target.clone(), Source::Watch);
+    let wakes = cache.seen(target.clone(), Source::Watch);
     assert!(wakes.contains(&(inside.key.clone(), Wake::Look)), "it has to make room: {wakes:?}");
-    assert_eq!(world.observe(&target.key).unwrap().observed.dependents, []);
-    world.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
-    assert_eq!(world.observe(&target.key).unwrap().observed.dependents, [inside.key.clone()]);
+    assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, []);
+    cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
+    assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, [inside.key.clone()]);
 }
 
 #[test]
 fn who_merely_claims_a_name_takes_nothing_of_others_out_of_the_mesh() {
-    let world = world();
+    let cache = cache();
     // It names a node that no resource stands for, and is in the mesh.
     let mut mine = guest(route("x", 1, "n"));
     mine.status.uid = Some("x".to_owned());
-    world.seen(mine.clone(), Source::List);
-    let permission = || world.observe(&mine.key).unwrap().observed.permission;
+    cache.seen(mine.clone(), Source::List);
+    let permission = || cache.observe(&mine.key).unwrap().observed.permission;
     assert_eq!(permission().missing, []);
     let mut claimant = node("n", 2);
-    world.seen(claimant.clone(), Source::Watch);
+    cache.seen(claimant.clone(), Source::Watch);
     let missing = permission().missing;
     assert!(matches!(missing.as_slice(), [one] if !one.owner_exists), "it has no node yet: {missing:?}");
     // The endpoint has somebody else's node of that name.
     claimant = object("n", 3, claimant.id.clone(), json!({}));
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    world.seen(claimant, Source::Watch);
+    cache.seen(claimant, Source::Watch);
     assert_eq!(permission().missing, [], "it owns nothing that others would have to ask for");
 }
 
 #[test]
 fn many_who_claim_each_others_names_are_looked_at_once() {
-    let world = world();
+    let cache = cache();
     // Each names the service fifty times; none is permitted, so that all of them are looked at.
     let backend = json!({"virtualService": {"virtualServiceName": "s"}});
     let backends = vec![backend; 50];
     let spec = json!({ "backends": backends });
     for n in 0..40 {
         let key = |name: &str| format!("{name}-{n}");
-        world.seen(object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()), Source::List);
+        cache.seen(object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()), Source::List);
         let mut service = service(n + 2);
         service.key.name = key("s");
         service.uid = key("uid-s");
-        world.seen(service, Source::List);
-        world.seen(guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }), Source::List);
+        cache.seen(service, Source::List);
+        cache.seen(guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }), Source::List);
     }
     let holder = node("n-0", 1);
-    assert_eq!(claim(&world, &Object { id: ResourceId::virtual_node("m", "n"), ..holder }), Claim::Ours);
+    assert_eq!(claim(&cache, &Object { id: ResourceId::virtual_node("m", "n"), ..holder }), Claim::Ours);
 }
 
 #[test]
 fn a_grant_wakes_only_those_whose_references_it_changes() {
-    let world = world();
+    let cache = cache();
     let named = guest(route("named", 3, "n"));
     let objects = [
         node("n", 1),
@@ -370,40 +370,40 @@ fn a_grant_wakes_only_those_whose_references_it_changes() {
         },
     ];
     for object in objects {
-        world.seen(object, Source::List);
+        cache.seen(object, Source::List);
     }
     let told = grant(&[("Route", "web")], nodes_of_apps());
-    assert_eq!(world.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Wake::Look)]);
-    let permission = || world.observe(&named.key).unwrap().observed.permission;
+    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Wake::Look)]);
+    let permission = || cache.observe(&named.key).unwrap().observed.permission;
     assert_eq!((permission().missing.len(), permission().by), (0, vec!["ReferenceGrant apps/g".to_owned()]));
-    assert_eq!(world.grant("apps", "g", Some(told.clone())), [], "the same again, as a list tells it");
-    assert_eq!(world.grant("apps", "z", Some(told)), [], "another one that permits the same");
+    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [], "the same again, as a list tells it");
+    assert_eq!(cache.grant("apps", "z", Some(told)), [], "another one that permits the same");
     let other = json!([{"group": "fleetmesh.dev", "kind": "VirtualNode", "name": "other"}]);
-    assert_eq!(world.grant("apps", "o", Some(grant(&[("Route", "web"), ("Route", "else")], other))), []);
+    assert_eq!(cache.grant("apps", "o", Some(grant(&[("Route", "web"), ("Route", "else")], other))), []);
     assert_eq!(
-        world.grant("apps", "g", None),
+        cache.grant("apps", "g", None),
         [(named.key.clone(), Wake::Look)],
         "it rests on the other now"
     );
-    assert_eq!(world.grant("apps", "z", None), [(named.key.clone(), Wake::Look)]);
+    assert_eq!(cache.grant("apps", "z", None), [(named.key.clone(), Wake::Look)]);
     assert_eq!(permission().missing.len(), 1);
 }
 
 #[test]
 fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
-    let world = World::default();
+    let cache = Cache::default();
     let node = node("n", 1);
-    world.seen(node.clone(), Source::Watch);
-    let allowance = || world.observe(&node.key).unwrap().observed.allowance;
+    cache.seen(node.clone(), Source::Watch);
+    let allowance = || cache.observe(&node.key).unwrap().observed.allowance;
     assert_eq!(allowance(), Allowance::NoMesh("m".to_owned()));
-    let wakes = world.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
+    let wakes = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
     assert!(wakes.contains(&(node.key.clone(), Wake::Look)), "{wakes:?}");
     assert_eq!(allowance(), Allowance::Allowed);
 }
 
 #[test]
 fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
-    let world = World::default();
+    let cache = Cache::default();
     let limits = RoleLimits { roles: 5, roles_per_namespace: 3 };
     let nodes: Vec<Object> = ["evil", "shop", "late"]
         .iter()
@@ -416,9 +416,9 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         })
         .collect();
     for node in &nodes {
-        world.seen(node.clone(), Source::Watch);
+        cache.seen(node.clone(), Source::Watch);
     }
-    let ask = |node: &Object| world.room_for_role(&node.key, &node.uid, &limits);
+    let ask = |node: &Object| cache.room_for_role(&node.key, &node.uid, &limits);
     let let_in: Vec<&Object> = nodes.iter().filter(|node| ask(node).is_none()).collect();
     let of = |namespace: &str| {
         let_in.iter().filter(|node| node.key.namespace.as_deref() == Some(namespace)).count()
@@ -429,10 +429,10 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
     assert!(told(80).contains("nodes have 5 IAM roles"), "{}", told(80));
     // Who has room keeps it, and who lets go of a role makes room.
     assert!(let_in.iter().all(|node| ask(node).is_none()));
-    world.identity_concluded(&nodes[0].key, &nodes[0].uid, IdentityMemory::default());
+    cache.identity_concluded(&nodes[0].key, &nodes[0].uid, IdentityMemory::default());
     assert!(ask(&nodes[3]).is_none());
     // After a start the status tells, and what is above a limit stays what it is.
-    let fresh = World::default();
+    let fresh = Cache::default();
     for node in &nodes {
         let mut node = node.clone();
         let iam = IamStatus { role_arn: Some("arn".to_owned()), ..IamStatus::default() };
@@ -449,67 +449,67 @@ fn router(version: u64) -> Object {
 
 #[test]
 fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
-    let world = world();
+    let cache = cache();
     let mut owner = router(1);
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     owner.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    world.seen(owner.clone(), Source::List);
+    cache.seen(owner.clone(), Source::List);
     let attack = guest(route("x", 2, "own"));
-    world.seen(attack.clone(), Source::List);
-    let missing = || world.observe(&attack.key).unwrap().observed.permission.missing;
+    cache.seen(attack.clone(), Source::List);
+    let missing = || cache.observe(&attack.key).unwrap().observed.permission.missing;
     assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
     // Adopted: the tags are written, the report is not.
-    let wakes = world.tagged(&owner.id, Some(Tagged::by(&owner)));
+    let wakes = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
     assert!(wakes.contains(&(attack.key.clone(), Wake::Look)), "what was written meanwhile goes: {wakes:?}");
     assert!(matches!(missing().as_slice(), [one] if one.owner_exists), "{:?}", missing());
 }
 
 #[test]
 fn nobody_has_a_contested_name_before_the_tags_are_read() {
-    let world = world();
+    let cache = cache();
     let owner = router(5);
     // Older, and its status, which somebody else wrote, names the object.
     let thief = guest(reported(router(1), 1));
     let attack = guest(route("x", 6, "own"));
     for object in [&owner, &thief, &attack] {
-        world.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), Source::List);
     }
-    let observed = |object: &Object| world.observe(&object.key).unwrap().observed;
+    let observed = |object: &Object| cache.observe(&object.key).unwrap().observed;
     assert_eq!(observed(&owner).evidence, Evidence::Contested);
     let missing = observed(&attack).permission.missing;
     assert!(
         matches!(missing.as_slice(), [one] if one.owner == owner.key && one.contested && !one.owner_exists),
         "{missing:?}"
     );
-    world.tagged(&owner.id, Some(Tagged::by(&owner)));
-    assert_eq!(claim(&world, &owner), Claim::Ours);
-    assert_eq!(claim(&world, &thief), Claim::Taken(owner.key.clone()));
+    cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert_eq!(claim(&cache, &owner), Claim::Ours);
+    assert_eq!(claim(&cache, &thief), Claim::Taken(owner.key.clone()));
     assert!(matches!(observed(&attack).permission.missing.as_slice(), [one] if one.owner_exists));
     // Somebody outside of the cluster made it: a status that says otherwise has no name by that.
-    let wakes = world.tagged(&owner.id, None);
+    let wakes = cache.tagged(&owner.id, None);
     assert!(!wakes.is_empty());
-    assert_eq!(claim(&world, &owner), Claim::Taken(thief.key.clone()), "the older of two that are new");
+    assert_eq!(claim(&cache, &owner), Claim::Taken(thief.key.clone()), "the older of two that are new");
     assert_eq!(observed(&thief).own, None, "and what the object is it has to read");
 }
 
 #[test]
 fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
-    let world = world();
+    let cache = cache();
     let (user, new) = (route("x", 2, "n"), route("y", 3, "n"));
-    world.tagged(&user.id, Some(Tagged::by(&user)));
-    world.tagged(&node("n", 1).id, None);
+    cache.tagged(&user.id, Some(Tagged::by(&user)));
+    cache.tagged(&node("n", 1).id, None);
     for object in [&user, &new] {
-        world.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), Source::List);
     }
     let mut claimant = guest(node("n", 4));
-    world.seen(claimant.clone(), Source::Watch);
+    cache.seen(claimant.clone(), Source::Watch);
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
     claimant.resource_version = "5".to_owned();
-    let wakes = world.seen(claimant.clone(), Source::OwnWrite);
+    let wakes = cache.seen(claimant.clone(), Source::OwnWrite);
     assert!(wakes.contains(&(user.key.clone(), Wake::Look)), "{wakes:?}");
     let reach = |object: &Object| {
-        let observed = world.observe(&object.key).unwrap().observed;
+        let observed = cache.observe(&object.key).unwrap().observed;
         assert_eq!(observed.permission.missing, []);
         let node = observed.referents.into_iter().find(|one| one.reference.target == claimant.id);
         node.unwrap().reach
@@ -518,35 +518,35 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     assert_eq!(reach(&new), Reach::Pending(claimant.key.clone()), "it may adopt the node");
     claimant.deleting = true;
     claimant.resource_version = "6".to_owned();
-    world.seen(claimant.clone(), Source::Watch);
-    assert_eq!(world.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
+    cache.seen(claimant.clone(), Source::Watch);
+    assert_eq!(cache.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
 }
 
 #[test]
 fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
-    let world = world();
+    let cache = cache();
     let user = guest(route("x", 2, "n"));
     let mut adopter = node("n", 3);
     adopter.management.adoption_policy = AdoptionPolicy::Adopt;
-    world.tagged(&adopter.id, None);
+    cache.tagged(&adopter.id, None);
     for object in [&user, &adopter] {
-        world.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), Source::List);
     }
-    let kept = || world.observe(&adopter.key).unwrap().observed.user;
+    let kept = || cache.observe(&adopter.key).unwrap().observed.user;
     assert_eq!(kept(), None, "it is not in force, and would be held back");
-    world.tagged(&user.id, Some(Tagged::by(&user)));
+    cache.tagged(&user.id, Some(Tagged::by(&user)));
     assert_eq!(kept(), Some(user.key.clone()));
-    world.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
+    cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
     assert_eq!(kept(), None, "it would be permitted");
-    world.grant("apps", "g", None);
+    cache.grant("apps", "g", None);
     // After a start, before its tags were read.
-    let fresh = self::world();
+    let fresh = self::cache();
     fresh.tagged(&adopter.id, None);
     fresh.seen(reported(user.clone(), 4), Source::List);
     fresh.seen(adopter.clone(), Source::List);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
     fresh.tagged(&user.id, None);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");
-    world.tagged(&adopter.id, Some(Tagged::by(&adopter)));
+    cache.tagged(&adopter.id, Some(Tagged::by(&adopter)));
     assert_eq!(kept(), None, "who has it already takes nothing");
 }

@@ -11,7 +11,7 @@ use fleetmesh_model::{Kind, Reference, ResourceId};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Inner, Wakes, World};
+use super::{Cache, Inner, Wakes};
 use crate::queue::Wake;
 
 /// RouteActions that have no status yet, by namespace and name.
@@ -33,7 +33,7 @@ pub struct Unwritten {
     state: CanaryStatus,
 }
 
-impl World {
+impl Cache {
     /// The state of a route's rollout: what was decided last, else what its status keeps.
     pub fn rollout(&self, route: &Object) -> CanaryStatus {
         let mut inner = self.lock();

@@ -8,7 +8,7 @@ use fleetmesh_model::{Kind, ResourceId};
 use tokio::time::Instant;
 
 use super::permission::is_refused_the_name;
-use super::{Entry, Inner, Memory, Wakes, World};
+use super::{Cache, Entry, Inner, Memory, Wakes};
 use crate::queue::Wake;
 
 /// Where news of a resource comes from.
@@ -89,7 +89,7 @@ fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) 
     }
 }
 
-impl World {
+impl Cache {
     /// A resource was seen. News that is older than what is known is passed over.
     pub fn seen(&self, object: Object, source: Source) -> Wakes {
         self.lock().seen(object, source)

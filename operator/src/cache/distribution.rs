@@ -8,7 +8,7 @@ use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
 
-use super::{Wakes, World};
+use super::{Cache, Wakes};
 use crate::queue::Wake;
 
 /// What was told about one object.
@@ -127,7 +127,7 @@ impl Tellings {
     }
 }
 
-impl World {
+impl Cache {
     /// Whether the endpoint tells about its proxies. Wakes everything when that changes: every status says it.
     pub fn tells(&self, tells: bool) -> Wakes {
         let mut inner = self.lock();

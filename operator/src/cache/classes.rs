@@ -9,7 +9,7 @@ use fleetmesh_crds::{FleetClass, FleetClassSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Inner, Wakes, World};
+use super::{Cache, Inner, Wakes};
 use crate::queue::Wake;
 
 /// A class as it was last seen.
@@ -59,7 +59,7 @@ impl ClassOf {
     }
 }
 
-impl World {
+impl Cache {
     /// A FleetClass was seen. Wakes the nodes whose fleets have it, and those that have another by it.
     pub fn class(&self, resource: &FleetClass) -> Wakes {
         let created =
@@ -138,7 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::world::Source;
+    use crate::cache::Source;
 
     fn class(name: &str, created: i64, default: bool, members: Value) -> FleetClass {
         let mut spec = json!({ "limits": { "instances": 10 } });
@@ -166,8 +166,8 @@ mod tests {
         Object::read(&node)
     }
 
-    fn found(world: &World, node: &Object) -> String {
-        match world.class_of(node).class() {
+    fn found(cache: &Cache, node: &Object) -> String {
+        match cache.class_of(node).class() {
             Class::NoDefault => "no default".to_owned(),
             Class::Missing => "missing".to_owned(),
             Class::NotAllowed { name } => format!("not {name}"),
@@ -181,41 +181,41 @@ mod tests {
 
     #[test]
     fn a_fleet_has_the_class_that_it_names_or_the_newest_default() {
-        let world = World::default();
+        let cache = Cache::default();
         let (plain, named) = (node("plain", None), node("named", Some("old")));
         for object in [&plain, &named] {
-            world.seen(object.clone(), Source::Watch);
+            cache.seen(object.clone(), Source::Watch);
         }
-        assert_eq!([found(&world, &plain), found(&world, &named)], ["no default", "missing"]);
-        assert_eq!(woken(world.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
-        assert_eq!([found(&world, &plain), found(&world, &named)], ["old", "old"]);
+        assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
+        assert_eq!(woken(cache.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
+        assert_eq!([found(&cache, &plain), found(&cache, &named)], ["old", "old"]);
         assert_eq!(
-            woken(world.class(&class("new", 2, true, json!({})))),
+            woken(cache.class(&class("new", 2, true, json!({})))),
             ["plain"],
             "of two the newest is it"
         );
-        assert_eq!([found(&world, &plain), found(&world, &named)], ["new", "old"]);
-        assert_eq!(woken(world.class(&class("newest", 3, false, json!({})))), [""; 0]);
-        assert_eq!(woken(world.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
-        assert_eq!(woken(world.class_gone("new")), ["plain"]);
-        assert_eq!(found(&world, &plain), "old");
-        assert_eq!(world.fleets_of("old").len(), 2);
-        assert_eq!(woken(world.class_gone("old")), ["named", "plain"]);
-        assert_eq!([found(&world, &plain), found(&world, &named)], ["no default", "missing"]);
+        assert_eq!([found(&cache, &plain), found(&cache, &named)], ["new", "old"]);
+        assert_eq!(woken(cache.class(&class("newest", 3, false, json!({})))), [""; 0]);
+        assert_eq!(woken(cache.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
+        assert_eq!(woken(cache.class_gone("new")), ["plain"]);
+        assert_eq!(found(&cache, &plain), "old");
+        assert_eq!(cache.fleets_of("old").len(), 2);
+        assert_eq!(woken(cache.class_gone("old")), ["named", "plain"]);
+        assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
     }
 
     #[test]
     fn a_class_is_for_the_namespaces_that_it_allows() {
-        let world = World::default();
+        let cache = Cache::default();
         let plain = node("plain", None);
-        world.seen(plain.clone(), Source::Watch);
+        cache.seen(plain.clone(), Source::Watch);
         let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
         let allowed = json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "team": "a" } } } });
-        world.class(&class("ours", 1, true, allowed));
-        assert_eq!(found(&world, &plain), "not ours", "a namespace that was not seen has no labels");
-        world.namespace("apps", Some(team("b")));
-        assert_eq!(found(&world, &plain), "not ours");
-        assert_eq!(woken(world.namespace("apps", Some(team("a")))), ["plain"]);
-        assert_eq!(found(&world, &plain), "ours");
+        cache.class(&class("ours", 1, true, allowed));
+        assert_eq!(found(&cache, &plain), "not ours", "a namespace that was not seen has no labels");
+        cache.namespace("apps", Some(team("b")));
+        assert_eq!(found(&cache, &plain), "not ours");
+        assert_eq!(woken(cache.namespace("apps", Some(team("a")))), ["plain"]);
+        assert_eq!(found(&cache, &plain), "ours");
     }
 }
