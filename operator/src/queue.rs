@@ -1,5 +1,5 @@
-//! The queue of objects that want a reconcile. An object is in it once however often it is woken, is never in two reconciles at
-//! a time, and comes back when it was woken during its reconcile. Who is urgent goes before all who are not. In memory only: a
+//! The queue of objects that want a reconcile. An object is in it once however often it is triggered, is never in two reconciles at
+//! a time, and comes back when it was triggered during its reconcile. Who is urgent goes before all who are not. In memory only: a
 //! restart looks at everything again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -10,9 +10,9 @@ use fleetmesh_core::ObjectKey;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Why an object is woken; the greater reason wins.
+/// Why an object is triggered; the greater reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wake {
+pub enum Trigger {
     /// The control plane told something new about it.
     Distribution,
     /// It changed, or something that it depends on did.
@@ -23,7 +23,7 @@ pub enum Wake {
 
 /// Which objects a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum Lane {
     /// All, the urgent ones first.
     All,
     /// Urgent ones alone: however long the reconciles of others take, somebody is there for these.
@@ -32,11 +32,11 @@ pub enum Line {
 
 /// When an object is looked at again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appointment {
+pub struct Requeue {
     /// After this time.
     pub wait: Duration,
     /// For this reason.
-    pub wake: Wake,
+    pub trigger: Trigger,
     /// Whether it goes before what is not urgent: others wait for it, or a promise about time hangs on it.
     pub urgent: bool,
 }
@@ -46,15 +46,15 @@ struct Slot {
     queued: bool,
     running: bool,
     urgent: bool,
-    wake: Option<Wake>,
+    trigger: Option<Trigger>,
     due: Option<Due>,
 }
 
-/// An [`Appointment`] by the clock.
+/// An [`Requeue`] by the clock.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     at: Instant,
-    wake: Wake,
+    trigger: Trigger,
     urgent: bool,
 }
 
@@ -78,37 +78,37 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Wakes an object now.
-    pub fn wake(&self, key: &ObjectKey, wake: Wake) {
+    /// Triggers an object now.
+    pub fn trigger(&self, key: &ObjectKey, trigger: Trigger) {
         let mut inner = self.lock();
-        inner.wake(key, wake, false);
+        inner.trigger(key, trigger, false);
         drop(inner);
         self.more.notify_one();
     }
 
-    /// Wakes an object now, before all that are not urgent.
-    pub fn wake_urgent(&self, key: &ObjectKey, wake: Wake) {
+    /// Triggers an object now, before all that are not urgent.
+    pub fn trigger_urgent(&self, key: &ObjectKey, trigger: Trigger) {
         let mut inner = self.lock();
-        inner.wake(key, wake, true);
+        inner.trigger(key, trigger, true);
         drop(inner);
         self.more.notify_one();
         self.more_urgent.notify_one();
     }
 
-    /// Wakes several objects now.
-    pub fn wake_all(&self, wakes: impl IntoIterator<Item = (ObjectKey, Wake)>) {
-        for (key, wake) in wakes {
-            self.wake(&key, wake);
+    /// Triggers several objects now.
+    pub fn trigger_all(&self, triggers: impl IntoIterator<Item = (ObjectKey, Trigger)>) {
+        for (key, trigger) in triggers {
+            self.trigger(&key, trigger);
         }
     }
 
-    /// Wakes an object after `delay` unless it has an earlier appointment.
-    pub fn wake_within(&self, key: &ObjectKey, wake: Wake, delay: Duration) {
+    /// Triggers an object after `delay` unless it has an earlier requeue.
+    pub fn trigger_within(&self, key: &ObjectKey, trigger: Trigger, delay: Duration) {
         let mut inner = self.lock();
         let at = Instant::now() + delay;
         let earlier = inner.slots.get(key).and_then(|slot| slot.due).is_some_and(|due| due.at <= at);
         if !earlier {
-            inner.appoint(key, Some(Due { at, wake, urgent: false }));
+            inner.appoint(key, Some(Due { at, trigger, urgent: false }));
         }
         let next = inner.is_next(key);
         drop(inner);
@@ -118,20 +118,20 @@ impl Queue {
         }
     }
 
-    /// Ends the reconcile of an object; `next` is its next appointment, none when the object is gone.
-    pub fn done(&self, key: &ObjectKey, next: Option<Appointment>) {
+    /// Ends the reconcile of an object; `next` is its next requeue, none when the object is gone.
+    pub fn done(&self, key: &ObjectKey, next: Option<Requeue>) {
         let mut inner = self.lock();
         let due =
-            next.map(|Appointment { wait, wake, urgent }| Due { at: Instant::now() + wait, wake, urgent });
+            next.map(|Requeue { wait, trigger, urgent }| Due { at: Instant::now() + wait, trigger, urgent });
         inner.appoint(key, due);
-        let woken = match inner.slots.get_mut(key) {
+        let triggered = match inner.slots.get_mut(key) {
             Some(slot) => {
                 slot.running = false;
-                slot.wake.is_some() && !slot.queued
+                slot.trigger.is_some() && !slot.queued
             }
             None => false,
         };
-        if woken {
+        if triggered {
             inner.enqueue(key);
         } else if next.is_none() {
             inner.slots.remove(key);
@@ -142,31 +142,31 @@ impl Queue {
             // Who takes all is the caller, who looks at the clock next.
             self.more_urgent.notify_one();
         }
-        if woken {
+        if triggered {
             self.more.notify_one();
         }
     }
 
-    /// The next object and why it was woken; waits until there is one. [`Self::done`] must follow.
-    pub async fn next(&self, line: Line) -> (ObjectKey, Wake) {
-        let more = match line {
-            Line::All => &self.more,
-            Line::Urgent => &self.more_urgent,
+    /// The next object and why it was triggered; waits until there is one. [`Self::done`] must follow.
+    pub async fn next(&self, lane: Lane) -> (ObjectKey, Trigger) {
+        let more = match lane {
+            Lane::All => &self.more,
+            Lane::Urgent => &self.more_urgent,
         };
         loop {
             let timer = {
                 let mut inner = self.lock();
                 inner.ring(Instant::now());
-                let found = inner.take(line);
+                let found = inner.take(lane);
                 let (urgent, others) = (!inner.urgent.is_empty(), !inner.ready.is_empty());
                 let timer = inner.timers.first().map(|(at, _)| *at);
                 drop(inner);
                 // Whoever rang may have made more ready than it takes, or what it does not take.
-                if urgent || (found.is_some() && line == Line::Urgent) {
+                if urgent || (found.is_some() && lane == Lane::Urgent) {
                     // Somebody has to look at the clock while this one works.
                     self.more_urgent.notify_one();
                 }
-                if (urgent || others) && (found.is_some() || line == Line::Urgent) {
+                if (urgent || others) && (found.is_some() || lane == Lane::Urgent) {
                     self.more.notify_one();
                 }
                 if let Some(found) = found {
@@ -200,9 +200,9 @@ impl Queue {
 }
 
 impl Inner {
-    fn wake(&mut self, key: &ObjectKey, wake: Wake, urgent: bool) {
+    fn trigger(&mut self, key: &ObjectKey, trigger: Trigger, urgent: bool) {
         let slot = self.slots.entry(key.clone()).or_default();
-        slot.wake = slot.wake.max(Some(wake));
+        slot.trigger = slot.trigger.max(Some(trigger));
         let more_urgent = urgent && !slot.urgent;
         slot.urgent |= urgent;
         if !slot.running && (!slot.queued || more_urgent) {
@@ -210,15 +210,15 @@ impl Inner {
         }
     }
 
-    /// Puts an object that has a slot at the end of its line.
+    /// Puts an object that has a slot at the end of its lane.
     fn enqueue(&mut self, key: &ObjectKey) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.queued = true;
-        let line = if slot.urgent { &mut self.urgent } else { &mut self.ready };
-        line.push_back(key.clone());
+        let lane = if slot.urgent { &mut self.urgent } else { &mut self.ready };
+        lane.push_back(key.clone());
     }
 
-    /// Replaces the appointment of an object.
+    /// Replaces the requeue of an object.
     fn appoint(&mut self, key: &ObjectKey, due: Option<Due>) {
         if due.is_none() && !self.slots.contains_key(key) {
             return;
@@ -232,7 +232,7 @@ impl Inner {
         }
     }
 
-    /// Whether the next appointment is this object's.
+    /// Whether the next requeue is this object's.
     fn is_next(&self, key: &ObjectKey) -> bool {
         self.timers.first().is_some_and(|(_, first)| first == key)
     }
@@ -243,22 +243,22 @@ impl Inner {
             self.timers.remove(&(at, key.clone()));
             let due = self.slots.get_mut(&key).and_then(|slot| slot.due.take());
             if let Some(due) = due {
-                self.wake(&key, due.wake, due.urgent);
+                self.trigger(&key, due.trigger, due.urgent);
             }
         }
     }
 
-    fn take(&mut self, line: Line) -> Option<(ObjectKey, Wake)> {
+    fn take(&mut self, lane: Lane) -> Option<(ObjectKey, Trigger)> {
         let other =
-            |ready: &mut VecDeque<ObjectKey>| if line == Line::All { ready.pop_front() } else { None };
+            |ready: &mut VecDeque<ObjectKey>| if lane == Lane::All { ready.pop_front() } else { None };
         while let Some(key) = self.urgent.pop_front().or_else(|| other(&mut self.ready)) {
             // One that became urgent while it waited is in both lines.
             let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.queued) else { continue };
             slot.queued = false;
             slot.urgent = false;
             slot.running = true;
-            let wake = slot.wake.take().unwrap_or(Wake::Look);
-            return Some((key, wake));
+            let trigger = slot.trigger.take().unwrap_or(Trigger::Look);
+            return Some((key, trigger));
         }
         None
     }

@@ -33,7 +33,7 @@ use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence};
 use crate::metrics::Metrics;
 use crate::outbound::{ApiServers, Outbound, Policy};
-use crate::queue::{Line, Queue};
+use crate::queue::{Lane, Queue};
 use crate::reconcile;
 use crate::rollouts::Rollouts;
 use crate::tasks::Task;
@@ -320,19 +320,19 @@ impl Operator {
         let strays = refuse_strays(Arc::clone(&context));
         tasks.spawn_until(Task::Strays, shutdown, strays);
         for _ in 0..WORKERS {
-            tasks.spawn(Task::Worker, shutdown, work(Arc::clone(&context), Line::All, shutdown.clone()));
+            tasks.spawn(Task::Worker, shutdown, work(Arc::clone(&context), Lane::All, shutdown.clone()));
         }
         for _ in 0..URGENT_WORKERS {
-            let work = work(Arc::clone(&context), Line::Urgent, shutdown.clone());
+            let work = work(Arc::clone(&context), Lane::Urgent, shutdown.clone());
             tasks.spawn(Task::UrgentWorker, shutdown, work);
         }
     }
 }
 
 /// Takes one object after another from the queue. A reconcile that has begun is ended.
-async fn work(context: Arc<Context>, line: Line, shutdown: CancellationToken) {
-    while let Some((key, wake)) = shutdown.run_until_cancelled(context.queue.next(line)).await {
-        let next = reconcile::run(&context, &key, wake).await;
+async fn work(context: Arc<Context>, lane: Lane, shutdown: CancellationToken) {
+    while let Some((key, trigger)) = shutdown.run_until_cancelled(context.queue.next(lane)).await {
+        let next = reconcile::run(&context, &key, trigger).await;
         context.queue.done(&key, next);
     }
 }

@@ -9,8 +9,8 @@ use fleetmesh_crds::{FleetClass, FleetClassSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Cache, Inner, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Inner, Triggers};
+use crate::queue::Trigger;
 
 /// A class as it was last seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +60,8 @@ impl ClassOf {
 }
 
 impl Cache {
-    /// A FleetClass was seen. Wakes the nodes whose fleets have it, and those that have another by it.
-    pub fn class(&self, resource: &FleetClass) -> Wakes {
+    /// A FleetClass was seen. Triggers the nodes whose fleets have it, and those that have another by it.
+    pub fn class(&self, resource: &FleetClass) -> Triggers {
         let created =
             resource.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let known =
@@ -70,7 +70,7 @@ impl Cache {
     }
 
     /// A FleetClass is gone.
-    pub fn class_gone(&self, name: &str) -> Wakes {
+    pub fn class_gone(&self, name: &str) -> Triggers {
         self.lock().class_changed(name, None)
     }
 
@@ -107,9 +107,9 @@ impl Inner {
         allowed.allows(&namespace.cloned().unwrap_or_default()).unwrap_or(false)
     }
 
-    fn class_changed(&mut self, name: &str, known: Option<Known>) -> Wakes {
+    fn class_changed(&mut self, name: &str, known: Option<Known>) -> Triggers {
         if self.classes.0.get(name) == known.as_ref() {
-            return Wakes::new();
+            return Triggers::new();
         }
         let classes = |inner: &Self| -> BTreeMap<ObjectKey, Option<String>> {
             let fleets = inner.entries.values().filter(|entry| entry.object.fleet().is_some());
@@ -126,7 +126,7 @@ impl Inner {
         let concerned = after.into_iter().filter(|(key, now)| {
             now.as_deref() == Some(name) || before.get(key).is_some_and(|before| before != now)
         });
-        concerned.map(|(key, _)| (key, Wake::Look)).collect()
+        concerned.map(|(key, _)| (key, Trigger::Look)).collect()
     }
 }
 
@@ -175,8 +175,8 @@ mod tests {
         }
     }
 
-    fn woken(wakes: Wakes) -> Vec<String> {
-        wakes.into_iter().map(|(key, _)| key.name).collect()
+    fn triggered(triggers: Triggers) -> Vec<String> {
+        triggers.into_iter().map(|(key, _)| key.name).collect()
     }
 
     #[test]
@@ -187,20 +187,20 @@ mod tests {
             cache.seen(object.clone(), Source::Watch);
         }
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
-        assert_eq!(woken(cache.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
+        assert_eq!(triggered(cache.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["old", "old"]);
         assert_eq!(
-            woken(cache.class(&class("new", 2, true, json!({})))),
+            triggered(cache.class(&class("new", 2, true, json!({})))),
             ["plain"],
             "of two the newest is it"
         );
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["new", "old"]);
-        assert_eq!(woken(cache.class(&class("newest", 3, false, json!({})))), [""; 0]);
-        assert_eq!(woken(cache.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
-        assert_eq!(woken(cache.class_gone("new")), ["plain"]);
+        assert_eq!(triggered(cache.class(&class("newest", 3, false, json!({})))), [""; 0]);
+        assert_eq!(triggered(cache.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
+        assert_eq!(triggered(cache.class_gone("new")), ["plain"]);
         assert_eq!(found(&cache, &plain), "old");
         assert_eq!(cache.fleets_of("old").len(), 2);
-        assert_eq!(woken(cache.class_gone("old")), ["named", "plain"]);
+        assert_eq!(triggered(cache.class_gone("old")), ["named", "plain"]);
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
     }
 
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(found(&cache, &plain), "not ours", "a namespace that was not seen has no labels");
         cache.namespace("apps", Some(team("b")));
         assert_eq!(found(&cache, &plain), "not ours");
-        assert_eq!(woken(cache.namespace("apps", Some(team("a")))), ["plain"]);
+        assert_eq!(triggered(cache.namespace("apps", Some(team("a")))), ["plain"]);
         assert_eq!(found(&cache, &plain), "ours");
     }
 }

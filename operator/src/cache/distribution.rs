@@ -1,4 +1,4 @@
-//! What the control plane told about its proxies, and whom that wakes. No I/O.
+//! What the control plane told about its proxies, and whom that triggers. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
 
-use super::{Cache, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Triggers};
+use crate::queue::Trigger;
 
 /// What was told about one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,13 +56,13 @@ pub struct Answer {
     pub removed: Vec<ResourceId>,
 }
 
-/// Who is to be woken by an answer.
+/// Who is to be triggered by an answer.
 #[derive(Debug, Default)]
-pub struct Woken {
+pub struct Triggered {
     /// At once.
-    pub now: Wakes,
+    pub now: Triggers,
     /// When it suits.
-    pub later: Wakes,
+    pub later: Triggers,
 }
 
 #[derive(Debug, Default)]
@@ -128,14 +128,14 @@ impl Tellings {
 }
 
 impl Cache {
-    /// Whether the endpoint tells about its proxies. Wakes everything when that changes: every status says it.
-    pub fn tells(&self, tells: bool) -> Wakes {
+    /// Whether the endpoint tells about its proxies. Triggers everything when that changes: every status says it.
+    pub fn tells(&self, tells: bool) -> Triggers {
         let mut inner = self.lock();
         if inner.tellings.tells == tells {
-            return Wakes::new();
+            return Triggers::new();
         }
         inner.tellings.tells = tells;
-        inner.entries.keys().map(|key| (key.clone(), Wake::Distribution)).collect()
+        inner.entries.keys().map(|key| (key.clone(), Trigger::Distribution)).collect()
     }
 
     /// Whether what was told about `id` contradicts that the endpoint has it in this version.
@@ -160,9 +160,9 @@ impl Cache {
     }
 
     /// Notes an answer about `mesh`.
-    pub fn told(&self, mesh: &str, answer: Answer) -> Woken {
+    pub fn told(&self, mesh: &str, answer: Answer) -> Triggered {
         let mut inner = self.lock();
-        let mut woken = Woken::default();
+        let mut triggered = Triggered::default();
         let Answer { complete, objects, mut removed } = answer;
         if complete {
             let named: BTreeSet<&ResourceId> = objects.iter().map(|(id, _)| id).collect();
@@ -174,7 +174,7 @@ impl Cache {
             inner.tellings.told.remove(&id);
             inner.tellings.since.remove(&id);
             if let Some(key) = inner.holder(&id) {
-                woken.now.push((key.clone(), Wake::Distribution));
+                triggered.now.push((key.clone(), Trigger::Distribution));
                 inner.tellings.removed.insert(id);
             }
         }
@@ -190,35 +190,35 @@ impl Cache {
             let launched = holder
                 .and_then(|key| inner.entries.get(key))
                 .is_some_and(|entry| entry.object.fleet().is_some());
-            let wakes = holder.map(|key| (key.clone(), Wake::Distribution));
+            let triggers = holder.map(|key| (key.clone(), Trigger::Distribution));
             may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
             match &before {
                 Some(before) if before.differs_in_number_only(&told) && !launched => {
-                    woken.later.extend(wakes)
+                    triggered.later.extend(triggers)
                 }
-                _ => woken.now.extend(wakes),
+                _ => triggered.now.extend(triggers),
             }
             if before.is_none() {
-                woken.now.extend(inner.waiting_for(&id));
+                triggered.now.extend(inner.waiting_for(&id));
             }
         }
         if may_have_let_go {
             // What held a deletion up may be an object that no resource stands for: nothing else tells that it is gone.
             let blocked = inner.blocked.get(mesh).into_iter().flatten();
-            woken.now.extend(blocked.map(|key| (key.clone(), Wake::Look)));
+            triggered.now.extend(blocked.map(|key| (key.clone(), Trigger::Look)));
         }
-        woken
+        triggered
     }
 }
 
 impl super::Inner {
     /// Resources that name an object nobody in the cluster stands for, and are not in step: it exists now.
-    fn waiting_for(&self, id: &ResourceId) -> Vec<(ObjectKey, Wake)> {
+    fn waiting_for(&self, id: &ResourceId) -> Vec<(ObjectKey, Trigger)> {
         if self.holder(id).is_some() {
             return Vec::new();
         }
         let waits =
             |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| entry.memory.in_step.is_none());
-        self.index.referrers(id).filter(waits).map(|key| (key.clone(), Wake::Look)).collect()
+        self.index.referrers(id).filter(waits).map(|key| (key.clone(), Trigger::Look)).collect()
     }
 }

@@ -8,8 +8,8 @@ use fleetmesh_model::{Kind, ResourceId};
 use tokio::time::Instant;
 
 use super::permission::is_refused_the_name;
-use super::{Cache, Entry, Inner, Memory, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Entry, Inner, Memory, Triggers};
+use crate::queue::Trigger;
 
 /// Where news of a resource comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Source {
     List,
     /// From a watch.
     Watch,
-    /// From the answer to our own write, which must not wake the object that we just looked at.
+    /// From the answer to our own write, which must not trigger the object that we just looked at.
     OwnWrite,
 }
 
@@ -91,20 +91,20 @@ fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) 
 
 impl Cache {
     /// A resource was seen. News that is older than what is known is passed over.
-    pub fn seen(&self, object: Object, source: Source) -> Wakes {
+    pub fn seen(&self, object: Object, source: Source) -> Triggers {
         self.lock().seen(object, source)
     }
 
     /// A resource is gone. `uid` guards against news of an earlier one of the same name.
-    pub fn gone(&self, key: &ObjectKey, uid: Option<&str>) -> Wakes {
+    pub fn gone(&self, key: &ObjectKey, uid: Option<&str>) -> Triggers {
         self.lock().gone(key, uid)
     }
 }
 
 impl Inner {
-    fn seen(&mut self, object: Object, source: Source) -> Wakes {
+    fn seen(&mut self, object: Object, source: Source) -> Triggers {
         let key = object.key.clone();
-        let mut wakes = Wakes::new();
+        let mut triggers = Triggers::new();
         let before = self.entries.get(&key).map(|entry| Arc::clone(&entry.object));
         if let Some(before) = &before {
             let newer = match source {
@@ -112,10 +112,10 @@ impl Inner {
                 Source::Watch | Source::OwnWrite => is_newer(&object, before),
             };
             if before.uid == object.uid && !newer {
-                return wakes;
+                return triggers;
             }
             if before.uid != object.uid {
-                wakes.extend(self.gone(&key, None));
+                triggers.extend(self.gone(&key, None));
             }
         }
         let before = before.filter(|before| before.uid == object.uid);
@@ -127,7 +127,7 @@ impl Inner {
             }
         };
         if changed {
-            wakes.push((key.clone(), Wake::Look));
+            triggers.push((key.clone(), Trigger::Look));
         }
         let object = Arc::new(object);
         let (is_new, leaves) = (before.is_none(), object.deleting);
@@ -146,7 +146,7 @@ impl Inner {
                     before.spec != object.spec || before.declared_targets() != object.declared_targets();
                 if before.id != object.id || names_other {
                     // What the spec does not name any more may be waiting for that.
-                    wakes.extend(self.released(&before));
+                    triggers.extend(self.released(&before));
                     self.index.remove(&before);
                     self.index.add(&object);
                     unsettled.push(before.id.clone());
@@ -169,53 +169,53 @@ impl Inner {
                 self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory });
             }
         }
-        wakes.extend(self.settle(unsettled));
+        triggers.extend(self.settle(unsettled));
         if !is_new && says_other {
-            wakes.extend(self.consent_changed(&object));
+            triggers.extend(self.consent_changed(&object));
         }
         if begins_to_leave {
-            wakes.extend(self.not_permitted_to_name(&object));
+            triggers.extend(self.not_permitted_to_name(&object));
         }
-        once(wakes)
+        once(triggers)
     }
 
-    fn gone(&mut self, key: &ObjectKey, uid: Option<&str>) -> Wakes {
+    fn gone(&mut self, key: &ObjectKey, uid: Option<&str>) -> Triggers {
         let known = self.entries.get(key).map(|entry| entry.object.uid.as_str());
         if known.is_none() || uid.is_some_and(|uid| Some(uid) != known) {
-            return Wakes::new();
+            return Triggers::new();
         }
-        let Some(entry) = self.entries.remove(key) else { return Wakes::new() };
+        let Some(entry) = self.entries.remove(key) else { return Triggers::new() };
         let object = entry.object;
         self.index.remove(&object);
         self.tellings.forget_removal(&object.id);
         if let Some(blocked) = self.blocked.get_mut(object.id.mesh_name()) {
             blocked.remove(key);
         }
-        let mut wakes = self.released(&object);
+        let mut triggers = self.released(&object);
         // Who waited for the name gets it.
-        wakes.extend(self.settle(vec![object.id.clone()]));
+        triggers.extend(self.settle(vec![object.id.clone()]));
         if object.canary().is_some() {
-            wakes.extend(self.deleting_nodes(object.id.mesh_name()));
+            triggers.extend(self.deleting_nodes(object.id.mesh_name()));
         }
-        wakes.push((key.clone(), Wake::Look));
-        once(wakes)
+        triggers.push((key.clone(), Trigger::Look));
+        once(triggers)
     }
 
     /// The resources that are being deleted and that `object` kept from it.
-    pub(super) fn released(&self, object: &Object) -> Wakes {
+    pub(super) fn released(&self, object: &Object) -> Triggers {
         let references = object.spec.references(&object.id);
         let targets = references.iter().filter_map(|reference| self.holder(&reference.target));
         targets
             .filter(|key| self.entries.get(*key).is_some_and(|entry| entry.object.deleting))
-            .map(|key| (key.clone(), Wake::Look))
+            .map(|key| (key.clone(), Trigger::Look))
             .collect()
     }
 }
 
 /// Each once.
-pub(super) fn once(wakes: Wakes) -> Wakes {
+pub(super) fn once(triggers: Triggers) -> Triggers {
     let mut seen = BTreeSet::new();
-    wakes.into_iter().filter(|(key, wake)| seen.insert((key.clone(), *wake))).collect()
+    triggers.into_iter().filter(|(key, trigger)| seen.insert((key.clone(), *trigger))).collect()
 }
 
 /// Whether `object` is newer than `known`. Resource versions of one API server are numbers that grow.

@@ -12,8 +12,8 @@ use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
-use super::{Cache, Entry, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Entry, Triggers};
+use crate::queue::Trigger;
 
 /// The memory of one object.
 #[derive(Clone, Debug)]
@@ -168,12 +168,12 @@ impl Cache {
         self.lock().entries.get(key).map_or_else(|| Memory::new(key.kind), |entry| entry.memory.clone())
     }
 
-    /// The objects of a mesh whose last reconcile failed, to be woken.
-    pub fn failing(&self, mesh: &str) -> Wakes {
+    /// The objects of a mesh whose last reconcile failed, to be triggered.
+    pub fn failing(&self, mesh: &str) -> Triggers {
         let inner = self.lock();
         let failing = inner.entries.values().filter(|entry| entry.memory.failures > 0);
         let failing = failing.filter(|entry| entry.object.id.mesh_name() == mesh);
-        failing.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
+        failing.map(|entry| (entry.object.key.clone(), Trigger::Look)).collect()
     }
 
     /// Notes whether the identity or the fleet failed in the last reconcile; gives how often in a row they did.
@@ -240,12 +240,12 @@ impl Cache {
         }
     }
 
-    /// Notes what a reconcile concluded about `object`. Wakes those who waited: for the object to exist, or for it to let go of something.
-    pub fn conclude(&self, object: &Object, conclusion: Conclusion) -> Wakes {
+    /// Notes what a reconcile concluded about `object`. Triggers those who waited: for the object to exist, or for it to let go of something.
+    pub fn conclude(&self, object: &Object, conclusion: Conclusion) -> Triggers {
         let key = &object.key;
         let mut inner = self.lock();
         let existed = inner.exists(key);
-        let Some(entry) = inner.entry(key, &object.uid) else { return Wakes::new() };
+        let Some(entry) = inner.entry(key, &object.uid) else { return Triggers::new() };
         let Conclusion { in_step, identity, exists, tags, permitted_by, failed, wrote, compared, blocked } =
             conclusion;
         entry.memory.in_step = in_step.filter(|_| entry.object.spec == object.spec);
@@ -262,7 +262,7 @@ impl Cache {
         }
         let object = Arc::clone(&entry.object);
         let mesh = object.id.mesh_name().to_owned();
-        let mut wakes = inner.settle(vec![object.id.clone()]);
+        let mut triggers = inner.settle(vec![object.id.clone()]);
         let lost = exists == Some(false) || inner.holder(&object.id).is_some_and(|holder| holder != key);
         if let Some(entry) = inner.entry(key, &object.uid).filter(|_| lost) {
             // It is not there, or another resource has it: what was known of it must not speak for us any more.
@@ -277,14 +277,14 @@ impl Cache {
                 .index
                 .referrers(&object.id)
                 .filter(|key| inner.entries.get(*key).is_some_and(|entry| entry.memory.in_step.is_none()));
-            wakes.extend(waiting.map(|key| (key.clone(), Wake::Look)));
+            triggers.extend(waiting.map(|key| (key.clone(), Trigger::Look)));
         }
         if existed && !exists {
-            wakes.extend(inner.released(&object));
+            triggers.extend(inner.released(&object));
         }
         if wrote {
             let waiting = inner.blocked.get(&mesh).into_iter().flatten();
-            wakes.extend(waiting.filter(|other| *other != key).map(|key| (key.clone(), Wake::Look)));
+            triggers.extend(waiting.filter(|other| *other != key).map(|key| (key.clone(), Trigger::Look)));
         }
         let waiting = inner.blocked.entry(mesh).or_default();
         if blocked {
@@ -292,6 +292,6 @@ impl Cache {
         } else {
             waiting.remove(key);
         }
-        wakes
+        triggers
     }
 }

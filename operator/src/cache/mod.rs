@@ -20,17 +20,17 @@ use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
-pub use distribution::{Answer, Told, Woken};
+pub use distribution::{Answer, Told, Triggered};
 pub use index::Source;
 pub use memory::{Conclusion, IdentityMemory, Memory};
 pub use observe::{Local, PATIENCE};
 
-use crate::queue::Wake;
+use crate::queue::Trigger;
 use distribution::Tellings;
 use index::Index;
 
-/// Objects to wake, and why.
-pub type Wakes = Vec<(ObjectKey, Wake)>;
+/// Objects to trigger, and why.
+pub type Triggers = Vec<(ObjectKey, Trigger)>;
 
 /// The knowledge, shared.
 #[derive(Debug, Default)]
@@ -98,9 +98,9 @@ impl Cache {
         self.lock().entries.keys().filter(|key| key.kind == kind).cloned().collect()
     }
 
-    /// A namespace and its labels; `None` when it is gone. Wakes the resources in it: meshes, routers and nodes may allow it
+    /// A namespace and its labels; `None` when it is gone. Triggers the resources in it: meshes, routers and nodes may allow it
     /// or not.
-    pub fn namespace(&self, name: &str, labels: Option<BTreeMap<String, String>>) -> Wakes {
+    pub fn namespace(&self, name: &str, labels: Option<BTreeMap<String, String>>) -> Triggers {
         let mut inner = self.lock();
         let before = match labels.clone() {
             Some(labels) => inner.namespaces.insert(name.to_owned(), labels),

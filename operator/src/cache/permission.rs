@@ -1,5 +1,5 @@
 //! Who has an App Mesh name, and who may name what: [`fleetmesh_core::claim`] and [`fleetmesh_core::permission`] asked about
-//! what is known, and who is woken when the answers change. No I/O.
+//! what is known, and who is triggered when the answers change. No I/O.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
-use super::{Cache, Inner, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Inner, Triggers};
+use crate::queue::Trigger;
 
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
 /// reference by which the way could go around: node to service to node.
@@ -32,12 +32,12 @@ pub(super) fn is_refused_the_name(owner: &Object, maker: Maker<'_>) -> bool {
 }
 
 impl Cache {
-    /// A ReferenceGrant was seen; `None` when it is gone. Wakes those whose references it permits, or did.
-    pub fn grant(&self, namespace: &str, name: &str, spec: Option<ReferenceGrantSpec>) -> Wakes {
+    /// A ReferenceGrant was seen; `None` when it is gone. Triggers those whose references it permits, or did.
+    pub fn grant(&self, namespace: &str, name: &str, spec: Option<ReferenceGrantSpec>) -> Triggers {
         let mut inner = self.lock();
         let before = inner.grants.get(namespace, name).cloned();
         if before == spec {
-            return Wakes::new();
+            return Triggers::new();
         }
         let about: Vec<&ReferenceGrantSpec> = before.iter().chain(&spec).collect();
         let concerned = inner.concerned(namespace, &about);
@@ -53,18 +53,18 @@ impl Cache {
     }
 
     /// Notes what the tags of an App Mesh object, read or written just now, say of who made it; `None` when it does not
-    /// exist or they name nobody of this cluster. Wakes all that this concerns when somebody else has the name by that, and those
+    /// exist or they name nobody of this cluster. Triggers all that this concerns when somebody else has the name by that, and those
     /// that name the object and may not.
-    pub fn tagged(&self, id: &ResourceId, tagged: Option<Tagged>) -> Wakes {
+    pub fn tagged(&self, id: &ResourceId, tagged: Option<Tagged>) -> Triggers {
         let mut inner = self.lock();
         if !inner.index.tag(id, tagged) {
-            return Wakes::new();
+            return Triggers::new();
         }
-        let mut wakes = inner.settle(vec![id.clone()]);
+        let mut triggers = inner.settle(vec![id.clone()]);
         // What was free, or nobody knew whose it is, may be somebody's by now.
         let owner = inner.holder(id).and_then(|key| inner.entries.get(key)).map(|entry| &entry.object);
-        wakes.extend(owner.map(|owner| inner.not_permitted_to_name(owner)).unwrap_or_default());
-        once(wakes)
+        triggers.extend(owner.map(|owner| inner.not_permitted_to_name(owner)).unwrap_or_default());
+        once(triggers)
     }
 
     /// Whose the App Mesh name of `object` is.
@@ -234,10 +234,10 @@ impl Inner {
         judged.missing.is_empty()
     }
 
-    /// Computes anew who has these names. Where that is another than before it wakes those that claim and that name it, and
+    /// Computes anew who has these names. Where that is another than before it triggers those that claim and that name it, and
     /// goes on with what hangs on these. Call it for the names of everything about which something else is known now.
-    pub(super) fn settle(&mut self, ids: Vec<ResourceId>) -> Wakes {
-        let mut wakes = Wakes::new();
+    pub(super) fn settle(&mut self, ids: Vec<ResourceId>) -> Triggers {
+        let mut triggers = Triggers::new();
         let mut next: BTreeSet<ResourceId> = ids.into_iter().collect();
         let answers = Answers::default();
         while let Some(id) = next.pop_first() {
@@ -258,9 +258,9 @@ impl Inner {
             }
             let entries = concerned.iter().filter_map(|key| self.entries.get(key));
             next.extend(entries.map(|entry| entry.object.id.clone()).filter(|other| *other != id));
-            wakes.extend(concerned.into_iter().map(|key| (key, Wake::Look)));
+            triggers.extend(concerned.into_iter().map(|key| (key, Trigger::Look)));
         }
-        wakes
+        triggers
     }
 
     /// Everything in a mesh but the mesh.
@@ -270,17 +270,17 @@ impl Inner {
         inside.map(|object| object.key.clone()).collect()
     }
 
-    /// Wakes these, and those whom it concerns when names are others' by that.
-    pub(super) fn reconsider(&mut self, keys: &[ObjectKey]) -> Wakes {
+    /// Triggers these, and those whom it concerns when names are others' by that.
+    pub(super) fn reconsider(&mut self, keys: &[ObjectKey]) -> Triggers {
         let entries = keys.iter().filter_map(|key| self.entries.get(key));
         let ids = entries.map(|entry| entry.object.id.clone()).collect();
-        let mut wakes: Wakes = keys.iter().map(|key| (key.clone(), Wake::Look)).collect();
-        wakes.extend(self.settle(ids));
-        once(wakes)
+        let mut triggers: Triggers = keys.iter().map(|key| (key.clone(), Trigger::Look)).collect();
+        triggers.extend(self.settle(ids));
+        once(triggers)
     }
 
     /// `object` says something else about resources of other namespaces than before.
-    pub(super) fn consent_changed(&mut self, object: &Object) -> Wakes {
+    pub(super) fn consent_changed(&mut self, object: &Object) -> Triggers {
         let concerned: Vec<ObjectKey> = match object.key.kind {
             Kind::Mesh => self.inside(object.id.mesh_name()),
             _ => {
@@ -292,12 +292,12 @@ impl Inner {
     }
 
     /// Those that name `object`, and may not.
-    pub(super) fn not_permitted_to_name(&self, object: &Object) -> Wakes {
+    pub(super) fn not_permitted_to_name(&self, object: &Object) -> Triggers {
         let entries = self.index.referrers(&object.id).filter_map(|key| self.entries.get(key));
         let referrers = entries.map(|entry| &entry.object);
         let referrers = referrers.filter(|referrer| referrer.key.namespace != object.key.namespace);
         let referrers = referrers.filter(|referrer| !self.may_name(referrer, &object.id));
-        referrers.map(|referrer| (referrer.key.clone(), Wake::Look)).collect()
+        referrers.map(|referrer| (referrer.key.clone(), Trigger::Look)).collect()
     }
 
     /// Those that grants of `namespace` with these specs are about: of a kind and in a namespace that one of them names,

@@ -1,11 +1,11 @@
-//! The providers that rollouts may ask, and which namespaces may use them. Nobody is woken by them: what is asked in vain is
+//! The providers that rollouts may ask, and which namespaces may use them. Nobody is triggered by them: what is asked in vain is
 //! asked again once an interval.
 
 use std::collections::BTreeMap;
 
 use fleetmesh_crds::{AllowedNamespaces, MetricProviderSpec, WebhookProviderSpec};
 
-use super::{Cache, Inner, Wakes};
+use super::{Cache, Inner, Triggers};
 use crate::outbound::Failure;
 
 /// The providers by their names.
@@ -17,15 +17,15 @@ pub(super) struct Providers {
 
 impl Cache {
     /// A MetricProvider as last seen; `None` when it is gone.
-    pub fn metric_provider_seen(&self, name: &str, spec: Option<MetricProviderSpec>) -> Wakes {
+    pub fn metric_provider_seen(&self, name: &str, spec: Option<MetricProviderSpec>) -> Triggers {
         set(&mut self.lock().providers.metrics, name, spec);
-        Wakes::new()
+        Triggers::new()
     }
 
     /// A WebhookProvider as last seen; `None` when it is gone.
-    pub fn webhook_provider_seen(&self, name: &str, spec: Option<WebhookProviderSpec>) -> Wakes {
+    pub fn webhook_provider_seen(&self, name: &str, spec: Option<WebhookProviderSpec>) -> Triggers {
         set(&mut self.lock().providers.webhooks, name, spec);
-        Wakes::new()
+        Triggers::new()
     }
 
     /// The MetricProvider `name` for a Route of `namespace`.

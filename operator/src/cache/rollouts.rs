@@ -11,8 +11,8 @@ use fleetmesh_model::{Kind, Reference, ResourceId};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Cache, Inner, Wakes};
-use crate::queue::Wake;
+use super::{Cache, Inner, Triggers};
+use crate::queue::Trigger;
 
 /// RouteActions that have no status yet, by namespace and name.
 #[derive(Debug, Default)]
@@ -56,13 +56,13 @@ impl Cache {
         }
     }
 
-    /// A RouteAction was seen. Wakes its Route when it is still to be carried out.
-    pub fn action(&self, resource: &RouteAction) -> Wakes {
+    /// A RouteAction was seen. Triggers its Route when it is still to be carried out.
+    pub fn action(&self, resource: &RouteAction) -> Triggers {
         let key = (resource.namespace().unwrap_or_default(), resource.name_any());
         let mut inner = self.lock();
         if resource.status.is_some() {
             inner.actions.0.remove(&key);
-            return Wakes::new();
+            return Triggers::new();
         }
         let spec = &resource.spec;
         let route = route_key(&key.0, &spec.route_name);
@@ -76,7 +76,7 @@ impl Cache {
         let created =
             resource.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         inner.actions.0.insert(key, PendingAction { route: route.clone(), created, action });
-        vec![(route, Wake::Distribution)]
+        vec![(route, Trigger::Distribution)]
     }
 
     /// A RouteAction is gone, or was carried out.
@@ -126,26 +126,26 @@ impl Cache {
         inner.entries.get(key).map(|entry| Arc::clone(&entry.object))
     }
 
-    /// A rollout says whether a virtual node is deprecated. Wakes the node when that is news.
-    pub fn deprecate(&self, node: &ObjectKey, deprecation: Deprecation) -> Wakes {
+    /// A rollout says whether a virtual node is deprecated. Triggers the node when that is news.
+    pub fn deprecate(&self, node: &ObjectKey, deprecation: Deprecation) -> Triggers {
         let mut inner = self.lock();
         let entry = inner.entries.get_mut(node);
-        let Some(memory) = entry.and_then(|entry| entry.memory.node_mut()) else { return Wakes::new() };
+        let Some(memory) = entry.and_then(|entry| entry.memory.node_mut()) else { return Triggers::new() };
         if memory.deprecation.as_ref() == Some(&deprecation) {
-            return Wakes::new();
+            return Triggers::new();
         }
         memory.deprecation = Some(deprecation);
-        vec![(node.clone(), Wake::Distribution)]
+        vec![(node.clone(), Trigger::Distribution)]
     }
 
-    /// The virtual nodes that `route` keeps from being deleted. Wakes those that it let go of and that wait for it.
-    pub fn keep(&self, route: &ObjectKey, keep: BTreeSet<String>) -> Wakes {
+    /// The virtual nodes that `route` keeps from being deleted. Triggers those that it let go of and that wait for it.
+    pub fn keep(&self, route: &ObjectKey, keep: BTreeSet<String>) -> Triggers {
         let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(route) else { return Wakes::new() };
+        let Some(entry) = inner.entries.get_mut(route) else { return Triggers::new() };
         let mesh = entry.object.id.mesh_name().to_owned();
-        let Some(memory) = entry.memory.route_mut() else { return Wakes::new() };
+        let Some(memory) = entry.memory.route_mut() else { return Triggers::new() };
         if memory.keep.as_ref() == Some(&keep) {
-            return Wakes::new();
+            return Triggers::new();
         }
         memory.keep = Some(keep);
         inner.deleting_nodes(&mesh)
@@ -215,13 +215,13 @@ impl Inner {
         self.permission(route, &[former]).missing.is_empty()
     }
 
-    /// Virtual nodes of a mesh that are being deleted, to be woken.
-    pub(super) fn deleting_nodes(&self, mesh: &str) -> Wakes {
+    /// Virtual nodes of a mesh that are being deleted, to be triggered.
+    pub(super) fn deleting_nodes(&self, mesh: &str) -> Triggers {
         let waits = |object: &Object| {
             object.deleting && object.key.kind == Kind::VirtualNode && object.id.mesh_name() == mesh
         };
         let nodes = self.entries.values().filter(|entry| waits(&entry.object));
-        nodes.map(|entry| (entry.object.key.clone(), Wake::Look)).collect()
+        nodes.map(|entry| (entry.object.key.clone(), Trigger::Look)).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tests of the cache: who is woken by what.
+//! Tests of the cache: who is triggered by what.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Answer, Cache, Conclusion, IdentityMemory, Source, Told};
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
     let kind = id.kind();
@@ -97,8 +97,8 @@ fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
     assert!(
         local.observed.referents.iter().any(|referent| referent.reach == Reach::Pending(node.key.clone()))
     );
-    let wakes = cache.conclude(&node, written(1));
-    assert_eq!(wakes, [(service.key.clone(), Wake::Look)]);
+    let triggers = cache.conclude(&node, written(1));
+    assert_eq!(triggers, [(service.key.clone(), Trigger::Look)]);
     assert!(cache.conclude(&node, written(2)).is_empty(), "it existed already");
 }
 
@@ -128,7 +128,7 @@ fn the_next_in_line_gets_the_name_when_its_holder_goes() {
     assert_eq!(claim(&older.key), Claim::Ours);
     assert_eq!(claim(&younger.key), Claim::Taken(older.key.clone()));
     assert!(cache.gone(&older.key, Some("another uid")).is_empty(), "news about an earlier resource");
-    assert!(cache.gone(&older.key, Some(&older.uid)).contains(&(younger.key.clone(), Wake::Look)));
+    assert!(cache.gone(&older.key, Some(&older.uid)).contains(&(younger.key.clone(), Trigger::Look)));
     assert_eq!(claim(&younger.key), Claim::Ours);
 }
 
@@ -144,8 +144,8 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
         ..Answer::default()
     };
     assert_eq!(cache.told("m", told(1, 0, 0)).now.len(), 1, "the first news");
-    let woken = cache.told("m", told(1, 2, 2));
-    assert_eq!((woken.now.len(), woken.later.len()), (0, 1));
+    let triggered = cache.told("m", told(1, 2, 2));
+    assert_eq!((triggered.now.len(), triggered.later.len()), (0, 1));
     assert_eq!(cache.told("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
     assert!(!cache.contradicts(&node.id, 1));
     cache.told("m", told(2, 2, 2));
@@ -239,8 +239,8 @@ fn only_what_is_accepted_takes_a_name() {
     assert_eq!(claim(&cache, &owner), Claim::Ours);
     assert_eq!(claim(&cache, &squatter), Claim::Taken(owner.key.clone()));
     // Let in while nobody is in force, it is the older of two.
-    let wakes = cache.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
-    assert!(wakes.contains(&(owner.key.clone(), Wake::Look)), "{wakes:?}");
+    let triggers = cache.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
+    assert!(triggers.contains(&(owner.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(claim(&cache, &owner), Claim::Taken(squatter.key.clone()));
     // An invalid spec takes no name: listeners without service discovery.
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
@@ -268,8 +268,8 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     // The backup had a status, too; the tags decide between them.
     cache.seen(reported(older.clone(), 22), Source::List);
     assert_eq!(claim(&cache, &owner), Claim::Taken(older.key.clone()), "nothing is known of the tags yet");
-    let wakes = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
-    assert!(wakes.contains(&(older.key.clone(), Wake::Look)), "{wakes:?}");
+    let triggers = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert!(triggers.contains(&(older.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(
         (claim(&cache, &owner), claim(&cache, &older)),
         (Claim::Ours, Claim::Taken(owner.key.clone()))
@@ -305,8 +305,8 @@ fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
     assert_eq!(missing.len(), 1, "{missing:?}");
     target = reported(target, 5);
     target.deleting = true;
-    let wakes = cache.seen(target.clone(), Source::Watch);
-    assert!(wakes.contains(&(inside.key.clone(), Wake::Look)), "it has to make room: {wakes:?}");
+    let triggers = cache.seen(target.clone(), Source::Watch);
+    assert!(triggers.contains(&(inside.key.clone(), Trigger::Look)), "it has to make room: {triggers:?}");
     assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, []);
     cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
     assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, [inside.key.clone()]);
@@ -373,7 +373,7 @@ fn a_grant_wakes_only_those_whose_references_it_changes() {
         cache.seen(object, Source::List);
     }
     let told = grant(&[("Route", "web")], nodes_of_apps());
-    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Wake::Look)]);
+    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Trigger::Look)]);
     let permission = || cache.observe(&named.key).unwrap().observed.permission;
     assert_eq!((permission().missing.len(), permission().by), (0, vec!["ReferenceGrant apps/g".to_owned()]));
     assert_eq!(cache.grant("apps", "g", Some(told.clone())), [], "the same again, as a list tells it");
@@ -382,10 +382,10 @@ fn a_grant_wakes_only_those_whose_references_it_changes() {
     assert_eq!(cache.grant("apps", "o", Some(grant(&[("Route", "web"), ("Route", "else")], other))), []);
     assert_eq!(
         cache.grant("apps", "g", None),
-        [(named.key.clone(), Wake::Look)],
+        [(named.key.clone(), Trigger::Look)],
         "it rests on the other now"
     );
-    assert_eq!(cache.grant("apps", "z", None), [(named.key.clone(), Wake::Look)]);
+    assert_eq!(cache.grant("apps", "z", None), [(named.key.clone(), Trigger::Look)]);
     assert_eq!(permission().missing.len(), 1);
 }
 
@@ -396,8 +396,8 @@ fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
     cache.seen(node.clone(), Source::Watch);
     let allowance = || cache.observe(&node.key).unwrap().observed.allowance;
     assert_eq!(allowance(), Allowance::NoMesh("m".to_owned()));
-    let wakes = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
-    assert!(wakes.contains(&(node.key.clone(), Wake::Look)), "{wakes:?}");
+    let triggers = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
+    assert!(triggers.contains(&(node.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(allowance(), Allowance::Allowed);
 }
 
@@ -459,8 +459,11 @@ fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
     let missing = || cache.observe(&attack.key).unwrap().observed.permission.missing;
     assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
     // Adopted: the tags are written, the report is not.
-    let wakes = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
-    assert!(wakes.contains(&(attack.key.clone(), Wake::Look)), "what was written meanwhile goes: {wakes:?}");
+    let triggers = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    assert!(
+        triggers.contains(&(attack.key.clone(), Trigger::Look)),
+        "what was written meanwhile goes: {triggers:?}"
+    );
     assert!(matches!(missing().as_slice(), [one] if one.owner_exists), "{:?}", missing());
 }
 
@@ -486,8 +489,8 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
     assert_eq!(claim(&cache, &thief), Claim::Taken(owner.key.clone()));
     assert!(matches!(observed(&attack).permission.missing.as_slice(), [one] if one.owner_exists));
     // Somebody outside of the cluster made it: a status that says otherwise has no name by that.
-    let wakes = cache.tagged(&owner.id, None);
-    assert!(!wakes.is_empty());
+    let triggers = cache.tagged(&owner.id, None);
+    assert!(!triggers.is_empty());
     assert_eq!(claim(&cache, &owner), Claim::Taken(thief.key.clone()), "the older of two that are new");
     assert_eq!(observed(&thief).own, None, "and what the object is it has to read");
 }
@@ -506,8 +509,8 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
     claimant.resource_version = "5".to_owned();
-    let wakes = cache.seen(claimant.clone(), Source::OwnWrite);
-    assert!(wakes.contains(&(user.key.clone(), Wake::Look)), "{wakes:?}");
+    let triggers = cache.seen(claimant.clone(), Source::OwnWrite);
+    assert!(triggers.contains(&(user.key.clone(), Trigger::Look)), "{triggers:?}");
     let reach = |object: &Object| {
         let observed = cache.observe(&object.key).unwrap().observed;
         assert_eq!(observed.permission.missing, []);

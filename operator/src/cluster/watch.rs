@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
-use crate::cache::{Cache, Source, Wakes};
+use crate::cache::{Cache, Source, Triggers};
 use crate::queue::Queue;
 use crate::tasks::Task;
 
@@ -116,7 +116,7 @@ impl Feed {
         listed: &mut Option<BTreeSet<ObjectKey>>,
         complete: &mut bool,
     ) {
-        let wakes = match event {
+        let triggers = match event {
             watcher::Event::Init => {
                 *listed = Some(BTreeSet::new());
                 return;
@@ -144,7 +144,7 @@ impl Feed {
                 self.cache.gone(&object.key, Some(&object.uid))
             }
         };
-        self.queue.wake_all(wakes);
+        self.queue.trigger_all(triggers);
     }
 }
 
@@ -152,14 +152,14 @@ impl Feed {
 async fn watch_actions(client: Client, feed: Feed) {
     let queue = Arc::clone(&feed.queue);
     let seen = |cache: &Cache, action: RouteAction| {
-        for (key, wake) in cache.action(&action) {
-            queue.wake_urgent(&key, wake);
+        for (key, trigger) in cache.action(&action) {
+            queue.trigger_urgent(&key, trigger);
         }
-        Wakes::new()
+        Triggers::new()
     };
     let gone = |cache: &Cache, name: &Name| {
         cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
-        Wakes::new()
+        Triggers::new()
     };
     watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;
 }
@@ -225,13 +225,13 @@ impl Name {
 }
 
 /// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` tell the cache of
-/// it and who is woken by that. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
+/// it and who is triggered by that. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
 async fn watch_beside<K>(
     api: Api<K>,
     what: &str,
     feed: &Feed,
-    seen: impl Fn(&Cache, K) -> Wakes,
-    gone: impl Fn(&Cache, &Name) -> Wakes,
+    seen: impl Fn(&Cache, K) -> Triggers,
+    gone: impl Fn(&Cache, &Name) -> Triggers,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -251,21 +251,21 @@ async fn watch_beside<K>(
             }
         };
         let missing = known.note(&event);
-        let wakes = match event {
+        let triggers = match event {
             watcher::Event::Apply(resource) | watcher::Event::InitApply(resource) => {
                 seen(&feed.cache, resource)
             }
-            watcher::Event::Delete(_) | watcher::Event::Init => Wakes::new(),
+            watcher::Event::Delete(_) | watcher::Event::Init => Triggers::new(),
             watcher::Event::InitDone => {
                 if !std::mem::replace(&mut complete, true) {
                     feed.complete.send_modify(|count| *count += 1);
                 }
                 complained = false;
-                Wakes::new()
+                Triggers::new()
             }
         };
-        feed.queue.wake_all(wakes);
-        feed.queue.wake_all(missing.iter().flat_map(|name| gone(&feed.cache, name)));
+        feed.queue.trigger_all(triggers);
+        feed.queue.trigger_all(missing.iter().flat_map(|name| gone(&feed.cache, name)));
     }
 }
 

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::answer;
-use crate::cache::{Cache, Woken};
+use crate::cache::{Cache, Triggered};
 use crate::control_plane::{ControlPlane, escape, refusal};
 use crate::metrics::Metrics;
-use crate::queue::{Queue, Wake};
+use crate::queue::{Queue, Trigger};
 use crate::tasks::Task;
 
 /// How long the control plane may hold an answer back, in seconds.
@@ -95,7 +95,7 @@ impl Poll {
             let failing = matches!(asked, Asked::Failed(_));
             if std::mem::replace(&mut failed, failing) && !failing {
                 // Who could not reach the endpoint need not wait for the next try.
-                self.queue.wake_all(self.cache.failing(&mesh));
+                self.queue.trigger_all(self.cache.failing(&mesh));
             }
             match asked {
                 Asked::Told(next) => {
@@ -104,7 +104,7 @@ impl Poll {
                     continue;
                 }
                 Asked::NoMesh => {
-                    self.queue.wake_all(self.cache.tells(true));
+                    self.queue.trigger_all(self.cache.tells(true));
                     pause = PAUSE;
                 }
                 Asked::NotOurs => {
@@ -112,7 +112,7 @@ impl Poll {
                         endpoint = self.control_plane.endpoint(),
                         "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
                     );
-                    self.queue.wake_all(self.cache.tells(false));
+                    self.queue.trigger_all(self.cache.tells(false));
                     pause = LONGEST_PAUSE;
                 }
                 Asked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
@@ -132,8 +132,8 @@ impl Poll {
         match status {
             200 => match answer::parse(&body) {
                 Ok((answer, next)) => {
-                    self.queue.wake_all(self.cache.tells(true));
-                    self.wake(self.cache.told(mesh, answer));
+                    self.queue.trigger_all(self.cache.tells(true));
+                    self.trigger(self.cache.told(mesh, answer));
                     Asked::Told(next)
                 }
                 Err(error) => Asked::Failed(format!("malformed answer: {error}")),
@@ -149,10 +149,10 @@ impl Poll {
         }
     }
 
-    fn wake(&self, Woken { now, later }: Woken) {
-        self.queue.wake_all(now);
+    fn trigger(&self, Triggered { now, later }: Triggered) {
+        self.queue.trigger_all(now);
         for (key, _) in later {
-            self.queue.wake_within(&key, Wake::Distribution, LATER);
+            self.queue.trigger_within(&key, Trigger::Distribution, LATER);
         }
     }
 }

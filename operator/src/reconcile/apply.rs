@@ -71,8 +71,8 @@ fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>)
     match result {
         Ok(object) => {
             // A resource whose last finalizer is gone is gone with it; only the watch tells when.
-            let wakes = context.cache.seen(object, Source::OwnWrite);
-            context.queue.wake_all(wakes);
+            let triggers = context.cache.seen(object, Source::OwnWrite);
+            context.queue.trigger_all(triggers);
             Ok(Effect::None)
         }
         Err(error) => {

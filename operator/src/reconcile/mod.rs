@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::cache::Conclusion;
 use crate::context::Context;
-use crate::queue::{Appointment, Wake};
+use crate::queue::{Requeue, Trigger};
 use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;
@@ -37,12 +37,12 @@ const SURPRISES: usize = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// When an object is looked at again; `None` when it is gone.
-pub type Next = Option<Appointment>;
+pub type Next = Option<Requeue>;
 
 /// Runs one reconcile of the object `key`. A panic in it loses nothing but the reconcile: it is told, and the object comes back.
-pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
+pub async fn run(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
     // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
-    match caught(Box::pin(reconcile(context, key, wake))).await {
+    match caught(Box::pin(reconcile(context, key, trigger))).await {
         Ok(next) => {
             context.cache.panicked(key, false);
             next
@@ -51,11 +51,11 @@ pub async fn run(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
     }
 }
 
-async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
+async fn reconcile(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
     let start = Instant::now();
     let mut doubt = false;
     for _ in 0..SURPRISES {
-        let mut observed = observe::observe(context, key, wake, doubt).await?;
+        let mut observed = observe::observe(context, key, trigger, doubt).await?;
         let generation = observed.object.generation;
         let rollout = match rollout::advance(context, &observed).await {
             Advanced::None => None,
@@ -65,7 +65,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
             }
             Advanced::Moved(reduction) => {
                 // What was in step with the former targets is not with these.
-                observed = observe::observe(context, key, wake.max(Wake::Look), doubt).await?;
+                observed = observe::observe(context, key, trigger.max(Trigger::Look), doubt).await?;
                 Some(reduction)
             }
             Advanced::Failed => return again(),
@@ -81,14 +81,14 @@ async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
         let outcome = apply::apply(context, &observed.object, &decision.plan).await;
         log(key, &decision, &outcome);
         log_owner(&observed, &decision);
-        conclude(context, &observed, &decision, &outcome, wake);
+        conclude(context, &observed, &decision, &outcome, trigger);
         let failed = outcome.failure().map(|failure| failure.class);
         context.metrics.reconcile(key.kind, label(&decision.plan), failed, start.elapsed());
         if outcome.surprised() && !doubt {
             doubt = true;
             continue;
         }
-        let next = finish(context, observed, decision, outcome, rollout, wake).await;
+        let next = finish(context, observed, decision, outcome, rollout, trigger).await;
         return sooner(context, key, next);
     }
     again()
@@ -96,7 +96,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, wake: Wake) -> Next {
 
 /// Another try after a pause.
 fn again() -> Next {
-    Some(Appointment { wait: AGAIN, wake: Wake::Look, urgent: false })
+    Some(Requeue { wait: AGAIN, trigger: Trigger::Look, urgent: false })
 }
 
 /// A RouteAction that could not be answered is tried again, however long nothing else is due.
@@ -105,7 +105,7 @@ fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
         |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.cache.actions(key).is_empty();
     match next {
         Some(next) if waits(next.wait) => {
-            Some(Appointment { wait: AGAIN, wake: next.wake.min(Wake::Look), ..next })
+            Some(Requeue { wait: AGAIN, trigger: next.trigger.min(Trigger::Look), ..next })
         }
         next => next,
     }
@@ -118,14 +118,14 @@ async fn finish(
     mut decision: Decision,
     mut outcome: Outcome,
     rollout: Option<Box<Reduction>>,
-    wake: Wake,
+    trigger: Trigger,
 ) -> Next {
     if let Some(reduction) = &rollout {
         rollout::carry_out(context, &observed.object, reduction).await;
     }
     let look = rollout.as_deref().and_then(rollout::look);
     let urgent = rollout.as_deref().is_some_and(rollout::is_step_due);
-    let mut parts = parts::run(context, &observed, &decision, &outcome, wake).await;
+    let mut parts = parts::run(context, &observed, &decision, &outcome, trigger).await;
     parts.rollout = rollout;
     let object = Arc::clone(&observed.object);
     if object.deleting && object.has_parts() && parts.all_gone(&object) {
@@ -138,16 +138,22 @@ async fn finish(
         outcome.deleted |= deleted;
         log(&object.key, &decision, &outcome);
     }
-    let next = report(context, &observed, &decision, &outcome, &parts, wake).await;
+    let next = report(context, &observed, &decision, &outcome, &parts, trigger).await;
     next.map(|next| match look {
         // What a rollout waits for is told, not read from the endpoint.
-        Some(wait) if wait < next.wait => Appointment { wait, wake: Wake::Distribution, urgent },
+        Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, urgent },
         _ => next,
     })
 }
 
-/// Writes down what the reconcile learned, and wakes who waited for it.
-fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome: &Outcome, wake: Wake) {
+/// Writes down what the reconcile learned, and triggers who waited for it.
+fn conclude(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    outcome: &Outcome,
+    trigger: Trigger,
+) {
     let object = &observed.object;
     let in_step = fleetmesh_core::status::in_step(decision, outcome);
     let identity = outcome.identity.as_ref().or(observed.identity());
@@ -173,20 +179,20 @@ fn conclude(context: &Context, observed: &Observed, decision: &Decision, outcome
         permitted_by: permission::judged(observed, decision, outcome),
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
-        compared: wake == Wake::Drift || read_tags || created,
+        compared: trigger == Trigger::Drift || read_tags || created,
         blocked: matches!(&outcome.failed, Some((Step::Delete { .. }, failure)) if failure.class == Class::InUse),
     };
     let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
     if outcome.deleted {
-        context.queue.wake_all(context.cache.tagged(&object.id, None));
+        context.queue.trigger_all(context.cache.tagged(&object.id, None));
     } else if outcome.done.iter().any(tags) {
-        context.queue.wake_all(context.cache.tagged(&object.id, Some(Tagged::by(object))));
+        context.queue.trigger_all(context.cache.tagged(&object.id, Some(Tagged::by(object))));
     }
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();
     }
-    let wakes = context.cache.conclude(object, conclusion);
-    context.queue.wake_all(wakes);
+    let triggers = context.cache.conclude(object, conclusion);
+    context.queue.trigger_all(triggers);
 }
 
 async fn report(
@@ -195,7 +201,7 @@ async fn report(
     decision: &Decision,
     outcome: &Outcome,
     parts: &Parts,
-    wake: Wake,
+    trigger: Trigger,
 ) -> Next {
     let key = &observed.object.key;
     let part_failures = context.cache.parts_concluded(key, parts.failure().is_some());
@@ -203,25 +209,25 @@ async fn report(
     match report::report(context, observed, decision, outcome, parts, Timestamp::now()).await {
         Reported::Done => {
             let memory = context.cache.memory(key);
-            let (wait, wake) = match next_look(observed, outcome, memory.failures, &context.settings) {
-                NextLook::Retry(wait) => (wait, wake.max(Wake::Look)),
+            let (wait, trigger) = match next_look(observed, outcome, memory.failures, &context.settings) {
+                NextLook::Retry(wait) => (wait, trigger.max(Trigger::Look)),
                 NextLook::Compare(interval) => {
-                    (interval.saturating_sub(memory.compared.elapsed()), Wake::Drift)
+                    (interval.saturating_sub(memory.compared.elapsed()), Trigger::Drift)
                 }
             };
-            let next = sooner_of(wait, wake, parts_look);
+            let next = sooner_of(wait, trigger, parts_look);
             let told_for = context.cache.told_for(key).unwrap_or_default();
             let look = programmed::look(&observed.distribution, told_for, context.settings.proxy_patience);
             Some(match look {
-                Some(wait) if wait < next.wait => Appointment { wait, wake: Wake::Distribution, ..next },
+                Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, ..next },
                 _ => next,
             })
         }
-        Reported::HeldBack(rest) => Some(sooner_of(rest, Wake::Distribution, parts_look)),
+        Reported::HeldBack(rest) => Some(sooner_of(rest, Trigger::Distribution, parts_look)),
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
-            let wakes = context.cache.gone(key, Some(&observed.object.uid));
-            context.queue.wake_all(wakes);
+            let triggers = context.cache.gone(key, Some(&observed.object.uid));
+            context.queue.trigger_all(triggers);
             context.rollouts.forget(key);
             None
         }
@@ -232,10 +238,11 @@ async fn report(
     }
 }
 
-/// This appointment, or that of the parts when it is sooner.
-fn sooner_of(wait: Duration, wake: Wake, parts: Option<Duration>) -> Appointment {
-    let (wait, wake) = parts.filter(|look| *look < wait).map_or((wait, wake), |look| (look, Wake::Look));
-    Appointment { wait, wake, urgent: false }
+/// This requeue, or that of the parts when it is sooner.
+fn sooner_of(wait: Duration, trigger: Trigger, parts: Option<Duration>) -> Requeue {
+    let (wait, trigger) =
+        parts.filter(|look| *look < wait).map_or((wait, trigger), |look| (look, Trigger::Look));
+    Requeue { wait, trigger, urgent: false }
 }
 
 fn log(key: &ObjectKey, decision: &Decision, outcome: &Outcome) {

@@ -6,20 +6,20 @@ use fleetmesh_model::ResourceId;
 use crate::cache::{Local, Memory};
 use crate::cloud::AppMesh;
 use crate::context::Context;
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 /// What is to be decided about; `None` when the resource is gone. With `doubt` everything is read.
-pub async fn observe(context: &Context, key: &ObjectKey, wake: Wake, doubt: bool) -> Option<Observed> {
+pub async fn observe(context: &Context, key: &ObjectKey, trigger: Trigger, doubt: bool) -> Option<Observed> {
     let Local { mut observed, memory } = context.cache.observe(key)?;
     let patience = context.settings.proxy_patience;
     observed.waited = context.cache.told_for(key).filter(|time| *time >= patience).map(|_| patience);
-    if let Some(remote) = remembered(context, &observed, &memory, wake).filter(|_| !doubt) {
+    if let Some(remote) = remembered(context, &observed, &memory, trigger).filter(|_| !doubt) {
         observed.remote = remote;
         return Some(observed);
     }
     let with_tags = match observed.reads(doubt) {
         Reads::Nothing => return Some(observed),
-        Reads::Object => wake == Wake::Drift,
+        Reads::Object => trigger == Trigger::Drift,
         Reads::ObjectAndTags => true,
     };
     observed.remote = match read(&context.app_mesh, &observed.object.id, |remote| {
@@ -46,7 +46,7 @@ fn learn(context: &Context, observed: &mut Observed) {
         _ => None,
     };
     if let Some(tagged) = tagged {
-        context.queue.wake_all(context.cache.tagged(&object.id, tagged));
+        context.queue.trigger_all(context.cache.tagged(&object.id, tagged));
         observed.claim = context.cache.claim(object);
     } else if observed.evidence == Evidence::Contested {
         // It could not be read, and says nothing of whose the name is.
@@ -61,12 +61,12 @@ fn learn(context: &Context, observed: &mut Observed) {
 }
 
 /// News about proxies need no call when the last reconcile left the object in step and nothing contradicts that.
-fn remembered(context: &Context, observed: &Observed, memory: &Memory, wake: Wake) -> Option<Remote> {
+fn remembered(context: &Context, observed: &Observed, memory: &Memory, trigger: Trigger) -> Option<Remote> {
     let (generation, identity) =
         memory.in_step.as_ref().filter(|_| observed.permission.missing.is_empty())?;
     let object = &observed.object;
     let current = *generation == object.generation && !object.deleting;
-    let news = wake == Wake::Distribution && !context.cache.contradicts(&object.id, identity.version);
+    let news = trigger == Trigger::Distribution && !context.cache.contradicts(&object.id, identity.version);
     (current && news).then(|| Remote::InStep(identity.clone()))
 }
 

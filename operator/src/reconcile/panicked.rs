@@ -12,7 +12,7 @@ use super::{Next, report};
 use crate::cache::Source;
 use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::queue::{Appointment, Wake};
+use crate::queue::{Requeue, Trigger};
 
 /// Runs `work`, which is done for `key`; `None` when it panicked, which is counted and, as that `what` did, logged.
 pub async fn guarded<T>(
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, key: &ObjectKey, panic: &Panicked) -> Next {
     if let Err(panic) = caught(tell(context, &object, panic)).await {
         error!(object = %key, %panic, "telling of a panic panicked as well");
     }
-    Some(Appointment { wait, wake: Wake::Look, urgent: false })
+    Some(Requeue { wait, trigger: Trigger::Look, urgent: false })
 }
 
 /// How far the object is, nobody knows: `Ready` says so, and all else stays as it was reported.
@@ -65,7 +65,7 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
     let event = Event { severity: Severity::Warning, reason, action: "Reconcile", message };
     report::publish(context, object, &event).await;
     match context.cluster.set_status(object, &status).await {
-        Ok(object) => context.queue.wake_all(context.cache.seen(object, Source::OwnWrite)),
+        Ok(object) => context.queue.trigger_all(context.cache.seen(object, Source::OwnWrite)),
         Err(problem) => {
             error!(object = %object.key, error = %problem, "cannot tell of a panic in the status")
         }

@@ -70,11 +70,11 @@ pub async fn report(
     let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
     match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {
         Ok(object) => {
-            let wakes = context.cache.seen(object, Source::OwnWrite);
-            context.queue.wake_all(wakes);
+            let triggers = context.cache.seen(object, Source::OwnWrite);
+            context.queue.trigger_all(triggers);
             Reported::Done
         }
-        // The watch brings the state of the rollout, and that alone wakes nobody.
+        // The watch brings the state of the rollout, and that alone triggers nobody.
         Err(WriteError::Changed) if object.canary().is_some() => Reported::HeldBack(HOLD),
         // Another resource has the name by now, or none; the watch brings it.
         Err(WriteError::Gone | WriteError::Changed) => Reported::Done,

@@ -21,7 +21,7 @@ use super::Reconcile;
 use super::fleet_reads::{image, owners, registered};
 use super::fleet_room;
 use crate::fleets::Memory;
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 /// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
 const IN_MOTION: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
         settling: false,
         now: Timestamp::now(),
     };
-    let remembered = memory.observed.clone().filter(|_| reconcile.wake == Wake::Distribution);
+    let remembered = memory.observed.clone().filter(|_| reconcile.trigger == Trigger::Distribution);
     let observed = match (unread, remembered) {
         (Some(failure), _) => Err(failure),
         (None, Some(observed)) => Ok(observed),

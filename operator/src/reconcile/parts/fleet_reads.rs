@@ -7,7 +7,7 @@ use fleetmesh_crds::management::OWNER_UID_TAG;
 use super::Reconcile;
 use super::fleet::Services;
 use crate::fleets::Memory;
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 /// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when
 /// everything is compared.
@@ -26,7 +26,7 @@ pub async fn image(
     let Some(parameter) = &image.ssm_parameter else { return Ok(None) };
     let known = memory.observed.as_ref().and_then(|observed| observed.image.clone());
     let same = reconcile.object.reported() && memory.parameter.as_ref() == Some(parameter);
-    if let Some(known) = known.filter(|_| same && reconcile.wake != Wake::Drift) {
+    if let Some(known) = known.filter(|_| same && reconcile.trigger != Trigger::Drift) {
         return Ok(Some(known));
     }
     let id = services.ssm.image(parameter).await?;

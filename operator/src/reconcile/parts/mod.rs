@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::cache::ClassOf;
 use crate::context::Context;
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 /// What a reconcile of a part is given.
 pub struct Reconcile<'a> {
@@ -32,8 +32,8 @@ pub struct Reconcile<'a> {
     pub shut: Option<Refusal>,
     /// The FleetClass of the fleet, as it is now.
     pub class: ClassOf,
-    /// Why there is a reconcile: only `Wake::Distribution` may do without asking AWS anew.
-    pub wake: Wake,
+    /// Why there is a reconcile: only `Trigger::Distribution` may do without asking AWS anew.
+    pub trigger: Trigger,
 }
 
 /// Runs the parts' reconciles after the App Mesh object's; none for a resource that has no parts, or whose turn has not come.
@@ -42,7 +42,7 @@ pub async fn run(
     observed: &Observed,
     decision: &Decision,
     outcome: &Outcome,
-    wake: Wake,
+    trigger: Trigger,
 ) -> Parts {
     let object = &*observed.object;
     if !object.has_parts() || !has_turn(observed, decision, outcome) {
@@ -55,7 +55,7 @@ pub async fn run(
     let deleting = object.deleting;
     let class = context.cache.class_of(object);
     let shut = shut(observed, decision).filter(|_| !deleting);
-    let reconcile = Reconcile { context, object, observed, arn: &arn, deleting, shut, class, wake };
+    let reconcile = Reconcile { context, object, observed, arn: &arn, deleting, shut, class, trigger };
     if deleting || object.fleet().is_none() {
         // Instances use the identity: they go first.
         let fleet = fleet::run(&reconcile, None).await;

@@ -1,4 +1,4 @@
-//! Asks who has something to say about a rollout, beside the reconciles: the answer wakes the route. One question of a kind at a
+//! Asks who has something to say about a rollout, beside the reconciles: the answer triggers the route. One question of a kind at a
 //! time for each route; how many at once in all, [`crate::outbound`] says.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{prometheus, webhook};
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::outbound::{self, Failure, Question};
-use crate::queue::Wake;
+use crate::queue::Trigger;
 use crate::reconcile::panicked::guarded;
 use crate::rollouts::{Gave, Rollouts};
 
@@ -100,6 +100,6 @@ fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Outpu
             Some(gave) => rollouts.answer(&key, &what, gave),
             None => rollouts.unanswered(&key, &what),
         }
-        queue.wake(&key, Wake::Distribution);
+        queue.trigger(&key, Trigger::Distribution);
     });
 }

@@ -42,7 +42,7 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
                 false => Deprecation::TakenBack,
             };
             if let Some(node) = node(virtual_node) {
-                context.queue.wake_all(context.cache.deprecate(&node.key, deprecation));
+                context.queue.trigger_all(context.cache.deprecate(&node.key, deprecation));
             }
         }
         Effect::ScaleToZero { virtual_node } => {

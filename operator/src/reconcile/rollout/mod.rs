@@ -58,8 +58,8 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
             publish(context, object, event).await;
         }
     }
-    let wakes = context.cache.keep(&object.key, reduction.keep.clone());
-    context.queue.wake_all(wakes);
+    let triggers = context.cache.keep(&object.key, reduction.keep.clone());
+    context.queue.trigger_all(triggers);
     if reduction.state == *object.status.canary() || !reduction.is_followed(&before) {
         context.cache.decided(object, &reduction.state);
         return Advanced::Decided(reduction);
@@ -69,8 +69,8 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         Ok(written) => {
             context.metrics.rollouts.ended(&before, &reduction.state);
             let moved = written.spec != object.spec;
-            let wakes = context.cache.seen(written, Source::OwnWrite);
-            context.queue.wake_all(wakes);
+            let triggers = context.cache.seen(written, Source::OwnWrite);
+            context.queue.trigger_all(triggers);
             if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
         }
         Err(error) => {

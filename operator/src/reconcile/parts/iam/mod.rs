@@ -14,7 +14,7 @@ mod strangers;
 
 use super::Reconcile;
 use crate::cache::IdentityMemory;
-use crate::queue::Wake;
+use crate::queue::Trigger;
 
 /// How often a reconcile looks again: the account becomes known with the role, and what a lost reply hid by a second look.
 const LOOKS: usize = 3;
@@ -134,7 +134,7 @@ fn remembered(
     memory: &IdentityMemory,
 ) -> Option<Part<IamStatus>> {
     let before = &reconcile.object.status;
-    let (hash, finding) = memory.in_step.as_ref().filter(|_| reconcile.wake != Wake::Drift)?;
+    let (hash, finding) = memory.in_step.as_ref().filter(|_| reconcile.trigger != Trigger::Drift)?;
     let known = memory.seen.is_some() && before.iam().is_some_and(|iam| iam.policy_hash.is_some());
     (*hash == desired.hash() && known).then(|| Part {
         finding: finding.clone(),
