@@ -58,7 +58,7 @@ impl Rollouts {
 
     /// What the proxies of a mesh reported in the last `window`.
     pub async fn reports(&self, mesh: &str, window: Duration) -> Reports {
-        let Some(client) = &self.client else { return Reports::Untold };
+        let Some(client) = &self.client else { return Reports::Unsupported };
         let key = (mesh.to_owned(), window);
         let cell = Arc::clone(lock(&self.loads).entry(key).or_default());
         let mut known = cell.lock().await;
@@ -68,11 +68,11 @@ impl Rollouts {
             return reports.clone();
         }
         let reports = match client.fetch(mesh, window).await {
-            Ok(loads) => Reports::Told { at: Timestamp::now(), loads },
-            Err(LoadsError::NotServed { .. }) => Reports::Untold,
+            Ok(loads) => Reports::Reported { at: Timestamp::now(), loads },
+            Err(LoadsError::NotServed { .. }) => Reports::Unsupported,
             Err(error) => {
                 debug!(%error, "no loads");
-                Reports::Awaited
+                Reports::Pending
             }
         };
         *known = Some((Instant::now(), reports.clone()));

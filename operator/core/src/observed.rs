@@ -65,7 +65,7 @@ pub struct Observed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deprecation {
     /// It is deprecated, and why.
-    Told(String),
+    Deprecated(String),
     /// It is not, or not any more.
     TakenBack,
 }
@@ -167,11 +167,11 @@ pub struct RemoteObject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Distribution {
     /// The endpoint does not tell (it is not a Fleetmesh control plane).
-    Untold,
+    Unsupported,
     /// The endpoint tells, but has not yet told about this object.
-    Awaited,
+    Pending,
     /// What the endpoint told last.
-    Told {
+    Reported {
         /// The version that the numbers are about.
         version: i64,
         /// Connected proxies whose configuration contains the object. All streams with one certificate are one, by the one of

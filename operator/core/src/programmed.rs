@@ -26,12 +26,12 @@ pub fn finding(
         )
     };
     match distribution {
-        Distribution::Untold => {
+        Distribution::Unsupported => {
             Finding::holds(Reason::Programmed, format!("the endpoint has version {version}"))
         }
-        Distribution::Awaited => awaited(),
-        Distribution::Told { version: told, .. } if *told < version => awaited(),
-        Distribution::Told {
+        Distribution::Pending => awaited(),
+        Distribution::Reported { version: told, .. } if *told < version => awaited(),
+        Distribution::Reported {
             version: _,
             proxies,
             acknowledged,
@@ -74,20 +74,20 @@ fn silent((refusals, acknowledged, proxies): (i32, i32, i32)) -> i32 {
 /// endpoint has told of the object in this version.
 pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration) -> Option<Duration> {
     match distribution {
-        Distribution::Told { proxies, acknowledged, .. } if acknowledged < proxies => {
+        Distribution::Reported { proxies, acknowledged, .. } if acknowledged < proxies => {
             patience.checked_sub(told_for).filter(|rest| !rest.is_zero())
         }
-        Distribution::Told { .. } | Distribution::Untold | Distribution::Awaited => None,
+        Distribution::Reported { .. } | Distribution::Unsupported | Distribution::Pending => None,
     }
 }
 
 /// The proxies of the status, when they were told about this version.
 pub fn proxies(identity: &Identity, distribution: &Distribution) -> Option<Proxies> {
     match distribution {
-        Distribution::Told { version, proxies, acknowledged, .. } if *version >= identity.version => {
+        Distribution::Reported { version, proxies, acknowledged, .. } if *version >= identity.version => {
             Some(Proxies { connected: *proxies, programmed: *acknowledged })
         }
-        Distribution::Told { .. } | Distribution::Untold | Distribution::Awaited => None,
+        Distribution::Reported { .. } | Distribution::Unsupported | Distribution::Pending => None,
     }
 }
 
@@ -163,13 +163,13 @@ mod tests {
     use crate::observed::Caller;
 
     /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
-    /// `untold` nobody tells whose they are.
-    fn said(text: &str, untold: bool) -> Finding {
-        said_after(text, untold, None)
+    /// `unsupported` nobody tells whose they are.
+    fn said(text: &str, unsupported: bool) -> Finding {
+        said_after(text, unsupported, None)
     }
 
     /// The same after those that say nothing were waited for.
-    fn said_after(text: &str, untold: bool, waited: Option<Duration>) -> Finding {
+    fn said_after(text: &str, unsupported: bool, waited: Option<Duration>) -> Finding {
         let mut owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
         let (mut callers, mut rejected, mut sums) = (BTreeMap::new(), Vec::new(), [0, 0]);
         for word in text.split_whitespace() {
@@ -185,14 +185,14 @@ mod tests {
             }
         }
         let identity = Identity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
-        let distribution = Distribution::Told {
+        let distribution = Distribution::Reported {
             version: 3,
             proxies: sums[1],
             acknowledged: sums[0],
             lagging: 0,
             rejected,
             connected: BTreeMap::new(),
-            callers: if untold { BTreeMap::new() } else { callers },
+            callers: if unsupported { BTreeMap::new() } else { callers },
             unserved: Vec::new(),
         };
         finding(&identity, &distribution, &owners, waited)
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn one_silent_proxy_does_not_keep_an_object_pending_for_ever() {
         let minute = Some(Duration::from_secs(60));
-        for (proxies, untold, reason) in [
+        for (proxies, unsupported, reason) in [
             // The attack: it is connected and says nothing, or all of one other team's do.
             ("theirs:x:0/0/1 ours:own:5/0/5", false, Reason::Programmed),
             ("theirs:x:0/0/9 ours:own:1/0/1", false, Reason::Programmed),
@@ -252,9 +252,9 @@ mod tests {
             ("a:x:0/0/1 b:y:0/0/1 ours:own:4/0/4", false, Reason::ProxiesPending),
             ("a:x:4/0/6", true, Reason::ProxiesPending),
         ] {
-            let before = said(proxies, untold);
+            let before = said(proxies, unsupported);
             assert_eq!(before.reason, Reason::ProxiesPending, "{proxies} is waited for: {}", before.message);
-            let after = said_after(proxies, untold, minute);
+            let after = said_after(proxies, unsupported, minute);
             assert_eq!(after.reason, reason, "{proxies}: {}", after.message);
             assert!(after.message.contains(" said nothing about it in 60 s, too "), "{}", after.message);
         }
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn silent_proxies_are_looked_at_again_when_they_were_waited_for() {
         let patience = Duration::from_secs(60);
-        let told = |acknowledged| Distribution::Told {
+        let told = |acknowledged| Distribution::Reported {
             version: 3,
             proxies: 2,
             acknowledged,
@@ -283,7 +283,7 @@ mod tests {
             (told(1), patience),
             (told(1), Duration::MAX),
             (told(2), Duration::ZERO),
-            (Distribution::Untold, Duration::ZERO),
+            (Distribution::Unsupported, Duration::ZERO),
         ] {
             assert_eq!(look(&distribution, told_for, patience), None);
         }

@@ -227,7 +227,7 @@ fn rollouts(observed: &Observed, parts: &Parts) -> Vec<(ConditionType, Finding)>
     let keep = |kind: ConditionType| kept(before, kind).map(|finding| (kind, finding));
     let deprecated = match &observed.deprecation {
         None => keep(ConditionType::Deprecated),
-        Some(Deprecation::Told(message)) => {
+        Some(Deprecation::Deprecated(message)) => {
             Some((ConditionType::Deprecated, Finding::holds(Reason::Replaced, message.clone())))
         }
         Some(Deprecation::TakenBack) => None,

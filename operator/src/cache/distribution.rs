@@ -96,14 +96,14 @@ impl Tellings {
 
     pub(super) fn of(&self, id: &ResourceId) -> Distribution {
         if !self.tells {
-            return Distribution::Untold;
+            return Distribution::Unsupported;
         }
         match self.told.get(id) {
-            None => Distribution::Awaited,
+            None => Distribution::Pending,
             Some(told) => {
                 let Told { version, proxies, acknowledged, lagging, rejected, connected, callers, unserved } =
                     told;
-                Distribution::Told {
+                Distribution::Reported {
                     version: *version,
                     proxies: *proxies,
                     acknowledged: *acknowledged,

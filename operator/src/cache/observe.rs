@@ -68,8 +68,8 @@ impl Inner {
     /// Whose the virtual nodes are whose proxies are told to run the object.
     fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
         let names = match distribution {
-            Distribution::Told { callers, .. } => callers.keys().map(String::as_str).collect(),
-            Distribution::Untold | Distribution::Awaited => BTreeSet::new(),
+            Distribution::Reported { callers, .. } => callers.keys().map(String::as_str).collect(),
+            Distribution::Unsupported | Distribution::Pending => BTreeSet::new(),
         };
         let own = object.key.namespace.clone().unwrap_or_default();
         Owners { own, namespaces: self.owners(object.id.mesh_name(), names) }

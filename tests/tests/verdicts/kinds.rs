@@ -167,19 +167,20 @@ impl Scene {
 
     fn among_proxies(&self, ready: &World) -> Vec<Row> {
         let version = self.stored(ready).version.unwrap();
-        let told = |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| Distribution::Told {
-            version,
-            proxies: 3,
-            acknowledged,
-            lagging: 0,
-            rejected,
-            connected: BTreeMap::new(),
-            callers: BTreeMap::new(),
-            unserved,
-        };
+        let told =
+            |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| Distribution::Reported {
+                version,
+                proxies: 3,
+                acknowledged,
+                lagging: 0,
+                rejected,
+                connected: BTreeMap::new(),
+                callers: BTreeMap::new(),
+                unserved,
+            };
         let refusal = Rejection { proxy: "p".to_owned(), message: "no".to_owned() };
         let cases = [
-            ("the endpoint has not told of proxies", Distribution::Awaited),
+            ("the endpoint has not told of proxies", Distribution::Pending),
             ("every proxy has it", told(3, vec![], vec![])),
             ("a proxy has not acknowledged", told(2, vec![], vec![])),
             ("one of three proxies refused", told(2, vec![refusal.clone()], vec![])),

@@ -89,8 +89,8 @@ impl<'a> Reducer<'a> {
     fn lag(&self, metric: &Metric) -> Option<Duration> {
         match (&metric.source, &self.seen.loads) {
             (MetricSource::Prometheus(_), _) => Some(Duration::ZERO),
-            (MetricSource::LoadReport(_), Reports::Told { loads, .. }) => Some(loads.lag),
-            (MetricSource::LoadReport(_), Reports::Untold | Reports::Awaited) => None,
+            (MetricSource::LoadReport(_), Reports::Reported { loads, .. }) => Some(loads.lag),
+            (MetricSource::LoadReport(_), Reports::Unsupported | Reports::Pending) => None,
         }
     }
 
@@ -134,7 +134,7 @@ impl<'a> Reducer<'a> {
         if due > self.now {
             return None;
         }
-        if self.seen.loads == Reports::Untold {
+        if self.seen.loads == Reports::Unsupported {
             return blind(
                 "the endpoint does not tell what proxies report: judge by a prometheus source, or run a Fleetmesh control plane",
             );
@@ -148,7 +148,7 @@ impl<'a> Reducer<'a> {
     /// The loads of the new targets in the window that was told, when it began at `from` or later and is full.
     fn counted(&self, from: Timestamp) -> Option<Counted<'a>> {
         let seen: &'a Observations = self.seen;
-        let Reports::Told { at, loads } = &seen.loads else { return None };
+        let Reports::Reported { at, loads } = &seen.loads else { return None };
         let rollout = self.rollout()?;
         let counts = *at <= self.now && loads.observed >= loads.window && before(*at, loads.window) >= from;
         let nodes = || growing(&self.state.stable_targets, &rollout.targets);
@@ -159,7 +159,7 @@ impl<'a> Reducer<'a> {
     fn count_requests(&mut self) {
         let Some(rollout) = self.rollout() else { return };
         let Some(entered) = entered(rollout) else { return };
-        let Reports::Told { loads, .. } = &self.seen.loads else { return };
+        let Reports::Reported { loads, .. } = &self.seen.loads else { return };
         let entered = after(entered, loads.lag);
         let from = rollout.counted_until.as_ref().map_or(entered, |until| until.0.max(entered));
         let Some(Counted { at, loads, nodes }) = self.counted(from) else { return };
@@ -268,7 +268,7 @@ impl<'a> Reducer<'a> {
     /// after the last verdict.
     fn is_watched(&self, metric: &Metric) -> bool {
         match (&metric.source, &self.seen.loads) {
-            (MetricSource::LoadReport(_), Reports::Told { loads, .. }) => loads.observed >= loads.window,
+            (MetricSource::LoadReport(_), Reports::Reported { loads, .. }) => loads.observed >= loads.window,
             _ => true,
         }
     }

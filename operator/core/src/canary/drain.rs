@@ -74,7 +74,7 @@ impl Reducer<'_> {
 
     /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody tells.
     fn in_flight(&self, node: &str, settled: Timestamp) -> Option<u64> {
-        let Reports::Told { at, loads } = &self.seen.loads else { return None };
+        let Reports::Reported { at, loads } = &self.seen.loads else { return None };
         let full = loads.observed >= loads.window && before(*at, loads.window) >= settled;
         let load = loads.targets.get(node).filter(|load| full && load.reports > 0)?;
         Some(load.in_progress)

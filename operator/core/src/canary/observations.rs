@@ -86,12 +86,16 @@ impl Health {
     /// a node that is down from one that never had a proxy and may serve without.
     pub fn of(distribution: &Distribution, expects_proxies: bool) -> Self {
         match distribution {
-            Distribution::Untold | Distribution::Awaited => Self::Unknown,
-            Distribution::Told { connected, .. } if connected.values().any(|acknowledged| *acknowledged) => {
+            Distribution::Unsupported | Distribution::Pending => Self::Unknown,
+            Distribution::Reported { connected, .. }
+                if connected.values().any(|acknowledged| *acknowledged) =>
+            {
                 Self::Some
             }
-            Distribution::Told { connected, .. } if connected.is_empty() && !expects_proxies => Self::Unknown,
-            Distribution::Told { .. } => Self::None,
+            Distribution::Reported { connected, .. } if connected.is_empty() && !expects_proxies => {
+                Self::Unknown
+            }
+            Distribution::Reported { .. } => Self::None,
         }
     }
 }
@@ -126,11 +130,11 @@ impl Owners {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reports {
     /// The endpoint does not tell.
-    Untold,
+    Unsupported,
     /// The endpoint tells and has not been asked, or does not answer.
-    Awaited,
+    Pending,
     /// The answer to a question for a window of `analysis.interval`.
-    Told {
+    Reported {
         /// When the window ended.
         at: Timestamp,
         /// What was counted.

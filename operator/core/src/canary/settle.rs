@@ -32,7 +32,7 @@ impl Reducer<'_> {
             };
         }
         dataplane.written_at.get_or_insert(now.clone());
-        if let Distribution::Told { version: told, proxies, acknowledged, rejected, .. } = distribution
+        if let Distribution::Reported { version: told, proxies, acknowledged, rejected, .. } = distribution
             && told >= version
         {
             dataplane.proxies = Some(*proxies);
@@ -71,7 +71,7 @@ impl Reducer<'_> {
             return Some(missing);
         };
         let callers = match distribution {
-            Distribution::Told { version: told, callers, .. }
+            Distribution::Reported { version: told, callers, .. }
                 if told >= version && same(targets, &self.state.effective_targets) =>
             {
                 callers
@@ -97,26 +97,26 @@ impl Reducer<'_> {
             return Some((Reason::WeightsPending, "the endpoint does not have the weights yet".to_owned()));
         }
         match distribution {
-            Distribution::Untold if self.taken_at() > self.now && self.settled_at().is_none() => {
+            Distribution::Unsupported if self.taken_at() > self.now && self.settled_at().is_none() => {
                 let delay = in_words(self.canary.propagation_delay());
                 let detail = format!("the endpoint does not tell of proxies; {delay} are waited for");
                 Some((Reason::ProxiesPending, detail))
             }
-            Distribution::Untold => None,
-            Distribution::Awaited => Some((Reason::ProxiesPending, untold(*version))),
-            Distribution::Told { version: told, .. } if told < version => {
-                Some((Reason::ProxiesPending, untold(*version)))
+            Distribution::Unsupported => None,
+            Distribution::Pending => Some((Reason::ProxiesPending, pending(*version))),
+            Distribution::Reported { version: told, .. } if told < version => {
+                Some((Reason::ProxiesPending, pending(*version)))
             }
-            Distribution::Told { rejected, proxies, .. } if !rejected.is_empty() => {
+            Distribution::Reported { rejected, proxies, .. } if !rejected.is_empty() => {
                 Some((Reason::ProxyRejected, refused(rejected, *proxies)))
             }
-            Distribution::Told { proxies, acknowledged, .. } if acknowledged < proxies => {
+            Distribution::Reported { proxies, acknowledged, .. } if acknowledged < proxies => {
                 let detail = format!(
                     "{acknowledged} of {proxies} connected proxies run the weights (version {version})"
                 );
                 Some((Reason::ProxiesPending, detail))
             }
-            Distribution::Told { lagging, .. } => {
+            Distribution::Reported { lagging, .. } => {
                 (*lagging > 0).then(|| (Reason::ProxiesPending, behind(*lagging, *version)))
             }
         }
@@ -131,7 +131,7 @@ fn behind(lagging: i32, version: i64) -> String {
     )
 }
 
-fn untold(version: i64) -> String {
+fn pending(version: i64) -> String {
     format!("the endpoint has version {version} and has not yet told about its proxies")
 }
 

@@ -222,7 +222,7 @@ impl<'a> World<'a> {
             endpoint: Endpoint::Has {
                 targets: self.has.clone(),
                 version: self.version,
-                distribution: Distribution::Told {
+                distribution: Distribution::Reported {
                     version: self.version,
                     proxies: 1,
                     acknowledged: 1,
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
 
     /// The window that ends now: the rows in it, as if every new node had them.
     fn loads(&self) -> Reports {
-        let Some(canary) = &self.spec.canary else { return Reports::Untold };
+        let Some(canary) = &self.spec.canary else { return Reports::Unsupported };
         let window = canary.effective_analysis().interval();
         let from = before(self.now, window);
         let rows = self.passed().iter().rev().take_while(|row| after(self.start, row.at) > from);
@@ -279,7 +279,7 @@ impl<'a> World<'a> {
         for drain in &self.state.draining {
             targets.entry(drain.virtual_node.clone()).or_insert(Load { reports: 1, ..Load::default() });
         }
-        Reports::Told {
+        Reports::Reported {
             at: self.now,
             loads: Loads {
                 window,

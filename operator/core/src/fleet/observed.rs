@@ -262,16 +262,16 @@ pub struct Association {
 pub enum Proxies {
     /// The endpoint does not tell.
     #[default]
-    Untold,
+    Unsupported,
     /// Each connected proxy that could be told apart, by instance id or IP address: whether it has acknowledged.
-    Told(BTreeMap<String, bool>),
+    Reported(BTreeMap<String, bool>),
 }
 
 impl Proxies {
     /// Whether the proxy of `instance` is connected (`Some`) and has acknowledged; `None` when it is not connected, or
     /// nothing is told.
     pub fn of(&self, instance: &Instance) -> Option<bool> {
-        let Self::Told(told) = self else { return None };
+        let Self::Reported(told) = self else { return None };
         let names = [Some(&instance.id), instance.ipv4.as_ref(), instance.ipv6.as_ref()];
         names.into_iter().flatten().find_map(|name| told.get(name)).copied()
     }

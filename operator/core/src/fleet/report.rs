@@ -164,7 +164,7 @@ impl Tally {
         }
         self.running += i32::from(instance.state == State::Running);
         let connected =
-            matches!(observed.proxies, Proxies::Untold) || observed.proxies.of(instance).is_some();
+            matches!(observed.proxies, Proxies::Unsupported) || observed.proxies.of(instance).is_some();
         let (stage, state) = match standing(observed, instance, profile_arn) {
             Standing::Foreign => {
                 self.foreign.push(instance.id.clone());
@@ -186,10 +186,10 @@ fn count<T>(items: impl Iterator<Item = T>) -> i32 {
 
 fn described(observed: &Observed, instance: &Instance, state: &str) -> InstanceStatus {
     let proxy = match (&observed.proxies, observed.proxies.of(instance)) {
-        (Proxies::Untold, _) => None,
-        (Proxies::Told(_), Some(true)) => Some("Acknowledged"),
-        (Proxies::Told(_), Some(false)) => Some("Connected"),
-        (Proxies::Told(_), None) => Some("Absent"),
+        (Proxies::Unsupported, _) => None,
+        (Proxies::Reported(_), Some(true)) => Some("Acknowledged"),
+        (Proxies::Reported(_), Some(false)) => Some("Connected"),
+        (Proxies::Reported(_), None) => Some("Absent"),
     };
     InstanceStatus {
         az: instance.az.clone(),

@@ -59,10 +59,10 @@ pub fn stage(instance: &Instance, proxies: &Proxies, registered: Option<bool>, n
     let broken =
         matches!(instance.state, State::Stopping | State::Stopped) || instance.checks == Checks::Failed;
     let serves = match (proxies, proxies.of(instance)) {
-        (Proxies::Untold, _) => instance.checks == Checks::Passed,
-        (Proxies::Told(_), Some(acknowledged)) => acknowledged,
-        (Proxies::Told(_), None) if late => return Stage::Failed,
-        (Proxies::Told(_), None) => false,
+        (Proxies::Unsupported, _) => instance.checks == Checks::Passed,
+        (Proxies::Reported(_), Some(acknowledged)) => acknowledged,
+        (Proxies::Reported(_), None) if late => return Stage::Failed,
+        (Proxies::Reported(_), None) => false,
     };
     match (broken, instance.state == State::Running && serves && registered != Some(false)) {
         (true, _) => Stage::Failed,

@@ -218,7 +218,7 @@ fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &Step<'_>) 
         let news = |one: &MetricStatus| find(before).is_none_or(|old| old.at != one.at);
         let judged = find(after).filter(|one| one.requests.is_some() && news(one));
         let (Some(judged), MetricSource::LoadReport(_)) = (judged, &metric.source) else { continue };
-        let Reports::Told { at, loads } = &step.seen.loads else { panic!("{judged:?} of nothing") };
+        let Reports::Reported { at, loads } = &step.seen.loads else { panic!("{judged:?} of nothing") };
         // A rollout that was ended by this very verdict is not under way any more, but was before.
         let rollout =
             after.rollout.as_ref().filter(|one| one.fresh_since.is_some()).or(before.rollout.as_ref());

@@ -366,7 +366,7 @@ fn windows_of_one_metric_do_not_overlap() {
     };
     for (late, counts) in [(4, false), (5, true)] {
         let at = last + secs(late);
-        let seen = Observations { loads: Reports::Told { at, loads: loads(5) }, ..world.observe() };
+        let seen = Observations { loads: Reports::Reported { at, loads: loads(5) }, ..world.observe() };
         let after = reduce(&world.spec, &state, &seen, at).state;
         assert_eq!(after.history.is_empty(), !counts, "a window that ended {late} s after the last one");
     }

@@ -37,7 +37,7 @@ fn observed(canary: Value, weight: i32) -> Observed {
         dependents: Vec::new(),
         former_tags: None,
         remote: Remote::Absent,
-        distribution: Distribution::Awaited,
+        distribution: Distribution::Pending,
         waited: None,
         owners: fleetmesh_core::canary::Owners::default(),
         deprecation: None,

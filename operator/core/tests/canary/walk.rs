@@ -130,15 +130,15 @@ impl Walk {
 
     fn distribution(&mut self) -> Distribution {
         if !self.tells {
-            return Distribution::Untold;
+            return Distribution::Unsupported;
         }
         if self.odds(3) {
-            return Distribution::Awaited;
+            return Distribution::Pending;
         }
         let proxies = self.random.i32(0..4);
         let acknowledged = if self.odds(85) { proxies } else { self.random.i32(0..=proxies) };
         let refused = if self.odds(4) { 1 } else { 0 };
-        Distribution::Told {
+        Distribution::Reported {
             version: if self.odds(95) { self.version } else { self.version - 1 },
             proxies,
             acknowledged,
@@ -178,10 +178,10 @@ impl Walk {
 
     fn loads(&mut self) -> Reports {
         if !self.tells {
-            return Reports::Untold;
+            return Reports::Unsupported;
         }
         if self.odds(4) {
-            return Reports::Awaited;
+            return Reports::Pending;
         }
         let window = self.interval();
         let bad = self.odds(15);
@@ -201,7 +201,10 @@ impl Walk {
         }
         let observed = if self.odds(94) { window } else { window / 2 };
         let at = self.now - SignedDuration::from_millis(if self.odds(20) { 1500 } else { 0 });
-        Reports::Told { at, loads: Loads { window, observed, lag: self.lag, targets, ..Loads::default() } }
+        Reports::Reported {
+            at,
+            loads: Loads { window, observed, lag: self.lag, targets, ..Loads::default() },
+        }
     }
 
     fn samples(&mut self) -> Vec<Sample> {
@@ -277,7 +280,7 @@ impl Walk {
         {
             self.entered.entry((rollout.id, rollout.set_weight)).or_insert(self.now);
         }
-        if let Reports::Told { at, loads } = &seen.loads
+        if let Reports::Reported { at, loads } = &seen.loads
             && loads.observed >= loads.window
         {
             self.windows.push((*at, loads.clone()));
@@ -307,13 +310,13 @@ impl Walk {
             return false;
         }
         match distribution {
-            Distribution::Awaited => false,
-            Distribution::Untold => {
+            Distribution::Pending => false,
+            Distribution::Unsupported => {
                 let delay = self.spec.canary.as_ref().map_or(Duration::ZERO, Canary::propagation_delay);
                 let delay = SignedDuration::try_from(delay).unwrap();
                 self.first_seen.get(version).is_some_and(|since| now.duration_since(*since) >= delay)
             }
-            Distribution::Told { version: told, proxies, acknowledged, rejected, .. } => {
+            Distribution::Reported { version: told, proxies, acknowledged, rejected, .. } => {
                 told >= version && acknowledged >= proxies && rejected.is_empty()
             }
         }
@@ -357,7 +360,7 @@ impl Walk {
 
     /// The success rate that the observation tells.
     pub fn rate(&self, seen: &Observations) -> Option<f64> {
-        let Reports::Told { loads, .. } = &seen.loads else { return None };
+        let Reports::Reported { loads, .. } = &seen.loads else { return None };
         rate(self.counts(loads))
     }
 

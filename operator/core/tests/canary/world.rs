@@ -166,7 +166,7 @@ impl World {
         let acknowledged =
             self.proxies.iter().filter(|proxy| proxy.acknowledged == *version && !proxy.refuses).count();
         let distribution = if self.tells {
-            Distribution::Told {
+            Distribution::Reported {
                 version: *version,
                 proxies: i32::try_from(self.proxies.len()).unwrap(),
                 acknowledged: i32::try_from(acknowledged).unwrap(),
@@ -177,7 +177,7 @@ impl World {
                 unserved: Vec::new(),
             }
         } else {
-            Distribution::Untold
+            Distribution::Unsupported
         };
         Endpoint::Has { targets: targets.clone(), version: *version, distribution }
     }
@@ -199,12 +199,12 @@ impl World {
 
     fn loads(&self) -> Reports {
         if !self.tells {
-            return Reports::Untold;
+            return Reports::Unsupported;
         }
         if !self.reports {
             let window = self.interval();
             let loads = Loads { window, observed: window, ..Loads::default() };
-            return Reports::Told { at: self.now, loads };
+            return Reports::Reported { at: self.now, loads };
         }
         let window = self.interval();
         let to = self.now - secs(i64::try_from(self.report_lag).unwrap());
@@ -227,7 +227,7 @@ impl World {
         let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
         let lag = Duration::from_secs(self.told_lag.unwrap_or(self.report_lag));
         let witnesses = self.witnesses.clone();
-        Reports::Told { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
+        Reports::Reported { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
     }
 
     /// One decision and what follows from it.

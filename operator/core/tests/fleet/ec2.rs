@@ -299,7 +299,7 @@ impl Ec2 {
             image: Some(self.image.clone()),
             image_owners: self.image_owners.clone(),
             instances: ours,
-            proxies: Proxies::Untold,
+            proxies: Proxies::Unsupported,
             ..Observed::default()
         };
         observed.add_lost(lost, &known, &owner_tags(&self.object, "c"));

@@ -323,7 +323,7 @@ impl World {
             permitted_by: self.judged.get(&object.uid).cloned(),
             former_tags: None,
             remote: Remote::NotRead,
-            distribution: Distribution::Untold,
+            distribution: Distribution::Unsupported,
             waited: None,
             owners: fleetmesh_core::canary::Owners::default(),
             deprecation: None,

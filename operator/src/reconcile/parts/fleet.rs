@@ -152,10 +152,10 @@ async fn bring_in_step(
 /// The proxies of the node as the endpoint tells of them.
 fn proxies(reconcile: &Reconcile<'_>) -> Proxies {
     match &reconcile.observed.distribution {
-        Distribution::Untold => Proxies::Untold,
+        Distribution::Unsupported => Proxies::Unsupported,
         // Until the first answer nobody is connected as far as anybody knows; and nobody is missed so soon.
-        Distribution::Awaited => Proxies::Told(BTreeMap::new()),
-        Distribution::Told { connected, .. } => Proxies::Told(connected.clone()),
+        Distribution::Pending => Proxies::Reported(BTreeMap::new()),
+        Distribution::Reported { connected, .. } => Proxies::Reported(connected.clone()),
     }
 }
 

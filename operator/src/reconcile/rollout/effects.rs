@@ -38,7 +38,7 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
         Effect::Query { metric, at, query } => ask::query(context, route, metric, at, query),
         Effect::Deprecate { virtual_node, deprecated, message } => {
             let deprecation = match deprecated {
-                true => Deprecation::Told(message.clone()),
+                true => Deprecation::Deprecated(message.clone()),
                 false => Deprecation::TakenBack,
             };
             if let Some(node) = node(virtual_node) {

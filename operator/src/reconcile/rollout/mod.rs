@@ -109,10 +109,10 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &Ca
 /// Whose the virtual nodes are whose proxies have a say: those that run the route, and those that call its targets.
 fn owners(context: &Context, observed: &Observed, nodes: &BTreeMap<String, Node>, loads: &Reports) -> Owners {
     let mut names = BTreeSet::new();
-    if let Distribution::Told { callers, .. } = &observed.distribution {
+    if let Distribution::Reported { callers, .. } = &observed.distribution {
         names.extend(callers.keys().map(String::as_str));
     }
-    if let Reports::Told { loads, .. } = loads {
+    if let Reports::Reported { loads, .. } = loads {
         let told = loads.witnesses.iter().filter(|(node, _)| nodes.contains_key(*node));
         names.extend(told.flat_map(|(_, witnesses)| witnesses.callers.keys()).map(String::as_str));
     }
@@ -127,7 +127,7 @@ async fn loads(context: &Context, object: &Object, spec: &Spec, state: &CanarySt
     let Some(canary) =
         spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
     else {
-        return Reports::Awaited;
+        return Reports::Pending;
     };
     let window = canary.effective_analysis().interval();
     context.rollouts.reports(object.id.mesh_name(), window.max(Duration::from_secs(1))).await
