@@ -1,4 +1,4 @@
-//! Which App Mesh objects a refusal is about. Pure.
+//! Which App Mesh objects a nack is about. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use fleetmesh_model::foreign::printable;
 use fleetmesh_model::{Kind, ResourceId};
 use serde_json::Value;
 
-use super::stream::Refusal;
+use super::stream::Nack;
 use crate::distribution::{Rejection, same_snapshot};
 use crate::snapshot::{Resource, ResourceType, Snapshot};
 use crate::view::Record;
@@ -15,8 +15,8 @@ use crate::view::Record;
 /// The shortest value, in bytes, that counts as quoted: a shorter one is in any text by chance.
 const SHORTEST_QUOTE: usize = 3;
 
-/// What the refusals of one stream are blamed on. To find that out is dear, as the whole text is searched for each name and each
-/// value: it is done once for a refusal and what the proxy is to run, however often it is asked for.
+/// What the nacks of one stream are blamed on. To find that out is dear, as the whole text is searched for each name and each
+/// value: it is done once for a nack and what the proxy is to run, however often it is asked for.
 #[derive(Default)]
 pub struct Blames {
     known: HashMap<ResourceType, Known>,
@@ -26,53 +26,47 @@ pub struct Blames {
 }
 
 struct Known {
-    refusal: Arc<Refusal>,
+    nack: Arc<Nack>,
     target: Arc<Snapshot>,
     acknowledged: Option<Arc<Snapshot>>,
     rejection: Rejection,
 }
 
 impl Known {
-    fn is_of(
-        &self,
-        refusal: &Arc<Refusal>,
-        target: &Arc<Snapshot>,
-        acknowledged: Option<&Arc<Snapshot>>,
-    ) -> bool {
+    fn is_of(&self, nack: &Arc<Nack>, target: &Arc<Snapshot>, acknowledged: Option<&Arc<Snapshot>>) -> bool {
         same_snapshot(self.acknowledged.as_ref(), acknowledged)
-            && Arc::ptr_eq(&self.refusal, refusal)
+            && Arc::ptr_eq(&self.nack, nack)
             && Arc::ptr_eq(&self.target, target)
     }
 }
 
 impl Blames {
-    /// What `refusals` are about, as [`blamed`] finds it.
+    /// What `nacks` are about, as [`blamed`] finds it.
     pub fn rejections<'a>(
         &mut self,
-        refusals: impl Iterator<Item = &'a Arc<Refusal>>,
+        nacks: impl Iterator<Item = &'a Arc<Nack>>,
         target: &Arc<Snapshot>,
         acknowledged: Option<&Arc<Snapshot>>,
     ) -> Vec<Rejection> {
         let mut before = std::mem::take(&mut self.known);
         let mut rejections = Vec::new();
-        for refusal in refusals {
-            let known =
-                before.remove(&refusal.kind).filter(|known| known.is_of(refusal, target, acknowledged));
+        for nack in nacks {
+            let known = before.remove(&nack.kind).filter(|known| known.is_of(nack, target, acknowledged));
             let known = known.unwrap_or_else(|| {
                 #[cfg(test)]
                 {
                     self.done += 1;
                 }
-                let objects = blamed(refusal, target, acknowledged.map(AsRef::as_ref));
+                let objects = blamed(nack, target, acknowledged.map(AsRef::as_ref));
                 Known {
-                    refusal: Arc::clone(refusal),
+                    nack: Arc::clone(nack),
                     target: Arc::clone(target),
                     acknowledged: acknowledged.cloned(),
-                    rejection: Rejection { objects, message: printable(&refusal.message) },
+                    rejection: Rejection { objects, message: printable(&nack.message) },
                 }
             });
             rejections.push(known.rejection.clone());
-            self.known.insert(refusal.kind, known);
+            self.known.insert(nack.kind, known);
         }
         rejections
     }
@@ -83,23 +77,23 @@ impl Blames {
 /// 1. the resources that changed since the proxy's last acknowledgement; those that the text names;
 /// 2. the objects they are made from; those whose version is not the one the proxy acknowledged; those of the kind
 ///    that makes that type of resource; those of whose spec the text quotes a value.
-pub fn blamed(refusal: &Refusal, target: &Snapshot, acknowledged: Option<&Snapshot>) -> BTreeSet<ResourceId> {
-    let all: Vec<&Resource> = refusal.content.resources.values().map(AsRef::as_ref).collect();
+pub fn blamed(nack: &Nack, target: &Snapshot, acknowledged: Option<&Snapshot>) -> BTreeSet<ResourceId> {
+    let all: Vec<&Resource> = nack.content.resources.values().map(AsRef::as_ref).collect();
     let is_new = |resource: &&Resource| {
-        let before = refusal.before.resources.get(&resource.name);
+        let before = nack.before.resources.get(&resource.name);
         before.is_none_or(|before| before.version != resource.version)
     };
     let suspects = narrow(all, is_new);
-    let suspects = narrow(suspects, |resource| refusal.message.contains(&resource.name));
+    let suspects = narrow(suspects, |resource| nack.message.contains(&resource.name));
     let objects: Vec<&ResourceId> = suspects.into_iter().flat_map(|resource| &resource.objects).collect();
     let changed = |id: &&ResourceId| {
         let now = target.objects.get(*id);
         now.is_none_or(|now| !acknowledged.is_some_and(|acknowledged| acknowledged.contains(now)))
     };
     let objects = narrow(objects, changed);
-    let objects = narrow(objects, |id| id.kind() == maker(refusal.kind));
+    let objects = narrow(objects, |id| id.kind() == maker(nack.kind));
     let quoted =
-        |id: &&ResourceId| target.objects.get(*id).is_some_and(|record| quotes(&refusal.message, record));
+        |id: &&ResourceId| target.objects.get(*id).is_some_and(|record| quotes(&nack.message, record));
     narrow(objects, quoted).into_iter().cloned().collect()
 }
 
@@ -143,22 +137,22 @@ mod tests {
         Arc::new(Snapshot::build(&view, &crate::cloud_map::Discovered::default(), &node).expect("a snapshot"))
     }
 
-    fn refusal(message: &str) -> Arc<Refusal> {
+    fn nack(message: &str) -> Arc<Nack> {
         let content = || Arc::new(Content::default());
         let (kind, message) = (ResourceType::Cluster, message.to_owned());
-        Arc::new(Refusal { kind, content: content(), before: content(), message })
+        Arc::new(Nack { kind, content: content(), before: content(), message })
     }
 
     #[test]
     fn a_refusal_is_blamed_once_for_what_the_proxy_is_to_run() {
-        let (mut blames, one, target) = (Blames::default(), refusal("no"), self::target());
+        let (mut blames, one, target) = (Blames::default(), nack("no"), self::target());
         for _ in 0..1000 {
             let rejections = blames.rejections([&one].into_iter(), &target, None);
             assert_eq!(rejections.len(), 1);
         }
         assert_eq!(blames.done, 1);
-        blames.rejections([&refusal("never")].into_iter(), &target, None);
-        assert_eq!(blames.done, 2, "another refusal");
+        blames.rejections([&nack("never")].into_iter(), &target, None);
+        assert_eq!(blames.done, 2, "another nack");
         blames.rejections([&one].into_iter(), &target, None);
         blames.rejections([&one].into_iter(), &self::target(), None);
         assert_eq!(blames.done, 4, "another target");

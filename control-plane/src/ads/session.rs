@@ -241,7 +241,7 @@ impl Session<'_> {
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }
-        let rejections = self.blames.rejections(self.stream.refusals(), target, self.acknowledged.as_ref());
+        let rejections = self.blames.rejections(self.stream.nacks(), target, self.acknowledged.as_ref());
         self.connected.tell(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
 }

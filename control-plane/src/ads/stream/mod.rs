@@ -9,7 +9,7 @@
 //! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
 //! - **Endpoints.** A cluster that is sent new or changed has its endpoints sent again, because Envoy starts it without
 //!   any. Endpoints that are not known now are left as the proxy has them; an answer without any is never sent.
-//! - **Refusals.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
+//! - **NACKs.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
 //!   above allows it. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`Event::Overdue`]) no longer holds up what does not depend on it.
@@ -72,7 +72,7 @@ pub struct Send {
 
 /// An answer that the proxy refused, or that is too long to be sent.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Nack {
     /// The type of its resources.
     pub kind: ResourceType,
     /// What was refused.
@@ -158,17 +158,17 @@ impl Stream {
     /// uses them.
     pub fn is_current(&self) -> bool {
         ResourceType::ALL.into_iter().all(|kind| {
-            let (target, held) = (self.target.content(kind), &self.state(kind).held);
+            let (target, held) = (self.target.content(kind), &self.state(kind).acked);
             let exact = kind != ResourceType::Listener || held.version == target.version;
             exact && target.is_within(held)
         })
     }
 
-    /// The refusals that still stand in the way of the target.
-    pub fn refusals(&self) -> impl Iterator<Item = &Arc<Refusal>> {
+    /// The nacks that still stand in the way of the target.
+    pub fn nacks(&self) -> impl Iterator<Item = &Arc<Nack>> {
         ResourceType::ALL.into_iter().filter_map(|kind| {
-            let refusal = self.state(kind).refusal.as_ref()?;
-            (refusal.content.version == self.wanted(kind).version).then_some(refusal)
+            let nack = self.state(kind).nack.as_ref()?;
+            (nack.content.version == self.wanted(kind).version).then_some(nack)
         })
     }
 
@@ -213,10 +213,10 @@ impl Stream {
         let believed = kind == ResourceType::Cluster || !self.estranged;
         let state = &mut self.types[index(kind)];
         if believed && version == wanted.version {
-            state.held = wanted;
+            state.acked = wanted;
         } else if kind.is_complete() || !state.names_nothing() {
             // No version of its own says little: it may have taken parts of the first answer that it got and refused.
-            state.strange = !version.is_empty() || self.reconnected;
+            state.unknown_prior_state = !version.is_empty() || self.reconnected;
             state.answer_due = true;
         }
     }
@@ -232,8 +232,8 @@ impl Stream {
                 let message = format!(
                     "the answer would have {size} bytes, more than the {MAX_ANSWER} that gRPC clients accept: fewer backends or routes make it shorter"
                 );
-                let before = Arc::clone(&state.held);
-                state.refusal = Some(Arc::new(Refusal { kind, content, before, message }));
+                let before = Arc::clone(&state.acked);
+                state.nack = Some(Arc::new(Nack { kind, content, before, message }));
                 continue;
             }
             self.nonces += 1;
@@ -254,13 +254,13 @@ impl Stream {
     fn renew_endpoints(&mut self, content: &Content) {
         let clusters = self.state(ResourceType::Cluster);
         let is_new = |cluster: &Resource| {
-            let held = clusters.held.resources.get(&cluster.name);
+            let held = clusters.acked.resources.get(&cluster.name);
             // What it took of a refused answer it gives up again.
             held.is_none_or(|held| held.version != cluster.version)
-                || clusters.doubtful.iter().any(|doubtful| doubtful.name == cluster.name)
+                || clusters.maybe_applied.iter().any(|maybe_applied| maybe_applied.name == cluster.name)
         };
         let known = &self.target.content(ResourceType::Endpoint).resources;
-        let held = &self.state(ResourceType::Endpoint).held.resources;
+        let held = &self.state(ResourceType::Endpoint).acked.resources;
         let renewed = content.resources.values().filter(|cluster| {
             (known.contains_key(&cluster.name) || held.contains_key(&cluster.name)) && is_new(cluster)
         });
@@ -287,7 +287,7 @@ impl Stream {
     /// Whether an answer of clusters does nothing but remove some.
     fn only_removes(&self, clusters: &Content) -> bool {
         let state = self.state(ResourceType::Cluster);
-        !state.answer_due && state.in_flight.is_none() && clusters.is_within(&state.held)
+        !state.answer_due && state.in_flight.is_none() && clusters.is_within(&state.acked)
     }
 
     /// The answer that the proxy should have next for `kind`; `None` when it has it, refused it, or cannot have it yet.
@@ -299,14 +299,15 @@ impl Stream {
         if state.in_flight.as_ref().is_some_and(|sent| same(&sent.content)) {
             return None;
         }
-        let refused = state.refusal.as_ref().is_some_and(|refusal| same(&refusal.content));
+        let refused = state.nack.as_ref().is_some_and(|nack| same(&nack.content));
         // Where an answer removes nothing, the proxy may hold more than is wanted.
-        let holds = if kind.is_complete() { same(&state.held) } else { wanted.is_within(&state.held) };
+        let holds = if kind.is_complete() { same(&state.acked) } else { wanted.is_within(&state.acked) };
         // A proxy may have taken parts of what it refused; those are taken back.
         let concerns =
             |doubted: &Arc<Resource>| kind.is_complete() || wanted.resources.contains_key(&doubted.name);
         let renews = state.renew.iter().any(|name| wanted.resources.contains_key(name));
-        let has_it = state.in_flight.is_none() && holds && !renews && !state.doubtful.iter().any(concerns);
+        let has_it =
+            state.in_flight.is_none() && holds && !renews && !state.maybe_applied.iter().any(concerns);
         if kind == ResourceType::Endpoint && wanted.resources.is_empty() {
             return None;
         }
@@ -346,14 +347,14 @@ impl Stream {
         let routes_to_come = !self.target.content(ResourceType::Route).resources.is_empty()
             || (self.reconnected && !listeners.acknowledged);
         let silent = listeners.subscription.is_none() || (routes.subscription.is_none() && routes_to_come);
-        let unknown = silent || users.iter().any(|state| state.strange);
+        let unknown = silent || users.iter().any(|state| state.unknown_prior_state);
         let clusters = self.state(ResourceType::Cluster);
-        let any = self.recalled.keys().chain(clusters.held.resources.keys()).filter(|_| unknown);
+        let any = self.recalled.keys().chain(clusters.acked.resources.keys()).filter(|_| unknown);
         let names: BTreeSet<&String> =
             used.chain(any).filter(|name| !target.resources.contains_key(*name)).collect();
         let sent = clusters.in_flight.as_ref().map(|sent| &sent.content);
         let find = |name: &String| {
-            let held = clusters.held.resources.get(name).or_else(|| self.recalled.get(name));
+            let held = clusters.acked.resources.get(name).or_else(|| self.recalled.get(name));
             held.or_else(|| sent?.resources.get(name)).cloned()
         };
         names.into_iter().filter_map(find).collect()
@@ -361,7 +362,7 @@ impl Stream {
 
     /// Endpoints that the proxy subscribes to and has, and that the target does not know.
     fn kept_endpoints(&self, target: &Content) -> Vec<Arc<Resource>> {
-        let held = self.state(ResourceType::Endpoint).held.resources.values();
+        let held = self.state(ResourceType::Endpoint).acked.resources.values();
         held.filter(|resource| !target.resources.contains_key(&resource.name)).cloned().collect()
     }
 
@@ -370,7 +371,7 @@ impl Stream {
         let clusters = self.state(ResourceType::Cluster);
         let sent = clusters.in_flight.as_ref().map(|sent| &sent.content.resources);
         let has = |name: &String| {
-            clusters.held.resources.contains_key(name) && sent.is_none_or(|sent| sent.contains_key(name))
+            clusters.acked.resources.contains_key(name) && sent.is_none_or(|sent| sent.contains_key(name))
         };
         content.resources.values().flat_map(|resource| &resource.clusters).all(has)
     }

@@ -1,4 +1,4 @@
-//! The stream's guarantees, held against a model of a proxy under random orders, refusals and reconnects.
+//! The stream's guarantees, held against a model of a proxy under random orders, nacks and reconnects.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Proxy {
         self.nonces.insert(kind, nonce);
         let runs = self.runs.entry(kind).or_default();
         // Envoy removes clusters even while it refuses others; that a version then no longer tells what a proxy has is
-        // the one thing that a restart at that moment can get wrong, so here a refusal removes nothing.
+        // the one thing that a restart at that moment can get wrong, so here a nack removes nothing.
         if kind.is_complete() && refuse == 0 {
             runs.retain(|name, _| content.resources.contains_key(name));
         }
@@ -377,8 +377,8 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
     world.take(Step::Answer(0xff)).expect("routes are refused");
     world.take(Step::Request).expect("and that is told");
     assert!(world.answers.is_empty(), "{:?}", world.answers);
-    let refusals: Vec<_> = world.stream.refusals().map(|refusal| (refusal.kind, &*refusal.message)).collect();
-    assert_eq!(refusals, [(ResourceType::Route, "refused")]);
+    let nacks: Vec<_> = world.stream.nacks().map(|nack| (nack.kind, &*nack.message)).collect();
+    assert_eq!(nacks, [(ResourceType::Route, "refused")]);
     assert!(!world.stream.is_current());
     // The same input: nothing is sent.
     push(&mut world, &weights(0b0011));
@@ -386,7 +386,7 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
     // Back to what it had: the parts that it may have taken are taken back.
     push(&mut world, &weights(0b0001));
     world.settle().expect("it settles");
-    assert_eq!(world.stream.refusals().count(), 0);
+    assert_eq!(world.stream.nacks().count(), 0);
     world.assert_converged().expect("it runs the old target");
 }
 
@@ -409,7 +409,7 @@ fn requests_that_say_nothing_new_count_as_no_change() {
         }
     }
     assert_eq!(world.stream.changes(), before);
-    assert_eq!(world.stream.refusals().count(), 0);
+    assert_eq!(world.stream.nacks().count(), 0);
     let target = snapshot(&mesh(&weights(0b0011), "host"));
     world.stream.handle(Event::Target(target));
     assert_eq!(world.stream.changes(), before + 1);
@@ -502,7 +502,7 @@ fn an_answer_beyond_grpcs_limit_is_refused_here_and_says_so() {
     let target = snapshot(&world.view);
     world.answers.extend(world.stream.handle(Event::Target(target)));
     world.settle().expect("the other types go on");
-    let messages: Vec<_> = world.stream.refusals().map(|refusal| refusal.message.clone()).collect();
+    let messages: Vec<_> = world.stream.nacks().map(|nack| nack.message.clone()).collect();
     assert_eq!(messages.len(), 1);
     assert!(messages[0].contains("more than the 4194304 that gRPC clients accept"), "{messages:?}");
 }

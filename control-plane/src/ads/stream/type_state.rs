@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::Refusal;
+use super::Nack;
 use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
 
 #[derive(Debug, Default)]
@@ -12,14 +12,14 @@ pub(super) struct TypeState {
     /// The proxy waits for an answer, even one that says nothing new.
     pub(super) answer_due: bool,
     /// What the proxy has acknowledged.
-    pub(super) held: Arc<Content>,
+    pub(super) acked: Arc<Content>,
     /// Whether it has acknowledged an answer of this stream.
     pub(super) acknowledged: bool,
     /// Whether the proxy runs something of an earlier stream that is not known here.
-    pub(super) strange: bool,
+    pub(super) unknown_prior_state: bool,
     /// What was sent and then refused or overtaken: the proxy may run parts of it.
-    pub(super) doubtful: Vec<Arc<Resource>>,
-    pub(super) refusal: Option<Arc<Refusal>>,
+    pub(super) maybe_applied: Vec<Arc<Resource>>,
+    pub(super) nack: Option<Arc<Nack>>,
     /// Of endpoints: those that the proxy needs again, because their clusters were sent anew.
     pub(super) renew: BTreeSet<String>,
     pub(super) in_flight: Option<InFlight>,
@@ -39,21 +39,21 @@ pub(super) enum Subscription {
 }
 
 impl TypeState {
-    /// Takes in the acknowledgement or the refusal of the answer in flight; says whether there was one.
+    /// Takes in the acknowledgement or the nack of the answer in flight; says whether there was one.
     pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) -> bool {
         let Some(InFlight { content, .. }) = self.in_flight.take() else { return false };
         match error {
             Some(message) => {
-                let before = Arc::clone(&self.held);
+                let before = Arc::clone(&self.acked);
                 self.doubt(kind, &content);
-                self.refusal = Some(Arc::new(Refusal { kind, content, before, message }));
+                self.nack = Some(Arc::new(Nack { kind, content, before, message }));
             }
             None => {
                 let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
-                self.doubtful.retain(|resource| !settled(&resource.name));
-                self.held = if kind.is_complete() { content } else { self.merged(&content) };
-                self.refusal = None;
-                self.strange &= !self.is_known();
+                self.maybe_applied.retain(|resource| !settled(&resource.name));
+                self.acked = if kind.is_complete() { content } else { self.merged(&content) };
+                self.nack = None;
+                self.unknown_prior_state &= !self.is_known();
                 self.acknowledged = true;
             }
         }
@@ -62,7 +62,7 @@ impl TypeState {
 
     /// What the proxy has after an answer that removes nothing: of a type that is not complete.
     fn merged(&self, content: &Arc<Content>) -> Arc<Content> {
-        let kept = self.held.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
+        let kept = self.acked.resources.iter().filter(|(name, _)| !content.resources.contains_key(*name));
         let kept: ResourceSet = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
         if kept.is_empty() {
             return Arc::clone(content);
@@ -83,23 +83,23 @@ impl TypeState {
     fn doubt(&mut self, kind: ResourceType, content: &Content) {
         // Each once: a proxy that refuses the same again and again must not make this grow.
         let known: HashSet<(&str, &str)> =
-            self.doubtful.iter().map(|old| (old.name.as_str(), old.version.as_str())).collect();
+            self.maybe_applied.iter().map(|old| (old.name.as_str(), old.version.as_str())).collect();
         let new = content.resources.values();
         let new = new.filter(|new| !known.contains(&(new.name.as_str(), new.version.as_str())));
         let new: Vec<Arc<Resource>> = new.cloned().collect();
-        self.doubtful.extend(new);
+        self.maybe_applied.extend(new);
         if kind == ResourceType::Cluster {
             let certain =
-                self.held.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
+                self.acked.resources.iter().filter(|(name, _)| content.resources.contains_key(*name));
             let certain = certain.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(certain));
+            self.acked = Arc::new(Content::new(certain));
         }
     }
 
     /// Everything that the proxy may run: acknowledged, in flight, or refused and perhaps taken in part.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Arc<Resource>> {
         let sent = self.in_flight.iter().flat_map(|sent| sent.content.resources.values());
-        self.held.resources.values().chain(sent).chain(&self.doubtful)
+        self.acked.resources.values().chain(sent).chain(&self.maybe_applied)
     }
 
     /// Whether the proxy subscribes to just these names already.
@@ -137,7 +137,7 @@ impl TypeState {
             self.forget_all_but(names);
         }
         self.subscription = Some(new);
-        self.strange &= !(self.names_nothing() || self.acknowledged && self.is_known());
+        self.unknown_prior_state &= !(self.names_nothing() || self.acknowledged && self.is_known());
         changed
     }
 
@@ -145,7 +145,7 @@ impl TypeState {
     fn is_known(&self) -> bool {
         match &self.subscription {
             Some(Subscription::Names(names)) => {
-                names.iter().all(|name| self.held.resources.contains_key(name))
+                names.iter().all(|name| self.acked.resources.contains_key(name))
             }
             _ => true,
         }
@@ -158,12 +158,12 @@ impl TypeState {
 
     /// Drops what the proxy unsubscribed from: it no longer runs it.
     fn forget_all_but(&mut self, names: &BTreeSet<String>) {
-        if !self.held.resources.keys().all(|name| names.contains(name)) {
-            let kept = self.held.resources.iter().filter(|(name, _)| names.contains(*name));
+        if !self.acked.resources.keys().all(|name| names.contains(name)) {
+            let kept = self.acked.resources.iter().filter(|(name, _)| names.contains(*name));
             let kept = kept.map(|(name, resource)| (name.clone(), Arc::clone(resource))).collect();
-            self.held = Arc::new(Content::new(kept));
+            self.acked = Arc::new(Content::new(kept));
         }
-        self.doubtful.retain(|resource| names.contains(&resource.name));
+        self.maybe_applied.retain(|resource| names.contains(&resource.name));
     }
 }
 

@@ -93,7 +93,7 @@ impl Proxy<'_> {
             self.answers.insert(answer.kind, answer);
         }
         // Reads all the state there is.
-        let _ = (self.stream.is_current(), self.stream.refusals().count(), self.stream.awaits());
+        let _ = (self.stream.is_current(), self.stream.nacks().count(), self.stream.awaits());
         Ok(count)
     }
 
@@ -144,7 +144,7 @@ impl Proxy<'_> {
 
     /// What can be seen of the stream.
     fn state(&self) -> (bool, bool, Vec<String>) {
-        let refusals = self.stream.refusals().map(|refusal| refusal.message.clone()).collect();
+        let refusals = self.stream.nacks().map(|refusal| refusal.message.clone()).collect();
         (self.stream.is_current(), self.stream.awaits(), refusals)
     }
 
