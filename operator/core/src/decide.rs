@@ -59,7 +59,7 @@ pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
 /// Whether the spec is valid, the mesh there, the namespace allowed and the name ours.
 fn accepted(observed: &Observed) -> Verdict {
     let object = &observed.object;
-    let violations = object.spec.violations();
+    let violations = object.effective_spec.violations();
     if !violations.is_empty() {
         let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
         return Verdict::Fails(Reason::InvalidSpec, texts.join("; "));
@@ -103,7 +103,9 @@ fn not_accepted(observed: &Observed, accepted: Verdict) -> Decision {
         return Decision { plan, ..idle(accepted, Idle::NotAccepted) };
     }
     match &observed.allowance {
-        Allowance::NoMesh(mesh) if observed.patience && observed.object.spec.violations().is_empty() => {
+        Allowance::NoMesh(mesh)
+            if observed.patience && observed.object.effective_spec.violations().is_empty() =>
+        {
             let plan = Plan::Wait(Waiting::Arrival(vec![ResourceId::mesh(mesh)]));
             Decision { plan, ..idle(accepted, Idle::NotAccepted) }
         }
@@ -165,12 +167,16 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
         return idle(Verdict::Fails(Reason::NotOwned, message), Idle::NotAccepted);
     }
     let (mut wanted, tag_keys) = tag_steps(observed, remote, adopts, settings);
-    let found = differences(&object.spec, &remote.spec);
+    let found = differences(&object.effective_spec, &remote.spec);
     if !found.is_empty() {
         wanted.push(Step::Update {
             id: object.id.clone(),
-            spec: object.spec.clone(),
-            token: token(&object.uid, &base(&remote.identity.uid, remote.identity.version), &object.spec),
+            spec: object.effective_spec.clone(),
+            token: token(
+                &object.uid,
+                &base(&remote.identity.uid, remote.identity.version),
+                &object.effective_spec,
+            ),
         });
     }
     // A change of the spec is the user's, and one of the weights the rollout's; only a difference that appeared under a reported spec is drift.
@@ -243,9 +249,9 @@ fn create(object: &Object, settings: &Settings) -> Step {
     let former = former.or_else(|| permission::withdrawn(status));
     Step::Create {
         id: object.id.clone(),
-        spec: object.spec.clone(),
+        spec: object.effective_spec.clone(),
         tags: owner::judged_tags(object, &settings.cluster),
-        token: token(&object.uid, &former.unwrap_or_default(), &object.spec),
+        token: token(&object.uid, &former.unwrap_or_default(), &object.effective_spec),
     }
 }
 

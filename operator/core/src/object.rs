@@ -58,7 +58,7 @@ pub struct Object {
     pub id: ResourceId,
     /// What the App Mesh object should be now: the resource's spec, but for the targets of a route under `canary`, which
     /// are those that its status says are in force.
-    pub spec: Spec,
+    pub effective_spec: Spec,
     /// What it says beside the App Mesh object.
     pub extension: Extension,
     /// Policies and tags.
@@ -98,7 +98,7 @@ impl Object {
             orphan: annotations.get(ORPHAN_ANNOTATION).is_some_and(|value| value == "true"),
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
-            spec,
+            effective_spec: spec,
             extension,
             management: resource.management().clone(),
             status,
@@ -151,7 +151,7 @@ impl Object {
     /// Everything that the resource names, its parent first: what its spec in force does, then targets that a rollout has
     /// not put in force yet.
     pub fn references(&self) -> Vec<Reference> {
-        let mut references = self.spec.references(&self.id);
+        let mut references = self.effective_spec.references(&self.id);
         for target in self.declared_targets() {
             let target = ResourceId::virtual_node(self.id.mesh_name(), &target.virtual_node);
             if references.iter().all(|reference| reference.target != target) {

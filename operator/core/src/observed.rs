@@ -256,7 +256,7 @@ impl Observed {
         }
         if self.claim != Claim::Ours
             || self.allowance != Allowance::Allowed
-            || !object.spec.violations().is_empty()
+            || !object.effective_spec.violations().is_empty()
         {
             // What rests on a permission has to go when that goes, whatever else is wrong with the resource. What it rests on
             // its status does not say for sure.
@@ -311,7 +311,7 @@ impl Observed {
         match self.evidence {
             Evidence::Read => false,
             Evidence::Unread => may_have_it,
-            Evidence::Contested => may_have_it || self.object.spec.violations().is_empty(),
+            Evidence::Contested => may_have_it || self.object.effective_spec.violations().is_empty(),
         }
     }
 

@@ -47,7 +47,7 @@ pub fn status(
             .map_or(before.proxies, |identity| programmed::proxies(identity, &observed.distribution)),
         uid: identity.as_ref().map(|identity| identity.uid.clone()),
         version: identity.map(|identity| identity.version),
-        of_kind: of_kind(&object.spec, before, parts),
+        of_kind: of_kind(&object.effective_spec, before, parts),
     }
 }
 

@@ -206,7 +206,12 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         let is = |wanted: Reason| reason == wanted.as_str();
         if ready.is_some_and(|ready| ready.status == "True") {
             let stored = stored.expect("a Ready resource has an object");
-            prop_assert_eq!(differences(&object.spec, &stored.spec), vec![], "{} is Ready", object.key);
+            prop_assert_eq!(
+                differences(&object.effective_spec, &stored.spec),
+                vec![],
+                "{} is Ready",
+                object.key
+            );
             prop_assert_eq!(Some(&stored.identity.uid), object.status.uid.as_ref());
         } else if is(Reason::NotOwned) {
             let owner = stored.and_then(|stored| stored.tags.get(OWNER_UID_TAG));
@@ -217,14 +222,14 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         } else if is(Reason::MeshNotFound) {
             prop_assert!(world.holder(&ResourceId::mesh("m")).is_none(), "{} has a mesh", object.key);
         } else if is(Reason::RefNotPermitted) {
-            let missing = world.permission(object, &object.spec).missing;
+            let missing = world.permission(object, &object.effective_spec).missing;
             prop_assert!(!missing.is_empty(), "{} may name all", object.key);
         } else if is(Reason::NamespaceNotAllowed) {
             prop_assert!(world.shut && object.key.namespace.as_deref() == Some("web"));
         } else if is(Reason::InvalidSpec) {
-            prop_assert!(!object.spec.violations().is_empty());
+            prop_assert!(!object.effective_spec.violations().is_empty());
         } else if is(Reason::RefNotFound) || is(Reason::WaitingForReference) {
-            let references = object.spec.references(&object.id);
+            let references = object.effective_spec.references(&object.id);
             let missing = references.iter().any(|one| {
                 let holder = world.objects.values().find(|other| other.id == one.target);
                 let unready = holder.is_some_and(|holder| holder.status.uid.is_none());
@@ -235,7 +240,11 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
             let used = world.remote.iter().any(|(other, stored)| {
                 stored.spec.references(other).iter().any(|one| one.required && one.target == object.id)
             }) || world.objects.values().any(|other| {
-                other.spec.references(&other.id).iter().any(|one| one.required && one.target == object.id)
+                other
+                    .effective_spec
+                    .references(&other.id)
+                    .iter()
+                    .any(|one| one.required && one.target == object.id)
             });
             prop_assert!(object.deleting && used, "{} is blocked", object.key);
         } else {
@@ -254,7 +263,7 @@ fn judge(world: &World) -> Result<(), TestCaseError> {
         // Whatever was written into statuses, and however often the process forgot what it judged.
         let unasked = object.status.permitted_by.iter().flatten().any(|by| by == UNASKED);
         prop_assert!(!unasked, "{} is of today", object.key);
-        let passed_over = object.deleting || !holds || !object.spec.violations().is_empty();
+        let passed_over = object.deleting || !holds || !object.effective_spec.violations().is_empty();
         prop_assert!(revoked.is_empty() || passed_over, "{} is in force: {revoked:?}", object.key);
     }
     // A namespace that the mesh refuses sends no requests anywhere in it.

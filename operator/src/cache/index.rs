@@ -142,8 +142,8 @@ impl Inner {
         let mut unsettled = vec![object.id.clone()];
         match before {
             Some(before) => {
-                let names_other =
-                    before.spec != object.spec || before.declared_targets() != object.declared_targets();
+                let names_other = before.effective_spec != object.effective_spec
+                    || before.declared_targets() != object.declared_targets();
                 if before.id != object.id || names_other {
                     // What the spec does not name any more may be waiting for that.
                     triggers.extend(self.released(&before));
@@ -152,9 +152,9 @@ impl Inner {
                     unsettled.push(before.id.clone());
                 }
                 if let Some(entry) = self.entries.get_mut(&key) {
-                    if before.spec != object.spec {
+                    if before.effective_spec != object.effective_spec {
                         entry.memory.in_step = None;
-                        entry.valid = object.spec.violations().is_empty();
+                        entry.valid = object.effective_spec.violations().is_empty();
                     }
                     if object.deleting && !before.deleting {
                         entry.memory.since = Instant::now();
@@ -164,7 +164,7 @@ impl Inner {
             }
             None => {
                 self.index.add(&object);
-                let valid = object.spec.violations().is_empty();
+                let valid = object.effective_spec.violations().is_empty();
                 let memory = Memory::new(key.kind);
                 self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory });
             }
@@ -203,7 +203,7 @@ impl Inner {
 
     /// The resources that are being deleted and that `object` kept from it.
     pub(super) fn released(&self, object: &Object) -> Triggers {
-        let references = object.spec.references(&object.id);
+        let references = object.effective_spec.references(&object.id);
         let targets = references.iter().filter_map(|reference| self.holder(&reference.target));
         targets
             .filter(|key| self.entries.get(*key).is_some_and(|entry| entry.object.deleting))

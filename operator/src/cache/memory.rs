@@ -248,7 +248,7 @@ impl Cache {
         let Some(entry) = inner.entry(key, &object.uid) else { return Triggers::new() };
         let Conclusion { in_step, identity, exists, tags, permitted_by, failed, wrote, compared, blocked } =
             conclusion;
-        entry.memory.in_step = in_step.filter(|_| entry.object.spec == object.spec);
+        entry.memory.in_step = in_step.filter(|_| entry.object.effective_spec == object.effective_spec);
         entry.memory.exists = exists.or(entry.memory.exists);
         entry.memory.identity = identity.or(entry.memory.identity.take());
         entry.memory.tags = tags.or(entry.memory.tags.take());

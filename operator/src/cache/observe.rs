@@ -33,7 +33,7 @@ impl Cache {
         let entry = inner.entries.get(key)?;
         let object = Arc::clone(&entry.object);
         let memory = entry.memory.clone();
-        let references = object.spec.references(&object.id);
+        let references = object.effective_spec.references(&object.id);
         let distribution = inner.tellings.of(&object.id);
         // One that is only looked at is known, and not its own.
         let own = memory.identity.as_ref().filter(|_| inner.index.maker(&object.id).is(&object));
@@ -112,7 +112,7 @@ impl Inner {
         }
         let needs = |key: &ObjectKey| {
             let Some(entry) = self.entries.get(key) else { return false };
-            let references = entry.object.spec.references(&entry.object.id);
+            let references = entry.object.effective_spec.references(&entry.object.id);
             references.iter().any(|reference| reference.required && reference.target == object.id)
                 && self.holder(&entry.object.id) == Some(key)
                 && self.may_name(&entry.object, &object.id)

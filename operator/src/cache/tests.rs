@@ -32,7 +32,7 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
         finalizers: Vec::new(),
         orphan: false,
         touch: String::new(),
-        spec: Spec::from_json(kind, spec).unwrap(),
+        effective_spec: Spec::from_json(kind, spec).unwrap(),
         id,
         extension: Extension::empty(kind),
         management: Management::default(),
@@ -80,7 +80,7 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
     // The same generation, as a rollout leaves it.
     let mut after = service(3);
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "other"}}});
-    after.spec = object("s", 3, after.id.clone(), provider).spec;
+    after.effective_spec = object("s", 3, after.id.clone(), provider).effective_spec;
     cache.seen(after.clone(), Source::Watch);
     assert!(!remembers(&after.key));
     cache.conclude(&before, written(2));
@@ -246,7 +246,7 @@ fn only_what_is_accepted_takes_a_name() {
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
     let invalid = object("broken", 1, ResourceId::virtual_node("m", "x"), listeners);
     let valid = object("valid", 4, ResourceId::virtual_node("m", "x"), json!({}));
-    assert!(!invalid.spec.violations().is_empty());
+    assert!(!invalid.effective_spec.violations().is_empty());
     cache.seen(invalid.clone(), Source::Watch);
     cache.seen(valid.clone(), Source::Watch);
     assert_eq!(claim(&cache, &valid), Claim::Ours);

@@ -59,7 +59,7 @@ fn is_served(observed: &Observed, cluster: &str) -> bool {
         }
         _ => true,
     };
-    mine && owned && object.spec.violations().is_empty()
+    mine && owned && object.effective_spec.violations().is_empty()
 }
 
 impl Turn {

@@ -12,7 +12,7 @@ use crate::object::Object;
 
 /// How a node is discovered in Cloud Map; `None` when it is not.
 pub fn discovery(object: &Object) -> Option<&AwsCloudMapServiceDiscovery> {
-    let Spec::VirtualNode(node) = &object.spec else { return None };
+    let Spec::VirtualNode(node) = &object.effective_spec else { return None };
     match node.service_discovery.as_ref()? {
         ServiceDiscovery::AwsCloudMap(discovery) => Some(discovery),
         ServiceDiscovery::Dns(_) => None,
@@ -74,7 +74,7 @@ fn attributes(instance: &Instance, discovery: &AwsCloudMapServiceDiscovery, obje
     for attribute in discovery.attributes.iter().flatten().filter(|attribute| !is_reserved(&attribute.key)) {
         attributes.insert(attribute.key.clone(), attribute.value.clone());
     }
-    let port = match &object.spec {
+    let port = match &object.effective_spec {
         Spec::VirtualNode(node) => node.listeners().first().map(|listener| listener.port_mapping.port),
         _ => None,
     };

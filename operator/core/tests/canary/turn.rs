@@ -92,7 +92,7 @@ fn a_rollout_that_must_be_left_alone_says_why() {
     let older = ObjectKey { kind: Kind::Route, namespace: None, name: "older".to_owned() };
     let foreign = RemoteObject {
         identity: fleetmesh_core::Identity { arn: "arn".to_owned(), uid: "theirs".to_owned(), version: 1 },
-        spec: canary.object.spec.clone(),
+        spec: canary.object.effective_spec.clone(),
         tags: Some(fleetmesh_model::tag::Tags::new()),
     };
     let mesh = ObjectKey { kind: Kind::Mesh, namespace: None, name: "m".to_owned() };

@@ -107,7 +107,7 @@ impl Ec2 {
             orphan: false,
             touch: String::new(),
             id,
-            spec,
+            effective_spec: spec,
             extension: Extension::Node(Box::new(NodeExtension {
                 iam: Some(Iam::default()),
                 fleet: Some(fleet),

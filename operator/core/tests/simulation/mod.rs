@@ -82,10 +82,10 @@ impl World {
         self.clock += 1;
         if let Some(object) = self.objects.get_mut(key) {
             if !object.deleting
-                && (object.spec != spec || object.management != management)
+                && (object.effective_spec != spec || object.management != management)
                 && object.id == *id
             {
-                object.spec = spec;
+                object.effective_spec = spec;
                 object.management = management;
                 object.generation += 1;
             }
@@ -103,7 +103,7 @@ impl World {
             orphan: false,
             touch: String::new(),
             id: id.clone(),
-            spec,
+            effective_spec: spec,
             management,
             extension: match key.kind {
                 Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),
@@ -224,7 +224,7 @@ impl World {
         let refused = |object: &Object| matches!(self.allowance(object), Allowance::Refused { .. });
         let contenders = claimants.map(|object| Contender { object, refused: refused(object) });
         let acceptable = |object: &Object| {
-            object.spec.violations().is_empty()
+            object.effective_spec.violations().is_empty()
                 && self.allowance(object) == Allowance::Allowed
                 && self.may_name_all(object, backends)
         };
@@ -289,14 +289,18 @@ impl World {
             Some(holder) if holder.status.uid.is_some() => Reach::Exists,
             Some(holder) => Reach::Pending(holder.key.clone()),
         };
-        let references = object.spec.references(&object.id).into_iter();
+        let references = object.effective_spec.references(&object.id).into_iter();
         let dependents = self.objects.values().filter(|other| {
             other.key != object.key
                 && other.status.uid.is_some()
                 && self.holder(&other.id).is_some_and(|holder| holder.key == other.key)
-                && other.spec.references(&other.id).iter().any(|one| one.required && one.target == object.id)
+                && other
+                    .effective_spec
+                    .references(&other.id)
+                    .iter()
+                    .any(|one| one.required && one.target == object.id)
                 && self
-                    .permission(other, &other.spec)
+                    .permission(other, &other.effective_spec)
                     .missing
                     .iter()
                     .all(|one| one.reference.target != object.id)
@@ -308,7 +312,7 @@ impl World {
                 _ => Claim::Ours,
             },
             allowance: self.allowance(object),
-            permission: self.permission(object, &object.spec),
+            permission: self.permission(object, &object.effective_spec),
             referents: references.map(|one| Referent { reach: reach(&one.target), reference: one }).collect(),
             patience: false,
             uid: object.status.uid.clone(),

@@ -68,7 +68,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     match context.cluster.set_status(object, &status).await {
         Ok(written) => {
             context.metrics.rollouts.ended(&before, &reduction.state);
-            let moved = written.spec != object.spec;
+            let moved = written.effective_spec != object.effective_spec;
             let triggers = context.cache.seen(written, Source::OwnWrite);
             context.queue.trigger_all(triggers);
             if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
@@ -142,7 +142,7 @@ fn endpoint(observed: &Observed) -> Endpoint {
     };
     match &observed.remote {
         Remote::Present(remote) => has(object::targets(&remote.spec), remote.identity.version),
-        Remote::InStep(identity) => has(object::targets(&observed.object.spec), identity.version),
+        Remote::InStep(identity) => has(object::targets(&observed.object.effective_spec), identity.version),
         Remote::Absent => Endpoint::Absent,
         Remote::NotRead if observed.uid.is_none() => Endpoint::Absent,
         Remote::NotRead | Remote::Unreadable(_) => Endpoint::Unread,
