@@ -14,7 +14,7 @@ pub enum Plan {
     Steps(Vec<Step>),
     /// Nothing, and why.
     Nothing(Idle),
-    /// Nothing yet: something else has to happen first, and wakes the object when it does.
+    /// Nothing yet: something else has to happen first, and triggers the object when it does.
     Wait(Waiting),
 }
 

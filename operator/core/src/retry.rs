@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The longest wait while the endpoint throttles.
 const LONGEST_THROTTLED: Duration = Duration::from_secs(60);
 
-/// The next look when nothing wakes the object before.
+/// The next look when nothing triggers the object before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextLook {
     /// Try again so long after now.

@@ -85,7 +85,7 @@ pub struct Entry {
 /// Runs the rollout from `stable` to the spec's targets over a trace that begins at `start`. A spec without `canary` has an
 /// empty timeline.
 pub fn simulate(spec: &Spec, stable: &[WeightedTarget], trace: &Trace, start: Timestamp) -> Timeline {
-    let mut world = World {
+    let mut simulation = Simulation {
         spec,
         trace,
         start,
@@ -99,20 +99,20 @@ pub fn simulate(spec: &Spec, stable: &[WeightedTarget], trace: &Trace, start: Ti
     };
     let end = trace.rows.last().map_or(start, |row| after(start, row.at));
     loop {
-        let mut look = world.decide();
-        if world.act() {
-            look = world.decide();
+        let mut look = simulation.decide();
+        if simulation.act() {
+            look = simulation.decide();
         }
-        let next = world.next_row().into_iter().chain(look).min();
+        let next = simulation.next_row().into_iter().chain(look).min();
         match next.filter(|next| *next <= end) {
-            Some(next) => world.now = next,
-            None => return world.timeline(),
+            Some(next) => simulation.now = next,
+            None => return simulation.timeline(),
         }
     }
 }
 
-/// The kind world.
-struct World<'a> {
+/// The kind simulation.
+struct Simulation<'a> {
     spec: &'a Spec,
     trace: &'a Trace,
     start: Timestamp,
@@ -128,7 +128,7 @@ struct World<'a> {
 /// A decision leads to others at once, as long as the mesh or an answer changes; more than this would be a mistake.
 const MOST_AT_ONCE: usize = 1000;
 
-impl<'a> World<'a> {
+impl<'a> Simulation<'a> {
     /// Decides until nothing follows at once: when to decide again.
     fn decide(&mut self) -> Option<Timestamp> {
         for _ in 0..MOST_AT_ONCE {

@@ -169,7 +169,7 @@ struct Coming {
     /// How many instances at the most.
     count: i32,
     /// How many of them an earlier request of this number may have made, whose reply was lost.
-    doubtful: i32,
+    maybe_launched: i32,
     /// How many of them EC2 has shown.
     shown: i32,
     at: Timestamp,
@@ -260,12 +260,12 @@ impl Ledger {
         namespace.clone_into(&mut entry.namespace);
         all.push(Held { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
         let granted = grant(limits, &all, namespace, wanted);
-        let before = entry.coming.get(&launch).filter(|coming| coming.doubtful > 0);
-        let doubtful = before.map_or(0, |coming| coming.doubtful);
+        let before = entry.coming.get(&launch).filter(|coming| coming.maybe_launched > 0);
+        let maybe_launched = before.map_or(0, |coming| coming.maybe_launched);
         let mut classes = before.map(|coming| coming.classes.clone()).unwrap_or_default();
         classes.insert(class.to_owned());
-        let count = granted.count.max(doubtful);
-        let coming = Coming { classes, count, doubtful, shown: 0, at: now };
+        let count = granted.count.max(maybe_launched);
+        let coming = Coming { classes, count, maybe_launched, shown: 0, at: now };
         entry.coming.insert(launch, coming);
         granted
     }
@@ -282,7 +282,7 @@ impl Ledger {
     pub fn doubted(&mut self, uid: &str, launch: i64) {
         let coming = self.fleets.get_mut(uid).and_then(|entry| entry.coming.get_mut(&launch));
         if let Some(coming) = coming {
-            coming.doubtful = coming.count;
+            coming.maybe_launched = coming.count;
         }
     }
 
@@ -290,7 +290,7 @@ impl Ledger {
     pub fn released(&mut self, uid: &str, launch: i64) {
         let coming = self.fleets.get_mut(uid).and_then(|entry| entry.coming.get_mut(&launch));
         if let Some(coming) = coming {
-            coming.count = coming.doubtful;
+            coming.count = coming.maybe_launched;
         }
     }
 
