@@ -20,7 +20,7 @@ use plan::{Change, Wanted};
 /// The longest that all of it may take. The chart's Job has as much again for its Pod to start.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often it begins again because another writer was faster.
-const ROUNDS: usize = 5;
+const PASSES: usize = 5;
 
 /// Why there are no Secrets. No message has anything of their content.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
     let cluster = Cluster::connect(args.kubeconfig.as_deref(), &args.namespace).await?;
     let wanted = Wanted::new(args);
     let mut contended = String::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..PASSES {
         let Some(name) = pass(&cluster, &wanted).await? else {
             return Ok(());
         };

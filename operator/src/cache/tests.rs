@@ -88,7 +88,7 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
 }
 
 #[test]
-fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
+fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
     let cache = cache();
     let (node, service) = (node("n", 1), service(2));
     cache.seen(node.clone(), Source::Watch);
@@ -103,7 +103,7 @@ fn an_object_that_comes_to_exist_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn older_news_and_our_own_echo_wake_nobody() {
+fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();
     assert_eq!(cache.seen(node("n", 5), Source::Watch).len(), 1);
     assert!(cache.seen(node("n", 4), Source::Watch).is_empty());
@@ -354,7 +354,7 @@ fn many_who_claim_each_others_names_are_looked_at_once() {
 }
 
 #[test]
-fn a_grant_wakes_only_those_whose_references_it_changes() {
+fn a_grant_triggers_only_those_whose_references_it_changes() {
     let cache = cache();
     let named = guest(route("named", 3, "n"));
     let objects = [

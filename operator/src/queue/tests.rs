@@ -33,7 +33,7 @@ async fn an_object_that_is_triggered_in_its_reconcile_comes_back_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_appointment_is_kept_and_the_earlier_one_wins() {
+async fn a_requeue_is_kept_and_the_earlier_one_wins() {
     let queue = Queue::default();
     let start = Instant::now();
     queue.trigger(&key("a"), Trigger::Look);
@@ -46,7 +46,7 @@ async fn an_appointment_is_kept_and_the_earlier_one_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_urgent_appointment_goes_before_others_and_counts_once() {
+async fn an_urgent_requeue_goes_before_others_and_counts_once() {
     let queue = Queue::default();
     queue.trigger(&key("late"), Trigger::Look);
     queue.next(Lane::All).await;
@@ -67,7 +67,7 @@ async fn an_urgent_appointment_goes_before_others_and_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_urgent_ones_alone_leaves_the_others_and_wakes_those_who_take_them() {
+async fn who_takes_urgent_ones_alone_leaves_the_others_and_triggers_those_who_take_them() {
     let queue = std::sync::Arc::new(Queue::default());
     let taken = |lane: Lane| {
         let queue = std::sync::Arc::clone(&queue);

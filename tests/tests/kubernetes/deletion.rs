@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::bed::{Bed, TIMEOUT};
 use crate::space::{node, route, router, service, version, with};
 
-/// A deletion goes on because it was woken, before the drift interval of 45 s, less a fifth at most, is over.
-const WOKEN: Duration = Duration::from_secs(30);
+/// A deletion goes on because it was triggered, before the drift interval of 45 s, less a fifth at most, is over.
+const TRIGGERED: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_blocked_deletion_names_its_blockers_and_wakes_when_they_go() {
+async fn a_blocked_deletion_names_its_blockers_and_is_triggered_when_they_go() {
     let bed = Bed::shared().await;
     let space = bed.space("blocked").await;
     space
@@ -51,13 +51,13 @@ async fn a_blocked_deletion_names_its_blockers_and_wakes_when_they_go() {
         )])
         .await;
     space.run(&["wait", "--for=delete", "virtualnode/red", TIMEOUT]).await;
-    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
+    assert!(start.elapsed() < TRIGGERED, "{:?}", start.elapsed());
     assert!(space.exists("virtualrouter/shop").await, "which others still hold");
 
     let start = Instant::now();
     space.run(&["delete", TIMEOUT, "route/shop", "virtualservice/shop.local", "virtualnode/blue"]).await;
     space.run(&["wait", "--for=delete", TIMEOUT, "virtualrouter/shop", "mesh/blocked"]).await;
-    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
+    assert!(start.elapsed() < TRIGGERED, "{:?}", start.elapsed());
     let refusal = space.try_describe("mesh", "blocked").await.expect_err("deleted");
     assert!(refusal.contains("NotFoundException"), "{refusal}");
 }
@@ -83,7 +83,7 @@ async fn a_deletion_held_up_by_what_the_cli_made_goes_on_when_that_goes() {
     space.aws.run(&delete).await.unwrap();
     let start = Instant::now();
     space.run(&["wait", "--for=delete", "virtualrouter/shop", TIMEOUT]).await;
-    assert!(start.elapsed() < WOKEN, "{:?}", start.elapsed());
+    assert!(start.elapsed() < TRIGGERED, "{:?}", start.elapsed());
     let refusal = space.try_describe("virtual-router", "shop").await.expect_err("deleted");
     assert!(refusal.contains("NotFoundException"), "{refusal}");
     assert_eq!(version(&space.describe("virtual-node", "theirs").await), 1, "what is not ours stays");

@@ -161,7 +161,7 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
     let front = front::app_mesh_only(control_plane.endpoint()).await;
     let _operator = Operator::start(&cluster.admin_kubeconfig(), &front.url, &run).await.unwrap();
     let aws = fleetmesh_testbed::aws::AppMesh::new(&control_plane.endpoint());
-    let space = Space::new("untold", kubectl, aws, &run).await;
+    let space = Space::new("unreported", kubectl, aws, &run).await;
     let before = applied(&space).await;
     let condition = space.until("route/shop", "Programmed", "True", "Programmed").await;
     assert!(

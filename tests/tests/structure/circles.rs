@@ -8,7 +8,7 @@ use crate::root;
 /// The folder whose modules are looked at, how they name each other, and the one that is in no circle of them.
 const FREE: [(&str, &str, &str); 4] = [
     ("operator/src", "crate", "context"),
-    ("operator/src", "crate", "round"),
+    ("operator/src", "crate", "reconcile"),
     ("operator/core/src/fleet", "super", "decide"),
     ("operator/core/src/canary", "super", "transition"),
 ];

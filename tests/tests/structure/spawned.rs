@@ -15,7 +15,10 @@ const BESIDE: [(&str, &str); 9] = [
     ("control-plane/src/store/sqlite/mod.rs", "the store's thread, which a task in the list watches over"),
     ("control-plane/src/told.rs", "how many refusals of one source the log does not tell"),
     ("operator/src/outbound/exchange.rs", "one connection of one question"),
-    ("operator/src/round/rollout/ask.rs", "one question of a rollout: a panic is caught and is no answer"),
+    (
+        "operator/src/reconcile/rollout/ask.rs",
+        "one question of a rollout: a panic is caught and is no answer",
+    ),
 ];
 
 #[test]

@@ -51,4 +51,4 @@ pub use reduction::{ActionVerdict, Call, Destination, Effect, Reduction};
 pub use spec::{Spec, in_force};
 pub use transition::{Trigger, transition, transitions};
 pub use turn::{Turn, turn};
-pub use writing::{UNTOLD, tells_news};
+pub use writing::{UNWRITTEN, tells_news};

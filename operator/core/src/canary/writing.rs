@@ -5,7 +5,7 @@
 //! |---|---|
 //! | something outside follows: weights, an Event, a question, an answer to a person | before it follows |
 //! | the state tells news: the step's clock, a verdict that changed, a hold, acknowledgements | with the reconcile's report |
-//! | windows that passed as the last one did | within [`UNTOLD`] of what the status tells, or with the next news |
+//! | windows that passed as the last one did | within [`UNWRITTEN`] of what the status tells, or with the next news |
 //!
 //! What is not written is lost with the process. That costs time alone: after a restart a rollout leaves its step only by
 //! windows that were watched in full since, and requests that were not written are counted anew.
@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::reduction::{Effect, Reduction};
 
 /// How old what a status tells of passing windows gets at the most while newer ones are known.
-pub const UNTOLD: Duration = Duration::from_secs(60);
+pub const UNWRITTEN: Duration = Duration::from_secs(60);
 
 impl Reduction {
     /// Whether something outside of the operator follows from this decision, which was made from `before`.
@@ -34,7 +34,7 @@ impl Reduction {
 }
 
 /// Whether `state` tells people something that `written`, which stands in the status, does not: anything but windows that
-/// passed again, requests that were counted in them, and neither is [`UNTOLD`] ahead.
+/// passed again, requests that were counted in them, and neither is [`UNWRITTEN`] ahead.
 pub fn tells_news(written: &CanaryStatus, state: &CanaryStatus) -> bool {
     let mut same = state.clone();
     for known in &mut same.analysis {
@@ -59,5 +59,5 @@ fn passed_again(before: &MetricStatus, now: &MetricStatus) -> bool {
 }
 
 fn is_near(told: Timestamp, known: Timestamp) -> bool {
-    known.duration_since(told) < SignedDuration::try_from(UNTOLD).unwrap_or(SignedDuration::MAX)
+    known.duration_since(told) < SignedDuration::try_from(UNWRITTEN).unwrap_or(SignedDuration::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::canary::{UNTOLD, tells_news};
+use fleetmesh_core::canary::{UNWRITTEN, tells_news};
 use fleetmesh_crds::Phase;
 use fleetmesh_crds::canary::Verdict;
 use jiff::SignedDuration;
@@ -27,12 +27,12 @@ fn long() -> World {
 fn a_step_that_passes_again_and_again_is_written_once_a_minute() {
     let mut world = long();
     let (before, begun) = (world.writes, world.now);
-    let untold = SignedDuration::try_from(UNTOLD + Duration::from_secs(5)).unwrap();
+    let unwritten = SignedDuration::try_from(UNWRITTEN + Duration::from_secs(5)).unwrap();
     while world.step() == Some(1) {
         world.run(1);
         let (written, known) = (&world.written.analysis, &world.stored.analysis);
         for (written, known) in written.iter().zip(known) {
-            assert!(known.at.0.duration_since(written.at.0) <= untold, "{written:?} {known:?}");
+            assert!(known.at.0.duration_since(written.at.0) <= unwritten, "{written:?} {known:?}");
         }
     }
     let took = world.now.duration_since(begun).as_secs();

@@ -14,7 +14,7 @@ use mesh::Mesh;
 pub use report::Report;
 
 /// How often each mesh is measured, in turn with the others.
-const ROUNDS: usize = 15;
+const PASSES: usize = 15;
 
 /// How much of everything.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -53,7 +53,7 @@ pub async fn run(sizes: Sizes) -> Result<Report> {
         eprintln!("bench distribution: a mesh of {} virtual nodes", sizes.nodes * factor);
         meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Reconciles::default()));
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..PASSES {
         for (mesh, reconciles) in &mut meshes {
             reconciles.measure(mesh, sizes.acknowledgements).await?;
         }
