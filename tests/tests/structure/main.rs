@@ -1,11 +1,12 @@
 //! What the workspace promises about itself: pure crates stay pure, the operator and the control plane never import
-//! each other, the EC2 and App Mesh SDKs stay where they belong, no source file is forgotten by its module tree, and the
-//! threat model names tests that are there.
+//! each other, the EC2 and App Mesh SDKs stay where they belong, no source file is forgotten by its module tree, the
+//! threat model names tests that are there, and words that the glossary retired stay away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod circles;
 mod spawned;
 mod threat_model;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
