@@ -57,7 +57,7 @@ pub enum Command {
     /// What an instance needs: its certificate, its Envoy's bootstrap, and the interception of its traffic.
     #[cfg(feature = "proxy")]
     #[command(subcommand)]
-    Proxy(ProxyCommand),
+    Proxy(ProxyCommands),
 
     /// Print a script that completes this command in your shell.
     ///
@@ -71,7 +71,7 @@ pub enum Command {
 /// What an instance needs.
 #[cfg(feature = "proxy")]
 #[derive(Debug, Subcommand)]
-pub enum ProxyCommand {
+pub enum ProxyCommands {
     #[command(flatten)]
     Host(fleetmesh_proxy::ProxyCommand),
 
@@ -109,11 +109,11 @@ impl Command {
             #[cfg(feature = "operator")]
             Self::Migrate(command) => crate::server::run(|_| fleetmesh_operator::migrate(command)),
             #[cfg(feature = "proxy")]
-            Self::Proxy(ProxyCommand::Host(command)) => {
+            Self::Proxy(ProxyCommands::Host(command)) => {
                 Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?)
             }
             #[cfg(feature = "proxy")]
-            Self::Proxy(ProxyCommand::Join(args)) => {
+            Self::Proxy(ProxyCommands::Join(args)) => {
                 crate::server::run(|shutdown| fleetmesh_join::run(*args, shutdown))
             }
             Self::Completions { shell } => print_completions(shell),

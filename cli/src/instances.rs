@@ -3,29 +3,29 @@
 
 use std::sync::Arc;
 
-use fleetmesh_aws::ec2::{Ec2, Standing};
-use fleetmesh_aws::iam::Iam;
+use fleetmesh_aws::ec2::{Ec2, InstanceStanding};
+use fleetmesh_aws::iam::IamClient;
 use fleetmesh_aws::write_hook::WriteHooks;
-use fleetmesh_aws::{Connection, Unmetered};
+use fleetmesh_aws::{AwsConnection, Unmetered};
 use fleetmesh_control_plane::ControlPlaneArgs;
 use fleetmesh_control_plane::join::{Described, Instances};
 use futures::future::BoxFuture;
 
 /// EC2 and IAM of an account.
 #[derive(Debug)]
-struct Aws(Arc<Connection>);
+struct Aws(Arc<AwsConnection>);
 
 /// Who asks EC2 of the control plane's region, with the credentials that the environment gives. Nothing is connected yet.
 pub fn of(args: &ControlPlaneArgs) -> Option<Arc<dyn Instances>> {
     let region = args.verify_instances.then(|| args.identity.region.clone())?;
-    Some(Arc::new(Aws(Connection::new(Some(region), Arc::new(Unmetered), WriteHooks::default()))))
+    Some(Arc::new(Aws(AwsConnection::new(Some(region), Arc::new(Unmetered), WriteHooks::default()))))
 }
 
 impl Instances for Aws {
     fn describe(&self, id: String) -> BoxFuture<'_, Result<Option<Described>, String>> {
         Box::pin(async move {
             let found = Ec2::new(Arc::clone(&self.0)).standing(&id).await;
-            let Some(Standing { account, state, instance_profile }) =
+            let Some(InstanceStanding { account, state, instance_profile }) =
                 found.map_err(|failure| failure.to_string())?
             else {
                 return Ok(None);
@@ -43,7 +43,7 @@ impl Aws {
     /// The names of the roles in the instance profile with this ARN.
     async fn roles(&self, arn: &str) -> Result<Vec<String>, String> {
         let name = arn.rsplit('/').next().unwrap_or_default();
-        let profile = Iam::new(Arc::clone(&self.0)).await.get_instance_profile(name).await;
+        let profile = IamClient::new(Arc::clone(&self.0)).await.get_instance_profile(name).await;
         let profile = profile.map_err(|failure| failure.to_string())?;
         Ok(profile.filter(|profile| profile.arn == arn).map(|profile| profile.roles).unwrap_or_default())
     }

@@ -14,7 +14,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a call may take: the SDK has no limit of its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct CallLimits {
     /// One attempt of it.
     pub(crate) attempt: Duration,
     /// With all its retries.
@@ -22,7 +22,7 @@ pub(crate) struct Limits {
 }
 
 /// What the environment describes, within `limits` and in `region`. Nothing is called yet.
-pub(crate) async fn config(limits: Limits, region: impl ProvideRegion + 'static) -> SdkConfig {
+pub(crate) async fn config(limits: CallLimits, region: impl ProvideRegion + 'static) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(limits.attempt)

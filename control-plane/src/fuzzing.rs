@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::ads::load_reports::report;
 pub use crate::ads::load_reports::wire::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
-use crate::join::{Caller, JoinRequest, StsEndpoint};
+use crate::join::{JoinRequest, StsCaller, StsEndpoint};
 use crate::join::{document, proof, sts};
 use crate::loads::Report;
 use crate::snapshot::Targets;
@@ -36,7 +36,7 @@ pub fn join_headers(body: &[u8], sts: &StsEndpoint) -> Result<HeaderMap, Option<
 ///
 /// # Errors
 /// In words: it names nobody.
-pub fn sts_caller(body: &[u8]) -> Result<Caller, String> {
+pub fn sts_caller(body: &[u8]) -> Result<StsCaller, String> {
     sts::caller(body)
 }
 

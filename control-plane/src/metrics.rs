@@ -14,7 +14,7 @@ use crate::refusal::Class;
 use crate::snapshot::ResourceType;
 use crate::view::Views;
 
-/// The media type of [`Metrics::text`].
+/// The media type of [`ServerMetrics::text`].
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper bounds in seconds.
 const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
@@ -41,7 +41,7 @@ pub enum Committed {
 
 /// The metrics. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct ServerMetrics {
     requests: Counters<RequestLabels>,
     request_seconds: Histograms<OperationLabel>,
     commits: Counters<ResultLabel>,
@@ -60,7 +60,7 @@ pub struct Metrics {
     catalog: Arc<Catalog>,
 }
 
-impl Metrics {
+impl ServerMetrics {
     /// Metrics that all count from 0.
     pub fn new() -> Self {
         let mut of = Catalog::new("fleetmesh_control_plane");
@@ -198,7 +198,7 @@ impl Metrics {
     }
 }
 
-impl Default for Metrics {
+impl Default for ServerMetrics {
     fn default() -> Self {
         Self::new()
     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_happened_is_on_the_page() {
-        let metrics = Metrics::new();
+        let metrics = ServerMetrics::new();
         metrics.served("Update", None, Duration::from_millis(2));
         metrics.served("Create", Some(Class::Conflict), Duration::from_millis(2));
         metrics.committed(Committed::Refused, Duration::from_millis(2));

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::{Class, Refusal};
+use crate::refusal::{Class, WireNack};
 
 /// How much a key may do with what its policy covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -32,30 +32,30 @@ impl Access {
 
 /// The policy of an access key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct KeyPolicy {
     /// The names of the meshes that it covers, at least one; none covers all meshes, and listing them.
     pub meshes: Option<BTreeSet<String>>,
     /// What it may do there.
     pub access: Access,
 }
 
-impl Policy {
+impl KeyPolicy {
     /// Everything, which is what keys of before there were policies may do.
     pub const EVERYTHING: Self = Self { meshes: None, access: Access::Write };
 }
 
 /// An access key that signed a request, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct KeyHolder {
     /// The key's id.
     pub id: String,
     /// Its name; empty when it has none.
     pub name: String,
     /// What it may do.
-    pub policy: Policy,
+    pub policy: KeyPolicy,
 }
 
-impl std::fmt::Display for Holder {
+impl std::fmt::Display for KeyHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.name.as_str() {
             "" => write!(f, "access key {}", self.id),
@@ -70,7 +70,7 @@ pub enum Rights {
     /// Everything: it came from this host, by a listener that asks nobody.
     Local,
     /// What the policy of the key says that signed it.
-    Key(Arc<Holder>),
+    Key(Arc<KeyHolder>),
 }
 
 impl Rights {
@@ -78,9 +78,9 @@ impl Rights {
     ///
     /// # Errors
     /// There are none: a fault of this program, and no reason to let anybody in.
-    pub fn of(extensions: &Extensions) -> Result<Self, Refusal> {
+    pub fn of(extensions: &Extensions) -> Result<Self, WireNack> {
         let fault =
-            || Refusal::new(Class::InternalServerError, "the listener did not say who sent the request");
+            || WireNack::new(Class::InternalServerError, "the listener did not say who sent the request");
         extensions.get::<Self>().cloned().ok_or_else(fault)
     }
 
@@ -95,9 +95,9 @@ impl Rights {
         mesh: Option<&str>,
         action: &str,
         resource: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), WireNack> {
         let Self::Key(holder) = self else { return Ok(()) };
-        let Policy { meshes, access: granted } = &holder.policy;
+        let KeyPolicy { meshes, access: granted } = &holder.policy;
         let lack = match (meshes, mesh) {
             (Some(meshes), Some(mesh)) if !meshes.contains(mesh) => {
                 format!("its policy covers {}, not the mesh {mesh:?}", quoted(meshes))
@@ -113,7 +113,7 @@ impl Rights {
         };
         let message =
             format!("{holder} is not authorized to perform: {action} on resource: {resource}: {lack}");
-        Err(Refusal::new(Class::AccessDenied, message))
+        Err(WireNack::new(Class::AccessDenied, message))
     }
 }
 
@@ -128,8 +128,8 @@ mod tests {
 
     fn key(meshes: &[&str], access: Access) -> Rights {
         let named = meshes.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let policy = Policy { meshes: (!named.is_empty()).then_some(named), access };
-        Rights::Key(Arc::new(Holder { id: "FMKYONE".into(), name: "ci".into(), policy }))
+        let policy = KeyPolicy { meshes: (!named.is_empty()).then_some(named), access };
+        Rights::Key(Arc::new(KeyHolder { id: "FMKYONE".into(), name: "ci".into(), policy }))
     }
 
     #[test]

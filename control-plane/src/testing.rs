@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::join::Caller;
+use crate::join::StsCaller;
 use crate::join::grant::Joined;
 use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record, Views};
@@ -65,16 +65,16 @@ pub(crate) fn tagged(name: &str, key: &str, value: &str) -> MeshView {
 /// A session of this name of the role `apps-serviceB`, whose unique id is `AROAIOSFODNN7EXAMPLE`.
 pub(crate) fn session(name: &str) -> Joined {
     let arn = format!("arn:aws:sts::123456789012:assumed-role/apps-serviceB/{name}");
-    Joined::parse(&Caller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{name}") }).expect("a session")
+    Joined::parse(&StsCaller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{name}") }).expect("a session")
 }
 
 /// A store that a test fills by hand.
-pub(crate) struct Meshes {
+pub(crate) struct TestMeshes {
     mesh: Mutex<Option<Arc<MeshView>>>,
     revisions: watch::Sender<u64>,
 }
 
-impl Meshes {
+impl TestMeshes {
     /// A store with this view of the mesh `apps`.
     pub(crate) fn new(view: MeshView) -> Arc<Self> {
         let revisions = watch::Sender::new(view.revision);
@@ -99,7 +99,7 @@ impl Meshes {
     }
 }
 
-impl Views for Meshes {
+impl Views for TestMeshes {
     fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
         self.mesh.lock().expect("no panic while locked").clone().filter(|_| name == "apps")
     }

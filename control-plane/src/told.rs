@@ -21,7 +21,7 @@ const MOST: usize = 1024;
 pub struct Refusals {
     /// What is told of them.
     what: &'static str,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<SourceCounts>>,
 }
 
 /// Whom a line is about.
@@ -36,9 +36,9 @@ enum Who {
 
 /// How many refusals of a source were not told, for those of whom one was told within the last minute.
 #[derive(Debug, Default)]
-struct Counts(HashMap<Who, u64>);
+struct SourceCounts(HashMap<Who, u64>);
 
-impl Counts {
+impl SourceCounts {
     /// Takes a refusal in; answers who is to be told of, if it is, and not merely counted.
     fn note(&mut self, who: Who) -> Option<Who> {
         let known = self.0.len() < MOST || self.0.contains_key(&who);
@@ -98,7 +98,7 @@ impl Refusals {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, SourceCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_source_has_a_line_and_a_number_each_minute_however_often_it_is_refused() {
-        let mut counts = Counts::default();
+        let mut counts = SourceCounts::default();
         let told = (0..10_000).filter_map(|_| counts.note(source(1))).count();
         assert_eq!((told, counts.note(source(2))), (1, Some(source(2))));
         assert_eq!((counts.turn(source(1)), counts.turn(source(2))), (9_999, 0));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn many_sources_are_told_as_one_beyond_a_number_of_them() {
-        let mut counts = Counts::default();
+        let mut counts = SourceCounts::default();
         let told = (0..100_000).filter_map(|number| counts.note(source(number))).count();
         assert_eq!((told, counts.0.len()), (MOST + 1, MOST + 1));
         assert_eq!(counts.turn(Who::Others), 100_000 - 1 - u64::try_from(MOST).expect("a number"));

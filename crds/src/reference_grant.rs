@@ -134,7 +134,7 @@ impl ReferenceGrantSpec {
 
 /// A grant that is missing, which displays as a person would write it: `with from: [{…}] and to: [{…}]`.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct WantedReference<'a> {
     /// The kind that names.
     pub from: Kind,
     /// Its namespace.
@@ -145,7 +145,7 @@ pub struct Wanted<'a> {
     pub name: &'a str,
 }
 
-impl fmt::Display for Wanted<'_> {
+impl fmt::Display for WantedReference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, namespace, to, name } = self;
         write!(

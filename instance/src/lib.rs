@@ -11,6 +11,6 @@ pub mod registry;
 pub mod user_data;
 
 pub use user_data::{
-    Application, InstanceOptions, JoinOptions, MAX_BYTES, Part, ProxyImage, ProxyOptions, UserDataError,
+    Application, DataPart, InstanceOptions, JoinOptions, MAX_BYTES, ProxyImage, ProxyOptions, UserDataError,
     user_data,
 };

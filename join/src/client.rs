@@ -32,7 +32,7 @@ const LONGEST: usize = 256 * 1024;
 
 /// What joining gives.
 #[derive(Clone, Debug)]
-pub struct Joined {
+pub struct JoinedAs {
     /// The certificate, in PEM.
     pub certificate: String,
     /// The CA of the control plane, in PEM.
@@ -43,20 +43,20 @@ pub struct Joined {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct JoinResponse {
     certificate: String,
     authority: String,
     valid_seconds: u64,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct JoinRefusal {
     message: String,
 }
 
 /// Asks one control plane for one virtual node.
 #[derive(Debug)]
-pub struct Client {
+pub struct JoinClient {
     url: String,
     host: String,
     port: u16,
@@ -65,7 +65,7 @@ pub struct Client {
     tls: Arc<ClientConfig>,
 }
 
-impl Client {
+impl JoinClient {
     /// A client as `args` say.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Join`], in the words of whoever refused.
-    pub async fn join(&self, point: &[u8]) -> Result<Joined, Error> {
+    pub async fn join(&self, point: &[u8]) -> Result<JoinedAs, Error> {
         let credentials = credentials().await?;
         let malformed = |what: &str| Error::Join(format!("the control plane's {what} cannot be read"));
         let purpose = serde_json::json!({ "resource": self.resource, "publicKey": STANDARD.encode(point) });
@@ -106,8 +106,8 @@ impl Client {
         let body = serde_json::to_string(&request).map_err(|error| Error::Join(error.to_string()))?;
         let answer = self.post("join", body).await?;
         let answer = serde_json::from_slice(&answer).map_err(|_| malformed("answer"))?;
-        let Answer { certificate, authority, valid_seconds } = answer;
-        Ok(Joined { certificate, authority, valid: Duration::from_secs(valid_seconds) })
+        let JoinResponse { certificate, authority, valid_seconds } = answer;
+        Ok(JoinedAs { certificate, authority, valid: Duration::from_secs(valid_seconds) })
     }
 
     async fn post(&self, what: &str, json: String) -> Result<Vec<u8>, Error> {
@@ -118,14 +118,14 @@ impl Client {
         if status == 200 {
             return Ok(body);
         }
-        let said = serde_json::from_slice::<Refusal>(&body).map(|refusal| refusal.message);
+        let said = serde_json::from_slice::<JoinRefusal>(&body).map(|refusal| refusal.message);
         Err(Error::Join(said.unwrap_or_else(|_| {
             format!("{} answers with status {status}: it lets nobody join (--ca-key)", self.url)
         })))
     }
 }
 
-impl Client {
+impl JoinClient {
     /// The status and the body of an answer.
     async fn exchange(&self, what: &str, json: String) -> Result<(u16, Vec<u8>), String> {
         fn words(error: &(dyn std::error::Error + 'static)) -> String {

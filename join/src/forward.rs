@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use crate::client::Joined;
+use crate::client::JoinedAs;
 use crate::{Error, JoinArgs};
 
 /// The pause after the system gives no connection, for want of descriptors for example.
@@ -23,9 +23,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The socket and where it leads.
 #[derive(Clone)]
-pub struct Forward(Arc<Inner>);
+pub struct Forward(Arc<ForwardInner>);
 
-struct Inner {
+struct ForwardInner {
     listener: UnixListener,
     host: String,
     port: u16,
@@ -54,14 +54,14 @@ impl Forward {
         // A proxy runs as another user: who may connect is governed by the folder.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
         let (host, port, config) = (host.clone(), *port, Mutex::default());
-        Ok(Self(Arc::new(Inner { listener, host, port, config })))
+        Ok(Self(Arc::new(ForwardInner { listener, host, port, config })))
     }
 
     /// New connections show this certificate from now on.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn present(&self, joined: &Joined, key: &str) -> Result<(), Error> {
+    pub fn present(&self, joined: &JoinedAs, key: &str) -> Result<(), Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::Certificate(error.to_string());
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(joined.authority.as_bytes()) {
@@ -100,7 +100,7 @@ impl Forward {
     }
 
     async fn connection(&self, mut proxy: UnixStream) -> io::Result<()> {
-        let Inner { host, port, config, .. } = &*self.0;
+        let ForwardInner { host, port, config, .. } = &*self.0;
         let config = config.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let config = config.ok_or_else(|| io::Error::other("there is no certificate yet"))?;
         let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;

@@ -22,10 +22,10 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_util::sync::CancellationToken;
 
 pub use args::JoinArgs;
-use client::{Client, Joined};
+use client::{JoinClient, JoinedAs};
 use files::Files;
 use forward::Forward;
-use pace::Pace;
+use pace::JoinPace;
 
 /// Why this machine has no certificate, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub enum Error {
 /// # Errors
 /// See [`Error`].
 pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Error> {
-    let client = Client::new(&args)?;
+    let client = JoinClient::new(&args)?;
     let files = Files { folder: args.cert_dir.clone(), owner: args.owner };
     if args.once {
         return join(&client, &files, None).await.map(drop);
@@ -83,8 +83,8 @@ pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Erro
 }
 
 /// Joins again and again, each time at half of the certificate's life.
-async fn stay(client: &Client, files: &Files, forward: Option<&Forward>) {
-    let mut pace = Pace::default();
+async fn stay(client: &JoinClient, files: &Files, forward: Option<&Forward>) {
+    let mut pace = JoinPace::default();
     loop {
         let wait = match join(client, files, forward).await {
             Ok(life) => {
@@ -103,14 +103,14 @@ async fn stay(client: &Client, files: &Files, forward: Option<&Forward>) {
 }
 
 /// Joins once; how long the certificate is valid.
-async fn join(client: &Client, files: &Files, forward: Option<&Forward>) -> Result<Duration, Error> {
+async fn join(client: &JoinClient, files: &Files, forward: Option<&Forward>) -> Result<Duration, Error> {
     let key = key(files)?;
     let joined = client.join(key.public_key_raw()).await?;
     let private = key.serialize_pem();
     if let Some(forward) = forward {
         forward.present(&joined, &private)?;
     }
-    let Joined { certificate, authority, valid } = &joined;
+    let JoinedAs { certificate, authority, valid } = &joined;
     files.write(certificate, &private, authority)?;
     Ok(*valid)
 }

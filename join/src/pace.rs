@@ -10,19 +10,19 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The pauses between joins. Each `spread`, 0 to 1, takes up to a tenth off, so that a fleet that was started at once does
 /// not ask at once.
 #[derive(Debug)]
-pub struct Pace {
+pub struct JoinPace {
     after_failure: Duration,
     /// No pause after a failure is longer.
     longest: Duration,
 }
 
-impl Default for Pace {
+impl Default for JoinPace {
     fn default() -> Self {
         Self { after_failure: PAUSE, longest: LONGEST }
     }
 }
 
-impl Pace {
+impl JoinPace {
     /// A certificate that is valid for `life` from now on is renewed at half of it. Failures from then on are paused for
     /// ever longer, but no longer than a tenth of its life, so that one that passes leaves the proxy connected.
     pub fn joined(&mut self, life: Duration, spread: f64) -> Duration {
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_renewed_at_half_of_its_life_and_never_later() {
-        let mut pace = Pace::default();
+        let mut pace = JoinPace::default();
         assert_eq!(pace.joined(HOUR, 0.0), HOUR / 2);
         assert_eq!(pace.joined(HOUR, 1.0), HOUR / 2 - HOUR / 20);
         assert_eq!(pace.joined(Duration::from_secs(10), 0.5), Duration::from_millis(4750));
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn failures_are_paused_ever_longer_and_start_anew_after_a_certificate() {
-        let mut pace = Pace::default();
-        let seconds = |pace: &mut Pace| pace.failed(0.0).as_secs();
+        let mut pace = JoinPace::default();
+        let seconds = |pace: &mut JoinPace| pace.failed(0.0).as_secs();
         let first: Vec<u64> = (0..8).map(|_| seconds(&mut pace)).collect();
         assert_eq!(first, [1, 2, 4, 8, 16, 32, 60, 60]);
         pace.joined(HOUR, 0.0);

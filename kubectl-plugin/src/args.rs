@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use fleetmesh_crds::Phase;
 
-use crate::simulate::Targets;
+use crate::simulate::ManifestTargets;
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused, or there is nothing to tell, 4 no answer in time.";
 
@@ -138,7 +138,7 @@ pub struct SimulateArgs {
 
     /// The targets to begin from, for example "serviceB=75 serviceBv2=25"; the manifest's status tells them otherwise
     #[arg(long, value_name = "TARGETS", value_parser = crate::simulate::targets_from)]
-    pub stable: Option<Targets>,
+    pub stable: Option<ManifestTargets>,
 
     /// Which Route, when the manifest has several
     #[arg(long, value_name = "NAME", value_parser = route_name)]

@@ -10,7 +10,7 @@ use crate::args::RouteArgs;
 use crate::error::Error;
 
 /// A Route, and how to reach it.
-pub struct Place {
+pub struct ObjectPlace {
     /// The Route's namespace.
     pub namespace: String,
     /// The Route's name.
@@ -21,19 +21,19 @@ pub struct Place {
     pub actions: Api<RouteAction>,
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for ObjectPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Place").field(&self.to_string()).finish()
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ObjectPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
-impl Place {
+impl ObjectPlace {
     /// Where `args` point. Nothing is called yet.
     ///
     /// # Errors

@@ -11,18 +11,18 @@ use fleetmesh_kubectl::CanaryCommand;
 #[command(name = "kubectl-fleetmesh", bin_name = "kubectl fleetmesh", version)]
 struct Plugin {
     #[command(subcommand)]
-    command: Command,
+    command: PluginCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum PluginCommand {
     // The help is that of the arguments.
     #[command(subcommand)]
     Canary(CanaryCommand),
 }
 
 fn main() -> ExitCode {
-    let Plugin { command: Command::Canary(command) } = Plugin::parse();
+    let Plugin { command: PluginCommand::Canary(command) } = Plugin::parse();
     match fleetmesh_kubectl::run_on_stdout(command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output, `head` for example, has enough.

@@ -11,7 +11,7 @@ use crate::draw::destination;
 /// What `status -o json` answers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct StatusReport {
     /// The Route's namespace.
     pub namespace: String,
     /// The Route's name.
@@ -44,7 +44,7 @@ pub struct StepReport {
     pub min_requests: i64,
 }
 
-impl Report {
+impl StatusReport {
     /// The report on `route`.
     pub fn of(route: &Route) -> Self {
         let status = route.status.clone().unwrap_or_default();

@@ -9,7 +9,7 @@ use kube::api::{PostParams, WatchEvent, WatchParams};
 
 use crate::action::action;
 use crate::args::VerbArgs;
-use crate::cluster::Place;
+use crate::cluster::ObjectPlace;
 use crate::error::Error;
 use crate::output::Output;
 
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// There is nothing to tell, the operator refused, or it did not answer in time.
 pub async fn run(verb: Verb, args: &VerbArgs, output: &mut Output<'_>) -> Result<(), Error> {
-    let place = Place::of(&args.route).await?;
+    let place = ObjectPlace::of(&args.route).await?;
     let wanted = action(&place.route().await?, verb).map_err(Error::NothingToTell)?;
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let created = place.actions.create(&parameters, &wanted).await.map_err(|error| {
@@ -47,7 +47,7 @@ pub async fn run(verb: Verb, args: &VerbArgs, output: &mut Output<'_>) -> Result
 }
 
 /// What the operator says of the action, whenever it does.
-async fn answer(place: &Place, created: RouteAction) -> Result<RouteActionStatus, Error> {
+async fn answer(place: &ObjectPlace, created: RouteAction) -> Result<RouteActionStatus, Error> {
     let name = created.name_any();
     let mut action = created;
     loop {
@@ -67,7 +67,7 @@ async fn answer(place: &Place, created: RouteAction) -> Result<RouteActionStatus
 }
 
 /// What the operator says of the action in one watch; `None` when the watch ended before, as they do.
-async fn watch(place: &Place, name: &str, version: &str) -> Option<RouteActionStatus> {
+async fn watch(place: &ObjectPlace, name: &str, version: &str) -> Option<RouteActionStatus> {
     let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
     let events = place.actions.watch(&parameters, version).await.ok()?;
     pin_mut!(events);
@@ -83,7 +83,7 @@ async fn watch(place: &Place, name: &str, version: &str) -> Option<RouteActionSt
     None
 }
 
-fn unanswered(place: &Place, name: &str, limit: Duration) -> Error {
+fn unanswered(place: &ObjectPlace, name: &str, limit: Duration) -> Error {
     Error::TimedOut(format!(
         "the operator has not answered within {}: see whether it runs. It will carry out the RouteAction {name} unless the rollout went on before; `kubectl delete routeaction {name} -n {}` takes it back",
         humantime::format_duration(limit),

@@ -30,7 +30,7 @@ impl MetricConstructor<Histogram> for Buckets {
 
 /// What sort of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Grows only; its name ends with `_total`.
     Counter,
     /// Goes up and down.
@@ -39,7 +39,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for MetricKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Counter => "counter",
@@ -55,7 +55,7 @@ pub struct Description {
     /// Its name with the prefix, as queries have it; of a histogram without `_bucket`, `_sum` and `_count`.
     pub name: String,
     /// What sort it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// What it tells, in words; no stop at the end.
@@ -77,8 +77,8 @@ impl Description {
         let plain = |name: String| Series { name, labels: self.labels.to_vec() };
         let Self { name, kind, labels, help: _ } = self;
         match kind {
-            Kind::Counter | Kind::Gauge => vec![plain(name.clone())],
-            Kind::Histogram => {
+            MetricKind::Counter | MetricKind::Gauge => vec![plain(name.clone())],
+            MetricKind::Histogram => {
                 let with_le = ["le"].iter().chain(*labels).copied().collect();
                 let bucket = Series { name: format!("{name}_bucket"), labels: with_le };
                 vec![bucket, plain(format!("{name}_sum")), plain(format!("{name}_count"))]
@@ -103,27 +103,27 @@ impl Catalog {
 
     /// A counter; `_total` is added to its name.
     pub fn counter(&mut self, name: &str, help: &'static str) -> Counter {
-        self.add(name, help, Kind::Counter, &[], Counter::default())
+        self.add(name, help, MetricKind::Counter, &[], Counter::default())
     }
 
     /// Counters; `_total` is added to their name.
     pub fn counters<L: Labels>(&mut self, name: &str, help: &'static str) -> Counters<L> {
-        self.add(name, help, Kind::Counter, L::NAMES, Family::default())
+        self.add(name, help, MetricKind::Counter, L::NAMES, Family::default())
     }
 
     /// A gauge.
     pub fn gauge(&mut self, name: &str, help: &'static str) -> Gauge {
-        self.add(name, help, Kind::Gauge, &[], Gauge::default())
+        self.add(name, help, MetricKind::Gauge, &[], Gauge::default())
     }
 
     /// Gauges.
     pub fn gauges<L: Labels>(&mut self, name: &str, help: &'static str) -> Gauges<L> {
-        self.add(name, help, Kind::Gauge, L::NAMES, Family::default())
+        self.add(name, help, MetricKind::Gauge, L::NAMES, Family::default())
     }
 
     /// A histogram with these upper bounds; they are in the unit that the name ends with.
     pub fn histogram(&mut self, name: &str, help: &'static str, buckets: &'static [f64]) -> Histogram {
-        self.add(name, help, Kind::Histogram, &[], Buckets(buckets).new_metric())
+        self.add(name, help, MetricKind::Histogram, &[], Buckets(buckets).new_metric())
     }
 
     /// Histograms with these upper bounds.
@@ -133,19 +133,19 @@ impl Catalog {
         help: &'static str,
         buckets: &'static [f64],
     ) -> Histograms<L> {
-        self.add(name, help, Kind::Histogram, L::NAMES, Family::new_with_constructor(Buckets(buckets)))
+        self.add(name, help, MetricKind::Histogram, L::NAMES, Family::new_with_constructor(Buckets(buckets)))
     }
 
     fn add<M: Metric + Clone>(
         &mut self,
         name: &str,
         help: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         labels: &'static [&'static str],
         metric: M,
     ) -> M {
         self.registry.register(name, help, metric.clone());
-        let suffix = if kind == Kind::Counter { "_total" } else { "" };
+        let suffix = if kind == MetricKind::Counter { "_total" } else { "" };
         self.families.push(Description {
             name: format!("{}_{name}{suffix}", self.prefix),
             kind,

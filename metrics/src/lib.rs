@@ -4,7 +4,7 @@
 mod catalog;
 mod labels;
 
-pub use catalog::{Catalog, Counters, Description, Gauges, Histograms, Kind, Series};
+pub use catalog::{Catalog, Counters, Description, Gauges, Histograms, MetricKind, Series};
 pub use labels::Labels;
 #[doc(hidden)]
 pub use prometheus_client::encoding::EncodeLabelSet;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use fleetmesh_core::iam::RoleLimits;
 
-use crate::iam::IdentityArgs;
+use crate::iam::IamArgs;
 
 /// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
 ///
@@ -93,7 +93,7 @@ pub struct OperatorArgs {
 
     #[command(flatten, next_help_heading = "IAM identities")]
     #[allow(missing_docs, reason = "clap would print it as help")]
-    pub iam: IdentityArgs,
+    pub iam: IamArgs,
 
     /// How many IAM roles nodes may have together: AWS's quota is 1,000 of an account, which others need, too. What exists stays
     #[arg(

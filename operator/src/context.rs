@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use fleetmesh_aws::Connection;
+use fleetmesh_aws::AwsConnection;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
 
 use crate::cache::Cache;
-use crate::cloud::AppMesh;
-use crate::cluster::Cluster;
+use crate::cloud::AppMeshClient;
+use crate::cluster::ClusterWriter;
 use crate::fleets::Fleets;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -22,9 +22,9 @@ pub struct Context {
     /// The queue of objects.
     pub queue: Arc<Queue>,
     /// The App Mesh endpoint.
-    pub app_mesh: AppMesh,
+    pub app_mesh: AppMeshClient,
     /// The other services of AWS.
-    pub aws: Arc<Connection>,
+    pub aws: Arc<AwsConnection>,
     /// What the reconciles of fleets remember.
     pub fleets: Fleets,
     /// What the reconciles of rollouts remember and share.
@@ -34,7 +34,7 @@ pub struct Context {
     /// How they get their proxies' certificates.
     pub join: Option<JoinOptions>,
     /// The Kubernetes cluster.
-    pub cluster: Cluster,
+    pub cluster: ClusterWriter,
     /// What decisions depend on.
     pub settings: Settings,
     /// What is counted.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_aws::signer::Signer;
+use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::Http;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -16,12 +16,12 @@ pub(crate) const SERVICE: &str = "appmesh";
 pub struct ControlPlane {
     endpoint: String,
     http: Http,
-    signer: Option<Signer>,
+    signer: Option<RequestSigner>,
 }
 
 impl ControlPlane {
     /// The control plane at `endpoint`, asked over `http`.
-    pub fn new(endpoint: impl Into<String>, http: Http, signer: Option<Signer>) -> Self {
+    pub fn new(endpoint: impl Into<String>, http: Http, signer: Option<RequestSigner>) -> Self {
         Self { endpoint: endpoint.into(), http, signer }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::limits::VISIBLE;
-use fleetmesh_core::fleet::{Instance, Ledger, Observed};
+use fleetmesh_core::fleet::{Instance, Ledger, ObservedFleet};
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,16 +20,16 @@ const SHORT_PASSING: SignedDuration = SignedDuration::from_secs(3);
 pub struct Fleets {
     /// When this operator began to watch: nobody can be missed from before.
     since: Timestamp,
-    fleets: Mutex<HashMap<String, Memory>>,
+    fleets: Mutex<HashMap<String, FleetMemory>>,
     /// What all fleets hold of their classes. Whoever has it may look at the cache, and not the other way around.
     ledger: Mutex<Ledger>,
 }
 
 /// The memory of one fleet.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct FleetMemory {
     /// What was observed last.
-    pub observed: Option<Observed>,
+    pub observed: Option<ObservedFleet>,
     /// The SSM parameter that its AMI was read from.
     pub parameter: Option<String>,
     /// Instances that a launch gave, and when.
@@ -53,17 +53,17 @@ impl Fleets {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, FleetMemory>> {
         self.fleets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The memory of a fleet.
-    pub fn of(&self, uid: &str) -> Memory {
+    pub fn of(&self, uid: &str) -> FleetMemory {
         self.lock().get(uid).cloned().unwrap_or_default()
     }
 
     /// Replaces the memory of a fleet.
-    pub fn remember(&self, uid: &str, memory: Memory) {
+    pub fn remember(&self, uid: &str, memory: FleetMemory) {
         self.lock().insert(uid.to_owned(), memory);
     }
 
@@ -74,7 +74,7 @@ impl Fleets {
     }
 
     /// Fills in since when each instance's proxy is missed, and notes the proxies that are there now.
-    pub fn miss(&self, memory: &mut Memory, observed: &mut Observed, now: Timestamp) {
+    pub fn miss(&self, memory: &mut FleetMemory, observed: &mut ObservedFleet, now: Timestamp) {
         for instance in &mut observed.instances {
             if observed.proxies.of(instance).is_some() {
                 memory.seen.insert(instance.id.clone(), now);
@@ -87,7 +87,7 @@ impl Fleets {
     }
 }
 
-impl Memory {
+impl FleetMemory {
     /// Notes what a launch gave.
     pub fn launched(&mut self, instances: &[String], short: Option<&Failure>, now: Timestamp) {
         self.launched.extend(instances.iter().map(|id| (id.clone(), now)));

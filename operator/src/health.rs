@@ -20,7 +20,7 @@ use crate::tasks::Task;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct HealthServer {
     /// Whether every watch has seen everything once.
     pub ready: Arc<AtomicBool>,
     /// The metrics.
@@ -49,7 +49,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAd
 /// The listener failed.
 pub async fn serve(
     listener: TcpListener,
-    health: Health,
+    health: HealthServer,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let pages = Router::new()
@@ -60,19 +60,19 @@ pub async fn serve(
     axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
-async fn live(State(health): State<Health>) -> impl IntoResponse {
+async fn live(State(health): State<HealthServer>) -> impl IntoResponse {
     live_answer(&health)
 }
 
 /// What `/livez` answers.
-pub(crate) fn live_answer(health: &Health) -> (StatusCode, String) {
+pub(crate) fn live_answer(health: &HealthServer) -> (StatusCode, String) {
     match health.tasks.first_fallen() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(fallen) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{fallen}\n")),
     }
 }
 
-async fn ready(State(health): State<Health>) -> impl IntoResponse {
+async fn ready(State(health): State<HealthServer>) -> impl IntoResponse {
     if health.ready.load(Ordering::Acquire) {
         (StatusCode::OK, "ok\n")
     } else {
@@ -80,7 +80,7 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+async fn metrics(State(health): State<HealthServer>) -> impl IntoResponse {
     health.metrics.sizes(health.queue.len(), health.cache.len());
     let routes = health.cache.canaries();
     health.metrics.rollouts.set(routes.iter().filter_map(|route| {

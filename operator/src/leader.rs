@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fleetmesh_core::lease::{Contender, Lease as Seen, Move, Timing};
+use fleetmesh_core::lease::{Contender, Lease as Seen, LeaseMove, Timing};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -176,15 +176,15 @@ impl Election {
     }
 
     /// One look and what follows from it; gives the holder when that is somebody else.
-    async fn turn(&mut self) -> Result<Option<String>, Failure> {
+    async fn turn(&mut self) -> Result<Option<String>, LeaseFailure> {
         let lease = limited(self.api.get_opt(&self.name)).await?;
         let step = self.contender.look(lease.as_ref().map(seen), now());
         // Who lost it must not write, whatever comes next.
         self.fence.set(self.contender.until());
         let (version, transitions) = match step {
-            Move::Wait { holder } => return Ok(Some(holder)),
-            Move::Create => (None, 0),
-            Move::Write { resource_version, transitions } => (Some(resource_version), transitions),
+            LeaseMove::Wait { holder } => return Ok(Some(holder)),
+            LeaseMove::Create => (None, 0),
+            LeaseMove::Write { resource_version, transitions } => (Some(resource_version), transitions),
         };
         let acquired = lease.and_then(|lease| acquired(lease, self.contender.identity()));
         let spec = spec(self.contender.identity(), self.contender.timing().lease, transitions, acquired);
@@ -195,7 +195,7 @@ impl Election {
         Ok(None)
     }
 
-    async fn write(&self, version: Option<String>, spec: LeaseSpec) -> Result<Lease, Failure> {
+    async fn write(&self, version: Option<String>, spec: LeaseSpec) -> Result<Lease, LeaseFailure> {
         let metadata = ObjectMeta {
             name: Some(self.name.clone()),
             namespace: Some(self.namespace.clone()),
@@ -213,17 +213,17 @@ impl Election {
 
 /// Why a request for the Lease failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum LeaseFailure {
     #[error(transparent)]
     Answered(Box<kube::Error>),
     #[error("no answer within {PATIENCE:?}")]
     Silent,
 }
 
-async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+async fn limited<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, LeaseFailure> {
     match tokio::time::timeout(PATIENCE, request).await {
-        Ok(answer) => answer.map_err(|error| Failure::Answered(Box::new(error))),
-        Err(_) => Err(Failure::Silent),
+        Ok(answer) => answer.map_err(|error| LeaseFailure::Answered(Box::new(error))),
+        Err(_) => Err(LeaseFailure::Silent),
     }
 }
 
@@ -260,7 +260,7 @@ fn spec(holder: &str, duration: Duration, transitions: i32, acquired: Option<Mic
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use fleetmesh_aws::write_hook::{ReplyLost, Target, WriteHooks};
+    use fleetmesh_aws::write_hook::{ReplyLost, WriteHooks, WriteTarget};
     use futures::FutureExt as _;
 
     use super::*;
@@ -284,7 +284,7 @@ mod tests {
     fn a_write_asks_the_fence_and_every_other_hook() {
         let (fence, loses) = (Arc::new(Fence::default()), Arc::new(Loses::default()));
         let hooks = WriteHooks::default().and(loses.clone()).and(fence.clone());
-        for target in [Target::AppMesh, Target::Aws, Target::Kubernetes] {
+        for target in [WriteTarget::AppMesh, WriteTarget::Aws, WriteTarget::Kubernetes] {
             let write = Write { target, method: "PUT".to_owned(), path: "/".to_owned() };
             let sent = || hooks.before(&write).now_or_never().is_some();
             assert!(!sent(), "{target:?}: before this operator leads");

@@ -31,7 +31,7 @@ mod tasks;
 pub use fleetmesh_aws::write_hook;
 
 pub use args::OperatorArgs;
-pub use iam::{IamCommand, IamError, IdentityArgs, PolicyArgs, iam};
+pub use iam::{IamArgs, IamCommand, IamError, PolicyArgs, iam};
 pub use migrate::{FleetClassesArgs, MigrateCommand, MigrateError, migrate};
 pub use run::{Error, Operator, run};
 pub use tasks::Task;

@@ -89,7 +89,7 @@ impl LoadsClient {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct WireLoads {
     mesh: String,
     window_seconds: u64,
     observed_seconds: u64,
@@ -108,14 +108,14 @@ struct WireTarget {
     reports: u64,
     /// An older control plane tells of all callers together only.
     #[serde(default)]
-    callers: Option<Vec<WireCaller>>,
+    callers: Option<Vec<WireLoadCaller>>,
     #[serde(default)]
     own: Option<WireEnded>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireCaller {
+struct WireLoadCaller {
     virtual_node: String,
     succeeded: u64,
     failed: u64,
@@ -139,7 +139,7 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
             return Err(LoadsError::Unreachable { mesh, reason });
         }
     }
-    let wire: Wire = serde_json::from_slice(body)
+    let wire: WireLoads = serde_json::from_slice(body)
         .map_err(|error| LoadsError::Malformed { mesh: mesh.clone(), reason: error.to_string() })?;
     if (&wire.mesh, wire.window_seconds) != (&mesh, seconds) {
         let reason =
@@ -151,7 +151,7 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
         let WireTarget { virtual_node, issued, succeeded, failed, in_progress, reports, callers, own } =
             target;
         if let Some(callers) = callers {
-            let callers = callers.into_iter().map(|WireCaller { virtual_node, succeeded, failed }| {
+            let callers = callers.into_iter().map(|WireLoadCaller { virtual_node, succeeded, failed }| {
                 (virtual_node, Ended { succeeded, failed })
             });
             let own = own.map(|WireEnded { succeeded, failed }| Ended { succeeded, failed });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_aws::{Called, Meter};
-use fleetmesh_core::Class;
+use fleetmesh_core::FailureClass;
 use fleetmesh_metrics::{Catalog, Counter, Counters, Description, Gauge, Histograms, labels};
 use fleetmesh_model::Kind;
 
@@ -114,7 +114,7 @@ impl Metrics {
     }
 
     /// A reconcile of an object of `kind` ended after `took` with a plan of this sort, well or with a failure.
-    pub fn reconcile(&self, kind: Kind, plan: &'static str, failed: Option<Class>, took: Duration) {
+    pub fn reconcile(&self, kind: Kind, plan: &'static str, failed: Option<FailureClass>, took: Duration) {
         let (kind, result) = (kind.as_str(), result(failed));
         self.reconciles.get_or_create(&ReconcileLabels { kind, plan, result }).inc();
         self.round_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
@@ -166,8 +166,8 @@ fn size(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn result(failed: Option<Class>) -> &'static str {
-    failed.map_or("ok", Class::as_str)
+fn result(failed: Option<FailureClass>) -> &'static str {
+    failed.map_or("ok", FailureClass::as_str)
 }
 
 fn known(method: &str) -> &'static str {
@@ -210,7 +210,7 @@ mod tests {
         };
         metrics.called(&call);
         // Not sent: there were no credentials.
-        (call.attempts, call.throttled, call.failed) = (0, 0, Some(Class::Credentials));
+        (call.attempts, call.throttled, call.failed) = (0, 0, Some(FailureClass::Credentials));
         metrics.called(&call);
         for line in [
             r#"calls_total{service="ec2",operation="CreateFleet",result="ok"} 1"#,

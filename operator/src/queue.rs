@@ -59,7 +59,7 @@ struct Due {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct QueueInner {
     slots: HashMap<ObjectKey, Slot>,
     /// Those that are urgent. They may be among the others too, who then no longer count.
     urgent: VecDeque<ObjectKey>,
@@ -70,7 +70,7 @@ struct Inner {
 /// The queue.
 #[derive(Debug, Default)]
 pub struct Queue {
-    inner: Mutex<Inner>,
+    inner: Mutex<QueueInner>,
     /// For those who take all.
     more: Notify,
     /// For those who take urgent ones alone.
@@ -194,12 +194,12 @@ impl Queue {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, QueueInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl QueueInner {
     fn trigger(&mut self, key: &ObjectKey, trigger: Trigger, urgent: bool) {
         let slot = self.slots.entry(key.clone()).or_default();
         slot.trigger = slot.trigger.max(Some(trigger));

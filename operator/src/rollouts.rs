@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
-use fleetmesh_core::canary::{Answer, Reports, Sample};
+use fleetmesh_core::canary::{ProxyReports, Sample, WebhookReply};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::debug;
@@ -18,8 +18,8 @@ use crate::outbound::Outbound;
 /// For how long an answer about loads serves everybody who asks for the same window.
 const FRESH: Duration = Duration::from_millis(500);
 
-type Window = (String, Duration);
-type Cell = Arc<tokio::sync::Mutex<Option<(Instant, Reports)>>>;
+type LoadWindow = (String, Duration);
+type Cell = Arc<tokio::sync::Mutex<Option<(Instant, ProxyReports)>>>;
 
 /// What the reconciles of rollouts share.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ pub struct Rollouts {
     /// For queries and webhooks.
     pub outbound: Outbound,
     client: Option<LoadsClient>,
-    loads: Mutex<HashMap<Window, Cell>>,
-    asked: Mutex<HashMap<ObjectKey, Asked>>,
+    loads: Mutex<HashMap<LoadWindow, Cell>>,
+    asked: Mutex<HashMap<ObjectKey, RolloutAsked>>,
 }
 
 /// What was asked for one route.
 #[derive(Debug, Default)]
-struct Asked {
+struct RolloutAsked {
     samples: BTreeMap<String, Sample>,
-    answers: BTreeMap<String, Answer>,
+    answers: BTreeMap<String, WebhookReply>,
     under_way: BTreeSet<String>,
 }
 
@@ -46,7 +46,7 @@ pub enum Gave {
     /// A query's sample.
     Sample(Sample),
     /// A webhook's answer.
-    Answer(Answer),
+    Answer(WebhookReply),
 }
 
 impl Rollouts {
@@ -57,8 +57,8 @@ impl Rollouts {
     }
 
     /// What the proxies of a mesh reported in the last `window`.
-    pub async fn reports(&self, mesh: &str, window: Duration) -> Reports {
-        let Some(client) = &self.client else { return Reports::Unsupported };
+    pub async fn reports(&self, mesh: &str, window: Duration) -> ProxyReports {
+        let Some(client) = &self.client else { return ProxyReports::Unsupported };
         let key = (mesh.to_owned(), window);
         let cell = Arc::clone(lock(&self.loads).entry(key).or_default());
         let mut known = cell.lock().await;
@@ -68,11 +68,11 @@ impl Rollouts {
             return reports.clone();
         }
         let reports = match client.fetch(mesh, window).await {
-            Ok(loads) => Reports::Reported { at: Timestamp::now(), loads },
-            Err(LoadsError::NotServed { .. }) => Reports::Unsupported,
+            Ok(loads) => ProxyReports::Reported { at: Timestamp::now(), loads },
+            Err(LoadsError::NotServed { .. }) => ProxyReports::Unsupported,
             Err(error) => {
                 debug!(%error, "no loads");
-                Reports::Pending
+                ProxyReports::Pending
             }
         };
         *known = Some((Instant::now(), reports.clone()));
@@ -80,7 +80,7 @@ impl Rollouts {
     }
 
     /// What the route's queries and webhooks answered last.
-    pub fn answered(&self, route: &ObjectKey) -> (Vec<Sample>, Vec<Answer>) {
+    pub fn answered(&self, route: &ObjectKey) -> (Vec<Sample>, Vec<WebhookReply>) {
         let asked = lock(&self.asked);
         let Some(asked) = asked.get(route) else { return Default::default() };
         (asked.samples.values().cloned().collect(), asked.answers.values().cloned().collect())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fleetmesh_aws::Connection;
+use fleetmesh_aws::AwsConnection;
 use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Settings;
@@ -22,17 +22,17 @@ use tracing::{error, info, warn};
 
 use crate::args::OperatorArgs;
 use crate::cache::Cache;
-use crate::cloud::{self, Endpoint};
-use crate::cluster::{self, Cluster};
+use crate::cloud::{self, CloudEndpoint};
+use crate::cluster::{self, ClusterWriter};
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::fleets::Fleets;
-use crate::health::{self, Health};
+use crate::health::{self, HealthServer};
 use crate::joining::{self, JoinError};
 use crate::leader::{self, Election, Fence};
 use crate::metrics::Metrics;
-use crate::outbound::{ApiServers, Outbound, Policy};
+use crate::outbound::{ApiServers, Outbound, OutboundPolicy};
 use crate::queue::{Lane, Queue};
 use crate::reconcile;
 use crate::rollouts::Rollouts;
@@ -109,15 +109,15 @@ fn announce(address: SocketAddr) {
 #[derive(Debug)]
 pub struct Operator {
     client: Kubernetes,
-    app_mesh: cloud::AppMesh,
-    aws: Arc<Connection>,
+    app_mesh: cloud::AppMeshClient,
+    aws: Arc<AwsConnection>,
     control_plane: Option<ControlPlane>,
     cluster_name: Option<String>,
     proxy_control_plane: Option<String>,
     join: Option<JoinOptions>,
     drift_interval: Duration,
     proxy_patience: Duration,
-    policy: Policy,
+    policy: OutboundPolicy,
     iam: Rules,
     metrics: Metrics,
     cache: Arc<Cache>,
@@ -155,7 +155,7 @@ impl Operator {
             (None, hooks)
         };
         let client = cluster::connect(kubeconfig, context, metrics.clone(), hooks.clone()).await?;
-        let endpoint = Endpoint {
+        let endpoint = CloudEndpoint {
             url: args.app_mesh_endpoint.clone(),
             ca_file: args.app_mesh_ca_file.clone(),
             access_key_file: args.app_mesh_access_key_file.clone(),
@@ -164,12 +164,12 @@ impl Operator {
             writes: args.app_mesh_writes,
         };
         let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), hooks.clone()).await?;
-        let policy = Policy {
+        let policy = OutboundPolicy {
             direct_addresses: args.canary_direct_addresses,
             secrets: args.provider_secrets.clone(),
             api_servers: ApiServers::of(kubeconfig, context).await?,
         };
-        let aws = Connection::new(args.region.clone(), Arc::new(metrics.clone()), hooks);
+        let aws = AwsConnection::new(args.region.clone(), Arc::new(metrics.clone()), hooks);
         Ok(Self {
             client: Kubernetes(client),
             app_mesh,
@@ -192,8 +192,8 @@ impl Operator {
     }
 
     /// What the health pages show.
-    pub fn health(&self) -> Health {
-        Health {
+    pub fn health(&self) -> HealthServer {
+        HealthServer {
             ready: Arc::clone(&self.ready),
             metrics: self.metrics.clone(),
             cache: Arc::clone(&self.cache),
@@ -313,7 +313,7 @@ impl Operator {
             rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane, Outbound::new(policy))),
             proxy_control_plane: self.proxy_control_plane,
             join: self.join,
-            cluster: Cluster::new(client, std::env::var("HOSTNAME").ok()),
+            cluster: ClusterWriter::new(client, std::env::var("HOSTNAME").ok()),
             settings: Settings { cluster, drift_interval, proxy_patience, iam },
             metrics,
         });

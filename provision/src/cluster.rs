@@ -10,12 +10,12 @@ use kube::{Api, Client};
 use crate::Error;
 
 /// The Secrets of a namespace.
-pub struct Cluster {
+pub struct KubernetesCluster {
     secrets: Api<Secret>,
     namespace: String,
 }
 
-impl Cluster {
+impl KubernetesCluster {
     /// Connects to the cluster of the kubeconfig file, or the one that the environment names. Nothing is called yet.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 pub use args::ProvisionArgs;
-use cluster::Cluster;
-use plan::{Change, Wanted};
+use cluster::KubernetesCluster;
+use plan::{PlannedChange, Wanted};
 
 /// The longest that all of it may take. The chart's Job has as much again for its Pod to start.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -82,7 +82,7 @@ pub async fn run(args: ProvisionArgs, shutdown: CancellationToken) -> Result<(),
 }
 
 async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
-    let cluster = Cluster::connect(args.kubeconfig.as_deref(), &args.namespace).await?;
+    let cluster = KubernetesCluster::connect(args.kubeconfig.as_deref(), &args.namespace).await?;
     let wanted = Wanted::new(args);
     let mut contended = String::new();
     for _ in 0..PASSES {
@@ -95,16 +95,16 @@ async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
 }
 
 /// Looks and writes once; gives the Secret that somebody else wrote meanwhile, if one did.
-async fn pass(cluster: &Cluster, wanted: &Wanted) -> Result<Option<String>, Error> {
+async fn pass(cluster: &KubernetesCluster, wanted: &Wanted) -> Result<Option<String>, Error> {
     let mut found = Vec::new();
     for name in wanted.secrets() {
         found.extend(cluster.get(name).await?.map(|secret| (name.to_owned(), secret)));
     }
     for (name, change) in plan::plan(wanted, &found.into_iter().collect(), SystemTime::now())? {
         let written = match change {
-            Change::Keep => true,
-            Change::Create(ref secret, _) => cluster.create(&name, secret).await?,
-            Change::Replace(ref secret, _) => cluster.replace(&name, secret).await?,
+            PlannedChange::Keep => true,
+            PlannedChange::Create(ref secret, _) => cluster.create(&name, secret).await?,
+            PlannedChange::Replace(ref secret, _) => cluster.replace(&name, secret).await?,
         };
         if !written {
             return Ok(Some(name));

@@ -25,7 +25,7 @@ const RENEW: &str = "fleetmesh.dev/renew-after";
 const TLS: &str = "kubernetes.io/tls";
 
 /// Secrets by their names.
-pub type Found = BTreeMap<String, Secret>;
+pub type FoundParts = BTreeMap<String, Secret>;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Wanted {
 
 /// What happens to a Secret, and what is said of it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub enum PlannedChange {
     /// It is as it should be.
     Keep,
     /// There is none yet.
@@ -83,7 +83,7 @@ pub enum Change {
     Replace(Secret, &'static str),
 }
 
-impl Change {
+impl PlannedChange {
     /// For the log.
     pub fn said(&self) -> &'static str {
         match self {
@@ -97,7 +97,11 @@ impl Change {
 ///
 /// # Errors
 /// A Secret that is kept cannot be used, or one cannot be made.
-pub fn plan(wanted: &Wanted, found: &Found, now: SystemTime) -> Result<Vec<(String, Change)>, Error> {
+pub fn plan(
+    wanted: &Wanted,
+    found: &FoundParts,
+    now: SystemTime,
+) -> Result<Vec<(String, PlannedChange)>, Error> {
     let mut changes = Vec::new();
     if let Some([ca, server]) = &wanted.certificates {
         let (authority, change) = authority(wanted, ca, found.get(ca), now)?;
@@ -117,7 +121,7 @@ fn authority(
     name: &str,
     found: Option<&Secret>,
     now: SystemTime,
-) -> Result<(Authority, Change), Error> {
+) -> Result<(Authority, PlannedChange), Error> {
     if let Some(secret) = found {
         let kept = |reason: String| Error::Kept { name: name.to_owned(), reason };
         let (certificate, key) = (text(secret, "tls.crt"), text(secret, "tls.key"));
@@ -134,7 +138,7 @@ fn authority(
         new_authority(AUTHORITY, validity).map_err(|error| make(error.to_string()))?;
     let authority = Authority::read(certificate.as_bytes(), &key).map_err(|error| make(error.to_string()))?;
     let data = [("tls.crt", certificate), ("tls.key", key.reveal().to_owned())];
-    Ok((authority, Change::Create(new(wanted, name, TLS, data), "made: a new CA")))
+    Ok((authority, PlannedChange::Create(new(wanted, name, TLS, data), "made: a new CA")))
 }
 
 /// The control plane's certificate, made anew when it is due or no longer fits.
@@ -144,7 +148,7 @@ fn certificate(
     found: Option<&Secret>,
     authority: &Authority,
     now: SystemTime,
-) -> Result<Change, Error> {
+) -> Result<PlannedChange, Error> {
     let names = wanted.all_names();
     if let Some(secret) = found.filter(|secret| fits(secret, &names, authority, now)) {
         return Ok(kept_as(secret));
@@ -167,8 +171,8 @@ fn certificate(
         secret
     };
     Ok(match found {
-        None => Change::Create(annotate(new(wanted, name, TLS, data)), "made: a new certificate"),
-        Some(secret) => Change::Replace(annotate(with(secret, data)), "renewed: another certificate"),
+        None => PlannedChange::Create(annotate(new(wanted, name, TLS, data)), "made: a new certificate"),
+        Some(secret) => PlannedChange::Replace(annotate(with(secret, data)), "renewed: another certificate"),
     })
 }
 
@@ -184,13 +188,13 @@ fn fits(secret: &Secret, names: &str, authority: &Authority, now: SystemTime) ->
 }
 
 /// The access key: its id and secret stay, what it may do follows what is asked for.
-fn access_key(wanted: &Wanted, name: &str, found: Option<&Secret>) -> Result<Change, Error> {
+fn access_key(wanted: &Wanted, name: &str, found: Option<&Secret>) -> Result<PlannedChange, Error> {
     const FILE: &str = "access-key.json";
     let Some(secret) = found else {
         let key =
             new_key().map_err(|error| Error::Make { name: name.to_owned(), reason: error.to_string() })?;
         let data = [(FILE, policed(wanted, &key.id, key.secret.reveal()).to_string())];
-        return Ok(Change::Create(new(wanted, name, "Opaque", data), "made: a new access key"));
+        return Ok(PlannedChange::Create(new(wanted, name, "Opaque", data), "made: a new access key"));
     };
     let unfit = || Error::Kept { name: name.to_owned(), reason: format!("its {FILE} holds no access key") };
     let kept: Value = serde_json::from_str(&text(secret, FILE)).map_err(|_| unfit())?;
@@ -200,7 +204,7 @@ fn access_key(wanted: &Wanted, name: &str, found: Option<&Secret>) -> Result<Cha
         return Ok(kept_as(secret));
     }
     let data = [(FILE, right.to_string())];
-    Ok(Change::Replace(with(secret, data), "changed: what the access key may do"))
+    Ok(PlannedChange::Replace(with(secret, data), "changed: what the access key may do"))
 }
 
 fn policed(wanted: &Wanted, id: &str, secret: &str) -> Value {
@@ -219,12 +223,12 @@ fn text(secret: &Secret, key: &str) -> String {
 }
 
 /// The Secret as it is, which Helm must not take away although it made it once.
-fn kept_as(secret: &Secret) -> Change {
+fn kept_as(secret: &Secret) -> PlannedChange {
     let annotated = secret.metadata.annotations.as_ref().and_then(|all| all.get(POLICY.0));
     if annotated.is_some_and(|policy| policy == POLICY.1) {
-        return Change::Keep;
+        return PlannedChange::Keep;
     }
-    Change::Replace(with(secret, []), "taken over: Helm no longer has it")
+    PlannedChange::Replace(with(secret, []), "taken over: Helm no longer has it")
 }
 
 fn with<const N: usize>(secret: &Secret, data: [(&str, String); N]) -> Secret {

@@ -36,7 +36,7 @@ pub enum ProxyCommand {
 pub enum Error {
     /// The options of `intercept enable` are incomplete or contradict each other; nothing was touched.
     #[error("nothing was changed: {0}")]
-    Refused(#[from] fleetmesh_instance::interception::Refusal),
+    Refused(#[from] fleetmesh_instance::interception::OptionsRefusal),
     /// The rules could not be read or set.
     #[error(transparent)]
     Intercept(#[from] intercept::HostError),

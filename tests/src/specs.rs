@@ -31,7 +31,7 @@ pub struct Case {
     /// The spec.
     pub spec: Value,
     /// What a refusal must say; `None` when the spec is good.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<SpecRefusal>,
 }
 
 impl Case {
@@ -42,7 +42,7 @@ impl Case {
             (None, Ok(())) => None,
             (None, Err(message)) => Some(format!("{why}: is good, but was refused: {message}")),
             (Some(_), Ok(())) => Some(format!("{why}: is bad, but was accepted: {}", self.spec)),
-            (Some(Refusal { field, bound }), Err(message)) => {
+            (Some(SpecRefusal { field, bound }), Err(message)) => {
                 let named =
                     message.match_indices(field.as_str()).any(|(at, _)| message[at..].contains(bound));
                 (!named)
@@ -54,7 +54,7 @@ impl Case {
 
 /// What the message of a refusal must say.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct SpecRefusal {
     /// The path of the member, from `spec` on.
     pub field: String,
     /// The bound, or words of the rule, after the path.
@@ -63,9 +63,9 @@ pub struct Refusal {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct SpecTable {
     bases: std::collections::BTreeMap<String, Base>,
-    cases: Vec<Row>,
+    cases: Vec<SpecRow>,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ struct Base {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct SpecRow {
     why: String,
     base: String,
     merge: Value,
@@ -86,19 +86,19 @@ struct Row {
 }
 
 fn read(text: &str) -> Result<Vec<Case>> {
-    let Table { bases, cases } = serde_saphyr::from_str(text)?;
+    let SpecTable { bases, cases } = serde_saphyr::from_str(text)?;
     cases.into_iter().map(|row| case(&bases, row)).collect()
 }
 
-fn case(bases: &std::collections::BTreeMap<String, Base>, row: Row) -> Result<Case> {
-    let Row { why, base, merge, field, bound } = row;
+fn case(bases: &std::collections::BTreeMap<String, Base>, row: SpecRow) -> Result<Case> {
+    let SpecRow { why, base, merge, field, bound } = row;
     let Base { kind, spec } =
         bases.get(&base).with_context(|| format!("{why}: no base is called {base:?}"))?;
     let mut spec = spec.clone();
     json_patch::merge(&mut spec, &expand(merge).with_context(|| why.clone())?);
     let refusal = match (field, bound) {
         (None, None) => None,
-        (Some(field), Some(bound)) => Some(Refusal { field, bound }),
+        (Some(field), Some(bound)) => Some(SpecRefusal { field, bound }),
         _ => bail!("{why}: field and bound belong together"),
     };
     Ok(Case { why, kind: *kind, spec, refusal })

@@ -7,9 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-use fleetmesh_testbed::app::tally::Phase;
+use fleetmesh_testbed::app::tally::LoadPhase;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Observer, Options, STAGES, Verdict};
+use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict};
 use fleetmesh_testbed::{tools, userns};
 
 /// Remembers the steps, for the message of a failure.
@@ -21,9 +21,9 @@ impl Observer for Steps {
         self.0.push(text.to_owned());
     }
 
-    fn count(&mut self, _: &Phase, _: Option<u64>) {}
+    fn count(&mut self, _: &LoadPhase, _: Option<u64>) {}
 
-    fn verdict(&mut self, verdict: &Verdict) {
+    fn verdict(&mut self, verdict: &ScenarioVerdict) {
         self.0.push(format!("{verdict:?}"));
     }
 }
@@ -35,7 +35,7 @@ async fn requests_are_split_as_written_and_none_fails() {
     }
     let run = RunDir::new("scenario").unwrap();
     let samples = tools::workspace_dir().unwrap().join("samples");
-    let options = Options { samples, requests: MIN_REQUESTS, rate: 1000, canaries: false };
+    let options = ScenarioOptions { samples, requests: MIN_REQUESTS, rate: 1000, canaries: false };
     let mut steps = Steps::default();
     let report = scenario::run(&options, &run, &mut steps).await;
     let report = report.unwrap_or_else(|error| panic!("{error:#}\nafter {steps:#?}", steps = steps.0));

@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use fleetmesh_testbed::app::{Load, LoadOptions};
+use fleetmesh_testbed::app::{AppLoad, LoadOptions};
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
-use fleetmesh_testbed::host::{Backend, Host, HostOptions};
+use fleetmesh_testbed::host::{Host, HostBackend, HostOptions};
 use fleetmesh_testbed::netns::Network;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::userns;
@@ -75,7 +75,7 @@ async fn the_cli_shifts_traffic_and_a_dead_control_plane_fails_no_request() {
     let _dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
     let mut hosts = Vec::new();
     for instance in instances {
-        let options = HostOptions::new("apps", instance.name(), Backend::Nft);
+        let options = HostOptions::new("apps", instance.name(), HostBackend::Nft);
         hosts.push(Host::start(instance, &options, &socket, &run).await.unwrap());
     }
     for host in &mut hosts {
@@ -84,7 +84,7 @@ async fn the_cli_shifts_traffic_and_a_dead_control_plane_fails_no_request() {
 
     let limit = Duration::from_secs(60);
     let options = LoadOptions { rate: 500, ..LoadOptions::new("http://serviceb.apps.local") };
-    let mut load = Load::start(&options, "one", &hosts[0].instance, &run).await.unwrap();
+    let mut load = AppLoad::start(&options, "one", &hosts[0].instance, &run).await.unwrap();
     load.until("serviceB answers", limit, |tally| tally.answered() > 1000).await.unwrap();
     aws.call("update-route", &route(0, 1)).await.unwrap();
     load.until("serviceBv2 answers", limit, |tally| tally.phase("one").by("serviceBv2") > 1000)

@@ -21,7 +21,7 @@ use clap::Parser;
 /// Developer commands of Fleetmesh.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", version)]
-enum Command {
+enum XtaskCommand {
     /// Install what tests and the demo need into the target directory; the other commands do it by themselves.
     Setup,
     /// Run the scenario with real Envoys: YAML in, requests split 100/0, 75/25, 0/100.
@@ -45,7 +45,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Command::parse()) {
+    match run(XtaskCommand::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -54,15 +54,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode> {
+fn run(command: XtaskCommand) -> Result<ExitCode> {
     match command {
-        Command::Setup => setup::run().map(|()| ExitCode::SUCCESS),
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Fuzz(arguments) => fuzz::run(&arguments),
-        Command::Deny => deny::run(),
-        Command::Image(arguments) => image::run(&arguments),
-        Command::Crds => {
+        XtaskCommand::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        XtaskCommand::Demo(arguments) => demo::run(&arguments),
+        XtaskCommand::Test(arguments) => test::run(&arguments),
+        XtaskCommand::Fuzz(arguments) => fuzz::run(&arguments),
+        XtaskCommand::Deny => deny::run(),
+        XtaskCommand::Image(arguments) => image::run(&arguments),
+        XtaskCommand::Crds => {
             // Its argument is the root of the repository, where cargo::run runs it.
             cargo::run(&[
                 "run",
@@ -76,7 +76,7 @@ fn run(command: Command) -> Result<ExitCode> {
             ])?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Bench { arguments } => bench(&arguments),
+        XtaskCommand::Bench { arguments } => bench(&arguments),
     }
 }
 

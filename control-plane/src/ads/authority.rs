@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
     use crate::join::grant::TAG;
-    use crate::testing::{Meshes, node, tagged};
+    use crate::testing::{TestMeshes, node, tagged};
     use crate::tls::Certificate;
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
@@ -131,8 +131,8 @@ mod tests {
     }
 
     /// A mesh whose node `a` has this tag.
-    fn granting(roles: &str) -> Arc<Meshes> {
-        Meshes::new(tagged("a", TAG, roles))
+    fn granting(roles: &str) -> Arc<TestMeshes> {
+        TestMeshes::new(tagged("a", TAG, roles))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use fleetmesh_model::{Kind, ResourceId};
 use serde_json::Value;
 
 use super::stream::Nack;
-use crate::distribution::{Rejection, same_snapshot};
+use crate::distribution::{NodeRejection, same_snapshot};
 use crate::snapshot::{Resource, ResourceType, Snapshot};
 use crate::view::Record;
 
@@ -19,20 +19,20 @@ const SHORTEST_QUOTE: usize = 3;
 /// value: it is done once for a nack and what the proxy is to run, however often it is asked for.
 #[derive(Default)]
 pub struct Blames {
-    known: HashMap<ResourceType, Known>,
+    known: HashMap<ResourceType, KnownVersions>,
     /// How often it was done.
     #[cfg(test)]
     done: usize,
 }
 
-struct Known {
+struct KnownVersions {
     nack: Arc<Nack>,
     target: Arc<Snapshot>,
     acknowledged: Option<Arc<Snapshot>>,
-    rejection: Rejection,
+    rejection: NodeRejection,
 }
 
-impl Known {
+impl KnownVersions {
     fn is_of(&self, nack: &Arc<Nack>, target: &Arc<Snapshot>, acknowledged: Option<&Arc<Snapshot>>) -> bool {
         same_snapshot(self.acknowledged.as_ref(), acknowledged)
             && Arc::ptr_eq(&self.nack, nack)
@@ -47,7 +47,7 @@ impl Blames {
         nacks: impl Iterator<Item = &'a Arc<Nack>>,
         target: &Arc<Snapshot>,
         acknowledged: Option<&Arc<Snapshot>>,
-    ) -> Vec<Rejection> {
+    ) -> Vec<NodeRejection> {
         let mut before = std::mem::take(&mut self.known);
         let mut rejections = Vec::new();
         for nack in nacks {
@@ -58,11 +58,11 @@ impl Blames {
                     self.done += 1;
                 }
                 let objects = blamed(nack, target, acknowledged.map(AsRef::as_ref));
-                Known {
+                KnownVersions {
                     nack: Arc::clone(nack),
                     target: Arc::clone(target),
                     acknowledged: acknowledged.cloned(),
-                    rejection: Rejection { objects, message: printable(&nack.message) },
+                    rejection: NodeRejection { objects, message: printable(&nack.message) },
                 }
             });
             rejections.push(known.rejection.clone());

@@ -86,13 +86,13 @@ impl Feed {
 }
 
 /// Where the clusters of a proxy lead that reports its load, as long as it does.
-pub struct Reported {
+pub struct FeedReported {
     /// First, so that it counts as a proxy at no time.
     current: watch::Receiver<Current>,
     _reporting: Arc<()>,
 }
 
-impl Reported {
+impl FeedReported {
     /// Where they lead now; nowhere when its node is gone.
     pub fn targets(&self) -> Arc<Targets> {
         let current = self.current.borrow();
@@ -136,12 +136,16 @@ impl Feeds {
     ///
     /// # Errors
     /// Status 3 when there is no such node.
-    pub fn reports(&self, node: &ResourceId, holder: Option<Holder>) -> Result<(Reported, Reports), Status> {
+    pub fn reports(
+        &self,
+        node: &ResourceId,
+        holder: Option<Holder>,
+    ) -> Result<(FeedReported, Reports), Status> {
         let mut nodes = self.nodes();
         let feed = self.followed(&mut nodes, node)?;
         let current = feed.current.subscribe();
         let snapshot = Arc::clone(&current.borrow().snapshot);
-        let reported = Reported { current, _reporting: Arc::clone(&feed.reporting) };
+        let reported = FeedReported { current, _reporting: Arc::clone(&feed.reporting) };
         drop(nodes);
         Ok((reported, Distribution::reports(&self.distribution, node, holder, snapshot)))
     }

@@ -8,7 +8,7 @@ use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
 use tonic::Status;
 
-use super::wire::{Member, Node, Text};
+use super::wire::{Member, Text, WireNode};
 use crate::foreign::Foreign;
 
 /// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
@@ -17,7 +17,7 @@ use crate::foreign::Foreign;
 /// # Errors
 /// Status 3 (INVALID_ARGUMENT), App Mesh's code for a resource that it does not know, with what was expected.
 pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
-    let node = Node::decode(node.clone()).map_err(|error| {
+    let node = WireNode::decode(node.clone()).map_err(|error| {
         Status::invalid_argument(format!("the first request's node cannot be read: {error}"))
     })?;
     // What is longer is no ARN, and nothing of it is to be in a log or an answer.
@@ -46,7 +46,7 @@ pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 /// The id of the instance that a proxy says it runs on, as the bootstrap has it. What is no id and no address, of at most 64
 /// letters, digits, `.`, `:`, `_` and `-`, is nothing: it would be told to others.
 pub fn named_instance(node: &Bytes) -> Option<String> {
-    let node = Node::decode(node.clone()).ok()?;
+    let node = WireNode::decode(node.clone()).ok()?;
     member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
 }
 
@@ -98,7 +98,9 @@ mod tests {
 
     fn parse(id: &str, cluster: &str) -> Result<ResourceId, Status> {
         virtual_node(
-            &Node { id: id.into(), cluster: cluster.into(), ..Node::default() }.encode_to_vec().into(),
+            &WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() }
+                .encode_to_vec()
+                .into(),
         )
     }
 
@@ -119,11 +121,11 @@ mod tests {
         let with = |members: &[(&str, &Value)]| {
             let fields = members.iter().map(|(name, value)| ((*name).to_owned(), Value::clone(value)));
             let metadata = Struct { fields: fields.collect() }.encode_to_vec().into();
-            Bytes::from(Node { metadata, ..Node::default() }.encode_to_vec())
+            Bytes::from(WireNode { metadata, ..WireNode::default() }.encode_to_vec())
         };
         let named = with(&[("a", &list), (INSTANCE_ID, &value("i-0123")), ("z", &value("i-9"))]);
         assert_eq!(named_instance(&with(&[(INSTANCE_ID, &list), ("z", &value("i-9"))])), None, "no text");
-        let unnamed = Node::default().encode_to_vec().into();
+        let unnamed = WireNode::default().encode_to_vec().into();
         let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
         assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
         assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
@@ -136,7 +138,7 @@ mod tests {
         let named = |id: &str| {
             let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value(id))].into() };
             let metadata = metadata.encode_to_vec().into();
-            named_instance(&Node { metadata, ..Node::default() }.encode_to_vec().into())
+            named_instance(&WireNode { metadata, ..WireNode::default() }.encode_to_vec().into())
         };
         for id in ["i-0123456789abcdef0", "fd00:ec2::254", "10.0.0.7", &"x".repeat(64)] {
             assert_eq!(named(id).as_deref(), Some(id));

@@ -42,8 +42,8 @@ use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::join::Denied;
 use crate::listen::{Bound, Connection};
-use crate::loads::Loads;
-use crate::metrics::Metrics;
+use crate::loads::ReportedLoads;
+use crate::metrics::ServerMetrics;
 use crate::serving::STREAMS;
 use crate::tasks::Task;
 use crate::view::Views;
@@ -51,7 +51,7 @@ use feed::{Debounce, Feeds};
 use grpc::Served;
 use load_reports::LoadReporting;
 use service::AggregatedDiscovery;
-use session::Context;
+use session::SessionContext;
 
 /// How often an idle connection is asked whether it still lives.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// What can be set about the service.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct AdsSettings {
     /// The most proxies that one virtual node may have connected; no limit when absent.
     pub max_proxies_per_node: Option<usize>,
     /// The most streams of each service that may be open with one certificate; no limit when absent.
@@ -83,7 +83,7 @@ pub struct Settings {
     pub denied: Denied,
 }
 
-impl Default for Settings {
+impl Default for AdsSettings {
     /// No limits but 10 s for a first request, and nobody denied.
     fn default() -> Self {
         Self {
@@ -99,13 +99,13 @@ impl Default for Settings {
 
 /// Where what the proxies say is told.
 #[derive(Clone)]
-pub struct Told {
+pub struct ProxyBooks {
     /// How far each object has come.
     pub distribution: Arc<Distribution>,
     /// What they send to each virtual node.
-    pub loads: Arc<Loads>,
+    pub loads: Arc<ReportedLoads>,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: ServerMetrics,
 }
 
 /// Proxies cannot be served on a listener any more.
@@ -123,20 +123,20 @@ struct ServeError {
 pub fn serve(
     views: Arc<dyn Views>,
     discovered: watch::Receiver<Discovered>,
-    settings: Settings,
+    settings: AdsSettings,
     listeners: Vec<Bound>,
-    told: Told,
+    told: ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
-    let Settings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
-    let Told { distribution, loads, metrics } = told;
+    let AdsSettings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
+    let ProxyBooks { distribution, loads, metrics } = told;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
     let feeds = Arc::new(feeds);
     let first_request = settings.first_request;
     let load_reporting =
         LoadReporting { feeds: Arc::clone(&feeds), loads, first_request, shutdown: shutdown.clone() };
-    let context = Context {
+    let context = SessionContext {
         feeds: Arc::clone(&feeds),
         distribution,
         metrics,

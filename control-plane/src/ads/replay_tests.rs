@@ -11,7 +11,7 @@ use prost::Message;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::tests::{CLIENT, World};
+use super::tests::{AdsWorld, CLIENT};
 use crate::snapshot::{ResourceType, content_version};
 
 const THIEF: &str = "mesh/apps/virtualNode/thief";
@@ -37,7 +37,7 @@ fn short_tag(name: &str) -> String {
 
 #[tokio::test]
 async fn no_version_that_a_node_was_not_given_recalls_a_cluster() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     world.meshes.commit("virtualNode/thief", Some(json!({})));
     let of_client = world.proxy(CLIENT).await.take(ResourceType::Cluster).await;
     assert!(TARGETS.iter().all(|target| names(&of_client).contains(*target)));
@@ -62,7 +62,7 @@ async fn no_version_that_a_node_was_not_given_recalls_a_cluster() {
 
 #[tokio::test]
 async fn a_proxy_that_has_the_present_clusters_is_sent_none_and_gets_back_what_it_had() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut first = world.proxy(CLIENT).await;
     let version = first.take(ResourceType::Cluster).await.version_info;
     // The clusters of an older program have marks of another kind: an upgrade sends nothing either.

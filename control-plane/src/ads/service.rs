@@ -4,13 +4,13 @@
 use tonic::{Code, Status, Streaming};
 
 use super::grpc::{Answers, Method};
-use super::session::{self, Context};
+use super::session::{self, SessionContext};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::listen::Peer;
 
 /// Serves streams of aggregated resources in the state-of-the-world protocol.
 #[derive(Clone)]
-pub struct AggregatedDiscovery(pub Context);
+pub struct AggregatedDiscovery(pub SessionContext);
 
 impl Method for AggregatedDiscovery {
     const SERVICE: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";

@@ -18,11 +18,11 @@ use super::grpc::{self, Answers};
 use super::identity;
 use super::names;
 use super::pace::Pace;
-use super::stream::{Event, Request, Send, Stream};
+use super::stream::{Request, Send, Stream, StreamEvent};
 use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::distribution::{Connected, Distribution, Progress};
 use crate::listen::Peer;
-use crate::metrics::{Metrics, StreamGuard};
+use crate::metrics::{ServerMetrics, StreamGuard};
 use crate::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 use crate::tls::Caller;
 
@@ -33,13 +33,13 @@ const LONGEST_WORDS: usize = 2048;
 
 /// What every session needs.
 #[derive(Clone)]
-pub struct Context {
+pub struct SessionContext {
     /// The snapshots.
     pub feeds: Arc<Feeds>,
     /// Where progress is told.
     pub distribution: Arc<Distribution>,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: ServerMetrics,
     /// The most names of a request of a proxy with a certificate; none is no limit.
     pub max_names: Option<usize>,
     /// How long a proxy may take to send the first one.
@@ -53,7 +53,7 @@ pub struct Context {
 /// # Errors
 /// The status that the stream ends with.
 pub async fn serve(
-    context: Context,
+    context: SessionContext,
     peer: Peer,
     mut requests: Streaming<DiscoveryRequest>,
     answers: &Answers<DiscoveryResponse>,
@@ -99,7 +99,7 @@ struct Session<'a> {
     connected: Connected,
     feeds: &'a Feeds,
     answers: &'a Answers<DiscoveryResponse>,
-    metrics: &'a Metrics,
+    metrics: &'a ServerMetrics,
     open: StreamGuard,
     /// The most names of a request; none is no limit.
     max_names: Option<usize>,
@@ -140,9 +140,9 @@ impl Session<'_> {
                 changed = feed.changed() => {
                     changed.map_err(|_| Status::unavailable("the server stops"))?;
                     let snapshot = Arc::clone(&feed.borrow_and_update().snapshot);
-                    Some(Event::Target(snapshot))
+                    Some(StreamEvent::Target(snapshot))
                 }
-                () = sleep_until(overdue), if self.stream.awaits() => Some(Event::Overdue),
+                () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
             };
             if let Some(event) = event {
                 self.event(event).await?;
@@ -186,7 +186,7 @@ impl Session<'_> {
             error,
             recalled,
         };
-        self.event(Event::Request(request)).await
+        self.event(StreamEvent::Request(request)).await
     }
 
     /// Counts what the proxy makes of an answer; says whether it is the last one and the proxy had not said so before.
@@ -214,7 +214,7 @@ impl Session<'_> {
         self.feeds.recall(&target.node, version)
     }
 
-    async fn event(&mut self, event: Event) -> Result<(), Status> {
+    async fn event(&mut self, event: StreamEvent) -> Result<(), Status> {
         for Send { kind, nonce, content } in self.stream.handle(event) {
             self.metrics.pushed(kind, content.size());
             self.sent.insert(kind, (nonce.clone(), Instant::now()));

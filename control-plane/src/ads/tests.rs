@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
-use super::{Settings, Told, serve};
-use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
-use crate::distribution::{Answer, Distribution, ObjectStatus};
+use super::{AdsSettings, ProxyBooks, serve};
+use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
+use crate::distribution::{Distribution, DistributionAnswer, ObjectStatus};
 use crate::listen::{Bound, Bounds, Listen};
-use crate::loads::Loads;
-use crate::metrics::Metrics;
+use crate::loads::ReportedLoads;
+use crate::metrics::ServerMetrics;
 use crate::snapshot::ResourceType;
-use crate::testing::{Meshes, view};
+use crate::testing::{TestMeshes, view};
 use crate::tls::Purpose;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -39,11 +39,11 @@ fn calling() -> Value {
     json!({"backends": [{"virtualService": {"virtualServiceName": "s.local"}}]})
 }
 
-fn meshes() -> Arc<Meshes> {
+fn meshes() -> Arc<TestMeshes> {
     let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
     let target =
         |host: &str| json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": host}}});
-    Meshes::new(view(&[
+    TestMeshes::new(view(&[
         ("virtualNode/a", target("a")),
         ("virtualNode/b", target("b")),
         ("virtualRouter/r", json!({"listeners": listeners})),
@@ -54,28 +54,28 @@ fn meshes() -> Arc<Meshes> {
 }
 
 /// A served mesh.
-pub(super) struct World {
-    pub(super) meshes: Arc<Meshes>,
+pub(super) struct AdsWorld {
+    pub(super) meshes: Arc<TestMeshes>,
     /// What Cloud Map knows.
     known: watch::Sender<Discovered>,
     distribution: Arc<Distribution>,
-    pub(super) loads: Arc<Loads>,
-    pub(super) metrics: Metrics,
+    pub(super) loads: Arc<ReportedLoads>,
+    pub(super) metrics: ServerMetrics,
     pub(super) address: String,
     pub(super) shutdown: CancellationToken,
 }
 
-impl World {
+impl AdsWorld {
     pub(super) async fn start(limit: Option<usize>) -> Self {
         let bound = Listen::Tcp("127.0.0.1:0".into())
             .bind(Purpose::Proxies, None, Bounds::default())
             .await
             .expect("a port");
-        Self::start_on(bound, Settings { max_proxies_per_node: limit, ..Settings::default() })
+        Self::start_on(bound, AdsSettings { max_proxies_per_node: limit, ..AdsSettings::default() })
     }
 
     /// The same on this listener.
-    pub(super) fn start_on(bound: Bound, settings: Settings) -> Self {
+    pub(super) fn start_on(bound: Bound, settings: AdsSettings) -> Self {
         let meshes = meshes();
         let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
@@ -83,9 +83,9 @@ impl World {
         let shutdown = CancellationToken::new();
         let known = watch::Sender::new(Discovered::default());
         let discovered = known.subscribe();
-        let loads = Arc::new(Loads::new(Duration::from_millis(250)));
-        let metrics = Metrics::new();
-        let told = Told {
+        let loads = Arc::new(ReportedLoads::new(Duration::from_millis(250)));
+        let metrics = ServerMetrics::new();
+        let told = ProxyBooks {
             distribution: Arc::clone(&distribution),
             loads: Arc::clone(&loads),
             metrics: metrics.clone(),
@@ -94,24 +94,24 @@ impl World {
         Self { meshes, known, distribution, loads, metrics, address, shutdown }
     }
 
-    pub(super) async fn proxy(&self, id: &str) -> Proxy {
+    pub(super) async fn proxy(&self, id: &str) -> AdsProxy {
         let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
         Self::open(endpoint.connect().await.expect("connected"), id).await.expect("a stream")
     }
 
     /// A proxy that says when it connects that it runs `version` of the clusters.
-    pub(super) async fn proxy_with(&self, id: &str, version: &str) -> Proxy {
+    pub(super) async fn proxy_with(&self, id: &str, version: &str) -> AdsProxy {
         let endpoint = Endpoint::from_shared(self.address.clone()).expect("an address");
         let channel = endpoint.connect().await.expect("connected");
         Self::open_with(channel, id, version).await.expect("a stream")
     }
 
     /// Opens a stream over `channel`.
-    pub(super) async fn open(channel: Channel, id: &str) -> Result<Proxy, Status> {
+    pub(super) async fn open(channel: Channel, id: &str) -> Result<AdsProxy, Status> {
         Self::open_with(channel, id, "").await
     }
 
-    async fn open_with(channel: Channel, id: &str, version: &str) -> Result<Proxy, Status> {
+    async fn open_with(channel: Channel, id: &str, version: &str) -> Result<AdsProxy, Status> {
         let mut client = AggregatedDiscoveryServiceClient::new(channel);
         let (requests, stream) = mpsc::unbounded_channel();
         let node = Node { id: id.into(), ..Node::default() };
@@ -124,7 +124,7 @@ impl World {
         requests.send(opening).expect("open");
         let stream = UnboundedReceiverStream::new(stream);
         let answers = client.stream_aggregated_resources(stream).await?.into_inner();
-        Ok(Proxy { requests, answers })
+        Ok(AdsProxy { requests, answers })
     }
 
     /// Whether the metrics have this line.
@@ -133,7 +133,7 @@ impl World {
         assert!(page.contains(&format!("fleetmesh_control_plane_{line}\n")), "no {line} in\n{page}");
     }
 
-    pub(super) async fn distribution(&self) -> Answer {
+    pub(super) async fn distribution(&self) -> DistributionAnswer {
         self.distribution.answer("apps", None, Instant::now() + LONG).await.expect("the mesh")
     }
 
@@ -159,12 +159,12 @@ impl World {
 }
 
 /// A proxy without a will of its own.
-pub(super) struct Proxy {
+pub(super) struct AdsProxy {
     requests: mpsc::UnboundedSender<DiscoveryRequest>,
     answers: Streaming<DiscoveryResponse>,
 }
 
-impl Proxy {
+impl AdsProxy {
     pub(super) async fn answer(&mut self) -> Result<Option<DiscoveryResponse>, Status> {
         timeout(LONG, self.answers.message()).await.expect("an answer in time")
     }
@@ -215,7 +215,7 @@ pub(super) const CLIENT: &str = "mesh/apps/virtualNode/client";
 
 #[tokio::test]
 async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     let all = |status: &ObjectStatus| (status.proxies, status.acknowledged) == (1, 1);
@@ -234,7 +234,7 @@ async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {
 
 #[tokio::test]
 async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.until(ROUTE, |status| status.acknowledged == 1).await;
@@ -266,7 +266,7 @@ async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
 
 #[tokio::test]
 async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_blamed() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.until(ROUTE, |status| status.acknowledged == 1).await;
@@ -294,7 +294,7 @@ async fn of_two_routes_that_changed_at_once_the_one_whose_words_are_quoted_is_bl
 /// Requests that say nothing, more than come at once: what comes after them waits for its turn.
 #[tokio::test]
 async fn a_flood_of_requests_is_read_in_its_turn() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let began = Instant::now();
     let mut proxy = world.proxy(CLIENT).await;
     let clusters = proxy.take(ResourceType::Cluster).await;
@@ -310,7 +310,7 @@ async fn a_flood_of_requests_is_read_in_its_turn() {
 #[tokio::test]
 async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
     const BAD: &str = "virtualRouter/r/route/bad";
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.until(ROUTE, |status| status.acknowledged == 1).await;
@@ -346,7 +346,7 @@ async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
 
 #[tokio::test]
 async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
-    let world = World::start(Some(1)).await;
+    let world = AdsWorld::start(Some(1)).await;
     for (id, code) in [
         ("mesh/apps/virtualNode/nobody", 3),
         ("mesh/none/virtualNode/client", 3),
@@ -365,7 +365,7 @@ async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
 
 #[tokio::test]
 async fn a_deleted_node_leaves_its_proxies_as_they_are_and_uncounted() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.until(ROUTE, |status| status.acknowledged == 1).await;
@@ -398,14 +398,14 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
     }
     let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None, Bounds::default()).await;
     let views: Arc<dyn crate::view::Views> = Arc::new(Gone);
-    let told = Told {
+    let told = ProxyBooks {
         distribution: Arc::new(Distribution::new(Arc::clone(&views))),
-        loads: Arc::new(Loads::new(Duration::from_secs(1))),
-        metrics: Metrics::new(),
+        loads: Arc::new(ReportedLoads::new(Duration::from_secs(1))),
+        metrics: ServerMetrics::new(),
     };
     let (known, shutdown) = (watch::Sender::new(Discovered::default()), CancellationToken::new());
     let (bound, tasks) = (vec![bound.expect("a port")], Tasks::default());
-    serve(views, known.subscribe(), Settings::default(), bound, told, &tasks, &shutdown);
+    serve(views, known.subscribe(), AdsSettings::default(), bound, told, &tasks, &shutdown);
     let served = crate::server::supervise(&tasks, shutdown.clone());
     let error = timeout(LONG, served).await.expect("it ends").expect_err("an error").to_string();
     assert!(
@@ -417,7 +417,7 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
 
 #[tokio::test]
 async fn streams_end_without_an_error_when_the_server_stops() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.shutdown.cancel();
@@ -426,7 +426,7 @@ async fn streams_end_without_an_error_when_the_server_stops() {
 
 #[tokio::test]
 async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let first = world.distribution().await;
     assert!(first.complete);
     let none =
@@ -443,7 +443,7 @@ async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
 
 #[tokio::test]
 async fn new_instances_reach_a_proxy_and_a_failed_discovery_the_distribution() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
     let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "a"}});
     world
@@ -459,7 +459,8 @@ async fn new_instances_reach_a_proxy_and_a_failed_discovery_the_distribution() {
     let clusters = proxy.take(ResourceType::Cluster).await;
     let names = ["cds_egress_apps_a_http2_80"];
     proxy.subscribe(ResourceType::Endpoint, &names);
-    let instance = |id: &str| Instance { id: id.into(), unhealthy: false, attributes: Default::default() };
+    let instance =
+        |id: &str| RegisteredInstance { id: id.into(), unhealthy: false, attributes: Default::default() };
     enter(Discovery::Instances(Arc::new(vec![instance("i-1")])));
     let endpoints = proxy.take(ResourceType::Endpoint).await;
     proxy.acknowledge(&endpoints, &names);

@@ -25,11 +25,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use super::Settings;
+use super::AdsSettings;
 use super::grpc::Method as _;
 use super::load_reports::LoadReporting;
 use super::service::AggregatedDiscovery;
-use super::tests::{LONG, Proxy, World};
+use super::tests::{AdsProxy, AdsWorld, LONG};
 use crate::certs::{Authority, Issued, Validity, new_authority};
 use crate::identity::Identity;
 use crate::listen::{Bounds, Listen};
@@ -79,26 +79,26 @@ fn lasting(length: Duration) -> Validity {
 }
 
 /// A service over TLS.
-struct Bed {
-    world: World,
+struct AdsBed {
+    world: AdsWorld,
     folder: tempfile::TempDir,
     address: String,
     stop: CancellationToken,
 }
 
-impl Drop for Bed {
+impl Drop for AdsBed {
     fn drop(&mut self) {
         self.stop.cancel();
         self.world.shutdown.cancel();
     }
 }
 
-impl Bed {
+impl AdsBed {
     async fn start(ca: &Ca) -> Self {
-        Self::start_with(ca, Settings::default()).await
+        Self::start_with(ca, AdsSettings::default()).await
     }
 
-    async fn start_with(ca: &Ca, settings: Settings) -> Self {
+    async fn start_with(ca: &Ca, settings: AdsSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         ca.serve(folder.path(), &[]);
         let path = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -112,7 +112,7 @@ impl Bed {
         let address = bound.address().replace("0.0.0.0", "127.0.0.1");
         let stop = CancellationToken::new();
         tokio::spawn(tls.follow(stop.clone()));
-        Self { world: World::start_on(bound, settings), folder, address, stop }
+        Self { world: AdsWorld::start_on(bound, settings), folder, address, stop }
     }
 
     /// A connection that shows `certificate` and trusts servers of `ca`.
@@ -148,8 +148,8 @@ impl Bed {
     }
 
     /// A stream that asks for `id`.
-    async fn stream(&self, ca: &Ca, certificate: Option<&Issued>, id: &str) -> Result<Proxy, Status> {
-        World::open(self.connect(ca, certificate).await.expect("connected"), id).await
+    async fn stream(&self, ca: &Ca, certificate: Option<&Issued>, id: &str) -> Result<AdsProxy, Status> {
+        AdsWorld::open(self.connect(ca, certificate).await.expect("connected"), id).await
     }
 
     /// The code that such a stream ends with, and the words.
@@ -165,7 +165,7 @@ impl Bed {
 #[tokio::test]
 async fn each_way_to_be_refused_has_its_code() {
     let (ca, other) = (Ca::new(), Ca::new());
-    let bed = Bed::start(&ca).await;
+    let bed = AdsBed::start(&ca).await;
     let good = ca.client(&["client", "a"], lasting(HOUR));
     for node in ["client", "a"] {
         let id = format!("mesh/apps/virtualNode/{node}");
@@ -204,7 +204,7 @@ async fn each_way_to_be_refused_has_its_code() {
 #[tokio::test]
 async fn a_chain_whose_paths_are_without_number_ends_the_handshake() {
     let ca = Ca::new();
-    let bed = Bed::start(&ca).await;
+    let bed = AdsBed::start(&ca).await;
     let Chain { certificates, key } = attacks::endless().expect("a chain");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.certificate.as_bytes()).expect("PEM")).expect("a CA");
@@ -227,7 +227,7 @@ async fn a_chain_whose_paths_are_without_number_ends_the_handshake() {
 #[tokio::test]
 async fn all_streams_of_one_certificate_are_one_proxy() {
     let ca = Ca::new();
-    let bed = Bed::start(&ca).await;
+    let bed = AdsBed::start(&ca).await;
     let [mine, theirs] = [(), ()].map(|()| ca.client(&["client"], lasting(HOUR)));
     let mut open = Vec::new();
     for _ in 0..4 {
@@ -276,8 +276,9 @@ async fn silent(channel: Channel, path: &'static str) -> Status {
 async fn a_stream_without_a_request_ends_and_gives_its_seat_back() {
     let ca = Ca::new();
     let first_request = Duration::from_millis(200);
-    let settings = Settings { max_streams_per_certificate: Some(1), first_request, ..Settings::default() };
-    let bed = Bed::start_with(&ca, settings).await;
+    let settings =
+        AdsSettings { max_streams_per_certificate: Some(1), first_request, ..AdsSettings::default() };
+    let bed = AdsBed::start_with(&ca, settings).await;
     let certificate = ca.client(&["client"], lasting(HOUR));
     for path in [AggregatedDiscovery::PATH, LoadReporting::PATH] {
         let status = silent(bed.connect(&ca, Some(&certificate)).await.expect("connected"), path).await;
@@ -304,22 +305,22 @@ fn server_certificate(ca: &Ca) -> Issued {
 #[tokio::test]
 async fn a_stream_ends_with_its_certificate_and_so_does_the_connection() {
     let ca = Ca::new();
-    let bed = Bed::start(&ca).await;
+    let bed = AdsBed::start(&ca).await;
     let short = ca.client(&["client"], lasting(Duration::from_secs(3)));
     let channel = bed.connect(&ca, Some(&short)).await.expect("connected");
-    let mut proxy = World::open(channel.clone(), CLIENT).await.expect("a stream");
+    let mut proxy = AdsWorld::open(channel.clone(), CLIENT).await.expect("a stream");
     proxy.take(ResourceType::Cluster).await;
     let status = proxy.refused().await;
     assert_eq!((i32::from(status.code()), status.message()), (16, "the client certificate has expired"));
     // The next stream is refused too, on the connection that is left or on a new one with the old certificate.
-    let refused = World::open(channel, CLIENT).await.err().expect("no stream");
+    let refused = AdsWorld::open(channel, CLIENT).await.err().expect("no stream");
     assert_ne!(i32::from(refused.code()), 0);
 }
 
 #[tokio::test]
 async fn changed_files_count_for_new_connections_and_old_ones_last_while_their_ca_is_trusted() {
     let (ca, next) = (Ca::new(), Ca::new());
-    let bed = Bed::start(&ca).await;
+    let bed = AdsBed::start(&ca).await;
     let old = ca.client(&["client"], lasting(HOUR));
     let mut streaming = bed.stream(&ca, Some(&old), CLIENT).await.expect("a stream");
     streaming.take(ResourceType::Cluster).await;
@@ -342,7 +343,7 @@ async fn changed_files_count_for_new_connections_and_old_ones_last_while_their_c
     bed.world.meshes.commit("virtualRouter/r/route/x", None);
     streaming.take(ResourceType::Cluster).await;
     let channel = bed.connect(&next, Some(&old)).await.expect("connected");
-    let mut second = World::open(channel.clone(), CLIENT).await.expect("a stream");
+    let mut second = AdsWorld::open(channel.clone(), CLIENT).await.expect("a stream");
     second.take(ResourceType::Cluster).await;
 
     // Then the old one is taken out, and with it whatever it let in; the new one's stream does not notice.
@@ -354,7 +355,7 @@ async fn changed_files_count_for_new_connections_and_old_ones_last_while_their_c
         assert_eq!(i32::from(status.code()), 16, "{status}");
         assert!(status.message().contains("was not signed by a CA of --ca-cert"), "{status}");
     }
-    let refused = World::open(channel, CLIENT).await.err().expect("the connection ends too");
+    let refused = AdsWorld::open(channel, CLIENT).await.err().expect("the connection ends too");
     assert_ne!(i32::from(refused.code()), 0);
     let (code, message) = bed.refused(&next, Some(&old), CLIENT).await;
     assert_eq!(code, 16, "{message}");

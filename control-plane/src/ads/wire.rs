@@ -13,7 +13,7 @@ pub struct DiscoveryRequest {
     /// The version that the client runs; empty for none.
     #[prost(string, tag = "1")]
     pub version_info: String,
-    /// The encoded [`Node`]; clients may leave it out after the first request of a stream.
+    /// The encoded [`WireNode`]; clients may leave it out after the first request of a stream.
     #[prost(bytes = "bytes", tag = "2")]
     pub node: Bytes,
     /// The resources that the client wants; none means all of them, for clusters and listeners.
@@ -27,13 +27,13 @@ pub struct DiscoveryRequest {
     pub response_nonce: String,
     /// Why the answer was refused; absent when it was not.
     #[prost(message, optional, tag = "6")]
-    pub error_detail: Option<Refusal>,
+    pub error_detail: Option<WireNack>,
 }
 
 /// Why an answer was refused: what is looked at of a `google.rpc.Status`. Its details are any number of messages of the proxy's
 /// choice, each of which would take 24 times what it takes on the wire: they are skipped.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct Refusal {
+pub struct WireNack {
     /// The proxy's words.
     #[prost(string, tag = "2")]
     pub message: String,
@@ -58,7 +58,7 @@ pub struct DiscoveryResponse {
 
 /// The members of `envoy.config.core.v3.Node` that say who a proxy is.
 #[derive(Clone, PartialEq, Message)]
-pub struct Node {
+pub struct WireNode {
     /// The ARN of its resource, full or short.
     #[prost(string, tag = "1")]
     pub id: String,
@@ -107,10 +107,10 @@ mod tests {
         let read = DiscoveryRequest::decode(Bytes::from(sent)).expect("it is read");
         let kept = read.encoded_len();
         assert!(kept < 16, "{kept} bytes are kept");
-        assert_eq!(read.error_detail, Some(Refusal { message: "no".into() }));
+        assert_eq!(read.error_detail, Some(WireNack { message: "no".into() }));
         // One without words is a refusal all the same.
         let silent = Sent { error_detail: Some(Status { code: 13, ..Status::default() }), ..Sent::default() };
         let read = DiscoveryRequest::decode(Bytes::from(silent.encode_to_vec())).expect("it is read");
-        assert_eq!(read.error_detail, Some(Refusal::default()));
+        assert_eq!(read.error_detail, Some(WireNack::default()));
     }
 }

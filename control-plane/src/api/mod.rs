@@ -31,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::identity::Identity;
-use crate::metrics::{Committed, Metrics};
-use crate::refusal::{Class, Refusal};
+use crate::metrics::{Committed, ServerMetrics};
+use crate::refusal::{Class, WireNack};
 use crate::rights::Rights;
 use crate::store::{Commit, CommitError, Store};
 use crate::view::Record;
@@ -51,7 +51,7 @@ pub struct Api {
     validator: Validator,
     bucket: Option<Mutex<TokenBucket>>,
     shutdown: CancellationToken,
-    metrics: Metrics,
+    metrics: ServerMetrics,
 }
 
 impl Api {
@@ -75,13 +75,13 @@ impl Api {
             validator: Validator::new()?,
             bucket,
             shutdown,
-            metrics: Metrics::new(),
+            metrics: ServerMetrics::new(),
         })
     }
 
     /// The same, counting into `metrics`.
     #[must_use]
-    pub fn counting(self, metrics: Metrics) -> Self {
+    pub fn counting(self, metrics: ServerMetrics) -> Self {
         Self { metrics, ..self }
     }
 
@@ -90,7 +90,11 @@ impl Api {
         Router::new().fallback(answer).with_state(self)
     }
 
-    async fn serve(&self, operation: Result<Operation, Refusal>, request: Request) -> Result<Value, Refusal> {
+    async fn serve(
+        &self,
+        operation: Result<Operation, WireNack>,
+        request: Request,
+    ) -> Result<Value, WireNack> {
         self.admit_request()?;
         let operation = operation?;
         let (head, body) = request.into_parts();
@@ -123,10 +127,10 @@ impl Api {
         outcome
     }
 
-    fn admit_request(&self) -> Result<(), Refusal> {
+    fn admit_request(&self) -> Result<(), WireNack> {
         if self.shutdown.is_cancelled() {
             let message = "the control plane is shutting down; try again when it is back";
-            return Err(Refusal::new(Class::ServiceUnavailable, message));
+            return Err(WireNack::new(Class::ServiceUnavailable, message));
         }
         let Some(bucket) = &self.bucket else { return Ok(()) };
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +141,7 @@ impl Api {
             "more than {} requests a second (--request-rate); try again after a moment",
             bucket.rate()
         );
-        Err(Refusal::new(Class::TooManyRequests, message))
+        Err(WireNack::new(Class::TooManyRequests, message))
     }
 }
 
@@ -162,16 +166,16 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
 }
 
 /// A commit's error as the API's.
-fn refusal_of(error: CommitError, id: &ResourceId) -> Refusal {
+fn refusal_of(error: CommitError, id: &ResourceId) -> WireNack {
     match error {
         CommitError::Refused(refusal) => refusal,
         CommitError::Unavailable { reason } => {
             let message =
                 format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
-            Refusal::new(Class::ServiceUnavailable, message)
+            WireNack::new(Class::ServiceUnavailable, message)
         }
         CommitError::Internal { reason } => {
-            Refusal::new(Class::InternalServerError, format!("{id}: {reason}"))
+            WireNack::new(Class::InternalServerError, format!("{id}: {reason}"))
         }
     }
 }

@@ -6,7 +6,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::kind::{self, Collection};
-use crate::refusal::Refusal;
+use crate::refusal::WireNack;
 
 /// The path segment of the API's version.
 pub const VERSION: &str = "v20190125";
@@ -26,7 +26,7 @@ pub enum Operation {
 }
 
 /// What a path names.
-enum Place {
+enum MemberPlace {
     One(ResourceId),
     Many(Collection),
     Tags,
@@ -40,12 +40,12 @@ impl Operation {
     /// # Errors
     /// A refusal that names the path: not found when there is no such operation, a bad request when it is one of App
     /// Mesh's that is not served yet.
-    pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
+    pub fn parse(method: &Method, path: &str) -> Result<Self, WireNack> {
         let unknown = || {
             let message = format!(
                 "{method} {path} is no operation of the App Mesh API; its paths begin with /{VERSION}/meshes"
             );
-            Refusal::not_found(message)
+            WireNack::not_found(message)
         };
         let mut segments = path.trim_start_matches('/').split('/');
         if segments.next() != Some(VERSION) {
@@ -55,14 +55,14 @@ impl Operation {
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let place = place(&rest)?.ok_or_else(unknown)?;
         match (method, place) {
-            (&Method::GET, Place::One(id)) => Ok(Self::Describe(id)),
-            (&Method::PUT, Place::One(id)) => Ok(Self::Update(id)),
-            (&Method::DELETE, Place::One(id)) => Ok(Self::Delete(id)),
-            (&Method::GET, Place::Many(collection)) => Ok(Self::List(collection)),
-            (&Method::PUT, Place::Many(collection)) => Ok(Self::Create(collection)),
-            (&Method::GET, Place::Tags) => Ok(Self::ListTagsForResource),
-            (&Method::PUT, Place::Tag) => Ok(Self::TagResource),
-            (&Method::PUT, Place::Untag) => Ok(Self::UntagResource),
+            (&Method::GET, MemberPlace::One(id)) => Ok(Self::Describe(id)),
+            (&Method::PUT, MemberPlace::One(id)) => Ok(Self::Update(id)),
+            (&Method::DELETE, MemberPlace::One(id)) => Ok(Self::Delete(id)),
+            (&Method::GET, MemberPlace::Many(collection)) => Ok(Self::List(collection)),
+            (&Method::PUT, MemberPlace::Many(collection)) => Ok(Self::Create(collection)),
+            (&Method::GET, MemberPlace::Tags) => Ok(Self::ListTagsForResource),
+            (&Method::PUT, MemberPlace::Tag) => Ok(Self::TagResource),
+            (&Method::PUT, MemberPlace::Untag) => Ok(Self::UntagResource),
             _ => Err(unknown()),
         }
     }
@@ -82,34 +82,34 @@ impl Operation {
     }
 }
 
-fn decode(segment: &str) -> Result<String, Refusal> {
+fn decode(segment: &str) -> Result<String, WireNack> {
     percent_decode_str(segment).decode_utf8().map(Into::into).map_err(|_| {
-        Refusal::bad_request(format!("the path segment {segment:?} is not UTF-8 after percent-decoding"))
+        WireNack::bad_request(format!("the path segment {segment:?} is not UTF-8 after percent-decoding"))
     })
 }
 
-fn place(segments: &[&str]) -> Result<Option<Place>, Refusal> {
+fn place(segments: &[&str]) -> Result<Option<MemberPlace>, WireNack> {
     Ok(Some(match *segments {
-        ["meshes"] => Place::Many(Collection::Meshes),
-        ["meshes", mesh] => Place::One(ResourceId::mesh(mesh)),
+        ["meshes"] => MemberPlace::Many(Collection::Meshes),
+        ["meshes", mesh] => MemberPlace::One(ResourceId::mesh(mesh)),
         ["meshes", _, "virtualGateways" | "virtualGateway", ..] => return Err(gateways()),
         ["meshes", mesh, "virtualRouter", router, "routes"] => {
-            Place::Many(Collection::Routes { mesh: mesh.into(), virtual_router: router.into() })
+            MemberPlace::Many(Collection::Routes { mesh: mesh.into(), virtual_router: router.into() })
         }
         ["meshes", mesh, "virtualRouter", router, "routes", name] => {
-            Place::One(ResourceId::route(mesh, router, name))
+            MemberPlace::One(ResourceId::route(mesh, router, name))
         }
         ["meshes", mesh, collection] => match in_mesh(mesh, collection) {
-            Some(collection) => Place::Many(collection),
+            Some(collection) => MemberPlace::Many(collection),
             None => return Ok(None),
         },
         ["meshes", mesh, collection, name] => match in_mesh(mesh, collection) {
-            Some(collection) => Place::One(collection.member(name)),
+            Some(collection) => MemberPlace::One(collection.member(name)),
             None => return Ok(None),
         },
-        ["tags"] => Place::Tags,
-        ["tag"] => Place::Tag,
-        ["untag"] => Place::Untag,
+        ["tags"] => MemberPlace::Tags,
+        ["tag"] => MemberPlace::Tag,
+        ["untag"] => MemberPlace::Untag,
         _ => return Ok(None),
     }))
 }
@@ -118,8 +118,8 @@ fn in_mesh(mesh: &str, collection: &str) -> Option<Collection> {
     kind::in_mesh(collection).map(|kind| Collection::InMesh { mesh: mesh.into(), kind })
 }
 
-fn gateways() -> Refusal {
-    Refusal::bad_request(
+fn gateways() -> WireNack {
+    WireNack::bad_request(
         "virtual gateways and gateway routes are not served yet by this control plane; \
          meshes, virtual nodes, virtual routers, routes and virtual services are",
     )

@@ -15,7 +15,7 @@ use super::sign::{self, RequestArgs, SignArgs};
 use super::{Authority, CertificateError, Issued, Validity, new_authority, new_authority_of, new_root};
 use crate::args::IdentityArgs;
 use crate::identity::Identity;
-use crate::kms::{Held, KeyArn};
+use crate::kms::{KeyArn, KmsKeyHandle};
 use crate::secret::Secret;
 
 /// Make certificates of a mesh's own CA.
@@ -232,7 +232,7 @@ fn bounded(text: &str, days: u64) -> Result<Duration, String> {
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub enum CertsCommandError {
     /// The certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -277,8 +277,8 @@ pub enum CommandError {
 /// Runs `command` at `now`, which prints to `out` what it wrote.
 ///
 /// # Errors
-/// See [`CommandError`].
-pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+/// See [`CertsCommandError`].
+pub fn run(command: CertsCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
     match command {
         CertsCommand::Init(args) => init(&args, now, out),
         CertsCommand::Intermediate(args) => intermediate(args, now, out),
@@ -310,7 +310,11 @@ const CA: [&str; 2] = ["ca.crt", "ca.key"];
 const ROOT: [&str; 2] = ["root.crt", "root.key"];
 const SIGNING: [&str; 2] = ["signing.crt", "signing.key"];
 
-fn intermediate(args: IntermediateArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+fn intermediate(
+    args: IntermediateArgs,
+    now: SystemTime,
+    out: &mut dyn Write,
+) -> Result<(), CertsCommandError> {
     let IntermediateArgs { ca_cert, ca_key, ca_kms_key, kms_key, name, validity: length, out_dir } = args;
     let root = authority(&SignerArgs { ca_cert, signing_cert: None, ca_key, ca_kms_key })?;
     let validity = Validity { now, length };
@@ -324,11 +328,11 @@ fn intermediate(args: IntermediateArgs, now: SystemTime, out: &mut dyn Write) ->
 }
 
 /// A key of KMS, to be asked from here.
-fn held(arn: &KeyArn) -> Result<Held, CommandError> {
-    Held::of_command(arn).map_err(CommandError::Thread)
+fn held(arn: &KeyArn) -> Result<KmsKeyHandle, CertsCommandError> {
+    KmsKeyHandle::of_command(arn).map_err(CertsCommandError::Thread)
 }
 
-fn init(args: &InitArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+fn init(args: &InitArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
     let InitArgs { name, validity: length, signing_validity, out_dir } = args;
     absent(out_dir, ROOT)?;
     absent(out_dir, SIGNING)?;
@@ -346,14 +350,14 @@ fn pair([certificate, private]: [&'static str; 2], pem: String, key: &Secret) ->
 }
 
 /// Refuses to replace a CA that is in `folder`.
-fn absent(folder: &Path, names: [&str; 2]) -> Result<(), CommandError> {
+fn absent(folder: &Path, names: [&str; 2]) -> Result<(), CertsCommandError> {
     match names.map(|name| folder.join(name)).into_iter().find(|file| file.exists()) {
-        Some(path) => Err(CommandError::Exists { path }),
+        Some(path) => Err(CertsCommandError::Exists { path }),
         None => Ok(()),
     }
 }
 
-fn issue(args: &IssueArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+fn issue(args: &IssueArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
     let IssueArgs { signer, identity, resources, validity: length, owner, out_dir } = args;
     let arns = arns(resources, &identity.identity())?;
     let (authority, validity) = (authority(signer)?, Validity { now, length: *length });
@@ -375,13 +379,13 @@ pub(super) fn common_name(arns: &[String]) -> String {
 }
 
 /// The full ARNs of virtual nodes.
-pub(super) fn arns(resources: &[String], identity: &Identity) -> Result<Vec<String>, CommandError> {
+pub(super) fn arns(resources: &[String], identity: &Identity) -> Result<Vec<String>, CertsCommandError> {
     resources.iter().map(|text| arn(text, identity)).collect()
 }
 
 /// The full ARN of a virtual node.
-fn arn(text: &str, identity: &Identity) -> Result<String, CommandError> {
-    let refused = |reason: String| CommandError::Resource { text: text.to_owned(), reason };
+fn arn(text: &str, identity: &Identity) -> Result<String, CertsCommandError> {
+    let refused = |reason: String| CertsCommandError::Resource { text: text.to_owned(), reason };
     let arn = if text.starts_with("arn:") {
         Arn::parse(text).map_err(refused)?
     } else {
@@ -394,7 +398,7 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CommandError> {
     }
 }
 
-pub(super) fn authority(signer: &SignerArgs) -> Result<Authority, CommandError> {
+pub(super) fn authority(signer: &SignerArgs) -> Result<Authority, CertsCommandError> {
     let SignerArgs { ca_cert, signing_cert, ca_key, ca_kms_key } = signer;
     let signing = signing_cert.as_deref().map(read).transpose()?;
     let (bundle, signing) = (read(ca_cert)?, signing.as_deref());
@@ -405,8 +409,8 @@ pub(super) fn authority(signer: &SignerArgs) -> Result<Authority, CommandError> 
     Ok(Authority::read_with(&bundle, signing, &Secret::new(String::from_utf8_lossy(&key)))?)
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
-    fs::read(path).map_err(|source| CommandError::File { path: path.into(), source })
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CertsCommandError> {
+    fs::read(path).map_err(|source| CertsCommandError::File { path: path.into(), source })
 }
 
 pub(super) type File = (&'static str, String, u32);
@@ -424,8 +428,8 @@ pub(super) fn write(
     files: &[File],
     owner: Option<u32>,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
-    let failed = |path: &Path, source| CommandError::File { path: path.into(), source };
+) -> Result<(), CertsCommandError> {
+    let failed = |path: &Path, source| CertsCommandError::File { path: path.into(), source };
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for (name, content, mode) in files {
         replace(folder, name, content, *mode, owner).map_err(|error| failed(&folder.join(name), error))?;

@@ -18,9 +18,9 @@ fn validity() -> Validity {
 }
 
 /// A key, and what waits for it.
-fn held(runtime: &Runtime, id: &str, signing: Signing) -> (Arc<FakeKey>, Held) {
+fn held(runtime: &Runtime, id: &str, signing: Signing) -> (Arc<FakeKey>, KmsKeyHandle) {
     let key = FakeKey::new(id, signing);
-    let held = Held::new(Arc::clone(&key) as _, runtime.handle().clone());
+    let held = KmsKeyHandle::new(Arc::clone(&key) as _, runtime.handle().clone());
     (key, held)
 }
 

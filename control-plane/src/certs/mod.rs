@@ -29,7 +29,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, DnsName};
 
-use crate::kms::Held;
+use crate::kms::KmsKeyHandle;
 use crate::secret::Secret;
 use crate::tls;
 pub use error::CertificateError;
@@ -78,7 +78,11 @@ pub fn new_root(name: &str, validity: Validity) -> Result<Issued, CertificateErr
 ///
 /// # Errors
 /// See [`CertificateError`].
-pub fn new_authority_of(held: &Held, name: &str, validity: Validity) -> Result<String, CertificateError> {
+pub fn new_authority_of(
+    held: &KmsKeyHandle,
+    name: &str,
+    validity: Validity,
+) -> Result<String, CertificateError> {
     let (reason, public) = (Reason::default(), held_public_key(held)?);
     let signer = HeldSigner { held: held.clone(), public, reason: reason.clone() };
     let params = authority_params(name, validity, 0)?;
@@ -87,7 +91,7 @@ pub fn new_authority_of(held: &Held, name: &str, validity: Validity) -> Result<S
 }
 
 /// The public half of a key that KMS holds.
-fn held_public_key(held: &Held) -> Result<PublicKey, CertificateError> {
+fn held_public_key(held: &KmsKeyHandle) -> Result<PublicKey, CertificateError> {
     let key = held.arn().to_string();
     let failed = |reason: String| CertificateError::Unread { key: key.clone(), reason };
     let public = held.public_key().map_err(|error| failed(error.to_string()))?;
@@ -213,7 +217,7 @@ impl Authority {
     /// See [`CertificateError`].
     pub fn issue_intermediate_of(
         &self,
-        held: &Held,
+        held: &KmsKeyHandle,
         name: &str,
         validity: Validity,
     ) -> Result<String, CertificateError> {

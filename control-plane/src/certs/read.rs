@@ -7,7 +7,7 @@ use webpki::EndEntityCert;
 
 use super::signer::{HeldSigner, Reason, Signer};
 use super::{Authority, CertificateError, PublicKey, constraints, name};
-use crate::kms::Held;
+use crate::kms::KmsKeyHandle;
 use crate::secret::Secret;
 use crate::tls;
 
@@ -30,7 +30,7 @@ impl Authority {
         let private =
             PrivateKeyDer::from_pem_slice(key.reveal().as_bytes()).map_err(|_| CertificateError::Key)?;
         let private = KeyPair::try_from(&private).map_err(|_| CertificateError::Key)?;
-        let files = Files::read(bundle, signing)?;
+        let files = PemFiles::read(bundle, signing)?;
         let own = of_key(&files.roots, &private).cloned();
         let signer = files.between.first().cloned().or(own).unwrap_or_else(|| files.first.clone());
         files.authority(&signer, Signer::Own(private), Reason::default())
@@ -43,8 +43,12 @@ impl Authority {
     ///
     /// # Errors
     /// See [`CertificateError`].
-    pub fn read_held(bundle: &[u8], signing: Option<&[u8]>, held: &Held) -> Result<Self, CertificateError> {
-        let files = Files::read(bundle, signing)?;
+    pub fn read_held(
+        bundle: &[u8],
+        signing: Option<&[u8]>,
+        held: &KmsKeyHandle,
+    ) -> Result<Self, CertificateError> {
+        let files = PemFiles::read(bundle, signing)?;
         let signer = files.between.first().unwrap_or(&files.first).clone();
         let unfit = |reason: String| CertificateError::Authority(reason);
         let parsed = EndEntityCert::try_from(&signer).map_err(|error| unfit(error.to_string()))?;
@@ -56,7 +60,7 @@ impl Authority {
 }
 
 /// What a CA is read from, but for its key.
-struct Files<'a> {
+struct PemFiles<'a> {
     bundle: &'a [u8],
     signing: Option<&'a [u8]>,
     /// The first of `roots`.
@@ -65,7 +69,7 @@ struct Files<'a> {
     between: Vec<CertificateDer<'static>>,
 }
 
-impl<'a> Files<'a> {
+impl<'a> PemFiles<'a> {
     fn read(bundle: &'a [u8], signing: Option<&'a [u8]>) -> Result<Self, CertificateError> {
         let roots = certificates(bundle)?;
         let none = || CertificateError::Authority("it holds no certificate in PEM".into());

@@ -67,7 +67,7 @@ impl SigningRequest {
 
     pub(super) fn parse(der: &[u8]) -> Result<Self, String> {
         let malformed = |error: der::Error| format!("it is no certificate signing request: {error}");
-        let outer = Outer::parse(der).map_err(malformed)?;
+        let outer = OuterRequest::parse(der).map_err(malformed)?;
         let key = PublicKey::from_spki(outer.key)?;
         let proof = UnparsedPublicKey::new(key.verification(), key.point());
         if outer.algorithm != key.signature_oid() || proof.verify(outer.signed, outer.signature).is_err() {
@@ -82,7 +82,7 @@ impl SigningRequest {
 }
 
 /// The parts of a request, as bytes.
-struct Outer<'a> {
+struct OuterRequest<'a> {
     signed: &'a [u8],
     key: &'a [u8],
     attributes: Option<&'a [u8]>,
@@ -90,7 +90,7 @@ struct Outer<'a> {
     signature: &'a [u8],
 }
 
-impl<'a> Outer<'a> {
+impl<'a> OuterRequest<'a> {
     fn parse(der: &'a [u8]) -> der::Result<Self> {
         let mut outer = sequence(der)?;
         let signed = outer.tlv_bytes()?;

@@ -10,7 +10,7 @@ use clap::Args;
 use rcgen::{CertificateParams, KeyPair, SanType};
 
 use super::command::{
-    CommandError, SignerArgs, arns, authority, common_name, proxy_validity, read, server_validity, write,
+    CertsCommandError, SignerArgs, arns, authority, common_name, proxy_validity, read, server_validity, write,
 };
 use super::files::{PRIVATE, PUBLIC};
 use super::request::{Name, SigningRequest};
@@ -71,7 +71,7 @@ pub struct SignArgs {
 }
 
 /// Makes a key, and a request for it.
-pub fn request(args: &RequestArgs, _: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+pub fn request(args: &RequestArgs, _: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
     let RequestArgs { names, out_dir } = args;
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -92,9 +92,9 @@ pub fn request(args: &RequestArgs, _: SystemTime, out: &mut dyn Write) -> Result
 }
 
 /// Signs a request.
-pub fn sign(args: &SignArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+pub fn sign(args: &SignArgs, now: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
     let SignArgs { signer, csr, names, validity: length, out_dir } = args;
-    let refused = |reason: String| CommandError::Request { path: csr.clone(), reason };
+    let refused = |reason: String| CertsCommandError::Request { path: csr.clone(), reason };
     let request = SigningRequest::read(&read(csr)?).map_err(refused)?;
     let arns = arns(&names.resources, &names.identity.identity())?;
     if let Some(name) = request.names.difference(&allowed(&arns, names)).next() {

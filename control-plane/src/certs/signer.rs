@@ -9,7 +9,7 @@ use aws_lc_rs::signature::UnparsedPublicKey;
 use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey};
 
 use super::{CertificateError, PublicKey};
-use crate::kms::{Held, Signing};
+use crate::kms::{KmsKeyHandle, Signing};
 
 /// Why the key did not sign last, if it did not.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ pub enum Signer {
 /// A key that KMS holds, whose public half is known without asking KMS.
 pub struct HeldSigner {
     /// The key.
-    pub held: Held,
+    pub held: KmsKeyHandle,
     /// Its public half, as a certificate or KMS says it.
     pub public: PublicKey,
     /// Why it did not sign.

@@ -13,28 +13,29 @@ use aws_types::endpoint_config::EndpointUrl;
 use fleetmesh_model::causes::in_one_line;
 
 use super::discovered::ServiceName;
-use super::instance::Instance;
-use crate::aws::{self, Limits};
+use super::instance::RegisteredInstance;
+use crate::aws::{self, CallLimits};
 
 /// How long a call may take.
-const LIMITS: Limits = Limits { attempt: Duration::from_secs(10), operation: Duration::from_secs(60) };
+const LIMITS: CallLimits =
+    CallLimits { attempt: Duration::from_secs(10), operation: Duration::from_secs(60) };
 /// The most instances that an answer may hold, which is also the most that a service may have. Answers have no pages.
 const MOST_INSTANCES: i32 = 1000;
 
 /// The instances of a service and their revision.
-pub(super) struct Answer {
+pub(super) struct InstancesAnswer {
     pub(super) revision: Option<i64>,
     /// By id: the answer's own order is random.
-    pub(super) instances: Vec<Instance>,
+    pub(super) instances: Vec<RegisteredInstance>,
 }
 
 /// A client of Cloud Map.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct CloudMapClient {
     sdk: aws_sdk_servicediscovery::Client,
 }
 
-impl Client {
+impl CloudMapClient {
     /// The client that the environment describes, in the SDK's own way; `region` is used when nothing names one. Nothing
     /// is called yet.
     pub(super) async fn connect(region: &str) -> Self {
@@ -59,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::revision`].
-    pub(super) async fn instances(&self, service: &ServiceName) -> Result<Answer, String> {
+    pub(super) async fn instances(&self, service: &ServiceName) -> Result<InstancesAnswer, String> {
         let call = self.sdk.discover_instances();
         let call = call.namespace_name(&service.namespace_name).service_name(&service.service_name);
         // Which of them serve is decided per virtual node: "healthy or else all" of the service would leave a node
@@ -67,15 +68,15 @@ impl Client {
         let call = call.max_results(MOST_INSTANCES).health_status(HealthStatusFilter::All);
         let answer = call.send().await.map_err(|error| reason(&error))?;
         let revision = answer.instances_revision();
-        let mut instances: Vec<Instance> =
+        let mut instances: Vec<RegisteredInstance> =
             answer.instances.unwrap_or_default().into_iter().map(instance).collect();
         instances.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(Answer { revision, instances })
+        Ok(InstancesAnswer { revision, instances })
     }
 }
 
-fn instance(summary: HttpInstanceSummary) -> Instance {
-    Instance {
+fn instance(summary: HttpInstanceSummary) -> RegisteredInstance {
+    RegisteredInstance {
         id: summary.instance_id.unwrap_or_default(),
         unhealthy: summary.health_status == Some(HealthStatus::Unhealthy),
         attributes: summary.attributes.unwrap_or_default().into_iter().collect(),

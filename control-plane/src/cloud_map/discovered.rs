@@ -8,7 +8,7 @@ use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use serde::{Deserialize, Serialize};
 
-use super::instance::Instance;
+use super::instance::RegisteredInstance;
 use crate::view::MeshView;
 
 /// A service of Cloud Map, as `DiscoverInstances` names it.
@@ -53,7 +53,7 @@ pub fn wanted<'a>(meshes: impl IntoIterator<Item = &'a MeshView>) -> BTreeSet<Se
 #[derive(Clone, Debug, PartialEq)]
 pub enum Discovery {
     /// Its instances, as of the last answer of Cloud Map, by id.
-    Instances(Arc<Vec<Instance>>),
+    Instances(Arc<Vec<RegisteredInstance>>),
     /// It was never discovered; why the last attempt failed.
     Failed(String),
 }
@@ -64,7 +64,7 @@ pub struct Discovered(Arc<BTreeMap<ServiceName, Discovery>>);
 
 impl Discovered {
     /// The instances of `service`; `None` while it was never discovered.
-    pub fn instances(&self, service: &ServiceName) -> Option<&Arc<Vec<Instance>>> {
+    pub fn instances(&self, service: &ServiceName) -> Option<&Arc<Vec<RegisteredInstance>>> {
         match self.0.get(service)? {
             Discovery::Instances(instances) => Some(instances),
             Discovery::Failed(_) => None,
@@ -80,7 +80,7 @@ impl Discovered {
     }
 
     /// The services whose instances are known.
-    pub fn lists(&self) -> impl Iterator<Item = (&ServiceName, &Arc<Vec<Instance>>)> {
+    pub fn lists(&self) -> impl Iterator<Item = (&ServiceName, &Arc<Vec<RegisteredInstance>>)> {
         self.0.iter().filter_map(|(service, discovery)| match discovery {
             Discovery::Instances(instances) => Some((service, instances)),
             Discovery::Failed(_) => None,

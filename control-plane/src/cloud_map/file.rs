@@ -9,17 +9,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::discovered::{Discovered, Discovery, ServiceName};
-use super::instance::Instance;
+use super::instance::RegisteredInstance;
 use crate::private;
 
 /// What the file is called in the data directory.
 pub(super) const NAME: &str = "cloud-map.json";
 
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct FileEntry {
     #[serde(flatten)]
     service: ServiceName,
-    instances: Vec<Instance>,
+    instances: Vec<RegisteredInstance>,
 }
 
 /// The instances that `path` holds; none when there is no such file.
@@ -33,7 +33,7 @@ pub(super) fn load(path: &Path) -> io::Result<Discovered> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Discovered::default()),
         Err(error) => return Err(error),
     };
-    let entries: Vec<Entry> = serde_json::from_reader(BufReader::new(file))?;
+    let entries: Vec<FileEntry> = serde_json::from_reader(BufReader::new(file))?;
     Ok(entries
         .into_iter()
         .map(|entry| (entry.service, Discovery::Instances(Arc::new(entry.instances))))
@@ -45,7 +45,7 @@ pub(super) fn load(path: &Path) -> io::Result<Discovered> {
 /// # Errors
 /// It cannot be written; the old one is still there then.
 pub(super) fn save(path: &Path, discovered: &Discovered) -> io::Result<()> {
-    let entries = discovered.lists().map(|(service, instances)| Entry {
+    let entries = discovered.lists().map(|(service, instances)| FileEntry {
         service: service.clone(),
         instances: instances.as_ref().clone(),
     });

@@ -13,7 +13,7 @@ const PORT: &str = "AWS_INSTANCE_PORT";
 
 /// A registered instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
+pub struct RegisteredInstance {
     /// Its id, unique in its service.
     pub id: String,
     /// Whether Cloud Map's health check, or whoever reports to a custom one, says that it is unhealthy.
@@ -24,7 +24,7 @@ pub struct Instance {
 
 /// How the callers of one port of a virtual node choose among instances.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice<'a> {
+pub struct AttributeChoice<'a> {
     /// The attributes that an instance must have, with these values.
     pub attributes: &'a [AwsCloudMapInstanceAttribute],
     /// Which of its addresses is used. App Mesh does not say what it prefers by itself; IPv4 is what old nodes have.
@@ -39,7 +39,7 @@ pub struct Choice<'a> {
 /// Where the instances are reached, in order and each once. As App Mesh had it, an instance needs every attribute; one
 /// without an address of the wanted kind cannot be reached and is left out. Unhealthy instances are left out unless
 /// there would be no other.
-pub fn addresses(instances: &[Instance], choice: Choice<'_>) -> Vec<SocketAddr> {
+pub fn addresses(instances: &[RegisteredInstance], choice: AttributeChoice<'_>) -> Vec<SocketAddr> {
     let reached = instances.iter().filter(|instance| instance.matches(choice.attributes));
     let reached = reached.filter_map(|instance| Some((instance.unhealthy, instance.address(choice)?)));
     let reached: Vec<(bool, SocketAddr)> = reached.collect();
@@ -51,12 +51,12 @@ pub fn addresses(instances: &[Instance], choice: Choice<'_>) -> Vec<SocketAddr> 
     addresses
 }
 
-impl Instance {
+impl RegisteredInstance {
     fn matches(&self, attributes: &[AwsCloudMapInstanceAttribute]) -> bool {
         attributes.iter().all(|wanted| self.attributes.get(&wanted.key) == Some(&wanted.value))
     }
 
-    fn address(&self, choice: Choice<'_>) -> Option<SocketAddr> {
+    fn address(&self, choice: AttributeChoice<'_>) -> Option<SocketAddr> {
         let v4 = || self.parsed::<Ipv4Addr>(IPV4).map(IpAddr::from);
         let v6 = || self.parsed::<Ipv6Addr>(IPV6).map(IpAddr::from);
         let ip = match choice.preference {

@@ -26,5 +26,5 @@ pub mod schedule;
 mod tests;
 
 pub use discovered::{Discovered, Discovery, ServiceName};
-pub use instance::Instance;
-pub use poller::{Settings, remembered, run};
+pub use instance::RegisteredInstance;
+pub use poller::{PollerSettings, remembered, run};

@@ -11,11 +11,11 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::client::Client;
+use super::client::CloudMapClient;
 use super::discovered::{Discovered, Discovery, ServiceName, wanted};
 use super::file;
 use super::schedule::Schedule;
-use crate::metrics::Metrics;
+use crate::metrics::ServerMetrics;
 use crate::view::Views;
 
 /// Calls under way at a time: a start with hundreds of services is no burst that Cloud Map would throttle.
@@ -25,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// What can be set about discovery.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct PollerSettings {
     /// Where the file of discovered instances is.
     pub data_dir: PathBuf,
     /// The time between two polls of a service.
@@ -38,9 +38,9 @@ pub struct Settings {
 /// counts its looks in `metrics`.
 pub async fn run(
     views: Arc<dyn Views>,
-    settings: Settings,
+    settings: PollerSettings,
     known: watch::Sender<Discovered>,
-    metrics: Metrics,
+    metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) {
     let mut revisions = views.revisions();
@@ -90,23 +90,23 @@ async fn save(path: PathBuf, discovered: Discovered) {
 
 /// The pollers of the services that are wanted.
 struct Pollers {
-    shared: Arc<Shared>,
+    shared: Arc<SharedPoller>,
     running: BTreeMap<ServiceName, JoinHandle<()>>,
 }
 
 /// What all pollers use.
-struct Shared {
-    settings: Settings,
+struct SharedPoller {
+    settings: PollerSettings,
     known: watch::Sender<Discovered>,
-    metrics: Metrics,
-    client: OnceCell<Client>,
+    metrics: ServerMetrics,
+    client: OnceCell<CloudMapClient>,
     calls: Semaphore,
 }
 
 impl Pollers {
-    fn new(settings: Settings, known: watch::Sender<Discovered>, metrics: Metrics) -> Self {
+    fn new(settings: PollerSettings, known: watch::Sender<Discovered>, metrics: ServerMetrics) -> Self {
         let shared =
-            Shared { settings, known, metrics, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
+            SharedPoller { settings, known, metrics, client: OnceCell::new(), calls: Semaphore::new(CALLS) };
         Self { shared: Arc::new(shared), running: BTreeMap::new() }
     }
 
@@ -146,7 +146,7 @@ async fn end(poller: JoinHandle<()>) {
     let _ = poller.await;
 }
 
-impl Shared {
+impl SharedPoller {
     /// Polls `service` for ever; after a panic, which is a fault of Fleetmesh, it begins anew with the next interval.
     async fn poll_on(self: Arc<Self>, service: ServiceName) {
         while let Err(panic) = caught(Arc::clone(&self).poll(service.clone())).await {
@@ -157,7 +157,7 @@ impl Shared {
 
     /// Polls `service` for ever.
     async fn poll(self: Arc<Self>, service: ServiceName) {
-        let client = self.client.get_or_init(|| Client::connect(&self.settings.region)).await;
+        let client = self.client.get_or_init(|| CloudMapClient::connect(&self.settings.region)).await;
         let mut schedule = Schedule::default();
         loop {
             let looked = self.look(client, &service, &mut schedule).await;
@@ -182,10 +182,10 @@ impl Shared {
     /// Asks once; the instances, if they were read.
     async fn look(
         &self,
-        client: &Client,
+        client: &CloudMapClient,
         service: &ServiceName,
         schedule: &mut Schedule,
-    ) -> Result<Option<Vec<super::Instance>>, String> {
+    ) -> Result<Option<Vec<super::RegisteredInstance>>, String> {
         // The semaphore is never closed.
         let _turn = self.calls.acquire().await.map_err(|error| error.to_string())?;
         let failing = schedule.is_failing();

@@ -10,7 +10,7 @@ use fleetmesh_model::service_discovery::AwsCloudMapInstanceAttribute;
 use serde_json::{Value, json};
 
 use super::discovered::{Discovered, Discovery, ServiceName, wanted};
-use super::instance::{Choice, Instance, addresses};
+use super::instance::{AttributeChoice, RegisteredInstance, addresses};
 use super::schedule::{REREAD, Schedule};
 use crate::testing::view;
 
@@ -18,19 +18,20 @@ fn service(name: &str) -> ServiceName {
     ServiceName { namespace_name: "apps.local".into(), service_name: name.into() }
 }
 
-fn instance(id: &str, attributes: &[(&str, &str)]) -> Instance {
+fn instance(id: &str, attributes: &[(&str, &str)]) -> RegisteredInstance {
     let attributes: BTreeMap<String, String> =
         attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Instance { id: id.into(), unhealthy: false, attributes }
+    RegisteredInstance { id: id.into(), unhealthy: false, attributes }
 }
 
-fn list(instances: &[Instance]) -> Discovery {
+fn list(instances: &[RegisteredInstance]) -> Discovery {
     Discovery::Instances(Arc::new(instances.to_vec()))
 }
 
-const PLAIN: Choice<'static> = Choice { attributes: &[], preference: None, port: 8080, only_listener: true };
+const PLAIN: AttributeChoice<'static> =
+    AttributeChoice { attributes: &[], preference: None, port: 8080, only_listener: true };
 
-fn chosen(instances: &[Instance], choice: Choice<'_>) -> Vec<String> {
+fn chosen(instances: &[RegisteredInstance], choice: AttributeChoice<'_>) -> Vec<String> {
     addresses(instances, choice).iter().map(ToString::to_string).collect()
 }
 
@@ -73,7 +74,9 @@ fn an_instance_needs_every_attribute_with_its_value() {
         instance("2", &[("AWS_INSTANCE_IPV4", "10.0.0.2"), ("version", "v2"), ("az", "a")]),
         instance("3", &[("AWS_INSTANCE_IPV4", "10.0.0.3"), ("version", "v1")]),
     ];
-    let by = |attributes: &[AwsCloudMapInstanceAttribute]| chosen(&instances, Choice { attributes, ..PLAIN });
+    let by = |attributes: &[AwsCloudMapInstanceAttribute]| {
+        chosen(&instances, AttributeChoice { attributes, ..PLAIN })
+    };
     assert_eq!(by(&[attribute("version", "v1")]), ["10.0.0.1:8080", "10.0.0.3:8080"]);
     assert_eq!(by(&[attribute("version", "v1"), attribute("az", "a")]), ["10.0.0.1:8080"]);
     assert!(by(&[attribute("version", "V1")]).is_empty());
@@ -91,7 +94,7 @@ fn the_preference_chooses_the_address() {
         instance("odd", &[("AWS_INSTANCE_IPV4", "not-an-address")]),
     ];
     let (four, six) = (["10.0.0.1:8080", "10.0.0.2:8080"], ["[fd00::1]:8080", "[fd00::2]:8080"]);
-    let by = |preference| chosen(&instances, Choice { preference, ..PLAIN });
+    let by = |preference| chosen(&instances, AttributeChoice { preference, ..PLAIN });
     assert_eq!(by(None), [four[0], four[1], six[1]]);
     assert_eq!(by(Some(IpPreference::Ipv4Preferred)), [four[0], four[1], six[1]]);
     assert_eq!(by(Some(IpPreference::Ipv6Preferred)), [four[1], six[0], six[1]]);
@@ -103,7 +106,7 @@ fn the_preference_chooses_the_address() {
 fn an_instance_has_its_own_port_where_that_is_unambiguous() {
     let at = |port: &str| [instance("i", &[("AWS_INSTANCE_IPV4", "10.0.0.1"), ("AWS_INSTANCE_PORT", port)])];
     assert_eq!(chosen(&at("9000"), PLAIN), ["10.0.0.1:9000"]);
-    assert_eq!(chosen(&at("9000"), Choice { only_listener: false, ..PLAIN }), ["10.0.0.1:8080"]);
+    assert_eq!(chosen(&at("9000"), AttributeChoice { only_listener: false, ..PLAIN }), ["10.0.0.1:8080"]);
     for nonsense in ["0", "65536", "http", ""] {
         assert_eq!(chosen(&at(nonsense), PLAIN), ["10.0.0.1:8080"], "{nonsense:?}");
     }
@@ -113,12 +116,15 @@ fn an_instance_has_its_own_port_where_that_is_unambiguous() {
 fn unhealthy_instances_serve_only_where_there_is_no_other() {
     let at = |id: &str, version: &str, unhealthy| {
         let address = format!("10.0.0.{id}");
-        Instance { unhealthy, ..instance(id, &[("AWS_INSTANCE_IPV4", &address), ("version", version)]) }
+        RegisteredInstance {
+            unhealthy,
+            ..instance(id, &[("AWS_INSTANCE_IPV4", &address), ("version", version)])
+        }
     };
     let instances = [at("1", "v1", true), at("2", "v2", false), at("3", "v2", true)];
     let by = |version: &str| {
         let wanted = [AwsCloudMapInstanceAttribute { key: "version".into(), value: version.into() }];
-        chosen(&instances, Choice { attributes: &wanted, ..PLAIN })
+        chosen(&instances, AttributeChoice { attributes: &wanted, ..PLAIN })
     };
     assert_eq!(by("v2"), ["10.0.0.2:8080"]);
     assert_eq!(by("v1"), ["10.0.0.1:8080"], "another node's healthy instances do not count");
@@ -175,7 +181,8 @@ fn the_file_gives_back_the_lists_and_no_failures() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().join(super::file::NAME);
     assert_eq!(super::file::load(&path).expect("no file is no error").lists().count(), 0);
-    let instances = [Instance { unhealthy: true, ..instance("i-1", &[("AWS_INSTANCE_IPV4", "10.0.0.1")]) }];
+    let instances =
+        [RegisteredInstance { unhealthy: true, ..instance("i-1", &[("AWS_INSTANCE_IPV4", "10.0.0.1")]) }];
     let known: Discovered = [
         (service("a"), list(&instances)),
         (service("b"), Discovery::Failed("x".into())),

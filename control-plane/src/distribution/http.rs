@@ -2,7 +2,7 @@
 //! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`.
 //!
 //! Without `after` it answers at once, with every object. With it, it answers when something changed since the token,
-//! at the latest after N seconds, with what changed; see [`super::report::Answer`].
+//! at the latest after N seconds, with what changed; see [`super::report::DistributionAnswer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Distribution, Token};
-use crate::refusal::Refusal;
+use super::{Distribution, DistributionAnswer, Token};
+use crate::refusal::WireNack;
 use crate::rights::{Access, Rights};
 
 /// The longest that an answer may be waited for, in seconds.
@@ -33,28 +33,28 @@ struct Parameters {
 }
 
 #[derive(Clone)]
-struct Service {
+struct DistributionService {
     distribution: Arc<Distribution>,
     shutdown: CancellationToken,
 }
 
 /// The endpoint. Answers that are waited for are given at once on `shutdown`.
 pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
-    let service = Service { distribution, shutdown };
+    let service = DistributionService { distribution, shutdown };
     Router::new().route("/fleetmesh/v1/meshes/{mesh}/distribution", get(answer)).with_state(service)
 }
 
 async fn answer(
-    State(Service { distribution, shutdown }): State<Service>,
+    State(DistributionService { distribution, shutdown }): State<DistributionService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(Parameters { after, timeout_seconds }): Query<Parameters>,
-) -> Result<Json<Answer>, Refusal> {
+) -> Result<Json<DistributionAnswer>, WireNack> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
-        return Err(Refusal::bad_request(message));
+        return Err(WireNack::bad_request(message));
     }
     let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
     let token = after.map(Token);
@@ -63,5 +63,5 @@ async fn answer(
         answer = waited => answer,
         () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
     };
-    answer.map(Json).ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))
+    answer.map(Json).ok_or_else(|| WireNack::not_found(format!("the mesh {mesh:?} does not exist")))
 }

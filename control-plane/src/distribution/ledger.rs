@@ -6,13 +6,13 @@ use std::ops::Bound;
 use fleetmesh_model::ResourceId;
 use uuid::Uuid;
 
-use super::report::{Answer, ObjectStatus, Token};
+use super::report::{DistributionAnswer, ObjectStatus, Token};
 
 /// How many removals are remembered; a reader that missed more is told everything.
 const REMOVALS: usize = 4096;
 
 /// What is known about the objects of one mesh.
-pub(super) struct Ledger {
+pub(super) struct ProxyLedger {
     /// Tells this ledger's tokens from those of an earlier process.
     instance: Uuid,
     /// How often something changed.
@@ -25,7 +25,7 @@ pub(super) struct Ledger {
     removals: VecDeque<(u64, ResourceId)>,
 }
 
-impl Default for Ledger {
+impl Default for ProxyLedger {
     fn default() -> Self {
         Self {
             instance: Uuid::new_v4(),
@@ -38,7 +38,7 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl ProxyLedger {
     /// Takes in the present status of objects that may have changed; `None` of one that is gone.
     pub(super) fn enter(&mut self, statuses: impl IntoIterator<Item = (ResourceId, Option<ObjectStatus>)>) {
         let next = self.sequence + 1;
@@ -86,13 +86,13 @@ impl Ledger {
     }
 
     /// What changed since `after`; everything without one, or with one that says nothing here.
-    pub(super) fn answer(&self, mesh: &str, after: Option<&Token>) -> Answer {
+    pub(super) fn answer(&self, mesh: &str, after: Option<&Token>) -> DistributionAnswer {
         let since = after.and_then(|token| self.sequence_of(token));
         let (objects, removed) = match since {
             None => (self.objects.values().map(|(_, status)| status.clone()).collect(), Vec::new()),
             Some(since) => (self.changed_since(since), self.removed_since(since)),
         };
-        Answer {
+        DistributionAnswer {
             mesh: mesh.to_owned(),
             token: Token(format!("{}-{}", self.instance.simple(), self.sequence)),
             complete: since.is_none(),
@@ -150,20 +150,20 @@ mod tests {
     }
 
     /// Takes in the present status of every object.
-    fn enter(ledger: &mut Ledger, statuses: BTreeMap<ResourceId, ObjectStatus>) {
+    fn enter(ledger: &mut ProxyLedger, statuses: BTreeMap<ResourceId, ObjectStatus>) {
         let gone =
             ledger.objects.keys().filter(|id| !statuses.contains_key(*id)).map(|id| (id.clone(), None));
         let gone: Vec<_> = gone.collect();
         ledger.enter(gone.into_iter().chain(statuses.into_iter().map(|(id, status)| (id, Some(status)))));
     }
 
-    fn names(answer: &Answer) -> Vec<&str> {
+    fn names(answer: &DistributionAnswer) -> Vec<&str> {
         answer.objects.iter().filter_map(|object| object.resource.rsplit('/').next()).collect()
     }
 
     #[test]
     fn a_reader_is_told_what_changed_since_its_token_and_no_more() {
-        let mut ledger = Ledger::default();
+        let mut ledger = ProxyLedger::default();
         enter(&mut ledger, statuses(&[("a", 1), ("b", 1), ("c", 1)]));
         let first = ledger.answer("apps", None);
         assert!(first.complete);
@@ -182,9 +182,9 @@ mod tests {
 
     #[test]
     fn a_token_of_another_process_or_of_the_future_gets_everything() {
-        let mut ledger = Ledger::default();
+        let mut ledger = ProxyLedger::default();
         enter(&mut ledger, statuses(&[("a", 1)]));
-        let mut other = Ledger::default();
+        let mut other = ProxyLedger::default();
         enter(&mut other, statuses(&[("a", 1)]));
         let foreign = other.answer("apps", None).token;
         let future = Token(format!("{}-99", ledger.instance.simple()));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_missed_more_removals_than_are_remembered_gets_everything() {
-        let mut ledger = Ledger::default();
+        let mut ledger = ProxyLedger::default();
         enter(&mut ledger, statuses(&[("a", 1)]));
         let old = ledger.answer("apps", None).token;
         for pass in 0..=REMOVALS {

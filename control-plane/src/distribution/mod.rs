@@ -32,11 +32,11 @@ use crate::cloud_map::Discovered;
 use crate::snapshot::Snapshot;
 use crate::tls::Holder;
 use crate::view::{MeshView, Views};
-use ledger::Ledger;
-use node::{Proxy, Voice};
+use ledger::ProxyLedger;
+use node::{ConnectedProxy, HolderVoice};
 use objects::Objects;
-pub use report::{Answer, Caller, ObjectStatus, Rejected, Token};
-use tally::Tally;
+pub use report::{CallerReport, DistributionAnswer, ObjectStatus, Rejected, Token};
+use tally::ProxyTally;
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -47,12 +47,12 @@ pub struct Progress {
     /// The last snapshot that it acknowledged all of.
     pub acknowledged: Option<Arc<Snapshot>>,
     /// What it refuses of the one it is to run.
-    pub rejections: Vec<Rejection>,
+    pub rejections: Vec<NodeRejection>,
 }
 
 /// Something that a proxy refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct NodeRejection {
     /// The objects that it is blamed on.
     pub objects: BTreeSet<ResourceId>,
     /// The proxy's own words, as [`fleetmesh_model::foreign::printable`] gives them.
@@ -74,7 +74,7 @@ pub struct Published {
 pub struct Distribution {
     views: Arc<dyn Views>,
     /// What proxies report, which is never waited for: what takes longer is done under `readers`.
-    inner: Mutex<Inner>,
+    inner: Mutex<DistributionInner>,
     /// What readers are given. Locked before `inner`, by readers only.
     readers: Mutex<BTreeMap<String, Reading>>,
     /// What the targets of all proxies are made from.
@@ -84,12 +84,12 @@ pub struct Distribution {
 }
 
 #[derive(Default)]
-struct Inner {
+struct DistributionInner {
     streams: u64,
-    meshes: BTreeMap<String, Tally>,
+    meshes: BTreeMap<String, ProxyTally>,
 }
 
-impl Inner {
+impl DistributionInner {
     /// The number of a further stream.
     fn stream(&mut self) -> u64 {
         self.streams += 1;
@@ -97,7 +97,7 @@ impl Inner {
     }
 
     /// The proxies of the mesh of `node`.
-    fn of(&mut self, node: &ResourceId) -> &mut Tally {
+    fn of(&mut self, node: &ResourceId) -> &mut ProxyTally {
         self.meshes.entry(node.mesh_name().to_owned()).or_default()
     }
 }
@@ -106,7 +106,7 @@ impl Inner {
 #[derive(Default)]
 struct Reading {
     objects: Objects,
-    ledger: Ledger,
+    ledger: ProxyLedger,
 }
 
 impl Distribution {
@@ -133,9 +133,9 @@ impl Distribution {
         let mut inner = this.inner();
         let stream = inner.stream();
         let name: Arc<str> = format!("{node}#{stream}").into();
-        let proxy = Proxy {
+        let proxy = ConnectedProxy {
             name: Arc::clone(&name),
-            voice: Voice::of(holder, stream),
+            voice: HolderVoice::of(holder, stream),
             acknowledged_at: 0,
             instance,
             progress: Progress::default(),
@@ -157,7 +157,7 @@ impl Distribution {
         snapshot: Arc<Snapshot>,
     ) -> Reports {
         let mut inner = this.inner();
-        let voice = Voice::of(holder, inner.stream());
+        let voice = HolderVoice::of(holder, inner.stream());
         inner.of(node).reports(node, voice, snapshot);
         drop(inner);
         this.reported();
@@ -187,7 +187,12 @@ impl Distribution {
     ///
     /// Without a token it waits until every commit so far is in the proxies' targets, with one until there is something
     /// to say; in either case until `deadline` at the latest.
-    pub async fn answer(&self, mesh: &str, after: Option<Token>, deadline: Instant) -> Option<Answer> {
+    pub async fn answer(
+        &self,
+        mesh: &str,
+        after: Option<Token>,
+        deadline: Instant,
+    ) -> Option<DistributionAnswer> {
         let mut published = self.published.subscribe();
         let mut reports = self.reports.subscribe();
         let committed = self.views.mesh(mesh)?.revision;
@@ -225,7 +230,7 @@ impl Distribution {
     fn is_behind(&self, mesh: &str, view: &Arc<MeshView>, discovered: &Discovered) -> bool {
         let is_known =
             self.readers().get(mesh).is_some_and(|reading| reading.objects.is_as_of(view, discovered));
-        !is_known || self.inner().meshes.get(mesh).is_some_and(Tally::is_touched)
+        !is_known || self.inner().meshes.get(mesh).is_some_and(ProxyTally::is_touched)
     }
 
     fn read(
@@ -234,7 +239,7 @@ impl Distribution {
         discovered: &Discovered,
         mesh: &str,
         after: Option<&Token>,
-    ) -> Answer {
+    ) -> DistributionAnswer {
         let mut readers = self.readers();
         let Reading { objects, ledger } = readers.entry(mesh.to_owned()).or_default();
         let mut changed = objects.enter(view, discovered);
@@ -260,7 +265,7 @@ impl Distribution {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, DistributionInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -301,7 +306,7 @@ pub(crate) fn same_snapshot(a: Option<&Arc<Snapshot>>, b: Option<&Arc<Snapshot>>
 pub struct Reports {
     distribution: Arc<Distribution>,
     node: ResourceId,
-    voice: Voice,
+    voice: HolderVoice,
 }
 
 impl Drop for Reports {

@@ -14,30 +14,30 @@ use crate::tls::Holder;
 
 /// The proxies of one virtual node.
 #[derive(Default)]
-pub(super) struct Node {
+pub(super) struct NodeProxies {
     /// What they are to run; nothing while the node is deleted.
     pub(super) target: Option<Arc<Snapshot>>,
     /// Those that are connected, by the numbers of their streams.
-    pub(super) proxies: BTreeMap<u64, Proxy>,
+    pub(super) proxies: BTreeMap<u64, ConnectedProxy>,
     /// Whose streams report their load, and how many of each.
-    pub(super) reporting: BTreeMap<Voice, usize>,
+    pub(super) reporting: BTreeMap<HolderVoice, usize>,
     /// Whether the view that is reported on has the node.
     pub(super) exists: bool,
     /// The streams that are connected, by whose they are. The greatest speaks.
-    voices: BTreeMap<Voice, BTreeSet<Rank>>,
-    instances: BTreeMap<String, Instance>,
+    voices: BTreeMap<HolderVoice, BTreeSet<Rank>>,
+    instances: BTreeMap<String, InstanceCount>,
 }
 
 /// What counts as one proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Voice {
+pub(super) enum HolderVoice {
     /// All streams with the certificates of one holder.
     Holder(Holder),
     /// A stream without a certificate.
     Stream(u64),
 }
 
-impl Voice {
+impl HolderVoice {
     /// That of a stream.
     pub(super) fn of(holder: Option<Holder>, stream: u64) -> Self {
         holder.map_or(Self::Stream(stream), Self::Holder)
@@ -49,7 +49,7 @@ impl Voice {
 struct Rank {
     /// It runs what it is to run.
     current: bool,
-    /// When it acknowledged what it runs ([`Proxy::acknowledged_at`]).
+    /// When it acknowledged what it runs ([`ConnectedProxy::acknowledged_at`]).
     acknowledged_at: u64,
     /// It says why it does not.
     refuses: bool,
@@ -59,11 +59,11 @@ struct Rank {
 
 /// A connected proxy.
 #[derive(Clone)]
-pub(super) struct Proxy {
+pub(super) struct ConnectedProxy {
     /// Its node's resource and the number of its stream.
     pub(super) name: Arc<str>,
     /// With which streams it counts as one.
-    pub(super) voice: Voice,
+    pub(super) voice: HolderVoice,
     /// When it acknowledged what it runs, as a number that grows with each acknowledgement; 0 when it has not.
     pub(super) acknowledged_at: u64,
     /// The id or the address of the instance that it runs on.
@@ -74,7 +74,7 @@ pub(super) struct Proxy {
 
 /// The proxies on one instance: two of them overlap when Envoy restarts.
 #[derive(Default)]
-struct Instance {
+struct InstanceCount {
     connected: usize,
     /// Those that acknowledged everything that they are to run.
     current: usize,
@@ -82,14 +82,14 @@ struct Instance {
 
 /// Whether proxies come or go.
 #[derive(Clone, Copy)]
-pub(super) enum Change {
+pub(super) enum CountChange {
     /// So many more.
     More(usize),
     /// So many fewer.
     Fewer(usize),
 }
 
-impl Change {
+impl CountChange {
     pub(super) fn apply(self, count: &mut usize) {
         *count = match self {
             Self::More(more) => *count + more,
@@ -98,7 +98,7 @@ impl Change {
     }
 }
 
-impl Node {
+impl NodeProxies {
     /// A node without proxies.
     pub(super) fn new(exists: bool) -> Self {
         Self { exists, ..Self::default() }
@@ -110,11 +110,11 @@ impl Node {
     }
 
     /// Enters a proxy that has just connected.
-    pub(super) fn enter(&mut self, stream: u64, proxy: Proxy) {
+    pub(super) fn enter(&mut self, stream: u64, proxy: ConnectedProxy) {
         let current = self.is_current(&proxy.progress);
         let rank = self.rank(stream, &proxy);
         self.voices.entry(proxy.voice).or_default().insert(rank);
-        self.stand(proxy.instance.as_ref(), Change::More(1), current);
+        self.stand(proxy.instance.as_ref(), CountChange::More(1), current);
         self.proxies.insert(stream, proxy);
     }
 
@@ -129,25 +129,25 @@ impl Node {
             }
         }
         let current = self.is_current(&proxy.progress);
-        self.stand(proxy.instance.as_ref(), Change::Fewer(1), current);
+        self.stand(proxy.instance.as_ref(), CountChange::Fewer(1), current);
     }
 
     /// Who speaks for all streams of `voice`, by the number of its stream; nobody when none is connected.
-    pub(super) fn speaker(&self, voice: &Voice) -> Option<(u64, &Proxy)> {
+    pub(super) fn speaker(&self, voice: &HolderVoice) -> Option<(u64, &ConnectedProxy)> {
         self.greatest(self.voices.get(voice)?)
     }
 
     /// Who speaks for each voice.
-    pub(super) fn speakers(&self) -> impl Iterator<Item = (u64, &Proxy)> {
+    pub(super) fn speakers(&self) -> impl Iterator<Item = (u64, &ConnectedProxy)> {
         self.voices.values().filter_map(|ranks| self.greatest(ranks))
     }
 
-    fn greatest(&self, ranks: &BTreeSet<Rank>) -> Option<(u64, &Proxy)> {
+    fn greatest(&self, ranks: &BTreeSet<Rank>) -> Option<(u64, &ConnectedProxy)> {
         let Reverse(stream) = ranks.last()?.stream;
         Some((stream, self.proxies.get(&stream)?))
     }
 
-    fn rank(&self, stream: u64, proxy: &Proxy) -> Rank {
+    fn rank(&self, stream: u64, proxy: &ConnectedProxy) -> Rank {
         Rank {
             current: self.is_current(&proxy.progress),
             acknowledged_at: proxy.acknowledged_at,
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// One more proxy, or one fewer, on an instance.
-    fn stand(&mut self, instance: Option<&String>, change: Change, current: bool) {
+    fn stand(&mut self, instance: Option<&String>, change: CountChange, current: bool) {
         let Some(instance) = instance else { return };
         let entry = self.instances.entry(instance.clone()).or_default();
         change.apply(&mut entry.connected);
@@ -212,7 +212,7 @@ impl Node {
     }
 }
 
-fn grouped<'a>(proxies: impl Iterator<Item = &'a Proxy>) -> Vec<(Option<Arc<Snapshot>>, usize)> {
+fn grouped<'a>(proxies: impl Iterator<Item = &'a ConnectedProxy>) -> Vec<(Option<Arc<Snapshot>>, usize)> {
     let mut groups: Vec<(Option<Arc<Snapshot>>, usize)> = Vec::new();
     for proxy in proxies {
         let acknowledged = proxy.progress.acknowledged.as_ref();

@@ -12,7 +12,7 @@ pub struct Token(pub String);
 
 /// What there is to say about a mesh.
 #[derive(Clone, Debug, Serialize)]
-pub struct Answer {
+pub struct DistributionAnswer {
     /// The mesh.
     pub mesh: String,
     /// Where the reader is now.
@@ -25,7 +25,7 @@ pub struct Answer {
     pub removed: Vec<String>,
 }
 
-impl Answer {
+impl DistributionAnswer {
     /// Whether it lists nothing.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty() && self.removed.is_empty()
@@ -61,7 +61,7 @@ pub struct ObjectStatus {
     /// Of a route: the proxies that are to run it, by the names of their virtual nodes, so that somebody can tell whose
     /// they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub callers: BTreeMap<String, Caller>,
+    pub callers: BTreeMap<String, CallerReport>,
     /// What of it is not served: paths of members without a mapping yet, or `path: reason`.
     pub unserved: Vec<String>,
 }
@@ -73,7 +73,7 @@ fn is_zero(count: &usize) -> bool {
 
 /// The proxies of one virtual node that are to run an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Caller {
+pub struct CallerReport {
     /// Those that are connected.
     pub proxies: usize,
     /// Those of them that acknowledged the version.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use super::node::{Node, Proxy, Voice};
+use super::node::{ConnectedProxy, HolderVoice, NodeProxies};
 use super::report::{ObjectStatus, Rejected};
 use super::{Progress, same_snapshot};
 use crate::cloud_map::Discovered;
@@ -14,7 +14,7 @@ use crate::snapshot::{Snapshot, unserved};
 use crate::view::MeshView;
 
 /// Proxies that run the same.
-struct Group<'a> {
+struct ScratchGroup<'a> {
     target: &'a Arc<Snapshot>,
     acknowledged: Option<&'a Arc<Snapshot>>,
     proxies: usize,
@@ -24,7 +24,7 @@ struct Group<'a> {
 pub(super) fn statuses<'a>(
     view: &MeshView,
     discovered: &Discovered,
-    nodes: impl Iterator<Item = (&'a ResourceId, &'a Node)>,
+    nodes: impl Iterator<Item = (&'a ResourceId, &'a NodeProxies)>,
 ) -> BTreeMap<ResourceId, ObjectStatus> {
     let mut statuses: BTreeMap<ResourceId, ObjectStatus> = view
         .resources
@@ -61,7 +61,7 @@ pub(super) fn statuses<'a>(
 }
 
 /// Where two proxies of one instance overlap, as in a restart of Envoy, the instance is as far as the farther one.
-fn connected(node: &Node) -> BTreeMap<String, bool> {
+fn connected(node: &NodeProxies) -> BTreeMap<String, bool> {
     let mut connected = BTreeMap::new();
     for proxy in node.proxies.values() {
         let Some(instance) = &proxy.instance else { continue };
@@ -74,8 +74,8 @@ fn connected(node: &Node) -> BTreeMap<String, bool> {
 
 /// Of all streams of one holder, the one that is farthest: it is current, or acknowledged last, or says why it does not, or came
 /// first. Those without a certificate speak each for itself.
-fn speakers(node: &Node) -> Vec<&Proxy> {
-    let mut voices: BTreeMap<Voice, Vec<(u64, &Proxy)>> = BTreeMap::new();
+fn speakers(node: &NodeProxies) -> Vec<&ConnectedProxy> {
+    let mut voices: BTreeMap<HolderVoice, Vec<(u64, &ConnectedProxy)>> = BTreeMap::new();
     for (stream, proxy) in &node.proxies {
         voices.entry(proxy.voice).or_default().push((*stream, proxy));
     }
@@ -86,26 +86,26 @@ fn speakers(node: &Node) -> Vec<&Proxy> {
             (current, proxy.acknowledged_at, !rejections.is_empty(), u64::MAX - stream)
         })
     });
-    let mut farthest: Vec<(u64, &Proxy)> = farthest.collect();
+    let mut farthest: Vec<(u64, &ConnectedProxy)> = farthest.collect();
     farthest.sort_by_key(|(stream, _)| *stream);
     farthest.into_iter().map(|(_, proxy)| proxy).collect()
 }
 
-fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a NodeProxies) -> Vec<ScratchGroup<'a>> {
+    let mut groups: Vec<ScratchGroup<'a>> = Vec::new();
     let speakers = speakers(node);
     for proxy in &speakers {
         let acknowledged = proxy.progress.acknowledged.as_ref();
-        let same = |group: &&mut Group<'a>| same_snapshot(group.acknowledged, acknowledged);
+        let same = |group: &&mut ScratchGroup<'a>| same_snapshot(group.acknowledged, acknowledged);
         match groups.iter_mut().find(same) {
             Some(group) => group.proxies += 1,
-            None => groups.push(Group { target, acknowledged, proxies: 1 }),
+            None => groups.push(ScratchGroup { target, acknowledged, proxies: 1 }),
         }
     }
     // Who reports its load and is not connected runs what it got before, and sends requests by it.
     let elsewhere = node.reporting.len().saturating_sub(speakers.len());
     if elsewhere > 0 {
-        groups.push(Group { target, acknowledged: None, proxies: elsewhere });
+        groups.push(ScratchGroup { target, acknowledged: None, proxies: elsewhere });
     }
     groups
 }
@@ -113,7 +113,7 @@ fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a Node) -> Vec<Group<'a>> {
 fn count(
     view: &MeshView,
     caller: &str,
-    group: &Group<'_>,
+    group: &ScratchGroup<'_>,
     statuses: &mut BTreeMap<ResourceId, ObjectStatus>,
 ) {
     for id in group.target.objects.keys() {
@@ -130,7 +130,12 @@ fn count(
     }
 }
 
-fn lag(view: &MeshView, target: &Snapshot, node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+fn lag(
+    view: &MeshView,
+    target: &Snapshot,
+    node: &NodeProxies,
+    statuses: &mut BTreeMap<ResourceId, ObjectStatus>,
+) {
     let names: BTreeSet<&str> = speakers(node).into_iter().map(|proxy| proxy.name.as_ref()).collect();
     for other in node.proxies.values().filter(|proxy| !names.contains(proxy.name.as_ref())) {
         for id in target.objects.keys() {
@@ -141,7 +146,7 @@ fn lag(view: &MeshView, target: &Snapshot, node: &Node, statuses: &mut BTreeMap<
     }
 }
 
-fn reject(node: &Node, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
+fn reject(node: &NodeProxies, statuses: &mut BTreeMap<ResourceId, ObjectStatus>) {
     for proxy in speakers(node) {
         for rejection in &proxy.progress.rejections {
             for id in &rejection.objects {

@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use super::node::{Change, Node, Proxy, Voice};
-use super::{Rejection, same_snapshot};
+use super::node::{ConnectedProxy, CountChange, HolderVoice, NodeProxies};
+use super::{NodeRejection, same_snapshot};
 use crate::snapshot::Snapshot;
 
 /// What one voice says.
 pub(super) struct Spoken {
     /// The stream that speaks, if one is connected.
-    pub(super) speaker: Option<(u64, Proxy)>,
+    pub(super) speaker: Option<(u64, ConnectedProxy)>,
     /// The stream that changes.
     changing: u64,
     /// The same if it is connected and does not speak.
-    other: Option<Proxy>,
+    other: Option<ConnectedProxy>,
     /// The node's proxies that report their load and are not connected.
     elsewhere: usize,
 }
 
 impl Spoken {
     /// What `voice` says, of which the stream `changing` is about to change, or has changed.
-    pub(super) fn of(node: &Node, voice: &Voice, changing: u64) -> Self {
+    pub(super) fn of(node: &NodeProxies, voice: &HolderVoice, changing: u64) -> Self {
         let speaker = node.speaker(voice).map(|(stream, proxy)| (stream, proxy.clone()));
         let speaks = speaker.as_ref().is_some_and(|(stream, _)| *stream == changing);
         let other = node.proxies.get(&changing).filter(|_| !speaks).cloned();
@@ -33,7 +33,7 @@ impl Spoken {
     }
 
     /// What it refuses, and by which stream.
-    pub(super) fn refusals(&self) -> Option<(u64, &[Rejection])> {
+    pub(super) fn refusals(&self) -> Option<(u64, &[NodeRejection])> {
         self.speaker.as_ref().map(|(stream, proxy)| (*stream, proxy.progress.rejections.as_slice()))
     }
 
@@ -48,8 +48,8 @@ impl Spoken {
     }
 
     /// What changes of the streams that do not speak until `after`: by what they acknowledged, those that are more first.
-    pub(super) fn others_until(&self, after: &Self) -> Vec<(Option<Arc<Snapshot>>, Change)> {
-        let of = |proxy: &Proxy| proxy.progress.acknowledged.clone();
+    pub(super) fn others_until(&self, after: &Self) -> Vec<(Option<Arc<Snapshot>>, CountChange)> {
+        let of = |proxy: &ConnectedProxy| proxy.progress.acknowledged.clone();
         let (mut more, mut fewer) = (after.other.as_ref().map(of), self.other.as_ref().map(of));
         if let (Some((was, silent)), Some((is, speaks))) = (&self.speaker, &after.speaker)
             && was != is
@@ -61,8 +61,10 @@ impl Spoken {
         match (&more, &fewer) {
             (Some(more), Some(fewer)) if same_snapshot(more.as_ref(), fewer.as_ref()) => Vec::new(),
             _ => {
-                let more = more.map(|acknowledged| (acknowledged, Change::More(1)));
-                more.into_iter().chain(fewer.map(|acknowledged| (acknowledged, Change::Fewer(1)))).collect()
+                let more = more.map(|acknowledged| (acknowledged, CountChange::More(1)));
+                more.into_iter()
+                    .chain(fewer.map(|acknowledged| (acknowledged, CountChange::Fewer(1))))
+                    .collect()
             }
         }
     }

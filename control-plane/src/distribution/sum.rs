@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use fleetmesh_model::ResourceId;
 
-use super::node::Change;
-use super::report::{Caller, Rejected};
+use super::node::CountChange;
+use super::report::{CallerReport, Rejected};
 use crate::view::Record;
 
 /// What the proxies say about one object.
@@ -40,7 +40,7 @@ impl Sum {
 
 impl Count {
     /// There are more or fewer proxies, which acknowledged `record`, if anything.
-    pub(super) fn change(&mut self, record: Option<&Arc<Record>>, change: Change) {
+    pub(super) fn change(&mut self, record: Option<&Arc<Record>>, change: CountChange) {
         change.apply(&mut self.proxies);
         if let Some(record) = record {
             self.acknowledge(record, change);
@@ -48,7 +48,7 @@ impl Count {
     }
 
     /// More or fewer proxies acknowledged this version.
-    pub(super) fn acknowledge(&mut self, record: &Arc<Record>, change: Change) {
+    pub(super) fn acknowledge(&mut self, record: &Arc<Record>, change: CountChange) {
         match self.acknowledged.iter_mut().find(|(known, _)| same_version(known, record)) {
             Some((_, count)) => change.apply(count),
             None => {
@@ -61,9 +61,9 @@ impl Count {
     }
 
     /// The proxies, and those that acknowledged this very version.
-    pub(super) fn of(&self, record: &Record) -> Caller {
+    pub(super) fn of(&self, record: &Record) -> CallerReport {
         let found = self.acknowledged.iter().find(|(known, _)| same_version(known, record));
-        Caller { proxies: self.proxies, acknowledged: found.map_or(0, |(_, count)| *count) }
+        CallerReport { proxies: self.proxies, acknowledged: found.map_or(0, |(_, count)| *count) }
     }
 }
 

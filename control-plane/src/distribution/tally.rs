@@ -9,30 +9,30 @@ use std::sync::Arc;
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use super::node::{Change, Node, Proxy, Voice};
-use super::report::{Caller, ObjectStatus, Rejected};
+use super::node::{ConnectedProxy, CountChange, HolderVoice, NodeProxies};
+use super::report::{CallerReport, ObjectStatus, Rejected};
 use super::spoken::Spoken;
 use super::sum::{Count, Sum, same_version};
-use super::{Progress, Rejection, same_snapshot};
+use super::{NodeRejection, Progress, same_snapshot};
 use crate::snapshot::Snapshot;
 use crate::view::{MeshView, Record};
 
 /// The proxies of one mesh, and their sums.
 #[derive(Default)]
-pub(super) struct Tally {
-    nodes: HashMap<ResourceId, Node>,
+pub(super) struct ProxyTally {
+    nodes: HashMap<ResourceId, NodeProxies>,
     sums: HashMap<ResourceId, Sum>,
     /// The view that is reported on; without one, nothing counts yet.
     view: Option<Arc<MeshView>>,
     /// How many acknowledgements there were: their order.
     acknowledgements: u64,
-    /// The objects whose sums may have changed since [`Tally::take_touched`].
+    /// The objects whose sums may have changed since [`ProxyTally::take_touched`].
     touched: BTreeSet<ResourceId>,
 }
 
-impl Tally {
+impl ProxyTally {
     /// Enters a proxy that has just connected.
-    pub(super) fn connect(&mut self, id: &ResourceId, stream: u64, proxy: Proxy) {
+    pub(super) fn connect(&mut self, id: &ResourceId, stream: u64, proxy: ConnectedProxy) {
         self.node(id);
         self.speak(id, proxy.voice, stream, |node| node.enter(stream, proxy));
         self.touched.insert(id.clone());
@@ -64,13 +64,13 @@ impl Tally {
         }
         self.speak(id, proxy.voice, stream, |node| {
             node.leave(stream);
-            node.enter(stream, Proxy { progress, acknowledged_at, ..proxy });
+            node.enter(stream, ConnectedProxy { progress, acknowledged_at, ..proxy });
         });
         !same || refusals
     }
 
     /// A proxy reports its load. Until somebody follows the node, its proxies are to run `snapshot`.
-    pub(super) fn reports(&mut self, id: &ResourceId, voice: Voice, snapshot: Arc<Snapshot>) {
+    pub(super) fn reports(&mut self, id: &ResourceId, voice: HolderVoice, snapshot: Arc<Snapshot>) {
         if self.node(id).target.is_none() {
             self.target(id, Some(snapshot));
         }
@@ -78,7 +78,7 @@ impl Tally {
     }
 
     /// A proxy reports its load no more.
-    pub(super) fn reports_no_more(&mut self, id: &ResourceId, voice: Voice) {
+    pub(super) fn reports_no_more(&mut self, id: &ResourceId, voice: HolderVoice) {
         if self.nodes.contains_key(id) {
             self.report(id, |reporting| match reporting.get_mut(&voice) {
                 Some(streams) if *streams > 1 => *streams -= 1,
@@ -97,11 +97,11 @@ impl Tally {
 
     /// Forgets the nodes that are not `followed` and that no proxy reports for.
     pub(super) fn keep(&mut self, followed: impl Fn(&ResourceId) -> bool) {
-        let kept = |(id, node): &(&ResourceId, &Node)| !node.reporting.is_empty() || followed(id);
+        let kept = |(id, node): &(&ResourceId, &NodeProxies)| !node.reporting.is_empty() || followed(id);
         let gone: Vec<ResourceId> =
             self.nodes.iter().filter(|entry| !kept(entry)).map(|(id, _)| id.clone()).collect();
         for id in gone {
-            self.recount(&id, |node| *node = Node::default());
+            self.recount(&id, |node| *node = NodeProxies::default());
             self.nodes.remove(&id);
         }
     }
@@ -131,7 +131,7 @@ impl Tally {
     pub(super) fn status(&self, record: &Record, unserved: Vec<String>) -> ObjectStatus {
         let none = Sum::default();
         let Sum { all, others, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
-        let Caller { proxies, acknowledged } = all.of(record);
+        let CallerReport { proxies, acknowledged } = all.of(record);
         let others = others.of(record);
         ObjectStatus {
             arn: record.arn.clone(),
@@ -142,7 +142,7 @@ impl Tally {
             acknowledged,
             lagging: others.proxies.saturating_sub(others.acknowledged),
             rejected: rejected.values().flatten().cloned().collect(),
-            connected: self.nodes.get(&record.id).map(Node::connected).unwrap_or_default(),
+            connected: self.nodes.get(&record.id).map(NodeProxies::connected).unwrap_or_default(),
             callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
             unserved,
         }
@@ -150,7 +150,7 @@ impl Tally {
 
     /// The virtual nodes that have proxies.
     #[cfg(test)]
-    pub(super) fn nodes(&self) -> impl Iterator<Item = (&ResourceId, &Node)> {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&ResourceId, &NodeProxies)> {
         self.nodes.iter()
     }
 
@@ -160,17 +160,23 @@ impl Tally {
         &self.touched
     }
 
-    fn node(&mut self, id: &ResourceId) -> &mut Node {
+    fn node(&mut self, id: &ResourceId) -> &mut NodeProxies {
         let exists = self.view.as_ref().is_some_and(|view| view.get(id).is_some());
-        self.nodes.entry(id.clone()).or_insert_with(|| Node::new(exists))
+        self.nodes.entry(id.clone()).or_insert_with(|| NodeProxies::new(exists))
     }
 
-    fn proxy(&self, id: &ResourceId, stream: u64) -> Option<&Proxy> {
+    fn proxy(&self, id: &ResourceId, stream: u64) -> Option<&ConnectedProxy> {
         self.nodes.get(id)?.proxies.get(&stream)
     }
 
     /// Changes a stream of `voice`, and counts what that changes of what the voice says.
-    fn speak(&mut self, id: &ResourceId, voice: Voice, stream: u64, change: impl FnOnce(&mut Node)) {
+    fn speak(
+        &mut self,
+        id: &ResourceId,
+        voice: HolderVoice,
+        stream: u64,
+        change: impl FnOnce(&mut NodeProxies),
+    ) {
         let Some(node) = self.nodes.get_mut(id) else { return };
         let before = Spoken::of(node, &voice, stream);
         change(node);
@@ -178,8 +184,8 @@ impl Tally {
         let Some(target) = node.counted().cloned() else { return };
         match (before.acknowledged(), after.acknowledged()) {
             (Some(from), Some(to)) => self.shift(id, &target, from, to),
-            (None, Some(Some(snapshot))) => self.count(id, &target, Some(snapshot), Change::More(1)),
-            (Some(Some(snapshot)), None) => self.count(id, &target, Some(snapshot), Change::Fewer(1)),
+            (None, Some(Some(snapshot))) => self.count(id, &target, Some(snapshot), CountChange::More(1)),
+            (Some(Some(snapshot)), None) => self.count(id, &target, Some(snapshot), CountChange::Fewer(1)),
             _ => {}
         }
         let (was, is) = before.unacknowledged_and_after(&after);
@@ -197,7 +203,7 @@ impl Tally {
         }
     }
 
-    fn report(&mut self, id: &ResourceId, change: impl FnOnce(&mut BTreeMap<Voice, usize>)) {
+    fn report(&mut self, id: &ResourceId, change: impl FnOnce(&mut BTreeMap<HolderVoice, usize>)) {
         let node = self.node(id);
         let was = node.elsewhere();
         change(&mut node.reporting);
@@ -206,19 +212,19 @@ impl Tally {
     }
 
     /// Changes a node in a way that may change all that it counts for.
-    fn recount(&mut self, id: &ResourceId, change: impl FnOnce(&mut Node)) {
+    fn recount(&mut self, id: &ResourceId, change: impl FnOnce(&mut NodeProxies)) {
         self.node(id);
-        self.count_all(id, Change::Fewer);
+        self.count_all(id, CountChange::Fewer);
         change(self.node(id));
-        self.count_all(id, Change::More);
+        self.count_all(id, CountChange::More);
         self.touched.insert(id.clone());
     }
 
-    fn count_all(&mut self, id: &ResourceId, change: impl Fn(usize) -> Change) {
+    fn count_all(&mut self, id: &ResourceId, change: impl Fn(usize) -> CountChange) {
         let Some(node) = self.nodes.get(id) else { return };
         let Some(target) = node.counted().cloned() else { return };
         let rejecting = node.speakers().filter(|(_, proxy)| !proxy.progress.rejections.is_empty());
-        let rejecting: Vec<(u64, Arc<str>, Vec<Rejection>)> = rejecting
+        let rejecting: Vec<(u64, Arc<str>, Vec<NodeRejection>)> = rejecting
             .map(|(stream, proxy)| (stream, Arc::clone(&proxy.name), proxy.progress.rejections.clone()))
             .collect();
         let (groups, others) = (node.groups(), node.others());
@@ -230,23 +236,29 @@ impl Tally {
         }
         for (stream, name, rejections) in rejecting {
             match change(1) {
-                Change::More(_) => self.enter_rejections(id, stream, &name, &rejections),
-                Change::Fewer(_) => self.forget_rejections(id, stream, &rejections),
+                CountChange::More(_) => self.enter_rejections(id, stream, &name, &rejections),
+                CountChange::Fewer(_) => self.forget_rejections(id, stream, &rejections),
             }
         }
     }
 
     /// `was` proxies of the node had acknowledged nothing, and now `is` have; others do not count here.
     fn recount_unacknowledged(&mut self, id: &ResourceId, was: usize, is: usize) {
-        let Some(target) = self.nodes.get(id).and_then(Node::counted).cloned() else { return };
-        let change = if is >= was { Change::More(is - was) } else { Change::Fewer(was - is) };
+        let Some(target) = self.nodes.get(id).and_then(NodeProxies::counted).cloned() else { return };
+        let change = if is >= was { CountChange::More(is - was) } else { CountChange::Fewer(was - is) };
         if is != was {
             self.count(id, &target, None, change);
         }
     }
 
     /// Counts proxies of a node that acknowledged the same.
-    fn count(&mut self, id: &ResourceId, target: &Snapshot, acknowledged: Option<&Snapshot>, change: Change) {
+    fn count(
+        &mut self,
+        id: &ResourceId,
+        target: &Snapshot,
+        acknowledged: Option<&Snapshot>,
+        change: CountChange,
+    ) {
         for object in target.objects.keys() {
             let record = acknowledged.and_then(|snapshot| snapshot.objects.get(object));
             self.count_object(id, object, |count| count.change(record, change));
@@ -254,7 +266,7 @@ impl Tally {
     }
 
     /// Counts streams of a node that do not speak and acknowledged the same.
-    fn count_others(&mut self, target: &Snapshot, acknowledged: Option<&Snapshot>, change: Change) {
+    fn count_others(&mut self, target: &Snapshot, acknowledged: Option<&Snapshot>, change: CountChange) {
         for object in target.objects.keys() {
             let record = acknowledged.and_then(|snapshot| snapshot.objects.get(object));
             self.sums.entry(object.clone()).or_default().others.change(record, change);
@@ -279,10 +291,10 @@ impl Tally {
             }
             self.count_object(id, object, |count| {
                 if let Some(was) = &was {
-                    count.acknowledge(was, Change::Fewer(1));
+                    count.acknowledge(was, CountChange::Fewer(1));
                 }
                 if let Some(is) = &is {
-                    count.acknowledge(is, Change::More(1));
+                    count.acknowledge(is, CountChange::More(1));
                 }
             });
         }
@@ -301,7 +313,7 @@ impl Tally {
         self.changed(object);
     }
 
-    fn enter_rejections(&mut self, id: &ResourceId, stream: u64, name: &str, rejections: &[Rejection]) {
+    fn enter_rejections(&mut self, id: &ResourceId, stream: u64, name: &str, rejections: &[NodeRejection]) {
         for rejection in rejections {
             for object in &rejection.objects {
                 let rejected = Rejected { proxy: name.to_owned(), message: rejection.message.clone() };
@@ -312,7 +324,7 @@ impl Tally {
         }
     }
 
-    fn forget_rejections(&mut self, id: &ResourceId, stream: u64, rejections: &[Rejection]) {
+    fn forget_rejections(&mut self, id: &ResourceId, stream: u64, rejections: &[NodeRejection]) {
         for object in rejections.iter().flat_map(|rejection| &rejection.objects) {
             if let Some(sum) = self.sums.get_mut(object) {
                 sum.rejected.remove(&(id.clone(), stream));

@@ -9,10 +9,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scratch::statuses;
-use super::{Answer, Connected, Distribution, ObjectStatus, Progress, Rejection, Reports, Token};
+use super::{
+    Connected, Distribution, DistributionAnswer, NodeRejection, ObjectStatus, Progress, Reports, Token,
+};
 use crate::cloud_map::{Discovered, Discovery, ServiceName};
 use crate::snapshot::Snapshot;
-use crate::testing::{Meshes, node, record, view};
+use crate::testing::{TestMeshes, node, record, view};
 use crate::tls::Holder;
 use crate::view::MeshView;
 
@@ -118,19 +120,19 @@ fn service() -> ServiceName {
     ServiceName { namespace_name: "apps".into(), service_name: "n".into() }
 }
 
-struct Proxy {
+struct ReportingProxy {
     connected: Connected,
     node: ResourceId,
     progress: Progress,
 }
 
 /// A distribution, and what happened around it.
-struct World {
+struct DistributionWorld {
     distribution: Arc<Distribution>,
     newest: MeshView,
     view: Arc<MeshView>,
     discovered: Discovered,
-    proxies: Vec<Proxy>,
+    proxies: Vec<ReportingProxy>,
     reports: Vec<Reports>,
     snapshots: Vec<Arc<Snapshot>>,
     /// What a reader knows that was given only what changed.
@@ -138,11 +140,11 @@ struct World {
     token: Option<Token>,
 }
 
-impl World {
+impl DistributionWorld {
     fn new() -> Self {
         let newest = view(&[]);
         Self {
-            distribution: Arc::new(Distribution::new(Meshes::new(newest.clone()))),
+            distribution: Arc::new(Distribution::new(TestMeshes::new(newest.clone()))),
             view: Arc::new(newest.clone()),
             newest,
             discovered: Discovered::default(),
@@ -188,7 +190,7 @@ impl World {
                 let instance = ["i-1", "i-2"].get(instance).map(|name| (*name).to_owned());
                 let node = node(NODES[of]);
                 let connected = Distribution::connect(&self.distribution, &node, holder(who), instance);
-                self.proxies.push(Proxy { connected, node, progress: Progress::default() });
+                self.proxies.push(ReportingProxy { connected, node, progress: Progress::default() });
             }
             Op::Disconnect(proxy) => {
                 if !self.proxies.is_empty() {
@@ -237,7 +239,7 @@ impl World {
             return;
         }
         let target = self.target_of(&self.proxies[proxy % count].node);
-        let Proxy { connected, progress, .. } = &mut self.proxies[proxy % count];
+        let ReportingProxy { connected, progress, .. } = &mut self.proxies[proxy % count];
         match *op {
             Op::AcknowledgeOld(_, old) if !self.snapshots.is_empty() => {
                 progress.acknowledged = Some(Arc::clone(&self.snapshots[old % self.snapshots.len()]));
@@ -249,7 +251,7 @@ impl World {
                     ids.map(|(_, path)| ResourceId::parse(&resource(path)).expect("a resource")).collect()
                 };
                 let rejection =
-                    |bits, message: &str| Rejection { objects: blamed(bits), message: message.into() };
+                    |bits, message: &str| NodeRejection { objects: blamed(bits), message: message.into() };
                 progress.rejections = vec![rejection(objects, "no"), rejection(objects * 5, "no, either")];
             }
             _ => {
@@ -262,7 +264,7 @@ impl World {
 
     /// Reads everything, and what changed, and compares both with what is worked out anew.
     fn read(&mut self) {
-        let read = |after: Option<&Token>| -> Answer {
+        let read = |after: Option<&Token>| -> DistributionAnswer {
             self.distribution.read(&self.view, &self.discovered, "apps", after)
         };
         let (all, news) = (read(None), read(self.token.as_ref()));
@@ -291,7 +293,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_is_what_would_be_worked_out_anew(ops in proptest::collection::vec(op(), 1..60)) {
-        let mut world = World::new();
+        let mut world = DistributionWorld::new();
         for op in ops.iter().chain([&Op::Read, &Op::Publish, &Op::Read]) {
             world.happen(op);
         }
@@ -304,7 +306,7 @@ fn mesh_of(nodes: usize) -> (Arc<Distribution>, Arc<MeshView>, Vec<Connected>) {
     let objects: Vec<(&str, Value)> =
         names.iter().map(|name| (name.as_str(), spec("virtualNode", 0))).collect();
     let view = Arc::new(view(&objects));
-    let distribution = Arc::new(Distribution::new(Meshes::new(MeshView::clone(&view))));
+    let distribution = Arc::new(Distribution::new(TestMeshes::new(MeshView::clone(&view))));
     let proxies = (0..nodes).map(|number| {
         let id = node(&format!("n{number}"));
         let target = Arc::new(Snapshot::build(&view, &Discovered::default(), &id).expect("a snapshot"));
@@ -342,7 +344,7 @@ fn of_one_node() -> (Arc<Distribution>, Arc<MeshView>, [Arc<Snapshot>; 2]) {
         (Arc::new(Snapshot::build(&view, &Discovered::default(), &node("a")).expect("a snapshot")), view)
     });
     let [(former, _), (present, view)] = snapshots;
-    let distribution = Arc::new(Distribution::new(Meshes::new(view.clone())));
+    let distribution = Arc::new(Distribution::new(TestMeshes::new(view.clone())));
     distribution.target(&node("a"), Some(Arc::clone(&present)));
     (distribution, Arc::new(view), [former, present])
 }
@@ -363,7 +365,7 @@ fn all_streams_of_one_holder_count_as_one_proxy() {
     let open = |holder: Option<Holder>| Distribution::connect(&distribution, &node("a"), holder, None);
     let refusing = |acknowledged: Option<&Arc<Snapshot>>| Progress {
         acknowledged: acknowledged.cloned(),
-        rejections: vec![Rejection { objects: BTreeSet::from([node("a")]), message: "no".into() }],
+        rejections: vec![NodeRejection { objects: BTreeSet::from([node("a")]), message: "no".into() }],
     };
     let runs = || Progress { acknowledged: Some(Arc::clone(&present)), rejections: Vec::new() };
     let [mine, theirs] = [Some([1; 32]), Some([2; 32])];

@@ -14,7 +14,7 @@ use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::refusal::{Class, Refusal};
+use crate::refusal::{Class, WireNack};
 
 /// How long a challenge may be answered.
 const LIFE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ const MAC: usize = 32;
 
 /// What a challenge is for. Instances of former versions ask for one that is for nothing yet; what it is for they sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Purpose<'a> {
+pub struct ChallengePurpose<'a> {
     /// The virtual node, as the instance writes it.
     pub resource: &'a str,
     /// The public key, as the instance writes it.
@@ -50,7 +50,7 @@ impl Challenges {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new(now: Instant) -> Result<Self, Refusal> {
+    pub fn new(now: Instant) -> Result<Self, WireNack> {
         let key = Key::generate(HMAC_SHA256, &SystemRandom::new()).map_err(|_| no_random_numbers())?;
         Ok(Self { key, began: now, spent: Mutex::default() })
     }
@@ -59,7 +59,7 @@ impl Challenges {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new_one(&self, purpose: Purpose<'_>, now: Instant) -> Result<String, Refusal> {
+    pub fn new_one(&self, purpose: ChallengePurpose<'_>, now: Instant) -> Result<String, WireNack> {
         let mut challenge = [0; TIME + RANDOM + MAC];
         let (head, mac) = challenge.split_at_mut(TIME + RANDOM);
         let (time, random) = head.split_at_mut(TIME);
@@ -73,7 +73,12 @@ impl Challenges {
     ///
     /// # Errors
     /// Too many are spent at once.
-    pub fn spend(&self, challenge: &str, purpose: Purpose<'_>, now: Instant) -> Result<bool, Refusal> {
+    pub fn spend(
+        &self,
+        challenge: &str,
+        purpose: ChallengePurpose<'_>,
+        now: Instant,
+    ) -> Result<bool, WireNack> {
         let Some((made, random)) = self.read(challenge, purpose) else { return Ok(false) };
         let age = self.millis(now).saturating_sub(made);
         if u128::from(age) >= LIFE.as_millis() {
@@ -85,21 +90,21 @@ impl Challenges {
         }
         if spent.len() >= MOST && !spent.contains_key(&random) {
             let message = "too many instances join at once: try again in a minute";
-            return Err(Refusal::new(Class::TooManyRequests, message));
+            return Err(WireNack::new(Class::TooManyRequests, message));
         }
         // It ends no later than this.
         Ok(spent.insert(random, now + LIFE).is_none())
     }
 
     /// When it was made, and its random bytes, if it was made here for `purpose` or for nothing.
-    fn read(&self, challenge: &str, purpose: Purpose<'_>) -> Option<(u64, [u8; RANDOM])> {
+    fn read(&self, challenge: &str, purpose: ChallengePurpose<'_>) -> Option<(u64, [u8; RANDOM])> {
         let bytes: [u8; TIME + RANDOM + MAC] = URL_SAFE_NO_PAD
             .decode(challenge.as_bytes().get(..100).unwrap_or(challenge.as_bytes()))
             .ok()?
             .try_into()
             .ok()?;
         let (head, mac) = bytes.split_at(TIME + RANDOM);
-        let made = [purpose, Purpose::default()].into_iter();
+        let made = [purpose, ChallengePurpose::default()].into_iter();
         made.into_iter().find(|purpose| hmac::verify(&self.key, &signed(head, *purpose), mac).is_ok())?;
         let (time, random) = head.split_at(TIME);
         Some((u64::from_be_bytes(time.try_into().ok()?), random.try_into().ok()?))
@@ -111,7 +116,7 @@ impl Challenges {
 }
 
 /// What the MAC is over; lengths keep the parts apart.
-fn signed(head: &[u8], Purpose { resource, public_key }: Purpose<'_>) -> Vec<u8> {
+fn signed(head: &[u8], ChallengePurpose { resource, public_key }: ChallengePurpose<'_>) -> Vec<u8> {
     let mut signed = head.to_vec();
     for part in [resource, public_key] {
         signed.extend((part.len() as u64).to_be_bytes());
@@ -120,15 +125,16 @@ fn signed(head: &[u8], Purpose { resource, public_key }: Purpose<'_>) -> Vec<u8>
     signed
 }
 
-fn no_random_numbers() -> Refusal {
-    Refusal::new(Class::InternalServerError, "the system gives no random numbers")
+fn no_random_numbers() -> WireNack {
+    WireNack::new(Class::InternalServerError, "the system gives no random numbers")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RED: Purpose<'_> = Purpose { resource: "mesh/apps/virtualNode/red", public_key: "BGsX" };
+    const RED: ChallengePurpose<'_> =
+        ChallengePurpose { resource: "mesh/apps/virtualNode/red", public_key: "BGsX" };
 
     fn challenges() -> (Challenges, Instant) {
         let now = Instant::now();
@@ -141,10 +147,10 @@ mod tests {
         let one = challenges.new_one(RED, now).expect("a challenge");
         let spend = |challenge: &str, purpose, now| challenges.spend(challenge, purpose, now).expect("room");
         for other in [
-            Purpose { resource: "mesh/apps/virtualNode/blue", ..RED },
-            Purpose { public_key: "other", ..RED },
-            Purpose { resource: "mesh/apps/virtualNode/redB", public_key: "GsX" },
-            Purpose::default(),
+            ChallengePurpose { resource: "mesh/apps/virtualNode/blue", ..RED },
+            ChallengePurpose { public_key: "other", ..RED },
+            ChallengePurpose { resource: "mesh/apps/virtualNode/redB", public_key: "GsX" },
+            ChallengePurpose::default(),
         ] {
             assert!(!spend(&one, other, now), "{other:?}");
         }
@@ -157,7 +163,7 @@ mod tests {
         assert!(!spend(&one, RED, now), "it is spent");
         let late = challenges.new_one(RED, now).expect("a challenge");
         assert!(one != late && !spend(&late, RED, now + LIFE), "it is too old");
-        let unbound = challenges.new_one(Purpose::default(), now).expect("a challenge");
+        let unbound = challenges.new_one(ChallengePurpose::default(), now).expect("a challenge");
         assert!(spend(&unbound, RED, now), "of a former version");
         assert!(!spend(&unbound, RED, now));
         let elsewhere = Challenges::new(now).expect("a key").new_one(RED, now).expect("a challenge");
@@ -169,7 +175,7 @@ mod tests {
         let (challenges, now) = challenges();
         let mine = challenges.new_one(RED, now).expect("a challenge");
         for _ in 0..10_000 {
-            challenges.new_one(Purpose::default(), now).expect("a challenge");
+            challenges.new_one(ChallengePurpose::default(), now).expect("a challenge");
         }
         assert_eq!(challenges.spent.lock().expect("a lock").len(), 0, "nothing is kept of them");
         assert_eq!(challenges.spend(&mine, RED, now), Ok(true));

@@ -4,7 +4,7 @@
 use fleetmesh_model::ResourceId;
 
 use super::denied::Denied;
-use super::sts::Caller;
+use super::sts::StsCaller;
 use crate::view::Views;
 
 /// The tag: IAM roles, separated by spaces, each as its ARN or as its ARN and its unique id, `ARN:AROA…`. No name of a role
@@ -40,8 +40,8 @@ impl Joined {
     ///
     /// # Errors
     /// In words: the caller is no session of a role.
-    pub fn parse(caller: &Caller) -> Result<Self, String> {
-        let Caller { arn, user_id } = caller;
+    pub fn parse(caller: &StsCaller) -> Result<Self, String> {
+        let StsCaller { arn, user_id } = caller;
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
         let names: Vec<&str> = parts.last().map(|name| name.split('/').collect()).unwrap_or_default();
         let plain = |text: &str| {
@@ -184,13 +184,13 @@ pub fn check(views: &dyn Views, denied: &Denied, node: &ResourceId, joined: &Joi
 mod tests {
     use super::*;
 
-    use crate::testing::{Meshes, node, session, tagged};
+    use crate::testing::{TestMeshes, node, session, tagged};
 
     const ID: &str = "AROAIOSFODNN7EXAMPLE";
     const INSTANCE: &str = "i-0123456789abcdef0";
 
-    fn caller(arn: &str, user_id: &str) -> Caller {
-        Caller { arn: arn.into(), user_id: user_id.into() }
+    fn caller(arn: &str, user_id: &str) -> StsCaller {
+        StsCaller { arn: arn.into(), user_id: user_id.into() }
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_role_is_granted_by_its_name_and_where_it_is_listed_by_its_unique_id() {
         let granted = |tag: &str| {
-            let views = Meshes::new(tagged("a", TAG, tag));
+            let views = TestMeshes::new(tagged("a", TAG, tag));
             check(views.as_ref(), &Denied::default(), &node("a"), &session(INSTANCE))
         };
         let arn = "arn:aws:iam::123456789012:role/apps-serviceB";
@@ -278,7 +278,7 @@ mod tests {
             assert!(granted(&tag).expect_err(&tag).contains("it was made again"), "{tag}");
         }
         let older = Joined { role_id: None, ..session(INSTANCE) };
-        let views = Meshes::new(tagged("a", TAG, &format!("{arn}:{ID}")));
+        let views = TestMeshes::new(tagged("a", TAG, &format!("{arn}:{ID}")));
         assert_eq!(
             check(views.as_ref(), &Denied::default(), &node("a"), &older),
             Ok(()),

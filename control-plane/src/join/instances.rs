@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 use super::grant::Joined;
-use crate::refusal::{Class, Refusal};
+use crate::refusal::{Class, WireNack};
 
 /// How long an instance that was verified is not asked about again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Verifier {
     instances: Arc<dyn Instances>,
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<InstanceMemory>>,
 }
 
 impl Verifier {
@@ -70,8 +70,8 @@ impl Verifier {
     ///
     /// # Errors
     /// `Forbidden`: it is not. `ServiceUnavailable`: nobody can be asked, and it was not verified before.
-    pub(super) async fn check(&self, joined: &Joined) -> Result<(), Refusal> {
-        let forbidden = |reason: String| Refusal::new(Class::Forbidden, reason);
+    pub(super) async fn check(&self, joined: &Joined) -> Result<(), WireNack> {
+        let forbidden = |reason: String| WireNack::new(Class::Forbidden, reason);
         let Some(key) = key(joined) else {
             return Err(forbidden(format!(
                 "the role's session {:.64} is not named after an instance (--verify-instances)",
@@ -91,7 +91,7 @@ impl Verifier {
                 tracing::warn!(instance = key.instance, %why, "EC2 cannot be asked: the instance passes because it was verified within a day");
                 Ok(())
             }
-            Err(why) => Err(Refusal::new(
+            Err(why) => Err(WireNack::new(
                 Class::ServiceUnavailable,
                 format!(
                     "EC2 cannot be asked about the instance {} (--verify-instances): {why}",
@@ -101,22 +101,22 @@ impl Verifier {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, InstanceMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is verified: that an instance has a role. Account and role are those of STS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct InstanceKey {
     instance: String,
     account: String,
     role: String,
 }
 
-fn key(joined: &Joined) -> Option<Key> {
+fn key(joined: &Joined) -> Option<InstanceKey> {
     let instance = joined.instance()?.to_owned();
-    Some(Key { instance, account: joined.account.clone(), role: joined.role.clone() })
+    Some(InstanceKey { instance, account: joined.account.clone(), role: joined.role.clone() })
 }
 
 fn judge(joined: &Joined, id: &str, described: Option<&Described>) -> Result<(), String> {
@@ -143,14 +143,14 @@ fn judge(joined: &Joined, id: &str, described: Option<&Described>) -> Result<(),
 
 /// What EC2 said. Pure: the time is passed in.
 #[derive(Debug, Default)]
-struct Memory {
-    verified: HashMap<Key, Instant>,
+struct InstanceMemory {
+    verified: HashMap<InstanceKey, Instant>,
     /// Apart, so that whoever makes up instances drives out nobody who is one.
-    refused: HashMap<Key, (Instant, String)>,
+    refused: HashMap<InstanceKey, (Instant, String)>,
 }
 
-impl Memory {
-    fn recall(&self, key: &Key, now: Instant) -> Option<Result<(), String>> {
+impl InstanceMemory {
+    fn recall(&self, key: &InstanceKey, now: Instant) -> Option<Result<(), String>> {
         let within = |since: &Instant, limit| now.saturating_duration_since(*since) < limit;
         if let Some((_, reason)) = self.refused.get(key).filter(|(since, _)| within(since, REFUSED)) {
             return Some(Err(reason.clone()));
@@ -158,12 +158,12 @@ impl Memory {
         self.verified.get(key).filter(|since| within(since, FRESH)).map(|_| Ok(()))
     }
 
-    fn was_verified(&self, key: &Key, now: Instant) -> bool {
+    fn was_verified(&self, key: &InstanceKey, now: Instant) -> bool {
         let since = self.verified.get(key);
         since.is_some_and(|since| now.saturating_duration_since(*since) < VERIFIED)
     }
 
-    fn note(&mut self, key: Key, verdict: Result<(), String>, now: Instant) {
+    fn note(&mut self, key: InstanceKey, verdict: Result<(), String>, now: Instant) {
         match verdict {
             Ok(()) => {
                 self.refused.remove(&key);
@@ -180,7 +180,7 @@ impl Memory {
         }
     }
 
-    fn make_room(&mut self, key: &Key, now: Instant) {
+    fn make_room(&mut self, key: &InstanceKey, now: Instant) {
         if self.verified.len() < MOST_VERIFIED || self.verified.contains_key(key) {
             return;
         }
@@ -266,8 +266,8 @@ mod tests {
 
     #[test]
     fn answers_are_remembered_for_their_time_and_within_bounds() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        let key = |number: usize| Key {
+        let (mut memory, now) = (InstanceMemory::default(), Instant::now());
+        let key = |number: usize| InstanceKey {
             instance: format!("i-{number:08x}"),
             account: String::new(),
             role: String::new(),

@@ -38,20 +38,20 @@ use tokio::time::timeout;
 use crate::certs::{Authority, CertificateError, PublicKey, Validity};
 use crate::foreign::Foreign;
 use crate::identity::Identity;
-use crate::kms::Held;
+use crate::kms::KmsKeyHandle;
 use crate::listen::Source;
-use crate::refusal::{Class, Refusal};
+use crate::refusal::{Class, WireNack};
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
 use crate::store::{Binding, CommitError, Store};
-use challenge::{Challenges, Purpose};
+use challenge::{ChallengePurpose, Challenges};
 pub use denied::Denied;
 use document::Document;
 pub use document::{Documents, IdentityCertificates, InstanceIdentity};
 use grant::Joined;
 pub use instances::{Described, Instances, Verifier};
 use rate::Rates;
-pub use sts::{Caller, Sts, StsEndpoint};
+pub use sts::{Sts, StsCaller, StsEndpoint};
 
 /// The longest ARN of a virtual node, with room to spare, in bytes: longer texts are not repeated to anybody.
 const LONGEST_RESOURCE: usize = 2048;
@@ -152,7 +152,7 @@ pub enum CaKey {
     /// In a file.
     File(PathBuf),
     /// Held by KMS.
-    Held(Held),
+    Held(KmsKeyHandle),
 }
 
 impl CaFiles {
@@ -177,7 +177,7 @@ impl CaFiles {
 
 /// Who vouches for instances that join, and who is let in.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct JoinRules {
     /// Knows the roles.
     pub sts: Sts,
     /// Knows the instances.
@@ -197,7 +197,7 @@ pub struct Joining {
     rates: Mutex<Rates>,
     questions: Semaphore,
     signatures: Arc<Semaphore>,
-    rules: Rules,
+    rules: JoinRules,
     validity: Duration,
 }
 
@@ -211,12 +211,12 @@ impl Joining {
         store: Arc<dyn Store>,
         identity: Identity,
         files: CaFiles,
-        rules: Rules,
+        rules: JoinRules,
         validity: Duration,
         rate: u32,
     ) -> Result<Self, FileError> {
         files.read()?;
-        let no_key = |refusal: Refusal| FileError {
+        let no_key = |refusal: WireNack| FileError {
             flag: "--ca-cert",
             path: files.certificate.clone(),
             reason: refusal.message,
@@ -231,11 +231,11 @@ impl Joining {
     ///
     /// # Errors
     /// A fault of the system.
-    pub fn challenge(&self, request: &ChallengeRequest) -> Result<Challenge, Refusal> {
+    pub fn challenge(&self, request: &ChallengeRequest) -> Result<Challenge, WireNack> {
         let ChallengeRequest { resource, public_key } = request;
         let of = |member: &Option<String>| member.clone().unwrap_or_default();
         let (resource, public_key) = (of(resource), of(public_key));
-        let purpose = Purpose { resource: &resource, public_key: &public_key };
+        let purpose = ChallengePurpose { resource: &resource, public_key: &public_key };
         let challenge = self.challenges.new_one(purpose, Instant::now())?;
         let StsEndpoint { host, region, .. } = self.rules.sts.endpoint();
         Ok(Challenge {
@@ -250,19 +250,19 @@ impl Joining {
     ///
     /// # Errors
     /// What was wrong. A challenge is spent all the same, but not by a try that was one too many.
-    pub async fn join(&self, source: Option<Source>, request: JoinRequest) -> Result<JoinAnswer, Refusal> {
+    pub async fn join(&self, source: Option<Source>, request: JoinRequest) -> Result<JoinAnswer, WireNack> {
         let now = Instant::now();
         if !self.rates.lock().unwrap_or_else(PoisonError::into_inner).take(source, now) {
             return Err(busy(
                 "this address tries to join too often (--join-rate-per-source): try again in a moment",
             ));
         }
-        let purpose = Purpose { resource: &request.resource, public_key: &request.public_key };
+        let purpose = ChallengePurpose { resource: &request.resource, public_key: &request.public_key };
         if !self.challenges.spend(&request.challenge, purpose, now)? {
             return Err(denied("the challenge is unknown, spent or older than a minute: ask for another"));
         }
         if request.resource.len() > LONGEST_RESOURCE || request.public_key.len() > LONGEST_KEY {
-            return Err(Refusal::bad_request("resource or publicKey: it is longer than any can be"));
+            return Err(WireNack::bad_request("resource or publicKey: it is longer than any can be"));
         }
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
@@ -284,8 +284,8 @@ impl Joining {
         node: &ResourceId,
         uris: Vec<String>,
         key: PublicKey,
-    ) -> Result<JoinAnswer, Refusal> {
-        let failed = |error: String| Refusal::new(Class::InternalServerError, error);
+    ) -> Result<JoinAnswer, WireNack> {
+        let failed = |error: String| WireNack::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
         let validity = self.validity(&authority)?;
         let name = node.name().chars().take(64).collect::<String>();
@@ -304,12 +304,12 @@ impl Joining {
     }
 
     /// For how long `authority` certifies: no certificate is of use when the one that signed it has ended.
-    fn validity(&self, authority: &Authority) -> Result<Validity, Refusal> {
+    fn validity(&self, authority: &Authority) -> Result<Validity, WireNack> {
         let validity = authority.capped(Validity { now: SystemTime::now(), length: self.validity });
         if validity.length < self.validity.min(SHORTEST) {
             let message = "the certificate that signs (--signing-cert, or else --ca-cert) ends: renew it";
             tracing::error!("{message}; until then no instance can join");
-            return Err(Refusal::new(Class::ServiceUnavailable, message));
+            return Err(WireNack::new(Class::ServiceUnavailable, message));
         }
         Ok(validity)
     }
@@ -319,8 +319,8 @@ impl Joining {
         &self,
         request: &JoinRequest,
         node: &ResourceId,
-    ) -> Result<(Joined, Option<Document>), Refusal> {
-        let Rules { sts, documents, verifier, denied: deny } = &self.rules;
+    ) -> Result<(Joined, Option<Document>), WireNack> {
+        let JoinRules { sts, documents, verifier, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
         // Before STS is asked: whoever has no instance causes no calls in the account's name.
         let document = documents.verified(request.identity_document.as_deref(), SystemTime::now());
@@ -341,7 +341,7 @@ impl Joining {
     }
 
     /// Has EC2 say that `joined` is an instance with its role.
-    async fn verify(&self, verifier: &Verifier, joined: &Joined) -> Result<(), Refusal> {
+    async fn verify(&self, verifier: &Verifier, joined: &Joined) -> Result<(), WireNack> {
         if let Some(known) = verifier.recall(joined, Instant::now()) {
             return known.map_err(|reason| denied(&reason));
         }
@@ -355,7 +355,7 @@ impl Joining {
         request: &JoinRequest,
         node: &ResourceId,
         document: &Document,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), WireNack> {
         let now = Timestamp::now();
         let binding = Binding {
             instance: document.instance_id.clone(),
@@ -374,15 +374,15 @@ impl Joining {
     }
 
     /// The right to ask STS or EC2, which ends when it is dropped.
-    async fn question(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+    async fn question(&self) -> Result<SemaphorePermit<'_>, WireNack> {
         let permit = timeout(PATIENCE, self.questions.acquire()).await;
         permit.ok().and_then(Result::ok).ok_or_else(|| {
             busy("too many instances join at once, and AWS is asked for all of them: try again in a moment")
         })
     }
 
-    fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
-        let malformed = |reason: String| Refusal::bad_request(format!("resource: {}", Foreign(&reason)));
+    fn node(&self, text: &str) -> Result<ResourceId, WireNack> {
+        let malformed = |reason: String| WireNack::bad_request(format!("resource: {}", Foreign(&reason)));
         let resource = Arn::parse_resource(text).map_err(malformed)?;
         let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
         match resource {
@@ -393,33 +393,33 @@ impl Joining {
 }
 
 /// Why there is no signature: KMS may sign a moment later.
-fn unsigned(error: CertificateError) -> Refusal {
+fn unsigned(error: CertificateError) -> WireNack {
     let class = match error {
         CertificateError::Kms { .. } => Class::ServiceUnavailable,
         _ => Class::InternalServerError,
     };
-    Refusal::new(class, error.to_string())
+    WireNack::new(class, error.to_string())
 }
 
-fn unavailable(error: CommitError) -> Refusal {
+fn unavailable(error: CommitError) -> WireNack {
     match error {
         CommitError::Refused(refusal) => refusal,
-        CommitError::Unavailable { reason } => Refusal::new(Class::ServiceUnavailable, reason),
-        CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, reason),
+        CommitError::Unavailable { reason } => WireNack::new(Class::ServiceUnavailable, reason),
+        CommitError::Internal { reason } => WireNack::new(Class::InternalServerError, reason),
     }
 }
 
-fn busy(message: &str) -> Refusal {
-    Refusal::new(Class::TooManyRequests, message)
+fn busy(message: &str) -> WireNack {
+    WireNack::new(Class::TooManyRequests, message)
 }
 
-fn denied(message: &str) -> Refusal {
-    Refusal::new(Class::Forbidden, message)
+fn denied(message: &str) -> WireNack {
+    WireNack::new(Class::Forbidden, message)
 }
 
 /// The public key of a request: uncompressed, and on the curve.
-fn public_key(text: &str) -> Result<PublicKey, Refusal> {
+fn public_key(text: &str) -> Result<PublicKey, WireNack> {
     let expected = "publicKey: expected an uncompressed point of P-256 in base 64";
-    let point = STANDARD.decode(text).map_err(|_| Refusal::bad_request(expected))?;
-    PublicKey::p256(&point).map_err(|reason| Refusal::bad_request(format!("{expected}: {reason}")))
+    let point = STANDARD.decode(text).map_err(|_| WireNack::bad_request(expected))?;
+    PublicKey::p256(&point).map_err(|reason| WireNack::bad_request(format!("{expected}: {reason}")))
 }

@@ -17,11 +17,11 @@ const MOST: usize = 16_384;
 #[derive(Debug)]
 pub struct Rates {
     a_second: f64,
-    sources: HashMap<Option<Source>, Bucket>,
+    sources: HashMap<Option<Source>, RateBucket>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct RateBucket {
     tokens: f64,
     filled: Instant,
 }
@@ -35,7 +35,7 @@ impl Rates {
     /// Takes a try of `source` at `now`; false when it is one too many. Callers without an address share a rate.
     pub fn take(&mut self, source: Option<Source>, now: Instant) -> bool {
         let (rate, full) = (self.a_second, self.a_second * f64::from(BURST));
-        let filled = |bucket: &Bucket| {
+        let filled = |bucket: &RateBucket| {
             let rested = now.saturating_duration_since(bucket.filled).as_secs_f64();
             (bucket.tokens + rested * rate).min(full)
         };
@@ -45,10 +45,10 @@ impl Rates {
         }
         let known = self.sources.len() < MOST || self.sources.contains_key(&source);
         let key = if known { source } else { None };
-        let bucket = self.sources.entry(key).or_insert(Bucket { tokens: full, filled: now });
+        let bucket = self.sources.entry(key).or_insert(RateBucket { tokens: full, filled: now });
         let tokens = filled(bucket);
         let enough = tokens >= 1.0;
-        *bucket = Bucket { tokens: if enough { tokens - 1.0 } else { tokens }, filled: now };
+        *bucket = RateBucket { tokens: if enough { tokens - 1.0 } else { tokens }, filled: now };
         enough
     }
 }

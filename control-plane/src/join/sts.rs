@@ -14,7 +14,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
 
 use super::proof::BODY;
-use crate::refusal::{Class, Refusal};
+use crate::refusal::{Class, WireNack};
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Who signed a request, in the words of STS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct StsCaller {
     /// The ARN.
     pub arn: String,
     /// The user id: of a session of a role, the role's unique id, a colon and the session's name.
@@ -97,10 +97,10 @@ impl Sts {
     ///
     /// # Errors
     /// STS refuses the signature, or does not answer.
-    pub async fn caller(&self, headers: HeaderMap) -> Result<Caller, Refusal> {
+    pub async fn caller(&self, headers: HeaderMap) -> Result<StsCaller, WireNack> {
         let unavailable = |why: String| {
             let message = format!("STS at {} cannot be asked: {why}", self.endpoint.host);
-            Refusal::new(Class::ServiceUnavailable, message)
+            WireNack::new(Class::ServiceUnavailable, message)
         };
         let mut request = http::Request::post(format!("{}/", self.endpoint.url));
         if let Some(all) = request.headers_mut() {
@@ -118,7 +118,7 @@ impl Sts {
         let (status, body) =
             tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(unavailable)?;
         match status {
-            _ if is_throttled(status, &body) => Err(Refusal::new(
+            _ if is_throttled(status, &body) => Err(WireNack::new(
                 Class::ServiceUnavailable,
                 format!("STS at {} is asked too often at the moment: try again", self.endpoint.host),
             )),
@@ -128,7 +128,7 @@ impl Sts {
                     "STS does not accept the signature (status {status}): sign for {} in {}",
                     self.endpoint.host, self.endpoint.region
                 );
-                Err(Refusal::new(Class::Forbidden, message))
+                Err(WireNack::new(Class::Forbidden, message))
             }
             _ => Err(unavailable(format!("status {status}"))),
         }
@@ -161,7 +161,7 @@ fn error_code(body: &[u8]) -> Option<String> {
 }
 
 /// Whom an answer to GetCallerIdentity names.
-pub(crate) fn caller(body: &[u8]) -> Result<Caller, String> {
+pub(crate) fn caller(body: &[u8]) -> Result<StsCaller, String> {
     let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
     let mut document = Document::new(text);
     let mut root = document.root_element().map_err(|error| error.to_string())?;
@@ -178,7 +178,7 @@ pub(crate) fn caller(body: &[u8]) -> Result<Caller, String> {
             };
             *into = Some(try_data(&mut member).map_err(|error| error.to_string())?.trim().to_owned());
         }
-        let caller = arn.zip(user_id).map(|(arn, user_id)| Caller { arn, user_id });
+        let caller = arn.zip(user_id).map(|(arn, user_id)| StsCaller { arn, user_id });
         return caller.ok_or_else(|| "it names no ARN and user id".into());
     }
     Err("it names nobody".into())
@@ -246,7 +246,7 @@ mod tests {
         let good = answer(
             "<GetCallerIdentityResult><UserId>x</UserId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn></GetCallerIdentityResult>",
         );
-        let expected = Caller { arn: "arn:aws:sts::1:assumed-role/r/s".into(), user_id: "x".into() };
+        let expected = StsCaller { arn: "arn:aws:sts::1:assumed-role/r/s".into(), user_id: "x".into() };
         assert_eq!(caller(good.as_bytes()), Ok(expected));
         let half = answer("<GetCallerIdentityResult><UserId>x</UserId></GetCallerIdentityResult>");
         for bad in [answer("").as_str(), half.as_str(), "", "{}"] {

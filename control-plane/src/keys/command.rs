@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use super::seal::{self, SealError, SealKeys};
 use super::{AccessKey, KeyError, KeyStore, Listed, LoadError, NewKey, SealSource};
 use crate::kms::{AwsKey, KeyArn};
-use crate::rights::{Access, Policy};
+use crate::rights::{Access, KeyPolicy};
 
 /// Make, show, replace and revoke the access keys that requests from other hosts are signed with.
 ///
@@ -158,13 +158,13 @@ pub struct Common {
     data_dir: PathBuf,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = KeysOutput::Text)]
+    output: KeysOutput,
 }
 
 /// A form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum KeysOutput {
     /// For people
     Text,
     /// For programs
@@ -173,7 +173,7 @@ pub enum Output {
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub enum KeysCommandError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -208,8 +208,8 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 /// Runs `command` at `now`, which prints to `out`.
 ///
 /// # Errors
-/// See [`CommandError`].
-pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), CommandError> {
+/// See [`KeysCommandError`].
+pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result<(), KeysCommandError> {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
     match command {
         KeysCommand::Create(args) => create(args, now, out),
@@ -224,45 +224,45 @@ pub fn run(command: KeysCommand, now: SystemTime, out: &mut dyn Write) -> Result
         KeysCommand::List { common } => {
             let keys = KeyStore::open_existing(&common.data_dir, None)?.list()?;
             match common.output {
-                Output::Json => writeln!(out, "{:#}", keys.iter().map(listed).collect::<Value>())?,
-                Output::Text => table(&keys, now, out)?,
+                KeysOutput::Json => writeln!(out, "{:#}", keys.iter().map(listed).collect::<Value>())?,
+                KeysOutput::Text => table(&keys, now, out)?,
             }
             Ok(())
         }
         KeysCommand::Revoke { common, id } => {
             KeyStore::open_existing(&common.data_dir, None)?.revoke(&id, now)?;
             match common.output {
-                Output::Json => writeln!(out, "{:#}", json!({ "accessKeyId": id }))?,
-                Output::Text => writeln!(out, "{id} is revoked")?,
+                KeysOutput::Json => writeln!(out, "{:#}", json!({ "accessKeyId": id }))?,
+                KeysOutput::Text => writeln!(out, "{id} is revoked")?,
             }
             Ok(())
         }
         KeysCommand::Seal { common, seal, old } => {
             KeyStore::open_existing(&common.data_dir, None)?;
-            let seal = seal.read(&common, Some(old))?.ok_or(CommandError::NoSeal)?;
+            let seal = seal.read(&common, Some(old))?.ok_or(KeysCommandError::NoSeal)?;
             let count = KeyStore::open_existing(&common.data_dir, Some(&seal))?.seal(now)?;
             match common.output {
-                Output::Json => writeln!(out, "{:#}", json!({ "sealed": count }))?,
-                Output::Text => writeln!(out, "sealed: {count}")?,
+                KeysOutput::Json => writeln!(out, "{:#}", json!({ "sealed": count }))?,
+                KeysOutput::Text => writeln!(out, "sealed: {count}")?,
             }
             Ok(())
         }
         KeysCommand::NewSealKey { out: path } => {
             seal::write_new(&path)?;
-            writeln!(out, "{}", path.display()).map_err(CommandError::Write)
+            writeln!(out, "{}", path.display()).map_err(KeysCommandError::Write)
         }
     }
 }
 
 impl SealArgs {
     /// What they say, together with what `old` opens.
-    fn read(&self, common: &Common, old: Option<OldSealArgs>) -> Result<Option<SealKeys>, CommandError> {
+    fn read(&self, common: &Common, old: Option<OldSealArgs>) -> Result<Option<SealKeys>, KeysCommandError> {
         let Some(source) = source_of(self.seal_key_file.as_ref(), self.seal_kms_key.as_ref()) else {
             return Ok(None);
         };
         let old =
             old.and_then(|old| source_of(old.old_seal_key_file.as_ref(), old.old_seal_kms_key.as_ref()));
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(CommandError::Thread)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(KeysCommandError::Thread)?;
         runtime.block_on(async {
             let old = match old {
                 Some(old) => Some(old.open(&common.data_dir, None).await?),
@@ -279,10 +279,10 @@ pub(crate) fn source_of(file: Option<&PathBuf>, kms: Option<&KeyArn>) -> Option<
     file.cloned().map(SealSource::File).or_else(|| kms.map(held))
 }
 
-fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), CommandError> {
+fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), KeysCommandError> {
     let CreateArgs { common, seal, name, meshes, access, expires, description } = args;
     let meshes: BTreeSet<String> = meshes.into_iter().collect();
-    let policy = Policy { meshes: (!meshes.is_empty()).then_some(meshes), access };
+    let policy = KeyPolicy { meshes: (!meshes.is_empty()).then_some(meshes), access };
     let expires_at = expires.map(|length| after(now, length));
     let about = NewKey { name, description, policy, expires_at };
     let seal = seal.read(&common, None)?;
@@ -297,17 +297,22 @@ fn after(now: Timestamp, length: Duration) -> Timestamp {
     Timestamp::from_second(end.as_second()).unwrap_or(end)
 }
 
-fn print(key: &AccessKey, about: &NewKey, form: Output, out: &mut dyn Write) -> Result<(), CommandError> {
+fn print(
+    key: &AccessKey,
+    about: &NewKey,
+    form: KeysOutput,
+    out: &mut dyn Write,
+) -> Result<(), KeysCommandError> {
     let AccessKey { id, secret } = key;
     let secret = secret.reveal();
     match form {
-        Output::Json => {
+        KeysOutput::Json => {
             let mut members = policy(about);
             members.insert("accessKeyId".into(), json!(id));
             members.insert("secretAccessKey".into(), json!(secret));
             writeln!(out, "{:#}", Value::Object(members))?;
         }
-        Output::Text => writeln!(
+        KeysOutput::Text => writeln!(
             out,
             "access key id:      {id}\nsecret access key:  {secret}\nThe secret is not shown again."
         )?,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{KeyError, Kms};
-use super::row::{Row, Stored};
+use super::row::{KeyRow, Stored};
 use super::schema;
 use super::seal::SealKeys;
 use super::store::KeyStore;
@@ -81,7 +81,7 @@ impl KeyStore<'_> {
     }
 
     /// The secret of `row` was sealed with the key of this name, which is none that was given.
-    pub(super) fn other_seal(&self, row: &Row, name: &str) -> KeyError {
+    pub(super) fn other_seal(&self, row: &KeyRow, name: &str) -> KeyError {
         KeyError::OtherSeal {
             id: row.listed.id.clone(),
             path: self.path.clone(),

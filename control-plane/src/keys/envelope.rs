@@ -14,10 +14,10 @@ use super::data_keys::DataKeyRow;
 use super::error::KeyError;
 use super::seal::{SealError, SealKeys};
 use super::store::KeyStore;
-use crate::kms::{Context, HeldKey, KmsError};
+use crate::kms::{HeldKey, KmsContext, KmsError};
 
 /// What the data key is for, as KMS has to hear it each time. Policies of IAM name it.
-pub const CONTEXT: &Context = &[("fleetmesh.dev/purpose", "access-keys")];
+pub const CONTEXT: &KmsContext = &[("fleetmesh.dev/purpose", "access-keys")];
 
 /// What secrets are sealed with.
 #[derive(Clone, Debug)]

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Key, Table};
+use super::{Key, KeyTable};
 use crate::reload::{FileError, Named};
-use crate::rights::{Access, Holder, Policy};
+use crate::rights::{Access, KeyHolder, KeyPolicy};
 use crate::secret::Secret;
 
 /// The fewest characters of a secret: AWS's have 40, and one that can be guessed protects nothing.
@@ -19,7 +19,7 @@ const SHORTEST_SECRET: usize = 20;
 // A misspelt restriction must not be none.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Entry {
+struct KeyEntry {
     access_key_id: String,
     secret_access_key: String,
     #[serde(default)]
@@ -31,23 +31,23 @@ struct Entry {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Content {
-    One(Entry),
-    Many(Vec<Entry>),
+enum FileContent {
+    One(KeyEntry),
+    Many(Vec<KeyEntry>),
 }
 
 /// The keys in `file`.
 ///
 /// # Errors
 /// It cannot be read or is not of this form. The message quotes nothing of it.
-pub fn read(file: &Named) -> Result<Table, FileError> {
+pub fn read(file: &Named) -> Result<KeyTable, FileError> {
     let expected = r#"expected {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects; beside them "name", "meshes": ["…"], "access": "read" or "write", and "expiresAt" in RFC 3339 are understood, and nothing else"#;
     let content = serde_json::from_slice(&file.read()?).map_err(|_| file.error(expected))?;
     let entries = match content {
-        Content::One(entry) => vec![entry],
-        Content::Many(entries) => entries,
+        FileContent::One(entry) => vec![entry],
+        FileContent::Many(entries) => entries,
     };
-    let mut keys = Table::new();
+    let mut keys = KeyTable::new();
     for entry in entries {
         let key = key(entry).map_err(|reason| file.error(reason))?;
         keys.insert(key.holder.id.clone(), Arc::new(key));
@@ -55,8 +55,8 @@ pub fn read(file: &Named) -> Result<Table, FileError> {
     Ok(keys)
 }
 
-fn key(entry: Entry) -> Result<Key, String> {
-    let Entry { access_key_id: id, secret_access_key: secret, name, meshes, access, expires_at } = entry;
+fn key(entry: KeyEntry) -> Result<Key, String> {
+    let KeyEntry { access_key_id: id, secret_access_key: secret, name, meshes, access, expires_at } = entry;
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Err("an accessKeyId has letters, digits and underscores only".into());
     }
@@ -66,7 +66,7 @@ fn key(entry: Entry) -> Result<Key, String> {
     if meshes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(format!("the meshes of {id} are none: leave them out for all of them"));
     }
-    let policy = Policy { meshes, access: access.unwrap_or(Access::Write) };
-    let holder = Arc::new(Holder { id, name, policy });
+    let policy = KeyPolicy { meshes, access: access.unwrap_or(Access::Write) };
+    let holder = Arc::new(KeyHolder { id, name, policy });
     Ok(Key { holder, secret: Secret::new(secret), expires_at })
 }

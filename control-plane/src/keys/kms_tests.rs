@@ -68,7 +68,7 @@ async fn a_copy_of_what_kms_sealed_opens_with_that_key_of_kms_alone() {
     for secret in [made.secret.reveal().as_bytes(), other.secret.reveal().as_bytes(), &plain] {
         assert!(!holds(&data, secret), "neither a secret nor the plain data key is in the file");
     }
-    let context: &crate::kms::Context = &[("fleetmesh.dev/purpose", "something else")];
+    let context: &crate::kms::KmsContext = &[("fleetmesh.dev/purpose", "something else")];
     let refused = key.decrypt(stored.encrypted, context).await.expect_err("another context");
     assert!(matches!(refused, KmsError::Foreign(_)), "{refused}");
 

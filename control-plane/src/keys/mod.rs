@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::reload::{self, FileError, INTERVAL, Named};
-use crate::rights::Holder;
+use crate::rights::KeyHolder;
 use crate::secret::Secret;
 pub use envelope::SealSource;
 pub use error::KeyError;
@@ -56,7 +56,7 @@ pub struct AccessKey {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Key {
     /// Who has it, and what he may do.
-    pub holder: Arc<Holder>,
+    pub holder: Arc<KeyHolder>,
     /// Its secret.
     pub secret: Secret,
     /// When it ends, if it does.
@@ -64,13 +64,13 @@ pub struct Key {
 }
 
 /// Keys by their ids.
-pub type Table = HashMap<String, Arc<Key>>;
+pub type KeyTable = HashMap<String, Arc<Key>>;
 
 /// The keys that count at the moment.
 #[derive(Debug, Default)]
 pub struct Keys {
-    issued: RwLock<Table>,
-    given: RwLock<Table>,
+    issued: RwLock<KeyTable>,
+    given: RwLock<KeyTable>,
     seal: RwLock<Seal>,
 }
 
@@ -148,7 +148,7 @@ impl Keys {
     /// The key `id`; none when there is no such key or it was revoked. It may have ended.
     pub fn find(&self, id: &str) -> Option<Arc<Key>> {
         let find =
-            |keys: &RwLock<Table>| keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+            |keys: &RwLock<KeyTable>| keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         find(&self.issued).or_else(|| find(&self.given))
     }
 
@@ -195,7 +195,7 @@ impl Keys {
         if self.are_shut() {
             return false;
         }
-        let empty = |keys: &RwLock<Table>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let empty = |keys: &RwLock<KeyTable>| keys.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         empty(&self.issued) && empty(&self.given)
     }
 
@@ -230,7 +230,7 @@ impl Keys {
 
     /// Lets `keys` count, and those of `unreadable` as they were before: what became of them is not known, but that nobody
     /// revoked them.
-    fn take(&self, mut keys: Table, unreadable: &[String]) {
+    fn take(&self, mut keys: KeyTable, unreadable: &[String]) {
         let mut issued = self.issued.write().unwrap_or_else(PoisonError::into_inner);
         for id in unreadable {
             if let Some(known) = issued.get(id) {
@@ -283,7 +283,7 @@ fn named(path: &Path) -> Named {
     Named { flag: "--access-keys-file", path: path.to_path_buf() }
 }
 
-fn replace(keys: &RwLock<Table>, new: Table) {
+fn replace(keys: &RwLock<KeyTable>, new: KeyTable) {
     *keys.write().unwrap_or_else(PoisonError::into_inner) = new;
 }
 

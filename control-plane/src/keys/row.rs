@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::Key;
 use super::seal::Sealed;
 use super::store::{Listed, NewKey};
-use crate::rights::{Access, Holder, Policy};
+use crate::rights::{Access, KeyHolder, KeyPolicy};
 use crate::secret::Secret;
 
 /// The secret of a row.
@@ -26,19 +26,19 @@ pub enum Stored {
 
 /// A row.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct KeyRow {
     /// All but the secret.
     pub listed: Listed,
     /// The secret.
     pub stored: Stored,
 }
 
-impl Row {
-    /// The columns that [`Row::read`] reads, in its order.
+impl KeyRow {
+    /// The columns that [`KeyRow::read`] reads, in its order.
     pub const COLUMNS: &str =
         "id, secret, description, created_at, revoked_at, name, meshes, access, expires_at, sealed, seal_key";
 
-    /// Reads a row of [`Row::COLUMNS`].
+    /// Reads a row of [`KeyRow::COLUMNS`].
     ///
     /// # Errors
     /// A column is not of its form.
@@ -55,7 +55,7 @@ impl Row {
         let about = NewKey {
             name: row.get(5)?,
             description: row.get(2)?,
-            policy: Policy { meshes: meshes(row)?, access: access(row)? },
+            policy: KeyPolicy { meshes: meshes(row)?, access: access(row)? },
             expires_at: row.get::<_, Option<i64>>(8)?.map(time),
         };
         let listed = Listed {
@@ -115,12 +115,12 @@ impl Row {
     pub fn key(&self, secret: Secret) -> Arc<Key> {
         let Listed { id, about, .. } = &self.listed;
         let NewKey { name, policy, expires_at, .. } = about.clone();
-        let holder = Arc::new(Holder { id: id.clone(), name, policy });
+        let holder = Arc::new(KeyHolder { id: id.clone(), name, policy });
         Arc::new(Key { holder, secret, expires_at })
     }
 }
 
-fn meshes_text(policy: &Policy) -> Option<String> {
+fn meshes_text(policy: &KeyPolicy) -> Option<String> {
     policy.meshes.as_ref().map(|meshes| serde_json::json!(meshes).to_string())
 }
 

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{KeyError, database};
-use super::row::{Row, Stored};
+use super::row::{KeyRow, Stored};
 use super::schema::{self, pragma};
 use super::seal::SealKeys;
-use super::{AccessKey, Table};
+use super::{AccessKey, KeyTable};
 use crate::private;
-use crate::rights::Policy;
+use crate::rights::KeyPolicy;
 use crate::secret::Secret;
 
 /// The database in the data directory.
@@ -42,7 +42,7 @@ pub struct NewKey {
     /// What its maker writes about it.
     pub description: String,
     /// What it may do.
-    pub policy: Policy,
+    pub policy: KeyPolicy,
     /// When it ends, if it does.
     pub expires_at: Option<Timestamp>,
 }
@@ -50,7 +50,7 @@ pub struct NewKey {
 impl Default for NewKey {
     fn default() -> Self {
         let (name, description) = (String::new(), String::new());
-        Self { name, description, policy: Policy::EVERYTHING, expires_at: None }
+        Self { name, description, policy: KeyPolicy::EVERYTHING, expires_at: None }
     }
 }
 
@@ -80,7 +80,7 @@ impl Listed {
 #[derive(Default)]
 pub struct Look {
     /// Those that count, by their ids.
-    pub keys: Table,
+    pub keys: KeyTable,
     /// Those that are in the clear although there is a seal: they were not written by who has its key.
     pub unsealed: Vec<String>,
     /// Those whose secrets cannot be opened.
@@ -150,7 +150,7 @@ impl<'a> KeyStore<'a> {
 
     fn insert(&self, about: &NewKey, now: Timestamp) -> Result<AccessKey, KeyError> {
         let rows = self.rows()?;
-        let same = |row: &&Row| row.listed.is_live(now) && row.listed.about.name == about.name;
+        let same = |row: &&KeyRow| row.listed.is_live(now) && row.listed.about.name == about.name;
         let live: Vec<&str> = rows.iter().filter(same).map(|row| row.listed.id.as_str()).collect();
         if !about.name.is_empty() && live.len() >= LIVE_PER_NAME {
             return Err(KeyError::TooMany { name: about.name.clone(), ids: live.join(", ") });
@@ -170,7 +170,7 @@ impl<'a> KeyStore<'a> {
         let key = new_key()?;
         let (id, about) = (key.id.clone(), about.clone());
         let listed = Listed { id, about, created_at: now, revoked_at: None, sealed: false };
-        self.write(&Row { listed, stored: Stored::Clear(key.secret.clone()) })?;
+        self.write(&KeyRow { listed, stored: Stored::Clear(key.secret.clone()) })?;
         Ok(key)
     }
 
@@ -187,8 +187,8 @@ impl<'a> KeyStore<'a> {
         now: Timestamp,
     ) -> Result<(AccessKey, NewKey), KeyError> {
         let transaction = self.transaction()?;
-        let of = |row: &Row| row.listed.about.name == name && row.listed.is_live(now);
-        let mut old: Vec<Row> = self.rows()?.into_iter().filter(|row| of(row)).collect();
+        let of = |row: &KeyRow| row.listed.about.name == name && row.listed.is_live(now);
+        let mut old: Vec<KeyRow> = self.rows()?.into_iter().filter(|row| of(row)).collect();
         let newest = old.last().filter(|_| !name.is_empty());
         let unknown = || KeyError::NoSuchName { name: name.into(), path: self.path.clone() };
         let about = NewKey { expires_at, ..newest.ok_or_else(unknown)?.listed.about.clone() };
@@ -197,7 +197,7 @@ impl<'a> KeyStore<'a> {
             let secret = self.secret(row)?;
             let end = row.listed.about.expires_at.map_or(until, |end| end.min(until));
             row.listed.about.expires_at = Some(end);
-            self.write(&Row { listed: row.listed.clone(), stored: Stored::Clear(secret) })?;
+            self.write(&KeyRow { listed: row.listed.clone(), stored: Stored::Clear(secret) })?;
         }
         self.commit(transaction)?;
         Ok((key, about))
@@ -229,7 +229,7 @@ impl<'a> KeyStore<'a> {
     ///
     /// # Errors
     /// A secret cannot be opened, among others: see [`KeyError`].
-    pub fn keys(&self) -> Result<Table, KeyError> {
+    pub fn keys(&self) -> Result<KeyTable, KeyError> {
         let Look { keys, unreadable, .. } = self.look()?;
         unreadable.into_iter().next().map_or(Ok(keys), |(_, error)| Err(error))
     }
@@ -292,7 +292,7 @@ impl<'a> KeyStore<'a> {
             };
             if due {
                 let stored = Stored::Clear(self.secret(row)?);
-                self.write(&Row { listed: row.listed.clone(), stored })?;
+                self.write(&KeyRow { listed: row.listed.clone(), stored })?;
                 count += 1;
             }
         }
@@ -303,7 +303,7 @@ impl<'a> KeyStore<'a> {
     }
 
     /// Whether secrets were ever sealed: the file says so, or one of `rows` shows it.
-    fn is_sealed(&self, rows: &[Row]) -> Result<bool, KeyError> {
+    fn is_sealed(&self, rows: &[KeyRow]) -> Result<bool, KeyError> {
         let said = schema::is_sealed(&self.connection).map_err(|source| self.failed(source))?;
         Ok(said || rows.iter().any(|row| row.listed.sealed))
     }
@@ -312,15 +312,15 @@ impl<'a> KeyStore<'a> {
         schema::set_sealed(&self.connection, now.as_millisecond()).map_err(|source| self.failed(source))
     }
 
-    pub(super) fn rows(&self) -> Result<Vec<Row>, KeyError> {
-        let text = format!("SELECT {} FROM access_key ORDER BY created_at, rowid", Row::COLUMNS);
-        let query = || -> rusqlite::Result<Vec<Row>> {
-            self.connection.prepare(&text)?.query_map([], Row::read)?.collect()
+    pub(super) fn rows(&self) -> Result<Vec<KeyRow>, KeyError> {
+        let text = format!("SELECT {} FROM access_key ORDER BY created_at, rowid", KeyRow::COLUMNS);
+        let query = || -> rusqlite::Result<Vec<KeyRow>> {
+            self.connection.prepare(&text)?.query_map([], KeyRow::read)?.collect()
         };
         query().map_err(|source| self.failed(source))
     }
 
-    fn secret(&self, row: &Row) -> Result<Secret, KeyError> {
+    fn secret(&self, row: &KeyRow) -> Result<Secret, KeyError> {
         match &row.stored {
             Stored::Clear(secret) => Ok(secret.clone()),
             Stored::Forgotten => {
@@ -334,12 +334,12 @@ impl<'a> KeyStore<'a> {
     }
 
     /// Writes `row`, whose secret is in the clear, in the form in which it is stored.
-    fn write(&self, row: &Row) -> Result<(), KeyError> {
+    fn write(&self, row: &KeyRow) -> Result<(), KeyError> {
         let stored = match (&row.stored, self.seal) {
             (Stored::Clear(secret), Some(seal)) => Stored::Sealed(seal.seal(secret, &row.context())?),
             (stored, _) => stored.clone(),
         };
-        let row = Row { listed: row.listed.clone(), stored };
+        let row = KeyRow { listed: row.listed.clone(), stored };
         row.write(&self.connection).map_err(|source| self.failed(source))
     }
 

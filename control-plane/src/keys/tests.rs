@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use clap::Parser as _;
 
 use super::*;
-use crate::rights::{Access, Policy};
+use crate::rights::{Access, KeyPolicy};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
@@ -97,13 +97,13 @@ fn an_entry_of_the_file_has_a_policy_and_a_misspelt_one_is_refused() {
         keys.load(folder.path(), Some(&path)).map(|()| keys.find("ONE").expect("the key"))
     };
     let key = read("").expect("a key");
-    assert_eq!((&key.holder.policy, key.expires_at), (&Policy::EVERYTHING, None));
+    assert_eq!((&key.holder.policy, key.expires_at), (&KeyPolicy::EVERYTHING, None));
     let key = read(
         r#", "name": "ci", "meshes": ["a", "b"], "access": "read", "expiresAt": "2026-12-01T00:00:00Z""#,
     );
     let key = key.expect("a key");
     let meshes = ["a", "b"].map(String::from).into();
-    assert_eq!(key.holder.policy, Policy { meshes: Some(meshes), access: Access::Read });
+    assert_eq!(key.holder.policy, KeyPolicy { meshes: Some(meshes), access: Access::Read });
     assert_eq!(key.expires_at, "2026-12-01T00:00:00Z".parse().ok());
     for more in
         [r#", "acess": "read""#, r#", "access": "admin""#, r#", "meshes": []"#, r#", "expiresAt": "soon""#]
@@ -160,7 +160,7 @@ fn keys_of_before_are_sealed_at_the_start_and_none_is_lost() {
     let plain = Keys::default();
     plain.load(&data, None).expect("loaded");
     let key = plain.find("FMKYOLD").expect("the key");
-    assert_eq!((&key.secret, &key.holder.policy), (&secret, &Policy::EVERYTHING));
+    assert_eq!((&key.secret, &key.holder.policy), (&secret, &KeyPolicy::EVERYTHING));
 
     let path = seal_key(&folder, "seal");
     let keys = sealing(&path, &data);
@@ -212,7 +212,7 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
     let data = folder.path().join("data");
     let seal = SealKeys::read(&seal_key(&folder, "seal"), &data).expect("a key");
     let store = KeyStore::open(&data, Some(&seal)).expect("a store");
-    let policy = Policy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
+    let policy = KeyPolicy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
     let end = Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let about = NewKey { name: "ci".into(), policy, expires_at: Some(end), ..NewKey::default() };
     let key = store.create(&about, Timestamp::now()).expect("a key");
@@ -329,7 +329,7 @@ fn commands_that_make_no_key_make_no_database() {
         &["rotate", "ci", "--data-dir", &at],
         &["seal", "--data-dir", &at, "--seal-key-file", &seal],
     ] {
-        let parsed = Line::try_parse_from([&["keys"], arguments].concat()).expect("arguments");
+        let parsed = KeyLine::try_parse_from([&["keys"], arguments].concat()).expect("arguments");
         let error = command::run(parsed.keys, std::time::SystemTime::now(), &mut Vec::new());
         let error = error.expect_err("there is none").to_string();
         assert!(error.contains(&at) && error.contains("--data-dir"), "{arguments:?}: {error}");
@@ -339,7 +339,7 @@ fn commands_that_make_no_key_make_no_database() {
 
 /// A command line.
 #[derive(clap::Parser)]
-struct Line {
+struct KeyLine {
     #[command(subcommand)]
     keys: command::KeysCommand,
 }
@@ -350,7 +350,7 @@ fn a_name_has_two_keys_at_the_most_and_rotating_ends_the_first() {
     let store = KeyStore::open(folder.path(), None).expect("a store");
     let now = Timestamp::from_second(1_000_000).expect("a time");
     let hours = |hours| now + jiff::SignedDuration::from_hours(hours);
-    let policy = Policy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
+    let policy = KeyPolicy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
     let about = NewKey { name: "ci".into(), policy: policy.clone(), ..NewKey::default() };
     let first = store.create(&about, now).expect("a key");
     let (second, made) = store.rotate("ci", Some(hours(9)), hours(1), now).expect("another");

@@ -13,11 +13,11 @@ use fleetmesh_model::causes::in_one_line;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Context, DataKey, HeldKey, KeyArn, KmsError, Signing};
-use crate::aws::{self, Limits};
+use super::{DataKey, HeldKey, KeyArn, KmsContext, KmsError, Signing};
+use crate::aws::{self, CallLimits};
 
 /// Instances wait for a call, for 30 s at the most.
-const LIMITS: Limits = Limits { attempt: Duration::from_secs(4), operation: Duration::from_secs(10) };
+const LIMITS: CallLimits = CallLimits { attempt: Duration::from_secs(4), operation: Duration::from_secs(10) };
 /// What KMS says when what is to be decrypted is not of this key and context.
 const FOREIGN: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
 
@@ -71,7 +71,7 @@ impl HeldKey for AwsKey {
         })
     }
 
-    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>> {
+    fn generate_data_key(&self, context: &'static KmsContext) -> BoxFuture<'_, Result<DataKey, KmsError>> {
         Box::pin(async {
             let call = self.client().await.generate_data_key().key_id(self.arn.to_string());
             let call = call.key_spec(DataKeySpec::Aes256).set_encryption_context(Some(pairs(context)));
@@ -83,7 +83,7 @@ impl HeldKey for AwsKey {
     fn decrypt(
         &self,
         encrypted: Vec<u8>,
-        context: &'static Context,
+        context: &'static KmsContext,
     ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
         Box::pin(async {
             // With the key's name: whatever else these credentials may decrypt is none of ours.
@@ -95,7 +95,7 @@ impl HeldKey for AwsKey {
     }
 }
 
-fn pairs(context: &Context) -> HashMap<String, String> {
+fn pairs(context: &KmsContext) -> HashMap<String, String> {
     context.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 use futures::future::{BoxFuture, ready};
 use rcgen::PublicKeyData;
 
-use super::{Context, DataKey, HeldKey, KeyArn, KmsError, Signing};
+use super::{DataKey, HeldKey, KeyArn, KmsContext, KmsError, Signing};
 
 /// A key of KMS.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl HeldKey for FakeKey {
         Box::pin(ready(self.answer(sign).and_then(|signed| signed)))
     }
 
-    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>> {
+    fn generate_data_key(&self, context: &'static KmsContext) -> BoxFuture<'_, Result<DataKey, KmsError>> {
         let generate = || {
             let mut plain = vec![0; 32];
             aws_lc_rs::rand::fill(&mut plain).expect("random numbers");
@@ -91,7 +91,7 @@ impl HeldKey for FakeKey {
     fn decrypt(
         &self,
         encrypted: Vec<u8>,
-        context: &'static Context,
+        context: &'static KmsContext,
     ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>> {
         let decrypt = || {
             let (nonce, sealed) = encrypted.split_at(NONCE_LEN);
@@ -105,7 +105,7 @@ impl HeldKey for FakeKey {
     }
 }
 
-fn authenticated(context: &Context) -> Aad<Vec<u8>> {
+fn authenticated(context: &KmsContext) -> Aad<Vec<u8>> {
     Aad::from(format!("{context:?}").into_bytes())
 }
 

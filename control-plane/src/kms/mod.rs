@@ -20,7 +20,7 @@ pub use client::AwsKey;
 
 /// What a data key is for. KMS decrypts it together with the same pairs only, and its log and its policies know them: they
 /// are no secret.
-pub type Context = [(&'static str, &'static str)];
+pub type KmsContext = [(&'static str, &'static str)];
 
 /// How a key of an elliptic curve signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub trait HeldKey: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`KmsError`].
-    fn generate_data_key(&self, context: &'static Context) -> BoxFuture<'_, Result<DataKey, KmsError>>;
+    fn generate_data_key(&self, context: &'static KmsContext) -> BoxFuture<'_, Result<DataKey, KmsError>>;
 
     /// The plain key of [`DataKey::encrypted`], with the context that it was made with (`kms:Decrypt`).
     ///
@@ -87,20 +87,20 @@ pub trait HeldKey: fmt::Debug + Send + Sync + 'static {
     fn decrypt(
         &self,
         encrypted: Vec<u8>,
-        context: &'static Context,
+        context: &'static KmsContext,
     ) -> BoxFuture<'_, Result<Vec<u8>, KmsError>>;
 }
 
 /// A key, and what waits for KMS on behalf of code that is not asynchronous.
 #[derive(Clone)]
-pub struct Held {
+pub struct KmsKeyHandle {
     key: Arc<dyn HeldKey>,
     handle: Handle,
     /// The runtime of a command that has no other.
     _runtime: Option<Arc<Runtime>>,
 }
 
-impl Held {
+impl KmsKeyHandle {
     /// `key`, which is waited for by the runtime of `handle`, from threads that may block.
     pub fn new(key: Arc<dyn HeldKey>, handle: Handle) -> Self {
         Self { key, handle, _runtime: None }
@@ -138,7 +138,7 @@ impl Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for KmsKeyHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Held").field(&self.key).finish()
     }

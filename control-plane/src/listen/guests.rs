@@ -10,10 +10,10 @@ use super::source::Source;
 
 /// Those of one listener.
 #[derive(Clone, Debug)]
-pub(super) struct Guests(Arc<Mutex<Book>>);
+pub(super) struct Guests(Arc<Mutex<GuestBook>>);
 
 #[derive(Debug)]
-struct Book {
+struct GuestBook {
     crowd: Crowd,
     ends: HashMap<u64, CancellationToken>,
     last: u64,
@@ -23,7 +23,7 @@ impl Guests {
     /// Nobody is here. At most `per_source` of one source may be, and `most` in all.
     pub(super) fn new(per_source: usize, most: usize) -> Self {
         let crowd = Crowd::new(per_source, most);
-        Self(Arc::new(Mutex::new(Book { crowd, ends: HashMap::new(), last: 0 })))
+        Self(Arc::new(Mutex::new(GuestBook { crowd, ends: HashMap::new(), last: 0 })))
     }
 
     /// Takes a connection in; if that is one too many, the oldest is told to end.
@@ -41,7 +41,7 @@ impl Guests {
         Guest { guests: self.clone(), source, id, end }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, GuestBook> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

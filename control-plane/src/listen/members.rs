@@ -10,19 +10,19 @@ use crate::tls::Holder;
 
 /// Those of one listener.
 #[derive(Clone, Debug)]
-pub(super) struct Members {
+pub(super) struct MemberSeats {
     limit: usize,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<MemberBook>>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct MemberBook {
     /// Those that are idle, each by a number that is greater than those of all that became idle before.
     idle: HashMap<Holder, BTreeMap<u64, CancellationToken>>,
     last: u64,
 }
 
-impl Members {
+impl MemberSeats {
     /// Nobody is here. At most `limit` of one holder may be idle.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, book: Arc::default() }
@@ -32,7 +32,7 @@ impl Members {
     pub(super) fn enter(&self, holder: Holder) -> Member {
         let end = CancellationToken::new();
         let rest = Some(self.rest(holder, end.clone()));
-        Member { members: self.clone(), holder, end, state: Mutex::new(State { streams: 0, rest }) }
+        Member { members: self.clone(), holder, end, state: Mutex::new(MembersState { streams: 0, rest }) }
     }
 
     /// A connection is idle from now on, by the number that is answered.
@@ -61,7 +61,7 @@ impl Members {
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, MemberBook> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,14 +69,14 @@ impl Members {
 /// A connection's place among them; free when dropped.
 #[derive(Debug)]
 pub struct Member {
-    members: Members,
+    members: MemberSeats,
     holder: Holder,
     end: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<MembersState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct MembersState {
     streams: usize,
     /// Its number while it is idle.
     rest: Option<u64>,
@@ -98,7 +98,7 @@ impl Member {
         Busy(Arc::clone(self))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MembersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_oldest_idle_connection_of_a_holder_ends_and_none_that_streams() {
-        let members = Members::new(2);
+        let members = MemberSeats::new(2);
         let enter = |holder: u8| Arc::new(members.enter([holder; 32]));
         let ended = |member: &Arc<Member>| member.end().is_cancelled();
         let streaming = enter(1);

@@ -20,7 +20,7 @@ const MOST: usize = 1024;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum QueueStep {
     /// Begin the handshake of one that waits; it counts as under way from now on.
     Begin(Source, u64),
     /// Drop one that is under way; it counts no more.
@@ -29,11 +29,11 @@ pub(super) enum Step {
 
 /// Those who wait, and those whose handshakes are under way; each by a number, greater than those of all before.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct HandshakeQueue {
     per_source: usize,
     most: usize,
     running: usize,
-    lines: BTreeMap<Source, Line>,
+    lines: BTreeMap<Source, WaitingLine>,
     /// Sources of which somebody waits.
     waiting: BTreeSet<Source>,
     /// The source that began last.
@@ -41,12 +41,12 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct WaitingLine {
     waiting: BTreeSet<u64>,
     running: VecDeque<(Instant, u64)>,
 }
 
-impl Queue {
+impl HandshakeQueue {
     /// Nobody waits. `per_source` handshakes of one source may be under way.
     pub(super) fn new(per_source: usize) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Queue {
     }
 
     /// What to do at `now`; to be asked until it says nothing.
-    pub(super) fn step(&mut self, now: Instant) -> Option<Step> {
+    pub(super) fn step(&mut self, now: Instant) -> Option<QueueStep> {
         let next = self.in_turn().find(|source| self.share(*source) < self.per_source)?;
         if self.running < self.most {
             return self.begin(next, now);
@@ -92,7 +92,7 @@ impl Queue {
     }
 
     /// Drops a handshake that has had its time while others of its source wait; to be asked like [`Self::step`].
-    pub(super) fn overdue(&mut self, now: Instant) -> Option<Step> {
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<QueueStep> {
         let late = self.oldest_waited_for().find(|(_, began)| *began + PATIENCE <= now)?.0;
         self.drop_oldest(late)
     }
@@ -121,7 +121,7 @@ impl Queue {
         self.lines.get(&source).map_or(0, |line| line.running.len())
     }
 
-    fn begin(&mut self, source: Source, now: Instant) -> Option<Step> {
+    fn begin(&mut self, source: Source, now: Instant) -> Option<QueueStep> {
         let line = self.lines.get_mut(&source)?;
         let id = line.waiting.pop_last()?;
         line.running.push_back((now, id));
@@ -130,13 +130,13 @@ impl Queue {
         }
         self.running += 1;
         self.turn = Some(source);
-        Some(Step::Begin(source, id))
+        Some(QueueStep::Begin(source, id))
     }
 
-    fn drop_oldest(&mut self, source: Source) -> Option<Step> {
+    fn drop_oldest(&mut self, source: Source) -> Option<QueueStep> {
         let (_, id) = *self.lines.get(&source)?.running.front()?;
         self.leave(source, id);
-        Some(Step::Drop(source, id))
+        Some(QueueStep::Drop(source, id))
     }
 }
 
@@ -150,13 +150,13 @@ mod tests {
         Source::V4(Ipv4Addr::new(10, 0, 0, last))
     }
 
-    fn steps(queue: &mut Queue, now: Instant) -> Vec<Step> {
+    fn steps(queue: &mut HandshakeQueue, now: Instant) -> Vec<QueueStep> {
         std::iter::from_fn(|| queue.step(now)).collect()
     }
 
     #[test]
     fn a_storm_of_one_source_waits_and_all_of_it_is_served() {
-        let (mut queue, now) = (Queue::new(4), Instant::now());
+        let (mut queue, now) = (HandshakeQueue::new(4), Instant::now());
         for id in 0..1000 {
             queue.wait(source(1), id);
         }
@@ -166,7 +166,7 @@ mod tests {
             assert!(!begun.is_empty() && begun.len() <= 4, "{begun:?}");
             assert_eq!(queue.overdue(now), None, "nobody is dropped while the queue moves");
             for step in begun {
-                let Step::Begin(source, id) = step else { panic!("{step:?}") };
+                let QueueStep::Begin(source, id) = step else { panic!("{step:?}") };
                 assert!(served.insert(id));
                 queue.leave(source, id);
             }
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_newest_of_a_source_goes_first_and_other_sources_do_not_wait_for_it() {
-        let (mut queue, now) = (Queue::new(2), Instant::now());
+        let (mut queue, now) = (HandshakeQueue::new(2), Instant::now());
         for id in 0..100 {
             queue.wait(source(1), id);
         }
@@ -184,33 +184,37 @@ mod tests {
         let begun = steps(&mut queue, now);
         assert_eq!(
             begun,
-            [Step::Begin(source(1), 99), Step::Begin(source(2), 100), Step::Begin(source(1), 98)]
+            [
+                QueueStep::Begin(source(1), 99),
+                QueueStep::Begin(source(2), 100),
+                QueueStep::Begin(source(1), 98)
+            ]
         );
     }
 
     #[test]
     fn a_handshake_that_stands_still_gives_way_only_to_its_own_source() {
-        let (mut queue, now) = (Queue::new(2), Instant::now());
+        let (mut queue, now) = (HandshakeQueue::new(2), Instant::now());
         for id in 0..3 {
             queue.wait(source(1), id);
         }
         assert_eq!(steps(&mut queue, now).len(), 2);
         let later = now + PATIENCE;
         assert_eq!((queue.due(), queue.overdue(now)), (Some(later), None));
-        assert_eq!(queue.overdue(later), Some(Step::Drop(source(1), 2)));
-        assert_eq!(steps(&mut queue, later), [Step::Begin(source(1), 0)]);
+        assert_eq!(queue.overdue(later), Some(QueueStep::Drop(source(1), 2)));
+        assert_eq!(steps(&mut queue, later), [QueueStep::Begin(source(1), 0)]);
         assert_eq!((queue.due(), queue.overdue(later + PATIENCE * 9)), (None, None), "nobody waits");
     }
 
     #[test]
     fn when_all_are_taken_the_largest_source_makes_room() {
-        let (mut queue, now) = (Queue::new(MOST), Instant::now());
+        let (mut queue, now) = (HandshakeQueue::new(MOST), Instant::now());
         for id in 0..2000 {
             queue.wait(source(1), id);
         }
         assert_eq!(steps(&mut queue, now).len(), MOST);
         queue.wait(source(2), 2000);
         let begun = steps(&mut queue, now);
-        assert_eq!(begun, [Step::Drop(source(1), 1999), Step::Begin(source(2), 2000)]);
+        assert_eq!(begun, [QueueStep::Drop(source(1), 1999), QueueStep::Begin(source(2), 2000)]);
     }
 }

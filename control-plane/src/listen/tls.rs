@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use super::bounds::Bounds;
 use super::crowd::Crowd;
 use super::guests::{Guest, Guests};
-use super::members::{Member, Members};
-use super::queue::{Queue, Step};
+use super::members::{Member, MemberSeats};
+use super::queue::{HandshakeQueue, QueueStep};
 use super::source::Source;
 use super::{accept_tcp, tcp_address};
 use crate::tls::{Caller, Material, Purpose, Tls};
@@ -53,10 +53,10 @@ pub struct TlsListener {
     tls: Tls,
     /// Who may have a place before its handshake.
     lobby: Crowd,
-    queue: Queue,
+    queue: HandshakeQueue,
     /// Those who have spoken and wait for their turn.
     waiting: HashMap<u64, TcpStream>,
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<HandshakeOutcome>,
     /// What each task is about.
     about: HashMap<Id, (Source, u64)>,
     aborts: HashMap<u64, AbortHandle>,
@@ -70,27 +70,29 @@ struct Places {
     /// Those without proof.
     guests: Guests,
     /// Those with it.
-    members: Members,
+    members: MemberSeats,
 }
 
 /// A place among them.
 #[derive(Clone, Debug)]
-enum Place {
+enum HandshakePlace {
     Guest(Arc<Guest>),
     Member(Arc<Member>),
 }
 
 impl Places {
-    fn take(&self, caller: &Caller, source: Source) -> Place {
+    fn take(&self, caller: &Caller, source: Source) -> HandshakePlace {
         match caller {
-            Caller::Certified(certificate) => Place::Member(Arc::new(self.members.enter(certificate.holder))),
-            Caller::Local | Caller::Unproven(_) => Place::Guest(Arc::new(self.guests.enter(source))),
+            Caller::Certified(certificate) => {
+                HandshakePlace::Member(Arc::new(self.members.enter(certificate.holder)))
+            }
+            Caller::Local | Caller::Unproven(_) => HandshakePlace::Guest(Arc::new(self.guests.enter(source))),
         }
     }
 }
 
 /// How a task ended.
-enum Outcome {
+enum HandshakeOutcome {
     /// The client has something to say.
     Spoke(TcpStream),
     /// It said nothing, or is gone.
@@ -110,14 +112,14 @@ impl TlsListener {
             purpose,
             tls,
             lobby: Crowd::new(of(waiting), of(waiting).saturating_mul(SOURCES)),
-            queue: Queue::new(of(handshakes)),
+            queue: HandshakeQueue::new(of(handshakes)),
             waiting: HashMap::new(),
             tasks: JoinSet::new(),
             about: HashMap::new(),
             aborts: HashMap::new(),
             places: Places {
                 guests: Guests::new(of(connections), of(connections).saturating_mul(SOURCES)),
-                members: Members::new(of(idle)),
+                members: MemberSeats::new(of(idle)),
             },
             last: 0,
         }
@@ -165,7 +167,12 @@ impl TlsListener {
         self.run(source, id, spoke(stream));
     }
 
-    fn run(&mut self, source: Source, id: u64, task: impl Future<Output = Outcome> + Send + 'static) {
+    fn run(
+        &mut self,
+        source: Source,
+        id: u64,
+        task: impl Future<Output = HandshakeOutcome> + Send + 'static,
+    ) {
         let handle = self.tasks.spawn(task);
         self.about.insert(handle.id(), (source, id));
         self.aborts.insert(id, handle);
@@ -184,11 +191,11 @@ impl TlsListener {
     fn advance(&mut self, now: Instant) {
         while let Some(step) = self.queue.overdue(now).or_else(|| self.queue.step(now)) {
             match step {
-                Step::Drop(source, id) => {
+                QueueStep::Drop(source, id) => {
                     tracing::debug!(?source, "a TLS handshake is dropped: others wait for it");
                     self.forget(source, id);
                 }
-                Step::Begin(source, id) => {
+                QueueStep::Begin(source, id) => {
                     self.lobby.leave(source, id);
                     match self.waiting.remove(&id).filter(is_open) {
                         Some(stream) => {
@@ -209,24 +216,24 @@ impl TlsListener {
     }
 
     /// Takes in what became of a task; answers a connection that is complete.
-    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Option<Box<TlsConnection>> {
+    fn ended(&mut self, ended: Result<(Id, HandshakeOutcome), JoinError>) -> Option<Box<TlsConnection>> {
         let (task, outcome) = match ended {
             Ok((task, outcome)) => (task, outcome),
-            Err(aborted) => (aborted.id(), Outcome::Failed),
+            Err(aborted) => (aborted.id(), HandshakeOutcome::Failed),
         };
         let (source, id) = self.about.remove(&task)?;
         let known = self.aborts.remove(&id).is_some();
         match outcome {
-            Outcome::Spoke(stream) if known => {
+            HandshakeOutcome::Spoke(stream) if known => {
                 self.waiting.insert(id, stream);
                 self.queue.wait(source, id);
             }
-            Outcome::Spoke(_) | Outcome::Silent => self.lobby.leave(source, id),
-            Outcome::Shaken(connection) => {
+            HandshakeOutcome::Spoke(_) | HandshakeOutcome::Silent => self.lobby.leave(source, id),
+            HandshakeOutcome::Shaken(connection) => {
                 self.queue.leave(source, id);
                 return Some(connection);
             }
-            Outcome::Failed => {
+            HandshakeOutcome::Failed => {
                 self.lobby.leave(source, id);
                 self.queue.leave(source, id);
             }
@@ -236,10 +243,10 @@ impl TlsListener {
 }
 
 /// Waits until the client has something to say.
-async fn spoke(stream: TcpStream) -> Outcome {
+async fn spoke(stream: TcpStream) -> HandshakeOutcome {
     match timeout(HANDSHAKE, stream.peek(&mut [0])).await {
-        Ok(Ok(1..)) => Outcome::Spoke(stream),
-        _ => Outcome::Silent,
+        Ok(Ok(1..)) => HandshakeOutcome::Spoke(stream),
+        _ => HandshakeOutcome::Silent,
     }
 }
 
@@ -249,22 +256,30 @@ fn is_open(stream: &TcpStream) -> bool {
     !ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }
 
-async fn handshake(stream: TcpStream, source: Source, purpose: Purpose, tls: Tls, places: Places) -> Outcome {
+async fn handshake(
+    stream: TcpStream,
+    source: Source,
+    purpose: Purpose,
+    tls: Tls,
+    places: Places,
+) -> HandshakeOutcome {
     let material = tls.material.borrow().clone();
-    let Some(config) = material.config(purpose) else { return Outcome::Failed };
+    let Some(config) = material.config(purpose) else { return HandshakeOutcome::Failed };
     let failure = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
-            let Some(caller) = judged(material, chain, &tls).await else { return Outcome::Failed };
+            let Some(caller) = judged(material, chain, &tls).await else { return HandshakeOutcome::Failed };
             let place = places.take(&caller, source);
-            return Outcome::Shaken(Box::new(TlsConnection::new(stream, caller, purpose, tls, place)));
+            return HandshakeOutcome::Shaken(Box::new(TlsConnection::new(
+                stream, caller, purpose, tls, place,
+            )));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took longer than {HANDSHAKE:?}"),
     };
     // Whoever scans ports does this all the time.
     tracing::debug!(?source, failure, "a TLS handshake failed");
-    Outcome::Failed
+    HandshakeOutcome::Failed
 }
 
 /// Whom `chain` proves. The dearest chain that is looked at takes milliseconds, which are not those of the threads that serve
@@ -291,16 +306,22 @@ pub struct TlsConnection {
     stream: TlsStream<TcpStream>,
     caller: Caller,
     refused: CancellationToken,
-    place: Place,
+    place: HandshakePlace,
     end: Option<End>,
 }
 
 impl TlsConnection {
-    fn new(stream: TlsStream<TcpStream>, caller: Caller, purpose: Purpose, tls: Tls, place: Place) -> Self {
+    fn new(
+        stream: TlsStream<TcpStream>,
+        caller: Caller,
+        purpose: Purpose,
+        tls: Tls,
+        place: HandshakePlace,
+    ) -> Self {
         let refused = CancellationToken::new();
         let unwanted = match &place {
-            Place::Guest(guest) => guest.end().clone(),
-            Place::Member(member) => member.end().clone(),
+            HandshakePlace::Guest(guest) => guest.end().clone(),
+            HandshakePlace::Member(member) => member.end().clone(),
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
         let own = (purpose == Purpose::Proxies).then(|| ending(&caller, tls, chain, refused.clone()));
@@ -321,16 +342,16 @@ impl TlsConnection {
     /// Its place among those without proof, if it has one.
     pub(super) fn guest(&self) -> Option<Arc<Guest>> {
         match &self.place {
-            Place::Guest(guest) => Some(Arc::clone(guest)),
-            Place::Member(_) => None,
+            HandshakePlace::Guest(guest) => Some(Arc::clone(guest)),
+            HandshakePlace::Member(_) => None,
         }
     }
 
     /// Its place among those of its certificate's holder, if it has one.
     pub(super) fn member(&self) -> Option<Arc<Member>> {
         match &self.place {
-            Place::Guest(_) => None,
-            Place::Member(member) => Some(Arc::clone(member)),
+            HandshakePlace::Guest(_) => None,
+            HandshakePlace::Member(member) => Some(Arc::clone(member)),
         }
     }
 

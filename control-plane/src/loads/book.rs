@@ -23,7 +23,7 @@ const OUTAGE: Duration = Duration::from_secs(60);
 
 /// What one proxy tells of one virtual node in one report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
+pub struct ReportedLoad {
     /// Requests sent since the last report.
     pub issued: u64,
     /// Requests answered without an error since then.
@@ -36,7 +36,7 @@ pub struct Load {
     pub covers: Duration,
 }
 
-impl Load {
+impl ReportedLoad {
     /// Both together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -50,11 +50,11 @@ impl Load {
     }
 }
 
-impl Load {
+impl ReportedLoad {
     /// What is believed of it: that it covers a time within `known`, and [`MAX_RATE`] in the time that it can cover by that, or
     /// `left` when that is less; succeeded and failed in their proportion.
-    fn plausible(&self, known: Known, left: u64) -> Self {
-        let Known { least, most: longest, counted } = known;
+    fn plausible(&self, known: KnownTime, left: u64) -> Self {
+        let KnownTime { least, most: longest, counted } = known;
         let covers = self.covers.clamp(least, longest);
         let seconds = covers.min(counted).as_secs().clamp(1, LONGEST);
         let most = left.min(MAX_RATE * seconds);
@@ -80,7 +80,7 @@ impl Load {
 
 /// What is known of the time that a report covers, whatever the proxy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct KnownTime {
     /// It covers as much at least,
     least: Duration,
     /// and as much at most; never less than `least`.
@@ -89,7 +89,7 @@ struct Known {
     counted: Duration,
 }
 
-impl Known {
+impl KnownTime {
     /// Of a report that comes `since` the one before it on its stream, or, the `first`, since the stream began.
     fn of(since: Duration, first: bool) -> Self {
         let longest = Duration::from_secs(LONGEST);
@@ -104,9 +104,9 @@ impl Known {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// What the proxy sent to every virtual node that it has clusters of, also to those that it sent nothing to.
-    pub sent: BTreeMap<ResourceId, Load>,
+    pub sent: BTreeMap<ResourceId, ReportedLoad>,
     /// What it passed on to its own application; `None` when it has none.
-    pub received: Option<Load>,
+    pub received: Option<ReportedLoad>,
 }
 
 /// What is known of a virtual node's load in a window.
@@ -155,19 +155,19 @@ struct Reporter {
 
 /// What proxies of one virtual node told, and when the last of it came.
 #[derive(Debug)]
-struct Account {
+struct LoadAccount {
     window: Window,
     last: Duration,
 }
 
-impl Account {
+impl LoadAccount {
     fn new(at: Duration) -> Self {
         Self { window: Window::new(), last: at }
     }
 
     /// Takes in what is believed of a load.
-    fn add(&mut self, at: Duration, load: &Load) {
-        let Load { issued, succeeded, failed, covers, .. } = *load;
+    fn add(&mut self, at: Duration, load: &ReportedLoad) {
+        let ReportedLoad { issued, succeeded, failed, covers, .. } = *load;
         self.window.add(at, covers, Counts { issued, succeeded, failed, reports: 1 });
         self.last = at;
     }
@@ -181,9 +181,9 @@ impl Account {
 type Voice<'a> = (&'a ResourceId, Option<Holder>, u64);
 
 #[derive(Debug)]
-struct Target {
+struct TargetLoads {
     /// By the virtual nodes of the callers.
-    callers: BTreeMap<ResourceId, Account>,
+    callers: BTreeMap<ResourceId, LoadAccount>,
     last: Duration,
     /// By the proxies that told of it in their last report: when, and how many requests were under way.
     running: BTreeMap<u64, (Duration, u64)>,
@@ -192,21 +192,21 @@ struct Target {
 /// All that is kept. It grows with the connected proxies, with the virtual nodes that told in the last [`LONGEST`] seconds and
 /// with whom they call, with the certificates that were used in that time, and with nothing else.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct LoadBook {
     /// The latest time that came in; time does not go back.
     latest: Duration,
     /// How many reporters there ever were: their ids.
     ever: u64,
     reporters: BTreeMap<u64, Reporter>,
     nodes: BTreeMap<ResourceId, usize>,
-    targets: BTreeMap<ResourceId, Target>,
+    targets: BTreeMap<ResourceId, TargetLoads>,
     /// What virtual nodes' own proxies passed on to their applications.
-    own: BTreeMap<ResourceId, Account>,
+    own: BTreeMap<ResourceId, LoadAccount>,
     /// What may still be believed of who has a certificate, over all the streams that it opens.
     budgets: Budgets,
 }
 
-impl Book {
+impl LoadBook {
     /// Enters a proxy of `node`, whose stream began at `at`, and gives its id. What is believed of those with one `holder` they
     /// have in common.
     ///
@@ -240,10 +240,10 @@ impl Book {
     pub fn report(&mut self, reporter: u64, at: Duration, report: Report) {
         let at = self.advance(at);
         let Some(known) = self.reporters.get_mut(&reporter) else { return };
-        let (time, since, holder) = (Known::of(at - known.last, !known.told), known.last, known.holder);
+        let (time, since, holder) = (KnownTime::of(at - known.last, !known.told), known.last, known.holder);
         (known.last, known.told) = (at, true);
         let budgets = &mut self.budgets;
-        let mut believed = |side: Side, load: &Load| {
+        let mut believed = |side: Side, load: &ReportedLoad| {
             let Some(holder) = holder else { return load.plausible(time, u64::MAX) };
             let budget = budgets.of(holder, side, since);
             let load = load.plausible(time, budget.left(at));
@@ -259,16 +259,16 @@ impl Book {
         });
         if let Some(load) = &report.received {
             let load = believed(Side::Received(known.node.clone()), load);
-            self.own.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, &load);
+            self.own.entry(known.node.clone()).or_insert_with(|| LoadAccount::new(at)).add(at, &load);
         }
         for (id, load) in report.sent {
             let load = believed(Side::Sent(id.clone()), &load);
-            let target = self.targets.entry(id.clone()).or_insert_with(|| Target {
+            let target = self.targets.entry(id.clone()).or_insert_with(|| TargetLoads {
                 callers: BTreeMap::new(),
                 last: at,
                 running: BTreeMap::new(),
             });
-            target.callers.entry(known.node.clone()).or_insert_with(|| Account::new(at)).add(at, &load);
+            target.callers.entry(known.node.clone()).or_insert_with(|| LoadAccount::new(at)).add(at, &load);
             target.last = at;
             target.running.insert(reporter, (at, load.in_progress));
             known.targets.insert(id);
@@ -328,7 +328,7 @@ impl Book {
 
     /// When those last told of `target` that tell of it, and how many requests they have under way: by virtual node and holder,
     /// or stream where there is none.
-    fn voices(&self, target: &Target) -> BTreeMap<Voice<'_>, (Duration, u64)> {
+    fn voices(&self, target: &TargetLoads) -> BTreeMap<Voice<'_>, (Duration, u64)> {
         let mut voices: BTreeMap<Voice<'_>, (Duration, u64)> = BTreeMap::new();
         for (id, (at, count)) in &target.running {
             let Some(Reporter { node, holder, .. }) = self.reporters.get(id) else { continue };

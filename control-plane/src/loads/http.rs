@@ -1,5 +1,5 @@
 //! The HTTP endpoint of the loads: `GET /fleetmesh/v1/meshes/{mesh}/loads[?window=SECONDS]`. It answers at once; see
-//! [`super::Answer`].
+//! [`super::LoadAnswer`].
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
-use super::{Answer, LONGEST, Loads};
-use crate::refusal::Refusal;
+use super::{LONGEST, LoadAnswer, ReportedLoads};
+use crate::refusal::WireNack;
 use crate::rights::{Access, Rights};
 use crate::view::Views;
 
@@ -17,38 +17,38 @@ use crate::view::Views;
 const DEFAULT_WINDOW: u64 = 60;
 
 #[derive(Deserialize)]
-struct Parameters {
+struct LoadParameters {
     window: Option<String>,
 }
 
 #[derive(Clone)]
-struct Service {
-    loads: Arc<Loads>,
+struct LoadService {
+    loads: Arc<ReportedLoads>,
     views: Arc<dyn Views>,
 }
 
 /// The endpoint.
-pub fn router(loads: Arc<Loads>, views: Arc<dyn Views>) -> Router {
-    let service = Service { loads, views };
+pub fn router(loads: Arc<ReportedLoads>, views: Arc<dyn Views>) -> Router {
+    let service = LoadService { loads, views };
     Router::new().route("/fleetmesh/v1/meshes/{mesh}/loads", get(answer)).with_state(service)
 }
 
 async fn answer(
-    State(Service { loads, views }): State<Service>,
+    State(LoadService { loads, views }): State<LoadService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
-    Query(Parameters { window }): Query<Parameters>,
-) -> Result<Json<Answer>, Refusal> {
+    Query(LoadParameters { window }): Query<LoadParameters>,
+) -> Result<Json<LoadAnswer>, WireNack> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
     let seconds = seconds(window.as_deref())?;
     let view = views.mesh(&mesh);
-    let view = view.ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))?;
+    let view = view.ok_or_else(|| WireNack::not_found(format!("the mesh {mesh:?} does not exist")))?;
     Ok(Json(loads.answer(&mesh, &view, seconds)))
 }
 
-fn seconds(window: Option<&str>) -> Result<u64, Refusal> {
+fn seconds(window: Option<&str>) -> Result<u64, WireNack> {
     let Some(text) = window else { return Ok(DEFAULT_WINDOW) };
     let seconds = text.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds));
     let refusal = || format!("window {text:?} is out of bounds: whole seconds from 1 to {LONGEST}");
-    seconds.ok_or_else(|| Refusal::bad_request(refusal()))
+    seconds.ok_or_else(|| WireNack::bad_request(refusal()))
 }

@@ -22,22 +22,22 @@ use tokio::time::Instant;
 
 use crate::tls::Holder;
 use crate::view::MeshView;
-use book::Book;
-pub use book::{Full, Load, Report};
+use book::LoadBook;
+pub use book::{Full, Report, ReportedLoad};
 use window::Counts;
 pub use window::LONGEST;
 
 /// The loads of all meshes.
-pub struct Loads {
+pub struct ReportedLoads {
     interval: Duration,
     began: Instant,
-    book: Mutex<Book>,
+    book: Mutex<LoadBook>,
 }
 
 /// The loads of a mesh in a window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct LoadAnswer {
     /// The mesh.
     pub mesh: String,
     /// The length of the window in seconds. It ends with the second that is under way.
@@ -76,7 +76,7 @@ pub struct TargetLoad {
     pub callers: Vec<CallerLoad>,
     /// What its own proxies counted in the window of the requests that reached them; absent when none of them told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub own: Option<Ended>,
+    pub own: Option<EndedCounts>,
 }
 
 /// What the proxies of one virtual node told of another.
@@ -87,12 +87,12 @@ pub struct CallerLoad {
     pub virtual_node: String,
     /// What it told.
     #[serde(flatten)]
-    pub ended: Ended,
+    pub ended: EndedCounts,
 }
 
 /// Requests that ended, and the reports that told of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Ended {
+pub struct EndedCounts {
     /// Answered without an error.
     pub succeeded: u64,
     /// Failed.
@@ -101,13 +101,13 @@ pub struct Ended {
     pub reports: u64,
 }
 
-impl From<Counts> for Ended {
+impl From<Counts> for EndedCounts {
     fn from(Counts { succeeded, failed, reports, .. }: Counts) -> Self {
         Self { succeeded, failed, reports }
     }
 }
 
-impl Loads {
+impl ReportedLoads {
     /// Nothing was reported; proxies are to report at this interval.
     pub fn new(interval: Duration) -> Self {
         Self { interval, began: Instant::now(), book: Mutex::default() }
@@ -119,7 +119,7 @@ impl Loads {
     }
 
     /// The loads of the mesh that `view` shows in the last `seconds` seconds, 1 to [`LONGEST`].
-    pub fn answer(&self, mesh: &str, view: &MeshView, seconds: u64) -> Answer {
+    pub fn answer(&self, mesh: &str, view: &MeshView, seconds: u64) -> LoadAnswer {
         let observed = self.began.elapsed();
         let told = self.book().told(mesh, observed, seconds);
         let targets = told.into_iter().filter_map(|(id, told)| {
@@ -143,10 +143,10 @@ impl Loads {
                         ended: counts.into(),
                     })
                     .collect(),
-                own: told.own.map(Ended::from),
+                own: told.own.map(EndedCounts::from),
             })
         });
-        Answer {
+        LoadAnswer {
             mesh: mesh.to_owned(),
             window_seconds: seconds,
             observed_seconds: observed.as_secs(),
@@ -155,7 +155,7 @@ impl Loads {
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, LoadBook> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,7 +166,7 @@ fn millis(time: Duration) -> u64 {
 
 /// A proxy that reports. Dropping it says that it is gone.
 pub struct Reporting {
-    loads: Arc<Loads>,
+    loads: Arc<ReportedLoads>,
     id: u64,
 }
 
@@ -176,7 +176,7 @@ impl Reporting {
     /// # Errors
     /// `limit` proxies of the node report already, or as many as this process serves.
     pub fn start(
-        loads: &Arc<Loads>,
+        loads: &Arc<ReportedLoads>,
         node: &ResourceId,
         holder: Option<Holder>,
         limit: Option<usize>,

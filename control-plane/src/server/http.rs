@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::listen::Bound;
 use crate::rights::Rights;
 use crate::serving::Hosts;
-use crate::sigv4::{Guard, guard};
+use crate::sigv4::{SignatureGuard, guard};
 use crate::tasks::Task;
 
 /// What is served over HTTP, and to whom.
@@ -19,7 +19,7 @@ pub(super) struct Routers {
     /// To callers of this host, and to others who sign their requests.
     pub(super) guarded: Router,
     /// What judges their signatures; absent when there is no listener for others.
-    pub(super) guard: Option<Guard>,
+    pub(super) guard: Option<SignatureGuard>,
 }
 
 impl Routers {

@@ -23,10 +23,10 @@ use crate::cloud_map;
 use crate::join::{self, Denied, Instances, Joining};
 use crate::keys::{Keys, LoadError};
 use crate::listen::{Bound, Bounds, Listen, ListenError};
-use crate::metrics::Metrics;
+use crate::metrics::ServerMetrics;
 use crate::reload::FileError;
 use crate::serving::{self, Hosts, Limits};
-use crate::sigv4::{AheadError, Audience, Bodies, Guard, Proofs, Replays};
+use crate::sigv4::{AheadError, Audience, Bodies, Proofs, Replays, SignatureGuard};
 use crate::store::{OpenError, SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
@@ -175,12 +175,12 @@ async fn serve_proxies(
     store: Arc<dyn Store>,
     listeners: Vec<Bound>,
     denied: Denied,
-    told: ads::Told,
+    told: ads::ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
     let views: Arc<dyn Views> = Arc::clone(&store) as _;
-    let settings = ads::Settings { denied: denied.clone(), ..parts::settings(args) };
+    let settings = ads::AdsSettings { denied: denied.clone(), ..parts::settings(args) };
     let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
     let discovered = known.subscribe();
     let metrics = told.metrics.clone();
@@ -204,7 +204,7 @@ struct HttpServers {
     /// Of those who sign; absent when there is no listener for others.
     keys: Option<Arc<Keys>>,
     audience: Arc<Audience>,
-    metrics: Metrics,
+    metrics: ServerMetrics,
 }
 
 impl HttpServers {
@@ -225,7 +225,7 @@ impl HttpServers {
             let follow = async move { keys.follow(data_dir, file, stop).await };
             tasks.spawn(Task::AccessKeys, shutdown, follow);
         }
-        let guard = keys.map(|keys| Guard {
+        let guard = keys.map(|keys| SignatureGuard {
             keys,
             audience,
             replays,

@@ -16,13 +16,15 @@ use crate::api::quota::Quotas;
 use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
 use crate::distribution::{self, Distribution};
-use crate::join::{CaFiles, CaKey, Denied, Documents, Instances, Joining, Rules, Sts, StsEndpoint, Verifier};
+use crate::join::{
+    CaFiles, CaKey, Denied, Documents, Instances, JoinRules, Joining, Sts, StsEndpoint, Verifier,
+};
 use crate::keys::Keys;
 use crate::keys::command::source_of;
-use crate::kms::{AwsKey, Held, KeyArn};
+use crate::kms::{AwsKey, KeyArn, KmsKeyHandle};
 use crate::listen::Bound;
-use crate::loads::{self, Loads};
-use crate::metrics::Metrics;
+use crate::loads::{self, ReportedLoads};
+use crate::metrics::ServerMetrics;
 use crate::sigv4::Replays;
 use crate::store::{SqliteStore, Store};
 use crate::view::Views;
@@ -86,7 +88,7 @@ pub(super) fn joining(
     verifier: Option<Verifier>,
     denied: Denied,
 ) -> Result<Option<Joining>, Error> {
-    let held = |arn: &KeyArn| Held::new(Arc::new(AwsKey::new(arn.clone())), Handle::current());
+    let held = |arn: &KeyArn| KmsKeyHandle::new(Arc::new(AwsKey::new(arn.clone())), Handle::current());
     let key = match (&args.ca_key, &args.ca_kms_key) {
         (Some(file), _) => Some(CaKey::File(file.clone())),
         (None, arn) => arn.as_ref().map(held).map(CaKey::Held),
@@ -99,19 +101,19 @@ pub(super) fn joining(
         [] => Documents::off(),
         places => Documents::read(places, args.instance_identity)?,
     };
-    let rules = Rules { sts: Sts::new(endpoint), documents, verifier, denied };
+    let rules = JoinRules { sts: Sts::new(endpoint), documents, verifier, denied };
     let (validity, rate) = (args.join_certificate_validity, args.join_rate_per_source);
     Ok(Some(Joining::new(store, args.identity(), files, rules, validity, rate)?))
 }
 
 /// What is set about discovery; 0 is no limit.
-pub(super) fn settings(args: &ControlPlaneArgs) -> ads::Settings {
+pub(super) fn settings(args: &ControlPlaneArgs) -> ads::AdsSettings {
     let limit = |count: u32| usize::try_from(count).ok().filter(|count| *count > 0);
-    ads::Settings {
+    ads::AdsSettings {
         max_proxies_per_node: args.max_proxies_per_node.and_then(limit),
         max_streams_per_certificate: limit(args.max_streams_per_certificate),
         max_names_per_request: limit(args.max_names_per_request),
-        ..ads::Settings::default()
+        ..ads::AdsSettings::default()
     }
 }
 
@@ -119,10 +121,10 @@ pub(super) fn discover(
     views: Arc<dyn Views>,
     args: &ControlPlaneArgs,
     known: watch::Sender<Discovered>,
-    metrics: Metrics,
+    metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let settings = cloud_map::Settings {
+    let settings = cloud_map::PollerSettings {
         data_dir: args.data_dir.clone(),
         interval: args.cloud_map_interval,
         region: args.identity.region.clone(),
@@ -138,11 +140,11 @@ pub(super) async fn open(args: &ControlPlaneArgs) -> Result<Arc<dyn Store>, Erro
 }
 
 /// Where what proxies say is told, before they said anything.
-pub(super) fn told(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> ads::Told {
-    ads::Told {
+pub(super) fn told(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> ads::ProxyBooks {
+    ads::ProxyBooks {
         distribution: Arc::new(Distribution::new(views)),
-        loads: Arc::new(Loads::new(args.load_report_interval)),
-        metrics: Metrics::new(),
+        loads: Arc::new(ReportedLoads::new(args.load_report_interval)),
+        metrics: ServerMetrics::new(),
     }
 }
 
@@ -150,7 +152,7 @@ pub(super) fn told(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> ads::Told 
 pub(super) fn guarded(
     args: &ControlPlaneArgs,
     store: &Arc<dyn Store>,
-    told: &ads::Told,
+    told: &ads::ProxyBooks,
     shutdown: &CancellationToken,
 ) -> Result<Router, Error> {
     let quotas = Quotas::new(args.quotas.clone());

@@ -49,7 +49,7 @@ async fn a_stop_that_was_asked_for_is_no_failure() {
 }
 
 #[derive(clap::Parser)]
-struct Line {
+struct LogLine {
     #[command(flatten)]
     control_plane: ControlPlaneArgs,
 }
@@ -77,7 +77,7 @@ fn arguments(folder: &Path) -> ControlPlaneArgs {
         format!("--ca-key{}", file("ca.key", ca.key.reveal())),
         format!("--denied-instances{}", file("denied", "")),
     ];
-    <Line as clap::Parser>::try_parse_from(line).unwrap().control_plane
+    <LogLine as clap::Parser>::try_parse_from(line).unwrap().control_plane
 }
 
 /// Runs a control plane whose task `target` panics while it runs.

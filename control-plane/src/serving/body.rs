@@ -67,19 +67,19 @@ impl HttpBody for Timed {
 }
 
 /// The body of an answer, whose request is under way until it was sent.
-pub(super) struct Held {
+pub(super) struct HeldRoom {
     body: Body,
     under_way: UnderWay,
 }
 
-impl Held {
+impl HeldRoom {
     pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
         under_way.offer();
         Self { body, under_way }
     }
 }
 
-impl HttpBody for Held {
+impl HttpBody for HeldRoom {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -29,7 +29,7 @@ use tonic::transport::server::Connected as _;
 use tower::ServiceExt as _;
 
 use crate::listen::{Bound, Connection, Peer};
-use body::{Held, Timed};
+use body::{HeldRoom, Timed};
 use pulse::{Beating, Pulse};
 pub use rules::Hosts;
 
@@ -184,5 +184,5 @@ async fn answer(
             response
         }
     };
-    Ok(response.map(|body| Body::new(Held::new(body, under_way))))
+    Ok(response.map(|body| Body::new(HeldRoom::new(body, under_way))))
 }

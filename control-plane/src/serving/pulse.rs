@@ -18,13 +18,13 @@ use crate::listen::Connection;
 #[derive(Debug)]
 pub(super) struct Pulse {
     limits: Limits,
-    state: Mutex<State>,
+    state: Mutex<PulseState>,
     /// Told when no request is under way any more, and when something comes in the silence.
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct PulseState {
     /// Requests under way.
     requests: usize,
     /// Since when there is none.
@@ -38,7 +38,7 @@ struct State {
     last: u64,
 }
 
-impl State {
+impl PulseState {
     /// When the connection is to be closed; while a request is under way, only when its answer is not taken.
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         if let Some(since) = self.offered.values().min() {
@@ -53,7 +53,7 @@ impl Pulse {
     /// A connection that has just been made.
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
-        let state = State {
+        let state = PulseState {
             requests: 0,
             quiet: now,
             heard: Some(now),
@@ -103,7 +103,7 @@ impl Pulse {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PulseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

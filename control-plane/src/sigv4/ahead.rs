@@ -32,18 +32,18 @@ pub struct AheadError {
 }
 
 /// A second, and a signature that was made in it.
-pub type Signature = (u64, Digest);
+pub type SignatureBytes = (u64, Digest);
 
 /// The file of one process.
 #[derive(Clone, Debug)]
-pub struct Ahead(Arc<Mutex<Book>>);
+pub struct Ahead(Arc<Mutex<AheadBook>>);
 
 #[derive(Debug)]
-struct Book {
+struct AheadBook {
     path: PathBuf,
     file: File,
     lines: usize,
-    kept: BTreeSet<Signature>,
+    kept: BTreeSet<SignatureBytes>,
 }
 
 impl Ahead {
@@ -51,7 +51,7 @@ impl Ahead {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn open(directory: &Path, now: u64) -> Result<(Self, BTreeSet<Signature>), AheadError> {
+    pub fn open(directory: &Path, now: u64) -> Result<(Self, BTreeSet<SignatureBytes>), AheadError> {
         let path = directory.join(NAME);
         let failed = |source| AheadError { path: path.clone(), source };
         let text = match fs::read(&path) {
@@ -60,9 +60,9 @@ impl Ahead {
         };
         // A line that was cut off is of a write that was not served.
         let lines = String::from_utf8_lossy(&text).lines().filter_map(parse).collect::<BTreeSet<_>>();
-        let kept: BTreeSet<Signature> = lines.into_iter().filter(|(second, _)| *second >= now).collect();
+        let kept: BTreeSet<SignatureBytes> = lines.into_iter().filter(|(second, _)| *second >= now).collect();
         let file = write(&path, &kept).map_err(failed)?;
-        let book = Book { lines: kept.len(), file, kept: kept.clone(), path };
+        let book = AheadBook { lines: kept.len(), file, kept: kept.clone(), path };
         Ok((Self(Arc::new(Mutex::new(book))), kept))
     }
 
@@ -70,7 +70,7 @@ impl Ahead {
     ///
     /// # Errors
     /// It is not on disk, for all that is known.
-    pub fn keep(&self, signature: Signature, now: u64) -> Result<(), AheadError> {
+    pub fn keep(&self, signature: SignatureBytes, now: u64) -> Result<(), AheadError> {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |path: &Path, source| AheadError { path: path.into(), source };
         book.kept = book.kept.split_off(&(now, Digest::default()));
@@ -89,7 +89,7 @@ impl Ahead {
 }
 
 /// Writes the file anew, at once or not at all, and answers it open for more.
-fn write(path: &Path, kept: &BTreeSet<Signature>) -> io::Result<File> {
+fn write(path: &Path, kept: &BTreeSet<SignatureBytes>) -> io::Result<File> {
     let new = path.with_extension("new");
     let text: String = kept.iter().map(line).collect();
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -102,11 +102,11 @@ fn write(path: &Path, kept: &BTreeSet<Signature>) -> io::Result<File> {
     Ok(file)
 }
 
-fn line((second, digest): &Signature) -> String {
+fn line((second, digest): &SignatureBytes) -> String {
     format!("{second} {:032x}\n", u128::from_be_bytes(*digest))
 }
 
-fn parse(line: &str) -> Option<Signature> {
+fn parse(line: &str) -> Option<SignatureBytes> {
     let (second, digest) = line.split_once(' ')?;
     let digest = u128::from_str_radix(digest, 16).ok().filter(|_| digest.len() == 32)?;
     Some((second.parse().ok()?, digest.to_be_bytes()))

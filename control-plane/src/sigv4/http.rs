@@ -15,17 +15,17 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::bodies::{self, Room};
-use super::replay::{Answer, Ticket, Turn};
+use super::replay::{RememberedAnswer, Ticket, Turn};
 use super::{Audience, Bodies, Proofs, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
 use crate::listen::{Peer, Source};
-use crate::refusal::{Class, Refusal};
-use crate::rights::{Access, Holder, Rights};
+use crate::refusal::{Class, WireNack};
+use crate::rights::{Access, KeyHolder, Rights};
 
 /// What a guard knows.
 #[derive(Clone, Debug)]
-pub struct Guard {
+pub struct SignatureGuard {
     /// The keys that count.
     pub keys: Arc<Keys>,
     /// What signatures have to be for.
@@ -42,12 +42,12 @@ pub struct Guard {
 const LARGEST_UNWRITTEN: usize = 16 * 1024;
 
 /// `router` behind a guard, which says in each request what its sender may do.
-pub fn guard(router: axum::Router, guard: Guard) -> axum::Router {
+pub fn guard(router: axum::Router, guard: SignatureGuard) -> axum::Router {
     router.layer(from_fn_with_state(guard, check))
 }
 
-async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response<Body> {
-    let Guard { keys, audience, replays, proofs, bodies } = guard;
+async fn check(State(guard): State<SignatureGuard>, request: Request, next: Next) -> Response<Body> {
+    let SignatureGuard { keys, audience, replays, proofs, bodies } = guard;
     let (mut head, body) = request.into_parts();
     // Who cannot have signed it does not get to send two megabytes first.
     let limit = match claimed(&head, &keys, &audience, SystemTime::now()) {
@@ -96,7 +96,7 @@ fn is_safe(method: &Method) -> bool {
 }
 
 /// The largest body of a request of this method by whoever says that he is `holder`.
-fn largest(method: &Method, holder: &Holder) -> usize {
+fn largest(method: &Method, holder: &KeyHolder) -> usize {
     let writes = !is_safe(method) && *method != Method::DELETE && holder.policy.access == Access::Write;
     if writes { LARGEST_BODY } else { LARGEST_UNWRITTEN }
 }
@@ -107,20 +107,20 @@ async fn collect(
     limit: usize,
     room: &Bodies,
     source: Option<Source>,
-) -> Result<(Bytes, Room), Refusal> {
-    let too_large = || Refusal::bad_request(format!("the body is larger than {limit} bytes"));
+) -> Result<(Bytes, Room), WireNack> {
+    let too_large = || WireNack::bad_request(format!("the body is larger than {limit} bytes"));
     let said = body.size_hint().upper().map_or(Some(limit), |said| usize::try_from(said).ok());
     let bytes = said.filter(|said| *said <= limit).ok_or_else(too_large)?;
     let room = room.take(source, bytes).await.ok_or_else(|| {
         let message =
             "too many large requests are under way from this address, or in all: try again in a moment";
-        Refusal::new(Class::TooManyRequests, message)
+        WireNack::new(Class::TooManyRequests, message)
     })?;
-    let body = bodies::read(body, limit, bytes).await.map_err(Refusal::bad_request)?;
+    let body = bodies::read(body, limit, bytes).await.map_err(WireNack::bad_request)?;
     Ok((body, room))
 }
 
-async fn same_again(mut answer: watch::Receiver<Option<Arc<Answer>>>) -> Response<Body> {
+async fn same_again(mut answer: watch::Receiver<Option<Arc<RememberedAnswer>>>) -> Response<Body> {
     let answer = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
     answer.map_or_else(|| lost().into_response(), |answer| answer.response())
 }
@@ -132,10 +132,10 @@ async fn serve_once(replays: Replays, ticket: Ticket, request: Request, next: Ne
             Ok(()) => next.run(request).await,
             Err(error) => {
                 tracing::error!(%error, "a write is not served");
-                Refusal::new(Class::ServiceUnavailable, error.to_string()).into_response()
+                WireNack::new(Class::ServiceUnavailable, error.to_string()).into_response()
             }
         };
-        let answer = Answer::read(response).await;
+        let answer = RememberedAnswer::read(response).await;
         answer.map(|answer| ticket.end(Arc::new(answer), SystemTime::now()))
     });
     match served.await {
@@ -144,8 +144,8 @@ async fn serve_once(replays: Replays, ticket: Ticket, request: Request, next: Ne
     }
 }
 
-fn lost() -> Refusal {
-    Refusal::new(
+fn lost() -> WireNack {
+    WireNack::new(
         Class::InternalServerError,
         "the request ended without an answer; see the control plane's log",
     )

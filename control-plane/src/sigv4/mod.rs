@@ -31,12 +31,12 @@ use subtle::ConstantTimeEq;
 use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::keys::{Key, Keys};
-use crate::rights::Holder;
+use crate::rights::KeyHolder;
 pub use ahead::AheadError;
 pub use audience::Audience;
 pub use bodies::Bodies;
 pub(crate) use claim::Claim;
-pub use http::{Guard, guard};
+pub use http::{SignatureGuard, guard};
 pub use proofs::Proofs;
 pub use refused::Refused;
 pub use replay::Replays;
@@ -50,7 +50,7 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// Whose key made it.
-    pub holder: Arc<Holder>,
+    pub holder: Arc<KeyHolder>,
     /// The signature, in hexadecimal: no other request of any key has it.
     pub signature: String,
     /// When it was made.

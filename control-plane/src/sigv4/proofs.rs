@@ -14,10 +14,10 @@ const CAPACITY: usize = 65_536;
 
 /// The signatures that are proofs no more.
 #[derive(Clone, Debug, Default)]
-pub struct Proofs(Arc<Mutex<Memory>>);
+pub struct Proofs(Arc<Mutex<ProofMemory>>);
 
 #[derive(Debug, Default)]
-struct Memory {
+struct ProofMemory {
     /// Signatures of before this second are forgotten, and no proofs.
     floor: u64,
     /// By the second that they were made in.
@@ -57,14 +57,14 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::rights::{Holder, Policy};
+    use crate::rights::{KeyHolder, KeyPolicy};
 
     #[test]
     fn a_signature_proves_one_connection_and_what_was_forgotten_none() {
         let proofs = Proofs::default();
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
         let take = |signature: u128, made, now, capacity| {
-            let holder = Holder { id: "A".into(), name: String::new(), policy: Policy::EVERYTHING };
+            let holder = KeyHolder { id: "A".into(), name: String::new(), policy: KeyPolicy::EVERYTHING };
             let holder = Arc::new(holder);
             let verified =
                 Verified { holder, signature: format!("{signature:032x}{:032x}", 0), time: at(made) };

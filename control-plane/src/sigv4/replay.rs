@@ -38,13 +38,13 @@ pub type Digest = [u8; 16];
 /// What is remembered of signed writes.
 #[derive(Clone, Debug)]
 pub struct Replays {
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<ReplayMemory>>,
     /// Where those are kept that another process has to know of.
     ahead: Option<Ahead>,
 }
 
 #[derive(Debug)]
-struct Memory {
+struct ReplayMemory {
     capacity: usize,
     /// Signatures of before this second are not taken: it is not known whether they were used.
     floor: u64,
@@ -59,16 +59,16 @@ struct Memory {
 #[derive(Debug)]
 enum Use {
     /// The request is under way.
-    Running(watch::Receiver<Option<Arc<Answer>>>),
+    Running(watch::Receiver<Option<Arc<RememberedAnswer>>>),
     /// It was answered a moment ago.
-    Answered(Arc<Answer>),
+    Answered(Arc<RememberedAnswer>),
     /// It was answered.
     Spent,
 }
 
 /// The answer to a write.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RememberedAnswer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -80,7 +80,7 @@ pub enum Turn {
     /// It is the first with its signature: serve it.
     First(Ticket),
     /// The same request is under way or was answered a moment ago: answer the same, when there is an answer.
-    Again(watch::Receiver<Option<Arc<Answer>>>),
+    Again(watch::Receiver<Option<Arc<RememberedAnswer>>>),
 }
 
 /// A write under way. When it is dropped without an answer, the signature is spent.
@@ -89,7 +89,7 @@ pub struct Ticket {
     replays: Replays,
     second: u64,
     digest: Digest,
-    answer: watch::Sender<Option<Arc<Answer>>>,
+    answer: watch::Sender<Option<Arc<RememberedAnswer>>>,
 }
 
 impl Replays {
@@ -130,7 +130,7 @@ impl Replays {
     }
 
     fn bounded(capacity: usize, since: Option<SystemTime>) -> Self {
-        let memory = Arc::new(Mutex::new(Memory {
+        let memory = Arc::new(Mutex::new(ReplayMemory {
             capacity,
             floor: since.map_or(0, second),
             seconds: BTreeMap::new(),
@@ -168,12 +168,12 @@ impl Replays {
         Ok(Turn::First(Ticket { replays: self.clone(), second, digest, answer }))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ReplayMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
+impl ReplayMemory {
     /// Forgets what is not taken any more by its time alone, and answers of before.
     fn forget(&mut self, now: SystemTime) {
         let oldest = second(now).saturating_sub(SKEW.as_secs());
@@ -221,7 +221,7 @@ impl Memory {
 
 impl Ticket {
     /// Ends the write with `response`, at `now`, and answers with the same.
-    pub fn end(self, response: Arc<Answer>, now: SystemTime) -> Response<Body> {
+    pub fn end(self, response: Arc<RememberedAnswer>, now: SystemTime) -> Response<Body> {
         let (second, digest) = (self.second, self.digest);
         let mut memory = self.replays.lock();
         if response.is_to_be_tried_again() {
@@ -252,7 +252,7 @@ impl Drop for Ticket {
     }
 }
 
-impl Answer {
+impl RememberedAnswer {
     /// Takes `response` in. Bodies of ours are in memory already.
     ///
     /// # Errors
@@ -290,16 +290,16 @@ pub(super) fn digest(signature: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rights::{Holder, Policy};
+    use crate::rights::{KeyHolder, KeyPolicy};
 
     fn verified(signature: u128, time: SystemTime) -> Verified {
-        let holder = Holder { id: "A".into(), name: String::new(), policy: Policy::EVERYTHING };
+        let holder = KeyHolder { id: "A".into(), name: String::new(), policy: KeyPolicy::EVERYTHING };
         Verified { holder: Arc::new(holder), signature: format!("{signature:032x}{:032x}", 0), time }
     }
 
-    fn answer(status: u16) -> Arc<Answer> {
+    fn answer(status: u16) -> Arc<RememberedAnswer> {
         let status = StatusCode::from_u16(status).expect("a status");
-        Arc::new(Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") })
+        Arc::new(RememberedAnswer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") })
     }
 
     fn serve(replays: &Replays, signature: u128, time: SystemTime, now: SystemTime, status: u16) {
@@ -412,7 +412,8 @@ mod tests {
             let Ok(Turn::First(ticket)) = replays.admit(&verified(index, at(0)), at(0)) else {
                 panic!("the first")
             };
-            let large = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: body.clone() };
+            let large =
+                RememberedAnswer { status: StatusCode::OK, headers: HeaderMap::new(), body: body.clone() };
             let _ = ticket.end(Arc::new(large), at(0));
         }
         assert!(replays.lock().answer_bytes <= ANSWER_BYTES);

@@ -216,7 +216,7 @@ fn guarded(folder: &std::path::Path, access: &str) -> axum::Router {
     let keys = Arc::new(Keys::default());
     keys.load(folder, Some(&file)).expect("keys");
     let replays = Replays::open(folder, None).expect("a file");
-    let guarded = Guard {
+    let guarded = SignatureGuard {
         keys,
         audience: Arc::new(audience()),
         replays,
@@ -267,7 +267,10 @@ async fn only_a_signature_that_is_new_and_taken_proves_whose_a_connection_is() {
     let router = |since: Option<SystemTime>| {
         let (replays, proofs) = (Replays::new(since), Proofs::default());
         let (keys, audience, bodies) = (Arc::new(keys()), Arc::new(audience()), Bodies::default());
-        guard(axum::Router::new().fallback(|| async {}), Guard { keys, audience, replays, proofs, bodies })
+        guard(
+            axum::Router::new().fallback(|| async {}),
+            SignatureGuard { keys, audience, replays, proofs, bodies },
+        )
     };
     // The status, and whether the connection still counts as a stranger's.
     let send = async |router: &axum::Router, head: &Parts, body: &'static [u8]| {

@@ -16,8 +16,8 @@ pub(super) fn access_logs(node: &VirtualNodeSpec) -> Vec<EnvoyAccessLog> {
     let log = node.logging.as_ref().and_then(|logging| logging.access_log.as_ref());
     let Some(AccessLog::File(FileAccessLog { format, path })) = log else { return Vec::new() };
     let log_format = format.as_ref().map(|format| match format {
-        LoggingFormat::Text(text) => Format { json: None, text: Some(line(text)) },
-        LoggingFormat::Json(members) => Format { json: Some(json(members)), text: None },
+        LoggingFormat::Text(text) => AccessFormat { json: None, text: Some(line(text)) },
+        LoggingFormat::Json(members) => AccessFormat { json: Some(json(members)), text: None },
     });
     let config = FileLog { path: path.clone(), log_format };
     let any = Any { type_url: FILE_ACCESS_LOG.into(), value: config.encode_to_vec() };
@@ -34,11 +34,11 @@ fn line(text: &str) -> DataSource {
     DataSource { specifier: Some(data_source::Specifier::InlineString(text)), ..DataSource::default() }
 }
 
-fn json(members: &[JsonFormatRef]) -> Members {
+fn json(members: &[JsonFormatRef]) -> LogMembers {
     let member = |JsonFormatRef { key, value }: &JsonFormatRef| {
         (key.clone(), Value { kind: Some(value::Kind::StringValue(value.clone())) })
     };
-    Members { fields: members.iter().map(member).collect() }
+    LogMembers { fields: members.iter().map(member).collect() }
 }
 
 // The generated `google.protobuf.Struct` holds a HashMap, whose order, and so whose bytes, differ from one run to the
@@ -50,21 +50,21 @@ struct FileLog {
     #[prost(string, tag = "1")]
     path: String,
     #[prost(message, optional, tag = "5")]
-    log_format: Option<Format>,
+    log_format: Option<AccessFormat>,
 }
 
 /// `envoy.config.core.v3.SubstitutionFormatString`
 #[derive(Clone, PartialEq, Message)]
-struct Format {
+struct AccessFormat {
     #[prost(message, optional, tag = "2")]
-    json: Option<Members>,
+    json: Option<LogMembers>,
     #[prost(message, optional, tag = "5")]
     text: Option<DataSource>,
 }
 
 /// `google.protobuf.Struct`
 #[derive(Clone, PartialEq, Message)]
-struct Members {
+struct LogMembers {
     #[prost(btree_map = "string, message", tag = "1")]
     fields: BTreeMap<String, Value>,
 }

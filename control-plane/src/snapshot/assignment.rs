@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::inputs::Reader;
 use super::proto;
 use crate::cloud_map::ServiceName;
-use crate::cloud_map::instance::{Choice, addresses};
+use crate::cloud_map::instance::{AttributeChoice, addresses};
 
 /// The instances behind one port of a node that Cloud Map discovers; `None` while its service was never discovered.
 pub(super) fn of(
@@ -22,7 +22,7 @@ pub(super) fn of(
     cloud_map: &AwsCloudMapServiceDiscovery,
 ) -> Option<ClusterLoadAssignment> {
     let instances = reader.instances(&ServiceName::of(cloud_map))?;
-    let choice = Choice {
+    let choice = AttributeChoice {
         attributes: cloud_map.attributes.as_deref().unwrap_or_default(),
         preference: cloud_map.ip_preference.or_else(|| mesh_preference(mesh)),
         port: u16::try_from(endpoint.port()).unwrap_or_default(),

@@ -16,7 +16,7 @@ use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{ResourceId, RouteSpec, VirtualNodeSpec, VirtualServiceSpec};
 
 use super::endpoint::{Endpoint, endpoint};
-use super::inputs::{Found, Reader};
+use super::inputs::{FoundInput, Reader};
 use super::order;
 
 /// What a node may call.
@@ -54,7 +54,7 @@ pub(super) struct Service<'a> {
 #[derive(Debug)]
 pub(super) struct Route<'a> {
     /// The App Mesh route; `None` when a virtual node provides the service.
-    pub(super) source: Option<Found<'a, RouteSpec>>,
+    pub(super) source: Option<FoundInput<'a, RouteSpec>>,
     /// The targets that can be reached, with their weights.
     pub(super) targets: Vec<(Endpoint<'a>, u32)>,
 }
@@ -100,7 +100,7 @@ impl<'a> Egress<'a> {
             .map(|(target, _)| target)
     }
 
-    fn add(&mut self, reader: &Reader<'a>, backend: usize, service: Found<'a, VirtualServiceSpec>) {
+    fn add(&mut self, reader: &Reader<'a>, backend: usize, service: FoundInput<'a, VirtualServiceSpec>) {
         let offers = offers(reader, service);
         if offers.is_empty() && service.spec.provider.is_none() {
             self.nowhere.push(service.record.id.name());
@@ -137,7 +137,7 @@ impl<'a> Egress<'a> {
 }
 
 /// The ports on which `service` answers.
-fn offers<'a>(reader: &Reader<'a>, service: Found<'a, VirtualServiceSpec>) -> Vec<(i32, Service<'a>)> {
+fn offers<'a>(reader: &Reader<'a>, service: FoundInput<'a, VirtualServiceSpec>) -> Vec<(i32, Service<'a>)> {
     let name = service.record.id.name();
     let own = BTreeSet::from([service.record.id.clone()]);
     match &service.spec.provider {
@@ -178,7 +178,7 @@ fn routed<'a>(
     reader: &Reader<'a>,
     name: &'a str,
     objects: &BTreeSet<ResourceId>,
-    routes: &[Found<'a, RouteSpec>],
+    routes: &[FoundInput<'a, RouteSpec>],
     port: i32,
     protocol: PortProtocol,
 ) -> Service<'a> {

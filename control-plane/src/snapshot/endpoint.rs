@@ -7,13 +7,13 @@ use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 
-use super::inputs::{Found, Reader};
+use super::inputs::{FoundInput, Reader};
 use super::names::{self, Direction};
 
 /// One port of a virtual node that callers can find.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint<'a> {
-    pub(super) node: Found<'a, VirtualNodeSpec>,
+    pub(super) node: FoundInput<'a, VirtualNodeSpec>,
     pub(super) listener: &'a Listener,
     pub(super) discovery: &'a ServiceDiscovery,
 }

@@ -9,23 +9,23 @@ use fleetmesh_model::{
     MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
-use crate::cloud_map::{Discovered, Instance, ServiceName};
+use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
 use crate::view::{MeshView, Record};
 
 /// A record together with its spec, already taken out of the [`Spec`] of any kind.
 #[derive(Debug)]
-pub(super) struct Found<'a, S> {
+pub(super) struct FoundInput<'a, S> {
     pub(super) record: &'a Arc<Record>,
     pub(super) spec: &'a S,
 }
 
-impl<S> Clone for Found<'_, S> {
+impl<S> Clone for FoundInput<'_, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S> Copy for Found<'_, S> {}
+impl<S> Copy for FoundInput<'_, S> {}
 
 /// Reads a view of one mesh and remembers what it read, absent objects too.
 #[derive(Debug)]
@@ -45,40 +45,40 @@ impl<'a> Reader<'a> {
         self.inputs.into_inner()
     }
 
-    pub(super) fn mesh_spec(&self) -> Option<Found<'a, MeshSpec>> {
+    pub(super) fn mesh_spec(&self) -> Option<FoundInput<'a, MeshSpec>> {
         let record = self.get(ResourceId::mesh(self.mesh))?;
-        if let Spec::Mesh(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+        if let Spec::Mesh(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
-    pub(super) fn virtual_node(&self, name: &str) -> Option<Found<'a, VirtualNodeSpec>> {
+    pub(super) fn virtual_node(&self, name: &str) -> Option<FoundInput<'a, VirtualNodeSpec>> {
         let record = self.get(ResourceId::virtual_node(self.mesh, name))?;
-        if let Spec::VirtualNode(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+        if let Spec::VirtualNode(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
-    pub(super) fn virtual_service(&self, name: &str) -> Option<Found<'a, VirtualServiceSpec>> {
+    pub(super) fn virtual_service(&self, name: &str) -> Option<FoundInput<'a, VirtualServiceSpec>> {
         let record = self.get(ResourceId::virtual_service(self.mesh, name))?;
-        if let Spec::VirtualService(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+        if let Spec::VirtualService(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
-    pub(super) fn virtual_router(&self, name: &str) -> Option<Found<'a, VirtualRouterSpec>> {
+    pub(super) fn virtual_router(&self, name: &str) -> Option<FoundInput<'a, VirtualRouterSpec>> {
         let record = self.get(ResourceId::virtual_router(self.mesh, name))?;
-        if let Spec::VirtualRouter(spec) = &record.spec { Some(Found { record, spec }) } else { None }
+        if let Spec::VirtualRouter(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
     /// The routes of the virtual router `name`, by name.
-    pub(super) fn routes(&self, name: &'a str) -> Vec<Found<'a, RouteSpec>> {
+    pub(super) fn routes(&self, name: &'a str) -> Vec<FoundInput<'a, RouteSpec>> {
         let records: Vec<&'a Arc<Record>> = self.view.routes(self.mesh, name).collect();
         let seen = records.iter().map(|record| Arc::clone(record)).collect();
         self.inputs.borrow_mut().routes.insert(name.to_owned(), seen);
         let found = |record: &'a Arc<Record>| match &record.spec {
-            Spec::Route(spec) => Some(Found { record, spec: spec.as_ref() }),
+            Spec::Route(spec) => Some(FoundInput { record, spec: spec.as_ref() }),
             _ => None,
         };
         records.into_iter().filter_map(found).collect()
     }
 
     /// The instances of a service of Cloud Map; `None` while it was never discovered.
-    pub(super) fn instances(&self, service: &ServiceName) -> Option<&'a Arc<Vec<Instance>>> {
+    pub(super) fn instances(&self, service: &ServiceName) -> Option<&'a Arc<Vec<RegisteredInstance>>> {
         let instances = self.discovered.instances(service);
         self.inputs.borrow_mut().instances.insert(service.clone(), instances.cloned());
         instances
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
 pub struct Inputs {
     records: BTreeMap<ResourceId, Option<Arc<Record>>>,
     routes: BTreeMap<String, Vec<Arc<Record>>>,
-    instances: BTreeMap<ServiceName, Option<Arc<Vec<Instance>>>>,
+    instances: BTreeMap<ServiceName, Option<Arc<Vec<RegisteredInstance>>>>,
     /// Services of Cloud Map of which it was asked why they were never discovered. No snapshot depends on that.
     failures: BTreeSet<ServiceName>,
 }

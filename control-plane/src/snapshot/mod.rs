@@ -45,7 +45,7 @@ use prost::{Message, Name};
 use crate::cloud_map::Discovered;
 use crate::view::{MeshView, Record};
 use egress::{Egress, Port, Service};
-use inputs::{Found, Reader};
+use inputs::{FoundInput, Reader};
 use names::Direction;
 use timeout::Timeouts;
 
@@ -131,8 +131,8 @@ impl Snapshot {
 
 /// Collects the resources of one node.
 struct Builder<'a> {
-    mesh: Found<'a, MeshSpec>,
-    node: Found<'a, VirtualNodeSpec>,
+    mesh: FoundInput<'a, MeshSpec>,
+    node: FoundInput<'a, VirtualNodeSpec>,
     access_log: Vec<AccessLog>,
     /// The mesh and the node, which everything is made from.
     own: BTreeSet<ResourceId>,
@@ -144,7 +144,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(mesh: Found<'a, MeshSpec>, node: Found<'a, VirtualNodeSpec>) -> Self {
+    fn new(mesh: FoundInput<'a, MeshSpec>, node: FoundInput<'a, VirtualNodeSpec>) -> Self {
         Self {
             mesh,
             node,

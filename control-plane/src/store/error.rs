@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use crate::refusal::Refusal;
+use crate::refusal::WireNack;
 
 /// Where a store keeps what it holds, in words for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StorePlace {
     /// What and where, for example `the data directory /var/lib/fleetmesh`.
     pub name: String,
     /// How to have another, for example `choose another directory with --data-dir`.
     pub another: &'static str,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StorePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -26,7 +26,7 @@ pub enum OpenError {
     #[error("cannot use {place}: {reason}; make it one that this user can write, or {}", .place.another)]
     Unusable {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// What is in the way.
         reason: String,
     },
@@ -34,7 +34,7 @@ pub enum OpenError {
     #[error("{place} is in use by {holder}; stop that one, or {}", .place.another)]
     InUse {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// Who has it, as far as is known.
         holder: String,
     },
@@ -44,7 +44,7 @@ pub enum OpenError {
     )]
     Damaged {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// What is wrong with it.
         reason: String,
     },
@@ -54,7 +54,7 @@ pub enum OpenError {
     )]
     NewerSchema {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// The schema that it has.
         found: i64,
         /// The newest schema known here.
@@ -66,7 +66,7 @@ pub enum OpenError {
     )]
     OtherIdentity {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// What it was made with.
         stored: String,
         /// What was given now.
@@ -76,7 +76,7 @@ pub enum OpenError {
     #[error("cannot open {place}: {reason}; check that it has space and can be written")]
     Storage {
         /// Where.
-        place: Place,
+        place: StorePlace,
         /// What failed.
         reason: String,
     },
@@ -87,7 +87,7 @@ pub enum OpenError {
 pub enum CommitError {
     /// The decision, or the client token, spoke against it.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(WireNack),
     /// The storage could not take it; nothing of it is stored. The same commit may succeed later.
     #[error("the change was not stored: {reason}")]
     Unavailable {

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use binding::Binding;
 pub use change::{Change, ClientToken, Commit, Decide, Decided, Tip, Write};
-pub use error::{CommitError, OpenError, Place};
+pub use error::{CommitError, OpenError, StorePlace};
 pub use sqlite::SqliteStore;
 
 use crate::view::{Record, Views};

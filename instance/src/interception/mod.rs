@@ -10,7 +10,7 @@ mod table;
 mod tests;
 
 pub use network::Network;
-pub use options::{Guard, Ingress, Interception, MAX_ID, Options, Refusal};
+pub use options::{Guard, Ingress, Interception, MAX_ID, Options, OptionsRefusal};
 
 /// Where EC2 serves an instance's metadata and credentials: in IPv4, and in IPv6.
 pub const METADATA: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];

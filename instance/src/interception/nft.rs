@@ -32,37 +32,37 @@ fn hook(chain: &str) -> Option<&'static str> {
 
 /// A rule in its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct NftRule {
     /// The chain's name.
     pub chain: String,
     /// The rule in nft's language.
     pub text: String,
 }
 
-impl Rule {
+impl NftRule {
     fn new(chain: &str, text: impl Into<String>) -> Self {
         Self { chain: chain.to_owned(), text: text.into() }
     }
 }
 
 /// The rules that intercept as `interception` says, in their order.
-pub fn rules(interception: &Interception) -> Vec<Rule> {
+pub fn rules(interception: &Interception) -> Vec<NftRule> {
     let family = (!interception.ipv6).then_some("meta nfproto != ipv4 return");
     let mut rules = Vec::new();
     if let Some(ingress) = &interception.ingress {
         let prelude = family.into_iter().chain(["fib saddr type local return"]);
-        rules.extend(prelude.map(|text| Rule::new(INGRESS, text)));
+        rules.extend(prelude.map(|text| NftRule::new(INGRESS, text)));
         let ports = set(&ingress.app_ports);
-        rules.push(Rule::new(INGRESS, format!("tcp dport {ports} redirect to :{}", ingress.port)));
+        rules.push(NftRule::new(INGRESS, format!("tcp dport {ports} redirect to :{}", ingress.port)));
     }
     let prelude = family.into_iter().chain(["fib daddr type local return"]);
-    rules.extend(prelude.map(|text| Rule::new(EGRESS, text)));
-    rules.extend(egress(interception).into_iter().map(|text| Rule::new(EGRESS, text)));
+    rules.extend(prelude.map(|text| NftRule::new(EGRESS, text)));
+    rules.extend(egress(interception).into_iter().map(|text| NftRule::new(EGRESS, text)));
     rules.extend(interception.guard.iter().flat_map(guard));
     rules
 }
 
-fn guard(guard: &Guard) -> Vec<Rule> {
+fn guard(guard: &Guard) -> Vec<NftRule> {
     let Guard { metadata, ports, uids, denied_gids } = guard;
     // A reset at once, so that who is not let through does not wait.
     let reset = "meta l4proto tcp reject with tcp reset";
@@ -78,8 +78,8 @@ fn guard(guard: &Guard) -> Vec<Rule> {
     });
     let ports =
         (!ports.is_empty()).then(|| format!("fib daddr type local tcp dport {} goto {GUARDED}", set(ports)));
-    let what = services.chain(ports).map(|text| Rule::new(GUARD, text));
-    who.map(|text| Rule::new(GUARDED, text)).chain(what).collect()
+    let what = services.chain(ports).map(|text| NftRule::new(GUARD, text));
+    who.map(|text| NftRule::new(GUARDED, text)).chain(what).collect()
 }
 
 fn egress(interception: &Interception) -> Vec<String> {
@@ -119,7 +119,7 @@ pub fn replace(interception: &Interception) -> String {
 }
 
 /// Reads the options back from `rules`; the error says what was not understood.
-pub fn read(rules: &[Rule]) -> Result<Interception, String> {
+pub fn read(rules: &[NftRule]) -> Result<Interception, String> {
     let mut options = Options { ipv6: true, ..Options::default() };
     for rule in rules {
         read_rule(rule, &mut options)
@@ -128,7 +128,7 @@ pub fn read(rules: &[Rule]) -> Result<Interception, String> {
     Interception::new(options).map_err(|_| "rules are missing".to_owned())
 }
 
-fn read_rule(rule: &Rule, options: &mut Options) -> Option<()> {
+fn read_rule(rule: &NftRule, options: &mut Options) -> Option<()> {
     let text = rule.text.replace(['{', '}', ','], " ");
     let words: Vec<&str> = text.split_whitespace().collect();
     match (rule.chain.as_str(), words.as_slice()) {

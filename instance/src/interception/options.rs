@@ -64,7 +64,7 @@ pub struct Ingress {
 
 /// Why options are refused. Nothing has been touched then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OptionsRefusal {
     /// Nothing would tell the proxy's connections from the application's.
     #[error(
         "--ignore-uid and --ignore-gid are both empty, so the proxy's own connections would be sent back to it: \
@@ -134,7 +134,7 @@ pub struct Options {
 
 impl Interception {
     /// Checks `options` together.
-    pub fn new(options: Options) -> Result<Self, Refusal> {
+    pub fn new(options: Options) -> Result<Self, OptionsRefusal> {
         let Options {
             ignored_uids,
             ignored_gids,
@@ -150,9 +150,9 @@ impl Interception {
             guard_denied_gids: denied_gids,
         } = options;
         if ignored_uids.is_empty() && ignored_gids.is_empty() {
-            return Err(Refusal::NoProxyIdentity);
+            return Err(OptionsRefusal::NoProxyIdentity);
         }
-        let egress_port = egress_port.ok_or(Refusal::NoEgressPort)?;
+        let egress_port = egress_port.ok_or(OptionsRefusal::NoEgressPort)?;
         let ingress = ingress(app_ports, ingress_port, egress_port)?;
         let guard = guard(Guard { metadata, ports, uids, denied_gids })?;
         ignored_egress_ports.insert(SSH);
@@ -169,10 +169,10 @@ impl Interception {
     }
 }
 
-fn guard(guard: Guard) -> Result<Option<Guard>, Refusal> {
+fn guard(guard: Guard) -> Result<Option<Guard>, OptionsRefusal> {
     match (guard.metadata || !guard.ports.is_empty(), guard.uids.is_empty()) {
         (false, _) => Ok(None),
-        (true, true) => Err(Refusal::NoGuardUser),
+        (true, true) => Err(OptionsRefusal::NoGuardUser),
         (true, false) => Ok(Some(guard)),
     }
 }
@@ -181,17 +181,17 @@ fn ingress(
     app_ports: BTreeSet<u16>,
     port: Option<u16>,
     egress_port: u16,
-) -> Result<Option<Ingress>, Refusal> {
+) -> Result<Option<Ingress>, OptionsRefusal> {
     if port == Some(egress_port) {
-        return Err(Refusal::SamePorts(egress_port));
+        return Err(OptionsRefusal::SamePorts(egress_port));
     }
     if app_ports.is_empty() {
         return Ok(None);
     }
-    let port = port.ok_or(Refusal::NoIngressPort)?;
+    let port = port.ok_or(OptionsRefusal::NoIngressPort)?;
     for (taken, option) in [(port, "ingress-port"), (egress_port, "egress-port")] {
         if app_ports.contains(&taken) {
-            return Err(Refusal::AppPortIsProxyPort { port: taken, option });
+            return Err(OptionsRefusal::AppPortIsProxyPort { port: taken, option });
         }
     }
     Ok(Some(Ingress { app_ports, port }))
@@ -240,19 +240,19 @@ mod tests {
     #[test]
     fn rejects_what_is_missing_or_contradicts_itself() {
         let cases = [
-            (Options { ignored_uids: [].into(), ..options() }, Refusal::NoProxyIdentity),
-            (Options { egress_port: None, ..options() }, Refusal::NoEgressPort),
-            (Options { ingress_port: None, ..options() }, Refusal::NoIngressPort),
-            (Options { guard_metadata: true, ..options() }, Refusal::NoGuardUser),
-            (Options { guard_ports: [9901].into(), ..options() }, Refusal::NoGuardUser),
-            (Options { ingress_port: Some(15001), ..options() }, Refusal::SamePorts(15001)),
+            (Options { ignored_uids: [].into(), ..options() }, OptionsRefusal::NoProxyIdentity),
+            (Options { egress_port: None, ..options() }, OptionsRefusal::NoEgressPort),
+            (Options { ingress_port: None, ..options() }, OptionsRefusal::NoIngressPort),
+            (Options { guard_metadata: true, ..options() }, OptionsRefusal::NoGuardUser),
+            (Options { guard_ports: [9901].into(), ..options() }, OptionsRefusal::NoGuardUser),
+            (Options { ingress_port: Some(15001), ..options() }, OptionsRefusal::SamePorts(15001)),
             (
                 Options { app_ports: [80, 15000].into(), ..options() },
-                Refusal::AppPortIsProxyPort { port: 15000, option: "ingress-port" },
+                OptionsRefusal::AppPortIsProxyPort { port: 15000, option: "ingress-port" },
             ),
             (
                 Options { app_ports: [80, 15001].into(), ..options() },
-                Refusal::AppPortIsProxyPort { port: 15001, option: "egress-port" },
+                OptionsRefusal::AppPortIsProxyPort { port: 15001, option: "egress-port" },
             ),
         ];
         for (options, refusal) in cases {

@@ -83,11 +83,11 @@ impl Table {
     /// The input of `iptables-restore --noflush` that turns `self` into `target`, each table at once, and touches nothing
     /// else; nothing when they are equal.
     pub fn transaction(&self, target: &Self) -> Option<String> {
-        let nat = |table: &Self| Part {
+        let nat = |table: &Self| RulePart {
             chains: vec![(INGRESS, table.ingress.clone()), (EGRESS, table.egress.clone())],
             jumps: table.jumps.clone(),
         };
-        let filter = |table: &Self| Part {
+        let filter = |table: &Self| RulePart {
             chains: vec![(GUARD, table.guard.clone())],
             jumps: table.guard_jumps.clone(),
         };
@@ -103,12 +103,12 @@ impl Table {
 
 /// What is ours in one table.
 #[derive(PartialEq)]
-struct Part {
+struct RulePart {
     chains: Vec<(&'static str, Option<Vec<String>>)>,
     jumps: Vec<String>,
 }
 
-impl Part {
+impl RulePart {
     /// The transaction on the table `name` that turns `self` into `target`; rules that lead to ours go to the beginning of
     /// their chain when they are to be `first`, else to its end.
     fn transaction(&self, target: &Self, name: &str, first: bool) -> Option<String> {

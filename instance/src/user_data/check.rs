@@ -6,7 +6,7 @@ use fleetmesh_model::ResourceId;
 
 use super::error::UserDataError;
 use super::join::{self, Join};
-use super::options::{Application, InstanceOptions, Part, ProxyImage};
+use super::options::{Application, DataPart, InstanceOptions, ProxyImage};
 use crate::bootstrap::{ADMIN_PORT, ControlPlaneAddress};
 use crate::interception::{Interception, MAX_ID, Network, Options};
 use crate::registry::{APP_MESH_IMAGE, ENVOY_IMAGE, Registry};
@@ -54,7 +54,7 @@ pub(super) struct Checked<'a> {
     /// Whether it may reach the metadata service.
     pub metadata: bool,
     /// The user's own parts.
-    pub parts: &'a [Part],
+    pub parts: &'a [DataPart],
 }
 
 impl Checked<'_> {
@@ -168,7 +168,7 @@ pub(super) fn control_plane(text: &str) -> Result<ControlPlaneAddress, UserDataE
     Ok(address)
 }
 
-fn application(application: &Application) -> Result<(Option<&str>, &[Part]), UserDataError> {
+fn application(application: &Application) -> Result<(Option<&str>, &[DataPart]), UserDataError> {
     match application {
         Application::Container(container) => {
             image("app.container", container)?;

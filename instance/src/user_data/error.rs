@@ -1,7 +1,7 @@
 //! Why there is no user data. Pure.
 
 use crate::bootstrap::RenderError;
-use crate::interception::Refusal;
+use crate::interception::OptionsRefusal;
 
 /// EC2's bound on user data, in bytes before it is encoded as base64.
 pub const MAX_BYTES: usize = 16_384;
@@ -30,7 +30,7 @@ pub enum UserDataError {
     NoControlPlane,
     /// The options of interception contradict each other; the message names those of `fleetmesh proxy intercept`.
     #[error("the traffic cannot be intercepted: {0}")]
-    Interception(#[from] Refusal),
+    Interception(#[from] OptionsRefusal),
     /// The configuration of Envoy could not be written.
     #[error(transparent)]
     Bootstrap(#[from] RenderError),

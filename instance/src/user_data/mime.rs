@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::options::Part;
+use super::options::DataPart;
 
 /// The longest line of a MIME message, in characters (RFC 5322, section 2.1.1).
 const MAX_LINE: usize = 998;
@@ -18,8 +18,8 @@ struct Encoded {
 
 /// The message that holds `parts` in their order. The first one's name sorts first as well: cloud-init numbers parts
 /// that have none.
-pub(super) fn message(parts: &[Part]) -> String {
-    let encoded: Vec<(&Part, Encoded)> = parts.iter().map(|part| (part, encode(&part.content))).collect();
+pub(super) fn message(parts: &[DataPart]) -> String {
+    let encoded: Vec<(&DataPart, Encoded)> = parts.iter().map(|part| (part, encode(&part.content))).collect();
     let boundary = boundary(&encoded);
     let mut text = format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\nMIME-Version: 1.0\n\n");
     for (part, Encoded { header, body }) in &encoded {
@@ -86,7 +86,7 @@ fn quoted_printable(content: &str) -> String {
 }
 
 /// A boundary that is in no part.
-fn boundary(parts: &[(&Part, Encoded)]) -> String {
+fn boundary(parts: &[(&DataPart, Encoded)]) -> String {
     let mut number = 0_usize;
     loop {
         let boundary = format!("fleetmesh-{number}");
@@ -101,8 +101,8 @@ fn boundary(parts: &[(&Part, Encoded)]) -> String {
 mod tests {
     use super::*;
 
-    fn part(content: &str) -> Part {
-        Part { content_type: "text/plain".to_owned(), content: content.to_owned() }
+    fn part(content: &str) -> DataPart {
+        DataPart { content_type: "text/plain".to_owned(), content: content.to_owned() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod script;
 
 pub use error::{MAX_BYTES, UserDataError};
 pub use join::{authority, check_join};
-pub use options::{Application, InstanceOptions, JoinOptions, Part, ProxyImage, ProxyOptions};
+pub use options::{Application, DataPart, InstanceOptions, JoinOptions, ProxyImage, ProxyOptions};
 
 use check::Checked;
 use script::Script;
@@ -26,8 +26,8 @@ use script::Script;
 pub fn user_data(options: &InstanceOptions) -> Result<String, UserDataError> {
     let checked = check::check(options)?;
     let script = script::script(&checked)?;
-    let own = Part { content_type: "text/x-shellscript".to_owned(), content: script.text() };
-    let parts: Vec<Part> = [own].into_iter().chain(checked.parts.iter().cloned()).collect();
+    let own = DataPart { content_type: "text/x-shellscript".to_owned(), content: script.text() };
+    let parts: Vec<DataPart> = [own].into_iter().chain(checked.parts.iter().cloned()).collect();
     let text = mime::message(&parts);
     if text.len() <= MAX_BYTES { Ok(text) } else { Err(too_large(text.len(), &script, &checked)) }
 }

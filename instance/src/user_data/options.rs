@@ -85,12 +85,12 @@ pub enum Application {
     /// A container, as `registry/image:tag`, on the instance's own network.
     Container(String),
     /// Parts of the user's own, which cloud-init runs after ours, in this order.
-    Parts(Vec<Part>),
+    Parts(Vec<DataPart>),
 }
 
 /// A part of cloud-init user data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct DataPart {
     /// What it is to cloud-init, for example `text/cloud-config` or `text/x-shellscript`.
     pub content_type: String,
     /// Its text, which reaches cloud-init unchanged.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fleetmesh_instance::{
-    Application, InstanceOptions, JoinOptions, MAX_BYTES, Part, ProxyImage, ProxyOptions, UserDataError,
+    Application, DataPart, InstanceOptions, JoinOptions, MAX_BYTES, ProxyImage, ProxyOptions, UserDataError,
     user_data,
 };
 use proptest::prelude::*;
@@ -29,8 +29,8 @@ fn options() -> InstanceOptions {
     }
 }
 
-fn part(content_type: &str, content: &str) -> Part {
-    Part { content_type: content_type.to_owned(), content: content.to_owned() }
+fn part(content_type: &str, content: &str) -> DataPart {
+    DataPart { content_type: content_type.to_owned(), content: content.to_owned() }
 }
 
 /// Every kind of proxy, each with something that the others do not have.

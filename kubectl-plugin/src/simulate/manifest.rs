@@ -19,7 +19,7 @@ pub struct Manifest {
 
 /// Targets from a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Targets(pub Vec<WeightedTarget>);
+pub struct ManifestTargets(pub Vec<WeightedTarget>);
 
 /// The only Route of the YAML documents in `text`, or the one of that name.
 ///
@@ -66,9 +66,9 @@ fn of(route: &Route) -> Result<Manifest, String> {
 ///
 /// # Errors
 /// A word is no target; which, in words.
-pub fn targets_from(text: &str) -> Result<Targets, String> {
+pub fn targets_from(text: &str) -> Result<ManifestTargets, String> {
     let words = text.split([' ', ',']).filter(|word| !word.is_empty());
-    words.map(target).collect::<Result<_, _>>().map(Targets)
+    words.map(target).collect::<Result<_, _>>().map(ManifestTargets)
 }
 
 fn target(word: &str) -> Result<WeightedTarget, String> {
@@ -135,7 +135,7 @@ spec:
 
     #[test]
     fn targets_are_written_as_status_shows_them() {
-        let Targets(targets) = targets_from("serviceB=75, serviceBv2:8080=25").unwrap();
+        let ManifestTargets(targets) = targets_from("serviceB=75, serviceBv2:8080=25").unwrap();
         assert_eq!(in_short(&targets), "serviceB=75 serviceBv2:8080=25");
         for wrong in ["serviceB", "serviceB=x", "serviceB=101", "=1", "a:99999=1"] {
             assert!(targets_from(wrong).unwrap_err().contains("NODE=WEIGHT"), "{wrong}");

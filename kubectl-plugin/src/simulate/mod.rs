@@ -15,8 +15,8 @@ use crate::args::{Format, SimulateArgs};
 use crate::error::Error;
 use crate::output::Output;
 
-pub use manifest::{Manifest, Targets, read, targets_from};
-pub use report::Report;
+pub use manifest::{Manifest, ManifestTargets, read, targets_from};
+pub use report::SimulationReport;
 
 /// Simulates what the files tell, and prints the timeline.
 ///
@@ -29,7 +29,7 @@ pub fn run(args: &SimulateArgs, output: &mut Output<'_>) -> Result<(), Error> {
     check(&stable, &spec.targets)?;
     let (trace, start) = trace::read(&text_of(&args.trace)?, spec).map_err(named(&args.trace))?;
     let timeline = simulate(spec, &stable, &trace, start);
-    let report = Report::of(&timeline);
+    let report = SimulationReport::of(&timeline);
     match args.output {
         Format::Text => output.print(&format!("{timeline}\n{report}"))?,
         Format::Json => output.print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fleetmesh_core::canary::simulate::{Entry, Timeline};
+use fleetmesh_core::canary::simulate::{StepEntry, Timeline};
 use fleetmesh_crds::{Phase, Reason};
 use fleetmesh_model::route::WeightedTarget;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::Serialize;
 /// What `simulate -o json` answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct SimulationReport {
     /// How the rollout ended (Promoted, Aborted), or the phase that it was in at the end of the trace.
     pub outcome: Phase,
     /// Why it ended so.
@@ -39,11 +39,11 @@ pub struct EntryReport {
     pub message: String,
 }
 
-impl Report {
+impl SimulationReport {
     /// The report on a timeline.
     pub fn of(timeline: &Timeline) -> Self {
         let (reason, message) = timeline.ended.clone().map(|(_, reason, message)| (reason, message)).unzip();
-        let entry = |Entry { at, what, message }: &Entry| EntryReport {
+        let entry = |StepEntry { at, what, message }: &StepEntry| EntryReport {
             seconds: at.as_secs_f64(),
             what: what.clone(),
             message: message.clone(),
@@ -59,7 +59,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SimulationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.reason, &self.message) {
             (Some(reason), Some(message)) => {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::canary::simulate::{Requests, Row, Trace};
+use fleetmesh_core::canary::simulate::{Requests, SimulatedRow, Trace};
 use fleetmesh_core::canary::time::in_words;
-use fleetmesh_core::canary::{Outcome, Spec};
+use fleetmesh_core::canary::{AskOutcome, Spec};
 use fleetmesh_crds::Verb;
 use fleetmesh_crds::canary::{Canary, MetricSource};
 use jiff::{SignedDuration, Timestamp};
@@ -36,7 +36,7 @@ pub fn read(text: &str, spec: &Spec) -> Result<(Trace, Timestamp), String> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| error.to_string())?.clone();
     let columns = columns(&header, &canary)?;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<SimulatedRow> = Vec::new();
     let mut start = None;
     for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
@@ -99,8 +99,8 @@ fn columns(header: &csv::StringRecord, canary: &Canary) -> Result<Vec<Column>, S
     Ok(columns)
 }
 
-fn row(columns: &[Column], record: &csv::StringRecord) -> Result<(Timestamp, Row), String> {
-    let (mut at, mut row) = (Timestamp::UNIX_EPOCH, Row::default());
+fn row(columns: &[Column], record: &csv::StringRecord) -> Result<(Timestamp, SimulatedRow), String> {
+    let (mut at, mut row) = (Timestamp::UNIX_EPOCH, SimulatedRow::default());
     let (mut requests, mut failed) = (None, 0);
     for (column, cell) in columns.iter().zip(record) {
         match column {
@@ -150,10 +150,10 @@ fn count(cell: &str) -> Result<Option<u64>, String> {
     cell.parse().map(Some).map_err(|_| format!("{cell:?} is no count of requests"))
 }
 
-fn outcome(cell: &str) -> Result<Outcome, String> {
+fn outcome(cell: &str) -> Result<AskOutcome, String> {
     match cell {
-        "error" => Ok(Outcome::Error("the trace says that the source did not answer".to_owned())),
-        number => number.parse().map(Outcome::Value).map_err(|_| {
+        "error" => Ok(AskOutcome::Error("the trace says that the source did not answer".to_owned())),
+        number => number.parse().map(AskOutcome::Value).map_err(|_| {
             format!("{number:?} is no number: leave it empty for no number, and write error for no answer")
         }),
     }
@@ -167,7 +167,7 @@ fn verb(cell: &str) -> Result<Verb, String> {
 }
 
 /// A trace whose rows are all further apart than the analysis looks back would only show outages.
-fn check_gaps(rows: &[Row], canary: &Canary) -> Result<(), String> {
+fn check_gaps(rows: &[SimulatedRow], canary: &Canary) -> Result<(), String> {
     let interval = canary.effective_analysis().interval();
     let gaps = rows.iter().zip(rows.iter().skip(1)).map(|(one, next)| next.at.saturating_sub(one.at));
     match gaps.min() {
@@ -209,14 +209,14 @@ mod tests {
                     0, 100, 1, 200, NotYet,\n30, , , , ,promote\n1m, 0, 0, error, Confirmed, skip-step\n";
         let rows = trace(text).unwrap().rows;
         assert_eq!(rows[0].requests, Some(Requests { succeeded: 99, failed: 1 }));
-        assert_eq!(rows[0].metrics["p99"], Outcome::Value(200.0));
+        assert_eq!(rows[0].metrics["p99"], AskOutcome::Value(200.0));
         assert_eq!(rows[0].webhooks["confirm-promotion"], WebhookAnswer::NotYet);
         assert_eq!(
             (rows[1].requests, rows[1].metrics.get("p99"), rows[1].action),
             (None, None, Some(Verb::Promote))
         );
         assert_eq!((rows[2].requests, rows[2].action), (Some(Requests::default()), Some(Verb::SkipStep)));
-        assert!(matches!(rows[2].metrics["p99"], Outcome::Error(_)));
+        assert!(matches!(rows[2].metrics["p99"], AskOutcome::Error(_)));
         assert_eq!(rows[2].at, Duration::from_secs(60));
     }
 

@@ -13,12 +13,12 @@ use kube::runtime::watcher::{self, Event, watcher};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::args::{Format, StatusArgs};
-use crate::cluster::Place;
+use crate::cluster::ObjectPlace;
 use crate::draw::draw;
 use crate::error::Error;
 use crate::output::Output;
-use crate::report::Report;
-use until::{Ending, ending};
+use crate::report::StatusReport;
+use until::{WatchEnding, ending};
 
 /// How often a live picture is drawn anew: its times are in seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,10 +30,10 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// # Errors
 /// The Route cannot be read; with `--until-done` also when the rollout did not end with the new targets, or not in time.
 pub async fn run(args: StatusArgs, output: &mut Output<'_>) -> Result<(), Error> {
-    let place = Place::of(&args.route).await?;
+    let place = ObjectPlace::of(&args.route).await?;
     if args.watch || args.until_done {
         let events = watcher(place.routes.clone(), only(&place.name)).default_backoff();
-        Watch { args, place, seen: None, trouble: None, listed: false }.run(events, output).await
+        StatusWatch { args, place, seen: None, trouble: None, listed: false }.run(events, output).await
     } else {
         let route = place.route().await?;
         Ok(show(&args, &route, None, output)?)
@@ -50,7 +50,7 @@ fn show(
     trouble: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<(), io::Error> {
-    let report = Report::of(route);
+    let report = StatusReport::of(route);
     match args.output {
         Format::Json if args.watch || args.until_done => {
             output.print(&format!("{}\n", serde_json::to_string(&report)?))
@@ -67,9 +67,9 @@ fn show(
 }
 
 /// A watch of one Route.
-struct Watch {
+struct StatusWatch {
     args: StatusArgs,
-    place: Place,
+    place: ObjectPlace,
     /// The Route as it was shown last.
     seen: Option<Route>,
     /// What went wrong since.
@@ -78,7 +78,7 @@ struct Watch {
     listed: bool,
 }
 
-impl Watch {
+impl StatusWatch {
     async fn run(
         mut self,
         events: impl Stream<Item = Result<Event<Route>, watcher::Error>>,
@@ -144,9 +144,9 @@ impl Watch {
             return Ok(false);
         }
         match ending(route) {
-            Ending::UnderWay => Ok(false),
-            Ending::Done => Ok(true),
-            Ending::Aborted(words) => Err(Error::EndedOtherwise(words)),
+            WatchEnding::UnderWay => Ok(false),
+            WatchEnding::Done => Ok(true),
+            WatchEnding::Aborted(words) => Err(Error::EndedOtherwise(words)),
         }
     }
 

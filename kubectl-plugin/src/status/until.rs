@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 
 /// Whether a rollout is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum WatchEnding {
     /// It is not, or the operator has not looked at the spec yet.
     UnderWay,
     /// The spec's targets are the stable ones.
@@ -15,18 +15,18 @@ pub enum Ending {
 }
 
 /// Whether the rollout of `route` is over. Old targets that still drain do not count, they get no new request.
-pub fn ending(route: &Route) -> Ending {
-    let Some(status) = &route.status else { return Ending::UnderWay };
+pub fn ending(route: &Route) -> WatchEnding {
+    let Some(status) = &route.status else { return WatchEnding::UnderWay };
     let looked_at =
         status.observed_generation.unwrap_or_default() >= route.metadata.generation.unwrap_or_default();
     let (canary, rollout) = (&status.of_kind.canary, &status.of_kind.canary.rollout);
     let told = route.spec.canary.is_none() || canary.phase.is_some();
     let under_way = rollout.is_some() && canary.phase != Some(Phase::Aborted);
     if !looked_at || !told || under_way {
-        return Ending::UnderWay;
+        return WatchEnding::UnderWay;
     }
     if canary.phase != Some(Phase::Aborted) {
-        return Ending::Done;
+        return WatchEnding::Done;
     }
     let stalled = status.condition(ConditionType::Stalled).filter(|stalled| stalled.status == "True");
     let words = match (stalled, canary.history.first()) {
@@ -34,7 +34,7 @@ pub fn ending(route: &Route) -> Ending {
         (None, Some(last)) => format!(": {}: {}", last.reason, last.message),
         (None, None) => String::new(),
     };
-    Ending::Aborted(format!("the rollout of {} was aborted{words}", route.name_any()))
+    WatchEnding::Aborted(format!("the rollout of {} was aborted{words}", route.name_any()))
 }
 
 #[cfg(test)]
@@ -67,17 +67,19 @@ mod tests {
 
     #[test]
     fn a_rollout_is_over_when_the_operator_says_so_of_this_very_spec() {
-        assert_eq!(ending(&route(3, status("Progressing", true))), Ending::UnderWay);
-        assert_eq!(ending(&route(4, status("Promoted", false))), Ending::UnderWay);
-        assert_eq!(ending(&route(3, json!({"observedGeneration": 3}))), Ending::UnderWay);
+        assert_eq!(ending(&route(3, status("Progressing", true))), WatchEnding::UnderWay);
+        assert_eq!(ending(&route(4, status("Promoted", false))), WatchEnding::UnderWay);
+        assert_eq!(ending(&route(3, json!({"observedGeneration": 3}))), WatchEnding::UnderWay);
         for phase in ["Draining", "Promoted", "Stable", "RolledBack"] {
-            assert_eq!(ending(&route(3, status(phase, false))), Ending::Done, "{phase}");
+            assert_eq!(ending(&route(3, status(phase, false))), WatchEnding::Done, "{phase}");
         }
     }
 
     #[test]
     fn an_aborted_rollout_tells_why() {
-        let Ending::Aborted(words) = ending(&route(3, status("Aborted", true))) else { panic!("aborted") };
+        let WatchEnding::Aborted(words) = ending(&route(3, status("Aborted", true))) else {
+            panic!("aborted")
+        };
         assert_eq!(words, "the rollout of serviceb was aborted: AbortedByUser: RouteAction b");
     }
 }

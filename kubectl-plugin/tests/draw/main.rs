@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use fleetmesh_crds::Route;
 use fleetmesh_kubectl::draw::{Style, draw};
-use fleetmesh_kubectl::report::Report;
+use fleetmesh_kubectl::report::StatusReport;
 use jiff::Timestamp;
 
 const STATES: [&str; 10] = [
@@ -84,7 +84,7 @@ fn no_line_is_wider_than_the_terminal() {
 #[test]
 fn json_has_the_steps_in_effect_and_the_status() {
     for state in ["progressing", "without-canary"] {
-        let json = serde_json::to_string_pretty(&Report::of(&route(state))).unwrap();
+        let json = serde_json::to_string_pretty(&StatusReport::of(&route(state))).unwrap();
         golden(&format!("{state}.json"), &format!("{json}\n"));
     }
 }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use aws_sdk_servicediscovery::Client;
 use aws_sdk_servicediscovery::types::{FilterCondition, ServiceFilter, ServiceFilterName};
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
 
-use crate::connection::{Connection, call};
+use crate::connection::{AwsConnection, call};
 
 /// Cloud Map of the connection's region.
 #[derive(Clone, Debug)]
-pub struct CloudMap(Arc<Connection>);
+pub struct CloudMap(Arc<AwsConnection>);
 
 impl CloudMap {
     /// Cloud Map through `connection`.
-    pub fn new(connection: Arc<Connection>) -> Self {
+    pub fn new(connection: Arc<AwsConnection>) -> Self {
         Self(connection)
     }
 
@@ -114,7 +114,7 @@ impl CloudMap {
         let client = self.client().await;
         let request = client.deregister_instance().service_id(service).instance_id(instance);
         match call!(self.0, write, "DeregisterInstance", request) {
-            Err(failure) if failure.class != Class::NotFound => Err(failure),
+            Err(failure) if failure.class != FailureClass::NotFound => Err(failure),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -122,5 +122,5 @@ impl CloudMap {
 
 fn malformed(operation: &str, error: &impl std::fmt::Display) -> Failure {
     let message = format!("the request cannot be built: {error}");
-    Failure { class: Class::Malformed, operation: operation.to_owned(), message }
+    Failure { class: FailureClass::Malformed, operation: operation.to_owned(), message }
 }

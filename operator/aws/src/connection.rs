@@ -20,32 +20,32 @@ const WRITES: f64 = 5.0;
 
 /// What the clients of all services share.
 #[derive(Debug)]
-pub struct Connection {
+pub struct AwsConnection {
     region: Option<String>,
     hooks: WriteHooks,
     pub(crate) meter: Arc<dyn Meter>,
-    shared: OnceCell<Shared>,
+    shared: OnceCell<SharedConnector>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedConnector {
     pub(crate) config: SdkConfig,
     reads: Rate,
     writes: Rate,
 }
 
-impl Connection {
+impl AwsConnection {
     /// A connection that is not made yet. `region` as given on the command line, if it was. `hooks` are asked
     /// before each write.
     pub fn new(region: Option<String>, meter: Arc<dyn Meter>, hooks: WriteHooks) -> Arc<Self> {
         Arc::new(Self { region, hooks, meter, shared: OnceCell::new() })
     }
 
-    pub(crate) async fn shared(&self) -> &Shared {
+    pub(crate) async fn shared(&self) -> &SharedConnector {
         self.shared.get_or_init(|| self.connect()).await
     }
 
-    async fn connect(&self) -> Shared {
+    async fn connect(&self) -> SharedConnector {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(aws_client(self.hooks.clone()))
             .timeout_config(timeouts());
@@ -59,7 +59,7 @@ impl Connection {
         // An endpoint that was given is not AWS's and has no limits of AWS's.
         let at_aws = config.endpoint_url().is_none();
         let rate = |limit| Rate::new(at_aws.then_some(limit));
-        Shared { config, reads: rate(READS), writes: rate(WRITES) }
+        SharedConnector { config, reads: rate(READS), writes: rate(WRITES) }
     }
 
     /// The region that calls go to.
@@ -69,7 +69,7 @@ impl Connection {
     }
 }
 
-impl Shared {
+impl SharedConnector {
     /// Waits for the turn of a read.
     pub(crate) async fn read(&self) {
         self.reads.turn().await;
@@ -86,7 +86,7 @@ macro_rules! call {
     ($connection:expr, $turn:ident, $operation:literal, $request:expr) => {{
         $connection.shared().await.$turn().await;
         let meter = &*$connection.meter;
-        $crate::metered!(meter, $crate::error::Endpoint::Running, $operation, $request.customize())
+        $crate::metered!(meter, $crate::error::CalledEndpoint::Running, $operation, $request.customize())
     }};
 }
 pub(crate) use call;

@@ -7,22 +7,22 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::types::Tag;
 use fleetmesh_core::iam::observed::version_number;
 use fleetmesh_core::iam::{InstanceProfile, Place, Policy, Role};
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
 use percent_encoding::percent_decode_str;
 
-use crate::connection::{Connection, call};
+use crate::connection::{AwsConnection, call};
 
 /// IAM's API.
 #[derive(Debug)]
-pub struct Iam {
-    connection: Arc<Connection>,
+pub struct IamClient {
+    connection: Arc<AwsConnection>,
     client: Client,
 }
 
-impl Iam {
+impl IamClient {
     /// The client of `connection`, which is made now if it was not before.
-    pub async fn new(connection: Arc<Connection>) -> Self {
+    pub async fn new(connection: Arc<AwsConnection>) -> Self {
         let client = Client::new(&connection.shared().await.config);
         Self { connection, client }
     }
@@ -313,7 +313,7 @@ impl Iam {
 fn found<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match result {
         Ok(answer) => Ok(Some(answer)),
-        Err(failure) if failure.class == Class::NotFound => Ok(None),
+        Err(failure) if failure.class == FailureClass::NotFound => Ok(None),
         Err(failure) => Err(failure),
     }
 }
@@ -330,7 +330,7 @@ fn tags(tags: &[Tag]) -> Tags {
 fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>, Failure> {
     let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
     tags.collect::<Result<_, _>>().map_err(|error| Failure {
-        class: Class::Malformed,
+        class: FailureClass::Malformed,
         operation: "Tag".to_owned(),
         message: error.to_string(),
     })

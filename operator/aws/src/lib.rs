@@ -16,5 +16,5 @@ pub mod transport;
 pub mod trust;
 pub mod write_hook;
 
-pub use connection::Connection;
+pub use connection::AwsConnection;
 pub use metering::{Called, Meter, Unmetered};

@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::ErrorKind;
-use fleetmesh_core::Class;
+use fleetmesh_core::FailureClass;
 
 /// Is told of every call that ended.
 pub trait Meter: fmt::Debug + Send + Sync {
@@ -40,7 +40,7 @@ pub struct Called {
     /// The operation, for example `CreateRole`. Bounded: the operations that this code names.
     pub operation: &'static str,
     /// The class of the failure.
-    pub failed: Option<Class>,
+    pub failed: Option<FailureClass>,
     /// How long it took.
     pub took: Duration,
     /// How many requests were sent; 0 when there were no credentials to sign one.
@@ -53,11 +53,11 @@ pub struct Called {
 #[derive(Clone, Debug)]
 pub struct Watch {
     begun: Instant,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenCalls>>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenCalls {
     service: String,
     attempts: u32,
     throttled: u32,
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// The call ends now.
-    pub fn end(&self, operation: &'static str, failed: Option<Class>) -> Called {
+    pub fn end(&self, operation: &'static str, failed: Option<FailureClass>) -> Called {
         let seen = self.seen();
         Called {
             service: seen.service.clone(),
@@ -82,7 +82,7 @@ impl Watch {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, SeenCalls> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use aws_sigv4::sign::v4;
 
 /// Who signs requests to one service.
 #[derive(Clone, Debug)]
-pub struct Signer {
+pub struct RequestSigner {
     /// The credentials.
     pub credentials: SharedCredentialsProvider,
     /// The region that is signed for.
@@ -35,7 +35,7 @@ impl std::fmt::Display for Unsigned {
     }
 }
 
-impl Signer {
+impl RequestSigner {
     /// The headers that sign this request now, to be sent beside `headers`, which are signed as well.
     ///
     /// # Errors

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use fleetmesh_core::fleet::is_ami_id;
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::{Failure, FailureClass};
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
+use crate::connection::AwsConnection;
 use crate::error::class_of;
 use crate::metering::Called;
-use crate::signer::{Signer, Unsigned};
+use crate::signer::{RequestSigner, Unsigned};
 use crate::transport::Http;
 
 const OPERATION: &str = "GetParameter";
@@ -28,13 +28,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Systems Manager of the connection's region.
 #[derive(Clone, Debug)]
 pub struct Ssm {
-    connection: Arc<Connection>,
+    connection: Arc<AwsConnection>,
     http: Http,
 }
 
 impl Ssm {
     /// Systems Manager through `connection`: with its region, its credentials and its rate of reads.
-    pub fn new(connection: Arc<Connection>) -> Self {
+    pub fn new(connection: Arc<AwsConnection>) -> Self {
         Self { connection, http: Http::new() }
     }
 
@@ -55,7 +55,7 @@ impl Ssm {
             failed,
             took: begun.elapsed(),
             attempts: sent.into(),
-            throttled: (failed == Some(Class::Throttled)).into(),
+            throttled: (failed == Some(FailureClass::Throttled)).into(),
         });
         let value = answer.map_err(|mut failure| {
             // Systems Manager does not say which one it misses.
@@ -68,7 +68,7 @@ impl Ssm {
         let message = format!(
             "the parameter {name} does not hold an AMI's id, which is ami- and 8 to 17 hexadecimal digits; what it holds is not shown"
         );
-        Err(failure(Class::Invalid, message))
+        Err(failure(FailureClass::Invalid, message))
     }
 
     /// Whether a request was sent, and the value of the parameter.
@@ -79,7 +79,7 @@ impl Ssm {
         let body = json!({ "Name": name }).to_string();
         let signed = match config.credentials_provider() {
             Some(credentials) => {
-                let signer = Signer { credentials, region, service: SERVICE };
+                let signer = RequestSigner { credentials, region, service: SERVICE };
                 signer.sign("POST", &url, &HEADERS, body.as_bytes()).await
             }
             None => Err(Unsigned::NoCredentials("no providers in chain provided credentials".to_owned())),
@@ -87,10 +87,10 @@ impl Ssm {
         let mut headers = match signed {
             Ok(headers) => headers,
             Err(why @ Unsigned::NoCredentials(_)) => {
-                return (false, Err(failure(Class::Credentials, why.to_string())));
+                return (false, Err(failure(FailureClass::Credentials, why.to_string())));
             }
             Err(why @ Unsigned::Malformed(_)) => {
-                return (false, Err(failure(Class::Invalid, why.to_string())));
+                return (false, Err(failure(FailureClass::Invalid, why.to_string())));
             }
         };
         headers.extend(HEADERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -98,13 +98,13 @@ impl Ssm {
         (
             true,
             answer
-                .map_err(|reason| failure(Class::Unreachable, reason))
+                .map_err(|reason| failure(FailureClass::Unreachable, reason))
                 .and_then(|(status, body)| read(status, &body)),
         )
     }
 }
 
-fn failure(class: Class, message: String) -> Failure {
+fn failure(class: FailureClass, message: String) -> Failure {
     Failure { class, operation: OPERATION.to_owned(), message }
 }
 
@@ -150,7 +150,8 @@ fn read(status: u16, body: &[u8]) -> Result<String, Failure> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     if (200..300).contains(&status) {
         let value = answer["Parameter"]["Value"].as_str().map(str::to_owned);
-        return value.ok_or_else(|| failure(Class::Malformed, "the answer holds no parameter".to_owned()));
+        return value
+            .ok_or_else(|| failure(FailureClass::Malformed, "the answer holds no parameter".to_owned()));
     }
     // The code may have the namespace of the model before it.
     let code = answer["__type"].as_str().and_then(|code| code.rsplit('#').next()).unwrap_or_default();
@@ -192,15 +193,18 @@ mod tests {
     fn an_answer_is_a_value_or_a_failure_of_its_class() {
         assert_eq!(read(200, br#"{"Parameter":{"Name":"a","Value":"ami-1"}}"#).unwrap(), "ami-1");
         let class = |status, body: &[u8]| read(status, body).unwrap_err().class;
-        assert_eq!(class(400, br#"{"__type":"ParameterNotFound"}"#), Class::NotFound);
-        assert_eq!(class(400, br#"{"__type":"com.amazonaws.ssm#ParameterNotFound"}"#), Class::NotFound);
+        assert_eq!(class(400, br#"{"__type":"ParameterNotFound"}"#), FailureClass::NotFound);
+        assert_eq!(
+            class(400, br#"{"__type":"com.amazonaws.ssm#ParameterNotFound"}"#),
+            FailureClass::NotFound
+        );
         assert_eq!(
             class(400, br#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#),
-            Class::Throttled
+            FailureClass::Throttled
         );
-        assert_eq!(class(400, br#"{"__type":"AccessDeniedException","Message":"no"}"#), Class::Denied);
-        assert_eq!(class(503, b"<html>"), Class::Server);
-        assert_eq!(class(200, b"{}"), Class::Malformed);
+        assert_eq!(class(400, br#"{"__type":"AccessDeniedException","Message":"no"}"#), FailureClass::Denied);
+        assert_eq!(class(503, b"<html>"), FailureClass::Server);
+        assert_eq!(class(200, b"{}"), FailureClass::Malformed);
         assert_eq!(read(400, br#"{"__type":"ParameterNotFound"}"#).unwrap_err().message, "ParameterNotFound");
     }
 }

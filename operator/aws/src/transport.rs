@@ -19,7 +19,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::time::Instant;
 
 use crate::trust::{Made, Trust};
-use crate::write_hook::{Target, Write, WriteHooks};
+use crate::write_hook::{Write, WriteHooks, WriteTarget};
 
 /// How long one attempt of a call may take. The SDK has no limit of its own.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ fn tls() -> Provider {
 }
 
 /// Tells what a request writes; `None` for one that only reads.
-type Described = fn(&HttpRequest) -> Option<Write>;
+type DescribedError = fn(&HttpRequest) -> Option<Write>;
 
 /// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `hooks` around its writes.
 pub fn app_mesh_client(trust: Trust, hooks: WriteHooks) -> SharedHttpClient {
@@ -73,14 +73,14 @@ impl HttpClient for TrustingClient {
     }
 }
 
-fn client(inner: SharedHttpClient, hooks: WriteHooks, described: Described) -> SharedHttpClient {
+fn client(inner: SharedHttpClient, hooks: WriteHooks, described: DescribedError) -> SharedHttpClient {
     if hooks.is_empty() { inner } else { SharedHttpClient::new(HookedClient { inner, hooks, described }) }
 }
 
 fn app_mesh_write(request: &HttpRequest) -> Option<Write> {
     let path = request.uri().parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
     (request.method() != "GET").then(|| Write {
-        target: Target::AppMesh,
+        target: WriteTarget::AppMesh,
         method: request.method().to_owned(),
         path,
     })
@@ -98,7 +98,7 @@ fn aws_write(request: &HttpRequest) -> Option<Write> {
         }
     };
     let reads = ["Describe", "Discover", "Get", "List"].iter().any(|verb| action.starts_with(verb));
-    (!reads).then(|| Write { target: Target::Aws, method: request.method().to_owned(), path: action })
+    (!reads).then(|| Write { target: WriteTarget::Aws, method: request.method().to_owned(), path: action })
 }
 
 /// The SDK's HTTP client with the hooks around its attempts.
@@ -106,7 +106,7 @@ fn aws_write(request: &HttpRequest) -> Option<Write> {
 struct HookedClient {
     inner: SharedHttpClient,
     hooks: WriteHooks,
-    described: Described,
+    described: DescribedError,
 }
 
 impl HttpClient for HookedClient {
@@ -125,7 +125,7 @@ impl HttpClient for HookedClient {
 struct HookedConnector {
     inner: SharedHttpConnector,
     hooks: WriteHooks,
-    described: Described,
+    described: DescribedError,
 }
 
 impl HttpConnector for HookedConnector {

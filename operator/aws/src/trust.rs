@@ -15,14 +15,14 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Whom a client trusts.
 #[derive(Clone, Default)]
-pub struct Trust(Option<Arc<Authority>>);
+pub struct Trust(Option<Arc<TestAuthority>>);
 
-struct Authority {
+struct TestAuthority {
     path: PathBuf,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenCertificates>,
 }
 
-struct Seen {
+struct SeenCertificates {
     at: Instant,
     pem: Vec<u8>,
     /// How often the content changed.
@@ -41,8 +41,8 @@ impl Trust {
     /// In words: the file cannot be read, or holds no certificates of CAs.
     pub fn file(path: &Path) -> Result<Self, String> {
         let pem = read(path)?;
-        let seen = Mutex::new(Seen { at: Instant::now(), pem, changes: 0 });
-        Ok(Self(Some(Arc::new(Authority { path: path.to_owned(), seen }))))
+        let seen = Mutex::new(SeenCertificates { at: Instant::now(), pem, changes: 0 });
+        Ok(Self(Some(Arc::new(TestAuthority { path: path.to_owned(), seen }))))
     }
 
     /// The newest content of the file as the HTTP client wants it, and how often it changed.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// Where it goes.
-    pub target: Target,
+    pub target: WriteTarget,
     /// The HTTP method.
     pub method: String,
     /// The path; for AWS, whose requests all have the same, the action, for example `CreateRole`.
@@ -20,7 +20,7 @@ pub struct Write {
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum WriteTarget {
     /// To the App Mesh endpoint.
     AppMesh,
     /// To another service of AWS.

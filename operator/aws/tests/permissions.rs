@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use fleetmesh_aws::permissions::{
-    Boundary, Document, LONGEST, Limits, PERMISSIONS, Scope, boundary, document, size,
+    Boundary, LONGEST, PERMISSIONS, PolicyDocument, PolicyLimits, Scope, boundary, document, size,
 };
 use serde_json::{Map, Value};
 
@@ -76,9 +76,9 @@ fn scope(partition: &str, region: &str, cluster: &str) -> Scope {
 }
 
 /// Of each kind so many.
-fn limits(count: usize) -> Limits {
+fn limits(count: usize) -> PolicyLimits {
     let some = |text: &str| (0..count).map(|n| format!("{text}{n}")).collect();
-    Limits {
+    PolicyLimits {
         vpcs: some("vpc-0123456789abcdef"),
         ami_owners: some("11112222333"),
         instance_types: some("m5.large"),
@@ -93,7 +93,7 @@ fn limits(count: usize) -> Limits {
 
 /// All documents under their names.
 fn all(scope: &Scope) -> Map<String, Value> {
-    let documents = Document::ALL.into_iter();
+    let documents = PolicyDocument::ALL.into_iter();
     documents.filter_map(|name| Some((name.to_string(), document(scope, name)?))).collect()
 }
 
@@ -128,7 +128,7 @@ fn the_chart_has_the_documents() {
         role_names: "ROLE_NAMES".to_owned(),
         permissions_boundary: Some("PERMISSIONS_BOUNDARY".to_owned()),
         managed_policies: word("MANAGED_POLICIES"),
-        limits: Limits {
+        limits: PolicyLimits {
             vpcs: word("VPC_IDS"),
             ami_owners: word("AMI_OWNERS"),
             instance_types: word("INSTANCE_TYPES"),
@@ -165,14 +165,14 @@ fn there_is_no_document_for_what_the_operator_must_not_do() {
     assert_eq!(names(&scope), ["cloudmap", "ec2", "iam", "kms", "launch", "mesh"]);
     let unbounded = Scope { permissions_boundary: None, ..scope.clone() };
     assert_eq!(names(&unbounded), ["mesh"]);
-    let unregistered = Scope { limits: Limits::default(), ..scope };
+    let unregistered = Scope { limits: PolicyLimits::default(), ..scope };
     assert_eq!(names(&unregistered), ["ec2", "iam", "launch", "mesh"]);
 }
 
 /// IAM attaches ten managed policies to a role unless it is asked for more, and some operators need one of AWS's, too.
 #[test]
 fn all_documents_can_be_attached_to_one_role() {
-    assert!(Document::ALL.len() <= 8);
+    assert!(PolicyDocument::ALL.len() <= 8);
 }
 
 /// Whatever launches an instance, or has EC2 launch it later, is held to the types, and to our tag.
@@ -271,6 +271,6 @@ fn keys_are_for_ec2_and_named() {
         assert_eq!(condition["Bool"]["kms:GrantIsForAWSResource"] == "true", grants, "{actions:?}");
     }
     assert_eq!(of_keys(&scope).len(), 2);
-    let none = Scope { limits: Limits { kms_keys: Vec::new(), ..scope.limits.clone() }, ..scope };
+    let none = Scope { limits: PolicyLimits { kms_keys: Vec::new(), ..scope.limits.clone() }, ..scope };
     assert_eq!(of_keys(&none), Vec::new());
 }

@@ -93,7 +93,7 @@ pub fn standing(object: &Object, maker: Maker<'_>) -> Standing {
 
 /// A resource that claims a name.
 #[derive(Clone, Copy, Debug)]
-pub struct Contender<'a> {
+pub struct NameContender<'a> {
     /// The resource.
     pub object: &'a Object,
     /// Whether the mesh refuses its namespace.
@@ -107,12 +107,12 @@ pub struct Contender<'a> {
 /// `acceptable` says whether one could be written: valid, in a mesh that allows its namespace, and permitted to name what it
 /// names. It is asked in the order of rank and only until one has the name, because it may cost much.
 pub fn holder<'a>(
-    contenders: impl Iterator<Item = Contender<'a>>,
+    contenders: impl Iterator<Item = NameContender<'a>>,
     maker: Maker<'_>,
     acceptable: impl Fn(&'a Object) -> bool,
 ) -> Option<&'a Object> {
     let mut ranked: Vec<_> = contenders
-        .map(|Contender { object, refused }| {
+        .map(|NameContender { object, refused }| {
             ((refused, standing(object, maker), object.created, object.uid.as_str()), object)
         })
         .collect();

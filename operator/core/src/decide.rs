@@ -9,7 +9,7 @@ use fleetmesh_model::{Kind, ResourceId, differences};
 use crate::decision::{Decision, Drift, Verdict};
 use crate::deletion;
 use crate::object::Object;
-use crate::observed::{Allowance, Claim, Observed, Remote, RemoteObject};
+use crate::observed::{Allowance, Observed, OwnerClaim, Remote, RemoteObject};
 use crate::owner;
 use crate::permission;
 use crate::plan::{Idle, Plan, Step, Waiting};
@@ -86,7 +86,7 @@ fn accepted(observed: &Observed) -> Verdict {
             return Verdict::Fails(Reason::NamespaceNotAllowed, message);
         }
     }
-    if let Claim::Taken(holder) = &observed.claim {
+    if let OwnerClaim::Taken(holder) = &observed.claim {
         let message = format!(
             "{} is {holder}'s, which had it first: delete {holder}, or take another name in {}",
             in_words(&object.id),

@@ -4,7 +4,7 @@ use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_NAMESPACE_TAG, OWNER_TAGS};
 
 use crate::object::Object;
-use crate::observed::{Claim, Observed, Remote};
+use crate::observed::{Observed, OwnerClaim, Remote};
 use crate::outcome::Outcome;
 use crate::owner;
 use crate::permission;
@@ -36,7 +36,7 @@ pub fn plan(observed: &Observed) -> Plan {
     if keeps(object) {
         return let_go(observed);
     }
-    if observed.claim == Claim::Ours && !observed.dependents.is_empty() {
+    if observed.claim == OwnerClaim::Ours && !observed.dependents.is_empty() {
         return Plan::Wait(Waiting::Dependents(observed.dependents.clone()));
     }
     match &observed.remote {

@@ -4,7 +4,7 @@ use fleetmesh_crds::Reason;
 
 /// The class of a failed call. Bounded: it is a label of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum FailureClass {
     /// The endpoint limits the rate of calls.
     Throttled,
     /// The endpoint failed by itself (5xx); the same call may succeed later.
@@ -33,7 +33,7 @@ pub enum Class {
     Malformed,
 }
 
-impl Class {
+impl FailureClass {
     /// The class as a label of metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Class {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure.
-    pub class: Class,
+    pub class: FailureClass,
     /// The operation, for example `UpdateRoute`.
     pub operation: String,
     /// What the endpoint or the transport said, for a person; no secrets.
@@ -108,38 +108,38 @@ impl Failure {
     /// The failure, and the way out where its class tells one: the one home of these texts.
     pub fn in_words(&self, of: Callee) -> String {
         let way_out = match (self.class, of) {
-            (Class::Ended, _) => {
+            (FailureClass::Ended, _) => {
                 ". AWS ended App Mesh on 2026-09-30. Run `fleetmesh control-plane` and start the operator with --app-mesh-endpoint pointing at it"
             }
-            (Class::Unreachable, Callee::AppMesh) => {
+            (FailureClass::Unreachable, Callee::AppMesh) => {
                 ". The operator keeps trying; check --app-mesh-endpoint and the network"
             }
-            (Class::Unreachable, Callee::Aws) => {
+            (FailureClass::Unreachable, Callee::Aws) => {
                 ". The operator keeps trying; check the network and AWS_ENDPOINT_URL"
             }
-            (Class::Throttled | Class::Server, Callee::Aws) => ". The operator keeps trying",
-            (Class::Unsettled, _) => {
+            (FailureClass::Throttled | FailureClass::Server, Callee::Aws) => ". The operator keeps trying",
+            (FailureClass::Unsettled, _) => {
                 ". AWS does not know everywhere yet, or any more, what it made or showed a moment ago; the operator tries again"
             }
-            (Class::Credentials, _) => ". Give the operator valid AWS credentials",
-            (Class::Denied, Callee::AppMesh) => ". Allow the operator's identity this action",
-            (Class::Denied, Callee::Aws) => {
+            (FailureClass::Credentials, _) => ". Give the operator valid AWS credentials",
+            (FailureClass::Denied, Callee::AppMesh) => ". Allow the operator's identity this action",
+            (FailureClass::Denied, Callee::Aws) => {
                 ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs, within the flags that it shares with the operator"
             }
             // EC2 runs out of instances, which no quota of the account's is about.
-            (Class::Limit, _) if self.operation != "CreateFleet" => {
+            (FailureClass::Limit, _) if self.operation != "CreateFleet" => {
                 ". Delete what is not needed or raise the quota"
             }
-            (Class::NotFound, Callee::Aws) => ". Create it, or name another",
+            (FailureClass::NotFound, Callee::Aws) => ". Create it, or name another",
             (
-                Class::Throttled
-                | Class::Server
-                | Class::Conflict
-                | Class::NotFound
-                | Class::InUse
-                | Class::Limit
-                | Class::Invalid
-                | Class::Malformed,
+                FailureClass::Throttled
+                | FailureClass::Server
+                | FailureClass::Conflict
+                | FailureClass::NotFound
+                | FailureClass::InUse
+                | FailureClass::Limit
+                | FailureClass::Invalid
+                | FailureClass::Malformed,
                 _,
             ) => "",
         };
@@ -163,20 +163,30 @@ mod tests {
             Failure { class, operation: operation.to_owned(), message: "no".to_owned() }.in_words(of)
         };
         for (class, operation, of, told) in [
-            (Class::Denied, "GetRole", Callee::Aws, "`fleetmesh iam policy` prints all that it needs"),
-            (Class::Denied, "UpdateRoute", Callee::AppMesh, "Allow the operator's identity this action"),
-            (Class::Unreachable, "GetRole", Callee::Aws, "check the network and AWS_ENDPOINT_URL"),
-            (Class::Unreachable, "UpdateRoute", Callee::AppMesh, "check --app-mesh-endpoint and the network"),
-            (Class::Limit, "CreateRole", Callee::Aws, "raise the quota"),
+            (FailureClass::Denied, "GetRole", Callee::Aws, "`fleetmesh iam policy` prints all that it needs"),
+            (
+                FailureClass::Denied,
+                "UpdateRoute",
+                Callee::AppMesh,
+                "Allow the operator's identity this action",
+            ),
+            (FailureClass::Unreachable, "GetRole", Callee::Aws, "check the network and AWS_ENDPOINT_URL"),
+            (
+                FailureClass::Unreachable,
+                "UpdateRoute",
+                Callee::AppMesh,
+                "check --app-mesh-endpoint and the network",
+            ),
+            (FailureClass::Limit, "CreateRole", Callee::Aws, "raise the quota"),
         ] {
             let words = words(class, operation, of);
             assert!(words.starts_with(&format!("{operation}: no. ")) && words.contains(told), "{words}");
         }
         assert_eq!(
-            words(Class::Limit, "CreateFleet", Callee::Aws),
+            words(FailureClass::Limit, "CreateFleet", Callee::Aws),
             "CreateFleet: no",
             "no quota is in the way"
         );
-        assert_eq!(words(Class::Conflict, "GetRole", Callee::Aws), "GetRole: no");
+        assert_eq!(words(FailureClass::Conflict, "GetRole", Callee::Aws), "GetRole: no");
     }
 }

@@ -46,7 +46,7 @@ impl Timing {
 
 /// What a contender does about the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Move {
+pub enum LeaseMove {
     /// Creates it, with itself as the holder.
     Create,
     /// Replaces this very version, with itself as the holder.
@@ -94,10 +94,10 @@ impl Contender {
     }
 
     /// What to do about the Lease as it was read at `now`; `None` when there is none.
-    pub fn look(&mut self, lease: Option<Lease>, now: Duration) -> Move {
+    pub fn look(&mut self, lease: Option<Lease>, now: Duration) -> LeaseMove {
         let Some(lease) = lease else {
             self.lose();
-            return Move::Create;
+            return LeaseMove::Create;
         };
         let since = match &self.seen {
             Some((seen, since)) if *seen == lease => *since,
@@ -109,21 +109,21 @@ impl Contender {
         step
     }
 
-    fn step(&mut self, lease: &Lease, expired: bool) -> Move {
+    fn step(&mut self, lease: &Lease, expired: bool) -> LeaseMove {
         let resource_version = lease.resource_version.clone();
         match lease.holder.as_deref().filter(|holder| !holder.is_empty()) {
             Some(holder) if holder == self.identity => {
-                Move::Write { resource_version, transitions: lease.transitions }
+                LeaseMove::Write { resource_version, transitions: lease.transitions }
             }
             Some(holder) if !expired => {
                 let holder = holder.to_owned();
                 self.lose();
-                Move::Wait { holder }
+                LeaseMove::Wait { holder }
             }
             _ => {
                 self.lose();
                 let transitions = lease.transitions.saturating_add(1);
-                Move::Write { resource_version, transitions }
+                LeaseMove::Write { resource_version, transitions }
             }
         }
     }

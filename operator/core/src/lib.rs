@@ -40,12 +40,12 @@ pub use condition::Finding;
 pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
-pub use failure::{Class, Failure};
+pub use failure::{Failure, FailureClass};
 pub use load::{Ended, Load, Loads, Witnesses};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, Caller, Claim, Deprecation, Distribution, Evidence, Identity, Observed, Reach, Reads,
-    Referent, Rejection, Remote, RemoteObject,
+    Allowance, CallingProxies, Deprecation, Distribution, Evidence, Observed, ObservedRole, OwnerClaim,
+    Reach, Reads, Referent, Rejection, Remote, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

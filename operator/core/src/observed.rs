@@ -21,7 +21,7 @@ pub struct Observed {
     /// The resource.
     pub object: Arc<Object>,
     /// Whose the App Mesh name is.
-    pub claim: Claim,
+    pub claim: OwnerClaim,
     /// Whether the mesh allows the resource's namespace.
     pub allowance: Allowance,
     /// What the references to other namespaces rest on.
@@ -72,7 +72,7 @@ pub enum Deprecation {
 
 /// Whose an App Mesh name is among the resources of this cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum OwnerClaim {
     /// This resource's, or nobody's.
     Ours,
     /// Another resource's.
@@ -132,7 +132,7 @@ pub enum Remote {
     /// Not read: nothing says that it exists.
     NotRead,
     /// Not read, because the last reconcile left it in step with this very spec.
-    InStep(Identity),
+    InStep(ObservedRole),
     /// It does not exist.
     Absent,
     /// It exists.
@@ -143,7 +143,7 @@ pub enum Remote {
 
 /// What identifies one state of one App Mesh object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ObservedRole {
     /// The ARN.
     pub arn: String,
     /// The uid: another object of the same name has another one.
@@ -156,7 +156,7 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteObject {
     /// Its identity.
-    pub identity: Identity,
+    pub identity: ObservedRole,
     /// Its spec.
     pub spec: Spec,
     /// Its tags, when they were read.
@@ -188,7 +188,7 @@ pub enum Distribution {
         connected: BTreeMap<String, bool>,
         /// Of a route: the proxies that are to run it, by the names of their virtual nodes. Empty where the control plane
         /// does not tell whose they are.
-        callers: BTreeMap<String, Caller>,
+        callers: BTreeMap<String, CallingProxies>,
         /// Paths of members that are stored and not served.
         unserved: Vec<String>,
     },
@@ -196,7 +196,7 @@ pub enum Distribution {
 
 /// The proxies of one virtual node that are to run an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallingProxies {
     /// Those that are connected.
     pub proxies: i32,
     /// Those of them that acknowledged the version.
@@ -238,7 +238,7 @@ impl Observed {
             let lets_go = !object.finalized() || object.is_observed();
             // A mesh names nothing.
             let lets_go = lets_go || (object.orphan && object.key.kind == Kind::Mesh);
-            let ours = self.claim == Claim::Ours;
+            let ours = self.claim == OwnerClaim::Ours;
             let waits = ours
                 && object.management.deletion_policy == DeletionPolicy::Delete
                 && !self.dependents.is_empty();
@@ -254,7 +254,7 @@ impl Observed {
                 DeletionPolicy::Delete => Reads::Object,
             };
         }
-        if self.claim != Claim::Ours
+        if self.claim != OwnerClaim::Ours
             || self.allowance != Allowance::Allowed
             || !object.effective_spec.violations().is_empty()
         {
@@ -318,12 +318,12 @@ impl Observed {
     /// Whether the App Mesh object is the resource's: this process wrote it or saw that, or the tags name the resource. What the
     /// status says does not count. When another resource has the name, only the tags do: it may have adopted the object.
     pub fn is_ours(&self, remote: &RemoteObject) -> bool {
-        let known = self.claim == Claim::Ours && self.own.as_ref() == Some(&remote.identity.uid);
+        let known = self.claim == OwnerClaim::Ours && self.own.as_ref() == Some(&remote.identity.uid);
         known || remote.tags.as_ref().is_some_and(|tags| owner::owns(&self.object, tags))
     }
 
     /// The identity of the App Mesh object when the reconcile knows one.
-    pub fn identity(&self) -> Option<&Identity> {
+    pub fn identity(&self) -> Option<&ObservedRole> {
         match &self.remote {
             Remote::InStep(identity) => Some(identity),
             Remote::Present(object) => Some(&object.identity),

@@ -1,7 +1,7 @@
 //! What came of a plan. Pure data.
 
-use crate::failure::{Class, Failure};
-use crate::observed::Identity;
+use crate::failure::{Failure, FailureClass};
+use crate::observed::ObservedRole;
 use crate::plan::Step;
 
 /// The outcome of a plan: the steps that were done, and the failure that ended it.
@@ -10,7 +10,7 @@ pub struct Outcome {
     /// The steps that were done, in order.
     pub done: Vec<Step>,
     /// The App Mesh object as the last write left it.
-    pub identity: Option<Identity>,
+    pub identity: Option<ObservedRole>,
     /// Whether the App Mesh object was deleted.
     pub deleted: bool,
     /// The step that failed, and why.
@@ -21,8 +21,8 @@ impl Outcome {
     /// Whether the endpoint contradicted what the reconcile took for granted, so that the next one must read everything.
     pub fn surprised(&self) -> bool {
         match &self.failed {
-            Some((Step::Create { .. }, failure)) => failure.class == Class::Conflict,
-            Some((Step::Update { .. }, failure)) => failure.class == Class::Conflict,
+            Some((Step::Create { .. }, failure)) => failure.class == FailureClass::Conflict,
+            Some((Step::Update { .. }, failure)) => failure.class == FailureClass::Conflict,
             _ => false,
         }
     }

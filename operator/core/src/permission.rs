@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetmesh_crds::reference_grant::Wanted;
+use fleetmesh_crds::reference_grant::WantedReference;
 use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec, Status, UNASKED};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
@@ -363,7 +363,7 @@ impl Missing {
         let namespace = from.namespace.as_deref().unwrap_or_default();
         let mut wanted = Vec::new();
         if *grant {
-            let grant = Wanted { from: from.kind, namespace, to: owner.kind, name: &owner.name };
+            let grant = WantedReference { from: from.kind, namespace, to: owner.kind, name: &owner.name };
             wanted.push(format!("create a ReferenceGrant in namespace {place} {grant}"));
         }
         if *allowed_routes {

@@ -7,13 +7,13 @@ use fleetmesh_crds::{Proxies, Reason};
 
 use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
-use crate::observed::{Distribution, Identity, Rejection};
+use crate::observed::{Distribution, ObservedRole, Rejection};
 
 /// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
 /// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of. Those that say nothing keep it pending
 /// until they were `waited` for so long; then it takes a quorum as well.
 pub fn finding(
-    identity: &Identity,
+    identity: &ObservedRole,
     distribution: &Distribution,
     owners: &Owners,
     waited: Option<Duration>,
@@ -82,7 +82,7 @@ pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration)
 }
 
 /// The proxies of the status, when they were told about this version.
-pub fn proxies(identity: &Identity, distribution: &Distribution) -> Option<Proxies> {
+pub fn proxies(identity: &ObservedRole, distribution: &Distribution) -> Option<Proxies> {
     match distribution {
         Distribution::Reported { version, proxies, acknowledged, .. } if *version >= identity.version => {
             Some(Proxies { connected: *proxies, programmed: *acknowledged })
@@ -160,7 +160,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::observed::Caller;
+    use crate::observed::CallingProxies;
 
     /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
     /// `unsupported` nobody tells whose they are.
@@ -177,14 +177,14 @@ mod tests {
             let numbers: Vec<i32> =
                 parts[2].split('/').map(|number| number.parse().expect("a number")).collect();
             owners.namespaces.insert(parts[0].to_owned(), parts[1].to_owned());
-            let caller = Caller { acknowledged: numbers[0], proxies: numbers[2] };
+            let caller = CallingProxies { acknowledged: numbers[0], proxies: numbers[2] };
             callers.insert(parts[0].to_owned(), caller);
             sums = [sums[0] + numbers[0], sums[1] + numbers[2]];
             for proxy in 0..numbers[1] {
                 rejected.push(Rejection { proxy: format!("{}#{proxy}", parts[0]), message: "no".to_owned() });
             }
         }
-        let identity = Identity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
+        let identity = ObservedRole { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
         let distribution = Distribution::Reported {
             version: 3,
             proxies: sums[1],

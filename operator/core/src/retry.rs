@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::failure::Class;
+use crate::failure::FailureClass;
 use crate::object::Object;
 use crate::observed::{Observed, Remote};
 use crate::outcome::Outcome;
@@ -57,11 +57,11 @@ pub fn parts_look(object: &Object, parts: &Parts, failures: u32) -> Option<Durat
 /// When to try again after `panics` reconciles of `object` in a row that panicked, 1 or more: after 0.2 s, doubling to 30 s, as
 /// after a transient failure.
 pub fn after_panic(object: &Object, panics: u32) -> Duration {
-    backoff(object, Class::Server, panics)
+    backoff(object, FailureClass::Server, panics)
 }
 
-fn backoff(object: &Object, class: Class, failures: u32) -> Duration {
-    let longest = if class == Class::Throttled { LONGEST_THROTTLED } else { LONGEST };
+fn backoff(object: &Object, class: FailureClass, failures: u32) -> Duration {
+    let longest = if class == FailureClass::Throttled { LONGEST_THROTTLED } else { LONGEST };
     let wait = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(12)).min(longest);
     wait.mul_f64(0.5 + spread(object, failures) / 2.0)
 }

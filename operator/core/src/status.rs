@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
-use crate::failure::{Callee, Class};
-use crate::observed::{Claim, Deprecation, Identity, Observed, Remote};
+use crate::failure::{Callee, FailureClass};
+use crate::observed::{Deprecation, Observed, ObservedRole, OwnerClaim, Remote};
 use crate::outcome::Outcome;
 use crate::part::Parts;
 use crate::permission;
@@ -85,15 +85,15 @@ fn fails(verdict: &Verdict) -> bool {
 
 /// The App Mesh object as the reconcile left it; as it was reported when the reconcile did not look at it. An object that is
 /// known to be somebody else's, or whose name another resource has, is not reported as ours.
-pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<Identity> {
+pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<ObservedRole> {
     if let Some(identity) = &outcome.identity {
         return Some(identity.clone());
     }
     let reported = || {
         let status = &observed.object.status;
-        Some(Identity { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
+        Some(ObservedRole { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
     };
-    if !observed.object.deleting && (outcome.deleted || matches!(observed.claim, Claim::Taken(_))) {
+    if !observed.object.deleting && (outcome.deleted || matches!(observed.claim, OwnerClaim::Taken(_))) {
         return None;
     }
     let looks_only = observed.object.is_observed();
@@ -119,8 +119,8 @@ impl Findings {
         if let Some((_, failure)) = &outcome.failed {
             let said = || Finding::fails(failure.class.reason(), failure.in_words(Callee::AppMesh));
             match failure.class {
-                Class::Invalid | Class::Limit => accepted = said(),
-                Class::NotFound => {
+                FailureClass::Invalid | FailureClass::Limit => accepted = said(),
+                FailureClass::NotFound => {
                     let message = references::not_found(observed, &failure.message);
                     resolved = Finding::fails(Reason::RefNotFound, message);
                 }
@@ -190,7 +190,7 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
         _ => None,
     });
     match failure {
-        Some(failure) if failure.class == Class::InUse => {
+        Some(failure) if failure.class == FailureClass::InUse => {
             let message = format!(
                 "the endpoint says: {}. The deletion goes on by itself when nothing uses the object any more",
                 failure.message

@@ -5,7 +5,7 @@
 
 mod simulation;
 
-use fleetmesh_core::{Class, ObjectKey};
+use fleetmesh_core::{FailureClass, ObjectKey};
 use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_UID_TAG};
 use fleetmesh_crds::{
     AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec, UNASKED,
@@ -92,7 +92,7 @@ fn variant(kind: Kind, variant: u8) -> Spec {
 }
 
 #[derive(Clone, Debug)]
-enum Act {
+enum ObjectAct {
     Apply {
         slot: usize,
         variant: u8,
@@ -132,10 +132,10 @@ enum Act {
 
 fn fault() -> impl Strategy<Value = Fault> {
     let class = prop_oneof![
-        Just(Class::Throttled),
-        Just(Class::Server),
-        Just(Class::Unreachable),
-        Just(Class::Denied)
+        Just(FailureClass::Throttled),
+        Just(FailureClass::Server),
+        Just(FailureClass::Unreachable),
+        Just(FailureClass::Denied)
     ];
     prop_oneof![
         3 => Just(Fault::None),
@@ -145,24 +145,24 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = ObjectAct> {
     prop_oneof![
         4 => (0..SLOTS, any::<u8>(), any::<bool>(), prop::bool::weighted(0.2), prop::option::of(0..3_u8)).prop_map(
-            |(slot, variant, adopt, retain, tag)| Act::Apply { slot, variant, adopt, retain, tag }
+            |(slot, variant, adopt, retain, tag)| ObjectAct::Apply { slot, variant, adopt, retain, tag }
         ),
-        1 => (0..SLOTS).prop_map(|slot| Act::Delete { slot }),
-        1 => (0..SLOTS).prop_map(|slot| Act::Orphan { slot }),
-        1 => (0..SLOTS, prop::option::of(any::<u8>())).prop_map(|(slot, variant)| Act::Outside { slot, variant }),
-        2 => (0..GRANTS, any::<bool>()).prop_map(|(which, stands)| Act::Grant { which, stands }),
-        1 => any::<bool>().prop_map(|shut| Act::Shut { shut }),
-        1 => (0..SLOTS, any::<bool>()).prop_map(|(slot, uid)| Act::Forge { slot, uid }),
-        6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| Act::Reconcile { slot, fault }),
+        1 => (0..SLOTS).prop_map(|slot| ObjectAct::Delete { slot }),
+        1 => (0..SLOTS).prop_map(|slot| ObjectAct::Orphan { slot }),
+        1 => (0..SLOTS, prop::option::of(any::<u8>())).prop_map(|(slot, variant)| ObjectAct::Outside { slot, variant }),
+        2 => (0..GRANTS, any::<bool>()).prop_map(|(which, stands)| ObjectAct::Grant { which, stands }),
+        1 => any::<bool>().prop_map(|shut| ObjectAct::Shut { shut }),
+        1 => (0..SLOTS, any::<bool>()).prop_map(|(slot, uid)| ObjectAct::Forge { slot, uid }),
+        6 => (0..SLOTS, fault()).prop_map(|(slot, fault)| ObjectAct::Reconcile { slot, fault }),
     ]
 }
 
-fn perform(world: &mut World, act: Act) {
+fn perform(world: &mut World, act: ObjectAct) {
     match act {
-        Act::Apply { slot: index, variant: which, adopt, retain, tag } => {
+        ObjectAct::Apply { slot: index, variant: which, adopt, retain, tag } => {
             let (key, id) = slot(index);
             let management = Management {
                 adoption_policy: if adopt { AdoptionPolicy::Adopt } else { AdoptionPolicy::Refuse },
@@ -171,27 +171,27 @@ fn perform(world: &mut World, act: Act) {
             };
             world.apply(&key, &id, variant(id.kind(), which), management);
         }
-        Act::Delete { slot: index } => world.delete(&slot(index).0),
-        Act::Orphan { slot: index } => {
+        ObjectAct::Delete { slot: index } => world.delete(&slot(index).0),
+        ObjectAct::Orphan { slot: index } => {
             if let Some(object) = world.objects.get_mut(&slot(index).0) {
                 object.orphan = true;
             }
             world.delete(&slot(index).0);
         }
-        Act::Outside { slot: index, variant: which } => {
+        ObjectAct::Outside { slot: index, variant: which } => {
             let (_, id) = slot(index);
             let spec = which.map(|which| variant(id.kind(), which));
             if spec.as_ref().is_none_or(|spec| spec.violations().is_empty()) {
                 world.outside(&id, spec);
             }
         }
-        Act::Grant { which, stands } => {
+        ObjectAct::Grant { which, stands } => {
             let (place, spec) = grant(which);
             world.grants.set(place, &which.to_string(), stands.then_some(spec));
         }
-        Act::Shut { shut } => world.shut = shut,
-        Act::Forge { slot: index, uid } => world.forge(&slot(index).0, uid),
-        Act::Reconcile { slot: index, fault } => {
+        ObjectAct::Shut { shut } => world.shut = shut,
+        ObjectAct::Forge { slot: index, uid } => world.forge(&slot(index).0, uid),
+        ObjectAct::Reconcile { slot: index, fault } => {
             world.reconcile(&slot(index).0, fault);
         }
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fleetmesh_core::iam::{
-    Account, Desired, Found, InstanceProfile, Observed, Outcome, Place, Policy, Role, Rules, Step, Then,
-    decide, document, part, remove,
+    Account, Desired, Found, IamOutcome, IamStep, InstanceProfile, ObservedIdentity, Place, Policy, Role,
+    Rules, Then, decide, document, part, remove,
 };
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_crds::IamStatus;
 use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
@@ -46,11 +46,11 @@ fn desired() -> Desired {
 }
 
 /// IAM in memory, as far as a plan changes it.
-struct Iam(Observed);
+struct SimulatedIam(ObservedIdentity);
 
-impl Iam {
+impl SimulatedIam {
     fn empty() -> Self {
-        Self(Observed { role: Found::Absent, policy: Found::Absent, instance_profile: Found::Absent })
+        Self(ObservedIdentity { role: Found::Absent, policy: Found::Absent, instance_profile: Found::Absent })
     }
 
     fn role(&mut self) -> &mut Role {
@@ -59,12 +59,12 @@ impl Iam {
     }
 
     /// Nothing is attached to a role, and none gets into an instance profile, before it has the boundary.
-    fn is_bounded_before(&self, step: &Step) {
+    fn is_bounded_before(&self, step: &IamStep) {
         let gives = matches!(
             step,
-            Step::AttachRolePolicy { .. }
-                | Step::UpdateAssumeRolePolicy { .. }
-                | Step::AddRoleToInstanceProfile { .. }
+            IamStep::AttachRolePolicy { .. }
+                | IamStep::UpdateAssumeRolePolicy { .. }
+                | IamStep::AddRoleToInstanceProfile { .. }
         );
         let bounded = self.0.role.present().and_then(|role| role.permissions_boundary.as_deref());
         assert!(!gives || bounded == Some(BOUNDARY), "{step} before the boundary");
@@ -80,59 +80,59 @@ impl Iam {
         profile
     }
 
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &IamStep) {
         self.is_bounded_before(step);
         let account = Account::of("arn:aws:iam::111122223333:root").unwrap();
         match step.clone() {
-            Step::CreateRole { place, trust, permissions_boundary, tags } => {
+            IamStep::CreateRole { place, trust, permissions_boundary, tags } => {
                 let arn = format!("arn:aws:iam::111122223333:role{place}");
                 let permissions_boundary = Some(permissions_boundary);
                 self.0.role =
                     Found::Present(Role { arn, trust, tags, permissions_boundary, ..Role::default() });
             }
-            Step::TagRole { tags, .. } => self.role().tags.extend(tags),
-            Step::UpdateAssumeRolePolicy { trust, .. } => self.role().trust = trust,
-            Step::PutRolePermissionsBoundary { arn, .. } => self.role().permissions_boundary = Some(arn),
-            Step::AttachRolePolicy { arn, .. } => assert!(self.role().attached.insert(arn)),
-            Step::DetachRolePolicy { arn, .. } => assert!(self.role().attached.remove(&arn)),
-            Step::DeleteRole { .. } => {
+            IamStep::TagRole { tags, .. } => self.role().tags.extend(tags),
+            IamStep::UpdateAssumeRolePolicy { trust, .. } => self.role().trust = trust,
+            IamStep::PutRolePermissionsBoundary { arn, .. } => self.role().permissions_boundary = Some(arn),
+            IamStep::AttachRolePolicy { arn, .. } => assert!(self.role().attached.insert(arn)),
+            IamStep::DetachRolePolicy { arn, .. } => assert!(self.role().attached.remove(&arn)),
+            IamStep::DeleteRole { .. } => {
                 assert!(self.role().attached.is_empty() && self.role().inline.is_empty());
                 self.0.role = Found::Absent;
             }
-            Step::CreatePolicy { place, document, tags } => {
+            IamStep::CreatePolicy { place, document, tags } => {
                 let (arn, v1) = (account.policy(&place), "v1".to_owned());
                 let versions = vec![v1.clone()];
                 self.0.policy = Found::Present(Policy { arn, document, default_version: v1, versions, tags });
             }
-            Step::TagPolicy { tags, .. } => self.policy().tags.extend(tags),
-            Step::CreatePolicyVersion { document, .. } => {
+            IamStep::TagPolicy { tags, .. } => self.policy().tags.extend(tags),
+            IamStep::CreatePolicyVersion { document, .. } => {
                 let policy = self.policy();
                 assert!(policy.versions.len() < 5);
                 policy.document = document;
                 policy.default_version = "v9".to_owned();
                 policy.versions.push("v9".to_owned());
             }
-            Step::DeletePolicyVersion { version, .. } => {
+            IamStep::DeletePolicyVersion { version, .. } => {
                 assert_ne!(version, self.policy().default_version);
                 self.policy().versions.retain(|one| *one != version);
             }
-            Step::DeletePolicy { .. } => {
+            IamStep::DeletePolicy { .. } => {
                 assert_eq!(self.policy().versions.len(), 1);
                 self.0.policy = Found::Absent;
             }
-            Step::CreateInstanceProfile { place, tags } => {
+            IamStep::CreateInstanceProfile { place, tags } => {
                 let arn = account.instance_profile(&place);
                 self.0.instance_profile = Found::Present(InstanceProfile { arn, roles: Vec::new(), tags });
             }
-            Step::TagInstanceProfile { tags, .. } => self.profile().tags.extend(tags),
-            Step::AddRoleToInstanceProfile { role, .. } => {
+            IamStep::TagInstanceProfile { tags, .. } => self.profile().tags.extend(tags),
+            IamStep::AddRoleToInstanceProfile { role, .. } => {
                 assert!(self.profile().roles.is_empty());
                 self.profile().roles.push(role);
             }
-            Step::RemoveRoleFromInstanceProfile { role, .. } => {
+            IamStep::RemoveRoleFromInstanceProfile { role, .. } => {
                 self.profile().roles.retain(|one| *one != role)
             }
-            Step::DeleteInstanceProfile { .. } => {
+            IamStep::DeleteInstanceProfile { .. } => {
                 assert!(self.profile().roles.is_empty());
                 self.0.instance_profile = Found::Absent;
             }
@@ -140,14 +140,14 @@ impl Iam {
     }
 }
 
-struct Script {
-    iam: Iam,
+struct IamScript {
+    iam: SimulatedIam,
     text: String,
 }
 
-impl Script {
+impl IamScript {
     fn new(title: &str) -> Self {
-        Self { iam: Iam::empty(), text: format!("# {title}\n") }
+        Self { iam: SimulatedIam::empty(), text: format!("# {title}\n") }
     }
 
     /// The same, with an identity in step.
@@ -178,7 +178,7 @@ impl Script {
         self
     }
 
-    fn outside(&mut self, words: &str, change: impl FnOnce(&mut Iam)) -> &mut Self {
+    fn outside(&mut self, words: &str, change: impl FnOnce(&mut SimulatedIam)) -> &mut Self {
         writeln!(self.text, "outside: {words}").unwrap();
         change(&mut self.iam);
         self
@@ -191,25 +191,25 @@ impl Script {
 
 #[test]
 fn a_place_that_a_status_alone_allows_is_one_where_iam_shows_the_resources_own() {
-    let kept = |iam: &Iam, change: fn(&mut Desired)| {
+    let kept = |iam: &SimulatedIam, change: fn(&mut Desired)| {
         let mut desired = Desired { unproven: true, adopt: true, ..desired() };
         change(&mut desired);
         decide(&desired, &iam.0)
     };
     // The attack: a status names a role that is nobody's, or somebody else's, and nothing is made or taken over.
-    let nothing = kept(&Iam::empty(), |_| {});
+    let nothing = kept(&SimulatedIam::empty(), |_| {});
     assert!(nothing.steps.is_empty(), "{nothing}");
     assert_eq!(nothing.then, Then::Gone, "the status forgets it");
-    let settled = Script::settled("").iam;
+    let settled = IamScript::settled("").iam;
     let theirs = kept(&settled, |desired| desired.tags = owner("uid-2"));
     assert_eq!((theirs.steps.len(), theirs.then), (0, Then::Gone));
     let elsewhere = kept(&settled, |desired| desired.place.path = "/forged/".to_owned());
     assert_eq!((elsewhere.steps.len(), elsewhere.then), (0, Then::Gone));
     // An earlier release's, or one of other rules, goes on, whatever of it is left.
     assert_eq!(kept(&settled, |_| {}).then, Then::InStep);
-    let mut half = Script::settled("").iam;
+    let mut half = IamScript::settled("").iam;
     half.0.role = Found::Absent;
-    assert!(matches!(kept(&half, |_| {}).steps[0].step, Step::CreateRole { .. }));
+    assert!(matches!(kept(&half, |_| {}).steps[0].step, IamStep::CreateRole { .. }));
     half.0.role = Found::Settling;
     assert!(matches!(kept(&half, |_| {}).then, Then::Settling(_)));
 }
@@ -221,16 +221,16 @@ const OTHER: &str = "arn:aws:iam::111122223333:policy/other";
 fn no_instance_gets_a_profile_while_its_role_has_what_is_wanted_no_more() {
     let of = |arn: &str| Desired { managed: [arn.to_owned()].into(), ..desired() };
     let settled = || {
-        let mut script = Script::settled("");
+        let mut script = IamScript::settled("");
         script.keep(&of(EXTRA));
         assert!(script.iam.role().attached.contains(EXTRA));
         script.iam
     };
     let wanted = of(OTHER);
     let steps = decide(&wanted, &settled().0).steps;
-    let place = |meant: fn(&Step) -> bool| steps.iter().position(|planned| meant(&planned.step));
-    let detached = place(|step| matches!(step, Step::DetachRolePolicy { .. })).unwrap();
-    let attached = place(|step| matches!(step, Step::AttachRolePolicy { .. })).unwrap();
+    let place = |meant: fn(&IamStep) -> bool| steps.iter().position(|planned| meant(&planned.step));
+    let detached = place(|step| matches!(step, IamStep::DetachRolePolicy { .. })).unwrap();
+    let attached = place(|step| matches!(step, IamStep::AttachRolePolicy { .. })).unwrap();
     assert!(detached < attached, "a failure to attach leaves what was attached");
     // The attack: whichever step fails, and whether or not it was done all the same, no launch gets both.
     let rules = Rules { permissions_boundary: Some(BOUNDARY.to_owned()), ..Rules::default() };
@@ -245,14 +245,14 @@ fn no_instance_gets_a_profile_while_its_role_has_what_is_wanted_no_more() {
         let observed = iam.0.clone();
         steps.iter().take(failed).for_each(|planned| iam.take(&planned.step));
         let failure = || Failure {
-            class: Class::Throttled,
+            class: FailureClass::Throttled,
             operation: "any".to_owned(),
             message: "Rate exceeded".to_owned(),
         };
-        let outcome = Outcome {
+        let outcome = IamOutcome {
             done: steps.iter().take(failed).cloned().collect(),
             failed: steps.get(failed).map(|planned| (planned.step.clone(), failure())),
-            ..Outcome::default()
+            ..IamOutcome::default()
         };
         let known = part::attached(&desired().place, &observed, &outcome);
         let gets = |wanted: Option<&Desired>| rules.handed(Some(&status), &known, wanted).is_some();
@@ -274,14 +274,14 @@ fn no_instance_gets_a_profile_while_its_role_has_what_is_wanted_no_more() {
 #[test]
 fn what_another_namespace_had_in_iam_is_not_adopted() {
     let mut thief = Desired { adopt: true, tags: owner("uid-2"), ..desired() };
-    assert_eq!(decide(&thief, &Script::settled("").iam.0).then, Then::InStep, "of one's own namespace");
+    assert_eq!(decide(&thief, &IamScript::settled("").iam.0).then, Then::InStep, "of one's own namespace");
     thief.tags.insert("fleetmesh.dev/owner-namespace".to_owned(), "evil".to_owned());
-    let found = Script::settled("").iam;
+    let found = IamScript::settled("").iam;
     let refused = decide(&thief, &found.0);
     assert!(refused.steps.is_empty(), "{refused}");
     assert!(matches!(&refused.then, Then::NotOwned(what) if what.contains("another namespace")), "{refused}");
     // One of the three is enough.
-    let mut alone = Script::settled("").iam;
+    let mut alone = IamScript::settled("").iam;
     alone.role().tags.clear();
     alone.policy().tags.clear();
     assert!(matches!(decide(&thief, &alone.0).then, Then::NotOwned(_)));
@@ -291,7 +291,7 @@ fn what_another_namespace_had_in_iam_is_not_adopted() {
 
 #[test]
 fn where_others_keep_a_role_is_told_to_nobody() {
-    let mut found = Script::settled("").iam;
+    let mut found = IamScript::settled("").iam;
     found.role().arn = "arn:aws:iam::111122223333:role/secret-project/mesh-apps-serviceB".to_owned();
     let Then::NotOwned(what) = decide(&desired(), &found.0).then else { panic!("it is had") };
     assert!(!what.contains("secret-project") && !what.contains("111122223333"), "{what}");
@@ -305,7 +305,7 @@ fn life() -> String {
     let managed = BTreeSet::from([EXTRA.to_owned()]);
     let changed = Desired { managed, ..desired() };
     let bare = Desired { managed: BTreeSet::new(), ..desired() };
-    Script::new("a life")
+    IamScript::new("a life")
         .keep(&desired())
         .keep(&desired())
         .keep(&desired())
@@ -320,7 +320,7 @@ fn life() -> String {
 
 fn drift() -> String {
     let was = Desired { was_in_step: true, was_bounded: true, ..desired() };
-    Script::settled("what somebody changed comes back")
+    IamScript::settled("what somebody changed comes back")
         .outside("widens the policy", |iam| iam.policy().document = "{}".to_owned())
         .keep(&was)
         .outside("makes five versions", |iam| {
@@ -364,7 +364,7 @@ fn drift() -> String {
 fn ownership() -> String {
     let theirs = Desired { tags: owner("uid-2"), ..desired() };
     let adopts = Desired { adopt: true, ..theirs.clone() };
-    Script::settled("somebody else's is left alone until it is adopted")
+    IamScript::settled("somebody else's is left alone until it is adopted")
         .keep(&theirs)
         .remove("uid-2")
         .keep(&adopts)
@@ -377,20 +377,21 @@ fn ownership() -> String {
 /// What another cluster has is not adopted, what is at another path neither; nobody's is, and bounded first.
 fn adoption() -> String {
     let theirs = Desired { tags: owner("uid-2"), adopt: true, ..desired() };
-    let other = |iam: &mut Iam| {
+    let other = |iam: &mut SimulatedIam| {
         iam.role().tags.insert("fleetmesh.dev/owner-cluster".to_owned(), "other".to_owned());
     };
-    let nobodys = |iam: &mut Iam| {
+    let nobodys = |iam: &mut SimulatedIam| {
         (iam.role().tags, iam.policy().tags, iam.profile().tags) = Default::default();
         iam.role().permissions_boundary = None;
         iam.role().attached = ["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()].into();
         iam.role().trust = "{}".to_owned();
         iam.profile().roles = vec!["admin".to_owned()];
     };
-    let moved =
-        |iam: &mut Iam| iam.role().arn = "arn:aws:iam::111122223333:role/mesh-apps-serviceB".to_owned();
-    let tale = |title: &str, words: &str, change: &dyn Fn(&mut Iam)| {
-        Script::settled(title).outside(words, change).keep(&theirs).keep(&theirs).end()
+    let moved = |iam: &mut SimulatedIam| {
+        iam.role().arn = "arn:aws:iam::111122223333:role/mesh-apps-serviceB".to_owned()
+    };
+    let tale = |title: &str, words: &str, change: &dyn Fn(&mut SimulatedIam)| {
+        IamScript::settled(title).outside(words, change).keep(&theirs).keep(&theirs).end()
     };
     [
         tale("another cluster's is not adopted", "another cluster takes the role", &other),
@@ -402,7 +403,7 @@ fn adoption() -> String {
 
 /// What an earlier release left behind: no boundary, and policies that are not allowed any more.
 fn upgrade() -> String {
-    let old = |iam: &mut Iam| {
+    let old = |iam: &mut SimulatedIam| {
         iam.role().permissions_boundary = None;
         iam.role().attached.insert(EXTRA.to_owned());
         let value = iam.role().tags["fleetmesh.dev/attached"].clone();
@@ -410,7 +411,7 @@ fn upgrade() -> String {
         iam.role().tags.insert("fleetmesh.dev/attached".to_owned(), format!("{value} 0dcbd71c5834"));
     };
     let still = Desired { refused: [EXTRA.to_owned()].into(), was_in_step: true, ..desired() };
-    Script::settled("what an earlier release left behind")
+    IamScript::settled("what an earlier release left behind")
         .outside("an earlier release made it", old)
         .keep(&still)
         .keep(&still)
@@ -421,7 +422,7 @@ fn upgrade() -> String {
 }
 
 fn settling() -> String {
-    let mut script = Script::settled("what was just made is waited for");
+    let mut script = IamScript::settled("what was just made is waited for");
     let policy = script.iam.0.policy.clone();
     script.iam.0.policy = Found::Settling;
     script.keep(&desired()).remove("uid-1");
@@ -513,7 +514,7 @@ proptest! {
 fn managed_policies_that_are_withheld_are_not_attached_and_what_is_attached_stays() {
     let extra = || Desired { managed: [EXTRA.to_owned()].into(), ..desired() };
     let withheld = Desired { withheld: Some("others run".to_owned()), ..extra() };
-    let mut script = Script::settled("withheld");
+    let mut script = IamScript::settled("withheld");
     script.keep(&withheld).keep(&withheld);
     assert!(script.text.contains("withheld: others run"), "{}", script.text);
     assert!(!script.iam.role().attached.contains(EXTRA));

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::lease::{Contender, Lease, Move, Timing};
+use fleetmesh_core::lease::{Contender, Lease, LeaseMove, Timing};
 use proptest::prelude::*;
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -15,12 +15,12 @@ fn ms(milliseconds: u64) -> Duration {
 
 /// The API server: one Lease, replaced only by who knows its version.
 #[derive(Default)]
-struct Server {
+struct LeaseServer {
     lease: Option<Lease>,
     version: u64,
 }
 
-impl Server {
+impl LeaseServer {
     fn write(&mut self, expected: Option<&str>, holder: Option<&str>, transitions: i32) -> Option<Lease> {
         if self.lease.as_ref().map(|lease| lease.resource_version.as_str()) != expected {
             return None;
@@ -41,11 +41,11 @@ impl Server {
         let step = contender.look(self.lease.clone(), now);
         let identity = contender.identity().to_owned();
         let written = match &step {
-            Move::Create => self.write(None, Some(&identity), 0),
-            Move::Write { resource_version, transitions } => {
+            LeaseMove::Create => self.write(None, Some(&identity), 0),
+            LeaseMove::Write { resource_version, transitions } => {
                 self.write(Some(resource_version), Some(&identity), *transitions)
             }
-            Move::Wait { .. } => None,
+            LeaseMove::Wait { .. } => None,
         };
         if let Some(lease) = written.filter(|_| !lost) {
             contender.wrote(lease, now);
@@ -67,7 +67,7 @@ fn the_timing_is_that_of_client_go() {
 
 #[test]
 fn a_silent_leader_is_followed_after_its_lease_and_not_before() {
-    let (mut server, mut first, mut second) = (Server::default(), contender("a"), contender("b"));
+    let (mut server, mut first, mut second) = (LeaseServer::default(), contender("a"), contender("b"));
     server.turn(&mut first, ms(0), false);
     assert!(first.leads(ms(0)));
     server.turn(&mut second, ms(100), false);
@@ -83,7 +83,7 @@ fn a_silent_leader_is_followed_after_its_lease_and_not_before() {
 
 #[test]
 fn a_released_lease_is_taken_at_once() {
-    let (mut server, mut first, mut second) = (Server::default(), contender("a"), contender("b"));
+    let (mut server, mut first, mut second) = (LeaseServer::default(), contender("a"), contender("b"));
     server.turn(&mut first, ms(0), false);
     server.turn(&mut second, ms(10), false);
     let version = server.lease.as_ref().unwrap().resource_version.clone();
@@ -94,11 +94,11 @@ fn a_released_lease_is_taken_at_once() {
 
 #[test]
 fn a_lease_that_was_deleted_is_made_anew() {
-    let (mut server, mut first) = (Server::default(), contender("a"));
+    let (mut server, mut first) = (LeaseServer::default(), contender("a"));
     server.turn(&mut first, ms(0), false);
     server.lease = None;
     let step = first.look(None, ms(2_000));
-    assert_eq!(step, Move::Create);
+    assert_eq!(step, LeaseMove::Create);
     assert!(!first.leads(ms(2_000)), "not before it is there again");
 }
 
@@ -113,7 +113,7 @@ proptest! {
     /// Each contender's clock has an offset of its own; turns come at random, answers are lost, processes freeze.
     #[test]
     fn at_no_time_do_two_lead(offsets in prop::array::uniform3(0..1_000_000u64), events in prop::collection::vec(event(), 1..60)) {
-        let mut server = Server::default();
+        let mut server = LeaseServer::default();
         let mut all = [contender("a"), contender("b"), contender("c")];
         let mut now = 0;
         for (who, later, lost) in events {
@@ -127,7 +127,7 @@ proptest! {
     /// When all look every second and nothing is lost, somebody leads after a lease's time, and stays.
     #[test]
     fn somebody_leads(holder in prop::option::of("[x-z]"), order in prop::collection::vec(0..3usize, 90)) {
-        let mut server = Server::default();
+        let mut server = LeaseServer::default();
         server.write(None, holder.as_deref(), 3);
         let mut all = [contender("a"), contender("b"), contender("c")];
         let mut now = 0;

@@ -6,18 +6,18 @@ mod simulation;
 
 use std::fmt::Write as _;
 
-use fleetmesh_core::{Class, ObjectKey};
+use fleetmesh_core::{FailureClass, ObjectKey};
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management};
 use fleetmesh_model::{Kind, ResourceId};
 use serde_json::{Value, json};
 use simulation::{Fault, World, key, spec};
 
-struct Script {
+struct PlanScript {
     world: World,
     text: String,
 }
 
-impl Script {
+impl PlanScript {
     fn new(title: &str) -> Self {
         Self { world: World::default(), text: format!("# {title}\n") }
     }
@@ -79,7 +79,7 @@ fn node(name: &str) -> (ObjectKey, ResourceId) {
 
 fn create_change_delete() -> String {
     let ((m, m_id), (n, n_id)) = (mesh(), node("n"));
-    Script::new("create, change, delete")
+    PlanScript::new("create, change, delete")
         .apply(&n, &n_id, json!({}))
         .reconcile(&n)
         .apply(&m, &m_id, json!({}))
@@ -108,7 +108,7 @@ fn ownership() -> String {
     let adopt = Management { adoption_policy: AdoptionPolicy::Adopt, ..Management::default() };
     let retain = Management { deletion_policy: DeletionPolicy::Retain, ..adopt.clone() };
     let rival = key(Kind::Mesh, "rival");
-    Script::new("somebody else's object is left alone until it is adopted; retained, it stays")
+    PlanScript::new("somebody else's object is left alone until it is adopted; retained, it stays")
         .outside(&m_id, Some(json!({"egressFilter": {"type": "ALLOW_ALL"}})))
         .apply(&m, &m_id, json!({}))
         .reconcile(&m)
@@ -128,7 +128,7 @@ fn ownership() -> String {
 
 fn drift() -> String {
     let (m, m_id) = mesh();
-    Script::new("what was changed or deleted outside comes back")
+    PlanScript::new("what was changed or deleted outside comes back")
         .apply(&m, &m_id, json!({}))
         .reconcile(&m)
         .outside(&m_id, Some(json!({"egressFilter": {"type": "ALLOW_ALL"}})))
@@ -141,7 +141,7 @@ fn drift() -> String {
 
 fn crashes() -> String {
     let (m, m_id) = mesh();
-    Script::new("crashes, lost replies and failures")
+    PlanScript::new("crashes, lost replies and failures")
         .apply(&m, &m_id, json!({}))
         .struck(&m, Fault::CrashBefore(0))
         .struck(&m, Fault::CrashBefore(1))
@@ -149,7 +149,7 @@ fn crashes() -> String {
         .struck(&m, Fault::CrashBefore(1))
         .reconcile(&m)
         .apply(&m, &m_id, json!({"egressFilter": {"type": "ALLOW_ALL"}}))
-        .struck(&m, Fault::Fails(0, Class::Throttled))
+        .struck(&m, Fault::Fails(0, FailureClass::Throttled))
         .struck(&m, Fault::ReplyLost(0))
         .reconcile(&m)
         .delete(&m)
@@ -167,7 +167,7 @@ fn references() -> String {
             targets.iter().map(|name| json!({"virtualNode": name, "weight": 1})).collect();
         json!({"tcpRoute": {"action": {"weightedTargets": targets}}})
     };
-    Script::new("references bind late; a wrong one keeps the last good state")
+    PlanScript::new("references bind late; a wrong one keeps the last good state")
         .apply(&m, &m_id, json!({}))
         .apply(&r, &r_id, json!({}))
         .apply(&x, &x_id, to(&["a"]))

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetmesh_core::fleet::{Class, limits};
+use fleetmesh_core::fleet::{RunningClass, limits};
 use fleetmesh_core::{Object, ObjectKey};
 use fleetmesh_crds::{FleetClass, FleetClassSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Cache, Inner, Triggers};
+use super::{Cache, CacheInner, Triggers};
 use crate::queue::Trigger;
 
 /// A class as it was last seen.
 #[derive(Clone, Debug, PartialEq)]
-struct Known {
+struct KnownClass {
     created: Timestamp,
     is_default: bool,
     spec: Arc<FleetClassSpec>,
@@ -22,7 +22,7 @@ struct Known {
 
 /// The classes by name.
 #[derive(Debug, Default)]
-pub(super) struct Classes(BTreeMap<String, Known>);
+pub(super) struct Classes(BTreeMap<String, KnownClass>);
 
 impl Classes {
     /// The name of the default class: the newest that is marked, and of equals the one whose name comes first.
@@ -49,12 +49,12 @@ pub struct ClassOf {
 
 impl ClassOf {
     /// The class as decisions look at it.
-    pub fn class(&self) -> Class<'_> {
+    pub fn class(&self) -> RunningClass<'_> {
         match (&self.name, &self.spec) {
-            (None, _) => Class::NoDefault,
-            (Some(_), None) => Class::Missing,
-            (Some(name), Some(_)) if !self.allowed => Class::NotAllowed { name },
-            (Some(name), Some(spec)) => Class::Found { name, spec },
+            (None, _) => RunningClass::NoDefault,
+            (Some(_), None) => RunningClass::Missing,
+            (Some(name), Some(_)) if !self.allowed => RunningClass::NotAllowed { name },
+            (Some(name), Some(spec)) => RunningClass::Found { name, spec },
         }
     }
 }
@@ -65,7 +65,7 @@ impl Cache {
         let created =
             resource.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let known =
-            Known { created, is_default: resource.is_default(), spec: Arc::new(resource.spec.clone()) };
+            KnownClass { created, is_default: resource.is_default(), spec: Arc::new(resource.spec.clone()) };
         self.lock().class_changed(&resource.name_any(), Some(known))
     }
 
@@ -86,7 +86,7 @@ impl Cache {
 
     /// The fleets that have the class `name`, or had instances when they were last reported and ask for it: whoever may have
     /// instances that count.
-    pub fn fleets_of(&self, name: &str) -> Vec<limits::Member> {
+    pub fn fleets_of(&self, name: &str) -> Vec<limits::LimitedMember> {
         let inner = self.lock();
         let of_class = inner.entries.values().map(|entry| &entry.object).filter(|object| {
             let launched = object.status.fleet().is_some();
@@ -95,11 +95,11 @@ impl Cache {
             inner.classes.name_of(object).is_some_and(|asked| asked == name)
                 || (leaving && last == Some(name))
         });
-        of_class.map(|object| limits::Member::of(object)).collect()
+        of_class.map(|object| limits::LimitedMember::of(object)).collect()
     }
 }
 
-impl Inner {
+impl CacheInner {
     fn allows(&self, spec: &FleetClassSpec, object: &Object) -> bool {
         let Some(allowed) = &spec.allowed_namespaces else { return true };
         let namespace = object.key.namespace.as_ref().and_then(|name| self.namespaces.get(name));
@@ -107,7 +107,7 @@ impl Inner {
         allowed.allows(&namespace.cloned().unwrap_or_default()).unwrap_or(false)
     }
 
-    fn class_changed(&mut self, name: &str, known: Option<Known>) -> Triggers {
+    fn class_changed(&mut self, name: &str, known: Option<KnownClass>) -> Triggers {
         if self.classes.0.get(name) == known.as_ref() {
             return Triggers::new();
         }
@@ -138,7 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cache::Source;
+    use crate::cache::ReferenceSource;
 
     fn class(name: &str, created: i64, default: bool, members: Value) -> FleetClass {
         let mut spec = json!({ "limits": { "instances": 10 } });
@@ -168,10 +168,10 @@ mod tests {
 
     fn found(cache: &Cache, node: &Object) -> String {
         match cache.class_of(node).class() {
-            Class::NoDefault => "no default".to_owned(),
-            Class::Missing => "missing".to_owned(),
-            Class::NotAllowed { name } => format!("not {name}"),
-            Class::Found { name, .. } => name.to_owned(),
+            RunningClass::NoDefault => "no default".to_owned(),
+            RunningClass::Missing => "missing".to_owned(),
+            RunningClass::NotAllowed { name } => format!("not {name}"),
+            RunningClass::Found { name, .. } => name.to_owned(),
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         let cache = Cache::default();
         let (plain, named) = (node("plain", None), node("named", Some("old")));
         for object in [&plain, &named] {
-            cache.seen(object.clone(), Source::Watch);
+            cache.seen(object.clone(), ReferenceSource::Watch);
         }
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
         assert_eq!(triggered(cache.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
@@ -208,7 +208,7 @@ mod tests {
     fn a_class_is_for_the_namespaces_that_it_allows() {
         let cache = Cache::default();
         let plain = node("plain", None);
-        cache.seen(plain.clone(), Source::Watch);
+        cache.seen(plain.clone(), ReferenceSource::Watch);
         let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
         let allowed = json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "team": "a" } } } });
         cache.class(&class("ours", 1, true, allowed));

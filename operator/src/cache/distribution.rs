@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fleetmesh_core::{Caller, Distribution, ObjectKey, Rejection};
+use fleetmesh_core::{CallingProxies, Distribution, ObjectKey, Rejection};
 use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ pub struct Told {
     /// everything.
     pub connected: BTreeMap<String, bool>,
     /// Of a route: the proxies that are to run it, by the names of their virtual nodes.
-    pub callers: BTreeMap<String, Caller>,
+    pub callers: BTreeMap<String, CallingProxies>,
     /// Paths of members that are stored and not served.
     pub unserved: Vec<String>,
 }
@@ -211,7 +211,7 @@ impl Cache {
     }
 }
 
-impl super::Inner {
+impl super::CacheInner {
     /// Resources that name an object nobody in the cluster stands for, and are not in step: it exists now.
     fn waiting_for(&self, id: &ResourceId) -> Vec<(ObjectKey, Trigger)> {
         if self.holder(id).is_some() {

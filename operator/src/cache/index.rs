@@ -8,12 +8,12 @@ use fleetmesh_model::{Kind, ResourceId};
 use tokio::time::Instant;
 
 use super::permission::is_refused_the_name;
-use super::{Cache, Entry, Inner, Memory, Triggers};
+use super::{Cache, CacheEntry, CacheInner, Memory, Triggers};
 use crate::queue::Trigger;
 
 /// Where news of a resource comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ReferenceSource {
     /// From a list: what the API server has, even where that is older than what was known, as after a restored backup.
     List,
     /// From a watch.
@@ -30,7 +30,7 @@ pub(super) struct Index {
     /// What the tags of App Mesh objects say of who made them, as far as they were read or written; `None` for one that does
     /// not exist or is of no resource of this cluster.
     tagged: BTreeMap<ResourceId, Option<Tagged>>,
-    /// Who has each name. [`Inner::settle`] keeps it.
+    /// Who has each name. [`CacheInner::settle`] keeps it.
     pub(super) held: BTreeMap<ResourceId, ObjectKey>,
 }
 
@@ -91,7 +91,7 @@ fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) 
 
 impl Cache {
     /// A resource was seen. News that is older than what is known is passed over.
-    pub fn seen(&self, object: Object, source: Source) -> Triggers {
+    pub fn seen(&self, object: Object, source: ReferenceSource) -> Triggers {
         self.lock().seen(object, source)
     }
 
@@ -101,15 +101,15 @@ impl Cache {
     }
 }
 
-impl Inner {
-    fn seen(&mut self, object: Object, source: Source) -> Triggers {
+impl CacheInner {
+    fn seen(&mut self, object: Object, source: ReferenceSource) -> Triggers {
         let key = object.key.clone();
         let mut triggers = Triggers::new();
         let before = self.entries.get(&key).map(|entry| Arc::clone(&entry.object));
         if let Some(before) = &before {
             let newer = match source {
-                Source::List => object.resource_version != before.resource_version,
-                Source::Watch | Source::OwnWrite => is_newer(&object, before),
+                ReferenceSource::List => object.resource_version != before.resource_version,
+                ReferenceSource::Watch | ReferenceSource::OwnWrite => is_newer(&object, before),
             };
             if before.uid == object.uid && !newer {
                 return triggers;
@@ -121,8 +121,8 @@ impl Inner {
         let before = before.filter(|before| before.uid == object.uid);
         let changed = match (&before, source) {
             (None, _) => true,
-            (Some(before), Source::List | Source::Watch) => before.asks_for_a_look(&object),
-            (Some(before), Source::OwnWrite) => {
+            (Some(before), ReferenceSource::List | ReferenceSource::Watch) => before.asks_for_a_look(&object),
+            (Some(before), ReferenceSource::OwnWrite) => {
                 before.generation != object.generation || before.deleting != object.deleting
             }
         };
@@ -166,7 +166,7 @@ impl Inner {
                 self.index.add(&object);
                 let valid = object.effective_spec.violations().is_empty();
                 let memory = Memory::new(key.kind);
-                self.entries.insert(key, Entry { object: Arc::clone(&object), valid, memory });
+                self.entries.insert(key, CacheEntry { object: Arc::clone(&object), valid, memory });
             }
         }
         triggers.extend(self.settle(unsettled));

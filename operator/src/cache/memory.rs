@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_core::iam::{RoleLimits, Thing};
-use fleetmesh_core::{Deprecation, Finding, Identity, Object, ObjectKey};
+use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, ObservedRole};
 use fleetmesh_crds::IamStatus;
 use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
-use super::{Cache, Entry, Triggers};
+use super::{Cache, CacheEntry, Triggers};
 use crate::queue::Trigger;
 
 /// The memory of one object.
@@ -20,9 +20,9 @@ use crate::queue::Trigger;
 pub struct Memory {
     /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
     /// force becomes another: a rollout changes that without a new generation.
-    pub in_step: Option<(i64, Identity)>,
+    pub in_step: Option<(i64, ObservedRole)>,
     /// The state of the App Mesh object that was written or read last, in step or not.
-    pub identity: Option<Identity>,
+    pub identity: Option<ObservedRole>,
     /// Whether the App Mesh object exists; the last report knows when this does not.
     pub exists: Option<bool>,
     /// The tags that the resource asked for when the tags were last in step.
@@ -143,9 +143,9 @@ pub struct IdentityMemory {
 #[derive(Clone, Debug, Default)]
 pub struct Conclusion {
     /// The generation that is in step, and the state of the App Mesh object.
-    pub in_step: Option<(i64, Identity)>,
+    pub in_step: Option<(i64, ObservedRole)>,
     /// The state of the App Mesh object, if the reconcile learned it.
-    pub identity: Option<Identity>,
+    pub identity: Option<ObservedRole>,
     /// Whether the App Mesh object exists, if the reconcile learned it.
     pub exists: Option<bool>,
     /// The tags that the resource asked for, if the tags are in step.
@@ -211,14 +211,14 @@ impl Cache {
     pub fn room_for_role(&self, key: &ObjectKey, uid: &str, limits: &RoleLimits) -> Option<Finding> {
         let mut inner = self.lock();
         let has_role = |iam: &IamStatus| iam.role_arn.is_some();
-        let has = |entry: &&Entry| {
+        let has = |entry: &&CacheEntry| {
             let identity = entry.memory.node().map(|node| &node.identity);
             let took = identity
                 .is_some_and(|identity| identity.has_room || identity.seen.as_ref().is_some_and(has_role));
             let told = entry.object.status.iam().is_some_and(has_role);
             entry.object.uid != uid && (took || told)
         };
-        let others: Vec<&Entry> = inner.entries.values().filter(has).collect();
+        let others: Vec<&CacheEntry> = inner.entries.values().filter(has).collect();
         let inside = others.iter().filter(|entry| entry.object.key.namespace == key.namespace).count();
         let namespace = key.namespace.as_deref().unwrap_or_default();
         let refusal = limits.refuse(namespace, others.len(), inside);

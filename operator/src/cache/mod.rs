@@ -21,7 +21,7 @@ use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
 pub use distribution::{Answer, Told, Triggered};
-pub use index::Source;
+pub use index::ReferenceSource;
 pub use memory::{Conclusion, IdentityMemory, Memory};
 pub use observe::{Local, PATIENCE};
 
@@ -35,12 +35,12 @@ pub type Triggers = Vec<(ObjectKey, Trigger)>;
 /// The knowledge, shared.
 #[derive(Debug, Default)]
 pub struct Cache {
-    inner: Mutex<Inner>,
+    inner: Mutex<CacheInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    entries: HashMap<ObjectKey, Entry>,
+struct CacheInner {
+    entries: HashMap<ObjectKey, CacheEntry>,
     index: Index,
     classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -53,22 +53,22 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CacheEntry {
     object: Arc<Object>,
     /// Whether the spec breaks no rule.
     valid: bool,
     memory: Memory,
 }
 
-impl Inner {
+impl CacheInner {
     /// What is known of the object of this key and uid; nothing of another that took its name since.
-    fn entry(&mut self, key: &ObjectKey, uid: &str) -> Option<&mut Entry> {
+    fn entry(&mut self, key: &ObjectKey, uid: &str) -> Option<&mut CacheEntry> {
         self.entries.get_mut(key).filter(|entry| entry.object.uid == uid)
     }
 }
 
 impl Cache {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, CacheInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,7 +115,7 @@ impl Cache {
     }
 }
 
-impl Inner {
+impl CacheInner {
     /// Whether the App Mesh object of a resource is known to exist: by the last reconcile, else by the last report.
     fn exists(&self, key: &ObjectKey) -> bool {
         self.entries

@@ -9,7 +9,7 @@ use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Re
 use fleetmesh_model::Reference;
 
 use super::permission::is_refused_the_name;
-use super::{Cache, Inner, Memory};
+use super::{Cache, CacheInner, Memory};
 
 /// How many dependents a deletion waits for at a time.
 const TOLD_DEPENDENTS: usize = 5;
@@ -64,7 +64,7 @@ impl Cache {
     }
 }
 
-impl Inner {
+impl CacheInner {
     /// Whose the virtual nodes are whose proxies are told to run the object.
     fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
         let names = match distribution {

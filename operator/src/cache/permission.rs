@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::permission::{Target, judge, may_retire};
-use fleetmesh_core::{Allowance, Claim, Evidence, Maker, Object, ObjectKey, Permission, Tagged, claim};
+use fleetmesh_core::{Allowance, Evidence, Maker, Object, ObjectKey, OwnerClaim, Permission, Tagged, claim};
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
-use super::{Cache, Inner, Triggers};
+use super::{Cache, CacheInner, Triggers};
 use crate::queue::Trigger;
 
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
@@ -19,7 +19,7 @@ const BACKENDS: u8 = 1;
 
 /// Who has a name, as far as it was computed already: what many claim and name would otherwise be looked at once for each way
 /// that leads there.
-type Answers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
+type PermissionAnswers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
 
 /// Whether the endpoint has somebody else's object of the name that `owner` claims: then it owns nothing that others would
 /// have to ask for. From the moment in which the object is tagged as `owner`'s it does, whatever the last report says.
@@ -41,7 +41,7 @@ impl Cache {
         }
         let about: Vec<&ReferenceGrantSpec> = before.iter().chain(&spec).collect();
         let concerned = inner.concerned(namespace, &about);
-        let permission = |inner: &Inner, key: &ObjectKey| {
+        let permission = |inner: &CacheInner, key: &ObjectKey| {
             inner.entries.get(key).map(|entry| inner.permission(&entry.object, &entry.object.references()))
         };
         let former: Vec<Option<Permission>> = concerned.iter().map(|key| permission(&inner, key)).collect();
@@ -68,7 +68,7 @@ impl Cache {
     }
 
     /// Whose the App Mesh name of `object` is.
-    pub fn claim(&self, object: &Object) -> Claim {
+    pub fn claim(&self, object: &Object) -> OwnerClaim {
         self.lock().claim(object)
     }
 
@@ -83,11 +83,11 @@ impl Cache {
     }
 }
 
-impl Inner {
-    pub(super) fn claim(&self, object: &Object) -> Claim {
+impl CacheInner {
+    pub(super) fn claim(&self, object: &Object) -> OwnerClaim {
         match self.holder(&object.id) {
-            Some(holder) if *holder != object.key => Claim::Taken(holder.clone()),
-            _ => Claim::Ours,
+            Some(holder) if *holder != object.key => OwnerClaim::Taken(holder.clone()),
+            _ => OwnerClaim::Ours,
         }
     }
 
@@ -194,7 +194,7 @@ impl Inner {
     }
 
     /// Who has the name `id`, computed from what is known now. `answers` holds what was computed since something changed.
-    fn best(&self, id: &ResourceId, backends: u8, answers: &Answers) -> Option<&Object> {
+    fn best(&self, id: &ResourceId, backends: u8, answers: &PermissionAnswers) -> Option<&Object> {
         let question = (id.clone(), backends);
         let known = answers.borrow().get(&question).cloned();
         if let Some(known) = known {
@@ -204,7 +204,10 @@ impl Inner {
         let claimants = self.index.claimants(id).filter_map(|key| self.entries.get(key));
         let contenders = claimants.map(|entry| {
             let object = &*entry.object;
-            claim::Contender { object, refused: matches!(self.allowance(object), Allowance::Refused { .. }) }
+            claim::NameContender {
+                object,
+                refused: matches!(self.allowance(object), Allowance::Refused { .. }),
+            }
         });
         let acceptable = |object: &Object| {
             self.entries.get(&object.key).is_some_and(|entry| entry.valid)
@@ -217,7 +220,7 @@ impl Inner {
     }
 
     /// Whether `object` may name everything that it names; of what need not exist only as long as `backends` is not 0.
-    fn may_name_all(&self, object: &Object, backends: u8, answers: &Answers) -> bool {
+    fn may_name_all(&self, object: &Object, backends: u8, answers: &PermissionAnswers) -> bool {
         let mut references = object.references();
         references.retain(|reference| reference.required || backends > 0);
         let owner = |target: &ResourceId| {
@@ -239,7 +242,7 @@ impl Inner {
     pub(super) fn settle(&mut self, ids: Vec<ResourceId>) -> Triggers {
         let mut triggers = Triggers::new();
         let mut next: BTreeSet<ResourceId> = ids.into_iter().collect();
-        let answers = Answers::default();
+        let answers = PermissionAnswers::default();
         while let Some(id) = next.pop_first() {
             let best = self.best(&id, BACKENDS, &answers).map(|object| object.key.clone());
             if self.index.held.get(&id) == best.as_ref() {

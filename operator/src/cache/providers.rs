@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use fleetmesh_crds::{AllowedNamespaces, MetricProviderSpec, WebhookProviderSpec};
 
-use super::{Cache, Inner, Triggers};
-use crate::outbound::Failure;
+use super::{Cache, CacheInner, Triggers};
+use crate::outbound::OutboundFailure;
 
 /// The providers by their names.
 #[derive(Debug, Default)]
@@ -32,11 +32,16 @@ impl Cache {
     ///
     /// # Errors
     /// It does not exist, or does not allow the namespace.
-    pub fn metric_provider(&self, name: &str, namespace: &str) -> Result<MetricProviderSpec, Failure> {
+    pub fn metric_provider(
+        &self,
+        name: &str,
+        namespace: &str,
+    ) -> Result<MetricProviderSpec, OutboundFailure> {
         const KIND: &str = "MetricProvider";
         let inner = self.lock();
         let provider = inner.providers.metrics.get(name);
-        let provider = provider.ok_or_else(|| Failure::NoProvider { kind: KIND, name: name.to_owned() })?;
+        let provider =
+            provider.ok_or_else(|| OutboundFailure::NoProvider { kind: KIND, name: name.to_owned() })?;
         inner.opens(&provider.allowed_namespaces, namespace, KIND, name)?;
         Ok(provider.clone())
     }
@@ -45,11 +50,16 @@ impl Cache {
     ///
     /// # Errors
     /// As [`Self::metric_provider`].
-    pub fn webhook_provider(&self, name: &str, namespace: &str) -> Result<WebhookProviderSpec, Failure> {
+    pub fn webhook_provider(
+        &self,
+        name: &str,
+        namespace: &str,
+    ) -> Result<WebhookProviderSpec, OutboundFailure> {
         const KIND: &str = "WebhookProvider";
         let inner = self.lock();
         let provider = inner.providers.webhooks.get(name);
-        let provider = provider.ok_or_else(|| Failure::NoProvider { kind: KIND, name: name.to_owned() })?;
+        let provider =
+            provider.ok_or_else(|| OutboundFailure::NoProvider { kind: KIND, name: name.to_owned() })?;
         inner.opens(&provider.allowed_namespaces, namespace, KIND, name)?;
         Ok(provider.clone())
     }
@@ -62,7 +72,7 @@ fn set<T>(map: &mut BTreeMap<String, T>, name: &str, value: Option<T>) {
     }
 }
 
-impl Inner {
+impl CacheInner {
     /// A namespace whose labels nobody knows is not allowed by a selector.
     fn opens(
         &self,
@@ -70,12 +80,12 @@ impl Inner {
         namespace: &str,
         kind: &'static str,
         name: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), OutboundFailure> {
         let unknown = BTreeMap::new();
         let labels = self.namespaces.get(namespace).unwrap_or(&unknown);
         match allowed.allows(labels) {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Failure::NotAllowed { kind, name: name.to_owned() }),
+            Ok(false) | Err(_) => Err(OutboundFailure::NotAllowed { kind, name: name.to_owned() }),
         }
     }
 }

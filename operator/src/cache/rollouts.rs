@@ -11,7 +11,7 @@ use fleetmesh_model::{Kind, Reference, ResourceId};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Cache, Inner, Triggers};
+use super::{Cache, CacheInner, Triggers};
 use crate::queue::Trigger;
 
 /// RouteActions that have no status yet, by namespace and name.
@@ -156,7 +156,7 @@ fn route_key(namespace: &str, name: &str) -> ObjectKey {
     ObjectKey { kind: Kind::Route, namespace: Some(namespace.to_owned()), name: name.to_owned() }
 }
 
-impl Inner {
+impl CacheInner {
     /// The namespaces of the resources that stand for the virtual nodes `names` of a mesh.
     pub(super) fn owners(&self, mesh: &str, names: BTreeSet<&str>) -> BTreeMap<String, String> {
         let owner = |name: &str| {
@@ -192,7 +192,7 @@ impl Inner {
     /// names and may name the node.
     pub(super) fn keepers<'a>(&'a self, node: &'a Object) -> impl Iterator<Item = &'a ObjectKey> {
         let name = node.id.name();
-        let keeps = move |entry: &&super::Entry| {
+        let keeps = move |entry: &&super::CacheEntry| {
             let (object, memory) = (&entry.object, &entry.memory);
             object.canary().is_some()
                 && object.id.mesh_name() == node.id.mesh_name()

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fleetmesh_core::iam::RoleLimits;
-use fleetmesh_core::{Allowance, Claim, Evidence, Identity, Object, ObjectKey, Reach, Tagged};
+use fleetmesh_core::{Allowance, Evidence, Object, ObjectKey, ObservedRole, OwnerClaim, Reach, Tagged};
 use fleetmesh_crds::extension::MeshExtension;
 use fleetmesh_crds::{
     AdoptionPolicy, Extension, IamStatus, Management, NodeStatus, ReferenceGrantSpec, Status,
@@ -13,7 +13,7 @@ use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Cache, Conclusion, IdentityMemory, Source, Told};
+use super::{Answer, Cache, Conclusion, IdentityMemory, ReferenceSource, Told};
 use crate::queue::Trigger;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -50,7 +50,7 @@ fn service(version: u64) -> Object {
 }
 
 fn written(version: i64) -> Conclusion {
-    let identity = Identity { arn: "arn".to_owned(), uid: "remote".to_owned(), version };
+    let identity = ObservedRole { arn: "arn".to_owned(), uid: "remote".to_owned(), version };
     Conclusion {
         in_step: Some((1, identity.clone())),
         identity: Some(identity),
@@ -63,7 +63,7 @@ fn written(version: i64) -> Conclusion {
 /// A cache with the Mesh `m`.
 fn cache() -> Cache {
     let cache = Cache::default();
-    cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), Source::List);
+    cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), ReferenceSource::List);
     cache
 }
 
@@ -72,16 +72,16 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
     let cache = cache();
     let remembers = |key| cache.memory(key).in_step.is_some();
     let before = service(1);
-    cache.seen(before.clone(), Source::Watch);
+    cache.seen(before.clone(), ReferenceSource::Watch);
     cache.conclude(&before, written(1));
     assert!(remembers(&before.key));
-    cache.seen(service(2), Source::Watch);
+    cache.seen(service(2), ReferenceSource::Watch);
     assert!(remembers(&before.key), "the spec is the same");
     // The same generation, as a rollout leaves it.
     let mut after = service(3);
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "other"}}});
     after.effective_spec = object("s", 3, after.id.clone(), provider).effective_spec;
-    cache.seen(after.clone(), Source::Watch);
+    cache.seen(after.clone(), ReferenceSource::Watch);
     assert!(!remembers(&after.key));
     cache.conclude(&before, written(2));
     assert!(!remembers(&after.key), "a reconcile that is late concludes about the former spec");
@@ -91,8 +91,8 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
 fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
     let cache = cache();
     let (node, service) = (node("n", 1), service(2));
-    cache.seen(node.clone(), Source::Watch);
-    cache.seen(service.clone(), Source::Watch);
+    cache.seen(node.clone(), ReferenceSource::Watch);
+    cache.seen(service.clone(), ReferenceSource::Watch);
     let local = cache.observe(&service.key).unwrap();
     assert!(
         local.observed.referents.iter().any(|referent| referent.reach == Reach::Pending(node.key.clone()))
@@ -105,15 +105,15 @@ fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
 #[test]
 fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();
-    assert_eq!(cache.seen(node("n", 5), Source::Watch).len(), 1);
-    assert!(cache.seen(node("n", 4), Source::Watch).is_empty());
+    assert_eq!(cache.seen(node("n", 5), ReferenceSource::Watch).len(), 1);
+    assert!(cache.seen(node("n", 4), ReferenceSource::Watch).is_empty());
     let mut reported = node("n", 6);
     reported.status.version = Some(1);
-    assert!(cache.seen(reported.clone(), Source::OwnWrite).is_empty());
-    assert!(cache.seen(reported, Source::Watch).is_empty());
+    assert!(cache.seen(reported.clone(), ReferenceSource::OwnWrite).is_empty());
+    assert!(cache.seen(reported, ReferenceSource::Watch).is_empty());
     let mut changed = node("n", 7);
     changed.generation = 2;
-    assert_eq!(cache.seen(changed, Source::Watch).len(), 1);
+    assert_eq!(cache.seen(changed, ReferenceSource::Watch).len(), 1);
 }
 
 #[test]
@@ -122,14 +122,14 @@ fn the_next_in_line_gets_the_name_when_its_holder_goes() {
     let older = node("n", 1);
     let mut younger = node("too", 2);
     younger.id = older.id.clone();
-    cache.seen(older.clone(), Source::Watch);
-    cache.seen(younger.clone(), Source::Watch);
+    cache.seen(older.clone(), ReferenceSource::Watch);
+    cache.seen(younger.clone(), ReferenceSource::Watch);
     let claim = |key| cache.observe(key).unwrap().observed.claim;
-    assert_eq!(claim(&older.key), Claim::Ours);
-    assert_eq!(claim(&younger.key), Claim::Taken(older.key.clone()));
+    assert_eq!(claim(&older.key), OwnerClaim::Ours);
+    assert_eq!(claim(&younger.key), OwnerClaim::Taken(older.key.clone()));
     assert!(cache.gone(&older.key, Some("another uid")).is_empty(), "news about an earlier resource");
     assert!(cache.gone(&older.key, Some(&older.uid)).contains(&(younger.key.clone(), Trigger::Look)));
-    assert_eq!(claim(&younger.key), Claim::Ours);
+    assert_eq!(claim(&younger.key), OwnerClaim::Ours);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     let cache = cache();
     cache.tells(true);
     let node = node("n", 1);
-    cache.seen(node.clone(), Source::Watch);
+    cache.seen(node.clone(), ReferenceSource::Watch);
     cache.conclude(&node, written(1));
     let told = |version, proxies, acknowledged| Answer {
         objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
@@ -162,7 +162,7 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     let minute = Duration::from_secs(60);
     let cache = cache();
     let mut object = node("a", 1);
-    cache.seen(object.clone(), Source::Watch);
+    cache.seen(object.clone(), ReferenceSource::Watch);
     assert_eq!(cache.told_for(&object.key), None, "nobody told of it");
     cache.told("m", told(1, true));
     tokio::time::advance(minute).await;
@@ -181,7 +181,7 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     ] {
         let cache = Cache::default();
         object.status.version = reported;
-        cache.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), ReferenceSource::List);
         cache.told("m", told(2, complete));
         assert_eq!(cache.told_for(&object.key), Some(waited), "{reported:?} {complete}");
     }
@@ -205,7 +205,7 @@ fn reported(mut object: Object, version: u64) -> Object {
     object
 }
 
-fn claim(cache: &Cache, object: &Object) -> Claim {
+fn claim(cache: &Cache, object: &Object) -> OwnerClaim {
     cache.observe(&object.key).unwrap().observed.claim
 }
 
@@ -229,50 +229,54 @@ fn only_what_is_accepted_takes_a_name() {
     let namespaces = Some(serde_json::from_value(allowed).unwrap());
     mesh.extension = Extension::Mesh(MeshExtension { namespaces, ..MeshExtension::default() });
     let cache = Cache::default();
-    cache.seen(mesh, Source::List);
+    cache.seen(mesh, ReferenceSource::List);
     cache.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));
     cache.namespace("web", Some([("team".to_owned(), "web".to_owned())].into()));
     // Refused by the mesh, and older.
     let (squatter, owner) = (guest(node("n", 2)), node("n", 3));
-    cache.seen(squatter.clone(), Source::Watch);
-    cache.seen(owner.clone(), Source::Watch);
-    assert_eq!(claim(&cache, &owner), Claim::Ours);
-    assert_eq!(claim(&cache, &squatter), Claim::Taken(owner.key.clone()));
+    cache.seen(squatter.clone(), ReferenceSource::Watch);
+    cache.seen(owner.clone(), ReferenceSource::Watch);
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
+    assert_eq!(claim(&cache, &squatter), OwnerClaim::Taken(owner.key.clone()));
     // Let in while nobody is in force, it is the older of two.
     let triggers = cache.namespace("web", Some([("team".to_owned(), "apps".to_owned())].into()));
     assert!(triggers.contains(&(owner.key.clone(), Trigger::Look)), "{triggers:?}");
-    assert_eq!(claim(&cache, &owner), Claim::Taken(squatter.key.clone()));
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Taken(squatter.key.clone()));
     // An invalid spec takes no name: listeners without service discovery.
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
     let invalid = object("broken", 1, ResourceId::virtual_node("m", "x"), listeners);
     let valid = object("valid", 4, ResourceId::virtual_node("m", "x"), json!({}));
     assert!(!invalid.effective_spec.violations().is_empty());
-    cache.seen(invalid.clone(), Source::Watch);
-    cache.seen(valid.clone(), Source::Watch);
-    assert_eq!(claim(&cache, &valid), Claim::Ours);
-    assert_eq!(claim(&cache, &invalid), Claim::Taken(valid.key.clone()));
+    cache.seen(invalid.clone(), ReferenceSource::Watch);
+    cache.seen(valid.clone(), ReferenceSource::Watch);
+    assert_eq!(claim(&cache, &valid), OwnerClaim::Ours);
+    assert_eq!(claim(&cache, &invalid), OwnerClaim::Taken(valid.key.clone()));
 }
 
 #[test]
 fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     let cache = cache();
     let owner = node("n", 20);
-    cache.seen(owner.clone(), Source::Watch);
+    cache.seen(owner.clone(), ReferenceSource::Watch);
     cache.conclude(&owner, written(1));
-    cache.seen(reported(owner.clone(), 21), Source::OwnWrite);
+    cache.seen(reported(owner.clone(), 21), ReferenceSource::OwnWrite);
     // Restored: it is ten seconds older, and has a uid of its own.
     let mut older = node("restored", 10);
     older.id = owner.id.clone();
-    cache.seen(older.clone(), Source::List);
-    assert_eq!(claim(&cache, &owner), Claim::Ours);
+    cache.seen(older.clone(), ReferenceSource::List);
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
     // The backup had a status, too; the tags decide between them.
-    cache.seen(reported(older.clone(), 22), Source::List);
-    assert_eq!(claim(&cache, &owner), Claim::Taken(older.key.clone()), "nothing is known of the tags yet");
+    cache.seen(reported(older.clone(), 22), ReferenceSource::List);
+    assert_eq!(
+        claim(&cache, &owner),
+        OwnerClaim::Taken(older.key.clone()),
+        "nothing is known of the tags yet"
+    );
     let triggers = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
     assert!(triggers.contains(&(older.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(
         (claim(&cache, &owner), claim(&cache, &older)),
-        (Claim::Ours, Claim::Taken(owner.key.clone()))
+        (OwnerClaim::Ours, OwnerClaim::Taken(owner.key.clone()))
     );
     // Everything was created anew, in another order: the tags name one of them by its name.
     let fresh = self::cache();
@@ -280,11 +284,11 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     again.uid = "uid-anew".to_owned();
     again.created = Timestamp::from_second(1000).unwrap();
     fresh.tagged(&owner.id, Some(Tagged::by(&owner)));
-    fresh.seen(rival.clone(), Source::List);
-    fresh.seen(again.clone(), Source::List);
+    fresh.seen(rival.clone(), ReferenceSource::List);
+    fresh.seen(again.clone(), ReferenceSource::List);
     assert_eq!(
         (claim(&fresh, &again), claim(&fresh, &rival)),
-        (Claim::Ours, Claim::Taken(again.key.clone()))
+        (OwnerClaim::Ours, OwnerClaim::Taken(again.key.clone()))
     );
 }
 
@@ -295,17 +299,17 @@ fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
     // Older than the route whose name it would like to have, and in the mesh since before anybody asked for grants.
     let (clinging, mine) = (guest(route("x", 1, "n")), route("x", 3, "n"));
     for object in [&target, &clinging, &mine] {
-        cache.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), ReferenceSource::List);
     }
-    assert_eq!(claim(&cache, &mine), Claim::Ours);
+    assert_eq!(claim(&cache, &mine), OwnerClaim::Ours);
     let mut inside = guest(route("y", 4, "n"));
     inside.status.uid = Some("y".to_owned());
-    cache.seen(inside.clone(), Source::List);
+    cache.seen(inside.clone(), ReferenceSource::List);
     let missing = cache.observe(&inside.key).unwrap().observed.permission.missing;
     assert_eq!(missing.len(), 1, "{missing:?}");
     target = reported(target, 5);
     target.deleting = true;
-    let triggers = cache.seen(target.clone(), Source::Watch);
+    let triggers = cache.seen(target.clone(), ReferenceSource::Watch);
     assert!(triggers.contains(&(inside.key.clone(), Trigger::Look)), "it has to make room: {triggers:?}");
     assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, []);
     cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
@@ -318,18 +322,18 @@ fn who_merely_claims_a_name_takes_nothing_of_others_out_of_the_mesh() {
     // It names a node that no resource stands for, and is in the mesh.
     let mut mine = guest(route("x", 1, "n"));
     mine.status.uid = Some("x".to_owned());
-    cache.seen(mine.clone(), Source::List);
+    cache.seen(mine.clone(), ReferenceSource::List);
     let permission = || cache.observe(&mine.key).unwrap().observed.permission;
     assert_eq!(permission().missing, []);
     let mut claimant = node("n", 2);
-    cache.seen(claimant.clone(), Source::Watch);
+    cache.seen(claimant.clone(), ReferenceSource::Watch);
     let missing = permission().missing;
     assert!(matches!(missing.as_slice(), [one] if !one.owner_exists), "it has no node yet: {missing:?}");
     // The endpoint has somebody else's node of that name.
     claimant = object("n", 3, claimant.id.clone(), json!({}));
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    cache.seen(claimant, Source::Watch);
+    cache.seen(claimant, ReferenceSource::Watch);
     assert_eq!(permission().missing, [], "it owns nothing that others would have to ask for");
 }
 
@@ -342,15 +346,21 @@ fn many_who_claim_each_others_names_are_looked_at_once() {
     let spec = json!({ "backends": backends });
     for n in 0..40 {
         let key = |name: &str| format!("{name}-{n}");
-        cache.seen(object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()), Source::List);
+        cache.seen(
+            object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()),
+            ReferenceSource::List,
+        );
         let mut service = service(n + 2);
         service.key.name = key("s");
         service.uid = key("uid-s");
-        cache.seen(service, Source::List);
-        cache.seen(guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }), Source::List);
+        cache.seen(service, ReferenceSource::List);
+        cache.seen(
+            guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }),
+            ReferenceSource::List,
+        );
     }
     let holder = node("n-0", 1);
-    assert_eq!(claim(&cache, &Object { id: ResourceId::virtual_node("m", "n"), ..holder }), Claim::Ours);
+    assert_eq!(claim(&cache, &Object { id: ResourceId::virtual_node("m", "n"), ..holder }), OwnerClaim::Ours);
 }
 
 #[test]
@@ -370,7 +380,7 @@ fn a_grant_triggers_only_those_whose_references_it_changes() {
         },
     ];
     for object in objects {
-        cache.seen(object, Source::List);
+        cache.seen(object, ReferenceSource::List);
     }
     let told = grant(&[("Route", "web")], nodes_of_apps());
     assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Trigger::Look)]);
@@ -393,10 +403,10 @@ fn a_grant_triggers_only_those_whose_references_it_changes() {
 fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
     let cache = Cache::default();
     let node = node("n", 1);
-    cache.seen(node.clone(), Source::Watch);
+    cache.seen(node.clone(), ReferenceSource::Watch);
     let allowance = || cache.observe(&node.key).unwrap().observed.allowance;
     assert_eq!(allowance(), Allowance::NoMesh("m".to_owned()));
-    let triggers = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), Source::Watch);
+    let triggers = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), ReferenceSource::Watch);
     assert!(triggers.contains(&(node.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(allowance(), Allowance::Allowed);
 }
@@ -416,7 +426,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         })
         .collect();
     for node in &nodes {
-        cache.seen(node.clone(), Source::Watch);
+        cache.seen(node.clone(), ReferenceSource::Watch);
     }
     let ask = |node: &Object| cache.room_for_role(&node.key, &node.uid, &limits);
     let let_in: Vec<&Object> = nodes.iter().filter(|node| ask(node).is_none()).collect();
@@ -437,7 +447,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         let mut node = node.clone();
         let iam = IamStatus { role_arn: Some("arn".to_owned()), ..IamStatus::default() };
         node.status.of_kind = NodeStatus { fleet: None, iam: Some(iam) }.into();
-        fresh.seen(node, Source::Watch);
+        fresh.seen(node, ReferenceSource::Watch);
     }
     assert!(fresh.room_for_role(&nodes[0].key, &nodes[0].uid, &limits).is_some());
 }
@@ -453,9 +463,9 @@ fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
     let mut owner = router(1);
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     owner.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    cache.seen(owner.clone(), Source::List);
+    cache.seen(owner.clone(), ReferenceSource::List);
     let attack = guest(route("x", 2, "own"));
-    cache.seen(attack.clone(), Source::List);
+    cache.seen(attack.clone(), ReferenceSource::List);
     let missing = || cache.observe(&attack.key).unwrap().observed.permission.missing;
     assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
     // Adopted: the tags are written, the report is not.
@@ -475,7 +485,7 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
     let thief = guest(reported(router(1), 1));
     let attack = guest(route("x", 6, "own"));
     for object in [&owner, &thief, &attack] {
-        cache.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), ReferenceSource::List);
     }
     let observed = |object: &Object| cache.observe(&object.key).unwrap().observed;
     assert_eq!(observed(&owner).evidence, Evidence::Contested);
@@ -485,13 +495,13 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
         "{missing:?}"
     );
     cache.tagged(&owner.id, Some(Tagged::by(&owner)));
-    assert_eq!(claim(&cache, &owner), Claim::Ours);
-    assert_eq!(claim(&cache, &thief), Claim::Taken(owner.key.clone()));
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
+    assert_eq!(claim(&cache, &thief), OwnerClaim::Taken(owner.key.clone()));
     assert!(matches!(observed(&attack).permission.missing.as_slice(), [one] if one.owner_exists));
     // Somebody outside of the cluster made it: a status that says otherwise has no name by that.
     let triggers = cache.tagged(&owner.id, None);
     assert!(!triggers.is_empty());
-    assert_eq!(claim(&cache, &owner), Claim::Taken(thief.key.clone()), "the older of two that are new");
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Taken(thief.key.clone()), "the older of two that are new");
     assert_eq!(observed(&thief).own, None, "and what the object is it has to read");
 }
 
@@ -502,14 +512,14 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     cache.tagged(&user.id, Some(Tagged::by(&user)));
     cache.tagged(&node("n", 1).id, None);
     for object in [&user, &new] {
-        cache.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), ReferenceSource::List);
     }
     let mut claimant = guest(node("n", 4));
-    cache.seen(claimant.clone(), Source::Watch);
+    cache.seen(claimant.clone(), ReferenceSource::Watch);
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
     claimant.resource_version = "5".to_owned();
-    let triggers = cache.seen(claimant.clone(), Source::OwnWrite);
+    let triggers = cache.seen(claimant.clone(), ReferenceSource::OwnWrite);
     assert!(triggers.contains(&(user.key.clone(), Trigger::Look)), "{triggers:?}");
     let reach = |object: &Object| {
         let observed = cache.observe(&object.key).unwrap().observed;
@@ -521,7 +531,7 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     assert_eq!(reach(&new), Reach::Pending(claimant.key.clone()), "it may adopt the node");
     claimant.deleting = true;
     claimant.resource_version = "6".to_owned();
-    cache.seen(claimant.clone(), Source::Watch);
+    cache.seen(claimant.clone(), ReferenceSource::Watch);
     assert_eq!(cache.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
 }
 
@@ -533,7 +543,7 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     adopter.management.adoption_policy = AdoptionPolicy::Adopt;
     cache.tagged(&adopter.id, None);
     for object in [&user, &adopter] {
-        cache.seen(object.clone(), Source::List);
+        cache.seen(object.clone(), ReferenceSource::List);
     }
     let kept = || cache.observe(&adopter.key).unwrap().observed.user;
     assert_eq!(kept(), None, "it is not in force, and would be held back");
@@ -545,8 +555,8 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     // After a start, before its tags were read.
     let fresh = self::cache();
     fresh.tagged(&adopter.id, None);
-    fresh.seen(reported(user.clone(), 4), Source::List);
-    fresh.seen(adopter.clone(), Source::List);
+    fresh.seen(reported(user.clone(), 4), ReferenceSource::List);
+    fresh.seen(adopter.clone(), ReferenceSource::List);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
     fresh.tagged(&user.id, None);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");

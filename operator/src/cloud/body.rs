@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
-use fleetmesh_core::{Identity, RemoteObject};
+use fleetmesh_core::{ObservedRole, RemoteObject};
 use fleetmesh_model::tag::{Tag, Tags};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use serde::{Deserialize, Serialize};
@@ -19,12 +19,12 @@ use serde_json::Value;
 
 /// The bodies of one operation.
 #[derive(Clone, Debug)]
-pub(super) struct Bodies {
+pub(super) struct CloudBodies {
     request: Option<Arc<str>>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
-impl Bodies {
+impl CloudBodies {
     /// An operation that sends `request` instead of what the SDK would; the SDK's own body stays when there is none.
     pub(super) fn new(request: Option<String>) -> Self {
         Self { request: request.map(Arc::from), answer: Arc::default() }
@@ -37,7 +37,7 @@ impl Bodies {
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Bodies {
+impl Intercept for CloudBodies {
     fn name(&self) -> &'static str {
         "FleetmeshBodies"
     }
@@ -115,7 +115,7 @@ pub(super) fn update(spec: &Spec, token: &str) -> serde_json::Result<String> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct CloudAnswer {
     metadata: Metadata,
     spec: Value,
 }
@@ -132,10 +132,10 @@ struct Metadata {
 /// # Errors
 /// What is missing or malformed in the answer.
 pub(super) fn object(kind: Kind, answer: &[u8]) -> serde_json::Result<RemoteObject> {
-    let answer: Answer = serde_json::from_slice(answer)?;
+    let answer: CloudAnswer = serde_json::from_slice(answer)?;
     let Metadata { arn, uid, version } = answer.metadata;
     Ok(RemoteObject {
-        identity: Identity { arn, uid, version },
+        identity: ObservedRole { arn, uid, version },
         spec: Spec::from_json(kind, answer.spec)?,
         tags: None,
     })

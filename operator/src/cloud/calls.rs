@@ -2,20 +2,20 @@
 
 use aws_sdk_appmesh::Client;
 use aws_sdk_appmesh::types::TagRef;
-use fleetmesh_aws::error::Endpoint;
+use fleetmesh_aws::error::CalledEndpoint;
 use fleetmesh_aws::metered;
 use fleetmesh_aws::transport::Rate;
-use fleetmesh_core::{Class, Failure, Identity, RemoteObject};
+use fleetmesh_core::{Failure, FailureClass, ObservedRole, RemoteObject};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{ResourceId, Spec};
 
-use crate::cloud::body::{self, Bodies};
+use crate::cloud::body::{self, CloudBodies};
 use crate::metrics::Metrics;
 
 /// Sends one operation with a body of ours, and gives the answer's bytes.
 macro_rules! send {
     ($app_mesh:expr, $operation:literal, $request:expr, $body:expr) => {{
-        let bodies = Bodies::new($body);
+        let bodies = CloudBodies::new($body);
         let request = $request.customize().interceptor(bodies.clone());
         metered!(&$app_mesh.metrics, $app_mesh.endpoint, $operation, request).map(|_| bodies.answer())
     }};
@@ -23,18 +23,18 @@ macro_rules! send {
 
 /// The App Mesh API.
 #[derive(Debug)]
-pub struct AppMesh {
+pub struct AppMeshClient {
     client: Client,
-    endpoint: Endpoint,
+    endpoint: CalledEndpoint,
     reads: Rate,
     writes: Rate,
     metrics: Metrics,
 }
 
-impl AppMesh {
+impl AppMeshClient {
     pub(super) fn new(
         client: Client,
-        endpoint: Endpoint,
+        endpoint: CalledEndpoint,
         reads: Rate,
         writes: Rate,
         metrics: Metrics,
@@ -52,7 +52,7 @@ impl AppMesh {
         spec: &Spec,
         tags: &Tags,
         token: &str,
-    ) -> Result<Identity, Failure> {
+    ) -> Result<ObservedRole, Failure> {
         self.writes.turn().await;
         let body = Some(body::create(id, spec, tags, token).map_err(|error| malformed("Create", &error))?);
         let client = &self.client;
@@ -122,7 +122,7 @@ impl AppMesh {
         };
         match answer {
             Ok(answer) => read(id, "Describe", &answer).map(Some),
-            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Err(failure) if failure.class == FailureClass::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -131,7 +131,7 @@ impl AppMesh {
     ///
     /// # Errors
     /// `NotFound` when the object, or something that it names, does not exist.
-    pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<Identity, Failure> {
+    pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<ObservedRole, Failure> {
         self.writes.turn().await;
         let body = Some(body::update(spec, token).map_err(|error| malformed("Update", &error))?);
         let client = &self.client;
@@ -201,7 +201,7 @@ impl AppMesh {
         };
         match answer {
             Ok(_) => Ok(()),
-            Err(failure) if failure.class == Class::NotFound => Ok(()),
+            Err(failure) if failure.class == FailureClass::NotFound => Ok(()),
             Err(failure) => Err(failure),
         }
     }
@@ -257,7 +257,7 @@ fn read(id: &ResourceId, operation: &str, answer: &[u8]) -> Result<RemoteObject,
 
 fn malformed(operation: &str, error: &impl std::fmt::Display) -> Failure {
     Failure {
-        class: Class::Malformed,
+        class: FailureClass::Malformed,
         operation: operation.to_owned(),
         message: format!("the body could not be understood: {error}"),
     }

@@ -7,11 +7,11 @@ use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use fleetmesh_aws::error;
-use fleetmesh_aws::signer::Signer;
+use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
 
-use crate::cloud::calls::AppMesh;
+use crate::cloud::calls::AppMeshClient;
 use crate::cloud::credentials::{self, KeyFile};
 use crate::control_plane::{self, ControlPlane};
 use crate::metrics::Metrics;
@@ -26,7 +26,7 @@ const AWS_WRITES: f64 = 8.0;
 
 /// Which endpoint to use and how fast.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoint {
+pub struct CloudEndpoint {
     /// The endpoint's address; the SDK's standard resolution when `None`.
     pub url: Option<String>,
     /// The file with the CA that vouches for it; those that this system trusts when `None`.
@@ -57,10 +57,10 @@ pub struct EndpointError {
 /// # Errors
 /// A file of the endpoint's cannot be read.
 pub async fn connect(
-    endpoint: &Endpoint,
+    endpoint: &CloudEndpoint,
     metrics: Metrics,
     hooks: WriteHooks,
-) -> Result<(AppMesh, Option<ControlPlane>), EndpointError> {
+) -> Result<(AppMeshClient, Option<ControlPlane>), EndpointError> {
     let trust = match &endpoint.ca_file {
         None => Trust::system(),
         Some(path) => {
@@ -96,18 +96,19 @@ pub async fn connect(
         let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
         // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
         let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
-        let signer = key.map(|credentials| Signer { credentials, region, service: control_plane::SERVICE });
+        let signer =
+            key.map(|credentials| RequestSigner { credentials, region, service: control_plane::SERVICE });
         ControlPlane::new(url, Http::trusting(trust), signer)
     });
     let reads = Rate::new(endpoint.reads.or(at_aws.then_some(AWS_READS)));
     let writes = Rate::new(endpoint.writes.or(at_aws.then_some(AWS_WRITES)));
     let client = aws_sdk_appmesh::Client::from_conf(config.build());
-    let whose = if at_aws { error::Endpoint::AppMeshAtAws } else { error::Endpoint::Running };
-    Ok((AppMesh::new(client, whose, reads, writes, metrics), control_plane))
+    let whose = if at_aws { error::CalledEndpoint::AppMeshAtAws } else { error::CalledEndpoint::Running };
+    Ok((AppMeshClient::new(client, whose, reads, writes, metrics), control_plane))
 }
 
 /// The credentials for the endpoint, when the SDK's chain should not be asked.
-fn provider(endpoint: &Endpoint) -> Result<Option<SharedCredentialsProvider>, EndpointError> {
+fn provider(endpoint: &CloudEndpoint) -> Result<Option<SharedCredentialsProvider>, EndpointError> {
     match &endpoint.access_key_file {
         None => Ok(credentials::for_endpoint(endpoint.url.as_deref())),
         Some(path) => {

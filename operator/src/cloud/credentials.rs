@@ -36,7 +36,7 @@ pub(super) struct KeyFile(PathBuf);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Key {
+struct CredentialKey {
     access_key_id: String,
     secret_access_key: String,
 }
@@ -54,7 +54,7 @@ impl KeyFile {
     fn read(&self) -> Result<Credentials, String> {
         let path = self.0.display();
         let text = std::fs::read(&self.0).map_err(|error| format!("{path}: {error}"))?;
-        let Key { access_key_id, secret_access_key } = serde_json::from_slice(&text)
+        let CredentialKey { access_key_id, secret_access_key } = serde_json::from_slice(&text)
             .map_err(|_| format!(r#"{path}: expected {{"accessKeyId": "…", "secretAccessKey": "…"}}"#))?;
         Ok(Credentials::new(access_key_id, secret_access_key, None, None, "app-mesh-access-key-file"))
     }

@@ -9,5 +9,5 @@ mod calls;
 mod client;
 mod credentials;
 
-pub use calls::AppMesh;
-pub use client::{Endpoint, EndpointError, connect};
+pub use calls::AppMeshClient;
+pub use client::{CloudEndpoint, EndpointError, connect};

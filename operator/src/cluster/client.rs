@@ -14,7 +14,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::metrics::Metrics;
 use crate::outbound::Connect;
-use crate::write_hook::{Target, Write, WriteHooks};
+use crate::write_hook::{Write, WriteHooks, WriteTarget};
 
 /// A client for the cluster of the kubeconfig file, or for the one that the environment names. Nothing is called
 /// yet. `hooks` are asked before each write.
@@ -98,7 +98,7 @@ where
             });
         }
         let write = Write {
-            target: Target::Kubernetes,
+            target: WriteTarget::Kubernetes,
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
         };

@@ -10,4 +10,4 @@ mod write;
 pub use client::{connect, connector, hosts};
 pub use uid::uid;
 pub use watch::watch_all;
-pub use write::{Cluster, WriteError};
+pub use write::{ClusterWriter, WriteError};

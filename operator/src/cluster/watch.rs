@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
-use crate::cache::{Cache, Source, Triggers};
+use crate::cache::{Cache, ReferenceSource, Triggers};
 use crate::queue::Queue;
 use crate::tasks::Task;
 
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What all watches need.
 #[derive(Clone, Debug)]
-struct Feed {
+struct WatchFeed {
     cache: Arc<Cache>,
     queue: Arc<Queue>,
     /// Counts the watches that have seen everything once.
@@ -49,7 +49,7 @@ pub fn watch_all(
     shutdown: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (complete, mut completed) = watch::channel(0);
-    let feed = Feed { cache: Arc::clone(cache), queue: Arc::clone(queue), complete };
+    let feed = WatchFeed { cache: Arc::clone(cache), queue: Arc::clone(queue), complete };
     let mut wanted = 0;
     let mut start = |task: Task, run: BoxFuture<'static, ()>| {
         wanted += 1;
@@ -70,7 +70,7 @@ pub fn watch_all(
     }
 }
 
-async fn watch_kind<K: Watched>(client: Client, feed: Feed) {
+async fn watch_kind<K: Watched>(client: Client, feed: WatchFeed) {
     let config = watcher::Config::default();
     let mut events = pin!(watcher::<K>(Api::all(client), config));
     let mut listed: Option<BTreeSet<ObjectKey>> = None;
@@ -109,7 +109,7 @@ fn report<K: Watched>(problem: &watcher::Error, complained: &mut bool) {
     }
 }
 
-impl Feed {
+impl WatchFeed {
     fn kind_event<K: Watched>(
         &self,
         event: watcher::Event<K>,
@@ -126,7 +126,7 @@ impl Feed {
                 if let Some(listed) = listed {
                     listed.insert(object.key.clone());
                 }
-                self.cache.seen(object, Source::List)
+                self.cache.seen(object, ReferenceSource::List)
             }
             watcher::Event::InitDone => {
                 // What the list does not have was deleted while nobody watched.
@@ -138,7 +138,7 @@ impl Feed {
                 }
                 missing.iter().flat_map(|key| self.cache.gone(key, None)).collect()
             }
-            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), Source::Watch),
+            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), ReferenceSource::Watch),
             watcher::Event::Delete(resource) => {
                 let object = resource.parse();
                 self.cache.gone(&object.key, Some(&object.uid))
@@ -149,7 +149,7 @@ impl Feed {
 }
 
 /// What rollouts are told by people, who wait for it.
-async fn watch_actions(client: Client, feed: Feed) {
+async fn watch_actions(client: Client, feed: WatchFeed) {
     let queue = Arc::clone(&feed.queue);
     let seen = |cache: &Cache, action: RouteAction| {
         for (key, trigger) in cache.action(&action) {
@@ -157,7 +157,7 @@ async fn watch_actions(client: Client, feed: Feed) {
         }
         Triggers::new()
     };
-    let gone = |cache: &Cache, name: &Name| {
+    let gone = |cache: &Cache, name: &ObjectName| {
         cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
         Triggers::new()
     };
@@ -165,46 +165,46 @@ async fn watch_actions(client: Client, feed: Feed) {
 }
 
 /// What fleets may be made of.
-async fn watch_classes(client: Client, feed: Feed) {
+async fn watch_classes(client: Client, feed: WatchFeed) {
     let seen = |cache: &Cache, class: FleetClass| cache.class(&class);
-    let gone = |cache: &Cache, name: &Name| cache.class_gone(&name.name);
+    let gone = |cache: &Cache, name: &ObjectName| cache.class_gone(&name.name);
     watch_beside(Api::<FleetClass>::all(client), "FleetClasses", &feed, seen, gone).await;
 }
 
 /// Labels of namespaces, for the namespaces that a mesh allows. Only metadata is read.
-async fn watch_namespaces(client: Client, feed: Feed) {
+async fn watch_namespaces(client: Client, feed: WatchFeed) {
     let seen = |cache: &Cache, namespace: PartialObjectMeta<Namespace>| {
         cache.namespace(&namespace.name_any(), Some(namespace.labels().clone()))
     };
-    let gone = |cache: &Cache, name: &Name| cache.namespace(&name.name, None);
+    let gone = |cache: &Cache, name: &ObjectName| cache.namespace(&name.name, None);
     watch_beside(Api::all(client), "namespaces", &feed, seen, gone).await;
 }
 
 /// Whom rollouts may ask for numbers.
-async fn watch_metric_providers(client: Client, feed: Feed) {
+async fn watch_metric_providers(client: Client, feed: WatchFeed) {
     let seen = |cache: &Cache, provider: MetricProvider| {
         cache.metric_provider_seen(&provider.name_any(), Some(provider.spec))
     };
-    let gone = |cache: &Cache, name: &Name| cache.metric_provider_seen(&name.name, None);
+    let gone = |cache: &Cache, name: &ObjectName| cache.metric_provider_seen(&name.name, None);
     watch_beside(Api::all(client), "MetricProviders", &feed, seen, gone).await;
 }
 
 /// Whom rollouts may ask whether they may go on.
-async fn watch_webhook_providers(client: Client, feed: Feed) {
+async fn watch_webhook_providers(client: Client, feed: WatchFeed) {
     let seen = |cache: &Cache, provider: WebhookProvider| {
         cache.webhook_provider_seen(&provider.name_any(), Some(provider.spec))
     };
-    let gone = |cache: &Cache, name: &Name| cache.webhook_provider_seen(&name.name, None);
+    let gone = |cache: &Cache, name: &ObjectName| cache.webhook_provider_seen(&name.name, None);
     watch_beside(Api::all(client), "WebhookProviders", &feed, seen, gone).await;
 }
 
 /// What permits references between namespaces.
-async fn watch_grants(client: Client, feed: Feed) {
+async fn watch_grants(client: Client, feed: WatchFeed) {
     let seen = |cache: &Cache, grant: ReferenceGrant| {
-        let Name { namespace, name } = Name::of(&grant);
+        let ObjectName { namespace, name } = ObjectName::of(&grant);
         cache.grant(&namespace.unwrap_or_default(), &name, Some(grant.spec))
     };
-    let gone = |cache: &Cache, name: &Name| {
+    let gone = |cache: &Cache, name: &ObjectName| {
         cache.grant(name.namespace.as_deref().unwrap_or_default(), &name.name, None)
     };
     watch_beside(Api::<ReferenceGrant>::all(client), "ReferenceGrants", &feed, seen, gone).await;
@@ -212,13 +212,13 @@ async fn watch_grants(client: Client, feed: Feed) {
 
 /// The name of what is no App Mesh object, within its kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct ObjectName {
     /// `None` for a cluster-scoped kind.
     namespace: Option<String>,
     name: String,
 }
 
-impl Name {
+impl ObjectName {
     fn of(resource: &impl Resource) -> Self {
         Self { namespace: resource.namespace(), name: resource.name_any() }
     }
@@ -229,14 +229,14 @@ impl Name {
 async fn watch_beside<K>(
     api: Api<K>,
     what: &str,
-    feed: &Feed,
+    feed: &WatchFeed,
     seen: impl Fn(&Cache, K) -> Triggers,
-    gone: impl Fn(&Cache, &Name) -> Triggers,
+    gone: impl Fn(&Cache, &ObjectName) -> Triggers,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events = pin!(watcher(api, watcher::Config::default()));
-    let mut known = Known::default();
+    let mut known = KnownNames::default();
     let mut complete = false;
     let mut complained = false;
     while let Some(event) = events.next().await {
@@ -271,18 +271,18 @@ async fn watch_beside<K>(
 
 /// The names that a watch has shown, and those that the list under way has shown so far.
 #[derive(Debug, Default)]
-struct Known {
-    names: BTreeSet<Name>,
-    listed: Option<BTreeSet<Name>>,
+struct KnownNames {
+    names: BTreeSet<ObjectName>,
+    listed: Option<BTreeSet<ObjectName>>,
 }
 
-impl Known {
+impl KnownNames {
     /// Notes an event; gives the names that are gone by it.
-    fn note<K: Resource>(&mut self, event: &watcher::Event<K>) -> Vec<Name> {
+    fn note<K: Resource>(&mut self, event: &watcher::Event<K>) -> Vec<ObjectName> {
         match event {
             watcher::Event::Init => self.listed = Some(BTreeSet::new()),
             watcher::Event::InitApply(resource) => {
-                let name = Name::of(resource);
+                let name = ObjectName::of(resource);
                 self.names.insert(name.clone());
                 self.listed.get_or_insert_default().insert(name);
             }
@@ -293,10 +293,10 @@ impl Known {
                 return missing;
             }
             watcher::Event::Apply(resource) => {
-                self.names.insert(Name::of(resource));
+                self.names.insert(ObjectName::of(resource));
             }
             watcher::Event::Delete(resource) => {
-                let name = Name::of(resource);
+                let name = ObjectName::of(resource);
                 self.names.remove(&name);
                 return vec![name];
             }
@@ -319,13 +319,13 @@ mod tests {
         namespace
     }
 
-    fn gone(known: &mut Known, event: &Event<Namespace>) -> Vec<String> {
+    fn gone(known: &mut KnownNames, event: &Event<Namespace>) -> Vec<String> {
         known.note(event).into_iter().map(|name| name.name).collect()
     }
 
     #[test]
     fn what_a_later_list_does_not_have_is_gone() {
-        let mut known = Known::default();
+        let mut known = KnownNames::default();
         for event in [
             Event::Init,
             Event::InitApply(namespace("a")),

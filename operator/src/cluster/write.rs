@@ -48,18 +48,18 @@ impl From<kube::Error> for WriteError {
 }
 
 /// The cluster, to be written to.
-pub struct Cluster {
+pub struct ClusterWriter {
     client: Client,
     recorders: Recorders,
 }
 
-impl std::fmt::Debug for Cluster {
+impl std::fmt::Debug for ClusterWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Cluster")
     }
 }
 
-impl Cluster {
+impl ClusterWriter {
     /// Writes through `client`; `instance` names this operator in Events.
     pub fn new(client: Client, instance: Option<String>) -> Self {
         let reporter = Reporter { controller: format!("{GROUP}/operator"), instance };

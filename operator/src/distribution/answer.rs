@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetmesh_core::{Caller, Rejection};
+use fleetmesh_core::{CallingProxies, Rejection};
 use fleetmesh_model::arn::Arn;
 use fleetmesh_model::foreign::printable;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::cache::{Answer, Told};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct WireDistribution {
     token: String,
     complete: bool,
     objects: Vec<WireObject>,
@@ -55,7 +55,7 @@ struct WireRejection {
 /// # Errors
 /// What is missing or malformed.
 pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
-    let Wire { token, complete, objects, removed } = serde_json::from_slice(body)?;
+    let WireDistribution { token, complete, objects, removed } = serde_json::from_slice(body)?;
     let told = |object: WireObject| {
         let WireObject { resource, version, proxies, acknowledged, rejected, .. } = object;
         let WireObject { connected, callers, lagging, unserved, .. } = object;
@@ -65,7 +65,9 @@ pub(super) fn parse(body: &[u8]) -> serde_json::Result<(Answer, String)> {
             .collect();
         let callers = callers
             .into_iter()
-            .map(|(node, WireCaller { proxies, acknowledged })| (node, Caller { proxies, acknowledged }))
+            .map(|(node, WireCaller { proxies, acknowledged })| {
+                (node, CallingProxies { proxies, acknowledged })
+            })
             .collect();
         let told = Told { version, proxies, acknowledged, lagging, rejected, connected, callers, unserved };
         Some((Arn::parse_resource(&resource).ok()?, told))

@@ -37,7 +37,7 @@ struct Poll {
     queue: Arc<Queue>,
 }
 
-enum Asked {
+enum PollAsked {
     /// The control plane answered; the token for the next question.
     Told(String),
     /// The control plane does not have the mesh.
@@ -92,22 +92,22 @@ impl Poll {
         let mut failed = false;
         loop {
             let asked = self.ask(&mesh, token.take()).await;
-            let failing = matches!(asked, Asked::Failed(_));
+            let failing = matches!(asked, PollAsked::Failed(_));
             if std::mem::replace(&mut failed, failing) && !failing {
                 // Who could not reach the endpoint need not wait for the next try.
                 self.queue.trigger_all(self.cache.failing(&mesh));
             }
             match asked {
-                Asked::Told(next) => {
+                PollAsked::Told(next) => {
                     token = Some(next);
                     pause = PAUSE;
                     continue;
                 }
-                Asked::NoMesh => {
+                PollAsked::NoMesh => {
                     self.queue.trigger_all(self.cache.tells(true));
                     pause = PAUSE;
                 }
-                Asked::NotOurs => {
+                PollAsked::NotOurs => {
                     info!(
                         endpoint = self.control_plane.endpoint(),
                         "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
@@ -115,37 +115,37 @@ impl Poll {
                     self.queue.trigger_all(self.cache.tells(false));
                     pause = LONGEST_PAUSE;
                 }
-                Asked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
+                PollAsked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn ask(&self, mesh: &str, token: Option<String>) -> Asked {
+    async fn ask(&self, mesh: &str, token: Option<String>) -> PollAsked {
         let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
         let asked = self.control_plane.get(mesh, "distribution", &after.unwrap_or_default(), LIMIT).await;
         let (status, body) = match asked {
             Ok(answer) => answer,
-            Err(why) => return Asked::Failed(why),
+            Err(why) => return PollAsked::Failed(why),
         };
         match status {
             200 => match answer::parse(&body) {
                 Ok((answer, next)) => {
                     self.queue.trigger_all(self.cache.tells(true));
                     self.trigger(self.cache.told(mesh, answer));
-                    Asked::Told(next)
+                    PollAsked::Told(next)
                 }
-                Err(error) => Asked::Failed(format!("malformed answer: {error}")),
+                Err(error) => PollAsked::Failed(format!("malformed answer: {error}")),
             },
-            404 if refusal(&body).is_some() => Asked::NoMesh,
+            404 if refusal(&body).is_some() => PollAsked::NoMesh,
             // A control plane that does not know our key is one all the same.
             403 => match refusal(&body) {
-                Some(why) => Asked::Failed(why),
-                None => Asked::NotOurs,
+                Some(why) => PollAsked::Failed(why),
+                None => PollAsked::NotOurs,
             },
-            400..=499 => Asked::NotOurs,
-            _ => Asked::Failed(format!("status {status}")),
+            400..=499 => PollAsked::NotOurs,
+            _ => PollAsked::Failed(format!("status {status}")),
         }
     }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use fleetmesh_aws::permissions::{Boundary, Limits, Scope};
+use fleetmesh_aws::permissions::{Boundary, PolicyLimits, Scope};
 use fleetmesh_core::iam::{Account, Rules, document};
 use fleetmesh_crds::iam::DEFAULT_PATH;
 
 /// What IAM identities may be. The operator acts by it, and `fleetmesh iam policy` makes its rights end there: give both the
 /// same.
 #[derive(Args, Clone, Debug)]
-pub struct IdentityArgs {
+pub struct IamArgs {
     /// The managed policy that bounds every IAM role that is made for a node, by ARN (`fleetmesh iam boundary` prints one);
     /// without it nodes with `iam` wait, and nothing is written to IAM
     #[arg(
@@ -60,7 +60,7 @@ pub struct IdentityArgs {
     pub iam_adopt: bool,
 }
 
-impl IdentityArgs {
+impl IamArgs {
     /// The rules that decisions depend on.
     pub fn rules(&self) -> Rules {
         let listed: BTreeSet<String> = self.iam_managed_policy.iter().cloned().collect();
@@ -93,7 +93,7 @@ pub struct PolicyArgs {
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would print it as help")]
-    pub identities: IdentityArgs,
+    pub identities: IamArgs,
 
     /// A VPC that instances may be launched into, by id; may be repeated. Any when absent
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = id)]
@@ -140,13 +140,8 @@ impl PolicyArgs {
     /// The values that resources and conditions are made of.
     pub fn scope(&self) -> Scope {
         let partition = partition(&self.region).to_owned();
-        let IdentityArgs {
-            iam_permissions_boundary,
-            iam_path,
-            iam_role_names,
-            iam_managed_policy,
-            iam_adopt,
-        } = &self.identities;
+        let IamArgs { iam_permissions_boundary, iam_path, iam_role_names, iam_managed_policy, iam_adopt } =
+            &self.identities;
         let of_boundary = iam_permissions_boundary.as_deref().and_then(Account::of);
         let account = self.account_id.clone().or_else(|| Some(of_boundary?.id().to_owned()));
         let managed = if iam_managed_policy.is_empty() {
@@ -164,7 +159,7 @@ impl PolicyArgs {
             permissions_boundary: iam_permissions_boundary.clone(),
             managed_policies: managed,
             adopt: *iam_adopt,
-            limits: Limits {
+            limits: PolicyLimits {
                 vpcs: self.vpc.clone(),
                 ami_owners: self.ami_owner.clone(),
                 instance_types: self.instance_type.clone(),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use fleetmesh_aws::permissions::{Document, LONGEST, boundary, document, size};
+use fleetmesh_aws::permissions::{LONGEST, PolicyDocument, boundary, document, size};
 use serde_json::{Map, Value};
 
 use super::args::{BoundaryArgs, PolicyArgs};
@@ -37,7 +37,7 @@ pub enum IamError {
     )]
     TooLong {
         /// Its name.
-        name: Document,
+        name: PolicyDocument,
         /// How many characters it has.
         size: usize,
     },
@@ -68,15 +68,15 @@ pub fn iam(command: IamCommand, out: &mut impl Write, notes: &mut impl Write) ->
 
 fn policy(args: &PolicyArgs, out: &mut impl Write, notes: &mut impl Write) -> Result<(), IamError> {
     let scope = args.scope();
-    let found = Document::ALL.into_iter().map(|name| (name, document(&scope, name)));
+    let found = PolicyDocument::ALL.into_iter().map(|name| (name, document(&scope, name)));
     let (there, missing): (Vec<_>, Vec<_>) = found.partition(|(_, document)| document.is_some());
-    let there: Vec<(Document, Value)> =
+    let there: Vec<(PolicyDocument, Value)> =
         there.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
     if let Some((name, text)) = there.iter().find(|(_, text)| size(text) > LONGEST) {
         return Err(IamError::TooLong { name: *name, size: size(text) });
     }
-    let why = |name: Document| match name {
-        Document::CloudMap if scope.permissions_boundary.is_some() => {
+    let why = |name: PolicyDocument| match name {
+        PolicyDocument::CloudMap if scope.permissions_boundary.is_some() => {
             "it wants --cloud-map-service, the services that instances may be registered in"
         }
         _ => "it wants --iam-permissions-boundary, as the operator does for nodes with iam",

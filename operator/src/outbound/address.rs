@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use super::Failure;
+use super::OutboundFailure;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Address {
     /// Whether by TLS.
     pub tls: bool,
     /// The host.
-    pub host: Host,
+    pub host: ProviderHost,
     /// The port.
     pub port: u16,
     /// The path without a `/` at its end; empty for none.
@@ -21,7 +21,7 @@ pub struct Address {
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
+pub enum ProviderHost {
     /// A name, to be resolved.
     Name(String),
     /// An address, in whatever notation it was written.
@@ -33,37 +33,37 @@ impl Address {
     ///
     /// # Errors
     /// It is no address of a server, or has parts that it must not have.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
-        let url = Url::parse(text).map_err(|_| Failure::Malformed("it is no URL"))?;
+    pub fn parse(text: &str) -> Result<Self, OutboundFailure> {
+        let url = Url::parse(text).map_err(|_| OutboundFailure::Malformed("it is no URL"))?;
         let tls = match url.scheme() {
             "http" => false,
             "https" => true,
-            _ => return Err(Failure::Malformed("its scheme is neither http nor https")),
+            _ => return Err(OutboundFailure::Malformed("its scheme is neither http nor https")),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Failure::Malformed(
+            return Err(OutboundFailure::Malformed(
                 "it has a user: credentials belong into a Secret that a provider names",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(Failure::Malformed("it has a query or a fragment"));
+            return Err(OutboundFailure::Malformed("it has a query or a fragment"));
         }
         let host = match url.host() {
-            Some(url::Host::Domain(name)) => Host::Name(name.to_owned()),
-            Some(url::Host::Ipv4(address)) => Host::Ip(address.into()),
-            Some(url::Host::Ipv6(address)) => Host::Ip(address.into()),
-            None => return Err(Failure::Malformed("it has no host")),
+            Some(url::Host::Domain(name)) => ProviderHost::Name(name.to_owned()),
+            Some(url::Host::Ipv4(address)) => ProviderHost::Ip(address.into()),
+            Some(url::Host::Ipv6(address)) => ProviderHost::Ip(address.into()),
+            None => return Err(OutboundFailure::Malformed("it has no host")),
         };
-        let port = url.port_or_known_default().ok_or(Failure::Malformed("it has no port"))?;
+        let port = url.port_or_known_default().ok_or(OutboundFailure::Malformed("it has no port"))?;
         Ok(Self { tls, host, port, path: url.path().trim_end_matches('/').to_owned() })
     }
 
     /// Host and port as the header Host has them.
     pub fn authority(&self) -> String {
         let host = match &self.host {
-            Host::Name(name) => name.clone(),
-            Host::Ip(IpAddr::V6(address)) => format!("[{address}]"),
-            Host::Ip(address) => address.to_string(),
+            ProviderHost::Name(name) => name.clone(),
+            ProviderHost::Ip(IpAddr::V6(address)) => format!("[{address}]"),
+            ProviderHost::Ip(address) => address.to_string(),
         };
         let standard = if self.tls { 443 } else { 80 };
         if self.port == standard { host } else { format!("{host}:{}", self.port) }
@@ -100,7 +100,7 @@ mod tests {
             "http://h:99999/",
             "http://a b/",
         ] {
-            assert!(matches!(Address::parse(text), Err(Failure::Malformed(_))), "{text}");
+            assert!(matches!(Address::parse(text), Err(OutboundFailure::Malformed(_))), "{text}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             ["http://2130706433", "http://0x7f.1", "http://0177.0.0.1", "http://127.1/", "http://127.0.0.1."]
         {
             let host = Address::parse(text).map(|address| address.host);
-            assert_eq!(host, Ok(Host::Ip([127, 0, 0, 1].into())), "{text}");
+            assert_eq!(host, Ok(ProviderHost::Ip([127, 0, 0, 1].into())), "{text}");
         }
     }
 }

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::address::Host;
-use super::{Failure, Place, Question, tls};
+use super::address::ProviderHost;
+use super::{OutboundFailure, OutboundPlace, Question, tls};
 
 /// The longest body that is read, in bytes.
 pub const LONGEST: usize = 64 * 1024;
@@ -26,7 +26,7 @@ const MAX_HEADERS: usize = 64;
 
 /// What a server answered.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ExchangeAnswer {
     /// The status code.
     pub status: u16,
     /// The body. It is the server's: nothing of it is to be repeated.
@@ -34,7 +34,7 @@ pub struct Answer {
 }
 
 /// Its body is not for logs.
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for ExchangeAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
     }
@@ -43,26 +43,29 @@ impl std::fmt::Debug for Answer {
 /// Asks `place` at `address`, one of those that its name led to.
 ///
 /// # Errors
-/// See [`Failure`].
-pub async fn exchange(place: &Place, address: IpAddr, question: Question) -> Result<Answer, Failure> {
+/// See [`OutboundFailure`].
+pub async fn exchange(
+    place: &OutboundPlace,
+    address: IpAddr,
+    question: Question,
+) -> Result<ExchangeAnswer, OutboundFailure> {
     let stream = TcpStream::connect(SocketAddr::new(address, place.address.port)).await;
-    let stream = stream.map_err(|_| Failure::Unreachable)?;
+    let stream = stream.map_err(|_| OutboundFailure::Unreachable)?;
     let request = request(place, question)?;
     if !place.address.tls {
         return converse(stream, request).await;
     }
     let name = match &place.address.host {
-        Host::Ip(ip) => ServerName::from(*ip),
-        Host::Name(name) => {
-            ServerName::try_from(name.clone()).map_err(|_| Failure::Malformed("its host is no DNS name"))?
-        }
+        ProviderHost::Ip(ip) => ServerName::from(*ip),
+        ProviderHost::Name(name) => ServerName::try_from(name.clone())
+            .map_err(|_| OutboundFailure::Malformed("its host is no DNS name"))?,
     };
     let connector = TlsConnector::from(tls::config(place.ca_bundle.as_deref())?);
-    let stream = connector.connect(name, stream).await.map_err(|_| Failure::Untrusted)?;
+    let stream = connector.connect(name, stream).await.map_err(|_| OutboundFailure::Untrusted)?;
     converse(stream, request).await
 }
 
-fn request(place: &Place, question: Question) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(place: &OutboundPlace, question: Question) -> Result<Request<Full<Bytes>>, OutboundFailure> {
     let (method, behind, body) = match question {
         Question::Get(behind) => (Method::GET, behind, None),
         Question::Post(json) => (Method::POST, String::new(), Some(json)),
@@ -85,16 +88,16 @@ fn request(place: &Place, question: Question) -> Result<Request<Full<Bytes>>, Fa
         request = request.header(CONTENT_TYPE, "application/json");
     }
     let body = Full::new(Bytes::from(body.unwrap_or_default()));
-    request.body(body).map_err(|_| Failure::Malformed("it makes no request"))
+    request.body(body).map_err(|_| OutboundFailure::Malformed("it makes no request"))
 }
 
-async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
+async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<ExchangeAnswer, OutboundFailure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let protocol = |error: hyper::Error| match error.is_parse_too_large() {
-        true => Failure::TooLong("16 KiB and 64 headers before a body"),
-        false => Failure::Protocol,
+        true => OutboundFailure::TooLong("16 KiB and 64 headers before a body"),
+        false => OutboundFailure::Protocol,
     };
     let handshake = http1::Builder::new()
         .max_buf_size(2 * LONGEST_HEAD)
@@ -110,14 +113,14 @@ where
     let status = answer.status().as_u16();
     let body = answer.into_body();
     if body.size_hint().lower() > LONGEST as u64 {
-        return Err(Failure::TooLong("64 KiB"));
+        return Err(OutboundFailure::TooLong("64 KiB"));
     }
     let body =
         Limited::new(body, LONGEST).collect().await.map_err(|error| match error
             .is::<http_body_util::LengthLimitError>(
         ) {
-            true => Failure::TooLong("64 KiB"),
-            false => Failure::Protocol,
+            true => OutboundFailure::TooLong("64 KiB"),
+            false => OutboundFailure::Protocol,
         })?;
-    Ok(Answer { status, body: body.to_bytes() })
+    Ok(ExchangeAnswer { status, body: body.to_bytes() })
 }

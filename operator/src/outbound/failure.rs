@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum OutboundFailure {
     /// Routes may not name addresses.
     #[error(
         "addresses in Routes are not allowed here: name a {kind} in `provider`, which an administrator of the cluster makes (docs/canary.md, \"Whom it may ask\")"

@@ -4,7 +4,7 @@
 //! `destination → place (providers, secrets) → turn → address resolved once and checked (pure) → one exchange`
 //!
 //! Nothing that a server says leaves this module but a status code, and a body that its caller reads for one number. What
-//! goes wrong is told by one of a fixed set of words ([`Failure`]), never by the server's.
+//! goes wrong is told by one of a fixed set of words ([`OutboundFailure`]), never by the server's.
 
 mod address;
 mod exchange;
@@ -25,16 +25,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use address::{Address, Host};
-pub use exchange::Answer;
-pub use failure::Failure;
-pub use place::Place;
+use address::{Address, ProviderHost};
+pub use exchange::ExchangeAnswer;
+pub use failure::OutboundFailure;
+pub use place::OutboundPlace;
 pub use servers::{ApiServers, Connect};
 use turns::Turns;
 
 /// Where questions may go.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct OutboundPolicy {
     /// Whether a Route may name an address itself (`--canary-direct-addresses`).
     pub direct_addresses: bool,
     /// The folder with the Secrets of providers, `SECRET/KEY` (`--provider-secrets`).
@@ -55,13 +55,13 @@ pub enum Question {
 /// Asks.
 #[derive(Debug)]
 pub struct Outbound {
-    policy: Policy,
+    policy: OutboundPolicy,
     turns: Turns,
 }
 
 impl Outbound {
     /// Nothing asked yet.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: OutboundPolicy) -> Self {
         Self { policy, turns: Turns::new() }
     }
 
@@ -69,14 +69,14 @@ impl Outbound {
     /// the question's turn came, which is waited for as long.
     ///
     /// # Errors
-    /// See [`Failure`].
+    /// See [`OutboundFailure`].
     pub async fn ask(
         &self,
         namespace: &str,
-        place: Place,
+        place: OutboundPlace,
         question: Question,
         limit: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ExchangeAnswer, OutboundFailure> {
         let turn = self.turns.take(namespace, limit).await?;
         let deadline = Instant::now() + limit;
         let exchange = async {
@@ -85,28 +85,32 @@ impl Outbound {
             let address = self.permitted(&place, addresses).await?;
             exchange::exchange(&place, address, question).await
         };
-        tokio::time::timeout_at(deadline, exchange).await.map_err(|_| Failure::Late(limit))?
+        tokio::time::timeout_at(deadline, exchange).await.map_err(|_| OutboundFailure::Late(limit))?
     }
 
     /// The address that is connected to: the first, when none of them is forbidden. A name that leads to a forbidden address
     /// beside others is not used at all.
-    async fn permitted(&self, place: &Place, addresses: Vec<IpAddr>) -> Result<IpAddr, Failure> {
+    async fn permitted(
+        &self,
+        place: &OutboundPlace,
+        addresses: Vec<IpAddr>,
+    ) -> Result<IpAddr, OutboundFailure> {
         for address in &addresses {
             let forbidden = match place.chosen_by_route {
                 true => forbidden::to_routes(*address),
                 false => forbidden::to_everybody(*address),
             };
             if let Some(what) = forbidden {
-                return Err(Failure::Forbidden(what));
+                return Err(OutboundFailure::Forbidden(what));
             }
         }
         if place.chosen_by_route && addresses.iter().any(|address| own::is_own(*address)) {
-            return Err(Failure::Forbidden("the operator's own host"));
+            return Err(OutboundFailure::Forbidden("the operator's own host"));
         }
         if place.chosen_by_route && self.leads_to_api_server(&addresses).await {
-            return Err(Failure::Forbidden("the Kubernetes API server"));
+            return Err(OutboundFailure::Forbidden("the Kubernetes API server"));
         }
-        addresses.first().copied().ok_or(Failure::Unresolved)
+        addresses.first().copied().ok_or(OutboundFailure::Unresolved)
     }
 
     async fn leads_to_api_server(&self, addresses: &[IpAddr]) -> bool {
@@ -130,16 +134,17 @@ impl Outbound {
     }
 }
 
-async fn resolve(address: &Address, turn: Arc<turns::Turn>) -> Result<Vec<IpAddr>, Failure> {
+async fn resolve(address: &Address, turn: Arc<turns::OutboundTurn>) -> Result<Vec<IpAddr>, OutboundFailure> {
     let name = match &address.host {
-        Host::Ip(ip) => return Ok(vec![*ip]),
-        Host::Name(name) => name.clone(),
+        ProviderHost::Ip(ip) => return Ok(vec![*ip]),
+        ProviderHost::Name(name) => name.clone(),
     };
     let port = address.port;
     let lookup = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port)).map(Vec::from_iter)
     });
-    let found = lookup.await.map_err(|_| Failure::Unresolved)?.map_err(|_| Failure::Unresolved)?;
+    let found =
+        lookup.await.map_err(|_| OutboundFailure::Unresolved)?.map_err(|_| OutboundFailure::Unresolved)?;
     Ok(found.into_iter().map(|address| address.ip()).collect())
 }

@@ -9,14 +9,14 @@ use http::HeaderValue;
 use tokio::io::AsyncReadExt as _;
 
 use super::address::Address;
-use super::{Failure, Outbound};
+use super::{Outbound, OutboundFailure};
 use crate::cache::Cache;
 
 /// The longest credentials, in bytes.
 const LONGEST: u64 = 8 * 1024;
 
 /// Where a question goes.
-pub struct Place {
+pub struct OutboundPlace {
     pub(super) address: Address,
     pub(super) ca_bundle: Option<String>,
     pub(super) authorization: Option<HeaderValue>,
@@ -24,13 +24,13 @@ pub struct Place {
     pub(super) chosen_by_route: bool,
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for OutboundPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Place")
     }
 }
 
-impl Place {
+impl OutboundPlace {
     /// What a Route named itself.
     fn direct(address: Address) -> Self {
         Self { address, ca_bundle: None, authorization: None, chosen_by_route: true }
@@ -47,7 +47,7 @@ impl Outbound {
         cache: &Cache,
         namespace: &str,
         destination: &Destination,
-    ) -> Result<Place, Failure> {
+    ) -> Result<OutboundPlace, OutboundFailure> {
         const KIND: &str = "MetricProvider";
         match destination {
             Destination::Address(address) => self.direct(address, KIND),
@@ -68,7 +68,7 @@ impl Outbound {
         cache: &Cache,
         namespace: &str,
         destination: &Destination,
-    ) -> Result<Place, Failure> {
+    ) -> Result<OutboundPlace, OutboundFailure> {
         const KIND: &str = "WebhookProvider";
         match destination {
             Destination::Address(address) => self.direct(address, KIND),
@@ -78,10 +78,10 @@ impl Outbound {
                 let mut place = self.provided(address, provider.ca_bundle, provider.credentials).await?;
                 if let Some(path) = path {
                     if !provider.allow_path {
-                        return Err(Failure::PathNotAllowed(name.clone()));
+                        return Err(OutboundFailure::PathNotAllowed(name.clone()));
                     }
                     if !is_below(path) {
-                        return Err(Failure::Malformed("the path leads out of its provider's"));
+                        return Err(OutboundFailure::Malformed("the path leads out of its provider's"));
                     }
                     place.address.path.push_str(path);
                 }
@@ -90,11 +90,11 @@ impl Outbound {
         }
     }
 
-    fn direct(&self, address: &str, kind: &'static str) -> Result<Place, Failure> {
+    fn direct(&self, address: &str, kind: &'static str) -> Result<OutboundPlace, OutboundFailure> {
         if !self.policy.direct_addresses {
-            return Err(Failure::DirectAddress { kind });
+            return Err(OutboundFailure::DirectAddress { kind });
         }
-        Address::parse(address).map(Place::direct)
+        Address::parse(address).map(OutboundPlace::direct)
     }
 
     async fn provided(
@@ -102,19 +102,19 @@ impl Outbound {
         address: &str,
         ca_bundle: Option<String>,
         credentials: Option<Credentials>,
-    ) -> Result<Place, Failure> {
+    ) -> Result<OutboundPlace, OutboundFailure> {
         let address = Address::parse(address)?;
         let authorization = match &credentials {
             Some(credentials) => Some(self.authorization(credentials).await?),
             None => None,
         };
-        Ok(Place { address, ca_bundle, authorization, chosen_by_route: false })
+        Ok(OutboundPlace { address, ca_bundle, authorization, chosen_by_route: false })
     }
 
     /// Read anew for each question: the kubelet renews the files.
-    async fn authorization(&self, credentials: &Credentials) -> Result<HeaderValue, Failure> {
+    async fn authorization(&self, credentials: &Credentials) -> Result<HeaderValue, OutboundFailure> {
         let Credentials { secret, key, scheme } = credentials;
-        let unusable = |why| Failure::Credentials { secret: secret.clone(), key: key.clone(), why };
+        let unusable = |why| OutboundFailure::Credentials { secret: secret.clone(), key: key.clone(), why };
         // The API server lets in nothing else; these are parts of a path here.
         let names =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));

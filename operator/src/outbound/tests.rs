@@ -24,7 +24,7 @@ fn outbound(direct_addresses: bool) -> Outbound {
 
 fn outbound_beside(direct_addresses: bool, api_servers: ApiServers) -> Outbound {
     let secrets = std::env::temp_dir().join(format!("fleetmesh-outbound-{}", std::process::id()));
-    Outbound::new(Policy { direct_addresses, secrets, api_servers })
+    Outbound::new(OutboundPolicy { direct_addresses, secrets, api_servers })
 }
 
 /// API servers behind one address, of which the next connection reaches the next one; what they say of themselves is what
@@ -99,7 +99,7 @@ fn provider() -> Destination {
     Destination::Provider { name: "p".to_owned(), path: None }
 }
 
-async fn ask(outbound: &Outbound, address: &str) -> Result<Answer, Failure> {
+async fn ask(outbound: &Outbound, address: &str) -> Result<ExchangeAnswer, OutboundFailure> {
     let place = outbound.webhook(&cache(address), "apps", &provider()).await?;
     outbound.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await
 }
@@ -152,8 +152,8 @@ async fn an_answer_without_end_costs_neither_memory_nor_time() {
             let of_no_length =
                 ["trailers without end", "an extension of a chunk without end"].contains(&what);
             let ended = match failure {
-                Failure::TooLong(_) => !by_time && !of_no_length,
-                Failure::Protocol => of_no_length,
+                OutboundFailure::TooLong(_) => !by_time && !of_no_length,
+                OutboundFailure::Protocol => of_no_length,
                 _ => by_time,
             };
             assert!(ended, "{what}: {failure}");
@@ -179,7 +179,10 @@ async fn an_answer_that_drips_is_late() {
         .await;
         let began = Instant::now();
         let answer = ask(&outbound(false), &address).await;
-        assert!(matches!(answer, Err(Failure::Late(_) | Failure::Protocol)), "{first:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(OutboundFailure::Late(_) | OutboundFailure::Protocol)),
+            "{first:?}: {answer:?}"
+        );
         assert!(began.elapsed() < LIMIT + SLACK, "{first:?} took {:?}", began.elapsed());
     }
 }
@@ -192,7 +195,7 @@ async fn a_length_that_is_told_is_judged_before_the_body_comes() {
         _ = stream.read_u8().await;
     })
     .await;
-    assert_eq!(ask(&outbound(false), &address).await, Err(Failure::TooLong("64 KiB")));
+    assert_eq!(ask(&outbound(false), &address).await, Err(OutboundFailure::TooLong("64 KiB")));
 }
 
 #[tokio::test]
@@ -243,7 +246,7 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
     let cache = Cache::default();
     let closed = outbound(false).webhook(&cache, "apps", &Destination::Address(loopback.clone())).await;
     let closed = closed.map(|_| ()).unwrap_err();
-    assert_eq!(closed, Failure::DirectAddress { kind: "WebhookProvider" });
+    assert_eq!(closed, OutboundFailure::DirectAddress { kind: "WebhookProvider" });
     let open = outbound(true);
     let written = [
         loopback.clone(),
@@ -264,7 +267,7 @@ async fn a_route_reaches_no_address_that_it_chose_itself() {
             open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await
         };
         let failure = asked.await.unwrap_err();
-        assert!(matches!(failure, Failure::Forbidden(_)), "{address}: {failure}");
+        assert!(matches!(failure, OutboundFailure::Forbidden(_)), "{address}: {failure}");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0);
 }
@@ -283,7 +286,7 @@ async fn a_route_reaches_no_api_server_behind_the_one_address_that_is_configured
         for address in addresses.map(str::to_owned).into_iter().chain(["https://10.96.0.1/".to_owned()]) {
             let place = open.webhook(&cache, "apps", &Destination::Address(address.clone())).await.unwrap();
             let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
-            assert_eq!(failure, Failure::Forbidden("the Kubernetes API server"), "{address}");
+            assert_eq!(failure, OutboundFailure::Forbidden("the Kubernetes API server"), "{address}");
         }
         assert_eq!(asked.swap(0, Ordering::Relaxed), 4, "they are asked once a minute");
         tokio::time::advance(Duration::from_secs(61)).await;
@@ -310,7 +313,7 @@ async fn a_route_reaches_no_address_of_the_operators_own_host() {
     for address in [format!("http://{own}:{port}/"), format!("http://[::ffff:{own}]:{port}/")] {
         let place = open.webhook(&cache, "apps", &Destination::Address(address.clone())).await.unwrap();
         let failure = open.ask("apps", place, Question::Post("{}".to_owned()), LIMIT).await.unwrap_err();
-        assert_eq!(failure, Failure::Forbidden("the operator's own host"), "{address}");
+        assert_eq!(failure, OutboundFailure::Forbidden("the operator's own host"), "{address}");
     }
 }
 
@@ -351,7 +354,7 @@ async fn credentials_are_the_file_that_a_provider_names_and_no_other() {
     ] {
         with(secret, key, "Bearer");
         let refused = outbound.metrics(&cache, "apps", &provider()).await.map(|_| ());
-        assert!(matches!(refused, Err(Failure::Credentials { .. })), "{secret}/{key}: {refused:?}");
+        assert!(matches!(refused, Err(OutboundFailure::Credentials { .. })), "{secret}/{key}: {refused:?}");
     }
     std::fs::remove_dir_all(&outbound.policy.secrets).unwrap();
 }
@@ -369,20 +372,20 @@ async fn a_provider_is_for_the_namespaces_that_it_allows() {
         let at = Destination::Provider { name: "p".to_owned(), path: path.map(ToOwned::to_owned) };
         outbound.webhook(&cache, namespace, &at).await.map(|_| ())
     };
-    let refused = Failure::NotAllowed { kind: "WebhookProvider", name: "p".to_owned() };
+    let refused = OutboundFailure::NotAllowed { kind: "WebhookProvider", name: "p".to_owned() };
     assert_eq!(asks("apps", None).await, Ok(()));
     assert_eq!(asks("shop", None).await, Err(refused.clone()));
     assert_eq!(asks("nobody-knows", None).await, Err(refused));
-    assert_eq!(asks("apps", Some("/x")).await, Err(Failure::PathNotAllowed("p".to_owned())));
+    assert_eq!(asks("apps", Some("/x")).await, Err(OutboundFailure::PathNotAllowed("p".to_owned())));
     // A path leads below the provider's, and nowhere else.
     let spec = json!({ "address": "http://10.0.0.1/hooks", "allowPath": true, "allowedNamespaces": team });
     cache.webhook_provider_seen("p", Some(serde_json::from_value(spec).unwrap()));
     assert_eq!(asks("apps", Some("/canary/gate")).await, Ok(()));
     for path in ["/../admin", "/a/../../admin", "/%2e%2e/admin", "/gate?all=1", "@10.0.0.2/", "//10.0.0.2/"] {
         let failure = asks("apps", Some(path)).await.expect_err(path);
-        assert_eq!(failure, Failure::Malformed("the path leads out of its provider's"), "{path}");
+        assert_eq!(failure, OutboundFailure::Malformed("the path leads out of its provider's"), "{path}");
     }
     cache.webhook_provider_seen("p", None);
-    let none = Failure::NoProvider { kind: "WebhookProvider", name: "p".to_owned() };
+    let none = OutboundFailure::NoProvider { kind: "WebhookProvider", name: "p".to_owned() };
     assert_eq!(asks("apps", None).await, Err(none));
 }

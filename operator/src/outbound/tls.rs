@@ -6,13 +6,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::Failure;
+use super::OutboundFailure;
 
 /// The TLS of a question. The CAs of this system are read once.
 ///
 /// # Errors
 /// `pem` holds no certificates of CAs.
-pub fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
+pub fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>, OutboundFailure> {
     static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let Some(pem) = pem else {
         if let Some(config) = SYSTEM.get() {
@@ -26,11 +26,11 @@ pub fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
     let valid = certificates.all(|certificate| certificate.is_ok_and(|found| roots.add(found).is_ok()));
-    if valid && !roots.is_empty() { trusting(roots) } else { Err(Failure::Authority) }
+    if valid && !roots.is_empty() { trusting(roots) } else { Err(OutboundFailure::Authority) }
 }
 
-fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Failure> {
-    let builder = fleetmesh_tls::trusting(roots).map_err(|_| Failure::Untrusted)?;
+fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, OutboundFailure> {
+    let builder = fleetmesh_tls::trusting(roots).map_err(|_| OutboundFailure::Untrusted)?;
     Ok(Arc::new(builder.with_no_client_auth()))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::Failure;
+use super::OutboundFailure;
 
 /// Questions under way at once, in all. Each may hold some 100 KiB.
 pub const AT_ONCE: usize = 64;
@@ -21,18 +21,18 @@ pub const WAITING: usize = 256;
 #[derive(Debug)]
 pub struct Turns {
     all: Arc<Semaphore>,
-    namespaces: Mutex<HashMap<String, Arc<Lane>>>,
+    namespaces: Mutex<HashMap<String, Arc<ProviderLane>>>,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct ProviderLane {
     line: Arc<Semaphore>,
     under_way: Arc<Semaphore>,
 }
 
 /// A turn. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct OutboundTurn {
     _place_in_line: OwnedSemaphorePermit,
     _of_namespace: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
@@ -48,20 +48,20 @@ impl Turns {
     ///
     /// # Errors
     /// `Busy`: too many wait already, or none was free in time.
-    pub async fn take(&self, namespace: &str, limit: Duration) -> Result<Arc<Turn>, Failure> {
+    pub async fn take(&self, namespace: &str, limit: Duration) -> Result<Arc<OutboundTurn>, OutboundFailure> {
         let lane = self.lane(namespace);
-        let line = Arc::clone(&lane.line).try_acquire_owned().map_err(|_| Failure::Busy)?;
+        let line = Arc::clone(&lane.line).try_acquire_owned().map_err(|_| OutboundFailure::Busy)?;
         let turn = async {
             let own = Arc::clone(&lane.under_way).acquire_owned().await;
             let all = Arc::clone(&self.all).acquire_owned().await;
             own.and_then(|own| all.map(|all| (own, all)))
         };
-        let turn = timeout(limit, turn).await.map_err(|_| Failure::Busy)?;
-        let (own, all) = turn.map_err(|_| Failure::Busy)?;
-        Ok(Arc::new(Turn { _place_in_line: line, _of_namespace: own, _of_all: all }))
+        let turn = timeout(limit, turn).await.map_err(|_| OutboundFailure::Busy)?;
+        let (own, all) = turn.map_err(|_| OutboundFailure::Busy)?;
+        Ok(Arc::new(OutboundTurn { _place_in_line: line, _of_namespace: own, _of_all: all }))
     }
 
-    fn lane(&self, namespace: &str) -> Arc<Lane> {
+    fn lane(&self, namespace: &str) -> Arc<ProviderLane> {
         let mut lanes = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
         // Of namespaces that ask nothing now nothing is kept.
         lanes.retain(|name, lane| {
@@ -71,7 +71,7 @@ impl Turns {
         });
         let new = || {
             let line = Arc::new(Semaphore::new(OF_A_NAMESPACE + WAITING));
-            Arc::new(Lane { line, under_way: Arc::new(Semaphore::new(OF_A_NAMESPACE)) })
+            Arc::new(ProviderLane { line, under_way: Arc::new(Semaphore::new(OF_A_NAMESPACE)) })
         };
         Arc::clone(lanes.entry(namespace.to_owned()).or_insert_with(new))
     }
@@ -90,7 +90,7 @@ mod tests {
         for _ in 0..OF_A_NAMESPACE {
             held.push(turns.take("slow", SOON).await.expect("a turn"));
         }
-        assert_eq!(turns.take("slow", SOON).await.err(), Some(Failure::Busy));
+        assert_eq!(turns.take("slow", SOON).await.err(), Some(OutboundFailure::Busy));
         let other = turns.take("other", SOON).await;
         assert!(other.is_ok(), "{other:?}");
         held.pop();
@@ -104,7 +104,7 @@ mod tests {
         for number in 0..AT_ONCE {
             held.push(turns.take(&format!("n{}", number / OF_A_NAMESPACE), SOON).await.expect("a turn"));
         }
-        assert_eq!(turns.take("one-more", SOON).await.err(), Some(Failure::Busy));
+        assert_eq!(turns.take("one-more", SOON).await.err(), Some(OutboundFailure::Busy));
         held.clear();
         let waiting: Vec<_> = (0..2 * WAITING)
             .map(|_| {

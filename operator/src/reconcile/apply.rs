@@ -1,16 +1,16 @@
 //! Applies a plan, one request for each step. The steps depend on each other: the first failure ends the plan, unless
 //! the step is optional.
 
-use fleetmesh_core::{Class, Failure, Identity, Object, Outcome, Plan, Step, status};
+use fleetmesh_core::{Failure, FailureClass, Object, ObservedRole, Outcome, Plan, Step, status};
 
-use crate::cache::Source;
+use crate::cache::ReferenceSource;
 use crate::cluster::WriteError;
 use crate::context::Context;
 
 /// What a step left behind.
 enum Effect {
     None,
-    Object(Identity),
+    Object(ObservedRole),
     Deleted,
 }
 
@@ -71,15 +71,15 @@ fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>)
     match result {
         Ok(object) => {
             // A resource whose last finalizer is gone is gone with it; only the watch tells when.
-            let triggers = context.cache.seen(object, Source::OwnWrite);
+            let triggers = context.cache.seen(object, ReferenceSource::OwnWrite);
             context.queue.trigger_all(triggers);
             Ok(Effect::None)
         }
         Err(error) => {
             let class = match &error {
-                WriteError::Changed | WriteError::Gone => Class::Conflict,
-                WriteError::Failed(_) => Class::Unreachable,
-                WriteError::Request(_) => Class::Malformed,
+                WriteError::Changed | WriteError::Gone => FailureClass::Conflict,
+                WriteError::Failed(_) => FailureClass::Unreachable,
+                WriteError::Request(_) => FailureClass::Malformed,
             };
             Err(Failure { class, operation: operation.to_owned(), message: error.to_string() })
         }

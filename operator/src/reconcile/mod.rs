@@ -14,7 +14,7 @@ use std::time::Duration;
 use fleetmesh_core::canary::Reduction;
 use fleetmesh_core::owner::Owner;
 use fleetmesh_core::{
-    Class, Decision, Identity, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote,
+    Decision, FailureClass, Idle, NextLook, ObjectKey, Observed, ObservedRole, Outcome, Parts, Plan, Remote,
     RemoteObject, Step, Tagged, Verdict, decide, next_look, owner, parts_look, permission, programmed,
 };
 use fleetmesh_crds::{ConditionType, Reason};
@@ -172,7 +172,7 @@ fn conclude(
     let conclusion = Conclusion {
         in_step: identity
             .filter(|_| in_step)
-            .map(|identity: &Identity| (object.generation, identity.clone())),
+            .map(|identity: &ObservedRole| (object.generation, identity.clone())),
         identity: identity.cloned().filter(|_| exists == Some(true)),
         exists,
         tags: (in_step && tags_known).then(|| owner::asked_tags(object)),
@@ -180,7 +180,7 @@ fn conclude(
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
         compared: trigger == Trigger::Drift || read_tags || created,
-        blocked: matches!(&outcome.failed, Some((Step::Delete { .. }, failure)) if failure.class == Class::InUse),
+        blocked: matches!(&outcome.failed, Some((Step::Delete { .. }, failure)) if failure.class == FailureClass::InUse),
     };
     let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
     if outcome.deleted {

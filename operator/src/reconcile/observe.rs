@@ -1,10 +1,12 @@
 //! Observes an object: what the cache knows, and the reads that the decision needs. Reads only.
 
-use fleetmesh_core::{Claim, Evidence, Failure, ObjectKey, Observed, Reads, Remote, RemoteObject, Tagged};
+use fleetmesh_core::{
+    Evidence, Failure, ObjectKey, Observed, OwnerClaim, Reads, Remote, RemoteObject, Tagged,
+};
 use fleetmesh_model::ResourceId;
 
 use crate::cache::{Local, Memory};
-use crate::cloud::AppMesh;
+use crate::cloud::AppMeshClient;
 use crate::context::Context;
 use crate::queue::Trigger;
 
@@ -50,7 +52,7 @@ fn learn(context: &Context, observed: &mut Observed) {
         observed.claim = context.cache.claim(object);
     } else if observed.evidence == Evidence::Contested {
         // It could not be read, and says nothing of whose the name is.
-        observed.claim = Claim::Ours;
+        observed.claim = OwnerClaim::Ours;
     }
     if let Remote::Present(remote) = &observed.remote {
         let judged = context.cache.permission(object, &remote.spec);
@@ -72,7 +74,7 @@ fn remembered(context: &Context, observed: &Observed, memory: &Memory, trigger: 
 
 /// The object, with its tags when `with_tags` wants them.
 async fn read(
-    app_mesh: &AppMesh,
+    app_mesh: &AppMeshClient,
     id: &ResourceId,
     with_tags: impl Fn(&RemoteObject) -> bool,
 ) -> Result<Option<RemoteObject>, Failure> {

@@ -21,16 +21,18 @@ fn at(days: u64) -> SystemTime {
 }
 
 /// Plans, and writes it to `found`; gives what was said of each Secret.
-fn applied(wanted: &Wanted, found: &mut Found, now: SystemTime) -> Vec<&'static str> {
+fn applied(wanted: &Wanted, found: &mut FoundParts, now: SystemTime) -> Vec<&'static str> {
     let changes = plan(wanted, found, now).expect("a plan");
     let said = changes.iter().map(|(_, change)| change.said()).collect();
     for (name, change) in changes {
         match change {
-            Change::Keep => {}
-            Change::Create(secret, _) => {
+            PlannedChange::Keep => {}
+            PlannedChange::Create(secret, _) => {
                 assert!(found.insert(name, secret).is_none(), "created over another")
             }
-            Change::Replace(secret, _) => assert!(found.insert(name, secret).is_some(), "replaced nothing"),
+            PlannedChange::Replace(secret, _) => {
+                assert!(found.insert(name, secret).is_some(), "replaced nothing")
+            }
         }
     }
     said
@@ -40,7 +42,7 @@ const KEPT: &str = "kept as it is";
 
 #[test]
 fn what_is_there_is_kept_and_a_certificate_is_renewed_in_its_last_third() {
-    let (wanted, mut found) = (wanted(), Found::new());
+    let (wanted, mut found) = (wanted(), FoundParts::new());
     applied(&wanted, &mut found, at(0));
     let first = found.clone();
     assert_eq!(applied(&wanted, &mut found, at(59)), [KEPT; 3]);
@@ -61,7 +63,7 @@ fn what_is_there_is_kept_and_a_certificate_is_renewed_in_its_last_third() {
 
 #[test]
 fn no_certificate_outlives_its_authority_and_one_that_ended_signs_nothing() {
-    let (wanted, mut found) = (wanted(), Found::new());
+    let (wanted, mut found) = (wanted(), FoundParts::new());
     applied(&wanted, &mut found, at(0));
     applied(&wanted, &mut found, at(3640));
     let due = &found["server"].metadata.annotations.as_ref().expect("annotations")[RENEW];
@@ -74,7 +76,7 @@ fn no_certificate_outlives_its_authority_and_one_that_ended_signs_nothing() {
 /// As a release of before has them: of Helm's making, with its labels, and one of them not to be kept.
 #[test]
 fn secrets_that_helm_made_are_taken_over_as_they_are() {
-    let (wanted, mut found) = (wanted(), Found::new());
+    let (wanted, mut found) = (wanted(), FoundParts::new());
     applied(&wanted, &mut found, at(0));
     let helm = [("app.kubernetes.io/managed-by".to_owned(), "Helm".to_owned())];
     for secret in found.values_mut() {
@@ -94,9 +96,9 @@ fn secrets_that_helm_made_are_taken_over_as_they_are() {
 
 #[test]
 fn an_access_key_keeps_its_secret_when_its_meshes_change() {
-    let (wanted, mut found) = (wanted(), Found::new());
+    let (wanted, mut found) = (wanted(), FoundParts::new());
     applied(&wanted, &mut found, at(0));
-    let key = |found: &Found| -> Value {
+    let key = |found: &FoundParts| -> Value {
         serde_json::from_str(&text(&found["key"], "access-key.json")).expect("JSON")
     };
     let first = key(&found);
@@ -112,7 +114,7 @@ fn an_access_key_keeps_its_secret_when_its_meshes_change() {
 
 #[test]
 fn what_cannot_be_used_is_named_and_neither_replaced_nor_quoted() {
-    let (wanted, mut found) = (wanted(), Found::new());
+    let (wanted, mut found) = (wanted(), FoundParts::new());
     applied(&wanted, &mut found, at(0));
     for (name, file) in [("ca", "tls.key"), ("key", "access-key.json")] {
         let mut broken = found.clone();

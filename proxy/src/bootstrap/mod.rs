@@ -72,13 +72,13 @@ pub struct BootstrapArgs {
     pub load_reporting: bool,
 
     /// The format to print; Envoy tells them apart by the name of its file (.yaml, .json).
-    #[arg(short, long, env = "FLEETMESH_BOOTSTRAP_OUTPUT", value_enum, default_value_t = Format::Yaml)]
-    pub output: Format,
+    #[arg(short, long, env = "FLEETMESH_BOOTSTRAP_OUTPUT", value_enum, default_value_t = BootstrapFormat::Yaml)]
+    pub output: BootstrapFormat,
 }
 
 /// A format that Envoy reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum BootstrapFormat {
     /// YAML.
     Yaml,
     /// JSON.
@@ -98,8 +98,8 @@ pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
         load_reporting: args.load_reporting,
     };
     let text = match args.output {
-        Format::Yaml => bootstrap.yaml(),
-        Format::Json => bootstrap.json(),
+        BootstrapFormat::Yaml => bootstrap.yaml(),
+        BootstrapFormat::Json => bootstrap.json(),
     };
     text.map_err(Error::Bootstrap)
 }

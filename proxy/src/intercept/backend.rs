@@ -8,18 +8,18 @@ use super::iptables::Iptables;
 use super::nft::Nft;
 use super::options::Choice;
 use super::program::HostError;
-use super::state::{Change, State};
+use super::state::{RuleChange, State};
 
 /// One of the kernel's interfaces.
 #[derive(Clone, Debug)]
-pub enum Backend {
+pub enum FilterBackend {
     /// iptables and ip6tables.
     Iptables(Iptables),
     /// nft.
     Nft(Nft),
 }
 
-impl Backend {
+impl FilterBackend {
     /// The name as in `--backend`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Backend {
     }
 
     /// Brings the kernel to exactly what `wanted` says; `None` removes all that is ours.
-    pub fn apply(&self, wanted: Option<&Interception>) -> Result<Change, HostError> {
+    pub fn apply(&self, wanted: Option<&Interception>) -> Result<RuleChange, HostError> {
         match self {
             Self::Iptables(iptables) => iptables.apply(wanted),
             Self::Nft(nft) => nft.apply(wanted),
@@ -57,7 +57,7 @@ impl Backend {
 #[derive(Clone, Debug)]
 pub struct Surveyed {
     /// The interface.
-    pub backend: Backend,
+    pub backend: FilterBackend,
     /// What was found in the kernel.
     pub state: State,
     /// Whether the caller's choice includes it.
@@ -70,7 +70,8 @@ pub struct Surveyed {
 /// left out: it cannot have been used either.
 pub fn survey(choice: Choice) -> Result<Vec<Surveyed>, HostError> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = [Iptables::find(&path).map(Backend::Iptables), Nft::find(&path).map(Backend::Nft)];
+    let found =
+        [Iptables::find(&path).map(FilterBackend::Iptables), Nft::find(&path).map(FilterBackend::Nft)];
     let mut failure = missing(choice);
     let mut surveyed = Vec::new();
     for backend in found.into_iter().flatten() {

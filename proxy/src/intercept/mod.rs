@@ -21,13 +21,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use list::List;
-pub use options::{BackendArgs, Choice, EnableArgs, InterceptCommand, StatusArgs, StatusFormat};
+pub use options::{BackendArgs, Choice, EnableArgs, InterceptCommand, InterceptStatusArgs, StatusFormat};
 pub use program::HostError;
 
 use fleetmesh_instance::interception::Interception;
 
 use backend::Surveyed;
-use state::{Change, State};
+use state::{RuleChange, State};
 
 use crate::Error;
 
@@ -56,7 +56,7 @@ pub fn run(command: &InterceptCommand, out: &mut dyn Write) -> Result<ExitCode, 
 }
 
 /// Enables through the chosen backend, and when the choice is open through the one in use, else the first.
-fn enable(found: &[Surveyed], wanted: &Interception) -> Result<(&'static str, Change), HostError> {
+fn enable(found: &[Surveyed], wanted: &Interception) -> Result<(&'static str, RuleChange), HostError> {
     let in_use = found.iter().find(|found| found.chosen && found.state != State::Disabled);
     let target = in_use.or_else(|| found.iter().find(|found| found.chosen)).ok_or(HostError::NoBackend)?;
     let name = target.backend.name();
@@ -66,6 +66,8 @@ fn enable(found: &[Surveyed], wanted: &Interception) -> Result<(&'static str, Ch
     Ok((name, first.and(second)))
 }
 
-fn disable<'a>(found: impl Iterator<Item = &'a Surveyed>) -> Result<Change, HostError> {
-    found.map(|found| found.backend.apply(None)).try_fold(Change::None, |all, change| Ok(all.and(change?)))
+fn disable<'a>(found: impl Iterator<Item = &'a Surveyed>) -> Result<RuleChange, HostError> {
+    found
+        .map(|found| found.backend.apply(None))
+        .try_fold(RuleChange::None, |all, change| Ok(all.and(change?)))
 }

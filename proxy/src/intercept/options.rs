@@ -1,7 +1,7 @@
 //! The command line of `fleetmesh proxy intercept`. Parsing only.
 
 use clap::{Args, Subcommand, ValueEnum};
-use fleetmesh_instance::interception::{Interception, Network, Options, Refusal};
+use fleetmesh_instance::interception::{Interception, Network, Options, OptionsRefusal};
 
 use super::list::{self, List};
 
@@ -19,7 +19,7 @@ pub enum InterceptCommand {
     ///
     /// Exit status: 0 when it is, 3 when it is not, 4 when the rules in the kernel are not the ones that `enable`
     /// makes, 1 when they cannot be read.
-    Status(StatusArgs),
+    Status(InterceptStatusArgs),
 }
 
 /// Options of `fleetmesh proxy intercept enable`.
@@ -95,7 +95,7 @@ pub struct EnableArgs {
 
 impl EnableArgs {
     /// The options checked together.
-    pub fn interception(&self) -> Result<Interception, Refusal> {
+    pub fn interception(&self) -> Result<Interception, OptionsRefusal> {
         Interception::new(Options {
             ignored_uids: self.ignore_uid.0.clone(),
             ignored_gids: self.ignore_gid.0.clone(),
@@ -115,7 +115,7 @@ impl EnableArgs {
 
 /// Options of `fleetmesh proxy intercept status`.
 #[derive(Clone, Debug, Args)]
-pub struct StatusArgs {
+pub struct InterceptStatusArgs {
     /// The format to print.
     #[arg(short, long, env = "FLEETMESH_INTERCEPT_OUTPUT", value_enum, default_value_t = StatusFormat::Text)]
     pub output: StatusFormat,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::backend::Surveyed;
 use super::options::StatusFormat;
-use super::state::{Change, State};
+use super::state::{RuleChange, State};
 use crate::Error;
 
 /// The exit status of `status` when nothing is intercepted (as `systemctl status` has it for a stopped service).
@@ -18,26 +18,26 @@ const DISABLED: u8 = 3;
 const ALTERED: u8 = 4;
 
 /// Answers `enable`.
-pub fn enabled(backend: &str, change: Change, now: &Interception, out: &mut dyn Write) -> io::Result<()> {
+pub fn enabled(backend: &str, change: RuleChange, now: &Interception, out: &mut dyn Write) -> io::Result<()> {
     match change {
-        Change::Made => writeln!(out, "interception is enabled ({backend})")?,
-        Change::None => writeln!(out, "interception was enabled like this already ({backend})")?,
+        RuleChange::Made => writeln!(out, "interception is enabled ({backend})")?,
+        RuleChange::None => writeln!(out, "interception was enabled like this already ({backend})")?,
     }
     describe(now, out)
 }
 
 /// Answers `disable`.
-pub fn disabled(change: Change, out: &mut dyn Write) -> io::Result<()> {
+pub fn disabled(change: RuleChange, out: &mut dyn Write) -> io::Result<()> {
     match change {
-        Change::Made => writeln!(out, "interception is disabled"),
-        Change::None => writeln!(out, "interception was not enabled"),
+        RuleChange::Made => writeln!(out, "interception is disabled"),
+        RuleChange::None => writeln!(out, "interception was not enabled"),
     }
 }
 
 /// The answer of `status -o json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status<'a> {
+struct RuleStatus<'a> {
     /// `enabled`, `disabled` or `altered`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,24 +71,25 @@ pub fn status(found: &[Surveyed], format: StatusFormat, out: &mut dyn Write) -> 
     Ok(code)
 }
 
-fn summary(found: &[Surveyed]) -> (Status<'_>, ExitCode) {
+fn summary(found: &[Surveyed]) -> (RuleStatus<'_>, ExitCode) {
     let mut used = found.iter().filter(|found| found.state != State::Disabled);
     let Some(first) = used.next() else {
-        let status = Status { state: "disabled", backend: None, options: None, message: None };
+        let status = RuleStatus { state: "disabled", backend: None, options: None, message: None };
         return (status, ExitCode::from(DISABLED));
     };
     let backend = Some(first.backend.name());
     let altered = |message: String| {
         let message =
             Some(format!("{message}; run `enable` to set the rules again, or `disable` to remove them"));
-        (Status { state: "altered", backend, options: None, message }, ExitCode::from(ALTERED))
+        (RuleStatus { state: "altered", backend, options: None, message }, ExitCode::from(ALTERED))
     };
     match (&first.state, used.next()) {
         (_, Some(second)) => altered(format!("there are rules of {} as well", second.backend.name())),
         (State::Altered(message), None) => altered(message.clone()),
-        (State::Enabled(options), None) => {
-            (Status { state: "enabled", backend, options: Some(options), message: None }, ExitCode::SUCCESS)
-        }
+        (State::Enabled(options), None) => (
+            RuleStatus { state: "enabled", backend, options: Some(options), message: None },
+            ExitCode::SUCCESS,
+        ),
         (State::Disabled, None) => altered("the rules changed while they were read".to_owned()),
     }
 }

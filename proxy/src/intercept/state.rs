@@ -42,14 +42,14 @@ impl State {
 
 /// What an operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum RuleChange {
     /// The kernel already had what was asked for.
     None,
     /// Rules were set or removed.
     Made,
 }
 
-impl Change {
+impl RuleChange {
     /// What two operations did together.
     pub fn and(self, other: Self) -> Self {
         if self == Self::None { other } else { self }

@@ -5,13 +5,13 @@
 pub struct Figure {
     name: String,
     measured: String,
-    target: Option<Target>,
+    target: Option<FigureTarget>,
     /// AWS's controller's, where the issue gives it.
     peer: &'static str,
 }
 
 #[derive(Clone, Debug)]
-struct Target {
+struct FigureTarget {
     words: String,
     reached: bool,
 }
@@ -24,13 +24,13 @@ impl Figure {
 
     /// One that should be `bound` at most.
     pub fn at_most(name: &str, measured: f64, digits: usize, bound: f64) -> Self {
-        let target = Target { words: format!("≤ {bound}"), reached: measured <= bound };
+        let target = FigureTarget { words: format!("≤ {bound}"), reached: measured <= bound };
         Self { target: Some(target), ..Self::shown(name, format!("{measured:.digits$}")) }
     }
 
     /// One that should be `bound` at least.
     pub fn at_least(name: &str, measured: f64, digits: usize, bound: f64) -> Self {
-        let target = Target { words: format!("≥ {bound}"), reached: measured >= bound };
+        let target = FigureTarget { words: format!("≥ {bound}"), reached: measured >= bound };
         Self { target: Some(target), ..Self::shown(name, format!("{measured:.digits$}")) }
     }
 

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::figure::Figure;
-use crate::objects::Counts;
+use crate::objects::ObjectCounts;
 
 /// What Fleetmesh costs and how fast it is.
 #[derive(Parser)]
@@ -43,29 +43,29 @@ enum Benchmark {
         #[arg(long, default_value_t = 100)]
         proxies: usize,
         /// How to print the figures
-        #[arg(long, short, value_enum, default_value_t = Output::Table)]
-        output: Output,
+        #[arg(long, short, value_enum, default_value_t = BenchOutput::Table)]
+        output: BenchOutput,
     },
     /// 1,000 rollouts at once, aborts under 1,000 simulated proxies, 10,000 routes with canary that rest
     Canary {
         #[command(flatten)]
         sizes: canary::Sizes,
         /// How to print the figures
-        #[arg(long, short, value_enum, default_value_t = Output::Table)]
-        output: Output,
+        #[arg(long, short, value_enum, default_value_t = BenchOutput::Table)]
+        output: BenchOutput,
     },
     /// What an acknowledgement costs the control plane in a mesh, in one twice as large and in one four times as large
     Distribution {
         #[command(flatten)]
-        sizes: distribution::Sizes,
+        sizes: distribution::MeshSizes,
         /// How to print the figures
-        #[arg(long, short, value_enum, default_value_t = Output::Table)]
-        output: Output,
+        #[arg(long, short, value_enum, default_value_t = BenchOutput::Table)]
+        output: BenchOutput,
     },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Output {
+enum BenchOutput {
     /// A Markdown table, as in docs/performance.md
     Table,
     /// JSON
@@ -76,31 +76,31 @@ enum Output {
 async fn main() -> Result<ExitCode> {
     match Arguments::parse().benchmark {
         Benchmark::Reconcile { nodes, routers, proxies, output } => {
-            let counts = Counts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
+            let counts = ObjectCounts { nodes: nodes.max(2), routers, callers: proxies.min(nodes.max(2)) };
             let report = reconcile::run(counts).await?;
-            print(output, &report, reconcile::Report::table, &report.figures())
+            print(output, &report, reconcile::ReconcileReport::table, &report.figures())
         }
         Benchmark::Canary { sizes, output } => {
             let report = canary::run(sizes).await?;
-            print(output, &report, canary::Report::table, &report.figures())
+            print(output, &report, canary::CanaryReport::table, &report.figures())
         }
         Benchmark::Distribution { sizes, output } => {
             let report = distribution::run(sizes).await?;
-            print(output, &report, distribution::Report::table, &report.figures())
+            print(output, &report, distribution::DistributionReport::table, &report.figures())
         }
     }
 }
 
 /// Prints a report; fails when one of its `figures` misses its target.
 fn print<R: Serialize>(
-    output: Output,
+    output: BenchOutput,
     report: &R,
     table: impl FnOnce(&R) -> String,
     figures: &[Figure],
 ) -> Result<ExitCode> {
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(report)?),
-        Output::Table => print!("{}", table(report)),
+        BenchOutput::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        BenchOutput::Table => print!("{}", table(report)),
     }
     let missed = figure::missed(figures);
     if missed.is_empty() {

@@ -11,7 +11,7 @@ pub const CHANGED_ROUTE: &str = "route-000-b";
 
 /// How many of each kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Counts {
+pub struct ObjectCounts {
     /// Virtual nodes; at least two for each router.
     pub nodes: usize,
     /// Virtual routers, each with two routes and one virtual service.
@@ -20,7 +20,7 @@ pub struct Counts {
     pub callers: usize,
 }
 
-impl Counts {
+impl ObjectCounts {
     /// App Mesh objects besides the mesh.
     pub fn total(self) -> usize {
         self.nodes + self.routers * 4
@@ -42,7 +42,7 @@ pub fn mesh() -> Value {
 }
 
 /// All objects in the mesh, referents first.
-pub fn objects(counts: Counts) -> Vec<Value> {
+pub fn objects(counts: ObjectCounts) -> Vec<Value> {
     let mut objects = Vec::with_capacity(counts.total());
     objects.extend((0..counts.nodes).map(|index| node(index, counts.callers)));
     objects.extend((0..counts.routers).map(router));
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_issue_counts_1500_objects() {
-        let counts = Counts { nodes: 500, routers: 250, callers: 100 };
+        let counts = ObjectCounts { nodes: 500, routers: 250, callers: 100 };
         assert_eq!(counts.total(), 1500);
         assert_eq!(objects(counts).len(), 1500);
     }

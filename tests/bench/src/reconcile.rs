@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use fleetmesh_testbed::proxies::Proxies;
+use fleetmesh_testbed::proxies::ProxyFleet;
 use fleetmesh_testbed::run_dir::RunDir;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::kubernetes::Written;
-use crate::objects::{self, CHANGED_ROUTE, Counts, MESH};
+use crate::objects::{self, CHANGED_ROUTE, MESH, ObjectCounts};
 use crate::statistics::{Percentiles, millis};
-use crate::world::World;
+use crate::world::BenchWorld;
 use crate::{kubernetes, usage, world};
 
 /// Parallel clients of the API server.
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// What was measured; all durations in milliseconds.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct ReconcileReport {
     /// App Mesh objects, the mesh not counted.
     pub objects: usize,
     /// From the first create to the last Ready.
@@ -65,15 +65,15 @@ pub struct Report {
 ///
 /// # Errors
 /// When a part does not start, or a phase does not end in time.
-pub async fn run(counts: Counts) -> Result<Report> {
+pub async fn run(counts: ObjectCounts) -> Result<ReconcileReport> {
     let applied = apply(counts).await.context("kubectl apply")?;
     let alone = alone(counts, &applied.written).await.context("the API server alone")?;
-    let mut world = World::start().await?;
+    let mut world = BenchWorld::start().await?;
     let created = create(&mut world, counts).await.context("create")?;
     let changed = change(&world, counts).await.context("change weights")?;
     let (resync_calls, resync_writes) = resync(&world).await.context("resync")?;
     let peak_rss = usage::of(world.operator.process().id())?.peak_rss;
-    Ok(Report {
+    Ok(ReconcileReport {
         objects: counts.total(),
         create_ms: millis(created.took),
         objects_per_second: counts.total() as f64 / created.took.as_secs_f64(),
@@ -99,7 +99,7 @@ struct Created {
     cpu: Duration,
 }
 
-async fn create(world: &mut World, counts: Counts) -> Result<Created> {
+async fn create(world: &mut BenchWorld, counts: ObjectCounts) -> Result<Created> {
     progress(&format!("creating {} objects with {CLIENTS} clients", counts.total()));
     let before = usage::of(world.operator.process().id())?.cpu;
     let start = Instant::now();
@@ -118,8 +118,8 @@ struct Applied {
     written: Written,
 }
 
-async fn apply(counts: Counts) -> Result<Applied> {
-    let mut world = World::start().await?;
+async fn apply(counts: ObjectCounts) -> Result<Applied> {
+    let mut world = BenchWorld::start().await?;
     progress(&format!("kubectl apply of {} objects", counts.total()));
     let items = objects::objects(counts);
     let file = world.run.join("objects.json");
@@ -135,7 +135,7 @@ async fn apply(counts: Counts) -> Result<Applied> {
 
 /// How long the API server takes for the writes of [`create`], from as many clients: each object is created, and gets the
 /// finalizer and the status that the operator wrote. There is neither an operator nor a control plane.
-async fn alone(counts: Counts, written: &Written) -> Result<Duration> {
+async fn alone(counts: ObjectCounts, written: &Written) -> Result<Duration> {
     let run = RunDir::new("bench-alone")?;
     let cluster = world::cluster(&run).await?;
     let kubeconfig = cluster.admin_kubeconfig();
@@ -153,11 +153,11 @@ struct Changed {
     writes: usize,
 }
 
-async fn change(world: &World, counts: Counts) -> Result<Changed> {
+async fn change(world: &BenchWorld, counts: ObjectCounts) -> Result<Changed> {
     progress(&format!("{CHANGES} weight changes under {} proxies", counts.callers));
     let nodes: Vec<String> = (0..counts.callers).map(objects::node_name).collect();
     let ads = world.control_plane.ads_address().parse().context("the ADS address")?;
-    let mut proxies = Proxies::connect(ads, MESH, &nodes).await?;
+    let mut proxies = ProxyFleet::connect(ads, MESH, &nodes).await?;
     kubernetes::all_ready(&world.client, counts.total() + 1, DEADLINE).await?;
     let mut changed = Changed { to_write: Vec::new(), to_last_ack: Vec::new(), reads: 0, writes: 0 };
     for index in 1..=CHANGES {
@@ -183,7 +183,7 @@ async fn change(world: &World, counts: Counts) -> Result<Changed> {
 }
 
 /// Forces reconciles as `kubectl annotate` does: the object changes, its meaning does not.
-async fn resync(world: &World) -> Result<(usize, usize)> {
+async fn resync(world: &BenchWorld) -> Result<(usize, usize)> {
     progress(&format!("{RESYNCS} forced resyncs"));
     world.calls.take();
     for index in 0..RESYNCS {

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 /// One App Mesh call: when it came, what it was about, and whether it could change something.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RecordedCall {
     /// When its head had been read.
     pub at: Instant,
     /// The same by the clock on the wall.
@@ -30,7 +30,7 @@ pub struct Call {
     pub write: bool,
 }
 
-impl Call {
+impl RecordedCall {
     /// The last part of the path: the name of the object, when it is about one.
     pub fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
@@ -39,11 +39,11 @@ impl Call {
 
 /// What was called so far.
 #[derive(Clone, Default)]
-pub struct Calls(Arc<Mutex<Vec<Call>>>);
+pub struct Calls(Arc<Mutex<Vec<RecordedCall>>>);
 
 impl Calls {
     /// Takes all calls noted since the last time.
-    pub fn take(&self) -> Vec<Call> {
+    pub fn take(&self) -> Vec<RecordedCall> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -52,7 +52,7 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|call| call.write).count()
     }
 
-    fn note(&self, call: Call) {
+    fn note(&self, call: RecordedCall) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 }
@@ -90,7 +90,7 @@ async fn pass_on(State(relay): State<Relay>, mut request: Request) -> Response {
     if path.starts_with("/v20190125/") {
         let write = matches!(*request.method(), Method::PUT | Method::DELETE);
         let path = request.uri().path().to_owned();
-        relay.calls.note(Call { at: Instant::now(), when: Timestamp::now(), path, write });
+        relay.calls.note(RecordedCall { at: Instant::now(), when: Timestamp::now(), path, write });
     }
     let Ok(uri) = format!("http://{}{path}", relay.upstream).parse::<Uri>() else {
         return StatusCode::BAD_REQUEST.into_response();

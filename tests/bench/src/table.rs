@@ -1,13 +1,13 @@
 //! The figures of the reconcile benchmark beside their targets and beside AWS's controller. Pure.
 
 use crate::figure::{self, Figure};
-use crate::reconcile::Report;
+use crate::reconcile::ReconcileReport;
 
 /// The share of what the API server alone takes that is to be reached, in percent. The rest is what watching, deciding and
 /// App Mesh cost.
 const SHARE: f64 = 80.0;
 
-impl Report {
+impl ReconcileReport {
     /// What is reached of what the API server alone takes, in percent.
     pub fn share(&self) -> f64 {
         100.0 * self.objects_per_second / self.api_server_objects_per_second
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn throughput_is_judged_by_its_share_and_not_by_the_machine() {
-        let report = |objects_per_second: f64, api_server_objects_per_second: f64| Report {
+        let report = |objects_per_second: f64, api_server_objects_per_second: f64| ReconcileReport {
             objects: 1500,
             create_ms: 10_000.0,
             objects_per_second,
@@ -80,12 +80,12 @@ mod tests {
             resync_calls: 100,
             resync_writes: 0,
         };
-        let missed = |report: Report| {
+        let missed = |report: ReconcileReport| {
             figure::missed(&report.figures()).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(missed(report(103.0, 120.0)), [""; 0], "a slow machine");
         assert_eq!(missed(report(187.0, 300.0)), ["share of that, %"], "a quick one");
-        let slow = Report { resync_writes: 1, ..report(103.0, 120.0) };
+        let slow = ReconcileReport { resync_writes: 1, ..report(103.0, 120.0) };
         assert_eq!(missed(slow), ["writes of 100 forced resyncs"]);
         let table = report(187.0, 300.0).table();
         assert!(table.contains("| share of that, % | 62.3 MISSED | ≥ 80 |  |"), "{table}");

@@ -14,7 +14,7 @@ use crate::recorder::{self, Calls};
 use crate::{kubernetes, objects};
 
 /// Everything running, the mesh and the namespace there, nothing else.
-pub struct World {
+pub struct BenchWorld {
     /// The operator.
     pub operator: Operator,
     /// The control plane.
@@ -31,7 +31,7 @@ pub struct World {
     pub run: RunDir,
 }
 
-impl World {
+impl BenchWorld {
     /// Starts it all.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use fleetmesh_fuzz::{memory, run, targets};
 
 /// Tries inputs of one parser.
 #[derive(Parser)]
-struct Arguments {
+struct FuzzArguments {
     /// Print the names of the targets, a line each, and do nothing else.
     #[arg(long)]
     list: bool,
@@ -31,7 +31,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match fuzz(&Arguments::parse()) {
+    match fuzz(&FuzzArguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn fuzz(arguments: &Arguments) -> Result<()> {
+fn fuzz(arguments: &FuzzArguments) -> Result<()> {
     if arguments.list {
         targets::NAMES.iter().for_each(|name| println!("{name}"));
         return Ok(());
@@ -58,7 +58,7 @@ fn fuzz(arguments: &Arguments) -> Result<()> {
     // The message of a panic is part of the outcome; a backtrace for each step of shrinking is not.
     std::panic::set_hook(Box::new(|_| {}));
     match run::run(target.as_ref(), Duration::from_secs(arguments.seconds), seed)? {
-        Ok(run::Tally { inputs, accepted, slowest }) => {
+        Ok(run::FuzzTally { inputs, accepted, slowest }) => {
             println!(
                 "{name}: {inputs} inputs in {} s, {accepted} taken, the slowest {slowest:?}",
                 arguments.seconds

@@ -36,7 +36,7 @@ pub enum Mutation {
 
 /// A seed by its number and what is done to it.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct MutationPlan {
     /// The number of the seed.
     pub seed: usize,
     /// The mutations, in order.
@@ -44,9 +44,9 @@ pub struct Plan {
 }
 
 /// Plans over all seeds.
-pub fn plans() -> impl Strategy<Value = Plan> {
+pub fn plans() -> impl Strategy<Value = MutationPlan> {
     let mutations = prop::collection::vec(mutation(), 0..=MOST);
-    (any::<usize>(), mutations).prop_map(|(seed, mutations)| Plan { seed, mutations })
+    (any::<usize>(), mutations).prop_map(|(seed, mutations)| MutationPlan { seed, mutations })
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
@@ -67,7 +67,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-impl Plan {
+impl MutationPlan {
     /// The input, at most [`LONGEST`] bytes. Without any seed it begins with nothing.
     pub fn input(&self, seeds: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
         let seed = |number: usize| seeds.get(number.checked_rem(seeds.len()).unwrap_or_default());
@@ -143,7 +143,7 @@ mod tests {
         fn any_plan_makes_an_input_within_the_bound(plan in plans(), seeds in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..3)) {
             prop_assert!(plan.input(&seeds, &[]).len() <= LONGEST);
             prop_assert!(plan.input(&seeds, &[b"word"]).len() <= LONGEST);
-            let calm = Plan { mutations: Vec::new(), ..plan };
+            let calm = MutationPlan { mutations: Vec::new(), ..plan };
             prop_assert!(seeds.is_empty() || seeds.contains(&calm.input(&seeds, &[])));
         }
     }

@@ -11,7 +11,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::memory;
-use crate::mutation::{Plan, plans};
+use crate::mutation::{MutationPlan, plans};
 use crate::targets::Target;
 
 /// The most processor time that an input of at most [`crate::mutation::LONGEST`] bytes may take, in a debug build.
@@ -26,7 +26,7 @@ const SHRINKING: Duration = Duration::from_secs(5);
 
 /// What a run came to.
 #[derive(Debug)]
-pub struct Tally {
+pub struct FuzzTally {
     /// Inputs that were tried.
     pub inputs: u64,
     /// Those that the parser took, which says that the mutations do not all die at the door.
@@ -37,7 +37,7 @@ pub struct Tally {
 
 /// An input that must not be.
 #[derive(Debug)]
-pub struct Failure {
+pub struct FuzzFailure {
     /// The input, as short as shrinking made it.
     pub input: Vec<u8>,
     /// What did not hold.
@@ -48,12 +48,12 @@ pub struct Failure {
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn run(target: &dyn Target, length: Duration, seed: u64) -> Result<Result<Tally, Failure>> {
+pub fn run(target: &dyn Target, length: Duration, seed: u64) -> Result<Result<FuzzTally, FuzzFailure>> {
     let (seeds, words) = (target.seeds(), target.words());
-    let mut tally = Tally { inputs: 0, accepted: 0, slowest: Duration::ZERO };
+    let mut tally = FuzzTally { inputs: 0, accepted: 0, slowest: Duration::ZERO };
     for input in &seeds {
         if let Err(reason) = tally.take(try_input(target, input)) {
-            return Ok(Err(Failure { input: input.clone(), reason }));
+            return Ok(Err(FuzzFailure { input: input.clone(), reason }));
         }
     }
     let mut runner = TestRunner::new_with_rng(Config::default(), random(seed));
@@ -66,7 +66,7 @@ pub fn run(target: &dyn Target, length: Duration, seed: u64) -> Result<Result<Ta
             let mut tree = strategy.new_tree(&mut runner).map_err(|reason| anyhow::anyhow!("{reason}"))?;
             let input = tree.current().input(&seeds, words);
             if let Err(reason) = tally.take(try_input(target, &input)) {
-                return Ok(Err(shrunk(target, &mut tree, &seeds, Failure { input, reason })));
+                return Ok(Err(shrunk(target, &mut tree, &seeds, FuzzFailure { input, reason })));
             }
             batch.push(input);
         }
@@ -85,7 +85,7 @@ fn random(seed: u64) -> TestRng {
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
-impl Tally {
+impl FuzzTally {
     fn take(&mut self, outcome: Result<(bool, Duration), String>) -> Result<(), String> {
         let (accepted, took) = outcome?;
         self.inputs += 1;
@@ -111,7 +111,7 @@ fn try_input(target: &dyn Target, input: &[u8]) -> Result<(bool, Duration), Stri
 }
 
 /// The input of `batch` that takes more memory than any may, if it does so again.
-fn hungry(target: &dyn Target, batch: Vec<Vec<u8>>) -> Result<Option<Failure>> {
+fn hungry(target: &dyn Target, batch: Vec<Vec<u8>>) -> Result<Option<FuzzFailure>> {
     for input in batch {
         memory::forget_peak()?;
         let before = memory::peak()?;
@@ -120,7 +120,7 @@ fn hungry(target: &dyn Target, batch: Vec<Vec<u8>>) -> Result<Option<Failure>> {
         let grown = memory::peak()?.saturating_sub(before);
         if grown > MOST_MEMORY {
             let reason = format!("{} bytes took {grown} bytes of memory", input.len());
-            return Ok(Some(Failure { input, reason }));
+            return Ok(Some(FuzzFailure { input, reason }));
         }
     }
     Ok(None)
@@ -129,10 +129,10 @@ fn hungry(target: &dyn Target, batch: Vec<Vec<u8>>) -> Result<Option<Failure>> {
 /// The failure with as few and as small mutations as proptest finds.
 fn shrunk(
     target: &dyn Target,
-    tree: &mut impl ValueTree<Value = Plan>,
+    tree: &mut impl ValueTree<Value = MutationPlan>,
     seeds: &[Vec<u8>],
-    mut least: Failure,
-) -> Failure {
+    mut least: FuzzFailure,
+) -> FuzzFailure {
     let (mut more, begun) = (tree.simplify(), Instant::now());
     for _ in 0..SHRINKS {
         if !more || begun.elapsed() > SHRINKING {
@@ -141,7 +141,7 @@ fn shrunk(
         let input = tree.current().input(seeds, target.words());
         more = match try_input(target, &input) {
             Err(reason) => {
-                least = Failure { input, reason };
+                least = FuzzFailure { input, reason };
                 tree.simplify()
             }
             Ok(_) => tree.complicate(),
@@ -154,7 +154,7 @@ fn shrunk(
 ///
 /// # Errors
 /// It cannot be written.
-pub fn keep(target: &dyn Target, failure: &Failure, folder: &Path) -> Result<PathBuf> {
+pub fn keep(target: &dyn Target, failure: &FuzzFailure, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let name = (0..u32::MAX).map(|number| folder.join(format!("{}-{number}", target.name())));
     let file = name.into_iter().find(|file| !file.exists()).context("too many files")?;

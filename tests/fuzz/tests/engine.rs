@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetmesh_fuzz::memory;
-use fleetmesh_fuzz::run::{self, Failure};
+use fleetmesh_fuzz::run::{self, FuzzFailure};
 use fleetmesh_fuzz::targets::{self, NAMES, Target};
 
 /// Long enough on any machine: a failure ends a run at once.
@@ -44,7 +44,7 @@ impl Target for Faulty {
 /// The memory of the process is everybody's.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn failure(fault: fn(&[u8]) -> Result<bool, String>) -> Failure {
+fn failure(fault: fn(&[u8]) -> Result<bool, String>) -> FuzzFailure {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     run::run(&Faulty(fault), LONG, 1).unwrap().expect_err("the fault is found")
 }

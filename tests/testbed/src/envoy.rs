@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::app::client::Answer;
+use crate::app::client::AppAnswer;
 use crate::app::{self, Protocol};
 use crate::command;
-use crate::netns::Instance;
+use crate::netns::NetnsInstance;
 use crate::process::Process;
 use crate::run_dir::RunDir;
 use crate::tools;
@@ -44,7 +44,7 @@ impl Envoy {
     pub async fn start(
         resource: &str,
         control_plane: &str,
-        instance: &Instance,
+        instance: &NetnsInstance,
         run: &RunDir,
     ) -> Result<Self> {
         Self::start_with(&bootstrap(resource, control_plane, None).await?, instance, run)
@@ -54,7 +54,7 @@ impl Envoy {
     ///
     /// # Errors
     /// A program is missing or a file cannot be written.
-    pub fn start_with(bootstrap: &str, instance: &Instance, run: &RunDir) -> Result<Self> {
+    pub fn start_with(bootstrap: &str, instance: &NetnsInstance, run: &RunDir) -> Result<Self> {
         let file = run.join(format!("envoy-{}.yaml", instance.name()));
         std::fs::write(&file, bootstrap)?;
         let process = spawn(&file, instance, run)?;
@@ -65,7 +65,7 @@ impl Envoy {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn restart(&mut self, instance: &Instance, run: &RunDir) -> Result<()> {
+    pub fn restart(&mut self, instance: &NetnsInstance, run: &RunDir) -> Result<()> {
         self.process.kill();
         self.process = spawn(&self.bootstrap, instance, run)?;
         Ok(())
@@ -75,7 +75,7 @@ impl Envoy {
     ///
     /// # Errors
     /// It ends, or `within` passes.
-    pub async fn ready(&mut self, instance: &Instance, within: Duration) -> Result<()> {
+    pub async fn ready(&mut self, instance: &NetnsInstance, within: Duration) -> Result<()> {
         let what = format!("Envoy on {} is ready", instance.name());
         self.process
             .until(&what, within, async |_| {
@@ -90,7 +90,7 @@ impl Envoy {
     ///
     /// # Errors
     /// The admin interface does not answer.
-    pub async fn stat(&self, instance: &Instance, name: &str) -> Result<Option<u64>> {
+    pub async fn stat(&self, instance: &NetnsInstance, name: &str) -> Result<Option<u64>> {
         let body = admin(instance, "/stats").await?.body;
         let prefix = format!("{name}: ");
         Ok(body.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok()))
@@ -100,7 +100,7 @@ impl Envoy {
     ///
     /// # Errors
     /// The admin interface does not answer with JSON.
-    pub async fn config_dump(&self, instance: &Instance) -> Result<Value> {
+    pub async fn config_dump(&self, instance: &NetnsInstance) -> Result<Value> {
         let body = admin(instance, "/config_dump").await?.body;
         serde_json::from_str(&body).context("the configuration dump is no JSON")
     }
@@ -126,7 +126,7 @@ pub async fn bootstrap(resource: &str, control_plane: &str, instance_id: Option<
 ///
 /// # Errors
 /// The admin interface does not answer.
-pub async fn hosts(instance: &Instance, cluster: &str) -> Result<BTreeSet<SocketAddr>> {
+pub async fn hosts(instance: &NetnsInstance, cluster: &str) -> Result<BTreeSet<SocketAddr>> {
     let clusters = admin(instance, "/clusters").await?.body;
     let prefix = format!("{cluster}::");
     let hosts = clusters.lines().filter_map(|line| line.strip_prefix(&prefix)?.split("::").next());
@@ -137,11 +137,11 @@ pub async fn hosts(instance: &Instance, cluster: &str) -> Result<BTreeSet<Socket
 ///
 /// # Errors
 /// It does not answer.
-pub async fn admin(instance: &Instance, path: &str) -> Result<Answer> {
+pub async fn admin(instance: &NetnsInstance, path: &str) -> Result<AppAnswer> {
     app::get(instance, Protocol::Http, &format!("{ADMIN}{path}"), &[]).await
 }
 
-fn spawn(bootstrap: &Path, instance: &Instance, run: &RunDir) -> Result<Process> {
+fn spawn(bootstrap: &Path, instance: &NetnsInstance, run: &RunDir) -> Result<Process> {
     let envoy = tools::tool("envoy")?.canonicalize()?;
     // The tools may lie in a home folder that the proxy's user cannot enter.
     let visible = run.join("envoy");

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 /// A request with all of its body.
 pub type Asked = Request<Bytes>;
 /// An answer with all of its body.
-pub type Answer = Response<Bytes>;
+pub type FrontAnswer = Response<Bytes>;
 
 /// A proxy on a free port, which ends when dropped.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Front {
     pub async fn start<F, A>(answer: F) -> Result<Self>
     where
         F: Fn(Asked, Upstream) -> A + Clone + Send + 'static,
-        A: Future<Output = Option<Answer>> + Send,
+        A: Future<Output = Option<FrontAnswer>> + Send,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no free TCP port")?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -87,14 +87,14 @@ pub struct Upstream(Client<HttpConnector, Full<Bytes>>);
 
 impl Upstream {
     /// The answer of the server at `base` (`http://127.0.0.1:PORT`); 502 with the reason when it gives none.
-    pub async fn forward(&self, base: &str, asked: Asked) -> Answer {
+    pub async fn forward(&self, base: &str, asked: Asked) -> FrontAnswer {
         match self.try_forward(base, asked).await {
             Ok(answer) => answer,
             Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
         }
     }
 
-    async fn try_forward(&self, base: &str, asked: Asked) -> Result<Answer> {
+    async fn try_forward(&self, base: &str, asked: Asked) -> Result<FrontAnswer> {
         let (mut parts, body) = asked.into_parts();
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         parts.uri = format!("{base}{target}").parse()?;
@@ -105,7 +105,7 @@ impl Upstream {
 
 /// An answer that refuses.
 #[must_use]
-pub fn refusal(status: StatusCode, body: &str) -> Answer {
+pub fn refusal(status: StatusCode, body: &str) -> FrontAnswer {
     let mut answer = Response::new(Bytes::copy_from_slice(body.as_bytes()));
     *answer.status_mut() = status;
     answer

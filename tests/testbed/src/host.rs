@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::app::{Protocol, Server};
 use crate::command;
 use crate::envoy::{self, Envoy, UID};
-use crate::netns::Instance;
+use crate::netns::NetnsInstance;
 use crate::run_dir::RunDir;
 use crate::tools;
 
@@ -17,14 +17,14 @@ const JOIN: Duration = Duration::from_secs(60);
 
 /// What sets the rules of interception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
+pub enum HostBackend {
     /// `iptables-restore`.
     Iptables,
     /// `nft`.
     Nft,
 }
 
-impl Backend {
+impl HostBackend {
     fn argument(self) -> &'static str {
         match self {
             Self::Iptables => "iptables",
@@ -37,12 +37,12 @@ impl Backend {
 #[derive(Debug)]
 pub struct Host {
     /// Its network.
-    pub instance: Instance,
+    pub instance: NetnsInstance,
     /// The application.
     pub server: Server,
     /// The proxy.
     pub envoy: Envoy,
-    backend: Backend,
+    backend: HostBackend,
 }
 
 /// What a host runs and which virtual node it is.
@@ -59,7 +59,7 @@ pub struct HostOptions {
     /// Where it listens.
     pub port: u16,
     /// What sets the rules of interception.
-    pub backend: Backend,
+    pub backend: HostBackend,
     /// Whether IPv6 is intercepted too.
     pub ipv6: bool,
 }
@@ -67,7 +67,7 @@ pub struct HostOptions {
 impl HostOptions {
     /// An HTTP/2 application on port 80 that calls itself `node`, on virtual node `node` of `mesh`.
     #[must_use]
-    pub fn new(mesh: &str, node: &str, backend: Backend) -> Self {
+    pub fn new(mesh: &str, node: &str, backend: HostBackend) -> Self {
         Self {
             resource: format!("mesh/{mesh}/virtualNode/{node}"),
             instance_id: None,
@@ -87,7 +87,7 @@ impl Host {
     /// # Errors
     /// A part cannot be started.
     pub async fn start(
-        instance: Instance,
+        instance: NetnsInstance,
         options: &HostOptions,
         control_plane: &str,
         run: &RunDir,
@@ -123,7 +123,7 @@ impl Host {
 ///
 /// # Errors
 /// The rules cannot be set.
-pub async fn intercept(instance: &Instance, backend: Backend, port: u16, ipv6: bool) -> Result<()> {
+pub async fn intercept(instance: &NetnsInstance, backend: HostBackend, port: u16, ipv6: bool) -> Result<()> {
     let mut enable: Command = instance.command(tools::fleetmesh()?);
     enable.args(["proxy", "intercept", "enable", "--ignore-uid", &UID.to_string()]);
     enable.args(["--app-ports", &port.to_string(), "--backend", backend.argument()]);

@@ -9,14 +9,14 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::app::Protocol;
-use crate::app::client::{Answer, Call, Client};
+use crate::app::client::{AppAnswer, AppCall, Client};
 
 /// Sends a request without a body and returns the answer, whatever its status.
 ///
 /// # Errors
 /// No answer comes.
-pub async fn send(method: Method, url: &str) -> Result<Answer> {
-    let call = Call { url: url.parse()?, protocol: Protocol::Http, method, headers: HeaderMap::new() };
+pub async fn send(method: Method, url: &str) -> Result<AppAnswer> {
+    let call = AppCall { url: url.parse()?, protocol: Protocol::Http, method, headers: HeaderMap::new() };
     Client::new(Protocol::Http).send(&call).await
 }
 

@@ -24,19 +24,19 @@ const UNASKED: &str = "3";
 pub struct Moto {
     process: Process,
     port: u16,
-    administrator: Option<AccessKey>,
+    administrator: Option<MotoKey>,
 }
 
 /// The access key of an IAM user of a [`Moto`].
 #[derive(Clone, Debug)]
-pub struct AccessKey {
+pub struct MotoKey {
     /// Its id.
     pub id: String,
     /// Its secret.
     pub secret: String,
 }
 
-impl AccessKey {
+impl MotoKey {
     /// As variables of a program's environment.
     #[must_use]
     pub fn variables(&self) -> [(&str, &str); 2] {
@@ -111,19 +111,19 @@ impl Moto {
     /// nobody; with an administrator's where IAM is in force.
     pub fn env(&self, command: &mut Command) {
         environment(&self.endpoint(), command);
-        command.envs(self.administrator.iter().flat_map(AccessKey::variables));
+        command.envs(self.administrator.iter().flat_map(MotoKey::variables));
     }
 
     /// Makes an IAM user who may do what `policy` allows.
     ///
     /// # Errors
     /// There is one of that name, or the policy is none.
-    pub async fn user(&self, name: &str, policy: &Value) -> Result<AccessKey> {
+    pub async fn user(&self, name: &str, policy: &Value) -> Result<MotoKey> {
         self.aws(&["iam", "create-user", "--user-name", name]).await?;
         self.allow(name, policy).await?;
         let made = self.aws(&["iam", "create-access-key", "--user-name", name]).await?;
         let text = |member: &str| made["AccessKey"][member].as_str().unwrap_or_default().to_owned();
-        Ok(AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") })
+        Ok(MotoKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") })
     }
 
     /// Makes the permissions boundary of nodes' roles, [`BOUNDARY`], of what `fleetmesh iam boundary` prints.

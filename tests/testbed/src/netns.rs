@@ -32,7 +32,7 @@ const INSTANCES: u8 = 253;
 /// A bridge, in a namespace of its own, that connects instances.
 #[derive(Debug)]
 pub struct Network {
-    bridge: Holder,
+    bridge: NetnsHolder,
     instances: u8,
     etc: PathBuf,
 }
@@ -52,7 +52,7 @@ impl Network {
         )?;
         // Some hosts look for .local names by multicast first, or ask a daemon of the host.
         std::fs::write(etc.join("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")?;
-        let bridge = Holder::new("bridge", run).await?;
+        let bridge = NetnsHolder::new("bridge", run).await?;
         bridge
             .ip(&[
                 "link set lo up".to_owned(),
@@ -74,13 +74,13 @@ impl Network {
     ///
     /// # Errors
     /// The network is full (253 instances), or the kernel refuses.
-    pub async fn instance(&mut self, name: &str, run: &RunDir) -> Result<Instance> {
+    pub async fn instance(&mut self, name: &str, run: &RunDir) -> Result<NetnsInstance> {
         ensure!(self.instances < INSTANCES, "a network holds at most {INSTANCES} instances");
         self.instances += 1;
         let host = self.instances + 1;
         let ipv4 = Ipv4Addr::new(10, 77, 0, host);
         let ipv6 = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, u16::from(host));
-        let holder = Holder::new(&format!("instance-{name}"), run).await?;
+        let holder = NetnsHolder::new(&format!("instance-{name}"), run).await?;
         let port = format!("v{host}");
         self.bridge
             .ip(&[
@@ -99,7 +99,7 @@ impl Network {
             ])
             .await
             .with_context(|| format!("cannot set up the network of instance {name}"))?;
-        Ok(Instance { name: name.to_owned(), ipv4, ipv6, holder, etc: self.etc.clone() })
+        Ok(NetnsInstance { name: name.to_owned(), ipv4, ipv6, holder, etc: self.etc.clone() })
     }
 
     /// A socket that listens on the bridge's address for all instances, and belongs to this process: so it can pass
@@ -127,15 +127,15 @@ impl Network {
 
 /// One instance: a host of its own as far as the network goes.
 #[derive(Debug)]
-pub struct Instance {
+pub struct NetnsInstance {
     name: String,
     ipv4: Ipv4Addr,
     ipv6: Ipv6Addr,
-    holder: Holder,
+    holder: NetnsHolder,
     etc: PathBuf,
 }
 
-impl Instance {
+impl NetnsInstance {
     /// The name it was given.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -181,11 +181,11 @@ impl Instance {
 
 /// A namespace and the process that holds it.
 #[derive(Debug)]
-struct Holder {
+struct NetnsHolder {
     process: Process,
 }
 
-impl Holder {
+impl NetnsHolder {
     async fn new(name: &str, run: &RunDir) -> Result<Self> {
         let mut command = Command::new("unshare");
         command.args(["--net", "--", "sleep", "infinity"]);
@@ -225,7 +225,7 @@ fn net_file(process: u32) -> String {
 ///
 /// # Errors
 /// Nothing does `within`.
-pub async fn listening(instance: &Instance, port: u16, within: Duration) -> Result<()> {
+pub async fn listening(instance: &NetnsInstance, port: u16, within: Duration) -> Result<()> {
     let what = format!("something listens on port {port} of {}", instance.name());
     wait::until(&what, within, async || {
         let mut ss = instance.command("cat");

@@ -211,14 +211,14 @@ fn log(path: &Path, fresh: bool) -> Result<File> {
     Ok(file)
 }
 
-type Request = (Command, mpsc::Sender<std::io::Result<Child>>);
+type ProcessRequest = (Command, mpsc::Sender<std::io::Result<Child>>);
 
 /// Starts a child from a thread that lives as long as the program. "Die with the parent" means the parent thread,
 /// and the threads of tests and runtimes come and go.
 fn spawn_on_keeper(command: Command) -> Result<Child> {
-    static KEEPER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+    static KEEPER: OnceLock<mpsc::Sender<ProcessRequest>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {
-        let (sender, receiver) = mpsc::channel::<Request>();
+        let (sender, receiver) = mpsc::channel::<ProcessRequest>();
         std::thread::spawn(move || {
             for (mut command, reply) in receiver {
                 // A caller that went away drops the child, which nobody could use.

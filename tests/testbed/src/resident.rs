@@ -24,7 +24,7 @@ static RESIDENT: OnceCell<Process> = OnceCell::const_new();
 
 /// What `aws/resident.py` answers.
 #[derive(Deserialize)]
-struct Answer {
+struct ResidentAnswer {
     status: i32,
     stdout: String,
     stderr: String,
@@ -43,7 +43,7 @@ pub async fn capture(command: &Command) -> Result<Captured> {
         .await
         .with_context(|| format!("`{line}` did not end within {LIMIT:?}"))?
         .with_context(|| format!("cannot run `{line}`"))?;
-    let Answer { status, stdout, stderr } = answer;
+    let ResidentAnswer { status, stdout, stderr } = answer;
     // As the kernel tells it: the exit code is the second byte.
     let status = ExitStatus::from_raw((status & 0xff) << 8);
     Ok(Captured { command: line, status, stdout, stderr })
@@ -65,7 +65,7 @@ async fn start() -> Result<Process> {
     Ok(process)
 }
 
-async fn ask(command: &Command) -> Result<Answer> {
+async fn ask(command: &Command) -> Result<ResidentAnswer> {
     let address = SocketAddr::from_abstract_name(name())?;
     let stream = UnixStream::connect_addr(&address)?;
     stream.set_nonblocking(true)?;

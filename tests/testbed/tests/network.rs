@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_testbed::app::{self, Load, LoadOptions, Protocol, Server};
+use fleetmesh_testbed::app::{self, AppLoad, LoadOptions, Protocol, Server};
 use fleetmesh_testbed::command;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::envoy::{Envoy, UID};
@@ -69,7 +69,7 @@ async fn instances_reach_each_other_by_name_and_load_is_counted() {
     assert_eq!(failed.grpc_status.as_deref(), Some("14"));
 
     let options = LoadOptions::new("http://serviceb.apps.local/");
-    let mut load = Load::start(&options, "one", &client, &run).await.unwrap();
+    let mut load = AppLoad::start(&options, "one", &client, &run).await.unwrap();
     let enough = Duration::from_secs(30);
     load.until("500 answers", enough, |tally| tally.answered() >= 500).await.unwrap();
     load.phase("two").await.unwrap();

@@ -10,9 +10,9 @@ pub const REGISTRY: &str = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryRe
 /// moto's account.
 pub const ACCOUNT: &str = "123456789012";
 
-pub struct Account<'a>(pub &'a Moto);
+pub struct MotoAccount<'a>(pub &'a Moto);
 
-impl Account<'_> {
+impl MotoAccount<'_> {
     /// `aws iam ARGUMENTS`.
     pub async fn iam(&self, arguments: &[&str]) -> Value {
         self.try_iam(arguments).await.unwrap_or_else(|refusal| panic!("{refusal}"))

@@ -7,14 +7,14 @@ use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::kubectl::Kubectl;
-use fleetmesh_testbed::moto::{AccessKey, BOUNDARY, Moto, variables};
+use fleetmesh_testbed::moto::{BOUNDARY, Moto, MotoKey, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
 use serde_json::json;
 
-use crate::account::Account;
+use crate::account::MotoAccount;
 use crate::permissions;
 use crate::space::Space;
 
@@ -39,21 +39,21 @@ pub const IDENTITIES: [&str; 7] = [
 ];
 
 /// A running bed. Fields are dropped in this order: whoever depends on another goes first.
-pub struct Bed {
+pub struct AwsBed {
     pub operator: Operator,
     pub moto: Moto,
     /// What the operator signs with; the generated policy says what it may.
-    pub operator_key: AccessKey,
+    pub operator_key: MotoKey,
     pub control_plane: ControlPlane,
     pub kubectl: Kubectl,
     _cluster: Cluster,
     pub run: RunDir,
 }
 
-impl Bed {
+impl AwsBed {
     /// The bed that tests share while any of them runs: what somebody changes in IAM is looked for every two seconds.
     pub async fn shared() -> Arc<Self> {
-        static SHARED: Shared<Bed> = Shared::new();
+        static SHARED: Shared<AwsBed> = Shared::new();
         SHARED.get(async || Self::start("aws").await).await
     }
 
@@ -105,8 +105,8 @@ impl Bed {
     }
 
     /// The AWS account.
-    pub fn account(&self) -> Account<'_> {
-        Account(&self.moto)
+    pub fn account(&self) -> MotoAccount<'_> {
+        MotoAccount(&self.moto)
     }
 
     /// A namespace and a mesh of this name.

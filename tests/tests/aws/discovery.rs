@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fleetmesh_testbed::moto::Moto;
-use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::{envoy, fleet_class, userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::{self, ids_of};
 use crate::fleet::{fleet, is_ready};
-use crate::front::Front;
+use crate::front::AwsFront;
 use crate::joiner::Joiner;
 use crate::space::Space;
 
@@ -56,7 +56,7 @@ async fn make_caller(space: &Space) {
 }
 
 /// Awaits that the caller's proxy has exactly the addresses of these instances.
-async fn until_found(bed: &Bed, caller: &Instance, ids: &[String]) {
+async fn until_found(bed: &AwsBed, caller: &NetnsInstance, ids: &[String]) {
     let mut wanted = BTreeSet::new();
     for id in ids {
         wanted.insert(SocketAddr::new(ec2::address(&bed.moto, id).await, 80));
@@ -71,7 +71,7 @@ async fn until_found(bed: &Bed, caller: &Instance, ids: &[String]) {
 }
 
 /// Lets instances join until the node is Ready: none counts before callers find it.
-async fn until_ready(joiner: &mut Joiner, bed: &Bed, space: &Space, front: &Front) -> Value {
+async fn until_ready(joiner: &mut Joiner, bed: &AwsBed, space: &Space, front: &AwsFront) -> Value {
     wait::until("web is Ready", LIMIT, async || {
         let object = joiner.follow(bed, space, &["web"]).await.remove(0);
         let ready = object["status"]["fleet"]["ready"].as_u64().unwrap_or_default();
@@ -89,8 +89,8 @@ async fn callers_find_an_instance_when_it_serves_and_until_before_it_ends() {
     if !userns::wanted() {
         return;
     }
-    let front = Front::start().await;
-    let bed = Bed::start_behind("found", |moto| front.before(moto), &[]).await;
+    let front = AwsFront::start().await;
+    let bed = AwsBed::start_behind("found", |moto| front.before(moto), &[]).await;
     let space = bed.space("found").await;
     let mut joiner = Joiner::by_address(&bed).await;
     let (service, subnet) = (make_service(&bed.moto).await, loopback_subnet(&bed.moto).await);

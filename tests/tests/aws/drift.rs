@@ -4,12 +4,12 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::account::{Account, REGISTRY, policy_arn};
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::account::{MotoAccount, REGISTRY, policy_arn};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::space::Space;
 
 /// Awaits that everything is as it was, and that an Event says `words`.
-async fn put_back(space: &Space, account: &Account<'_>, calm: &Value, words: &str) {
+async fn put_back(space: &Space, account: &MotoAccount<'_>, calm: &Value, words: &str) {
     wait::until(&format!("{words:?} is put back and told"), LIMIT, async || {
         is_calm(space, account, calm).await?;
         let events = space.events("n", "DriftMended").await;
@@ -20,7 +20,7 @@ async fn put_back(space: &Space, account: &Account<'_>, calm: &Value, words: &st
     .unwrap();
 }
 
-async fn is_calm(space: &Space, account: &Account<'_>, calm: &Value) -> anyhow::Result<()> {
+async fn is_calm(space: &Space, account: &MotoAccount<'_>, calm: &Value) -> anyhow::Result<()> {
     let mut found = account.everything(&space.role("n")).await;
     // The version that somebody made stays, not in force.
     found["policy"]["versions"] = calm["policy"]["versions"].clone();
@@ -30,7 +30,7 @@ async fn is_calm(space: &Space, account: &Account<'_>, calm: &Value) -> anyhow::
 
 #[tokio::test]
 async fn every_change_behind_our_back_is_put_back() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("drift").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;
@@ -96,7 +96,7 @@ async fn every_change_behind_our_back_is_put_back() {
 
 /// Deletes something in two steps and awaits that it is made anew and told. The operator stands still meanwhile: it would
 /// put the first step back while the second is done.
-async fn deleted(bed: &Bed, space: &Space, calm: &Value, words: &str, steps: [&[&str]; 2]) {
+async fn deleted(bed: &AwsBed, space: &Space, calm: &Value, words: &str, steps: [&[&str]; 2]) {
     let account = bed.account();
     let paused = bed.operator.pause().unwrap();
     for step in steps {
@@ -108,7 +108,7 @@ async fn deleted(bed: &Bed, space: &Space, calm: &Value, words: &str, steps: [&[
 
 #[tokio::test]
 async fn what_was_deleted_is_made_anew() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("deleted").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;
@@ -131,7 +131,7 @@ async fn what_was_deleted_is_made_anew() {
 
 #[tokio::test]
 async fn what_a_person_attached_is_told_and_left_and_holds_the_deletion() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("foreign").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;

@@ -3,13 +3,13 @@
 use fleetmesh_testbed::{http, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
-use crate::front::{Front, Manner};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
+use crate::front::{AwsFront, Manner};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
-    let front = Front::start().await;
-    let bed = Bed::start_behind("aws-front", |moto| front.before(moto), &[]).await;
+    let front = AwsFront::start().await;
+    let bed = AwsBed::start_behind("aws-front", |moto| front.before(moto), &[]).await;
     let (space, account) = (bed.space("front").await, bed.account());
     let cases = [
         ("denied", "CreateRole", Manner::Refuses(403, "AccessDenied"), "AccessDenied"),
@@ -67,7 +67,7 @@ async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
 }
 
 /// The sum of a counter over the operator's calls of an action of IAM.
-async fn counted(bed: &Bed, counter: &str, action: &str) -> usize {
+async fn counted(bed: &AwsBed, counter: &str, action: &str) -> usize {
     let page = http::get(&format!("{}/metrics", bed.operator.health_url())).await.unwrap();
     let labels = format!("{{service=\"iam\",operation=\"{action}\"");
     let lines =
@@ -78,7 +78,7 @@ async fn counted(bed: &Bed, counter: &str, action: &str) -> usize {
 }
 
 /// Nothing is under way any more, so the metrics know as many attempts as were asked of AWS.
-async fn every_attempt_is_counted(bed: &Bed, front: &Front) {
+async fn every_attempt_is_counted(bed: &AwsBed, front: &AwsFront) {
     for (action, throttled) in [("CreateRole", false), ("CreatePolicy", true), ("AttachRolePolicy", false)] {
         let (calls, retries) =
             (counted(bed, "calls_total", action).await, counted(bed, "call_retries_total", action).await);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use fleetmesh_testbed::moto::AccessKey;
+use fleetmesh_testbed::moto::MotoKey;
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::{instances, of_node, profile_of, tag};
 use crate::joiner::Joiner;
 use crate::space::Space;
@@ -34,7 +34,7 @@ pub fn is_ready(object: &Value) -> bool {
 /// Lets instances join until all nodes are Ready; gives them. Watches meanwhile that no more than `most` ever run.
 async fn until_ready(
     joiner: &mut Joiner,
-    bed: &Bed,
+    bed: &AwsBed,
     space: &Space,
     nodes: &[&str],
     most: usize,
@@ -58,7 +58,7 @@ async fn a_fleet_is_launched_scaled_rolled_mended_and_ended() {
     if !fleetmesh_testbed::userns::wanted() {
         return;
     }
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("fleet").await;
     let mut joiner = Joiner::new(&bed).await;
     let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--tag-specifications"];
@@ -128,7 +128,7 @@ async fn a_fleet_is_launched_scaled_rolled_mended_and_ended() {
 }
 
 /// What the fleet's first template version holds, and its user data.
-async fn template(bed: &Bed, object: &Value) -> (Value, String) {
+async fn template(bed: &AwsBed, object: &Value) -> (Value, String) {
     let id = object["status"]["fleet"]["launchTemplateId"].as_str().unwrap();
     let arguments = ["ec2", "describe-launch-template-versions", "--launch-template-id", id];
     let answer = bed.moto.aws(&arguments).await.unwrap();
@@ -138,19 +138,19 @@ async fn template(bed: &Bed, object: &Value) -> (Value, String) {
 }
 
 /// The template demands IMDSv2, carries the profile, and its user data names the node and no secret.
-async fn template_is_as_wanted(bed: &Bed, object: &Value) {
+async fn template_is_as_wanted(bed: &AwsBed, object: &Value) {
     let (data, text) = template(bed, object).await;
     assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
     assert_eq!(data["MetadataOptions"]["HttpPutResponseHopLimit"], 1);
     assert_eq!(data["IamInstanceProfile"]["Arn"], object["status"]["iam"]["instanceProfileArn"]);
     assert!(text.contains("mesh/fleet/virtualNode/n") && text.contains("app:v1"), "{text}");
-    let AccessKey { id, secret } = &bed.operator_key;
+    let MotoKey { id, secret } = &bed.operator_key;
     assert!(!text.contains(id) && !text.contains(secret), "no secret is in it");
 }
 
 #[tokio::test]
 async fn instances_that_exist_are_enrolled_by_tag_and_let_go() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("enroll").await;
     let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--count", "2", "--tag-specifications"];
     let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled},{Key=fleetmesh.dev/enroll,Value=bed}]";
@@ -204,7 +204,7 @@ async fn the_sample_becomes_ready_and_leaves_no_trace() {
         ("FLEETMESH_PROXY_JOIN_IMAGE", "registry.example/fleetmesh-proxy:v1"),
         ("FLEETMESH_PROXY_JOIN_CONTROL_PLANE", "https://mesh.example:9443"),
     ];
-    let bed = Bed::start_behind("fleet-sample", str::to_owned, &joins).await;
+    let bed = AwsBed::start_behind("fleet-sample", str::to_owned, &joins).await;
     let mut joiner = Joiner::new(&bed).await;
     // The sample has a class of its own, which is the default.
     bed.kubectl.run(&["delete", "fleetclass", "default"]).await.unwrap();

@@ -3,7 +3,7 @@
 use fleetmesh_testbed::{fleet_class, http, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, CLUSTER, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, CLUSTER, LIMIT, TIMEOUT};
 use crate::ec2::{ids_of, instances, of_node, profile_of};
 use crate::fleet::fleet;
 use crate::space::Space;
@@ -16,7 +16,7 @@ fn of_class(class: &str, replicas: i32, container: &str) -> Value {
     node
 }
 
-async fn until_running(bed: &Bed, space: &Space, node: &str, count: usize) -> Vec<String> {
+async fn until_running(bed: &AwsBed, space: &Space, node: &str, count: usize) -> Vec<String> {
     wait::until(&format!("{count} instances of {node} run"), LIMIT, async || {
         let found = of_node(&bed.moto, space, node).await;
         anyhow::ensure!(found.len() == count, "{} are there", found.len());
@@ -28,7 +28,7 @@ async fn until_running(bed: &Bed, space: &Space, node: &str, count: usize) -> Ve
 }
 
 /// Awaits that each node was looked at three times from now on.
-pub async fn looked(bed: &Bed) {
+pub async fn looked(bed: &AwsBed) {
     let reconciles = async || {
         let page = metrics(bed).await?;
         let lines = page.lines().filter(|line| line.contains("rounds_total") && line.contains("VirtualNode"));
@@ -41,13 +41,13 @@ pub async fn looked(bed: &Bed) {
         .unwrap();
 }
 
-async fn metrics(bed: &Bed) -> anyhow::Result<String> {
+async fn metrics(bed: &AwsBed) -> anyhow::Result<String> {
     http::get(&format!("{}/metrics", bed.operator.health_url())).await
 }
 
 #[tokio::test]
 async fn nothing_outside_of_the_class_is_launched() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("outside").await;
     let with = |members: Value| {
         let mut node = fleet(1, "app:v1");
@@ -115,7 +115,7 @@ async fn nothing_outside_of_the_class_is_launched() {
 #[tokio::test]
 async fn the_value_of_a_parameter_that_is_no_ami_is_never_shown() {
     const SECRET: &str = "correct-horse-battery-staple";
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("secret").await;
     let put = ["ssm", "put-parameter", "--type", "String", "--name", "/images/secret", "--value", SECRET];
     bed.moto.aws(&put).await.unwrap();
@@ -141,7 +141,7 @@ async fn the_value_of_a_parameter_that_is_no_ami_is_never_shown() {
 
 #[tokio::test]
 async fn fleets_that_are_launched_at_once_stay_within_the_limits_of_their_class() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (one, other) = (bed.space("limits-one").await, bed.space("limits-other").await);
     let limits = json!({ "limits": { "instances": 5, "instancesPerNamespace": 4 } });
     one.apply(&fleet_class::manifest("tight", &limits)).await;
@@ -195,7 +195,7 @@ async fn fleets_that_are_launched_at_once_stay_within_the_limits_of_their_class(
 
 #[tokio::test]
 async fn when_its_class_goes_a_fleet_stays_as_it_is() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("stays").await;
     let class = fleet_class::manifest("passing", &Value::Null);
     space.apply(&class).await;
@@ -227,7 +227,7 @@ async fn when_its_class_goes_a_fleet_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_fleet_of_a_namespace_that_its_mesh_puts_out_does_not_grow() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("put-out").await;
     let allow = async |from: Value| {
         let patch = json!({ "spec": { "allowedNamespaces": from } }).to_string();
@@ -274,7 +274,7 @@ async fn a_fleet_of_a_namespace_that_its_mesh_puts_out_does_not_grow() {
 
 #[tokio::test]
 async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("opt-in").await;
     let launch = async |tags: &str| {
         let tags = format!("ResourceType=instance,Tags=[{tags}]");
@@ -325,7 +325,7 @@ async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
 #[tokio::test]
 async fn instances_start_from_volumes_of_the_class_s_key_and_no_node_names_another() {
     const DEVICE: &str = "/dev/xvda";
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("volumes").await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let made = bed.moto.aws(&["kms", "create-key"]).await.unwrap();

@@ -4,7 +4,7 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::{ids_of, instances, of_node, template};
 use crate::space::Space;
 
@@ -21,18 +21,18 @@ fn spot(parameter: &str) -> Value {
     node
 }
 
-async fn ec2(bed: &Bed, arguments: &[&str]) -> Value {
+async fn ec2(bed: &AwsBed, arguments: &[&str]) -> Value {
     bed.moto.aws(&[&["ec2"], arguments].concat()).await.unwrap()
 }
 
-async fn put(bed: &Bed, parameter: &str, ami: &str) {
+async fn put(bed: &AwsBed, parameter: &str, ami: &str) {
     let put =
         ["ssm", "put-parameter", "--type", "String", "--overwrite", "--name", parameter, "--value", ami];
     bed.moto.aws(&put).await.unwrap();
 }
 
 /// Awaits that two instances run, all from this version and AMI; gives their ids.
-async fn until_running(bed: &Bed, space: &Space, version: i64, ami: &str) -> Vec<String> {
+async fn until_running(bed: &AwsBed, space: &Space, version: i64, ami: &str) -> Vec<String> {
     wait::until(&format!("two instances of version {version} run"), LIMIT, async || {
         let fleet = space.get("n").await["status"]["fleet"].take();
         let found = json!([fleet["running"], fleet["updated"], fleet["templateVersion"]]);
@@ -63,7 +63,7 @@ async fn told(space: &Space, reason: &str, words: &str) {
 
 #[tokio::test]
 async fn what_changes_outside_is_followed_put_back_or_told() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("changed").await;
     put(&bed, "/images/web", AMIS[0]).await;
     put(&bed, "/images/other", AMIS[2]).await;
@@ -84,7 +84,7 @@ async fn what_changes_outside_is_followed_put_back_or_told() {
 }
 
 /// Its tags are not changed here: moto goes on showing those that it was made with.
-async fn the_template_changes(bed: &Bed, space: &Space) {
+async fn the_template_changes(bed: &AwsBed, space: &Space) {
     let named = ["--launch-template-name", TEMPLATE];
     let default = async |version: i64| {
         let what = format!("version {version} is the default again");
@@ -117,7 +117,7 @@ async fn the_template_changes(bed: &Bed, space: &Space) {
     told(space, "DriftMended", &format!("the launch template {id} was deleted")).await;
 }
 
-async fn tags_are_taken(bed: &Bed, space: &Space, ids: &[String]) {
+async fn tags_are_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
     let before = of_node(&bed.moto, space, "n").await;
     let calm = |found: &[Value]| -> Vec<Value> {
         let sorted = |one: &Value| {
@@ -149,7 +149,7 @@ async fn tags_are_taken(bed: &Bed, space: &Space, ids: &[String]) {
 }
 
 /// An instance that somebody tags as another's does not count any more, is replaced and told, and left alone for good.
-async fn an_instance_is_taken(bed: &Bed, space: &Space, ids: &[String]) {
+async fn an_instance_is_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
     let tags = ["--tags", "Key=fleetmesh.dev/owner-uid,Value=another"];
     ec2(bed, &[&["create-tags", "--resources", &ids[0]], &tags[..]].concat()).await;
     told(space, "NotOwned", &format!("the tags of {} were changed", ids[0])).await;

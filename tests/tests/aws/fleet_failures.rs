@@ -3,9 +3,9 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::{ids_of, of_node, profile_of, tag, template};
-use crate::front::{Front, Manner};
+use crate::front::{AwsFront, Manner};
 use crate::space::Space;
 
 /// No proxy connects here, so that none is ever ready: a roll goes on because all may be unavailable.
@@ -16,16 +16,16 @@ fn fleet(replicas: i32, container: &str) -> Value {
 }
 
 /// A front, a bed behind it, and a space.
-struct Stage {
-    front: Front,
-    bed: Bed,
+struct FailureStage {
+    front: AwsFront,
+    bed: AwsBed,
     space: Space,
 }
 
-impl Stage {
+impl FailureStage {
     async fn new() -> Self {
-        let front = Front::start().await;
-        let bed = Bed::start_behind("ec2-front", |moto| front.before(moto), &[]).await;
+        let front = AwsFront::start().await;
+        let bed = AwsBed::start_behind("ec2-front", |moto| front.before(moto), &[]).await;
         let space = bed.space("faulty").await;
         Self { front, bed, space }
     }
@@ -86,18 +86,18 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_and_lost_replies_of_ec2_have_reasons_and_launch_nothing_twice() {
-    let stage = Stage::new().await;
+    let stage = FailureStage::new().await;
     a_launch(&stage).await;
     a_roll(&stage).await;
     what_is_not_shown(&stage).await;
-    let Stage { front: _, bed, space } = &stage;
+    let FailureStage { front: _, bed, space } = &stage;
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;
     assert_eq!(template(&bed.moto, "mesh-faulty-n").await, Value::Null);
     an_association(&stage).await;
 }
 
-async fn a_launch(stage: &Stage) {
-    let Stage { front, space, .. } = stage;
+async fn a_launch(stage: &FailureStage) {
+    let FailureStage { front, space, .. } = stage;
     front.meets("CreateLaunchTemplate", Some(Manner::Refuses(403, "UnauthorizedOperation")));
     stage.apply(2, "app:v1").await;
     let message = space.until("n", "FleetReady", "AccessDenied").await;
@@ -137,8 +137,8 @@ async fn a_launch(stage: &Stage) {
     front.meets("CreateFleet", None);
 }
 
-async fn a_roll(stage: &Stage) {
-    let Stage { front, bed, space } = stage;
+async fn a_roll(stage: &FailureStage) {
+    let FailureStage { front, bed, space } = stage;
     front.meets("CreateLaunchTemplateVersion", Some(Manner::Refuses(500, "InternalError")));
     stage.apply(3, "app:v2").await;
     stage.says("CreateLaunchTemplateVersion", "EndpointFailed").await;
@@ -159,8 +159,8 @@ async fn a_roll(stage: &Stage) {
 
 /// EC2 does not show everywhere what there is, or shows nothing at all: nothing is made anew, and the status goes on
 /// telling what was known.
-async fn what_is_not_shown(stage: &Stage) {
-    let Stage { front, bed, space } = stage;
+async fn what_is_not_shown(stage: &FailureStage) {
+    let FailureStage { front, bed, space } = stage;
     let ids = ids_of(&bed.moto, space, "n").await;
     let launches = front.count("CreateFleet");
     front.meets("DescribeInstanceStatus", Some(Manner::Refuses(400, "InvalidInstanceID.NotFound")));
@@ -183,8 +183,8 @@ async fn what_is_not_shown(stage: &Stage) {
     assert_eq!((front.count("CreateFleet"), stage.newest().await), (launches, 2));
 }
 
-async fn an_association(stage: &Stage) {
-    let Stage { front, bed, space } = stage;
+async fn an_association(stage: &FailureStage) {
+    let FailureStage { front, bed, space } = stage;
     let run = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--tag-specifications"];
     let tags = "ResourceType=instance,Tags=[{Key=app,Value=enrolled},{Key=fleetmesh.dev/enroll,Value=bed}]";
     let launched = bed.moto.aws(&[&run[..], &[tags]].concat()).await.unwrap();

@@ -5,13 +5,13 @@ use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::of_node;
 use crate::fleet::fleet;
 use crate::fleet_class::looked;
 use crate::space::Space;
 
-async fn one_runs(bed: &Bed, space: &Space, node: &str) -> Value {
+async fn one_runs(bed: &AwsBed, space: &Space, node: &str) -> Value {
     wait::until(&format!("an instance of {node} runs"), LIMIT, async || {
         let found = of_node(&bed.moto, space, node).await;
         anyhow::ensure!(found.len() == 1, "{} are there", found.len());
@@ -35,7 +35,7 @@ async fn forge(space: &Space, node: &str, status: Value) {
 
 #[tokio::test]
 async fn nothing_that_others_have_becomes_a_nodes_own_by_its_status_or_its_roles_name() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("forged").await;
     let mut known = fleet(1, "app:v1");
     known["iam"] = json!({ "roleName": "forged-victim" });

@@ -11,9 +11,9 @@ use tokio::net::{TcpSocket, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 /// A forwarder, which ends when dropped.
-pub struct Forward(JoinHandle<()>);
+pub struct ForwardedMetadata(JoinHandle<()>);
 
-impl Forward {
+impl ForwardedMetadata {
     /// Whatever connects to `socket` is connected to `to`, from the address `from`.
     pub fn start(socket: &Path, from: IpAddr, to: SocketAddr) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
@@ -29,7 +29,7 @@ impl Forward {
     }
 }
 
-impl Drop for Forward {
+impl Drop for ForwardedMetadata {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use fleetmesh_testbed::front::{self, Answer, Asked, Upstream, refusal};
+use fleetmesh_testbed::front::{self, Asked, FrontAnswer, Upstream, refusal};
 use http::StatusCode;
 
 /// What happens to an action.
@@ -26,7 +26,7 @@ const NOTHING: &str =
 
 /// A request, and how it ended.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct FrontCall {
     /// `CreateFleet`.
     pub action: String,
     /// Its body: a form of EC2's and IAM's Query protocol, or Cloud Map's JSON.
@@ -37,7 +37,7 @@ pub struct Call {
     pub at: Instant,
 }
 
-impl Call {
+impl FrontCall {
     /// Whether it is this action and names `id`.
     pub fn is(&self, action: &str, id: &str) -> bool {
         self.action == action && self.body.contains(id)
@@ -45,23 +45,23 @@ impl Call {
 }
 
 #[derive(Default)]
-struct State {
+struct FrontState {
     upstream: String,
     manners: BTreeMap<String, Manner>,
-    calls: Vec<Call>,
+    calls: Vec<FrontCall>,
     /// The requests that were carried out with a client token, and their answers.
-    tokens: BTreeMap<(String, String), (String, Answer)>,
+    tokens: BTreeMap<(String, String), (String, FrontAnswer)>,
 }
 
 /// The front on a free port, which ends when dropped.
-pub struct Front {
-    state: Arc<Mutex<State>>,
+pub struct AwsFront {
+    state: Arc<Mutex<FrontState>>,
     front: front::Front,
 }
 
-impl Front {
+impl AwsFront {
     pub async fn start() -> Self {
-        let state = Arc::<Mutex<State>>::default();
+        let state = Arc::<Mutex<FrontState>>::default();
         let shared = Arc::clone(&state);
         let front = front::Front::start(move |asked, way| answer(Arc::clone(&shared), asked, way));
         Self { state, front: front.await.unwrap() }
@@ -88,56 +88,59 @@ impl Front {
     }
 
     /// The first request of this action that names `id` and was carried out: its place in the order, and itself.
-    pub fn done(&self, action: &str, id: &str) -> (usize, Call) {
+    pub fn done(&self, action: &str, id: &str) -> (usize, FrontCall) {
         let calls = self.calls();
         let found = calls.into_iter().enumerate().find(|(_, call)| call.done && call.is(action, id));
         found.unwrap_or_else(|| panic!("nobody asked for {action} of {id}"))
     }
 
     /// What was asked, in order.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<FrontCall> {
         self.state.lock().unwrap().calls.clone()
     }
 }
 
 /// What is asked for and how, as far as the front has to know.
-struct Request {
+struct FrontRequest {
     action: String,
     body: String,
-    protocol: Protocol,
+    protocol: FrontProtocol,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Protocol {
+enum FrontProtocol {
     Ec2,
     Query,
     Json,
 }
 
-impl Request {
+impl FrontRequest {
     fn of(asked: &Asked) -> Self {
         let body = String::from_utf8_lossy(asked.body()).into_owned();
         if let Some(target) = asked.headers().get("x-amz-target") {
             let action = target.to_str().unwrap().rsplit('.').next().unwrap_or_default().to_owned();
-            return Self { action, body, protocol: Protocol::Json };
+            return Self { action, body, protocol: FrontProtocol::Json };
         }
-        let protocol = if body.contains("Version=2016-11-15") { Protocol::Ec2 } else { Protocol::Query };
+        let protocol =
+            if body.contains("Version=2016-11-15") { FrontProtocol::Ec2 } else { FrontProtocol::Query };
         let action = parameter(&body, "Action").unwrap_or_default();
         Self { action, body, protocol }
     }
 
     /// The action and its client token, where the token makes it idempotent.
     fn token(&self) -> Option<(String, String)> {
-        let token = parameter(&self.body, "ClientToken").filter(|_| self.protocol == Protocol::Ec2)?;
+        let token = parameter(&self.body, "ClientToken").filter(|_| self.protocol == FrontProtocol::Ec2)?;
         Some((self.action.clone(), token))
     }
 
-    fn refused(&self, status: u16, code: &str) -> Answer {
+    fn refused(&self, status: u16, code: &str) -> FrontAnswer {
         let error = format!("<Error><Code>{code}</Code><Message>{code} from the front</Message></Error>");
         let body = match self.protocol {
-            Protocol::Ec2 => format!("<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>"),
-            Protocol::Query => format!("<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"),
-            Protocol::Json => format!(r#"{{"__type":"{code}","message":"{code} from the front"}}"#),
+            FrontProtocol::Ec2 => {
+                format!("<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>")
+            }
+            FrontProtocol::Query => format!("<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"),
+            FrontProtocol::Json => format!(r#"{{"__type":"{code}","message":"{code} from the front"}}"#),
         };
         refusal(StatusCode::from_u16(status).unwrap(), &body)
     }
@@ -148,8 +151,8 @@ fn parameter(body: &str, name: &str) -> Option<String> {
     body.split('&').find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
 }
 
-async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option<Answer> {
-    let request = Request::of(&asked);
+async fn answer(state: Arc<Mutex<FrontState>>, asked: Asked, way: Upstream) -> Option<FrontAnswer> {
+    let request = FrontRequest::of(&asked);
     let (manner, known, upstream) = {
         let mut state = state.lock().unwrap();
         let manner = state.manners.get(&request.action).copied();
@@ -161,7 +164,7 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
     };
     let answer = match (manner, known) {
         (Some(Manner::Refuses(status, code)), _) => request.refused(status, code),
-        (Some(Manner::FindsNothing), _) => Answer::new(NOTHING.into()),
+        (Some(Manner::FindsNothing), _) => FrontAnswer::new(NOTHING.into()),
         (_, Some((body, answer))) if body == request.body => answer,
         (_, Some(_)) => request.refused(400, "IdempotentParameterMismatch"),
         (_, None) => way.forward(&upstream, asked).await,
@@ -171,7 +174,7 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
     if let Some(token) = request.token().filter(|_| done) {
         state.tokens.insert(token, (request.body.clone(), answer.clone()));
     }
-    let Request { action, body, protocol: _ } = request;
-    state.calls.push(Call { action, body, done, at: Instant::now() });
+    let FrontRequest { action, body, protocol: _ } = request;
+    state.calls.push(FrontCall { action, body, done, at: Instant::now() });
     (!matches!(manner, Some(Manner::LosesReply(times)) if times > 0)).then_some(answer)
 }

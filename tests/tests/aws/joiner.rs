@@ -6,43 +6,43 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fleetmesh_testbed::envoy::{self, Envoy};
-use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::bed::AwsBed;
 use crate::ec2;
-use crate::forward::Forward;
+use crate::forward::ForwardedMetadata;
 use crate::space::Space;
 
 pub struct Joiner {
-    proxies: BTreeMap<String, Proxy>,
+    proxies: BTreeMap<String, JoinedProxy>,
     made: usize,
     by_address: bool,
     network: Network,
 }
 
 /// An instance's proxy. Fields are dropped in this order.
-struct Proxy {
+struct JoinedProxy {
     _envoy: Envoy,
-    _instance: Instance,
-    _forward: Option<Forward>,
+    _instance: NetnsInstance,
+    _forward: Option<ForwardedMetadata>,
 }
 
 impl Joiner {
-    pub async fn new(bed: &Bed) -> Self {
+    pub async fn new(bed: &AwsBed) -> Self {
         let network = Network::new(&bed.run).await.unwrap();
         Self { proxies: BTreeMap::new(), made: 0, by_address: false, network }
     }
 
     /// One whose bootstraps name no instance: proxies are told apart by the addresses of their instances in EC2, from which
     /// they connect. These have to be addresses of the loopback interface.
-    pub async fn by_address(bed: &Bed) -> Self {
+    pub async fn by_address(bed: &AwsBed) -> Self {
         Self { by_address: true, ..Self::new(bed).await }
     }
 
     /// Starts the proxies of instances that run and ends those of instances that are gone, as the statuses of `nodes` list
     /// them; gives the nodes.
-    pub async fn follow(&mut self, bed: &Bed, space: &Space, nodes: &[&str]) -> Vec<Value> {
+    pub async fn follow(&mut self, bed: &AwsBed, space: &Space, nodes: &[&str]) -> Vec<Value> {
         let mut objects = Vec::new();
         let mut alive = Vec::new();
         for node in nodes {
@@ -62,7 +62,7 @@ impl Joiner {
         objects
     }
 
-    async fn start(&mut self, bed: &Bed, resource: &str, id: &str) {
+    async fn start(&mut self, bed: &AwsBed, resource: &str, id: &str) {
         if self.proxies.contains_key(id) {
             return;
         }
@@ -72,21 +72,22 @@ impl Joiner {
                 let address = ec2::address(&bed.moto, id).await;
                 let socket = bed.run.join(format!("{id}.sock"));
                 let to = bed.control_plane.ads_address().parse().unwrap();
-                (Some(Forward::start(&socket, address, to)), socket, None)
+                (Some(ForwardedMetadata::start(&socket, address, to)), socket, None)
             }
         };
         let (envoy, instance) = self.proxy(bed, resource, &control_plane, named).await;
-        self.proxies.insert(id.to_owned(), Proxy { _envoy: envoy, _instance: instance, _forward: forward });
+        self.proxies
+            .insert(id.to_owned(), JoinedProxy { _envoy: envoy, _instance: instance, _forward: forward });
     }
 
     /// A proxy on an instance of its own, which names the EC2 instance `id` if there is one.
     pub async fn proxy(
         &mut self,
-        bed: &Bed,
+        bed: &AwsBed,
         resource: &str,
         control_plane: &Path,
         id: Option<&str>,
-    ) -> (Envoy, Instance) {
+    ) -> (Envoy, NetnsInstance) {
         self.made += 1;
         let instance = self.network.instance(&format!("e{}", self.made), &bed.run).await.unwrap();
         let control_plane = format!("unix:{}", control_plane.display());

@@ -5,7 +5,7 @@ use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
 use crate::account::{ACCOUNT, REGISTRY, policy_arn};
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 
 /// The policy that AWS's guide writes by hand for a node.
 fn least_privilege(arn: &Value) -> Value {
@@ -24,7 +24,7 @@ fn principals(role: &Value) -> String {
 
 #[tokio::test]
 async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("life").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;
@@ -76,7 +76,7 @@ async fn an_identity_is_made_shown_changed_and_goes_without_a_trace() {
 
 #[tokio::test]
 async fn without_iam_in_the_spec_the_identity_goes_and_the_node_stays() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("removal").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": { "roleName": "removal-first" } }))).await;
     space.ready("n").await;

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, TIMEOUT};
+use crate::bed::{AwsBed, TIMEOUT};
 use crate::space::Space;
 
 #[tokio::test]
 async fn somebody_elses_role_is_not_touched_until_adopted() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("adopt").await, bed.account());
     let name = "adopt-theirs";
     let trust = json!({ "Version": "2012-10-17", "Statement": [{
@@ -69,7 +69,7 @@ async fn principals(space: &Space) -> Value {
 
 #[tokio::test]
 async fn a_role_that_somebody_made_again_under_the_same_name_is_not_listed() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("again").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
     space.ready("n").await;

@@ -5,14 +5,14 @@ use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
 use crate::account::{REGISTRY, policy_arn};
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 
 const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// Whoever may write a VirtualNode does not become admin of the account by it.
 #[tokio::test]
 async fn a_policy_that_is_not_allowed_is_told_and_not_attached() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("refused").await, bed.account());
     let admin = json!({ "iam": { "managedPolicyArns": [ADMIN] } });
     space.apply(&space.node("new", admin.clone())).await;
@@ -50,7 +50,7 @@ async fn a_policy_that_is_not_allowed_is_told_and_not_attached() {
 /// Another cluster's role, and the rights that it has, are not to be had.
 #[tokio::test]
 async fn what_another_cluster_has_is_not_adopted() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("neighbour").await, bed.account());
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
     let make =

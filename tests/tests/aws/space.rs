@@ -7,7 +7,7 @@ use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 
 pub struct Space {
     pub name: String,
@@ -17,7 +17,7 @@ pub struct Space {
 }
 
 impl Space {
-    pub async fn new(name: &str, bed: &Bed) -> Self {
+    pub async fn new(name: &str, bed: &AwsBed) -> Self {
         bed.kubectl.run(&["create", "namespace", name]).await.unwrap();
         let space = Self::existing(name, bed);
         let mesh = json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": { "name": name }, "spec": {} });
@@ -26,7 +26,7 @@ impl Space {
     }
 
     /// A namespace and a mesh that are made otherwise.
-    pub fn existing(name: &str, bed: &Bed) -> Self {
+    pub fn existing(name: &str, bed: &AwsBed) -> Self {
         let file = bed.run.join(format!("{name}.json"));
         let app_mesh = AppMesh::new(&bed.control_plane.endpoint());
         Self { name: name.to_owned(), kubectl: bed.kubectl.clone(), app_mesh, file }

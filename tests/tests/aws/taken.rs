@@ -5,7 +5,7 @@ use fleetmesh_testbed::{fleet_class, wait};
 use serde_json::{Value, json};
 
 use crate::account::ACCOUNT;
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{AwsBed, LIMIT, TIMEOUT};
 use crate::ec2::{of_node, profile_of};
 use crate::fleet_class::looked;
 use crate::space::Space;
@@ -14,7 +14,7 @@ const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
 
 /// Makes a managed policy that nodes may name; gives its ARN.
-async fn policy(bed: &Bed, name: &str) -> String {
+async fn policy(bed: &AwsBed, name: &str) -> String {
     let create =
         ["create-policy", "--path", "/fleetmesh/", "--policy-name", name, "--policy-document", POLICY];
     bed.account().iam(&create).await["Policy"]["Arn"].as_str().unwrap().to_owned()
@@ -26,21 +26,21 @@ fn script(class: &str, replicas: i32, iam: Value) -> Value {
     json!({ "iam": iam, "fleet": { "className": class, "replicas": replicas, "app": { "port": 80, "userData": user_data } } })
 }
 
-async fn one_of(bed: &Bed, space: &Space, node: &str) -> String {
+async fn one_of(bed: &AwsBed, space: &Space, node: &str) -> String {
     let what = format!("an instance of {node}");
     let found =
         wait::until(&what, LIMIT, async || Ok(of_node(&bed.moto, space, node).await.first().cloned()));
     found.await.unwrap()["InstanceId"].as_str().unwrap().to_owned()
 }
 
-async fn attached(bed: &Bed, role: &str) -> Vec<String> {
+async fn attached(bed: &AwsBed, role: &str) -> Vec<String> {
     let role = bed.account().role(role).await;
     role["attached"].as_array().into_iter().flatten().map(|arn| arn.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
 async fn nobody_runs_under_one_class_what_another_class_s_policies_allow() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let space = bed.space("mixed").await;
     let allowed = policy(&bed, "mixed-p").await;
     let missing = format!("arn:aws:iam::{ACCOUNT}:policy/fleetmesh/mixed-q");
@@ -68,7 +68,7 @@ async fn nobody_runs_under_one_class_what_another_class_s_policies_allow() {
 
 #[tokio::test]
 async fn a_role_that_was_let_go_of_is_not_another_namespace_s_nor_its_instances_get_more() {
-    let bed = Bed::shared().await;
+    let bed = AwsBed::shared().await;
     let (space, evil) = (bed.space("let-go").await, bed.space("evil").await);
     let adopts = |role: &str, policies: Value| json!({ "adoptionPolicy": "Adopt", "iam": { "roleName": role, "managedPolicyArns": policies } });
     let scripts = json!({ "managedPolicyArns": [], "userData": "Allowed" });

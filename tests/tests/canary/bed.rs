@@ -10,8 +10,8 @@ use fleetmesh_testbed::app::{Protocol, Server};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::envoy::{self, Envoy};
-use fleetmesh_testbed::host::{Backend, Host, HostOptions, intercept};
-use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::host::{Host, HostBackend, HostOptions, intercept};
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -21,7 +21,7 @@ use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
 use crate::journal::Journal;
-use crate::reports::Reports;
+use crate::reports::SentReports;
 use crate::service::{self, SERVICES};
 use crate::tale::Tale;
 
@@ -35,16 +35,17 @@ const LEADING: [&str; 5] =
 /// Who calls.
 const CALLER: &str = "serviceA";
 /// The versions of serviceB.
-const VERSIONS: [(&str, Backend); 2] = [("serviceB", Backend::Nft), ("serviceBv2", Backend::Iptables)];
+const VERSIONS: [(&str, HostBackend); 2] =
+    [("serviceB", HostBackend::Nft), ("serviceBv2", HostBackend::Iptables)];
 
 /// Everything but the versions of serviceB. Fields are dropped in this order.
-pub struct Bed {
+pub struct CanaryBed {
     _proxy: Envoy,
-    pub caller: Instance,
+    pub caller: NetnsInstance,
     /// Where the versions of the services of single cases run.
-    pub versions: Instance,
+    pub versions: NetnsInstance,
     /// The way of the caller's load reports.
-    pub reports: Reports,
+    pub reports: SentReports,
     _dns: Process,
     _network: Network,
     journal: Arc<Journal>,
@@ -52,7 +53,7 @@ pub struct Bed {
     pub run: RunDir,
 }
 
-impl Bed {
+impl CanaryBed {
     /// Starts it all: every resource is Ready, every route has all of its traffic at its first targets. Gives serviceB and
     /// serviceBv2 too.
     pub async fn start() -> (Self, [Host; 2]) {
@@ -71,7 +72,7 @@ impl Bed {
         }
         let dns = names(&network, &run, &versions, &instances).await;
         let socket = stack.control_plane.ads_socket();
-        let reports = Reports::start(run.join("reports.sock"), socket.clone()).unwrap();
+        let reports = SentReports::start(run.join("reports.sock"), socket.clone()).unwrap();
         let socket = format!("unix:{}", socket.display());
         let mut proxy = call(&caller, &socket, &reports, &run).await;
         let mut started = Vec::new();
@@ -106,7 +107,7 @@ impl Bed {
     }
 
     /// The servers of a service of a single case, each named as its virtual node.
-    pub async fn serve(&self, service: &service::Service) -> Vec<Server> {
+    pub async fn serve(&self, service: &service::ServedService) -> Vec<Server> {
         let mut servers = Vec::new();
         for (node, port) in service.nodes() {
             let server = Server::start(node, Protocol::Http2, port, &self.versions, &self.run).await;
@@ -145,8 +146,8 @@ async fn apply(stack: &Stack, run: &RunDir) {
     for folder in ["getting-started", "connect"] {
         stack.kubectl.apply(&samples.join(folder)).await.unwrap();
     }
-    let mut items: Vec<Value> = SERVICES.iter().flat_map(service::Service::objects).collect();
-    let names = SERVICES.iter().map(service::Service::host).chain(["serviceb.apps.local".to_owned()]);
+    let mut items: Vec<Value> = SERVICES.iter().flat_map(service::ServedService::objects).collect();
+    let names = SERVICES.iter().map(service::ServedService::host).chain(["serviceb.apps.local".to_owned()]);
     let backends: Vec<Value> =
         names.map(|name| json!({ "virtualService": { "virtualServiceName": name } })).collect();
     let path = samples.join("getting-started/07-virtual-node-service-a.yaml");
@@ -160,7 +161,12 @@ async fn apply(stack: &Stack, run: &RunDir) {
 }
 
 /// DNS: the versions are where they are; names of services are nobody's, so that an answer can only come by the proxy.
-async fn names(network: &Network, run: &RunDir, versions: &Instance, hosts: &[Instance]) -> Process {
+async fn names(
+    network: &Network,
+    run: &RunDir,
+    versions: &NetnsInstance,
+    hosts: &[NetnsInstance],
+) -> Process {
     let nowhere = std::net::Ipv4Addr::new(10, 77, 0, 250);
     let mut zone = Zone::default();
     zone.add("versions.apps.local", versions.ipv4());
@@ -174,13 +180,13 @@ async fn names(network: &Network, run: &RunDir, versions: &Instance, hosts: &[In
 }
 
 /// The caller's proxy, whose load reports go by `reports` and everything else straight to the control plane.
-async fn call(caller: &Instance, socket: &str, reports: &Reports, run: &RunDir) -> Envoy {
+async fn call(caller: &NetnsInstance, socket: &str, reports: &SentReports, run: &RunDir) -> Envoy {
     let resource = format!("mesh/{MESH}/virtualNode/{CALLER}");
     let text = envoy::bootstrap(&resource, socket, None).await.unwrap();
     let mut bootstrap: Value = serde_saphyr::from_str(&text).unwrap();
     by_itself(&mut bootstrap, reports.socket());
     let proxy = Envoy::start_with(&bootstrap.to_string(), caller, run).unwrap();
-    intercept(caller, Backend::Iptables, 80, true).await.unwrap();
+    intercept(caller, HostBackend::Iptables, 80, true).await.unwrap();
     proxy
 }
 

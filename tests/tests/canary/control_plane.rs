@@ -6,13 +6,18 @@ use fleetmesh_testbed::wait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::bed::{Bed, SOON};
-use crate::service::Target;
+use crate::bed::{CanaryBed, SOON};
+use crate::service::ServiceTarget;
 use crate::tale::{Tale, time};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// It is away for longer than the pause of step 1.
-pub async fn is_away(bed: &mut Bed, tale: &mut Tale, traffic: &mut Traffic, split: &[Target<'_>]) {
+pub async fn is_away(
+    bed: &mut CanaryBed,
+    tale: &mut Tale,
+    traffic: &mut CanaryTraffic,
+    split: &[ServiceTarget<'_>],
+) {
     let entered = tale.entered(1).await;
     traffic.phase("without control plane").await;
     bed.stack.control_plane.kill();
@@ -28,7 +33,12 @@ pub async fn is_away(bed: &mut Bed, tale: &mut Tale, traffic: &mut Traffic, spli
 }
 
 /// It is away for a moment only, in which the pause of step 2 ends: the verdict of before does not stand for what came after.
-pub async fn restarts(bed: &mut Bed, tale: &mut Tale, traffic: &mut Traffic, split: &[Target<'_>]) {
+pub async fn restarts(
+    bed: &mut CanaryBed,
+    tale: &mut Tale,
+    traffic: &mut CanaryTraffic,
+    split: &[ServiceTarget<'_>],
+) {
     let entered = tale.entered(2).await;
     let entered = time(&entered["rollout"]["stepEnteredAt"]);
     let whole = SignedDuration::try_from(INTERVAL).unwrap();

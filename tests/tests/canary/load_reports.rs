@@ -3,13 +3,18 @@
 
 use jiff::Timestamp;
 
-use crate::bed::Bed;
-use crate::service::Target;
+use crate::bed::CanaryBed;
+use crate::service::ServiceTarget;
 use crate::tale::{Tale, time};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// In step 4, for longer than its pause, and for more verdicts than `failureLimit`.
-pub async fn stop(bed: &Bed, tale: &mut Tale, traffic: &mut Traffic, split: &[Target<'_>]) {
+pub async fn stop(
+    bed: &CanaryBed,
+    tale: &mut Tale,
+    traffic: &mut CanaryTraffic,
+    split: &[ServiceTarget<'_>],
+) {
     tale.entered(4).await;
     bed.reports.cut();
     let held = tale.held("NoReport").await;

@@ -34,11 +34,11 @@ use fleetmesh_testbed::scenario::URL;
 use fleetmesh_testbed::userns;
 use serde_json::json;
 
-use bed::Bed;
-use service::{BANK, SHOP, Target};
+use bed::CanaryBed;
+use service::{BANK, SHOP, ServiceTarget};
 use tale::Tale;
-use traffic::Traffic;
-use user::User;
+use traffic::CanaryTraffic;
+use user::CanaryUser;
 
 #[tokio::test]
 async fn routes_under_canary() {
@@ -46,7 +46,7 @@ async fn routes_under_canary() {
         return;
     }
     let start = Instant::now();
-    let (mut bed, mut hosts) = Bed::start().await;
+    let (mut bed, mut hosts) = CanaryBed::start().await;
     println!("the bed took {:?}", start.elapsed());
     let (mut tale, (), (), ()) =
         tokio::join!(story::run(&bed, &mut hosts), shop(&bed), two_routes::run(&bed), bank(&bed));
@@ -56,21 +56,21 @@ async fn routes_under_canary() {
 }
 
 /// Three targets, other targets on the way, and back.
-async fn shop(bed: &Bed) {
+async fn shop(bed: &CanaryBed) {
     let _servers = bed.serve(&SHOP).await;
     let mut tale = bed.tale("shop");
-    let mut traffic = Traffic::start(bed, "http://shop.apps.local/").await;
+    let mut traffic = CanaryTraffic::start(bed, "http://shop.apps.local/").await;
     three_targets::run(&mut tale, &mut traffic).await;
     supersede::run(&mut tale, &mut traffic).await;
     revert::run(&mut tale, &mut traffic).await;
 }
 
 /// Webhooks and Prometheus.
-async fn bank(bed: &Bed) {
+async fn bank(bed: &CanaryBed) {
     let _servers = bed.serve(&BANK).await;
-    let user = User::start().await;
+    let user = CanaryUser::start().await;
     let mut tale = bed.tale("bank");
-    let mut traffic = Traffic::start(bed, "http://bank.apps.local/").await;
+    let mut traffic = CanaryTraffic::start(bed, "http://bank.apps.local/").await;
     webhooks::confirm_the_rollout(&mut tale, &mut traffic, &user).await;
     prometheus::is_blind(&mut tale, &mut traffic, &user).await;
     webhooks::confirm_the_promotion(&mut tale, &mut traffic, &user).await;
@@ -80,18 +80,18 @@ async fn bank(bed: &Bed) {
 }
 
 /// One rollout from serviceBv2 to serviceB, at each step of which something else happens to the stack.
-async fn disturbed(bed: &mut Bed, tale: &mut Tale) {
+async fn disturbed(bed: &mut CanaryBed, tale: &mut Tale) {
     tale.apply(&story::route("serviceBv2")).await;
     tale.phase("RolledBack").await;
     let another = RunDir::new("canary-operator").unwrap();
-    let mut traffic = Traffic::start(bed, URL).await;
+    let mut traffic = CanaryTraffic::start(bed, URL).await;
     let mut route = story::route("serviceB");
     let step =
         |(percent, seconds)| json!({ "setWeight": percent, "pause": { "duration": format!("{seconds}s") } });
     let steps = [(20, 3), (40, 5), (60, 1), (80, 3), (100, 1)];
     route["spec"]["canary"]["steps"] = steps.map(step).into_iter().collect();
     tale.apply(&route).await;
-    let splits: [&[Target<'_>]; 6] = [
+    let splits: [&[ServiceTarget<'_>]; 6] = [
         &[("serviceBv2", 100)],
         &[("serviceB", 20), ("serviceBv2", 80)],
         &[("serviceB", 40), ("serviceBv2", 60)],

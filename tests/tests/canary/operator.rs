@@ -7,17 +7,17 @@ use fleetmesh_testbed::wait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::bed::{Bed, SOON};
-use crate::service::{Target, in_words};
+use crate::bed::{CanaryBed, SOON};
+use crate::service::{ServiceTarget, in_words};
 use crate::tale::{Tale, in_force, time, version};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// Nobody decides for as long as the lease of the dead one holds, in which the pause of step 3 ends.
 pub async fn is_another(
-    bed: &mut Bed,
+    bed: &mut CanaryBed,
     tale: &mut Tale,
-    traffic: &mut Traffic,
-    split: &[Target<'_>],
+    traffic: &mut CanaryTraffic,
+    split: &[ServiceTarget<'_>],
     run: &RunDir,
 ) {
     let another = bed.another_operator(run).await;
@@ -49,7 +49,7 @@ pub async fn is_another(
 }
 
 /// Who leads, and since when.
-async fn holder(bed: &Bed) -> (Value, Timestamp) {
+async fn holder(bed: &CanaryBed) -> (Value, Timestamp) {
     let lease = ["get", "lease", "fleetmesh-operator", "--namespace", "default"];
     let lease = bed.stack.kubectl.json(&lease).await.unwrap()["spec"].clone();
     (lease["holderIdentity"].clone(), time(&lease["acquireTime"]))

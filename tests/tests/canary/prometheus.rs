@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::bed::SOON;
 use crate::tale::{Tale, in_force, time};
-use crate::traffic::Traffic;
-use crate::user::{Prometheus, User};
+use crate::traffic::CanaryTraffic;
+use crate::user::{CanaryUser, UserPrometheus};
 use fleetmesh_testbed::wait;
 
 /// In the first step, where the pause is over long before Prometheus is back.
-pub async fn is_blind(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
+pub async fn is_blind(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
     let held = tale.held("MetricFailed").await;
     let detail = held["rollout"]["hold"]["detail"].as_str().unwrap();
     assert!(detail.contains("Prometheus cannot be asked") && !detail.contains(user.url()), "{detail}");
@@ -23,20 +23,20 @@ pub async fn is_blind(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
         assert_eq!(again["phase"], "Held", "{again:#}");
         last = time(&verdict["at"]);
     }
-    user.prometheus(Prometheus::Empty);
+    user.prometheus(UserPrometheus::Empty);
     tale.held("NoData").await;
     traffic.is_shared(&[("bank-v1", 50), ("bank-v2", 50)]).await;
     tale.took_steps(&[1]);
     let query = user.asked("api/v1/query").remove(0);
     assert!(query.as_str().unwrap().starts_with("query=histogram_quantile%280.99%2C"), "{query}");
-    user.prometheus(Prometheus::Gives(120.0));
+    user.prometheus(UserPrometheus::Gives(120.0));
 }
 
 /// A number out of its range is a failure: the rollout, tried again, is rolled back.
-pub async fn fails(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
+pub async fn fails(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
     assert_eq!(tale.tell("Retry").await, "Applied");
     tale.entered(1).await;
-    user.prometheus(Prometheus::Gives(900.0));
+    user.prometheus(UserPrometheus::Gives(900.0));
     let aborted = tale.phase("Aborted").await;
     let ended: &Value = &aborted["history"][0];
     assert_eq!(ended["reason"], "AnalysisFailed", "{ended:#}");

@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// A way that is open or cut.
-pub struct Reports {
+pub struct SentReports {
     socket: PathBuf,
     open: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Reports {
+impl SentReports {
     /// Listens at `socket`, also for other users, and leads to `control_plane`.
     pub fn start(socket: PathBuf, control_plane: PathBuf) -> Result<Self> {
         let listener = UnixListener::bind(&socket)?;
@@ -46,7 +46,7 @@ impl Reports {
     }
 }
 
-impl Drop for Reports {
+impl Drop for SentReports {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -5,10 +5,10 @@ use crate::service::SHOP;
 use crate::supersede::MIDDLE;
 use crate::tale::{Tale, version};
 use crate::three_targets::{STABLE, plan};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// From the middle of the rollout that [`crate::supersede`] left.
-pub async fn run(tale: &mut Tale, traffic: &mut Traffic) {
+pub async fn run(tale: &mut Tale, traffic: &mut CanaryTraffic) {
     let reverted = tale.entered(1).await;
     tale.apply(&SHOP.route("shop", STABLE, Some(plan(&[40])))).await;
     let taken_back = |status: &serde_json::Value| {

@@ -5,10 +5,10 @@ use fleetmesh_testbed::scenario::MESH;
 use serde_json::{Value, json};
 
 /// A target of a route: virtual node and weight.
-pub type Target<'a> = (&'a str, u32);
+pub type ServiceTarget<'a> = (&'a str, u32);
 
 /// A service and what there is at first.
-pub struct Service {
+pub struct ServedService {
     /// `NAME.apps.local`, and the router's name.
     pub name: &'static str,
     /// The port of the first version; the next have the next.
@@ -21,11 +21,11 @@ pub struct Service {
 struct Path {
     name: &'static str,
     prefix: &'static str,
-    targets: &'static [Target<'static>],
+    targets: &'static [ServiceTarget<'static>],
 }
 
 /// Two versions share the requests, a third one comes.
-pub const SHOP: Service = Service {
+pub const SHOP: ServedService = ServedService {
     name: "shop",
     port: 8001,
     nodes: &["shop-v1", "shop-v2", "shop-v3"],
@@ -33,7 +33,7 @@ pub const SHOP: Service = Service {
 };
 
 /// Two routes of one router.
-pub const DESK: Service = Service {
+pub const DESK: ServedService = ServedService {
     name: "desk",
     port: 8011,
     nodes: &["desk-in-v1", "desk-in-v2", "desk-out-v1", "desk-out-v2"],
@@ -44,7 +44,7 @@ pub const DESK: Service = Service {
 };
 
 /// Somebody is asked.
-pub const BANK: Service = Service {
+pub const BANK: ServedService = ServedService {
     name: "bank",
     port: 8021,
     nodes: &["bank-v1", "bank-v2"],
@@ -52,9 +52,9 @@ pub const BANK: Service = Service {
 };
 
 /// All of them.
-pub const SERVICES: [Service; 3] = [SHOP, DESK, BANK];
+pub const SERVICES: [ServedService; 3] = [SHOP, DESK, BANK];
 
-impl Service {
+impl ServedService {
     /// The name that callers use.
     pub fn host(&self) -> String {
         format!("{}.apps.local", self.name)
@@ -85,7 +85,7 @@ impl Service {
     }
 
     /// A route of the service as it is applied.
-    pub fn route(&self, name: &str, targets: &[Target<'_>], canary: Option<Value>) -> Value {
+    pub fn route(&self, name: &str, targets: &[ServiceTarget<'_>], canary: Option<Value>) -> Value {
         let prefix = self.routes.iter().find(|route| route.name == name).map(|route| route.prefix);
         let targets: Vec<Value> =
             targets.iter().map(|(node, weight)| json!({ "virtualNode": node, "weight": weight })).collect();
@@ -101,8 +101,8 @@ impl Service {
 }
 
 /// Targets for people to read, those without requests left out, in the order of their names.
-pub fn in_words(targets: &[Target<'_>]) -> String {
-    let mut serving: Vec<&Target<'_>> = targets.iter().filter(|(_, weight)| *weight > 0).collect();
+pub fn in_words(targets: &[ServiceTarget<'_>]) -> String {
+    let mut serving: Vec<&ServiceTarget<'_>> = targets.iter().filter(|(_, weight)| *weight > 0).collect();
     serving.sort();
     serving.iter().map(|(node, weight)| format!("{node}={weight}")).collect::<Vec<_>>().join(" ")
 }

@@ -9,10 +9,10 @@ use fleetmesh_testbed::scenario::canary::{INTERVAL, short_route};
 use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, SOON};
-use crate::service::Target;
+use crate::bed::{CanaryBed, SOON};
+use crate::service::ServiceTarget;
 use crate::tale::{Tale, in_force, time};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// The route of the sample, going to `target`.
 pub fn route(target: &str) -> Value {
@@ -21,9 +21,9 @@ pub fn route(target: &str) -> Value {
 }
 
 /// serviceB, which is stable, and serviceBv2 by turns.
-pub async fn run(bed: &Bed, hosts: &mut [Host; 2]) -> Tale {
+pub async fn run(bed: &CanaryBed, hosts: &mut [Host; 2]) -> Tale {
     let mut tale = bed.tale("service-b");
-    let mut traffic = Traffic::start(bed, URL).await;
+    let mut traffic = CanaryTraffic::start(bed, URL).await;
     good(bed, &mut tale, &mut traffic).await;
     bad(bed, &mut tale, &mut traffic, &mut hosts[0]).await;
     dead(&mut tale, &mut hosts[0]).await;
@@ -32,7 +32,7 @@ pub async fn run(bed: &Bed, hosts: &mut [Host; 2]) -> Tale {
 }
 
 /// 100/0 → 75/25 → 50/50 → 0/100, and no request fails; the spec is never written; the old node is deprecated.
-async fn good(bed: &Bed, tale: &mut Tale, traffic: &mut Traffic) {
+async fn good(bed: &CanaryBed, tale: &mut Tale, traffic: &mut CanaryTraffic) {
     let mut route = route("serviceBv2");
     let steps = &mut route["spec"]["canary"]["steps"];
     // Each split is looked at for as long as it takes; then a person promotes.
@@ -40,7 +40,7 @@ async fn good(bed: &Bed, tale: &mut Tale, traffic: &mut Traffic) {
     steps[1]["pause"] = json!({});
     steps[2]["pause"]["duration"] = json!("2s");
     tale.apply(&route).await;
-    let splits: [&[Target<'_>]; 4] = [
+    let splits: [&[ServiceTarget<'_>]; 4] = [
         &[("serviceB", 100), ("serviceBv2", 0)],
         &[("serviceB", 75), ("serviceBv2", 25)],
         &[("serviceB", 50), ("serviceBv2", 50)],
@@ -74,7 +74,7 @@ async fn good(bed: &Bed, tale: &mut Tale, traffic: &mut Traffic) {
 }
 
 /// A version that answers 500 to a third of its requests is rolled back within two windows of the analysis.
-async fn bad(bed: &Bed, tale: &mut Tale, traffic: &mut Traffic, version: &mut Host) {
+async fn bad(bed: &CanaryBed, tale: &mut Tale, traffic: &mut CanaryTraffic, version: &mut Host) {
     version.server.fail_with(500).await.unwrap();
     version.server.fail_every(3).await.unwrap();
     traffic.phase("bad").await;
@@ -107,7 +107,7 @@ async fn dead(tale: &mut Tale, version: &mut Host) {
 }
 
 /// Without traffic nothing is judged: the rollout holds, then waits for a person, and goes on when told.
-async fn silent(bed: &Bed, tale: &mut Tale, traffic: Traffic) {
+async fn silent(bed: &CanaryBed, tale: &mut Tale, traffic: CanaryTraffic) {
     traffic.finish().await;
     bed.quiet("serviceB", INTERVAL).await;
     let mut route = route("serviceB");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::bed::SOON;
 use crate::journal::Journal;
-use crate::service::{Target, in_words};
+use crate::service::{ServiceTarget, in_words};
 
 /// One route.
 pub struct Tale {
@@ -163,7 +163,7 @@ impl Tale {
     }
 
     /// The targets that were in force one after another since the route was applied were exactly these.
-    pub fn went_through(&self, all: &[&[Target<'_>]]) {
+    pub fn went_through(&self, all: &[&[ServiceTarget<'_>]]) {
         let statuses = self.statuses();
         // The first decision about a route says what is in force; before it nothing does.
         let decided = statuses.iter().filter(|status| status["effectiveTargets"].is_array());
@@ -195,7 +195,7 @@ impl Tale {
 /// What a status says is in force, targets without requests left out.
 pub fn in_force(status: &Value) -> String {
     let targets = status["effectiveTargets"].as_array().into_iter().flatten();
-    let targets: Vec<Target<'_>> = targets
+    let targets: Vec<ServiceTarget<'_>> = targets
         .map(|target| {
             let weight = target["weight"].as_u64().unwrap();
             (target["virtualNode"].as_str().unwrap(), u32::try_from(weight).unwrap())

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{SHOP, Target};
+use crate::service::{SHOP, ServiceTarget};
 use crate::tale::Tale;
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// What is stable afterwards.
-pub const STABLE: &[Target<'static>] = &[("shop-v1", 20), ("shop-v2", 30), ("shop-v3", 50)];
+pub const STABLE: &[ServiceTarget<'static>] = &[("shop-v1", 20), ("shop-v2", 30), ("shop-v3", 50)];
 
 /// A plan whose steps of these percentages wait for a person, before all of it.
 pub fn plan(percentages: &[u32]) -> Value {
@@ -17,9 +17,9 @@ pub fn plan(percentages: &[u32]) -> Value {
 }
 
 /// 60/40/0 → 20/30/50: what goes to the third is taken from the two in proportion to what they lose.
-pub async fn run(tale: &mut Tale, traffic: &mut Traffic) {
+pub async fn run(tale: &mut Tale, traffic: &mut CanaryTraffic) {
     tale.apply(&SHOP.route("shop", STABLE, Some(plan(&[30, 70])))).await;
-    let splits: [&[Target<'_>]; 4] = [
+    let splits: [&[ServiceTarget<'_>]; 4] = [
         &[("shop-v1", 60), ("shop-v2", 40), ("shop-v3", 0)],
         &[("shop-v1", 48), ("shop-v2", 37), ("shop-v3", 15)],
         &[("shop-v1", 32), ("shop-v2", 33), ("shop-v3", 35)],

@@ -1,12 +1,12 @@
 //! Requests under way all the time, and whether they were shared as they should be.
 
-use fleetmesh_testbed::app::tally::{Phase, Tally};
-use fleetmesh_testbed::app::{Load, LoadOptions};
+use fleetmesh_testbed::app::tally::{LoadPhase, Tally};
+use fleetmesh_testbed::app::{AppLoad, LoadOptions};
 use fleetmesh_testbed::chi_square;
 use fleetmesh_testbed::run_dir::RunDir;
 
-use crate::bed::{Bed, SOON};
-use crate::service::{Target, in_words};
+use crate::bed::{CanaryBed, SOON};
+use crate::service::{ServiceTarget, in_words};
 
 /// Requests a second.
 const RATE: u32 = 300;
@@ -16,19 +16,19 @@ const ENOUGH: u64 = 600;
 const SIGNIFICANCE: f64 = 1e-4;
 
 /// The requests of one case.
-pub struct Traffic {
-    load: Load,
+pub struct CanaryTraffic {
+    load: AppLoad,
     splits: usize,
     // A folder of its own: reports of one instance would share a file.
     _run: RunDir,
 }
 
-impl Traffic {
+impl CanaryTraffic {
     /// Begins to send to `url`.
-    pub async fn start(bed: &Bed, url: &str) -> Self {
+    pub async fn start(bed: &CanaryBed, url: &str) -> Self {
         let run = RunDir::new("canary-load").unwrap();
         let options = LoadOptions { rate: RATE, ..LoadOptions::new(url) };
-        let load = Load::start(&options, "first", &bed.caller, &run).await.unwrap();
+        let load = AppLoad::start(&options, "first", &bed.caller, &run).await.unwrap();
         Self { load, splits: 0, _run: run }
     }
 
@@ -38,7 +38,7 @@ impl Traffic {
     }
 
     /// What was counted as `phase`, once all of it has ended.
-    pub async fn ended(&mut self, phase: &str) -> Phase {
+    pub async fn ended(&mut self, phase: &str) -> LoadPhase {
         let ended = |tally: &Tally| {
             let phase = tally.phase(phase);
             phase.started == phase.answered() + phase.failed()
@@ -47,7 +47,7 @@ impl Traffic {
     }
 
     /// Counts a few hundred requests from now on, which must be shared as `targets` say.
-    pub async fn is_shared(&mut self, targets: &[Target<'_>]) {
+    pub async fn is_shared(&mut self, targets: &[ServiceTarget<'_>]) {
         self.splits += 1;
         let phase = format!("split {}", self.splits);
         self.phase(&phase).await;
@@ -55,7 +55,7 @@ impl Traffic {
     }
 
     /// Awaits a few hundred requests in the current `phase`, and ends it. They must be shared as `targets` say.
-    pub async fn were_shared(&mut self, phase: &str, targets: &[Target<'_>]) {
+    pub async fn were_shared(&mut self, phase: &str, targets: &[ServiceTarget<'_>]) {
         let enough = |tally: &Tally| tally.phase(phase).answered() >= ENOUGH;
         self.load.until("enough requests are answered", SOON, enough).await.unwrap();
         self.phase(&format!("after {phase}")).await;

@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use crate::bed::Bed;
+use crate::bed::CanaryBed;
 use crate::service::DESK;
 use crate::tale::{time, version};
-use crate::traffic::Traffic;
+use crate::traffic::CanaryTraffic;
 
 /// `/in` goes to a good version, `/out` to one that answers 500 to a third of its requests.
-pub async fn run(bed: &Bed) {
+pub async fn run(bed: &CanaryBed) {
     let mut servers = bed.serve(&DESK).await;
     servers[3].fail_with(500).await.unwrap();
     servers[3].fail_every(3).await.unwrap();
     let mut good = bed.tale("desk-in");
     let mut bad = bed.tale("desk-out");
-    let mut traffic = Traffic::start(bed, "http://desk.apps.local/in").await;
-    let mut harmed = Traffic::start(bed, "http://desk.apps.local/out").await;
+    let mut traffic = CanaryTraffic::start(bed, "http://desk.apps.local/in").await;
+    let mut harmed = CanaryTraffic::start(bed, "http://desk.apps.local/out").await;
     let canary = json!({
         "steps": [{ "setWeight": 50, "pause": {} }, { "setWeight": 100, "pause": { "duration": "1s" } }],
         "analysis": { "interval": "1s" },

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use fleetmesh_testbed::front::{Answer, Asked, Front, refusal};
+use fleetmesh_testbed::front::{Asked, Front, FrontAnswer, refusal};
 use fleetmesh_testbed::wait;
 use http::StatusCode;
 use hyper::body::Bytes;
@@ -15,7 +15,7 @@ use crate::bed::SOON;
 
 /// What Prometheus does.
 #[derive(Clone, Copy, Debug)]
-pub enum Prometheus {
+pub enum UserPrometheus {
     /// The connection is cut: it is down.
     Down,
     /// The query gives no series.
@@ -25,20 +25,21 @@ pub enum Prometheus {
 }
 
 /// Webhooks and Prometheus. A webhook that nothing was said about agrees.
-pub struct User {
+pub struct CanaryUser {
     front: Front,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<UserState>>,
 }
 
-struct State {
-    prometheus: Prometheus,
+struct UserState {
+    prometheus: UserPrometheus,
     webhooks: BTreeMap<String, (u16, &'static str)>,
     asked: Vec<(String, Value)>,
 }
 
-impl User {
+impl CanaryUser {
     pub async fn start() -> Self {
-        let state = State { prometheus: Prometheus::Down, webhooks: BTreeMap::new(), asked: Vec::new() };
+        let state =
+            UserState { prometheus: UserPrometheus::Down, webhooks: BTreeMap::new(), asked: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let front = Front::start(move |asked, _| {
@@ -85,7 +86,7 @@ impl User {
     }
 
     /// What Prometheus does from now on.
-    pub fn prometheus(&self, prometheus: Prometheus) {
+    pub fn prometheus(&self, prometheus: UserPrometheus) {
         self.state.lock().unwrap().prometheus = prometheus;
     }
 
@@ -106,8 +107,8 @@ impl User {
     }
 }
 
-impl State {
-    fn answer(&mut self, asked: &Asked) -> Option<Answer> {
+impl UserState {
+    fn answer(&mut self, asked: &Asked) -> Option<FrontAnswer> {
         let path = asked.uri().path().trim_start_matches('/').to_owned();
         if path == "api/v1/query" {
             self.asked.push((path, json!(asked.uri().query())));
@@ -118,15 +119,15 @@ impl State {
         Some(refusal(StatusCode::from_u16(status).ok()?, words))
     }
 
-    fn query(&self) -> Option<Answer> {
+    fn query(&self) -> Option<FrontAnswer> {
         let result = match self.prometheus {
-            Prometheus::Down => return None,
-            Prometheus::Empty => json!([]),
-            Prometheus::Gives(value) => {
+            UserPrometheus::Down => return None,
+            UserPrometheus::Empty => json!([]),
+            UserPrometheus::Gives(value) => {
                 json!([{ "metric": {}, "value": [1_435_781_451.781, value.to_string()] }])
             }
         };
         let data = json!({ "resultType": "vector", "result": result });
-        Some(Answer::new(Bytes::from(json!({ "status": "success", "data": data }).to_string())))
+        Some(FrontAnswer::new(Bytes::from(json!({ "status": "success", "data": data }).to_string())))
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::service::BANK;
 use crate::tale::{Tale, in_force, version};
-use crate::traffic::Traffic;
-use crate::user::{Prometheus, User};
+use crate::traffic::CanaryTraffic;
+use crate::user::{CanaryUser, UserPrometheus};
 
 const TYPES: [&str; 5] =
     ["confirm-rollout", "confirm-traffic-increase", "confirm-promotion", "rollback", "event"];
@@ -15,7 +15,7 @@ const TYPES: [&str; 5] =
 fn route(target: &str) -> Value {
     let second = json!({ "duration": "1s" });
     let query = "histogram_quantile(0.99, sum by (le) (rate(bank_bucket[1m])))";
-    let source = User::source(query);
+    let source = CanaryUser::source(query);
     let canary = json!({
         "steps": [{ "setWeight": 50, "pause": second }, { "setWeight": 100, "pause": second }],
         "analysis": {
@@ -24,13 +24,13 @@ fn route(target: &str) -> Value {
             "failureLimit": 1,
             "metrics": [{ "name": "p99", "source": source, "thresholdRange": { "max": 500 } }],
         },
-        "webhooks": TYPES.map(User::webhook),
+        "webhooks": TYPES.map(CanaryUser::webhook),
     });
     BANK.route("bank", &[(target, 100)], Some(canary))
 }
 
 /// Nothing goes to the new version before everybody agrees.
-pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
+pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
     user.answers("confirm-rollout", 403, "not before noon");
     user.answers("confirm-traffic-increase", 202, "");
     user.answers("confirm-promotion", 403, "");
@@ -68,7 +68,7 @@ pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut Traffic, user: &
 }
 
 /// The new version has everything, and is not stable before everybody agrees. A webhook that fails agrees to nothing.
-pub async fn confirm_the_promotion(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
+pub async fn confirm_the_promotion(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
     tale.entered(2).await;
     let held = tale.held("ConfirmationRefused").await;
     assert_eq!(held["stableTargets"][0]["virtualNode"], "bank-v1");
@@ -92,7 +92,7 @@ pub async fn confirm_the_promotion(tale: &mut Tale, traffic: &mut Traffic, user:
 }
 
 /// What happened was told, as the Events have it.
-fn events_are_told(user: &User, id: &Value) {
+fn events_are_told(user: &CanaryUser, id: &Value) {
     let told = user.asked("event");
     let reasons: Vec<&str> = told.iter().map(|told| told["event"]["reason"].as_str().unwrap()).collect();
     println!("told: {}", reasons.join(" "));
@@ -109,8 +109,8 @@ fn events_are_told(user: &User, id: &Value) {
 }
 
 /// A webhook of type rollback that agrees is obeyed in one push.
-pub async fn roll_back(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
-    user.prometheus(Prometheus::Gives(120.0));
+pub async fn roll_back(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
+    user.prometheus(UserPrometheus::Gives(120.0));
     tale.apply(&route("bank-v1")).await;
     let entered = tale.entered(1).await;
     user.answers("rollback", 200, "");
@@ -125,7 +125,7 @@ pub async fn roll_back(tale: &mut Tale, traffic: &mut Traffic, user: &User) {
 }
 
 /// A provider that is not for this namespace is not asked, and says so; one that is gone neither.
-pub async fn are_for_their_namespaces(tale: &mut Tale, user: &User) {
+pub async fn are_for_their_namespaces(tale: &mut Tale, user: &CanaryUser) {
     tale.provide(&user.providers(("team", "other"))).await;
     let asked = user.asked("confirm-rollout").len();
     assert_eq!(tale.tell("Retry").await, "Applied");

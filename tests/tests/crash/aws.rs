@@ -14,27 +14,27 @@ use fleetmesh_testbed::{http, tools};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Lane};
+use crate::bed::{CrashBed, CrashLane};
 use crate::faults::{Blow, turns_each};
 use crate::lanes;
-use crate::life::Ended;
-use crate::objects::Kind;
+use crate::life::EndedLife;
+use crate::objects::CrashKind;
 
 /// Plans under way at a time. More would wait for moto, which does one thing at a time.
 const LANES: usize = 6;
 
 /// What is done to a node: its spec, or nothing when it is deleted.
-type Phase = (&'static str, Option<fn() -> Value>);
+type AwsPhase = (&'static str, Option<fn() -> Value>);
 
 /// An identity: made, changed, removed.
-const IDENTITY: [Phase; 3] = [
+const IDENTITY: [AwsPhase; 3] = [
     ("create", Some(|| identity("AmazonEC2ContainerRegistryReadOnly"))),
     ("change", Some(|| identity("AmazonSSMManagedInstanceCore"))),
     ("delete", None),
 ];
 
 /// A fleet: made, scaled, rolled, removed.
-const FLEET: [Phase; 4] = [
+const FLEET: [AwsPhase; 4] = [
     ("create", Some(|| fleet(2, "app:v1"))),
     ("scale", Some(|| fleet(3, "app:v1"))),
     ("roll", Some(|| fleet(3, "app:v2"))),
@@ -91,8 +91,8 @@ async fn blows_at_a_fleet() {
 }
 
 /// Strikes every write of every phase; fewer than `least` plans in a reconcile would mean that the writes are not seen any more.
-async fn blows(phases: &[Phase], least: usize) {
-    let (place, mut lanes) = Place::start().await.unwrap();
+async fn blows(phases: &[AwsPhase], least: usize) {
+    let (place, mut lanes) = CrashPlace::start().await.unwrap();
     let mut calm = Vec::new();
     for phase in phases {
         calm.push((phase, place.strike(&lanes[0], phase, None).await.unwrap()));
@@ -120,25 +120,25 @@ async fn blows(phases: &[Phase], least: usize) {
 }
 
 /// Lanes with an AWS account that can be looked at.
-struct Place {
+struct CrashPlace {
     account: String,
-    node: Kind,
+    node: CrashKind,
     _viewer: Process,
-    _bed: Bed,
+    _bed: CrashBed,
     _run: RunDir,
 }
 
-impl Place {
-    async fn start() -> Result<(Self, Vec<Lane>)> {
+impl CrashPlace {
+    async fn start() -> Result<(Self, Vec<CrashLane>)> {
         let endpoint = std::env::var("AWS_ENDPOINT_URL").context("moto's address")?;
         let run = RunDir::new("crash-account")?;
         let mut view = Command::new(tools::tool("python")?);
         view.arg("tests/crash/account.py");
         moto::environment(&endpoint, &mut view);
         let mut viewer = Process::spawn("account", &view, &run)?;
-        let bed = Bed::start("crash-aws", &[]).await?;
+        let bed = CrashBed::start("crash-aws", &[]).await?;
         let account = viewer.first_line(Duration::from_secs(30)).await?;
-        let [mesh, node, ..] = Kind::all();
+        let [mesh, node, ..] = CrashKind::all();
         let mut lanes = bed.lanes(LANES).await?;
         for lane in &mut lanes {
             lane.look_often();
@@ -148,11 +148,11 @@ impl Place {
         Ok((Self { account, node, _viewer: viewer, _bed: bed, _run: run }, lanes))
     }
 
-    async fn strike(&self, lane: &Lane, phase: &Phase, blow: Option<Blow>) -> Result<Ended> {
+    async fn strike(&self, lane: &CrashLane, phase: &AwsPhase, blow: Option<Blow>) -> Result<EndedLife> {
         lane.play(blow, self.act(lane, phase), async || self.end(lane, phase).await).await
     }
 
-    async fn act(&self, lane: &Lane, phase: &Phase) -> Result<()> {
+    async fn act(&self, lane: &CrashLane, phase: &AwsPhase) -> Result<()> {
         let Some(members) = phase.1 else {
             lane.api(&self.node).delete("crash", &DeleteParams::default()).await?;
             return Ok(());
@@ -167,7 +167,7 @@ impl Place {
     }
 
     /// The end of a phase, without what differs from run to run. The account, which takes longest, is looked at last.
-    async fn end(&self, lane: &Lane, phase: &Phase) -> Result<Value> {
+    async fn end(&self, lane: &CrashLane, phase: &AwsPhase) -> Result<Value> {
         let node = lane.api(&self.node).get_opt("crash").await?;
         if phase.1.is_none() {
             ensure!(node.is_none(), "the node is still there");

@@ -15,13 +15,13 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
-use crate::objects::Kind;
-use crate::scope::Scope;
+use crate::objects::CrashKind;
+use crate::scope::CrashScope;
 
 /// Who writes what a user would.
 const USER: &str = "crash-test";
 
-pub struct Bed {
+pub struct CrashBed {
     client: Client,
     // Dropped last: who depends on them goes first.
     pub control_plane: ControlPlane,
@@ -30,23 +30,23 @@ pub struct Bed {
 }
 
 /// A namespace and a mesh of the same name, and who works there: one operator life after another.
-pub struct Lane {
+pub struct CrashLane {
     /// The name of all that is the lane's.
     pub name: String,
     pub client: Client,
     /// The App Mesh endpoint.
     pub endpoint: String,
     pub args: OperatorArgs,
-    _scope: Scope,
+    _scope: CrashScope,
 }
 
 #[derive(Parser)]
-struct Cli {
+struct CrashCli {
     #[command(flatten)]
     operator: OperatorArgs,
 }
 
-impl Bed {
+impl CrashBed {
     /// Starts a cluster with our kinds and a control plane with `arguments` besides.
     pub async fn start(name: &str, arguments: &[&str]) -> Result<Self> {
         let run = RunDir::new(name)?;
@@ -62,7 +62,7 @@ impl Bed {
     }
 
     /// Makes `count` lanes.
-    pub async fn lanes(&self, count: usize) -> Result<Vec<Lane>> {
+    pub async fn lanes(&self, count: usize) -> Result<Vec<CrashLane>> {
         let mut lanes = Vec::new();
         for index in 0..count {
             lanes.push(self.lane(&format!("lane-{index:02}"), &self.control_plane.endpoint()).await?);
@@ -71,20 +71,20 @@ impl Bed {
     }
 
     /// Makes a lane whose operators find the control plane at `endpoint`.
-    pub async fn lane(&self, name: &str, endpoint: &str) -> Result<Lane> {
+    pub async fn lane(&self, name: &str, endpoint: &str) -> Result<CrashLane> {
         self.cluster.kubectl()?.run(&["create", "namespace", name]).await?;
-        let scope = Scope::open(self.client.clone(), name).await?;
+        let scope = CrashScope::open(self.client.clone(), name).await?;
         let kubeconfig = self.run.join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, scope.kubeconfig().to_string())?;
         let kubeconfig = kubeconfig.display().to_string();
         let arguments = ["operator", "--kubeconfig", &kubeconfig, "--app-mesh-endpoint", endpoint];
-        let args = Cli::try_parse_from(arguments)?.operator;
+        let args = CrashCli::try_parse_from(arguments)?.operator;
         let (client, endpoint) = (self.client.clone(), endpoint.to_owned());
-        Ok(Lane { name: name.to_owned(), client, endpoint, args, _scope: scope })
+        Ok(CrashLane { name: name.to_owned(), client, endpoint, args, _scope: scope })
     }
 }
 
-impl Lane {
+impl CrashLane {
     /// Lets operators look at everything every second: what AWS does by itself tells nobody.
     pub fn look_often(&mut self) {
         self.args.drift_interval = Duration::from_secs(1);
@@ -99,7 +99,7 @@ impl Lane {
     }
 
     /// The lane's objects of a kind; of a mesh all, because meshes are in no namespace.
-    pub fn api(&self, kind: &Kind) -> Api<DynamicObject> {
+    pub fn api(&self, kind: &CrashKind) -> Api<DynamicObject> {
         match kind.namespaced {
             true => Api::namespaced_with(self.client.clone(), &self.name, &kind.api),
             false => Api::all_with(self.client.clone(), &kind.api),
@@ -107,7 +107,7 @@ impl Lane {
     }
 
     /// Applies a manifest of a kind as its user would.
-    pub async fn apply(&self, kind: &Kind, manifest: &Value) -> Result<()> {
+    pub async fn apply(&self, kind: &CrashKind, manifest: &Value) -> Result<()> {
         let name = manifest["metadata"]["name"].as_str().context("a name")?;
         self.api(kind).patch(name, &PatchParams::apply(USER).force(), &Patch::Apply(manifest)).await?;
         Ok(())

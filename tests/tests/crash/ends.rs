@@ -5,24 +5,29 @@ use fleetmesh_testbed::http;
 use kube::api::{DeleteParams, DynamicObject};
 use serde_json::{Value, json};
 
-use crate::bed::Lane;
+use crate::bed::CrashLane;
 use crate::faults::Blow;
-use crate::life::Ended;
-use crate::objects::{Kind, Phase};
+use crate::life::EndedLife;
+use crate::objects::{CrashKind, ObjectPhase};
 
-impl Lane {
+impl CrashLane {
     /// Runs a phase of `kinds` to its end, struck by `blow`.
-    pub async fn run(&self, kinds: &[Kind], phase: Phase, blow: Option<Blow>) -> Result<Ended> {
+    pub async fn run(
+        &self,
+        kinds: &[CrashKind],
+        phase: ObjectPhase,
+        blow: Option<Blow>,
+    ) -> Result<EndedLife> {
         self.play(blow, self.act(kinds, phase), async || self.end(kinds, phase).await).await
     }
 
-    async fn act(&self, kinds: &[Kind], phase: Phase) -> Result<()> {
+    async fn act(&self, kinds: &[CrashKind], phase: ObjectPhase) -> Result<()> {
         for kind in kinds {
             match phase {
-                Phase::Create | Phase::Change => {
-                    self.apply(kind, &kind.manifest(&self.name, phase == Phase::Change)).await?;
+                ObjectPhase::Create | ObjectPhase::Change => {
+                    self.apply(kind, &kind.manifest(&self.name, phase == ObjectPhase::Change)).await?;
                 }
-                Phase::Delete => {
+                ObjectPhase::Delete => {
                     self.api(kind).delete(kind.name(&self.name), &DeleteParams::default()).await?;
                 }
             }
@@ -32,13 +37,13 @@ impl Lane {
 
     /// What there is in the end, without what differs from run to run; an error while it is not yet the end. The cheap
     /// looks come first.
-    async fn end(&self, kinds: &[Kind], phase: Phase) -> Result<Value> {
+    async fn end(&self, kinds: &[CrashKind], phase: ObjectPhase) -> Result<Value> {
         let mut resources = Vec::new();
         for kind in kinds.iter().rev() {
             let resource = self.api(kind).get_opt(kind.name(&self.name)).await?;
             match phase {
-                Phase::Delete => ensure!(resource.is_none(), "{} is still there", kind.api.kind),
-                Phase::Create | Phase::Change => {
+                ObjectPhase::Delete => ensure!(resource.is_none(), "{} is still there", kind.api.kind),
+                ObjectPhase::Create | ObjectPhase::Change => {
                     let resource = resource.with_context(|| format!("{} is missing", kind.api.kind))?;
                     ready(&resource)?;
                     resources.push((kind, resource));
@@ -51,7 +56,7 @@ impl Lane {
             let remote = remote.with_context(|| format!("no App Mesh object of {}", kind.api.kind))?;
             ends.push(both(resource, remote)?);
         }
-        for kind in kinds.iter().filter(|_| phase == Phase::Delete) {
+        for kind in kinds.iter().filter(|_| phase == ObjectPhase::Delete) {
             let left = self.remote(kind).await?;
             ensure!(left.is_none(), "the App Mesh object of {} is still there", kind.api.kind);
         }
@@ -59,7 +64,7 @@ impl Lane {
     }
 
     /// An App Mesh object and its tags; `None` when it does not exist.
-    async fn remote(&self, kind: &Kind) -> Result<Option<Value>> {
+    async fn remote(&self, kind: &CrashKind) -> Result<Option<Value>> {
         let base = format!("{}/v20190125", self.endpoint);
         let path = kind.path(&self.name);
         let answer = http::send(::http::Method::GET, &format!("{base}/meshes/{path}")).await?;

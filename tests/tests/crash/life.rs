@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::bed::Lane;
+use crate::bed::CrashLane;
 use crate::faults::{Blow, Mode, Striker};
 
 /// Four times the design's bound for a recovery, because other lanes, and other programs, want the processors too.
@@ -20,7 +20,7 @@ const RECOVERY: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How a plan ended.
-pub struct Ended {
+pub struct EndedLife {
     /// The writes of the first life.
     pub writes: usize,
     /// Whether the blow fell before the end.
@@ -72,7 +72,7 @@ impl Lives {
 
     /// Awaits the `end` of a plan; a life that dies of the blow is followed by another. The number of writes differs a
     /// little from run to run (a status may or may not catch an object waiting), so a late blow may not fall.
-    pub async fn until(&mut self, end: impl AsyncFn() -> Result<Value>) -> Result<Ended> {
+    pub async fn until(&mut self, end: impl AsyncFn() -> Result<Value>) -> Result<EndedLife> {
         let striker = Arc::clone(&self.striker);
         let mut fallen = striker.fallen();
         let end = async || ended(&end).await;
@@ -93,7 +93,7 @@ impl Lives {
             Some(state) => state,
             None => end().await?,
         };
-        Ok(Ended { writes: striker.writes(), struck, state })
+        Ok(EndedLife { writes: striker.writes(), struck, state })
     }
 }
 
@@ -103,18 +103,18 @@ impl Drop for Lives {
     }
 }
 
-impl Lane {
+impl CrashLane {
     /// Lets an operator live while `act` happens, until there is an `end`, struck by `blow`.
     pub async fn play(
         &self,
         blow: Option<Blow>,
         act: impl Future<Output = Result<()>>,
         end: impl AsyncFn() -> Result<Value>,
-    ) -> Result<Ended> {
+    ) -> Result<EndedLife> {
         let mut lives = Lives::begin(&self.args, blow)?;
         act.await?;
         let ended = lives.until(end).await?;
-        Ok(Ended { state: self.anonymous(&ended.state)?, ..ended })
+        Ok(EndedLife { state: self.anonymous(&ended.state)?, ..ended })
     }
 }
 

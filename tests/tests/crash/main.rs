@@ -21,9 +21,9 @@ mod objects;
 mod panics;
 mod scope;
 
-use bed::Bed;
+use bed::CrashBed;
 use faults::{Blow, turns_each};
-use objects::{Kind, Phase};
+use objects::{CrashKind, ObjectPhase};
 
 /// Fewer plans than this would mean that the operator's writes are not seen any more.
 const LEAST_PLANS: usize = 30;
@@ -32,10 +32,10 @@ const LANES: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn struck_at_any_write_it_ends_as_the_undisturbed_run_did() {
-    let bed = Bed::start("crash", &[]).await.unwrap();
-    let (mut lanes, kinds) = (bed.lanes(LANES).await.unwrap(), Kind::all());
+    let bed = CrashBed::start("crash", &[]).await.unwrap();
+    let (mut lanes, kinds) = (bed.lanes(LANES).await.unwrap(), CrashKind::all());
     let mut undisturbed = Vec::new();
-    for phase in Phase::ALL {
+    for phase in ObjectPhase::ALL {
         let ended = lanes[0].run(&kinds, phase, None).await.unwrap();
         assert!(
             ended.writes >= 10,

@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 /// What is done to the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ObjectPhase {
     Create,
     Change,
     Delete,
 }
 
-impl Phase {
+impl ObjectPhase {
     /// In the order of a life.
     pub const ALL: [Self; 3] = [Self::Create, Self::Change, Self::Delete];
 }
 
 /// One object of the test.
-pub struct Kind {
+pub struct CrashKind {
     pub api: ApiResource,
     pub namespaced: bool,
     /// The object's path below its mesh in the App Mesh API.
@@ -26,7 +26,7 @@ pub struct Kind {
     spec: fn(changed: bool) -> Value,
 }
 
-impl Kind {
+impl CrashKind {
     /// One of each kind.
     pub fn all() -> [Self; 5] {
         let kind = |api, path, spec| Self { api, namespaced: true, path, spec };

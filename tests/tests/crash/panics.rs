@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_operator::write_hook::{Target, Write, WriteHook, WriteHooks};
+use fleetmesh_operator::write_hook::{Write, WriteHook, WriteHooks, WriteTarget};
 use fleetmesh_operator::{Operator, Task, health};
 use fleetmesh_tasks::{Strike, TaskName, Tasks};
 use fleetmesh_testbed::{http, wait};
@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::bed::{Bed, Lane};
-use crate::objects::Kind;
+use crate::bed::{CrashBed, CrashLane};
+use crate::objects::CrashKind;
 
 /// Much longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -28,19 +28,19 @@ struct AtNodes(AtomicBool);
 #[async_trait::async_trait]
 impl WriteHook for AtNodes {
     async fn before(&self, write: &Write) {
-        let strikes = write.target == Target::AppMesh && write.path.contains("/virtualNodes");
+        let strikes = write.target == WriteTarget::AppMesh && write.path.contains("/virtualNodes");
         assert!(!(strikes && self.0.load(Ordering::SeqCst)), "no node\nfor anybody");
     }
 }
 
 /// An operator that runs with its health pages.
-struct Running {
+struct RunningOperator {
     pages: String,
     operator: JoinHandle<Result<(), String>>,
     shutdown: CancellationToken,
 }
 
-impl Running {
+impl RunningOperator {
     async fn start(operator: Operator) -> Result<Self> {
         let shutdown = CancellationToken::new();
         let (listener, address) = health::bind(([127, 0, 0, 1], 0).into()).await?;
@@ -66,13 +66,13 @@ impl Running {
 }
 
 /// The condition `Ready` of the lane's object of a kind.
-async fn ready(lane: &Lane, kind: &Kind) -> Result<Value> {
+async fn ready(lane: &CrashLane, kind: &CrashKind) -> Result<Value> {
     let object = lane.api(kind).get(kind.name(&lane.name)).await?;
     let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
     conditions.into_iter().find(|one| one["type"] == "Ready").context("no condition Ready")
 }
 
-async fn until_ready(lane: &Lane, kind: &Kind, status: &str, reason: &str) -> Result<Value> {
+async fn until_ready(lane: &CrashLane, kind: &CrashKind, status: &str, reason: &str) -> Result<Value> {
     let what = format!("{} is Ready {status} by {reason}", kind.api.kind);
     wait::until(&what, LIMIT, async || {
         let ready = ready(lane, kind).await?;
@@ -84,7 +84,7 @@ async fn until_ready(lane: &Lane, kind: &Kind, status: &str, reason: &str) -> Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_seen_wherever_it_is() {
-    let bed = Bed::start("panics", &[]).await.unwrap();
+    let bed = CrashBed::start("panics", &[]).await.unwrap();
     let lane = bed.lanes(1).await.unwrap().remove(0);
     in_a_reconcile(&lane).await.unwrap();
     let all = Task::ALL.iter().map(|task| in_a_task(&lane, *task));
@@ -94,11 +94,11 @@ async fn a_panic_is_seen_wherever_it_is() {
 }
 
 /// The object says so, is counted by its kind, holds nothing else up, and recovers when the panics are over.
-async fn in_a_reconcile(lane: &Lane) -> Result<()> {
+async fn in_a_reconcile(lane: &CrashLane) -> Result<()> {
     let panics = Arc::new(AtNodes(AtomicBool::new(true)));
     let hooks = WriteHooks::default().and(panics.clone());
-    let operator = Running::start(Operator::connect(&lane.args, hooks).await?).await?;
-    let [mesh, node, router, ..] = Kind::all();
+    let operator = RunningOperator::start(Operator::connect(&lane.args, hooks).await?).await?;
+    let [mesh, node, router, ..] = CrashKind::all();
     for kind in [&mesh, &node, &router] {
         lane.apply(kind, &kind.manifest(&lane.name, false)).await?;
     }
@@ -134,11 +134,11 @@ async fn in_a_reconcile(lane: &Lane) -> Result<()> {
 }
 
 /// `/livez` fails and the operator ends, with the name of the task.
-async fn in_a_task(lane: &Lane, target: Task) -> Result<()> {
+async fn in_a_task(lane: &CrashLane, target: Task) -> Result<()> {
     let strike = Strike::at(target, || panic!("struck"));
     let tasks = Tasks::struck(strike.clone());
     let operator = Operator::connect(&lane.args, WriteHooks::default()).await?.with_tasks(tasks);
-    let mut operator = Running::start(operator).await?;
+    let mut operator = RunningOperator::start(operator).await?;
     let begun = tokio::time::timeout(LIMIT, strike.begun()).await;
     begun.with_context(|| format!("{target:?} is not spawned"))?;
     operator.page("/livez").await.with_context(|| format!("before {target:?} is struck"))?;

@@ -18,12 +18,12 @@ const GROUP: &str = "/apis/fleetmesh.dev/v1alpha1/";
 
 /// A way to the API server on a free port, which ends when dropped.
 #[derive(Debug)]
-pub struct Scope {
+pub struct CrashScope {
     url: String,
     task: JoinHandle<()>,
 }
 
-impl Scope {
+impl CrashScope {
     /// Opens the way for the lane `name`: a namespace and a mesh of that name.
     pub async fn open(client: Client, name: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no free TCP port")?;
@@ -57,7 +57,7 @@ impl Scope {
     }
 }
 
-impl Drop for Scope {
+impl Drop for CrashScope {
     fn drop(&mut self) {
         self.task.abort();
     }

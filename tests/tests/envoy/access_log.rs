@@ -9,7 +9,7 @@ use fleetmesh_testbed::app::Protocol;
 use fleetmesh_testbed::{userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{backends, empty_mesh, http2_route, node, route, routed, router_on, server, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -23,7 +23,7 @@ fn logged(file: &Path, format: Option<&Value>) -> Value {
 }
 
 /// The line about a request for `path`, sent until Envoy has written it.
-async fn line(client: &Member, path: &str, file: &Path) -> String {
+async fn line(client: &MeshMember, path: &str, file: &Path) -> String {
     let answer = client.get(Protocol::Http2, &format!("{URL}{path}")).await;
     assert_eq!(answer.outcome(), Ok("red".to_owned()));
     wait::until(&format!("{} has a line about {path}", file.display()), LIMIT, async || {

@@ -5,16 +5,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use fleetmesh_model::ResourceId;
-use fleetmesh_testbed::app::client::Answer;
-use fleetmesh_testbed::app::{self, Load, LoadOptions, Protocol, Server};
+use fleetmesh_testbed::app::client::AppAnswer;
+use fleetmesh_testbed::app::{self, AppLoad, LoadOptions, Protocol, Server};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::envoy::{self, Envoy, UID};
-use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, tools, wait};
-use fleetmesh_tests::app_mesh::AppMesh;
+use fleetmesh_tests::app_mesh::AppMeshFake;
 use serde_json::Value;
 
 use crate::spec::MESH;
@@ -29,20 +29,20 @@ pub struct Bed {
     dns: Option<Process>,
     network: Network,
     pub control_plane: ControlPlane,
-    pub api: AppMesh,
+    pub api: AppMeshFake,
     pub run: RunDir,
 }
 
 /// An instance that is a member of the mesh.
-pub struct Member {
+pub struct MeshMember {
     pub envoy: Envoy,
     pub servers: Vec<Server>,
-    pub instance: Instance,
+    pub instance: NetnsInstance,
 }
 
 impl Bed {
     /// A control plane without any mesh, and an instance of each name.
-    pub async fn start<const N: usize>(name: &str, instances: [&str; N]) -> (Self, [Instance; N]) {
+    pub async fn start<const N: usize>(name: &str, instances: [&str; N]) -> (Self, [NetnsInstance; N]) {
         let run = RunDir::new(name).unwrap();
         let control_plane = ControlPlane::start(&run).await.unwrap();
         Self::around(control_plane, run, instances).await
@@ -53,18 +53,18 @@ impl Bed {
         control_plane: ControlPlane,
         run: RunDir,
         instances: [&str; N],
-    ) -> (Self, [Instance; N]) {
+    ) -> (Self, [NetnsInstance; N]) {
         let mut network = Network::new(&run).await.unwrap();
         let mut made = Vec::new();
         for name in instances {
             made.push(network.instance(name, &run).await.unwrap());
         }
-        let api = AppMesh::new(&control_plane.endpoint());
+        let api = AppMeshFake::new(&control_plane.endpoint());
         (Self { dns: None, network, control_plane, api, run }, made.try_into().unwrap())
     }
 
     /// Starts DNS: `NAME.apps.local` of each instance is its IPv4 address, each name of `services` is [`NOWHERE`].
-    pub async fn names(&mut self, instances: &[&Instance], services: &[&str]) {
+    pub async fn names(&mut self, instances: &[&NetnsInstance], services: &[&str]) {
         let own = instances.iter().map(|instance| (host(instance), IpAddr::from(instance.ipv4())));
         let services = services.iter().map(|name| ((*name).to_owned(), IpAddr::from(NOWHERE)));
         self.zone(&own.chain(services).collect::<Vec<_>>()).await;
@@ -88,12 +88,17 @@ impl Bed {
 
     /// Makes `instance` a proxy of the virtual node of its own name: Envoy, interception, the applications on their
     /// ports. Each application calls itself as the instance. Awaits that Envoy serves.
-    pub async fn join(&self, instance: Instance, apps: &[(Protocol, u16)]) -> Member {
+    pub async fn join(&self, instance: NetnsInstance, apps: &[(Protocol, u16)]) -> MeshMember {
         self.join_with(instance, apps, &[]).await
     }
 
     /// The same with more arguments of `fleetmesh proxy intercept enable`.
-    pub async fn join_with(&self, instance: Instance, apps: &[(Protocol, u16)], extra: &[&str]) -> Member {
+    pub async fn join_with(
+        &self,
+        instance: NetnsInstance,
+        apps: &[(Protocol, u16)],
+        extra: &[&str],
+    ) -> MeshMember {
         let resource = ResourceId::virtual_node(MESH, instance.name()).to_string();
         let socket = format!("unix:{}", self.control_plane.ads_socket().display());
         let mut envoy = Envoy::start(&resource, &socket, &instance, &self.run).await.unwrap();
@@ -108,7 +113,7 @@ impl Bed {
             servers.push(server.unwrap());
         }
         envoy.ready(&instance, LIMIT).await.unwrap();
-        Member { envoy, servers, instance }
+        MeshMember { envoy, servers, instance }
     }
 
     /// What the distribution says about `id`.
@@ -138,22 +143,22 @@ impl Bed {
     }
 }
 
-impl Member {
+impl MeshMember {
     /// Sends a GET from this instance.
-    pub async fn get(&self, protocol: Protocol, url: &str) -> Answer {
+    pub async fn get(&self, protocol: Protocol, url: &str) -> AppAnswer {
         self.send(protocol, url, &[]).await
     }
 
     /// Sends a request from this instance; `extra` are more arguments of `fleetmesh-testbed app get`.
-    pub async fn send(&self, protocol: Protocol, url: &str, extra: &[&str]) -> Answer {
+    pub async fn send(&self, protocol: Protocol, url: &str, extra: &[&str]) -> AppAnswer {
         app::get(&self.instance, protocol, url, extra)
             .await
             .unwrap_or_else(|error| panic!("{url} {extra:?}: {error:#}"))
     }
 
     /// Starts sending at a steady rate from this instance.
-    pub async fn load(&self, bed: &Bed, options: &LoadOptions, phase: &str) -> Load {
-        Load::start(options, phase, &self.instance, &bed.run).await.unwrap()
+    pub async fn load(&self, bed: &Bed, options: &LoadOptions, phase: &str) -> AppLoad {
+        AppLoad::start(options, phase, &self.instance, &bed.run).await.unwrap()
     }
 
     /// The counter or gauge `name` of the proxy; 0 when it has none.
@@ -184,6 +189,6 @@ fn names(dump: &str, pointer: &str) -> Vec<String> {
 }
 
 /// The DNS name of an instance.
-pub fn host(instance: &Instance) -> String {
+pub fn host(instance: &NetnsInstance) -> String {
     format!("{}.apps.local", instance.name())
 }

@@ -9,14 +9,14 @@ use fleetmesh_testbed::app::tally::Tally;
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::moto::{Moto, variables};
-use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{envoy, userns, wait};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Member};
-use crate::cloud_map_front::{Front, Manner};
+use crate::bed::{Bed, LIMIT, MeshMember};
+use crate::cloud_map_front::{CloudMapFront, CloudMapManner};
 use crate::spec::{
     caller, empty_mesh, http2_route, listeners, node, route, routed, router_on, server, targets,
 };
@@ -52,14 +52,14 @@ impl Shop {
         Self { moto, id }
     }
 
-    async fn register(&self, instance: &Instance, version: &str) {
+    async fn register(&self, instance: &NetnsInstance, version: &str) {
         let attributes = json!({ "AWS_INSTANCE_IPV4": instance.ipv4(), "version": version }).to_string();
         let call = ["servicediscovery", "register-instance", "--service-id", &self.id, "--instance-id"];
         let call = [&call[..], &[instance.name(), "--attributes", &attributes]].concat();
         self.moto.aws(&call).await.unwrap();
     }
 
-    async fn deregister(&self, instance: &Instance) {
+    async fn deregister(&self, instance: &NetnsInstance) {
         let call = ["servicediscovery", "deregister-instance", "--service-id", &self.id, "--instance-id"];
         self.moto.aws(&[&call[..], &[instance.name()]].concat()).await.unwrap();
     }
@@ -83,7 +83,7 @@ async fn control_plane(run: &RunDir, endpoint: &str) -> ControlPlane {
 }
 
 /// Awaits that the client's proxy balances over exactly these instances.
-async fn hosts(client: &Member, wanted: &[&Instance]) {
+async fn hosts(client: &MeshMember, wanted: &[&NetnsInstance]) {
     let wanted: BTreeSet<SocketAddr> =
         wanted.iter().map(|instance| SocketAddr::new(instance.ipv4().into(), PORT)).collect();
     wait::until(&format!("the proxy has {wanted:?}"), LIMIT, async || {
@@ -96,7 +96,7 @@ async fn hosts(client: &Member, wanted: &[&Instance]) {
 }
 
 /// Awaits that the front has refused some polls since it was told how to behave.
-async fn refusals(front: &Front, status: StatusCode) {
+async fn refusals(front: &CloudMapFront, status: StatusCode) {
     wait::until("polls have failed", LIMIT, async || {
         let failed = front.answered().iter().filter(|answered| answered.status == status).count();
         Ok((failed >= FAILURES).then_some(()))
@@ -106,7 +106,7 @@ async fn refusals(front: &Front, status: StatusCode) {
 }
 
 /// How often the proxy took a configuration of each type.
-async fn updates(client: &Member) -> [u64; 4] {
+async fn updates(client: &MeshMember) -> [u64; 4] {
     [
         client.stat("cluster_manager.cds.update_success").await,
         client.stat("listener_manager.lds.update_success").await,
@@ -126,7 +126,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     }
     let run = RunDir::new("cloud-map").unwrap();
     let cloud_map = Shop::start(&run).await;
-    let front = Front::start(Manner::Forward(cloud_map.moto.endpoint())).await;
+    let front = CloudMapFront::start(CloudMapManner::Forward(cloud_map.moto.endpoint())).await;
     let plane = control_plane(&run, &front.url).await;
     let names = ["client", "red", "blue", "green"];
     let (mut bed, [client, red, blue, green]) = Bed::around(plane, run, names).await;
@@ -181,13 +181,13 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
 
     // What changes while Cloud Map throttles is found afterwards.
     load.phase("throttled").await.unwrap();
-    front.set(Manner::Throttle);
+    front.set(CloudMapManner::Throttle);
     cloud_map.deregister(&blue.instance).await;
     refusals(&front, StatusCode::BAD_REQUEST).await;
     load.until("blue serves on", LIMIT, by("throttled", "blue")).await.unwrap();
     hosts(&client, &[&red.instance, &blue.instance]).await;
     load.phase("change").await.unwrap();
-    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    front.set(CloudMapManner::Forward(cloud_map.moto.endpoint()));
     hosts(&client, &[&red.instance]).await;
     load.phase("deregistered").await.unwrap();
     load.until("red serves", LIMIT, by("deregistered", "red")).await.unwrap();
@@ -195,7 +195,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     // Cloud Map is gone; then the control plane too, for a while.
     load.phase("gone").await.unwrap();
     drop(cloud_map);
-    front.set(Manner::Forward("http://127.0.0.1:1".to_owned()));
+    front.set(CloudMapManner::Forward("http://127.0.0.1:1".to_owned()));
     refusals(&front, StatusCode::BAD_GATEWAY).await;
     load.until("red serves on", LIMIT, by("gone", "red")).await.unwrap();
     load.phase("restarted").await.unwrap();
@@ -203,7 +203,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     bed.control_plane.kill();
     bed.control_plane.restart(&bed.run).await.unwrap();
     bed.runs_on(&shop_id, 1).await;
-    front.set(Manner::Forward("http://127.0.0.1:1".to_owned()));
+    front.set(CloudMapManner::Forward("http://127.0.0.1:1".to_owned()));
     refusals(&front, StatusCode::BAD_GATEWAY).await;
     load.until("red still serves", LIMIT, by("restarted", "red")).await.unwrap();
     assert_eq!(updates(&client).await, before, "a restart pushes nothing");
@@ -212,7 +212,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     load.phase("change").await.unwrap();
     let cloud_map = Shop::start(&bed.run).await;
     cloud_map.register(&blue.instance, "v1").await;
-    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    front.set(CloudMapManner::Forward(cloud_map.moto.endpoint()));
     hosts(&client, &[&blue.instance]).await;
     load.phase("back").await.unwrap();
     load.until("blue serves", LIMIT, by("back", "blue")).await.unwrap();
@@ -230,7 +230,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     assert!(lists >= 1 && revisions > 2 * lists, "{revisions} revisions, {lists} lists");
 
     // Proxy and control plane start anew while Cloud Map throttles: what was found before is not lost.
-    front.set(Manner::Throttle);
+    front.set(CloudMapManner::Throttle);
     bed.control_plane.kill();
     bed.control_plane.restart(&bed.run).await.unwrap();
     client.envoy.restart(&client.instance, &bed.run).unwrap();
@@ -238,7 +238,7 @@ async fn registered_instances_serve_and_no_failure_takes_one_away() {
     hosts(&client, &[&blue.instance]).await;
     // An answer that is empty counts.
     cloud_map.deregister(&blue.instance).await;
-    front.set(Manner::Forward(cloud_map.moto.endpoint()));
+    front.set(CloudMapManner::Forward(cloud_map.moto.endpoint()));
     hosts(&client, &[]).await;
     assert_eq!(client.get(Protocol::Http2, URL).await.status, 503);
 }

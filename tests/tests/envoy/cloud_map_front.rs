@@ -9,7 +9,7 @@ use http::StatusCode;
 
 /// What the proxy does with requests.
 #[derive(Clone, Debug)]
-pub enum Manner {
+pub enum CloudMapManner {
     /// They go to this endpoint; when it does not answer, the proxy answers 502.
     Forward(String),
     /// They are too many.
@@ -24,20 +24,20 @@ pub struct Answered {
     pub status: StatusCode,
 }
 
-struct State {
-    manner: Manner,
+struct CloudMapState {
+    manner: CloudMapManner,
     answered: Vec<Answered>,
 }
 
-pub struct Front {
+pub struct CloudMapFront {
     pub url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<CloudMapState>>,
     _front: front::Front,
 }
 
-impl Front {
-    pub async fn start(manner: Manner) -> Self {
-        let state = Arc::new(Mutex::new(State { manner, answered: Vec::new() }));
+impl CloudMapFront {
+    pub async fn start(manner: CloudMapManner) -> Self {
+        let state = Arc::new(Mutex::new(CloudMapState { manner, answered: Vec::new() }));
         let shared = Arc::clone(&state);
         let front = front::Front::start(move |asked, way| {
             let state = Arc::clone(&shared);
@@ -47,8 +47,8 @@ impl Front {
                 let operation = operation.unwrap_or_default().to_owned();
                 let manner = state.lock().unwrap().manner.clone();
                 let answer = match manner {
-                    Manner::Throttle => throttled(),
-                    Manner::Forward(upstream) => way.forward(&upstream, asked).await,
+                    CloudMapManner::Throttle => throttled(),
+                    CloudMapManner::Forward(upstream) => way.forward(&upstream, asked).await,
                 };
                 state.lock().unwrap().answered.push(Answered { operation, status: answer.status() });
                 Some(answer)
@@ -59,8 +59,8 @@ impl Front {
     }
 
     /// Changes what the proxy does, and forgets what it answered.
-    pub fn set(&self, manner: Manner) {
-        *self.state.lock().unwrap() = State { manner, answered: Vec::new() };
+    pub fn set(&self, manner: CloudMapManner) {
+        *self.state.lock().unwrap() = CloudMapState { manner, answered: Vec::new() };
     }
 
     /// What it answered since it does what it does, in order.
@@ -69,7 +69,7 @@ impl Front {
     }
 }
 
-fn throttled() -> front::Answer {
+fn throttled() -> front::FrontAnswer {
     let body = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;
     let mut answer = front::refusal(StatusCode::BAD_REQUEST, body);
     answer.headers_mut().insert("content-type", "application/x-amz-json-1.1".parse().unwrap());

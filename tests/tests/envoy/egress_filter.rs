@@ -4,7 +4,7 @@ use fleetmesh_testbed::app::{self, Protocol, Server};
 use fleetmesh_testbed::{userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{caller, empty_mesh, http2_route, mesh, route, routed, router_on, server, targets};
 
 /// Not in the mesh, on a port that no backend has, for HTTP and for TCP; and on the port of a backend.
@@ -19,13 +19,13 @@ fn filter(kind: &str) -> Value {
 }
 
 /// Who answers from outside the mesh; `None` when nobody can be reached.
-async fn outside(client: &Member, protocol: Protocol, url: &str) -> Option<String> {
+async fn outside(client: &MeshMember, protocol: Protocol, url: &str) -> Option<String> {
     let answer = app::get(&client.instance, protocol, url, &[]).await.ok()?;
     answer.outcome().ok()
 }
 
 /// Awaits that all (or none) of [`OUTSIDE`] answer.
-async fn outside_answers(client: &Member, wanted: bool) {
+async fn outside_answers(client: &MeshMember, wanted: bool) {
     for (protocol, url) in OUTSIDE {
         wait::until(&format!("{url} is reachable: {wanted}"), LIMIT, async || {
             let answer = outside(client, protocol, url).await;

@@ -8,7 +8,7 @@ use fleetmesh_testbed::userns;
 use fleetmesh_testbed::wait;
 use serde_json::json;
 
-use crate::bed::{Bed, LIMIT, Member, NOWHERE, host};
+use crate::bed::{Bed, LIMIT, MeshMember, NOWHERE, host};
 use crate::spec::{caller, empty_mesh, http2_route, node, route, routed, router_on, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -16,7 +16,7 @@ const URL: &str = "http://shop.apps.local/";
 const REQUESTS: u64 = 500;
 
 /// Awaits how many hosts of the pool the client's proxy takes for healthy.
-async fn healthy_hosts(client: &Member, wanted: usize) {
+async fn healthy_hosts(client: &MeshMember, wanted: usize) {
     let what = format!("the proxy takes {wanted} hosts for healthy");
     wait::until(&what, LIMIT, async || {
         let clusters = envoy::admin(&client.instance, "/clusters").await?.body;

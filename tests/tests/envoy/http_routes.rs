@@ -5,11 +5,11 @@ use fleetmesh_testbed::app::Protocol;
 use fleetmesh_testbed::userns;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Member};
+use crate::bed::{Bed, MeshMember};
 use crate::spec::{caller, empty_mesh, route, routed, router_on, server, targets};
 
 /// A match, the requests that it must let through, and those that it must not: path, then arguments of the client.
-struct Case {
+struct RouteCase {
     name: &'static str,
     matcher: Value,
     hits: &'static [(&'static str, &'static [&'static str])],
@@ -20,25 +20,25 @@ fn header(prefix: &str, matcher: &Value) -> Value {
     json!({ "prefix": prefix, "headers": [{ "name": "x-user", "match": matcher }] })
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<RouteCase> {
     [paths(), headers(), the_rest()].into_iter().flatten().collect()
 }
 
-fn paths() -> Vec<Case> {
+fn paths() -> Vec<RouteCase> {
     vec![
-        Case {
+        RouteCase {
             name: "prefix",
             matcher: json!({ "prefix": "/prefix/" }),
             hits: &[("/prefix/", &[]), ("/prefix/a/b?c=d", &[])],
             misses: &[("/prefix", &[]), ("/Prefix/", &[]), ("/a/prefix/", &[])],
         },
-        Case {
+        RouteCase {
             name: "exact",
             matcher: json!({ "path": { "exact": "/exact" } }),
             hits: &[("/exact", &[]), ("/exact?a=b", &[])],
             misses: &[("/exact/", &[]), ("/exactly", &[])],
         },
-        Case {
+        RouteCase {
             name: "regex",
             matcher: json!({ "path": { "regex": "/regex/[0-9]+" } }),
             hits: &[("/regex/1", &[]), ("/regex/23?a=b", &[])],
@@ -47,33 +47,33 @@ fn paths() -> Vec<Case> {
     ]
 }
 
-fn headers() -> Vec<Case> {
+fn headers() -> Vec<RouteCase> {
     vec![
-        Case {
+        RouteCase {
             name: "header-present",
             matcher: json!({ "prefix": "/header-present", "headers": [{ "name": "x-user" }] }),
             hits: &[("/header-present", &["--header", "X-User: anyone"])],
             misses: &[("/header-present", &[]), ("/header-present", &["--header", "x-users: anyone"])],
         },
-        Case {
+        RouteCase {
             name: "header-exact",
             matcher: header("/header-exact", &json!({ "exact": "ada" })),
             hits: &[("/header-exact", &["--header", "x-user: ada"])],
             misses: &[("/header-exact", &["--header", "x-user: adam"]), ("/header-exact", &[])],
         },
-        Case {
+        RouteCase {
             name: "header-prefix",
             matcher: header("/header-prefix", &json!({ "prefix": "ad" })),
             hits: &[("/header-prefix", &["--header", "x-user: ada"])],
             misses: &[("/header-prefix", &["--header", "x-user: bad"])],
         },
-        Case {
+        RouteCase {
             name: "header-suffix",
             matcher: header("/header-suffix", &json!({ "suffix": "da" })),
             hits: &[("/header-suffix", &["--header", "x-user: ada"])],
             misses: &[("/header-suffix", &["--header", "x-user: adam"])],
         },
-        Case {
+        RouteCase {
             name: "header-regex",
             matcher: header("/header-regex", &json!({ "regex": "a.a|b[0-9]" })),
             hits: &[
@@ -82,7 +82,7 @@ fn headers() -> Vec<Case> {
             ],
             misses: &[("/header-regex", &["--header", "x-user: b77"])],
         },
-        Case {
+        RouteCase {
             name: "header-range",
             matcher: header("/header-range", &json!({ "range": { "start": 5, "end": 10 } })),
             hits: &[
@@ -95,7 +95,7 @@ fn headers() -> Vec<Case> {
                 ("/header-range", &["--header", "x-user: five"]),
             ],
         },
-        Case {
+        RouteCase {
             name: "header-invert",
             matcher: json!({ "prefix": "/header-invert",
                 "headers": [{ "name": "x-user", "invert": true, "match": { "exact": "ada" } }] }),
@@ -103,7 +103,7 @@ fn headers() -> Vec<Case> {
             // As Envoy has it, and so App Mesh: another value is needed, not none.
             misses: &[("/header-invert", &["--header", "x-user: ada"]), ("/header-invert", &[])],
         },
-        Case {
+        RouteCase {
             name: "header-absent",
             matcher: json!({ "prefix": "/header-absent", "headers": [{ "name": "x-user", "invert": true }] }),
             hits: &[("/header-absent", &[])],
@@ -112,39 +112,39 @@ fn headers() -> Vec<Case> {
     ]
 }
 
-fn the_rest() -> Vec<Case> {
+fn the_rest() -> Vec<RouteCase> {
     vec![
-        Case {
+        RouteCase {
             name: "method",
             matcher: json!({ "prefix": "/method", "method": "DELETE" }),
             hits: &[("/method", &["--method", "DELETE"])],
             misses: &[("/method", &[]), ("/method", &["--method", "PUT"])],
         },
-        Case {
+        RouteCase {
             name: "scheme",
             matcher: json!({ "prefix": "/scheme", "scheme": "http" }),
             hits: &[("/scheme", &[])],
             misses: &[],
         },
-        Case {
+        RouteCase {
             name: "other-scheme",
             matcher: json!({ "prefix": "/other-scheme", "scheme": "https" }),
             hits: &[],
             misses: &[("/other-scheme", &[])],
         },
-        Case {
+        RouteCase {
             name: "query",
             matcher: json!({ "prefix": "/query", "queryParameters": [{ "name": "page", "match": { "exact": "2" } }] }),
             hits: &[("/query?page=2", &[]), ("/query?a=b&page=2", &[])],
             misses: &[("/query?page=3", &[]), ("/query", &[])],
         },
-        Case {
+        RouteCase {
             name: "query-present",
             matcher: json!({ "prefix": "/query-present", "queryParameters": [{ "name": "debug" }] }),
             hits: &[("/query-present?debug=1", &[]), ("/query-present?debug", &[])],
             misses: &[("/query-present?debugger=1", &[]), ("/query-present", &[])],
         },
-        Case {
+        RouteCase {
             name: "everything-together",
             matcher: json!({ "prefix": "/all", "method": "POST", "scheme": "http",
                 "headers": [{ "name": "x-user" }, { "name": "x-team", "match": { "exact": "red" } }],
@@ -172,7 +172,13 @@ fn member(protocol: Protocol) -> &'static str {
 }
 
 /// Asserts that each request is answered by `wanted`; says which are not.
-async fn answered(client: &Member, protocol: Protocol, base: &str, case: &Case, wrong: &mut Vec<String>) {
+async fn answered(
+    client: &MeshMember,
+    protocol: Protocol,
+    base: &str,
+    case: &RouteCase,
+    wrong: &mut Vec<String>,
+) {
     let hits = case.hits.iter().map(|request| (request, "red"));
     let misses = case.misses.iter().map(|request| (request, "blue"));
     for ((path, extra), wanted) in hits.chain(misses) {
@@ -253,15 +259,15 @@ async fn order(bed: &Bed, router: &str, protocol: Protocol, to_red: &Value, to_b
     }
 }
 
-fn order_cases() -> [Case; 2] {
+fn order_cases() -> [RouteCase; 2] {
     [
-        Case {
+        RouteCase {
             name: "priority",
             matcher: Value::Null,
             hits: &[("/priority", &[]), ("/priority/x", &[])],
             misses: &[],
         },
-        Case {
+        RouteCase {
             name: "specific path",
             matcher: Value::Null,
             hits: &[("/longer/prefix/x", &[]), ("/longer/path", &[])],

@@ -12,7 +12,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::userns;
 use fleetmesh_testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{MESH, caller, empty_mesh, http2_route, route, routed, router_on, server, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -24,24 +24,24 @@ const INTERVAL: &str = "200ms";
 const ALL: Duration = Duration::from_secs(600);
 
 /// A client that reports, and the targets `red` and `blue` with equal weights.
-struct World {
+struct LoadsWorld {
     bed: Bed,
-    client: Member,
-    _red: Member,
-    blue: Member,
+    client: MeshMember,
+    _red: MeshMember,
+    blue: MeshMember,
     loads: LoadsClient,
 }
 
 /// What was counted of one target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counted {
+struct CountedRequests {
     issued: u64,
     succeeded: u64,
     failed: u64,
     in_progress: u64,
 }
 
-impl World {
+impl LoadsWorld {
     async fn start(name: &str) -> Self {
         let run = RunDir::new(name).unwrap();
         let plane = ControlPlane::start_with(&run, &["--load-report-interval", INTERVAL]).await.unwrap();
@@ -71,11 +71,11 @@ impl World {
     }
 
     /// What was counted of red and blue in the last `window`, each with the number of reports on it.
-    async fn read(&self, window: Duration) -> anyhow::Result<[(Counted, u64); 2]> {
+    async fn read(&self, window: Duration) -> anyhow::Result<[(CountedRequests, u64); 2]> {
         let loads = self.loads.fetch(MESH, window).await?;
         let of = |name: &str| {
             let load = loads.targets.get(name).copied().unwrap_or_default();
-            let counted = Counted {
+            let counted = CountedRequests {
                 issued: load.issued,
                 succeeded: load.succeeded,
                 failed: load.failed,
@@ -91,8 +91,8 @@ impl World {
         &self,
         what: &str,
         window: Duration,
-        enough: impl Fn((Counted, u64), (Counted, u64)) -> bool,
-    ) -> [Counted; 2] {
+        enough: impl Fn((CountedRequests, u64), (CountedRequests, u64)) -> bool,
+    ) -> [CountedRequests; 2] {
         let told = wait::until(what, LIMIT, async || {
             let [red, blue] = self.read(window).await?;
             anyhow::ensure!(enough(red, blue), "red {red:?}, blue {blue:?}");
@@ -127,9 +127,9 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     if !userns::wanted() {
         return;
     }
-    let mut world = World::start("loads").await;
+    let mut world = LoadsWorld::start("loads").await;
     // No traffic is no outage: reports came, and say that there was nothing.
-    let silent = [Counted::default(); 2];
+    let silent = [CountedRequests::default(); 2];
     assert_eq!(world.read(ALL).await.unwrap().map(|(counted, _)| counted), silent);
 
     world.witnessed("the targets' own proxies report", |own| own.is_some()).await;
@@ -140,15 +140,15 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     let (red, blue) = (tally.phase("requests").by("red"), tally.phase("requests").by("blue"));
     assert!(red > 100 && blue > 100 && tally.failed() > 50, "{tally:#?}");
     let exact = [
-        Counted { issued: red, succeeded: red, ..Counted::default() },
-        Counted {
+        CountedRequests { issued: red, succeeded: red, ..CountedRequests::default() },
+        CountedRequests {
             issued: blue + tally.failed(),
             succeeded: blue,
             failed: tally.failed(),
-            ..Counted::default()
+            ..CountedRequests::default()
         },
     ];
-    let all = |red: (Counted, u64), blue: (Counted, u64)| [red.0, blue.0] == exact;
+    let all = |red: (CountedRequests, u64), blue: (CountedRequests, u64)| [red.0, blue.0] == exact;
     world.until("every request is reported", ALL, all).await;
     // Each side tells of the same requests: the callers, and the targets where they arrive.
     let same = [(red, 0), (blue, tally.failed())].map(|(succeeded, failed)| Ended { succeeded, failed });
@@ -166,7 +166,9 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     }
 
     let under_way = |count: u64| {
-        move |red: (Counted, u64), blue: (Counted, u64)| red.0.in_progress + blue.0.in_progress == count
+        move |red: (CountedRequests, u64), blue: (CountedRequests, u64)| {
+            red.0.in_progress + blue.0.in_progress == count
+        }
     };
     let slow = ["--header", "x-delay-ms: 2000"];
     let get = world.client.send(Protocol::Http2, URL, &slow);
@@ -179,7 +181,7 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
 }
 
 /// Nobody listens where blue was: its requests are failures, though none was ever sent.
-async fn dead_target(world: &mut World) {
+async fn dead_target(world: &mut LoadsWorld) {
     world.blue.envoy.process().kill();
     let to_blue = http2_route(&targets(&[("red", 8001, 0), ("blue", 8001, 1)]));
     world.bed.update(&route("shop", "all"), &to_blue, 1).await;
@@ -193,7 +195,7 @@ async fn dead_target(world: &mut World) {
 }
 
 /// The proxy that reports dies: no report is no zero.
-async fn dead_reporter(world: &mut World) {
+async fn dead_reporter(world: &mut LoadsWorld) {
     let [(counted, _), _] = world.read(ALL).await.unwrap();
     world.client.envoy.process().kill();
     let second = Duration::from_secs(1);
@@ -208,7 +210,7 @@ async fn what_is_counted_while_the_control_plane_is_away_is_reported_when_it_is_
     if !userns::wanted() {
         return;
     }
-    let mut world = World::start("loads-away").await;
+    let mut world = LoadsWorld::start("loads-away").await;
     world.bed.control_plane.kill();
     let tally = world.requests().await;
     assert_eq!(tally.failed(), 0, "{tally:#?}");

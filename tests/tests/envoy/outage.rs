@@ -4,7 +4,7 @@
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::userns;
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{caller, empty_mesh, http2_route, route, routed, router_on, server, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -21,7 +21,7 @@ struct Updates {
 }
 
 impl Updates {
-    async fn of(member: &Member) -> Self {
+    async fn of(member: &MeshMember) -> Self {
         Self {
             clusters: member.stat("cluster_manager.cds.update_success").await,
             listeners: member.stat("listener_manager.lds.update_success").await,

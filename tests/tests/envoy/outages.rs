@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use fleetmesh_model::Kind;
-use fleetmesh_testbed::app::{Load, LoadOptions, Protocol};
+use fleetmesh_testbed::app::{AppLoad, LoadOptions, Protocol};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::operator::Operator;
@@ -15,7 +15,7 @@ use fleetmesh_testbed::stack::Stack;
 use fleetmesh_testbed::{http, userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::refusal_in_status::{apply, object};
 use crate::spec::{MESH, backends, listeners, route, targets};
 
@@ -30,13 +30,13 @@ const STORMS: usize = 3;
 const LOG: &str = "--log=info,fleetmesh_operator::cluster=debug";
 
 /// A mesh under traffic, and everything that may go away. Fields are dropped in this order.
-struct World {
-    load: Load,
+struct OutageWorld {
+    load: AppLoad,
     operator: Operator,
     cluster: Cluster,
     kubectl: Kubectl,
-    client: Member,
-    _red: Member,
+    client: MeshMember,
+    _red: MeshMember,
     bed: Bed,
     /// Changes so far, which are the weight of the target.
     changes: u32,
@@ -49,7 +49,7 @@ fn weighted(weight: u32) -> Value {
     object("Route", "all", json!({ "virtualRouterName": "shop", "http2Route": http2 }))
 }
 
-impl World {
+impl OutageWorld {
     async fn start() -> Self {
         let run = RunDir::new("outages").unwrap();
         let Stack { operator, control_plane, cluster, kubectl } =
@@ -133,7 +133,7 @@ async fn no_outage_fails_a_request_or_pushes_anything() {
     if !userns::wanted() {
         return;
     }
-    let mut world = World::start().await;
+    let mut world = OutageWorld::start().await;
     world.requests_go_on("everything is there").await;
     the_operator_goes(&mut world).await;
     the_control_plane_goes(&mut world).await;
@@ -149,7 +149,7 @@ async fn no_outage_fails_a_request_or_pushes_anything() {
     assert_eq!(tally.failed(), 0, "{tally:#?}");
 }
 
-async fn the_operator_goes(world: &mut World) {
+async fn the_operator_goes(world: &mut OutageWorld) {
     let status = world.operator.stop().await.unwrap();
     assert!(status.success(), "{status}");
     world.requests_go_on("the operator was stopped").await;
@@ -163,7 +163,7 @@ async fn the_operator_goes(world: &mut World) {
 }
 
 /// Its death by SIGKILL has a test of its own, `outage`.
-async fn the_control_plane_goes(world: &mut World) {
+async fn the_control_plane_goes(world: &mut OutageWorld) {
     let stopped = world.bed.control_plane.process().terminate(LIMIT).await.unwrap();
     assert!(stopped.success(), "{stopped}");
     world.requests_go_on("the control plane was stopped").await;
@@ -172,14 +172,14 @@ async fn the_control_plane_goes(world: &mut World) {
     world.a_change_comes_through("the control plane was stopped (SIGTERM)").await;
 }
 
-async fn the_api_server_is_killed(world: &mut World) {
+async fn the_api_server_is_killed(world: &mut OutageWorld) {
     world.cluster.kill_api_server();
     world.requests_go_on("the API server was killed").await;
     world.cluster.restart_api_server(&world.bed.run).await.unwrap();
     world.a_change_comes_through("the API server was killed").await;
 }
 
-async fn the_api_server_stands_still(world: &mut World) {
+async fn the_api_server_stands_still(world: &mut OutageWorld) {
     world.cluster.api_server().signal(Signal::STOP).unwrap();
     world.requests_go_on("the API server stood still").await;
     world.cluster.api_server().signal(Signal::CONT).unwrap();
@@ -187,7 +187,7 @@ async fn the_api_server_stands_still(world: &mut World) {
 }
 
 /// Again and again the API server comes back and has forgotten where every watch was: 410 Gone.
-async fn watches_expire(world: &mut World) {
+async fn watches_expire(world: &mut OutageWorld) {
     let gone = refused_watches(world);
     for _ in 0..STORMS {
         // A watch that is about to list holds no version that could be too old.
@@ -213,12 +213,12 @@ async fn watches_expire(world: &mut World) {
 }
 
 /// How many watches of the operator were answered with 410 Gone so far.
-fn refused_watches(world: &mut World) -> usize {
+fn refused_watches(world: &mut OutageWorld) -> usize {
     operator_log(world).lines().filter(|line| line.contains("too old resource version")).count()
 }
 
 /// Whether the last that the operator said of its watch of each kind is that it watches again.
-fn all_watch(world: &mut World) -> bool {
+fn all_watch(world: &mut OutageWorld) -> bool {
     let log = operator_log(world);
     Kind::ALL.iter().all(|kind| {
         let of_kind = format!(" kind={kind}");
@@ -228,6 +228,6 @@ fn all_watch(world: &mut World) -> bool {
     })
 }
 
-fn operator_log(world: &mut World) -> String {
+fn operator_log(world: &mut OutageWorld) -> String {
     std::fs::read_to_string(world.operator.process().log()).unwrap()
 }

@@ -4,7 +4,7 @@ use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::{userns, wait};
 use serde_json::json;
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{
     backends, caller, empty_mesh, http2_route, node, route, routed, router, router_on, server, service,
     targets,
@@ -16,7 +16,7 @@ const GREEN: &str = "cds_egress_apps_green_http2_8001";
 const BLUE: &str = "cds_egress_apps_blue_http2_8001";
 
 /// Awaits that the proxy has exactly these clusters, and none half made.
-async fn has_only(client: &Member, clusters: &[&str]) {
+async fn has_only(client: &MeshMember, clusters: &[&str]) {
     wait::until(&format!("the proxy has only {clusters:?}"), LIMIT, async || {
         let found = (client.clusters().await, client.warming_clusters().await);
         anyhow::ensure!(found.0 == clusters && found.1.is_empty(), "it has {found:?}");

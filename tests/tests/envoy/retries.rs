@@ -4,7 +4,7 @@ use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::userns;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Member};
+use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::spec::{caller, empty_mesh, route, routed, router_on, server, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -35,7 +35,7 @@ fn grpc(policy: &Value) -> Value {
         { "match": {}, "action": targets(&[("flaky", 9001, 1)]), "retryPolicy": policy } })
 }
 
-async fn world() -> (Bed, Member, Member) {
+async fn world() -> (Bed, MeshMember, MeshMember) {
     let (mut bed, [client, flaky]) = Bed::start("retries", ["client", "flaky"]).await;
     bed.names(&[&client, &flaky], &["shop.apps.local", "rpc.apps.local"]).await;
     bed.create(&[
@@ -56,7 +56,7 @@ async fn world() -> (Bed, Member, Member) {
 }
 
 /// Whether a request succeeds when the server fails so many before.
-async fn survives(client: &Member, flaky: &mut Member, failures: u64) -> bool {
+async fn survives(client: &MeshMember, flaky: &mut MeshMember, failures: u64) -> bool {
     flaky.servers[0].fail_next(failures).await.unwrap();
     let outcome = client.get(Protocol::Http2, URL).await.outcome();
     flaky.servers[0].fail_next(0).await.unwrap();

@@ -6,7 +6,7 @@ use fleetmesh_testbed::app::Protocol;
 use fleetmesh_testbed::userns;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Member};
+use crate::bed::{Bed, MeshMember};
 use crate::spec::{caller, empty_mesh, node, route, routed, router_on, server, targets};
 
 const URL: &str = "http://shop.apps.local/";
@@ -27,7 +27,7 @@ fn http2(timeout: &Value) -> Value {
 }
 
 /// The status of a request that takes [`SLOW`], and how long it took.
-async fn slow_request(client: &Member) -> (u16, Duration) {
+async fn slow_request(client: &MeshMember) -> (u16, Duration) {
     let delay = format!("x-delay-ms: {}", SLOW.as_millis());
     let started = Instant::now();
     let answer = client.send(Protocol::Http2, URL, &["--header", &delay]).await;

@@ -14,7 +14,7 @@ use crate::bed::NAMESPACE;
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Two people who may write virtual nodes, one of whom may use the class `big`.
-struct Bed {
+struct AdmissionBed {
     admin: Kubectl,
     may: Kubectl,
     may_not: Kubectl,
@@ -22,7 +22,7 @@ struct Bed {
     _cluster: Cluster,
 }
 
-impl Bed {
+impl AdmissionBed {
     async fn start() -> Self {
         let run = RunDir::new("helm-admission").unwrap();
         let users = vec![User::named("may"), User::named("may-not")];
@@ -111,7 +111,7 @@ fn node(name: &str, class: Option<&str>, container: &str) -> Value {
 
 #[tokio::test]
 async fn only_who_may_use_a_class_can_name_it_or_change_what_runs_under_it() {
-    let bed = Bed::start().await;
+    let bed = AdmissionBed::start().await;
     let big = bed.file("big", &node("web", Some("big"), "app:v1"));
     let refused = bed.create(&bed.may_not, &big).await.unwrap_err();
     let words = r#"user "may-not" may not use the FleetClass big (fleet.className)"#;
@@ -144,7 +144,7 @@ async fn only_who_may_use_a_class_can_name_it_or_change_what_runs_under_it() {
 #[tokio::test]
 async fn nobody_but_the_operator_writes_a_status() {
     const STATUS: &str = "templates/admission/status.yaml";
-    let bed = Bed::start().await;
+    let bed = AdmissionBed::start().await;
     let node = bed.file("web", &node("web", None, "app:v1"));
     said(&bed.may, &["create", "-f", node.to_str().unwrap()]).await.unwrap();
     let forged = json!({ "status": { "iam": {

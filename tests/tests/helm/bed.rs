@@ -27,7 +27,7 @@ print(urllib.request.urlopen(sys.argv[1], timeout=5, context=ssl._create_unverif
 "#;
 
 /// The release, its Pods and what is around them. Fields are dropped in this order.
-pub struct Bed {
+pub struct HelmBed {
     pub operator: Pod,
     pub control_plane: Pod,
     pub in_cluster: InCluster,
@@ -42,7 +42,7 @@ pub struct Bed {
     pub cluster: Cluster,
 }
 
-impl Bed {
+impl HelmBed {
     /// Installs `chart` with `values`; nothing runs yet. The ports are values too, because this machine has other tests.
     pub async fn install(name: &str, chart: &Path, mut values: Value) -> Self {
         let run = RunDir::new(name).unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetmesh_metrics::{Description, Kind, Series};
+use fleetmesh_metrics::{Description, MetricKind, Series};
 use fleetmesh_testbed::helm::chart;
 use fleetmesh_testbed::tools;
 use serde_json::Value;
@@ -13,13 +13,13 @@ use crate::query::{Known, check};
 /// Every family of both programs, those without samples too.
 fn families() -> Vec<Description> {
     let operator = fleetmesh_operator::metrics::Metrics::new();
-    let control_plane = fleetmesh_control_plane::metrics::Metrics::new();
+    let control_plane = fleetmesh_control_plane::metrics::ServerMetrics::new();
     operator.families().iter().chain(control_plane.families()).cloned().collect()
 }
 
 fn known(families: &[Description]) -> Known {
     let series = |family: &Description| {
-        let gauge = family.kind == Kind::Gauge;
+        let gauge = family.kind == MetricKind::Gauge;
         family.series().into_iter().map(move |Series { name, labels }| (name, (gauge, labels)))
     };
     families.iter().flat_map(series).collect()

@@ -20,14 +20,14 @@ const NAMESPACE: &str = "fleetmesh";
 const LIMIT: Duration = Duration::from_secs(60);
 const SECRETS: [&str; 3] = ["fleetmesh-ca", "fleetmesh-control-plane-tls", "fleetmesh-access-key"];
 
-struct Bed {
+struct LifeBed {
     helm: Helm,
     kubectl: Kubectl,
     run: RunDir,
     cluster: Cluster,
 }
 
-impl Bed {
+impl LifeBed {
     async fn start() -> Self {
         let run = RunDir::new("helm").unwrap();
         let cluster = Cluster::start(&run).await.unwrap();
@@ -110,7 +110,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[tokio::test]
 async fn a_release_lives_through_install_upgrade_rollback_and_uninstall() {
-    let bed = Bed::start().await;
+    let bed = LifeBed::start().await;
     let (new, old) = (chart().unwrap(), earlier_chart(&bed.run));
     let host = ["--set", "controlPlane.ads.host=ads.one.example.com"];
 
@@ -175,7 +175,7 @@ for secret in json.load(open(sys.argv[1]))["items"]:
 
 #[tokio::test]
 async fn no_key_passes_through_helm() {
-    let (bed, chart) = (Bed::start().await, chart().unwrap());
+    let (bed, chart) = (LifeBed::start().await, chart().unwrap());
     bed.release("install", &chart, &[]).await;
     bed.release("upgrade", &chart, &["--set", "controlPlane.ads.host=ads.example.com"]).await;
     let owned = bed.kubectl.run(&["get", "secret", "-n", NAMESPACE, "-l", "owner=helm", "-o", "json"]);
@@ -206,7 +206,7 @@ async fn no_key_passes_through_helm() {
 /// The Job's rights while it runs, as the API server understands them.
 #[tokio::test]
 async fn the_job_reads_and_changes_its_own_secrets_and_no_others() {
-    let bed = Bed::start().await;
+    let bed = LifeBed::start().await;
     let base = ["template", "fleetmesh", "--namespace", NAMESPACE, "--show-only", "templates/provision.yaml"];
     let rendered = bed.helm.run(&[&base[..], &[chart().unwrap().to_str().unwrap()]].concat()).await.unwrap();
     let file = bed.run.join("provision.yaml");
@@ -234,7 +234,7 @@ async fn the_job_reads_and_changes_its_own_secrets_and_no_others() {
 }
 
 /// Another name for the instances, and a certificate in its last third: only the control plane's certificate is made anew.
-async fn a_new_name_makes_a_new_certificate(bed: &Bed, chart: &Path, first: &BTreeMap<&str, Value>) {
+async fn a_new_name_makes_a_new_certificate(bed: &LifeBed, chart: &Path, first: &BTreeMap<&str, Value>) {
     bed.release("upgrade", chart, &["--set", "controlPlane.ads.host=ads.two.example.com"]).await;
     let second = bed.secrets().await;
     let [authority, server, key] = SECRETS;
@@ -264,7 +264,7 @@ fn certificate(in_base64: &Value) -> String {
 }
 
 /// No controller is there to make Pods, so the test makes those of the templates.
-async fn pods_are_admitted(bed: &Bed) {
+async fn pods_are_admitted(bed: &LifeBed) {
     let privileged = json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i"}]});
     let refusal = bed.create(&pod("privileged", &privileged)).await.expect_err("restricted is enforced");
     assert!(refusal.contains("violates PodSecurity \"restricted"), "{refusal}");
@@ -290,7 +290,7 @@ fn pod(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 }
 
-async fn the_operator_has_its_rights(bed: &Bed) {
+async fn the_operator_has_its_rights(bed: &LifeBed) {
     for (verb, resource) in [("patch", "meshes.fleetmesh.dev"), ("watch", "namespaces")] {
         assert!(bed.may(verb, resource).await, "{verb} {resource}");
     }
@@ -301,7 +301,7 @@ async fn the_operator_has_its_rights(bed: &Bed) {
 
 #[tokio::test]
 async fn a_mesh_without_a_selector_is_refused_when_that_is_required() {
-    let bed = Bed::start().await;
+    let bed = LifeBed::start().await;
     let chart = chart().unwrap();
     let mesh = |name: &str, spec: Value| json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": { "name": name }, "spec": spec });
     bed.release("install", &chart, &[]).await;

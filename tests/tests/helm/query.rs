@@ -18,22 +18,22 @@ const GROWTH: [&str; 3] = ["rate", "irate", "increase"];
 /// asked of what has no buckets; `legend` shows a label that the result has not.
 pub fn check(expr: &str, legend: &[String], known: &Known) -> Result<BTreeSet<String>, String> {
     let parsed = parse(&expr.replace("$__rate_interval", "5m")).map_err(|error| format!("parse: {error}"))?;
-    let mut walk = Walk { known, seen: BTreeSet::new() };
+    let mut walk = QueryWalk { known, seen: BTreeSet::new() };
     let labels = walk.labels(&parsed)?;
     has(&labels, legend.iter().map(String::as_str), "the legend")?;
     Ok(walk.seen)
 }
 
-struct Walk<'a> {
+struct QueryWalk<'a> {
     known: &'a Known,
     seen: BTreeSet<String>,
 }
 
-type Labels = BTreeSet<String>;
+type SeriesLabels = BTreeSet<String>;
 
-impl Walk<'_> {
+impl QueryWalk<'_> {
     /// The labels of what `expr` gives.
-    fn labels(&mut self, expr: &Expr) -> Result<Labels, String> {
+    fn labels(&mut self, expr: &Expr) -> Result<SeriesLabels, String> {
         match expr {
             Expr::VectorSelector(selector) => self.selected(selector),
             Expr::MatrixSelector(matrix) => self.selected(&matrix.vs),
@@ -46,15 +46,15 @@ impl Walk<'_> {
             Expr::Unary(unary) => self.labels(&unary.expr),
             Expr::Paren(paren) => self.labels(&paren.expr),
             Expr::Subquery(query) => self.labels(&query.expr),
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(Labels::new()),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(SeriesLabels::new()),
             Expr::Extension(_) => Err("an expression that nobody knows".to_owned()),
         }
     }
 
-    fn selected(&mut self, selector: &VectorSelector) -> Result<Labels, String> {
+    fn selected(&mut self, selector: &VectorSelector) -> Result<SeriesLabels, String> {
         let name = selector.name.as_deref().ok_or("a selector without a name")?;
         let (_, labels) = self.known.get(name).ok_or_else(|| format!("there is no metric {name}"))?;
-        let labels: Labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let labels: SeriesLabels = labels.iter().map(|label| (*label).to_owned()).collect();
         let Matchers { matchers, or_matchers } = &selector.matchers;
         let matched = matchers.iter().chain(or_matchers.iter().flatten());
         has(&labels, matched.map(|matcher| matcher.name.as_str()), name)?;
@@ -62,10 +62,10 @@ impl Walk<'_> {
         Ok(labels)
     }
 
-    fn aggregated(&mut self, aggregate: &AggregateExpr) -> Result<Labels, String> {
+    fn aggregated(&mut self, aggregate: &AggregateExpr) -> Result<SeriesLabels, String> {
         let inner = self.labels(&aggregate.expr)?;
-        let Some(modifier) = &aggregate.modifier else { return Ok(Labels::new()) };
-        let named: Labels = modifier.labels().labels.iter().cloned().collect();
+        let Some(modifier) = &aggregate.modifier else { return Ok(SeriesLabels::new()) };
+        let named: SeriesLabels = modifier.labels().labels.iter().cloned().collect();
         has(&inner, named.iter().map(String::as_str), "what is aggregated")?;
         Ok(match modifier {
             LabelModifier::Include(_) => named,
@@ -73,8 +73,8 @@ impl Walk<'_> {
         })
     }
 
-    fn called(&mut self, call: &Call) -> Result<Labels, String> {
-        let mut labels = Labels::new();
+    fn called(&mut self, call: &Call) -> Result<SeriesLabels, String> {
+        let mut labels = SeriesLabels::new();
         for argument in &call.args.args {
             if let (Expr::MatrixSelector(matrix), true) = (&**argument, GROWTH.contains(&call.func.name)) {
                 let name = matrix.vs.name.as_deref().unwrap_or_default();
@@ -92,7 +92,11 @@ impl Walk<'_> {
 }
 
 /// Checks that `labels` of `whose` hold all that are `named`.
-fn has<'a>(labels: &Labels, mut named: impl Iterator<Item = &'a str>, whose: &str) -> Result<(), String> {
+fn has<'a>(
+    labels: &SeriesLabels,
+    mut named: impl Iterator<Item = &'a str>,
+    whose: &str,
+) -> Result<(), String> {
     match named.find(|label| !labels.contains(*label)) {
         Some(label) => Err(format!("{whose} has no label {label}")),
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fleetmesh_testbed::{http, port, wait};
 
-use crate::bed::{Bed, NAMESPACE};
+use crate::bed::{HelmBed, NAMESPACE};
 use crate::kubelet::Pod;
 
 /// From SIGKILL to a change in force: the Lease's 15 s and two looks at it (R11).
@@ -12,7 +12,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(17);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts the Deployment's other replica, kills the leader, and gives the release's operator back as the one that leads.
-pub async fn the_other_replica_takes_over(bed: &mut Bed) {
+pub async fn the_other_replica_takes_over(bed: &mut HelmBed) {
     let deployment = ["get", "deployment", "fleetmesh-operator", "-n", NAMESPACE];
     let deployment = bed.kubectl.json(&deployment).await.unwrap();
     assert_eq!(deployment["spec"]["replicas"], 2);
@@ -48,7 +48,7 @@ pub async fn the_other_replica_takes_over(bed: &mut Bed) {
 }
 
 /// The Pod that holds the Lease.
-async fn leader(bed: &Bed) -> String {
+async fn leader(bed: &HelmBed) -> String {
     let holder =
         ["get", "lease", "fleetmesh-operator", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"];
     let holder = bed.kubectl.run(&holder).await.unwrap();

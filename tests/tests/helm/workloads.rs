@@ -9,7 +9,7 @@ use fleetmesh_testbed::helm::chart;
 use fleetmesh_testbed::{port, tools, userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{ADS_HOST, Bed, NAMESPACE};
+use crate::bed::{ADS_HOST, HelmBed, NAMESPACE};
 use crate::replicas;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), time
     if not tls.recv(9): sys.exit("closed")
 "#;
 
-impl Bed {
+impl HelmBed {
     async fn access_key(&self) -> (String, String) {
         let key: Value =
             serde_json::from_str(&self.secret("fleetmesh-access-key", "access-key.json").await).unwrap();
@@ -72,7 +72,7 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
         } },
         "operator": { "proxyJoin": { "image": image } },
     });
-    let mut bed = Bed::install("workloads", &chart().unwrap(), values).await;
+    let mut bed = HelmBed::install("workloads", &chart().unwrap(), values).await;
     // Any certificate will do: no instance joins here.
     let regions = bed.run.join("regions");
     std::fs::write(&regions, bed.secret("fleetmesh-ca", "tls.crt").await).unwrap();
@@ -99,7 +99,7 @@ async fn the_samples_converge_on_the_workloads_of_a_release() {
 
 /// What `docs/install.md` says of proxies, up to the handshake: the release's authority signs a certificate, and the control
 /// plane shows the name that instances know it by, and no other. Whom it lets in is tested where that is decided.
-async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &Bed) {
+async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &HelmBed) {
     let folder = bed.run.join("proxy");
     let (authority, key) = (bed.run.join("authority.crt"), bed.run.join("authority.key"));
     std::fs::write(&authority, bed.secret("fleetmesh-ca", "tls.crt").await).unwrap();
@@ -117,7 +117,7 @@ async fn a_certificate_of_the_release_is_one_for_a_proxy(bed: &Bed) {
 }
 
 /// As docs/join.md says: the ConfigMap changes, the kubelet puts it into the Pod, and the control plane reads it.
-async fn an_instance_is_denied_without_a_restart(bed: &mut Bed) {
+async fn an_instance_is_denied_without_a_restart(bed: &mut HelmBed) {
     let read = async |instances: usize| {
         wait::until("the list was read", LIMIT, async || {
             let log = std::fs::read_to_string(bed.run.join("fleetmesh-control-plane-0.log"))?;
@@ -136,7 +136,7 @@ async fn an_instance_is_denied_without_a_restart(bed: &mut Bed) {
     bed.control_plane.ensure_running();
 }
 
-async fn only_its_own_key_is_let_in(bed: &Bed) {
+async fn only_its_own_key_is_let_in(bed: &HelmBed) {
     let (id, secret) = bed.access_key().await;
     let listed = bed.list(&(id.clone(), secret.clone())).await.success().unwrap();
     assert!(listed.contains("\"serviceBv2\""), "{listed}");
@@ -148,7 +148,7 @@ async fn only_its_own_key_is_let_in(bed: &Bed) {
 }
 
 /// Another certificate and another access key, as docs/operations.md says, with nothing restarted.
-async fn secrets_are_exchanged_under_running_workloads(bed: &mut Bed) {
+async fn secrets_are_exchanged_under_running_workloads(bed: &mut HelmBed) {
     let (shown, old_key) = (bed.shown().await, bed.access_key().await);
     let due =
         ["annotate", "--overwrite", "secret", "fleetmesh-control-plane-tls", "fleetmesh.dev/renew-after=0"];
@@ -174,7 +174,7 @@ async fn secrets_are_exchanged_under_running_workloads(bed: &mut Bed) {
     bed.control_plane.ensure_running();
 }
 
-async fn a_lost_volume_is_made_up_for(bed: &mut Bed) {
+async fn a_lost_volume_is_made_up_for(bed: &mut HelmBed) {
     bed.control_plane.kill();
     bed.control_plane.lose("data");
     bed.control_plane.start(&bed.kubectl, &bed.in_cluster, &bed.run).await;

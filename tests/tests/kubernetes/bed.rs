@@ -8,7 +8,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
 
-use crate::space::Space;
+use crate::space::KubernetesSpace;
 
 /// Nothing takes longer, on however busy a machine. Tests that promise a time use their own.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -16,15 +16,15 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub const TIMEOUT: &str = "--timeout=60s";
 
 /// A running stack and its folder. The stack is dropped first.
-pub struct Bed {
+pub struct ClusterBed {
     pub stack: Stack,
     pub run: RunDir,
 }
 
-impl Bed {
+impl ClusterBed {
     /// The stack that tests share: it runs the operator with its defaults, and ends with the last of them.
     pub async fn shared() -> Arc<Self> {
-        static SHARED: Shared<Bed> = Shared::new();
+        static SHARED: Shared<ClusterBed> = Shared::new();
         SHARED.get(async || Self::start("shared", &[]).await).await
     }
 
@@ -41,7 +41,7 @@ impl Bed {
     }
 
     /// A namespace and a mesh, both called `name`, for one case; only the namespace is made.
-    pub async fn space(&self, name: &str) -> Space {
-        Space::new(name, self.stack.kubectl.clone(), self.aws(), &self.run).await
+    pub async fn space(&self, name: &str) -> KubernetesSpace {
+        KubernetesSpace::new(name, self.stack.kubectl.clone(), self.aws(), &self.run).await
     }
 }

@@ -13,12 +13,12 @@ use crate::bed::LIMIT;
 /// Every verb.
 const VERBS: [&str; 7] = ["Promote", "PromoteFull", "Pause", "Resume", "SkipStep", "Abort", "Retry"];
 
-struct Bed {
+struct AccessBed {
     cluster: Cluster,
     run: RunDir,
 }
 
-impl Bed {
+impl AccessBed {
     /// What the API server says to `user` who tells a rollout `verb`; a dry run.
     async fn tells(&self, user: &User, verb: &str) -> Result<(), String> {
         let file = self.action(verb);
@@ -53,7 +53,7 @@ async fn a_user_tells_a_rollout_the_verbs_of_his_roles_and_no_other() {
     let cluster = Cluster::start_with(&run, ClusterOptions { users, audit: false }).await.unwrap();
     let kubectl = cluster.kubectl().unwrap();
     stack::install_crds(&kubectl, &run).await.unwrap();
-    let bed = Bed { cluster, run };
+    let bed = AccessBed { cluster, run };
     let samples = tools::workspace_dir().unwrap().join("samples");
     kubectl.apply(&samples.join("canary-access/00-namespace.yaml")).await.unwrap();
     let role =

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::bed::{Bed, TIMEOUT};
+use crate::bed::{ClusterBed, TIMEOUT};
 use crate::space::{node, route, router, service, version, with};
 
 /// A deletion goes on because it was triggered, before the drift interval of 45 s, less a fifth at most, is over.
@@ -12,7 +12,7 @@ const TRIGGERED: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_blocked_deletion_names_its_blockers_and_is_triggered_when_they_go() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("blocked").await;
     space
         .apply(&[
@@ -64,7 +64,7 @@ async fn a_blocked_deletion_names_its_blockers_and_is_triggered_when_they_go() {
 
 #[tokio::test]
 async fn a_deletion_held_up_by_what_the_cli_made_goes_on_when_that_goes() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("foreign").await;
     space.apply(&[space.mesh(), space.object("VirtualRouter", "shop", router())]).await;
     space.ready(&["virtualrouter/shop"]).await;
@@ -91,7 +91,7 @@ async fn a_deletion_held_up_by_what_the_cli_made_goes_on_when_that_goes() {
 
 #[tokio::test]
 async fn retained_and_orphaned_objects_stay() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("retained").await;
     let policy = json!({ "deletionPolicy": "Retain", "tags": { "team": "one" } });
     let mut orphan = space.object("VirtualNode", "orphaned", node("b.local"));

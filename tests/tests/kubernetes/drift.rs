@@ -11,15 +11,15 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::stack;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, TIMEOUT};
+use crate::bed::{ClusterBed, TIMEOUT};
 use crate::front;
-use crate::space::{Space, node, route, router, service, version, with};
+use crate::space::{KubernetesSpace, node, route, router, service, version, with};
 
 /// The design's bound.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// One object of each kind, with the member of its spec that describe shows.
-fn objects(space: &Space) -> [Value; 5] {
+fn objects(space: &KubernetesSpace) -> [Value; 5] {
     let more = json!({ "backends": [{ "virtualService": { "virtualServiceName": "shop.local" } }] });
     [
         space.object("Mesh", &space.name, json!({ "egressFilter": { "type": "ALLOW_ALL" } })),
@@ -31,7 +31,7 @@ fn objects(space: &Space) -> [Value; 5] {
 }
 
 /// Kind and name at the CLI, resource at kubectl, in the order of [`objects`].
-fn names(space: &Space) -> [(&'static str, String, String); 5] {
+fn names(space: &KubernetesSpace) -> [(&'static str, String, String); 5] {
     let name = |kind, name: &str, resource: &str| (kind, name.to_owned(), format!("{resource}/{name}"));
     [
         name("mesh", &space.name, "mesh"),
@@ -43,7 +43,7 @@ fn names(space: &Space) -> [(&'static str, String, String); 5] {
 }
 
 /// Applies the objects and checks what the CLI shows of them; gives that.
-async fn applied(space: &Space) -> Vec<Value> {
+async fn applied(space: &KubernetesSpace) -> Vec<Value> {
     let objects = objects(space);
     space.apply(&objects).await;
     // By name: meshes have no namespace, and those of tests beside this one may never be Ready.
@@ -73,7 +73,7 @@ async fn applied(space: &Space) -> Vec<Value> {
 }
 
 /// Changes one object of each kind, by the CLI alone; the route's router and node are still named, so they stay.
-async fn tamper(space: &Space) {
+async fn tamper(space: &KubernetesSpace) {
     let mesh = &space.name;
     let calls = [
         ("update-mesh", json!({ "meshName": mesh, "spec": { "egressFilter": { "type": "DROP_ALL" } } })),
@@ -94,7 +94,7 @@ async fn tamper(space: &Space) {
 }
 
 /// Awaits that all is as before the tampering, and that the Events say what differed.
-async fn mended(space: &Space, before: &[Value]) {
+async fn mended(space: &KubernetesSpace, before: &[Value]) {
     for ((kind, _, resource), before) in names(space).into_iter().zip(before) {
         let changes = match kind {
             "virtual-router" => 0,
@@ -115,7 +115,7 @@ async fn mended(space: &Space, before: &[Value]) {
     .unwrap();
 }
 
-async fn as_before(space: &Space, before: &[Value]) {
+async fn as_before(space: &KubernetesSpace, before: &[Value]) {
     for ((kind, name, _), before) in names(space).into_iter().zip(before) {
         let after = space.describe(kind, &name).await;
         assert_eq!(after["spec"], before["spec"], "{kind} {name}");
@@ -140,7 +140,7 @@ async fn as_before(space: &Space, before: &[Value]) {
 
 #[tokio::test]
 async fn a_control_plane_of_ours_tells_of_a_change_at_once() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("told").await;
     let before = applied(&space).await;
     let start = Instant::now();
@@ -161,7 +161,7 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
     let front = front::app_mesh_only(control_plane.endpoint()).await;
     let _operator = Operator::start(&cluster.admin_kubeconfig(), &front.url, &run).await.unwrap();
     let aws = fleetmesh_testbed::aws::AppMesh::new(&control_plane.endpoint());
-    let space = Space::new("unreported", kubectl, aws, &run).await;
+    let space = KubernetesSpace::new("unreported", kubectl, aws, &run).await;
     let before = applied(&space).await;
     let condition = space.until("route/shop", "Programmed", "True", "Programmed").await;
     assert!(
@@ -179,7 +179,7 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
 }
 
 /// Takes a tag from the router, whose spec nobody changes: its version stays as it is, so only its tags tell.
-async fn untag(space: &Space, key: &str) {
+async fn untag(space: &KubernetesSpace, key: &str) {
     let described = space.describe("virtual-router", "shop").await;
     let arn = described["metadata"]["arn"].as_str().unwrap();
     space.aws.run(&["untag-resource", "--resource-arn", arn, "--tag-keys", key]).await.unwrap();
@@ -187,7 +187,7 @@ async fn untag(space: &Space, key: &str) {
 }
 
 /// Awaits that the router has its tags again and that its one Event names the key.
-async fn tagged_as_before(space: &Space, before: &BTreeMap<String, String>) {
+async fn tagged_as_before(space: &KubernetesSpace, before: &BTreeMap<String, String>) {
     let described = space.describe("virtual-router", "shop").await;
     fleetmesh_testbed::wait::until("the router is tagged again", BOUND, async || {
         Ok((space.tags(&described).await == *before).then_some(()))

@@ -12,7 +12,7 @@ use fleetmesh_testbed::{aws, http, port, stack, tools, userns, wait};
 
 use crate::bed::{LIMIT, TIMEOUT};
 use crate::front;
-use crate::space::{Space, node, version};
+use crate::space::{KubernetesSpace, node, version};
 
 /// A stop ends what is under way.
 const STOP: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ fn operator(cluster: &Cluster, wrapper: &[&str], arguments: &[&str], run: &RunDi
 
 /// Awaits the condition of the node under a bad endpoint, checks the message and that kubectl shows the reason, and
 /// stops the operator.
-async fn says(space: &Space, mut operator: Process, reason: &str, words: &[&str]) {
+async fn says(space: &KubernetesSpace, mut operator: Process, reason: &str, words: &[&str]) {
     let message = space.message("virtualnode/red", "Ready", reason).await;
     for word in words {
         assert!(message.contains(word), "{message:?} does not say {word:?}");
@@ -61,7 +61,7 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let endpoint = control_plane.endpoint();
 
     without_definitions(&cluster, &endpoint, &run).await;
-    let space = Space::new("endpoints", kubectl, aws::AppMesh::new(&endpoint), &run).await;
+    let space = KubernetesSpace::new("endpoints", kubectl, aws::AppMesh::new(&endpoint), &run).await;
     space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
     let good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
     space.ready(&["virtualnode/red"]).await;

@@ -1,7 +1,7 @@
 //! Stand-ins for what of AWS cannot be had in a test: an App Mesh endpoint that does not tell about proxies, in front of
 //! a real control plane, and one that refuses every signature, in the words that AWS's service uses.
 
-use fleetmesh_testbed::front::{self, Answer, Front};
+use fleetmesh_testbed::front::{self, Front, FrontAnswer};
 use http::StatusCode;
 
 /// App Mesh's API at `upstream`; anything else does not exist, as at AWS.
@@ -24,7 +24,7 @@ pub async fn unknown_client() -> Front {
     Front::start(|_, _| async { Some(unrecognized()) }).await.unwrap()
 }
 
-fn unrecognized() -> Answer {
+fn unrecognized() -> FrontAnswer {
     let body = r#"{"message":"The security token included in the request is invalid."}"#;
     let mut answer = front::refusal(StatusCode::FORBIDDEN, body);
     answer.headers_mut().insert("x-amzn-errortype", "UnrecognizedClientException".parse().unwrap());

@@ -4,13 +4,13 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
-use crate::space::{Space, node, route, router, service, with};
+use crate::bed::{ClusterBed, LIMIT, TIMEOUT};
+use crate::space::{KubernetesSpace, node, route, router, service, with};
 
 /// As Flux calls itself.
 const GIT: &str = "kustomize-controller";
 
-fn objects(space: &Space, weights: &[(&str, u32)], more: Value) -> Vec<Value> {
+fn objects(space: &KubernetesSpace, weights: &[(&str, u32)], more: Value) -> Vec<Value> {
     let route = with(route(weights), json!({ "virtualRouterName": "shop" }));
     vec![
         space.mesh(),
@@ -23,7 +23,7 @@ fn objects(space: &Space, weights: &[(&str, u32)], more: Value) -> Vec<Value> {
 }
 
 /// Writes the objects to a file, as Git has them.
-fn committed(bed: &Bed, space: &Space, objects: Vec<Value>) -> String {
+fn committed(bed: &ClusterBed, space: &KubernetesSpace, objects: Vec<Value>) -> String {
     let file = bed.run.join(format!("{}-git.json", space.name));
     std::fs::write(&file, json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string())
         .unwrap();
@@ -31,7 +31,7 @@ fn committed(bed: &Bed, space: &Space, objects: Vec<Value>) -> String {
 }
 
 /// `kubectl diff`, which ends with 0 when there is nothing to show.
-async fn differs(space: &Space, file: &str, options: &[&str]) -> Option<String> {
+async fn differs(space: &KubernetesSpace, file: &str, options: &[&str]) -> Option<String> {
     let diff = space.kubectl.capture(&[&["diff", "-f", file], options].concat()).await.unwrap();
     match diff.status.code() {
         Some(0) => None,
@@ -40,7 +40,7 @@ async fn differs(space: &Space, file: &str, options: &[&str]) -> Option<String> 
     }
 }
 
-async fn versions(space: &Space, file: &str) -> Vec<Value> {
+async fn versions(space: &KubernetesSpace, file: &str) -> Vec<Value> {
     let found = space.kubectl.json(&["get", "-f", file]).await.unwrap();
     found["items"]
         .as_array()
@@ -53,10 +53,10 @@ async fn versions(space: &Space, file: &str) -> Vec<Value> {
 /// Looks at `kubectl diff` again and again until `done`: it must be empty each time. Gives how often it looked at something
 /// that had changed since.
 async fn quiet_until(
-    space: &Space,
+    space: &KubernetesSpace,
     file: &str,
     options: &[&str],
-    done: impl AsyncFn(&Space) -> bool,
+    done: impl AsyncFn(&KubernetesSpace) -> bool,
 ) -> usize {
     let (mut seen, mut looks) = (Vec::new(), 0);
     wait::until("the operator is done", LIMIT, async || {
@@ -74,7 +74,7 @@ async fn quiet_until(
     looks
 }
 
-async fn ready(space: &Space) -> bool {
+async fn ready(space: &KubernetesSpace) -> bool {
     let found = space.get("virtualservice/shop.local").await;
     let route = space.get("route/shop").await;
     [found, route].iter().all(|object| {
@@ -83,7 +83,7 @@ async fn ready(space: &Space) -> bool {
     })
 }
 
-async fn promoted(space: &Space) -> bool {
+async fn promoted(space: &KubernetesSpace) -> bool {
     let found = space.get("route/shop").await;
     let status = &found["status"];
     status["observedGeneration"] == found["metadata"]["generation"] && status["phase"] == "Promoted"
@@ -100,13 +100,13 @@ fn owners(object: &Value, member: &str) -> Vec<String> {
 }
 
 /// Whether the rollout waits for a promotion at this step.
-async fn waits_at(space: &Space, step: i64) -> bool {
+async fn waits_at(space: &KubernetesSpace, step: i64) -> bool {
     let status = space.get("route/shop").await["status"].take();
     status["phase"] == "Paused" && status["rollout"]["stepIndex"] == step
 }
 
 /// Promotes the rollout beyond this step, as `fleetmesh canary promote` does.
-async fn promote(space: &Space, step: i64) {
+async fn promote(space: &KubernetesSpace, step: i64) {
     let rollout = space.get("route/shop").await["status"]["rollout"].take();
     let action = json!({
         "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "RouteAction",
@@ -118,7 +118,7 @@ async fn promote(space: &Space, step: i64) {
 
 #[tokio::test]
 async fn kubectl_diff_is_empty_after_every_write_of_the_operator() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("diff").await;
     // Each step waits until it was looked at.
     let canary = json!({ "canary": {
@@ -148,7 +148,7 @@ async fn kubectl_diff_is_empty_after_every_write_of_the_operator() {
 
 #[tokio::test]
 async fn two_managers_share_an_object_with_the_operator() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("managers").await;
     let apply = |file: &str, manager: &str| {
         let (file, manager) = (file.to_owned(), format!("--field-manager={manager}"));

@@ -4,11 +4,11 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT};
-use crate::space::{Space, node, route, router, with};
+use crate::bed::{ClusterBed, LIMIT};
+use crate::space::{KubernetesSpace, node, route, router, with};
 
 /// A ReferenceGrant in the namespace of `space`.
-pub fn grant(space: &Space, name: &str, from: (&str, &str), to: Value) -> Value {
+pub fn grant(space: &KubernetesSpace, name: &str, from: (&str, &str), to: Value) -> Value {
     let (kind, namespace) = from;
     let to = with(json!({ "group": "fleetmesh.dev" }), to);
     json!({
@@ -19,20 +19,20 @@ pub fn grant(space: &Space, name: &str, from: (&str, &str), to: Value) -> Value 
 }
 
 /// A route `name` of the router `shop` with this priority and one target.
-pub fn attached(space: &Space, name: &str, priority: u32, target: &str) -> Value {
+pub fn attached(space: &KubernetesSpace, name: &str, priority: u32, target: &str) -> Value {
     let mut members = with(route(&[(target, 1)]), json!({ "virtualRouterName": "shop" }));
     members["priority"] = json!(priority);
     space.object("Route", name, members)
 }
 
 /// What describe-route shows of the route `name` of the router `shop`.
-pub async fn described(space: &Space, name: &str) -> Option<Value> {
+pub async fn described(space: &KubernetesSpace, name: &str) -> Option<Value> {
     let arguments =
         ["describe-route", "--mesh-name", &space.mesh, "--virtual-router-name", "shop", "--route-name", name];
     space.aws.run(&arguments).await.ok().map(|answer| answer["route"].clone())
 }
 
-pub async fn gone(space: &Space, name: &str) {
+pub async fn gone(space: &KubernetesSpace, name: &str) {
     wait::until("the route is out of the mesh", LIMIT, async || {
         Ok(described(space, name).await.is_none().then_some(()))
     })
@@ -41,7 +41,7 @@ pub async fn gone(space: &Space, name: &str) {
 }
 
 /// A mesh and a router `shop` that takes all requests to the node `pay`, all of one team.
-pub async fn shop(bed: &Bed, name: &str) -> Space {
+pub async fn shop(bed: &ClusterBed, name: &str) -> KubernetesSpace {
     let space = bed.space(name).await;
     let objects = [
         space.mesh(),
@@ -56,7 +56,7 @@ pub async fn shop(bed: &Bed, name: &str) -> Space {
 
 #[tokio::test]
 async fn a_route_of_another_team_takes_no_traffic_and_holds_nothing_up() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "grants-attack").await;
     let thief = shop.guest("grants-thief").await;
     let objects = [
@@ -107,7 +107,7 @@ async fn a_route_of_another_team_takes_no_traffic_and_holds_nothing_up() {
 
 #[tokio::test]
 async fn a_grant_lets_a_route_in_and_its_end_takes_it_out() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "grants-shop").await;
     let web = shop.guest("grants-web").await;
     let allows = json!({ "spec": { "allowedRoutes": { "namespaces": {
@@ -174,7 +174,7 @@ async fn a_grant_lets_a_route_in_and_its_end_takes_it_out() {
 
 #[tokio::test]
 async fn a_backend_that_is_not_permitted_any_more_leaves_the_node_and_nothing_else_does() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "grants-backend").await;
     let web = shop.guest("grants-caller").await;
     let provider = json!({ "provider": { "virtualRouter": { "virtualRouterName": "shop" } } });
@@ -219,7 +219,7 @@ async fn a_backend_that_is_not_permitted_any_more_leaves_the_node_and_nothing_el
 
 #[tokio::test]
 async fn a_rollout_retires_no_node_of_another_namespace_that_does_not_allow_it() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let web = bed.space("grants-canary").await;
     let shop = web.guest("grants-nodes").await;
     let canary = json!({
@@ -266,7 +266,7 @@ async fn a_rollout_retires_no_node_of_another_namespace_that_does_not_allow_it()
 
 #[tokio::test]
 async fn what_another_team_lent_is_given_back_and_not_retained() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "grants-lender").await;
     let web = shop.guest("grants-keeper").await;
     let all = json!({ "spec": { "allowedRoutes": { "namespaces": { "from": "All" } } } });

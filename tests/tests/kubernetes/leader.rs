@@ -16,7 +16,7 @@ use fleetmesh_testbed::{http, stack, wait};
 use serde_json::json;
 
 use crate::bed::LIMIT;
-use crate::space::{Space, node, version};
+use crate::space::{KubernetesSpace, node, version};
 
 /// From SIGTERM to a write of the other one.
 const HANDED_OVER: Duration = Duration::from_secs(2);
@@ -68,7 +68,7 @@ impl Replica {
 }
 
 /// Applies a node with another host name; gives how long after `since` the App Mesh API had it.
-async fn change(space: &Space, host: &str, since: Instant) -> Duration {
+async fn change(space: &KubernetesSpace, host: &str, since: Instant) -> Duration {
     let before = version(&space.describe("virtual-node", "red").await);
     space.apply(&[space.object("VirtualNode", "red", node(host))]).await;
     wait::until("the change is in the mesh", LIMIT, async || {
@@ -90,7 +90,7 @@ async fn one_leads_and_the_other_follows() {
     first.until_it_leads().await;
     let mut second = Replica::start("leader-second", &cluster, &control_plane).await;
     let aws = AppMesh::new(&control_plane.endpoint());
-    let space = Space::new("led", kubectl, aws, &run).await;
+    let space = KubernetesSpace::new("led", kubectl, aws, &run).await;
     space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
     space.ready(&["virtualnode/red"]).await;
     assert!(!second.leads().await, "one leads already");
@@ -105,7 +105,7 @@ async fn one_leads_and_the_other_follows() {
 }
 
 /// SIGTERM: the leader ends what it has begun and lets go.
-async fn hand_over(first: &mut Replica, second: &Replica, space: &Space) {
+async fn hand_over(first: &mut Replica, second: &Replica, space: &KubernetesSpace) {
     let since = Instant::now();
     let status = first.operator.stop().await.unwrap();
     assert!(status.success(), "{status}");
@@ -118,7 +118,7 @@ async fn hand_over(first: &mut Replica, second: &Replica, space: &Space) {
 }
 
 /// SIGKILL: its lease has to end first.
-async fn take_over(first: &Replica, second: &mut Replica, space: &Space) {
+async fn take_over(first: &Replica, second: &mut Replica, space: &KubernetesSpace) {
     let since = Instant::now();
     second.operator.kill();
     first.until_it_leads().await;
@@ -129,7 +129,7 @@ async fn take_over(first: &Replica, second: &mut Replica, space: &Space) {
 }
 
 /// SIGSTOP past the end of the lease: who thaws finds itself deposed, has not written, and ends with the reason.
-async fn freeze(first: &mut Replica, second: &Replica, space: &Space) {
+async fn freeze(first: &mut Replica, second: &Replica, space: &KubernetesSpace) {
     let since = Instant::now();
     first.operator.process().signal(Signal::STOP).unwrap();
     // What it finds when it thaws: work.

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
+use crate::bed::ClusterBed;
 use crate::space::{node, version, with};
 
 #[tokio::test]
 async fn nothing_is_written_into_a_mesh_that_no_resource_stands_for() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("undeclared").await;
     let tags = json!([{ "key": "team", "value": "elsewhere" }]);
     space.aws.call("create-mesh", &json!({ "meshName": "undeclared", "tags": tags })).await.unwrap();
@@ -46,7 +46,7 @@ async fn nothing_is_written_into_a_mesh_that_no_resource_stands_for() {
 
 #[tokio::test]
 async fn an_observed_mesh_that_is_not_there_is_waited_for_and_not_made() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("elsewhere").await;
     let observed = space.object("Mesh", "elsewhere", json!({ "management": "Observe" }));
     space.apply(&[observed, space.object("VirtualNode", "early", node("early.local"))]).await;
@@ -61,7 +61,7 @@ async fn an_observed_mesh_that_is_not_there_is_waited_for_and_not_made() {
 
 #[tokio::test]
 async fn a_namespace_that_the_mesh_refuses_holds_no_name() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("squatted").await;
     let squatter = space.guest("squatters").await;
     let allowed = json!({ "from": "Selector", "selector": { "matchLabels": { "kubernetes.io/metadata.name": "squatted" } } });

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::bed::Bed;
+use crate::bed::ClusterBed;
 use crate::space::{node, with};
 
 #[tokio::test]
 async fn a_mesh_refuses_namespaces_until_it_allows_them() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("allowed").await;
     let mesh = |labels: &str| {
         let allowed = json!({ "from": "Selector", "selector": { "matchLabels": { "team": labels } } });

@@ -8,8 +8,8 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
-use crate::space::{Space, node, route, router, service, version, with};
+use crate::bed::{ClusterBed, LIMIT, TIMEOUT};
+use crate::space::{KubernetesSpace, node, route, router, service, version, with};
 
 /// The design's bound after an API server's return.
 const RECONVERGED: Duration = Duration::from_secs(35);
@@ -22,7 +22,7 @@ const NODES: usize = 40;
 /// Times that it is killed.
 const KILLS: usize = 4;
 
-fn weighted(space: &Space, red: u32) -> Value {
+fn weighted(space: &KubernetesSpace, red: u32) -> Value {
     space.object(
         "Route",
         "shop",
@@ -30,7 +30,7 @@ fn weighted(space: &Space, red: u32) -> Value {
     )
 }
 
-async fn applied(bed: &Bed, name: &str) -> Space {
+async fn applied(bed: &ClusterBed, name: &str) -> KubernetesSpace {
     let space = bed.space(name).await;
     space
         .apply(&[
@@ -47,14 +47,14 @@ async fn applied(bed: &Bed, name: &str) -> Space {
 }
 
 /// The sum of a counter of the operator over the lines that hold all of `words`.
-async fn count(bed: &Bed, words: &[&str]) -> u64 {
+async fn count(bed: &ClusterBed, words: &[&str]) -> u64 {
     let page = http::get(&format!("{}/metrics", bed.stack.operator.health_url())).await.unwrap();
     let lines = page.lines().filter(|line| words.iter().all(|word| line.contains(word)));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// Writes to App Mesh and to Kubernetes so far.
-async fn writes(bed: &Bed) -> [u64; 2] {
+async fn writes(bed: &ClusterBed) -> [u64; 2] {
     let mut calls = 0;
     for verb in ["Create", "Update", "Delete", "TagResource", "UntagResource"] {
         calls += count(bed, &[CALLS, &format!("operation=\"{verb}")]).await;
@@ -62,14 +62,14 @@ async fn writes(bed: &Bed) -> [u64; 2] {
     [calls, count(bed, &["kubernetes_writes_total"]).await]
 }
 
-async fn weight_shown(space: &Space) -> i64 {
+async fn weight_shown(space: &KubernetesSpace) -> i64 {
     let described = space.describe("route", "shop").await;
     described["spec"]["http2Route"]["action"]["weightedTargets"][0]["weight"].as_i64().unwrap()
 }
 
 #[tokio::test]
 async fn a_hundred_resyncs_and_a_restart_write_nothing() {
-    let mut bed = Bed::start("resync", &[]).await;
+    let mut bed = ClusterBed::start("resync", &[]).await;
     let space = applied(&bed, "rest").await;
     let file = Kubeconfig::read_from(bed.stack.cluster.admin_kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_hundred_resyncs_and_a_restart_write_nothing() {
     let looked = count(&bed, &[CALLS, "operation=\"Describe"]).await;
     assert!(looked >= RESYNCS * kinds.len() as u64, "the endpoint was asked {looked} times");
     assert_eq!(writes(&bed).await, before, "writes to [App Mesh, Kubernetes]");
-    let Bed { stack, run } = &mut bed;
+    let ClusterBed { stack, run } = &mut bed;
     stack.operator.restart(run).await.unwrap();
     wait::until("everything was looked at again", LIMIT, async || {
         Ok((count(&bed, &["rounds_total", "plan=\"in_step\""]).await >= kinds.len() as u64 + 2).then_some(()))
@@ -116,7 +116,7 @@ async fn a_hundred_resyncs_and_a_restart_write_nothing() {
 #[tokio::test]
 async fn whatever_dies_comes_back_and_catches_up() {
     // Short, so that an object at rest soon notices that the endpoint is gone.
-    let mut bed = Bed::start("outages", &["--drift-interval", "2s"]).await;
+    let mut bed = ClusterBed::start("outages", &["--drift-interval", "2s"]).await;
     let space = applied(&bed, "outages").await;
     the_operator_dies_while_it_works(&mut bed, &space).await;
     the_operator_stops_in_good_order(&mut bed, &space).await;
@@ -124,7 +124,7 @@ async fn whatever_dies_comes_back_and_catches_up() {
     the_control_plane_dies(&mut bed, &space).await;
 }
 
-async fn the_operator_dies_while_it_works(bed: &mut Bed, space: &Space) {
+async fn the_operator_dies_while_it_works(bed: &mut ClusterBed, space: &KubernetesSpace) {
     let nodes: Vec<Value> =
         (0..NODES).map(|index| space.object("VirtualNode", &format!("n{index}"), node("n.local"))).collect();
     for (kill, nodes) in nodes.chunks(NODES / KILLS).enumerate() {
@@ -148,7 +148,7 @@ async fn the_operator_dies_while_it_works(bed: &mut Bed, space: &Space) {
     }
 }
 
-async fn the_operator_stops_in_good_order(bed: &mut Bed, space: &Space) {
+async fn the_operator_stops_in_good_order(bed: &mut ClusterBed, space: &KubernetesSpace) {
     let status = bed.stack.operator.stop().await.unwrap();
     assert!(status.success(), "{status}");
     let tampered = json!({ "meshName": "outages", "virtualNodeName": "red", "spec": node("evil.local") });
@@ -162,14 +162,14 @@ async fn the_operator_stops_in_good_order(bed: &mut Bed, space: &Space) {
     assert_eq!(weight_shown(space).await, 2);
 }
 
-async fn the_api_server_dies(bed: &mut Bed, space: &Space) {
+async fn the_api_server_dies(bed: &mut ClusterBed, space: &KubernetesSpace) {
     bed.stack.cluster.kill_api_server();
     let shown = space.describe("virtual-node", "red").await;
     let deleted =
         ["delete-virtual-service", "--mesh-name", "outages", "--virtual-service-name", "shop.local"];
     space.aws.run(&deleted).await.unwrap();
     bed.stack.operator.process().ensure_running().unwrap();
-    let Bed { stack, run } = bed;
+    let ClusterBed { stack, run } = bed;
     stack.cluster.restart_api_server(run).await.unwrap();
     let start = Instant::now();
     space.apply(&[weighted(space, 3)]).await;
@@ -185,7 +185,7 @@ async fn the_api_server_dies(bed: &mut Bed, space: &Space) {
     assert_eq!(space.describe("virtual-node", "red").await, shown, "nobody touched it");
 }
 
-async fn the_control_plane_dies(bed: &mut Bed, space: &Space) {
+async fn the_control_plane_dies(bed: &mut ClusterBed, space: &KubernetesSpace) {
     bed.stack.control_plane.kill();
     space.apply(&[weighted(space, 4)]).await;
     let changed = space.message("route/shop", "Programmed", "EndpointUnreachable").await;
@@ -199,7 +199,7 @@ async fn the_control_plane_dies(bed: &mut Bed, space: &Space) {
     let message = space.message("virtualnode/n0", "Ready", "EndpointUnreachable").await;
     assert!(message.contains("fleetmesh.dev/orphan"), "{message}");
 
-    let Bed { stack, run } = bed;
+    let ClusterBed { stack, run } = bed;
     stack.control_plane.restart(run).await.unwrap();
     space.run(&["wait", "--for=delete", "virtualnode/n0", TIMEOUT]).await;
     space.run(&["wait", "route/shop", "--for=jsonpath={.status.version}=4", TIMEOUT]).await;

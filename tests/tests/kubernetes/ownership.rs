@@ -3,11 +3,11 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT};
-use crate::space::{Space, node, version, with};
+use crate::bed::{ClusterBed, LIMIT};
+use crate::space::{KubernetesSpace, node, version, with};
 
 /// A virtual node made by the CLI in the space's mesh, with a tag; gives what describe shows.
-async fn made_by_the_cli(space: &Space, name: &str) -> Value {
+async fn made_by_the_cli(space: &KubernetesSpace, name: &str) -> Value {
     let input = json!({
         "meshName": space.name, "virtualNodeName": name, "spec": node("cli.apps.local"),
         "tags": [{ "key": "team", "value": "cli" }],
@@ -18,7 +18,7 @@ async fn made_by_the_cli(space: &Space, name: &str) -> Value {
 
 #[tokio::test]
 async fn what_the_cli_made_first_is_not_touched_until_adopted() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("adoption").await;
     space.apply(&[space.mesh()]).await;
     space.ready(&["mesh/adoption"]).await;
@@ -67,7 +67,7 @@ async fn what_the_cli_made_first_is_not_touched_until_adopted() {
 
 #[tokio::test]
 async fn of_two_that_claim_a_name_the_older_has_it() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("claims").await;
     let claim = |resource: &str, hostname: &str| {
         space.object("VirtualNode", resource, with(node(hostname), json!({ "virtualNodeName": "shared" })))

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, TIMEOUT};
+use crate::bed::{ClusterBed, TIMEOUT};
 use crate::space::{node, route, router, version, with};
 
 #[tokio::test]
 async fn a_wrong_reference_keeps_the_last_good_state() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("references").await;
     let routed = |targets: &[(&str, u32)]| -> Value {
         space.object("Route", "shop", with(route(targets), json!({ "virtualRouterName": "shop" })))
@@ -36,7 +36,7 @@ async fn a_wrong_reference_keeps_the_last_good_state() {
 
 #[tokio::test]
 async fn another_spelling_of_the_same_writes_nothing() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("spelling").await;
     space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
     space.ready(&["virtualnode/red"]).await;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use fleetmesh_testbed::tools;
 use fleetmesh_testbed::wait;
 
-use crate::bed::{Bed, LIMIT, TIMEOUT};
+use crate::bed::{ClusterBed, LIMIT, TIMEOUT};
 
 /// Chooses the random order, to repeat one.
 const SEED: &str = "FLEETMESH_SEED";
@@ -49,7 +49,7 @@ fn is_namespace(file: &Path) -> bool {
 }
 
 /// Applies the files in their order, twice where a namespace came too late, and awaits that all are Ready.
-async fn applied(bed: &Bed, files: &[PathBuf]) {
+async fn applied(bed: &ClusterBed, files: &[PathBuf]) {
     let kubectl = &bed.stack.kubectl;
     let first = kubectl.capture(&arguments(&["apply"], files)).await.unwrap();
     if !first.status.success() {
@@ -62,7 +62,7 @@ async fn applied(bed: &Bed, files: &[PathBuf]) {
 }
 
 /// As the samples' README says.
-async fn ready(bed: &Bed) {
+async fn ready(bed: &ClusterBed) {
     for namespace in ["apps", "shop"] {
         let wait = ["wait", "--for=condition=Ready", TIMEOUT, "fleetmesh", "--all", "--namespace", namespace];
         bed.stack.kubectl.run(&wait).await.unwrap();
@@ -70,7 +70,7 @@ async fn ready(bed: &Bed) {
 }
 
 /// Deletes the files in their order, their namespaces among them, and checks that nothing is left.
-async fn deleted(bed: &Bed, files: &[PathBuf]) {
+async fn deleted(bed: &ClusterBed, files: &[PathBuf]) {
     let kubectl = &bed.stack.kubectl;
     kubectl.run(&arguments(&["delete", "--wait=false"], files)).await.unwrap();
     let rest: Vec<PathBuf> = files.iter().filter(|file| !is_namespace(file)).cloned().collect();
@@ -88,7 +88,7 @@ async fn deleted(bed: &Bed, files: &[PathBuf]) {
 }
 
 /// Does what Kubernetes' namespace controller does, of which a bare API server has none: the namespace is empty.
-async fn finalize(bed: &Bed, namespace: &str) {
+async fn finalize(bed: &ClusterBed, namespace: &str) {
     let kubectl = &bed.stack.kubectl;
     let mut object = kubectl.json(&["get", "namespace", namespace]).await.unwrap();
     assert_eq!(object["status"]["phase"], "Terminating");
@@ -106,7 +106,7 @@ async fn finalize(bed: &Bed, namespace: &str) {
 }
 
 /// What `kubectl get` prints of the namespace apps, by cells.
-async fn table(bed: &Bed, kind: &str) -> Vec<Vec<String>> {
+async fn table(bed: &ClusterBed, kind: &str) -> Vec<Vec<String>> {
     let text = bed.stack.kubectl.run(&["get", kind, "--namespace", "apps"]).await.unwrap();
     let cells = |line: &str| {
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
@@ -115,7 +115,7 @@ async fn table(bed: &Bed, kind: &str) -> Vec<Vec<String>> {
 }
 
 /// Applies a stage of the scenario and checks the weights that a person sees and those that the endpoint has.
-async fn stage(bed: &Bed, folder: &str, weights: &str) {
+async fn stage(bed: &ClusterBed, folder: &str, weights: &str) {
     let folder = tools::workspace_dir().unwrap().join("samples").join(folder);
     bed.stack.kubectl.apply(&folder).await.unwrap();
     wait::until("kubectl shows the weights", LIMIT, async || {
@@ -149,7 +149,7 @@ async fn stage(bed: &Bed, folder: &str, weights: &str) {
 
 #[tokio::test]
 async fn samples_converge_and_go_in_any_order() {
-    let bed = Bed::start("samples", &[]).await;
+    let bed = ClusterBed::start("samples", &[]).await;
     let mut files = files(&["getting-started", "routes"]);
 
     applied(&bed, &files).await;

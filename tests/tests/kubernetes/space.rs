@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bed::TIMEOUT;
 
-pub struct Space {
+pub struct KubernetesSpace {
     pub name: String,
     /// The mesh.
     pub mesh: String,
@@ -18,7 +18,7 @@ pub struct Space {
     file: PathBuf,
 }
 
-impl Space {
+impl KubernetesSpace {
     /// Makes the namespace `name`.
     pub async fn new(name: &str, kubectl: Kubectl, aws: AppMesh, run: &RunDir) -> Self {
         kubectl.run(&["create", "namespace", name]).await.unwrap();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
-use crate::space::{Space, node, version, with};
+use crate::bed::ClusterBed;
+use crate::space::{KubernetesSpace, node, version, with};
 
 /// The tags that are not Fleetmesh's.
-async fn others(space: &Space, described: &Value) -> BTreeMap<String, String> {
+async fn others(space: &KubernetesSpace, described: &Value) -> BTreeMap<String, String> {
     let mut tags = space.tags(described).await;
     tags.retain(|key, _| !key.starts_with("fleetmesh.dev/"));
     tags
@@ -20,7 +20,7 @@ fn pairs<const N: usize>(tags: [(&str, &str); N]) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn tags_follow_the_spec_and_leave_others_alone() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("tags").await;
     let tagged =
         |tags: Value| space.object("VirtualNode", "tagged", with(node("a.local"), json!({ "tags": tags })));

@@ -4,19 +4,19 @@
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT};
+use crate::bed::{ClusterBed, LIMIT};
 use crate::grants::{attached, described, gone, grant, shop};
-use crate::space::{Space, node, router, service, version, with};
+use crate::space::{KubernetesSpace, node, router, service, version, with};
 
 /// Writes members of the status of `object`, as somebody may who has the right to.
-async fn forge(space: &Space, object: &str, members: Value) {
+async fn forge(space: &KubernetesSpace, object: &str, members: Value) {
     let patch = json!({ "status": members }).to_string();
     space.run(&["patch", object, "--subresource=status", "--type=merge", "--patch", &patch]).await;
 }
 
 #[tokio::test]
 async fn no_route_slips_in_while_a_router_is_taken_over() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = bed.space("takeover-shop").await;
     let thief = shop.guest("takeover-thief").await;
     shop.apply(&[shop.mesh(), thief.object("VirtualNode", "trap", node("trap.local"))]).await;
@@ -53,7 +53,7 @@ async fn no_route_slips_in_while_a_router_is_taken_over() {
 
 #[tokio::test]
 async fn a_permission_that_a_status_does_not_tell_of_ends_all_the_same() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "takeover-lender").await;
     let web = shop.guest("takeover-forger").await;
     let all = json!({ "spec": { "allowedRoutes": { "namespaces": { "from": "All" } } } });
@@ -79,7 +79,7 @@ async fn a_permission_that_a_status_does_not_tell_of_ends_all_the_same() {
 
 #[tokio::test]
 async fn an_object_of_another_cluster_is_not_had_by_a_status_that_names_it() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let space = bed.space("takeover-uid").await;
     space.apply(&[space.mesh()]).await;
     space.ready(&["mesh/takeover-uid"]).await;
@@ -110,7 +110,7 @@ async fn an_object_of_another_cluster_is_not_had_by_a_status_that_names_it() {
 
 #[tokio::test]
 async fn a_mesh_puts_a_namespace_out() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "takeover-host").await;
     let web = shop.guest("takeover-guest").await;
     // A service that the CLI made: nobody has to grant that it is called.
@@ -166,7 +166,7 @@ async fn a_mesh_puts_a_namespace_out() {
 
 #[tokio::test]
 async fn what_another_team_retained_or_uses_is_not_adopted() {
-    let bed = Bed::shared().await;
+    let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "takeover-keeper").await;
     let thief = shop.guest("takeover-adopter").await;
     let input = json!({ "meshName": shop.mesh, "virtualNodeName": "cli", "spec": node("cli.local") });
@@ -181,7 +181,7 @@ async fn what_another_team_retained_or_uses_is_not_adopted() {
     shop.ready(&["route/ret", "route/cli"]).await;
     shop.run(&["delete", "--timeout=60s", "virtualnode/ret"]).await;
     let (ret, cli) = (shop.describe("virtual-node", "ret").await, shop.describe("virtual-node", "cli").await);
-    let adopting = |space: &Space, name: &str| {
+    let adopting = |space: &KubernetesSpace, name: &str| {
         space.object("VirtualNode", name, with(node("adopted.local"), json!({ "adoptionPolicy": "Adopt" })))
     };
     thief.apply(&[adopting(&thief, "ret"), adopting(&thief, "cli")]).await;

@@ -6,15 +6,15 @@ use fleetmesh_testbed::command::Captured;
 use fleetmesh_testbed::{aws, command, tools, wait};
 use serde_json::Value;
 
-use crate::bed::{Bed, Key, LIMIT, create_key, fleetmesh};
+use crate::bed::{BedKey, LIMIT, TlsBed, create_key, fleetmesh};
 
 /// `aws appmesh` at the TLS endpoint of `bed`, with `key`.
-pub async fn cli(bed: &Bed, key: &Key, arguments: &[&str]) -> Captured {
+pub async fn cli(bed: &TlsBed, key: &BedKey, arguments: &[&str]) -> Captured {
     command::capture(cli_command(bed, key, arguments)).await.unwrap()
 }
 
 /// The command of [`cli`].
-pub fn cli_command(bed: &Bed, key: &Key, arguments: &[&str]) -> Command {
+pub fn cli_command(bed: &TlsBed, key: &BedKey, arguments: &[&str]) -> Command {
     let mut command = Command::new(tools::tool("aws").unwrap());
     command.args(["--endpoint-url", &bed.endpoint, "--ca-bundle", &bed.ca(), "--output", "json"]);
     command.arg("appmesh").args(arguments).env("AWS_PAGER", "");
@@ -25,7 +25,7 @@ pub fn cli_command(bed: &Bed, key: &Key, arguments: &[&str]) -> Command {
 }
 
 /// Runs `signatures.py`: what botocore makes of each altered request.
-async fn altered(bed: &Bed, key: &Key) -> Value {
+async fn altered(bed: &TlsBed, key: &BedKey) -> Value {
     let script = tools::workspace_dir().unwrap().join("tests/tests/tls/signatures.py");
     let mut command = Command::new(tools::tool("python").unwrap());
     command.arg(script).args([&bed.endpoint, &bed.ca()]);
@@ -37,7 +37,7 @@ async fn altered(bed: &Bed, key: &Key) -> Value {
 
 #[tokio::test]
 async fn only_what_is_signed_with_a_key_of_ours_is_let_in() {
-    let mut bed = Bed::start("signed").await;
+    let mut bed = TlsBed::start("signed").await;
     let data_dir = bed.control_plane.data_dir();
     let key = create_key(&data_dir, &bed.run.join("key.json")).await;
     let create = ["create-mesh", "--mesh-name", "apps", "--tags", "key=a b,value=1+2/3=4"];
@@ -58,8 +58,8 @@ async fn only_what_is_signed_with_a_key_of_ours_is_let_in() {
     assert!(tags.contains("1+2/3=4"), "{tags}");
 
     let list = ["list-meshes"];
-    let wrong = Key { secret_access_key: "0".repeat(40), access_key_id: key.access_key_id.clone() };
-    let unknown = Key { access_key_id: "FMKYNOBODY".into(), secret_access_key: "0".repeat(40) };
+    let wrong = BedKey { secret_access_key: "0".repeat(40), access_key_id: key.access_key_id.clone() };
+    let unknown = BedKey { access_key_id: "FMKYNOBODY".into(), secret_access_key: "0".repeat(40) };
     let unsigned = [&list[..], &["--no-sign-request"]].concat();
     for (key, arguments, name) in [
         (&wrong, &list[..], "InvalidSignatureException"),

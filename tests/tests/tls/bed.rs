@@ -21,11 +21,11 @@ pub async fn fleetmesh(arguments: &[&str]) -> String {
 }
 
 /// A CA and what it signed, in files.
-pub struct Certificates {
+pub struct BedCertificates {
     folder: PathBuf,
 }
 
-impl Certificates {
+impl BedCertificates {
     /// Makes a CA, and a certificate for a control plane at `address`.
     pub async fn new(folder: PathBuf, address: &str) -> Self {
         let certificates = Self { folder };
@@ -113,13 +113,13 @@ pub async fn says(envoy: &mut Envoy, words: &str, times: usize) {
 /// An access key in a file, as `fleetmesh control-plane keys create -o json` prints it.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Key {
+pub struct BedKey {
     pub access_key_id: String,
     pub secret_access_key: String,
 }
 
 /// Makes a key of the control plane with this data directory; `file` holds it then.
-pub async fn create_key(data_dir: &Path, file: &Path) -> Key {
+pub async fn create_key(data_dir: &Path, file: &Path) -> BedKey {
     let data_dir = data_dir.display().to_string();
     let printed =
         fleetmesh(&["control-plane", "keys", "create", "--data-dir", &data_dir, "-o", "json"]).await;
@@ -129,14 +129,14 @@ pub async fn create_key(data_dir: &Path, file: &Path) -> Key {
 
 /// A control plane that serves its API at `https://127.0.0.1:PORT` too, as other hosts would reach it: the loopback
 /// address is one of all that it listens on.
-pub struct Bed {
+pub struct TlsBed {
     pub control_plane: ControlPlane,
-    pub certificates: Certificates,
+    pub certificates: BedCertificates,
     pub endpoint: String,
     pub run: RunDir,
 }
 
-impl Bed {
+impl TlsBed {
     pub async fn start(name: &str) -> Self {
         Self::start_with(name, &[]).await
     }
@@ -144,7 +144,7 @@ impl Bed {
     /// The same with more arguments of the control plane.
     pub async fn start_with(name: &str, more: &[&str]) -> Self {
         let run = RunDir::new(name).unwrap();
-        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        let certificates = BedCertificates::new(run.join("certificates"), "127.0.0.1").await;
         let [port] = port::free().unwrap();
         let mut arguments = certificates.arguments();
         arguments.extend(["--listen".to_owned(), format!("0.0.0.0:{port}"), "--log=trace".to_owned()]);
@@ -160,7 +160,7 @@ impl Bed {
     }
 
     /// Checks that no log holds a secret: `key`'s, or a line of a private key.
-    pub fn no_log_holds(&mut self, key: &Key) {
+    pub fn no_log_holds(&mut self, key: &BedKey) {
         let server = std::fs::read_to_string(self.certificates.path("server/tls.key")).unwrap();
         let log = std::fs::read_to_string(self.control_plane.process().log()).unwrap();
         assert!(log.contains("TRACE"), "everything is logged");

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use fleetmesh_testbed::command;
 use fleetmesh_testbed::envoy::Envoy;
-use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, tools, userns, wait};
 use serde_json::Value;
 
-use crate::bed::{Certificates, LIMIT, says};
+use crate::bed::{BedCertificates, LIMIT, says};
 
 /// Where the control plane serves proxies of other hosts.
 const PORT: u16 = 18443;
@@ -21,13 +21,13 @@ const PORT: u16 = 18443;
 /// `fleetmesh control-plane` on an instance of its own, whose API is asked there.
 pub struct Plane {
     process: Process,
-    pub instance: Instance,
+    pub instance: NetnsInstance,
     api: String,
 }
 
 impl Plane {
     /// Starts it with the arguments that name its certificates.
-    pub async fn start(instance: Instance, certificates: &[String], run: &RunDir) -> Self {
+    pub async fn start(instance: NetnsInstance, certificates: &[String], run: &RunDir) -> Self {
         let (process, api) = Self::spawn(&instance, certificates, run).await;
         Self { process, instance, api }
     }
@@ -38,7 +38,7 @@ impl Plane {
         (self.process, self.api) = Self::spawn(&self.instance, certificates, run).await;
     }
 
-    async fn spawn(instance: &Instance, certificates: &[String], run: &RunDir) -> (Process, String) {
+    async fn spawn(instance: &NetnsInstance, certificates: &[String], run: &RunDir) -> (Process, String) {
         let mut command = instance.command(tools::fleetmesh().unwrap());
         command.arg("control-plane").arg("--data-dir").arg(run.join("data")).args(certificates);
         command.args(["--listen", "127.0.0.1:0", "--ads-listen", &format!("0.0.0.0:{PORT}")]);
@@ -78,7 +78,13 @@ impl Plane {
     }
 }
 
-pub async fn start(resource: &str, instance: &Instance, plane: &Plane, folder: &Path, run: &RunDir) -> Envoy {
+pub async fn start(
+    resource: &str,
+    instance: &NetnsInstance,
+    plane: &Plane,
+    folder: &Path,
+    run: &RunDir,
+) -> Envoy {
     let mut render = Command::new(tools::fleetmesh().unwrap());
     let address = format!("https://{}:{PORT}", plane.instance.ipv4());
     render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", &address, "--cert-dir"]);
@@ -95,7 +101,7 @@ async fn envoys_get_what_their_certificates_name_and_renew_without_a_restart() {
     let run = RunDir::new("mtls").unwrap();
     let mut network = Network::new(&run).await.unwrap();
     let instance = network.instance("plane", &run).await.unwrap();
-    let certificates = Certificates::new(run.join("certificates"), &instance.ipv4().to_string()).await;
+    let certificates = BedCertificates::new(run.join("certificates"), &instance.ipv4().to_string()).await;
     let mut plane = Plane::start(instance, &certificates.arguments(), &run).await;
     plane.nodes(&["red", "blue"]).await;
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::envoy::UID;
-use fleetmesh_testbed::moto::{self, AccessKey, Moto};
+use fleetmesh_testbed::moto::{self, Moto, MotoKey};
 use fleetmesh_testbed::netns::Network;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, port, tools, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Certificates, LIMIT, says};
+use crate::bed::{BedCertificates, LIMIT, says};
 
 pub const NODE: &str = "mesh/apps/virtualNode/red";
 pub const ARN: &str = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/red";
@@ -25,15 +25,15 @@ pub const INSTANCE: &str = "i-0123456789abcdef0";
 const USER: &str = "control-plane";
 
 /// A session of an IAM role: what an instance's metadata service gives.
-pub struct Session {
-    pub key: AccessKey,
+pub struct StsSession {
+    pub key: MotoKey,
     pub token: String,
 }
 
-struct Bed {
+struct JoinBed {
     control_plane: ControlPlane,
     moto: Moto,
-    certificates: Certificates,
+    certificates: BedCertificates,
     /// `https://127.0.0.1:PORT` where instances join.
     joins: String,
     /// `https://127.0.0.1:PORT` for proxies.
@@ -41,7 +41,7 @@ struct Bed {
     run: RunDir,
 }
 
-impl Bed {
+impl JoinBed {
     async fn start(name: &str) -> Self {
         Self::start_with(name, |_| Vec::new()).await
     }
@@ -65,7 +65,7 @@ impl Bed {
             environment = moto::variables(&moto.endpoint());
             environment.extend(key.variables().map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
-        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        let certificates = BedCertificates::new(run.join("certificates"), "127.0.0.1").await;
         let [joins, ads] = port::free().unwrap();
         let mut arguments = certificates.arguments();
         let (key, sts) = (certificates.path("ca/ca.key"), moto.endpoint());
@@ -89,7 +89,7 @@ impl Bed {
     }
 
     /// Makes a role and takes it, as the instance [`INSTANCE`].
-    async fn session(&self, role: &str) -> Session {
+    async fn session(&self, role: &str) -> StsSession {
         session(&self.moto, role).await
     }
 
@@ -99,7 +99,7 @@ impl Bed {
     }
 
     /// Takes the role with this ARN, in a session of this name.
-    async fn assume(&self, arn: &str, name: &str) -> Session {
+    async fn assume(&self, arn: &str, name: &str) -> StsSession {
         assume(&self.moto, arn, name).await
     }
 
@@ -111,12 +111,12 @@ impl Bed {
     }
 
     /// `fleetmesh proxy join` as an instance with this session, whose files go to `folder`.
-    fn join(&self, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
+    fn join(&self, session: &StsSession, folder: &Path, arguments: &[&str]) -> Command {
         self.join_as(NODE, session, folder, arguments)
     }
 
     /// The same for another virtual node.
-    fn join_as(&self, node: &str, session: &Session, folder: &Path, arguments: &[&str]) -> Command {
+    fn join_as(&self, node: &str, session: &StsSession, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(tools::fleetmesh().unwrap());
         command.args(["proxy", "join", "--resource", node, "--control-plane", &self.joins]);
         command.args(["--ca-file", &self.certificates.path("ca/ca.crt"), "--log=trace", "--cert-dir"]);
@@ -126,13 +126,13 @@ impl Bed {
         command
     }
 
-    async fn join_once(&self, session: &Session, folder: &Path) -> Captured {
+    async fn join_once(&self, session: &StsSession, folder: &Path) -> Captured {
         command::capture(self.join(session, folder, &["--once"])).await.unwrap()
     }
 }
 
 /// Makes a role in `moto` and takes it, as the instance [`INSTANCE`].
-pub async fn session(moto: &Moto, role: &str) -> Session {
+pub async fn session(moto: &Moto, role: &str) -> StsSession {
     let made = make_role(moto, role).await;
     assume(moto, made["Arn"].as_str().unwrap(), INSTANCE).await
 }
@@ -145,12 +145,12 @@ async fn make_role(moto: &Moto, role: &str) -> Value {
     moto.aws(&[&create[..], &trust].concat()).await.unwrap()["Role"].take()
 }
 
-async fn assume(moto: &Moto, arn: &str, name: &str) -> Session {
+async fn assume(moto: &Moto, arn: &str, name: &str) -> StsSession {
     let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", name];
     let session = moto.aws(&assume).await.unwrap();
     let text = |member: &str| session["Credentials"][member].as_str().unwrap().to_owned();
-    let key = AccessKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
-    Session { key, token: text("SessionToken") }
+    let key = MotoKey { id: text("AccessKeyId"), secret: text("SecretAccessKey") };
+    StsSession { key, token: text("SessionToken") }
 }
 
 /// A metadata service of this instance, started at this time, whose documents are signed with the key in `key`.
@@ -167,7 +167,7 @@ pub fn role(name: &str) -> String {
 
 #[tokio::test]
 async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
-    let bed = Bed::start("join").await;
+    let bed = JoinBed::start("join").await;
     let session = bed.session("apps-red").await;
     let folder = bed.run.join("joined");
 
@@ -191,7 +191,7 @@ async fn a_granted_role_gets_a_certificate_and_nothing_else_does() {
         refused.stderr.contains("is not granted to arn:aws:iam::123456789012:role/apps-blue"),
         "{refused:?}"
     );
-    let forged = Session { key: AccessKey { secret: "x".repeat(40), ..session.key.clone() }, ..session };
+    let forged = StsSession { key: MotoKey { secret: "x".repeat(40), ..session.key.clone() }, ..session };
     let refused = bed.join_once(&forged, &bed.run.join("forged")).await;
     assert!(refused.stderr.contains("STS does not accept the signature"), "{refused:?}");
 
@@ -253,20 +253,20 @@ async fn an_instance_has_to_prove_which_one_it_is() {
     let [own, others, after_a_stop, forgery] = [0, 1, 2, 3].map(|index| services[index].1.clone());
     let certificates = format!("{}.crt", trusted.display());
     let mut bed =
-        Bed::start_with("identity", |_| vec!["--identity-certificates".to_owned(), certificates]).await;
+        JoinBed::start_with("identity", |_| vec!["--identity-certificates".to_owned(), certificates]).await;
     let made = bed.role("apps-red").await;
     let arn = made["Arn"].as_str().unwrap();
     let session = bed.assume(arn, INSTANCE).await;
     bed.grant(arn).await;
     let folders = [0, 1].map(|index| bed.run.join(format!("joined-{index}")));
-    let join_as = async |bed: &Bed, node: &str, session: &Session, folder: &Path, service: &str| {
+    let join_as = async |bed: &JoinBed, node: &str, session: &StsSession, folder: &Path, service: &str| {
         let mut command = bed.join_as(node, session, folder, &["--once"]);
         command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", service);
         command.env("AWS_EC2_METADATA_DISABLED", if service.is_empty() { "true" } else { "false" });
         let Captured { status, stderr, .. } = command::capture(command).await.unwrap();
         if status.success() { String::new() } else { stderr }
     };
-    let join = async |bed: &Bed, session: &Session, folder: &Path, service: &str| {
+    let join = async |bed: &JoinBed, session: &StsSession, folder: &Path, service: &str| {
         join_as(bed, NODE, session, folder, service).await
     };
     let person = bed.assume(arn, "somebody").await;
@@ -334,7 +334,7 @@ async fn ec2_has_to_know_the_instance_and_to_have_given_it_the_role() {
     let (_, document) = page.split_once("```json\n").unwrap();
     let policy: Value = serde_json::from_str(document.split_once("```").unwrap().0).unwrap();
     let verify = |_: &RunDir| vec!["--verify-instances".to_owned()];
-    let bed = Bed::start_allowed("verified", Some(&policy), verify).await;
+    let bed = JoinBed::start_allowed("verified", Some(&policy), verify).await;
     let arn = bed.role("apps-red").await["Arn"].as_str().unwrap().to_owned();
     bed.role("apps-other").await;
     bed.grant(&arn).await;
@@ -373,7 +373,7 @@ async fn ec2_has_to_know_the_instance_and_to_have_given_it_the_role() {
 
 #[tokio::test]
 async fn a_role_that_was_made_again_is_another() {
-    let bed = Bed::start("made-again").await;
+    let bed = JoinBed::start("made-again").await;
     // As the operator writes it: the first of the two is for control planes of before.
     let entry = |role: &Value| {
         let [arn, id] = ["Arn", "RoleId"].map(|member| role[member].as_str().unwrap());
@@ -404,7 +404,7 @@ async fn a_stream_over_the_forwarded_socket_ends_soon_after_its_grant_or_with_it
     if !fleetmesh_testbed::userns::wanted() {
         return;
     }
-    let bed = Bed::start_with("revoked", |run| {
+    let bed = JoinBed::start_with("revoked", |run| {
         fs::write(run.join("denied"), "").unwrap();
         vec!["--denied-instances".to_owned(), run.join("denied").display().to_string()]
     })

@@ -17,9 +17,9 @@ use fleetmesh_testbed::{aws, port, tools, wait};
 use serde_json::{Value, json};
 
 use crate::api::{cli, cli_command};
-use crate::bed::{Bed, Certificates, Key, LIMIT};
-use crate::flood::clients::{Proxy, Tls};
-use crate::join::{ARN, INSTANCE, NODE, Session, metadata, role, session};
+use crate::bed::{BedCertificates, BedKey, LIMIT, TlsBed};
+use crate::flood::clients::{FloodProxy, FloodTls};
+use crate::join::{ARN, INSTANCE, NODE, StsSession, metadata, role, session};
 
 /// Who the control plane is in AWS.
 const USER: &str = "control-plane";
@@ -27,13 +27,13 @@ const USER: &str = "control-plane";
 const DOCUMENTED: &str = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
 /// moto, and its KMS at an address of its own, from which it can be taken away.
-struct Kms {
+struct KmsServer {
     moto: Moto,
     front: Front,
     away: Arc<AtomicBool>,
 }
 
-impl Kms {
+impl KmsServer {
     async fn start(run: &RunDir) -> Self {
         let moto = Moto::start_enforcing(run).await.unwrap();
         let (away, base) = (Arc::new(AtomicBool::new(false)), moto.endpoint());
@@ -78,7 +78,7 @@ fn documented(heading: &str, key: &str) -> Value {
 }
 
 /// `fleetmesh proxy join --once` as an instance with this session, whose metadata service is at `metadata`.
-fn join(joins: &str, ca: &str, sts: &str, session: &Session, metadata: &str, to: &Path) -> Command {
+fn join(joins: &str, ca: &str, sts: &str, session: &StsSession, metadata: &str, to: &Path) -> Command {
     let mut join = Command::new(tools::fleetmesh().unwrap());
     join.args(["proxy", "join", "--once", "--resource", NODE, "--control-plane", joins, "--cert-dir"]);
     join.arg(to).args(["--ca-file", ca]);
@@ -91,9 +91,9 @@ fn join(joins: &str, ca: &str, sts: &str, session: &Session, metadata: &str, to:
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms() {
     let run = RunDir::new("kms-ca").unwrap();
-    let kms = Kms::start(&run).await;
+    let kms = KmsServer::start(&run).await;
     let key = kms.key(&["--key-spec", "ECC_NIST_P256", "--key-usage", "SIGN_VERIFY"]).await;
-    let certificates = Certificates::of_kms(run.join("certificates"), "127.0.0.1", &kms.moto, &key).await;
+    let certificates = BedCertificates::of_kms(run.join("certificates"), "127.0.0.1", &kms.moto, &key).await;
     let environment = kms.environment("A key that KMS holds", &key).await;
     let documents = run.join("region");
     let mut service = metadata(&run, &documents, INSTANCE, "2026-01-01T00:00:00Z").await;
@@ -135,8 +135,8 @@ async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms(
     // The instance comes with another key by now: it was not bound to that of a join that failed.
     kms.set_away(false);
     assert_eq!(joined().await, "");
-    let tls = Tls::proxy(&certificates, &folder);
-    let mut stream = Proxy::open(tls.channel([127, 0, 0, 1].into(), ads).await.unwrap()).await.unwrap();
+    let tls = FloodTls::proxy(&certificates, &folder);
+    let mut stream = FloodProxy::open(tls.channel([127, 0, 0, 1].into(), ads).await.unwrap()).await.unwrap();
     stream.answers.message().await.unwrap().expect("clusters");
 
     // What was signed goes on: its stream is told of changes, and it connects anew.
@@ -175,10 +175,10 @@ fn holds(folder: &Path, secret: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn access_keys_that_kms_seals_open_with_its_key_and_for_this_alone() {
     let run = RunDir::new("kms-seal").unwrap();
-    let kms = Kms::start(&run).await;
+    let kms = KmsServer::start(&run).await;
     let (key, other) = (kms.key(&[]).await, kms.key(&[]).await);
     let environment = kms.environment("Seal them by KMS", &key).await;
-    let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+    let certificates = BedCertificates::new(run.join("certificates"), "127.0.0.1").await;
     let given = run.join("given.json");
     std::fs::write(&given, r#"{"accessKeyId": "GIVEN", "secretAccessKey": "hush-hush-hush-hush-hush"}"#)
         .unwrap();
@@ -189,12 +189,13 @@ async fn access_keys_that_kms_seals_open_with_its_key_and_for_this_alone() {
     arguments.extend(more.map(str::to_owned));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let control_plane = ControlPlane::start_in(&run, &arguments, environment.clone()).await.unwrap();
-    let mut bed = Bed { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run };
+    let mut bed = TlsBed { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run };
     let data_dir = bed.control_plane.data_dir();
     let made = create(&environment, &data_dir, &["--seal-kms-key", &key]).await.success().unwrap();
-    let made: Key = serde_json::from_str(&made).unwrap();
-    let given = Key { access_key_id: "GIVEN".into(), secret_access_key: "hush-hush-hush-hush-hush".into() };
-    let counts = async |bed: &Bed| {
+    let made: BedKey = serde_json::from_str(&made).unwrap();
+    let given =
+        BedKey { access_key_id: "GIVEN".into(), secret_access_key: "hush-hush-hush-hush-hush".into() };
+    let counts = async |bed: &TlsBed| {
         let listed = async || cli(bed, &made, &["list-meshes"]).await.success().map(Some);
         wait::until("the key counts", LIMIT, listed).await.unwrap();
     };

@@ -4,10 +4,10 @@
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::{stack, userns, wait};
-use fleetmesh_tests::app_mesh::AppMesh;
+use fleetmesh_tests::app_mesh::AppMeshFake;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, create_key, fleetmesh};
+use crate::bed::{LIMIT, TlsBed, create_key, fleetmesh};
 
 fn objects(nodes: &[&str]) -> Value {
     let node = |name: &&str| {
@@ -24,7 +24,7 @@ async fn the_operator_converges_with_a_key_and_a_ca_and_takes_a_new_key_in() {
     if !userns::wanted() {
         return;
     }
-    let mut bed = Bed::start("operator-tls").await;
+    let mut bed = TlsBed::start("operator-tls").await;
     let (data_dir, file) = (bed.control_plane.data_dir(), bed.run.join("key.json"));
     let key = create_key(&data_dir, &file).await;
     let cluster = Cluster::start(&bed.run).await.unwrap();
@@ -60,7 +60,7 @@ async fn the_operator_converges_with_a_key_and_a_ca_and_takes_a_new_key_in() {
     fleetmesh(&[&revoke[..], &[&key.access_key_id]].concat()).await;
     apply(&["red", "blue"]).await;
     ready("blue").await;
-    let plain = AppMesh::new(&bed.control_plane.endpoint());
+    let plain = AppMeshFake::new(&bed.control_plane.endpoint());
     let again =
         plain.try_create(&fleetmesh_model::ResourceId::virtual_node("apps", "blue"), &json!({})).await;
     assert_eq!(again.unwrap().status(), 409, "the operator made it");

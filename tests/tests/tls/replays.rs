@@ -7,11 +7,11 @@ use fleetmesh_testbed::{aws, command, tools, wait};
 use serde_json::{Value, json};
 
 use crate::api::cli;
-use crate::bed::{Bed, LIMIT, create_key};
+use crate::bed::{LIMIT, TlsBed, create_key};
 
 #[tokio::test]
 async fn a_signed_write_that_is_sent_again_changes_nothing_and_a_retry_is_answered() {
-    let bed = Bed::start("replays").await;
+    let bed = TlsBed::start("replays").await;
     let key = create_key(&bed.control_plane.data_dir(), &bed.run.join("key.json")).await;
     wait::until("the key counts", LIMIT, async || {
         cli(&bed, &key, &["list-meshes"]).await.success().map(Some)

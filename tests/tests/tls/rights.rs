@@ -8,17 +8,17 @@ use fleetmesh_testbed::{aws, command, tools, wait};
 use serde_json::{Value, json};
 
 use crate::api::cli;
-use crate::bed::{Bed, Key, LIMIT, fleetmesh};
+use crate::bed::{BedKey, LIMIT, TlsBed, fleetmesh};
 
 /// Makes a key of this policy, whose secret is sealed.
-async fn key(data_dir: &str, seal: &str, policy: &[&str]) -> Key {
+async fn key(data_dir: &str, seal: &str, policy: &[&str]) -> BedKey {
     let create = ["control-plane", "keys", "create", "-o", "json", "--data-dir", data_dir];
     let printed = fleetmesh(&[&create[..], &["--seal-key-file", seal], policy].concat()).await;
     serde_json::from_str(&printed).unwrap()
 }
 
 /// What `key` is answered at the endpoints beside App Mesh's, by path.
-async fn beside(bed: &Bed, key: &Key, meshes: &[&str]) -> Value {
+async fn beside(bed: &TlsBed, key: &BedKey, meshes: &[&str]) -> Value {
     let script = tools::workspace_dir().unwrap().join("tests/tests/tls/rights.py");
     let mut python = Command::new(tools::tool("python").unwrap());
     python.arg(script).args([&bed.endpoint, &bed.ca()]).args(meshes);
@@ -37,7 +37,7 @@ fn holds(folder: &Path, secret: &str) -> bool {
     files.into_iter().any(|file| holds(&file))
 }
 
-async fn denied(bed: &Bed, key: &Key, arguments: &[&str], lacks: &str) {
+async fn denied(bed: &TlsBed, key: &BedKey, arguments: &[&str], lacks: &str) {
     let refused = cli(bed, key, arguments).await;
     let said = refused.stderr.replace('\n', " ");
     let named = format!("access key {}", key.access_key_id);
@@ -53,7 +53,7 @@ async fn a_key_does_what_its_policy_says_until_it_ends_and_its_secret_is_sealed(
     let seal_run = fleetmesh_testbed::run_dir::RunDir::new("rights-seal").unwrap();
     let seal = seal_run.join("seal-key").display().to_string();
     fleetmesh(&["control-plane", "keys", "new-seal-key", "--out", &seal]).await;
-    let mut bed = Bed::start_with("rights", &["--seal-key-file", &seal]).await;
+    let mut bed = TlsBed::start_with("rights", &["--seal-key-file", &seal]).await;
     let folder = bed.control_plane.data_dir();
     let data_dir = folder.display().to_string();
     let admin = key(&data_dir, &seal, &["--name", "admin"]).await;
@@ -105,7 +105,7 @@ async fn a_key_does_what_its_policy_says_until_it_ends_and_its_secret_is_sealed(
     .unwrap();
     let rotate = ["control-plane", "keys", "rotate", "other", "--data-dir", &data_dir, "-o", "json"];
     let printed = fleetmesh(&[&rotate[..], &["--seal-key-file", &seal, "--overlap", "1h"]].concat()).await;
-    let next: Key = serde_json::from_str(&printed).unwrap();
+    let next: BedKey = serde_json::from_str(&printed).unwrap();
     wait::until("both keys of the name count", LIMIT, async || {
         cli(&bed, &next, &describe("other")).await.success().map(Some)
     })

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use fleetmesh_instance::registry::ENVOY_IMAGE;
-use fleetmesh_instance::{Application, Part, ProxyImage, user_data};
+use fleetmesh_instance::{Application, DataPart, ProxyImage, user_data};
 use fleetmesh_testbed::{command, tools};
 
 use crate::{mime, options};
@@ -23,7 +23,7 @@ async fn every_part_arrives_unchanged() {
         "form\u{c}feed \u{85} \u{2028} next\n",
     ];
     let part =
-        |content: &&str| Part { content_type: "text/plain".to_owned(), content: (*content).to_owned() };
+        |content: &&str| DataPart { content_type: "text/plain".to_owned(), content: (*content).to_owned() };
     let mut options = options("red", ProxyImage::AppMesh, "control.example:18000");
     options.application = Application::Parts(contents.iter().map(part).collect());
     let parts = mime::parts(&user_data(&options).unwrap()).await;

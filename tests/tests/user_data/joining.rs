@@ -10,13 +10,13 @@ use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::app::{self, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
-use fleetmesh_testbed::host::Backend;
+use fleetmesh_testbed::host::HostBackend;
 use fleetmesh_testbed::moto::Moto;
-use fleetmesh_testbed::netns::{Instance, Network};
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, command, port, tools, userns, wait};
-use fleetmesh_tests::app_mesh::AppMesh;
+use fleetmesh_tests::app_mesh::AppMeshFake;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -32,7 +32,7 @@ const LIFE: Duration = Duration::from_secs(10);
 const IDS: [&str; 2] = ["i-0000000000000000a", "i-0000000000000000b"];
 
 /// Two instances with roles, and a control plane that lets them join. Fields are dropped in this order.
-struct Bed {
+struct JoiningBed {
     metadata: Vec<(Process, std::path::PathBuf)>,
     roles: Vec<String>,
     _doors: Vec<tokio::task::JoinHandle<()>>,
@@ -45,13 +45,13 @@ struct Bed {
     run: RunDir,
 }
 
-impl Bed {
-    async fn start() -> (Self, [Instance; 2]) {
+impl JoiningBed {
+    async fn start() -> (Self, [NetnsInstance; 2]) {
         let run = RunDir::new("joining").unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let ports = port::free().unwrap();
         let control_plane = control_plane(&moto, ports, &run).await;
-        make_mesh(&AppMesh::new(&control_plane.endpoint())).await;
+        make_mesh(&AppMeshFake::new(&control_plane.endpoint())).await;
         let mut network = Network::new(&run).await.unwrap();
         let doors = ports.map(|port| door(&network, port)).into_iter().collect();
         let mut zone = Zone::default();
@@ -170,10 +170,10 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
     if !userns::wanted() {
         return;
     }
-    let (bed, [red, blue]) = Bed::start().await;
+    let (bed, [red, blue]) = JoiningBed::start().await;
     bed.grant("blue", &bed.roles[1]).await;
-    let mut red = Machine::new(red, Backend::Iptables, None, &bed.run);
-    let mut blue = Machine::new(blue, Backend::Nft, None, &bed.run);
+    let mut red = Machine::new(red, HostBackend::Iptables, None, &bed.run);
+    let mut blue = Machine::new(blue, HostBackend::Nft, None, &bed.run);
     let (by_socket, by_files) =
         (bed.options("red", ProxyImage::AppMesh), bed.options("blue", ProxyImage::Envoy));
 
@@ -205,7 +205,7 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
 }
 
 /// What is run, and whose the files are.
-fn is_joined_as_documented(machine: &Machine, bed: &Bed) {
+fn is_joined_as_documented(machine: &Machine, bed: &JoiningBed) {
     use std::os::unix::fs::MetadataExt as _;
     let folder = "/var/lib/fleetmesh";
     let [joins, ads] = bed.ports;
@@ -225,7 +225,7 @@ fn is_joined_as_documented(machine: &Machine, bed: &Bed) {
 
 /// Requests both ways for more than a certificate's life, in which every certificate of before ends: none fails, no Envoy
 /// is started again, and a change reaches both after it.
-async fn renews(bed: &Bed, red: &Machine, blue: &Machine) {
+async fn renews(bed: &JoiningBed, red: &Machine, blue: &Machine) {
     let log = bed.run.join("control-plane.log");
     let envoys = || [red, blue].map(|machine| machine.read("fleetmesh-proxy.pid"));
     let certificate = |machine: &Machine| fs::read_to_string(machine.own_file("certs/tls.crt")).unwrap();
@@ -244,7 +244,7 @@ async fn renews(bed: &Bed, red: &Machine, blue: &Machine) {
     assert!(renewed >= 4, "each renews at half of {LIFE:?}: {renewed} in {:?}", began.elapsed());
     assert_ne!(certificates, [red, blue].map(certificate));
     assert_eq!(envoys(), before, "no Envoy was started again");
-    let api = AppMesh::new(&bed.control_plane.endpoint());
+    let api = AppMeshFake::new(&bed.control_plane.endpoint());
     for (node, other) in [("red", "blue"), ("blue", "red")] {
         let spec: Value = json!({
             "listeners": [{ "portMapping": { "port": 8000, "protocol": "http2" },
@@ -261,7 +261,7 @@ async fn renews(bed: &Bed, red: &Machine, blue: &Machine) {
 }
 
 /// Neither the user data nor a log holds a secret.
-fn keeps_secrets(bed: &Bed, machines: &[&Machine]) {
+fn keeps_secrets(bed: &JoiningBed, machines: &[&Machine]) {
     let mut logs = vec![fs::read_to_string(bed.run.join("control-plane.log")).unwrap()];
     assert!(logs[0].contains("TRACE"), "everything is logged");
     for machine in machines {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetmesh_instance::{InstanceOptions, user_data};
-use fleetmesh_testbed::host::Backend;
-use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::host::HostBackend;
+use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, tools};
@@ -24,22 +24,22 @@ pub struct Machine {
     init: Process,
     folder: PathBuf,
     boots: usize,
-    pub instance: Instance,
+    pub instance: NetnsInstance,
 }
 
 impl Machine {
     /// A machine on `instance` that has `backend` and no other of the kernel's interfaces; it has not booted yet. The
     /// stand-in for docker fails at the command `fail`.
-    pub fn new(instance: Instance, backend: Backend, fail: Option<&str>, run: &RunDir) -> Self {
+    pub fn new(instance: NetnsInstance, backend: HostBackend, fail: Option<&str>, run: &RunDir) -> Self {
         let folder = run.join(instance.name());
         for name in ["stand-in/images", "lib", "sbin"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         let programs: &[&str] = match backend {
-            Backend::Iptables => {
+            HostBackend::Iptables => {
                 &["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"]
             }
-            Backend::Nft => &["nft"],
+            HostBackend::Nft => &["nft"],
         };
         for name in programs {
             symlink(system_program(name), folder.join("sbin").join(name)).unwrap();

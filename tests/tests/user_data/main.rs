@@ -24,12 +24,12 @@ use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::app::{self, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
-use fleetmesh_testbed::host::Backend;
-use fleetmesh_testbed::netns::{self, Instance, Network};
+use fleetmesh_testbed::host::HostBackend;
+use fleetmesh_testbed::netns::{self, NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{envoy, userns, wait};
-use fleetmesh_tests::app_mesh::AppMesh;
+use fleetmesh_tests::app_mesh::AppMeshFake;
 use serde_json::{Value, json};
 
 use machine::Machine;
@@ -56,15 +56,15 @@ fn options(node: &str, image: ProxyImage, control_plane: &str) -> InstanceOption
 }
 
 /// Two instances whose virtual nodes call each other. Fields are dropped in this order.
-struct Bed {
+struct UserDataBed {
     _dns: Process,
     _network: Network,
     control_plane: ControlPlane,
     run: RunDir,
 }
 
-impl Bed {
-    async fn start() -> (Self, [Instance; 2]) {
+impl UserDataBed {
+    async fn start() -> (Self, [NetnsInstance; 2]) {
         let run = RunDir::new("user-data").unwrap();
         let control_plane = ControlPlane::start(&run).await.unwrap();
         let mut network = Network::new(&run).await.unwrap();
@@ -76,7 +76,7 @@ impl Bed {
             instances.push(instance);
         }
         let dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
-        make_mesh(&AppMesh::new(&control_plane.endpoint())).await;
+        make_mesh(&AppMeshFake::new(&control_plane.endpoint())).await;
         (Self { _dns: dns, _network: network, control_plane, run }, instances.try_into().unwrap())
     }
 
@@ -90,7 +90,7 @@ fn service(node: &str) -> String {
     format!("to-{node}.apps.local")
 }
 
-async fn make_mesh(api: &AppMesh) {
+async fn make_mesh(api: &AppMeshFake) {
     api.create(&ResourceId::mesh(MESH), &json!({})).await.unwrap();
     let node = |name: &str, backends: Value| {
         json!({
@@ -143,12 +143,12 @@ async fn is_intercepted(machine: &Machine, options: &InstanceOptions, backend: &
 }
 
 /// Boots a machine of each kind, twice, with traffic both ways.
-async fn two_machines(app_mesh: Backend, stock: Backend, uid: u32, ipv6: bool) {
+async fn two_machines(app_mesh: HostBackend, stock: HostBackend, uid: u32, ipv6: bool) {
     if !userns::wanted() {
         return;
     }
-    let (bed, [red, blue]) = Bed::start().await;
-    let name = |backend| if backend == Backend::Nft { "nft" } else { "iptables" };
+    let (bed, [red, blue]) = UserDataBed::start().await;
+    let name = |backend| if backend == HostBackend::Nft { "nft" } else { "iptables" };
     let mut machines = Vec::new();
     for (instance, image, backend) in [(red, ProxyImage::AppMesh, app_mesh), (blue, ProxyImage::Envoy, stock)]
     {
@@ -208,12 +208,12 @@ fn asked_for_what_step_six_says(machine: &Machine, uid: u32, control_plane: &str
 
 #[tokio::test]
 async fn traffic_flows_by_iptables_with_aws_image_and_by_nft_with_stock_envoy() {
-    two_machines(Backend::Iptables, Backend::Nft, 1337, true).await;
+    two_machines(HostBackend::Iptables, HostBackend::Nft, 1337, true).await;
 }
 
 #[tokio::test]
 async fn traffic_flows_by_nft_with_aws_image_and_by_iptables_with_stock_envoy() {
-    two_machines(Backend::Nft, Backend::Iptables, 1400, false).await;
+    two_machines(HostBackend::Nft, HostBackend::Iptables, 1400, false).await;
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn the_part_that_fails_is_named_and_the_last_to_run() {
     let run = RunDir::new("user-data").unwrap();
     let mut network = Network::new(&run).await.unwrap();
     let instance = network.instance("red", &run).await.unwrap();
-    let mut machine = Machine::new(instance, Backend::Nft, Some("run"), &run);
+    let mut machine = Machine::new(instance, HostBackend::Nft, Some("run"), &run);
     let status = machine.boot(&options("red", ProxyImage::Envoy, "control.example:18000")).await;
     let console = machine.console();
     assert_eq!(status, 1, "{console}");

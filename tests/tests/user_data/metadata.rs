@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fleetmesh_instance::{InstanceOptions, ProxyImage};
-use fleetmesh_testbed::host::Backend;
+use fleetmesh_testbed::host::HostBackend;
 use fleetmesh_testbed::{tools, userns};
 
 use crate::machine::Machine;
-use crate::{Bed, options, reaches, roles};
+use crate::{UserDataBed, options, reaches, roles};
 
 /// What the attempts of `attack.py` are called.
 const ATTEMPTS: [&str; 7] = [
@@ -56,9 +56,9 @@ async fn an_application_that_is_root_reaches_neither_metadata_nor_admin_page() {
     if !userns::wanted() {
         return;
     }
-    let (bed, instances) = Bed::start().await;
+    let (bed, instances) = UserDataBed::start().await;
     let mut machines = Vec::new();
-    for (instance, backend) in instances.into_iter().zip([Backend::Iptables, Backend::Nft]) {
+    for (instance, backend) in instances.into_iter().zip([HostBackend::Iptables, HostBackend::Nft]) {
         let file = bed.run.join(instance.name()).with_extension("credentials");
         fs::write(&file, "{}").unwrap();
         let service = roles::serve("apps-red", &file, &instance, &bed.run).await;

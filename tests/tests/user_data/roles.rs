@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetmesh_testbed::moto::Moto;
-use fleetmesh_testbed::netns::Instance;
+use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, tools};
@@ -26,7 +26,13 @@ pub async fn make(moto: &Moto, role: &str) -> String {
 }
 
 /// Gives `instance`, which EC2 calls `id`, the role with this ARN: a metadata service, and its file with the secrets.
-pub async fn give(moto: &Moto, arn: &str, id: &str, instance: &Instance, run: &RunDir) -> (Process, PathBuf) {
+pub async fn give(
+    moto: &Moto,
+    arn: &str,
+    id: &str,
+    instance: &NetnsInstance,
+    run: &RunDir,
+) -> (Process, PathBuf) {
     let assume = ["sts", "assume-role", "--role-arn", arn, "--role-session-name", id];
     let session = &moto.aws(&assume).await.unwrap()["Credentials"];
     let file = run.join(format!("credentials-{id}"));
@@ -41,7 +47,7 @@ pub async fn give(moto: &Moto, arn: &str, id: &str, instance: &Instance, run: &R
 }
 
 /// A metadata service on `instance` with the credentials in `file` for the role of this name.
-pub async fn serve(role: &str, file: &Path, instance: &Instance, run: &RunDir) -> Process {
+pub async fn serve(role: &str, file: &Path, instance: &NetnsInstance, run: &RunDir) -> Process {
     for more in ADDRESSES {
         let mut address = instance.command("ip");
         address.args(["address", "add", "dev", "lo"]).args(more);

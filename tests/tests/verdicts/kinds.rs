@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetmesh_core::{
-    Allowance, Class, Distribution, ObjectKey, Observed, Outcome, Parts, Rejection, decide, status,
+    Allowance, Distribution, FailureClass, ObjectKey, Observed, Outcome, Parts, Rejection, decide, status,
 };
 use fleetmesh_crds::{ConditionType, Management, Status};
 use fleetmesh_model::{Kind, ResourceId};
@@ -15,24 +15,24 @@ use crate::simulation::{Fault, World, key, settings, spec};
 use crate::table::Row;
 
 /// Every class of failed calls.
-const CLASSES: [Class; 13] = [
-    Class::Throttled,
-    Class::Server,
-    Class::Unreachable,
-    Class::Ended,
-    Class::Conflict,
-    Class::NotFound,
-    Class::Unsettled,
-    Class::InUse,
-    Class::Credentials,
-    Class::Denied,
-    Class::Limit,
-    Class::Invalid,
-    Class::Malformed,
+const CLASSES: [FailureClass; 13] = [
+    FailureClass::Throttled,
+    FailureClass::Server,
+    FailureClass::Unreachable,
+    FailureClass::Ended,
+    FailureClass::Conflict,
+    FailureClass::NotFound,
+    FailureClass::Unsettled,
+    FailureClass::InUse,
+    FailureClass::Credentials,
+    FailureClass::Denied,
+    FailureClass::Limit,
+    FailureClass::Invalid,
+    FailureClass::Malformed,
 ];
 
 /// A kind under test, in a mesh where all that it refers to exists.
-struct Scene {
+struct KindScene {
     kind: Kind,
     key: ObjectKey,
     id: ResourceId,
@@ -40,9 +40,9 @@ struct Scene {
     other: Value,
 }
 
-fn scenes() -> Vec<Scene> {
+fn scenes() -> Vec<KindScene> {
     let targets = |weight: i32| json!({"tcpRoute": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": weight}]}}});
-    let scene = |kind: Kind, id: ResourceId, spec: Value, other: Value| Scene {
+    let scene = |kind: Kind, id: ResourceId, spec: Value, other: Value| KindScene {
         kind,
         key: key(kind, "it"),
         id,
@@ -78,10 +78,10 @@ pub fn ready_route() -> Status {
 }
 
 pub fn rows() -> Vec<Row> {
-    scenes().iter().flat_map(Scene::rows).collect()
+    scenes().iter().flat_map(KindScene::rows).collect()
 }
 
-impl Scene {
+impl KindScene {
     fn row(&self, state: &str, generation: i64, status: &Status) -> Row {
         Row::new(self.kind.as_str(), state, generation, status)
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// What kstatus calls an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KstatusVerdict {
     Terminating,
     InProgress,
     Failed,
@@ -12,16 +12,16 @@ pub enum Verdict {
 }
 
 /// The verdict on an object as the API server shows it.
-pub fn verdict(object: &Value) -> Verdict {
+pub fn verdict(object: &Value) -> KstatusVerdict {
     let (metadata, status) = (&object["metadata"], &object["status"]);
     if metadata["deletionTimestamp"].is_string() {
-        return Verdict::Terminating;
+        return KstatusVerdict::Terminating;
     }
     if let (Some(generation), Some(observed)) =
         (metadata["generation"].as_i64(), status["observedGeneration"].as_i64())
         && generation != observed
     {
-        return Verdict::InProgress;
+        return KstatusVerdict::InProgress;
     }
     let conditions: Vec<(&str, &str)> = status["conditions"]
         .as_array()
@@ -31,14 +31,14 @@ pub fn verdict(object: &Value) -> Verdict {
         .collect();
     for condition in &conditions {
         match condition {
-            ("Reconciling", "True") => return Verdict::InProgress,
-            ("Stalled", "True") => return Verdict::Failed,
+            ("Reconciling", "True") => return KstatusVerdict::InProgress,
+            ("Stalled", "True") => return KstatusVerdict::Failed,
             _ => {}
         }
     }
     match conditions.iter().find(|(kind, _)| *kind == "Ready") {
-        Some((_, "False" | "Unknown")) => Verdict::InProgress,
+        Some((_, "False" | "Unknown")) => KstatusVerdict::InProgress,
         // Whoever says nothing is taken for done.
-        Some(_) | None => Verdict::Current,
+        Some(_) | None => KstatusVerdict::Current,
     }
 }

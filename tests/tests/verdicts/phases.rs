@@ -8,26 +8,26 @@ use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with};
 use crate::table::Row;
-use crate::world::World;
+use crate::world::CanaryWorld;
 
-fn rolling() -> World {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+fn rolling() -> CanaryWorld {
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(2);
     world
 }
 
-fn changed(change: impl Fn(&mut World)) -> World {
+fn changed(change: impl Fn(&mut CanaryWorld)) -> CanaryWorld {
     let mut world = rolling();
     change(&mut world);
     world
 }
 
 /// Worlds whose route is where their names say.
-fn worlds() -> Vec<(&'static str, World)> {
+fn worlds() -> Vec<(&'static str, CanaryWorld)> {
     let by_hand = json!({"steps": [{"setWeight": 25, "pause": {}}, {"setWeight": 100, "pause": {}}]});
-    let silent = |world: &mut World| world.rate = 0;
+    let silent = |world: &mut CanaryWorld| world.rate = 0;
     vec![
-        ("nothing was rolled out", World::new("v1=100", Some(canary(quick())))),
+        ("nothing was rolled out", CanaryWorld::new("v1=100", Some(canary(quick())))),
         ("a step is under way", rolling()),
         (
             "no traffic",
@@ -50,7 +50,7 @@ fn worlds() -> Vec<(&'static str, World)> {
             }),
         ),
         ("a step waits for a promotion", {
-            let mut world = World::new("v1=100", Some(quick_with(&by_hand)));
+            let mut world = CanaryWorld::new("v1=100", Some(quick_with(&by_hand)));
             world.apply("v2=100").until_phase(20, Phase::Paused);
             world
         }),

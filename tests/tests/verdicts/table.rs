@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use fleetmesh_crds::Status;
 use serde_json::{Value, json};
 
-use crate::kstatus::Verdict;
+use crate::kstatus::KstatusVerdict;
 use crate::{argocd, kinds, kstatus, phases};
 
 /// An object in a state.
@@ -57,12 +57,12 @@ fn verdicts_are_as_written_down() {
         )
         .unwrap();
         // Whoever is told that it is done may rely on it.
-        if verdict == Verdict::Current {
+        if verdict == KstatusVerdict::Current {
             assert_eq!(ready, "True", "{} {}", row.kind, row.state);
             assert_ne!(health, "Degraded", "{} {}", row.kind, row.state);
         }
         if health == "Healthy" {
-            assert_eq!(verdict, Verdict::Current, "{} {}", row.kind, row.state);
+            assert_eq!(verdict, KstatusVerdict::Current, "{} {}", row.kind, row.state);
         }
     }
     let path = "tests/verdicts/verdicts.txt";

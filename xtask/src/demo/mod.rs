@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Options};
+use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, ScenarioOptions};
 use fleetmesh_testbed::{tools, userns};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,7 +45,7 @@ pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
             return Err(userns::become_root());
         }
     }
-    let options = Options {
+    let options = ScenarioOptions {
         samples: tools::workspace_dir()?.join("samples"),
         requests: arguments.requests,
         rate: arguments.rate,
@@ -57,7 +57,7 @@ pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
 
 /// Runs the scenario to its end or to the first signal. Either way everything it made is gone on return: it belongs
 /// to the future, and goes with it.
-async fn until_stopped(options: &Options) -> Result<ExitCode> {
+async fn until_stopped(options: &ScenarioOptions) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;

@@ -4,8 +4,8 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fleetmesh_testbed::app::tally::Phase;
-use fleetmesh_testbed::scenario::{Observer, Report, SIGNIFICANCE, VERSIONS, Verdict};
+use fleetmesh_testbed::app::tally::LoadPhase;
+use fleetmesh_testbed::scenario::{Observer, SIGNIFICANCE, ScenarioReport, ScenarioVerdict, VERSIONS};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Without a terminal, the time between two counts of one stage.
@@ -39,11 +39,11 @@ impl View {
     }
 
     /// Prints the verdicts and what failed.
-    pub fn summary(&mut self, report: &Report) {
+    pub fn summary(&mut self, report: &ScenarioReport) {
         self.end_bar();
         println!("\n{:<8}{:>10}{:>12}{:>8}{:>10}  verdict", "split", VERSIONS[0], VERSIONS[1], "failed", "p");
         for verdict in &report.verdicts {
-            let Verdict { stage, counts: [one, two], p_value } = verdict;
+            let ScenarioVerdict { stage, counts: [one, two], p_value } = verdict;
             let failed = report.tally.phase(stage.name).failed();
             let word = if verdict.holds() { "as written" } else { "WRONG" };
             println!("{:<8}{one:>10}{two:>12}{failed:>8}{p_value:>10.4}  {word}", stage.name);
@@ -78,7 +78,7 @@ impl View {
         }
     }
 
-    fn draw(&mut self, phase: &Phase, wanted: u64, text: &str) {
+    fn draw(&mut self, phase: &LoadPhase, wanted: u64, text: &str) {
         if self.bar.as_ref().is_none_or(|(name, _)| *name != phase.name) {
             self.end_bar();
             let bar = ProgressBar::new(wanted);
@@ -95,7 +95,7 @@ impl View {
     }
 
     /// Prints a line for the phase unless one was printed a moment ago; a new phase and a full one always get theirs.
-    fn print(&mut self, phase: &Phase, full: bool, text: &str) {
+    fn print(&mut self, phase: &LoadPhase, full: bool, text: &str) {
         let recent =
             self.line.as_ref().is_some_and(|(name, at)| *name == phase.name && at.elapsed() < LINE_EVERY);
         if full || !recent {
@@ -111,7 +111,7 @@ impl Observer for View {
         self.note(text);
     }
 
-    fn count(&mut self, phase: &Phase, wanted: Option<u64>) {
+    fn count(&mut self, phase: &LoadPhase, wanted: Option<u64>) {
         let [one, two] = VERSIONS.map(|version| format!("{version} {}", phase.by(version)));
         let text = format!("{one}, {two}, failed {}", phase.failed());
         match wanted {
@@ -120,7 +120,7 @@ impl Observer for View {
         }
     }
 
-    fn verdict(&mut self, _: &Verdict) {
+    fn verdict(&mut self, _: &ScenarioVerdict) {
         // All verdicts come together at the end, in the summary.
     }
 }

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_testbed::{command, tools};
 use layer::Layer;
-use registry::Registry;
+use registry::ImageRegistry;
 use variant::Variant;
 
 use crate::setup;
@@ -77,7 +77,7 @@ async fn make(
     archive: &Path,
 ) -> Result<()> {
     let name = format!("{}:{}", variant.name(), config::VERSION);
-    let registry = Registry::start(crane).await?;
+    let registry = ImageRegistry::start(crane).await?;
     registry.assemble(layer, &name, archive).await?;
     let content = contents::check(archive, &name, layer)?;
     let digest = registry.digest(archive).await?;

@@ -13,14 +13,14 @@ use super::config;
 use super::layer::Layer;
 
 /// A registry that ends with its owner.
-pub struct Registry {
+pub struct ImageRegistry {
     crane: PathBuf,
     run: RunDir,
     address: String,
     _process: Process,
 }
 
-impl Registry {
+impl ImageRegistry {
     /// Starts it on a free port of 127.0.0.1.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::Layout;
 use super::stamp::{Stamp, digest};
 
 /// One program, of the crate of its name.
-pub struct Program {
+pub struct CrateProgram {
     name: &'static str,
     version: &'static str,
     /// Time on two cores, for the progress line.
@@ -18,19 +18,21 @@ pub struct Program {
 }
 
 /// Builds binaries that carry the list of their dependencies.
-pub const CARGO_AUDITABLE: Program =
-    Program { name: "cargo-auditable", version: "0.7.7", takes: "half a minute" };
+pub const CARGO_AUDITABLE: CrateProgram =
+    CrateProgram { name: "cargo-auditable", version: "0.7.7", takes: "half a minute" };
 /// Prints that list as a CycloneDX bill of materials.
-pub const AUDITABLE2CDX: Program = Program { name: "auditable2cdx", version: "0.1.0", takes: "2 minutes" };
+pub const AUDITABLE2CDX: CrateProgram =
+    CrateProgram { name: "auditable2cdx", version: "0.1.0", takes: "2 minutes" };
 /// Checks the dependencies: advisories, licences, bans, sources.
-pub const CARGO_DENY: Program = Program { name: "cargo-deny", version: "0.20.2", takes: "3 minutes" };
+pub const CARGO_DENY: CrateProgram =
+    CrateProgram { name: "cargo-deny", version: "0.20.2", takes: "3 minutes" };
 
 /// Installs `program` unless this very version is there, and returns its path.
 ///
 /// # Errors
 /// It cannot be built, or a file cannot be written.
-pub fn ensure(program: &Program, layout: &Layout) -> Result<PathBuf> {
-    let Program { name, version, takes } = program;
+pub fn ensure(program: &CrateProgram, layout: &Layout) -> Result<PathBuf> {
+    let CrateProgram { name, version, takes } = program;
     let root = layout.tools.join("cargo");
     let product = root.join("bin").join(name);
     let stamp = Stamp::new(&layout.tools, name, digest([name.as_bytes(), version.as_bytes()]));

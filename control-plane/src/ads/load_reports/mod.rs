@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::authority;
-use super::feed::{Feeds, Reported};
+use super::feed::{FeedReported, Feeds};
 use super::grpc::{self, Answers, Method};
 use super::identity;
 use crate::listen::Peer;
-use crate::loads::{Loads, Reporting};
+use crate::loads::{ReportedLoads, Reporting};
 use crate::snapshot::proto;
 use wire::LoadStatsRequest;
 
@@ -34,7 +34,7 @@ pub struct LoadReporting {
     /// What the proxies run.
     pub feeds: Arc<Feeds>,
     /// Where reports are told.
-    pub loads: Arc<Loads>,
+    pub loads: Arc<ReportedLoads>,
     /// How long a proxy may take to send the first report.
     pub first_request: Duration,
     /// When to close the streams.
@@ -86,7 +86,7 @@ impl LoadReporting {
     async fn follow(
         &self,
         mut clusters: Vec<Bytes>,
-        feed: &Reported,
+        feed: &FeedReported,
         reporting: &Reporting,
         reports: &mut Streaming<LoadStatsRequest>,
     ) -> Result<(), Status> {

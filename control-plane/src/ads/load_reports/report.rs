@@ -7,7 +7,7 @@ use prost::{DecodeError, Message};
 use tonic::Status;
 
 use super::wire::{self, ClusterStats, MAX_CLUSTERS, MAX_LOCALITIES, UpstreamLocalityStats};
-use crate::loads::{Load, Report};
+use crate::loads::{Report, ReportedLoad};
 use crate::snapshot::Targets;
 
 /// Sums up `clusters`, each an encoded [`ClusterStats`], by the virtual node that they lead to, and those of the proxy's own
@@ -21,7 +21,7 @@ pub fn read(clusters: &[Bytes], targets: &Targets) -> Result<Report, Status> {
     for (index, bytes) in clusters.iter().enumerate() {
         let place = format!("cluster_stats[{index}]");
         let stats = ClusterStats::decode(bytes.clone()).map_err(|error| malformed(&place, &error))?;
-        let sum: &mut Load = if let Some(target) = targets.nodes.get(&stats.cluster_name) {
+        let sum: &mut ReportedLoad = if let Some(target) = targets.nodes.get(&stats.cluster_name) {
             report.sent.entry(target.clone()).or_default()
         } else if targets.own.contains(&stats.cluster_name) {
             report.received.get_or_insert_default()
@@ -33,17 +33,17 @@ pub fn read(clusters: &[Bytes], targets: &Targets) -> Result<Report, Status> {
     Ok(report)
 }
 
-fn load(place: &str, stats: &ClusterStats) -> Result<Load, Status> {
+fn load(place: &str, stats: &ClusterStats) -> Result<ReportedLoad, Status> {
     let place = format!("{place}.upstream_locality_stats");
     let localities = &stats.upstream_locality_stats;
     bounded(&place, localities.len(), MAX_LOCALITIES)?;
     let covers = stats.load_report_interval.map(wire::length).unwrap_or_default();
     // What a circuit breaker held back failed for the caller, and no locality counts it.
-    let dropped = Load { failed: stats.total_dropped_requests, covers, ..Load::default() };
+    let dropped = ReportedLoad { failed: stats.total_dropped_requests, covers, ..ReportedLoad::default() };
     localities.iter().enumerate().try_fold(dropped, |sum, (index, bytes)| {
         let locality = UpstreamLocalityStats::decode(bytes.clone());
         let locality = locality.map_err(|error| malformed(&format!("{place}[{index}]"), &error))?;
-        Ok(sum.plus(&Load {
+        Ok(sum.plus(&ReportedLoad {
             issued: locality.total_issued_requests,
             succeeded: locality.total_successful_requests,
             failed: locality.total_error_requests,
@@ -118,10 +118,10 @@ mod tests {
         ];
         let report = read(&clusters, &targets()).expect("a report");
         let covers = Duration::from_millis(1500);
-        let a = Load { issued: 16, succeeded: 12, failed: 6, in_progress: 5, covers };
-        let silent = Load { covers, ..Load::default() };
+        let a = ReportedLoad { issued: 16, succeeded: 12, failed: 6, in_progress: 5, covers };
+        let silent = ReportedLoad { covers, ..ReportedLoad::default() };
         assert_eq!(report.sent, [(node("a"), a), (node("b"), silent)].into());
-        let own = Load { issued: 4, succeeded: 3, failed: 1, in_progress: 0, covers };
+        let own = ReportedLoad { issued: 4, succeeded: 3, failed: 1, in_progress: 0, covers };
         assert_eq!(report.received, Some(own), "the application's own, apart from the others");
     }
 

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
 use tower::ServiceExt;
 
-use crate::ads::tests::{CLIENT, LONG, ROUTE, World, route};
+use crate::ads::tests::{AdsWorld, CLIENT, LONG, ROUTE, route};
 use crate::distribution::ObjectStatus;
 use crate::loads;
 
@@ -24,13 +24,13 @@ const A: &str = "cds_egress_apps_a_http2_80";
 const B: &str = "cds_egress_apps_b_http2_80";
 
 /// A proxy that reports.
-struct Reporter {
+struct TestReporter {
     reports: mpsc::UnboundedSender<LoadStatsRequest>,
     answers: Streaming<LoadStatsResponse>,
 }
 
-impl Reporter {
-    async fn open(world: &World, id: &str) -> Self {
+impl TestReporter {
+    async fn open(world: &AdsWorld, id: &str) -> Self {
         let mut client = LoadReportingServiceClient::connect(world.address.clone()).await.expect("connected");
         let (reports, stream) = mpsc::unbounded_channel();
         let node = Some(Node { id: id.into(), ..Node::default() });
@@ -41,7 +41,7 @@ impl Reporter {
     }
 
     /// One that was told what to report.
-    async fn start(world: &World, id: &str) -> Self {
+    async fn start(world: &AdsWorld, id: &str) -> Self {
         let mut reporter = Self::open(world, id).await;
         let wanted = reporter.answer().await.expect("an answer").expect("the stream goes on");
         assert!(
@@ -84,7 +84,7 @@ impl Reporter {
 }
 
 /// The answer of the endpoint for a window of a minute: status, error type, body.
-async fn get(world: &World, path: &str) -> (u16, Option<String>, Value) {
+async fn get(world: &AdsWorld, path: &str) -> (u16, Option<String>, Value) {
     let views: std::sync::Arc<dyn crate::view::Views> = world.meshes.clone();
     let router = loads::http::router(world.loads.clone(), views);
     let router = router.layer(axum::Extension(crate::rights::Rights::Local));
@@ -97,7 +97,7 @@ async fn get(world: &World, path: &str) -> (u16, Option<String>, Value) {
 }
 
 /// Awaits that what the endpoint says of `node` has these members, and gives all of them.
-async fn until(world: &World, node: &str, members: Value) -> Value {
+async fn until(world: &AdsWorld, node: &str, members: Value) -> Value {
     let wait = async {
         loop {
             let (_, _, body) = get(world, "/fleetmesh/v1/meshes/apps/loads").await;
@@ -117,8 +117,8 @@ async fn until(world: &World, node: &str, members: Value) -> Value {
 
 #[tokio::test]
 async fn reports_are_counted_by_the_virtual_node_that_the_clusters_lead_to() {
-    let world = World::start(None).await;
-    let reporter = Reporter::start(&world, CLIENT).await;
+    let world = AdsWorld::start(None).await;
+    let reporter = TestReporter::start(&world, CLIENT).await;
     let own = "cds_ingress_apps_client_http2_80";
     let stranger = "cds_egress_apps_client_http2_80";
     reporter.report(&[(A, 10, 3, 2), (B, 0, 0, 0), (own, 5, 5, 5), (stranger, 7, 7, 7)]);
@@ -133,7 +133,7 @@ async fn reports_are_counted_by_the_virtual_node_that_the_clusters_lead_to() {
     until(&world, "b", json!({"reports": 1, "issued": 0, "succeeded": 0, "failed": 0})).await;
     reporter.report(&[(A, 1, 0, 4), (B, 0, 0, 0)]);
     until(&world, "a", json!({"reports": 2, "issued": 11, "inProgress": 4})).await;
-    let second = Reporter::start(&world, CLIENT).await;
+    let second = TestReporter::start(&world, CLIENT).await;
     second.report(&[(A, 1, 1, 1)]);
     until(&world, "a", json!({"reports": 3, "failed": 4, "inProgress": 5, "reporters": 2})).await;
     let (_, _, body) = get(&world, "/fleetmesh/v1/meshes/apps/loads").await;
@@ -146,10 +146,10 @@ async fn reports_are_counted_by_the_virtual_node_that_the_clusters_lead_to() {
 
 #[tokio::test]
 async fn a_cluster_that_is_given_later_counts_from_then_on() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
-    let reporter = Reporter::start(&world, CLIENT).await;
+    let reporter = TestReporter::start(&world, CLIENT).await;
     let new = "cds_egress_apps_c_http2_80";
     reporter.report(&[(A, 1, 0, 0), (new, 100, 0, 0)]);
     until(&world, "a", json!({"reports": 1})).await;
@@ -170,8 +170,8 @@ async fn a_cluster_that_is_given_later_counts_from_then_on() {
 /// Nobody runs the node's configuration meanwhile: a proxy that only reports goes by what it calls now, too.
 #[tokio::test]
 async fn a_backend_that_was_taken_away_does_not_count_any_more() {
-    let world = World::start(None).await;
-    let reporter = Reporter::start(&world, CLIENT).await;
+    let world = AdsWorld::start(None).await;
+    let reporter = TestReporter::start(&world, CLIENT).await;
     reporter.report(&[(A, 10, 0, 0), (B, 1, 0, 0)]);
     until(&world, "b", json!({"issued": 1})).await;
     let action = json!({"weightedTargets": [{"virtualNode": "b", "weight": 1}]});
@@ -187,11 +187,11 @@ async fn a_backend_that_was_taken_away_does_not_count_any_more() {
     reporter.report(&[(B, 100, 0, 0)]);
     // An answer to a later stream says that it was read.
     drop(reporter);
-    let gone = Reporter::open(&world, CLIENT).await.answer().await.expect_err("there is no such node");
+    let gone = TestReporter::open(&world, CLIENT).await.answer().await.expect_err("there is no such node");
     assert_eq!(i32::from(gone.code()), 3, "{gone}");
     world.meshes.commit("virtualNode/client", Some(client));
     world.distribution().await;
-    let reporter = Reporter::start(&world, CLIENT).await;
+    let reporter = TestReporter::start(&world, CLIENT).await;
     reporter.report(&[(B, 1, 0, 0)]);
     until(&world, "b", json!({"issued": 7, "reports": 3})).await;
 }
@@ -200,14 +200,14 @@ async fn a_backend_that_was_taken_away_does_not_count_any_more() {
 /// shares requests as it did before, and a canary that counts it out would judge requests of the step before.
 #[tokio::test]
 async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_before() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let counted = |counts: (usize, usize)| {
         move |status: &ObjectStatus| {
             let callers = status.callers.get("client").map(|caller| (caller.proxies, caller.acknowledged));
             (status.proxies, status.acknowledged) == counts && callers.unwrap_or_default() == counts
         }
     };
-    let reporter = Reporter::start(&world, CLIENT).await;
+    let reporter = TestReporter::start(&world, CLIENT).await;
     world.until(ROUTE, counted((1, 0))).await;
     // Nobody follows the node, and it counts as before when others' snapshots were made anew.
     world.meshes.commit(ROUTE, Some(route(50)));
@@ -215,7 +215,7 @@ async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_befor
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
     world.until(ROUTE, counted((1, 1))).await;
-    let another = Reporter::start(&world, CLIENT).await;
+    let another = TestReporter::start(&world, CLIENT).await;
     world.until(ROUTE, counted((2, 1))).await;
     drop(another);
     world.until(ROUTE, counted((1, 1))).await;
@@ -227,7 +227,7 @@ async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_befor
 
 #[tokio::test]
 async fn who_cannot_report_is_told_so_as_on_the_discovery_service() {
-    let world = World::start(Some(1)).await;
+    let world = AdsWorld::start(Some(1)).await;
     for id in [
         "mesh/apps/virtualNode/nobody",
         "mesh/none/virtualNode/client",
@@ -235,23 +235,24 @@ async fn who_cannot_report_is_told_so_as_on_the_discovery_service() {
         "mesh/apps",
         "",
     ] {
-        let here = Reporter::open(&world, id).await.answer().await.expect_err(id);
+        let here = TestReporter::open(&world, id).await.answer().await.expect_err(id);
         let there = world.proxy(id).await.refused().await;
         assert_eq!((here.code(), here.message()), (there.code(), there.message()));
     }
     let reporter =
-        Reporter::start(&world, "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client").await;
-    let status = Reporter::open(&world, CLIENT).await.answer().await.expect_err("one is the limit");
+        TestReporter::start(&world, "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/client")
+            .await;
+    let status = TestReporter::open(&world, CLIENT).await.answer().await.expect_err("one is the limit");
     assert_eq!(i32::from(status.code()), 8, "{status}");
     drop(reporter);
-    let again = async { while Reporter::open(&world, CLIENT).await.answer().await.is_err() {} };
+    let again = async { while TestReporter::open(&world, CLIENT).await.answer().await.is_err() {} };
     timeout(LONG, again).await.expect("the place is free again");
 }
 
 #[tokio::test]
 async fn a_report_that_does_not_fit_ends_the_stream_and_counts_nothing() {
-    let world = World::start(None).await;
-    let mut reporter = Reporter::start(&world, CLIENT).await;
+    let world = AdsWorld::start(None).await;
+    let mut reporter = TestReporter::start(&world, CLIENT).await;
     reporter.report(&[(A, 1, 0, 6)]);
     until(&world, "a", json!({"inProgress": 6})).await;
     let many: Vec<_> = std::iter::repeat_n((A, 1, 0, 0), super::wire::MAX_CLUSTERS + 1).collect();
@@ -263,15 +264,15 @@ async fn a_report_that_does_not_fit_ends_the_stream_and_counts_nothing() {
 
 #[tokio::test]
 async fn streams_end_without_an_error_when_the_server_stops() {
-    let world = World::start(None).await;
-    let mut reporter = Reporter::start(&world, CLIENT).await;
+    let world = AdsWorld::start(None).await;
+    let mut reporter = TestReporter::start(&world, CLIENT).await;
     world.shutdown.cancel();
     assert!(reporter.answer().await.expect("code 0").is_none());
 }
 
 #[tokio::test]
 async fn the_endpoint_says_what_it_tells_of_and_what_it_cannot() {
-    let world = World::start(None).await;
+    let world = AdsWorld::start(None).await;
     let (status, _, body) = get(&world, "/fleetmesh/v1/meshes/apps/loads?window=600").await;
     assert_eq!(status, 200);
     let expected = json!({

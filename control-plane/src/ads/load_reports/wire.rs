@@ -20,7 +20,7 @@ pub const MAX_LOCALITIES: usize = 1024;
 /// A report; the first of a stream says who the proxy is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadStatsRequest {
-    /// Field 1, the encoded [`crate::ads::wire::Node`].
+    /// Field 1, the encoded [`crate::ads::wire::WireNode`].
     pub node: Bytes,
     /// Field 2, each an encoded [`ClusterStats`]. Of more than [`MAX_CLUSTERS`] one more is read, and the others are passed
     /// over.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
+use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use crate::testing::{node, view};
 
 const CLUSTER: &str = "cds_egress_apps_n_http2_80";
@@ -23,7 +23,7 @@ fn target(addresses: Option<&[&str]>, checked: bool) -> Arc<Snapshot> {
         ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
         ("virtualNode/client", json!({"backends": [{"virtualService": {"virtualServiceName": "n.local"}}]})),
     ]);
-    let instance = |address: &&str| Instance {
+    let instance = |address: &&str| RegisteredInstance {
         id: (*address).to_owned(),
         unhealthy: false,
         attributes: [("AWS_INSTANCE_IPV4".to_owned(), (*address).to_owned())].into(),
@@ -34,7 +34,7 @@ fn target(addresses: Option<&[&str]>, checked: bool) -> Arc<Snapshot> {
     Arc::new(Snapshot::build(&mesh, &discovered, &node("client")).expect("the node exists"))
 }
 
-fn ask(kind: ResourceType, version: &str, nonce: &str) -> Event {
+fn ask(kind: ResourceType, version: &str, nonce: &str) -> StreamEvent {
     let names = match kind {
         ResourceType::Endpoint => vec![CLUSTER.to_owned()],
         ResourceType::Route => vec!["rds_egress_http2_80".to_owned()],
@@ -42,10 +42,10 @@ fn ask(kind: ResourceType, version: &str, nonce: &str) -> Event {
     };
     let (version, nonce) = (version.to_owned(), nonce.to_owned());
     let recalled = ResourceSet::new();
-    Event::Request(Request { kind, version, names, nonce, error: None, recalled })
+    StreamEvent::Request(Request { kind, version, names, nonce, error: None, recalled })
 }
 
-fn acknowledge(send: &Send) -> Event {
+fn acknowledge(send: &Send) -> StreamEvent {
     ask(send.kind, &send.content.version, &send.nonce)
 }
 
@@ -84,18 +84,18 @@ fn endpoints_do_not_wait_for_clusters_that_wait_for_them() {
 #[test]
 fn new_instances_are_endpoints_and_nothing_else() {
     let mut stream = settled(target(Some(&["10.0.0.1"]), false));
-    let sends = stream.handle(Event::Target(target(Some(&["10.0.0.1", "10.0.0.2"]), false)));
+    let sends = stream.handle(StreamEvent::Target(target(Some(&["10.0.0.1", "10.0.0.2"]), false)));
     assert_eq!(kinds(&sends), [Endpoint]);
     assert!(!stream.is_current());
     assert!(stream.handle(acknowledge(&sends[0])).is_empty() && stream.is_current());
-    let sends = stream.handle(Event::Target(target(Some(&[]), false)));
+    let sends = stream.handle(StreamEvent::Target(target(Some(&[]), false)));
     assert_eq!(kinds(&sends), [Endpoint], "a list that is truly empty is sent");
 }
 
 #[test]
 fn a_cluster_that_changes_has_its_endpoints_sent_again() {
     let mut stream = settled(target(Some(&["10.0.0.1"]), false));
-    let sends = stream.handle(Event::Target(target(Some(&["10.0.0.1"]), true)));
+    let sends = stream.handle(StreamEvent::Target(target(Some(&["10.0.0.1"]), true)));
     assert_eq!(kinds(&sends), [Cluster, Endpoint], "at once: the clusters are acknowledged after them only");
     assert!(stream.handle(acknowledge(&sends[1])).is_empty());
     assert!(stream.handle(acknowledge(&sends[0])).is_empty() && stream.is_current());
@@ -104,9 +104,9 @@ fn a_cluster_that_changes_has_its_endpoints_sent_again() {
 #[test]
 fn endpoints_that_are_not_known_are_left_as_they_are() {
     let mut stream = settled(target(Some(&["10.0.0.1"]), false));
-    assert!(stream.handle(Event::Target(target(None, false))).is_empty());
+    assert!(stream.handle(StreamEvent::Target(target(None, false))).is_empty());
     // They are what a cluster that changes meanwhile gets.
-    let sends = stream.handle(Event::Target(target(None, true)));
+    let sends = stream.handle(StreamEvent::Target(target(None, true)));
     assert_eq!(kinds(&sends), [Cluster, Endpoint]);
     assert_eq!(sends[1].content.resources.len(), 1);
 }
@@ -122,7 +122,7 @@ fn a_service_that_was_never_discovered_gets_no_answer_until_it_is() {
     let mut stream = Stream::new(target(None, false));
     stream.handle(ask(Cluster, "", ""));
     stream.handle(ask(Endpoint, "", ""));
-    assert_eq!(kinds(&stream.handle(Event::Target(target(Some(&["10.0.0.1"]), false)))), [Endpoint]);
+    assert_eq!(kinds(&stream.handle(StreamEvent::Target(target(Some(&["10.0.0.1"]), false)))), [Endpoint]);
 }
 
 #[test]

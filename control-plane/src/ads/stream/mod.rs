@@ -12,7 +12,7 @@
 //! - **NACKs.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
 //!   above allows it. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
-//! - **A proxy that owes an acknowledgement for long** ([`Event::Overdue`]) no longer holds up what does not depend on it.
+//! - **A proxy that owes an acknowledgement for long** ([`StreamEvent::Overdue`]) no longer holds up what does not depend on it.
 
 #[cfg(test)]
 mod endpoint_tests;
@@ -33,7 +33,7 @@ const ENVELOPE: usize = 256;
 
 /// Something that happened.
 #[derive(Debug)]
-pub enum Event {
+pub enum StreamEvent {
     /// The proxy sent a request.
     Request(Request),
     /// The node's snapshot is another one now.
@@ -115,15 +115,15 @@ impl Stream {
 
     /// Takes an event in; returns the answers to send, in order. One that changes nothing, such as an acknowledgement that is
     /// repeated, costs nothing more than to find that out: proxies may send as many as they like.
-    pub fn handle(&mut self, event: Event) -> Vec<Send> {
+    pub fn handle(&mut self, event: StreamEvent) -> Vec<Send> {
         match event {
-            Event::Request(request) => {
+            StreamEvent::Request(request) => {
                 if !self.request(request) {
                     return Vec::new();
                 }
             }
-            Event::Target(target) => self.target = target,
-            Event::Overdue => {
+            StreamEvent::Target(target) => self.target = target,
+            StreamEvent::Overdue => {
                 self.types
                     .iter_mut()
                     .flat_map(|state| &mut state.in_flight)

@@ -22,7 +22,7 @@ const KINDS: [ResourceType; 3] = [ResourceType::Cluster, ResourceType::Listener,
 /// What a proxy runs and says, as Envoy does: it applies an accepted answer, applies parts of a refused one, drops what
 /// a complete answer leaves out, and subscribes to the routes that its listeners ask for.
 #[derive(Default)]
-struct Proxy {
+struct StreamProxy {
     runs: BTreeMap<ResourceType, BTreeMap<String, Arc<Resource>>>,
     /// The versions, as they were sent.
     accepted: BTreeMap<ResourceType, String>,
@@ -31,7 +31,7 @@ struct Proxy {
     opened: BTreeSet<ResourceType>,
 }
 
-impl Proxy {
+impl StreamProxy {
     fn running(&self, kind: ResourceType) -> impl Iterator<Item = &Arc<Resource>> {
         self.runs.get(&kind).into_iter().flat_map(BTreeMap::values)
     }
@@ -200,7 +200,7 @@ fn snapshot(view: &MeshView) -> Arc<Snapshot> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum StreamStep {
     /// The proxy handles the next answer; the bits say what it refuses.
     Answer(u8),
     /// The server handles the next request.
@@ -210,65 +210,65 @@ enum Step {
     Reconnect,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = StreamStep> {
     prop_oneof![
-        6 => Just(Step::Answer(0)),
-        1 => any::<u8>().prop_map(Step::Answer),
-        7 => Just(Step::Request),
-        2 => shape().prop_map(Step::Target),
-        1 => Just(Step::Overdue),
-        1 => Just(Step::Reconnect),
+        6 => Just(StreamStep::Answer(0)),
+        1 => any::<u8>().prop_map(StreamStep::Answer),
+        7 => Just(StreamStep::Request),
+        2 => shape().prop_map(StreamStep::Target),
+        1 => Just(StreamStep::Overdue),
+        1 => Just(StreamStep::Reconnect),
     ]
 }
 
 /// Both ends and what is under way between them.
-struct World {
+struct StreamWorld {
     view: MeshView,
     stream: Stream,
-    proxy: Proxy,
+    proxy: StreamProxy,
     answers: VecDeque<Send>,
     requests: VecDeque<Request>,
 }
 
-impl World {
+impl StreamWorld {
     fn new(shape: &Shape) -> Self {
         let view = mesh(shape, "host");
         let stream = Stream::new(snapshot(&view));
-        let mut proxy = Proxy::default();
+        let mut proxy = StreamProxy::default();
         let requests = proxy.reconnect(&view).into();
         Self { view, stream, proxy, answers: VecDeque::new(), requests }
     }
 
-    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+    fn take(&mut self, step: StreamStep) -> Result<(), TestCaseError> {
         let event = match step {
-            Step::Answer(refuse) => {
+            StreamStep::Answer(refuse) => {
                 if let Some(answer) = self.answers.pop_front() {
                     self.requests.extend(self.proxy.answer(answer, refuse));
                 }
                 return self.proxy.check();
             }
-            Step::Reconnect => {
+            StreamStep::Reconnect => {
                 self.stream = Stream::new(snapshot(&self.view));
                 self.answers.clear();
                 // These come in one burst, and anything else after them.
                 for opening in self.proxy.reconnect(&self.view) {
-                    let sends = self.stream.handle(Event::Request(opening));
+                    let sends = self.stream.handle(StreamEvent::Request(opening));
                     self.answers.extend(sends);
                 }
                 self.requests.clear();
                 return Ok(());
             }
-            Step::Request => match self.requests.pop_front() {
-                Some(request) => Event::Request(request),
+            StreamStep::Request => match self.requests.pop_front() {
+                Some(request) => StreamEvent::Request(request),
                 None => return Ok(()),
             },
-            Step::Target(shape) => {
+            StreamStep::Target(shape) => {
                 self.view = mesh(&shape, "host");
-                Event::Target(snapshot(&self.view))
+                StreamEvent::Target(snapshot(&self.view))
             }
-            Step::Overdue => Event::Overdue,
+            StreamStep::Overdue => StreamEvent::Overdue,
         };
-        let overdue = matches!(event, Event::Overdue);
+        let overdue = matches!(event, StreamEvent::Overdue);
         let owed = self.stream.awaits() && !overdue;
         let sends = self.stream.handle(event);
         prop_assert!(sends.len() <= 1 || !owed, "more than one type at a time");
@@ -281,12 +281,12 @@ impl World {
         let mut answers = 0;
         while !self.answers.is_empty() || !self.requests.is_empty() {
             while !self.requests.is_empty() {
-                self.take(Step::Request)?;
+                self.take(StreamStep::Request)?;
             }
             answers += self.answers.len();
             prop_assert!(answers < 100, "no end");
             while !self.answers.is_empty() {
-                self.take(Step::Answer(0))?;
+                self.take(StreamStep::Answer(0))?;
             }
         }
         Ok(answers)
@@ -313,7 +313,7 @@ proptest! {
     fn nothing_dangles_and_everything_converges(
         first in shape(), steps in prop::collection::vec(step(), 0..60), last in shape()
     ) {
-        let mut world = World::new(&first);
+        let mut world = StreamWorld::new(&first);
         for step in steps {
             world.take(step)?;
         }
@@ -322,11 +322,11 @@ proptest! {
         last.services.push((false, 0b1000));
         world.view = mesh(&last, "fresh");
         let target = snapshot(&world.view);
-        let sends = world.stream.handle(Event::Target(target));
+        let sends = world.stream.handle(StreamEvent::Target(target));
         world.answers.extend(sends);
         world.settle()?;
         world.assert_converged()?;
-        world.take(Step::Reconnect)?;
+        world.take(StreamStep::Reconnect)?;
         prop_assert_eq!(world.settle()?, 0, "a reconnect to what the proxy runs pushes nothing");
         world.assert_converged()?;
     }
@@ -337,8 +337,8 @@ fn weights(targets: u8) -> Shape {
 }
 
 /// A proxy that runs `shape` and has nothing left to say.
-fn settled(shape: &Shape) -> World {
-    let mut world = World::new(shape);
+fn settled(shape: &Shape) -> StreamWorld {
+    let mut world = StreamWorld::new(shape);
     world.settle().expect("it settles");
     world.assert_converged().expect("it runs the target");
     world
@@ -349,13 +349,13 @@ fn a_target_that_moves_adds_first_and_removes_last() {
     let mut world = settled(&weights(0b0001));
     world.view = mesh(&weights(0b0010), "host");
     let target = snapshot(&world.view);
-    world.answers.extend(world.stream.handle(Event::Target(target)));
+    world.answers.extend(world.stream.handle(StreamEvent::Target(target)));
     let mut seen = Vec::new();
     while let Some(answer) = world.answers.front() {
         seen.push((answer.kind, answer.content.resources.len()));
-        world.take(Step::Answer(0)).expect("nothing dangles");
+        world.take(StreamStep::Answer(0)).expect("nothing dangles");
         while !world.requests.is_empty() {
-            world.take(Step::Request).expect("one at a time");
+            world.take(StreamStep::Request).expect("one at a time");
         }
     }
     use ResourceType::{Cluster, Route};
@@ -366,16 +366,16 @@ fn a_target_that_moves_adds_first_and_removes_last() {
 #[test]
 fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_changes() {
     let mut world = settled(&weights(0b0001));
-    let push = |world: &mut World, shape: &Shape| {
+    let push = |world: &mut StreamWorld, shape: &Shape| {
         world.view = mesh(shape, "host");
         let target = snapshot(&world.view);
-        world.answers.extend(world.stream.handle(Event::Target(target)));
+        world.answers.extend(world.stream.handle(StreamEvent::Target(target)));
     };
     push(&mut world, &weights(0b0011));
-    world.take(Step::Answer(0)).expect("clusters are taken");
-    world.take(Step::Request).expect("and acknowledged");
-    world.take(Step::Answer(0xff)).expect("routes are refused");
-    world.take(Step::Request).expect("and that is told");
+    world.take(StreamStep::Answer(0)).expect("clusters are taken");
+    world.take(StreamStep::Request).expect("and acknowledged");
+    world.take(StreamStep::Answer(0xff)).expect("routes are refused");
+    world.take(StreamStep::Request).expect("and that is told");
     assert!(world.answers.is_empty(), "{:?}", world.answers);
     let nacks: Vec<_> = world.stream.nacks().map(|nack| (nack.kind, &*nack.message)).collect();
     assert_eq!(nacks, [(ResourceType::Route, "refused")]);
@@ -395,9 +395,9 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
 fn requests_that_say_nothing_new_count_as_no_change() {
     let mut world = settled(&weights(0b0001));
     let before = world.stream.changes();
-    let request = |world: &World, kind, nonce: &str, error: Option<&str>| {
+    let request = |world: &StreamWorld, kind, nonce: &str, error: Option<&str>| {
         let request = world.proxy.request(kind, error.map(str::to_owned));
-        Event::Request(Request { nonce: nonce.to_owned(), ..request })
+        StreamEvent::Request(Request { nonce: nonce.to_owned(), ..request })
     };
     for kind in KINDS {
         let last = world.proxy.nonces[&kind].clone();
@@ -411,7 +411,7 @@ fn requests_that_say_nothing_new_count_as_no_change() {
     assert_eq!(world.stream.changes(), before);
     assert_eq!(world.stream.nacks().count(), 0);
     let target = snapshot(&mesh(&weights(0b0011), "host"));
-    world.stream.handle(Event::Target(target));
+    world.stream.handle(StreamEvent::Target(target));
     assert_eq!(world.stream.changes(), before + 1);
 }
 
@@ -420,7 +420,7 @@ fn a_stale_nonce_changes_nothing() {
     let mut world = settled(&weights(0b0001));
     let stale =
         Request { nonce: "999".into(), ..world.proxy.request(ResourceType::Cluster, Some("no".into())) };
-    assert!(world.stream.handle(Event::Request(stale)).is_empty());
+    assert!(world.stream.handle(StreamEvent::Request(stale)).is_empty());
     assert!(world.stream.is_current());
 }
 
@@ -429,21 +429,21 @@ fn a_restart_while_routes_are_refused_keeps_the_clusters_that_the_last_good_ones
     let mut world = settled(&weights(0b0011));
     world.view = mesh(&weights(0b0100), "host");
     let target = snapshot(&world.view);
-    world.answers.extend(world.stream.handle(Event::Target(target)));
+    world.answers.extend(world.stream.handle(StreamEvent::Target(target)));
     for refuse in [0, 0xff] {
-        world.take(Step::Answer(refuse)).expect("nothing dangles");
-        world.take(Step::Request).expect("one at a time");
+        world.take(StreamStep::Answer(refuse)).expect("nothing dangles");
+        world.take(StreamStep::Request).expect("one at a time");
     }
-    world.take(Step::Reconnect).expect("a new stream, which remembers nothing");
+    world.take(StreamStep::Reconnect).expect("a new stream, which remembers nothing");
     let mut refused = 0;
     while !world.answers.is_empty() || !world.requests.is_empty() {
         while !world.requests.is_empty() {
-            world.take(Step::Request).expect("one at a time");
+            world.take(StreamStep::Request).expect("one at a time");
         }
         if let Some(answer) = world.answers.front() {
             let routes = answer.kind == ResourceType::Route;
             refused += usize::from(routes);
-            world.take(Step::Answer(if routes { 0xff } else { 0 })).expect("nothing dangles");
+            world.take(StreamStep::Answer(if routes { 0xff } else { 0 })).expect("nothing dangles");
         }
     }
     assert_eq!(refused, 1, "what is refused is sent once per stream");
@@ -456,13 +456,13 @@ fn an_acknowledgement_that_is_long_overdue_holds_up_nothing_that_does_not_depend
     // A new cluster that does not get warm, so its answer is not acknowledged.
     world.view = mesh(&Shape { services: vec![(false, 0b0101), (false, 0b0010)], logged: false }, "host");
     let target = snapshot(&world.view);
-    let sent = world.stream.handle(Event::Target(target));
+    let sent = world.stream.handle(StreamEvent::Target(target));
     assert_eq!(sent.len(), 1);
     // Then a change that needs no new cluster.
     world.view = mesh(&Shape { services: vec![(false, 0b0001), (false, 0b0011)], logged: false }, "host");
     let target = snapshot(&world.view);
-    assert!(world.stream.handle(Event::Target(target)).is_empty(), "one type at a time");
-    let sent = world.stream.handle(Event::Overdue);
+    assert!(world.stream.handle(StreamEvent::Target(target)).is_empty(), "one type at a time");
+    let sent = world.stream.handle(StreamEvent::Overdue);
     assert!(sent.iter().any(|send| send.kind == ResourceType::Cluster || send.kind == ResourceType::Route));
 }
 
@@ -500,7 +500,7 @@ fn an_answer_beyond_grpcs_limit_is_refused_here_and_says_so() {
     let mut world = settled(&weights(0));
     world.view = view;
     let target = snapshot(&world.view);
-    world.answers.extend(world.stream.handle(Event::Target(target)));
+    world.answers.extend(world.stream.handle(StreamEvent::Target(target)));
     world.settle().expect("the other types go on");
     let messages: Vec<_> = world.stream.nacks().map(|nack| nack.message.clone()).collect();
     assert_eq!(messages.len(), 1);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::service::{Service, node, route, route_spec, router};
+use super::service::{ApiService, node, route, route_spec, router};
 use crate::snapshot::VersionKeys;
 use crate::store::{Binding, Commit, CommitError, Store};
 use crate::view::{MeshView, Record, Views};
@@ -21,7 +21,7 @@ fn target(node: &str) -> Value {
 
 #[tokio::test]
 async fn bad_requests_name_field_value_and_bound() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let cases = [
         (
             json!([{"virtualNode": "serviceB", "weight": 101}]),
@@ -57,7 +57,7 @@ async fn bad_requests_name_field_value_and_bound() {
 
 #[tokio::test]
 async fn a_target_of_a_node_with_several_ports_needs_one_of_them() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     service.put("/meshes/apps/virtualNodes", node("two", &[80, 81])).await.ok();
     let message = service.put(ROUTES, route("x", &target("two"))).await.refused("BadRequestException", 400);
     assert_eq!(
@@ -75,7 +75,7 @@ async fn a_target_of_a_node_with_several_ports_needs_one_of_them() {
 
 #[tokio::test]
 async fn protocols_of_routes_and_routers_agree() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let http = json!({"routeName": "x", "spec": {"httpRoute":
         {"action": {"weightedTargets": target("serviceB")}, "match": {"prefix": "/"}}}});
     let message = service.put(ROUTES, http).await.refused("BadRequestException", 400);
@@ -106,7 +106,7 @@ async fn protocols_of_routes_and_routers_agree() {
 
 #[tokio::test]
 async fn what_is_referred_to_must_exist() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let message = service.put(ROUTES, route("x", &target("no"))).await.refused("NotFoundException", 404);
     assert_eq!(
         message,
@@ -134,7 +134,7 @@ async fn what_is_referred_to_must_exist() {
 
 #[tokio::test]
 async fn what_is_used_is_not_deleted() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     service.put(ROUTES, route("x", &target("serviceB"))).await.ok();
     let by_router = json!({"virtualServiceName": "s", "spec": {"provider": {"virtualRouter": {"virtualRouterName": "serviceB"}}}});
     service.put("/meshes/apps/virtualServices", by_router).await.ok();
@@ -166,7 +166,7 @@ async fn what_is_used_is_not_deleted() {
 
 #[tokio::test]
 async fn a_backend_does_not_hold_its_service() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut caller = node("caller", &[80]);
     caller["spec"]["backends"] = json!([{"virtualService": {"virtualServiceName": "s"}}]);
     service.put("/meshes/apps/virtualNodes", caller).await.ok();
@@ -176,7 +176,7 @@ async fn a_backend_does_not_hold_its_service() {
 
 #[tokio::test]
 async fn an_existing_name_is_a_conflict() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let answer = service.put("/meshes/apps/virtualNodes", node("serviceB", &[80])).await;
     let message = answer.refused("ConflictException", 409);
     assert_eq!(message, "mesh/apps/virtualNode/serviceB exists already; update it, or choose another name");
@@ -184,7 +184,7 @@ async fn an_existing_name_is_a_conflict() {
 
 #[tokio::test]
 async fn quotas_are_limits_exceeded() {
-    let service = Service::with(&["meshes=1", "routes=1"], None);
+    let service = ApiService::with(&["meshes=1", "routes=1"], None);
     service.put("/meshes", json!({"meshName": "apps"})).await.ok();
     let message =
         service.put("/meshes", json!({"meshName": "b"})).await.refused("LimitExceededException", 400);
@@ -202,7 +202,7 @@ async fn quotas_are_limits_exceeded() {
 
 #[tokio::test]
 async fn a_resource_has_at_most_50_tags() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let tags = |from: usize, to: usize| -> Value {
         (from..to).map(|index| json!({"key": format!("k{index}"), "value": ""})).collect()
     };
@@ -217,7 +217,7 @@ async fn a_resource_has_at_most_50_tags() {
 
 #[tokio::test]
 async fn another_account_is_forbidden() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let message = service.get("/meshes/apps?meshOwner=999999999999").await.refused("ForbiddenException", 403);
     assert!(
         message.starts_with("meshOwner: this control plane serves account 111122223333 only"),
@@ -230,7 +230,7 @@ async fn another_account_is_forbidden() {
 
 #[tokio::test]
 async fn too_many_requests_are_refused() {
-    let service = Service::with(&[], Some(2));
+    let service = ApiService::with(&[], Some(2));
     service.get("/meshes").await.ok();
     service.get("/meshes").await.ok();
     let message = service.get("/meshes").await.refused("TooManyRequestsException", 429);
@@ -239,14 +239,14 @@ async fn too_many_requests_are_refused() {
 
 #[tokio::test]
 async fn nothing_is_served_after_a_stop_was_asked_for() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     service.shutdown.cancel();
     service.get("/meshes").await.refused("ServiceUnavailableException", 503);
 }
 
 #[tokio::test]
 async fn bodies_that_are_no_json_object_are_refused() {
-    let service = Service::new();
+    let service = ApiService::new();
     for (body, expected) in
         [(json!([]), "the body is not a JSON object"), (Value::Null, "the body is not JSON")]
     {
@@ -258,7 +258,7 @@ async fn bodies_that_are_no_json_object_are_refused() {
 
 #[tokio::test]
 async fn an_update_of_nothing_names_what_is_missing() {
-    let service = Service::new();
+    let service = ApiService::new();
     let spec = json!({"spec": route_spec(&target("a"))});
     let message =
         service.put("/meshes/m/virtualRouter/r/routes/x", spec).await.refused("NotFoundException", 404);
@@ -315,7 +315,7 @@ async fn a_store_that_fails_is_unavailable_or_an_internal_error() {
         (CommitError::Internal { reason: "a rule panicked".into() }, "InternalServerErrorException", 500),
     ];
     for (failure, error, status) in failures {
-        let service = Service::on(Arc::new(Failing(failure)), &[], None);
+        let service = ApiService::on(Arc::new(Failing(failure)), &[], None);
         let message = service.put("/meshes", json!({"meshName": "m"})).await.refused(error, status);
         assert!(message.starts_with("mesh/m"), "{message}");
     }

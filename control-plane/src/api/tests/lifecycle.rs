@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::service::{Service, node, route, route_spec};
+use super::service::{ApiService, node, route, route_spec};
 
 const ROUTES: &str = "/meshes/apps/virtualRouter/serviceB/routes";
 
@@ -38,7 +38,7 @@ fn kinds() -> Vec<(&'static str, String, Value, Value)> {
 
 #[tokio::test]
 async fn every_kind_comes_back_as_it_was_put() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     for (collection, name, request, new_spec) in kinds() {
         let spec = request.get("spec").cloned().unwrap_or(json!({}));
         let created = service.put(collection, request).await.ok();
@@ -67,7 +67,7 @@ async fn every_kind_comes_back_as_it_was_put() {
 
 #[tokio::test]
 async fn arns_and_owners_are_those_of_the_account() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let targets = json!([{"virtualNode": "serviceB", "weight": 100}]);
     let created = service.put(ROUTES, route("x", &targets)).await.ok();
     let arn = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualRouter/serviceB/route/x";
@@ -79,7 +79,7 @@ async fn arns_and_owners_are_those_of_the_account() {
 
 #[tokio::test]
 async fn a_resource_made_again_has_another_uid() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let first = service.get("/meshes/apps/virtualNodes/serviceB").await.ok();
     service.delete("/meshes/apps/virtualNodes/serviceB").await.ok();
     let second = service.put("/meshes/apps/virtualNodes", node("serviceB", &[80])).await.ok();
@@ -89,7 +89,7 @@ async fn a_resource_made_again_has_another_uid() {
 
 #[tokio::test]
 async fn a_health_check_gets_its_listeners_port_and_nothing_else() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut request = node("n", &[8080]);
     request["spec"]["listeners"][0]["healthCheck"] = json!({
         "healthyThreshold": 2, "intervalMillis": 5000, "protocol": "http2", "path": "/ping",
@@ -102,7 +102,7 @@ async fn a_health_check_gets_its_listeners_port_and_nothing_else() {
 
 #[tokio::test]
 async fn null_members_count_as_absent() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let body =
         json!({"virtualServiceName": "a", "spec": {"provider": null}, "tags": null, "clientToken": null});
     assert_eq!(service.put("/meshes/apps/virtualServices", body).await.ok()["spec"], json!({}));

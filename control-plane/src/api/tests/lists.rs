@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::service::{Service, node};
+use super::service::{ApiService, node};
 
 #[tokio::test]
 async fn lists_hold_references_of_one_kind_in_the_order_of_names() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     service.put("/meshes/apps/virtualNodes", node("a", &[80])).await.ok();
     let list = service.get("/meshes/apps/virtualNodes").await.ok();
     let names: Vec<&Value> = list["virtualNodes"]
@@ -27,7 +27,7 @@ async fn lists_hold_references_of_one_kind_in_the_order_of_names() {
 
 #[tokio::test]
 async fn pages_together_hold_every_mesh_once() {
-    let service = Service::new();
+    let service = ApiService::new();
     for index in 0..5 {
         service.put("/meshes", json!({"meshName": format!("m{index}")})).await.ok();
     }
@@ -46,7 +46,7 @@ async fn pages_together_hold_every_mesh_once() {
 
 #[tokio::test]
 async fn lists_of_what_does_not_exist_are_not_found() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let message = service.get("/meshes/no/virtualNodes").await.refused("NotFoundException", 404);
     assert_eq!(message, "Mesh \"no\" does not exist");
     let message = service.get("/meshes/apps/virtualRouter/no/routes").await.refused("NotFoundException", 404);
@@ -55,7 +55,7 @@ async fn lists_of_what_does_not_exist_are_not_found() {
 
 #[tokio::test]
 async fn tags_are_added_replaced_listed_by_page_and_removed() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut request = node("n", &[80]);
     request["tags"] = json!([{"key": "owner", "value": "a"}]);
     let created = service.put("/meshes/apps/virtualNodes", request).await.ok();

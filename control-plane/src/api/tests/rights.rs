@@ -6,18 +6,18 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::service::{Service, node, route, route_spec, router};
-use crate::rights::{Access, Holder, Policy, Rights};
+use super::service::{ApiService, node, route, route_spec, router};
+use crate::rights::{Access, KeyHolder, KeyPolicy, Rights};
 
 fn key(meshes: &[&str], access: Access) -> Rights {
     let named: BTreeSet<String> = meshes.iter().map(|name| (*name).to_owned()).collect();
-    let policy = Policy { meshes: (!named.is_empty()).then_some(named), access };
-    Rights::Key(Arc::new(Holder { id: "FMKYTEST".into(), name: "test".into(), policy }))
+    let policy = KeyPolicy { meshes: (!named.is_empty()).then_some(named), access };
+    Rights::Key(Arc::new(KeyHolder { id: "FMKYTEST".into(), name: "test".into(), policy }))
 }
 
 /// A mesh `apps` with one resource of each kind, and a mesh `other`.
-async fn service() -> Service {
-    let service = Service::scenario().await;
+async fn service() -> ApiService {
+    let service = ApiService::scenario().await;
     let targets = json!([{"virtualNode": "serviceB", "weight": 1}]);
     service.put("/meshes/apps/virtualRouter/serviceB/routes", route("r", &targets)).await.ok();
     let name = json!({"virtualServiceName": "s.local", "spec": {}});

@@ -18,13 +18,13 @@ use crate::store::{SqliteStore, Store, TOKENS_PER_MESH};
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ServiceAnswer {
     pub status: u16,
     pub error: Option<String>,
     pub body: Value,
 }
 
-impl Answer {
+impl ServiceAnswer {
     /// The body of a success.
     pub fn ok(self) -> Value {
         assert_eq!((self.status, &self.error), (200, &None), "{}", self.body);
@@ -39,7 +39,7 @@ impl Answer {
 }
 
 /// An API and the directory of its store.
-pub struct Service {
+pub struct ApiService {
     router: Router,
     /// Those of whoever calls.
     pub rights: Rights,
@@ -51,7 +51,7 @@ pub fn identity() -> Identity {
     Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
 }
 
-impl Service {
+impl ApiService {
     pub fn new() -> Self {
         Self::with(&[], None)
     }
@@ -71,7 +71,7 @@ impl Service {
     }
 
     /// Sends a request below the API's version and checks what every answer has.
-    pub async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
+    pub async fn call(&self, method: Method, path: &str, body: &Value) -> ServiceAnswer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let request = Request::builder().method(method).uri(format!("/v20190125{path}"));
         let request = request.extension(self.rights.clone()).body(body);
@@ -82,18 +82,22 @@ impl Service {
         let error =
             head.headers.get("x-amzn-errortype").map(|value| value.to_str().expect("text").to_owned());
         let bytes = body.collect().await.expect("a body").to_bytes();
-        Answer { status: head.status.as_u16(), error, body: serde_json::from_slice(&bytes).expect("JSON") }
+        ServiceAnswer {
+            status: head.status.as_u16(),
+            error,
+            body: serde_json::from_slice(&bytes).expect("JSON"),
+        }
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub async fn put(&self, path: &str, body: Value) -> ServiceAnswer {
         self.call(Method::PUT, path, &body).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ServiceAnswer {
         self.call(Method::GET, path, &Value::Null).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> ServiceAnswer {
         self.call(Method::DELETE, path, &Value::Null).await
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::service::{Service, identity, node, route, route_spec};
+use super::service::{ApiService, identity, node, route, route_spec};
 use crate::store::SqliteStore;
 
 #[tokio::test]
 async fn the_same_request_gets_the_same_answer() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut request = node("n", &[80]);
     request["clientToken"] = json!("t-1");
     let first = service.put("/meshes/apps/virtualNodes", request.clone()).await.ok();
@@ -20,7 +20,7 @@ async fn the_same_request_gets_the_same_answer() {
 
 #[tokio::test]
 async fn an_update_that_comes_twice_counts_once() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let routes = "/meshes/apps/virtualRouter/serviceB/routes";
     service.put(routes, route("x", &json!([{"virtualNode": "serviceB", "weight": 1}]))).await.ok();
     let spec = route_spec(&json!([{"virtualNode": "serviceB", "weight": 2}]));
@@ -33,7 +33,7 @@ async fn an_update_that_comes_twice_counts_once() {
 
 #[tokio::test]
 async fn another_request_with_a_spent_token_is_a_conflict() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut request = node("n", &[80]);
     request["clientToken"] = json!("t");
     service.put("/meshes/apps/virtualNodes", request.clone()).await.ok();
@@ -44,7 +44,7 @@ async fn another_request_with_a_spent_token_is_a_conflict() {
 
 #[tokio::test]
 async fn a_token_ends_with_its_resource() {
-    let service = Service::scenario().await;
+    let service = ApiService::scenario().await;
     let mut request = node("n", &[80]);
     request["clientToken"] = json!("t");
     let first = service.put("/meshes/apps/virtualNodes", request.clone()).await.ok();
@@ -56,7 +56,7 @@ async fn a_token_ends_with_its_resource() {
 
 #[tokio::test]
 async fn a_refused_request_spends_no_token() {
-    let service = Service::new();
+    let service = ApiService::new();
     let mut request = node("n", &[80]);
     request["clientToken"] = json!("t");
     service.put("/meshes/m/virtualNodes", request.clone()).await.refused("NotFoundException", 404);
@@ -66,7 +66,7 @@ async fn a_refused_request_spends_no_token() {
 
 #[tokio::test]
 async fn malformed_tokens_are_refused() {
-    let service = Service::new();
+    let service = ApiService::new();
     for token in ["", "a b", "0123456789012345678901234567890123456"] {
         let request = json!({"meshName": "m", "clientToken": token});
         let message = service.put("/meshes", request).await.refused("BadRequestException", 400);
@@ -82,7 +82,7 @@ async fn updates_with_a_token_each_fill_no_disk_and_take_no_other_meshs_tokens()
     let directory = tempfile::tempdir().expect("a directory");
     let open = || {
         let store = SqliteStore::open(directory.path(), &identity(), BOUND).expect("a store");
-        Service::on(Arc::new(store), &[], None)
+        ApiService::on(Arc::new(store), &[], None)
     };
     let bytes = || -> u64 {
         let files = std::fs::read_dir(directory.path()).expect("a folder").map(|file| file.expect("a file"));

@@ -47,7 +47,7 @@ impl Signed {
     pub fn read(message: &[u8]) -> Result<Self, String> {
         let outer = Outer::from_ber(message).map_err(|error| format!("it is no signed message: {error}"))?;
         let SignedData { content, signers } = outer.0;
-        let Ok([signer]) = <[Signer<'_>; 1]>::try_from(signers) else {
+        let Ok([signer]) = <[CmsSigner<'_>; 1]>::try_from(signers) else {
             return Err("it does not have exactly one signature".into());
         };
         Ok(Self { covered: signer.covers(&content)?, content, signature: signer.signature })
@@ -72,20 +72,20 @@ struct Outer<'a>(SignedData<'a>);
 /// `SignedData`, of which the content and the signers are kept.
 struct SignedData<'a> {
     content: Vec<u8>,
-    signers: Vec<Signer<'a>>,
+    signers: Vec<CmsSigner<'a>>,
 }
 
 /// `EncapsulatedContentInfo`.
-struct Content(Vec<u8>);
+struct SignedContent(Vec<u8>);
 
 /// `AlgorithmIdentifier`, without its parameters.
 struct Algorithm(ObjectIdentifier);
 
 /// The set of `SignerInfo`.
-struct Signers<'a>(Vec<Signer<'a>>);
+struct Signers<'a>(Vec<CmsSigner<'a>>);
 
 /// `SignerInfo`.
-struct Signer<'a> {
+struct CmsSigner<'a> {
     digest: ObjectIdentifier,
     /// The attributes as they were sent, when there are any: they are signed then, and the content by its digest in them.
     attributes: Option<&'a [u8]>,
@@ -99,7 +99,7 @@ struct Attribute<'a> {
     values: &'a [u8],
 }
 
-impl Signer<'_> {
+impl CmsSigner<'_> {
     /// The bytes whose signature it is, when it is one of `content`.
     fn covers(&self, content: &[u8]) -> Result<Vec<u8>, String> {
         if self.digest != SHA_256 || ![RSA, RSA_SHA_256].contains(&self.algorithm) {
@@ -189,7 +189,7 @@ impl<'a> DecodeValue<'a> for SignedData<'a> {
         // The version, the digests' algorithms.
         skip(reader)?;
         skip(reader)?;
-        let Content(content) = Content::decode(reader)?;
+        let SignedContent(content) = SignedContent::decode(reader)?;
         // Certificates and revocations.
         skip_optional(reader)?;
         let Signers(signers) = Signers::decode(reader)?;
@@ -197,11 +197,11 @@ impl<'a> DecodeValue<'a> for SignedData<'a> {
     }
 }
 
-impl FixedTag for Content {
+impl FixedTag for SignedContent {
     const TAG: Tag = Tag::Sequence;
 }
 
-impl<'a> DecodeValue<'a> for Content {
+impl<'a> DecodeValue<'a> for SignedContent {
     type Error = der::Error;
 
     fn decode_value<R: Reader<'a>>(reader: &mut R, _: Header) -> der::Result<Self> {
@@ -236,17 +236,17 @@ impl<'a> DecodeValue<'a> for Signers<'a> {
     fn decode_value<R: Reader<'a>>(reader: &mut R, _: Header) -> der::Result<Self> {
         let mut signers = Vec::new();
         while !reader.is_finished() {
-            signers.push(Signer::decode(reader)?);
+            signers.push(CmsSigner::decode(reader)?);
         }
         Ok(Self(signers))
     }
 }
 
-impl FixedTag for Signer<'_> {
+impl FixedTag for CmsSigner<'_> {
     const TAG: Tag = Tag::Sequence;
 }
 
-impl<'a> DecodeValue<'a> for Signer<'a> {
+impl<'a> DecodeValue<'a> for CmsSigner<'a> {
     type Error = der::Error;
 
     fn decode_value<R: Reader<'a>>(reader: &mut R, _: Header) -> der::Result<Self> {

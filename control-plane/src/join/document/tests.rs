@@ -16,7 +16,7 @@ use webpki::EndEntityCert;
 
 use super::InstanceIdentity::{Off, Optional, Required};
 use super::*;
-use crate::join::sts::Caller;
+use crate::join::sts::StsCaller;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const INSTANCE: &str = "i-0123456789abcdef0";
@@ -170,7 +170,7 @@ fn lines(message: &[u8]) -> String {
 
 fn joined(account: &str, session: &str) -> Joined {
     let arn = format!("arn:aws:sts::{account}:assumed-role/red/{session}");
-    Joined::parse(&Caller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{session}") }).expect("a session")
+    Joined::parse(&StsCaller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{session}") }).expect("a session")
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn request(authorization: &str, amz_date: &str, token: Option<&str>) -> JoinRequ
     }
 }
 
-fn sent(authorization: &str) -> Result<HeaderMap, Refusal> {
+fn sent(authorization: &str) -> Result<HeaderMap, WireNack> {
     headers(&request(authorization, TIME, Some("dG9rZW4=")), &sts())
 }
 
@@ -110,46 +110,46 @@ fn what_is_not_of_the_grammar_is_refused_in_few_words() {
 
 /// What is done to a good header.
 #[derive(Clone, Debug)]
-enum Mutation {
+enum ProofMutation {
     Replace(prop::sample::Index, char),
     Insert(prop::sample::Index, String),
     Remove(prop::sample::Index, usize),
     Repeat(prop::sample::Index, usize),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+fn mutation() -> impl Strategy<Value = ProofMutation> {
     let at = any::<prop::sample::Index>;
     let byte =
         prop_oneof![3 => any::<char>(), 3 => prop::char::range(' ', '~'), 1 => Just('\n'), 1 => Just('\0')];
     prop_oneof![
-        (at(), byte).prop_map(|(at, by)| Mutation::Replace(at, by)),
+        (at(), byte).prop_map(|(at, by)| ProofMutation::Replace(at, by)),
         (at(), "(, |;|/|=|\\r\\n|Signature=|SignedHeaders=|host|[ -~]{1,8})")
-            .prop_map(|(at, text)| Mutation::Insert(at, text)),
-        (at(), 1..40usize).prop_map(|(at, length)| Mutation::Remove(at, length)),
-        (at(), 1..80usize).prop_map(|(at, length)| Mutation::Repeat(at, length)),
+            .prop_map(|(at, text)| ProofMutation::Insert(at, text)),
+        (at(), 1..40usize).prop_map(|(at, length)| ProofMutation::Remove(at, length)),
+        (at(), 1..80usize).prop_map(|(at, length)| ProofMutation::Repeat(at, length)),
     ]
 }
 
-fn mutate(text: &str, mutation: &Mutation) -> String {
+fn mutate(text: &str, mutation: &ProofMutation) -> String {
     let mut text: Vec<char> = text.chars().collect();
     let end = |at: usize, length: usize, text: &[char]| (at + length).min(text.len());
     if text.is_empty() {
         return String::new();
     }
     match mutation {
-        Mutation::Replace(at, by) => {
+        ProofMutation::Replace(at, by) => {
             let at = at.index(text.len());
             text[at] = *by;
         }
-        Mutation::Insert(at, more) => {
+        ProofMutation::Insert(at, more) => {
             let at = at.index(text.len());
             text.splice(at..at, more.chars());
         }
-        Mutation::Remove(at, length) => {
+        ProofMutation::Remove(at, length) => {
             let at = at.index(text.len());
             text.drain(at..end(at, *length, &text));
         }
-        Mutation::Repeat(at, length) => {
+        ProofMutation::Repeat(at, length) => {
             let at = at.index(text.len());
             let again = text[at..end(at, *length, &text)].to_vec();
             text.splice(at..at, again);

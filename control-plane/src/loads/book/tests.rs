@@ -12,28 +12,28 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn load(issued: u64, failed: u64, in_progress: u64) -> Load {
-    Load { issued, succeeded: issued - failed, failed, in_progress, covers: seconds(1) }
+fn load(issued: u64, failed: u64, in_progress: u64) -> ReportedLoad {
+    ReportedLoad { issued, succeeded: issued - failed, failed, in_progress, covers: seconds(1) }
 }
 
 /// A book with `count` proxies of the virtual node `client`.
-fn book(count: u64) -> Book {
-    let mut book = Book::default();
+fn book(count: u64) -> LoadBook {
+    let mut book = LoadBook::default();
     for id in 1..=count {
         assert_eq!(book.enter(&node("client"), None, Duration::ZERO, None), Ok(id));
     }
     book
 }
 
-fn told(book: &mut Book, now: u64, window: u64) -> Told {
+fn told(book: &mut LoadBook, now: u64, window: u64) -> Told {
     book.told("apps", seconds(now), window)[&node("a")].clone()
 }
 
-fn sent(loads: impl IntoIterator<Item = (ResourceId, Load)>) -> Report {
+fn sent(loads: impl IntoIterator<Item = (ResourceId, ReportedLoad)>) -> Report {
     Report { sent: loads.into_iter().collect(), received: None }
 }
 
-fn on_a(load: Load) -> Report {
+fn on_a(load: ReportedLoad) -> Report {
     sent([(node("a"), load)])
 }
 
@@ -41,7 +41,7 @@ fn on_a(load: Load) -> Report {
 fn no_traffic_is_told_apart_from_no_report() {
     let mut book = book(1);
     assert!(book.told("apps", seconds(9), 10).is_empty(), "nobody ever told of it");
-    book.report(1, seconds(10), on_a(Load::default()));
+    book.report(1, seconds(10), on_a(ReportedLoad::default()));
     let silent = told(&mut book, 11, 10);
     assert_eq!(silent.counts, Counts { reports: 1, ..Counts::default() });
     assert_eq!((silent.reporters, silent.age), (1, seconds(1)));
@@ -85,7 +85,7 @@ fn a_clock_that_goes_back_stands_still() {
 #[test]
 fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
     let mut book = book(1);
-    book.report(1, seconds(2), on_a(Load { covers: seconds(40), ..load(400, 0, 0) }));
+    book.report(1, seconds(2), on_a(ReportedLoad { covers: seconds(40), ..load(400, 0, 0) }));
     assert_eq!(told(&mut book, 2, 10).counts.issued, 100);
     assert_eq!(told(&mut book, 2, 40).counts.issued, 400);
 }
@@ -113,7 +113,7 @@ fn callers_are_told_apart_and_the_targets_own_proxies_from_them() {
 #[test]
 fn a_report_beyond_belief_is_cut_in_its_proportion() {
     let mut book = book(2);
-    let forged = Load {
+    let forged = ReportedLoad {
         issued: u64::MAX,
         succeeded: 1_000_000_000_000_000,
         failed: 0,
@@ -126,20 +126,26 @@ fn a_report_beyond_belief_is_cut_in_its_proportion() {
         (a.counts.issued, a.counts.succeeded, a.counts.failed, a.in_progress),
         (MAX_RATE, MAX_RATE, 0, MAX_RATE)
     );
-    let half = Load { succeeded: u64::MAX, failed: u64::MAX, covers: seconds(LONGEST), ..forged };
+    let half = ReportedLoad { succeeded: u64::MAX, failed: u64::MAX, covers: seconds(LONGEST), ..forged };
     book.report(2, seconds(1000), on_a(half));
     let a = told(&mut book, 1000, LONGEST);
     assert_eq!((a.counts.succeeded, a.counts.failed), (MAX_RATE * LONGEST / 2, MAX_RATE * LONGEST / 2));
-    let busy = Load { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
-    let known = Known::of(seconds(1), false);
+    let busy =
+        ReportedLoad { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
+    let known = KnownTime::of(seconds(1), false);
     assert_eq!(busy.plausible(known, u64::MAX), busy, "what an Envoy can do is believed");
 }
 
 #[test]
 fn no_proxy_stretches_what_it_covers_to_be_believed_more() {
     let mut book = book(1);
-    let forged = |counts, covers| Load { issued: counts, succeeded: counts, covers, ..Load::default() };
-    book.report(1, seconds(10), on_a(Load::default()));
+    let forged = |counts, covers| ReportedLoad {
+        issued: counts,
+        succeeded: counts,
+        covers,
+        ..ReportedLoad::default()
+    };
+    book.report(1, seconds(10), on_a(ReportedLoad::default()));
     // Five seconds after the last, one that says it covers ten minutes.
     book.report(1, seconds(15), on_a(forged(u64::MAX, seconds(LONGEST))));
     assert_eq!(told(&mut book, 15, LONGEST).counts.succeeded, MAX_RATE * 6);
@@ -159,12 +165,12 @@ fn no_proxy_stretches_what_it_covers_to_be_believed_more() {
 #[test]
 fn no_proxy_says_that_what_came_of_a_long_time_came_just_now() {
     let mut book = book(1);
-    book.report(1, seconds(10), on_a(Load::default()));
+    book.report(1, seconds(10), on_a(ReportedLoad::default()));
     // All the failures of twenty seconds, in the last one by the proxy's word.
     book.report(
         1,
         seconds(30),
-        on_a(Load { issued: 1_900, failed: 1_900, covers: seconds(1), ..Load::default() }),
+        on_a(ReportedLoad { issued: 1_900, failed: 1_900, covers: seconds(1), ..ReportedLoad::default() }),
     );
     assert_eq!(told(&mut book, 30, 1).counts.failed, 100);
     assert_eq!(told(&mut book, 30, 20).counts.failed, 1_900);
@@ -173,9 +179,11 @@ fn no_proxy_says_that_what_came_of_a_long_time_came_just_now() {
 /// 38 short streams in four seconds were believed 3.8 million failures.
 #[test]
 fn whoever_has_a_certificate_is_believed_no_more_by_opening_many_streams() {
-    let failures = || on_a(Load { failed: 100_000, issued: 100_000, covers: seconds(1), ..Load::default() });
+    let failures = || {
+        on_a(ReportedLoad { failed: 100_000, issued: 100_000, covers: seconds(1), ..ReportedLoad::default() })
+    };
     let failed = |streams: u64, at_once: bool, holder: fn(u64) -> Option<Holder>| {
-        let mut book = Book::default();
+        let mut book = LoadBook::default();
         let mut open = Vec::new();
         for stream in 0..streams {
             let at = seconds(100) + Duration::from_millis(stream * 4000 / streams);
@@ -206,10 +214,10 @@ fn whoever_has_a_certificate_is_believed_no_more_by_opening_many_streams() {
 /// Four streams of one certificate were four reporters, and had four times as much under way.
 #[test]
 fn whoever_has_a_certificate_is_one_reporter_of_each_node() {
-    let mut book = Book::default();
+    let mut book = LoadBook::default();
     let mut enter = |name: &str, holder: Option<Holder>| {
         let id = book.enter(&node(name), holder, seconds(0), None).expect("entered");
-        book.report(id, seconds(1), on_a(Load { in_progress: u64::MAX, ..Load::default() }));
+        book.report(id, seconds(1), on_a(ReportedLoad { in_progress: u64::MAX, ..ReportedLoad::default() }));
         id
     };
     let mine = [(); 4].map(|()| enter("client", Some([7; 32])));
@@ -234,9 +242,10 @@ fn whoever_has_a_certificate_is_one_reporter_of_each_node() {
 /// Nor by reports that come faster than seconds do.
 #[test]
 fn whoever_has_a_certificate_is_believed_no_more_by_many_reports() {
-    let mut book = Book::default();
+    let mut book = LoadBook::default();
     let id = book.enter(&node("a"), Some([7; 32]), seconds(100), None).expect("entered");
-    let forged = Load { failed: u64::MAX, issued: u64::MAX, covers: seconds(1), ..Load::default() };
+    let forged =
+        ReportedLoad { failed: u64::MAX, issued: u64::MAX, covers: seconds(1), ..ReportedLoad::default() };
     for report in 1..=1000 {
         let at = seconds(100) + Duration::from_millis(report);
         book.report(id, at, Report { received: Some(forged), ..on_a(forged) });
@@ -277,7 +286,7 @@ fn limits_are_named() {
 fn nothing_is_kept_of_what_is_over() {
     let mut book = book(1);
     for pass in 0..50 {
-        let names = (0..20).map(|name| (node(&format!("n{pass}-{name}")), Load::default()));
+        let names = (0..20).map(|name| (node(&format!("n{pass}-{name}")), ReportedLoad::default()));
         book.report(1, seconds(pass), sent(names));
     }
     assert_eq!(book.targets.len(), 1000);
@@ -290,18 +299,18 @@ fn nothing_is_kept_of_what_is_over() {
 
 /// What happens to a book.
 #[derive(Clone, Debug)]
-enum Act {
+enum BookAct {
     Enter,
     Leave(usize),
     Report(usize, Vec<(bool, u64, u64, u64)>),
 }
 
-fn acts() -> impl Strategy<Value = Vec<(u64, Act)>> {
+fn acts() -> impl Strategy<Value = Vec<(u64, BookAct)>> {
     let load = (any::<bool>(), 0u64..9, 0u64..9, 0u64..9);
     let act = prop_oneof![
-        1 => Just(Act::Enter),
-        1 => (0usize..6).prop_map(Act::Leave),
-        6 => (0usize..6, prop::collection::vec(load, 3)).prop_map(|(who, loads)| Act::Report(who, loads)),
+        1 => Just(BookAct::Enter),
+        1 => (0usize..6).prop_map(BookAct::Leave),
+        6 => (0usize..6, prop::collection::vec(load, 3)).prop_map(|(who, loads)| BookAct::Report(who, loads)),
     ];
     prop::collection::vec((0u64..30_000, act), 1..60)
 }
@@ -311,37 +320,37 @@ struct Came {
     who: u64,
     at: Duration,
     name: String,
-    load: Load,
+    load: ReportedLoad,
 }
 
 proptest! {
     #[test]
     fn it_tells_what_a_memory_of_everything_would(acts in acts(), window in 1u64..=LONGEST, later in 0u64..900) {
-        let (mut book, mut now, mut ever) = (Book::default(), Duration::ZERO, 0u64);
+        let (mut book, mut now, mut ever) = (LoadBook::default(), Duration::ZERO, 0u64);
         let (mut living, mut came): (Vec<u64>, Vec<Came>) = (Vec::new(), Vec::new());
         let mut last: BTreeMap<u64, BTreeMap<String, (Duration, u64)>> = BTreeMap::new();
         let mut spoke: BTreeMap<u64, Duration> = BTreeMap::new();
         for (wait, act) in acts {
             now += Duration::from_millis(wait);
             match act {
-                Act::Enter => {
+                BookAct::Enter => {
                     ever += 1;
                     prop_assert_eq!(book.enter(&node("client"), None, now, None), Ok(ever));
                     living.push(ever);
                     spoke.insert(ever, now);
                 }
-                Act::Leave(which) if which < living.len() => {
+                BookAct::Leave(which) if which < living.len() => {
                     let who = living.remove(which);
                     book.leave(who);
                     last.remove(&who);
                 }
-                Act::Report(which, loads) if which < living.len() => {
+                BookAct::Report(which, loads) if which < living.len() => {
                     let who = living[which];
                     let named = loads.into_iter().zip(["a", "b", "c"]).filter(|((runs, ..), _)| *runs);
-                    let loads: BTreeMap<String, Load> = named
+                    let loads: BTreeMap<String, ReportedLoad> = named
                         .map(|((_, issued, failed, in_progress), name)| {
                             let covers = seconds(1);
-                            (name.to_owned(), Load { issued, succeeded: issued, failed, in_progress, covers })
+                            (name.to_owned(), ReportedLoad { issued, succeeded: issued, failed, in_progress, covers })
                         })
                         .collect();
                     book.report(who, now, sent(loads.iter().map(|(name, load)| (node(name), *load))));
@@ -350,10 +359,10 @@ proptest! {
                     // Each says that it covers a second, which is believed where it can be.
                     let since = now - spoke.insert(who, now).unwrap_or_default();
                     let covers = seconds(1).max(since.saturating_sub(seconds(1)));
-                    let loads = loads.into_iter().map(|(name, load)| (name, Load { covers, ..load }));
+                    let loads = loads.into_iter().map(|(name, load)| (name, ReportedLoad { covers, ..load }));
                     came.extend(loads.map(|(name, load)| Came { who, at: now, name, load }));
                 }
-                Act::Leave(_) | Act::Report(..) => {}
+                BookAct::Leave(_) | BookAct::Report(..) => {}
             }
         }
         now += seconds(later);
@@ -367,7 +376,7 @@ proptest! {
                 continue;
             };
             let mut all = Window::new();
-            for Came { at, load: Load { issued, succeeded, failed, covers, .. }, .. } in on() {
+            for Came { at, load: ReportedLoad { issued, succeeded, failed, covers, .. }, .. } in on() {
                 let counts = Counts { issued: *issued, succeeded: *succeeded, failed: *failed, reports: 1 };
                 all.add(*at, *covers, counts);
             }

@@ -6,12 +6,12 @@ use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 
 use super::bootstrap::decoded;
 use super::{corpus, names};
-use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
+use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use crate::snapshot::{ResourceType, Snapshot, unserved};
 use crate::testing::node;
 
 fn discovered(addresses: &[&str]) -> Discovered {
-    let instances = addresses.iter().map(|address| Instance {
+    let instances = addresses.iter().map(|address| RegisteredInstance {
         id: (*address).to_owned(),
         unhealthy: false,
         attributes: [("AWS_INSTANCE_IPV4".to_owned(), (*address).to_owned())].into(),

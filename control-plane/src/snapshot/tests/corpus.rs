@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::cloud_map::{Discovered, Discovery, Instance, ServiceName};
+use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use crate::testing::view;
 use crate::view::MeshView;
 
@@ -177,7 +177,7 @@ pub fn service() -> ServiceName {
 }
 
 /// That service with these instances.
-pub fn discovered(instances: Vec<Instance>) -> Discovered {
+pub fn discovered(instances: Vec<RegisteredInstance>) -> Discovered {
     [(service(), Discovery::Instances(Arc::new(instances)))].into_iter().collect()
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::bootstrap::bootstrap;
 use super::{client, corpus};
-use crate::cloud_map::Instance;
+use crate::cloud_map::RegisteredInstance;
 use crate::snapshot::Snapshot;
 use crate::testing::node;
 
@@ -34,7 +34,7 @@ fn envoy_accepts_every_match_policy_node_and_oddity() {
     let views = corpus::all();
     let mut snapshots: Vec<_> = views.iter().map(client).collect();
     for addresses in [&[][..], &["10.0.0.1", "10.0.0.2"], &["fd00::1"]] {
-        let instances = addresses.iter().map(|address| Instance {
+        let instances = addresses.iter().map(|address| RegisteredInstance {
             id: (*address).to_owned(),
             unhealthy: false,
             attributes: ["AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6"]

@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::{Backend, delete, made, put, record};
-use crate::refusal::{Class, Refusal};
+use super::{StoreBackend, delete, made, put, record};
+use crate::refusal::{Class, WireNack};
 use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
 use crate::view::{Record, Views};
 
-pub(crate) async fn what_was_committed_is_there_after_opening_again<B: Backend>() {
+pub(crate) async fn what_was_committed_is_there_after_opening_again<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let mesh = made(&store, ResourceId::mesh("m")).await;
@@ -34,7 +34,7 @@ pub(crate) async fn what_was_committed_is_there_after_opening_again<B: Backend>(
     assert_eq!(found, [mesh, newer]);
 }
 
-pub(crate) async fn a_commit_is_visible_before_its_answer<B: Backend>() {
+pub(crate) async fn a_commit_is_visible_before_its_answer<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let mut revisions = store.revisions();
@@ -48,7 +48,7 @@ pub(crate) async fn a_commit_is_visible_before_its_answer<B: Backend>() {
     );
 }
 
-pub(crate) async fn an_old_view_stays_as_it_was<B: Backend>() {
+pub(crate) async fn an_old_view_stays_as_it_was<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     made(&store, ResourceId::mesh("m")).await;
@@ -58,7 +58,7 @@ pub(crate) async fn an_old_view_stays_as_it_was<B: Backend>() {
     assert_eq!(store.mesh("m").expect("the mesh").resources.len(), 2);
 }
 
-pub(crate) async fn a_write_on_another_version_is_not_stored<B: Backend>() {
+pub(crate) async fn a_write_on_another_version_is_not_stored<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let mesh = made(&store, ResourceId::mesh("m")).await;
@@ -72,14 +72,14 @@ pub(crate) async fn a_write_on_another_version_is_not_stored<B: Backend>() {
     store.commit(put(next, Some(1))).await.expect("committed");
 }
 
-pub(crate) async fn concurrent_decisions_see_each_other<B: Backend>() {
+pub(crate) async fn concurrent_decisions_see_each_other<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let counter = made(&store, ResourceId::mesh("m")).await;
     let increment = || {
         let id = counter.id.clone();
         let decide = move |tip: Tip<'_>| {
-            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
+            let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
             let record = Record { version: current.version + 1, ..Record::clone(current) };
             Ok(Change::Put(Write { record, replaces: Some(current.version) }))
         };
@@ -92,11 +92,11 @@ pub(crate) async fn concurrent_decisions_see_each_other<B: Backend>() {
     assert_eq!(versions, (2..=201).collect::<Vec<_>>());
 }
 
-pub(crate) async fn a_refused_or_panicking_decision_leaves_no_trace<B: Backend>() {
+pub(crate) async fn a_refused_or_panicking_decision_leaves_no_trace<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     made(&store, ResourceId::mesh("m")).await;
-    let refusal = Refusal::new(Class::ResourceInUse, "no");
+    let refusal = WireNack::new(Class::ResourceInUse, "no");
     let refused = Commit { token: None, decide: Box::new(move |_| Err(refusal.clone())) };
     let panics = Commit { token: None, decide: Box::new(|_| panic!("on purpose")) };
     assert!(matches!(store.commit(refused).await, Err(CommitError::Refused(_))));
@@ -107,14 +107,14 @@ pub(crate) async fn a_refused_or_panicking_decision_leaves_no_trace<B: Backend>(
 
 /// One step of a random history.
 #[derive(Clone, Debug)]
-enum Step {
+enum CommitStep {
     Put(usize),
     Delete(usize),
     Reopen,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![6 => (0..6usize).prop_map(Step::Put), 3 => (0..6usize).prop_map(Step::Delete), 1 => Just(Step::Reopen)]
+fn step() -> impl Strategy<Value = CommitStep> {
+    prop_oneof![6 => (0..6usize).prop_map(CommitStep::Put), 3 => (0..6usize).prop_map(CommitStep::Delete), 1 => Just(CommitStep::Reopen)]
 }
 
 fn member(index: usize) -> ResourceId {
@@ -127,7 +127,7 @@ fn member(index: usize) -> ResourceId {
 }
 
 /// Random histories, always the same ones.
-pub(crate) async fn any_history_leaves_what_a_map_would_hold<B: Backend>() {
+pub(crate) async fn any_history_leaves_what_a_map_would_hold<B: StoreBackend>() {
     let mut runner = TestRunner::deterministic();
     let histories = proptest::collection::vec(step(), 1..40);
     for _ in 0..48 {
@@ -136,7 +136,7 @@ pub(crate) async fn any_history_leaves_what_a_map_would_hold<B: Backend>() {
     }
 }
 
-async fn leaves_what_a_map_would_hold<B: Backend>(history: &[Step]) {
+async fn leaves_what_a_map_would_hold<B: StoreBackend>(history: &[CommitStep]) {
     let backend = B::new();
     let mut store = backend.open();
     let mut model = BTreeMap::new();
@@ -144,7 +144,7 @@ async fn leaves_what_a_map_would_hold<B: Backend>(history: &[Step]) {
     model.insert(mesh.id.clone(), mesh);
     for step in history {
         match *step {
-            Step::Put(index) => {
+            CommitStep::Put(index) => {
                 let id = member(index);
                 let (next, replaces) = match model.get(&id) {
                     None => (record(id.clone(), 1), None),
@@ -155,12 +155,12 @@ async fn leaves_what_a_map_would_hold<B: Backend>(history: &[Step]) {
                 store.commit(put(next.clone(), replaces)).await.expect("committed");
                 model.insert(id, next);
             }
-            Step::Delete(index) => {
+            CommitStep::Delete(index) => {
                 if let Some(old) = model.remove(&member(index)) {
                     store.commit(delete(&old)).await.expect("committed");
                 }
             }
-            Step::Reopen => {
+            CommitStep::Reopen => {
                 drop(store);
                 store = backend.open();
             }

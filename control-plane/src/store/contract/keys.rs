@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fleetmesh_model::ResourceId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Backend, made};
+use super::{StoreBackend, made};
 use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
 use crate::store::{Binding, KEY_LIFE, Store};
 use crate::view::Views;
@@ -25,7 +25,7 @@ fn cluster() -> Resource {
     Resource::new("cluster", &message, Default::default(), Default::default())
 }
 
-pub(crate) async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time<B: Backend>() {
+pub(crate) async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let first = marked(&store);
@@ -55,7 +55,7 @@ pub(crate) async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time<
 }
 
 pub(crate) async fn an_instance_stays_bound_to_its_key_over_restarts_and_until_its_certificate_ends<
-    B: Backend,
+    B: StoreBackend,
 >() {
     let backend = B::new();
     let second = |second| Timestamp::from_second(second).expect("a time");

@@ -23,7 +23,7 @@ pub(super) use tokens::*;
 pub(super) use writers::*;
 
 /// A store of some kind, with data of its own that are gone with it.
-pub(super) trait Backend {
+pub(super) trait StoreBackend {
     /// The store.
     type Store: Store;
 
@@ -45,7 +45,7 @@ pub(super) trait Backend {
     fn bytes(&self) -> u64;
 }
 
-/// Every test of the contract, for a [`Backend`].
+/// Every test of the contract, for a [`StoreBackend`].
 macro_rules! contract_suite {
     ($backend:ty) => {
         $crate::store::contract::contract_suite!($backend:

@@ -9,8 +9,8 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Backend, delete, made, put, record, with_spec};
-use crate::refusal::{Class, Refusal};
+use super::{StoreBackend, delete, made, put, record, with_spec};
+use crate::refusal::{Class, WireNack};
 use crate::store::{Change, ClientToken, Commit, CommitError, Store, TOKEN_LIFE, TOKEN_PIECE, Tip, Write};
 use crate::view::{Record, Views};
 
@@ -28,7 +28,7 @@ fn again(token: Option<ClientToken>) -> Commit {
 fn touch(of: &Record, name: &str) -> Commit {
     let id = of.id.clone();
     let decide = move |tip: Tip<'_>| {
-        let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
+        let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
         let record = Record { version: current.version + 1, ..Record::clone(current) };
         Ok(Change::Put(Write { record, replaces: Some(current.version) }))
     };
@@ -50,7 +50,7 @@ async fn touched_at_once(store: &impl Store, of: &Record, tokens: impl Iterator<
     outcomes.into_iter().for_each(|outcome| drop(outcome.expect("committed")));
 }
 
-pub(crate) async fn a_spent_token_brings_back_its_answer_also_after_opening_again<B: Backend>() {
+pub(crate) async fn a_spent_token_brings_back_its_answer_also_after_opening_again<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     let mesh = record(ResourceId::mesh("m"), 1);
@@ -61,13 +61,13 @@ pub(crate) async fn a_spent_token_brings_back_its_answer_also_after_opening_agai
     let store = backend.open();
     assert_eq!(store.commit(again(token(1))).await, Ok(Arc::new(mesh.clone())));
     let other = store.commit(again(token(2))).await;
-    assert!(matches!(other, Err(CommitError::Refused(Refusal { class: Class::Conflict, .. }))), "{other:?}");
+    assert!(matches!(other, Err(CommitError::Refused(WireNack { class: Class::Conflict, .. }))), "{other:?}");
     store.commit(delete(&mesh)).await.expect("deleted");
     let again = Commit { token: token(2), ..put(record(ResourceId::mesh("m"), 1), None) };
     store.commit(again).await.expect("the token ended with its resource");
 }
 
-pub(crate) async fn an_answer_comes_again_as_it_was_whatever_came_after_it<B: Backend>() {
+pub(crate) async fn an_answer_comes_again_as_it_was_whatever_came_after_it<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     made(&store, ResourceId::mesh("m")).await;
@@ -98,7 +98,7 @@ pub(crate) async fn an_answer_comes_again_as_it_was_whatever_came_after_it<B: Ba
 }
 
 /// The attack: updates with a large spec, each with a token of its own.
-pub(crate) async fn tokens_take_little_whatever_was_asked_for<B: Backend>() {
+pub(crate) async fn tokens_take_little_whatever_was_asked_for<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open_with(1_000_000);
     made(&store, ResourceId::mesh("m")).await;
@@ -127,7 +127,7 @@ fn node_bytes(node: &Record) -> usize {
     serde_json::to_vec(&node.spec).map(|text| text.len()).unwrap_or_default()
 }
 
-pub(crate) async fn of_each_mesh_the_last_tokens_are_remembered<B: Backend>() {
+pub(crate) async fn of_each_mesh_the_last_tokens_are_remembered<B: StoreBackend>() {
     const BOUND: u32 = 4;
     let backend = B::new();
     let store = backend.open_with(BOUND);
@@ -160,7 +160,7 @@ pub(crate) async fn of_each_mesh_the_last_tokens_are_remembered<B: Backend>() {
     assert_eq!(touched(&store, &busy, [name("busy", 39)].into_iter()).await, [45], "forgotten");
 }
 
-pub(crate) async fn tokens_that_are_over_are_forgotten_in_pieces<B: Backend>() {
+pub(crate) async fn tokens_that_are_over_are_forgotten_in_pieces<B: StoreBackend>() {
     const LATER: i64 = 5;
     let backend = B::new();
     let store = backend.open();

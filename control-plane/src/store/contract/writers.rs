@@ -7,8 +7,8 @@ use fleetmesh_model::{ResourceId, Spec};
 use futures::future::{join, join_all};
 use serde_json::json;
 
-use super::{Backend, made, put, with_spec};
-use crate::refusal::{Class, Refusal};
+use super::{StoreBackend, made, put, with_spec};
+use crate::refusal::{Class, WireNack};
 use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
 use crate::view::{MeshView, Record, Views};
 
@@ -33,7 +33,7 @@ fn route_to(node: &Record) -> Commit {
     let spec = json!({"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": target}}});
     let record = with_spec(route(), 1, spec);
     let decide = move |tip: Tip<'_>| {
-        tip.record(&node).ok_or_else(|| Refusal::not_found("the target does not exist"))?;
+        tip.record(&node).ok_or_else(|| WireNack::not_found("the target does not exist"))?;
         Ok(Change::Put(Write { record: record.clone(), replaces: None }))
     };
     Commit { token: None, decide: Box::new(decide) }
@@ -43,9 +43,9 @@ fn route_to(node: &Record) -> Commit {
 fn delete_unused(node: &Record) -> Commit {
     let Record { id, uid, version, .. } = node.clone();
     let decide = move |tip: Tip<'_>| {
-        let mesh = tip.mesh("m").ok_or_else(|| Refusal::not_found("the mesh does not exist"))?;
+        let mesh = tip.mesh("m").ok_or_else(|| WireNack::not_found("the mesh does not exist"))?;
         if targets(mesh).iter().any(|target| target == id.name()) {
-            return Err(Refusal::new(Class::ResourceInUse, "a route leads to it"));
+            return Err(WireNack::new(Class::ResourceInUse, "a route leads to it"));
         }
         Ok(Change::Delete { id: id.clone(), uid: uid.clone(), version })
     };
@@ -53,7 +53,7 @@ fn delete_unused(node: &Record) -> Commit {
 }
 
 /// A mesh with a virtual node, a router, and two writers that both know them.
-async fn two_writers<B: Backend>(backend: &B) -> (B::Store, B::Store, Record) {
+async fn two_writers<B: StoreBackend>(backend: &B) -> (B::Store, B::Store, Record) {
     let one = backend.open();
     made(&one, ResourceId::mesh("m")).await;
     made(&one, ResourceId::virtual_router("m", "r")).await;
@@ -64,7 +64,7 @@ async fn two_writers<B: Backend>(backend: &B) -> (B::Store, B::Store, Record) {
 
 /// One of a route to a node and the deletion of that node is refused, in either order and at once, and nobody reads a route
 /// to a node that is not there.
-pub(crate) async fn a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_writers<B: Backend>() {
+pub(crate) async fn a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_writers<B: StoreBackend>() {
     let refused = |outcome: &Result<Arc<Record>, CommitError>, class: Class| matches!(outcome, Err(CommitError::Refused(refusal)) if refusal.class == class);
     for order in 0..12 {
         let backend = B::new();
@@ -95,7 +95,7 @@ pub(crate) async fn a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_
 }
 
 /// Who is overtaken decides twice, the second time on what the other did, and shows it from then on.
-pub(crate) async fn who_is_overtaken_decides_again_on_what_the_other_did<B: Backend>() {
+pub(crate) async fn who_is_overtaken_decides_again_on_what_the_other_did<B: StoreBackend>() {
     let backend = B::new();
     let (one, other, node) = two_writers(&backend).await;
     let newer = Record { version: 2, ..node.clone() };
@@ -119,7 +119,7 @@ pub(crate) async fn who_is_overtaken_decides_again_on_what_the_other_did<B: Back
 }
 
 /// Writers that count, at once, count every time.
-pub(crate) async fn two_writers_at_once_lose_nothing<B: Backend>() {
+pub(crate) async fn two_writers_at_once_lose_nothing<B: StoreBackend>() {
     const EACH: usize = 20;
     let backend = B::new();
     let (one, other, node) = two_writers(&backend).await;
@@ -128,7 +128,7 @@ pub(crate) async fn two_writers_at_once_lose_nothing<B: Backend>() {
         let (id, decisions) = (node.id.clone(), Arc::clone(&decisions));
         let decide = move |tip: Tip<'_>| {
             decisions.fetch_add(1, Ordering::Relaxed);
-            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
+            let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
             let record = Record { version: current.version + 1, ..Record::clone(current) };
             Ok(Change::Put(Write { record, replaces: Some(current.version) }))
         };

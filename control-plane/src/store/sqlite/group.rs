@@ -8,22 +8,22 @@ use fleetmesh_model::ResourceId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::Meshes;
+use super::MeshRevisions;
 use super::table::{self, TableError};
 use super::tokens;
-use crate::refusal::Refusal;
+use crate::refusal::WireNack;
 use crate::store::{Change, ClientToken, Commit, CommitError, Decided, Tip, Write};
 use crate::view::{MeshView, Record};
 
 /// What a commit comes to.
-pub type Answer = Result<Arc<Record>, CommitError>;
+pub type GroupAnswer = Result<Arc<Record>, CommitError>;
 
 /// The state as a group leaves it, not yet durable.
 pub struct Group<'a> {
     /// The open transaction.
     pub connection: &'a Connection,
     /// The meshes after the commits so far.
-    pub meshes: Meshes,
+    pub meshes: MeshRevisions,
     /// The last of these commits.
     pub revision: u64,
     /// When the group is committed.
@@ -34,7 +34,7 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// Takes one commit into the group. The outer error is the storage's and ends the group.
-    pub fn take(&mut self, commit: &Commit) -> Result<Answer, TableError> {
+    pub fn take(&mut self, commit: &Commit) -> Result<GroupAnswer, TableError> {
         let token = commit.token.as_ref();
         if let Some(token) = token
             && let Some(spent) = tokens::spent(self.connection, &token.token, self.now)?
@@ -54,7 +54,7 @@ impl Group<'_> {
         }
     }
 
-    fn apply(&mut self, decided: Decided, token: Option<&ClientToken>) -> Result<Answer, TableError> {
+    fn apply(&mut self, decided: Decided, token: Option<&ClientToken>) -> Result<GroupAnswer, TableError> {
         let Decided { on, change } = decided;
         self.revision = table::advance(self.connection, on)?;
         match change {
@@ -100,7 +100,7 @@ impl Group<'_> {
 
 fn reused(token: &ClientToken) -> CommitError {
     let token = &token.token;
-    CommitError::Refused(Refusal::conflict(format!(
+    CommitError::Refused(WireNack::conflict(format!(
         "clientToken: {token:?} was already spent on another request; give every request its own token"
     )))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::Place;
+use crate::store::StorePlace;
 
 /// `PRAGMA application_id` of our databases: "FMCP".
 pub const APPLICATION_ID: i64 = 0x464d_4350;
@@ -52,13 +52,13 @@ CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);
 const ANOTHER: &str = "choose another directory with --data-dir";
 
 /// The data directory, or a file in it, in words.
-pub fn data_directory(path: &Path) -> Place {
-    Place { name: format!("the data directory {}", path.display()), another: ANOTHER }
+pub fn data_directory(path: &Path) -> StorePlace {
+    StorePlace { name: format!("the data directory {}", path.display()), another: ANOTHER }
 }
 
 /// The database at `path`, in words.
-pub fn database_at(path: &Path) -> Place {
-    Place { name: format!("the database {}", path.display()), another: ANOTHER }
+pub fn database_at(path: &Path) -> StorePlace {
+    StorePlace { name: format!("the database {}", path.display()), another: ANOTHER }
 }
 
 /// The database in `directory`.

@@ -37,7 +37,7 @@ use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record, Views};
 
 /// All meshes, by name, as of one commit.
-type Meshes = BTreeMap<String, Arc<MeshView>>;
+type MeshRevisions = BTreeMap<String, Arc<MeshView>>;
 
 /// Commits that may wait for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 1024;
@@ -58,19 +58,19 @@ enum Job {
 }
 
 /// What the writer shows to readers.
-struct Published {
-    meshes: RwLock<Arc<Meshes>>,
+struct PublishedViews {
+    meshes: RwLock<Arc<MeshRevisions>>,
     revision: watch::Sender<u64>,
     keys: RwLock<Arc<VersionKeys>>,
 }
 
-impl Published {
-    fn meshes(&self) -> Arc<Meshes> {
+impl PublishedViews {
+    fn meshes(&self) -> Arc<MeshRevisions> {
         Arc::clone(&self.meshes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Shows `meshes`, then tells that there is something new: whoever hears of a revision finds it.
-    fn publish(&self, meshes: Meshes, revision: u64) {
+    fn publish(&self, meshes: MeshRevisions, revision: u64) {
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
         self.revision.send_replace(revision);
     }
@@ -82,7 +82,7 @@ impl Published {
 
 /// The SQLite store. Dropping it finishes the commits under way and releases the data directory.
 pub struct SqliteStore {
-    published: Arc<Published>,
+    published: Arc<PublishedViews>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the store is open.
@@ -124,7 +124,7 @@ impl SqliteStore {
         let (revision, _) = watch::channel(opened.revision);
         let meshes = RwLock::new(Arc::new(opened.meshes.clone()));
         let keys = RwLock::new(Arc::new(opened.keys.clone()));
-        let published = Arc::new(Published { meshes, revision, keys });
+        let published = Arc::new(PublishedViews { meshes, revision, keys });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published), tokens);
         let thread = std::thread::Builder::new()

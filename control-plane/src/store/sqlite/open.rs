@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::table::TableError;
-use super::{Meshes, layout, table, tokens, version_keys};
+use super::{MeshRevisions, layout, table, tokens, version_keys};
 use crate::identity::Identity;
 use crate::private;
 use crate::snapshot::VersionKeys;
@@ -18,7 +18,7 @@ pub struct Opened {
     /// The connection, ready to commit.
     pub connection: Connection,
     /// All meshes.
-    pub meshes: Meshes,
+    pub meshes: MeshRevisions,
     /// The revision of the last commit.
     pub revision: u64,
     /// The keys that mark versions.

@@ -6,7 +6,7 @@ use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::Meshes;
+use super::MeshRevisions;
 use crate::identity::Identity;
 use crate::view::{MeshView, Record};
 
@@ -101,11 +101,11 @@ impl Columns {
 }
 
 /// Everything in the database, and the revision of its last commit.
-pub fn load(connection: &Connection, identity: &Identity) -> Result<(Meshes, u64), TableError> {
+pub fn load(connection: &Connection, identity: &Identity) -> Result<(MeshRevisions, u64), TableError> {
     let revision = connection.query_row("SELECT value FROM revision", (), |row| row.get::<_, i64>(0))?;
     let revision = u64::try_from(revision)
         .map_err(|_| TableError::Row { id: "revision".into(), reason: format!("{revision} is negative") })?;
-    let mut meshes = Meshes::new();
+    let mut meshes = MeshRevisions::new();
     let mut statement = connection.prepare(&format!("SELECT {} FROM resource", Columns::SELECT))?;
     for columns in statement.query_map((), Columns::read)? {
         let record = Arc::new(columns?.into_record(identity)?);

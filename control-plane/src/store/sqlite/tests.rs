@@ -13,14 +13,14 @@ use tempfile::TempDir;
 
 use super::{SqliteStore, layout};
 use crate::identity::Identity;
-use crate::store::contract::{Backend, contract_suite, identity, made, marked, put, record};
+use crate::store::contract::{StoreBackend, contract_suite, identity, made, marked, put, record};
 use crate::store::{CommitError, KEY_LIFE, Store, TOKENS_PER_MESH};
 use crate::view::Views;
 
 /// A data directory.
 struct Sqlite(TempDir);
 
-impl Backend for Sqlite {
+impl StoreBackend for Sqlite {
     type Store = SqliteStore;
 
     fn new() -> Self {

@@ -5,7 +5,7 @@ use fleetmesh_model::ResourceId;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::Meshes;
+use super::MeshRevisions;
 use super::table::TableError;
 use crate::store::{ClientToken, TOKEN_LIFE, TOKEN_PIECE};
 use crate::view::Record;
@@ -23,14 +23,14 @@ pub struct Spent {
     last_updated_at: Timestamp,
 }
 
-/// [`Columns`], in our table.
+/// [`TokenColumns`], in our table.
 const SELECT: &str = "token, request, spent_at, 'mesh/' || mesh || rest AS id, uid, version, last_updated_at";
 
-/// [`Columns`], in the table of programs from before.
+/// [`TokenColumns`], in the table of programs from before.
 const SELECT_OLD: &str = "token, request, spent_at, id, uid, version, last_updated_at";
 
 /// A row that was read and not yet looked at.
-struct Columns {
+struct TokenColumns {
     token: String,
     request: Vec<u8>,
     spent_at: i64,
@@ -40,7 +40,7 @@ struct Columns {
     last_updated_at: i64,
 }
 
-impl Columns {
+impl TokenColumns {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             token: row.get("token")?,
@@ -78,7 +78,7 @@ impl Spent {
     }
 
     /// The resource that the token was spent on, if `meshes` has it still.
-    pub fn current<'a>(&self, meshes: &'a Meshes) -> Option<&'a Record> {
+    pub fn current<'a>(&self, meshes: &'a MeshRevisions) -> Option<&'a Record> {
         let current = meshes.get(self.id.mesh_name())?.get(&self.id)?;
         (current.uid == self.uid).then_some(current)
     }
@@ -88,8 +88,8 @@ impl Spent {
 pub fn spent(connection: &Connection, token: &str, now: Timestamp) -> Result<Option<Spent>, TableError> {
     let sql = format!("SELECT {SELECT} FROM spent_token WHERE token = ?1 AND spent_at > ?2");
     let mut statement = connection.prepare_cached(&sql)?;
-    let columns = statement.query_row(params![token, limit(now)], Columns::read).optional()?;
-    columns.map(Columns::into_spent).transpose()
+    let columns = statement.query_row(params![token, limit(now)], TokenColumns::read).optional()?;
+    columns.map(TokenColumns::into_spent).transpose()
 }
 
 /// Remembers that `token` was spent on the request that made `record`, in the place of what it may have been spent on before. Of
@@ -202,9 +202,9 @@ pub fn take_over(connection: &Connection, now: Timestamp) -> Result<(), TableErr
 fn take_over_piece(connection: &Connection, now: Timestamp) -> Result<usize, TableError> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let sql = format!("SELECT {SELECT_OLD} FROM client_token ORDER BY spent_at, token LIMIT ?1");
-    let old: Vec<Columns> = transaction
+    let old: Vec<TokenColumns> = transaction
         .prepare_cached(&sql)?
-        .query_map([TOKEN_PIECE], Columns::read)?
+        .query_map([TOKEN_PIECE], TokenColumns::read)?
         .collect::<Result<_, _>>()?;
     // First they go, so that a full disk has room for what takes their place.
     for columns in &old {

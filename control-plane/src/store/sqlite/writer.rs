@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
-use super::group::{Answer, Group};
+use super::group::{Group, GroupAnswer};
 use super::open::{self, Opened};
 use super::table::{self, TableError};
-use super::{Job, Meshes, Published, bindings, tokens, version_keys};
+use super::{Job, MeshRevisions, PublishedViews, bindings, tokens, version_keys};
 use crate::identity::Identity;
 use crate::snapshot::VersionKeys;
 use crate::store::{Commit, CommitError, OpenError};
@@ -27,15 +27,15 @@ pub struct Writer {
     connection: Option<Connection>,
     path: std::path::PathBuf,
     identity: Identity,
-    meshes: Meshes,
+    meshes: MeshRevisions,
     revision: u64,
     tokens: u32,
-    published: Arc<Published>,
+    published: Arc<PublishedViews>,
 }
 
 /// Why a group was not stored.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+enum WriterError {
     /// The file could not be read again after an earlier failure.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -44,7 +44,7 @@ enum ServeError {
     Table(#[from] TableError),
 }
 
-impl ServeError {
+impl WriterError {
     /// Whether the same commit may succeed later without anybody repairing the database.
     fn may_pass(&self) -> bool {
         match self {
@@ -68,7 +68,7 @@ impl ServeError {
 
 impl Writer {
     /// A writer on what was opened, which remembers so many client tokens of each mesh.
-    pub fn new(opened: Opened, identity: Identity, published: Arc<Published>, tokens: u32) -> Self {
+    pub fn new(opened: Opened, identity: Identity, published: Arc<PublishedViews>, tokens: u32) -> Self {
         let Opened { connection, meshes, revision, keys: _ } = opened;
         let path = connection.path().map(Into::into).unwrap_or_default();
         Self { connection: Some(connection), path, identity, meshes, revision, tokens, published }
@@ -129,7 +129,7 @@ impl Writer {
     }
 
     /// Serves one group: all of it is durable, or none of it.
-    fn serve(&mut self, commits: &[Commit]) -> Vec<Answer> {
+    fn serve(&mut self, commits: &[Commit]) -> Vec<GroupAnswer> {
         if commits.is_empty() {
             return Vec::new();
         }
@@ -142,7 +142,7 @@ impl Writer {
         }
     }
 
-    fn failed(&self, error: &ServeError, what: &str) -> CommitError {
+    fn failed(&self, error: &WriterError, what: &str) -> CommitError {
         tracing::error!(database = %self.path.display(), %error, "{what}");
         let reason = format!("{}: {error}", self.path.display());
         match error.may_pass() {
@@ -157,7 +157,7 @@ impl Writer {
         what: &str,
         work: impl FnOnce(&Connection) -> Result<T, TableError>,
     ) -> Result<T, CommitError> {
-        let done = || -> Result<T, ServeError> {
+        let done = || -> Result<T, WriterError> {
             let connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.reopen()?,
@@ -170,10 +170,10 @@ impl Writer {
     }
 
     /// Decides the group, and decides it anew when another writer was faster.
-    fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
+    fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<GroupAnswer>, WriterError> {
         let mut tried = self.attempt(commits);
         for _ in 1..ATTEMPTS {
-            if !matches!(tried, Err(ServeError::Table(TableError::Overtaken { .. }))) {
+            if !matches!(tried, Err(WriterError::Table(TableError::Overtaken { .. }))) {
                 break;
             }
             tried = self.attempt(commits);
@@ -182,7 +182,7 @@ impl Writer {
     }
 
     /// Decides the group once. When another writer was faster, what that one did is read first of all.
-    fn attempt(&mut self, commits: &[Commit]) -> Result<Vec<Answer>, ServeError> {
+    fn attempt(&mut self, commits: &[Commit]) -> Result<Vec<GroupAnswer>, WriterError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
@@ -208,7 +208,11 @@ impl Writer {
         Ok(result?)
     }
 
-    fn transact(&mut self, connection: &Connection, commits: &[Commit]) -> Result<Vec<Answer>, TableError> {
+    fn transact(
+        &mut self,
+        connection: &Connection,
+        commits: &[Commit],
+    ) -> Result<Vec<GroupAnswer>, TableError> {
         let now = Timestamp::now();
         // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
         // commit that it is found at.
@@ -254,7 +258,7 @@ impl Writer {
     }
 
     /// Goes on from what the file holds.
-    fn show(&mut self, meshes: Meshes, revision: u64, keys: VersionKeys) {
+    fn show(&mut self, meshes: MeshRevisions, revision: u64, keys: VersionKeys) {
         self.published.publish_keys(keys);
         if revision != self.revision {
             self.published.publish(meshes.clone(), revision);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Instance as Described, InstanceStatus, SummaryStatus};
-use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, State};
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, InstanceState};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 100;
 
 /// Whose an instance is and what it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct InstanceStanding {
     /// The account that it belongs to.
     pub account: String,
     /// Its state in EC2's words; empty when it has none.
@@ -32,7 +32,7 @@ impl Ec2 {
     /// Every failure.
     pub async fn instances(&self, with: &Tags) -> Result<Vec<Instance>, Failure> {
         let mut instances = self.tagged(with).await?;
-        let running = instances.iter().filter(|instance| instance.state == State::Running);
+        let running = instances.iter().filter(|instance| instance.state == InstanceState::Running);
         let checks = self.checks(&running.map(|instance| instance.id.clone()).collect::<Vec<_>>()).await?;
         for instance in &mut instances {
             instance.checks = checks.get(&instance.id).copied().unwrap_or_default();
@@ -66,7 +66,7 @@ impl Ec2 {
     ///
     /// # Errors
     /// Every failure.
-    pub async fn standing(&self, id: &str) -> Result<Option<Standing>, Failure> {
+    pub async fn standing(&self, id: &str) -> Result<Option<InstanceStanding>, Failure> {
         let client = self.client().await;
         // By a filter, because an id that nobody has fails the request.
         let filter = Filter::builder().name("instance-id").values(id).build();
@@ -76,7 +76,7 @@ impl Ec2 {
             let instance = reservation.instances().iter().find(|one| one.instance_id() == Some(id))?;
             let state = instance.state().and_then(|state| state.name());
             let profile = instance.iam_instance_profile().and_then(|profile| profile.arn());
-            Some(Standing {
+            Some(InstanceStanding {
                 account: reservation.owner_id().unwrap_or_default().to_owned(),
                 state: state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
                 instance_profile: profile.map(ToOwned::to_owned),
@@ -111,7 +111,7 @@ impl Ec2 {
             let request = client.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
             match call!(self.0, read, "DescribeInstanceStatus", request) {
                 Ok(answer) => checks.extend(answer.instance_statuses().iter().map(verdict)),
-                Err(failure) if failure.class == Class::Unsettled => {
+                Err(failure) if failure.class == FailureClass::Unsettled => {
                     let (one, other) = ids.split_at(ids.len() / 2);
                     open.extend([one, other].into_iter().filter(|half| !half.is_empty() && ids.len() > 1));
                 }
@@ -172,7 +172,7 @@ fn read(instance: &Described) -> Option<Instance> {
         id: instance.instance_id()?.to_owned(),
         az: instance.placement().and_then(|placement| placement.availability_zone()).map(ToOwned::to_owned),
         type_: instance.instance_type().map(|name| name.as_str().to_owned()),
-        state: State::of(state?.as_str())?,
+        state: InstanceState::of(state?.as_str())?,
         checks: Checks::Open,
         launched,
         missed_since: launched,

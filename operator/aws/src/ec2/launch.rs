@@ -10,8 +10,8 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, SpotAllocationStrategy, SpotOptionsRequest,
     TargetCapacitySpecificationRequest,
 };
-use fleetmesh_core::fleet::{Content, Template, Version};
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::fleet::{Template, TemplateContent, Version};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_crds::fleet::Purchase;
 use fleetmesh_crds::fleet_class::ClassVolume;
 use fleetmesh_model::tag::Tags;
@@ -104,7 +104,7 @@ impl Ec2 {
     pub async fn create_template(
         &self,
         name: &str,
-        (content, user_data): (&Content, &str),
+        (content, user_data): (&TemplateContent, &str),
         with: &Tags,
         token: &str,
     ) -> Result<(String, i64), Failure> {
@@ -129,7 +129,7 @@ impl Ec2 {
     pub async fn create_version(
         &self,
         id: &str,
-        (content, user_data): (&Content, &str),
+        (content, user_data): (&TemplateContent, &str),
         token: &str,
     ) -> Result<i64, Failure> {
         let client = self.client().await;
@@ -212,7 +212,7 @@ fn short(errors: &[CreateFleetError]) -> Option<Failure> {
         let (code, message) = (error.error_code()?, error.error_message().unwrap_or_default());
         Some((class_of(code, message, 400), format!("{code}: {message}")))
     };
-    let mut errors: Vec<(Class, String)> = errors.iter().filter_map(words).collect();
+    let mut errors: Vec<(FailureClass, String)> = errors.iter().filter_map(words).collect();
     errors.sort();
     errors.dedup();
     let class = errors.first()?.0;
@@ -242,8 +242,8 @@ fn config(launch: &Launch<'_>) -> FleetLaunchTemplateConfigRequest {
         .build()
 }
 
-fn data(content: &Content, user_data: &str) -> RequestLaunchTemplateData {
-    let Content { image, profile_arn, security_groups, recipe: _, tags: with, volume } = content;
+fn data(content: &TemplateContent, user_data: &str) -> RequestLaunchTemplateData {
+    let TemplateContent { image, profile_arn, security_groups, recipe: _, tags: with, volume } = content;
     let profile = LaunchTemplateIamInstanceProfileSpecificationRequest::builder().arn(profile_arn).build();
     // All that user data starts is on the instance's own network: what is not is a hop away, and gets no answer.
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()

@@ -9,21 +9,21 @@ use std::sync::Arc;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
-use fleetmesh_core::{Class, Failure};
+use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
 
-use crate::connection::Connection;
+use crate::connection::AwsConnection;
 
-pub use instances::Standing;
+pub use instances::InstanceStanding;
 pub use launch::{Launch, Launched};
 
 /// EC2 of the connection's region.
 #[derive(Clone, Debug)]
-pub struct Ec2(Arc<Connection>);
+pub struct Ec2(Arc<AwsConnection>);
 
 impl Ec2 {
     /// EC2 through `connection`.
-    pub fn new(connection: Arc<Connection>) -> Self {
+    pub fn new(connection: Arc<AwsConnection>) -> Self {
         Self(connection)
     }
 
@@ -35,7 +35,7 @@ impl Ec2 {
 /// Whether a call failed because what it names does not exist. Who names what EC2 showed a moment ago is told so while not
 /// all of EC2 knows it, too: those calls pass the failure on.
 fn is_absent(failure: &Failure) -> bool {
-    matches!(failure.class, Class::NotFound | Class::Unsettled)
+    matches!(failure.class, FailureClass::NotFound | FailureClass::Unsettled)
 }
 
 fn tags(tags: &Tags) -> Vec<Tag> {

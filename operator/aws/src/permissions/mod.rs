@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 
 pub use boundary::{Boundary, boundary};
 use condition::{When, condition};
-pub use scope::{Limits, Scope};
+pub use scope::{PolicyLimits, Scope};
 
 /// The documents: a managed policy may have so many characters, and not every operator needs them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Document {
+pub enum PolicyDocument {
     /// App Mesh's API, at AWS.
     Mesh,
     /// Identities.
@@ -36,7 +36,7 @@ pub enum Document {
     CloudMap,
 }
 
-impl Document {
+impl PolicyDocument {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Mesh, Self::Iam, Self::Ec2, Self::Launch, Self::Kms, Self::CloudMap];
 
@@ -63,7 +63,7 @@ impl Document {
     }
 }
 
-impl fmt::Display for Document {
+impl fmt::Display for PolicyDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -238,25 +238,27 @@ const NEVER: [&str; 6] = [
 /// The policy document of this name for the operator's identity. `None` when the operator has no use for it in this scope:
 /// without a permissions boundary it makes no identities and launches nothing, and without a service of Cloud Map's it
 /// registers nothing, and without keys it names none.
-pub fn document(scope: &Scope, document: Document) -> Option<Value> {
+pub fn document(scope: &Scope, document: PolicyDocument) -> Option<Value> {
     let needed = match document {
-        Document::Mesh => true,
-        Document::Iam | Document::Ec2 | Document::Launch => scope.permissions_boundary.is_some(),
-        Document::Kms => scope.permissions_boundary.is_some() && !scope.limits.kms_keys.is_empty(),
-        Document::CloudMap => {
+        PolicyDocument::Mesh => true,
+        PolicyDocument::Iam | PolicyDocument::Ec2 | PolicyDocument::Launch => {
+            scope.permissions_boundary.is_some()
+        }
+        PolicyDocument::Kms => scope.permissions_boundary.is_some() && !scope.limits.kms_keys.is_empty(),
+        PolicyDocument::CloudMap => {
             scope.permissions_boundary.is_some() && !scope.limits.cloud_map_services.is_empty()
         }
     };
     let mut statements: Vec<Statement> = Vec::new();
-    let belong = PERMISSIONS.iter().filter(|permission| Document::of(permission) == document);
+    let belong = PERMISSIONS.iter().filter(|permission| PolicyDocument::of(permission) == document);
     for permission in belong.filter(|permission| scope.adopt || !permission.when.adopts()) {
         match statements.iter_mut().find(|statement| statement.takes(permission)) {
             Some(statement) => statement.permissions.push(permission),
             None => statements.push(Statement { permissions: vec![permission] }),
         }
     }
-    let denied = denied(scope).filter(|_| document == Document::Iam);
-    let keys = keys::statements(scope).filter(|_| document == Document::Kms);
+    let denied = denied(scope).filter(|_| document == PolicyDocument::Iam);
+    let keys = keys::statements(scope).filter(|_| document == PolicyDocument::Kms);
     let statements: Vec<Value> = statements
         .iter()
         .map(|statement| statement.text(scope))
@@ -304,7 +306,7 @@ impl Statement {
         }
         if when.adopts() {
             // By this the chart tells them; it has to be another in each statement of an identity.
-            let document = permissions.first().map(|permission| Document::of(permission));
+            let document = permissions.first().map(|permission| PolicyDocument::of(permission));
             statement["Sid"] = json!(document.map(|document| format!("Adopt{}", document.name())));
         }
         statement

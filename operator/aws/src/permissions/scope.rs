@@ -22,13 +22,13 @@ pub struct Scope {
     /// Whether what carries no tag of any cluster may be taken over.
     pub adopt: bool,
     /// What instances may be launched from and into.
-    pub limits: Limits,
+    pub limits: PolicyLimits,
 }
 
 /// What instances may be launched from and into, and where they may be registered. An empty list limits nothing, except where
 /// a member says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct PolicyLimits {
     /// The ids of the VPCs.
     pub vpcs: Vec<String>,
     /// Who may own AMIs: accounts, `amazon`, `aws-marketplace`.

@@ -8,10 +8,10 @@ use super::observations::Action;
 use super::reducer::Reducer;
 use super::reduction::ActionVerdict;
 use super::time::micro;
-use super::transition::Trigger;
+use super::transition::CanaryTrigger;
 
 /// Why an action is not carried out.
-struct Refusal(Reason, String);
+struct ActionRefusal(Reason, String);
 
 impl Reducer<'_> {
     /// Carries out what may be. What was decided about before, and whose own status was not written any more, stays so.
@@ -33,7 +33,7 @@ impl Reducer<'_> {
     fn decide(&mut self, action: &Action) -> ActionRecord {
         let (phase, reason, message) = match self.carry_out(action) {
             Ok(message) => (ActionPhase::Applied, Reason::Applied, message),
-            Err(Refusal(reason, message)) => (ActionPhase::Refused, reason, message),
+            Err(ActionRefusal(reason, message)) => (ActionPhase::Refused, reason, message),
         };
         let record = ActionRecord {
             at: micro(self.now),
@@ -49,12 +49,12 @@ impl Reducer<'_> {
         record
     }
 
-    fn carry_out(&mut self, action: &Action) -> Result<String, Refusal> {
+    fn carry_out(&mut self, action: &Action) -> Result<String, ActionRefusal> {
         self.check(action)?;
         let step = self.state.rollout.as_ref().map(|rollout| rollout.step.clone()).unwrap_or_default();
         match action.verb {
             Verb::Retry => {
-                self.start(Trigger::Retried);
+                self.start(CanaryTrigger::Retried);
                 let id = self.state.rollout.as_ref().map(|rollout| rollout.id.clone()).unwrap_or_default();
                 Ok(format!("rollout {id} begins"))
             }
@@ -84,8 +84,8 @@ impl Reducer<'_> {
     }
 
     /// Whether the action is meant for the rollout and the step that there is, and the verb is for its phase.
-    fn check(&self, action: &Action) -> Result<(), Refusal> {
-        let refuse = |reason, message: String| Err(Refusal(reason, message));
+    fn check(&self, action: &Action) -> Result<(), ActionRefusal> {
+        let refuse = |reason, message: String| Err(ActionRefusal(reason, message));
         let Some(rollout) = &self.state.rollout else {
             return refuse(Reason::NoRollout, "the Route has no rollout".to_owned());
         };

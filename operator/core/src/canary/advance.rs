@@ -7,7 +7,7 @@ use fleetmesh_crds::canary::{Phase, RolloutStatus, Step, WebhookType};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
-use super::analysis::{Consequence, Standing};
+use super::analysis::{Consequence, MetricStanding};
 use super::clock::{StepClock, with_clock, without_clock};
 use super::hold::Blocked;
 use super::observations::Health;
@@ -16,7 +16,7 @@ use super::reducer::Reducer;
 use super::state::in_effect;
 use super::targets::{growing, in_short};
 use super::time::{in_words, micro};
-use super::transition::{Trigger, bakes, transition};
+use super::transition::{CanaryTrigger, bakes, transition};
 use crate::event::Severity;
 
 impl Reducer<'_> {
@@ -89,7 +89,7 @@ impl Reducer<'_> {
         });
         // A rollout that is held or paused bakes when it goes on.
         if self.phase() == Phase::Progressing && self.rollout().is_some_and(bakes) {
-            self.fire(Trigger::FullWeight);
+            self.fire(CanaryTrigger::FullWeight);
         }
     }
 
@@ -155,9 +155,9 @@ impl Reducer<'_> {
 
     fn unjudged(&self) -> Option<Blocked> {
         match self.standing() {
-            Standing::Held(reason, words) => Some(Blocked::Held(reason, words)),
-            Standing::Failing(words) => Some(Blocked::Briefly(Reason::AnalysisFailing, words)),
-            Standing::Passed | Standing::Awaited(_) => None,
+            MetricStanding::Held(reason, words) => Some(Blocked::Held(reason, words)),
+            MetricStanding::Failing(words) => Some(Blocked::Briefly(Reason::AnalysisFailing, words)),
+            MetricStanding::Passed | MetricStanding::Awaited(_) => None,
         }
     }
 
@@ -168,7 +168,7 @@ impl Reducer<'_> {
     }
 
     fn not_fresh(&mut self) -> Option<Blocked> {
-        let Standing::Awaited(words) = self.standing() else { return None };
+        let MetricStanding::Awaited(words) = self.standing() else { return None };
         if let Some(fresh) = self.fresh_at() {
             self.look(fresh);
         }
@@ -195,7 +195,7 @@ impl Reducer<'_> {
         let jumps = full || rollout.skips_steps;
         let index = if jumps { last } else { rollout.step_index + 1 };
         let Some(step) = self.plan.step(index).copied() else { return };
-        let Some((_, reason)) = transition(self.state.phase, Trigger::StepTaken) else { return };
+        let Some((_, reason)) = transition(self.state.phase, CanaryTrigger::StepTaken) else { return };
         let now = self.now;
         self.update(|rollout| in_step(rollout, &step, index, last, now));
         self.state.webhooks.clear();
@@ -207,7 +207,7 @@ impl Reducer<'_> {
         let weights = in_short(&self.state.effective_targets);
         let message = format!("step {index}/{last}: {} percent, {weights}, {lasts}", step.set_weight);
         self.event(Severity::Normal, reason, "Step", message);
-        self.fire(Trigger::StepTaken);
+        self.fire(CanaryTrigger::StepTaken);
     }
 }
 

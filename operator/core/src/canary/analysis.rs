@@ -12,12 +12,12 @@ use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
 use super::clock::entered;
-use super::observations::{Observations, Reports};
+use super::observations::{Observations, ProxyReports};
 use super::reducer::Reducer;
-use super::reduction::{Destination, Effect};
+use super::reduction::{CanaryEffect, Destination};
 use super::targets::{growing, serving_nodes};
 use super::time::{after, before, in_words as long, micro};
-use super::verdict::{Reading, in_words, judge, together};
+use super::verdict::{MetricReading, in_words, judge, together};
 use super::witness::{requests, success_rate_of};
 use crate::load::{Load, Loads};
 
@@ -32,7 +32,7 @@ pub(super) enum Consequence {
 }
 
 /// What the analysis says of an advance.
-pub(super) enum Standing {
+pub(super) enum MetricStanding {
     /// Every metric that decides passed in a fresh window.
     Passed,
     /// One fails, not often enough to fail the rollout.
@@ -89,8 +89,8 @@ impl<'a> Reducer<'a> {
     fn lag(&self, metric: &Metric) -> Option<Duration> {
         match (&metric.source, &self.seen.loads) {
             (MetricSource::Prometheus(_), _) => Some(Duration::ZERO),
-            (MetricSource::LoadReport(_), Reports::Reported { loads, .. }) => Some(loads.lag),
-            (MetricSource::LoadReport(_), Reports::Unsupported | Reports::Pending) => None,
+            (MetricSource::LoadReport(_), ProxyReports::Reported { loads, .. }) => Some(loads.lag),
+            (MetricSource::LoadReport(_), ProxyReports::Unsupported | ProxyReports::Pending) => None,
         }
     }
 
@@ -99,18 +99,18 @@ impl<'a> Reducer<'a> {
     }
 
     /// Reads a metric when a window that counts is over: what there is, and when the window ended.
-    fn read(&mut self, metric: &Metric, due: Timestamp) -> Option<(Reading, Option<Load>, Timestamp)> {
+    fn read(&mut self, metric: &Metric, due: Timestamp) -> Option<(MetricReading, Option<Load>, Timestamp)> {
         let read = match &metric.source {
             MetricSource::LoadReport(_) => self.read_loads(metric, due)?,
             MetricSource::Prometheus(source) => {
                 let fresh = |sample: &&super::Sample| sample.metric == metric.name && sample.at >= due;
                 match self.seen.samples.iter().filter(fresh).max_by_key(|sample| sample.at) {
                     // A time in the future would put off what follows.
-                    Some(sample) => (Reading::of(&sample.outcome), None, sample.at.min(self.now)),
+                    Some(sample) => (MetricReading::of(&sample.outcome), None, sample.at.min(self.now)),
                     None if due <= self.now => {
                         let at = Destination::of(source.provider.as_ref(), None, source.address.as_ref());
                         let (metric, query) = (metric.name.clone(), source.query.clone());
-                        self.effects.push(Effect::Query { metric, at, query });
+                        self.effects.push(CanaryEffect::Query { metric, at, query });
                         return None;
                     }
                     None => return None,
@@ -119,22 +119,27 @@ impl<'a> Reducer<'a> {
         };
         // Before every proxy has the first weight there may be nothing to see yet.
         let entered = self.rollout().is_some_and(|rollout| entered(rollout).is_some());
-        let seen = matches!(read.0, Reading::Value(_));
+        let seen = matches!(read.0, MetricReading::Value(_));
         (entered || seen || self.last_verdict(metric).is_some()).then_some(read)
     }
 
-    fn read_loads(&mut self, metric: &Metric, due: Timestamp) -> Option<(Reading, Option<Load>, Timestamp)> {
+    fn read_loads(
+        &mut self,
+        metric: &Metric,
+        due: Timestamp,
+    ) -> Option<(MetricReading, Option<Load>, Timestamp)> {
         if let Some(Counted { at, loads, nodes }) = self.counted(before(due, self.interval())) {
             let nodes = serving_nodes(&nodes);
             let reading = success_rate_of(loads, &nodes, &self.seen.owners, metric);
             return Some((reading, Some(together(loads, &nodes)), at));
         }
         let now = self.now;
-        let blind = |detail: &str| Some((Reading::Blind(Reason::NoReport, detail.to_owned()), None, now));
+        let blind =
+            |detail: &str| Some((MetricReading::Blind(Reason::NoReport, detail.to_owned()), None, now));
         if due > self.now {
             return None;
         }
-        if self.seen.loads == Reports::Unsupported {
+        if self.seen.loads == ProxyReports::Unsupported {
             return blind(
                 "the endpoint does not tell what proxies report: judge by a prometheus source, or run a Fleetmesh control plane",
             );
@@ -148,7 +153,7 @@ impl<'a> Reducer<'a> {
     /// The loads of the new targets in the window that was told, when it began at `from` or later and is full.
     fn counted(&self, from: Timestamp) -> Option<Counted<'a>> {
         let seen: &'a Observations = self.seen;
-        let Reports::Reported { at, loads } = &seen.loads else { return None };
+        let ProxyReports::Reported { at, loads } = &seen.loads else { return None };
         let rollout = self.rollout()?;
         let counts = *at <= self.now && loads.observed >= loads.window && before(*at, loads.window) >= from;
         let nodes = || growing(&self.state.stable_targets, &rollout.targets);
@@ -159,7 +164,7 @@ impl<'a> Reducer<'a> {
     fn count_requests(&mut self) {
         let Some(rollout) = self.rollout() else { return };
         let Some(entered) = entered(rollout) else { return };
-        let Reports::Reported { loads, .. } = &self.seen.loads else { return };
+        let ProxyReports::Reported { loads, .. } = &self.seen.loads else { return };
         let entered = after(entered, loads.lag);
         let from = rollout.counted_until.as_ref().map_or(entered, |until| until.0.max(entered));
         let Some(Counted { at, loads, nodes }) = self.counted(from) else { return };
@@ -176,7 +181,7 @@ impl<'a> Reducer<'a> {
     fn record(
         &mut self,
         metric: &Metric,
-        reading: &Reading,
+        reading: &MetricReading,
         load: Option<Load>,
         at: Timestamp,
     ) -> MetricStatus {
@@ -232,9 +237,9 @@ impl<'a> Reducer<'a> {
 
     /// Whether the analysis lets the rollout advance. The last verdict of each metric must be about a window of this step,
     /// and not older than two intervals, and its source must tell of a full window still.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> MetricStanding {
         let (Some(from), Some(fresh)) = (self.watched_from(), self.fresh_at()) else {
-            return Standing::Awaited("the step has not begun".to_owned());
+            return MetricStanding::Awaited("the step has not begun".to_owned());
         };
         let mut awaited = (self.now < fresh).then(|| self.await_words());
         let mut held = None;
@@ -244,7 +249,7 @@ impl<'a> Reducer<'a> {
                 continue;
             };
             if self.fails(last) {
-                return Standing::Failing(in_words(metric, last));
+                return MetricStanding::Failing(in_words(metric, last));
             }
             let passed = last.verdict == Verdict::Pass || self.analysis.on_no_data == Some(OnNoData::Pass);
             if !passed || last.verdict == Verdict::Error {
@@ -258,9 +263,9 @@ impl<'a> Reducer<'a> {
             }
         }
         match (held, awaited) {
-            (Some((reason, words)), _) => Standing::Held(reason, words),
-            (None, Some(words)) => Standing::Awaited(words),
-            (None, None) => Standing::Passed,
+            (Some((reason, words)), _) => MetricStanding::Held(reason, words),
+            (None, Some(words)) => MetricStanding::Awaited(words),
+            (None, None) => MetricStanding::Passed,
         }
     }
 
@@ -268,7 +273,9 @@ impl<'a> Reducer<'a> {
     /// after the last verdict.
     fn is_watched(&self, metric: &Metric) -> bool {
         match (&metric.source, &self.seen.loads) {
-            (MetricSource::LoadReport(_), Reports::Reported { loads, .. }) => loads.observed >= loads.window,
+            (MetricSource::LoadReport(_), ProxyReports::Reported { loads, .. }) => {
+                loads.observed >= loads.window
+            }
             _ => true,
         }
     }

@@ -7,13 +7,13 @@ use fleetmesh_model::route::WeightedTarget;
 
 use super::clock::{StepClock, entered, with_clock};
 use super::history::{self, Ending};
-use super::observations::{Endpoint, Health};
+use super::observations::{Health, ReportingEndpoint};
 use super::plan::{lasts, rollout_id};
 use super::reducer::Reducer;
 use super::state::{in_effect, taken_back, with_draining, with_ending};
 use super::targets::{MAX_TARGETS, growing, in_short, losing, same, same_shares, with_zeros};
 use super::time::micro;
-use super::transition::Trigger;
+use super::transition::CanaryTrigger;
 use crate::event::Severity;
 
 impl Reducer<'_> {
@@ -29,9 +29,9 @@ impl Reducer<'_> {
             Some(rollout) if same_shares(&rollout.targets, &self.spec.targets) => self.keep_course(),
             Some(_) => {
                 self.supersede();
-                self.start(Trigger::TargetsChanged);
+                self.start(CanaryTrigger::TargetsChanged);
             }
-            None => self.start(Trigger::TargetsChanged),
+            None => self.start(CanaryTrigger::TargetsChanged),
         }
     }
 
@@ -39,14 +39,14 @@ impl Reducer<'_> {
     /// False when nothing is known yet.
     fn adopt(&mut self) -> bool {
         let stable = match &self.seen.endpoint {
-            Endpoint::Unread => return false,
-            Endpoint::Has { targets, .. } if targets.iter().any(|target| target.weight > 0) => {
+            ReportingEndpoint::Unread => return false,
+            ReportingEndpoint::Has { targets, .. } if targets.iter().any(|target| target.weight > 0) => {
                 targets.clone()
             }
-            Endpoint::Has { .. } | Endpoint::Absent => self.spec.targets.clone(),
+            ReportingEndpoint::Has { .. } | ReportingEndpoint::Absent => self.spec.targets.clone(),
         };
         self.state.stable_targets = stable;
-        self.fire(Trigger::Adopted);
+        self.fire(CanaryTrigger::Adopted);
         self.change(in_effect);
         true
     }
@@ -115,7 +115,7 @@ impl Reducer<'_> {
     }
 
     /// Begins a rollout from the stable targets to the spec's.
-    pub fn start(&mut self, trigger: Trigger) {
+    pub fn start(&mut self, trigger: CanaryTrigger) {
         let Some(reason) = self.fire(trigger) else { return };
         let (from, to) = (self.state.stable_targets.clone(), self.spec.targets.clone());
         self.state.rollouts += 1;

@@ -8,13 +8,13 @@ use fleetmesh_crds::canary::{DrainStatus, Phase, Retire};
 use jiff::Timestamp;
 
 use super::history;
-use super::observations::{Node, Reports};
+use super::observations::{Node, ProxyReports};
 use super::reducer::{Reducer, under_way};
-use super::reduction::Effect;
+use super::reduction::CanaryEffect;
 use super::state::in_effect;
 use super::targets::serving_nodes;
 use super::time::{after, before, micro};
-use super::transition::Trigger;
+use super::transition::CanaryTrigger;
 use crate::event::Severity;
 
 impl Reducer<'_> {
@@ -36,7 +36,7 @@ impl Reducer<'_> {
         let news = before.len() != draining.len() || before != draining;
         self.state.draining = draining;
         if self.phase() == Phase::Draining && drained {
-            self.fire(Trigger::Drained);
+            self.fire(CanaryTrigger::Drained);
         }
         // During a rollout the next step's weights take drained targets out, so that none is written for that alone.
         if news && self.rollout().is_none() {
@@ -74,7 +74,7 @@ impl Reducer<'_> {
 
     /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody tells.
     fn in_flight(&self, node: &str, settled: Timestamp) -> Option<u64> {
-        let Reports::Reported { at, loads } = &self.seen.loads else { return None };
+        let ProxyReports::Reported { at, loads } = &self.seen.loads else { return None };
         let full = loads.observed >= loads.window && before(*at, loads.window) >= settled;
         let load = loads.targets.get(node).filter(|load| full && load.reports > 0)?;
         Some(load.in_progress)
@@ -106,7 +106,7 @@ impl Reducer<'_> {
                     super::targets::in_short(&self.state.stable_targets)
                 );
                 let virtual_node = drain.virtual_node.clone();
-                self.effects.push(Effect::Deprecate { virtual_node, deprecated: true, message });
+                self.effects.push(CanaryEffect::Deprecate { virtual_node, deprecated: true, message });
                 return;
             }
         }
@@ -140,10 +140,11 @@ impl Reducer<'_> {
         let virtual_node = drain.virtual_node.clone();
         let (done, effect) = match retire {
             Retire::Deprecate => return,
-            Retire::ScaleToZero => {
-                (node.replicas.unwrap_or(0) == 0, Effect::ScaleToZero { virtual_node: virtual_node.clone() })
-            }
-            Retire::Delete => (node.deleting, Effect::Delete { virtual_node: virtual_node.clone() }),
+            Retire::ScaleToZero => (
+                node.replicas.unwrap_or(0) == 0,
+                CanaryEffect::ScaleToZero { virtual_node: virtual_node.clone() },
+            ),
+            Retire::Delete => (node.deleting, CanaryEffect::Delete { virtual_node: virtual_node.clone() }),
         };
         if done {
             drain.retired_at = Some(micro(self.now));
@@ -179,8 +180,8 @@ impl Reducer<'_> {
     fn clear_deprecated(&mut self) {
         let serving = self.seen.nodes.iter().filter(|(name, node)| node.deprecated && self.serves(name));
         let serving = serving.filter(|(_, node)| !node.off_limits);
-        let effects: Vec<Effect> = serving
-            .map(|(name, _)| Effect::Deprecate {
+        let effects: Vec<CanaryEffect> = serving
+            .map(|(name, _)| CanaryEffect::Deprecate {
                 virtual_node: name.clone(),
                 deprecated: false,
                 message: "it is a target again".to_owned(),

@@ -9,7 +9,7 @@ use super::reducer::Reducer;
 use super::state::{in_effect, settled, with_draining, with_ending};
 use super::targets::{in_short, losing};
 use super::time::micro;
-use super::transition::{Trigger, transition};
+use super::transition::{CanaryTrigger, transition};
 use crate::event::Severity;
 
 impl Reducer<'_> {
@@ -17,7 +17,7 @@ impl Reducer<'_> {
     pub fn promote(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };
         let losers = losing(&self.state.stable_targets, &rollout.targets);
-        let trigger = if losers.is_empty() { Trigger::BakedWithoutDrain } else { Trigger::Baked };
+        let trigger = if losers.is_empty() { CanaryTrigger::BakedWithoutDrain } else { CanaryTrigger::Baked };
         let Some((_, reason)) = transition(self.state.phase, trigger) else { return };
         let message = format!("{} is stable", in_short(&rollout.targets));
         let ending = Ending { outcome: Phase::Promoted, reason: Reason::Promoted, message: message.clone() };
@@ -40,7 +40,7 @@ impl Reducer<'_> {
 
     /// Gives the rollout up: the stable targets get everything back in one push.
     pub fn abort(&mut self, reason: Reason, message: String) {
-        if transition(self.state.phase, Trigger::GivenUp).is_none() {
+        if transition(self.state.phase, CanaryTrigger::GivenUp).is_none() {
             return;
         }
         let ending = Ending { outcome: Phase::Aborted, reason, message: message.clone() };
@@ -52,7 +52,7 @@ impl Reducer<'_> {
             told: None,
             ..without_clock(rollout)
         });
-        let Some(aborted) = self.fire(Trigger::GivenUp) else { return };
+        let Some(aborted) = self.fire(CanaryTrigger::GivenUp) else { return };
         self.change(in_effect);
         self.event(Severity::Warning, aborted, "RollBack", format!("{reason}: {message}"));
     }
@@ -60,7 +60,7 @@ impl Reducer<'_> {
     /// The spec names the stable targets again: they get everything back in one push.
     pub fn roll_back(&mut self) {
         let Some(rollout) = self.state.rollout.clone() else { return };
-        let Some((_, reason)) = transition(self.state.phase, Trigger::TargetsReverted) else { return };
+        let Some((_, reason)) = transition(self.state.phase, CanaryTrigger::TargetsReverted) else { return };
         let (stable, now) = (&self.spec.targets, self.now);
         if self.rollout().is_some() {
             let message =
@@ -71,7 +71,7 @@ impl Reducer<'_> {
         }
         self.change(|state| settled(state, stable));
         self.change(|state| with_draining(state, &losing(&rollout.targets, stable), stable, false, now));
-        self.fire(Trigger::TargetsReverted);
+        self.fire(CanaryTrigger::TargetsReverted);
         self.change(in_effect);
     }
 
@@ -82,7 +82,7 @@ impl Reducer<'_> {
         if paused && rollout.hold.as_ref().is_some_and(|hold| hold.reason == reason) {
             return;
         }
-        let Some(told) = self.fire(Trigger::PersonNeeded) else { return };
+        let Some(told) = self.fire(CanaryTrigger::PersonNeeded) else { return };
         let hold = Some(Hold { detail: detail.clone(), reason, since: now });
         self.update(|rollout| RolloutStatus { hold, ..rollout });
         let severity = match reason {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::hold::Blocked;
 use super::reducer::Reducer;
-use super::reduction::{Call, Effect};
+use super::reduction::{CanaryEffect, WebhookCall};
 use super::time::{after, micro};
 
 impl Reducer<'_> {
@@ -69,10 +69,10 @@ impl Reducer<'_> {
     }
 
     /// Asks, at most once per interval.
-    fn ask(&mut self, call: Call, last: Option<Timestamp>) {
+    fn ask(&mut self, call: WebhookCall, last: Option<Timestamp>) {
         let due = last.map_or(self.now, |last| after(last, self.analysis.interval()));
         if due <= self.now {
-            self.effects.push(Effect::Ask(call));
+            self.effects.push(CanaryEffect::Ask(call));
         } else {
             self.look(due);
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::clock::StepClock;
 use super::reducer::Reducer;
 use super::time::{after, in_words, micro};
-use super::transition::{Trigger, bakes};
+use super::transition::{CanaryTrigger, bakes};
 use crate::event::Severity;
 
 /// What keeps a rollout where it is, and how long it may.
@@ -58,7 +58,7 @@ impl Reducer<'_> {
     /// Nothing keeps the rollout where it is, beyond its plan.
     pub fn unhold(&mut self) {
         let Some(rollout) = self.rollout() else { return };
-        let trigger = if bakes(rollout) { Trigger::UnblockedBaking } else { Trigger::Unblocked };
+        let trigger = if bakes(rollout) { CanaryTrigger::UnblockedBaking } else { CanaryTrigger::Unblocked };
         let held = rollout.hold.clone();
         self.update(|rollout| RolloutStatus { hold: None, ..rollout });
         // Under its plan the rollout is not blocked, and moves nowhere.
@@ -107,7 +107,7 @@ impl Reducer<'_> {
     /// Nothing can be judged, or somebody has to agree: since when that is so.
     fn block(&mut self, reason: Reason, detail: String) -> Timestamp {
         let before = self.phase();
-        let Some(held) = self.fire(Trigger::Blocked) else { return self.now };
+        let Some(held) = self.fire(CanaryTrigger::Blocked) else { return self.now };
         let (since, news) = self.note_hold(reason, &detail, before);
         if news {
             self.event(Severity::Warning, held, "Hold", format!("{reason}: {detail}"));

@@ -44,11 +44,12 @@ mod witness;
 mod writing;
 
 pub use observations::{
-    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Owner, Owners, Reports, Sample,
+    Action, AskOutcome, Health, Node, Observations, Owners, ProxyReports, ReportingEndpoint, Sample,
+    TargetOwner, WebhookReply,
 };
 pub use reduce::{nodes_of_interest, reduce};
-pub use reduction::{ActionVerdict, Call, Destination, Effect, Reduction};
+pub use reduction::{ActionVerdict, CanaryEffect, Destination, Reduction, WebhookCall};
 pub use spec::{Spec, in_force};
-pub use transition::{Trigger, transition, transitions};
-pub use turn::{Turn, turn};
+pub use transition::{CanaryTrigger, transition, transitions};
+pub use turn::{CanaryTurn, turn};
 pub use writing::{UNWRITTEN, tells_news};

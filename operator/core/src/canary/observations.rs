@@ -17,25 +17,25 @@ pub struct Observations {
     /// does not count.
     pub since: Timestamp,
     /// The App Mesh route at the endpoint.
-    pub endpoint: Endpoint,
+    pub endpoint: ReportingEndpoint,
     /// The VirtualNode resources of the mesh that are of interest ([`super::nodes_of_interest`]), by App Mesh name; a
     /// node without a resource is absent.
     pub nodes: BTreeMap<String, Node>,
     /// What the proxies report.
-    pub loads: Reports,
+    pub loads: ProxyReports,
     /// Whose the virtual nodes are whose proxies speak.
     pub owners: Owners,
     /// What queries gave, newest or all; those that are not asked for any more do no harm.
     pub samples: Vec<Sample>,
     /// What webhooks answered, newest or all; as above.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<WebhookReply>,
     /// The RouteActions for the Route that have no status yet, the oldest first.
     pub actions: Vec<Action>,
 }
 
 /// The App Mesh route at the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum ReportingEndpoint {
     /// It could not be read: nothing is known.
     Unread,
     /// It does not exist yet.
@@ -111,7 +111,7 @@ pub struct Owners {
 
 /// Who speaks by the proxies of a virtual node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner<'a> {
+pub enum TargetOwner<'a> {
     /// Whoever writes into this namespace.
     Namespace(&'a str),
     /// Whoever made the virtual nodes that no resource stands for, by the AWS CLI or in another cluster: all of them together,
@@ -121,14 +121,14 @@ pub enum Owner<'a> {
 
 impl Owners {
     /// Whose `node` is.
-    pub fn of<'a>(&'a self, node: &'a str) -> Owner<'a> {
-        self.namespaces.get(node).map_or(Owner::Nobody, |namespace| Owner::Namespace(namespace))
+    pub fn of<'a>(&'a self, node: &'a str) -> TargetOwner<'a> {
+        self.namespaces.get(node).map_or(TargetOwner::Nobody, |namespace| TargetOwner::Namespace(namespace))
     }
 }
 
 /// What the proxies report of their requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reports {
+pub enum ProxyReports {
     /// The endpoint does not tell.
     Unsupported,
     /// The endpoint tells and has not been asked, or does not answer.
@@ -150,12 +150,12 @@ pub struct Sample {
     /// The time that the query was about.
     pub at: Timestamp,
     /// What it gave.
-    pub outcome: Outcome,
+    pub outcome: AskOutcome,
 }
 
 /// What a query gave.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum AskOutcome {
     /// A number; one that is not finite counts as none.
     Value(f64),
     /// No number: an empty result.
@@ -166,7 +166,7 @@ pub enum Outcome {
 
 /// What a webhook answered to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct WebhookReply {
     /// The webhook's name in effect.
     pub webhook: String,
     /// The rollout that it was asked about.

@@ -25,12 +25,12 @@ pub enum Lasts {
 
 /// The steps of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct CanaryPlan {
     /// Strictly increasing, the last one 100.
     steps: Vec<Step>,
 }
 
-impl Plan {
+impl CanaryPlan {
     /// The plan of `canary`.
     pub fn of(canary: &Canary) -> Self {
         Self { steps: canary.effective_steps() }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observations::{Owner, Owners};
-use crate::observed::Caller;
+use super::observations::{Owners, TargetOwner};
+use crate::observed::CallingProxies;
 
 /// The fewest proxies that hold up others.
 const PROXIES: i32 = 2;
@@ -15,20 +15,20 @@ const PERCENT: i32 = 5;
 /// - none runs them, or
 /// - they are at least [`PROXIES`] and [`PERCENT`] percent of the connected ones, and are of at least two owners, or of the
 ///   Route's own, or of the only one that there is.
-pub(crate) fn hold_up(callers: &BTreeMap<String, Caller>, owners: &Owners) -> bool {
-    let behind = |caller: &Caller| caller.proxies - caller.acknowledged;
+pub(crate) fn hold_up(callers: &BTreeMap<String, CallingProxies>, owners: &Owners) -> bool {
+    let behind = |caller: &CallingProxies| caller.proxies - caller.acknowledged;
     let all: i32 = callers.values().map(|caller| caller.proxies).sum();
     let missing: i32 = callers.values().map(behind).sum();
     if missing <= 0 || missing == all {
         return missing > 0;
     }
-    let of = |pick: &dyn Fn(&Caller) -> i32| -> BTreeSet<Owner<'_>> {
+    let of = |pick: &dyn Fn(&CallingProxies) -> i32| -> BTreeSet<TargetOwner<'_>> {
         let some = callers.iter().filter(|(_, caller)| pick(caller) > 0);
         some.map(|(node, _)| owners.of(node)).collect()
     };
     let (concerned, holding) = (of(&|caller| caller.proxies), of(&behind));
     let agreed =
-        holding.len() > 1 || concerned.len() == 1 || holding.contains(&Owner::Namespace(&owners.own));
+        holding.len() > 1 || concerned.len() == 1 || holding.contains(&TargetOwner::Namespace(&owners.own));
     are_many(missing, all) && agreed
 }
 
@@ -42,7 +42,7 @@ fn are_many(some: i32, all: i32) -> bool {
 /// when they are at least [`PROXIES`] and [`PERCENT`] percent.
 pub(crate) fn refuse(
     (rejected, acknowledged, proxies): (i32, i32, i32),
-    callers: &BTreeMap<String, Caller>,
+    callers: &BTreeMap<String, CallingProxies>,
     owners: &Owners,
 ) -> bool {
     if rejected == 0 || !callers.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn refuse(
 /// for: as they hold up a rollout ([`hold_up`]), or by their number where nobody tells whose they are, as in [`refuse`].
 pub(crate) fn lack(
     (acknowledged, proxies): (i32, i32),
-    callers: &BTreeMap<String, Caller>,
+    callers: &BTreeMap<String, CallingProxies>,
     owners: &Owners,
 ) -> bool {
     if !callers.is_empty() {
@@ -78,7 +78,7 @@ mod tests {
             let parts: Vec<&str> = word.split(':').collect();
             let (acknowledged, proxies) = parts[2].split_once('/').expect("a fraction");
             let number = |text: &str| text.parse().expect("a number");
-            let caller = Caller { proxies: number(proxies), acknowledged: number(acknowledged) };
+            let caller = CallingProxies { proxies: number(proxies), acknowledged: number(acknowledged) };
             callers.insert(parts[0].to_owned(), caller);
             if !parts[1].is_empty() {
                 owners.namespaces.insert(parts[0].to_owned(), parts[1].to_owned());

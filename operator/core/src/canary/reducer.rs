@@ -5,10 +5,10 @@ use fleetmesh_crds::{Canary, CanaryStatus, Reason};
 use jiff::Timestamp;
 
 use super::observations::Observations;
-use super::plan::Plan;
-use super::reduction::{ActionVerdict, Call, Destination, Effect};
+use super::plan::CanaryPlan;
+use super::reduction::{ActionVerdict, CanaryEffect, Destination, WebhookCall};
 use super::spec::Spec;
-use super::transition::{Trigger, mending, told, transition};
+use super::transition::{CanaryTrigger, mending, told, transition};
 use crate::event::{Event, Severity};
 
 /// A decision in the making.
@@ -16,14 +16,14 @@ pub(super) struct Reducer<'a> {
     pub spec: &'a Spec,
     pub canary: &'a Canary,
     pub analysis: Analysis,
-    pub plan: Plan,
+    pub plan: CanaryPlan,
     pub seen: &'a Observations,
     pub now: Timestamp,
     pub state: CanaryStatus,
-    pub effects: Vec<Effect>,
+    pub effects: Vec<CanaryEffect>,
     pub verdicts: Vec<ActionVerdict>,
     pub looks: Vec<Timestamp>,
-    pub triggers: Vec<Trigger>,
+    pub triggers: Vec<CanaryTrigger>,
 }
 
 impl<'a> Reducer<'a> {
@@ -38,7 +38,7 @@ impl<'a> Reducer<'a> {
             spec,
             canary,
             analysis: canary.effective_analysis(),
-            plan: Plan::of(canary),
+            plan: CanaryPlan::of(canary),
             seen,
             now,
             state: CanaryStatus { phase: told(state.phase), ..state.clone() },
@@ -60,7 +60,7 @@ impl<'a> Reducer<'a> {
 
     /// Moves the route as the table says, and gives the reason to tell; `None`, and nothing moves, when the trigger leads
     /// nowhere from its phase. This is the only place that sets a phase.
-    pub fn fire(&mut self, trigger: Trigger) -> Option<Reason> {
+    pub fn fire(&mut self, trigger: CanaryTrigger) -> Option<Reason> {
         let (to, reason) = transition(self.state.phase, trigger)?;
         self.state.phase = Some(to);
         self.triggers.push(trigger);
@@ -100,21 +100,21 @@ impl<'a> Reducer<'a> {
         message: impl Into<String>,
     ) {
         let event = Event { severity, reason: reason.as_str().to_owned(), action, message: message.into() };
-        self.effects.push(Effect::Event(event.clone()));
-        let notify: Vec<Effect> = self
+        self.effects.push(CanaryEffect::Event(event.clone()));
+        let notify: Vec<CanaryEffect> = self
             .calls(WebhookType::Event)
             .into_iter()
-            .map(|call| Effect::Notify { call, event: event.clone() })
+            .map(|call| CanaryEffect::Notify { call, event: event.clone() })
             .collect();
         self.effects.extend(notify);
     }
 
     /// The calls of all webhooks of a type, as of now.
-    pub fn calls(&self, type_: WebhookType) -> Vec<Call> {
+    pub fn calls(&self, type_: WebhookType) -> Vec<WebhookCall> {
         let rollout = self.state.rollout.as_ref();
         let of_type = self.canary.webhooks.iter().filter(|webhook| webhook.type_ == type_);
         of_type
-            .map(|webhook| Call {
+            .map(|webhook| WebhookCall {
                 webhook: webhook.effective_name().to_owned(),
                 type_,
                 at: Destination::of(webhook.provider.as_ref(), webhook.path.as_ref(), webhook.url.as_ref()),

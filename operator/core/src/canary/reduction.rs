@@ -9,7 +9,7 @@ use fleetmesh_crds::{ActionPhase, CanaryStatus, ConditionType, Reason};
 use jiff::Timestamp;
 
 use super::observations::Action;
-use super::transition::Trigger;
+use super::transition::CanaryTrigger;
 use crate::condition::Finding;
 use crate::event::Event;
 
@@ -21,7 +21,7 @@ pub struct Reduction {
     pub state: CanaryStatus,
     /// What is to be done, in order. Events come before the status is written, because it makes them unrepeatable;
     /// everything else after.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<CanaryEffect>,
     /// The conditions that are about the rollout; empty for a route without `canary`.
     pub conditions: Vec<(ConditionType, Finding)>,
     /// What became of the actions.
@@ -31,23 +31,23 @@ pub struct Reduction {
     /// When to decide again if nothing changes before; `None` when only a change matters. It is after the decision.
     pub look: Option<Timestamp>,
     /// What moved the route from the phase before to that of `state`, in order: see [`transition`](super::transition()).
-    pub triggers: Vec<Trigger>,
+    pub triggers: Vec<CanaryTrigger>,
 }
 
 /// Something to do. Apart from Events, an effect comes again with each decision until what it asks for is observed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub enum CanaryEffect {
     /// Tell people.
     Event(Event),
     /// Tell a webhook of type `event` of an Event. Nobody waits for its answer.
     Notify {
         /// Whom.
-        call: Call,
+        call: WebhookCall,
         /// Of what.
         event: Event,
     },
     /// Ask a webhook; the answer is an observation of the next decision.
-    Ask(Call),
+    Ask(WebhookCall),
     /// Ask a Prometheus; the sample is an observation of the next decision.
     Query {
         /// The metric's name.
@@ -113,7 +113,7 @@ impl fmt::Debug for Destination {
 
 /// A call of a webhook: what its body tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct WebhookCall {
     /// Its name in effect.
     pub webhook: String,
     /// Its type.
@@ -163,7 +163,7 @@ impl ActionVerdict {
     }
 }
 
-impl fmt::Display for Effect {
+impl fmt::Display for CanaryEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(event) => write!(f, "event {}: {}", event.reason, event.message),

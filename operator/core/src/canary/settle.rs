@@ -4,7 +4,7 @@ use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::DataplaneStatus;
 use jiff::Timestamp;
 
-use super::observations::Endpoint;
+use super::observations::ReportingEndpoint;
 use super::quorum::hold_up;
 use super::reducer::Reducer;
 use super::targets::same;
@@ -18,7 +18,7 @@ const TOLD: usize = 3;
 impl Reducer<'_> {
     /// Notes how far `effective_targets` got.
     pub fn observe_dataplane(&mut self) {
-        let Endpoint::Has { targets, version, distribution } = &self.seen.endpoint else { return };
+        let ReportingEndpoint::Has { targets, version, distribution } = &self.seen.endpoint else { return };
         if !same(targets, &self.state.effective_targets) {
             return;
         }
@@ -67,7 +67,7 @@ impl Reducer<'_> {
     /// hold up the others ([`hold_up`]) and that were waited for.
     pub fn unsettled(&self) -> Option<(Reason, String)> {
         let missing = self.missing()?;
-        let Endpoint::Has { targets, version, distribution } = &self.seen.endpoint else {
+        let ReportingEndpoint::Has { targets, version, distribution } = &self.seen.endpoint else {
             return Some(missing);
         };
         let callers = match distribution {
@@ -85,13 +85,13 @@ impl Reducer<'_> {
     /// Why not every connected proxy is known to run the effective targets right now; `None` when each is.
     pub fn missing(&self) -> Option<(Reason, String)> {
         let (targets, version, distribution) = match &self.seen.endpoint {
-            Endpoint::Unread => {
+            ReportingEndpoint::Unread => {
                 return Some((Reason::WeightsPending, "the endpoint could not be read".to_owned()));
             }
-            Endpoint::Absent => {
+            ReportingEndpoint::Absent => {
                 return Some((Reason::WeightsPending, "the endpoint does not have the route yet".to_owned()));
             }
-            Endpoint::Has { targets, version, distribution } => (targets, version, distribution),
+            ReportingEndpoint::Has { targets, version, distribution } => (targets, version, distribution),
         };
         if !same(targets, &self.state.effective_targets) {
             return Some((Reason::WeightsPending, "the endpoint does not have the weights yet".to_owned()));

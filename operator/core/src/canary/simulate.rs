@@ -15,11 +15,12 @@ use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
 
 use super::observations::{
-    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Owners, Reports, Sample,
+    Action, AskOutcome, Health, Node, Observations, Owners, ProxyReports, ReportingEndpoint, Sample,
+    WebhookReply,
 };
 use super::reduce::{nodes_of_interest, reduce};
 use super::reducer::under_way;
-use super::reduction::{Effect, Reduction};
+use super::reduction::{CanaryEffect, Reduction};
 use super::spec::Spec;
 use super::targets::{growing, in_short, serving_nodes};
 use super::time::{after, before};
@@ -31,18 +32,18 @@ use crate::observed::Distribution;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// The rows; each holds until the next one.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SimulatedRow>,
 }
 
 /// A moment of a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub struct SimulatedRow {
     /// The time since the trace began.
     pub at: Duration,
     /// The requests to the new targets that ended between the row before and this one; `None` when no report came.
     pub requests: Option<Requests>,
     /// What queries gave, by the metric's name; one that is not there gave no number.
-    pub metrics: BTreeMap<String, Outcome>,
+    pub metrics: BTreeMap<String, AskOutcome>,
     /// What webhooks answer from now on, by their names in effect.
     pub webhooks: BTreeMap<String, WebhookAnswer>,
     /// What somebody tells the rollout now, meant for the step in force.
@@ -62,7 +63,7 @@ pub struct Requests {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// What happened, in the order of time.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StepEntry>,
     /// Where the route is when the trace ends.
     pub phase: Phase,
     /// What is in force then.
@@ -73,7 +74,7 @@ pub struct Timeline {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StepEntry {
     /// The time since the trace began.
     pub at: Duration,
     /// What: the Event's reason, `Verdict`, or `Action`.
@@ -121,8 +122,8 @@ struct Simulation<'a> {
     has: Vec<WeightedTarget>,
     version: i64,
     samples: Vec<Sample>,
-    answers: Vec<Answer>,
-    entries: Vec<Entry>,
+    answers: Vec<WebhookReply>,
+    entries: Vec<StepEntry>,
 }
 
 /// A decision leads to others at once, as long as the mesh or an answer changes; more than this would be a mistake.
@@ -143,7 +144,7 @@ impl<'a> Simulation<'a> {
 
     /// Tells the rollout what the row that begins now wants it to be told; false when it wants nothing.
     fn act(&mut self) -> bool {
-        let begins = |row: &&Row| after(self.start, row.at) == self.now;
+        let begins = |row: &&SimulatedRow| after(self.start, row.at) == self.now;
         let Some(verb) = self.row().filter(begins).and_then(|row| row.action) else { return false };
         let Some(rollout) = &self.state.rollout else {
             self.enter("Action", format!("{}: there is no rollout to tell", verb.as_str()));
@@ -183,16 +184,16 @@ impl<'a> Simulation<'a> {
     }
 
     /// Answers what is asked; false when it is not a question.
-    fn answer(&mut self, effect: &Effect) -> bool {
+    fn answer(&mut self, effect: &CanaryEffect) -> bool {
         match effect {
-            Effect::Query { metric, .. } => {
+            CanaryEffect::Query { metric, .. } => {
                 let outcome = self.row().and_then(|row| row.metrics.get(metric)).cloned();
-                let outcome = outcome.unwrap_or(Outcome::NoData);
+                let outcome = outcome.unwrap_or(AskOutcome::NoData);
                 self.samples.retain(|sample| sample.metric != *metric);
                 self.samples.push(Sample { metric: metric.clone(), at: self.now, outcome });
                 true
             }
-            Effect::Ask(call) => {
+            CanaryEffect::Ask(call) => {
                 // To a rollback webhook, to agree is to ask for it.
                 let kind = match call.type_ {
                     WebhookType::Rollback => WebhookAnswer::Refused,
@@ -200,7 +201,7 @@ impl<'a> Simulation<'a> {
                 };
                 let told = self.passed().iter().rev().find_map(|row| row.webhooks.get(&call.webhook));
                 self.answers.retain(|answer| answer.webhook != call.webhook);
-                self.answers.push(Answer {
+                self.answers.push(WebhookReply {
                     webhook: call.webhook.clone(),
                     rollout_id: call.rollout_id.clone(),
                     step_index: call.step_index,
@@ -219,7 +220,7 @@ impl<'a> Simulation<'a> {
         let node = Node { health: Health::Some, deprecated: true, ..Node::default() };
         Observations {
             since: self.start,
-            endpoint: Endpoint::Has {
+            endpoint: ReportingEndpoint::Has {
                 targets: self.has.clone(),
                 version: self.version,
                 distribution: Distribution::Reported {
@@ -243,13 +244,13 @@ impl<'a> Simulation<'a> {
     }
 
     /// The rows up to now.
-    fn passed(&self) -> &'a [Row] {
+    fn passed(&self) -> &'a [SimulatedRow] {
         let rows = &self.trace.rows;
         rows.get(..rows.partition_point(|row| after(self.start, row.at) <= self.now)).unwrap_or_default()
     }
 
     /// The row in force.
-    fn row(&self) -> Option<&'a Row> {
+    fn row(&self) -> Option<&'a SimulatedRow> {
         self.passed().last()
     }
 
@@ -258,8 +259,8 @@ impl<'a> Simulation<'a> {
     }
 
     /// The window that ends now: the rows in it, as if every new node had them.
-    fn loads(&self) -> Reports {
-        let Some(canary) = &self.spec.canary else { return Reports::Unsupported };
+    fn loads(&self) -> ProxyReports {
+        let Some(canary) = &self.spec.canary else { return ProxyReports::Unsupported };
         let window = canary.effective_analysis().interval();
         let from = before(self.now, window);
         let rows = self.passed().iter().rev().take_while(|row| after(self.start, row.at) > from);
@@ -279,7 +280,7 @@ impl<'a> Simulation<'a> {
         for drain in &self.state.draining {
             targets.entry(drain.virtual_node.clone()).or_insert(Load { reports: 1, ..Load::default() });
         }
-        Reports::Reported {
+        ProxyReports::Reported {
             at: self.now,
             loads: Loads {
                 window,
@@ -305,14 +306,14 @@ impl<'a> Simulation<'a> {
             }
         }
         for effect in &reduction.effects {
-            if let Effect::Event(event) = effect {
+            if let CanaryEffect::Event(event) = effect {
                 self.enter(&event.reason, event.message.clone());
             }
         }
     }
 
     fn enter(&mut self, what: &str, message: String) {
-        self.entries.push(Entry { at: self.elapsed(), what: what.to_owned(), message });
+        self.entries.push(StepEntry { at: self.elapsed(), what: what.to_owned(), message });
     }
 
     fn elapsed(&self) -> Duration {
@@ -340,7 +341,7 @@ pub fn queried(spec: &Spec) -> Vec<String> {
 
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Entry { at, what, message } in &self.entries {
+        for StepEntry { at, what, message } in &self.entries {
             let seconds = at.as_secs();
             let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
             writeln!(f, "{clock}  {what:<16}  {message}")?;

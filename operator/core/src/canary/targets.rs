@@ -8,10 +8,10 @@ use fleetmesh_model::route::WeightedTarget;
 pub const MAX_TARGETS: usize = 10;
 
 /// What tells targets apart: the virtual node and its port.
-pub type Key = (String, Option<i32>);
+pub type TargetKey = (String, Option<i32>);
 
 /// What tells `target` apart.
-pub fn key(target: &WeightedTarget) -> Key {
+pub fn key(target: &WeightedTarget) -> TargetKey {
     (target.virtual_node.clone(), target.port)
 }
 
@@ -31,7 +31,7 @@ pub fn sum(targets: &[WeightedTarget]) -> u32 {
 }
 
 /// The weight of each target.
-pub fn weights(targets: &[WeightedTarget]) -> BTreeMap<Key, u32> {
+pub fn weights(targets: &[WeightedTarget]) -> BTreeMap<TargetKey, u32> {
     targets.iter().map(|target| (key(target), weight(target))).collect()
 }
 
@@ -46,7 +46,7 @@ pub fn same_shares(a: &[WeightedTarget], b: &[WeightedTarget]) -> bool {
         return true;
     }
     let (a_sum, b_sum) = (sum(a), sum(b));
-    let shares = |targets: &[WeightedTarget], scale: u32| -> BTreeMap<Key, u32> {
+    let shares = |targets: &[WeightedTarget], scale: u32| -> BTreeMap<TargetKey, u32> {
         let served = targets.iter().filter(|target| target.weight > 0);
         served.map(|target| (key(target), weight(target) * scale)).collect()
     };

@@ -13,7 +13,7 @@ use super::clock::StepClock;
 
 /// What may move a route to another phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trigger {
+pub enum CanaryTrigger {
     /// The first decision about the route: what the endpoint has is stable.
     Adopted,
     /// The spec names other targets than the stable ones and than the rollout's.
@@ -46,15 +46,20 @@ pub enum Trigger {
 
 /// One row: the phases that a trigger leads from (`None` is a route about which nothing was decided), the one that it leads
 /// to, and the reason.
-struct Row {
-    trigger: Trigger,
+struct TransitionRow {
+    trigger: CanaryTrigger,
     from: &'static [Option<Phase>],
     to: Phase,
     reason: Reason,
 }
 
-const fn row(trigger: Trigger, from: &'static [Option<Phase>], to: Phase, reason: Reason) -> Row {
-    Row { trigger, from, to, reason }
+const fn row(
+    trigger: CanaryTrigger,
+    from: &'static [Option<Phase>],
+    to: Phase,
+    reason: Reason,
+) -> TransitionRow {
+    TransitionRow { trigger, from, to, reason }
 }
 
 /// The phases of a rollout under way.
@@ -73,32 +78,32 @@ const ANY: &[Option<Phase>] = &[
     Some(RolledBack),
 ];
 
-const TABLE: [Row; 14] = [
-    row(Trigger::Adopted, &[None], Stable, Reason::Stable),
-    row(Trigger::TargetsChanged, ANY, Progressing, Reason::RolloutStarted),
-    row(Trigger::Retried, &[Some(Aborted)], Progressing, Reason::RolloutStarted),
-    row(Trigger::StepTaken, &[Some(Progressing)], Progressing, Reason::StepStarted),
-    row(Trigger::FullWeight, &[Some(Progressing)], Baking, Reason::Baking),
-    row(Trigger::Blocked, UNDER_WAY, Held, Reason::Held),
-    row(Trigger::PersonNeeded, UNDER_WAY, Paused, Reason::Paused),
-    row(Trigger::Unblocked, &[Some(Held), Some(Paused)], Progressing, Reason::Resumed),
-    row(Trigger::UnblockedBaking, &[Some(Held), Some(Paused)], Baking, Reason::Resumed),
-    row(Trigger::GivenUp, UNDER_WAY, Aborted, Reason::Aborted),
-    row(Trigger::TargetsReverted, UNDER_WAY_OR_ABORTED, RolledBack, Reason::RolledBack),
-    row(Trigger::Baked, &[Some(Baking)], Draining, Reason::Promoted),
-    row(Trigger::BakedWithoutDrain, &[Some(Baking)], Promoted, Reason::Promoted),
-    row(Trigger::Drained, &[Some(Draining)], Promoted, Reason::Promoted),
+const TABLE: [TransitionRow; 14] = [
+    row(CanaryTrigger::Adopted, &[None], Stable, Reason::Stable),
+    row(CanaryTrigger::TargetsChanged, ANY, Progressing, Reason::RolloutStarted),
+    row(CanaryTrigger::Retried, &[Some(Aborted)], Progressing, Reason::RolloutStarted),
+    row(CanaryTrigger::StepTaken, &[Some(Progressing)], Progressing, Reason::StepStarted),
+    row(CanaryTrigger::FullWeight, &[Some(Progressing)], Baking, Reason::Baking),
+    row(CanaryTrigger::Blocked, UNDER_WAY, Held, Reason::Held),
+    row(CanaryTrigger::PersonNeeded, UNDER_WAY, Paused, Reason::Paused),
+    row(CanaryTrigger::Unblocked, &[Some(Held), Some(Paused)], Progressing, Reason::Resumed),
+    row(CanaryTrigger::UnblockedBaking, &[Some(Held), Some(Paused)], Baking, Reason::Resumed),
+    row(CanaryTrigger::GivenUp, UNDER_WAY, Aborted, Reason::Aborted),
+    row(CanaryTrigger::TargetsReverted, UNDER_WAY_OR_ABORTED, RolledBack, Reason::RolledBack),
+    row(CanaryTrigger::Baked, &[Some(Baking)], Draining, Reason::Promoted),
+    row(CanaryTrigger::BakedWithoutDrain, &[Some(Baking)], Promoted, Reason::Promoted),
+    row(CanaryTrigger::Drained, &[Some(Draining)], Promoted, Reason::Promoted),
 ];
 
 /// Where `trigger` leads from a phase, and the reason that is told of it; `None` when it leads nowhere from there, and the
 /// route stays as it is. `from` is `None` before the first decision.
-pub fn transition(from: Option<Phase>, trigger: Trigger) -> Option<(Phase, Reason)> {
+pub fn transition(from: Option<Phase>, trigger: CanaryTrigger) -> Option<(Phase, Reason)> {
     let row = TABLE.iter().find(|row| row.trigger == trigger)?;
     row.from.contains(&from).then_some((row.to, row.reason))
 }
 
 /// Each transition that there is: from, trigger, to, reason.
-pub fn transitions() -> impl Iterator<Item = (Option<Phase>, Trigger, Phase, Reason)> {
+pub fn transitions() -> impl Iterator<Item = (Option<Phase>, CanaryTrigger, Phase, Reason)> {
     TABLE.iter().flat_map(|row| row.from.iter().map(|from| (*from, row.trigger, row.to, row.reason)))
 }
 
@@ -109,20 +114,20 @@ pub(super) fn told(phase: Option<Phase>) -> Option<Phase> {
 
 /// The triggers that lead a status to a phase in which its rollout can be. There are none for what the operator wrote. From
 /// a phase that somebody wrote by hand the table may know no way on.
-pub(super) fn mending(state: &CanaryStatus) -> Vec<Trigger> {
+pub(super) fn mending(state: &CanaryStatus) -> Vec<CanaryTrigger> {
     if state.stable_targets.is_empty() {
         return Vec::new();
     }
     let bakes = state.rollout.as_ref().is_some_and(bakes);
-    let adopted = state.phase.is_none().then_some(Trigger::Adopted);
+    let adopted = state.phase.is_none().then_some(CanaryTrigger::Adopted);
     let (started, filled) = match (&state.rollout, state.phase) {
         (None, _) | (Some(_), Some(Held | Paused | Aborted)) => (false, false),
         (Some(_), Some(Progressing)) => (false, bakes),
         (Some(_), Some(Baking)) => (!bakes, false),
         (Some(_), None | Some(Stable | Draining | Promoted | RolledBack | Superseded)) => (true, bakes),
     };
-    let started = started.then_some(Trigger::TargetsChanged);
-    adopted.into_iter().chain(started).chain(filled.then_some(Trigger::FullWeight)).collect()
+    let started = started.then_some(CanaryTrigger::TargetsChanged);
+    adopted.into_iter().chain(started).chain(filled.then_some(CanaryTrigger::FullWeight)).collect()
 }
 
 /// Whether every connected proxy has had 100 percent of the rollout.

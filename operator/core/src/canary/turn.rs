@@ -9,12 +9,12 @@ use super::observations::Action;
 use super::reduce::NO_CANARY;
 use super::reduction::ActionVerdict;
 use super::spec::Spec;
-use crate::observed::{Allowance, Claim, Observed, Remote};
+use crate::observed::{Allowance, Observed, OwnerClaim, Remote};
 use crate::owner;
 
 /// Whether there is something to decide about.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Turn {
+pub enum CanaryTurn {
     /// Decide about this spec.
     Decide(Box<Spec>),
     /// There is no rollout, and nothing to remember of an earlier one.
@@ -25,33 +25,35 @@ pub enum Turn {
 
 /// Whether there is something to decide about: a Route with `canary`, or with what is left of one, that is served as the
 /// spec says. Every reconcile of every kind asks.
-pub fn turn(observed: &Observed, cluster: &str) -> Turn {
+pub fn turn(observed: &Observed, cluster: &str) -> CanaryTurn {
     let object = &observed.object;
     // First what most objects fail at once.
     let never = object.canary().is_none() && *object.status.canary() == CanaryStatus::default();
     if never || object.key.kind != Kind::Route {
-        return Turn::NoRollout;
+        return CanaryTurn::NoRollout;
     }
     if object.deleting {
-        return Turn::LeftAlone("the Route is being deleted");
+        return CanaryTurn::LeftAlone("the Route is being deleted");
     }
     if !observed.permission.missing.is_empty() {
-        return Turn::LeftAlone(
+        return CanaryTurn::LeftAlone(
             "the Route names what it may not: see its condition ResolvedRefs, then tell it again",
         );
     }
     if !is_served(observed, cluster) {
-        return Turn::LeftAlone("the Route is not accepted: see its condition Accepted, then tell it again");
+        return CanaryTurn::LeftAlone(
+            "the Route is not accepted: see its condition Accepted, then tell it again",
+        );
     }
     match Spec::of(object) {
-        Some(spec) => Turn::Decide(Box::new(spec)),
-        None => Turn::LeftAlone("no target of the Route has a weight greater than 0"),
+        Some(spec) => CanaryTurn::Decide(Box::new(spec)),
+        None => CanaryTurn::LeftAlone("no target of the Route has a weight greater than 0"),
     }
 }
 
 fn is_served(observed: &Observed, cluster: &str) -> bool {
     let object = &observed.object;
-    let mine = observed.claim == Claim::Ours && observed.allowance == Allowance::Allowed;
+    let mine = observed.claim == OwnerClaim::Ours && observed.allowance == Allowance::Allowed;
     let owned = match &observed.remote {
         Remote::Present(remote) => {
             let adopts = |tags| owner::may_take_over(object, tags, cluster);
@@ -62,7 +64,7 @@ fn is_served(observed: &Observed, cluster: &str) -> bool {
     mine && owned && object.effective_spec.violations().is_empty()
 }
 
-impl Turn {
+impl CanaryTurn {
     /// What becomes of an action for a Route about which nothing is decided: it is refused, and not kept for later, when it
     /// could surprise. `None` when something is decided.
     pub fn refuses(&self, action: &Action, now: Timestamp) -> Option<ActionVerdict> {

@@ -6,13 +6,13 @@ use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Metric, MetricStatus, OnNoData, Verdict};
 use jiff::Timestamp;
 
-use super::observations::Outcome;
+use super::observations::AskOutcome;
 use super::time::micro;
 use crate::load::{Load, Loads};
 
 /// What a source gave.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reading {
+pub enum MetricReading {
     /// A finite number.
     Value(f64),
     /// Nothing to judge: why, in words.
@@ -21,14 +21,14 @@ pub enum Reading {
     Blind(Reason, String),
 }
 
-impl Reading {
+impl MetricReading {
     /// What a query gave. A number that is not finite (no request divided by none, say) is none.
-    pub fn of(outcome: &Outcome) -> Self {
+    pub fn of(outcome: &AskOutcome) -> Self {
         match outcome {
-            Outcome::Value(value) if value.is_finite() => Self::Value(*value),
-            Outcome::Value(value) => Self::Nothing(Reason::NoData, format!("the query gave {value}")),
-            Outcome::NoData => Self::Nothing(Reason::NoData, "the query gave no number".to_owned()),
-            Outcome::Error(error) => Self::Blind(Reason::MetricFailed, error.clone()),
+            AskOutcome::Value(value) if value.is_finite() => Self::Value(*value),
+            AskOutcome::Value(value) => Self::Nothing(Reason::NoData, format!("the query gave {value}")),
+            AskOutcome::NoData => Self::Nothing(Reason::NoData, "the query gave no number".to_owned()),
+            AskOutcome::Error(error) => Self::Blind(Reason::MetricFailed, error.clone()),
         }
     }
 }
@@ -49,17 +49,17 @@ pub fn together(loads: &Loads, nodes: &BTreeSet<&str>) -> Load {
 
 /// The success rate in percent of the requests that ended. A report without a request is no traffic; no report at all is
 /// an outage of the reports.
-pub fn success_rate(load: &Load) -> Reading {
+pub fn success_rate(load: &Load) -> MetricReading {
     let ended = load.succeeded.saturating_add(load.failed);
     if ended == 0 && load.reports == 0 {
         let detail = "no proxy reported the load of the new targets: check that their callers' proxies are connected and report";
-        return Reading::Blind(Reason::NoReport, detail.to_owned());
+        return MetricReading::Blind(Reason::NoReport, detail.to_owned());
     }
     if ended == 0 {
         let detail = "the proxies reported no request to the new targets that ended: nobody calls them, or they have no address (callers then get 503, and proxies count nothing)";
-        return Reading::Nothing(Reason::NoTraffic, detail.to_owned());
+        return MetricReading::Nothing(Reason::NoTraffic, detail.to_owned());
     }
-    Reading::Value(100.0 * precise(load.succeeded) / precise(ended))
+    MetricReading::Value(100.0 * precise(load.succeeded) / precise(ended))
 }
 
 /// Counts below 2^53 are exact, and greater ones near enough for a rate.
@@ -72,18 +72,18 @@ pub(super) fn precise(count: u64) -> f64 {
 pub fn judge(
     metric: &Metric,
     on_no_data: OnNoData,
-    reading: &Reading,
+    reading: &MetricReading,
     before: Option<&MetricStatus>,
     at: Timestamp,
 ) -> MetricStatus {
     let row = before.map_or(0, |before| before.failed);
     let (verdict, value, why) = match reading {
-        Reading::Value(value) if metric.threshold_range.contains(*value) => {
+        MetricReading::Value(value) if metric.threshold_range.contains(*value) => {
             (Verdict::Pass, Some(*value), None)
         }
-        Reading::Value(value) => (Verdict::Fail, Some(*value), None),
-        Reading::Nothing(reason, detail) => (Verdict::NoData, None, Some((*reason, detail.clone()))),
-        Reading::Blind(reason, detail) => (Verdict::Error, None, Some((*reason, detail.clone()))),
+        MetricReading::Value(value) => (Verdict::Fail, Some(*value), None),
+        MetricReading::Nothing(reason, detail) => (Verdict::NoData, None, Some((*reason, detail.clone()))),
+        MetricReading::Blind(reason, detail) => (Verdict::Error, None, Some((*reason, detail.clone()))),
     };
     let failed = match (verdict, on_no_data) {
         (Verdict::Pass, _) | (Verdict::NoData, OnNoData::Pass) => 0,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use fleetmesh_model::route::WeightedTarget;
 
-use super::targets::{Key, key, sum, weighing, weights, with_zeros};
+use super::targets::{TargetKey, key, sum, weighing, weights, with_zeros};
 
 /// The targets `percent` of the way from `stable` to `spec`, 0 to 100. First those of the spec, in its order.
 pub fn between(stable: &[WeightedTarget], spec: &[WeightedTarget], percent: u32) -> Vec<WeightedTarget> {
@@ -41,16 +41,21 @@ pub fn total(stable: &[WeightedTarget], spec: &[WeightedTarget]) -> u32 {
 }
 
 /// The weights as parts of `total`.
-fn scaled(targets: &[WeightedTarget], total: u32) -> BTreeMap<Key, u32> {
+fn scaled(targets: &[WeightedTarget], total: u32) -> BTreeMap<TargetKey, u32> {
     let own = weights(targets);
     if own.values().sum::<u32>() == total { own } else { apportion(&own, total) }
 }
 
-fn moved(from: &BTreeMap<Key, u32>, to: &BTreeMap<Key, u32>, percent: u32) -> BTreeMap<Key, u32> {
-    let part = |targets: &BTreeMap<Key, u32>, key: &Key| targets.get(key).copied().unwrap_or(0);
-    let difference = |a: &BTreeMap<Key, u32>, b: &BTreeMap<Key, u32>| -> BTreeMap<Key, u32> {
-        a.iter().map(|(key, weight)| (key.clone(), weight.saturating_sub(part(b, key)))).collect()
-    };
+fn moved(
+    from: &BTreeMap<TargetKey, u32>,
+    to: &BTreeMap<TargetKey, u32>,
+    percent: u32,
+) -> BTreeMap<TargetKey, u32> {
+    let part = |targets: &BTreeMap<TargetKey, u32>, key: &TargetKey| targets.get(key).copied().unwrap_or(0);
+    let difference =
+        |a: &BTreeMap<TargetKey, u32>, b: &BTreeMap<TargetKey, u32>| -> BTreeMap<TargetKey, u32> {
+            a.iter().map(|(key, weight)| (key.clone(), weight.saturating_sub(part(b, key)))).collect()
+        };
     let (gains, losses) = (difference(to, from), difference(from, to));
     let parts = (gains.values().sum::<u32>() * percent + 50) / 100;
     let (gained, lost) = (apportion(&gains, parts), apportion(&losses, parts));
@@ -59,9 +64,9 @@ fn moved(from: &BTreeMap<Key, u32>, to: &BTreeMap<Key, u32>, percent: u32) -> BT
 }
 
 /// Shares out `parts` in proportion to `claims`, whose sum is greater than 0 unless `parts` is 0.
-fn apportion(claims: &BTreeMap<Key, u32>, parts: u32) -> BTreeMap<Key, u32> {
+fn apportion(claims: &BTreeMap<TargetKey, u32>, parts: u32) -> BTreeMap<TargetKey, u32> {
     let sum: u64 = claims.values().map(|claim| u64::from(*claim)).sum();
-    let mut given: Vec<(&Key, u64, u64)> =
+    let mut given: Vec<(&TargetKey, u64, u64)> =
         claims.iter().map(|(key, claim)| (key, u64::from(*claim), 0)).collect();
     for part in 1..=u64::from(parts) {
         // Who would not get beyond the upper quota of this many parts, and of those who is owed most: claim/(given+1).

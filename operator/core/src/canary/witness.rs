@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::Metric;
 
-use super::observations::{Owner, Owners};
-use super::verdict::{Reading, precise, success_rate, together};
+use super::observations::{Owners, TargetOwner};
+use super::verdict::{MetricReading, precise, success_rate, together};
 use crate::load::{Ended, Loads};
 
 /// Rates that differ by less, in points of a percent, do not contradict each other.
@@ -19,16 +19,16 @@ pub(super) fn success_rate_of(
     nodes: &BTreeSet<&str>,
     owners: &Owners,
     metric: &Metric,
-) -> Reading {
+) -> MetricReading {
     let all = together(loads, nodes);
     let pooled = success_rate(&all);
-    let Reading::Value(_) = pooled else { return pooled };
+    let MetricReading::Value(_) = pooled else { return pooled };
     let (callers, own) = witnesses(loads, nodes, owners);
     let Some((low, high)) = median(&callers) else { return pooled };
     let fate = |rate: f64| fate(metric, rate);
     let Some(own) = own.filter(|own| own.requests() > 0) else {
         if fate(low) == fate(high) {
-            return Reading::Value(f64::midpoint(low, high));
+            return MetricReading::Value(f64::midpoint(low, high));
         }
         return disagree(format!(
             "the callers of the new targets tell of success rates of {low:.2} and {high:.2}, and the targets' own proxies of nothing"
@@ -40,11 +40,11 @@ pub(super) fn success_rate_of(
     let tolerance = TOLERANCE.max(100.0 / precise(fewer).sqrt());
     let agrees = |told: f64| fate(told) == fate(seen) || (told - seen).abs() <= tolerance;
     match (fate(low) == fate(high), agrees(low), agrees(high)) {
-        (true, true, true) => Reading::Value(f64::midpoint(low, high)),
+        (true, true, true) => MetricReading::Value(f64::midpoint(low, high)),
         // Two callers stand against each other: whom the targets bear out is believed.
-        (false, true, false) => Reading::Value(low),
-        (false, false, true) => Reading::Value(high),
-        (false, true, true) => Reading::Value(seen.clamp(low, high)),
+        (false, true, false) => MetricReading::Value(low),
+        (false, false, true) => MetricReading::Value(high),
+        (false, true, true) => MetricReading::Value(seen.clamp(low, high)),
         _ => disagree(format!(
             "the callers of the new targets tell of a success rate of {}, the targets' own proxies of {seen:.2}",
             if low == high { format!("{low:.2}") } else { format!("{low:.2} to {high:.2}") },
@@ -52,9 +52,9 @@ pub(super) fn success_rate_of(
     }
 }
 
-fn disagree(what: String) -> Reading {
+fn disagree(what: String) -> MetricReading {
     let way_out = "see which of them has it wrong, then skip the step or abort";
-    Reading::Blind(Reason::ReportsDisagree, format!("{what}: {way_out}"))
+    MetricReading::Blind(Reason::ReportsDisagree, format!("{what}: {way_out}"))
 }
 
 /// How many requests to the new targets ended that both sides tell of: what callers invent, nobody received. Targets whose
@@ -75,8 +75,8 @@ fn witnesses<'a>(
     loads: &'a Loads,
     nodes: &BTreeSet<&str>,
     owners: &'a Owners,
-) -> (BTreeMap<Caller<'a>, Ended>, Option<Ended>) {
-    let mut callers: BTreeMap<Caller<'a>, Ended> = BTreeMap::new();
+) -> (BTreeMap<WitnessCaller<'a>, Ended>, Option<Ended>) {
+    let mut callers: BTreeMap<WitnessCaller<'a>, Ended> = BTreeMap::new();
     let mut own = Some(Ended::default());
     for (_, witnesses) in loads.witnesses.iter().filter(|(node, _)| nodes.contains(node.as_str())) {
         for (caller, ended) in &witnesses.callers {
@@ -96,7 +96,7 @@ fn witnesses<'a>(
 
 /// The lower and the upper weighted median of the callers' success rates. A caller weighs as many requests as it told of, and
 /// no more than all others together, so that it takes two to decide; `None` without a caller.
-fn median(callers: &BTreeMap<Caller<'_>, Ended>) -> Option<(f64, f64)> {
+fn median(callers: &BTreeMap<WitnessCaller<'_>, Ended>) -> Option<(f64, f64)> {
     let all: u128 = callers.values().map(|ended| u128::from(ended.requests())).sum();
     let mut rates: Vec<(f64, u128)> = callers
         .values()
@@ -146,11 +146,11 @@ fn fate(metric: &Metric, rate: f64) -> Fate {
 
 /// Who tells: an owner; of virtual nodes that no resource stands for, each for itself, or one that lies would speak for all of
 /// them.
-type Caller<'a> = (Owner<'a>, Option<&'a str>);
+type WitnessCaller<'a> = (TargetOwner<'a>, Option<&'a str>);
 
-fn told_apart<'a>(owners: &'a Owners, node: &'a str) -> Caller<'a> {
+fn told_apart<'a>(owners: &'a Owners, node: &'a str) -> WitnessCaller<'a> {
     let owner = owners.of(node);
-    (owner, (owner == Owner::Nobody).then_some(node))
+    (owner, (owner == TargetOwner::Nobody).then_some(node))
 }
 
 #[cfg(test)]
@@ -199,18 +199,18 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> Reading {
+    fn read(text: &str) -> MetricReading {
         success_rate_of(&loads(text), &BTreeSet::from(["t"]), &Owners::default(), &metric())
     }
 
     fn is_held(text: &str) {
         let reading = read(text);
-        assert!(matches!(reading, Reading::Blind(Reason::ReportsDisagree, _)), "{text}: {reading:?}");
+        assert!(matches!(reading, MetricReading::Blind(Reason::ReportsDisagree, _)), "{text}: {reading:?}");
     }
 
     fn is(text: &str, rate: f64) {
         match read(text) {
-            Reading::Value(value) => assert!((value - rate).abs() < 0.01, "{text}: {value}"),
+            MetricReading::Value(value) => assert!((value - rate).abs() < 0.01, "{text}: {value}"),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -261,7 +261,7 @@ mod tests {
         let owners = Owners { own: "own".to_owned(), namespaces: namespaces.into() };
         let nodes = BTreeSet::from(["t"]);
         let reading = success_rate_of(&loads, &nodes, &owners, &metric());
-        assert_eq!(reading, Reading::Value(100.0), "outvoted as one");
+        assert_eq!(reading, MetricReading::Value(100.0), "outvoted as one");
         assert_eq!(requests(&loads, &nodes, &owners), 1000, "what they invent is not counted");
     }
 
@@ -270,7 +270,10 @@ mod tests {
         let mut loads = loads("a:600+400");
         loads.witnesses.clear();
         let nodes = BTreeSet::from(["t"]);
-        assert_eq!(success_rate_of(&loads, &nodes, &Owners::default(), &metric()), Reading::Value(60.0));
+        assert_eq!(
+            success_rate_of(&loads, &nodes, &Owners::default(), &metric()),
+            MetricReading::Value(60.0)
+        );
         assert_eq!(requests(&loads, &nodes, &Owners::default()), 1000);
     }
 }

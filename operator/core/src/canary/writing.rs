@@ -16,7 +16,7 @@ use fleetmesh_crds::CanaryStatus;
 use fleetmesh_crds::canary::{MetricStatus, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
-use super::reduction::{Effect, Reduction};
+use super::reduction::{CanaryEffect, Reduction};
 
 /// How old what a status tells of passing windows gets at the most while newer ones are known.
 pub const UNWRITTEN: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ impl Reduction {
     /// Whether something outside of the operator follows from this decision, which was made from `before`.
     pub fn is_followed(&self, before: &CanaryStatus) -> bool {
         let state = &self.state;
-        let only_reads = |effect: &Effect| matches!(effect, Effect::Query { .. });
+        let only_reads = |effect: &CanaryEffect| matches!(effect, CanaryEffect::Query { .. });
         !self.verdicts.is_empty()
             || !self.effects.iter().all(only_reads)
             || state.effective_targets != before.effective_targets

@@ -19,7 +19,7 @@ use values::{is_below, is_reserved, matches, short, shown};
 
 /// The FleetClass of a fleet, as the cluster has it.
 #[derive(Clone, Copy, Debug)]
-pub enum Class<'a> {
+pub enum RunningClass<'a> {
     /// The fleet names none, and none is the default.
     NoDefault,
     /// There is none of the name that the fleet gives.
@@ -40,7 +40,7 @@ pub enum Class<'a> {
 
 /// Why a fleet is not let.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ClassRefusal {
     /// The reason of the condition.
     pub reason: Reason,
     /// Field, value, class and the way out, for a person.
@@ -66,7 +66,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// There is no such class, it does not allow the namespace, or a value is not within it.
-pub fn admit(object: &Object, fleet: &Fleet, class: Class<'_>) -> Result<Admitted, Refusal> {
+pub fn admit(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -> Result<Admitted, ClassRefusal> {
     let (name, spec) = found(object, fleet, class)?;
     policies(object, name, spec)?;
     let judge = Judge { object, name, spec };
@@ -101,7 +101,7 @@ pub fn admit(object: &Object, fleet: &Fleet, class: Class<'_>) -> Result<Admitte
 ///
 /// # Errors
 /// As [`admit`].
-pub fn admit_policies(object: &Object, fleet: &Fleet, class: Class<'_>) -> Result<(), Refusal> {
+pub fn admit_policies(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -> Result<(), ClassRefusal> {
     if named_policies(object).is_empty() {
         return Ok(());
     }
@@ -110,8 +110,14 @@ pub fn admit_policies(object: &Object, fleet: &Fleet, class: Class<'_>) -> Resul
 
 /// Why the managed policies that the node names are not attached yet, in words; `None` when they may be. `launched` are the
 /// classes in which the instances were launched that it has, `None` when nobody looked yet: what they run was let by those.
-pub fn withheld(object: &Object, class: Class<'_>, launched: Option<&BTreeSet<String>>) -> Option<String> {
-    let (false, Class::Found { name, .. }) = (named_policies(object).is_empty(), class) else { return None };
+pub fn withheld(
+    object: &Object,
+    class: RunningClass<'_>,
+    launched: Option<&BTreeSet<String>>,
+) -> Option<String> {
+    let (false, RunningClass::Found { name, .. }) = (named_policies(object).is_empty(), class) else {
+        return None;
+    };
     let Some(launched) = launched else {
         return Some(
             "the policies of iam.managedPolicyArns are attached when EC2 has told which instances run"
@@ -135,26 +141,26 @@ fn named_policies(object: &Object) -> &[String] {
 fn found<'a>(
     object: &Object,
     fleet: &Fleet,
-    class: Class<'a>,
-) -> Result<(&'a str, &'a FleetClassSpec), Refusal> {
-    let refused = |reason, message| Err(Refusal { reason, message });
+    class: RunningClass<'a>,
+) -> Result<(&'a str, &'a FleetClassSpec), ClassRefusal> {
+    let refused = |reason, message| Err(ClassRefusal { reason, message });
     let existing = "instances stay as they are and nothing is launched";
     match class {
-        Class::Found { name, spec } => Ok((name, spec)),
-        Class::NoDefault => {
+        RunningClass::Found { name, spec } => Ok((name, spec)),
+        RunningClass::NoDefault => {
             let message = format!(
                 "fleet.className is not set and no FleetClass is the default; {existing}. Name a class, or mark one with the annotation {DEFAULT_CLASS_ANNOTATION}: \"true\"; `fleetmesh migrate fleet-classes` prints classes for the fleets that there are, for an admin to apply"
             );
             refused(Reason::ClassRequired, message)
         }
-        Class::Missing => {
+        RunningClass::Missing => {
             let name = fleet.class_name.as_deref().unwrap_or_default();
             let message = format!(
                 "fleet.className is {name} and there is no FleetClass of that name; {existing}. Create it, or name another (`kubectl get fleetclasses`)"
             );
             refused(Reason::ClassRequired, message)
         }
-        Class::NotAllowed { name } => {
+        RunningClass::NotAllowed { name } => {
             let namespace = object.key.namespace.as_deref().unwrap_or_default();
             let message = format!(
                 "FleetClass {name} does not allow fleets of the namespace {namespace} (allowedNamespaces); {existing}. Set fleet.className to a class that does, or ask for this one"
@@ -164,7 +170,7 @@ fn found<'a>(
     }
 }
 
-fn policies(object: &Object, name: &str, spec: &FleetClassSpec) -> Result<(), Refusal> {
+fn policies(object: &Object, name: &str, spec: &FleetClassSpec) -> Result<(), ClassRefusal> {
     let Some(allowed) = &spec.managed_policy_arns else { return Ok(()) };
     let outside = named_policies(object).iter().enumerate().find(|(_, arn)| !allowed.contains(arn));
     match outside {
@@ -187,7 +193,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn outside(&self, field: &str, value: &str, list: &str, allowed: &[String]) -> Refusal {
+    fn outside(&self, field: &str, value: &str, list: &str, allowed: &[String]) -> ClassRefusal {
         outside_of(self.name, field, value, list, allowed)
     }
 
@@ -198,7 +204,7 @@ impl Judge<'_> {
         values: &[String],
         (list, allowed): (&str, &[String]),
         allows: impl Fn(&str, &str) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClassRefusal> {
         let fits = |value: &String| allowed.iter().any(|entry| allows(entry, value));
         match values.iter().enumerate().find(|(_, value)| !fits(value)) {
             Some((index, value)) => Err(self.outside(&format!("{field}[{index}]"), value, list, allowed)),
@@ -206,7 +212,7 @@ impl Judge<'_> {
         }
     }
 
-    fn capacity(&self, fleet: &Fleet) -> Result<Capacity, Refusal> {
+    fn capacity(&self, fleet: &Fleet) -> Result<Capacity, ClassRefusal> {
         let allowed = &self.spec.instance_types;
         let mut capacity = fleet.capacity.clone().unwrap_or_default();
         if capacity.instance_types.is_empty() {
@@ -220,7 +226,7 @@ impl Judge<'_> {
         Ok(capacity)
     }
 
-    fn network(&self, fleet: &Fleet) -> Result<Option<Network>, Refusal> {
+    fn network(&self, fleet: &Fleet) -> Result<Option<Network>, ClassRefusal> {
         let own = self.spec.network.clone().unwrap_or_default();
         let mut network = fleet.network.clone().unwrap_or_default();
         let exactly = |entry: &str, value: &str| entry == value;
@@ -239,14 +245,14 @@ impl Judge<'_> {
         Ok(set.then_some(network))
     }
 
-    fn image(&self, fleet: &Fleet) -> Result<Image, Refusal> {
+    fn image(&self, fleet: &Fleet) -> Result<Image, ClassRefusal> {
         let default =
             ClassImages { ssm_parameters: vec![DEFAULT_SSM_PARAMETER.to_owned()], ..ClassImages::default() };
         let ClassImages { ids, owners, ssm_parameters } = self.spec.images.as_ref().unwrap_or(&default);
         let named = fleet.image.as_ref();
         if let Some(id) = named.and_then(|image| image.id.as_ref()) {
             if !is_ami_id(id) {
-                return Err(Refusal {
+                return Err(ClassRefusal {
                     reason: Reason::InvalidSpec,
                     message: format!(
                         "fleet.image.id is {}: an AMI's id is ami- and 8 to 17 hexadecimal digits",
@@ -280,7 +286,7 @@ impl Judge<'_> {
         }
     }
 
-    fn user_data(&self, fleet: &Fleet) -> Result<(), Refusal> {
+    fn user_data(&self, fleet: &Fleet) -> Result<(), ClassRefusal> {
         let brings = fleet.app.as_ref().is_some_and(|app| app.user_data.is_some());
         if !brings || self.spec.user_data == UserDataPolicy::Allowed {
             return Ok(());
@@ -289,10 +295,10 @@ impl Judge<'_> {
             "fleet.app.userData is set, and FleetClass {} forbids user data of one's own. Use fleet.app.container, or ask for userData: Allowed in the class",
             self.name
         );
-        Err(Refusal { reason: Reason::ValueNotInClass, message })
+        Err(ClassRefusal { reason: Reason::ValueNotInClass, message })
     }
 
-    fn metadata(&self, fleet: &Fleet) -> Result<(), Refusal> {
+    fn metadata(&self, fleet: &Fleet) -> Result<(), ClassRefusal> {
         let wanted = fleet.app.as_ref().is_some_and(|app| app.metadata);
         if !wanted || self.spec.allow_metadata {
             return Ok(());
@@ -301,11 +307,11 @@ impl Judge<'_> {
             "fleet.app.metadata is true, and FleetClass {} does not give applications the credentials of the instance's role. Set it to false, or ask for allowMetadata: true in the class",
             self.name
         );
-        Err(Refusal { reason: Reason::ValueNotInClass, message })
+        Err(ClassRefusal { reason: Reason::ValueNotInClass, message })
     }
 
     /// The proxy's user reaches the credentials of the instance's role, and with them a certificate of the node.
-    fn proxy(&self, fleet: &Fleet) -> Result<(), Refusal> {
+    fn proxy(&self, fleet: &Fleet) -> Result<(), ClassRefusal> {
         let Proxy { image, uid, .. } = fleet.proxy.clone().unwrap_or_default();
         let default = [Proxy::DEFAULT_IMAGE.to_owned()];
         let named = &self.spec.proxy_images;
@@ -321,10 +327,10 @@ impl Judge<'_> {
             "fleet.proxy.uid is {uid}, which FleetClass {} does not allow (minProxyUid: {lowest}). Take one that is not lower, 1337 for example, or ask whoever owns the class for it",
             self.name
         );
-        Err(Refusal { reason: Reason::ValueNotInClass, message })
+        Err(ClassRefusal { reason: Reason::ValueNotInClass, message })
     }
 
-    fn tags(&self) -> Result<(), Refusal> {
+    fn tags(&self) -> Result<(), ClassRefusal> {
         let allowed = &self.spec.tag_keys;
         let fits = |key: &&String| allowed.iter().any(|entry| matches(entry, key)) && !is_reserved(key);
         match self.object.management.tags.keys().find(|key| !fits(key)) {
@@ -333,14 +339,14 @@ impl Judge<'_> {
         }
     }
 
-    fn cloud_map(&self) -> Result<(), Refusal> {
+    fn cloud_map(&self) -> Result<(), ClassRefusal> {
         let Some(discovery) = cloud_map::discovery(self.object) else { return Ok(()) };
         if let Some((index, key)) = cloud_map::reserved(discovery) {
             let message = format!(
                 "serviceDiscovery.awsCloudMap.attributes[{index}].key is {}: attributes of a node with replicas must not begin with AWS_ or fleetmesh.dev/, which are set for each instance. Remove it",
                 short(key)
             );
-            return Err(Refusal { reason: Reason::InvalidSpec, message });
+            return Err(ClassRefusal { reason: Reason::InvalidSpec, message });
         }
         let services = &self.spec.cloud_map_services;
         let fits = services.iter().any(|service| {
@@ -357,13 +363,13 @@ impl Judge<'_> {
         Err(self.outside("serviceDiscovery.awsCloudMap", &value, "cloudMapServices", &allowed))
     }
 
-    fn enrollment(&self, tags: &Tags) -> Result<(), Refusal> {
+    fn enrollment(&self, tags: &Tags) -> Result<(), ClassRefusal> {
         let Some(needed) = &self.spec.enroll_tags else {
             let message = format!(
                 "fleet.enroll is set, and FleetClass {} lets no instances be enrolled. Launch them (fleet.replicas), or ask for enrollTags in the class",
                 self.name
             );
-            return Err(Refusal { reason: Reason::ValueNotInClass, message });
+            return Err(ClassRefusal { reason: Reason::ValueNotInClass, message });
         };
         match needed.iter().find(|(key, value)| tags.get(*key) != Some(*value)) {
             Some((key, value)) => {
@@ -371,31 +377,31 @@ impl Judge<'_> {
                     "fleet.enroll.tags does not have {key}: {value}, which FleetClass {} demands (enrollTags). Add it, or name another class",
                     self.name
                 );
-                Err(Refusal { reason: Reason::ValueNotInClass, message })
+                Err(ClassRefusal { reason: Reason::ValueNotInClass, message })
             }
             None => Ok(()),
         }
     }
 
     /// A value that the fleet does not give and the class cannot.
-    fn unsaid(&self, field: &str, list: &str, allowed: &[String]) -> Refusal {
+    fn unsaid(&self, field: &str, list: &str, allowed: &[String]) -> ClassRefusal {
         let message = format!(
             "{field} is not set, and FleetClass {} has no value of its own for it ({list}: {}). Set it to one that these stand for",
             self.name,
             shown(allowed)
         );
-        Refusal { reason: Reason::ValueNotInClass, message }
+        ClassRefusal { reason: Reason::ValueNotInClass, message }
     }
 }
 
 /// A value that is not in a list of the class.
-fn outside_of(class: &str, field: &str, value: &str, list: &str, allowed: &[String]) -> Refusal {
+fn outside_of(class: &str, field: &str, value: &str, list: &str, allowed: &[String]) -> ClassRefusal {
     let message = format!(
         "{field} is {}, which FleetClass {class} does not allow ({list}: {}). Take one that it does, or ask whoever owns the class for it",
         short(value),
         shown(allowed)
     );
-    Refusal { reason: Reason::ValueNotInClass, message }
+    ClassRefusal { reason: Reason::ValueNotInClass, message }
 }
 
 #[cfg(test)]

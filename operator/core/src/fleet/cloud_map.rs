@@ -5,9 +5,9 @@ use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use fleetmesh_model::tag::Tags;
 
-use super::observed::{Instance, Observed, Registered};
-use super::plan::Step;
-use super::scale::{Member, Stage};
+use super::observed::{Instance, ObservedFleet, Registered};
+use super::plan::FleetStep;
+use super::scale::{FleetMember, Stage};
 use crate::object::Object;
 
 /// How a node is discovered in Cloud Map; `None` when it is not.
@@ -31,14 +31,18 @@ fn is_reserved(key: &str) -> bool {
 
 /// The steps that register those of `members` that serve and are not found yet, and take out what does not live any more
 /// or is being drained.
-pub(super) fn register(observed: &Observed, members: &[Member<'_>], object: &Object) -> Vec<Step> {
+pub(super) fn register(
+    observed: &ObservedFleet,
+    members: &[FleetMember<'_>],
+    object: &Object,
+) -> Vec<FleetStep> {
     let (Some(discovery), Some(registered)) = (discovery(object), &observed.registered) else {
         return Vec::new();
     };
     let joins = members.iter().filter(|member| {
         member.serves == Stage::Ready && observed.is_registered(member.instance) == Some(false)
     });
-    let joins = joins.map(|member| Step::Register {
+    let joins = joins.map(|member| FleetStep::Register {
         service: registered.service.clone(),
         instance: member.instance.id.clone(),
         attributes: attributes(member.instance, discovery, object),
@@ -47,7 +51,7 @@ pub(super) fn register(observed: &Observed, members: &[Member<'_>], object: &Obj
 }
 
 /// The steps that take out of Cloud Map: `more`, and what does not live any more or is being drained.
-pub(super) fn deregister(observed: &Observed, more: &[String]) -> Vec<Step> {
+pub(super) fn deregister(observed: &ObservedFleet, more: &[String]) -> Vec<FleetStep> {
     let stays = |id: &String| {
         let instance = observed.instances.iter().find(|instance| instance.id == *id);
         instance.is_some_and(|instance| instance.state.is_live() && instance.draining_since.is_none())
@@ -56,15 +60,15 @@ pub(super) fn deregister(observed: &Observed, more: &[String]) -> Vec<Step> {
 }
 
 /// The steps that take everything out of Cloud Map.
-pub(super) fn leave(observed: &Observed) -> Vec<Step> {
+pub(super) fn leave(observed: &ObservedFleet) -> Vec<FleetStep> {
     steps(observed, |_| true)
 }
 
 /// The steps that take out those that are `leaving`.
-fn steps(observed: &Observed, leaving: impl Fn(&String) -> bool) -> Vec<Step> {
+fn steps(observed: &ObservedFleet, leaving: impl Fn(&String) -> bool) -> Vec<FleetStep> {
     let Some(Registered { service, instances }) = &observed.registered else { return Vec::new() };
     let leaving = instances.iter().filter(|id| leaving(id));
-    leaving.map(|id| Step::Deregister { service: service.clone(), instance: id.clone() }).collect()
+    leaving.map(|id| FleetStep::Deregister { service: service.clone(), instance: id.clone() }).collect()
 }
 
 /// The attributes of an instance: its addresses and port as Cloud Map words them, those that the node's own discovery

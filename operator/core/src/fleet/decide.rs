@@ -5,16 +5,16 @@ use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
-use super::class::{Admitted, Refusal};
+use super::class::{Admitted, ClassRefusal};
 use super::cloud_map;
-use super::decision::{Decision, Input};
+use super::decision::{FleetDecision, Input};
 use super::enroll;
 use super::limits::Reached;
-use super::observed::{Instance, Observed, State};
-use super::plan::Step;
-use super::scale::{Demand, Member, Move, scale, stage, surplus};
+use super::observed::{Instance, InstanceState, ObservedFleet};
+use super::plan::FleetStep;
+use super::scale::{Demand, FleetMember, Move, scale, stage, surplus};
 use super::tagging;
-use super::template::{self, Content};
+use super::template::{self, TemplateContent};
 use super::user_data;
 use super::version;
 use super::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
@@ -27,7 +27,7 @@ use crate::token::digest;
 const DRAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 /// Decides. Same inputs, same steps.
-pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
+pub fn decide(observed: &ObservedFleet, input: &Input<'_>) -> FleetDecision {
     let fleet = input.object.fleet().filter(|_| !input.deleting);
     let mut decision = match (fleet, input.admission) {
         (None, _) => enroll(observed, input, false),
@@ -38,14 +38,16 @@ pub fn decide(observed: &Observed, input: &Input<'_>) -> Decision {
             None => replicate(observed, input, admitted),
         },
         // Nobody looked for the class.
-        (Some(_), None) => Decision { waits: Some("the FleetClass".to_owned()), ..Decision::default() },
+        (Some(_), None) => {
+            FleetDecision { waits: Some("the FleetClass".to_owned()), ..FleetDecision::default() }
+        }
     };
     decision.told = tagging::taken(observed);
     decision
 }
 
 /// Instances are given the profile if they are `meant`, and others lose it; whatever was launched goes.
-fn enroll(observed: &Observed, input: &Input<'_>, meant: bool) -> Decision {
+fn enroll(observed: &ObservedFleet, input: &Input<'_>, meant: bool) -> FleetDecision {
     let enrolling = input.profile_arn.map(|arn| enroll::steps(observed, arn, meant)).unwrap_or_default();
     let mut decision = leave(observed, input, !enrolling.is_empty());
     decision.steps.splice(0..0, enrolling);
@@ -56,7 +58,7 @@ fn enroll(observed: &Observed, input: &Input<'_>, meant: bool) -> Decision {
 }
 
 /// Whose the AMI is, when the class does not want it to be theirs.
-fn owner_refused(observed: &Observed, admitted: &Admitted) -> Option<Refusal> {
+fn owner_refused(observed: &ObservedFleet, admitted: &Admitted) -> Option<ClassRefusal> {
     let (owners, image) = (&admitted.image_owners, observed.image.as_ref()?);
     let wanted = owners.is_empty() || observed.image_owners.iter().any(|owner| owners.contains(owner));
     let message = || {
@@ -67,13 +69,14 @@ fn owner_refused(observed: &Observed, admitted: &Admitted) -> Option<Refusal> {
             owners.join(", ")
         )
     };
-    (!wanted).then(|| Refusal { reason: Reason::ValueNotInClass, message: message() })
+    (!wanted).then(|| ClassRefusal { reason: Reason::ValueNotInClass, message: message() })
 }
 
 /// A fleet that its class does not let be, or that has none: instances stay as they are. What was begun with some goes on, and
 /// whoever scales the fleet down is heard; nothing is launched, replaced, registered or enrolled.
-fn held(observed: &Observed, input: &Input<'_>, fleet: &Fleet, refusal: Refusal) -> Decision {
-    let mut decision = Decision { refused: Some((refusal.reason, refusal.message)), ..Decision::default() };
+fn held(observed: &ObservedFleet, input: &Input<'_>, fleet: &Fleet, refusal: ClassRefusal) -> FleetDecision {
+    let mut decision =
+        FleetDecision { refused: Some((refusal.reason, refusal.message)), ..FleetDecision::default() };
     if fleet.enroll.is_some() {
         return decision;
     }
@@ -84,9 +87,10 @@ fn held(observed: &Observed, input: &Input<'_>, fleet: &Fleet, refusal: Refusal)
     decision
 }
 
-fn replicate(observed: &Observed, input: &Input<'_>, admitted: &Admitted) -> Decision {
-    let waits = |what: &str| Decision { waits: Some(what.to_owned()), ..Decision::default() };
-    let refused = |reason, message| Decision { refused: Some((reason, message)), ..Decision::default() };
+fn replicate(observed: &ObservedFleet, input: &Input<'_>, admitted: &Admitted) -> FleetDecision {
+    let waits = |what: &str| FleetDecision { waits: Some(what.to_owned()), ..FleetDecision::default() };
+    let refused =
+        |reason, message| FleetDecision { refused: Some((reason, message)), ..FleetDecision::default() };
     if let Some(taken) = version::foreign(observed, input.object) {
         return refused(Reason::NotOwned, taken);
     }
@@ -94,13 +98,13 @@ fn replicate(observed: &Observed, input: &Input<'_>, admitted: &Admitted) -> Dec
         (None, _) => waits("the instance profile"),
         (_, None) => waits("the AMI's id"),
         (Some(profile_arn), Some(image)) => {
-            launch(observed, input, &Wanted { admitted, fleet: &admitted.fleet, profile_arn, image })
+            launch(observed, input, &WantedFleet { admitted, fleet: &admitted.fleet, profile_arn, image })
         }
     }
 }
 
 /// The fleet as the spec wants it.
-struct Wanted<'a> {
+struct WantedFleet<'a> {
     admitted: &'a Admitted,
     fleet: &'a Fleet,
     profile_arn: &'a str,
@@ -109,10 +113,10 @@ struct Wanted<'a> {
 
 /// Everything that was launched goes: the instances first, then the template they came from. `busy` says that something
 /// else is still to be done.
-fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
+fn leave(observed: &ObservedFleet, input: &Input<'_>, busy: bool) -> FleetDecision {
     // A policy may allow us no more than what has our tags.
     let steps = tagging::steps(observed, input, None);
-    let mut decision = Decision { steps, ..Decision::default() };
+    let mut decision = FleetDecision { steps, ..FleetDecision::default() };
     decision.steps.extend(cloud_map::leave(observed));
     let live: Vec<String> = observed
         .instances
@@ -121,9 +125,10 @@ fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
         .map(|instance| instance.id.clone())
         .collect();
     if !live.is_empty() {
-        decision.steps.push(Step::Terminate { instances: live });
+        decision.steps.push(FleetStep::Terminate { instances: live });
     }
-    let ending = observed.instances.iter().filter(|instance| instance.state != State::Terminated).count();
+    let ending =
+        observed.instances.iter().filter(|instance| instance.state != InstanceState::Terminated).count();
     if ending > 0 {
         decision.waits = Some(format!("{ending} instances to be terminated"));
     } else if let Some(template) = &observed.template
@@ -133,16 +138,16 @@ fn leave(observed: &Observed, input: &Input<'_>, busy: bool) -> Decision {
         // The tags of the spec are judged by a class, and here may be none.
         let own = owner::owner_tags(input.object, input.cluster);
         decision.steps.extend(version::tagging(observed, input, &own));
-        decision.steps.push(Step::DeleteTemplate { template: template.id.clone() });
+        decision.steps.push(FleetStep::DeleteTemplate { template: template.id.clone() });
     }
     decision
 }
 
-fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decision {
-    let Wanted { admitted, fleet, profile_arn, image } = wanted;
+fn launch(observed: &ObservedFleet, input: &Input<'_>, wanted: &WantedFleet<'_>) -> FleetDecision {
+    let WantedFleet { admitted, fleet, profile_arn, image } = wanted;
     let replicas = fleet.replicas.unwrap_or_default();
     let network = fleet.network.clone().unwrap_or_default();
-    let content = Content {
+    let content = TemplateContent {
         image: (*image).to_owned(),
         profile_arn: (*profile_arn).to_owned(),
         security_groups: network.security_group_ids,
@@ -166,7 +171,7 @@ fn launch(observed: &Observed, input: &Input<'_>, wanted: &Wanted<'_>) -> Decisi
     if launch > 0 && input.settling {
         decision.waits = Some("EC2 to show what was launched before".to_owned());
     } else if granted > 0 {
-        let source = Source { template: &template.id, version, hash: decision.hash.clone() };
+        let source = AmiSource { template: &template.id, version, hash: decision.hash.clone() };
         decision.steps.push(launch_step(observed, input, wanted, source, granted));
     }
     if let Some(reached) = input.grant.and_then(|grant| grant.reached.as_ref()).filter(|_| granted < launch) {
@@ -187,9 +192,13 @@ fn limited(reached: &Reached, admitted: &Admitted, missing: i32) -> String {
 }
 
 /// The instances that count: live, and not on their way out. `hash` is of what they are to be launched from.
-pub(super) fn members<'a>(observed: &'a Observed, hash: Option<&String>, now: Timestamp) -> Vec<Member<'a>> {
+pub(super) fn members<'a>(
+    observed: &'a ObservedFleet,
+    hash: Option<&String>,
+    now: Timestamp,
+) -> Vec<FleetMember<'a>> {
     let count = |instance: &&Instance| instance.state.is_live() && instance.draining_since.is_none();
-    let member = |instance| Member {
+    let member = |instance| FleetMember {
         instance,
         serves: stage(instance, &observed.proxies, None, now),
         stage: stage(instance, &observed.proxies, observed.is_registered(instance), now),
@@ -200,7 +209,7 @@ pub(super) fn members<'a>(observed: &'a Observed, hash: Option<&String>, now: Ti
 
 /// Ends the instances `end`, and goes on with those that are being drained. Where callers find an instance in Cloud Map
 /// it is taken out first, and terminated when they had time to notice.
-fn ends(observed: &Observed, end: &[String], now: Timestamp) -> Vec<Step> {
+fn ends(observed: &ObservedFleet, end: &[String], now: Timestamp) -> Vec<FleetStep> {
     let (mut terminate, mut drain) = (Vec::new(), Vec::new());
     for instance in observed.instances.iter().filter(|instance| instance.state.is_live()) {
         let registered = observed.is_registered(instance) == Some(true);
@@ -216,29 +225,29 @@ fn ends(observed: &Observed, end: &[String], now: Timestamp) -> Vec<Step> {
     // Marked first and taken out then: an instance that was only taken out would be registered again.
     let mut steps = cloud_map::deregister(observed, &drain);
     if !drain.is_empty() {
-        steps.insert(0, Step::Drain { instances: drain, since: now });
+        steps.insert(0, FleetStep::Drain { instances: drain, since: now });
     }
     if !terminate.is_empty() {
-        steps.push(Step::Terminate { instances: terminate });
+        steps.push(FleetStep::Terminate { instances: terminate });
     }
     steps
 }
 
 /// What is launched from.
-struct Source<'a> {
+struct AmiSource<'a> {
     template: &'a str,
     version: i64,
     hash: Option<String>,
 }
 
 fn launch_step(
-    observed: &Observed,
+    observed: &ObservedFleet,
     input: &Input<'_>,
-    wanted: &Wanted<'_>,
-    source: Source<'_>,
+    wanted: &WantedFleet<'_>,
+    source: AmiSource<'_>,
     count: i32,
-) -> Step {
-    let Source { template, version, hash } = source;
+) -> FleetStep {
+    let AmiSource { template, version, hash } = source;
     let launch = launches(observed, input.object).saturating_add(1);
     let mut tags = input.tags();
     tags.insert(TEMPLATE_VERSION_TAG.to_owned(), version.to_string());
@@ -247,7 +256,7 @@ fn launch_step(
     tags.insert(CLASS_TAG.to_owned(), wanted.admitted.class.clone());
     let capacity = wanted.fleet.capacity.clone().unwrap_or_default();
     tags.entry("Name".to_owned()).or_insert_with(|| template::name(&input.object.id));
-    Step::Launch {
+    FleetStep::Launch {
         template: template.to_owned(),
         version,
         count,
@@ -261,7 +270,7 @@ fn launch_step(
 }
 
 /// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
-pub(super) fn launches(observed: &Observed, object: &Object) -> i64 {
+pub(super) fn launches(observed: &ObservedFleet, object: &Object) -> i64 {
     let reported = object.status.fleet().map_or(0, |FleetStatus { launches, .. }| *launches);
     observed.instances.iter().filter_map(Instance::launch).max().unwrap_or(0).max(reported)
 }

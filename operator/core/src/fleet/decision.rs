@@ -6,10 +6,10 @@ use fleetmesh_crds::Reason;
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
-use super::class::{Admitted, Refusal};
+use super::class::{Admitted, ClassRefusal};
 use super::limits::Grant;
-use super::plan::Step;
-use super::user_data::Place;
+use super::plan::FleetStep;
+use super::user_data::FleetPlace;
 use crate::event::Event;
 use crate::object::Object;
 use crate::owner::owner_tags;
@@ -20,7 +20,7 @@ pub struct Input<'a> {
     /// The resource.
     pub object: &'a Object,
     /// The fleet as its class makes it, or why it is not let; `None` when there is no fleet to be.
-    pub admission: Option<&'a Result<Admitted, Refusal>>,
+    pub admission: Option<&'a Result<Admitted, ClassRefusal>>,
     /// What the limits of the class leave of the launch that an earlier decision of this reconcile wanted.
     pub grant: Option<&'a Grant>,
     /// The identity of the cluster, for the tags of ownership.
@@ -28,7 +28,7 @@ pub struct Input<'a> {
     /// The node's instance profile, when it is made.
     pub profile_arn: Option<&'a str>,
     /// Where instances run, and what their proxies connect to.
-    pub place: &'a Place,
+    pub place: &'a FleetPlace,
     /// Whether everything is to go.
     pub deleting: bool,
     /// How often a fleet in motion is looked at.
@@ -41,9 +41,9 @@ pub struct Input<'a> {
 
 /// What is to be done about a fleet.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decision {
+pub struct FleetDecision {
     /// The steps, each one request, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FleetStep>,
     /// What keeps the fleet from being as wanted and will not pass by itself: why, and a message for a person.
     pub refused: Option<(Reason, String)>,
     /// What the fleet waits for.
@@ -67,11 +67,11 @@ impl Input<'_> {
     }
 }
 
-impl Decision {
+impl FleetDecision {
     /// The launch among the steps: its number, and how many instances.
     pub fn launch(&self) -> Option<(i64, i32)> {
         self.steps.iter().find_map(|step| match step {
-            Step::Launch { launch, count, .. } => Some((*launch, *count)),
+            FleetStep::Launch { launch, count, .. } => Some((*launch, *count)),
             _ => None,
         })
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use fleetmesh_crds::fleet::ENROLL_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::observed::{Instance, Observed};
-use super::plan::Step;
+use super::observed::{Instance, ObservedFleet};
+use super::plan::FleetStep;
 
 /// How far an enrolled instance is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum EnrollStanding {
     /// It has the node's profile.
     Joined,
     /// It has none yet.
@@ -20,12 +20,12 @@ pub enum Standing {
 }
 
 /// How far `instance` is on its way to `profile_arn`.
-pub fn standing(observed: &Observed, instance: &Instance, profile_arn: &str) -> Standing {
+pub fn standing(observed: &ObservedFleet, instance: &Instance, profile_arn: &str) -> EnrollStanding {
     let association = observed.associations.iter().find(|association| association.instance == instance.id);
     match association {
-        None => Standing::Free,
-        Some(association) if association.profile_arn == profile_arn => Standing::Joined,
-        Some(_) => Standing::Foreign,
+        None => EnrollStanding::Free,
+        Some(association) if association.profile_arn == profile_arn => EnrollStanding::Joined,
+        Some(_) => EnrollStanding::Foreign,
     }
 }
 
@@ -52,11 +52,12 @@ pub fn meant(
 
 /// The steps that give the profile to the instances that are meant, none unless `meant`, and take it from all others but
 /// those that were launched with it.
-pub fn steps(observed: &Observed, profile_arn: &str, meant: bool) -> Vec<Step> {
+pub fn steps(observed: &ObservedFleet, profile_arn: &str, meant: bool) -> Vec<FleetStep> {
     let enrolled: Vec<&Instance> =
         observed.enrolled.iter().filter(|instance| meant && instance.state.is_live()).collect();
-    let free = enrolled.iter().filter(|instance| standing(observed, instance, profile_arn) == Standing::Free);
-    let join = free.map(|instance| Step::Associate {
+    let free =
+        enrolled.iter().filter(|instance| standing(observed, instance, profile_arn) == EnrollStanding::Free);
+    let join = free.map(|instance| FleetStep::Associate {
         instance: instance.id.clone(),
         profile_arn: profile_arn.to_owned(),
     });
@@ -65,9 +66,11 @@ pub fn steps(observed: &Observed, profile_arn: &str, meant: bool) -> Vec<Step> {
             || observed.instances.iter().any(|instance| instance.id == *id)
     };
     let ours = observed.associations.iter().filter(|association| association.profile_arn == profile_arn);
-    let leave = ours.filter(|association| !stays(&association.instance)).map(|association| {
-        Step::Disassociate { association: association.id.clone(), instance: association.instance.clone() }
-    });
+    let leave =
+        ours.filter(|association| !stays(&association.instance)).map(|association| FleetStep::Disassociate {
+            association: association.id.clone(),
+            instance: association.instance.clone(),
+        });
     join.chain(leave).collect()
 }
 
@@ -78,7 +81,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::fleet::{Checks, State};
+    use crate::fleet::{Checks, InstanceState};
 
     fn instance(id: &str, tags: &[(&str, &str)]) -> Instance {
         let tags: Tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -86,7 +89,7 @@ mod tests {
             id: id.to_owned(),
             az: None,
             type_: None,
-            state: State::Running,
+            state: InstanceState::Running,
             checks: Checks::Passed,
             launched: Timestamp::UNIX_EPOCH,
             missed_since: Timestamp::UNIX_EPOCH,

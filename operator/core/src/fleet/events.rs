@@ -2,16 +2,16 @@
 
 use fleetmesh_crds::ConditionType;
 
-use super::decision::{Decision, Input};
-use super::plan::Step;
-use super::report::{Outcome, named, unused};
+use super::decision::{FleetDecision, Input};
+use super::plan::FleetStep;
+use super::report::{FleetOutcome, named, unused};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
 
 /// The Events of a reconcile that ended with `finding`.
 pub(super) fn events(
-    decision: &Decision,
-    outcome: &Outcome,
+    decision: &FleetDecision,
+    outcome: &FleetOutcome,
     input: &Input<'_>,
     finding: &Finding,
 ) -> Vec<Event> {
@@ -20,47 +20,47 @@ pub(super) fn events(
     done.chain(mended(outcome)).chain(told).chain(ignored(decision, input, finding)).collect()
 }
 
-fn event(step: &Step, outcome: &Outcome) -> Option<Event> {
+fn event(step: &FleetStep, outcome: &FleetOutcome) -> Option<Event> {
     let (reason, action, message) = match step {
-        Step::CreateTemplate { name, .. } => {
+        FleetStep::CreateTemplate { name, .. } => {
             ("LaunchTemplateCreated", "Create", format!("launch template {name}"))
         }
-        Step::CreateVersion { .. } => {
+        FleetStep::CreateVersion { .. } => {
             let version = outcome.template.as_ref().map_or(0, |(_, version)| *version);
             ("LaunchTemplateChanged", "Update", format!("version {version} of the launch template"))
         }
-        Step::SetDefaultVersion { version, before, .. } => {
+        FleetStep::SetDefaultVersion { version, before, .. } => {
             let message = format!(
                 "version {version} is the default of the launch template, which was version {before}"
             );
             ("LaunchTemplateChanged", "Update", message)
         }
-        Step::Launch { version, count, .. } => {
+        FleetStep::Launch { version, count, .. } => {
             let message = format!(
                 "asked for {count} instances of template version {version}: {}",
                 named(&outcome.launched)
             );
             ("Launched", "Launch", message)
         }
-        Step::Drain { instances, .. } => ("Draining", "Drain", named(instances)),
-        Step::Register { .. } | Step::Deregister { .. } | Step::Tag { .. } => return None,
-        Step::Terminate { instances } => ("Terminated", "Terminate", named(instances)),
-        Step::Associate { instance, .. } => {
+        FleetStep::Drain { instances, .. } => ("Draining", "Drain", named(instances)),
+        FleetStep::Register { .. } | FleetStep::Deregister { .. } | FleetStep::Tag { .. } => return None,
+        FleetStep::Terminate { instances } => ("Terminated", "Terminate", named(instances)),
+        FleetStep::Associate { instance, .. } => {
             ("Enrolled", "Associate", format!("{instance} has the node's instance profile"))
         }
-        Step::Disassociate { instance, .. } => (
+        FleetStep::Disassociate { instance, .. } => (
             "Dismissed",
             "Disassociate",
             format!("{instance} does not have the node's instance profile any more"),
         ),
-        Step::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
+        FleetStep::DeleteTemplate { template } => ("LaunchTemplateDeleted", "Delete", template.clone()),
     };
     Some(Event { severity: Severity::Normal, reason: reason.to_owned(), action, message })
 }
 
 /// The Event about what somebody changed from outside.
-fn mended(outcome: &Outcome) -> Option<Event> {
-    let mended: Vec<&str> = outcome.done.iter().filter_map(Step::mends).collect();
+fn mended(outcome: &FleetOutcome) -> Option<Event> {
+    let mended: Vec<&str> = outcome.done.iter().filter_map(FleetStep::mends).collect();
     let message = format!("the fleet was changed outside of Kubernetes and put back: {}", mended.join("; "));
     let reason = "DriftMended".to_owned();
     let event = Event { severity: Severity::Warning, reason, action: "Mend", message };
@@ -68,7 +68,7 @@ fn mended(outcome: &Outcome) -> Option<Event> {
 }
 
 /// The Event about a newer version of the launch template, once: the condition remembers that it was told.
-fn ignored(decision: &Decision, input: &Input<'_>, finding: &Finding) -> Option<Event> {
+fn ignored(decision: &FleetDecision, input: &Input<'_>, finding: &Finding) -> Option<Event> {
     let also = unused(decision);
     let told = input.object.status.condition(ConditionType::FleetReady);
     let told = told.is_some_and(|told| told.message.ends_with(&also));

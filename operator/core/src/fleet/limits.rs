@@ -17,7 +17,7 @@ use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use jiff::{SignedDuration, Timestamp};
 
 use super::CLASS_TAG;
-use super::observed::{Instance, State};
+use super::observed::{Instance, InstanceState};
 use crate::object::Object;
 
 /// How long EC2 may take to show an instance that it launched.
@@ -25,7 +25,7 @@ pub const VISIBLE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What one fleet of a class has of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldLimits {
     /// The namespace of its node.
     pub namespace: String,
     /// How many instances: those that are not terminated, and those that were asked for.
@@ -54,12 +54,12 @@ pub struct Grant {
 
 /// How many of the `wanted` instances of a launch the limits have room for. `all` is what each fleet of the class holds, that
 /// of the asker among them. What is granted, added to all that is held, exceeds no limit that was not exceeded already.
-pub fn grant(limits: &ClassLimits, all: &[Held], namespace: &str, wanted: i32) -> Grant {
-    let sum = |counts: &dyn Fn(&&Held) -> bool| -> i64 {
+pub fn grant(limits: &ClassLimits, all: &[HeldLimits], namespace: &str, wanted: i32) -> Grant {
+    let sum = |counts: &dyn Fn(&&HeldLimits) -> bool| -> i64 {
         all.iter().filter(|held| counts(held)).map(|held| i64::from(held.instances.max(0))).sum()
     };
     let of_namespace = limits.instances_per_namespace.map(|limit| {
-        ("limits.instancesPerNamespace", limit, sum(&|held: &&Held| held.namespace == namespace))
+        ("limits.instancesPerNamespace", limit, sum(&|held: &&HeldLimits| held.namespace == namespace))
     });
     let in_all = ("limits.instances", limits.instances, sum(&|_| true));
     let mut granted = Grant { count: wanted.max(0), reached: None };
@@ -75,7 +75,7 @@ pub fn grant(limits: &ClassLimits, all: &[Held], namespace: &str, wanted: i32) -
 
 /// A fleet of a class, as the cluster knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct LimitedMember {
     /// The uid of its node.
     pub uid: String,
     /// The namespace of its node.
@@ -87,7 +87,7 @@ pub struct Member {
     most: i32,
 }
 
-impl Member {
+impl LimitedMember {
     /// What the cluster knows of the fleet of a node.
     pub fn of(object: &Object) -> Self {
         let status = object.status.fleet();
@@ -102,22 +102,22 @@ impl Member {
 
 /// Instances that EC2 shows with the name of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tagged {
+pub struct TaggedInstance {
     /// The uid of the node that they were launched for.
     uid: String,
-    held: Held,
+    held: HeldLimits,
 }
 
-impl Tagged {
+impl TaggedInstance {
     /// The instances that are not terminated, by the nodes that they were launched for.
     pub fn of(instances: &[Instance]) -> Vec<Self> {
         let mut counts: BTreeMap<(String, String), i32> = BTreeMap::new();
-        for instance in instances.iter().filter(|instance| instance.state != State::Terminated) {
+        for instance in instances.iter().filter(|instance| instance.state != InstanceState::Terminated) {
             let text = |tag: &str| instance.tags.get(tag).cloned().unwrap_or_default();
             let count = counts.entry((text(OWNER_UID_TAG), text(OWNER_NAMESPACE_TAG))).or_default();
             *count = count.saturating_add(1);
         }
-        let tagged = |((uid, namespace), instances)| Self { uid, held: Held { namespace, instances } };
+        let tagged = |((uid, namespace), instances)| Self { uid, held: HeldLimits { namespace, instances } };
         counts.into_iter().map(tagged).collect()
     }
 }
@@ -143,11 +143,11 @@ pub struct Ask<'a> {
 pub struct Ledger {
     /// When it began to know.
     since: Timestamp,
-    fleets: HashMap<String, Entry>,
+    fleets: HashMap<String, LimitEntry>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Entry {
+struct LimitEntry {
     /// The namespace of its node, once it asked for room.
     namespace: String,
     /// How many instances EC2 showed last that are not terminated.
@@ -175,7 +175,7 @@ struct Coming {
     at: Timestamp,
 }
 
-impl Entry {
+impl LimitEntry {
     fn holds(&self, but: Option<i64>) -> i32 {
         let coming = self.coming.iter().filter(|(launch, _)| Some(**launch) != but);
         coming.fold(self.seen, |sum, (_, coming)| sum.saturating_add(coming.unseen()))
@@ -213,8 +213,8 @@ impl Ledger {
         };
         let entry = self.fleets.entry(uid.to_owned()).or_default();
         entry.gone = false;
-        entry.seen = count(&|instance| instance.state != State::Terminated);
-        let left = instances.iter().filter(|instance| instance.state != State::Terminated);
+        entry.seen = count(&|instance| instance.state != InstanceState::Terminated);
+        let left = instances.iter().filter(|instance| instance.state != InstanceState::Terminated);
         let class = |instance: &Instance| instance.marks.get(CLASS_TAG).cloned().unwrap_or_default();
         (entry.classes, entry.looked) = (left.map(class).collect(), true);
         for (launch, coming) in &mut entry.coming {
@@ -237,13 +237,16 @@ impl Ledger {
         &mut self,
         ask: Ask<'_>,
         limits: &ClassLimits,
-        (members, tagged): (&[Member], &[Tagged]),
+        (members, tagged): (&[LimitedMember], &[TaggedInstance]),
         now: Timestamp,
     ) -> Grant {
         let Ask { uid, namespace, class, launch, wanted } = ask;
         let others = members.iter().filter(|member| member.uid != uid);
-        let mut all: Vec<Held> = others
-            .map(|member| Held { namespace: member.namespace.clone(), instances: self.held(member, now) })
+        let mut all: Vec<HeldLimits> = others
+            .map(|member| HeldLimits {
+                namespace: member.namespace.clone(),
+                instances: self.held(member, now),
+            })
             .collect();
         let known = |of: &str| of == uid || members.iter().any(|member| member.uid == of);
         all.extend(tagged.iter().filter(|tagged| !known(&tagged.uid)).map(|tagged| tagged.held.clone()));
@@ -252,13 +255,13 @@ impl Ledger {
             !entry.gone || known(of) || entry.coming.values().any(|coming| !coming.is_late(now))
         });
         let left = self.fleets.iter().filter(|(of, _)| !known(of)).map(|(_, entry)| entry);
-        all.extend(left.map(|entry| Held {
+        all.extend(left.map(|entry| HeldLimits {
             namespace: entry.namespace.clone(),
             instances: entry.launched_in(class, now),
         }));
         let entry = self.fleets.entry(uid.to_owned()).or_default();
         namespace.clone_into(&mut entry.namespace);
-        all.push(Held { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
+        all.push(HeldLimits { namespace: namespace.to_owned(), instances: entry.holds(Some(launch)) });
         let granted = grant(limits, &all, namespace, wanted);
         let before = entry.coming.get(&launch).filter(|coming| coming.maybe_launched > 0);
         let maybe_launched = before.map_or(0, |coming| coming.maybe_launched);
@@ -302,7 +305,7 @@ impl Ledger {
         }
     }
 
-    fn held(&self, member: &Member, now: Timestamp) -> i32 {
+    fn held(&self, member: &LimitedMember, now: Timestamp) -> i32 {
         match self.fleets.get(&member.uid) {
             Some(entry) => entry.holds(None),
             None if now.duration_since(self.since) < VISIBLE => member.most,

@@ -14,7 +14,7 @@ use fleetmesh_crds::{AllowedNamespaces, FleetClassSpec};
 use fleetmesh_model::tag::Tags;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use super::class::{Class, admit};
+use super::class::{RunningClass, admit};
 use super::cloud_map;
 use crate::object::{Object, ObjectKey};
 
@@ -92,16 +92,16 @@ fn wide(object: &Object) -> Option<(&'static str, String, &'static str)> {
 }
 
 fn proposals(objects: Vec<&Object>) -> Vec<Proposal> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut groups: Vec<MigrationGroup<'_>> = Vec::new();
     for object in objects {
-        let alone = Group { choice: Choice::of(object), objects: vec![object] };
+        let alone = MigrationGroup { choice: ClassChoice::of(object), objects: vec![object] };
         match groups.iter_mut().find_map(|group| Some((group.joined(&alone)?, group))) {
             Some((joined, group)) => *group = joined,
             None => groups.push(alone),
         }
     }
     // What is the same for several namespaces is one class.
-    let mut classes: Vec<Group<'_>> = Vec::new();
+    let mut classes: Vec<MigrationGroup<'_>> = Vec::new();
     for group in groups {
         match classes.iter_mut().find(|class| class.choice == group.choice) {
             Some(class) => class.objects.extend(group.objects),
@@ -111,10 +111,10 @@ fn proposals(objects: Vec<&Object>) -> Vec<Proposal> {
     named(classes)
 }
 
-fn named(mut classes: Vec<Group<'_>>) -> Vec<Proposal> {
+fn named(mut classes: Vec<MigrationGroup<'_>>) -> Vec<Proposal> {
     classes.sort_by_key(|class| std::cmp::Reverse(class.objects.len()));
     let mut names = BTreeSet::new();
-    let proposal = |(index, class): (usize, Group<'_>)| {
+    let proposal = |(index, class): (usize, MigrationGroup<'_>)| {
         let namespaces = class.namespaces();
         let base = match namespaces.iter().next().filter(|_| namespaces.len() == 1) {
             Some(namespace) => format!("fleets-{namespace}"),
@@ -132,7 +132,7 @@ fn named(mut classes: Vec<Group<'_>>) -> Vec<Proposal> {
 
 /// What a class lets its fleets choose, beside how many instances there may be.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Choice {
+struct ClassChoice {
     allow_metadata: bool,
     cloud_map_services: BTreeSet<(String, String)>,
     enroll_tags: Option<Tags>,
@@ -149,7 +149,7 @@ struct Choice {
     user_data: UserDataPolicy,
 }
 
-impl Choice {
+impl ClassChoice {
     /// The choice that lets one fleet be what it is, and nothing else.
     fn of(object: &Object) -> Self {
         let fleet = object.fleet().cloned().unwrap_or_default();
@@ -210,12 +210,12 @@ impl Choice {
 
 /// Fleets that have a class together.
 #[derive(Clone, Debug)]
-struct Group<'a> {
-    choice: Choice,
+struct MigrationGroup<'a> {
+    choice: ClassChoice,
     objects: Vec<&'a Object>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> MigrationGroup<'a> {
     /// Both together, if they are of one namespace, and every fleet of them stays what it is under what both need.
     fn joined(&self, other: &Self) -> Option<Self> {
         let enrolls = |group: &Self| group.choice.enroll_tags.clone();
@@ -223,7 +223,7 @@ impl<'a> Group<'a> {
             return None;
         }
         let objects: Vec<&Object> = self.objects.iter().chain(&other.objects).copied().collect();
-        let joined = Group { choice: self.choice.and(&other.choice), objects };
+        let joined = MigrationGroup { choice: self.choice.and(&other.choice), objects };
         let spec = joined.spec();
         joined.objects.iter().all(|object| stays(object, &spec)).then_some(joined)
     }
@@ -233,11 +233,17 @@ impl<'a> Group<'a> {
     }
 
     fn spec(&self) -> FleetClassSpec {
-        let Choice { cloud_map_services, enroll_tags, ids, ssm_parameters, .. } = self.choice.clone();
-        let Choice {
-            instance_types, managed_policy_arns, security_groups, subnets, tag_keys, user_data, ..
+        let ClassChoice { cloud_map_services, enroll_tags, ids, ssm_parameters, .. } = self.choice.clone();
+        let ClassChoice {
+            instance_types,
+            managed_policy_arns,
+            security_groups,
+            subnets,
+            tag_keys,
+            user_data,
+            ..
         } = self.choice.clone();
-        let Choice { allow_metadata, min_proxy_uid, proxy_images, .. } = self.choice.clone();
+        let ClassChoice { allow_metadata, min_proxy_uid, proxy_images, .. } = self.choice.clone();
         let usual = |image: &String| image == Proxy::DEFAULT_IMAGE;
         let proxy_images = match proxy_images.iter().all(usual) {
             true => Vec::new(),
@@ -294,7 +300,7 @@ fn only(namespaces: BTreeSet<String>) -> AllowedNamespaces {
 /// Whether the class makes of the fleet what it is today.
 fn stays(object: &Object, spec: &FleetClassSpec) -> bool {
     let Some(fleet) = object.fleet() else { return true };
-    let Ok(admitted) = admit(object, fleet, Class::Found { name: "", spec }) else { return false };
+    let Ok(admitted) = admit(object, fleet, RunningClass::Found { name: "", spec }) else { return false };
     let network = |fleet: &Fleet| fleet.network.clone().unwrap_or_default();
     let image = |fleet: &Fleet| {
         let image = fleet.image.clone().unwrap_or(Image { id: None, ssm_parameter: None });

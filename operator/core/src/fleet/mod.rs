@@ -27,15 +27,17 @@ mod version;
 
 pub use fleetmesh_instance::JoinOptions;
 
-pub use class::{Admitted, Class, Refusal, admit, admit_policies, is_ami_id, withheld};
+pub use class::{Admitted, ClassRefusal, RunningClass, admit, admit_policies, is_ami_id, withheld};
 pub use decide::decide;
-pub use decision::{Decision, Input};
+pub use decision::{FleetDecision, Input};
 pub use limits::{Grant, Ledger};
-pub use observed::{Association, Checks, Instance, Observed, Proxies, Registered, State, Template, Version};
-pub use plan::Step;
-pub use report::{Outcome, report, unseen};
-pub use template::Content;
-pub use user_data::Place;
+pub use observed::{
+    Association, Checks, FleetProxies, Instance, InstanceState, ObservedFleet, Registered, Template, Version,
+};
+pub use plan::FleetStep;
+pub use report::{FleetOutcome, report, unseen};
+pub use template::TemplateContent;
+pub use user_data::FleetPlace;
 
 /// The tag that tells what an instance was launched from, by the hash of what the version of the launch template holds.
 pub const TEMPLATE_HASH_TAG: &str = "fleetmesh.dev/template-hash";

@@ -15,7 +15,7 @@ use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 
 /// Everything that a decision about a fleet depends on, besides the resource.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Observed {
+pub struct ObservedFleet {
     /// The launch template of the fleet's name, if there is one.
     pub template: Option<Template>,
     /// The id of the AMI that the fleet names; `None` when nothing is to be launched.
@@ -35,7 +35,7 @@ pub struct Observed {
     /// What is registered in Cloud Map for the fleet; `None` when the node is not discovered there.
     pub registered: Option<Registered>,
     /// What the endpoint tells of the node's proxies.
-    pub proxies: Proxies,
+    pub proxies: FleetProxies,
 }
 
 /// What Cloud Map has of the fleet.
@@ -54,7 +54,7 @@ fn is_shown(tags: &Tags, owner: &Tags) -> bool {
     is_of(tags, owner) || (!tags.contains_key(OWNER_UID_TAG) && share(tags, owner, &named))
 }
 
-impl Observed {
+impl ObservedFleet {
     /// Whether callers find an instance in Cloud Map; `None` when they do not look there.
     pub(super) fn is_registered(&self, instance: &Instance) -> Option<bool> {
         self.registered.as_ref().map(|registered| registered.instances.contains(&instance.id))
@@ -102,7 +102,7 @@ pub struct Template {
 pub struct Version {
     /// Its number.
     pub number: i64,
-    /// Its description; ours is that of [`Content::description`](super::Content::description).
+    /// Its description; ours is that of [`TemplateContent::description`](super::Content::description).
     pub description: Option<String>,
 }
 
@@ -129,7 +129,7 @@ impl Template {
 
 /// EC2's states of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum InstanceState {
     /// It is being started.
     Pending,
     /// It runs.
@@ -144,7 +144,7 @@ pub enum State {
     Terminated,
 }
 
-impl State {
+impl InstanceState {
     /// EC2's word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,7 +198,7 @@ pub struct Instance {
     /// Its type.
     pub type_: Option<String>,
     /// Its state.
-    pub state: State,
+    pub state: InstanceState,
     /// What EC2's checks say of it.
     pub checks: Checks,
     /// When it was launched.
@@ -259,7 +259,7 @@ pub struct Association {
 
 /// What the endpoint tells of the proxies that stream a node's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Proxies {
+pub enum FleetProxies {
     /// The endpoint does not tell.
     #[default]
     Unsupported,
@@ -267,7 +267,7 @@ pub enum Proxies {
     Reported(BTreeMap<String, bool>),
 }
 
-impl Proxies {
+impl FleetProxies {
     /// Whether the proxy of `instance` is connected (`Some`) and has acknowledged; `None` when it is not connected, or
     /// nothing is told.
     pub fn of(&self, instance: &Instance) -> Option<bool> {

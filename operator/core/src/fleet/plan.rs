@@ -6,17 +6,17 @@ use fleetmesh_crds::fleet::Purchase;
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
-use super::template::Content;
+use super::template::TemplateContent;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum FleetStep {
     /// Make the launch template.
     CreateTemplate {
         /// Its name.
         name: String,
         /// What its first version holds.
-        content: Content,
+        content: TemplateContent,
         /// The user data, not encoded.
         user_data: String,
         /// Its tags.
@@ -31,7 +31,7 @@ pub enum Step {
         /// The template's id.
         template: String,
         /// What it holds.
-        content: Content,
+        content: TemplateContent,
         /// The user data, not encoded.
         user_data: String,
         /// The client token.
@@ -127,7 +127,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl FleetStep {
     /// What somebody changed from outside and the step puts back, in words.
     pub fn mends(&self) -> Option<&str> {
         match self {
@@ -139,7 +139,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for FleetStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateTemplate { name, content, .. } => {

@@ -4,15 +4,15 @@ use fleetmesh_crds::fleet::{ENROLL_TAG, MAX_LISTED_INSTANCES};
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
 use super::decide::{launches, members};
-use super::decision::{Decision, Input};
-use super::enroll::{Standing, standing};
+use super::decision::{FleetDecision, Input};
+use super::enroll::{EnrollStanding, standing};
 use super::events::events;
-use super::observed::{Instance, Observed, Proxies, State};
-use super::plan::Step;
-use super::scale::{Member, Stage};
+use super::observed::{FleetProxies, Instance, InstanceState, ObservedFleet};
+use super::plan::FleetStep;
+use super::scale::{FleetMember, Stage};
 use super::version::is_ours;
 use crate::condition::Finding;
-use crate::failure::{Callee, Class, Failure};
+use crate::failure::{Callee, Failure, FailureClass};
 use crate::part::Part;
 
 /// How many instances a message names.
@@ -20,9 +20,9 @@ const NAMED: usize = 5;
 
 /// What came of a fleet's plan.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct FleetOutcome {
     /// The steps that were done, in order.
-    pub done: Vec<Step>,
+    pub done: Vec<FleetStep>,
     /// Why the step after them failed, if one did.
     pub failed: Option<Failure>,
     /// The instances that were launched.
@@ -37,14 +37,14 @@ pub struct Outcome {
 
 /// What came of the fleet in this reconcile; its status is `None` when nothing is left of it.
 pub fn report(
-    observed: &Observed,
-    decision: &Decision,
-    outcome: &Outcome,
+    observed: &ObservedFleet,
+    decision: &FleetDecision,
+    outcome: &FleetOutcome,
     input: &Input<'_>,
 ) -> Part<FleetStatus> {
     let wanted = input.object.fleet().filter(|_| !input.deleting);
     let failure = outcome.failed.clone();
-    let tally = Tally::of(observed, decision, input);
+    let tally = FleetTally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
     let finding = finding(&tally, decision, outcome, wanted.is_some(), &unasked(observed, input));
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
@@ -72,28 +72,27 @@ pub fn unseen(failure: Failure, input: &Input<'_>) -> Part<FleetStatus> {
 }
 
 /// Whether anything is left of a fleet that is to go.
-fn is_left(observed: &Observed, outcome: &Outcome, input: &Input<'_>) -> bool {
-    let done = |wanted: &dyn Fn(&Step) -> bool| outcome.done.iter().any(wanted);
-    let instances = observed.instances.iter().any(|instance| instance.state != State::Terminated);
+fn is_left(observed: &ObservedFleet, outcome: &FleetOutcome, input: &Input<'_>) -> bool {
+    let done = |wanted: &dyn Fn(&FleetStep) -> bool| outcome.done.iter().any(wanted);
+    let instances = observed.instances.iter().any(|instance| instance.state != InstanceState::Terminated);
     let template = observed.template.as_ref().is_some_and(|template| {
-        is_ours(template, input.object) && !done(&|step| matches!(step, Step::DeleteTemplate { .. }))
+        is_ours(template, input.object) && !done(&|step| matches!(step, FleetStep::DeleteTemplate { .. }))
     });
-    let registered = observed
-        .registered
-        .iter()
-        .flat_map(|registered| &registered.instances)
-        .any(|id| !done(&|step| matches!(step, Step::Deregister { instance, .. } if instance == id)));
+    let registered =
+        observed.registered.iter().flat_map(|registered| &registered.instances).any(|id| {
+            !done(&|step| matches!(step, FleetStep::Deregister { instance, .. } if instance == id))
+        });
     let associated = observed.associations.iter().any(|association| {
         Some(association.profile_arn.as_str()) == input.profile_arn
             && !done(
-                &|step| matches!(step, Step::Disassociate { association: id, .. } if *id == association.id),
+                &|step| matches!(step, FleetStep::Disassociate { association: id, .. } if *id == association.id),
             )
     });
     instances || template || registered || associated
 }
 
 /// The instances, counted and described.
-struct Tally {
+struct FleetTally {
     desired: i32,
     running: i32,
     ready: i32,
@@ -104,8 +103,8 @@ struct Tally {
     moves: bool,
 }
 
-impl Tally {
-    fn of(observed: &Observed, decision: &Decision, input: &Input<'_>) -> Self {
+impl FleetTally {
+    fn of(observed: &ObservedFleet, decision: &FleetDecision, input: &Input<'_>) -> Self {
         let fleet = input.object.fleet().filter(|_| !input.deleting);
         let mut tally = Self {
             desired: fleet.and_then(|fleet| fleet.replicas).unwrap_or_default(),
@@ -137,11 +136,11 @@ impl Tally {
     }
 
     /// Counts an instance that was launched; it is no member when it is on its way out.
-    fn count(&mut self, observed: &Observed, instance: &Instance, member: Option<&Member<'_>>) {
-        if instance.state == State::Terminated {
+    fn count(&mut self, observed: &ObservedFleet, instance: &Instance, member: Option<&FleetMember<'_>>) {
+        if instance.state == InstanceState::Terminated {
             return;
         }
-        self.running += i32::from(instance.state == State::Running);
+        self.running += i32::from(instance.state == InstanceState::Running);
         let stage = member.map_or(Stage::Coming, |member| member.stage);
         if let Some(member) = member {
             self.ready += i32::from(member.stage == Stage::Ready);
@@ -158,20 +157,22 @@ impl Tally {
         self.listed.push((stage, described(observed, instance, state)));
     }
 
-    fn count_enrolled(&mut self, observed: &Observed, instance: &Instance, profile_arn: &str) {
+    fn count_enrolled(&mut self, observed: &ObservedFleet, instance: &Instance, profile_arn: &str) {
         if !instance.state.is_live() {
             return;
         }
-        self.running += i32::from(instance.state == State::Running);
+        self.running += i32::from(instance.state == InstanceState::Running);
         let connected =
-            matches!(observed.proxies, Proxies::Unsupported) || observed.proxies.of(instance).is_some();
+            matches!(observed.proxies, FleetProxies::Unsupported) || observed.proxies.of(instance).is_some();
         let (stage, state) = match standing(observed, instance, profile_arn) {
-            Standing::Foreign => {
+            EnrollStanding::Foreign => {
                 self.foreign.push(instance.id.clone());
                 (Stage::Failed, "foreign-profile")
             }
-            Standing::Joined if connected && instance.state == State::Running => (Stage::Ready, "joined"),
-            Standing::Joined | Standing::Free => (Stage::Coming, instance.state.as_str()),
+            EnrollStanding::Joined if connected && instance.state == InstanceState::Running => {
+                (Stage::Ready, "joined")
+            }
+            EnrollStanding::Joined | EnrollStanding::Free => (Stage::Coming, instance.state.as_str()),
         };
         self.ready += i32::from(stage == Stage::Ready);
         self.updated += i32::from(stage == Stage::Ready);
@@ -184,12 +185,12 @@ fn count<T>(items: impl Iterator<Item = T>) -> i32 {
     i32::try_from(items.count()).unwrap_or(i32::MAX)
 }
 
-fn described(observed: &Observed, instance: &Instance, state: &str) -> InstanceStatus {
+fn described(observed: &ObservedFleet, instance: &Instance, state: &str) -> InstanceStatus {
     let proxy = match (&observed.proxies, observed.proxies.of(instance)) {
-        (Proxies::Unsupported, _) => None,
-        (Proxies::Reported(_), Some(true)) => Some("Acknowledged"),
-        (Proxies::Reported(_), Some(false)) => Some("Connected"),
-        (Proxies::Reported(_), None) => Some("Absent"),
+        (FleetProxies::Unsupported, _) => None,
+        (FleetProxies::Reported(_), Some(true)) => Some("Acknowledged"),
+        (FleetProxies::Reported(_), Some(false)) => Some("Connected"),
+        (FleetProxies::Reported(_), None) => Some("Absent"),
     };
     InstanceStatus {
         az: instance.az.clone(),
@@ -202,11 +203,11 @@ fn described(observed: &Observed, instance: &Instance, state: &str) -> InstanceS
 }
 
 fn status(
-    observed: &Observed,
-    decision: &Decision,
-    outcome: &Outcome,
+    observed: &ObservedFleet,
+    decision: &FleetDecision,
+    outcome: &FleetOutcome,
     input: &Input<'_>,
-    tally: &Tally,
+    tally: &FleetTally,
 ) -> FleetStatus {
     let template = outcome.template.as_ref();
     let known = observed.template.as_ref().filter(|template| is_ours(template, input.object));
@@ -227,14 +228,20 @@ fn status(
     }
 }
 
-fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool, unasked: &str) -> Finding {
+fn finding(
+    tally: &FleetTally,
+    decision: &FleetDecision,
+    outcome: &FleetOutcome,
+    wanted: bool,
+    unasked: &str,
+) -> Finding {
     if let Some(failure) = &outcome.failed {
         return failed(failure);
     }
     if let Some((reason, message)) = &decision.refused {
         return Finding::fails(*reason, message.clone());
     }
-    let Tally { desired, ready, updated, failed, foreign, .. } = tally;
+    let FleetTally { desired, ready, updated, failed, foreign, .. } = tally;
     let so_far =
         format!("{ready} of {desired} instances are ready, {updated} from the newest template version");
     if let Some(words) = &outcome.short {
@@ -273,7 +280,7 @@ fn finding(tally: &Tally, decision: &Decision, outcome: &Outcome, wanted: bool, 
 }
 
 /// What a message says of instances that have the tags of `enroll` and did not opt in.
-fn unasked(observed: &Observed, input: &Input<'_>) -> String {
+fn unasked(observed: &ObservedFleet, input: &Input<'_>) -> String {
     match observed.unasked {
         0 => String::new(),
         unasked => format!(
@@ -284,7 +291,7 @@ fn unasked(observed: &Observed, input: &Input<'_>) -> String {
 }
 
 /// What a message ends with, and an Event tells, when somebody gave the launch template a newer version.
-pub(super) fn unused(decision: &Decision) -> String {
+pub(super) fn unused(decision: &FleetDecision) -> String {
     match (decision.unused, decision.version) {
         (Some(unused), Some(version)) => format!(
             "; version {unused} of the launch template is not what the spec says, and not used: instances come from version {version}"
@@ -305,8 +312,10 @@ pub(super) fn named(ids: &[String]) -> String {
 fn failed(failure: &Failure) -> Finding {
     let words = failure.in_words(Callee::Aws);
     match failure.class {
-        Class::Unsettled => Finding::unknown(Reason::Pending, words),
-        Class::Limit if failure.operation == "CreateFleet" => Finding::fails(Reason::LaunchFailed, words),
+        FailureClass::Unsettled => Finding::unknown(Reason::Pending, words),
+        FailureClass::Limit if failure.operation == "CreateFleet" => {
+            Finding::fails(Reason::LaunchFailed, words)
+        }
         class => Finding::fails(class.reason(), words),
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Checks, Instance, Proxies, State};
+use super::observed::{Checks, FleetProxies, Instance, InstanceState};
 
 /// How long an instance may take from its launch until its proxy is connected. Docker, image and application have to be
 /// fetched meanwhile.
@@ -22,7 +22,7 @@ pub enum Stage {
 
 /// An instance and what counts about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
+pub struct FleetMember<'a> {
     /// The instance, live and not drained.
     pub instance: &'a Instance,
     /// How far it is, whether or not callers find it.
@@ -54,17 +54,17 @@ pub struct Move {
 }
 
 /// How far `instance` is. `registered` says whether callers find it, where they find it in Cloud Map.
-pub fn stage(instance: &Instance, proxies: &Proxies, registered: Option<bool>, now: Timestamp) -> Stage {
+pub fn stage(instance: &Instance, proxies: &FleetProxies, registered: Option<bool>, now: Timestamp) -> Stage {
     let late = now.duration_since(instance.missed_since) > GRACE;
-    let broken =
-        matches!(instance.state, State::Stopping | State::Stopped) || instance.checks == Checks::Failed;
+    let broken = matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
+        || instance.checks == Checks::Failed;
     let serves = match (proxies, proxies.of(instance)) {
-        (Proxies::Unsupported, _) => instance.checks == Checks::Passed,
-        (Proxies::Reported(_), Some(acknowledged)) => acknowledged,
-        (Proxies::Reported(_), None) if late => return Stage::Failed,
-        (Proxies::Reported(_), None) => false,
+        (FleetProxies::Unsupported, _) => instance.checks == Checks::Passed,
+        (FleetProxies::Reported(_), Some(acknowledged)) => acknowledged,
+        (FleetProxies::Reported(_), None) if late => return Stage::Failed,
+        (FleetProxies::Reported(_), None) => false,
     };
-    match (broken, instance.state == State::Running && serves && registered != Some(false)) {
+    match (broken, instance.state == InstanceState::Running && serves && registered != Some(false)) {
         (true, _) => Stage::Failed,
         (false, true) => Stage::Ready,
         (false, false) => Stage::Coming,
@@ -72,9 +72,9 @@ pub fn stage(instance: &Instance, proxies: &Proxies, registered: Option<bool>, n
 }
 
 /// The move that brings `members` nearer to `demand`.
-pub fn scale(members: &[Member<'_>], demand: Demand) -> Move {
+pub fn scale(members: &[FleetMember<'_>], demand: Demand) -> Move {
     let Demand { replicas, max_surge, max_unavailable } = demand;
-    let count = |wanted: fn(&Member<'_>) -> bool| -> i32 {
+    let count = |wanted: fn(&FleetMember<'_>) -> bool| -> i32 {
         i32::try_from(members.iter().filter(|member| wanted(member)).count()).unwrap_or(i32::MAX)
     };
     let total = count(|_| true);
@@ -83,7 +83,7 @@ pub fn scale(members: &[Member<'_>], demand: Demand) -> Move {
     let launch = (replicas - fit).min(most - total).max(0);
     let mut end: Vec<String> = Vec::new();
     let mut ids =
-        |members: Vec<&Member<'_>>| end.extend(members.iter().map(|member| member.instance.id.clone()));
+        |members: Vec<&FleetMember<'_>>| end.extend(members.iter().map(|member| member.instance.id.clone()));
     ids(in_order(members, |member| member.fits())
         .into_iter()
         .take(usize::try_from(fit - replicas).unwrap_or(0))
@@ -106,12 +106,12 @@ pub fn scale(members: &[Member<'_>], demand: Demand) -> Move {
 }
 
 /// The instances above `replicas`, in the order in which they are ended, where nobody says which are outdated.
-pub fn surplus(members: &[Member<'_>], replicas: i32) -> Vec<String> {
+pub fn surplus(members: &[FleetMember<'_>], replicas: i32) -> Vec<String> {
     let more = members.len().saturating_sub(usize::try_from(replicas).unwrap_or(0));
     in_order(members, |_| true).into_iter().take(more).map(|member| member.instance.id.clone()).collect()
 }
 
-impl Member<'_> {
+impl FleetMember<'_> {
     /// Whether it is one of those that are to stay.
     fn fits(&self) -> bool {
         self.updated && self.stage != Stage::Failed
@@ -119,9 +119,12 @@ impl Member<'_> {
 }
 
 /// In the order in which instances are ended: those that serve least first, then the oldest.
-fn in_order<'a, 'b>(members: &'a [Member<'b>], wanted: fn(&Member<'_>) -> bool) -> Vec<&'a Member<'b>> {
-    let mut chosen: Vec<&Member<'b>> = members.iter().filter(|member| wanted(member)).collect();
-    chosen.sort_by_key(|Member { instance, serves: _, stage, updated: _ }| {
+fn in_order<'a, 'b>(
+    members: &'a [FleetMember<'b>],
+    wanted: fn(&FleetMember<'_>) -> bool,
+) -> Vec<&'a FleetMember<'b>> {
+    let mut chosen: Vec<&FleetMember<'b>> = members.iter().filter(|member| wanted(member)).collect();
+    chosen.sort_by_key(|FleetMember { instance, serves: _, stage, updated: _ }| {
         (*stage, instance.template_version(), instance.launched, &instance.id)
     });
     chosen

@@ -3,14 +3,14 @@
 use fleetmesh_model::tag::Tags;
 
 use super::decision::Input;
-use super::observed::{Instance, Observed};
-use super::plan::Step;
+use super::observed::{Instance, ObservedFleet};
+use super::plan::FleetStep;
 use crate::event::{Event, Severity};
 use crate::owner::{Owner, owner_tags};
 
 /// The steps that put back the tags of the instances that were launched: those by which we know them, and for an instance
 /// of the version `hash` also those that the spec wants. Others' tags stay.
-pub(super) fn steps(observed: &Observed, input: &Input<'_>, hash: Option<&String>) -> Vec<Step> {
+pub(super) fn steps(observed: &ObservedFleet, input: &Input<'_>, hash: Option<&String>) -> Vec<FleetStep> {
     let live = observed.instances.iter().filter(|instance| instance.state.is_live());
     let step = |instance: &Instance| {
         let mut wanted = if instance.holds(hash) { input.tags() } else { Tags::new() };
@@ -22,7 +22,7 @@ pub(super) fn steps(observed: &Observed, input: &Input<'_>, hash: Option<&String
 }
 
 /// The step that sets what of `wanted` is not among the tags `found` of `resource`; `drift` says that it was before.
-pub(super) fn step(resource: &str, wanted: &Tags, found: &Tags, drift: bool) -> Option<Step> {
+pub(super) fn step(resource: &str, wanted: &Tags, found: &Tags, drift: bool) -> Option<FleetStep> {
     let missing = wanted.iter().filter(|(key, value)| found.get(*key) != Some(*value));
     let tags: Tags = missing.map(|(key, value)| (key.clone(), value.clone())).collect();
     if tags.is_empty() {
@@ -30,11 +30,11 @@ pub(super) fn step(resource: &str, wanted: &Tags, found: &Tags, drift: bool) -> 
     }
     let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
     let mends = drift.then(|| format!("tags {} of {resource}", keys.join(", ")));
-    Some(Step::Tag { resource: resource.to_owned(), tags, mends })
+    Some(FleetStep::Tag { resource: resource.to_owned(), tags, mends })
 }
 
 /// The Events about instances that are tagged as another's now.
-pub(super) fn taken(observed: &Observed) -> Vec<Event> {
+pub(super) fn taken(observed: &ObservedFleet) -> Vec<Event> {
     let told = |instance: &Instance| Event {
         severity: Severity::Warning,
         reason: "NotOwned".to_owned(),

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 /// What a version of the launch template holds, beside the user data that is made of it. Instance types, subnets and payment are told at each launch, so that
 /// changing them replaces nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Content {
+pub struct TemplateContent {
     /// The AMI's id.
     pub image: String,
     /// The ARN of the instance profile.
@@ -26,7 +26,7 @@ pub struct Content {
     pub volume: Option<ClassVolume>,
 }
 
-impl Content {
+impl TemplateContent {
     /// The first 16 hexadecimal digits of the SHA-256 of the content, with a prefix that a change of the form would
     /// change: an upgrade that means the same replaces no instance.
     pub fn hash(&self) -> String {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_hash_follows_the_content() {
-        let content = |port: u16| Content {
+        let content = |port: u16| TemplateContent {
             image: "ami-1".into(),
             profile_arn: "arn".into(),
             security_groups: Vec::new(),

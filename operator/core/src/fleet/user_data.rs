@@ -2,7 +2,7 @@
 
 use fleetmesh_crds::fleet::{App, Fleet, Proxy};
 use fleetmesh_instance::user_data::{
-    Application, InstanceOptions, JoinOptions, Part, ProxyImage, ProxyOptions, user_data,
+    Application, DataPart, InstanceOptions, JoinOptions, ProxyImage, ProxyOptions, user_data,
 };
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::object::Object;
 
 /// Where instances run, and what their proxies connect to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct FleetPlace {
     /// The region.
     pub region: String,
     /// The control plane's address as instances see it: `https://HOST:PORT` with `join`, else `HOST:PORT` or
@@ -22,7 +22,7 @@ pub struct Place {
 
 /// What the user data of the fleet's instances is made from: equal recipes give user data that does the same. What is not
 /// used is not in it, so that an upgrade to a program that could use it replaces no instance.
-pub fn recipe(object: &Object, fleet: &Fleet, place: &Place) -> Value {
+pub fn recipe(object: &Object, fleet: &Fleet, place: &FleetPlace) -> Value {
     let mut recipe = json!({
         "resource": object.id.to_string(),
         "region": place.region,
@@ -41,13 +41,13 @@ pub fn recipe(object: &Object, fleet: &Fleet, place: &Place) -> Value {
 ///
 /// # Errors
 /// A value that cannot be: the field, what was found, and what it takes.
-pub fn render(object: &Object, fleet: &Fleet, place: &Place) -> Result<String, String> {
+pub fn render(object: &Object, fleet: &Fleet, place: &FleetPlace) -> Result<String, String> {
     let Some(app) = &fleet.app else { return Err("fleet.app must be set when replicas is".to_owned()) };
     let proxy = fleet.proxy.clone().unwrap_or_default();
     user_data(&options(object, app, &proxy, place)?).map_err(|error| error.to_string())
 }
 
-fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<InstanceOptions, String> {
+fn options(object: &Object, app: &App, proxy: &Proxy, place: &FleetPlace) -> Result<InstanceOptions, String> {
     let port = |field: &str, value: i32| {
         u16::try_from(value).map_err(|_| format!("{field} is {value}: a port is 1 to 65535"))
     };
@@ -82,6 +82,6 @@ fn options(object: &Object, app: &App, proxy: &Proxy, place: &Place) -> Result<I
     })
 }
 
-fn part(part: &fleetmesh_crds::fleet::UserDataPart) -> Part {
-    Part { content_type: part.content_type.clone(), content: part.content.clone() }
+fn part(part: &fleetmesh_crds::fleet::UserDataPart) -> DataPart {
+    DataPart { content_type: part.content_type.clone(), content: part.content.clone() }
 }

@@ -7,10 +7,10 @@ use fleetmesh_crds::Reason;
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::decision::{Decision, Input};
-use super::observed::{Observed, Template, Version};
-use super::plan::Step;
-use super::template::{self, Content};
+use super::decision::{FleetDecision, Input};
+use super::observed::{ObservedFleet, Template, Version};
+use super::plan::FleetStep;
+use super::template::{self, TemplateContent};
 use super::user_data;
 use crate::object::Object;
 use crate::owner::{Owner, owns};
@@ -18,8 +18,8 @@ use crate::token::digest;
 
 /// Chooses the version that holds `content`, or makes one; and makes it the default, which a person who launches by hand
 /// gets.
-pub(super) fn choose(observed: &Observed, input: &Input<'_>, content: Content) -> Decision {
-    let mut decision = Decision::default();
+pub(super) fn choose(observed: &ObservedFleet, input: &Input<'_>, content: TemplateContent) -> FleetDecision {
+    let mut decision = FleetDecision::default();
     let hash = content.hash();
     let template = observed.template.as_ref();
     if let Some((template, version)) =
@@ -27,7 +27,7 @@ pub(super) fn choose(observed: &Observed, input: &Input<'_>, content: Content) -
     {
         adopt(&mut decision, template, version);
         if template.default_version != version.number {
-            decision.steps.push(Step::SetDefaultVersion {
+            decision.steps.push(FleetStep::SetDefaultVersion {
                 template: template.id.clone(),
                 version: version.number,
                 before: template.default_version,
@@ -50,7 +50,7 @@ pub(super) fn choose(observed: &Observed, input: &Input<'_>, content: Content) -
     decision
 }
 
-fn adopt(decision: &mut Decision, template: &Template, version: &Version) {
+fn adopt(decision: &mut FleetDecision, template: &Template, version: &Version) {
     decision.version = Some(version.number);
     decision.hash = version.hash();
     decision.unused = template.newest().map(|newest| newest.number).filter(|newest| *newest > version.number);
@@ -65,7 +65,12 @@ fn reported<'a>(template: &'a Template, object: &Object) -> Option<&'a Version> 
 
 /// The step that makes the launch template, or a new version of it. A client token is for one making only: what was
 /// deleted since is made again under another one.
-fn make(input: &Input<'_>, template: Option<&Template>, content: Content, user_data: String) -> Step {
+fn make(
+    input: &Input<'_>,
+    template: Option<&Template>,
+    content: TemplateContent,
+    user_data: String,
+) -> FleetStep {
     let object = input.object;
     let status = object.status.fleet();
     let hash = content.hash();
@@ -75,7 +80,7 @@ fn make(input: &Input<'_>, template: Option<&Template>, content: Content, user_d
             let token = digest(&[&object.uid, "template", former.unwrap_or_default(), &hash]);
             let mends = former.map(|id| format!("the launch template {id} was deleted"));
             let (name, tags) = (template::name(&object.id), content.tags.clone());
-            Step::CreateTemplate { name, content, user_data, tags, token, mends }
+            FleetStep::CreateTemplate { name, content, user_data, tags, token, mends }
         }
         Some(template) => {
             let newest = template.newest().map_or(0, |newest| newest.number);
@@ -84,7 +89,7 @@ fn make(input: &Input<'_>, template: Option<&Template>, content: Content, user_d
             let gone = object.reported() && template.versions.iter().all(|version| version.number != former);
             let mends =
                 (gone && former > 0).then(|| format!("version {former} of the launch template was deleted"));
-            Step::CreateVersion {
+            FleetStep::CreateVersion {
                 template: template.id.clone(),
                 content,
                 user_data,
@@ -103,7 +108,7 @@ pub(super) fn is_ours(template: &Template, object: &Object) -> bool {
 }
 
 /// A launch template of our name that is not ours.
-pub(super) fn foreign(observed: &Observed, object: &Object) -> Option<String> {
+pub(super) fn foreign(observed: &ObservedFleet, object: &Object) -> Option<String> {
     let template = observed.template.as_ref().filter(|template| !is_ours(template, object))?;
     Some(format!(
         "the launch template {} ({}) exists and is not this resource's: {}. Delete it, or rename the virtual node",
@@ -115,7 +120,7 @@ pub(super) fn foreign(observed: &Observed, object: &Object) -> Option<String> {
 
 /// The step that puts back what the launch template lost of its tags, or gives it those that the spec wants now.
 /// `wanted` are all of them.
-pub(super) fn tagging(observed: &Observed, input: &Input<'_>, wanted: &Tags) -> Option<Step> {
+pub(super) fn tagging(observed: &ObservedFleet, input: &Input<'_>, wanted: &Tags) -> Option<FleetStep> {
     let template = observed.template.as_ref()?;
     super::tagging::step(&template.id, wanted, &template.tags, input.object.reported())
 }

@@ -6,26 +6,28 @@ use fleetmesh_model::tag::Tags;
 use super::attached::{self, Marks};
 use super::document;
 use super::role;
-use super::{Account, Desired, Found, InstanceProfile, Observed, Plan, Planned, Policy, Step, Then};
+use super::{
+    Account, Desired, Found, IamPlan, IamStep, InstanceProfile, ObservedIdentity, Planned, Policy, Then,
+};
 use crate::owner::{self, Owner};
 
 /// How many versions IAM keeps of a policy.
 const MAX_VERSIONS: usize = 5;
 
 /// What to do about what was observed.
-pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
+pub fn decide(desired: &Desired, observed: &ObservedIdentity) -> IamPlan {
     if desired.unproven && !is_there(desired, observed) {
-        return Plan { steps: Vec::new(), then: Then::Gone, foreign: Vec::new() };
+        return IamPlan { steps: Vec::new(), then: Then::Gone, foreign: Vec::new() };
     }
     if let Some(what) = not_owned(desired, observed) {
-        return Plan { steps: Vec::new(), then: Then::NotOwned(what), foreign: Vec::new() };
+        return IamPlan { steps: Vec::new(), then: Then::NotOwned(what), foreign: Vec::new() };
     }
     let role = match &observed.role {
         Found::Present(role) => role,
         Found::Settling => return settling("the role", desired),
         Found::Absent => {
             let tags = role::tags(desired, &Marks::of(&desired.managed));
-            let step = Step::CreateRole {
+            let step = IamStep::CreateRole {
                 place: desired.place.clone(),
                 trust: desired.trust.to_string(),
                 permissions_boundary: desired.permissions_boundary.clone(),
@@ -33,12 +35,12 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
             };
             let mends = desired.was_in_step.then(|| "the role was deleted".to_owned());
             let steps = vec![Planned { step, mends, adopts: false }];
-            return Plan { steps, then: Then::LookAgain, foreign: Vec::new() };
+            return IamPlan { steps, then: Then::LookAgain, foreign: Vec::new() };
         }
     };
     let Some(account) = Account::of(&role.arn) else {
         let what = format!("an ARN of IAM for the role ({} is none)", role.arn);
-        return Plan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() };
+        return IamPlan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() };
     };
     let own = account.policy(&desired.place);
     let (before, after) = role::marks(desired, role);
@@ -47,24 +49,24 @@ pub fn decide(desired: &Desired, observed: &Observed) -> Plan {
     steps.extend(role::detach(desired, role, &before, &own));
     match policy(desired, &observed.policy, &own) {
         Some(more) => steps.extend(more),
-        None => return Plan { steps, ..settling("the policy", desired) },
+        None => return IamPlan { steps, ..settling("the policy", desired) },
     }
     steps.extend(role::attach(desired, role, &own));
     match instance_profile(desired, &observed.instance_profile) {
         Some(more) => steps.extend(more),
-        None => return Plan { steps, ..settling("the instance profile", desired) },
+        None => return IamPlan { steps, ..settling("the instance profile", desired) },
     }
     if after != before {
         let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
-        steps.push(Step::TagRole { name: desired.place.name.clone(), tags }.into());
+        steps.push(IamStep::TagRole { name: desired.place.name.clone(), tags }.into());
     }
     let then = role::withheld(desired, role).map_or(Then::InStep, Then::Withheld);
-    Plan { steps, then, foreign: role::foreign(role, &before, &own) }
+    IamPlan { steps, then, foreign: role::foreign(role, &before, &own) }
 }
 
 /// Whether IAM has something where the status says that the identity is, and the role or the instance profile there is this
 /// resource's when the rules do not allow the place: nothing is made or taken over there because a status says so.
-fn is_there(desired: &Desired, observed: &Observed) -> bool {
+fn is_there(desired: &Desired, observed: &ObservedIdentity) -> bool {
     let tags = |found: Option<&Tags>| found.is_some_and(|tags| is_ours(desired, tags));
     let role = tags(observed.role.present().map(|role| &role.tags));
     let profile = tags(observed.instance_profile.present().map(|profile| &profile.tags));
@@ -73,14 +75,14 @@ fn is_there(desired: &Desired, observed: &Observed) -> bool {
     settles || ((role || profile) && elsewhere(desired, observed).is_none())
 }
 
-fn settling(what: &str, desired: &Desired) -> Plan {
+fn settling(what: &str, desired: &Desired) -> IamPlan {
     let what = format!("{what} {}", desired.place);
-    Plan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() }
+    IamPlan { steps: Vec::new(), then: Then::Settling(what), foreign: Vec::new() }
 }
 
 /// What there is of that name and not this resource's, unless it is to be taken over and nobody else's cluster has it; and
 /// what has that name and another path.
-fn not_owned(desired: &Desired, observed: &Observed) -> Option<String> {
+fn not_owned(desired: &Desired, observed: &ObservedIdentity) -> Option<String> {
     if let Some(elsewhere) = elsewhere(desired, observed) {
         return Some(elsewhere);
     }
@@ -124,7 +126,7 @@ const ADOPT: &str = "; in IAM the operator adopts only with --iam-adopt";
 
 /// IAM knows roles and instance profiles by their names alone: one of ours may be at another path, and is not what is meant.
 /// Which path that is, is not told: it may be a secret of others, and whoever may name roles could ask for each.
-fn elsewhere(desired: &Desired, observed: &Observed) -> Option<String> {
+fn elsewhere(desired: &Desired, observed: &ObservedIdentity) -> Option<String> {
     let place = &desired.place;
     let role = observed.role.present().map(|role| ("role", "role", &role.arn));
     let profile = observed.instance_profile.present();
@@ -140,7 +142,7 @@ fn elsewhere(desired: &Desired, observed: &Observed) -> Option<String> {
 }
 
 /// The things that are there, and their tags.
-fn tags_of(observed: &Observed) -> Vec<(&'static str, &Tags)> {
+fn tags_of(observed: &ObservedIdentity) -> Vec<(&'static str, &Tags)> {
     let role = observed.role.present().map(|role| ("role", &role.tags));
     let policy = observed.policy.present().map(|policy| ("policy", &policy.tags));
     let profile = observed.instance_profile.present().map(|profile| ("instance profile", &profile.tags));
@@ -148,7 +150,7 @@ fn tags_of(observed: &Observed) -> Vec<(&'static str, &Tags)> {
 }
 
 /// The uids of resources that the things there belong to.
-pub fn owners(observed: &Observed) -> impl Iterator<Item = &String> {
+pub fn owners(observed: &ObservedIdentity) -> impl Iterator<Item = &String> {
     tags_of(observed).into_iter().filter_map(|(_, tags)| tags.get(OWNER_UID_TAG))
 }
 
@@ -180,7 +182,7 @@ fn policy(desired: &Desired, found: &Found<Policy>, own: &str) -> Option<Vec<Pla
         Found::Present(policy) => policy,
         Found::Settling => return None,
         Found::Absent => {
-            let step = Step::CreatePolicy {
+            let step = IamStep::CreatePolicy {
                 place: desired.place.clone(),
                 document: desired.policy.to_string(),
                 tags: desired.tags.clone(),
@@ -192,15 +194,15 @@ fn policy(desired: &Desired, found: &Found<Policy>, own: &str) -> Option<Vec<Pla
     let mut steps = Vec::new();
     let arn = || own.to_owned();
     if let Some((tags, mends, adopts)) = tagging(desired, &desired.tags, &policy.tags, "policy") {
-        steps.push(Planned { step: Step::TagPolicy { arn: arn(), tags }, mends, adopts });
+        steps.push(Planned { step: IamStep::TagPolicy { arn: arn(), tags }, mends, adopts });
     }
     if !document::means(&policy.document, &desired.policy) {
         let oldest = policy.versions.iter().find(|version| **version != policy.default_version);
         if let Some(version) = oldest.filter(|_| policy.versions.len() >= MAX_VERSIONS) {
-            steps.push(Step::DeletePolicyVersion { arn: arn(), version: version.clone() }.into());
+            steps.push(IamStep::DeletePolicyVersion { arn: arn(), version: version.clone() }.into());
         }
         let mends = desired.was_in_step.then(|| format!("the policy allowed {}", policy.document));
-        let step = Step::CreatePolicyVersion { arn: arn(), document: desired.policy.to_string() };
+        let step = IamStep::CreatePolicyVersion { arn: arn(), document: desired.policy.to_string() };
         steps.push(Planned { step, mends, adopts: false });
     }
     Some(steps)
@@ -209,24 +211,24 @@ fn policy(desired: &Desired, found: &Found<Policy>, own: &str) -> Option<Vec<Pla
 /// The steps for the instance profile; `None` while IAM does not show it.
 fn instance_profile(desired: &Desired, found: &Found<InstanceProfile>) -> Option<Vec<Planned>> {
     let name = || desired.place.name.clone();
-    let add = || Step::AddRoleToInstanceProfile { name: name(), role: name() };
+    let add = || IamStep::AddRoleToInstanceProfile { name: name(), role: name() };
     let mends = |what: String| desired.was_in_step.then_some(what);
     let profile = match found {
         Found::Present(profile) => profile,
         Found::Settling => return None,
         Found::Absent => {
             let step =
-                Step::CreateInstanceProfile { place: desired.place.clone(), tags: desired.tags.clone() };
+                IamStep::CreateInstanceProfile { place: desired.place.clone(), tags: desired.tags.clone() };
             let mends = mends("the instance profile was deleted".to_owned());
             return Some(vec![Planned { step, mends, adopts: false }, add().into()]);
         }
     };
     let mut steps = Vec::new();
     if let Some((tags, mends, adopts)) = tagging(desired, &desired.tags, &profile.tags, "instance profile") {
-        steps.push(Planned { step: Step::TagInstanceProfile { name: name(), tags }, mends, adopts });
+        steps.push(Planned { step: IamStep::TagInstanceProfile { name: name(), tags }, mends, adopts });
     }
     for role in profile.roles.iter().filter(|role| **role != desired.place.name) {
-        let step = Step::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() };
+        let step = IamStep::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() };
         let mends = mends(format!("the instance profile had the role {role}"));
         steps.push(Planned { step, mends, adopts: false });
     }

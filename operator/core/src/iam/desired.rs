@@ -50,7 +50,7 @@ pub struct Desired {
 
 /// An identity that the rules do not allow as it is asked for: nothing is written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refused {
+pub struct RefusedIdentity {
     /// Where it would be, or is.
     pub place: Place,
     /// Why, and the way out.
@@ -59,11 +59,16 @@ pub struct Refused {
 
 impl Desired {
     /// What `object` asks for, when it has `iam`, or why it may not have that. `arn` is that of its App Mesh node.
-    pub fn of(object: &Object, arn: &str, cluster: &str, rules: &Rules) -> Option<Result<Self, Refused>> {
+    pub fn of(
+        object: &Object,
+        arn: &str,
+        cluster: &str,
+        rules: &Rules,
+    ) -> Option<Result<Self, RefusedIdentity>> {
         let iam = object.iam()?;
         let reported = object.status.iam().and_then(Place::reported);
         let place = Place::of(iam, &object.id, &rules.path, reported.as_ref());
-        let refused = |finding: Finding| Some(Err(Refused { place: place.clone(), finding }));
+        let refused = |finding: Finding| Some(Err(RefusedIdentity { place: place.clone(), finding }));
         let Some(boundary) = &rules.permissions_boundary else { return refused(rules::boundary_required()) };
         let name_refused = rules.refuse_name(iam, &object.id);
         let allowed = name_refused.is_none();

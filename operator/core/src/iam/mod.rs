@@ -1,5 +1,5 @@
 //! The IAM identity of a virtual node's instances: a role that EC2 may assume, one policy that allows reading this
-//! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`Observed`]) give the
+//! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`ObservedIdentity`]) give the
 //! plan ([`decide()`], [`remove()`]); what came of it gives the part of the reconcile ([`part`]).
 //!
 //! What of it a resource may ask for is the admin's to say ([`Rules`]): every role is bounded, before anything is attached to
@@ -23,11 +23,11 @@ mod shown;
 mod strangers;
 
 pub use decide::decide;
-pub use desired::{Desired, Refused};
-pub use observed::{Found, InstanceProfile, Observed, Policy, Role};
-pub use part::Outcome;
+pub use desired::{Desired, RefusedIdentity};
+pub use observed::{Found, InstanceProfile, ObservedIdentity, Policy, Role};
+pub use part::IamOutcome;
 pub use place::{Account, Place};
-pub use plan::{Plan, Planned, Step, Then, Thing};
+pub use plan::{IamPlan, IamStep, Planned, Then, Thing};
 pub use removal::remove;
 pub use role::owned_policies;
 pub use room::RoleLimits;

@@ -6,7 +6,7 @@ use fleetmesh_model::tag::Tags;
 
 /// Role, policy and instance profile of one place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Observed {
+pub struct ObservedIdentity {
     /// The role.
     pub role: Found<Role>,
     /// The policy; not looked for while nothing tells the account.

@@ -6,10 +6,13 @@ use std::time::Duration;
 use fleetmesh_crds::{ConditionType, IamStatus, Reason, Status};
 use fleetmesh_model::tag::Tags;
 
-use super::{Account, Desired, Observed, Place, Plan, Planned, Refused, Step, Then, document, role, rules};
+use super::{
+    Account, Desired, IamPlan, IamStep, ObservedIdentity, Place, Planned, RefusedIdentity, Then, document,
+    role, rules,
+};
 use crate::condition::Finding;
 use crate::event::{Event, Severity};
-use crate::failure::{Callee, Class, Failure};
+use crate::failure::{Callee, Failure, FailureClass};
 use crate::owner::is_of;
 use crate::part::Part;
 
@@ -22,13 +25,13 @@ const SOON: Duration = Duration::from_millis(20);
 
 /// The outcome of a plan: the steps that were done, and the failure that ended it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct IamOutcome {
     /// The steps that were done, in order.
     pub done: Vec<Planned>,
     /// The unique id of the role that was created, as IAM answered.
     pub role_id: Option<String>,
     /// The step that failed, and why.
-    pub failed: Option<(Step, Failure)>,
+    pub failed: Option<(IamStep, Failure)>,
 }
 
 /// The part before anything is made: its place goes into the status first, so that whoever finds the resource after a
@@ -56,7 +59,7 @@ pub fn unseen(before: &Status, place: &Place, failure: Option<Failure>) -> Part<
 }
 
 /// The part of an identity that the rules do not allow: nothing was read or written.
-pub fn refused(before: &Status, refused: &Refused) -> Part<IamStatus> {
+pub fn refused(before: &Status, refused: &RefusedIdentity) -> Part<IamStatus> {
     let finding = refused.finding.clone();
     Part { finding, status: before.iam().cloned(), events: Vec::new(), look: None, failure: None }
 }
@@ -65,9 +68,9 @@ pub fn refused(before: &Status, refused: &Refused) -> Part<IamStatus> {
 pub fn kept(
     before: &Status,
     desired: &Desired,
-    observed: &Observed,
-    plan: &Plan,
-    outcome: &Outcome,
+    observed: &ObservedIdentity,
+    plan: &IamPlan,
+    outcome: &IamOutcome,
 ) -> Part<IamStatus> {
     let place = &desired.place;
     let in_step = outcome.failed.is_none() && plan.then == Then::InStep;
@@ -104,9 +107,9 @@ pub fn gone(
     before: &Status,
     owner: &Tags,
     place: &Place,
-    observed: &Observed,
-    plan: &Plan,
-    outcome: &Outcome,
+    observed: &ObservedIdentity,
+    plan: &IamPlan,
+    outcome: &IamOutcome,
 ) -> Part<IamStatus> {
     let (finding, look, failure) = match (&outcome.failed, &plan.then) {
         (Some((step, failure)), _) => failed(step, failure),
@@ -130,14 +133,14 @@ fn remaining(
     before: &Status,
     owner: &Tags,
     place: &Place,
-    observed: &Observed,
-    outcome: &Outcome,
+    observed: &ObservedIdentity,
+    outcome: &IamOutcome,
     hash: Option<String>,
 ) -> IamStatus {
     let reported = before.iam().cloned().unwrap_or_default();
-    let did = |wanted: fn(&Step) -> bool| outcome.done.iter().any(|planned| wanted(&planned.step));
+    let did = |wanted: fn(&IamStep) -> bool| outcome.done.iter().any(|planned| wanted(&planned.step));
     let role_arn = observed.role.present().map(|role| role.arn.clone()).or(reported.role_arn);
-    let role_arn = role_arn.filter(|_| !did(|step| matches!(step, Step::DeleteRole { .. })));
+    let role_arn = role_arn.filter(|_| !did(|step| matches!(step, IamStep::DeleteRole { .. })));
     let role_id = match (&outcome.role_id, observed.role.present()) {
         (Some(made), _) => Some(made.clone()),
         (None, Some(role)) => Some(role.unique_id.clone()),
@@ -147,20 +150,20 @@ fn remaining(
     let account = role_arn.as_deref().and_then(Account::of);
     let made = |arn: fn(&Account, &Place) -> String| account.as_ref().map(|account| arn(account, place));
     let policy = observed.policy.present().map(|policy| policy.arn.clone());
-    let policy = match did(|step| matches!(step, Step::CreatePolicy { .. })) {
+    let policy = match did(|step| matches!(step, IamStep::CreatePolicy { .. })) {
         true => made(Account::policy),
-        false => policy.filter(|_| !did(|step| matches!(step, Step::DeletePolicy { .. }))),
+        false => policy.filter(|_| !did(|step| matches!(step, IamStep::DeletePolicy { .. }))),
     };
     // One that is somebody else's, or has somebody else's role in it, is nothing to be handed to an instance.
-    let tagged = did(|step| matches!(step, Step::TagInstanceProfile { .. }));
+    let tagged = did(|step| matches!(step, IamStep::TagInstanceProfile { .. }));
     let profile = observed.instance_profile.present().filter(|profile| {
         let left = |role: &String| *role == place.name || took_out(outcome, role);
         (tagged || is_of(&profile.tags, owner)) && profile.roles.iter().all(left)
     });
     let profile = profile.map(|profile| profile.arn.clone());
-    let profile = match did(|step| matches!(step, Step::CreateInstanceProfile { .. })) {
+    let profile = match did(|step| matches!(step, IamStep::CreateInstanceProfile { .. })) {
         true => made(Account::instance_profile),
-        false => profile.filter(|_| !did(|step| matches!(step, Step::DeleteInstanceProfile { .. }))),
+        false => profile.filter(|_| !did(|step| matches!(step, IamStep::DeleteInstanceProfile { .. }))),
     };
     let policy_hash = hash.or(reported.policy_hash.filter(|_| policy.is_some()));
     IamStatus {
@@ -176,17 +179,17 @@ fn remaining(
 
 /// The managed policies that the operator attached to the role and that may be on it after the steps that were done: one
 /// whose request failed counts, because it may have been done all the same. The node's own at `place` does not.
-pub fn attached(place: &Place, observed: &Observed, outcome: &Outcome) -> BTreeSet<String> {
+pub fn attached(place: &Place, observed: &ObservedIdentity, outcome: &IamOutcome) -> BTreeSet<String> {
     let mut attached = observed.role.present().map(role::owned_policies).unwrap_or_default();
     let failed = outcome.failed.as_ref().map(|(step, _)| step);
     let attaches = outcome.done.iter().map(|planned| &planned.step).chain(failed);
     for step in attaches {
-        if let Step::AttachRolePolicy { arn, .. } = step {
+        if let IamStep::AttachRolePolicy { arn, .. } = step {
             attached.insert(arn.clone());
         }
     }
     for planned in &outcome.done {
-        if let Step::DetachRolePolicy { arn, .. } = &planned.step {
+        if let IamStep::DetachRolePolicy { arn, .. } = &planned.step {
             attached.remove(arn);
         }
     }
@@ -197,22 +200,23 @@ pub fn attached(place: &Place, observed: &Observed, outcome: &Outcome) -> BTreeS
 }
 
 /// Whether a role was taken out of the instance profile.
-fn took_out(outcome: &Outcome, name: &str) -> bool {
-    let took = |step: &Step| matches!(step, Step::RemoveRoleFromInstanceProfile { role, .. } if role == name);
+fn took_out(outcome: &IamOutcome, name: &str) -> bool {
+    let took =
+        |step: &IamStep| matches!(step, IamStep::RemoveRoleFromInstanceProfile { role, .. } if role == name);
     outcome.done.iter().any(|planned| took(&planned.step))
 }
 
 /// The role's boundary after the steps that were done.
-fn boundary(observed: &Observed, outcome: &Outcome) -> Option<String> {
+fn boundary(observed: &ObservedIdentity, outcome: &IamOutcome) -> Option<String> {
     let put = outcome.done.iter().rev().find_map(|planned| match &planned.step {
-        Step::PutRolePermissionsBoundary { arn, .. } => Some(arn.clone()),
-        Step::CreateRole { permissions_boundary, .. } => Some(permissions_boundary.clone()),
+        IamStep::PutRolePermissionsBoundary { arn, .. } => Some(arn.clone()),
+        IamStep::CreateRole { permissions_boundary, .. } => Some(permissions_boundary.clone()),
         _ => None,
     });
     put.or_else(|| observed.role.present()?.permissions_boundary.clone())
 }
 
-fn finding(desired: &Desired, plan: &Plan, told: bool) -> Finding {
+fn finding(desired: &Desired, plan: &IamPlan, told: bool) -> Finding {
     let place = &desired.place;
     match &plan.then {
         Then::InStep if told => in_step(desired, plan),
@@ -234,7 +238,7 @@ fn finding(desired: &Desired, plan: &Plan, told: bool) -> Finding {
 }
 
 /// What is told of an identity that is in step.
-pub fn in_step(desired: &Desired, plan: &Plan) -> Finding {
+pub fn in_step(desired: &Desired, plan: &IamPlan) -> Finding {
     let Desired { place, refused, unread, .. } = desired;
     let also = also(&plan.foreign);
     if !refused.is_empty() {
@@ -253,22 +257,22 @@ fn also(foreign: &[String]) -> String {
 }
 
 /// What a failed step means. What IAM does not show yet, or shows only now, is not an error to tell: it is tried again.
-fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<Failure>) {
-    let again = Failure { class: Class::Conflict, ..failure.clone() };
+fn failed(step: &IamStep, failure: &Failure) -> (Finding, Option<Duration>, Option<Failure>) {
+    let again = Failure { class: FailureClass::Conflict, ..failure.clone() };
     match failure.class {
-        Class::Conflict if step.creates().is_some() => {
+        FailureClass::Conflict if step.creates().is_some() => {
             let message = format!(
                 "IAM says that it exists and does not show it here ({failure}). If that stays, it has another path: take another name in spec.iam.roleName"
             );
             (Finding::unknown(Reason::Pending, message), None, Some(again))
         }
-        Class::NotFound if !names_what_is_missing(step, failure) => {
+        FailureClass::NotFound if !names_what_is_missing(step, failure) => {
             let message = format!("IAM does not show yet what was made a moment ago ({failure})");
             (Finding::unknown(Reason::Pending, message), None, Some(again))
         }
-        Class::NotFound => {
+        FailureClass::NotFound => {
             let way_out = match step {
-                Step::AttachRolePolicy { .. } => "Create it or name another in spec.iam.managedPolicyArns",
+                IamStep::AttachRolePolicy { .. } => "Create it or name another in spec.iam.managedPolicyArns",
                 _ => {
                     "Create the permissions boundary (`fleetmesh iam boundary`), or name the right one in --iam-permissions-boundary"
                 }
@@ -276,7 +280,7 @@ fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<
             let message = format!("{failure}. {way_out}");
             (Finding::fails(Reason::RefNotFound, message), None, Some(failure.clone()))
         }
-        Class::InUse => {
+        FailureClass::InUse => {
             let message =
                 format!("IAM says: {failure}. The deletion goes on by itself when nothing uses it any more");
             (Finding::fails(Reason::DeletionBlocked, message), None, Some(again))
@@ -286,13 +290,13 @@ fn failed(step: &Step, failure: &Failure) -> (Finding, Option<Duration>, Option<
 }
 
 /// Whether what does not exist is a policy that the spec names.
-fn names_what_is_missing(step: &Step, failure: &Failure) -> bool {
+fn names_what_is_missing(step: &IamStep, failure: &Failure) -> bool {
     match step {
-        Step::AttachRolePolicy { name, arn } => {
+        IamStep::AttachRolePolicy { name, arn } => {
             failure.message.contains(arn.as_str()) && !arn.ends_with(&format!("/{name}"))
         }
-        Step::PutRolePermissionsBoundary { name: _, arn } => failure.message.contains(arn.as_str()),
-        Step::CreateRole { .. } => true,
+        IamStep::PutRolePermissionsBoundary { name: _, arn } => failure.message.contains(arn.as_str()),
+        IamStep::CreateRole { .. } => true,
         _ => false,
     }
 }
@@ -321,7 +325,7 @@ fn deeds(place: &Place, done: &[Planned]) -> Vec<Event> {
 }
 
 /// The Event about what others gave the role, once for each state of it: the condition remembers what was told.
-fn foreign(before: &Status, place: &Place, plan: &Plan) -> Option<Event> {
+fn foreign(before: &Status, place: &Place, plan: &IamPlan) -> Option<Event> {
     let also = also(&plan.foreign);
     let told = before.condition(ConditionType::IdentityReady);
     if also.is_empty() || told.is_some_and(|told| told.message.ends_with(&also)) {

@@ -10,7 +10,7 @@ use crate::condition::Finding;
 
 /// What a reconcile is to do in IAM.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct IamPlan {
     /// The steps, one request each; the first that fails ends the plan.
     pub steps: Vec<Planned>,
     /// What holds when the steps are done.
@@ -23,7 +23,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
     /// The step.
-    pub step: Step,
+    pub step: IamStep,
     /// What somebody changed and the step puts back, in words; `None` for a step that the spec asks for.
     pub mends: Option<String>,
     /// Whether the step takes over what was somebody else's.
@@ -64,7 +64,7 @@ pub enum Thing {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum IamStep {
     /// Create the role with its tags.
     CreateRole {
         /// Path and name.
@@ -186,21 +186,21 @@ pub enum Step {
     },
 }
 
-impl Plan {
+impl IamPlan {
     /// Whether the plan makes a role.
     pub fn makes_a_role(&self) -> bool {
-        self.steps.iter().any(|planned| matches!(planned.step, Step::CreateRole { .. }))
+        self.steps.iter().any(|planned| matches!(planned.step, IamStep::CreateRole { .. }))
     }
 
     /// Whether the plan attaches any of `policies`.
     pub fn attaches(&self, policies: &BTreeSet<String>) -> bool {
         let attaches =
-            |step: &Step| matches!(step, Step::AttachRolePolicy { arn, .. } if policies.contains(arn));
+            |step: &IamStep| matches!(step, IamStep::AttachRolePolicy { arn, .. } if policies.contains(arn));
         self.steps.iter().any(|planned| attaches(&planned.step))
     }
 }
 
-impl Step {
+impl IamStep {
     /// What the step makes: IAM may not show it yet to the next call, and the same request again is told that it exists.
     pub fn creates(&self) -> Option<Thing> {
         match self {
@@ -225,13 +225,13 @@ impl Step {
     }
 }
 
-impl From<Step> for Planned {
-    fn from(step: Step) -> Self {
+impl From<IamStep> for Planned {
+    fn from(step: IamStep) -> Self {
         Self { step, mends: None, adopts: false }
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for IamPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for planned in &self.steps {
             write!(f, "{}; ", planned.step)?;
@@ -249,7 +249,7 @@ impl fmt::Display for Plan {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for IamStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |tags: &Tags| tags.keys().cloned().collect::<Vec<_>>().join(",");
         match self {

@@ -6,13 +6,13 @@ use fleetmesh_model::tag::Tags;
 
 use super::attached::Marks;
 use super::role;
-use super::{Found, Observed, Place, Plan, Planned, Policy, Role, Step, Then};
+use super::{Found, IamPlan, IamStep, ObservedIdentity, Place, Planned, Policy, Role, Then};
 
 /// What to do so that nothing at `place` is left of the resource `uid`. `boundary` is that of the operator: its rights end at
 /// roles that have it, so one that an earlier release made without it gets it first.
-pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Observed) -> Plan {
+pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &ObservedIdentity) -> IamPlan {
     if let Some(what) = settling(observed) {
-        return Plan {
+        return IamPlan {
             steps: Vec::new(),
             then: Then::Settling(format!("{what} {place}")),
             foreign: Vec::new(),
@@ -26,16 +26,16 @@ pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Obser
     let name = || place.name.clone();
     if let Some(profile) = profile {
         for role in &profile.roles {
-            steps.push(Step::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() }.into());
+            steps.push(IamStep::RemoveRoleFromInstanceProfile { name: name(), role: role.clone() }.into());
         }
-        steps.push(Step::DeleteInstanceProfile { name: name() }.into());
+        steps.push(IamStep::DeleteInstanceProfile { name: name() }.into());
     }
     let own = policy.map(|policy| policy.arn.as_str()).unwrap_or_default();
     if let Some(role) = role {
         let unbounded = boundary.filter(|arn| role.permissions_boundary.as_deref() != Some(arn));
         let arn = unbounded.filter(|_| detached(place, role, own).next().is_some());
         steps.extend(
-            arn.map(|arn| Step::PutRolePermissionsBoundary { name: name(), arn: arn.to_owned() }.into()),
+            arn.map(|arn| IamStep::PutRolePermissionsBoundary { name: name(), arn: arn.to_owned() }.into()),
         );
         steps.extend(detached(place, role, own));
     }
@@ -45,7 +45,7 @@ pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Obser
     let foreign = role.map(|role| role::foreign(role, &Marks::read(&role.tags), own));
     let foreign = foreign.unwrap_or_default();
     if role.is_some() && foreign.is_empty() {
-        steps.push(Step::DeleteRole { name: name() }.into());
+        steps.push(IamStep::DeleteRole { name: name() }.into());
     }
     let then = match foreign.as_slice() {
         [] => Then::Gone,
@@ -54,12 +54,12 @@ pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Obser
             foreign.join(", ")
         )),
     };
-    Plan { steps, then, foreign }
+    IamPlan { steps, then, foreign }
 }
 
 /// What was made a moment ago and is not shown yet: it cannot be deleted before.
-fn settling(observed: &Observed) -> Option<&'static str> {
-    let Observed { role, policy, instance_profile } = observed;
+fn settling(observed: &ObservedIdentity) -> Option<&'static str> {
+    let ObservedIdentity { role, policy, instance_profile } = observed;
     if *role == Found::Settling {
         return Some("the role");
     }
@@ -73,14 +73,14 @@ fn detached<'a>(place: &Place, role: &'a Role, own: &'a str) -> impl Iterator<It
     let marks = Marks::read(&role.tags);
     let name = place.name.clone();
     let ours = role.attached.iter().filter(move |arn| *arn == own || marks.contain(arn));
-    ours.map(move |arn| Step::DetachRolePolicy { name: name.clone(), arn: arn.clone() }.into())
+    ours.map(move |arn| IamStep::DetachRolePolicy { name: name.clone(), arn: arn.clone() }.into())
 }
 
 fn deleted(policy: &Policy) -> impl Iterator<Item = Planned> {
     let arn = policy.arn.clone();
     let old = policy.versions.iter().filter(|version| **version != policy.default_version);
     let old: Vec<Planned> = old
-        .map(|version| Step::DeletePolicyVersion { arn: arn.clone(), version: version.clone() }.into())
+        .map(|version| IamStep::DeletePolicyVersion { arn: arn.clone(), version: version.clone() }.into())
         .collect();
-    old.into_iter().chain([Step::DeletePolicy { arn }.into()])
+    old.into_iter().chain([IamStep::DeletePolicy { arn }.into()])
 }

@@ -6,7 +6,7 @@ use fleetmesh_model::tag::Tags;
 
 use super::attached::{self, Marks};
 use super::decide::tagging;
-use super::{Desired, Planned, Role, Step, document};
+use super::{Desired, IamStep, Planned, Role, document};
 
 /// The tags of the role.
 pub(super) fn tags(desired: &Desired, marks: &Marks) -> Tags {
@@ -29,12 +29,12 @@ pub(super) fn shape(desired: &Desired, role: &Role, marks: &Marks) -> Vec<Planne
     let mut steps = Vec::new();
     let name = || desired.place.name.clone();
     if let Some((tags, mends, adopts)) = tagging(desired, &tags(desired, marks), &role.tags, "role") {
-        steps.push(Planned { step: Step::TagRole { name: name(), tags }, mends, adopts });
+        steps.push(Planned { step: IamStep::TagRole { name: name(), tags }, mends, adopts });
     }
     steps.extend(boundary(desired, role));
     if !document::means(&role.trust, &desired.trust) {
         let mends = desired.was_in_step.then(|| format!("the role trusted {}", role.trust));
-        let step = Step::UpdateAssumeRolePolicy { name: name(), trust: desired.trust.to_string() };
+        let step = IamStep::UpdateAssumeRolePolicy { name: name(), trust: desired.trust.to_string() };
         steps.push(Planned { step, mends, adopts: false });
     }
     steps
@@ -49,7 +49,7 @@ fn boundary(desired: &Desired, role: &Role) -> Option<Planned> {
     let found = found.map_or("no permissions boundary".to_owned(), |arn| format!("the boundary {arn}"));
     let mends = (desired.was_in_step && desired.was_bounded).then(|| format!("the role had {found}"));
     let (name, arn) = (desired.place.name.clone(), desired.permissions_boundary.clone());
-    Some(Planned { step: Step::PutRolePermissionsBoundary { name, arn }, mends, adopts: false })
+    Some(Planned { step: IamStep::PutRolePermissionsBoundary { name, arn }, mends, adopts: false })
 }
 
 /// Why managed policies are missing and not attached.
@@ -66,7 +66,7 @@ pub(super) fn attach(desired: &Desired, role: &Role, own: &str) -> Vec<Planned> 
     let missing = wanted.filter(|arn| !role.attached.contains(*arn));
     missing
         .map(|arn| {
-            let step = Step::AttachRolePolicy { name: desired.place.name.clone(), arn: arn.clone() };
+            let step = IamStep::AttachRolePolicy { name: desired.place.name.clone(), arn: arn.clone() };
             let mends = desired.was_in_step.then(|| format!("policy {arn} was detached"));
             Planned { step, mends, adopts: false }
         })
@@ -86,7 +86,7 @@ pub(super) fn detach(desired: &Desired, role: &Role, marks: &Marks, own: &str) -
     let former = role.attached.iter().filter(|arn| !stays(arn));
     former
         .filter(|arn| marks.contain(arn))
-        .map(|arn| Step::DetachRolePolicy { name: desired.place.name.clone(), arn: arn.clone() }.into())
+        .map(|arn| IamStep::DetachRolePolicy { name: desired.place.name.clone(), arn: arn.clone() }.into())
         .collect()
 }
 

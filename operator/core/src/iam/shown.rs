@@ -32,7 +32,7 @@ mod tests {
     use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 
     use super::*;
-    use crate::iam::{Found, Observed, Outcome, Place, Plan, Then, part};
+    use crate::iam::{Found, IamOutcome, IamPlan, ObservedIdentity, Place, Then, part};
 
     const ARN: &str = "arn:aws:iam::111122223333:instance-profile/fleetmesh/web";
 
@@ -81,14 +81,15 @@ mod tests {
     #[test]
     fn a_profile_of_another_resource_is_not_told_as_ones_own() {
         let told = |owner: Tags| {
-            let observed = Observed {
+            let observed = ObservedIdentity {
                 role: Found::Present(role(owner.clone())),
                 policy: Found::Absent,
                 instance_profile: Found::Present(profile(owner, "web")),
             };
             let place = Place { path: "/fleetmesh/".to_owned(), name: "web".to_owned() };
-            let plan = Plan { steps: Vec::new(), then: Then::Settling("it".to_owned()), foreign: Vec::new() };
-            let outcome = Outcome::default();
+            let plan =
+                IamPlan { steps: Vec::new(), then: Then::Settling("it".to_owned()), foreign: Vec::new() };
+            let outcome = IamOutcome::default();
             let part = part::gone(&Default::default(), &tags("u", "c"), &place, &observed, &plan, &outcome);
             part.status.and_then(|status| status.instance_profile_arn)
         };

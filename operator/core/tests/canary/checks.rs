@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Action, Effect, Endpoint, Observations, Outcome, Reduction, Reports, Spec, reduce, targets,
+    Action, AskOutcome, CanaryEffect, Observations, ProxyReports, Reduction, ReportingEndpoint, Spec, reduce,
+    targets,
 };
 use fleetmesh_crds::canary::{MetricSource, MetricStatus, Retire, RolloutStatus, Verdict, WebhookType};
 use fleetmesh_crds::{CanaryStatus, Phase, Verb};
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::walk::{Walk, begins};
 
 /// One decision and what it was made of.
-pub struct Step<'a> {
+pub struct CheckedStep<'a> {
     pub spec: &'a Spec,
     pub before: &'a CanaryStatus,
     pub seen: &'a Observations,
@@ -22,7 +23,7 @@ pub struct Step<'a> {
     pub walk: &'a Walk,
 }
 
-pub fn check(step: &Step<'_>) {
+pub fn check(step: &CheckedStep<'_>) {
     weights_are_stable_or_spec_or_a_step_between(step);
     weights_are_monotone_within_a_rollout(step);
     no_advance_before_time_requests_acknowledgements_and_verdicts(step);
@@ -59,14 +60,14 @@ pub fn advance<'a>(before: &'a CanaryStatus, after: &CanaryStatus) -> Option<(&'
     (entry.outcome == Phase::Promoted && ended(before, after).is_some()).then_some((rollout, 101))
 }
 
-pub fn serving(all: &[WeightedTarget]) -> Vec<(targets::Key, i32)> {
+pub fn serving(all: &[WeightedTarget]) -> Vec<(targets::TargetKey, i32)> {
     let mut all: Vec<_> =
         all.iter().filter(|one| one.weight > 0).map(|one| (targets::key(one), one.weight)).collect();
     all.sort();
     all
 }
 
-fn weights_are_stable_or_spec_or_a_step_between(step: &Step<'_>) {
+fn weights_are_stable_or_spec_or_a_step_between(step: &CheckedStep<'_>) {
     let state = &step.reduction.state;
     if step.spec.canary.is_none() || state.phase.is_none() {
         return assert!(state.effective_targets.is_empty());
@@ -98,7 +99,7 @@ fn weights_are_stable_or_spec_or_a_step_between(step: &Step<'_>) {
     }
 }
 
-fn weights_are_monotone_within_a_rollout(step: &Step<'_>) {
+fn weights_are_monotone_within_a_rollout(step: &CheckedStep<'_>) {
     let (before, after) = (step.before, &step.reduction.state);
     let (Some(was), Some(is)) = (under_way(before), under_way(after)) else { return };
     // Between two steps both are in parts of the same sum; the ends may be written in others.
@@ -106,7 +107,7 @@ fn weights_are_monotone_within_a_rollout(step: &Step<'_>) {
     if was.id != is.id || !between(was.set_weight) || !between(is.set_weight) {
         return;
     }
-    let weight = |all: &[WeightedTarget], key: &targets::Key| {
+    let weight = |all: &[WeightedTarget], key: &targets::TargetKey| {
         all.iter().find(|one| targets::key(one) == *key).map_or(0, |one| one.weight)
     };
     let grows = targets::growing(&after.stable_targets, &is.targets);
@@ -123,7 +124,7 @@ fn length(seconds: Duration) -> SignedDuration {
 }
 
 /// By what was observed and by the spec, not by what the decision says of itself.
-fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &Step<'_>) {
+fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &CheckedStep<'_>) {
     let Some((rollout, weight)) = advance(step.before, &step.reduction.state) else { return };
     let canary = step.spec.canary.as_ref().expect("a canary");
     assert!(step.walk.settled(step.seen, step.now), "not every proxy has the weights");
@@ -153,7 +154,7 @@ fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &Step<'_>
     the_step_had_its_time_and_verdicts(step, rollout, told.contains(&Verb::Promote));
 }
 
-fn the_step_had_its_time_and_verdicts(step: &Step<'_>, rollout: &RolloutStatus, promoted: bool) {
+fn the_step_had_its_time_and_verdicts(step: &CheckedStep<'_>, rollout: &RolloutStatus, promoted: bool) {
     let canary = step.spec.canary.as_ref().expect("a canary");
     let steps = canary.effective_steps();
     let entered = step.walk.entered(&rollout.id, rollout.set_weight).unwrap_or(step.now);
@@ -173,7 +174,7 @@ fn the_step_had_its_time_and_verdicts(step: &Step<'_>, rollout: &RolloutStatus, 
 }
 
 /// A verdict that is new is the one that the observation demands.
-fn verdicts_say_what_was_observed(step: &Step<'_>) {
+fn verdicts_say_what_was_observed(step: &CheckedStep<'_>) {
     let (before, after) = (step.before, &step.reduction.state);
     let Some(canary) = &step.spec.canary else { return };
     for metric in canary.effective_analysis().effective_metrics() {
@@ -186,7 +187,7 @@ fn verdicts_say_what_was_observed(step: &Step<'_>) {
             MetricSource::Prometheus(_) => step.seen.samples.iter().rev().find_map(|sample| {
                 let own = sample.metric == metric.name && sample.at.min(step.now) == status.at.0;
                 match &sample.outcome {
-                    Outcome::Value(value) if own && value.is_finite() => Some(*value),
+                    AskOutcome::Value(value) if own && value.is_finite() => Some(*value),
                     _ => None,
                 }
             }),
@@ -210,7 +211,7 @@ fn verdicts_say_what_was_observed(step: &Step<'_>) {
 }
 
 /// Not a request counts that ended before the first weight of this rollout, or before this process began.
-fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &Step<'_>) {
+fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &CheckedStep<'_>) {
     let (before, after) = (step.before, &step.reduction.state);
     let Some(canary) = &step.spec.canary else { return };
     for metric in canary.effective_analysis().effective_metrics() {
@@ -218,7 +219,7 @@ fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &Step<'_>) 
         let news = |one: &MetricStatus| find(before).is_none_or(|old| old.at != one.at);
         let judged = find(after).filter(|one| one.requests.is_some() && news(one));
         let (Some(judged), MetricSource::LoadReport(_)) = (judged, &metric.source) else { continue };
-        let Reports::Reported { at, loads } = &step.seen.loads else { panic!("{judged:?} of nothing") };
+        let ProxyReports::Reported { at, loads } = &step.seen.loads else { panic!("{judged:?} of nothing") };
         // A rollout that was ended by this very verdict is not under way any more, but was before.
         let rollout =
             after.rollout.as_ref().filter(|one| one.fresh_since.is_some()).or(before.rollout.as_ref());
@@ -228,7 +229,7 @@ fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &Step<'_>) 
     }
 }
 
-fn an_end_that_is_no_promotion_is_one_push_to_stable(step: &Step<'_>) {
+fn an_end_that_is_no_promotion_is_one_push_to_stable(step: &CheckedStep<'_>) {
     let (before, after) = (step.before, &step.reduction.state);
     if step.spec.canary.is_none() {
         return;
@@ -237,12 +238,12 @@ fn an_end_that_is_no_promotion_is_one_push_to_stable(step: &Step<'_>) {
         let shares = |all: &[WeightedTarget]| targets::same_shares(all, &before.stable_targets);
         assert!(shares(&after.stable_targets));
         // Where the stable targets are in force already, the next rollout may take its first step at once.
-        let has = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Has { targets, .. } if shares(targets));
+        let has = |endpoint: &ReportingEndpoint| matches!(endpoint, ReportingEndpoint::Has { targets, .. } if shares(targets));
         assert!(shares(&after.effective_targets) || has(&step.seen.endpoint));
     }
 }
 
-fn an_aborted_rollout_stays_aborted(step: &Step<'_>) {
+fn an_aborted_rollout_stays_aborted(step: &CheckedStep<'_>) {
     let (before, after) = (step.before, &step.reduction.state);
     let (Some(Phase::Aborted), Some(rollout)) = (before.phase, &before.rollout) else { return };
     let retried = step.seen.actions.iter().any(|action| action.verb == Verb::Retry);
@@ -254,7 +255,7 @@ fn an_aborted_rollout_stays_aborted(step: &Step<'_>) {
 }
 
 /// What a revert of the spec puts into force is what an abort does.
-fn a_revert_equals_an_abort(step: &Step<'_>) {
+fn a_revert_equals_an_abort(step: &CheckedStep<'_>) {
     let state = &step.reduction.state;
     let (Some(rollout), Some(_)) = (under_way(state), &step.spec.canary) else { return };
     let quiet = Observations { actions: Vec::new(), ..step.seen.clone() };
@@ -275,7 +276,7 @@ fn a_revert_equals_an_abort(step: &Step<'_>) {
 }
 
 /// A decision whose status was not written is made again; one that was written, of the same observations, takes no step.
-fn the_same_again_is_the_same(step: &Step<'_>) {
+fn the_same_again_is_the_same(step: &CheckedStep<'_>) {
     let again = reduce(step.spec, step.before, step.seen, step.now);
     assert_eq!(&again, step.reduction);
     let state = &step.reduction.state;
@@ -288,7 +289,7 @@ fn the_same_again_is_the_same(step: &Step<'_>) {
     assert_eq!(next.history.len(), state.history.len().max(next.history.len()));
 }
 
-fn bounds(step: &Step<'_>) {
+fn bounds(step: &CheckedStep<'_>) {
     let Reduction { state, effects, verdicts, keep, look, conditions, triggers: _ } = step.reduction;
     assert!(state.effective_targets.len() <= targets::MAX_TARGETS);
     assert!(state.effective_targets.iter().all(|target| (0..=100).contains(&target.weight)));
@@ -302,14 +303,14 @@ fn bounds(step: &Step<'_>) {
     for effect in effects {
         let retire = canary.effective_drain().retire();
         match effect {
-            Effect::Delete { virtual_node } => {
+            CanaryEffect::Delete { virtual_node } => {
                 assert!(
                     retire == Retire::Delete
                         && !targets::serving_nodes(&state.stable_targets).contains(virtual_node.as_str())
                 );
                 assert!(!targets::serving_nodes(&state.effective_targets).contains(virtual_node.as_str()));
             }
-            Effect::ScaleToZero { virtual_node } => {
+            CanaryEffect::ScaleToZero { virtual_node } => {
                 assert!(retire == Retire::ScaleToZero);
                 assert!(!targets::serving_nodes(&state.effective_targets).contains(virtual_node.as_str()));
             }

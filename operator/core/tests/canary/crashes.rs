@@ -5,13 +5,13 @@ use fleetmesh_crds::Phase;
 use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{Crash, World};
+use crate::world::{CanaryWorld, Crash};
 
 const CRASHES: [Crash; 4] =
     [Crash::BeforeStatus, Crash::BeforeMesh, Crash::BeforeEffects, Crash::BeforeReport];
 
 #[derive(Clone, Copy, Debug)]
-enum Story {
+enum CrashStory {
     /// v2 is good.
     Promoted,
     /// v2 fails a third of its requests.
@@ -22,9 +22,9 @@ enum Story {
     Superseded,
 }
 
-impl Story {
-    fn world(self) -> World {
-        let mut world = World::new("v1=100", Some(canary(quick())));
+impl CrashStory {
+    fn world(self) -> CanaryWorld {
+        let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
         if matches!(self, Self::Aborted) {
             world.failing.insert("v2".to_owned(), 34);
         }
@@ -32,7 +32,7 @@ impl Story {
         world
     }
 
-    fn go_on(self, world: &mut World, second: usize) {
+    fn go_on(self, world: &mut CanaryWorld, second: usize) {
         match (self, second) {
             (Self::Reverted, 40) => world.spec.targets = crate::fixtures::targets_of("v1=100"),
             (Self::Superseded, 40) => world.spec.targets = crate::fixtures::targets_of("v3=100"),
@@ -50,7 +50,7 @@ impl Story {
 }
 
 /// Tells the story; `crash` says where each reconcile is cut off.
-fn tell(story: Story, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> World {
+fn tell(story: CrashStory, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> CanaryWorld {
     let mut world = story.world();
     for (index, proxy) in world.proxies.iter_mut().enumerate() {
         proxy.delay = if index == 1 { delay } else { 0 };
@@ -64,7 +64,7 @@ fn tell(story: Story, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> Worl
 }
 
 /// The weights that got requests, in order, without repetition.
-fn shares(world: &World) -> Vec<String> {
+fn shares(world: &CanaryWorld) -> Vec<String> {
     let mut shares: Vec<String> = Vec::new();
     for (_, weights) in &world.pushes {
         let mut words: Vec<&str> = weights.split(' ').filter(|word| !word.ends_with("=0")).collect();
@@ -80,7 +80,7 @@ fn shares(world: &World) -> Vec<String> {
 #[test]
 fn killed_at_every_write_of_a_rollout() {
     let mut plans = 0;
-    for story in [Story::Promoted, Story::Aborted, Story::Reverted, Story::Superseded] {
+    for story in [CrashStory::Promoted, CrashStory::Aborted, CrashStory::Reverted, CrashStory::Superseded] {
         let undisturbed = tell(story, 0, |_| Crash::Never);
         assert_eq!(undisturbed.phase(), story.end());
         for at in 0..100 {
@@ -88,7 +88,7 @@ fn killed_at_every_write_of_a_rollout() {
                 let world = tell(story, 0, |second| if second == at { crash } else { Crash::Never });
                 assert_eq!(world.phase(), story.end(), "{story:?} {crash:?} in second {at}");
                 let (found, expected) = (shares(&world), shares(&undisturbed));
-                if matches!(story, Story::Reverted | Story::Superseded) {
+                if matches!(story, CrashStory::Reverted | CrashStory::Superseded) {
                     // A step later or earlier when the spec changes, but none left out or repeated.
                     assert!(is_like(&found, &expected), "{found:?} {expected:?}");
                 } else {
@@ -118,14 +118,14 @@ fn killed_again_and_again_while_proxies_are_slow() {
     for seed in 0..150 {
         let mut random = fastrand::Rng::with_seed(seed);
         let delay = random.i64(0..6);
-        for story in [Story::Promoted, Story::Aborted] {
+        for story in [CrashStory::Promoted, CrashStory::Aborted] {
             let mut strike = |second: usize| match random.u8(0..25) {
                 index if second < 120 && usize::from(index) < CRASHES.len() => CRASHES[usize::from(index)],
                 _ => Crash::Never,
             };
             let world = tell(story, delay, &mut strike);
             let expected: &[&str] = match story {
-                Story::Promoted => &["v1=100", "v1=75 v2=25", "v1=50 v2=50", "v2=100"],
+                CrashStory::Promoted => &["v1=100", "v1=75 v2=25", "v1=50 v2=50", "v2=100"],
                 _ => &["v1=100", "v1=75 v2=25", "v1=100"],
             };
             assert_eq!(shares(&world), expected, "seed {seed} {story:?}");
@@ -137,7 +137,7 @@ fn killed_again_and_again_while_proxies_are_slow() {
 #[test]
 fn a_leader_that_comes_back_does_not_jump() {
     // Nobody decides for an hour; every timer has run out meanwhile.
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(5);
     for _ in 0..3600 {
         world.tick();
@@ -155,7 +155,7 @@ fn a_leader_that_comes_back_does_not_jump() {
 #[test]
 fn a_pause_survives_the_operator() {
     let forever = json!({ "steps": [{ "setWeight": 25, "pause": {} }] });
-    let mut world = World::new("v1=100", Some(quick_with(&forever)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&forever)));
     world.apply("v2=100").until_phase(10, Phase::Paused);
     for crash in CRASHES {
         world.reconcile(crash);

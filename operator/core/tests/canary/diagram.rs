@@ -6,7 +6,7 @@ use fleetmesh_core::canary::{transition, transitions};
 use fleetmesh_crds::{Phase, Verb};
 
 use crate::fixtures::{canary, quick};
-use crate::world::World;
+use crate::world::CanaryWorld;
 
 /// `FROM TRIGGER TO`, as the diagram names them.
 fn edge(from: Option<Phase>, trigger: impl std::fmt::Debug, to: impl std::fmt::Debug) -> String {
@@ -74,13 +74,13 @@ fn a_trigger_leads_to_one_phase_or_nowhere() {
 /// Also from those that the table knows no way on from, with a rollout in the state.
 #[test]
 fn no_phase_that_somebody_wrote_by_hand_is_a_dead_end() {
-    let promoted = |world: &World| world.ended() == Some((Phase::Promoted, "Promoted"));
+    let promoted = |world: &CanaryWorld| world.ended() == Some((Phase::Promoted, "Promoted"));
     let phases: BTreeSet<Option<Phase>> =
         transitions().flat_map(|(from, _, to, _)| [from, Some(to)]).collect();
     let phases = phases.into_iter().filter(|phase| *phase != Some(Phase::Aborted));
     for phase in phases.chain([Some(Phase::Superseded)]) {
         for percent in [0, 25, 100] {
-            let mut world = World::new("v1=100", Some(canary(quick())));
+            let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
             world.apply("v2=100").until(200, |world| {
                 world.stored.rollout.as_ref().is_some_and(|rollout| rollout.set_weight == percent)
             });
@@ -91,7 +91,7 @@ fn no_phase_that_somebody_wrote_by_hand_is_a_dead_end() {
             }
             world.until(200, promoted);
         }
-        let mut world = World::new("v1=100", Some(canary(quick())));
+        let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
         world.run(5).stored.phase = phase;
         world.apply("v2=100").until(200, promoted);
     }
@@ -109,7 +109,7 @@ pub fn unseen(seen: &BTreeSet<String>) -> Vec<String> {
 pub fn walked(
     before: Option<Phase>,
     after: Option<Phase>,
-    triggers: &[fleetmesh_core::canary::Trigger],
+    triggers: &[fleetmesh_core::canary::CanaryTrigger],
 ) -> Vec<String> {
     let mut phase = before;
     let mut edges = Vec::new();

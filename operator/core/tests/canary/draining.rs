@@ -4,10 +4,10 @@ use fleetmesh_crds::{ConditionType, Phase};
 use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with, secs};
-use crate::world::World;
+use crate::world::CanaryWorld;
 
-fn promoting(retire: &str) -> World {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "drain": { "retire": retire } }))));
+fn promoting(retire: &str) -> CanaryWorld {
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "drain": { "retire": retire } }))));
     world.apply("v2=100").until_phase(100, Phase::Baking);
     world
 }
@@ -102,7 +102,7 @@ fn a_node_of_another_namespace_is_left_alone() {
 #[test]
 fn a_node_that_the_spec_still_names_keeps_its_instances() {
     let drain = json!({ "drain": { "retire": "Delete" } });
-    let mut world = World::new("v1=100", Some(quick_with(&drain)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&drain)));
     world.apply("v1=0 v2=100").until_phase(200, Phase::Promoted).run(100);
     assert!(world.nodes["v1"].deprecated && world.stored.draining.is_empty());
     assert_eq!(world.weights(), "v1=0 v2=100");
@@ -136,7 +136,7 @@ fn what_drains_keeps_draining_through_the_next_rollout() {
 #[test]
 fn the_rollback_window_keeps_nodes_until_they_retire() {
     let patch = json!({ "rollbackWindow": { "revisions": 2 }, "drain": { "retire": "ScaleToZero" } });
-    let mut world = World::new("v1=100", Some(quick_with(&patch)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&patch)));
     world.apply("v2=100").until_phase(200, Phase::Promoted).run(2);
     assert_eq!(world.keeps().into_iter().collect::<Vec<_>>(), ["v1", "v2"]);
     world.run(70);
@@ -149,7 +149,7 @@ fn the_rollback_window_keeps_nodes_until_they_retire() {
 
 #[test]
 fn histories_are_bounded() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     for reconcile in 0..14 {
         world.apply(if reconcile % 2 == 0 { "v2=100" } else { "v1=100" }).run(3);
     }

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::canary::{Observations, Outcome, Reports, reduce};
+use fleetmesh_core::canary::{AskOutcome, Observations, ProxyReports, reduce};
 use fleetmesh_core::{Load, Loads};
 use fleetmesh_crds::canary::{Verdict, WebhookAnswer};
 use fleetmesh_crds::{ConditionType, Phase, Verb};
 use serde_json::{Value, json};
 
 use crate::fixtures::{canary, quick, quick_with, secs};
-use crate::world::World;
+use crate::world::CanaryWorld;
 
-fn failing(world: &mut World, percent: u64) {
+fn failing(world: &mut CanaryWorld, percent: u64) {
     world.failing.insert("v2".to_owned(), percent);
 }
 
 #[test]
 fn a_bad_target_is_rolled_back_within_two_windows() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     failing(&mut world, 33);
     world.apply("v2=100").until_step(10, 1);
     let begun = world.now;
@@ -38,7 +38,7 @@ fn a_bad_target_is_rolled_back_within_two_windows() {
 
 #[test]
 fn an_aborted_rollout_ends_with_the_revert_of_the_spec() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     failing(&mut world, 33);
     world.apply("v2=100").until_phase(60, Phase::Aborted);
     world.apply("v1=100").run(20);
@@ -49,7 +49,8 @@ fn an_aborted_rollout_ends_with_the_revert_of_the_spec() {
 
 #[test]
 fn a_pass_begins_the_count_of_failures_anew() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "failureLimit": 4 } }))));
+    let mut world =
+        CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "failureLimit": 4 } }))));
     world.apply("v2=100").until_step(10, 1);
     for _ in 0..3 {
         failing(&mut world, 20);
@@ -64,7 +65,7 @@ fn a_pass_begins_the_count_of_failures_anew() {
 
 #[test]
 fn far_below_is_rolled_back_at_once_whatever_on_failure_says() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "onFailure": "Pause" }))));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "onFailure": "Pause" }))));
     failing(&mut world, 60);
     world.apply("v2=100").until_step(10, 1);
     let begun = world.now;
@@ -75,7 +76,8 @@ fn far_below_is_rolled_back_at_once_whatever_on_failure_says() {
 
 #[test]
 fn a_dead_target_shows_errors_and_not_silence() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "failureLimit": 5 } }))));
+    let mut world =
+        CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "failureLimit": 5 } }))));
     failing(&mut world, 100);
     world.apply("v2=100").until_phase(60, Phase::Aborted);
     assert_eq!(world.stored.analysis[0].value, Some(0.0));
@@ -84,7 +86,7 @@ fn a_dead_target_shows_errors_and_not_silence() {
 
 #[test]
 fn a_failure_may_wait_for_a_person() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "onFailure": "Pause" }))));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "onFailure": "Pause" }))));
     failing(&mut world, 20);
     world.apply("v2=100").until_phase(60, Phase::Paused);
     assert_eq!((world.hold(), world.weights().as_str()), (Some("AnalysisFailed"), "v2=25 v1=75"));
@@ -101,7 +103,7 @@ fn a_failure_may_wait_for_a_person() {
 
 #[test]
 fn no_traffic_holds_and_then_pauses() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(2);
     world.rate = 0;
     world.until_phase(20, Phase::Held);
@@ -126,7 +128,7 @@ fn no_traffic_holds_and_then_pauses() {
 
 #[test]
 fn a_hold_that_ends_in_time_is_forgotten() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1);
     for _ in 0..3 {
         world.rate = 0;
@@ -140,7 +142,8 @@ fn a_hold_that_ends_in_time_is_forgotten() {
 
 #[test]
 fn no_report_is_not_no_traffic() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "onNoData": "Fail" } }))));
+    let mut world =
+        CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "onNoData": "Fail" } }))));
     world.apply("v2=100").until_step(10, 1).run(2);
     world.reports = false;
     world.until_phase(30, Phase::Held);
@@ -154,7 +157,8 @@ fn no_report_is_not_no_traffic() {
 #[test]
 fn what_no_data_means_can_be_said() {
     let with = |word: &str| {
-        let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "onNoData": word } }))));
+        let mut world =
+            CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "onNoData": word } }))));
         world.rate = 0;
         world.apply("v2=100");
         world
@@ -167,7 +171,8 @@ fn what_no_data_means_can_be_said() {
 
 #[test]
 fn an_error_may_pause_at_once_and_never_rolls_back() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "onError": "Pause" } }))));
+    let mut world =
+        CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "onError": "Pause" } }))));
     world.apply("v2=100").until_step(10, 1).run(2);
     world.reports = false;
     world.until_phase(30, Phase::Paused);
@@ -177,28 +182,30 @@ fn an_error_may_pause_at_once_and_never_rolls_back() {
 #[test]
 fn a_step_has_its_requests() {
     let steps = json!({ "steps": [{ "setWeight": 25, "minRequests": 1000 }, { "setWeight": 100 }] });
-    let mut world = World::new("v1=100", Some(quick_with(&steps)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&steps)));
     world.apply("v2=100").until_step(10, 1).run(20);
     assert_eq!((world.phase(), world.hold()), (Phase::Held, Some("TooFewRequests")));
     assert!(world.stored.rollout.as_ref().unwrap().step_requests <= 25 * 20);
-    let counted = |world: &World| world.stored.rollout.as_ref().map_or(0, |rollout| rollout.step_requests);
+    let counted =
+        |world: &CanaryWorld| world.stored.rollout.as_ref().map_or(0, |rollout| rollout.step_requests);
     while world.step() == Some(1) {
         assert!(counted(&world) < 1000);
         world.run(1);
     }
     assert!(world.served["v2"].0 >= 1000, "counted no request twice");
 
-    let mut world = World::new("v1=100", Some(quick_with(&steps)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&steps)));
     world.rate = 4;
     world.apply("v2=100").until_phase(120, Phase::Paused);
     assert_eq!(world.hold(), Some("HoldTimedOut"));
 }
 
-fn queried(range: &Value, dry_run: bool) -> World {
+fn queried(range: &Value, dry_run: bool) -> CanaryWorld {
     let source = json!({ "prometheus": { "address": "http://prometheus:9090", "query": "rate" } });
     let metric = json!({ "name": "p99", "source": source, "thresholdRange": range, "dryRun": dry_run });
     let metrics = json!([quick()["analysis"]["metrics"][0], metric]);
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "metrics": metrics } }))));
+    let mut world =
+        CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "metrics": metrics } }))));
     world.apply("v2=100");
     world
 }
@@ -213,7 +220,7 @@ fn a_query_is_judged_by_its_range() {
         (0.5, json!({ "min": 1, "max": 2 }), false),
     ] {
         let mut world = queried(&range, false);
-        world.metrics.insert("p99".to_owned(), Outcome::Value(value));
+        world.metrics.insert("p99".to_owned(), AskOutcome::Value(value));
         let phase = if passes { Phase::Promoted } else { Phase::Aborted };
         world.until_phase(200, phase);
         assert!(world.effects.iter().any(|effect| effect == "query p99"));
@@ -223,10 +230,10 @@ fn a_query_is_judged_by_its_range() {
 #[test]
 fn a_query_without_an_answer_holds() {
     let cases = [
-        (Outcome::NoData, "NoData", Verdict::NoData),
-        (Outcome::Value(f64::NAN), "NoData", Verdict::NoData),
-        (Outcome::Value(f64::INFINITY), "NoData", Verdict::NoData),
-        (Outcome::Error("503".to_owned()), "MetricFailed", Verdict::Error),
+        (AskOutcome::NoData, "NoData", Verdict::NoData),
+        (AskOutcome::Value(f64::NAN), "NoData", Verdict::NoData),
+        (AskOutcome::Value(f64::INFINITY), "NoData", Verdict::NoData),
+        (AskOutcome::Error("503".to_owned()), "MetricFailed", Verdict::Error),
     ];
     for (outcome, reason, verdict) in cases {
         let mut world = queried(&json!({ "max": 500 }), false);
@@ -241,7 +248,7 @@ fn a_query_without_an_answer_holds() {
 #[test]
 fn a_query_is_asked_once_per_interval() {
     let mut world = queried(&json!({ "max": 500 }), false);
-    world.metrics.insert("p99".to_owned(), Outcome::Value(1.0));
+    world.metrics.insert("p99".to_owned(), AskOutcome::Value(1.0));
     world.until_step(10, 1).run(18);
     let asked = world.effects.iter().filter(|effect| *effect == "query p99").count();
     assert!((2..=4).contains(&asked), "{asked} in 18 s, one per 5 s");
@@ -249,7 +256,7 @@ fn a_query_is_asked_once_per_interval() {
 
 #[test]
 fn a_dry_run_never_decides() {
-    for outcome in [Outcome::Value(9000.0), Outcome::NoData, Outcome::Error("503".to_owned())] {
+    for outcome in [AskOutcome::Value(9000.0), AskOutcome::NoData, AskOutcome::Error("503".to_owned())] {
         let mut world = queried(&json!({ "max": 500 }), true);
         world.metrics.insert("p99".to_owned(), outcome);
         world.until_phase(200, Phase::Promoted);
@@ -260,7 +267,7 @@ fn a_dry_run_never_decides() {
 
 #[test]
 fn several_new_targets_are_judged_together() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.failing.insert("v3".to_owned(), 10);
     world.apply("v2=90 v3=10").until_step(10, 1).run(7);
     // At a quarter of the way 22 and 2 of 100 requests a second: a tenth of 2 is none.
@@ -273,7 +280,7 @@ fn several_new_targets_are_judged_together() {
 
 #[test]
 fn a_restart_waits_for_a_full_fresh_window() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(19);
     assert_eq!(world.step(), Some(1));
     let due = world.stored.rollout.as_ref().unwrap().next_step_not_before.clone();
@@ -300,7 +307,7 @@ fn a_restart_waits_for_a_full_fresh_window() {
 
 #[test]
 fn a_baking_target_is_still_watched() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_phase(100, Phase::Baking);
     failing(&mut world, 30);
     world.until_phase(20, Phase::Aborted);
@@ -309,7 +316,7 @@ fn a_baking_target_is_still_watched() {
 
 #[test]
 fn steps_without_metrics_go_by_their_time() {
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "analysis": { "metrics": [] } }))));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "analysis": { "metrics": [] } }))));
     world.reports = false;
     world.apply("v2=100").until_phase(100, Phase::Promoted);
     assert_eq!(world.condition(ConditionType::AnalysisHealthy).0, None);
@@ -318,7 +325,7 @@ fn steps_without_metrics_go_by_their_time() {
 #[test]
 fn a_retry_is_not_judged_by_the_requests_before_it() {
     let retried = |lag: u64| {
-        let mut world = World::new("v1=100", Some(canary(quick())));
+        let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
         world.report_lag = lag;
         failing(&mut world, 100);
         world.apply("v2=100").until_phase(60, Phase::Aborted);
@@ -343,7 +350,7 @@ fn a_retry_is_not_judged_by_the_requests_before_it() {
 fn requests_of_a_step_are_counted_in_windows_of_the_step() {
     let steps = json!({ "steps": [{ "setWeight": 25, "pause": { "duration": "20s" } },
         { "setWeight": 50, "minRequests": 1000 }, { "setWeight": 100 }] });
-    let mut world = World::new("v1=100", Some(quick_with(&steps)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&steps)));
     world.report_lag = 3;
     world.apply("v2=100").until_step(60, 2);
     let served = world.served["v2"].0;
@@ -353,7 +360,7 @@ fn requests_of_a_step_are_counted_in_windows_of_the_step() {
 
 #[test]
 fn windows_of_one_metric_do_not_overlap() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(12);
     let state = world.stored.clone();
     let last = state.analysis[0].at.0;
@@ -366,15 +373,15 @@ fn windows_of_one_metric_do_not_overlap() {
     };
     for (late, counts) in [(4, false), (5, true)] {
         let at = last + secs(late);
-        let seen = Observations { loads: Reports::Reported { at, loads: loads(5) }, ..world.observe() };
+        let seen = Observations { loads: ProxyReports::Reported { at, loads: loads(5) }, ..world.observe() };
         let after = reduce(&world.spec, &state, &seen, at).state;
         assert_eq!(after.history.is_empty(), !counts, "a window that ended {late} s after the last one");
     }
 }
 
-fn asking(type_: &str, answer: WebhookAnswer) -> World {
+fn asking(type_: &str, answer: WebhookAnswer) -> CanaryWorld {
     let hooks = json!({ "webhooks": [{ "type": type_, "url": "https://gate" }] });
-    let mut world = World::new("v1=100", Some(quick_with(&hooks)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&hooks)));
     world.webhooks.insert(type_.to_owned(), answer);
     world.apply("v2=100");
     world
@@ -401,7 +408,7 @@ fn each_gate_opens_where_it_stands() {
 fn a_gate_is_asked_for_each_step_and_once_an_interval() {
     let mut world = asking("confirm-traffic-increase", WebhookAnswer::Confirmed);
     world.until_phase(200, Phase::Promoted);
-    let asked = |world: &World| world.effects.iter().filter(|effect| effect.starts_with("ask")).count();
+    let asked = |world: &CanaryWorld| world.effects.iter().filter(|effect| effect.starts_with("ask")).count();
     assert_eq!(asked(&world), 3);
     let mut world = asking("confirm-rollout", WebhookAnswer::Refused);
     world.run(50);

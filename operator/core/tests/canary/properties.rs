@@ -8,7 +8,7 @@ use fleetmesh_core::canary::{reduce, targets, weights};
 use fleetmesh_crds::{ActionPhase, Phase};
 use fleetmesh_model::route::WeightedTarget;
 
-use crate::checks::{Step, advance, check, ended, serving};
+use crate::checks::{CheckedStep, advance, check, ended, serving};
 use crate::diagram::{unseen, walked};
 use crate::draw;
 use crate::walk::Walk;
@@ -35,7 +35,7 @@ fn every_decision_keeps_its_promises_odd_shards() {
 
 fn walks(shard: u64) {
     let begun = Instant::now();
-    let mut seen = Seen::default();
+    let mut seen = SeenSteps::default();
     for seed in (shard..number()).step_by(usize::try_from(SHARDS).unwrap()) {
         let result = std::panic::catch_unwind(|| walk(seed));
         seen.add(&result.unwrap_or_else(|_| panic!("seed {seed}")));
@@ -46,7 +46,7 @@ fn walks(shard: u64) {
 
 /// What walks came across: a property that is never put to the test says nothing.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct SeenSteps {
     started: u64,
     advanced: u64,
     promoted: u64,
@@ -62,7 +62,7 @@ struct Seen {
     transitions: BTreeSet<String>,
 }
 
-impl Seen {
+impl SeenSteps {
     fn add(&mut self, other: &Self) {
         self.started += other.started;
         self.advanced += other.advanced;
@@ -100,7 +100,7 @@ impl Seen {
         assert_eq!(unseen(&self.transitions), Vec::<String>::new(), "no walk went through these");
     }
 
-    fn note(&mut self, step: &Step<'_>) {
+    fn note(&mut self, step: &CheckedStep<'_>) {
         let (before, after) = (step.before, &step.reduction.state);
         let ended = ended(before, after);
         self.started += u64::from(after.rollouts > before.rollouts);
@@ -120,15 +120,21 @@ impl Seen {
     }
 }
 
-fn walk(seed: u64) -> Seen {
+fn walk(seed: u64) -> SeenSteps {
     let mut walk = Walk::new(seed);
-    let mut noted = Seen::default();
+    let mut noted = SeenSteps::default();
     for _ in 0..DECISIONS {
         let (seen, now) = walk.next();
         let before = walk.state.clone();
         let reduction = reduce(&walk.spec, &before, &seen, now);
-        let step =
-            Step { spec: &walk.spec, before: &before, seen: &seen, now, reduction: &reduction, walk: &walk };
+        let step = CheckedStep {
+            spec: &walk.spec,
+            before: &before,
+            seen: &seen,
+            now,
+            reduction: &reduction,
+            walk: &walk,
+        };
         check(&step);
         noted.note(&step);
         walk.follow(&reduction, &seen);

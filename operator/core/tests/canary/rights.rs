@@ -7,18 +7,18 @@ use fleetmesh_crds::{ConditionType, Phase};
 use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{Proxy, World};
+use crate::world::{CanaryWorld, SimulatedProxy};
 
 /// A world in which a proxy of each of these virtual nodes calls, each node in a namespace of its own name; the Route is in
 /// `own`.
-fn called_by(nodes: &[&str], patch: &serde_json::Value) -> World {
-    let mut world = World::new("v1=100", Some(quick_with(patch)));
+fn called_by(nodes: &[&str], patch: &serde_json::Value) -> CanaryWorld {
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(patch)));
     let namespace = |node: &str| node.split('-').next().unwrap().to_owned();
     world.callers = nodes.iter().map(|node| (*node).to_owned()).collect();
     let namespaces = nodes.iter().map(|node| ((*node).to_owned(), namespace(node)));
     world.owners = Owners { own: "own".to_owned(), namespaces: namespaces.collect() };
     let version = world.route.as_ref().map_or(0, |(_, version, _)| *version);
-    world.proxies = vec![Proxy { acknowledged: version, delay: 0, refuses: false }; nodes.len()];
+    world.proxies = vec![SimulatedProxy { acknowledged: version, delay: 0, refuses: false }; nodes.len()];
     world
 }
 
@@ -110,7 +110,7 @@ fn says(callers: &[(&str, u64, u64)], own: Option<(u64, u64)>) -> Witnesses {
 
 #[test]
 fn forged_failures_hold_a_release_and_do_not_roll_it_back() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     // Two callers, of which one claims that everything fails.
     world.failing.insert("v2".to_owned(), 60);
     world.witnesses.insert("v2".to_owned(), says(&[("a", 1000, 0), ("evil", 0, 1000)], None));
@@ -125,13 +125,13 @@ fn forged_failures_hold_a_release_and_do_not_roll_it_back() {
 
 #[test]
 fn forged_successes_do_not_promote_what_fails() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world
         .witnesses
         .insert("v2".to_owned(), says(&[("a", 600, 400), ("evil", 1_000_000_000, 0)], Some((620, 400))));
     world.apply("v2=100").until_phase(200, Phase::Aborted);
     // Of the only caller it is not even believed.
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.witnesses.insert("v2".to_owned(), says(&[("evil", 1_000_000_000, 0)], Some((620, 400))));
     world.apply("v2=100").until_step(10, 1).run(30);
     assert_eq!((world.phase(), world.hold()), (Phase::Held, Some("ReportsDisagree")));

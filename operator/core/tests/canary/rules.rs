@@ -1,15 +1,15 @@
 //! The course of a rollout: its steps, what begins it, what takes its place, and what undoes it.
 
-use fleetmesh_core::canary::{Endpoint, Health, reduce};
+use fleetmesh_core::canary::{Health, ReportingEndpoint, reduce};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Phase};
 use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with, secs, start};
-use crate::world::{Crash, World};
+use crate::world::{CanaryWorld, Crash};
 
 #[test]
 fn a_rollout_goes_from_stable_to_spec_by_itself() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     assert_eq!((world.phase(), world.weights().as_str()), (Phase::Stable, "v1=100"));
     world.apply("v2=100").until_phase(200, Phase::Promoted).run(1);
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_rollout_goes_from_stable_to_spec_by_itself() {
 
 #[test]
 fn canary_without_members_is_25_percent_then_100_for_10_minutes_each() {
-    let mut world = World::new("v1=100", Some(canary(json!({}))));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(json!({}))));
     world.apply("v2=100").until_step(5, 1);
     let begun = world.now;
     world.until_step(700, 2);
@@ -52,7 +52,7 @@ fn canary_without_members_is_25_percent_then_100_for_10_minutes_each() {
 #[test]
 fn steps_that_end_below_100_are_followed_by_100_for_10_minutes() {
     let steps = json!({ "steps": [{ "setWeight": 40, "pause": { "duration": "10s" } }] });
-    let mut world = World::new("v1=100", Some(quick_with(&steps)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&steps)));
     world.apply("v2=100").until_phase(60, Phase::Baking);
     assert_eq!(world.stored.rollout.as_ref().unwrap().step, "2/2");
     world.run(590);
@@ -62,8 +62,8 @@ fn steps_that_end_below_100_are_followed_by_100_for_10_minutes() {
 
 #[test]
 fn a_new_route_is_made_as_the_spec_says() {
-    let spec = World::new("v1=75 v2=25", Some(canary(quick()))).spec;
-    let mut world = World::new("v1=75 v2=25", Some(canary(quick())));
+    let spec = CanaryWorld::new("v1=75 v2=25", Some(canary(quick()))).spec;
+    let mut world = CanaryWorld::new("v1=75 v2=25", Some(canary(quick())));
     assert_eq!(world.pushed(), ["v1=75 v2=25"]);
     assert_eq!((world.phase(), world.stored.rollouts), (Phase::Stable, 0));
 
@@ -77,7 +77,7 @@ fn a_new_route_is_made_as_the_spec_says() {
 
     // What the endpoint has is not known: nothing is decided, and the mesh stays as it is.
     let mut seen = world.observe();
-    seen.endpoint = Endpoint::Unread;
+    seen.endpoint = ReportingEndpoint::Unread;
     let nothing = reduce(&spec, &CanaryStatus::default(), &seen, start());
     assert_eq!(nothing.state, CanaryStatus::default());
     assert_eq!(spec.in_force(&nothing.state), None);
@@ -86,7 +86,7 @@ fn a_new_route_is_made_as_the_spec_says() {
 
 #[test]
 fn a_canary_that_comes_with_new_targets_begins_from_what_the_endpoint_has() {
-    let mut world = World::new("v1=100", None);
+    let mut world = CanaryWorld::new("v1=100", None);
     assert_eq!(world.stored, CanaryStatus::default());
     world.spec.canary = Some(canary(quick()));
     world.apply("v2=100").until_step(5, 1);
@@ -95,7 +95,7 @@ fn a_canary_that_comes_with_new_targets_begins_from_what_the_endpoint_has() {
 
 #[test]
 fn without_canary_the_spec_is_in_force_at_once() {
-    let mut world = World::new("v1=100", None);
+    let mut world = CanaryWorld::new("v1=100", None);
     world.apply("v1=75 v2=25").run(2);
     world.apply("v1=0 v2=100").run(2);
     assert_eq!(world.pushed(), ["v1=100", "v1=75 v2=25", "v1=0 v2=100"]);
@@ -104,7 +104,7 @@ fn without_canary_the_spec_is_in_force_at_once() {
 
 #[test]
 fn a_canary_that_is_removed_during_a_rollout_lets_the_spec_take_force() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(20, 1);
     world.spec.canary = None;
     world.run(2);
@@ -117,7 +117,7 @@ fn a_canary_that_is_removed_during_a_rollout_lets_the_spec_take_force() {
 
 #[test]
 fn the_same_shares_written_otherwise_are_no_rollout() {
-    let mut world = World::new("v1=50", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=50", Some(canary(quick())));
     world.apply("v1=100 v2=0").run(2);
     world.apply("v2=0 v1=1").run(2);
     assert_eq!((world.phase(), world.stored.rollouts), (Phase::Stable, 0));
@@ -130,7 +130,7 @@ fn the_same_shares_written_otherwise_are_no_rollout() {
 
 #[test]
 fn three_targets_and_ports_go_their_ways() {
-    let mut world = World::new("v1=60 v2=40", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=60 v2=40", Some(canary(quick())));
     world.apply("v1=10 v2=30 v3=60").until_phase(200, Phase::Promoted);
     assert_eq!(
         world.pushed(),
@@ -147,7 +147,7 @@ fn three_targets_and_ports_go_their_ways() {
 
 #[test]
 fn other_targets_take_the_place_of_a_rollout() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(60, 2);
     let first = world.stored.rollout.as_ref().unwrap().id.clone();
     world.apply("v3=100").run(1);
@@ -163,7 +163,7 @@ fn other_targets_take_the_place_of_a_rollout() {
 
 #[test]
 fn a_revert_goes_back_in_one_push() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(60, 2);
     let before = world.pushes.len();
     world.apply("v1=100").run(1);
@@ -186,7 +186,7 @@ fn a_revert_goes_back_in_one_push() {
 fn a_changed_plan_goes_on_at_the_first_greater_weight() {
     let step = |weight: i32, seconds: i32| json!({ "setWeight": weight, "pause": { "duration": format!("{seconds}s") } });
     let steps = |list: &[serde_json::Value]| Some(quick_with(&json!({ "steps": list })));
-    let mut world = World::new("v1=100", steps(&[step(25, 20), step(50, 20), step(100, 20)]));
+    let mut world = CanaryWorld::new("v1=100", steps(&[step(25, 20), step(50, 20), step(100, 20)]));
     world.apply("v2=100").until_step(10, 1).run(5);
     let id = world.stored.rollout.as_ref().unwrap().id.clone();
 
@@ -211,7 +211,7 @@ fn a_changed_plan_goes_on_at_the_first_greater_weight() {
 #[test]
 fn a_pause_that_leaves_the_plan_is_over() {
     let forever = json!({ "steps": [{ "setWeight": 25, "pause": {} }, { "setWeight": 100 }] });
-    let mut world = World::new("v1=100", Some(quick_with(&forever)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&forever)));
     world.apply("v2=100").until_phase(10, Phase::Paused);
     assert_eq!(world.hold(), Some("AwaitingPromotion"));
     world.run(200);
@@ -224,7 +224,7 @@ fn a_pause_that_leaves_the_plan_is_over() {
 
 #[test]
 fn another_match_needs_acknowledgement_and_no_new_rollout() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(5);
     for proxy in &mut world.proxies {
         proxy.delay = 40;
@@ -241,7 +241,7 @@ fn another_match_needs_acknowledgement_and_no_new_rollout() {
 fn stable_and_new_targets_must_fit_into_a_route() {
     let many =
         |from: usize| (from..from + 6).map(|index| format!("n{index}=10")).collect::<Vec<_>>().join(" ");
-    let mut world = World::new(&many(0), Some(canary(quick())));
+    let mut world = CanaryWorld::new(&many(0), Some(canary(quick())));
     world.apply(&many(6)).run(5);
     assert_eq!((world.phase(), world.ended()), (Phase::Aborted, Some((Phase::Aborted, "TooManyTargets"))));
     assert_eq!(world.pushed(), [many(0)]);
@@ -250,7 +250,7 @@ fn stable_and_new_targets_must_fit_into_a_route() {
 
 #[test]
 fn a_step_begins_when_every_proxy_has_it() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.proxies[1].delay = 30;
     world.apply("v2=100").run(28);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxiesPending")));
@@ -268,7 +268,7 @@ fn a_step_begins_when_every_proxy_has_it() {
 fn a_refusal_holds_the_rollout_until_the_deadline() {
     for (on_failure, phase) in [("Rollback", Phase::Aborted), ("Pause", Phase::Paused)] {
         let patch = json!({ "onFailure": on_failure });
-        let mut world = World::new("v1=100", Some(quick_with(&patch)));
+        let mut world = CanaryWorld::new("v1=100", Some(quick_with(&patch)));
         world.apply("v2=100").until_step(10, 1);
         world.proxies[0].refuses = true;
         world.run(110);
@@ -281,7 +281,7 @@ fn a_refusal_holds_the_rollout_until_the_deadline() {
 
 #[test]
 fn no_weight_before_a_healthy_endpoint() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.nodes.get_mut("v2").unwrap().health = Health::None;
     world.apply("v2=100").run(30);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("NodeNotReady")));
@@ -290,7 +290,7 @@ fn no_weight_before_a_healthy_endpoint() {
     world.nodes.get_mut("v2").unwrap().health = Health::Unknown;
     world.until_step(5, 1);
 
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.nodes.get_mut("v2").unwrap().health = Health::None;
     world.apply("v2=100").until_phase(125, Phase::Aborted);
     assert_eq!(world.ended(), Some((Phase::Aborted, "ProgressDeadlineExceeded")));
@@ -299,7 +299,7 @@ fn no_weight_before_a_healthy_endpoint() {
 #[test]
 fn targets_within_the_rollback_window_skip_the_steps() {
     let window = json!({ "rollbackWindow": { "revisions": 1 } });
-    let mut world = World::new("v1=100", Some(quick_with(&window)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&window)));
     world.apply("v2=100").until_phase(200, Phase::Promoted);
     assert!(world.keeps().contains("v1"));
     let before = world.pushes.len();
@@ -326,9 +326,9 @@ fn an_endpoint_that_tells_nothing_gets_its_time() {
     let prometheus = json!({ "prometheus": { "address": "http://prometheus:9090", "query": "rate" } });
     let metrics = json!([{ "name": "rate", "source": prometheus, "thresholdRange": { "min": 1 } }]);
     let patch = json!({ "propagationDelaySeconds": 15, "analysis": { "metrics": metrics } });
-    let mut world = World::new("v1=100", Some(quick_with(&patch)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&patch)));
     world.tells = false;
-    world.metrics.insert("rate".to_owned(), fleetmesh_core::canary::Outcome::Value(2.0));
+    world.metrics.insert("rate".to_owned(), fleetmesh_core::canary::AskOutcome::Value(2.0));
     world.apply("v2=100").run(14);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxiesPending")));
     world.until_step(5, 1).run(34);
@@ -336,7 +336,7 @@ fn an_endpoint_that_tells_nothing_gets_its_time() {
     world.until_phase(200, Phase::Promoted);
     assert_eq!(world.weights(), "v2=100");
 
-    let mut world = World::new("v1=100", Some(quick_with(&json!({ "propagationDelaySeconds": 1 }))));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "propagationDelaySeconds": 1 }))));
     world.tells = false;
     world.apply("v2=100").until_phase(60, Phase::Held);
     assert_eq!(world.hold(), Some("NoReport"));
@@ -345,7 +345,7 @@ fn an_endpoint_that_tells_nothing_gets_its_time() {
 
 #[test]
 fn ids_and_hashes_stay_the_same_in_later_versions() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").run(1);
     let rollout = world.stored.rollout.unwrap();
     assert_eq!((rollout.id.as_str(), rollout.plan_hash.as_str()), ("60c8e1b3cb48", "d68ab75d2647"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fleetmesh_core::canary::simulate::{Requests, Row, Timeline, Trace, queried, simulate};
-use fleetmesh_core::canary::{Outcome, Spec};
+use fleetmesh_core::canary::simulate::{Requests, SimulatedRow, Timeline, Trace, queried, simulate};
+use fleetmesh_core::canary::{AskOutcome, Spec};
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{Canary, Phase, Reason, Verb};
 use serde_json::json;
@@ -19,14 +19,14 @@ fn spec(canary: Canary) -> Spec {
 fn trace(seconds: u64, row: impl Fn(u64) -> (Option<u64>, Option<f64>)) -> Trace {
     let rows = (0..seconds).map(|second| {
         let (failed, p99) = row(second);
-        Row {
+        SimulatedRow {
             at: Duration::from_secs(second),
             requests: failed.map(|failed| Requests { succeeded: 10 - failed, failed }),
             metrics: p99
-                .map(|value| ("p99".to_owned(), Outcome::Value(value)))
+                .map(|value| ("p99".to_owned(), AskOutcome::Value(value)))
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
-            ..Row::default()
+            ..SimulatedRow::default()
         }
     });
     Trace { rows: rows.collect() }
@@ -81,10 +81,10 @@ Aborted: v1=100 v2=0";
 fn a_trace_without_requests_or_reports_holds() {
     let quiet = Trace {
         rows: (0..100)
-            .map(|second| Row {
+            .map(|second| SimulatedRow {
                 at: Duration::from_secs(second),
                 requests: Some(Requests::default()),
-                ..Row::default()
+                ..SimulatedRow::default()
             })
             .collect(),
     };
@@ -148,7 +148,8 @@ fn nothing_happens_without_a_trace_or_a_canary() {
 
 #[test]
 fn a_trace_with_few_rows_is_quiet_between() {
-    let rows = (0..100).map(|row| Row { at: Duration::from_secs(row * 300), ..Row::default() });
+    let rows =
+        (0..100).map(|row| SimulatedRow { at: Duration::from_secs(row * 300), ..SimulatedRow::default() });
     let timeline = run(canary(json!({})), &Trace { rows: rows.collect() });
     assert_eq!(timeline.phase, Phase::Paused);
     assert!(timeline.to_string().contains("HoldTimedOut"), "{timeline}");

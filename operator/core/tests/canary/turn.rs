@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fleetmesh_core::canary::{Action, Turn, turn};
+use fleetmesh_core::canary::{Action, CanaryTurn, turn};
 use fleetmesh_core::{
-    Allowance, Claim, Distribution, Evidence, Object, ObjectKey, Observed, Remote, RemoteObject,
+    Allowance, Distribution, Evidence, Object, ObjectKey, Observed, OwnerClaim, Remote, RemoteObject,
 };
 use fleetmesh_crds::{ActionPhase, CanaryStatus, Reason, Route, Verb};
 use fleetmesh_model::Kind;
@@ -24,7 +24,7 @@ fn observed(canary: Value, weight: i32) -> Observed {
     .expect("a Route");
     Observed {
         object: Arc::new(Object::read(&route)),
-        claim: Claim::Ours,
+        claim: OwnerClaim::Ours,
         allowance: Allowance::Allowed,
         permission: fleetmesh_core::Permission::default(),
         referents: Vec::new(),
@@ -74,13 +74,13 @@ fn a_route_under_canary_is_decided_about_and_so_is_what_is_left_of_one() {
         object.status = object.status.clone().with_canary(canary);
     });
     assert_ne!(*left.object.status.canary(), CanaryStatus::default());
-    assert!(matches!(turn(&left, "cluster"), Turn::Decide(spec) if spec.canary.is_none()));
+    assert!(matches!(turn(&left, "cluster"), CanaryTurn::Decide(spec) if spec.canary.is_none()));
 }
 
 #[test]
 fn who_tells_something_to_a_route_without_a_rollout_gets_an_answer() {
     let plain = observed(Value::Null, 100);
-    assert_eq!(turn(&plain, "cluster"), Turn::NoRollout);
+    assert_eq!(turn(&plain, "cluster"), CanaryTurn::NoRollout);
     let (reason, message) = refused(&plain).expect("an answer");
     assert_eq!(reason, Reason::NoRollout);
     assert_eq!(message, "the Route has no canary: its targets are in force at once");
@@ -91,7 +91,11 @@ fn a_rollout_that_must_be_left_alone_says_why() {
     let canary = observed(json!({}), 100);
     let older = ObjectKey { kind: Kind::Route, namespace: None, name: "older".to_owned() };
     let foreign = RemoteObject {
-        identity: fleetmesh_core::Identity { arn: "arn".to_owned(), uid: "theirs".to_owned(), version: 1 },
+        identity: fleetmesh_core::ObservedRole {
+            arn: "arn".to_owned(),
+            uid: "theirs".to_owned(),
+            version: 1,
+        },
         spec: canary.object.effective_spec.clone(),
         tags: Some(fleetmesh_model::tag::Tags::new()),
     };
@@ -99,7 +103,7 @@ fn a_rollout_that_must_be_left_alone_says_why() {
     let not_allowed = Allowance::Refused { mesh, namespace: "apps".to_owned() };
     let cases = [
         (with(&canary, |object| object.deleting = true), "being deleted"),
-        (Observed { claim: Claim::Taken(older), ..canary.clone() }, "Accepted"),
+        (Observed { claim: OwnerClaim::Taken(older), ..canary.clone() }, "Accepted"),
         (Observed { allowance: not_allowed, ..canary.clone() }, "Accepted"),
         (Observed { remote: Remote::Present(foreign), ..canary.clone() }, "Accepted"),
     ];

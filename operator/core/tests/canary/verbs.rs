@@ -5,10 +5,10 @@ use fleetmesh_crds::{ActionPhase, Phase, Reason, Verb};
 use serde_json::json;
 
 use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{Crash, World};
+use crate::world::{CanaryWorld, Crash};
 
-fn rolling() -> World {
-    let mut world = World::new("v1=100", Some(canary(quick())));
+fn rolling() -> CanaryWorld {
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.apply("v2=100").until_step(10, 1).run(2);
     world
 }
@@ -16,7 +16,7 @@ fn rolling() -> World {
 #[test]
 fn promote_ends_the_pause_and_not_the_analysis() {
     let forever = json!({ "steps": [{ "setWeight": 25, "pause": {} }, { "setWeight": 100, "pause": {} }] });
-    let mut world = World::new("v1=100", Some(quick_with(&forever)));
+    let mut world = CanaryWorld::new("v1=100", Some(quick_with(&forever)));
     world.apply("v2=100").until_phase(10, Phase::Paused);
     world.rate = 0;
     world.run(10);
@@ -57,7 +57,7 @@ fn promote_full_goes_straight_to_the_end() {
     world.applied(Verb::PromoteFull).until_phase(10, Phase::Draining);
     assert_eq!(world.pushed()[2..], ["v2=25 v1=75", "v2=100 v1=0"]);
     // But not to a target that is down.
-    let mut world = World::new("v1=100", Some(canary(quick())));
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     world.nodes.get_mut("v2").unwrap().health = fleetmesh_core::canary::Health::None;
     world.apply("v2=100").run(3);
     world.applied(Verb::PromoteFull).run(20);
@@ -98,8 +98,8 @@ fn abort_is_one_push_and_retry_begins_anew() {
 
 #[test]
 fn what_was_meant_for_something_else_is_refused() {
-    let mut world = World::new("v1=100", Some(canary(quick())));
-    let refused = |world: &mut World, verb, id: &str, step| {
+    let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
+    let refused = |world: &mut CanaryWorld, verb, id: &str, step| {
         let verdict = world.tell_exactly(verb, id, step);
         assert_eq!(verdict.phase, ActionPhase::Refused);
         assert!(!verdict.message.is_empty());

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use fleetmesh_core::canary::targets;
 use fleetmesh_crds::{ConditionType, Phase};
 
-use crate::world::World;
+use crate::world::CanaryWorld;
 
-impl World {
+impl CanaryWorld {
     pub fn phase(&self) -> Phase {
         self.stored.phase.unwrap_or_default()
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use fleetmesh_core::canary::{
-    Action, Answer, Endpoint, Health, Node, Observations, Outcome, Reduction, Reports, Sample, Spec, targets,
+    Action, AskOutcome, Health, Node, Observations, ProxyReports, Reduction, ReportingEndpoint, Sample, Spec,
+    WebhookReply, targets,
 };
 use fleetmesh_core::{Distribution, Load, Loads, Rejection};
 use fleetmesh_crds::canary::{Metric, MetricSource, OnNoData, RolloutStatus, WebhookAnswer};
@@ -32,7 +33,7 @@ pub struct Walk {
     entered: BTreeMap<(String, i32), Timestamp>,
     windows: Vec<(Timestamp, Loads)>,
     samples: Vec<Sample>,
-    answers: Vec<Answer>,
+    answers: Vec<WebhookReply>,
     actions: u32,
 }
 
@@ -109,9 +110,9 @@ impl Walk {
         }
     }
 
-    fn endpoint(&mut self) -> Endpoint {
+    fn endpoint(&mut self) -> ReportingEndpoint {
         if self.odds(3) {
-            return Endpoint::Unread;
+            return ReportingEndpoint::Unread;
         }
         let wanted = self.spec.in_force(&self.state).map(<[_]>::to_vec);
         if let Some(wanted) = wanted
@@ -125,7 +126,7 @@ impl Walk {
             self.version += 1;
         }
         let (targets, version) = (self.has.clone(), self.version);
-        Endpoint::Has { targets, version, distribution: self.distribution() }
+        ReportingEndpoint::Has { targets, version, distribution: self.distribution() }
     }
 
     fn distribution(&mut self) -> Distribution {
@@ -176,12 +177,12 @@ impl Walk {
         self.spec.canary.as_ref().map_or(Duration::from_secs(5), |one| one.effective_analysis().interval())
     }
 
-    fn loads(&mut self) -> Reports {
+    fn loads(&mut self) -> ProxyReports {
         if !self.tells {
-            return Reports::Unsupported;
+            return ProxyReports::Unsupported;
         }
         if self.odds(4) {
-            return Reports::Pending;
+            return ProxyReports::Pending;
         }
         let window = self.interval();
         let bad = self.odds(15);
@@ -201,7 +202,7 @@ impl Walk {
         }
         let observed = if self.odds(94) { window } else { window / 2 };
         let at = self.now - SignedDuration::from_millis(if self.odds(20) { 1500 } else { 0 });
-        Reports::Reported {
+        ProxyReports::Reported {
             at,
             loads: Loads { window, observed, lag: self.lag, targets, ..Loads::default() },
         }
@@ -215,11 +216,11 @@ impl Walk {
         let mut samples = Vec::new();
         for metric in names {
             let outcome = match self.random.u8(0..20) {
-                0 => Outcome::NoData,
-                1 => Outcome::Error("503".to_owned()),
-                2 => Outcome::Value(f64::NAN),
-                3 | 4 => Outcome::Value(900.0),
-                _ => Outcome::Value(100.0),
+                0 => AskOutcome::NoData,
+                1 => AskOutcome::Error("503".to_owned()),
+                2 => AskOutcome::Value(f64::NAN),
+                3 | 4 => AskOutcome::Value(900.0),
+                _ => AskOutcome::Value(100.0),
             };
             let late = SignedDuration::from_secs(self.random.choice([0, 0, 0, 2, 40]).unwrap());
             if self.odds(90) {
@@ -229,7 +230,7 @@ impl Walk {
         samples
     }
 
-    fn answers(&mut self) -> Vec<Answer> {
+    fn answers(&mut self) -> Vec<WebhookReply> {
         let Some(canary) = self.spec.canary.clone() else { return Vec::new() };
         let Some(rollout) = self.state.rollout.clone() else { return Vec::new() };
         let mut answers = Vec::new();
@@ -242,7 +243,7 @@ impl Walk {
                     .choice([WebhookAnswer::NotYet, WebhookAnswer::Refused, WebhookAnswer::Error])
                     .unwrap()
             };
-            let answer = Answer {
+            let answer = WebhookReply {
                 webhook: hook.effective_name().to_owned(),
                 rollout_id: if self.odds(95) { rollout.id.clone() } else { "other".to_owned() },
                 step_index: rollout.step_index - i32::from(self.odds(5)),
@@ -280,7 +281,7 @@ impl Walk {
         {
             self.entered.entry((rollout.id, rollout.set_weight)).or_insert(self.now);
         }
-        if let Reports::Reported { at, loads } = &seen.loads
+        if let ProxyReports::Reported { at, loads } = &seen.loads
             && loads.observed >= loads.window
         {
             self.windows.push((*at, loads.clone()));
@@ -296,7 +297,7 @@ impl Walk {
     }
 
     fn see_version(&mut self, seen: &Observations) {
-        if let Endpoint::Has { targets, version, .. } = &seen.endpoint
+        if let ReportingEndpoint::Has { targets, version, .. } = &seen.endpoint
             && targets::same(targets, &self.state.effective_targets)
         {
             self.first_seen.entry(*version).or_insert(self.now);
@@ -305,7 +306,7 @@ impl Walk {
 
     /// Whether the observation shows that every proxy has what is to be in force.
     pub fn settled(&self, seen: &Observations, now: Timestamp) -> bool {
-        let Endpoint::Has { targets, version, distribution } = &seen.endpoint else { return false };
+        let ReportingEndpoint::Has { targets, version, distribution } = &seen.endpoint else { return false };
         if !targets::same(targets, &self.state.effective_targets) {
             return false;
         }
@@ -360,7 +361,7 @@ impl Walk {
 
     /// The success rate that the observation tells.
     pub fn rate(&self, seen: &Observations) -> Option<f64> {
-        let Reports::Reported { loads, .. } = &seen.loads else { return None };
+        let ProxyReports::Reported { loads, .. } = &seen.loads else { return None };
         rate(self.counts(loads))
     }
 
@@ -381,9 +382,9 @@ impl Walk {
                 let samples = self.samples.iter().chain(&seen.samples);
                 let mut fresh = samples.filter(|one| one.metric == metric.name && one.at >= fresh);
                 fresh.any(|sample| match sample.outcome {
-                    Outcome::Value(value) => pass(Some(value).filter(|value| value.is_finite())),
-                    Outcome::NoData => pass(None),
-                    Outcome::Error(_) => false,
+                    AskOutcome::Value(value) => pass(Some(value).filter(|value| value.is_finite())),
+                    AskOutcome::NoData => pass(None),
+                    AskOutcome::Error(_) => false,
                 })
             }
         }

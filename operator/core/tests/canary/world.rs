@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Action, ActionVerdict, Answer, Effect, Endpoint, Health, Node, Observations, Outcome, Owners, Reduction,
-    Reports, Sample, Spec, nodes_of_interest, reduce, targets, tells_news,
+    Action, ActionVerdict, AskOutcome, CanaryEffect, Health, Node, Observations, Owners, ProxyReports,
+    Reduction, ReportingEndpoint, Sample, Spec, WebhookReply, nodes_of_interest, reduce, targets, tells_news,
 };
-use fleetmesh_core::{Caller, Distribution, Load, Loads, Rejection, Witnesses};
+use fleetmesh_core::{CallingProxies, Distribution, Load, Loads, Rejection, Witnesses};
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{ActionPhase, Canary, CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
@@ -32,10 +32,10 @@ pub enum Crash {
 }
 
 /// Succeeded and failed requests by node.
-type Counts = BTreeMap<String, (u64, u64)>;
+type WorldCounts = BTreeMap<String, (u64, u64)>;
 
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub struct SimulatedProxy {
     pub acknowledged: i64,
     /// Seconds that it takes to acknowledge.
     pub delay: i64,
@@ -43,7 +43,7 @@ pub struct Proxy {
 }
 
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct CanaryWorld {
     pub spec: Spec,
     /// What the operator goes on from.
     pub stored: CanaryStatus,
@@ -54,7 +54,7 @@ pub struct World {
     pub now: Timestamp,
     pub since: Timestamp,
     pub route: Option<(Vec<WeightedTarget>, i64, Timestamp)>,
-    pub proxies: Vec<Proxy>,
+    pub proxies: Vec<SimulatedProxy>,
     /// The virtual node of each proxy; empty where the endpoint does not tell.
     pub callers: Vec<String>,
     /// Further streams of them that lag.
@@ -76,23 +76,23 @@ pub struct World {
     /// Of a hundred requests to a node, how many fail.
     pub failing: BTreeMap<String, u64>,
     pub in_flight: BTreeMap<String, u64>,
-    pub metrics: BTreeMap<String, Outcome>,
+    pub metrics: BTreeMap<String, AskOutcome>,
     pub webhooks: BTreeMap<String, WebhookAnswer>,
     /// Per second and node: succeeded and failed requests.
-    traffic: Vec<(Timestamp, Counts)>,
+    traffic: Vec<(Timestamp, WorldCounts)>,
     samples: Vec<Sample>,
-    answers: Vec<Answer>,
+    answers: Vec<WebhookReply>,
     pub actions: Vec<Action>,
     pub verdicts: Vec<ActionVerdict>,
     pub events: Vec<(Timestamp, String, String)>,
     /// What the mesh was given, in order.
     pub pushes: Vec<(Timestamp, String)>,
     pub effects: Vec<String>,
-    pub served: Counts,
+    pub served: WorldCounts,
     pub last: Option<Reduction>,
 }
 
-impl World {
+impl CanaryWorld {
     /// A route that serves `stable`, and everything is well.
     pub fn new(stable: &str, canary: Option<Canary>) -> Self {
         let nodes = ["v1", "v2", "v3", "v4"].map(|name| (name.to_owned(), healthy()));
@@ -104,7 +104,7 @@ impl World {
             now: start(),
             since: start(),
             route: None,
-            proxies: vec![Proxy { acknowledged: 0, delay: 0, refuses: false }; 3],
+            proxies: vec![SimulatedProxy { acknowledged: 0, delay: 0, refuses: false }; 3],
             callers: Vec::new(),
             lagging: 0,
             owners: Owners::default(),
@@ -158,8 +158,8 @@ impl World {
         }
     }
 
-    fn endpoint(&self) -> Endpoint {
-        let Some((targets, version, _)) = &self.route else { return Endpoint::Absent };
+    fn endpoint(&self) -> ReportingEndpoint {
+        let Some((targets, version, _)) = &self.route else { return ReportingEndpoint::Absent };
         let refused = self.proxies.iter().enumerate().filter(|(_, proxy)| proxy.refuses);
         let rejected =
             refused.map(|(index, _)| Rejection { proxy: format!("proxy-{index}"), message: "no".to_owned() });
@@ -179,11 +179,11 @@ impl World {
         } else {
             Distribution::Unsupported
         };
-        Endpoint::Has { targets: targets.clone(), version: *version, distribution }
+        ReportingEndpoint::Has { targets: targets.clone(), version: *version, distribution }
     }
 
-    fn callers_of(&self, version: i64) -> BTreeMap<String, Caller> {
-        let mut callers: BTreeMap<String, Caller> = BTreeMap::new();
+    fn callers_of(&self, version: i64) -> BTreeMap<String, CallingProxies> {
+        let mut callers: BTreeMap<String, CallingProxies> = BTreeMap::new();
         for (node, proxy) in self.callers.iter().zip(&self.proxies) {
             let caller = callers.entry(node.clone()).or_default();
             caller.proxies += 1;
@@ -197,14 +197,14 @@ impl World {
         canary.effective_analysis().interval()
     }
 
-    fn loads(&self) -> Reports {
+    fn loads(&self) -> ProxyReports {
         if !self.tells {
-            return Reports::Unsupported;
+            return ProxyReports::Unsupported;
         }
         if !self.reports {
             let window = self.interval();
             let loads = Loads { window, observed: window, ..Loads::default() };
-            return Reports::Reported { at: self.now, loads };
+            return ProxyReports::Reported { at: self.now, loads };
         }
         let window = self.interval();
         let to = self.now - secs(i64::try_from(self.report_lag).unwrap());
@@ -227,7 +227,7 @@ impl World {
         let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
         let lag = Duration::from_secs(self.told_lag.unwrap_or(self.report_lag));
         let witnesses = self.witnesses.clone();
-        Reports::Reported { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
+        ProxyReports::Reported { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
     }
 
     /// One decision and what follows from it.
@@ -239,7 +239,7 @@ impl World {
             assert!(look > self.now, "a look is to come");
         }
         for effect in &reduction.effects {
-            if let Effect::Event(event) = effect {
+            if let CanaryEffect::Event(event) = effect {
                 self.events.push((self.now, event.reason.clone(), event.message.clone()));
             }
         }
@@ -313,13 +313,13 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, effect: &Effect) {
+    fn carry_out(&mut self, effect: &CanaryEffect) {
         self.effects.push(effect.to_string());
         match effect {
-            Effect::Event(_) | Effect::Notify { .. } => {}
-            Effect::Ask(call) => {
+            CanaryEffect::Event(_) | CanaryEffect::Notify { .. } => {}
+            CanaryEffect::Ask(call) => {
                 let answer = self.webhooks.get(&call.webhook).copied().unwrap_or(WebhookAnswer::Confirmed);
-                self.answers.push(Answer {
+                self.answers.push(WebhookReply {
                     webhook: call.webhook.clone(),
                     rollout_id: call.rollout_id.clone(),
                     step_index: call.step_index,
@@ -328,17 +328,17 @@ impl World {
                     detail: None,
                 });
             }
-            Effect::Query { metric, .. } => {
-                let outcome = self.metrics.get(metric).cloned().unwrap_or(Outcome::NoData);
+            CanaryEffect::Query { metric, .. } => {
+                let outcome = self.metrics.get(metric).cloned().unwrap_or(AskOutcome::NoData);
                 self.samples.push(Sample { metric: metric.clone(), at: self.now, outcome });
             }
-            Effect::Deprecate { virtual_node, deprecated, .. } => {
+            CanaryEffect::Deprecate { virtual_node, deprecated, .. } => {
                 self.nodes.get_mut(virtual_node).unwrap().deprecated = *deprecated;
             }
-            Effect::ScaleToZero { virtual_node } => {
+            CanaryEffect::ScaleToZero { virtual_node } => {
                 self.nodes.get_mut(virtual_node).unwrap().replicas = Some(0);
             }
-            Effect::Delete { virtual_node } => {
+            CanaryEffect::Delete { virtual_node } => {
                 assert!(!self.last.as_ref().is_some_and(|last| last.keep.contains(virtual_node)));
                 self.nodes.remove(virtual_node);
             }
@@ -351,7 +351,7 @@ impl World {
         self.acknowledge();
         let Some((targets, _, _)) = &self.route else { return };
         let sum = u64::from(targets::sum(targets).max(1));
-        let mut counts = Counts::new();
+        let mut counts = WorldCounts::new();
         for target in targets {
             let requests = self.rate * u64::from(targets::weight(target)) / sum;
             let failed = requests * self.failing.get(&target.virtual_node).copied().unwrap_or(0) / 100;

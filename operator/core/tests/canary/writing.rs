@@ -9,16 +9,16 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::fixtures::quick_with;
-use crate::world::World;
+use crate::world::CanaryWorld;
 
 const MINUTES: usize = 20;
 
 /// One step of 20 minutes, judged every 5 s.
-fn long() -> World {
+fn long() -> CanaryWorld {
     let pause = json!({ "duration": format!("{MINUTES}m") });
     let steps = json!([{ "setWeight": 25, "pause": pause }, { "setWeight": 100, "pause": pause }]);
     let canary = quick_with(&json!({ "steps": steps, "progressDeadlineSeconds": 7200 }));
-    let mut world = World::new("v1=100", Some(canary));
+    let mut world = CanaryWorld::new("v1=100", Some(canary));
     world.apply("v2=100").until_step(10, 1);
     world
 }

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, Class as FleetClass, Grant, Input, Instance, JoinOptions, Observed, Outcome, Place, Proxies,
-    State, Step, Template, Version, admit, decide, report,
+    Checks, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Grant, Input, Instance, InstanceState,
+    JoinOptions, ObservedFleet, RunningClass as FleetClass, Template, Version, admit, decide, report,
 };
 use fleetmesh_core::owner::owner_tags;
-use fleetmesh_core::{Class, Failure, Finding, Object, ObjectKey};
+use fleetmesh_core::{Failure, FailureClass, Finding, Object, ObjectKey};
 use fleetmesh_crds::extension::NodeExtension;
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
@@ -24,7 +24,7 @@ const VISIBLE: i64 = 20;
 
 /// What strikes a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Ec2Fault {
     None,
     /// The operator dies before step N and forgets everything.
     CrashBefore(usize),
@@ -38,18 +38,18 @@ pub enum Fault {
     NoCapacity,
 }
 
-struct Known {
+struct KnownInstance {
     instance: Instance,
     shows_at: Timestamp,
 }
 
-pub struct Ec2 {
+pub struct SimulatedEc2 {
     object: Object,
-    known: Vec<Known>,
+    known: Vec<KnownInstance>,
     template: Option<Template>,
     /// How many templates there were.
     templates: usize,
-    spent: BTreeMap<String, (Step, Vec<String>)>,
+    spent: BTreeMap<String, (FleetStep, Vec<String>)>,
     /// The templates and versions that were made with a client token.
     made: BTreeMap<String, (String, i64)>,
     now: Timestamp,
@@ -81,7 +81,7 @@ pub fn class() -> FleetClassSpec {
     .unwrap()
 }
 
-impl Ec2 {
+impl SimulatedEc2 {
     pub fn new() -> Self {
         let fleet = Fleet {
             replicas: Some(3),
@@ -152,7 +152,7 @@ impl Ec2 {
         self.object.management.tags.insert(key.to_owned(), "evil".to_owned());
     }
 
-    fn admission(&self) -> Result<fleetmesh_core::fleet::Admitted, fleetmesh_core::fleet::Refusal> {
+    fn admission(&self) -> Result<fleetmesh_core::fleet::Admitted, fleetmesh_core::fleet::ClassRefusal> {
         let class =
             self.class.as_ref().map_or(FleetClass::NoDefault, |spec| FleetClass::Found { name: "c", spec });
         admit(&self.object, self.object.fleet().unwrap(), class)
@@ -172,11 +172,12 @@ impl Ec2 {
 
     pub fn others_are_untouched(&self) -> bool {
         let mut others = self.known.iter().filter(|known| known.instance.launch().is_none());
-        others.all(|known| known.instance.state == State::Running)
+        others.all(|known| known.instance.state == InstanceState::Running)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.template.is_none() && self.instances().all(|instance| instance.state == State::Terminated)
+        self.template.is_none()
+            && self.instances().all(|instance| instance.state == InstanceState::Terminated)
     }
 
     fn add(&mut self, id: &str, tags: Tags) {
@@ -184,7 +185,7 @@ impl Ec2 {
             id: id.into(),
             az: None,
             type_: None,
-            state: State::Running,
+            state: InstanceState::Running,
             checks: Checks::Open,
             launched: self.now,
             missed_since: self.now,
@@ -195,7 +196,7 @@ impl Ec2 {
             tags,
         };
         let shows_at = self.now.saturating_add(SignedDuration::from_secs(LATE)).unwrap();
-        self.known.push(Known { instance, shows_at });
+        self.known.push(KnownInstance { instance, shows_at });
     }
 
     pub fn wait(&mut self, seconds: i64) {
@@ -214,7 +215,7 @@ impl Ec2 {
 
     pub fn terminate_one(&mut self) {
         if let Some(instance) = self.pick() {
-            instance.state = State::Terminated;
+            instance.state = InstanceState::Terminated;
         }
     }
 
@@ -273,7 +274,7 @@ impl Ec2 {
         self.instances().filter(|instance| instance.state.is_live()).all(tagged)
     }
 
-    fn observed(&mut self) -> Observed {
+    fn observed(&mut self) -> ObservedFleet {
         let owner = |instance: &Instance| instance.tags.get(OWNER_UID_TAG).cloned();
         let shown = self.known.iter().filter(|known| known.shows_at <= self.now);
         let shown = shown.map(|known| Instance {
@@ -294,13 +295,13 @@ impl Ec2 {
                 .versions
                 .retain(|version| Some(version.number) == newest || Some(version.number) == number);
         }
-        let mut observed = Observed {
+        let mut observed = ObservedFleet {
             template,
             image: Some(self.image.clone()),
             image_owners: self.image_owners.clone(),
             instances: ours,
-            proxies: Proxies::Unsupported,
-            ..Observed::default()
+            proxies: FleetProxies::Unsupported,
+            ..ObservedFleet::default()
         };
         observed.add_lost(lost, &known, &owner_tags(&self.object, "c"));
         for instance in &mut observed.instances {
@@ -312,13 +313,13 @@ impl Ec2 {
     }
 
     /// One reconcile: observe, decide, apply, report, struck by `fault`.
-    pub fn reconcile(&mut self, fault: Fault) {
+    pub fn reconcile(&mut self, fault: Ec2Fault) {
         let observed = self.observed();
         let shows = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
         let now = self.now;
         self.pending.retain(|id, at| !shows(id) && now.duration_since(*at).as_secs() < VISIBLE);
         let control_plane = self.join.is_some().then(|| "https://mesh.example:18000".into());
-        let place = Place { region: "us-west-2".into(), control_plane, join: self.join.clone() };
+        let place = FleetPlace { region: "us-west-2".into(), control_plane, join: self.join.clone() };
         let object = self.object.clone();
         let (admission, grant) = (self.admission(), self.grant.clone());
         let input = Input {
@@ -335,26 +336,29 @@ impl Ec2 {
         };
         let decision = decide(&observed, &input);
         assert_eq!(decision, decide(&observed, &input), "same inputs, same decision");
-        let mut outcome = Outcome::default();
+        let mut outcome = FleetOutcome::default();
         let mut dead = false;
         for (index, step) in decision.steps.iter().enumerate() {
-            if fault == Fault::CrashBefore(index) {
+            if fault == Ec2Fault::CrashBefore(index) {
                 dead = true;
                 break;
             }
             self.plans.push(step.to_string());
-            let result = self.take(step, &mut outcome, fault == Fault::NoCapacity);
-            if fault == Fault::CrashAfter(index) {
+            let result = self.take(step, &mut outcome, fault == Ec2Fault::NoCapacity);
+            if fault == Ec2Fault::CrashAfter(index) {
                 dead = true;
                 break;
             }
-            let lost =
-                Failure { class: Class::Unreachable, operation: String::new(), message: String::new() };
-            let result = if fault == Fault::ReplyLost(index) { Err(lost) } else { result };
+            let lost = Failure {
+                class: FailureClass::Unreachable,
+                operation: String::new(),
+                message: String::new(),
+            };
+            let result = if fault == Ec2Fault::ReplyLost(index) { Err(lost) } else { result };
             match result {
                 Ok(()) => outcome.done.push(step.clone()),
                 Err(failure) => {
-                    if failure.class == Class::Unreachable {
+                    if failure.class == FailureClass::Unreachable {
                         outcome.spent = None;
                         outcome.launched.clear();
                     }
@@ -369,7 +373,7 @@ impl Ec2 {
             self.pause = None;
         } else {
             self.pending.extend(outcome.launched.iter().map(|id| (id.clone(), now)));
-            if fault != Fault::ReportLost {
+            if fault != Ec2Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
                 self.told = Some(part.finding);
                 let iam = self.object.status.iam().cloned();
@@ -379,10 +383,10 @@ impl Ec2 {
         self.wait(1);
     }
 
-    fn take(&mut self, step: &Step, outcome: &mut Outcome, short: bool) -> Result<(), Failure> {
+    fn take(&mut self, step: &FleetStep, outcome: &mut FleetOutcome, short: bool) -> Result<(), Failure> {
         self.writes += 1;
         match step {
-            Step::CreateTemplate { token, .. } | Step::CreateVersion { token, .. } => {
+            FleetStep::CreateTemplate { token, .. } | FleetStep::CreateVersion { token, .. } => {
                 let made = match self.made.get(token) {
                     Some(made) => made.clone(),
                     None => self.make(step)?,
@@ -390,7 +394,7 @@ impl Ec2 {
                 self.made.insert(token.clone(), made.clone());
                 outcome.template = Some(made);
             }
-            Step::Tag { resource, tags, .. } => {
+            FleetStep::Tag { resource, tags, .. } => {
                 let mut instances = self.known.iter_mut().map(|known| &mut known.instance);
                 if let Some(instance) = instances.find(|instance| instance.id == *resource) {
                     instance.tags.extend(tags.clone());
@@ -398,38 +402,38 @@ impl Ec2 {
                     template.tags.extend(tags.clone());
                 }
             }
-            Step::SetDefaultVersion { version, .. } => {
-                let template = self.template.as_mut().ok_or_else(|| failure(Class::NotFound))?;
+            FleetStep::SetDefaultVersion { version, .. } => {
+                let template = self.template.as_mut().ok_or_else(|| failure(FailureClass::NotFound))?;
                 template.default_version = *version;
             }
-            Step::Launch { count, token, launch, .. } => {
+            FleetStep::Launch { count, token, launch, .. } => {
                 outcome.spent = Some(*launch);
                 outcome.launched = match self.spent.get(token) {
                     Some((earlier, ids)) if same_request(earlier, step) => ids.clone(),
                     Some(_) => {
                         self.pause = self.now.saturating_add(SignedDuration::from_secs(30)).ok();
-                        return Err(failure(Class::Conflict));
+                        return Err(failure(FailureClass::Conflict));
                     }
                     None => self.launch(step, if short { count - 1 } else { *count }),
                 };
             }
-            Step::Terminate { instances } => {
+            FleetStep::Terminate { instances } => {
                 for known in &mut self.known {
                     if instances.contains(&known.instance.id) {
                         assert!(known.instance.launch().is_some(), "somebody else's instance");
-                        known.instance.state = State::Terminated;
+                        known.instance.state = InstanceState::Terminated;
                     }
                 }
             }
-            Step::DeleteTemplate { .. } => self.template = None,
+            FleetStep::DeleteTemplate { .. } => self.template = None,
             other => panic!("no such step is planned here: {other}"),
         }
         Ok(())
     }
 
-    fn make(&mut self, step: &Step) -> Result<(String, i64), Failure> {
+    fn make(&mut self, step: &FleetStep) -> Result<(String, i64), Failure> {
         match (step, &mut self.template) {
-            (Step::CreateTemplate { content, tags, .. }, template @ None) => {
+            (FleetStep::CreateTemplate { content, tags, .. }, template @ None) => {
                 self.templates += 1;
                 let id = format!("lt-{}", self.templates);
                 let versions = vec![Version { number: 1, description: Some(content.description()) }];
@@ -437,17 +441,17 @@ impl Ec2 {
                 *template = Some(made);
                 Ok((id, 1))
             }
-            (Step::CreateVersion { content, .. }, Some(template)) => {
+            (FleetStep::CreateVersion { content, .. }, Some(template)) => {
                 let number = template.newest().unwrap().number + 1;
                 template.versions.insert(0, Version { number, description: Some(content.description()) });
                 Ok((template.id.clone(), number))
             }
-            _ => Err(failure(Class::Unsettled)),
+            _ => Err(failure(FailureClass::Unsettled)),
         }
     }
 
-    fn launch(&mut self, step: &Step, count: i32) -> Vec<String> {
-        let Step::Launch { tags, token, .. } = step else { panic!("a launch") };
+    fn launch(&mut self, step: &FleetStep, count: i32) -> Vec<String> {
+        let FleetStep::Launch { tags, token, .. } = step else { panic!("a launch") };
         let ids: Vec<String> = (0..count).map(|index| format!("i-{}-{index}", self.spent.len())).collect();
         for id in &ids {
             self.add(id, tags.clone());
@@ -461,7 +465,7 @@ impl Ec2 {
         let mut quiet = 0;
         for _ in 0..2000 {
             let writes = self.writes;
-            self.reconcile(Fault::None);
+            self.reconcile(Ec2Fault::None);
             quiet = if self.writes == writes { quiet + 1 } else { 0 };
             if quiet > 35 {
                 return;
@@ -478,10 +482,10 @@ impl Ec2 {
     }
 }
 
-fn same_request(one: &Step, other: &Step) -> bool {
+fn same_request(one: &FleetStep, other: &FleetStep) -> bool {
     one == other
 }
 
-fn failure(class: Class) -> Failure {
+fn failure(class: FailureClass) -> Failure {
     Failure { class, operation: "CreateFleet".into(), message: "refused".into() }
 }

@@ -4,15 +4,15 @@
 
 mod ec2;
 
-use ec2::{Ec2, Fault};
+use ec2::{Ec2Fault, SimulatedEc2};
 use fleetmesh_core::fleet::limits::Reached;
-use fleetmesh_core::fleet::{Grant, JoinOptions, State, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_core::fleet::{Grant, InstanceState, JoinOptions, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
-enum Act {
+enum FleetAct {
     Replicas(i32),
     Image(u8),
     TerminateOne,
@@ -21,52 +21,52 @@ enum Act {
     DeleteTemplate,
     ForeignVersion,
     Class(bool),
-    Reconcile(Fault),
+    Reconcile(Ec2Fault),
     Wait(i64),
 }
 
 /// The tags that somebody takes or changes.
 const TAGS: [&str; 4] = [OWNER_UID_TAG, OWNER_CLUSTER_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG];
 
-fn act() -> impl Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = FleetAct> {
     let fault = prop_oneof![
-        4 => Just(Fault::None),
-        2 => (0..4_usize).prop_map(Fault::CrashBefore),
-        2 => (0..4_usize).prop_map(Fault::CrashAfter),
-        2 => (0..4_usize).prop_map(Fault::ReplyLost),
-        1 => Just(Fault::ReportLost),
-        1 => Just(Fault::NoCapacity),
+        4 => Just(Ec2Fault::None),
+        2 => (0..4_usize).prop_map(Ec2Fault::CrashBefore),
+        2 => (0..4_usize).prop_map(Ec2Fault::CrashAfter),
+        2 => (0..4_usize).prop_map(Ec2Fault::ReplyLost),
+        1 => Just(Ec2Fault::ReportLost),
+        1 => Just(Ec2Fault::NoCapacity),
     ];
     prop_oneof![
-        1 => (0..6).prop_map(Act::Replicas),
-        1 => (0..3_u8).prop_map(Act::Image),
-        1 => Just(Act::TerminateOne),
-        1 => Just(Act::Break),
+        1 => (0..6).prop_map(FleetAct::Replicas),
+        1 => (0..3_u8).prop_map(FleetAct::Image),
+        1 => Just(FleetAct::TerminateOne),
+        1 => Just(FleetAct::Break),
         1 => (prop::sample::select(&TAGS[..]), prop::sample::select(&[None, Some("other")][..]))
             .prop_filter("another's is not ours to put back", |(key, value)| {
                 *key != OWNER_UID_TAG || value.is_none()
             })
-            .prop_map(|(key, value)| Act::Retag(key, value)),
-        1 => Just(Act::DeleteTemplate),
-        1 => Just(Act::ForeignVersion),
-        1 => any::<bool>().prop_map(Act::Class),
-        6 => fault.prop_map(Act::Reconcile),
-        1 => (0..120_i64).prop_map(Act::Wait),
+            .prop_map(|(key, value)| FleetAct::Retag(key, value)),
+        1 => Just(FleetAct::DeleteTemplate),
+        1 => Just(FleetAct::ForeignVersion),
+        1 => any::<bool>().prop_map(FleetAct::Class),
+        6 => fault.prop_map(FleetAct::Reconcile),
+        1 => (0..120_i64).prop_map(FleetAct::Wait),
     ]
 }
 
-fn perform(ec2: &mut Ec2, act: &Act) {
+fn perform(ec2: &mut SimulatedEc2, act: &FleetAct) {
     match act {
-        Act::Replicas(replicas) => ec2.spec().replicas = Some(*replicas),
-        Act::Image(image) => ec2.image = format!("ami-{image}"),
-        Act::TerminateOne => ec2.terminate_one(),
-        Act::Break => ec2.break_one(),
-        Act::Retag(key, value) => ec2.retag_one(key, *value),
-        Act::DeleteTemplate => ec2.delete_template(),
-        Act::ForeignVersion => ec2.foreign_version(),
-        Act::Class(there) => ec2.class = there.then(ec2::class),
-        Act::Reconcile(fault) => ec2.reconcile(*fault),
-        Act::Wait(seconds) => ec2.wait(*seconds),
+        FleetAct::Replicas(replicas) => ec2.spec().replicas = Some(*replicas),
+        FleetAct::Image(image) => ec2.image = format!("ami-{image}"),
+        FleetAct::TerminateOne => ec2.terminate_one(),
+        FleetAct::Break => ec2.break_one(),
+        FleetAct::Retag(key, value) => ec2.retag_one(key, *value),
+        FleetAct::DeleteTemplate => ec2.delete_template(),
+        FleetAct::ForeignVersion => ec2.foreign_version(),
+        FleetAct::Class(there) => ec2.class = there.then(ec2::class),
+        FleetAct::Reconcile(fault) => ec2.reconcile(*fault),
+        FleetAct::Wait(seconds) => ec2.wait(*seconds),
     }
 }
 
@@ -75,7 +75,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_a_fleet_comes_to_what_the_spec_says(acts in prop::collection::vec(act(), 0..40)) {
-        let mut ec2 = Ec2::new();
+        let mut ec2 = SimulatedEc2::new();
         for act in &acts {
             perform(&mut ec2, act);
         }
@@ -84,13 +84,13 @@ proptest! {
         let replicas = ec2.spec().replicas.unwrap();
         let live: Vec<_> = ec2.instances().filter(|instance| instance.state.is_live()).collect();
         prop_assert_eq!(i32::try_from(live.len()).unwrap(), replicas);
-        prop_assert!(live.iter().all(|instance| instance.state == State::Running));
+        prop_assert!(live.iter().all(|instance| instance.state == InstanceState::Running));
         prop_assert!(live.iter().all(|instance| ec2.is_newest(instance)));
         // A number that somebody changed and that no operator saw before is taken for what it is.
         prop_assert!(ec2.is_tagged_as_launched(Some(TEMPLATE_VERSION_TAG)), "what was taken is put back");
         let calls = ec2.writes;
         for _ in 0..100 {
-            ec2.reconcile(Fault::None);
+            ec2.reconcile(Ec2Fault::None);
         }
         prop_assert_eq!(ec2.writes, calls, "reconciles at rest write nothing");
         // Nobody's class has to let a fleet go.
@@ -103,38 +103,40 @@ proptest! {
 
 #[test]
 fn what_somebody_changes_from_outside_is_put_back_and_nothing_is_replaced() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     ec2.settle();
     for key in TAGS {
         for value in [None, Some("other")].into_iter().filter(|value| key != OWNER_UID_TAG || value.is_none())
         {
             ec2.retag_one(key, value);
-            ec2.reconcile(Fault::None);
+            ec2.reconcile(Ec2Fault::None);
             assert!(ec2.is_tagged_as_launched(None), "{key} {value:?}");
         }
     }
     ec2.foreign_version();
-    ec2.reconcile(Fault::None);
+    ec2.reconcile(Ec2Fault::None);
     ec2.untag_template();
     ec2.plans.clear();
-    ec2.reconcile(Fault::None);
+    ec2.reconcile(Ec2Fault::None);
     assert_eq!(ec2.plans, [format!("tag lt-1 ({OWNER_UID_TAG})")]);
     ec2.delete_template();
     ec2.plans.clear();
     ec2.settle();
     assert_eq!(ec2.plans.len(), 1, "{:?}", ec2.plans);
-    assert!(ec2.instances().all(|instance| instance.state == State::Running && ec2.is_newest(instance)));
+    assert!(
+        ec2.instances().all(|instance| instance.state == InstanceState::Running && ec2.is_newest(instance))
+    );
     assert_eq!(ec2.instances().count(), 3);
 }
 
 /// The ids of the instances that live.
-fn live(ec2: &Ec2) -> Vec<String> {
+fn live(ec2: &SimulatedEc2) -> Vec<String> {
     ec2.instances().filter(|instance| instance.state.is_live()).map(|instance| instance.id.clone()).collect()
 }
 
 #[test]
 fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_says_so() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     ec2.settle();
     let before = live(&ec2);
     ec2.plans.clear();
@@ -146,7 +148,7 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
         ec2.break_one();
         ec2.spec().replicas = Some(5);
         for _ in 0..50 {
-            ec2.reconcile(Fault::None);
+            ec2.reconcile(Ec2Fault::None);
             ec2.wait(30);
         }
         assert_eq!(live(&ec2), before, "nothing is launched, replaced or ended");
@@ -155,7 +157,7 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
     ec2.class = None;
     ec2.spec().replicas = Some(1);
     for _ in 0..10 {
-        ec2.reconcile(Fault::None);
+        ec2.reconcile(Ec2Fault::None);
         ec2.wait(30);
     }
     let after = live(&ec2);
@@ -172,7 +174,7 @@ fn without_its_class_a_fleet_stays_as_it_is_and_is_scaled_down_when_somebody_say
 
 #[test]
 fn a_fleet_that_ends_gives_nothing_the_tags_of_its_spec_which_no_class_judges_then() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     ec2.settle();
     ec2.plans.clear();
     ec2.tag_spec("cost-centre");
@@ -183,7 +185,7 @@ fn a_fleet_that_ends_gives_nothing_the_tags_of_its_spec_which_no_class_judges_th
 
 #[test]
 fn an_ami_of_somebody_else_is_launched_for_nobody() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     let class = ec2.class.as_mut().unwrap();
     class.images = serde_json::from_value(serde_json::json!({
         "owners": ["111122223333", "amazon"], "ssmParameters": ["/images/web"],
@@ -192,7 +194,7 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
     for owners in [vec![], vec!["444455556666".to_owned()]] {
         ec2.image_owners = owners;
         for _ in 0..5 {
-            ec2.reconcile(Fault::None);
+            ec2.reconcile(Ec2Fault::None);
         }
         assert_eq!((live(&ec2).len(), ec2.writes), (0, 0), "not even a launch template is made");
         let told = ec2.told.as_ref().unwrap();
@@ -207,7 +209,7 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
     ec2.image = "ami-2".into();
     let before = live(&ec2);
     for _ in 0..20 {
-        ec2.reconcile(Fault::None);
+        ec2.reconcile(Ec2Fault::None);
         ec2.wait(30);
     }
     assert_eq!(live(&ec2), before, "what a parameter holds since replaces nothing");
@@ -215,18 +217,18 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
 
 #[test]
 fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     let reached = |count, limit| {
         let reached = Reached { field: "limits.instances", limit, held: limit - count };
         Some(Grant { count, reached: Some(reached) })
     };
     ec2.grant = reached(2, 2);
-    ec2.reconcile(Fault::None);
-    ec2.reconcile(Fault::None);
+    ec2.reconcile(Ec2Fault::None);
+    ec2.reconcile(Ec2Fault::None);
     assert_eq!(live(&ec2).len(), 2);
     ec2.grant = reached(0, 2);
     for _ in 0..10 {
-        ec2.reconcile(Fault::None);
+        ec2.reconcile(Ec2Fault::None);
         ec2.wait(30);
     }
     assert_eq!(live(&ec2).len(), 2);
@@ -243,8 +245,8 @@ const HASH_BEFORE: &str = "b6cc3fdab011ec76";
 
 #[test]
 fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
-    let mut ec2 = Ec2::new();
-    let hashes = |ec2: &Ec2| -> Vec<String> {
+    let mut ec2 = SimulatedEc2::new();
+    let hashes = |ec2: &SimulatedEc2| -> Vec<String> {
         let live = ec2.instances().filter(|instance| instance.state.is_live());
         live.map(|instance| instance.tags[TEMPLATE_HASH_TAG].clone()).collect()
     };
@@ -268,7 +270,7 @@ fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
         assert!(now.len() == 3 && now.iter().all(|hash| *hash == now[0] && !seen.contains(hash)), "{now:?}");
         seen.push(now[0].clone());
         let calls = ec2.writes;
-        ec2.reconcile(Fault::None);
+        ec2.reconcile(Ec2Fault::None);
         assert_eq!(ec2.writes, calls, "the same is no change");
     }
     ec2.join = None;
@@ -278,9 +280,9 @@ fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
 
 #[test]
 fn the_plans_of_a_life_are_these() {
-    let mut ec2 = Ec2::new();
+    let mut ec2 = SimulatedEc2::new();
     let mut text = String::new();
-    let mut play = |title: &str, ec2: &mut Ec2| {
+    let mut play = |title: &str, ec2: &mut SimulatedEc2| {
         ec2.plans.clear();
         ec2.settle();
         text.push_str(&format!("# {title}\n{}\n", ec2.plans.join("\n")));

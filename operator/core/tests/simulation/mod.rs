@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::claim::{Contender, holder};
+use fleetmesh_core::claim::{NameContender, holder};
 use fleetmesh_core::permission::{self, Target, judge};
 use fleetmesh_core::{
-    Allowance, Claim, Class, Distribution, Evidence, Failure, Grants, Identity, Maker, Object, ObjectKey,
-    Observed, Outcome, Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject, Settings, Step,
-    Tagged, decide, status,
+    Allowance, Distribution, Evidence, Failure, FailureClass, Grants, Maker, Object, ObjectKey, Observed,
+    ObservedRole, Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject,
+    Settings, Step, Tagged, decide, status,
 };
 use fleetmesh_crds::extension::RouterExtension;
 use fleetmesh_crds::management::OWNER_UID_TAG;
@@ -29,12 +29,12 @@ pub enum Fault {
     /// Step N is carried out, its reply is lost, and the operator goes on with a failure.
     ReplyLost(usize),
     /// Step N is not carried out and fails for a transient reason.
-    Fails(usize, Class),
+    Fails(usize, FailureClass),
 }
 
 #[derive(Clone, Debug)]
-pub struct Stored {
-    pub identity: Identity,
+pub struct StoredObject {
+    pub identity: ObservedRole,
     pub spec: Spec,
     pub tags: Tags,
     pub token: String,
@@ -43,7 +43,7 @@ pub struct Stored {
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub objects: BTreeMap<ObjectKey, Object>,
-    pub remote: BTreeMap<ResourceId, Stored>,
+    pub remote: BTreeMap<ResourceId, StoredObject>,
     pub grants: Grants,
     /// Uids of resources that let go of their objects on purpose.
     pub let_go: BTreeSet<String>,
@@ -149,7 +149,7 @@ impl World {
         let Some(object) = self.objects.get_mut(key) else { return };
         let stored = self.remote.get(&object.id);
         match (uid, stored) {
-            (true, Some(Stored { identity, .. })) => {
+            (true, Some(StoredObject { identity, .. })) => {
                 object.status.uid = Some(identity.uid.clone());
                 object.status.arn = Some(identity.arn.clone());
                 object.status.version = Some(identity.version);
@@ -173,17 +173,17 @@ impl World {
         spec: &Spec,
         tags: &Tags,
         token: &str,
-    ) -> Result<Identity, Class> {
+    ) -> Result<ObservedRole, FailureClass> {
         if let Some(stored) = self.remote.get(id) {
             let repeated = stored.token == token && stored.spec == *spec && token != "outside";
-            return if repeated { Ok(stored.identity.clone()) } else { Err(Class::Conflict) };
+            return if repeated { Ok(stored.identity.clone()) } else { Err(FailureClass::Conflict) };
         }
         if self.missing(id, spec).is_some() {
-            return Err(Class::NotFound);
+            return Err(FailureClass::NotFound);
         }
         let identity =
-            Identity { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
-        let stored = Stored {
+            ObservedRole { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
+        let stored = StoredObject {
             identity: identity.clone(),
             spec: spec.clone(),
             tags: tags.clone(),
@@ -193,22 +193,22 @@ impl World {
         Ok(identity)
     }
 
-    fn remote_update(&mut self, id: &ResourceId, spec: &Spec) -> Result<Identity, Class> {
+    fn remote_update(&mut self, id: &ResourceId, spec: &Spec) -> Result<ObservedRole, FailureClass> {
         if self.missing(id, spec).is_some() {
-            return Err(Class::NotFound);
+            return Err(FailureClass::NotFound);
         }
-        let stored = self.remote.get_mut(id).ok_or(Class::NotFound)?;
+        let stored = self.remote.get_mut(id).ok_or(FailureClass::NotFound)?;
         stored.spec = spec.clone();
         stored.identity.version += 1;
         Ok(stored.identity.clone())
     }
 
-    fn remote_delete(&mut self, id: &ResourceId) -> Result<(), Class> {
+    fn remote_delete(&mut self, id: &ResourceId) -> Result<(), FailureClass> {
         let used = self.remote.iter().any(|(other, stored)| {
             stored.spec.references(other).iter().any(|one| one.required && one.target == *id)
         });
         if used {
-            return Err(Class::InUse);
+            return Err(FailureClass::InUse);
         }
         self.remote.remove(id);
         Ok(())
@@ -222,7 +222,7 @@ impl World {
     fn best(&self, id: &ResourceId, backends: u8) -> Option<&Object> {
         let claimants = self.objects.values().filter(|object| object.id == *id);
         let refused = |object: &Object| matches!(self.allowance(object), Allowance::Refused { .. });
-        let contenders = claimants.map(|object| Contender { object, refused: refused(object) });
+        let contenders = claimants.map(|object| NameContender { object, refused: refused(object) });
         let acceptable = |object: &Object| {
             object.effective_spec.violations().is_empty()
                 && self.allowance(object) == Allowance::Allowed
@@ -308,8 +308,8 @@ impl World {
         let holder = self.holder(&object.id).map(|holder| holder.key.clone());
         let mut observed = Observed {
             claim: match holder {
-                Some(holder) if holder != *key => Claim::Taken(holder),
-                _ => Claim::Ours,
+                Some(holder) if holder != *key => OwnerClaim::Taken(holder),
+                _ => OwnerClaim::Ours,
             },
             allowance: self.allowance(object),
             permission: self.permission(object, &object.effective_spec),
@@ -374,7 +374,7 @@ impl World {
                 let result = match fault {
                     Fault::Fails(at, class) if at == index => Err(class),
                     Fault::ReplyLost(at) if at == index => {
-                        self.take(&observed.object, step).and(Err(Class::Unreachable))
+                        self.take(&observed.object, step).and(Err(FailureClass::Unreachable))
                     }
                     _ => self.take(&observed.object, step),
                 };
@@ -424,7 +424,7 @@ impl World {
     }
 
     /// Carries out a step. A request that is refused writes nothing.
-    fn take(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {
+    fn take(&mut self, object: &Object, step: &Step) -> Result<Option<ObservedRole>, FailureClass> {
         self.refuse_trespass(object, step);
         let result = self.attempt(object, step);
         self.writes += usize::from(result.is_ok());
@@ -451,10 +451,10 @@ impl World {
         assert!(kept.is_empty() || object.is_observed(), "{} is let go of with {kept:?}", object.key);
     }
 
-    fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<Identity>, Class> {
+    fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<ObservedRole>, FailureClass> {
         match step {
             Step::AddFinalizer => {
-                let current = self.objects.get_mut(&object.key).ok_or(Class::Conflict)?;
+                let current = self.objects.get_mut(&object.key).ok_or(FailureClass::Conflict)?;
                 current.finalizers.push(FINALIZER.to_owned());
                 Ok(None)
             }
@@ -474,12 +474,12 @@ impl World {
             Step::Create { id, spec, tags, token } => self.remote_create(id, spec, tags, token).map(Some),
             Step::Update { id, spec, token: _ } => self.remote_update(id, spec).map(Some),
             Step::TagResource { arn, tags } => {
-                let stored = self.by_arn(arn).ok_or(Class::NotFound)?;
+                let stored = self.by_arn(arn).ok_or(FailureClass::NotFound)?;
                 stored.tags.extend(tags.clone());
                 Ok(None)
             }
             Step::UntagResource { arn, keys, optional: _ } => {
-                let stored = self.by_arn(arn).ok_or(Class::NotFound)?;
+                let stored = self.by_arn(arn).ok_or(FailureClass::NotFound)?;
                 stored.tags.retain(|key, _| !keys.contains(key));
                 Ok(None)
             }
@@ -487,7 +487,7 @@ impl World {
         }
     }
 
-    fn by_arn(&mut self, arn: &str) -> Option<&mut Stored> {
+    fn by_arn(&mut self, arn: &str) -> Option<&mut StoredObject> {
         self.remote.values_mut().find(|stored| stored.identity.arn == arn)
     }
 

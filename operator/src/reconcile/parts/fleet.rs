@@ -7,10 +7,11 @@ use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
 use fleetmesh_core::fleet::{
-    self, Decision, Input, Instance, Observed, Outcome, Place, Proxies, Step, admit, decide, template,
+    self, FleetDecision, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Input, Instance, ObservedFleet,
+    admit, decide, template,
 };
 use fleetmesh_core::owner::owner_tags;
-use fleetmesh_core::{Class, Distribution, Failure, Object, Part};
+use fleetmesh_core::{Distribution, Failure, FailureClass, Object, Part};
 use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
 use fleetmesh_model::tag::Tags;
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 use super::Reconcile;
 use super::fleet_reads::{image, owners, registered};
 use super::fleet_room;
-use crate::fleets::Memory;
+use crate::fleets::FleetMemory;
 use crate::queue::Trigger;
 
 /// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
@@ -45,7 +46,7 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
         Ok(profile_arn) => (profile_arn, None),
         Err(failure) => (None, Some(failure)),
     };
-    let place = Place {
+    let place = FleetPlace {
         region: context.aws.region().await,
         control_plane: context.proxy_control_plane.clone(),
         join: context.join.clone(),
@@ -118,9 +119,9 @@ async fn profile(
 async fn bring_in_step(
     reconcile: &Reconcile<'_>,
     services: &Services,
-    mut observed: Observed,
+    mut observed: ObservedFleet,
     mut input: Input<'_>,
-    memory: &mut Memory,
+    memory: &mut FleetMemory,
 ) -> Part<FleetStatus> {
     let Reconcile { context, object, .. } = reconcile;
     observed.proxies = proxies(reconcile);
@@ -150,12 +151,12 @@ async fn bring_in_step(
 }
 
 /// The proxies of the node as the endpoint tells of them.
-fn proxies(reconcile: &Reconcile<'_>) -> Proxies {
+fn proxies(reconcile: &Reconcile<'_>) -> FleetProxies {
     match &reconcile.observed.distribution {
-        Distribution::Unsupported => Proxies::Unsupported,
+        Distribution::Unsupported => FleetProxies::Unsupported,
         // Until the first answer nobody is connected as far as anybody knows; and nobody is missed so soon.
-        Distribution::Pending => Proxies::Reported(BTreeMap::new()),
-        Distribution::Reported { connected, .. } => Proxies::Reported(connected.clone()),
+        Distribution::Pending => FleetProxies::Reported(BTreeMap::new()),
+        Distribution::Reported { connected, .. } => FleetProxies::Reported(connected.clone()),
     }
 }
 
@@ -163,8 +164,8 @@ async fn observe(
     reconcile: &Reconcile<'_>,
     services: &Services,
     input: &Input<'_>,
-    memory: &mut Memory,
-) -> Result<Observed, Failure> {
+    memory: &mut FleetMemory,
+) -> Result<ObservedFleet, Failure> {
     let profile_arn = input.profile_arn;
     let Reconcile { context, object, deleting, .. } = reconcile;
     let spec = object.fleet().filter(|_| !deleting);
@@ -193,7 +194,7 @@ async fn observe(
             || enrolled.iter().any(|instance| instance.id == one.instance)
     });
     let lost = lost(object, &instances, memory);
-    let mut observed = Observed { enrolled, unasked, associations, ..Observed::default() };
+    let mut observed = ObservedFleet { enrolled, unasked, associations, ..ObservedFleet::default() };
     let owner = owner_tags(object, input.cluster);
     observed.add_found(instances, &owner);
     if !lost.is_empty() {
@@ -216,7 +217,7 @@ async fn observe(
 }
 
 /// The ids of the instances that were launched for the fleet and are not among those that its tag finds.
-fn lost(object: &Object, found: &[Instance], memory: &Memory) -> Vec<String> {
+fn lost(object: &Object, found: &[Instance], memory: &FleetMemory) -> Vec<String> {
     let before = object.status.fleet().into_iter().filter(|status| status.launch_template_id.is_some());
     let reported = before.flat_map(|status| &status.instances).map(|instance| &instance.id);
     let known: BTreeSet<&String> = reported.chain(memory.instances()).collect();
@@ -234,11 +235,11 @@ fn enrolled_before(object: &Object) -> bool {
 async fn apply(
     object: &Object,
     services: &Services,
-    decision: &Decision,
-    memory: &mut Memory,
+    decision: &FleetDecision,
+    memory: &mut FleetMemory,
     now: Timestamp,
-) -> Outcome {
-    let mut outcome = Outcome::default();
+) -> FleetOutcome {
+    let mut outcome = FleetOutcome::default();
     for step in &decision.steps {
         match take(services, step, &mut outcome, memory, now).await {
             Ok(()) => {
@@ -257,25 +258,35 @@ async fn apply(
 
 async fn take(
     services: &Services,
-    step: &Step,
-    outcome: &mut Outcome,
-    memory: &mut Memory,
+    step: &FleetStep,
+    outcome: &mut FleetOutcome,
+    memory: &mut FleetMemory,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let Services { ec2, ssm: _, cloud_map } = services;
     match step {
-        Step::CreateTemplate { name, content, user_data, tags, token, mends: _ } => {
+        FleetStep::CreateTemplate { name, content, user_data, tags, token, mends: _ } => {
             outcome.template = Some(ec2.create_template(name, (content, user_data), tags, token).await?);
         }
-        Step::CreateVersion { template, content, user_data, token, mends: _ } => {
+        FleetStep::CreateVersion { template, content, user_data, token, mends: _ } => {
             let version = ec2.create_version(template, (content, user_data), token).await?;
             outcome.template = Some((template.clone(), version));
         }
-        Step::SetDefaultVersion { template, version, before: _ } => {
+        FleetStep::SetDefaultVersion { template, version, before: _ } => {
             ec2.set_default_version(template, *version).await?;
         }
-        Step::Tag { resource, tags, mends: _ } => ec2.tag(std::slice::from_ref(resource), tags).await?,
-        Step::Launch { template, version, count, instance_types, purchase, subnets, tags, launch, token } => {
+        FleetStep::Tag { resource, tags, mends: _ } => ec2.tag(std::slice::from_ref(resource), tags).await?,
+        FleetStep::Launch {
+            template,
+            version,
+            count,
+            instance_types,
+            purchase,
+            subnets,
+            tags,
+            launch,
+            token,
+        } => {
             let request = Launch {
                 template,
                 version: *version,
@@ -288,7 +299,7 @@ async fn take(
             };
             let launched = ec2.launch(&request).await;
             if let Err(failure) = &launched
-                && failure.class == Class::Conflict
+                && failure.class == FailureClass::Conflict
             {
                 // The token was spent on a launch of another size whose reply was lost: what that one gave will show.
                 outcome.spent = Some(*launch);
@@ -299,17 +310,17 @@ async fn take(
             outcome.launched = launched.instances;
             outcome.spent = Some(*launch);
         }
-        Step::Drain { instances, since } => {
+        FleetStep::Drain { instances, since } => {
             ec2.tag(instances, &fleet::decide::draining_tag(*since)).await?;
         }
-        Step::Register { service, instance, attributes } => {
+        FleetStep::Register { service, instance, attributes } => {
             cloud_map.register(service, instance, attributes).await?;
         }
-        Step::Deregister { service, instance } => cloud_map.deregister(service, instance).await?,
-        Step::Terminate { instances } => ec2.terminate(instances).await?,
-        Step::Associate { instance, profile_arn } => ec2.associate(instance, profile_arn).await?,
-        Step::Disassociate { association, instance: _ } => ec2.disassociate(association).await?,
-        Step::DeleteTemplate { template } => ec2.delete_template(template).await?,
+        FleetStep::Deregister { service, instance } => cloud_map.deregister(service, instance).await?,
+        FleetStep::Terminate { instances } => ec2.terminate(instances).await?,
+        FleetStep::Associate { instance, profile_arn } => ec2.associate(instance, profile_arn).await?,
+        FleetStep::Disassociate { association, instance: _ } => ec2.disassociate(association).await?,
+        FleetStep::DeleteTemplate { template } => ec2.delete_template(template).await?,
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! What a fleet needs to know of AWS beside its instances: its AMI, and what Cloud Map has of it. Reads only.
 
 use fleetmesh_core::fleet::{Admitted, Registered, cloud_map};
-use fleetmesh_core::{Class, Failure, Object};
+use fleetmesh_core::{Failure, FailureClass, Object};
 use fleetmesh_crds::management::OWNER_UID_TAG;
 
 use super::Reconcile;
 use super::fleet::Services;
-use crate::fleets::Memory;
+use crate::fleets::FleetMemory;
 use crate::queue::Trigger;
 
 /// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when
@@ -14,7 +14,7 @@ use crate::queue::Trigger;
 pub async fn image(
     reconcile: &Reconcile<'_>,
     services: &Services,
-    memory: &mut Memory,
+    memory: &mut FleetMemory,
     admitted: &Admitted,
 ) -> Result<Option<String>, Failure> {
     let Some(image) = admitted.fleet.image.as_ref().filter(|_| admitted.fleet.enroll.is_none()) else {
@@ -35,7 +35,7 @@ pub async fn image(
 }
 
 /// Whose an AMI is, which never changes.
-pub async fn owners(services: &Services, memory: &Memory, image: &str) -> Result<Vec<String>, Failure> {
+pub async fn owners(services: &Services, memory: &FleetMemory, image: &str) -> Result<Vec<String>, Failure> {
     let known = memory.observed.as_ref().filter(|observed| observed.image.as_deref() == Some(image));
     match known.map(|observed| &observed.image_owners).filter(|owners| !owners.is_empty()) {
         Some(owners) => Ok(owners.clone()),
@@ -60,7 +60,7 @@ pub async fn registered(
         // Whatever was registered is gone with the service.
         None if object.deleting || !admitted => Ok(None),
         None => Err(Failure {
-            class: Class::NotFound,
+            class: FailureClass::NotFound,
             operation: "ListServices".to_owned(),
             message: format!("Cloud Map has no service {name} in a namespace {namespace}"),
         }),

@@ -1,7 +1,9 @@
 //! Room in a class for a launch: reserved before it, settled after it.
 
 use fleetmesh_core::Failure;
-use fleetmesh_core::fleet::{Admitted, CLASS_TAG, Decision, Grant, Input, Outcome, Step, limits};
+use fleetmesh_core::fleet::{
+    Admitted, CLASS_TAG, FleetDecision, FleetOutcome, FleetStep, Grant, Input, limits,
+};
 use fleetmesh_crds::management::OWNER_CLUSTER_TAG;
 use fleetmesh_model::tag::Tags;
 
@@ -15,7 +17,7 @@ use super::fleet::Services;
 pub async fn reserve(
     reconcile: &Reconcile<'_>,
     services: &Services,
-    decision: &Decision,
+    decision: &FleetDecision,
     input: &Input<'_>,
 ) -> Result<Option<Grant>, Failure> {
     let Reconcile { context, object, .. } = reconcile;
@@ -27,7 +29,7 @@ pub async fn reserve(
         (CLASS_TAG.to_owned(), class.clone()),
         (OWNER_CLUSTER_TAG.to_owned(), input.cluster.to_owned()),
     ]);
-    let tagged = limits::Tagged::of(&services.ec2.tagged(&of_class).await?);
+    let tagged = limits::TaggedInstance::of(&services.ec2.tagged(&of_class).await?);
     let namespace = object.key.namespace.as_deref().unwrap_or_default();
     let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
     // The members are read while the ledger is held: a fleet that begins meanwhile has reserved nothing before.
@@ -37,12 +39,12 @@ pub async fn reserve(
 }
 
 /// Notes what came of a launch for which room was reserved.
-pub fn settle(reconcile: &Reconcile<'_>, decision: &Decision, reserved: bool, outcome: &Outcome) {
+pub fn settle(reconcile: &Reconcile<'_>, decision: &FleetDecision, reserved: bool, outcome: &FleetOutcome) {
     let uid = &reconcile.object.uid;
     let mut ledger = reconcile.context.fleets.ledger();
     let Some((launch, _)) = decision.launch().filter(|_| reserved) else { return };
     let failed = outcome.failed.as_ref().filter(|failure| failure.operation == "CreateFleet");
-    if outcome.done.iter().any(|step| matches!(step, Step::Launch { .. })) {
+    if outcome.done.iter().any(|step| matches!(step, FleetStep::Launch { .. })) {
         ledger.launched(uid, launch, i32::try_from(outcome.launched.len()).unwrap_or(i32::MAX));
     } else if failed.is_some_and(|failure| failure.class.is_transient()) {
         ledger.doubted(uid, launch);

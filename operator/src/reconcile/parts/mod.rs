@@ -6,7 +6,7 @@ mod fleet_reads;
 mod fleet_room;
 mod iam;
 
-use fleetmesh_core::fleet::{Refusal, admit_policies};
+use fleetmesh_core::fleet::{ClassRefusal, admit_policies};
 use fleetmesh_core::status::known_identity;
 use fleetmesh_core::{Allowance, Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
 use fleetmesh_crds::{IamStatus, Reason};
@@ -29,7 +29,7 @@ pub struct Reconcile<'a> {
     /// Whether the resource is being deleted, and its App Mesh object is gone.
     pub deleting: bool,
     /// Why nothing new is made: the mesh refuses the namespace. Fleets may only become smaller, and go.
-    pub shut: Option<Refusal>,
+    pub shut: Option<ClassRefusal>,
     /// The FleetClass of the fleet, as it is now.
     pub class: ClassOf,
     /// Why there is a reconcile: only `Trigger::Distribution` may do without asking AWS anew.
@@ -110,10 +110,10 @@ fn has_turn(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool
 }
 
 /// Why the mesh does not have the namespace any more.
-fn shut(observed: &Observed, decision: &Decision) -> Option<Refusal> {
+fn shut(observed: &Observed, decision: &Decision) -> Option<ClassRefusal> {
     match (&observed.allowance, &decision.accepted) {
         (Allowance::Refused { .. }, Verdict::Fails(Reason::NamespaceNotAllowed, message)) => {
-            Some(Refusal { reason: Reason::NamespaceNotAllowed, message: message.clone() })
+            Some(ClassRefusal { reason: Reason::NamespaceNotAllowed, message: message.clone() })
         }
         _ => None,
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::canary::{Answer, Call, Destination, Outcome, Sample};
+use fleetmesh_core::canary::{AskOutcome, Destination, Sample, WebhookCall, WebhookReply};
 use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use tracing::debug;
 use super::{prometheus, webhook};
 use crate::cache::Cache;
 use crate::context::Context;
-use crate::outbound::{self, Failure, Question};
+use crate::outbound::{self, OutboundFailure, Question};
 use crate::queue::Trigger;
 use crate::reconcile::panicked::guarded;
 use crate::rollouts::{Gave, Rollouts};
@@ -34,13 +34,21 @@ impl Asking {
         Self { cache: Arc::clone(&context.cache), rollouts: Arc::clone(&context.rollouts), namespace }
     }
 
-    async fn query(&self, at: &Destination, query: &str) -> Result<outbound::Answer, Failure> {
+    async fn query(
+        &self,
+        at: &Destination,
+        query: &str,
+    ) -> Result<outbound::ExchangeAnswer, OutboundFailure> {
         let outbound = &self.rollouts.outbound;
         let place = outbound.metrics(&self.cache, &self.namespace, at).await?;
         outbound.ask(&self.namespace, place, Question::Get(prometheus::target(query)), QUERY_LIMIT).await
     }
 
-    async fn call(&self, call: &Call, body: String) -> Result<outbound::Answer, Failure> {
+    async fn call(
+        &self,
+        call: &WebhookCall,
+        body: String,
+    ) -> Result<outbound::ExchangeAnswer, OutboundFailure> {
         let outbound = &self.rollouts.outbound;
         let place = outbound.webhook(&self.cache, &self.namespace, &call.at).await?;
         outbound.ask(&self.namespace, place, Question::Post(body), call.timeout).await
@@ -55,28 +63,28 @@ pub fn query(context: &Context, route: &Object, metric: &str, at: &Destination, 
     let ask = async move {
         let at = Timestamp::now();
         let outcome = prometheus::outcome(asking.query(&destination, &query).await);
-        metrics.asked("prometheus", !matches!(outcome, Outcome::Error(_)));
+        metrics.asked("prometheus", !matches!(outcome, AskOutcome::Error(_)));
         Gave::Sample(Sample { metric, at, outcome })
     };
     spawn(context, route, what, ask);
 }
 
 /// Asks a webhook.
-pub fn webhook(context: &Context, route: &Object, call: &Call) {
+pub fn webhook(context: &Context, route: &Object, call: &WebhookCall) {
     let what = format!("webhook {}", call.webhook);
     let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
     let (call, body) = (call.clone(), webhook::body(route, call, None).to_string());
     let ask = async move {
         let (answer, detail) = webhook::answer(asking.call(&call, body).await);
         metrics.asked("webhook", answer != WebhookAnswer::Error);
-        let Call { webhook, rollout_id, step_index, .. } = call;
-        Gave::Answer(Answer { webhook, rollout_id, step_index, at: Timestamp::now(), answer, detail })
+        let WebhookCall { webhook, rollout_id, step_index, .. } = call;
+        Gave::Answer(WebhookReply { webhook, rollout_id, step_index, at: Timestamp::now(), answer, detail })
     };
     spawn(context, route, what, ask);
 }
 
 /// Tells a webhook of an Event; its answer is nobody's concern.
-pub fn notify(context: &Context, route: &Object, call: &Call, event: &Event) {
+pub fn notify(context: &Context, route: &Object, call: &WebhookCall, event: &Event) {
     let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
     let (call, body) = (call.clone(), webhook::body(route, call, Some(event)).to_string());
     let (key, panics) = (route.key.clone(), context.metrics.clone());

@@ -1,7 +1,7 @@
 //! What follows from a decision about a rollout once its state stands: questions, retirement of virtual nodes, the
 //! statuses of RouteActions. Each comes again with the next decision until it is observed, so a failure is only logged.
 
-use fleetmesh_core::canary::{Action, ActionVerdict, Effect, Reduction, Turn};
+use fleetmesh_core::canary::{Action, ActionVerdict, CanaryEffect, CanaryTurn, Reduction};
 use fleetmesh_core::{Deprecation, Object, ObjectKey};
 use fleetmesh_crds::Reason;
 use fleetmesh_model::Kind;
@@ -24,7 +24,7 @@ pub async fn carry_out(context: &Context, route: &Object, reduction: &Reduction)
     }
 }
 
-async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<(), WriteError> {
+async fn follow(context: &Context, route: &Object, effect: &CanaryEffect) -> Result<(), WriteError> {
     // Asked again here: the node's owner may have thought better of it since the decision.
     let node = |name: &str| {
         let node = context.cache.virtual_node(route.id.mesh_name(), name)?;
@@ -32,11 +32,11 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
     };
     match effect {
         // Told before the state was written.
-        Effect::Event(_) => {}
-        Effect::Ask(call) => ask::webhook(context, route, call),
-        Effect::Notify { call, event } => ask::notify(context, route, call, event),
-        Effect::Query { metric, at, query } => ask::query(context, route, metric, at, query),
-        Effect::Deprecate { virtual_node, deprecated, message } => {
+        CanaryEffect::Event(_) => {}
+        CanaryEffect::Ask(call) => ask::webhook(context, route, call),
+        CanaryEffect::Notify { call, event } => ask::notify(context, route, call, event),
+        CanaryEffect::Query { metric, at, query } => ask::query(context, route, metric, at, query),
+        CanaryEffect::Deprecate { virtual_node, deprecated, message } => {
             let deprecation = match deprecated {
                 true => Deprecation::Deprecated(message.clone()),
                 false => Deprecation::TakenBack,
@@ -45,13 +45,13 @@ async fn follow(context: &Context, route: &Object, effect: &Effect) -> Result<()
                 context.queue.trigger_all(context.cache.deprecate(&node.key, deprecation));
             }
         }
-        Effect::ScaleToZero { virtual_node } => {
+        CanaryEffect::ScaleToZero { virtual_node } => {
             if let Some(node) = node(virtual_node) {
                 info!(object = %route.key, node = %node.key, %effect, "retiring");
                 context.cluster.scale_to_zero(&node).await?;
             }
         }
-        Effect::Delete { virtual_node } => {
+        CanaryEffect::Delete { virtual_node } => {
             if let Some(node) = node(virtual_node) {
                 info!(object = %route.key, node = %node.key, %effect, "retiring");
                 context.cluster.delete(&node).await?;
@@ -72,7 +72,7 @@ async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
 }
 
 /// Refuses the RouteActions for a Route about which nothing is decided.
-pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &Turn) {
+pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &CanaryTurn) {
     if route.kind != Kind::Route {
         return;
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::canary::{
-    Effect, Endpoint, Node, Observations, Owners, Reduction, Reports, Spec, Turn, nodes_of_interest, reduce,
-    targets, turn,
+    CanaryEffect, CanaryTurn, Node, Observations, Owners, ProxyReports, Reduction, ReportingEndpoint, Spec,
+    nodes_of_interest, reduce, targets, turn,
 };
 use fleetmesh_core::{Distribution, Object, Observed, Remote, object};
 use fleetmesh_crds::{CanaryStatus, RouteStatus, Status};
@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use effects::refuse_all;
 pub use effects::{carry_out, refuse_strays};
 
-use crate::cache::Source;
+use crate::cache::ReferenceSource;
 use crate::context::Context;
 use crate::reconcile::report::publish;
 
@@ -42,7 +42,7 @@ pub enum Advanced {
 pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let object = &observed.object;
     let turn = turn(observed, &context.settings.cluster);
-    let Turn::Decide(spec) = turn else {
+    let CanaryTurn::Decide(spec) = turn else {
         refuse_all(context, &object.key, &turn).await;
         return Advanced::None;
     };
@@ -52,7 +52,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
     let now = Timestamp::now();
     let reduction = Box::new(reduce(&spec, &before, &observations, now));
     for effect in &reduction.effects {
-        if let Effect::Event(event) = effect {
+        if let CanaryEffect::Event(event) = effect {
             info!(object = %object.key, reason = event.reason, "{}", event.message);
             context.metrics.rollouts.event(&event.reason);
             publish(context, object, event).await;
@@ -69,7 +69,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         Ok(written) => {
             context.metrics.rollouts.ended(&before, &reduction.state);
             let moved = written.effective_spec != object.effective_spec;
-            let triggers = context.cache.seen(written, Source::OwnWrite);
+            let triggers = context.cache.seen(written, ReferenceSource::OwnWrite);
             context.queue.trigger_all(triggers);
             if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
         }
@@ -107,12 +107,17 @@ async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &Ca
 }
 
 /// Whose the virtual nodes are whose proxies have a say: those that run the route, and those that call its targets.
-fn owners(context: &Context, observed: &Observed, nodes: &BTreeMap<String, Node>, loads: &Reports) -> Owners {
+fn owners(
+    context: &Context,
+    observed: &Observed,
+    nodes: &BTreeMap<String, Node>,
+    loads: &ProxyReports,
+) -> Owners {
     let mut names = BTreeSet::new();
     if let Distribution::Reported { callers, .. } = &observed.distribution {
         names.extend(callers.keys().map(String::as_str));
     }
-    if let Reports::Reported { loads, .. } = loads {
+    if let ProxyReports::Reported { loads, .. } = loads {
         let told = loads.witnesses.iter().filter(|(node, _)| nodes.contains_key(*node));
         names.extend(told.flat_map(|(_, witnesses)| witnesses.callers.keys()).map(String::as_str));
     }
@@ -122,20 +127,20 @@ fn owners(context: &Context, observed: &Observed, nodes: &BTreeMap<String, Node>
 }
 
 /// Loads are asked for only while something is judged by them.
-async fn loads(context: &Context, object: &Object, spec: &Spec, state: &CanaryStatus) -> Reports {
+async fn loads(context: &Context, object: &Object, spec: &Spec, state: &CanaryStatus) -> ProxyReports {
     let changing = !targets::same(&spec.targets, &state.stable_targets);
     let Some(canary) =
         spec.canary.as_ref().filter(|_| state.rollout.is_some() || changing || !state.draining.is_empty())
     else {
-        return Reports::Pending;
+        return ProxyReports::Pending;
     };
     let window = canary.effective_analysis().interval();
     context.rollouts.reports(object.id.mesh_name(), window.max(Duration::from_secs(1))).await
 }
 
 /// The App Mesh route as this reconcile knows it.
-fn endpoint(observed: &Observed) -> Endpoint {
-    let has = |targets: &[fleetmesh_model::route::WeightedTarget], version: i64| Endpoint::Has {
+fn endpoint(observed: &Observed) -> ReportingEndpoint {
+    let has = |targets: &[fleetmesh_model::route::WeightedTarget], version: i64| ReportingEndpoint::Has {
         targets: targets.to_vec(),
         version,
         distribution: observed.distribution.clone(),
@@ -143,9 +148,9 @@ fn endpoint(observed: &Observed) -> Endpoint {
     match &observed.remote {
         Remote::Present(remote) => has(object::targets(&remote.spec), remote.identity.version),
         Remote::InStep(identity) => has(object::targets(&observed.object.effective_spec), identity.version),
-        Remote::Absent => Endpoint::Absent,
-        Remote::NotRead if observed.uid.is_none() => Endpoint::Absent,
-        Remote::NotRead | Remote::Unreadable(_) => Endpoint::Unread,
+        Remote::Absent => ReportingEndpoint::Absent,
+        Remote::NotRead if observed.uid.is_none() => ReportingEndpoint::Absent,
+        Remote::NotRead | Remote::Unreadable(_) => ReportingEndpoint::Unread,
     }
 }
 

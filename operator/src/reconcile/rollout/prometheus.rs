@@ -1,12 +1,12 @@
 //! An instant query to a Prometheus (HTTP API, `GET /api/v1/query`), which must give one number. Of what the server says
 //! otherwise nothing is repeated but its status and which of Prometheus' own classes of errors it names. Pure.
 
-use fleetmesh_core::canary::Outcome;
+use fleetmesh_core::canary::AskOutcome;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::control_plane::escape;
-use crate::outbound::{Answer, Failure};
+use crate::outbound::{ExchangeAnswer, OutboundFailure};
 
 /// The classes of errors in Prometheus' HTTP API (`errorType`), in its own words.
 const ERRORS: [&str; 7] =
@@ -16,7 +16,7 @@ const RESULTS: [&str; 3] = ["matrix", "string", "streams"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct WirePrometheus {
     status: String,
     #[serde(default)]
     error_type: Option<String>,
@@ -37,17 +37,17 @@ pub fn target(query: &str) -> String {
 }
 
 /// What the query gave.
-pub fn outcome(answer: Result<Answer, Failure>) -> Outcome {
+pub fn outcome(answer: Result<ExchangeAnswer, OutboundFailure>) -> AskOutcome {
     match answer {
-        Err(why) => Outcome::Error(format!("Prometheus cannot be asked: {why}")),
+        Err(why) => AskOutcome::Error(format!("Prometheus cannot be asked: {why}")),
         Ok(answer) => read(answer.status, &answer.body),
     }
 }
 
-fn read(status: u16, body: &[u8]) -> Outcome {
-    let wire = match serde_json::from_slice::<Wire>(body) {
+fn read(status: u16, body: &[u8]) -> AskOutcome {
+    let wire = match serde_json::from_slice::<WirePrometheus>(body) {
         Ok(wire) => wire,
-        Err(_) => return Outcome::Error(format!("Prometheus answers with status {status} and no result")),
+        Err(_) => return AskOutcome::Error(format!("Prometheus answers with status {status} and no result")),
     };
     match (wire.status.as_str(), wire.data) {
         ("success", Some(data)) => number(&data),
@@ -55,35 +55,35 @@ fn read(status: u16, body: &[u8]) -> Outcome {
             let class = wire.error_type.unwrap_or_default();
             let class = ERRORS.iter().find(|known| **known == class);
             let class = class.map(|class| format!(" ({class})")).unwrap_or_default();
-            Outcome::Error(format!("Prometheus refuses the query with status {status}{class}"))
+            AskOutcome::Error(format!("Prometheus refuses the query with status {status}{class}"))
         }
     }
 }
 
 /// A vector of one series or a scalar; each is `[time, "number"]`.
-fn number(data: &Data) -> Outcome {
+fn number(data: &Data) -> AskOutcome {
     let value = match data.result_type.as_str() {
         "scalar" => data.result.get(1),
         "vector" => match data.result.as_array().map(Vec::as_slice) {
-            Some([]) => return Outcome::NoData,
+            Some([]) => return AskOutcome::NoData,
             Some([one]) => one.pointer("/value/1"),
             Some(many) => {
                 let count = many.len();
-                return Outcome::Error(format!("the query gives {count} series: aggregate it to one"));
+                return AskOutcome::Error(format!("the query gives {count} series: aggregate it to one"));
             }
             None => None,
         },
         other => {
             let other = RESULTS.iter().find(|known| **known == other).unwrap_or(&"something else");
-            return Outcome::Error(format!(
+            return AskOutcome::Error(format!(
                 "the query gives a result of the type {other}: it must give a vector of one series or a scalar"
             ));
         }
     };
     match value.and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok()) {
-        Some(value) if value.is_finite() => Outcome::Value(value),
-        Some(_) => Outcome::NoData,
-        None => Outcome::Error("Prometheus answers without a number".to_owned()),
+        Some(value) if value.is_finite() => AskOutcome::Value(value),
+        Some(_) => AskOutcome::NoData,
+        None => AskOutcome::Error("Prometheus answers without a number".to_owned()),
     }
 }
 
@@ -91,7 +91,7 @@ fn number(data: &Data) -> Outcome {
 mod tests {
     use super::*;
 
-    fn answer(result_type: &str, result: &str) -> Outcome {
+    fn answer(result_type: &str, result: &str) -> AskOutcome {
         let body =
             format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":{result}}}}}"#);
         read(200, body.as_bytes())
@@ -101,22 +101,22 @@ mod tests {
     fn one_series_or_a_scalar_is_a_number() {
         assert_eq!(
             answer("vector", r#"[{"metric":{},"value":[1435781451.781,"99.5"]}]"#),
-            Outcome::Value(99.5)
+            AskOutcome::Value(99.5)
         );
-        assert_eq!(answer("scalar", r#"[1435781451.781,"3"]"#), Outcome::Value(3.0));
+        assert_eq!(answer("scalar", r#"[1435781451.781,"3"]"#), AskOutcome::Value(3.0));
     }
 
     #[test]
     fn an_empty_result_and_nan_are_no_data() {
-        assert_eq!(answer("vector", "[]"), Outcome::NoData);
-        assert_eq!(answer("vector", r#"[{"metric":{},"value":[1,"NaN"]}]"#), Outcome::NoData);
+        assert_eq!(answer("vector", "[]"), AskOutcome::NoData);
+        assert_eq!(answer("vector", r#"[{"metric":{},"value":[1,"NaN"]}]"#), AskOutcome::NoData);
     }
 
     #[test]
     fn everything_else_is_an_error_in_words() {
         let two = r#"[{"metric":{"a":"1"},"value":[1,"1"]},{"metric":{"a":"2"},"value":[1,"2"]}]"#;
-        let says = |outcome: Outcome, words: &str| match outcome {
-            Outcome::Error(text) => assert!(text.contains(words), "{text}"),
+        let says = |outcome: AskOutcome, words: &str| match outcome {
+            AskOutcome::Error(text) => assert!(text.contains(words), "{text}"),
             other => panic!("{other:?} instead of an error about {words}"),
         };
         says(answer("vector", two), "2 series");
@@ -140,7 +140,7 @@ mod tests {
             "s3cr3t",
         ] {
             match read(200, body.as_bytes()) {
-                Outcome::Error(text) => assert!(!text.contains("s3cr3t"), "{text}"),
+                AskOutcome::Error(text) => assert!(!text.contains("s3cr3t"), "{text}"),
                 other => panic!("{other:?} of {body}"),
             }
         }

@@ -1,14 +1,14 @@
 //! A webhook of a rollout: a POST with a JSON body; its status is the answer. Pure.
 
-use fleetmesh_core::canary::Call;
+use fleetmesh_core::canary::WebhookCall;
 use fleetmesh_core::{Event, Object};
 use fleetmesh_crds::canary::WebhookAnswer;
 use serde_json::{Value, json};
 
-use crate::outbound::{Answer, Failure};
+use crate::outbound::{ExchangeAnswer, OutboundFailure};
 
 /// What the webhook is told: what is asked, about which route, and how far its rollout is; with `event` what happened.
-pub fn body(route: &Object, call: &Call, event: Option<&Event>) -> Value {
+pub fn body(route: &Object, call: &WebhookCall, event: Option<&Event>) -> Value {
     let mut body = json!({
         "name": call.webhook,
         "type": call.type_,
@@ -27,7 +27,7 @@ pub fn body(route: &Object, call: &Call, event: Option<&Event>) -> Value {
 }
 
 /// What the webhook answers: by its status. Of its own words nothing is repeated.
-pub fn answer(answer: Result<Answer, Failure>) -> (WebhookAnswer, Option<String>) {
+pub fn answer(answer: Result<ExchangeAnswer, OutboundFailure>) -> (WebhookAnswer, Option<String>) {
     match answer {
         Err(why) => (WebhookAnswer::Error, Some(why.to_string())),
         Ok(answer) => read(answer.status),

@@ -8,7 +8,7 @@ use fleetmesh_instance::interception::Interception;
 use fleetmesh_instance::interception::iptables::{self as rules, Family, Table};
 
 use super::program::{HostError, Program};
-use super::state::{Change, State};
+use super::state::{RuleChange, State};
 
 /// The programs of one address family.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Iptables {
     }
 
     /// Brings the kernel to exactly what `wanted` says; `None` removes all that is ours.
-    pub fn apply(&self, wanted: Option<&Interception>) -> Result<Change, HostError> {
+    pub fn apply(&self, wanted: Option<&Interception>) -> Result<RuleChange, HostError> {
         let (found_v4, found_v6) = self.read()?;
         let target = |family| wanted.map(|wanted| rules::table(wanted, family)).unwrap_or_default();
         let (target_v4, target_v6) = (target(Family::V4), target(Family::V6));
@@ -76,16 +76,16 @@ impl Iptables {
             (_, None) => None,
         };
         if v4.is_none() && v6.is_none() {
-            return Ok(Change::None);
+            return Ok(RuleChange::None);
         }
         self.v4.restore(&["--noflush", "--test"], v4.as_ref())?;
         if let Some(second) = second {
             second.restore(&["--noflush", "--test"], v6.as_ref())?;
         }
         self.v4.restore(&["--noflush"], v4.as_ref())?;
-        let Some(second) = second else { return Ok(Change::Made) };
+        let Some(second) = second else { return Ok(RuleChange::Made) };
         match second.restore(&["--noflush"], v6.as_ref()) {
-            Ok(()) => Ok(Change::Made),
+            Ok(()) => Ok(RuleChange::Made),
             Err(cause) => match self.v4.restore(&["--noflush"], target_v4.transaction(&found_v4).as_ref()) {
                 Ok(()) => Err(cause),
                 Err(rollback) => {

@@ -1,7 +1,7 @@
 //! Turns the JSON that `nft -j list` answers into the rules of [`fleetmesh_instance::interception::nft`], whose text form varies between
 //! versions of nft while its JSON does not. Pure.
 
-use fleetmesh_instance::interception::nft::{CHAINS, Rule};
+use fleetmesh_instance::interception::nft::{CHAINS, NftRule};
 use serde_json::Value;
 
 /// Whether the answer of `nft -j list tables` names our table.
@@ -13,8 +13,9 @@ pub fn has_table(listing: &str) -> Result<bool, String> {
 /// The rules in the answer of `nft -j list table inet fleetmesh`, in the kernel's order, chain by chain.
 ///
 /// A rule of a shape that we never make keeps its JSON as its text.
-pub fn rules(listing: &str) -> Result<Vec<Rule>, String> {
-    let mut rules: Vec<Rule> = items(listing)?.iter().filter_map(|item| item.get("rule")).map(rule).collect();
+pub fn rules(listing: &str) -> Result<Vec<NftRule>, String> {
+    let mut rules: Vec<NftRule> =
+        items(listing)?.iter().filter_map(|item| item.get("rule")).map(rule).collect();
     // Stable: the order inside a chain is the kernel's.
     rules.sort_by_key(|rule| CHAINS.iter().position(|chain| *chain == rule.chain));
     Ok(rules)
@@ -28,10 +29,10 @@ fn items(listing: &str) -> Result<Vec<Value>, String> {
     }
 }
 
-fn rule(rule: &Value) -> Rule {
+fn rule(rule: &Value) -> NftRule {
     let statements = rule["expr"].as_array().map(Vec::as_slice).unwrap_or_default();
     let words: Option<Vec<String>> = statements.iter().map(statement).collect();
-    Rule {
+    NftRule {
         chain: rule["chain"].as_str().unwrap_or_default().to_owned(),
         text: words.map_or_else(|| rule["expr"].to_string(), |words| words.join(" ")),
     }

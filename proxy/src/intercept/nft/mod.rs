@@ -3,10 +3,10 @@
 mod listing;
 
 use fleetmesh_instance::interception::Interception;
-use fleetmesh_instance::interception::nft::{self as rules, Rule, TABLE};
+use fleetmesh_instance::interception::nft::{self as rules, NftRule, TABLE};
 
 use super::program::{HostError, Program};
-use super::state::{Change, State};
+use super::state::{RuleChange, State};
 
 /// The nft of a host.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ impl Nft {
     }
 
     /// Our rules; `None` when our table does not exist.
-    fn read(&self) -> Result<Option<Vec<Rule>>, HostError> {
+    fn read(&self) -> Result<Option<Vec<NftRule>>, HostError> {
         let unreadable = |reason| HostError::Unreadable { program: "nft", reason };
         if !listing::has_table(&self.0.run(&["-j", "list", "tables"], "")?).map_err(unreadable)? {
             return Ok(None);
@@ -34,19 +34,19 @@ impl Nft {
     }
 
     /// Brings the kernel to exactly what `wanted` says; `None` removes all that is ours.
-    pub fn apply(&self, wanted: Option<&Interception>) -> Result<Change, HostError> {
+    pub fn apply(&self, wanted: Option<&Interception>) -> Result<RuleChange, HostError> {
         let found = self.read()?;
         if found == wanted.map(rules::rules) {
-            return Ok(Change::None);
+            return Ok(RuleChange::None);
         }
         let script = wanted.map_or_else(|| format!("delete table inet {TABLE}\n"), rules::replace);
         self.0.run(&["-f", "-"], &script)?;
-        Ok(Change::Made)
+        Ok(RuleChange::Made)
     }
 }
 
-fn state(found: &[Rule]) -> State {
-    let lines = |rules: &[Rule]| {
+fn state(found: &[NftRule]) -> State {
+    let lines = |rules: &[NftRule]| {
         rules.iter().map(|rule| format!("{}: {}", rule.chain, rule.text)).collect::<Vec<_>>()
     };
     State::compare(&lines(found), rules::read(found), |wanted| lines(&rules::rules(wanted)))

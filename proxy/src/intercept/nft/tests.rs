@@ -20,7 +20,7 @@ fn says_which_rule_is_missing_or_strange() {
     missing.retain(|rule| !rule.text.starts_with("fib daddr"));
     assert_eq!(state(&missing), State::Altered("missing: egress: fib daddr type local return".to_owned()));
     let mut strange = rules(&scenario());
-    strange.push(Rule { chain: "egress".to_owned(), text: "counter".to_owned() });
+    strange.push(NftRule { chain: "egress".to_owned(), text: "counter".to_owned() });
     assert_eq!(state(&strange), State::Altered("unexpected: counter in chain egress".to_owned()));
     assert_eq!(state(&[]), State::Altered("rules are missing".to_owned()));
 }

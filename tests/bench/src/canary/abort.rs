@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::proxies::Proxies;
+use fleetmesh_testbed::proxies::ProxyFleet;
 use fleetmesh_testbed::wait;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::{DEADLINE, OPERATOR, Sizes, objects, progress};
 use crate::kubernetes;
 use crate::objects::MESH;
 use crate::statistics::Percentiles;
-use crate::world::World;
+use crate::world::BenchWorld;
 
 /// Proxies of each calling node.
 const INSTANCES: usize = 10;
@@ -22,7 +22,7 @@ const INSTANCES: usize = 10;
 /// What was measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Figures {
+pub struct AbortFigures {
     /// Aborts.
     pub aborts: usize,
     /// From the request of a person to the decision.
@@ -35,8 +35,8 @@ pub struct Figures {
 ///
 /// # Errors
 /// A part does not start, or a rollout does not do as it is told.
-pub async fn run(sizes: &Sizes) -> Result<Figures> {
-    let world = World::start_with(&OPERATOR).await?;
+pub async fn run(sizes: &Sizes) -> Result<AbortFigures> {
+    let world = BenchWorld::start_with(&OPERATOR).await?;
     let callers = sizes.proxies.div_ceil(INSTANCES);
     // Nothing but a person ends the first step.
     let canary = json!({
@@ -50,7 +50,7 @@ pub async fn run(sizes: &Sizes) -> Result<Figures> {
     progress(&format!("connecting {} proxies", sizes.proxies));
     let nodes: Vec<String> = (0..sizes.proxies).map(|index| objects::caller(index % callers)).collect();
     let ads = world.control_plane.ads_address().parse().context("the ADS address")?;
-    let mut proxies = Proxies::connect(ads, MESH, &nodes).await?;
+    let mut proxies = ProxyFleet::connect(ads, MESH, &nodes).await?;
     progress(&format!("{} aborts under {} proxies", sizes.aborts, sizes.proxies));
     kubernetes::merge(&world.client, "Route", &objects::route_name(0), &objects::release(0)).await?;
     let (mut decided, mut acknowledged) = (Vec::new(), Vec::new());
@@ -65,19 +65,19 @@ pub async fn run(sizes: &Sizes) -> Result<Figures> {
         acknowledged.push(between(decision, last));
         tell(&world, &format!("retry-{index}"), "Retry", &rollout).await?;
     }
-    Ok(Figures {
+    Ok(AbortFigures {
         aborts: sizes.aborts,
         request_to_decision_ms: Percentiles::of(&decided),
         decision_to_last_ack_ms: Percentiles::of(&acknowledged),
     })
 }
 
-async fn tell(world: &World, name: &str, verb: &str, rollout: &Value) -> Result<()> {
+async fn tell(world: &BenchWorld, name: &str, verb: &str, rollout: &Value) -> Result<()> {
     kubernetes::create(&world.client, &objects::action(name, verb, rollout)).await
 }
 
 /// Waits until every proxy runs the first step; gives the rollout.
-async fn in_first_step(world: &World) -> Result<Value> {
+async fn in_first_step(world: &BenchWorld) -> Result<Value> {
     until(world, "the first step is in force", |status| {
         let rollout = &status["rollout"];
         let entered = status["phase"] != "Aborted" && rollout["stepEnteredAt"].is_string();
@@ -87,14 +87,14 @@ async fn in_first_step(world: &World) -> Result<Value> {
 }
 
 /// Waits until the rollout is aborted; gives when that was decided.
-async fn aborted(world: &World) -> Result<Timestamp> {
+async fn aborted(world: &BenchWorld) -> Result<Timestamp> {
     let ended = until(world, "the rollout is aborted", |status| {
         (status["phase"] == "Aborted").then(|| status["history"][0]["endedAt"].clone())
     });
     time(&ended.await?)
 }
 
-async fn until(world: &World, what: &str, look: impl Fn(&Value) -> Option<Value>) -> Result<Value> {
+async fn until(world: &BenchWorld, what: &str, look: impl Fn(&Value) -> Option<Value>) -> Result<Value> {
     wait::until_every(Duration::from_millis(100), what, DEADLINE, async || {
         let route = kubernetes::api(&world.client, "Route").get(&objects::route_name(0)).await?;
         Ok(look(&route.data["status"]))

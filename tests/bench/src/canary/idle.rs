@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{DEADLINE, OPERATOR, Sizes, objects, progress};
-use crate::world::World;
+use crate::world::BenchWorld;
 use crate::{kubernetes, usage};
 
 /// Parallel clients that make the objects.
@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// What was measured.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Figures {
+pub struct IdleFigures {
     /// App Mesh calls over the time.
     pub calls: usize,
     /// CPU of the operator, in percent of a core.
@@ -37,8 +37,8 @@ pub struct Figures {
 ///
 /// # Errors
 /// A part does not start, or the routes do not become Ready.
-pub async fn run(sizes: &Sizes) -> Result<Figures> {
-    let mut world = World::start_with(&OPERATOR).await?;
+pub async fn run(sizes: &Sizes) -> Result<IdleFigures> {
+    let mut world = BenchWorld::start_with(&OPERATOR).await?;
     let objects = objects::resting(sizes.idle, &json!({}));
     let count = objects.len() + 1;
     progress(&format!("creating {} objects", objects.len()));
@@ -57,7 +57,7 @@ pub async fn run(sizes: &Sizes) -> Result<Figures> {
         most = most.max(after.rss);
     }
     let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-    Ok(Figures {
+    Ok(IdleFigures {
         calls: world.calls.take().len(),
         operator_cpu_percent: 100.0 * cpu / sizes.idle_seconds.max(1) as f64,
         rss_before_mb: before.rss as f64 / 1e6,

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
 
-pub use report::Report;
+pub use report::CanaryReport;
 
 /// How long any phase may take beyond its own length.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -49,7 +49,7 @@ pub struct Sizes {
 ///
 /// # Errors
 /// A part does not start, or a phase does not end in time.
-pub async fn run(sizes: Sizes) -> Result<Report> {
+pub async fn run(sizes: Sizes) -> Result<CanaryReport> {
     let rollouts = match sizes.routes {
         0 => None,
         _ => Some(rollouts::run(&sizes).await.context("rollouts")?),
@@ -62,7 +62,7 @@ pub async fn run(sizes: Sizes) -> Result<Report> {
         0 => None,
         _ => Some(idle::run(&sizes).await.context("idle routes")?),
     };
-    Ok(Report { sizes, rollouts, aborts, idle })
+    Ok(CanaryReport { sizes, rollouts, aborts, idle })
 }
 
 fn progress(what: &str) {

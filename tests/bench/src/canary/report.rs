@@ -8,21 +8,21 @@ use crate::figure::{self, Figure};
 /// What was measured; a part that was left out is absent.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct CanaryReport {
     /// Of how much.
     pub sizes: Sizes,
     /// Many rollouts at once.
     pub rollouts: Option<rollouts::Figures>,
     /// Aborts under many proxies.
-    pub aborts: Option<abort::Figures>,
+    pub aborts: Option<abort::AbortFigures>,
     /// Many routes that rest.
-    pub idle: Option<idle::Figures>,
+    pub idle: Option<idle::IdleFigures>,
 }
 
 /// How much resident memory may move while nothing happens: allocators give back and take.
 const FLAT_MB: f64 = 2.0;
 
-impl Report {
+impl CanaryReport {
     /// The figures in order.
     pub fn figures(&self) -> Vec<Figure> {
         let mut figures = Vec::new();
@@ -58,7 +58,7 @@ fn of_rollouts(figures: &rollouts::Figures, routes: usize) -> Vec<Figure> {
     ]
 }
 
-fn of_aborts(figures: &abort::Figures, proxies: usize) -> Vec<Figure> {
+fn of_aborts(figures: &abort::AbortFigures, proxies: usize) -> Vec<Figure> {
     let (decision, ack) = (&figures.request_to_decision_ms, &figures.decision_to_last_ack_ms);
     let aborts = figures.aborts;
     vec![
@@ -72,9 +72,9 @@ fn of_aborts(figures: &abort::Figures, proxies: usize) -> Vec<Figure> {
     ]
 }
 
-fn of_idle(figures: &idle::Figures, sizes: &Sizes) -> Vec<Figure> {
+fn of_idle(figures: &idle::IdleFigures, sizes: &Sizes) -> Vec<Figure> {
     let (routes, seconds) = (sizes.idle, sizes.idle_seconds);
-    let idle::Figures { calls, operator_cpu_percent, rss_before_mb, rss_after_mb, rss_most_mb } = figures;
+    let idle::IdleFigures { calls, operator_cpu_percent, rss_before_mb, rss_after_mb, rss_most_mb } = figures;
     vec![
         Figure::at_most(
             &format!("{routes} routes that rest, App Mesh calls in {seconds} s"),
@@ -97,12 +97,12 @@ mod tests {
     fn a_target_that_is_not_reached_is_marked() {
         let sizes = Sizes { routes: 0, step_seconds: 1, proxies: 10, aborts: 1, idle: 0, idle_seconds: 1 };
         let ack = Percentiles { p50: 300.0, p99: 500.5 };
-        let aborts = abort::Figures {
+        let aborts = abort::AbortFigures {
             aborts: 1,
             request_to_decision_ms: Percentiles { p50: 1.0, p99: 2.0 },
             decision_to_last_ack_ms: ack,
         };
-        let table = Report { sizes, rollouts: None, aborts: Some(aborts), idle: None }.table();
+        let table = CanaryReport { sizes, rollouts: None, aborts: Some(aborts), idle: None }.table();
         assert!(table.contains("last proxy, p99 ms | 500.5 MISSED | ≤ 500 |"), "{table}");
         assert_eq!(table.matches("MISSED").count(), 1, "{table}");
     }

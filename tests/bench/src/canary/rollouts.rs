@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::proxies::{Proxies, Traffic};
+use fleetmesh_testbed::proxies::{ProxyFleet, Traffic};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -13,9 +13,9 @@ use serde_json::json;
 use super::states::{self, Left, between};
 use super::{DEADLINE, OPERATOR, Sizes, objects, progress};
 use crate::objects::MESH;
-use crate::recorder::Call;
+use crate::recorder::RecordedCall;
 use crate::statistics::Percentiles;
-use crate::world::World;
+use crate::world::BenchWorld;
 use crate::{kubernetes, usage};
 
 /// The steps, in percent.
@@ -50,7 +50,7 @@ pub struct Figures {
 /// # Errors
 /// A part does not start, or the rollouts do not end as they should.
 pub async fn run(sizes: &Sizes) -> Result<Figures> {
-    let mut world = World::start_with(&OPERATOR).await?;
+    let mut world = BenchWorld::start_with(&OPERATOR).await?;
     let objects = objects::services(sizes.routes, &canary(sizes.step_seconds));
     let count = objects.len() + 1;
     progress(&format!("creating {} objects", objects.len()));
@@ -59,7 +59,7 @@ pub async fn run(sizes: &Sizes) -> Result<Figures> {
     let callers: Vec<String> = (0..objects::callers(sizes.routes)).map(objects::caller).collect();
     let ads = world.control_plane.ads_address().parse().context("the ADS address")?;
     let traffic: Arc<Traffic> = Arc::default();
-    let _proxies = Proxies::connect_reporting(ads, MESH, &callers, &traffic).await?;
+    let _proxies = ProxyFleet::connect_reporting(ads, MESH, &callers, &traffic).await?;
     kubernetes::all_ready(&world.client, count, DEADLINE).await?;
     progress(&format!("{} rollouts, {} s a step", sizes.routes, sizes.step_seconds));
     world.calls.take();
@@ -97,7 +97,7 @@ fn canary(step_seconds: u64) -> serde_json::Value {
 }
 
 /// Changes all specs, evenly over the length of a step.
-async fn release(world: &World, sizes: &Sizes) -> Result<()> {
+async fn release(world: &BenchWorld, sizes: &Sizes) -> Result<()> {
     let apart = Duration::from_secs(sizes.step_seconds) / u32::try_from(sizes.routes)?;
     let mut due = tokio::time::interval(apart.max(Duration::from_millis(1)));
     for index in 0..sizes.routes {
@@ -113,7 +113,7 @@ fn delays(left: &[Left], until: impl Fn(&Left) -> Option<Timestamp>) -> Vec<Dura
 }
 
 /// How long after a step was over the weights of the next one were written. The last step is followed by no weights.
-fn written(left: &[Left], calls: &[Call]) -> Vec<Duration> {
+fn written(left: &[Left], calls: &[RecordedCall]) -> Vec<Duration> {
     let mut writes: HashMap<&str, Vec<Timestamp>> = HashMap::new();
     for call in calls.iter().filter(|call| call.write) {
         writes.entry(call.name()).or_default().push(call.when);

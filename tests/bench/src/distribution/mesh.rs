@@ -20,14 +20,14 @@ const NAME: &str = "apps";
 pub struct Mesh {
     view: Arc<MeshView>,
     distribution: Arc<Distribution>,
-    proxies: Vec<Proxy>,
+    proxies: Vec<BenchProxy>,
     /// The proxy that acknowledges next.
     turn: usize,
     token: Option<Token>,
 }
 
 /// A proxy that acknowledges, in turn, a snapshot with the former version of its node and the present one.
-struct Proxy {
+struct BenchProxy {
     connected: Connected,
     former: Arc<Snapshot>,
     present: Arc<Snapshot>,
@@ -41,7 +41,7 @@ impl Mesh {
     /// A snapshot cannot be made.
     pub fn new(nodes: u32) -> Result<Self> {
         let (former, view) = (view(nodes, 1)?, Arc::new(view(nodes, 2)?));
-        let distribution = Arc::new(Distribution::new(Arc::new(Meshes(Arc::clone(&view)))));
+        let distribution = Arc::new(Distribution::new(Arc::new(BenchMeshes(Arc::clone(&view)))));
         let discovered = Discovered::default();
         let mut proxies = Vec::new();
         for number in 0..nodes {
@@ -51,7 +51,7 @@ impl Mesh {
             distribution.target(&id, Some(Arc::clone(&present)));
             let connected = Distribution::connect(&distribution, &id, None, Some(format!("i-{number:08x}")));
             connected.tell(Progress { acknowledged: Some(Arc::clone(&former)), rejections: Vec::new() });
-            proxies.push(Proxy { connected, former, present, is_present: false });
+            proxies.push(BenchProxy { connected, former, present, is_present: false });
         }
         let meshes = Arc::new(BTreeMap::from([(NAME.to_owned(), Arc::clone(&view))]));
         distribution.published(Published { revision: view.revision, meshes, discovered });
@@ -146,9 +146,9 @@ fn view(nodes: u32, version: i64) -> Result<MeshView> {
 }
 
 /// One mesh that never changes.
-struct Meshes(Arc<MeshView>);
+struct BenchMeshes(Arc<MeshView>);
 
-impl Views for Meshes {
+impl Views for BenchMeshes {
     fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
         (name == NAME).then(|| Arc::clone(&self.0))
     }

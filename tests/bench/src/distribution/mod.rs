@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use mesh::Mesh;
-pub use report::Report;
+pub use report::DistributionReport;
 
 /// How often each mesh is measured, in turn with the others.
 const PASSES: usize = 15;
@@ -19,7 +19,7 @@ const PASSES: usize = 15;
 /// How much of everything.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sizes {
+pub struct MeshSizes {
     /// Virtual nodes of the smallest mesh, each with a proxy, a service, a router, a route and two backends; the others have
     /// twice and four times as many
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(8..=100_000))]
@@ -47,7 +47,7 @@ pub struct Measured {
 ///
 /// # Errors
 /// The distribution does not tell what it should.
-pub async fn run(sizes: Sizes) -> Result<Report> {
+pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
     let mut meshes = Vec::new();
     for factor in [1, 2, 4] {
         eprintln!("bench distribution: a mesh of {} virtual nodes", sizes.nodes * factor);
@@ -59,7 +59,7 @@ pub async fn run(sizes: Sizes) -> Result<Report> {
         }
     }
     let meshes = meshes.iter().map(|(mesh, reconciles)| reconciles.measured(mesh.objects())).collect();
-    Ok(Report { sizes, meshes })
+    Ok(DistributionReport { sizes, meshes })
 }
 
 #[derive(Default)]

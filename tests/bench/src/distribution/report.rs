@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Measured, Sizes};
+use super::{Measured, MeshSizes};
 use crate::figure::{self, Figure};
 
 /// How much more an acknowledgement may cost in a mesh four times as large. The maps are trees, and a larger one is less in
@@ -12,14 +12,14 @@ const GROWTH: f64 = 1.5;
 /// What was measured, from the smallest mesh to the largest.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct DistributionReport {
     /// Of how much.
-    pub sizes: Sizes,
+    pub sizes: MeshSizes,
     /// One of each mesh.
     pub meshes: Vec<Measured>,
 }
 
-impl Report {
+impl DistributionReport {
     /// The figures in order.
     pub fn figures(&self) -> Vec<Figure> {
         let mut figures = Vec::new();
@@ -62,8 +62,8 @@ mod tests {
             told_us,
             everything_us: 9.0,
         };
-        let report = |told: f64| Report {
-            sizes: Sizes { nodes: 8, acknowledgements: 1 },
+        let report = |told: f64| DistributionReport {
+            sizes: MeshSizes { nodes: 8, acknowledgements: 1 },
             meshes: vec![measured(33, 10.0), measured(65, 12.0), measured(129, told)],
         };
         assert!(figure::missed(&report(15.0).figures()).is_empty());

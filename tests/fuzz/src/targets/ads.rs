@@ -1,5 +1,5 @@
 //! Discovery requests through the state of a stream: any requests, in any order, between changes of the mesh. Each line of
-//! an input is a step, see [`Step`].
+//! an input is a step, see [`FuzzStep`].
 //!
 //! Whatever a proxy says, it is sent only what its own snapshots hold, in answers whose nonces grow, one of each type at a
 //! time at the most; a request about an answer that was replaced changes nothing; and a proxy that then acknowledges all
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use bytes::Bytes;
 use fleetmesh_control_plane::ads::identity;
-use fleetmesh_control_plane::ads::stream::{Event, Request, Send, Stream};
+use fleetmesh_control_plane::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_control_plane::ads::wire::DiscoveryRequest;
 use fleetmesh_control_plane::snapshot::{ResourceSet, ResourceType, Snapshot};
 use prost::Message;
@@ -37,7 +37,7 @@ impl Ads {
 }
 
 /// A step: a byte that says what, and what belongs to it.
-enum Step<'a> {
+enum FuzzStep<'a> {
     /// Two bytes with the length, then a request.
     Request(&'a [u8]),
     /// The snapshot of this number is the target.
@@ -48,7 +48,7 @@ enum Step<'a> {
     Settle(ResourceType, bool),
 }
 
-impl<'a> Step<'a> {
+impl<'a> FuzzStep<'a> {
     fn next(input: &mut &'a [u8]) -> Option<Self> {
         let (kind, rest) = input.split_first()?;
         *input = rest;
@@ -73,16 +73,16 @@ impl<'a> Step<'a> {
 }
 
 /// A stream and what the proxy got on it.
-struct Proxy<'a> {
+struct FuzzedProxy<'a> {
     snapshots: &'a [Arc<Snapshot>; 2],
     stream: Stream,
     answers: BTreeMap<ResourceType, Send>,
     last_nonce: u64,
 }
 
-impl Proxy<'_> {
+impl FuzzedProxy<'_> {
     /// Lets the stream handle an event and judges what it sends; how many answers that were.
-    fn handle(&mut self, event: Event) -> Result<usize, String> {
+    fn handle(&mut self, event: StreamEvent) -> Result<usize, String> {
         let sent = self.stream.handle(event);
         if sent.len() > ResourceType::ALL.len() {
             return Err(format!("{} answers at once", sent.len()));
@@ -128,7 +128,7 @@ impl Proxy<'_> {
         let replaced =
             self.answers.get(&kind).is_some_and(|answer| !nonce.is_empty() && answer.nonce != *nonce);
         let before = self.state();
-        let sent = self.handle(Event::Request(Request {
+        let sent = self.handle(StreamEvent::Request(Request {
             kind,
             version: request.version_info,
             names: request.resource_names,
@@ -153,7 +153,7 @@ impl Proxy<'_> {
         let Some(Send { nonce, content, .. }) = self.answers.get(&kind) else { return Ok(0) };
         let complete = kind.is_complete();
         let names = content.resources.keys().filter(|_| !complete).cloned().collect();
-        self.handle(Event::Request(Request {
+        self.handle(StreamEvent::Request(Request {
             kind,
             version: content.version.clone(),
             names,
@@ -225,7 +225,7 @@ impl Target for Ads {
 
     fn try_input(&self, input: &[u8]) -> Result<bool, String> {
         let [before, _] = &self.0;
-        let mut proxy = Proxy {
+        let mut proxy = FuzzedProxy {
             snapshots: &self.0,
             stream: Stream::new(Arc::clone(before)),
             answers: BTreeMap::new(),
@@ -233,12 +233,14 @@ impl Target for Ads {
         };
         let (mut rest, mut taken) = (input, false);
         for _ in 0..STEPS {
-            let Some(step) = Step::next(&mut rest) else { break };
+            let Some(step) = FuzzStep::next(&mut rest) else { break };
             match step {
-                Step::Request(message) => taken |= proxy.request(message)?,
-                Step::Target(number) => _ = proxy.handle(Event::Target(Arc::clone(&self.0[number])))?,
-                Step::Overdue => _ = proxy.handle(Event::Overdue)?,
-                Step::Settle(kind, takes) => _ = proxy.settle(kind, takes)?,
+                FuzzStep::Request(message) => taken |= proxy.request(message)?,
+                FuzzStep::Target(number) => {
+                    _ = proxy.handle(StreamEvent::Target(Arc::clone(&self.0[number])))?
+                }
+                FuzzStep::Overdue => _ = proxy.handle(StreamEvent::Overdue)?,
+                FuzzStep::Settle(kind, takes) => _ = proxy.settle(kind, takes)?,
             }
         }
         proxy.comes_to_rest()?;

@@ -15,9 +15,9 @@ const HEADERS: [&str; 6] =
 const REFUSAL: usize = 400;
 
 /// See the module.
-pub struct Join(StsEndpoint);
+pub struct JoinTarget(StsEndpoint);
 
-impl Join {
+impl JoinTarget {
     /// A control plane that asks STS of a region.
     pub fn new() -> Result<Self> {
         StsEndpoint::new(None, "us-west-2").map(Self).map_err(|reason| anyhow!("{reason}"))
@@ -44,7 +44,7 @@ fn request(token: Option<&str>) -> Value {
     })
 }
 
-impl Target for Join {
+impl Target for JoinTarget {
     fn name(&self) -> &'static str {
         "join"
     }

@@ -40,7 +40,7 @@ pub fn target(name: &str) -> Result<Box<dyn Target>> {
     Ok(match name {
         "ads" => Box::new(ads::Ads::new()?),
         "certificates" => Box::new(certificates::Certificates::new()?),
-        "join" => Box::new(join::Join::new()?),
+        "join" => Box::new(join::JoinTarget::new()?),
         "load-reports" => Box::new(load_reports::LoadReports::new()?),
         "protobuf" => Box::new(protobuf::Protobuf),
         "sigv4" => Box::new(signatures::Signatures::new()?),

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
-use fleetmesh_control_plane::ads::wire::{DiscoveryRequest, Node, Refusal};
+use fleetmesh_control_plane::ads::wire::{DiscoveryRequest, WireNack, WireNode};
 use fleetmesh_control_plane::fuzzing::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
 use prost::Message;
 
@@ -16,11 +16,11 @@ use super::Target;
 pub struct Protobuf;
 
 /// A virtual node's own proxy, as its bootstrap words it.
-pub fn node(id: &str) -> Node {
+pub fn node(id: &str) -> WireNode {
     let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let fields = [("fleetmesh.dev/instance-id".to_owned(), value("i-0123456789abcdef0"))];
     let metadata = Struct { fields: fields.into() }.encode_to_vec().into();
-    Node { id: id.to_owned(), cluster: id.to_owned(), metadata }
+    WireNode { id: id.to_owned(), cluster: id.to_owned(), metadata }
 }
 
 /// Counts of a cluster.
@@ -52,7 +52,7 @@ impl Target for Protobuf {
             resource_names: vec!["rds_egress_http2_8000".to_owned()],
             type_url: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration".to_owned(),
             response_nonce: "3".to_owned(),
-            error_detail: Some(Refusal { message: "refused".to_owned() }),
+            error_detail: Some(WireNack { message: "refused".to_owned() }),
         };
         let report = LoadStatsRequest {
             node: node(id).encode_to_vec().into(),
@@ -80,7 +80,7 @@ impl Target for Protobuf {
         let Some((kind, message)) = input.split_first() else { return Ok(false) };
         match kind % 5 {
             0 => identity::<DiscoveryRequest>(message),
-            1 => identity::<Node>(message),
+            1 => identity::<WireNode>(message),
             2 => identity::<LoadStatsRequest>(message),
             3 => identity::<ClusterStats>(message),
             _ => identity::<UpstreamLocalityStats>(message),

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a request is made of.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct AppCall {
     /// Where it goes; `tcp://NAME:PORT` for TCP.
     pub url: Uri,
     /// What it speaks.
@@ -35,7 +35,7 @@ pub struct Call {
 
 /// What came back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Answer {
+pub struct AppAnswer {
     /// The HTTP status; 200 for TCP.
     pub status: u16,
     /// gRPC's status, from trailers or headers.
@@ -48,7 +48,7 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl AppAnswer {
     /// Who answered with success, or the reason why it is none.
     ///
     /// # Errors
@@ -81,15 +81,15 @@ impl Client {
     ///
     /// # Errors
     /// No answer within 20 s, no connection, or the connection broke.
-    pub async fn send(&self, call: &Call) -> Result<Answer> {
+    pub async fn send(&self, call: &AppCall) -> Result<AppAnswer> {
         tokio::time::timeout(TIMEOUT, self.exchange(call)).await.context("timed out")?
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Answer> {
+    async fn exchange(&self, call: &AppCall) -> Result<AppAnswer> {
         if call.protocol == Protocol::Tcp {
             let authority = call.url.authority().context("no host in the URL")?;
             let responder = tcp::call(authority.as_str()).await?;
-            return Ok(Answer {
+            return Ok(AppAnswer {
                 status: 200,
                 grpc_status: None,
                 responder,
@@ -102,7 +102,7 @@ impl Client {
         let body = body.collect().await?;
         let trailers = body.trailers().cloned().unwrap_or_default();
         let status = trailers.get("grpc-status").or(parts.headers.get("grpc-status"));
-        Ok(Answer {
+        Ok(AppAnswer {
             status: parts.status.as_u16(),
             grpc_status: match (call.protocol, status) {
                 (_, Some(status)) => Some(text(status)),
@@ -121,7 +121,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-fn request(call: &Call) -> Result<Request<Full<Bytes>>> {
+fn request(call: &AppCall) -> Result<Request<Full<Bytes>>> {
     let grpc = call.protocol == Protocol::Grpc;
     let body = if grpc { frame(&[]) } else { Bytes::new() };
     let mut request = Request::new(Full::new(body));

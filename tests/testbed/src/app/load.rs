@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::client::{Call, Client};
-use super::tally::{Phase, Tally};
+use super::client::{AppCall, Client};
+use super::tally::{LoadPhase, Tally};
 
 /// Requests start in small bursts at this interval.
 const BURST: Duration = Duration::from_millis(5);
@@ -22,9 +22,9 @@ const REPORT: Duration = Duration::from_millis(100);
 
 /// What the load client is told.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct LoadPlan {
     /// The request.
-    pub call: Call,
+    pub call: AppCall,
     /// Requests started in a second.
     pub rate: u32,
     /// Clients with their own connections, used in turn; at least 1.
@@ -35,14 +35,14 @@ pub struct Plan {
     pub phase: String,
 }
 
-type Shared = Arc<Mutex<Tally>>;
+type SharedTally = Arc<Mutex<Tally>>;
 
 /// Sends until standard input closes.
 ///
 /// # Errors
 /// Standard input cannot be read or a report cannot be written.
-pub async fn run(plan: Plan) -> Result<()> {
-    let tally: Shared = Arc::default();
+pub async fn run(plan: LoadPlan) -> Result<()> {
+    let tally: SharedTally = Arc::default();
     open(&tally, &plan.phase);
     report(&tally)?;
     let plan = Arc::new(plan);
@@ -52,7 +52,7 @@ pub async fn run(plan: Plan) -> Result<()> {
     let mut under_way = JoinSet::new();
     let mut commands: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
     let (mut bursts, mut reports) = (steady(BURST), steady(REPORT));
-    let mut pace = Pace::new(plan.rate);
+    let mut pace = LoadPace::new(plan.rate);
     let mut next_client = 0;
     loop {
         tokio::select! {
@@ -90,13 +90,13 @@ pub async fn run(plan: Plan) -> Result<()> {
 }
 
 /// Turns a rate into requests per burst without drift; requests held back are made up for at most one second.
-struct Pace {
+struct LoadPace {
     rate: f64,
     since: tokio::time::Instant,
     owed: f64,
 }
 
-impl Pace {
+impl LoadPace {
     fn new(rate: u32) -> Self {
         Self { rate: f64::from(rate), since: tokio::time::Instant::now(), owed: 0.0 }
     }
@@ -125,16 +125,16 @@ fn steady(period: Duration) -> Interval {
 }
 
 /// A panic while counting cannot leave the counts half changed, so a poisoned lock is as good as another.
-fn with<T>(tally: &Shared, act: impl FnOnce(&mut Tally) -> T) -> T {
+fn with<T>(tally: &SharedTally, act: impl FnOnce(&mut Tally) -> T) -> T {
     act(&mut tally.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn open(tally: &Shared, name: &str) {
-    with(tally, |tally| tally.phases.push(Phase { name: name.to_owned(), ..Phase::default() }));
+fn open(tally: &SharedTally, name: &str) {
+    with(tally, |tally| tally.phases.push(LoadPhase { name: name.to_owned(), ..LoadPhase::default() }));
 }
 
 /// Counts a start and returns the index of its phase.
-fn begin(tally: &Shared) -> usize {
+fn begin(tally: &SharedTally) -> usize {
     with(tally, |tally| {
         if let Some(phase) = tally.phases.last_mut() {
             phase.started += 1;
@@ -143,7 +143,7 @@ fn begin(tally: &Shared) -> usize {
     })
 }
 
-fn end(tally: &Shared, phase: usize, outcome: Result<String, String>) {
+fn end(tally: &SharedTally, phase: usize, outcome: Result<String, String>) {
     with(tally, |tally| {
         if let Some(phase) = tally.phases.get_mut(phase) {
             phase.count(outcome);
@@ -151,7 +151,7 @@ fn end(tally: &Shared, phase: usize, outcome: Result<String, String>) {
     });
 }
 
-fn report(tally: &Shared) -> Result<()> {
+fn report(tally: &SharedTally) -> Result<()> {
     let line = with(tally, |tally| serde_json::to_string(tally))?;
     println!("{line}");
     Ok(())

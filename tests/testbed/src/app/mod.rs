@@ -13,11 +13,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::command;
-use crate::netns::{self, Instance};
+use crate::netns::{self, NetnsInstance};
 use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::tools;
-use client::Answer;
+use client::AppAnswer;
 use tally::Tally;
 
 /// What travels over a connection.
@@ -58,7 +58,7 @@ impl Server {
         name: &str,
         protocol: Protocol,
         port: u16,
-        on: &Instance,
+        on: &NetnsInstance,
         run: &RunDir,
     ) -> Result<Self> {
         let mut command = on.command(tools::testbed()?);
@@ -150,14 +150,14 @@ impl LoadOptions {
 
 /// A running load client.
 #[derive(Debug)]
-pub struct Load(Process);
+pub struct AppLoad(Process);
 
-impl Load {
+impl AppLoad {
     /// Starts sending from `on`, counting into phase `phase`.
     ///
     /// # Errors
     /// It cannot be started.
-    pub async fn start(options: &LoadOptions, phase: &str, on: &Instance, run: &RunDir) -> Result<Self> {
+    pub async fn start(options: &LoadOptions, phase: &str, on: &NetnsInstance, run: &RunDir) -> Result<Self> {
         let mut command = on.command(tools::testbed()?);
         command.args([
             "app",
@@ -246,7 +246,7 @@ fn report(process: &Process) -> Result<Tally> {
 ///
 /// # Errors
 /// No answer came: refused, reset, or timed out.
-pub async fn get(on: &Instance, protocol: Protocol, url: &str, extra: &[&str]) -> Result<Answer> {
+pub async fn get(on: &NetnsInstance, protocol: Protocol, url: &str, extra: &[&str]) -> Result<AppAnswer> {
     let mut get = on.command(tools::testbed()?);
     get.args(["app", "get", url, "--protocol", protocol.argument()]).args(extra);
     let text = command::run(get).await?;

@@ -31,7 +31,7 @@ const UNAVAILABLE: &str = "14";
 /// The method of gRPC's health checking protocol.
 const GRPC_HEALTH: &str = "/grpc.health.v1.Health/Check";
 
-type Body = BoxBody<Bytes, Infallible>;
+type ServedBody = BoxBody<Bytes, Infallible>;
 
 /// How the server behaves now.
 #[derive(Debug)]
@@ -131,7 +131,10 @@ impl Behaviour {
     }
 }
 
-async fn answer(request: Request<Incoming>, behaviour: Arc<Behaviour>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    behaviour: Arc<Behaviour>,
+) -> Result<Response<ServedBody>, Infallible> {
     let grpc = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -169,12 +172,12 @@ fn describe(request: &Request<Incoming>) -> String {
     serde_json::json!({"method": request.method().as_str(), "path": path, "headers": headers}).to_string()
 }
 
-fn signed(mut response: Response<Body>, name: &HeaderValue) -> Response<Body> {
+fn signed(mut response: Response<ServedBody>, name: &HeaderValue) -> Response<ServedBody> {
     response.headers_mut().insert(RESPONDER, name.clone());
     response
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Body> {
+fn plain(status: StatusCode, text: &str) -> Response<ServedBody> {
     let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())).boxed());
     *response.status_mut() = status;
     response
@@ -182,7 +185,7 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
 
 /// One length-prefixed message, then the status as trailers; on failure no message, and so, as gRPC servers do, the
 /// status among the headers (gRPC's "Trailers-Only"): proxies can retry nothing else.
-fn grpc_answer(message: &[u8], status: &'static str) -> Response<Body> {
+fn grpc_answer(message: &[u8], status: &'static str) -> Response<ServedBody> {
     const STATUS: header::HeaderName = header::HeaderName::from_static("grpc-status");
     let status_value = HeaderValue::from_static(status);
     let body = if status == "0" {

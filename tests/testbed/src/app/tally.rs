@@ -11,12 +11,12 @@ const REASONS: usize = 20;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// The phases.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<LoadPhase>,
 }
 
 /// Requests that started while a phase was the current one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Phase {
+pub struct LoadPhase {
     /// The name it was given.
     pub name: String,
     /// Requests started.
@@ -30,31 +30,31 @@ pub struct Phase {
 impl Tally {
     /// The current phase.
     #[must_use]
-    pub fn current(&self) -> Option<&Phase> {
+    pub fn current(&self) -> Option<&LoadPhase> {
         self.phases.last()
     }
 
     /// The phase of this name; an empty one when there is none.
     #[must_use]
-    pub fn phase(&self, name: &str) -> Phase {
+    pub fn phase(&self, name: &str) -> LoadPhase {
         let found = self.phases.iter().find(|phase| phase.name == name).cloned();
-        found.unwrap_or_else(|| Phase { name: name.to_owned(), ..Phase::default() })
+        found.unwrap_or_else(|| LoadPhase { name: name.to_owned(), ..LoadPhase::default() })
     }
 
     /// Failed requests of all phases.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.phases.iter().map(Phase::failed).sum()
+        self.phases.iter().map(LoadPhase::failed).sum()
     }
 
     /// Requests of all phases that got a successful answer.
     #[must_use]
     pub fn answered(&self) -> u64 {
-        self.phases.iter().map(Phase::answered).sum()
+        self.phases.iter().map(LoadPhase::answered).sum()
     }
 }
 
-impl Phase {
+impl LoadPhase {
     /// Successful answers.
     #[must_use]
     pub fn answered(&self) -> u64 {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn count_keeps_reasons_bounded_and_loses_none() {
-        let mut phase = Phase::default();
+        let mut phase = LoadPhase::default();
         for reason in 0..100 {
             phase.count(Err(format!("reason {reason}")));
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use fleetmesh_testbed::app::client::{Call, Client, headers};
+use fleetmesh_testbed::app::client::{AppCall, Client, headers};
 use fleetmesh_testbed::app::{Protocol, load, server};
 use fleetmesh_testbed::dns::{self, DnsRecord};
 use http::{Method, Uri};
@@ -12,10 +12,10 @@ use http::{Method, Uri};
 /// Programs of the Fleetmesh test bed.
 #[derive(Parser)]
 #[command(version)]
-enum Command {
+enum TestbedCommand {
     /// The application.
     #[command(subcommand)]
-    App(App),
+    App(AppCommand),
     /// An authoritative DNS server.
     Dns {
         /// Where to listen, UDP and TCP.
@@ -31,7 +31,7 @@ enum Command {
 }
 
 #[derive(Subcommand)]
-enum App {
+enum AppCommand {
     /// Answers with its name; commands on standard input: healthy, unhealthy, fail-every N, fail-next N,
     /// fail-status N.
     Serve {
@@ -48,7 +48,7 @@ enum App {
     /// Sends requests until standard input closes; a line `phase NAME` opens a new phase.
     Load {
         #[command(flatten)]
-        request: RequestArgs,
+        request: GetArgs,
         /// Requests started in a second.
         #[arg(long, default_value_t = 1000)]
         rate: u32,
@@ -65,12 +65,12 @@ enum App {
     /// Sends one request and prints the answer as JSON.
     Get {
         #[command(flatten)]
-        request: RequestArgs,
+        request: GetArgs,
     },
 }
 
 #[derive(clap::Args)]
-struct RequestArgs {
+struct GetArgs {
     /// http://NAME[:PORT]/PATH, or tcp://NAME:PORT.
     url: Uri,
     /// What it speaks.
@@ -84,23 +84,25 @@ struct RequestArgs {
     headers: Vec<String>,
 }
 
-impl RequestArgs {
-    fn call(self) -> Result<Call> {
+impl GetArgs {
+    fn call(self) -> Result<AppCall> {
         let Self { url, protocol, method, headers: lines } = self;
-        Ok(Call { url, protocol, method, headers: headers(&lines)? })
+        Ok(AppCall { url, protocol, method, headers: headers(&lines)? })
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    match Command::parse() {
-        Command::Dns { listen, origin, records } => dns::serve(listen, &origin, &records).await,
-        Command::App(App::Serve { name, listen, protocol }) => server::serve(listen, protocol, &name).await,
-        Command::App(App::Load { request, rate, connections, concurrency, phase }) => {
-            let call = request.call()?;
-            load::run(load::Plan { call, rate, connections, concurrency, phase }).await
+    match TestbedCommand::parse() {
+        TestbedCommand::Dns { listen, origin, records } => dns::serve(listen, &origin, &records).await,
+        TestbedCommand::App(AppCommand::Serve { name, listen, protocol }) => {
+            server::serve(listen, protocol, &name).await
         }
-        Command::App(App::Get { request }) => {
+        TestbedCommand::App(AppCommand::Load { request, rate, connections, concurrency, phase }) => {
+            let call = request.call()?;
+            load::run(load::LoadPlan { call, rate, connections, concurrency, phase }).await
+        }
+        TestbedCommand::App(AppCommand::Get { request }) => {
             let call = request.call()?;
             let answer = Client::new(call.protocol).send(&call).await?;
             println!("{}", serde_json::to_string(&answer)?);

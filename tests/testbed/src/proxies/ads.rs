@@ -19,7 +19,7 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::Proxy;
+use super::FollowingProxy;
 
 /// How these proxies call themselves.
 pub(super) const AGENT: &str = "fleetmesh-testbed";
@@ -28,7 +28,7 @@ pub(super) const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cl
 pub(super) const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 pub(super) const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-impl Proxy {
+impl FollowingProxy {
     /// Runs what it is given until the stream ends; `on_routes` follows each acknowledgement of routes.
     pub(super) async fn subscribe(&self, on_routes: impl Fn()) -> Result<()> {
         let mut client = AggregatedDiscoveryServiceClient::new(self.channel.clone());

@@ -21,11 +21,11 @@ use super::ads::{AGENT, CLUSTER, LISTENER, ROUTE, route_names};
 /// What a proxy runs, by type URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Running(pub BTreeMap<String, Subscription>);
+pub struct Running(pub BTreeMap<String, FollowerSubscription>);
 
 /// What a proxy has of one type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subscription {
+pub struct FollowerSubscription {
     /// The version that it acknowledged last; empty before the first.
     pub version: String,
     /// What it asks for by name; empty for all.
@@ -33,7 +33,7 @@ pub struct Subscription {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FollowerState {
     running: Running,
     pushed: Vec<String>,
     ended: Option<String>,
@@ -42,7 +42,7 @@ struct State {
 /// A proxy on one stream, which ends when dropped.
 #[derive(Debug)]
 pub struct Follower {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<FollowerState>>,
     task: JoinHandle<()>,
 }
 
@@ -65,7 +65,7 @@ impl Follower {
             requests.send(DiscoveryRequest { node: node.take(), ..first })?;
         }
         let responses = client.stream_aggregated_resources(UnboundedReceiverStream::new(outgoing)).await?;
-        let state = Arc::new(Mutex::new(State { running, ..State::default() }));
+        let state = Arc::new(Mutex::new(FollowerState { running, ..FollowerState::default() }));
         let task = tokio::spawn({
             let state = Arc::clone(&state);
             async move {
@@ -102,7 +102,7 @@ impl Drop for Follower {
     }
 }
 
-impl Subscription {
+impl FollowerSubscription {
     fn request(&self, kind: &str, nonce: &str) -> DiscoveryRequest {
         DiscoveryRequest {
             version_info: self.version.clone(),
@@ -117,7 +117,7 @@ impl Subscription {
 async fn follow(
     mut responses: Streaming<DiscoveryResponse>,
     requests: &mpsc::UnboundedSender<DiscoveryRequest>,
-    state: &Mutex<State>,
+    state: &Mutex<FollowerState>,
 ) -> Result<()> {
     while let Some(response) = responses.message().await? {
         for request in lock(state).take(&response)? {
@@ -127,7 +127,7 @@ async fn follow(
     Ok(())
 }
 
-impl State {
+impl FollowerState {
     /// Takes what was sent; gives the acknowledgement, and the subscription to routes when listeners name others.
     fn take(&mut self, response: &DiscoveryResponse) -> Result<Vec<DiscoveryRequest>> {
         let kind = response.type_url.as_str();
@@ -149,6 +149,6 @@ impl State {
 }
 
 /// Nothing is left half done by a panic here.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<FollowerState>) -> MutexGuard<'_, FollowerState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

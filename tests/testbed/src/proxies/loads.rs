@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_clie
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Known, Proxy};
+use super::{FollowingProxy, KnownResources};
 
 /// What becomes of the requests that proxies report.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Traffic {
     }
 
     /// One report about `interval` for all clusters of a proxy, also those that get nothing.
-    fn report(&self, known: &Known, interval: Duration) -> Vec<ClusterStats> {
+    fn report(&self, known: &KnownResources, interval: Duration) -> Vec<ClusterStats> {
         let covered = envoy_types::pb::google::protobuf::Duration {
             seconds: i64::try_from(interval.as_secs()).unwrap_or_default(),
             nanos: i32::try_from(interval.subsec_nanos()).unwrap_or_default(),
@@ -59,7 +59,7 @@ impl Traffic {
     }
 }
 
-impl Proxy {
+impl FollowingProxy {
     /// Reports for as long as the control plane listens.
     pub(super) async fn report(&self, traffic: &Traffic) -> Result<()> {
         let (reports, outgoing) = mpsc::unbounded_channel();

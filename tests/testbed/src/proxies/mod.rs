@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
-pub use follower::{Follower, Running, Subscription};
+pub use follower::{Follower, FollowerSubscription, Running};
 pub use loads::Traffic;
 
 /// How long the first routes may take.
@@ -24,7 +24,7 @@ const START: Duration = Duration::from_secs(60);
 
 /// A fleet of simulated proxies, which ends when dropped.
 #[derive(Debug)]
-pub struct Proxies {
+pub struct ProxyFleet {
     acknowledged: Arc<Mutex<Vec<Option<Instant>>>>,
     changed: watch::Receiver<u64>,
     _tasks: JoinSet<()>,
@@ -32,22 +32,22 @@ pub struct Proxies {
 
 /// One of them: who it is, and what it reports, if anything.
 #[derive(Clone, Debug)]
-struct Proxy {
+struct FollowingProxy {
     id: String,
     channel: Channel,
     traffic: Option<Arc<Traffic>>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownResources>>,
 }
 
 /// What a proxy was told to run.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownResources {
     clusters: BTreeSet<String>,
     /// By route configuration, the weights of the clusters that it leads to.
     weights: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-impl Proxies {
+impl ProxyFleet {
     /// Connects one proxy for each of `nodes` of `mesh`, which may name a node more than once, and waits until each
     /// acknowledged its first routes.
     ///
@@ -84,7 +84,7 @@ impl Proxies {
             let channel = Endpoint::from_shared(format!("http://{ads}"))?.connect().await;
             let channel = channel.with_context(|| format!("connect the proxy of {node}"))?;
             let id = format!("mesh/{mesh}/virtualNode/{node}");
-            let proxy = Proxy { id, channel, traffic: traffic.cloned(), known: Arc::default() };
+            let proxy = FollowingProxy { id, channel, traffic: traffic.cloned(), known: Arc::default() };
             let (acknowledged, notify) = (Arc::clone(&acknowledged), Arc::clone(&notify));
             tasks.spawn(async move {
                 let on_routes = || {
@@ -123,7 +123,7 @@ impl Proxies {
     }
 }
 
-impl Proxy {
+impl FollowingProxy {
     /// Lives until the control plane ends a stream.
     async fn run(self, on_routes: impl Fn()) -> Result<()> {
         let Some(traffic) = self.traffic.clone() else { return self.subscribe(on_routes).await };
@@ -133,7 +133,7 @@ impl Proxy {
         }
     }
 
-    fn know(&self, learn: impl FnOnce(&mut Known)) {
+    fn know(&self, learn: impl FnOnce(&mut KnownResources)) {
         learn(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

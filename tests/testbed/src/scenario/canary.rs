@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{LIMIT, MESH, Observer, World};
-use crate::app::Load;
+use super::{LIMIT, MESH, Observer, ScenarioWorld};
+use crate::app::AppLoad;
 use crate::run_dir::RunDir;
 use crate::wait;
 
@@ -56,8 +56,8 @@ pub fn short_route(samples: &Path, target: &str) -> Result<Value> {
 
 /// Runs both releases while requests go on.
 pub(super) async fn run(
-    world: &mut World,
-    load: &mut Load,
+    world: &mut ScenarioWorld,
+    load: &mut AppLoad,
     samples: &Path,
     run: &RunDir,
     observer: &mut dyn Observer,
@@ -82,14 +82,14 @@ pub(super) async fn run(
     Ok(Canaries { promoted, rolled_back: message.filter(|_| ended["phase"] == "Aborted"), failed_percent })
 }
 
-async fn apply(world: &World, samples: &Path, run: &RunDir, target: &str) -> Result<()> {
+async fn apply(world: &ScenarioWorld, samples: &Path, run: &RunDir, target: &str) -> Result<()> {
     let file = run.join("canary.json");
     std::fs::write(&file, short_route(samples, target)?.to_string())?;
     world.stack.kubectl.apply(&file).await.map(drop)
 }
 
 /// Tells each change of the rollout until it ends; gives the last status.
-async fn follow(world: &World, observer: &mut dyn Observer) -> Result<Value> {
+async fn follow(world: &ScenarioWorld, observer: &mut dyn Observer) -> Result<Value> {
     let generation = get(world).await?["metadata"]["generation"].clone();
     let mut told = String::new();
     wait::until("the rollout ends", LIMIT, async || {
@@ -115,6 +115,6 @@ async fn follow(world: &World, observer: &mut dyn Observer) -> Result<Value> {
     .context("a canary")
 }
 
-async fn get(world: &World) -> Result<Value> {
+async fn get(world: &ScenarioWorld) -> Result<Value> {
     world.stack.kubectl.json(&["get", "route", "service-b", "--namespace", MESH]).await
 }

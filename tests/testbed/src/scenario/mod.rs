@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::app::tally::{Phase, Tally};
-use crate::app::{Load, LoadOptions};
+use crate::app::tally::{LoadPhase, Tally};
+use crate::app::{AppLoad, LoadOptions};
 use crate::chi_square;
-use crate::host::Backend;
+use crate::host::HostBackend;
 use crate::run_dir::RunDir;
 
 use canary::Canaries;
-pub use world::World;
+pub use world::ScenarioWorld;
 use world::apply;
 
 /// What the application of serviceA has always called.
@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// A state of the mesh that requests are counted in.
 #[derive(Debug, Clone, Copy)]
-pub struct Stage {
+pub struct ScenarioStage {
     /// serviceB's percentage, a slash, serviceBv2's.
     pub name: &'static str,
     /// The folder of samples that brings it about.
@@ -42,25 +42,25 @@ pub struct Stage {
 }
 
 /// The stages in their order.
-pub const STAGES: [Stage; 3] = [
-    Stage { name: "100/0", folder: "connect", weights: [100, 0] },
-    Stage { name: "75/25", folder: "split-75-25", weights: [75, 25] },
-    Stage { name: "0/100", folder: "shift-100", weights: [0, 100] },
+pub const STAGES: [ScenarioStage; 3] = [
+    ScenarioStage { name: "100/0", folder: "connect", weights: [100, 0] },
+    ScenarioStage { name: "75/25", folder: "split-75-25", weights: [75, 25] },
+    ScenarioStage { name: "0/100", folder: "shift-100", weights: [0, 100] },
 ];
 
 /// Who answers: the two versions of the service.
 pub const VERSIONS: [&str; 2] = ["serviceB", "serviceBv2"];
 
 /// The instances: virtual node, DNS name, and what intercepts their traffic (both ways of doing it are shown).
-const INSTANCES: [(&str, &str, Backend); 3] = [
-    ("serviceA", "servicea.apps.local", Backend::Iptables),
-    ("serviceB", "serviceB.apps.local", Backend::Nft),
-    ("serviceBv2", "serviceBv2.apps.local", Backend::Iptables),
+const INSTANCES: [(&str, &str, HostBackend); 3] = [
+    ("serviceA", "servicea.apps.local", HostBackend::Iptables),
+    ("serviceB", "serviceB.apps.local", HostBackend::Nft),
+    ("serviceBv2", "serviceBv2.apps.local", HostBackend::Iptables),
 ];
 
 /// What the scenario is run with.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ScenarioOptions {
     /// The folder with the samples.
     pub samples: PathBuf,
     /// Requests that each stage is judged by; at least [`MIN_REQUESTS`].
@@ -76,24 +76,24 @@ pub trait Observer {
     /// Something begins.
     fn step(&mut self, text: &str);
     /// A count of the phase that requests are now counted in, of which `wanted` answers are awaited (none in a shift).
-    fn count(&mut self, phase: &Phase, wanted: Option<u64>);
+    fn count(&mut self, phase: &LoadPhase, wanted: Option<u64>);
     /// A stage has its verdict.
-    fn verdict(&mut self, verdict: &Verdict);
+    fn verdict(&mut self, verdict: &ScenarioVerdict);
 }
 
 /// How a stage went.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct ScenarioVerdict {
     /// The stage.
-    pub stage: Stage,
+    pub stage: ScenarioStage,
     /// Answers of serviceB and serviceBv2.
     pub counts: [u64; 2],
     /// The probability of a deviation at least as large under the stage's weights.
     pub p_value: f64,
 }
 
-impl Verdict {
-    fn of(stage: Stage, phase: &Phase) -> Result<Self> {
+impl ScenarioVerdict {
+    fn of(stage: ScenarioStage, phase: &LoadPhase) -> Result<Self> {
         let counts = VERSIONS.map(|version| phase.by(version));
         let others: Vec<&String> =
             phase.responders.keys().filter(|name| !VERSIONS.contains(&name.as_str())).collect();
@@ -110,28 +110,28 @@ impl Verdict {
 
 /// How the scenario went.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ScenarioReport {
     /// The stages' verdicts.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<ScenarioVerdict>,
     /// How the canaries went, if there were any.
     pub canaries: Option<Canaries>,
     /// Everything that was counted, shifts included.
     pub tally: Tally,
 }
 
-impl Report {
+impl ScenarioReport {
     /// Whether every split was as written and no request failed.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.verdicts.len() == STAGES.len()
-            && self.verdicts.iter().all(Verdict::holds)
+            && self.verdicts.iter().all(ScenarioVerdict::holds)
             && self.canaries.as_ref().is_none_or(Canaries::passed)
             && self.failed() == 0
             && self.tally.phases.iter().all(|phase| phase.started == phase.answered() + phase.failed())
     }
 }
 
-impl Report {
+impl ScenarioReport {
     /// Requests that failed and should not have: a bad release fails some.
     #[must_use]
     pub fn failed(&self) -> u64 {
@@ -144,12 +144,16 @@ impl Report {
 /// # Errors
 /// A part fails, or an expected state is not reached. A wrong split or a failed request is not an error but in the
 /// report.
-pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Report> {
+pub async fn run(
+    options: &ScenarioOptions,
+    run: &RunDir,
+    observer: &mut dyn Observer,
+) -> Result<ScenarioReport> {
     ensure!(options.requests >= MIN_REQUESTS, "a split is judged by at least {MIN_REQUESTS} requests");
-    let mut world = World::start(options, run, observer).await?;
+    let mut world = ScenarioWorld::start(options, run, observer).await?;
     observer.step(&format!("serviceA sends {} requests a second to {URL}", options.rate));
     let load = LoadOptions { rate: options.rate, ..LoadOptions::new(URL) };
-    let mut load = Load::start(&load, STAGES[0].name, &world.hosts[0].instance, run).await?;
+    let mut load = AppLoad::start(&load, STAGES[0].name, &world.hosts[0].instance, run).await?;
     for (index, stage) in STAGES.into_iter().enumerate() {
         if index > 0 {
             world.shift(&mut load, stage, options, observer).await?;
@@ -162,21 +166,21 @@ pub async fn run(options: &Options, run: &RunDir, observer: &mut dyn Observer) -
     };
     let tally = load.finish().await?;
     // Requests under way when a stage was left are answered now, so the verdict is on all of them.
-    let verdicts: Vec<Verdict> = STAGES
+    let verdicts: Vec<ScenarioVerdict> = STAGES
         .into_iter()
-        .map(|stage| Verdict::of(stage, &tally.phase(stage.name)))
+        .map(|stage| ScenarioVerdict::of(stage, &tally.phase(stage.name)))
         .collect::<Result<_>>()?;
     verdicts.iter().for_each(|verdict| observer.verdict(verdict));
-    Ok(Report { verdicts, canaries, tally })
+    Ok(ScenarioReport { verdicts, canaries, tally })
 }
 
-impl World {
+impl ScenarioWorld {
     /// Applies the samples of `stage` and awaits that the route says Ready for them, while requests go on.
     async fn shift(
         &self,
-        load: &mut Load,
-        stage: Stage,
-        options: &Options,
+        load: &mut AppLoad,
+        stage: ScenarioStage,
+        options: &ScenarioOptions,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         load.phase(&format!("shift to {}", stage.name)).await?;
@@ -191,7 +195,12 @@ impl World {
 }
 
 /// Awaits `wanted` answers of a stage.
-async fn count(load: &mut Load, stage: Stage, wanted: u64, observer: &mut dyn Observer) -> Result<()> {
+async fn count(
+    load: &mut AppLoad,
+    stage: ScenarioStage,
+    wanted: u64,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     let what = format!("{wanted} requests are answered at {}", stage.name);
     load.until(&what, LIMIT, |tally| {
         let phase = tally.phase(stage.name);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{INSTANCES, LIMIT, MESH, Observer, Options, STAGES};
+use super::{INSTANCES, LIMIT, MESH, Observer, STAGES, ScenarioOptions};
 use crate::dns::{self, Zone};
 use crate::host::{Host, HostOptions};
 use crate::moto::{self, Moto};
@@ -16,7 +16,7 @@ use crate::wait;
 
 /// The whole scenario, running. Fields are dropped in this order.
 #[derive(Debug)]
-pub struct World {
+pub struct ScenarioWorld {
     /// serviceA, serviceB and serviceBv2.
     pub hosts: Vec<Host>,
     _dns: Process,
@@ -26,12 +26,12 @@ pub struct World {
     _moto: Moto,
 }
 
-impl World {
+impl ScenarioWorld {
     /// Starts it all, with the samples of the first stage applied and every object Ready.
     ///
     /// # Errors
     /// A part does not start, or the samples do not become Ready.
-    pub async fn start(options: &Options, run: &RunDir, observer: &mut dyn Observer) -> Result<Self> {
+    pub async fn start(options: &ScenarioOptions, run: &RunDir, observer: &mut dyn Observer) -> Result<Self> {
         observer.step("starting etcd, kube-apiserver, control plane, operator, and moto in the place of AWS");
         let moto = Moto::start(run).await?;
         observer.step("fleetmesh iam boundary: the permissions boundary of the nodes' roles, as a policy of the account");

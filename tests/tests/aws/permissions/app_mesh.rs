@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::gate::Gate;
 use super::generated;
-use super::walk::Walk;
+use super::walk::PermissionWalk;
 use crate::bed::{CLUSTER, TIMEOUT};
 
 const NAME: &str = "gate";
@@ -55,7 +55,7 @@ async fn without_any_one_action_of_app_mesh_the_operator_is_refused_just_that() 
     let arguments = ["--drift-interval", "1s", "--cluster-name", CLUSTER];
     let stack = Stack::behind(control_plane, &endpoint, &run, &arguments, &[]).await.unwrap();
     stack.kubectl.run(&["create", "namespace", NAME]).await.unwrap();
-    let mut walk = Walk {
+    let mut walk = PermissionWalk {
         policy: &policy,
         gate: &gate,
         moto: None,
@@ -80,7 +80,7 @@ async fn without_any_one_action_of_app_mesh_the_operator_is_refused_just_that() 
 }
 
 /// One resource is made, tagged otherwise, and changed.
-async fn lives(walk: &mut Walk<'_>, run: &RunDir, kind: &str, first: &Value, second: &Value) {
+async fn lives(walk: &mut PermissionWalk<'_>, run: &RunDir, kind: &str, first: &Value, second: &Value) {
     let of = format!("{}/{NAME}", kind.to_lowercase());
     let tagged = |spec: &Value, tags: Value| object(kind, spec, &tags);
     let (kubectl, file) = (walk.kubectl, run.join("object.json"));

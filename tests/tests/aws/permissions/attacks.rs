@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use fleetmesh_testbed::moto::{AccessKey, BOUNDARY, Moto};
+use fleetmesh_testbed::moto::{BOUNDARY, Moto, MotoKey};
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{resident, tools};
 use serde_json::{Value, json};
@@ -33,9 +33,9 @@ fn flags<'a>(vpc: &'a str, service: &'a str) -> Vec<&'a str> {
 }
 
 /// An account in which this cluster, another one and somebody else have things.
-struct Account {
+struct AttackedAccount {
     moto: Moto,
-    operator: AccessKey,
+    operator: MotoKey,
     ids: Ids,
     _run: RunDir,
 }
@@ -59,7 +59,7 @@ struct Ids {
     other_service: String,
 }
 
-impl Account {
+impl AttackedAccount {
     async fn new() -> Self {
         let run = RunDir::new("attacks").unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
@@ -179,7 +179,7 @@ impl Account {
 
 #[tokio::test]
 async fn who_has_the_operators_credentials_gets_no_further_than_the_operator() {
-    let account = Account::new().await;
+    let account = AttackedAccount::new().await;
     a_role_without_its_boundary(&account).await;
     rights_for_a_role(&account).await;
     what_is_another_clusters(&account).await;
@@ -190,7 +190,7 @@ async fn who_has_the_operators_credentials_gets_no_further_than_the_operator() {
     the_boundary_itself(&account).await;
 }
 
-async fn a_role_without_its_boundary(account: &Account) {
+async fn a_role_without_its_boundary(account: &AttackedAccount) {
     let create =
         format!("iam create-role --path /fleetmesh/ --assume-role-policy-document {TRUST} --role-name");
     let tag = format!("--tags Key=fleetmesh.dev/owner-cluster,Value={CLUSTER}");
@@ -213,7 +213,7 @@ async fn a_role_without_its_boundary(account: &Account) {
     account.allows(&format!("{put} a {bound}")).await;
 }
 
-async fn rights_for_a_role(account: &Account) {
+async fn rights_for_a_role(account: &AttackedAccount) {
     let attach =
         |role: &str, arn: &str| format!("iam attach-role-policy --role-name {role} --policy-arn {arn}");
     let action = "iam:AttachRolePolicy";
@@ -236,7 +236,7 @@ async fn rights_for_a_role(account: &Account) {
     account.allows(&format!("{trust} ours")).await;
 }
 
-async fn what_is_another_clusters(account: &Account) {
+async fn what_is_another_clusters(account: &AttackedAccount) {
     let tag = |role: &str, cluster: &str| {
         format!("iam tag-role --role-name {role} --tags Key=fleetmesh.dev/owner-cluster,Value={cluster}")
     };
@@ -253,7 +253,7 @@ async fn what_is_another_clusters(account: &Account) {
     account.refuses("iam:TagRole", &tag("free", CLUSTER)).await;
 }
 
-async fn instances_of_others(account: &Account) {
+async fn instances_of_others(account: &AttackedAccount) {
     let Ids { ours, theirs, free, opted, opted_elsewhere, .. } = &account.ids;
     let tag = |id: &str, key: &str, value: &str| {
         format!("ec2 create-tags --resources {id} --tags Key={key},Value={value}")
@@ -281,7 +281,7 @@ async fn instances_of_others(account: &Account) {
     account.refuses("ec2:DisassociateIamInstanceProfile", &take).await;
 }
 
-async fn launches(account: &Account) {
+async fn launches(account: &AttackedAccount) {
     let Ids { subnet, other_subnet, own_ami, .. } = &account.ids;
     let run = |ami: &str, kind: &str, subnet: &str, metadata: &str, cluster: &str| {
         let tags =
@@ -307,7 +307,7 @@ async fn launches(account: &Account) {
 }
 
 /// A fleet of type `maintain` has EC2 launch instances later, which no condition of a launch reaches: it is refused itself.
-async fn fleets(account: &Account) {
+async fn fleets(account: &AttackedAccount) {
     let subnet = &account.ids.subnet;
     let owner = |kind: &str| {
         format!("ResourceType={kind},Tags=[{{Key=fleetmesh.dev/owner-cluster,Value={CLUSTER}}}]")
@@ -338,7 +338,7 @@ async fn fleets(account: &Account) {
     account.allows(&fleet("instant", "t3a.large")).await;
 }
 
-async fn parameters_and_services(account: &Account) {
+async fn parameters_and_services(account: &AttackedAccount) {
     let get = |name: &str| format!("ssm get-parameter --name {name}");
     account.refuses("ssm:GetParameter", &get("/secret/app")).await;
     account.allows(&get("/images/app")).await;
@@ -353,7 +353,7 @@ async fn parameters_and_services(account: &Account) {
 }
 
 /// With `--iam-adopt` what is nobody's may become ours; what is another cluster's still may not.
-async fn what_is_nobodys(account: &Account) {
+async fn what_is_nobodys(account: &AttackedAccount) {
     account.allow(&["--iam-adopt"], json!([])).await;
     let tag = |role: &str, cluster: &str| {
         format!("iam tag-role --role-name {role} --tags Key=fleetmesh.dev/owner-cluster,Value={cluster}")
@@ -378,7 +378,7 @@ async fn what_is_nobodys(account: &Account) {
 }
 
 /// The boundary is out of reach also for an operator that is allowed all of IAM besides.
-async fn the_boundary_itself(account: &Account) {
+async fn the_boundary_itself(account: &AttackedAccount) {
     let everything = json!([{ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }]);
     account.allow(&[], everything).await;
     let of = format!("--policy-arn {BOUNDARY}");

@@ -5,27 +5,27 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use fleetmesh_testbed::front::{Answer, Asked, Front, Upstream, refusal};
+use fleetmesh_testbed::front::{Asked, Front, FrontAnswer, Upstream, refusal};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::actions;
 
 #[derive(Default)]
-struct State {
+struct GateState {
     upstream: String,
     allowed: BTreeSet<String>,
 }
 
 /// The gate on a free port, which ends when dropped.
 pub struct Gate {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<GateState>>,
     front: Front,
 }
 
 impl Gate {
     pub async fn start(policy: &Value) -> Self {
-        let state = Arc::new(Mutex::new(State { upstream: String::new(), allowed: actions(policy) }));
+        let state = Arc::new(Mutex::new(GateState { upstream: String::new(), allowed: actions(policy) }));
         let shared = Arc::clone(&state);
         let front = Front::start(move |asked, way| answer(Arc::clone(&shared), asked, way)).await.unwrap();
         Self { state, front }
@@ -43,7 +43,7 @@ impl Gate {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option<Answer> {
+async fn answer(state: Arc<Mutex<GateState>>, asked: Asked, way: Upstream) -> Option<FrontAnswer> {
     let Some(operation) = operation(asked.method(), asked.uri().path()) else {
         return Some(refusal(StatusCode::FORBIDDEN, "<UnknownOperationException/>"));
     };
@@ -56,7 +56,7 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
     Some(way.forward(&upstream, asked).await)
 }
 
-fn refused(action: &str, path: &str) -> Answer {
+fn refused(action: &str, path: &str) -> FrontAnswer {
     let words = format!(
         "User: operator is not authorized to perform: {action} on resource: {path} because no identity-based policy allows the {action} action"
     );

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::gate::Gate;
 use super::generated;
-use super::walk::Walk;
+use super::walk::PermissionWalk;
 use crate::account::policy_arn;
-use crate::bed::{Bed, CLUSTER, TIMEOUT};
+use crate::bed::{AwsBed, CLUSTER, TIMEOUT};
 use crate::space::Space;
 
 const NODE: &str = "virtualnode/n";
@@ -18,7 +18,7 @@ const ENROLLED: &str = "virtualnode/e";
 
 /// An AWS account, and a walk through the life of what is in it.
 struct Life<'a> {
-    walk: Walk<'a>,
+    walk: PermissionWalk<'a>,
     space: &'a Space,
     moto: &'a Moto,
 }
@@ -28,9 +28,9 @@ async fn without_any_one_action_in_aws_the_operator_is_refused_just_that() {
     let policy = generated().await;
     let gate = Gate::start(&policy).await;
     let (app_mesh, aws) = (|endpoint: &str| gate.before(endpoint), |moto: &str| moto.to_owned());
-    let bed = Bed::start_between("less", app_mesh, aws, "1s", &[]).await;
+    let bed = AwsBed::start_between("less", app_mesh, aws, "1s", &[]).await;
     let space = bed.space("less").await;
-    let walk = Walk {
+    let walk = PermissionWalk {
         policy: &policy,
         gate: &gate,
         moto: Some(&bed.moto),

@@ -12,7 +12,7 @@ use super::actions;
 use super::gate::Gate;
 use crate::bed::LIMIT;
 
-pub struct Walk<'a> {
+pub struct PermissionWalk<'a> {
     pub policy: &'a Value,
     pub gate: &'a Gate,
     /// Where the policy counts for what is not App Mesh's.
@@ -23,7 +23,7 @@ pub struct Walk<'a> {
     pub refused: BTreeSet<String>,
 }
 
-impl Walk<'_> {
+impl PermissionWalk<'_> {
     /// The operator lacks `action` from now on, and nothing else.
     async fn lacks(&self, action: &str) {
         let mut rest = actions(self.policy);

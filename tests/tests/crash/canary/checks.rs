@@ -6,10 +6,10 @@ use fleetmesh_crds::canary::{Phase, RolloutStatus, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 use super::objects::{PAUSE, Story, WINDOW};
-use super::record::Seen;
+use super::record::SeenWrites;
 
 /// That the endpoint was given the weights of `story`'s steps one after the other, and the states say the same.
-pub fn course(seen: &Seen, story: Story, names: [&str; 2]) -> Result<()> {
+pub fn course(seen: &SeenWrites, story: Story, names: [&str; 2]) -> Result<()> {
     let given = given(seen, names)?;
     let weights: Vec<[i32; 2]> = given.iter().map(|(_, weights)| *weights).collect();
     ensure!(weights == story.course(), "the endpoint was given {weights:?}, not {:?}", story.course());
@@ -44,7 +44,7 @@ pub fn course(seen: &Seen, story: Story, names: [&str; 2]) -> Result<()> {
 }
 
 /// The weights of the old and the new node as they were given, without repetitions: giving the same again does no harm.
-fn given(seen: &Seen, names: [&str; 2]) -> Result<Vec<(Timestamp, [i32; 2])>> {
+fn given(seen: &SeenWrites, names: [&str; 2]) -> Result<Vec<(Timestamp, [i32; 2])>> {
     let mut given: Vec<(Timestamp, [i32; 2])> = Vec::new();
     for (at, targets) in &seen.given {
         let of = |name: &str| targets.iter().find(|(node, _)| node == name).map_or(0, |(_, weight)| *weight);

@@ -8,7 +8,7 @@ mod objects;
 mod record;
 mod releases;
 
-use crate::bed::Bed;
+use crate::bed::CrashBed;
 use crate::faults::{Blow, turns_each};
 use crate::lanes;
 use objects::Story;
@@ -21,7 +21,7 @@ const LEAST_PLANS: usize = 45;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_struck_at_any_write_neither_skips_nor_repeats_a_step() {
-    let bed = Bed::start("crash-canary", &["--load-report-interval", "250ms"]).await.unwrap();
+    let bed = CrashBed::start("crash-canary", &["--load-report-interval", "250ms"]).await.unwrap();
     let lanes = futures::future::try_join_all((0..LANES).map(|index| Releases::start(&bed, index)));
     let mut lanes = lanes.await.unwrap();
     let calm = lanes::share(&mut lanes[..3], Story::ALL.to_vec(), async |lane, story| {

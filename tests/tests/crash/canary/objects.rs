@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::objects::Kind;
+use crate::objects::CrashKind;
 
 /// The virtual node whose proxy calls the service.
 pub const CALLER: &str = "caller";
@@ -53,7 +53,7 @@ impl Story {
 }
 
 /// Everything but the route, referents first; `stable` serves.
-pub fn around(kinds: &[Kind; 5], lane: &str, stable: &str) -> [(usize, Value); 5] {
+pub fn around(kinds: &[CrashKind; 5], lane: &str, stable: &str) -> [(usize, Value); 5] {
     let [mesh, ..] = kinds;
     let listeners = json!([{"portMapping": {"port": 80, "protocol": "http2"}}]);
     let caller = json!({

@@ -19,7 +19,7 @@ use super::objects::ROUTE;
 
 /// What was seen since the last look.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct SeenWrites {
     /// When the endpoint was given a route, and its weighted targets.
     pub given: Vec<(Timestamp, Vec<(String, i32)>)>,
     /// The states of the rollout, in order.
@@ -28,16 +28,16 @@ pub struct Seen {
 
 /// The record of one lane.
 #[derive(Debug)]
-pub struct Record {
-    seen: Arc<Mutex<Seen>>,
+pub struct StepRecord {
+    seen: Arc<Mutex<SeenWrites>>,
     front: Front,
     watch: Option<JoinHandle<()>>,
 }
 
-impl Record {
+impl StepRecord {
     /// Stands in front of the endpoint `upstream`.
     pub async fn start(upstream: String) -> Result<Self> {
-        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let seen: Arc<Mutex<SeenWrites>> = Arc::default();
         let noted = Arc::clone(&seen);
         let front = Front::start(move |asked, way| {
             if asked.method() == Method::PUT
@@ -76,17 +76,17 @@ impl Record {
     }
 
     /// What was seen since the last time.
-    pub fn take(&self) -> Seen {
+    pub fn take(&self) -> SeenWrites {
         std::mem::take(&mut lock(&self.seen))
     }
 
     /// What was seen since the last [`Self::take`], to be looked at.
-    pub fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
+    pub fn look<T>(&self, at: impl FnOnce(&SeenWrites) -> T) -> T {
         at(&lock(&self.seen))
     }
 }
 
-impl Drop for Record {
+impl Drop for StepRecord {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
             watch.abort();
@@ -94,7 +94,7 @@ impl Drop for Record {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<SeenWrites>) -> std::sync::MutexGuard<'_, SeenWrites> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -5,38 +5,38 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_crds::canary::Phase;
 use fleetmesh_testbed::http;
-use fleetmesh_testbed::proxies::{Proxies, Traffic};
+use fleetmesh_testbed::proxies::{ProxyFleet, Traffic};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::checks;
 use super::objects::{self, CALLER, ROUTE, Story};
-use super::record::Record;
-use crate::bed::{Bed, Lane};
+use super::record::StepRecord;
+use crate::bed::{CrashBed, CrashLane};
 use crate::ends::ready;
 use crate::faults::Blow;
-use crate::life::{Ended, Lives, ended};
-use crate::objects::Kind;
+use crate::life::{EndedLife, Lives, ended};
+use crate::objects::CrashKind;
 
 /// The lane, its operators, and the proxy of the callers.
 pub struct Releases {
     lives: Lives,
-    kinds: [Kind; 5],
+    kinds: [CrashKind; 5],
     count: usize,
     stable: String,
     traffic: Arc<Traffic>,
-    _proxies: Proxies,
-    record: Record,
-    lane: Lane,
+    _proxies: ProxyFleet,
+    record: StepRecord,
+    lane: CrashLane,
 }
 
 impl Releases {
     /// A lane whose first release is stable.
-    pub async fn start(bed: &Bed, index: usize) -> Result<Self> {
-        let mut record = Record::start(bed.control_plane.endpoint()).await?;
+    pub async fn start(bed: &CrashBed, index: usize) -> Result<Self> {
+        let mut record = StepRecord::start(bed.control_plane.endpoint()).await?;
         let lane = bed.lane(&format!("canary-{index:02}"), record.endpoint()).await?;
         let lives = Lives::begin(&lane.args, None)?;
-        let (kinds, stable) = (Kind::all(), release(0));
+        let (kinds, stable) = (CrashKind::all(), release(0));
         for (kind, manifest) in objects::around(&kinds, &lane.name, &stable) {
             lane.apply(&kinds[kind], &manifest).await?;
         }
@@ -46,13 +46,13 @@ impl Releases {
         }
         let traffic: Arc<Traffic> = Arc::default();
         let ads = bed.control_plane.ads_address().parse()?;
-        let proxies = Proxies::connect_reporting(ads, &lane.name, &[CALLER.to_owned()], &traffic).await?;
+        let proxies = ProxyFleet::connect_reporting(ads, &lane.name, &[CALLER.to_owned()], &traffic).await?;
         record.watch(&lane.client, &lane.name);
         Ok(Self { lives, kinds, count: 0, stable, traffic, _proxies: proxies, record, lane })
     }
 
     /// Releases another version, struck by `blow`, and checks how it went.
-    pub async fn release(&mut self, story: Story, blow: Option<Blow>) -> Result<Ended> {
+    pub async fn release(&mut self, story: Story, blow: Option<Blow>) -> Result<EndedLife> {
         self.count += 1;
         let new = release(self.count);
         let [_, node, _, route, _] = &self.kinds;
@@ -64,7 +64,8 @@ impl Releases {
         self.record.take();
         self.lives.arm(blow);
         self.lane.apply(route, &objects::route(&self.lane.name, &new, story)).await?;
-        let look = Look { lane: &self.lane, kinds: &self.kinds, record: &self.record, stable: &self.stable };
+        let look =
+            ReleaseLook { lane: &self.lane, kinds: &self.kinds, record: &self.record, stable: &self.stable };
         let ended = self.lives.until(async || look.end(story, &new).await).await?;
         let seen = self.record.take();
         checks::course(&seen, story, [&self.stable, &new]).with_context(|| format!("{seen:#?}"))?;
@@ -72,20 +73,20 @@ impl Releases {
         if story != Story::Abort {
             self.stable = new;
         }
-        Ok(Ended { state: self.lane.anonymous(&serde_json::from_str(&state)?)?, ..ended })
+        Ok(EndedLife { state: self.lane.anonymous(&serde_json::from_str(&state)?)?, ..ended })
     }
 }
 
 /// What is looked at while a release is under way.
-struct Look<'a> {
-    lane: &'a Lane,
-    kinds: &'a [Kind; 5],
-    record: &'a Record,
+struct ReleaseLook<'a> {
+    lane: &'a CrashLane,
+    kinds: &'a [CrashKind; 5],
+    record: &'a StepRecord,
     /// The node that the release replaces.
     stable: &'a str,
 }
 
-impl Look<'_> {
+impl ReleaseLook<'_> {
     /// How a release ended, without what differs from one to the next; an error while it has not.
     async fn end(&self, story: Story, new: &str) -> Result<Value> {
         self.record.look(|seen| {
@@ -181,7 +182,7 @@ fn conditions(resource: &DynamicObject) -> Vec<Value> {
         .collect()
 }
 
-async fn is_ready(lane: &Lane, kind: &Kind, name: &str) -> Result<()> {
+async fn is_ready(lane: &CrashLane, kind: &CrashKind, name: &str) -> Result<()> {
     let object = ended(async || {
         let resource = lane.api(kind).get(name).await?;
         ready(&resource).map(|()| Value::Null)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::http::Request;
-use fleetmesh_testbed::front::{Answer, Asked};
+use fleetmesh_testbed::front::{Asked, FrontAnswer};
 use fleetmesh_testbed::http;
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ impl Call {
     }
 
     /// The call with what its answer has of ids.
-    pub fn answered(mut self, answer: &Answer) -> Self {
+    pub fn answered(mut self, answer: &FrontAnswer) -> Self {
         self.ids = ids(&String::from_utf8_lossy(answer.body()));
         self
     }

@@ -11,7 +11,7 @@ use fleetmesh_testbed::{tools, wait};
 use serde_json::{Value, json};
 
 use super::kept;
-use super::{LIMIT, LOOKS, PROXY, World};
+use super::{LIMIT, LOOKS, PROXY, ReleaseWorld};
 
 /// Prints a database as SQL, with the two numbers that a dump leaves out.
 const DUMP: &str = r#"
@@ -30,7 +30,7 @@ const FLEETS: [&str; 3] =
 async fn keep_this_release() {
     let name =
         std::env::var("FLEETMESH_RELEASE").expect("FLEETMESH_RELEASE is the commit of what FLEETMESH_BIN is");
-    let mut world = World::install("keep", &chart().unwrap()).await;
+    let mut world = ReleaseWorld::install("keep", &chart().unwrap()).await;
     world.bed.start().await;
     let objects = settled(&world).await;
     let proxy = Follower::connect(world.ads, PROXY, Running::default()).await.unwrap();
@@ -57,7 +57,7 @@ async fn keep_this_release() {
 }
 
 /// Applies the scenario, fleets and a split included, and awaits that nothing is left to do; gives how many objects there are.
-async fn settled(world: &World) -> usize {
+async fn settled(world: &ReleaseWorld) -> usize {
     world.bed.apply("getting-started").await;
     world.bed.apply("connect").await;
     world.bed.ready().await;
@@ -84,7 +84,7 @@ async fn settled(world: &World) -> usize {
 }
 
 /// The custom resources as the API server keeps them, one a line.
-async fn stored(world: &World) -> String {
+async fn stored(world: &ReleaseWorld) -> String {
     let found = world.bed.cluster.etcd().list("/registry/fleetmesh.dev/").await.unwrap();
     let lines = found.into_iter().map(|(key, value)| {
         let value: Value = serde_json::from_str(&value).unwrap();
@@ -93,13 +93,13 @@ async fn stored(world: &World) -> String {
     lines.collect()
 }
 
-async fn dump(world: &World) -> String {
+async fn dump(world: &ReleaseWorld) -> String {
     let mut dump = Command::new(tools::tool("python").unwrap());
     dump.args(["-c", DUMP]).arg(world.bed.control_plane.volume("data").join("control-plane.db"));
     command::run(dump).await.unwrap()
 }
 
-async fn package(world: &World, folder: &Path) {
+async fn package(world: &ReleaseWorld, folder: &Path) {
     let chart = chart().unwrap();
     let package = ["package", chart.to_str().unwrap(), "--destination", folder.to_str().unwrap()];
     world.bed.helm.run(&package).await.unwrap();

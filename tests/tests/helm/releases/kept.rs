@@ -9,7 +9,7 @@ use fleetmesh_testbed::tools;
 use serde_json::Value;
 
 use super::calls::{self, Call};
-use crate::bed::Bed;
+use crate::bed::HelmBed;
 
 /// Makes a database from the SQL on standard input.
 const LOAD: &str =
@@ -52,7 +52,7 @@ impl Kept {
 
     /// Makes again in AWS what it made there, and puts its objects where the API server keeps them, with their uids and status;
     /// gives how many there are.
-    pub async fn put_in_place(&self, bed: &Bed, moto: &Moto) -> usize {
+    pub async fn put_in_place(&self, bed: &HelmBed, moto: &Moto) -> usize {
         let calls = self.text("aws.jsonl");
         let calls: Vec<Call> = calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let ids = calls::again(&calls, &moto.endpoint()).await;
@@ -66,7 +66,7 @@ impl Kept {
     }
 
     /// Puts its database on the control plane's volume.
-    pub fn database(&self, bed: &Bed) {
+    pub fn database(&self, bed: &HelmBed) {
         let database = bed.run.join("control-plane.db");
         let mut load = Command::new(tools::tool("python").unwrap());
         load.args(["-c", LOAD]).arg(&database).arg(self.folder.join("control-plane.sql"));

@@ -17,7 +17,7 @@ use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, http, port, tools, userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
+use crate::bed::HelmBed;
 use calls::Call;
 use kept::Kept;
 
@@ -30,8 +30,8 @@ const FLEETS: [&str; 3] = ["service-a", "service-b", "service-b-v2"];
 const PROXY: &str = "mesh/apps/virtualNode/serviceA";
 
 /// A release with moto in the place of AWS and a listener for proxies that need no certificate.
-struct World {
-    bed: Bed,
+struct ReleaseWorld {
+    bed: HelmBed,
     ads: SocketAddr,
     /// What of AWS was asked to change something.
     aws_writes: Arc<Mutex<Vec<Call>>>,
@@ -40,7 +40,7 @@ struct World {
     _run: RunDir,
 }
 
-impl World {
+impl ReleaseWorld {
     /// Installs `chart`; nothing runs yet. `name` is of the folder.
     async fn install(name: &str, chart: &std::path::Path) -> Self {
         let run = RunDir::new(&format!("{name}-aws")).unwrap();
@@ -68,7 +68,7 @@ impl World {
             "operator": { "clusterName": "kept", "extraEnv": environment },
             "controlPlane": { "extraArgs": [format!("--ads-listen={ads}")] },
         });
-        let bed = Bed::install(name, chart, values).await;
+        let bed = HelmBed::install(name, chart, values).await;
         Self { bed, ads, aws_writes, _front: front, moto, _run: run }
     }
 
@@ -117,7 +117,7 @@ async fn an_upgrade_from_a_kept_release_writes_and_pushes_nothing() {
 }
 
 async fn upgraded(kept: &Kept) {
-    let mut world = World::install("upgrade", &kept.chart()).await;
+    let mut world = ReleaseWorld::install("upgrade", &kept.chart()).await;
     let objects = kept.put_in_place(&world.bed, &world.moto).await;
     kept.database(&world.bed);
 
@@ -125,10 +125,10 @@ async fn upgraded(kept: &Kept) {
     world.bed.upgrade(&chart().unwrap()).await;
     assert!(world.bed.keys().await == before, "authority, certificate and access key of {}", kept.name);
     world.bed.replaced_pods().await;
-    let Bed { control_plane, kubectl, in_cluster, run, .. } = &mut world.bed;
+    let HelmBed { control_plane, kubectl, in_cluster, run, .. } = &mut world.bed;
     control_plane.start(kubectl, in_cluster, run).await;
     let proxy = Follower::connect(world.ads, PROXY, kept.running()).await.unwrap();
-    let Bed { operator, kubectl, in_cluster, run, .. } = &mut world.bed;
+    let HelmBed { operator, kubectl, in_cluster, run, .. } = &mut world.bed;
     operator.start(kubectl, in_cluster, run).await;
     world.looked(LOOKS, objects).await;
 
@@ -186,8 +186,8 @@ async fn upgraded(kept: &Kept) {
 
 /// The fleets of the release are as they were, and wait: until the operator has a permissions boundary it makes nothing and changes
 /// nothing. With one it puts it on the roles, and gives each launch template a version that it may launch; no instance is replaced.
-async fn bounded_later(world: &mut World, objects: usize) {
-    let condition = async |world: &World, node: &str| {
+async fn bounded_later(world: &mut ReleaseWorld, objects: usize) {
+    let condition = async |world: &ReleaseWorld, node: &str| {
         let found = world.bed.kubectl.json(&["get", "virtualnode", node, "-n", "apps"]).await.unwrap();
         let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let condition = conditions.into_iter().find(|one| one["type"] == "IdentityReady");

@@ -19,7 +19,7 @@ pub enum Edit {
 
 /// An object of the namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Thing {
+pub struct EditedThing {
     pub kind: &'static str,
     pub name: &'static str,
 }
@@ -65,14 +65,14 @@ impl Field {
 }
 
 /// Who edits one field of one object.
-pub struct Writer {
+pub struct EditWriter {
     pub name: &'static str,
-    pub object: Thing,
+    pub object: EditedThing,
     pub edit: Edit,
     pub field: Field,
 }
 
-impl Writer {
+impl EditWriter {
     /// Makes `edits` edits; gives how often the API server refused one because somebody was faster.
     pub async fn run(&self, client: &Client, namespace: &str, edits: u64) -> u64 {
         let api = api(client, namespace, self.object.kind);
@@ -142,8 +142,8 @@ pub async fn create(client: &Client, object: &Value, manager: &str) {
 }
 
 /// Fails when the operator owns more of an object than its finalizer and its status.
-pub async fn only_the_status_is_the_operators(client: &Client, namespace: &str, object: Thing) {
-    let Thing { kind, name } = object;
+pub async fn only_the_status_is_the_operators(client: &Client, namespace: &str, object: EditedThing) {
+    let EditedThing { kind, name } = object;
     let found = api(client, namespace, kind).get(name).await.unwrap();
     let managers = found.metadata.managed_fields.unwrap_or_default().into_iter();
     let operators = managers.filter(|entry| entry.manager.as_deref() == Some("fleetmesh-operator"));

@@ -12,37 +12,37 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 
-use crate::bed::{Bed, LIMIT};
-use crate::space::{Space, node, route, service, with};
-use edit::{Edit, Field, Thing, Writer};
-use watched::Watched;
+use crate::bed::{ClusterBed, LIMIT};
+use crate::space::{KubernetesSpace, node, route, service, with};
+use edit::{Edit, EditWriter, EditedThing, Field};
+use watched::WatchedObject;
 
 /// Edits of each writer that the API server accepts.
 fn edits() -> u64 {
     long::choose(150, 1000)
 }
 
-const GIT: Thing = Thing { kind: "VirtualRouter", name: "git" };
-const SHOP: Thing = Thing { kind: "VirtualRouter", name: "shop" };
-const ROUTE: Thing = Thing { kind: "Route", name: "shop" };
-const SERVICE: Thing = Thing { kind: "VirtualService", name: "shop.local" };
+const GIT: EditedThing = EditedThing { kind: "VirtualRouter", name: "git" };
+const SHOP: EditedThing = EditedThing { kind: "VirtualRouter", name: "shop" };
+const ROUTE: EditedThing = EditedThing { kind: "Route", name: "shop" };
+const SERVICE: EditedThing = EditedThing { kind: "VirtualService", name: "shop.local" };
 
 /// Who writes what, and how. Two write each object.
-const WRITERS: [Writer; 8] = [
-    Writer { name: "git", object: GIT, edit: Edit::Apply, field: Field::Port },
-    Writer { name: "team", object: GIT, edit: Edit::Merge, field: Field::Label },
-    Writer { name: "owner", object: SHOP, edit: Edit::Apply, field: Field::Label },
-    Writer { name: "mover", object: SHOP, edit: Edit::Merge, field: Field::Port },
-    Writer { name: "tuner", object: ROUTE, edit: Edit::Apply, field: Field::Priority },
-    Writer { name: "marker", object: ROUTE, edit: Edit::Merge, field: Field::Annotation },
+const WRITERS: [EditWriter; 8] = [
+    EditWriter { name: "git", object: GIT, edit: Edit::Apply, field: Field::Port },
+    EditWriter { name: "team", object: GIT, edit: Edit::Merge, field: Field::Label },
+    EditWriter { name: "owner", object: SHOP, edit: Edit::Apply, field: Field::Label },
+    EditWriter { name: "mover", object: SHOP, edit: Edit::Merge, field: Field::Port },
+    EditWriter { name: "tuner", object: ROUTE, edit: Edit::Apply, field: Field::Priority },
+    EditWriter { name: "marker", object: ROUTE, edit: Edit::Merge, field: Field::Annotation },
     // These count together: what both wrote adds up.
-    Writer { name: "one", object: SERVICE, edit: Edit::Update, field: Field::Annotation },
-    Writer { name: "other", object: SERVICE, edit: Edit::MergeIfUnchanged, field: Field::Annotation },
+    EditWriter { name: "one", object: SERVICE, edit: Edit::Update, field: Field::Annotation },
+    EditWriter { name: "other", object: SERVICE, edit: Edit::MergeIfUnchanged, field: Field::Annotation },
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_writers_lose_no_edit() {
-    let bed = Bed::start("writers", &[]).await;
+    let bed = ClusterBed::start("writers", &[]).await;
     let space = bed.space("writers").await;
     // Numbers only grow, and the first is 1.
     let router = |name: &str| space.object("VirtualRouter", name, Field::Port.patch(1)["spec"].take());
@@ -61,7 +61,7 @@ async fn eight_writers_lose_no_edit() {
     edit::create(&client, &router("git"), "git").await;
     space.ready(&["fleetmesh", "--all"]).await;
     let before = operator_writes(&bed).await;
-    let watched = Watched::start(&client, &space.name, &WRITERS).await;
+    let watched = WatchedObject::start(&client, &space.name, &WRITERS).await;
 
     let started = Instant::now();
     let mut writers = tokio::task::JoinSet::new();
@@ -84,7 +84,7 @@ async fn eight_writers_lose_no_edit() {
 }
 
 /// The last edits are in the mesh, and the objects say so.
-async fn the_operator_has_caught_up(space: &Space) {
+async fn the_operator_has_caught_up(space: &KubernetesSpace) {
     let port = async |router: &str| {
         let found = space.describe("virtual-router", router).await;
         found["spec"]["listeners"][0]["portMapping"]["port"].as_u64()
@@ -100,14 +100,14 @@ async fn the_operator_has_caught_up(space: &Space) {
     space.ready(&["fleetmesh", "--all"]).await;
 }
 
-async fn client(bed: &Bed) -> Client {
+async fn client(bed: &ClusterBed) -> Client {
     let file = Kubeconfig::read_from(bed.stack.cluster.admin_kubeconfig()).unwrap();
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
 /// What the operator has written to Kubernetes so far.
-async fn operator_writes(bed: &Bed) -> u64 {
+async fn operator_writes(bed: &ClusterBed) -> u64 {
     let page = http::get(&format!("{}/metrics", bed.stack.operator.health_url())).await.unwrap();
     let lines = page.lines().filter(|line| line.contains("kubernetes_writes_total{"));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()

@@ -10,12 +10,12 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 use tokio::task::JoinSet;
 
-use super::edit::{self, Writer};
+use super::edit::{self, EditWriter};
 use crate::bed::LIMIT;
 
 /// The numbers so far.
 #[derive(Default)]
-struct Seen {
+struct SeenVersions {
     versions: u64,
     /// The last number of the field of each writer.
     numbers: BTreeMap<&'static str, u64>,
@@ -23,16 +23,16 @@ struct Seen {
 }
 
 /// The watches, which end when dropped.
-pub struct Watched {
-    seen: Arc<Mutex<Seen>>,
-    writers: &'static [Writer],
+pub struct WatchedObject {
+    seen: Arc<Mutex<SeenVersions>>,
+    writers: &'static [EditWriter],
     _watches: JoinSet<()>,
 }
 
-impl Watched {
+impl WatchedObject {
     /// Watches what `writers` write, from its state now.
-    pub async fn start(client: &Client, namespace: &str, writers: &'static [Writer]) -> Self {
-        let seen: Arc<Mutex<Seen>> = Arc::default();
+    pub async fn start(client: &Client, namespace: &str, writers: &'static [EditWriter]) -> Self {
+        let seen: Arc<Mutex<SeenVersions>> = Arc::default();
         let mut watches = JoinSet::new();
         for kind in ["VirtualRouter", "Route", "VirtualService"] {
             let api = edit::api(client, namespace, kind);
@@ -46,8 +46,8 @@ impl Watched {
     /// Awaits that each field has all of its writers' `edits`; gives how many versions there were. Fails when an edit was
     /// undone.
     pub async fn until_all_is_there(&self, edits: u64) -> u64 {
-        let together = |one: &Writer| {
-            let same = |other: &&Writer| (other.object, other.field) == (one.object, one.field);
+        let together = |one: &EditWriter| {
+            let same = |other: &&EditWriter| (other.object, other.field) == (one.object, one.field);
             self.writers.iter().filter(same).count() as u64
         };
         let wanted: BTreeMap<_, _> =
@@ -68,9 +68,9 @@ impl Watched {
 async fn follow(
     api: Api<DynamicObject>,
     mut from: String,
-    writers: &'static [Writer],
+    writers: &'static [EditWriter],
     kind: &'static str,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenVersions>>,
 ) {
     loop {
         let events = api.watch(&WatchParams::default().disable_bookmarks(), &from).await.unwrap();
@@ -88,13 +88,13 @@ async fn follow(
     }
 }
 
-impl Seen {
-    fn look(&mut self, writers: &'static [Writer], kind: &str, object: DynamicObject) {
+impl SeenVersions {
+    fn look(&mut self, writers: &'static [EditWriter], kind: &str, object: DynamicObject) {
         self.versions += 1;
         let name = object.metadata.name.clone().unwrap();
         let object = serde_json::to_value(object).unwrap();
         let of = writers.iter().filter(|writer| writer.object.kind == kind && writer.object.name == name);
-        for Writer { name, field, .. } in of {
+        for EditWriter { name, field, .. } in of {
             let (number, last) = (field.read(&object), self.numbers.entry(name).or_default());
             if number < *last {
                 self.undone.push(format!("{name}: {number} after {last}"));

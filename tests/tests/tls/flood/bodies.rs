@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::clients::Tls;
-use super::{Bed, MIB, NEIGHBOUR, STRANGER};
+use super::clients::FloodTls;
+use super::{FloodBed, MIB, NEIGHBOUR, STRANGER};
 use crate::bed::{LIMIT, create_key};
 
 /// A head without an end.
@@ -32,8 +32,8 @@ fn half_a_body() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_never_finished_are_closed_and_cost_little() {
     let count = long::choose(40, 300);
-    let mut bed = Bed::start("half-sent", &[]).await;
-    let tls = Tls::stranger(&bed.certificates, b"http/1.1");
+    let mut bed = FloodBed::start("half-sent", &[]).await;
+    let tls = FloodTls::stranger(&bed.certificates, b"http/1.1");
     for (what, port, sent, limit) in [
         ("heads at the API", bed.api, half_a_head(), 10),
         ("heads where instances join", bed.join, half_a_head(), 5),
@@ -67,7 +67,7 @@ async fn requests_that_are_never_finished_are_closed_and_cost_little() {
 }
 
 /// The statuses that `streams` requests with `body` over one connection are answered with, where they are.
-async fn post(tls: &Tls, port: u16, body: Bytes, streams: usize) -> Vec<u16> {
+async fn post(tls: &FloodTls, port: u16, body: Bytes, streams: usize) -> Vec<u16> {
     let stream = TokioIo::new(tls.connect(STRANGER, port).await.unwrap());
     let connected = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let (sender, connection) = connected;
@@ -106,9 +106,9 @@ fn unsigned(id: &str, port: u16, length: usize) -> Vec<u8> {
 async fn bodies_of_whoever_knows_the_id_of_a_key_are_bounded_before_their_signature_is() {
     const LARGEST: usize = 2 * 1024 * 1024;
     let count = long::choose(80, 240);
-    let mut bed = Bed::start("unsigned", &[]).await;
+    let mut bed = FloodBed::start("unsigned", &[]).await;
     let key = create_key(&bed.control_plane.data_dir(), Path::new(&bed.certificates.path("key.json"))).await;
-    let tls = Tls::stranger(&bed.certificates, b"http/1.1");
+    let tls = FloodTls::stranger(&bed.certificates, b"http/1.1");
     let port = bed.api;
     let ask = async |from| {
         let mut stream = tls.connect(from, port).await.unwrap();
@@ -161,8 +161,8 @@ async fn bodies_of_whoever_knows_the_id_of_a_key_are_bounded_before_their_signat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_where_instances_join_are_refused_before_they_are_read() {
-    let mut bed = Bed::start("join-bodies", &[]).await;
-    let tls = Tls::stranger(&bed.certificates, b"h2");
+    let mut bed = FloodBed::start("join-bodies", &[]).await;
+    let tls = FloodTls::stranger(&bed.certificates, b"h2");
     let body = format!("{{\"resource\": \"{}\\n\\u001b\"}}", "x".repeat(2 << 20));
     let body = Bytes::from(body);
     for connections in [1, 3] {

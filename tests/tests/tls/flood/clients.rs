@@ -22,26 +22,26 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use super::NODE;
-use crate::bed::Certificates;
+use crate::bed::BedCertificates;
 
 pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
 /// What a client trusts, and whom it proves to be.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct FloodTls(Arc<ClientConfig>);
 
-impl Tls {
+impl FloodTls {
     /// Of somebody without a certificate.
-    pub fn stranger(certificates: &Certificates, protocol: &[u8]) -> Self {
+    pub fn stranger(certificates: &BedCertificates, protocol: &[u8]) -> Self {
         Self::new(certificates, None, protocol)
     }
 
     /// Of a proxy whose files are in `folder`.
-    pub fn proxy(certificates: &Certificates, folder: &Path) -> Self {
+    pub fn proxy(certificates: &BedCertificates, folder: &Path) -> Self {
         Self::new(certificates, Some(folder), b"h2")
     }
 
-    fn new(certificates: &Certificates, folder: Option<&Path>, protocol: &[u8]) -> Self {
+    fn new(certificates: &BedCertificates, folder: Option<&Path>, protocol: &[u8]) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(certificates.path("ca/ca.crt")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -86,7 +86,7 @@ impl Tls {
     /// Connects as a proxy does, and answers how long it took until it was given clusters.
     pub async fn configured(&self, from: Ipv4Addr, port: u16) -> Result<Duration> {
         let began = Instant::now();
-        let mut proxy = Proxy::open(self.channel(from, port).await?).await?;
+        let mut proxy = FloodProxy::open(self.channel(from, port).await?).await?;
         proxy.answers.message().await?.context("the stream ended")?;
         Ok(began.elapsed())
     }
@@ -104,12 +104,12 @@ pub async fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
 }
 
 /// A proxy's stream.
-pub struct Proxy {
+pub struct FloodProxy {
     pub requests: mpsc::UnboundedSender<DiscoveryRequest>,
     pub answers: Streaming<DiscoveryResponse>,
 }
 
-impl Proxy {
+impl FloodProxy {
     /// Opens a stream that asks for clusters.
     pub async fn open(channel: Channel) -> Result<Self, Status> {
         let (requests, outgoing) = mpsc::unbounded_channel();

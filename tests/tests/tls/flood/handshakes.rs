@@ -8,12 +8,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::clients::{Tls, connect};
-use super::{Bed, MIB, NEIGHBOUR, STRANGER};
+use super::clients::{FloodTls, connect};
+use super::{FloodBed, MIB, NEIGHBOUR, STRANGER};
 
 /// How a handshake is left unfinished.
 #[derive(Clone, Copy, Debug)]
-enum Manner {
+enum HandshakeManner {
     /// Nothing is said.
     Silent,
     /// The first message is sent, and no other.
@@ -23,11 +23,11 @@ enum Manner {
 }
 
 /// Begins handshakes for ever, each when the last was closed.
-async fn loops(manner: Manner, tls: Tls, hello: Vec<u8>, port: u16) {
+async fn loops(manner: HandshakeManner, tls: FloodTls, hello: Vec<u8>, port: u16) {
     loop {
         match manner {
-            Manner::Silent => closed(connect(STRANGER, port).await).await,
-            Manner::Begun => {
+            HandshakeManner::Silent => closed(connect(STRANGER, port).await).await,
+            HandshakeManner::Begun => {
                 let mut begun = connect(STRANGER, port).await;
                 if let Ok(stream) = &mut begun {
                     // It may be closed already.
@@ -35,7 +35,7 @@ async fn loops(manner: Manner, tls: Tls, hello: Vec<u8>, port: u16) {
                 }
                 closed(begun).await;
             }
-            Manner::Anonymous => closed(tls.connect(STRANGER, port).await).await,
+            HandshakeManner::Anonymous => closed(tls.connect(STRANGER, port).await).await,
         }
     }
 }
@@ -50,7 +50,7 @@ async fn closed<S: AsyncRead + Unpin, E>(stream: Result<S, E>) {
 
 /// How many of the streams that a proxy at `from` opened one after the other were served in time, of how many, and how long
 /// the slowest took.
-async fn served(tls: &Tls, from: Ipv4Addr, port: u16, length: Duration) -> (usize, usize, Duration) {
+async fn served(tls: &FloodTls, from: Ipv4Addr, port: u16, length: Duration) -> (usize, usize, Duration) {
     let (began, mut served, mut slowest) = (Instant::now(), Vec::new(), Duration::ZERO);
     while began.elapsed() < length {
         let attempt = timeout(Duration::from_secs(10), tls.configured(from, port)).await;
@@ -65,11 +65,11 @@ async fn served(tls: &Tls, from: Ipv4Addr, port: u16, length: Duration) -> (usiz
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_without_end_hold_up_no_proxy_of_another_address() {
     let (loopers, length) = long::choose((384, Duration::from_secs(4)), (2048, Duration::from_secs(40)));
-    for manner in [Manner::Silent, Manner::Begun, Manner::Anonymous] {
-        let mut bed = Bed::start(&format!("handshakes-{manner:?}"), &[]).await;
+    for manner in [HandshakeManner::Silent, HandshakeManner::Begun, HandshakeManner::Anonymous] {
+        let mut bed = FloodBed::start(&format!("handshakes-{manner:?}"), &[]).await;
         let folder = bed.certificates.proxy("red", "1d").await;
         let (proxy, stranger) =
-            (Tls::proxy(&bed.certificates, &folder), Tls::stranger(&bed.certificates, b"h2"));
+            (FloodTls::proxy(&bed.certificates, &folder), FloodTls::stranger(&bed.certificates, b"h2"));
         proxy.configured(NEIGHBOUR, bed.ads).await.unwrap();
         let before = bed.forget_peak();
         let mut attack = JoinSet::new();
@@ -103,9 +103,10 @@ async fn handshakes_without_end_hold_up_no_proxy_of_another_address() {
 /// its own time begins with its turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_has_its_time_from_its_turn_on() {
-    let bed = Bed::start("handshake-turn", &["--max-handshakes-per-source=1"]).await;
+    let bed = FloodBed::start("handshake-turn", &["--max-handshakes-per-source=1"]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let (proxy, stranger) = (Tls::proxy(&bed.certificates, &folder), Tls::stranger(&bed.certificates, b"h2"));
+    let (proxy, stranger) =
+        (FloodTls::proxy(&bed.certificates, &folder), FloodTls::stranger(&bed.certificates, b"h2"));
     let stuck = async |times: usize| {
         let mut stuck = Vec::new();
         for _ in 0..times {
@@ -142,9 +143,9 @@ async fn a_handshake_has_its_time_from_its_turn_on() {
 /// With one handshake at a time of an address, and clients of the same address before and after the proxy that say nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_takes_no_handshake() {
-    let bed = Bed::start("silent", &["--max-handshakes-per-source=1"]).await;
+    let bed = FloodBed::start("silent", &["--max-handshakes-per-source=1"]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let proxy = Tls::proxy(&bed.certificates, &folder);
+    let proxy = FloodTls::proxy(&bed.certificates, &folder);
     let silent = async || connect(STRANGER, bed.ads).await.unwrap();
     let front = silent().await;
     let mut waiting = tokio::spawn({
@@ -168,9 +169,9 @@ async fn who_says_nothing_takes_no_handshake() {
 async fn a_fleet_behind_one_address_that_comes_back_at_once_waits_and_does_not_fail() {
     let fleet = long::choose(250, 2000);
     let mut bed =
-        Bed::start("storm", &["--max-handshakes-per-source=8", "--max-streams-per-certificate=0"]).await;
+        FloodBed::start("storm", &["--max-handshakes-per-source=8", "--max-streams-per-certificate=0"]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let proxy = Tls::proxy(&bed.certificates, &folder);
+    let proxy = FloodTls::proxy(&bed.certificates, &folder);
     let before = bed.forget_peak();
     let began = Instant::now();
     let mut proxies = JoinSet::new();

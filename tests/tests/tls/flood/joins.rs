@@ -14,15 +14,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::clients::Tls;
-use super::{Bed, NEIGHBOUR, NODE, STRANGER};
+use super::clients::FloodTls;
+use super::{FloodBed, NEIGHBOUR, NODE, STRANGER};
 
 /// Somebody who would like to join.
 #[derive(Clone)]
-struct Instance(SendRequest<Full<Bytes>>);
+struct JoiningInstance(SendRequest<Full<Bytes>>);
 
-impl Instance {
-    async fn connect(tls: &Tls, from: Ipv4Addr, port: u16) -> Result<Self> {
+impl JoiningInstance {
+    async fn connect(tls: &FloodTls, from: Ipv4Addr, port: u16) -> Result<Self> {
         let stream = TokioIo::new(tls.connect(from, port).await?);
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
@@ -70,9 +70,11 @@ impl Instance {
 async fn a_join_with_a_bad_document_asks_sts_nothing() {
     // What a key signed that is no region's of AWS: a document of an instance in us-west-2.
     const FORGED: &str = include_str!("forged.b64");
-    let bed = Bed::start("bad-documents", &["--identity-certificates", "aws"]).await;
+    let bed = FloodBed::start("bad-documents", &["--identity-certificates", "aws"]).await;
     let mut instance =
-        Instance::connect(&Tls::stranger(&bed.certificates, b"h2"), STRANGER, bed.join).await.unwrap();
+        JoiningInstance::connect(&FloodTls::stranger(&bed.certificates, b"h2"), STRANGER, bed.join)
+            .await
+            .unwrap();
     for (document, words) in [
         (None, "an instance identity document has to be sent"),
         (Some("AAAA"), "it is no signed message"),
@@ -96,12 +98,12 @@ async fn a_join_with_a_bad_document_asks_sts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn anonymous_joins_ask_sts_no_more_often_than_their_address_may() {
-    let bed = Bed::start("anonymous-joins", &[]).await;
-    let tls = Tls::stranger(&bed.certificates, b"h2");
+    let bed = FloodBed::start("anonymous-joins", &[]).await;
+    let tls = FloodTls::stranger(&bed.certificates, b"h2");
     let (began, tries) = (Instant::now(), 300);
     let mut attack = JoinSet::new();
     for _ in 0..10 {
-        let mut instance = Instance::connect(&tls, STRANGER, bed.join).await.unwrap();
+        let mut instance = JoiningInstance::connect(&tls, STRANGER, bed.join).await.unwrap();
         attack.spawn(async move {
             let mut statuses = Vec::new();
             for _ in 0..tries / 10 {
@@ -120,7 +122,7 @@ async fn anonymous_joins_ask_sts_no_more_often_than_their_address_may() {
     assert!(u64::try_from(asked).unwrap() <= 20 + 5 * (took.as_secs() + 1), "{asked} calls in {took:?}");
     assert_eq!((statuses.len(), asked + refused), (tries, tries), "{statuses:?}");
 
-    let mut other = Instance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
+    let mut other = JoiningInstance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
     let challenge = other.challenge().await.unwrap();
     let (status, answer) = other.join(&challenge).await.unwrap();
     assert!(status == 403 && answer["message"].as_str().unwrap().contains("STS"), "{status}: {answer}");
@@ -129,7 +131,8 @@ async fn anonymous_joins_ask_sts_no_more_often_than_their_address_may() {
     // From many addresses at once.
     let mut attack = JoinSet::new();
     for last in 1..=40 {
-        let mut instance = Instance::connect(&tls, Ipv4Addr::new(127, 0, 1, last), bed.join).await.unwrap();
+        let mut instance =
+            JoiningInstance::connect(&tls, Ipv4Addr::new(127, 0, 1, last), bed.join).await.unwrap();
         attack.spawn(async move {
             let challenge = instance.challenge().await.unwrap();
             instance.join(&challenge).await.unwrap().0
@@ -144,13 +147,13 @@ async fn anonymous_joins_ask_sts_no_more_often_than_their_address_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_challenges_of_one_client_lock_nobody_out() {
     let count = long::choose(2_000, 10_000);
-    let mut bed = Bed::start("challenges", &[]).await;
-    let tls = Tls::stranger(&bed.certificates, b"h2");
-    let mut other = Instance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
+    let mut bed = FloodBed::start("challenges", &[]).await;
+    let tls = FloodTls::stranger(&bed.certificates, b"h2");
+    let mut other = JoiningInstance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
     let mine = other.challenge().await.unwrap();
     let (before, began) = (bed.forget_peak(), Instant::now());
     let mut attack = JoinSet::new();
-    let instance = Instance::connect(&tls, STRANGER, bed.join).await.unwrap();
+    let instance = JoiningInstance::connect(&tls, STRANGER, bed.join).await.unwrap();
     for _ in 0..20 {
         let mut instance = instance.clone();
         attack.spawn(async move {
@@ -164,7 +167,7 @@ async fn ten_thousand_challenges_of_one_client_lock_nobody_out() {
     println!("{count} challenges of one client in {:?}: memory grew by {grown} KiB", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(60), "the first challenge still lives");
     // Its connection may have been idle for too long meanwhile.
-    other = Instance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
+    other = JoiningInstance::connect(&tls, NEIGHBOUR, bed.join).await.unwrap();
     for challenge in [mine, other.challenge().await.unwrap()] {
         let (status, answer) = other.join(&challenge).await.unwrap();
         assert!(status == 403 && answer["message"].as_str().unwrap().contains("STS"), "{status}: {answer}");

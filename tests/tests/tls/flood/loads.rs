@@ -13,13 +13,13 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status};
 
-use super::clients::Tls;
-use super::{Bed, MIB, NODE, STRANGER};
+use super::clients::FloodTls;
+use super::{FloodBed, MIB, NODE, STRANGER};
 use crate::bed::LIMIT;
 
 /// Reports `count` clusters without anything, as a proxy whose node has a tree of `values` empty values, and answers what the
 /// stream ended with and whether the proxy was asked for reports before.
-async fn report(tls: &Tls, port: u16, values: usize, count: usize) -> (Status, bool) {
+async fn report(tls: &FloodTls, port: u16, values: usize, count: usize) -> (Status, bool) {
     let list = ListValue { values: vec![Value { kind: None }; values] };
     let metadata =
         Struct { fields: [("tree".to_owned(), Value { kind: Some(Kind::ListValue(list)) })].into() };
@@ -46,9 +46,9 @@ async fn report(tls: &Tls, port: u16, values: usize, count: usize) -> (Status, b
 #[tokio::test(flavor = "multi_thread")]
 async fn load_reports_take_little_memory_whatever_is_in_them() {
     let reconciles = long::choose(3, 60);
-    let mut bed = Bed::start("load-reports", &[]).await;
+    let mut bed = FloodBed::start("load-reports", &[]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let tls = Tls::proxy(&bed.certificates, &folder);
+    let tls = FloodTls::proxy(&bed.certificates, &folder);
     let (before, mut outcomes) = (bed.forget_peak(), Vec::new());
     for _ in 0..reconciles {
         let mut streams = JoinSet::new();

@@ -6,8 +6,8 @@ use fleetmesh_testbed::{long, wait};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-use super::clients::{Proxy, Tls};
-use super::{Bed, MIB, STRANGER};
+use super::clients::{FloodProxy, FloodTls};
+use super::{FloodBed, MIB, STRANGER};
 use crate::bed::LIMIT;
 
 /// What a client of HTTP/2 begins with: the preface, and settings that set nothing.
@@ -18,10 +18,10 @@ const IDLE: usize = 8;
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_of_one_certificate_are_bounded_and_its_streams_go_on() {
     let count = long::choose(100, 2000);
-    let mut bed = Bed::start("idle", &["--max-idle-connections-per-certificate=8"]).await;
+    let mut bed = FloodBed::start("idle", &["--max-idle-connections-per-certificate=8"]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let tls = Tls::proxy(&bed.certificates, &folder);
-    let mut stream = Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
+    let tls = FloodTls::proxy(&bed.certificates, &folder);
+    let mut stream = FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
     stream.answers.message().await.unwrap();
 
     let before = bed.forget_peak();

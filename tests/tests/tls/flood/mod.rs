@@ -24,7 +24,7 @@ use fleetmesh_testbed::{http as loopback, port};
 use http::{Request, StatusCode};
 use serde_json::json;
 
-use crate::bed::Certificates;
+use crate::bed::BedCertificates;
 
 /// Who attacks.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -35,29 +35,29 @@ const MIB: u64 = 1024 * 1024;
 
 /// How often STS was asked, and how many questions were under way at most.
 #[derive(Debug, Default)]
-struct Asked {
+struct FloodAsked {
     now: AtomicUsize,
     most: AtomicUsize,
     all: AtomicUsize,
 }
 
-struct Bed {
+struct FloodBed {
     control_plane: ControlPlane,
-    certificates: Certificates,
+    certificates: BedCertificates,
     api: u16,
     ads: u16,
     join: u16,
-    asked: Arc<Asked>,
+    asked: Arc<FloodAsked>,
     _sts: Front,
     _run: RunDir,
 }
 
-impl Bed {
+impl FloodBed {
     async fn start(name: &str, more: &[&str]) -> Self {
         let run = RunDir::new(name).unwrap();
-        let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+        let certificates = BedCertificates::new(run.join("certificates"), "127.0.0.1").await;
         let [api, ads, join] = port::free().unwrap();
-        let asked = Arc::new(Asked::default());
+        let asked = Arc::new(FloodAsked::default());
         let sts = sts(Arc::clone(&asked)).await;
         let mut arguments = certificates.arguments();
         let key = certificates.path("ca/ca.key");
@@ -103,7 +103,7 @@ impl Bed {
 }
 
 /// An STS that refuses everybody after a moment.
-async fn sts(asked: Arc<Asked>) -> Front {
+async fn sts(asked: Arc<FloodAsked>) -> Front {
     Front::start(move |_, _| {
         let asked = Arc::clone(&asked);
         async move {

@@ -6,8 +6,8 @@ use envoy_types::pb::google::rpc;
 use fleetmesh_testbed::long;
 use tonic::Code;
 
-use super::clients::{CLUSTER, Proxy, Tls};
-use super::{Bed, MIB, NEIGHBOUR, STRANGER};
+use super::clients::{CLUSTER, FloodProxy, FloodTls};
+use super::{FloodBed, MIB, NEIGHBOUR, STRANGER};
 
 /// A request for `count` clusters of this form, of some `length` bytes each.
 fn naming(count: usize, start: &str, length: usize) -> DiscoveryRequest {
@@ -18,18 +18,20 @@ fn naming(count: usize, start: &str, length: usize) -> DiscoveryRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
     let passes = long::choose(20, 500);
-    let mut bed = Bed::start("names", &[]).await;
+    let mut bed = FloodBed::start("names", &[]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
-    let tls = Tls::proxy(&bed.certificates, &folder);
+    let tls = FloodTls::proxy(&bed.certificates, &folder);
     let mut streams = Vec::new();
     for _ in 0..4 {
-        streams.push(Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap());
+        streams.push(FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap());
     }
     for stream in &mut streams {
         stream.answers.message().await.unwrap();
     }
-    let fifth =
-        Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.err().expect("it is one too many");
+    let fifth = FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap())
+        .await
+        .err()
+        .expect("it is one too many");
     assert_eq!(i32::from(fifth.code()), 8, "{fifth}");
     assert!(fifth.message().contains("--max-streams-per-certificate"), "{fifth}");
 
@@ -45,7 +47,7 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
         }
     }
     // Another is served meanwhile, and asks last, so that all of it was read.
-    let other = Tls::proxy(&bed.certificates, &bed.certificates.proxy_in("other", "red", "1d").await);
+    let other = FloodTls::proxy(&bed.certificates, &bed.certificates.proxy_in("other", "red", "1d").await);
     other.configured(NEIGHBOUR, bed.ads).await.unwrap();
     for stream in &mut streams {
         stream.requests.send(naming(5_000, "cds_egress_apps_", 4)).unwrap();
@@ -62,7 +64,7 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
 
     refusals_with_details(&mut bed, &tls, passes).await;
 
-    let mut stream = Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
+    let mut stream = FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await.unwrap();
     let long = DiscoveryRequest { resource_names: vec!["x".repeat(256 * 1024)], ..naming(0, "", 1) };
     stream.requests.send(long).unwrap();
     let status = stream.ended().await;
@@ -70,10 +72,10 @@ async fn one_certified_proxy_takes_little_memory_whatever_it_asks_for() {
 }
 
 /// Each of these took 24 times its length, or more while its list grew.
-async fn refusals_with_details(bed: &mut Bed, tls: &Tls, passes: usize) {
+async fn refusals_with_details(bed: &mut FloodBed, tls: &FloodTls, passes: usize) {
     let mut streams = Vec::new();
     while streams.len() < 4 {
-        let mut stream = match Proxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await {
+        let mut stream = match FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await {
             Ok(stream) => stream,
             // The seats of those before are free a moment after their end is told.
             Err(status) if status.code() == Code::ResourceExhausted => continue,

@@ -13,14 +13,14 @@ use serde_json::Value;
 
 use crate::bed::LIMIT;
 use planted::Planted;
-use world::World;
+use world::SecretsWorld;
 
 #[tokio::test]
 async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
     if !fleetmesh_testbed::userns::wanted() {
         return;
     }
-    let mut world = World::start().await;
+    let mut world = SecretsWorld::start().await;
     world.apply_class(&serde_json::json!({ "userData": "Allowed" })).await;
     world.apply(&objects::nodes(&world.secrets.user_data)).await;
     world.until_reason("virtualnode/red", "AccessDenied", "AWS refuses to make a role").await;
@@ -35,7 +35,7 @@ async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
 }
 
 /// A rollout asks webhooks and a Prometheus, which refuse, break, and answer.
-async fn the_rollout_is_asked_about(world: &mut World) {
+async fn the_rollout_is_asked_about(world: &mut SecretsWorld) {
     world.apply(&world.providers()).await;
     for (name, weights) in [("old", [100, 0]), ("new", [0, 100])] {
         world.apply(&objects::route(world.webhook(), world.prometheus(), weights)).await;
@@ -55,7 +55,7 @@ async fn the_rollout_is_asked_about(world: &mut World) {
 }
 
 /// Whoever was asked saw the secrets that were for them.
-fn every_secret_was_used(world: &mut World) {
+fn every_secret_was_used(world: &mut SecretsWorld) {
     world.learn_what_sts_gave();
     let seen = world.planted.found(&world.outside.asked());
     for what in world::SHOWN {
@@ -63,7 +63,7 @@ fn every_secret_was_used(world: &mut World) {
     }
 }
 
-async fn nothing_tells(world: &mut World) {
+async fn nothing_tells(world: &mut SecretsWorld) {
     let mut searched = 0;
     let mut told = Vec::new();
     let logs = world.logs();
@@ -102,7 +102,7 @@ async fn nothing_tells(world: &mut World) {
 /// Both pages have families that the programs describe, and no other.
 fn metrics_are_as_described(operator: &str, control_plane: &str) {
     let described = fleetmesh_operator::metrics::Metrics::new();
-    let other = fleetmesh_control_plane::metrics::Metrics::new();
+    let other = fleetmesh_control_plane::metrics::ServerMetrics::new();
     for (page, families) in [(operator, described.families()), (control_plane, other.families())] {
         let series: Vec<_> = families.iter().flat_map(fleetmesh_metrics::Description::series).collect();
         for line in page.lines().filter(|line| !line.starts_with('#')) {

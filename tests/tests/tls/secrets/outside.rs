@@ -3,14 +3,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use fleetmesh_testbed::front::{Answer, Asked, Front, Upstream, refusal};
+use fleetmesh_testbed::front::{Asked, Front, FrontAnswer, Upstream, refusal};
 use http::StatusCode;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 /// What is said from now on.
 #[derive(Default)]
-struct State {
+struct OutsideState {
     moto: String,
     credentials: Value,
     /// The action of AWS that is refused.
@@ -24,18 +24,18 @@ struct State {
 /// The server, which ends when dropped.
 pub struct Outside {
     front: Front,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<OutsideState>>,
 }
 
 impl Outside {
     /// In front of `moto`; the agent gives `credentials`.
     pub async fn start(moto: &str, credentials: Value) -> Self {
-        let state = State {
+        let state = OutsideState {
             moto: moto.to_owned(),
             credentials,
             webhook: (403, true),
             prometheus: 0,
-            ..State::default()
+            ..OutsideState::default()
         };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
@@ -74,14 +74,14 @@ impl Outside {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option<Answer> {
+async fn answer(state: Arc<Mutex<OutsideState>>, asked: Asked, way: Upstream) -> Option<FrontAnswer> {
     let target = asked.uri().to_string();
     let body = String::from_utf8_lossy(asked.body()).into_owned();
     let moto = {
         let mut state = state.lock().unwrap();
         state.asked.push_str(&format!("{target}\n{:?}\n{body}\n", asked.headers()));
         match target.split(['/', '?']).nth(1).unwrap_or_default() {
-            "credentials" => return Some(Answer::new(Bytes::from(state.credentials.to_string()))),
+            "credentials" => return Some(FrontAnswer::new(Bytes::from(state.credentials.to_string()))),
             "hooks" => return state.webhook(&target),
             "prometheus" => return state.number(&target),
             _ => {}
@@ -99,15 +99,15 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked, way: Upstream) -> Option
     Some(answer)
 }
 
-impl State {
+impl OutsideState {
     /// Many servers say in a refusal what they were asked for.
-    fn webhook(&self, target: &str) -> Option<Answer> {
+    fn webhook(&self, target: &str) -> Option<FrontAnswer> {
         let (status, echo) = self.webhook;
         let words = if echo { format!("Cannot POST {target}") } else { String::new() };
         Some(refusal(StatusCode::from_u16(status).ok()?, &words))
     }
 
-    fn number(&self, target: &str) -> Option<Answer> {
+    fn number(&self, target: &str) -> Option<FrontAnswer> {
         let status = StatusCode::from_u16(self.prometheus).ok()?;
         let body = match self.prometheus {
             200 => json!({ "status": "success", "data": {

@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// A secret: what it is, and its text, which is nowhere else.
-struct Secret {
+struct PlantedSecret {
     what: String,
     text: String,
 }
 
 /// The secrets.
 #[derive(Default)]
-pub struct Planted(Vec<Secret>);
+pub struct Planted(Vec<PlantedSecret>);
 
 impl Planted {
     /// A new secret of 40 letters and digits, so that it looks the same in a URL, in a header and in JSON.
@@ -24,7 +24,7 @@ impl Planted {
     /// A secret that somebody else made.
     pub fn known(&mut self, what: &str, text: &str) {
         assert!(text.len() >= 12, "{what} is too short to be searched for");
-        self.0.push(Secret { what: what.to_owned(), text: text.to_owned() });
+        self.0.push(PlantedSecret { what: what.to_owned(), text: text.to_owned() });
     }
 
     /// How many there are.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::outside::Outside;
 use super::planted::Planted;
-use crate::bed::Certificates;
+use crate::bed::BedCertificates;
 
 /// The id of the access key, which is no secret.
 pub const KEY_ID: &str = "FMKYOPERATOR";
@@ -57,8 +57,8 @@ impl Secrets {
 }
 
 /// The authority and the certificates that it signed, whose keys are secrets too.
-pub async fn certificates(run: &RunDir, planted: &mut Planted) -> Certificates {
-    let certificates = Certificates::new(run.join("certificates"), "127.0.0.1").await;
+pub async fn certificates(run: &RunDir, planted: &mut Planted) -> BedCertificates {
+    let certificates = BedCertificates::new(run.join("certificates"), "127.0.0.1").await;
     certificates.proxy("red", "1d").await;
     for (what, file) in [("server", "server/tls.key"), ("authority", "ca/ca.key"), ("client", "red/tls.key")]
     {
@@ -72,7 +72,7 @@ pub async fn certificates(run: &RunDir, planted: &mut Planted) -> Certificates {
 /// addresses of its API by TLS and of joining.
 pub async fn control_plane(
     run: &RunDir,
-    certificates: &Certificates,
+    certificates: &BedCertificates,
     outside: &Outside,
     secrets: &Secrets,
 ) -> (ControlPlane, [String; 2]) {

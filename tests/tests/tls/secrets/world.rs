@@ -17,7 +17,7 @@ use super::outside::Outside;
 use super::planted::Planted;
 use super::shows;
 use super::start::{self, KEY_ID, Secrets};
-use crate::bed::{Certificates, LIMIT};
+use crate::bed::{BedCertificates, LIMIT};
 
 /// What those who are asked from outside must have seen.
 pub const SHOWN: [&str; 11] = [
@@ -35,14 +35,14 @@ pub const SHOWN: [&str; 11] = [
 ];
 
 /// Fields are dropped in this order: whoever depends on another goes first.
-pub struct World {
+pub struct SecretsWorld {
     pub operator: Operator,
     pub control_plane: ControlPlane,
     pub outside: Outside,
     kubectl: Kubectl,
     _cluster: Cluster,
     _moto: Moto,
-    certificates: Certificates,
+    certificates: BedCertificates,
     endpoint: String,
     /// Where instances join.
     joins: String,
@@ -53,7 +53,7 @@ pub struct World {
     pub run: RunDir,
 }
 
-impl World {
+impl SecretsWorld {
     pub async fn start() -> Self {
         let run = RunDir::new("secrets").unwrap();
         let mut planted = Planted::default();

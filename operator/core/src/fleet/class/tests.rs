@@ -36,9 +36,9 @@ fn class(members: Value) -> FleetClassSpec {
     serde_json::from_value(spec).unwrap()
 }
 
-fn admitted(node: Value, of: Value) -> Result<Admitted, Refusal> {
+fn admitted(node: Value, of: Value) -> Result<Admitted, ClassRefusal> {
     let (object, spec) = (self::node(node), class(of));
-    admit(&object, object.fleet().unwrap(), Class::Found { name: "small", spec: &spec })
+    admit(&object, object.fleet().unwrap(), RunningClass::Found { name: "small", spec: &spec })
 }
 
 const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
@@ -215,7 +215,7 @@ fn outside() -> Vec<(Value, Value, [&'static str; 2])> {
 fn what_is_outside_of_the_class_is_refused_with_field_value_class_and_way_out() {
     for (node, class, words) in outside() {
         let refusal = admitted(node.clone(), class.clone()).expect_err(&format!("{node} {class}"));
-        let Refusal { reason, message } = refusal;
+        let ClassRefusal { reason, message } = refusal;
         assert!([Reason::ValueNotInClass, Reason::InvalidSpec].contains(&reason), "{reason}");
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         assert!(
@@ -263,10 +263,10 @@ fn without_a_class_that_counts_nothing_is_admitted() {
     let object = node(json!({ "fleet": { "className": "big" }, "iam": { "managedPolicyArns": [POWER] } }));
     let fleet = object.fleet().unwrap();
     for (class, reason, words) in [
-        (Class::NoDefault, Reason::ClassRequired, "fleetmesh migrate fleet-classes"),
-        (Class::Missing, Reason::ClassRequired, "fleet.className is big"),
+        (RunningClass::NoDefault, Reason::ClassRequired, "fleetmesh migrate fleet-classes"),
+        (RunningClass::Missing, Reason::ClassRequired, "fleet.className is big"),
         (
-            Class::NotAllowed { name: "big" },
+            RunningClass::NotAllowed { name: "big" },
             Reason::ClassNotAllowed,
             "FleetClass big does not allow fleets of the namespace team-a",
         ),
@@ -305,13 +305,13 @@ fn nobody_has_the_policies_of_one_class_and_the_code_of_another() {
     ] {
         let object = node(json!({ "fleet": fleet, "iam": { "managedPolicyArns": [READ] } }));
         let spec = class(json!({ "managedPolicyArns": [READ] }));
-        let found = Class::Found { name: "small", spec: &spec };
+        let found = RunningClass::Found { name: "small", spec: &spec };
         let refusal = admit_policies(&object, object.fleet().unwrap(), found).unwrap_err();
         assert_eq!(refusal.reason, Reason::ValueNotInClass, "{}", refusal.message);
     }
     // Instances that another class let are still there, or nobody looked.
     let spec = class(json!({ "managedPolicyArns": [READ] }));
-    let found = Class::Found { name: "small", spec: &spec };
+    let found = RunningClass::Found { name: "small", spec: &spec };
     let object = node(json!({ "iam": { "managedPolicyArns": [READ] } }));
     let launched = |classes: &[&str]| Some(classes.iter().map(|class| (*class).to_owned()).collect());
     let said = |launched: Option<BTreeSet<String>>| withheld(&object, found, launched.as_ref());
@@ -350,7 +350,7 @@ proptest! {
     #[test]
     fn a_refusal_is_short_whatever_the_value(value in ".{0,2000}") {
         let node = json!({ "tags": { value.clone(): "v" } });
-        if let Err(Refusal { message, .. }) = admitted(node, json!({})) {
+        if let Err(ClassRefusal { message, .. }) = admitted(node, json!({})) {
             prop_assert!(message.chars().count() < 500, "{}", message);
         }
     }

@@ -10,8 +10,8 @@ fn limits(instances: i32, per_namespace: Option<i32>) -> ClassLimits {
     ClassLimits { instances, instances_per_namespace: per_namespace }
 }
 
-fn held(namespace: &str, instances: i32) -> Held {
-    Held { namespace: namespace.to_owned(), instances }
+fn held(namespace: &str, instances: i32) -> HeldLimits {
+    HeldLimits { namespace: namespace.to_owned(), instances }
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn room_is_what_the_limits_leave() {
     assert_eq!(granted(limits(0, None), "c", 1), (0, Some(("limits.instances", 0, 8))));
 }
 
-fn member(uid: &str, reported: i32, most: i32) -> Member {
-    Member { uid: uid.to_owned(), namespace: "a".to_owned(), reported, most }
+fn member(uid: &str, reported: i32, most: i32) -> LimitedMember {
+    LimitedMember { uid: uid.to_owned(), namespace: "a".to_owned(), reported, most }
 }
 
 fn second(second: i64) -> Timestamp {
@@ -103,7 +103,7 @@ fn the_classes_of_what_runs_and_of_what_is_on_its_way_are_known_once_ec2_was_ask
 struct Race {
     ledger: Ledger,
     now: i64,
-    instances: Vec<Made>,
+    instances: Vec<MadeFleet>,
     /// How often each node was deleted and made again.
     lives: Vec<usize>,
     /// The next launch of each node, and what EC2 did for the current one.
@@ -111,7 +111,7 @@ struct Race {
 }
 
 /// An instance in it.
-struct Made {
+struct MadeFleet {
     node: usize,
     uid: String,
     launch: i64,
@@ -122,7 +122,7 @@ struct Made {
 const LATE: i64 = 20;
 
 #[derive(Clone, Debug)]
-enum Act {
+enum LimitAct {
     /// A node looks, wants so many, and learns what came of it or not.
     Launch {
         node: usize,
@@ -135,12 +135,12 @@ enum Act {
     Wait(i64),
 }
 
-fn act(nodes: usize) -> impl Strategy<Value = Act> {
+fn act(nodes: usize) -> impl Strategy<Value = LimitAct> {
     prop_oneof![
-        4 => (0..nodes, 1..6_i32, any::<bool>()).prop_map(|(node, wanted, lost)| Act::Launch { node, wanted, lost }),
-        1 => (0..20_usize).prop_map(Act::Terminate),
-        1 => (0..nodes).prop_map(Act::Retain),
-        1 => (0..30_i64).prop_map(Act::Wait),
+        4 => (0..nodes, 1..6_i32, any::<bool>()).prop_map(|(node, wanted, lost)| LimitAct::Launch { node, wanted, lost }),
+        1 => (0..20_usize).prop_map(LimitAct::Terminate),
+        1 => (0..nodes).prop_map(LimitAct::Retain),
+        1 => (0..30_i64).prop_map(LimitAct::Wait),
     ]
 }
 
@@ -154,13 +154,13 @@ impl Race {
     }
 
     /// The instances that EC2 shows now of those that are `wanted`.
-    fn shown(&self, wanted: impl Fn(&Made) -> bool) -> Vec<Instance> {
+    fn shown(&self, wanted: impl Fn(&MadeFleet) -> bool) -> Vec<Instance> {
         let shown = self.instances.iter().filter(|made| wanted(made) && made.shows <= self.now);
-        let instance = |made: &Made| Instance {
+        let instance = |made: &MadeFleet| Instance {
             id: "i".into(),
             az: None,
             type_: None,
-            state: if made.terminated { State::Terminated } else { State::Running },
+            state: if made.terminated { InstanceState::Terminated } else { InstanceState::Running },
             checks: Checks::Passed,
             launched: second(0),
             missed_since: second(0),
@@ -186,9 +186,9 @@ impl Race {
         let uid = self.uid(node);
         let shown = self.shown(|made| made.uid == uid);
         self.ledger.shown(&uid, &shown, second(self.now));
-        let tagged = Tagged::of(&self.shown(|_| true));
-        let members: Vec<Member> = (0..nodes)
-            .map(|node| Member { namespace: Self::namespace(node), ..member(&self.uid(node), 0, 0) })
+        let tagged = TaggedInstance::of(&self.shown(|_| true));
+        let members: Vec<LimitedMember> = (0..nodes)
+            .map(|node| LimitedMember { namespace: Self::namespace(node), ..member(&self.uid(node), 0, 0) })
             .collect();
         let (namespace, launch) = (Self::namespace(node), self.launches[node].0);
         let ask = Ask { uid: &uid, namespace: &namespace, class: "small", launch, wanted };
@@ -204,7 +204,7 @@ impl Race {
         if first {
             for _ in 0..made {
                 let (uid, shows) = (uid.clone(), self.now + LATE);
-                self.instances.push(Made { node, uid, launch, shows, terminated: false });
+                self.instances.push(MadeFleet { node, uid, launch, shows, terminated: false });
             }
             self.launches[node].1 = Some(made);
         }
@@ -234,10 +234,10 @@ proptest! {
         };
         for act in acts {
             match act {
-                Act::Launch { node, wanted, lost } => race.launch(node, wanted, lost, &limits, 4),
-                Act::Terminate(index) => if let Some(made) = race.instances.get_mut(index) { made.terminated = true },
-                Act::Retain(node) => race.retain(node),
-                Act::Wait(seconds) => race.now += seconds,
+                LimitAct::Launch { node, wanted, lost } => race.launch(node, wanted, lost, &limits, 4),
+                LimitAct::Terminate(index) => if let Some(made) = race.instances.get_mut(index) { made.terminated = true },
+                LimitAct::Retain(node) => race.retain(node),
+                LimitAct::Wait(seconds) => race.now += seconds,
             }
             prop_assert!(race.count(|_| true) <= usize::try_from(all).unwrap(), "in all");
             for index in 0..2 {

@@ -11,7 +11,7 @@ fn instance(id: usize, version: i64) -> Instance {
         id: format!("i-{id:03}"),
         az: None,
         type_: None,
-        state: State::Running,
+        state: InstanceState::Running,
         checks: Checks::Passed,
         launched: Timestamp::from_second(i64::try_from(id).unwrap()).unwrap(),
         missed_since: Timestamp::UNIX_EPOCH,
@@ -33,10 +33,10 @@ fn scaled(old: &[Stage], new: &[Stage], demand: Demand) -> (i32, Vec<String>) {
         old.iter().map(|stage| (*stage, false)).chain(new.iter().map(|stage| (*stage, true))).collect();
     let instances: Vec<Instance> =
         stages.iter().enumerate().map(|(id, (_, updated))| instance(id, i64::from(*updated) + 1)).collect();
-    let members: Vec<Member<'_>> = instances
+    let members: Vec<FleetMember<'_>> = instances
         .iter()
         .zip(&stages)
-        .map(|(instance, (stage, updated))| Member {
+        .map(|(instance, (stage, updated))| FleetMember {
             instance,
             serves: *stage,
             stage: *stage,

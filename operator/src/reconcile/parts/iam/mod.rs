@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use fleetmesh_aws::iam::Iam;
-use fleetmesh_core::iam::{self, Desired, Observed, Outcome, Place, Plan, Refused, Then, part};
-use fleetmesh_core::{Class, Failure, Part, Settings, owner};
+use fleetmesh_aws::iam::IamClient;
+use fleetmesh_core::iam::{
+    self, Desired, IamOutcome, IamPlan, ObservedIdentity, Place, RefusedIdentity, Then, part,
+};
+use fleetmesh_core::{Failure, FailureClass, Part, Settings, owner};
 use fleetmesh_crds::IamStatus;
 use tracing::{debug, info, warn};
 
@@ -56,7 +58,7 @@ pub async fn run(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
     if let Some(part) = desired.and_then(|desired| remembered(reconcile, desired, &memory)) {
         return Some(part);
     }
-    let client = Iam::new(Arc::clone(&reconcile.context.aws)).await;
+    let client = IamClient::new(Arc::clone(&reconcile.context.aws)).await;
     let (part, memory) = work(reconcile, &client, &task, memory).await;
     reconcile.context.cache.identity_concluded(&object.key, &object.uid, memory);
     Some(part)
@@ -93,7 +95,7 @@ pub async fn seen(
     let Some(arn) = reported.and_then(|status| status.instance_profile_arn.as_deref()) else {
         return Ok(memory);
     };
-    let client = Iam::new(Arc::clone(&context.aws)).await;
+    let client = IamClient::new(Arc::clone(&context.aws)).await;
     let (name, profile, role) = observe::profile(&client, arn).await?;
     let owner = owner::owner_tags(object, &context.settings.cluster);
     memory.seen = Some(iam::shown(arn, name, profile.as_ref(), role.as_ref(), &owner));
@@ -104,7 +106,7 @@ pub async fn seen(
 
 /// What is to be done. Where the status names another place than the spec, what is there goes first; but not for something
 /// that may not be had.
-fn task(reconcile: &Reconcile<'_>) -> Option<Result<Task, Refused>> {
+fn task(reconcile: &Reconcile<'_>) -> Option<Result<Task, RefusedIdentity>> {
     let object = reconcile.object;
     let Settings { cluster, iam: rules, .. } = &reconcile.context.settings;
     let desired = Desired::of(object, reconcile.arn, cluster, rules);
@@ -149,7 +151,7 @@ fn remembered(
 /// Observes, decides and applies until nothing is left to do, something fails, or it has to be waited for.
 async fn work(
     reconcile: &Reconcile<'_>,
-    client: &Iam,
+    client: &IamClient,
     task: &Task,
     mut memory: IdentityMemory,
 ) -> (Part<IamStatus>, IdentityMemory) {
@@ -190,9 +192,9 @@ async fn work(
 fn conclude(
     reconcile: &Reconcile<'_>,
     task: &Task,
-    observed: &Observed,
-    plan: &Plan,
-    outcome: &Outcome,
+    observed: &ObservedIdentity,
+    plan: &IamPlan,
+    outcome: &IamOutcome,
     mut memory: IdentityMemory,
 ) -> (Part<IamStatus>, IdentityMemory) {
     let before = &reconcile.object.status;
@@ -228,14 +230,18 @@ fn conclude(
 ///
 /// # Errors
 /// EC2 does not tell.
-async fn plan(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed) -> Result<Plan, Failure> {
+async fn plan(
+    reconcile: &Reconcile<'_>,
+    task: &Task,
+    observed: &ObservedIdentity,
+) -> Result<IamPlan, Failure> {
     let plan = decide(reconcile, task, observed, None);
     let Task::Keep(desired) = task else { return Ok(plan) };
     if plan.makes_a_role() {
         let (object, cache) = (reconcile.object, &reconcile.context.cache);
         let full = cache.room_for_role(&object.key, &object.uid, &reconcile.context.settings.iam.limits);
         return Ok(match full {
-            Some(finding) => Plan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
+            Some(finding) => IamPlan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
             None => plan,
         });
     }
@@ -248,7 +254,12 @@ async fn plan(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed) -> Re
     }
 }
 
-fn decide(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed, strange: Option<String>) -> Plan {
+fn decide(
+    reconcile: &Reconcile<'_>,
+    task: &Task,
+    observed: &ObservedIdentity,
+    strange: Option<String>,
+) -> IamPlan {
     match task {
         Task::Keep(desired) => {
             // What another resource of this cluster has is not to be had, however much it is wanted.
@@ -268,14 +279,14 @@ fn decide(reconcile: &Reconcile<'_>, task: &Task, observed: &Observed, strange: 
 
 /// Whether the reconcile looks once more: the account is known now, or a request that was repeated after its reply was lost
 /// is told that the thing exists.
-fn looks_again(plan: &Plan, outcome: &Outcome) -> bool {
+fn looks_again(plan: &IamPlan, outcome: &IamOutcome) -> bool {
     match &outcome.failed {
-        Some((step, failure)) => step.creates().is_some() && failure.class == Class::Conflict,
+        Some((step, failure)) => step.creates().is_some() && failure.class == FailureClass::Conflict,
         None => plan.then == Then::LookAgain,
     }
 }
 
-fn log(reconcile: &Reconcile<'_>, plan: &Plan, observed: &Observed, outcome: &Outcome) {
+fn log(reconcile: &Reconcile<'_>, plan: &IamPlan, observed: &ObservedIdentity, outcome: &IamOutcome) {
     let object = &reconcile.object.key;
     if let Then::NotOwned(what) = &plan.then {
         // The status does not tell where that is: it may be a secret of others.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fleetmesh_aws::iam::Iam;
+use fleetmesh_aws::iam::IamClient;
 use fleetmesh_core::Failure;
-use fleetmesh_core::iam::{Account, Found, InstanceProfile, Observed, Place, Policy, Role, Thing};
+use fleetmesh_core::iam::{Account, Found, InstanceProfile, ObservedIdentity, Place, Policy, Role, Thing};
 use fleetmesh_crds::IamStatus;
 
 use crate::cache::IdentityMemory;
@@ -17,11 +17,11 @@ const SETTLING: Duration = Duration::from_secs(40);
 /// # Errors
 /// A read failed.
 pub async fn observe(
-    client: &Iam,
+    client: &IamClient,
     place: &Place,
     reported: Option<&IamStatus>,
     memory: &mut IdentityMemory,
-) -> Result<Observed, Failure> {
+) -> Result<ObservedIdentity, Failure> {
     let role = role(client, &place.name).await?;
     let arn = role.as_ref().map(|role| role.arn.as_str()).or(reported.and_then(any_arn));
     let policy = match arn.and_then(Account::of) {
@@ -29,7 +29,7 @@ pub async fn observe(
         None => None,
     };
     let instance_profile = client.get_instance_profile(&place.name).await?;
-    Ok(Observed {
+    Ok(ObservedIdentity {
         role: found(role, Thing::Role, memory),
         policy: found(policy, Thing::Policy, memory),
         instance_profile: found(instance_profile, Thing::InstanceProfile, memory),
@@ -41,7 +41,7 @@ pub async fn observe(
 /// # Errors
 /// A read failed.
 pub async fn profile<'a>(
-    client: &Iam,
+    client: &IamClient,
     arn: &'a str,
 ) -> Result<(&'a str, Option<InstanceProfile>, Option<Role>), Failure> {
     let name = arn.rsplit('/').next().unwrap_or_default();
@@ -50,14 +50,14 @@ pub async fn profile<'a>(
     Ok((name, profile, role))
 }
 
-async fn role(client: &Iam, name: &str) -> Result<Option<Role>, Failure> {
+async fn role(client: &IamClient, name: &str) -> Result<Option<Role>, Failure> {
     let Some(role) = client.get_role(name).await? else { return Ok(None) };
     let attached = client.list_attached_role_policies(name).await?;
     let inline = client.list_role_policies(name).await?;
     Ok(Some(Role { attached, inline, ..role }))
 }
 
-async fn policy(client: &Iam, arn: &str) -> Result<Option<Policy>, Failure> {
+async fn policy(client: &IamClient, arn: &str) -> Result<Option<Policy>, Failure> {
     let Some(policy) = client.get_policy(arn).await? else { return Ok(None) };
     let versions = client.list_policy_versions(arn).await?;
     // A version that vanishes between the two reads means nothing, and is put back.
