@@ -123,8 +123,10 @@ fn read(input: &[u8]) -> Option<(Parts, &[u8])> {
 
 fn meaning(head: &Parts, body: &[u8]) -> Meaning {
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let list = text("authorization").split_once("SignedHeaders=").map_or("", |(_, rest)| rest);
-    let names = list.split(',').next().unwrap_or_default().trim().split(';');
+    // A part begins with its name; what stands in the middle of another part is none.
+    let mut parts = text("authorization").trim_start_matches("AWS4-HMAC-SHA256").split(',');
+    let list = parts.find_map(|part| part.trim().strip_prefix("SignedHeaders="));
+    let names = list.unwrap_or_default().split(';');
     let values = |name: &str| {
         let values = head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         // Signatures do not tell one blank from two.
