@@ -69,7 +69,7 @@ impl Metrics {
                 SECONDS,
             ),
             reconciles: of.counters(
-                "reconciles",
+                "rounds",
                 "Reconciles by kind, by what was planned, and by result: ok, or the class of the failure",
             ),
             round_seconds: of.histograms(

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(
             missed(&figures),
             ["share", "slow", "unknown"],
-            "what reconciles to its bound is not at it"
+            "what is shown as its bound may still miss it"
         );
         let text = table(&figures, Some("theirs"));
         assert!(text.starts_with("| figure | measured | to reach | theirs |\n|---|---|---|---|\n"), "{text}");

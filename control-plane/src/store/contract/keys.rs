@@ -39,11 +39,8 @@ pub(crate) async fn the_keys_of_versions_survive_and_are_replaced_one_at_a_time<
     store.renew_keys(now + KEY_LIFE - SignedDuration::from_hours(1)).await.expect("renewed");
     assert_eq!(marked(&store), first, "it is not old enough");
     let mut seen = vec![first];
-    for reconcile in 1..=3 {
-        store
-            .renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * reconcile)
-            .await
-            .expect("renewed");
+    for renewal in 1..=3 {
+        store.renew_keys(now + (KEY_LIFE + SignedDuration::from_hours(1)) * renewal).await.expect("renewed");
         let version = marked(&store);
         assert!(!seen.contains(&version), "a new key marks");
         seen.push(version);

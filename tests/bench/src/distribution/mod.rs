@@ -24,12 +24,12 @@ pub struct MeshSizes {
     /// twice and four times as many
     #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(8..=100_000))]
     pub nodes: u32,
-    /// Acknowledgements in each of the 15 reconciles
+    /// Acknowledgements in each of the 15 passes
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub acknowledgements: u32,
 }
 
-/// What was measured of one mesh. Times are those of one acknowledgement, the median of the reconciles.
+/// What was measured of one mesh. Times are those of one acknowledgement, the median of the passes.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
@@ -54,11 +54,11 @@ pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
         meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Reconciles::default()));
     }
     for _ in 0..PASSES {
-        for (mesh, reconciles) in &mut meshes {
-            reconciles.measure(mesh, sizes.acknowledgements).await?;
+        for (mesh, passes) in &mut meshes {
+            passes.measure(mesh, sizes.acknowledgements).await?;
         }
     }
-    let meshes = meshes.iter().map(|(mesh, reconciles)| reconciles.measured(mesh.objects())).collect();
+    let meshes = meshes.iter().map(|(mesh, passes)| passes.measured(mesh.objects())).collect();
     Ok(DistributionReport { sizes, meshes })
 }
 
@@ -100,8 +100,8 @@ impl Reconciles {
     }
 }
 
-fn median_us(reconciles: &[Duration]) -> f64 {
-    let mut sorted = reconciles.to_vec();
+fn median_us(passes: &[Duration]) -> f64 {
+    let mut sorted = passes.to_vec();
     sorted.sort();
     sorted.get(sorted.len() / 2).map_or(0.0, |median| median.as_secs_f64() * 1e6)
 }

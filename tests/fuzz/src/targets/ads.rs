@@ -174,7 +174,7 @@ impl FuzzedProxy<'_> {
                 return Ok(());
             }
         }
-        Err(format!("after {SOON} reconciles of acknowledgements there is still more to send"))
+        Err(format!("after {SOON} passes of acknowledgements there is still more to send"))
     }
 }
 

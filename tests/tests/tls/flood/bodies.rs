@@ -170,10 +170,10 @@ async fn large_bodies_where_instances_join_are_refused_before_they_are_read() {
         let mut attack = JoinSet::new();
         for _ in 0..connections {
             let (tls, port, body) = (tls.clone(), bed.join, body.clone());
-            let reconciles = long::choose(1, 20);
+            let passes = long::choose(1, 20);
             attack.spawn(async move {
                 let mut statuses = Vec::new();
-                for _ in 0..reconciles {
+                for _ in 0..passes {
                     statuses.extend(post(&tls, port, body.clone(), 200).await);
                 }
                 statuses

@@ -45,12 +45,12 @@ async fn report(tls: &FloodTls, port: u16, values: usize, count: usize) -> (Stat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn load_reports_take_little_memory_whatever_is_in_them() {
-    let reconciles = long::choose(3, 60);
+    let passes = long::choose(3, 60);
     let mut bed = FloodBed::start("load-reports", &[]).await;
     let folder = bed.certificates.proxy("red", "1d").await;
     let tls = FloodTls::proxy(&bed.certificates, &folder);
     let (before, mut outcomes) = (bed.forget_peak(), Vec::new());
-    for _ in 0..reconciles {
+    for _ in 0..passes {
         let mut streams = JoinSet::new();
         for (values, count, code) in [
             // Just within the bound, and beyond it.
@@ -66,7 +66,7 @@ async fn load_reports_take_little_memory_whatever_is_in_them() {
     }
     let grown = bed.peak().saturating_sub(before);
     println!(
-        "{reconciles} times 4 streams of load reports of 0.5 to 1.2 MB without content: memory grew by {} MiB",
+        "{passes} times 4 streams of load reports of 0.5 to 1.2 MB without content: memory grew by {} MiB",
         grown / MIB
     );
     assert!(grown < 16 * MIB, "{} MiB", grown / MIB);
