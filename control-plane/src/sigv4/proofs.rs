@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::replay::{Digest, digest, second};
+use super::replay::{AHEAD, Digest, NEARLY, digest, second};
 use super::{SKEW, Verified};
 
 /// Signatures that are remembered at most. They are of the first requests of connections.
@@ -35,7 +35,12 @@ impl Proofs {
     fn take_of(&self, verified: &Verified, now: SystemTime, capacity: usize) -> bool {
         let Some(digest) = digest(&verified.signature) else { return false };
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = second(verified.time);
+        let (made, near) = (second(verified.time), second(now) + NEARLY);
+        // Those of a clock that is ahead may not push out all others.
+        let ahead = || memory.seconds.range(near + 1..).map(|(_, digests)| digests.len()).sum::<usize>();
+        if made > near && ahead() >= capacity / AHEAD {
+            return false;
+        }
         if made < memory.floor || !memory.seconds.entry(made).or_default().insert(digest) {
             return false;
         }
@@ -59,17 +64,30 @@ mod tests {
     use super::*;
     use crate::rights::{KeyHolder, KeyPolicy};
 
+    fn at(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn take(proofs: &Proofs, signature: u128, made: u64, now: u64, capacity: usize) -> bool {
+        let holder = KeyHolder { id: "A".into(), name: String::new(), policy: KeyPolicy::EVERYTHING };
+        let signature = format!("{signature:032x}{:032x}", 0);
+        let verified = Verified { holder: Arc::new(holder), signature, time: at(made) };
+        proofs.take_of(&verified, at(now), capacity)
+    }
+
+    #[test]
+    fn whoever_signs_ahead_of_the_clock_takes_no_proof_from_others() {
+        let proofs = Proofs::default();
+        let taken = (0..1_000).filter(|index| take(&proofs, *index, 1299, 1000, 100)).count();
+        assert_eq!(taken, 100 / AHEAD);
+        assert!(take(&proofs, 5_000, 1000, 1000, 100), "others prove who they are");
+        assert!(!take(&proofs, 0, 1299, 1299, 100), "what was used stays so");
+    }
+
     #[test]
     fn a_signature_proves_one_connection_and_what_was_forgotten_none() {
         let proofs = Proofs::default();
-        let at = |second| UNIX_EPOCH + Duration::from_secs(second);
-        let take = |signature: u128, made, now, capacity| {
-            let holder = KeyHolder { id: "A".into(), name: String::new(), policy: KeyPolicy::EVERYTHING };
-            let holder = Arc::new(holder);
-            let verified =
-                Verified { holder, signature: format!("{signature:032x}{:032x}", 0), time: at(made) };
-            proofs.take_of(&verified, at(now), capacity)
-        };
+        let take = |signature, made, now, capacity| take(&proofs, signature, made, now, capacity);
         assert!(take(1, 1000, 1000, 2) && take(2, 1000, 1001, 2));
         assert!(!take(1, 1000, 1001, 2) && !take(2, 1000, 1001, 2));
         // There is room for two: the second of both is forgotten, and is as good as used.

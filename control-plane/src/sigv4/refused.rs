@@ -62,6 +62,11 @@ pub enum Refused {
         /// The time after which signatures are known.
         after: String,
     },
+    /// The signature was made in the future, and so were as many others as are remembered.
+    #[error(
+        "Signature not yet current: too many writes were signed ahead of the control plane's time; set the clock"
+    )]
+    Ahead,
     /// The signature was made too long ago, or in the future.
     #[error("Signature {}: {signed} is more than 5 minutes from the control plane's time; set the clock", if *late { "expired" } else { "not yet current" })]
     Expired {
@@ -99,6 +104,7 @@ impl Refused {
             | Self::Region { .. }
             | Self::Host { .. }
             | Self::Replayed
+            | Self::Ahead
             | Self::Unremembered { .. } => "InvalidSignatureException",
         }
     }

@@ -8,7 +8,8 @@
 //! A process that starts takes no write that was signed before; those that the last one served and that were signed by a
 //! clock ahead of ours are remembered on disk ([`ahead`]).
 //!
-//! Memory is bounded: when it is full, the oldest signatures are forgotten, and with them the right to use any as old.
+//! Memory is bounded: when it is full, the oldest signatures are forgotten, and with them the right to use any as old. Those of a
+//! clock ahead of ours may take a part of it only: otherwise whoever has a key could fill it with these, and all others would be old.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -27,6 +28,10 @@ use super::{Refused, SKEW, Verified};
 
 /// Signatures that are remembered at most: some 16 MB. At 850 writes a second all of those that would be taken are.
 const CAPACITY: usize = 262_144;
+/// One in so many of them may be of a clock that is ahead of ours,
+pub(super) const AHEAD: usize = 4;
+/// by more seconds than these.
+pub(super) const NEARLY: u64 = 2;
 /// How long after the first request the same one gets the same answer. A client signs a further try anew in the next second.
 const ANSWERS: Duration = Duration::from_secs(3);
 /// Bytes of answers that are remembered at most.
@@ -144,9 +149,10 @@ impl Replays {
     /// Admits a write whose signature is good.
     ///
     /// # Errors
-    /// [`Refused::Replayed`], [`Refused::Unremembered`].
+    /// [`Refused::Replayed`], [`Refused::Unremembered`], [`Refused::Ahead`].
     pub fn admit(&self, verified: &Verified, now: SystemTime) -> Result<Turn, Refused> {
-        let (second, digest) = (second(verified.time), digest(&verified.signature).ok_or(Refused::Mismatch)?);
+        let digest = digest(&verified.signature).ok_or(Refused::Mismatch)?;
+        let (second, near) = (second(verified.time), second(now) + NEARLY);
         let mut memory = self.lock();
         memory.forget(now);
         if second < memory.floor {
@@ -160,6 +166,9 @@ impl Replays {
                 return Ok(Turn::Again(watch::Sender::new(Some(Arc::clone(answer))).subscribe()));
             }
             None => {}
+        }
+        if second > near && memory.ahead_of(near) >= memory.capacity / AHEAD {
+            return Err(Refused::Ahead);
         }
         let (answer, running) = watch::channel(None);
         memory.seconds.entry(second).or_default().insert(digest, Use::Running(running));
@@ -184,6 +193,11 @@ impl ReplayMemory {
         while self.answered.front().is_some_and(|(at, ..)| is_due(*at)) {
             self.forget_answer();
         }
+    }
+
+    /// How many were made after the second `near`.
+    fn ahead_of(&self, near: u64) -> usize {
+        self.seconds.range(near + 1..).map(|(_, uses)| uses.len()).sum()
     }
 
     fn make_room(&mut self) {
@@ -402,6 +416,17 @@ mod tests {
             assert!(["Unremembered", "Replayed", "200"].contains(&outcome.as_str()), "{index}: {outcome}");
         }
         assert_eq!(turn(&replays, 5_000, now, now), "first", "what is new is served");
+    }
+
+    #[test]
+    fn whoever_signs_ahead_of_the_clock_locks_nobody_else_out() {
+        let replays = Replays::bounded(100, None);
+        let outcomes: Vec<_> = (0..1_000).map(|index| turn(&replays, index, at(299), at(0))).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| *outcome == "first").count(), 100 / AHEAD);
+        assert_eq!(outcomes.last().map(String::as_str), Some("Ahead"));
+        assert_eq!(turn(&replays, 0, at(299), at(0)), "Replayed", "what was used stays so");
+        assert_eq!(turn(&replays, 5_000, at(0), at(0)), "first", "others write on");
+        assert_eq!(turn(&replays, 5_001, at(300), at(299)), "first", "by then nothing of it is ahead");
     }
 
     #[test]
