@@ -130,7 +130,7 @@ impl CacheInner {
             triggers.push((key.clone(), Trigger::Look));
         }
         let object = Arc::new(object);
-        let (is_new, leaves) = (before.is_none(), object.deleting);
+        let leaves = object.deleting;
         // Who is refused a name owns nothing that others would have to ask for.
         let refused = |object: &Object| {
             object.key.kind != Kind::Mesh && is_refused_the_name(object, self.index.maker(&object.id))
@@ -139,6 +139,7 @@ impl CacheInner {
             before.extension.permits_other_than(&object.extension) || refused(before) != refused(&object)
         });
         let begins_to_leave = leaves && before.as_ref().is_some_and(|before| !before.deleting);
+        let former = before.clone();
         let mut unsettled = vec![object.id.clone()];
         match before {
             Some(before) => {
@@ -170,8 +171,8 @@ impl CacheInner {
             }
         }
         triggers.extend(self.settle(unsettled));
-        if !is_new && says_other {
-            triggers.extend(self.consent_changed(&object));
+        if let Some(former) = former.filter(|_| says_other) {
+            triggers.extend(self.consent_changed(&former, &object));
         }
         if begins_to_leave {
             triggers.extend(self.not_permitted_to_name(&object));

@@ -273,6 +273,21 @@ impl CacheInner {
         inside.map(|object| object.key.clone()).collect()
     }
 
+    /// What is in a mesh and whose namespaces it allows now and did not before, or the other way around.
+    fn allowed_otherwise(&self, former: &Object, mesh: &Object) -> Vec<ObjectKey> {
+        let allows = |mesh: &Object, labels: &BTreeMap<String, String>| {
+            let allowed = mesh.extension.mesh().and_then(|mesh| mesh.namespaces.as_ref());
+            allowed.is_none_or(|allowed| allowed.allows(labels).unwrap_or(false))
+        };
+        let mut answers: BTreeMap<Option<String>, bool> = BTreeMap::new();
+        let mut inside = self.inside(mesh.id.mesh_name());
+        inside.retain(|key| {
+            let otherwise = || self.labels(key, |labels| allows(former, labels) != allows(mesh, labels));
+            *answers.entry(key.namespace.clone()).or_insert_with(otherwise)
+        });
+        inside
+    }
+
     /// Triggers these, and those whom it concerns when names are others' by that.
     pub(super) fn reconsider(&mut self, keys: &[ObjectKey]) -> Triggers {
         let entries = keys.iter().filter_map(|key| self.entries.get(key));
@@ -282,10 +297,10 @@ impl CacheInner {
         once(triggers)
     }
 
-    /// `object` says something else about resources of other namespaces than before.
-    pub(super) fn consent_changed(&mut self, object: &Object) -> Triggers {
+    /// `object` says something else about resources of other namespaces than `former`, which it was before.
+    pub(super) fn consent_changed(&mut self, former: &Object, object: &Object) -> Triggers {
         let concerned: Vec<ObjectKey> = match object.key.kind {
-            Kind::Mesh => self.inside(object.id.mesh_name()),
+            Kind::Mesh => self.allowed_otherwise(former, object),
             _ => {
                 let referrers = self.index.referrers(&object.id);
                 referrers.filter(|key| key.namespace != object.key.namespace).cloned().collect()

@@ -400,6 +400,38 @@ fn a_grant_triggers_only_those_whose_references_it_changes() {
 }
 
 #[test]
+fn a_mesh_triggers_only_those_whom_it_allows_and_did_not_or_the_other_way_around() {
+    let allowing = |version, teams: &[&str]| {
+        let mut mesh = object("m", version, ResourceId::mesh("m"), json!({}));
+        let selector = json!({"matchExpressions": [{"key": "team", "operator": "In", "values": teams}]});
+        let namespaces = serde_json::from_value(json!({"from": "Selector", "selector": selector})).unwrap();
+        mesh.generation = i64::try_from(version).unwrap();
+        mesh.extension = Extension::Mesh(MeshExtension { namespaces, ..MeshExtension::default() });
+        mesh
+    };
+    let cache = Cache::default();
+    let (stays, leaves) = (node("stays", 2), guest(node("leaves", 3)));
+    for (name, team) in [("apps", "apps"), ("web", "web")] {
+        cache.namespace(name, Some([("team".to_owned(), team.to_owned())].into()));
+    }
+    for object in [allowing(1, &["apps", "web"]), stays.clone(), leaves.clone()] {
+        cache.seen(object, ReferenceSource::List);
+    }
+    let change = |version, teams: &[&str]| {
+        let mesh = allowing(version, teams);
+        let (own, mut others) = (mesh.key.clone(), cache.seen(mesh, ReferenceSource::Watch));
+        others.retain(|(key, _)| *key != own);
+        others
+    };
+    assert_eq!(change(4, &["apps"]), [(leaves.key.clone(), Trigger::Look)]);
+    let allowance = |key: &ObjectKey| cache.observe(key).unwrap().observed.allowance;
+    assert!(matches!(allowance(&leaves.key), Allowance::Refused { .. }));
+    assert_eq!(allowance(&stays.key), Allowance::Allowed);
+    assert_eq!(change(5, &["apps", "else"]), [], "nobody is of that team");
+    assert_eq!(change(6, &["apps", "web"]), [(leaves.key, Trigger::Look)]);
+}
+
+#[test]
 fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
     let cache = Cache::default();
     let node = node("n", 1);
