@@ -1,6 +1,7 @@
 //! The queue of objects that want a reconcile. An object is in it once however often it is triggered, is never in two reconciles at
-//! a time, and comes back when it was triggered during its reconcile. Who is urgent goes before all who are not. In memory only: a
-//! restart looks at everything again.
+//! a time, and comes back when it was triggered during its reconcile. Who is urgent goes before all who are not, and who changed
+//! before most of those that are only to be compared, which all are after a start: at 40 reads a second an edit would wait for minutes
+//! (controller-runtime has priorities for the same). In memory only: a restart looks at everything again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,9 @@ use std::time::Duration;
 use fleetmesh_core::ObjectKey;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// While both wait, one turn in so many is for an object that is only to be compared.
+const TURNS: usize = 8;
 
 /// Why an object is triggered; the greater reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +34,17 @@ pub enum Lane {
     Urgent,
 }
 
+/// How soon an object's turn comes; the greater goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// It is only to be compared, as all are after a start. One turn in eight is for these, whatever changes meanwhile.
+    Compared,
+    /// Something about it is news, or it is tried again.
+    Changed,
+    /// Others wait for it, or a promise about time hangs on it.
+    Urgent,
+}
+
 /// When an object is looked at again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requeue {
@@ -37,25 +52,25 @@ pub struct Requeue {
     pub wait: Duration,
     /// For this reason.
     pub trigger: Trigger,
-    /// Whether it goes before what is not urgent: others wait for it, or a promise about time hangs on it.
-    pub urgent: bool,
+    /// How soon then.
+    pub priority: Priority,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     queued: bool,
     running: bool,
-    urgent: bool,
+    priority: Option<Priority>,
     trigger: Option<Trigger>,
     due: Option<Due>,
 }
 
-/// An [`Requeue`] by the clock.
+/// A [`Requeue`] by the clock.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     at: Instant,
     trigger: Trigger,
-    urgent: bool,
+    priority: Priority,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +78,10 @@ struct QueueInner {
     slots: HashMap<ObjectKey, Slot>,
     /// Those that are urgent. They may be among the others too, who then no longer count.
     urgent: VecDeque<ObjectKey>,
-    ready: VecDeque<ObjectKey>,
+    changed: VecDeque<ObjectKey>,
+    compared: VecDeque<ObjectKey>,
+    /// How many turns went by since one of those that are only to be compared had one.
+    turns: usize,
     timers: BTreeSet<(Instant, ObjectKey)>,
 }
 
@@ -81,7 +99,7 @@ impl Queue {
     /// Triggers an object now.
     pub fn trigger(&self, key: &ObjectKey, trigger: Trigger) {
         let mut inner = self.lock();
-        inner.trigger(key, trigger, false);
+        inner.trigger(key, trigger, Priority::Changed);
         drop(inner);
         self.more.notify_one();
     }
@@ -89,7 +107,7 @@ impl Queue {
     /// Triggers an object now, before all that are not urgent.
     pub fn trigger_urgent(&self, key: &ObjectKey, trigger: Trigger) {
         let mut inner = self.lock();
-        inner.trigger(key, trigger, true);
+        inner.trigger(key, trigger, Priority::Urgent);
         drop(inner);
         self.more.notify_one();
         self.more_urgent.notify_one();
@@ -108,7 +126,7 @@ impl Queue {
         let at = Instant::now() + delay;
         let earlier = inner.slots.get(key).and_then(|slot| slot.due).is_some_and(|due| due.at <= at);
         if !earlier {
-            inner.appoint(key, Some(Due { at, trigger, urgent: false }));
+            inner.appoint(key, Some(Due { at, trigger, priority: Priority::Changed }));
         }
         let next = inner.is_next(key);
         drop(inner);
@@ -121,8 +139,11 @@ impl Queue {
     /// Ends the reconcile of an object; `next` is its next requeue, none when the object is gone.
     pub fn done(&self, key: &ObjectKey, next: Option<Requeue>) {
         let mut inner = self.lock();
-        let due =
-            next.map(|Requeue { wait, trigger, urgent }| Due { at: Instant::now() + wait, trigger, urgent });
+        let due = next.map(|Requeue { wait, trigger, priority }| Due {
+            at: Instant::now() + wait,
+            trigger,
+            priority,
+        });
         inner.appoint(key, due);
         let triggered = match inner.slots.get_mut(key) {
             Some(slot) => {
@@ -158,7 +179,8 @@ impl Queue {
                 let mut inner = self.lock();
                 inner.ring(Instant::now());
                 let found = inner.take(lane);
-                let (urgent, others) = (!inner.urgent.is_empty(), !inner.ready.is_empty());
+                let urgent = !inner.urgent.is_empty();
+                let others = !(inner.changed.is_empty() && inner.compared.is_empty());
                 let timer = inner.timers.first().map(|(at, _)| *at);
                 drop(inner);
                 // Whoever rang may have made more ready than it takes, or what it does not take.
@@ -184,6 +206,21 @@ impl Queue {
         }
     }
 
+    /// Puts off those of `keys` that wait and are not urgent until all others had their turn: they are only compared. For what a
+    /// start brings, which is news to this process alone.
+    pub fn postpone(&self, keys: &BTreeSet<ObjectKey>) {
+        let mut inner = self.lock();
+        let QueueInner { slots, changed, compared, .. } = &mut *inner;
+        changed.retain(|key| {
+            let slot = slots.get_mut(key).filter(|slot| slot.priority == Some(Priority::Changed));
+            let Some(slot) = slot.filter(|slot| slot.queued && keys.contains(key)) else { return true };
+            slot.priority = Some(Priority::Compared);
+            slot.trigger = Some(Trigger::Drift);
+            compared.push_back(key.clone());
+            false
+        });
+    }
+
     /// How many objects are ready for a reconcile.
     pub fn len(&self) -> usize {
         self.lock().slots.values().filter(|slot| slot.queued).count()
@@ -200,12 +237,13 @@ impl Queue {
 }
 
 impl QueueInner {
-    fn trigger(&mut self, key: &ObjectKey, trigger: Trigger, urgent: bool) {
+    fn trigger(&mut self, key: &ObjectKey, trigger: Trigger, priority: Priority) {
         let slot = self.slots.entry(key.clone()).or_default();
         slot.trigger = slot.trigger.max(Some(trigger));
-        let more_urgent = urgent && !slot.urgent;
-        slot.urgent |= urgent;
-        if !slot.running && (!slot.queued || more_urgent) {
+        let priority = Some(priority);
+        let sooner = priority > slot.priority;
+        slot.priority = slot.priority.max(priority);
+        if !slot.running && (!slot.queued || sooner) {
             self.enqueue(key);
         }
     }
@@ -214,7 +252,11 @@ impl QueueInner {
     fn enqueue(&mut self, key: &ObjectKey) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.queued = true;
-        let lane = if slot.urgent { &mut self.urgent } else { &mut self.ready };
+        let lane = match slot.priority {
+            Some(Priority::Urgent) => &mut self.urgent,
+            Some(Priority::Changed) | None => &mut self.changed,
+            Some(Priority::Compared) => &mut self.compared,
+        };
         lane.push_back(key.clone());
     }
 
@@ -243,24 +285,35 @@ impl QueueInner {
             self.timers.remove(&(at, key.clone()));
             let due = self.slots.get_mut(&key).and_then(|slot| slot.due.take());
             if let Some(due) = due {
-                self.trigger(&key, due.trigger, due.urgent);
+                self.trigger(&key, due.trigger, due.priority);
             }
         }
     }
 
+    /// The next of those that are not urgent.
+    fn other(&mut self) -> Option<ObjectKey> {
+        self.turns += 1;
+        let is_turn = self.turns >= TURNS || self.changed.is_empty();
+        let compared = if is_turn { self.compared.pop_front() } else { None };
+        if compared.is_some() {
+            self.turns = 0;
+        }
+        compared.or_else(|| self.changed.pop_front())
+    }
+
     fn take(&mut self, lane: Lane) -> Option<(ObjectKey, Trigger)> {
-        let other =
-            |ready: &mut VecDeque<ObjectKey>| if lane == Lane::All { ready.pop_front() } else { None };
-        while let Some(key) = self.urgent.pop_front().or_else(|| other(&mut self.ready)) {
-            // One that became urgent while it waited is in both lines.
+        loop {
+            let next = self.urgent.pop_front();
+            let next = next.or_else(|| if lane == Lane::All { self.other() } else { None });
+            let key = next?;
+            // One that moved up while it waited is in both lanes.
             let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.queued) else { continue };
             slot.queued = false;
-            slot.urgent = false;
+            slot.priority = None;
             slot.running = true;
             let trigger = slot.trigger.take().unwrap_or(Trigger::Look);
             return Some((key, trigger));
         }
-        None
     }
 }
 

@@ -291,6 +291,7 @@ impl Operator {
 
     /// Begins to work.
     fn work(self, cluster: String, shutdown: &CancellationToken) {
+        self.queue.postpone(&self.cache.resting());
         let Self {
             client: Kubernetes(client),
             app_mesh,

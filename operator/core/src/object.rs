@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    Canary, CanaryStatus, Extension, FINALIZER, Fleet, Iam, Management, MeshResource, ORPHAN_ANNOTATION,
-    Status,
+    Canary, CanaryStatus, ConditionType, Extension, FINALIZER, Fleet, Iam, Management, MeshResource,
+    ORPHAN_ANNOTATION, Status,
 };
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
@@ -165,6 +165,14 @@ impl Object {
     /// Whether the last report was about the spec as it is now.
     pub fn reported(&self) -> bool {
         self.status.observed_generation == Some(self.generation)
+    }
+
+    /// Whether the last report was about the spec as it is now, found it to be in force and left nothing that goes on by itself: no
+    /// canary, no identity, no fleet. It may wait for its next comparison.
+    pub fn rests(&self) -> bool {
+        let ready = self.status.condition(ConditionType::Ready);
+        let ready = ready.is_some_and(|ready| ready.status == "True");
+        self.reported() && ready && !self.deleting && self.canary().is_none() && !self.has_parts()
     }
 
     /// Whether `newer` asks for a new look: anything but what only we write changed, or our finalizer was taken away.

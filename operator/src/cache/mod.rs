@@ -98,6 +98,13 @@ impl Cache {
         self.lock().entries.keys().filter(|key| key.kind == kind).cloned().collect()
     }
 
+    /// The resources that rest ([`Object::rests`]).
+    pub fn resting(&self) -> BTreeSet<ObjectKey> {
+        let inner = self.lock();
+        let resting = inner.entries.values().filter(|entry| entry.object.rests());
+        resting.map(|entry| entry.object.key.clone()).collect()
+    }
+
     /// A namespace and its labels; `None` when it is gone. Triggers the resources in it: meshes, routers and nodes may allow it
     /// or not.
     pub fn namespace(&self, name: &str, labels: Option<BTreeMap<String, String>>) -> Triggers {

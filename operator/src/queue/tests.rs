@@ -9,7 +9,7 @@ fn key(name: &str) -> ObjectKey {
 }
 
 fn after(seconds: u64) -> Option<Requeue> {
-    Some(Requeue { wait: Duration::from_secs(seconds), trigger: Trigger::Look, urgent: false })
+    Some(Requeue { wait: Duration::from_secs(seconds), trigger: Trigger::Look, priority: Priority::Changed })
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +50,7 @@ async fn an_urgent_requeue_goes_before_others_and_counts_once() {
     let queue = Queue::default();
     queue.trigger(&key("late"), Trigger::Look);
     queue.next(Lane::All).await;
-    let urgent = Requeue { urgent: true, ..after(1).unwrap() };
+    let urgent = Requeue { priority: Priority::Urgent, ..after(1).unwrap() };
     queue.done(&key("late"), Some(urgent));
     for name in ["a", "late", "b"] {
         queue.trigger(&key(name), Trigger::Distribution);
@@ -80,7 +80,7 @@ async fn who_takes_urgent_ones_alone_leaves_the_others_and_triggers_those_who_ta
     }
     let (urgent, other) = (taken(Lane::Urgent), taken(Lane::All));
     queue.done(&key("a"), after(1));
-    queue.done(&key("b"), Some(Requeue { urgent: true, ..after(2).unwrap() }));
+    queue.done(&key("b"), Some(Requeue { priority: Priority::Urgent, ..after(2).unwrap() }));
     assert_eq!(other.await.unwrap(), key("a"), "whoever rings");
     assert_eq!(urgent.await.unwrap(), key("b"));
 }
@@ -98,4 +98,42 @@ async fn who_is_triggered_urgently_goes_first_even_when_it_waits_already() {
     assert_eq!(queue.next(Lane::All).await.0, key("a"), "it is running");
     queue.done(&key("told"), after(60));
     assert_eq!(queue.next(Lane::All).await, (key("told"), Trigger::Distribution), "before b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_goes_before_what_is_only_compared() {
+    let queue = Queue::default();
+    for name in ["rests", "a", "edited", "asked"] {
+        queue.trigger(&key(name), Trigger::Look);
+    }
+    queue.trigger_urgent(&key("asked"), Trigger::Distribution);
+    // As after a start: all of these are news to this process alone.
+    queue.postpone(&["rests", "edited", "asked", "none"].map(key).into());
+    queue.trigger(&key("edited"), Trigger::Look);
+    assert_eq!(queue.len(), 4);
+    assert_eq!(queue.next(Lane::All).await, (key("asked"), Trigger::Look));
+    assert_eq!(queue.next(Lane::All).await, (key("a"), Trigger::Look));
+    assert_eq!(queue.next(Lane::All).await, (key("edited"), Trigger::Drift));
+    assert_eq!(queue.next(Lane::All).await, (key("rests"), Trigger::Drift));
+    assert!(queue.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_compared_has_its_turns_however_much_changes() {
+    let queue = Queue::default();
+    let drift = Requeue { wait: Duration::ZERO, trigger: Trigger::Drift, priority: Priority::Compared };
+    for name in ["one", "two"] {
+        queue.trigger(&key(name), Trigger::Look);
+        queue.done(&queue.next(Lane::All).await.0, Some(drift));
+    }
+    let mut order = Vec::new();
+    for _ in 0..3 * TURNS {
+        queue.trigger(&key("busy"), Trigger::Look);
+        let (next, _) = queue.next(Lane::All).await;
+        queue.done(&next, after(60));
+        order.push(next);
+    }
+    let compared: Vec<usize> = (0..order.len()).filter(|at| order[*at] != key("busy")).collect();
+    assert_eq!(compared.len(), 2, "{order:?}");
+    assert!(compared[0] < TURNS && compared[1] < 2 * TURNS, "{compared:?}");
 }

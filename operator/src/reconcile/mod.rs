@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::cache::Conclusion;
 use crate::context::Context;
-use crate::queue::{Requeue, Trigger};
+use crate::queue::{Priority, Requeue, Trigger};
 use report::Reported;
 use rollout::Advanced;
 pub use rollout::refuse_strays;
@@ -96,7 +96,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next
 
 /// Another try after a pause.
 fn again() -> Next {
-    Some(Requeue { wait: AGAIN, trigger: Trigger::Look, urgent: false })
+    Some(Requeue { wait: AGAIN, trigger: Trigger::Look, priority: Priority::Changed })
 }
 
 /// A RouteAction that could not be answered is tried again, however long nothing else is due.
@@ -105,7 +105,8 @@ fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
         |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.cache.actions(key).is_empty();
     match next {
         Some(next) if waits(next.wait) => {
-            Some(Requeue { wait: AGAIN, trigger: next.trigger.min(Trigger::Look), ..next })
+            let priority = next.priority.max(Priority::Changed);
+            Some(Requeue { wait: AGAIN, trigger: next.trigger.min(Trigger::Look), priority })
         }
         next => next,
     }
@@ -125,6 +126,7 @@ async fn finish(
     }
     let look = rollout.as_deref().and_then(rollout::look);
     let urgent = rollout.as_deref().is_some_and(rollout::is_step_due);
+    let priority = if urgent { Priority::Urgent } else { Priority::Changed };
     let mut parts = parts::run(context, &observed, &decision, &outcome, trigger).await;
     parts.rollout = rollout;
     let object = Arc::clone(&observed.object);
@@ -141,7 +143,7 @@ async fn finish(
     let next = report(context, &observed, &decision, &outcome, &parts, trigger).await;
     next.map(|next| match look {
         // What a rollout waits for is told, not read from the endpoint.
-        Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, urgent },
+        Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, priority },
         _ => next,
     })
 }
@@ -209,21 +211,29 @@ async fn report(
     match report::report(context, observed, decision, outcome, parts, Timestamp::now()).await {
         Reported::Done => {
             let memory = context.cache.memory(key);
-            let (wait, trigger) = match next_look(observed, outcome, memory.failures, &context.settings) {
-                NextLook::Retry(wait) => (wait, trigger.max(Trigger::Look)),
+            let next = match next_look(observed, outcome, memory.failures, &context.settings) {
+                NextLook::Retry(wait) => {
+                    Requeue { wait, trigger: trigger.max(Trigger::Look), priority: Priority::Changed }
+                }
                 NextLook::Compare(interval) => {
-                    (interval.saturating_sub(memory.compared.elapsed()), Trigger::Drift)
+                    let wait = interval.saturating_sub(memory.compared.elapsed());
+                    Requeue { wait, trigger: Trigger::Drift, priority: Priority::Compared }
                 }
             };
-            let next = sooner_of(wait, trigger, parts_look);
+            let next = sooner_of(next, parts_look);
             let told_for = context.cache.told_for(key).unwrap_or_default();
             let look = programmed::look(&observed.distribution, told_for, context.settings.proxy_patience);
             Some(match look {
-                Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, ..next },
+                Some(wait) if wait < next.wait => {
+                    Requeue { wait, trigger: Trigger::Distribution, priority: Priority::Changed }
+                }
                 _ => next,
             })
         }
-        Reported::HeldBack(rest) => Some(sooner_of(rest, Trigger::Distribution, parts_look)),
+        Reported::HeldBack(wait) => {
+            let next = Requeue { wait, trigger: Trigger::Distribution, priority: Priority::Changed };
+            Some(sooner_of(next, parts_look))
+        }
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
             let triggers = context.cache.gone(key, Some(&observed.object.uid));
@@ -239,10 +249,9 @@ async fn report(
 }
 
 /// This requeue, or that of the parts when it is sooner.
-fn sooner_of(wait: Duration, trigger: Trigger, parts: Option<Duration>) -> Requeue {
-    let (wait, trigger) =
-        parts.filter(|look| *look < wait).map_or((wait, trigger), |look| (look, Trigger::Look));
-    Requeue { wait, trigger, urgent: false }
+fn sooner_of(next: Requeue, parts: Option<Duration>) -> Requeue {
+    let sooner = parts.filter(|look| *look < next.wait);
+    sooner.map_or(next, |wait| Requeue { wait, trigger: Trigger::Look, priority: Priority::Changed })
 }
 
 fn log(key: &ObjectKey, decision: &Decision, outcome: &Outcome) {

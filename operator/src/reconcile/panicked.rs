@@ -12,7 +12,7 @@ use super::{Next, report};
 use crate::cache::ReferenceSource;
 use crate::context::Context;
 use crate::metrics::Metrics;
-use crate::queue::{Requeue, Trigger};
+use crate::queue::{Priority, Requeue, Trigger};
 
 /// Runs `work`, which is done for `key`; `None` when it panicked, which is counted and, as that `what` did, logged.
 pub async fn guarded<T>(
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, key: &ObjectKey, panic: &Panicked) -> Next {
     if let Err(panic) = caught(tell(context, &object, panic)).await {
         error!(object = %key, %panic, "telling of a panic panicked as well");
     }
-    Some(Requeue { wait, trigger: Trigger::Look, urgent: false })
+    Some(Requeue { wait, trigger: Trigger::Look, priority: Priority::Changed })
 }
 
 /// How far the object is, nobody knows: `Ready` says so, and all else stays as it was reported.
