@@ -15,7 +15,7 @@ pub struct JoinArgs {
     #[arg(long, env = "FLEETMESH_RESOURCE", value_name = "ARN", value_parser = virtual_node)]
     pub resource: String,
 
-    /// Where the control plane serves the App Mesh API: https://HOST:PORT
+    /// Where the control plane lets instances join (its --join-listen): https://HOST:PORT
     #[arg(long, env = "FLEETMESH_JOIN_CONTROL_PLANE", value_name = "URL", value_parser = https)]
     pub control_plane: ControlPlaneAddress,
 

@@ -74,7 +74,10 @@ impl Error {
 fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => {
-            format!("{}. kubectl/rbac.yaml has the roles that the canary commands need", status.message)
+            format!(
+                "{}. kubectl-plugin/rbac.yaml has the roles that the canary commands need",
+                status.message
+            )
         }
         // The answer is about the address, not about an object.
         kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {

@@ -77,7 +77,7 @@ pub struct OperatorArgs {
     )]
     pub proxy_join_image: Option<String>,
 
-    /// Where they ask for certificates, the App Mesh API of a control plane that has --ca-key: https://HOST:PORT
+    /// Where they ask for certificates, at a control plane that lets instances join (its --join-listen): https://HOST:PORT
     #[arg(
         long,
         env = "FLEETMESH_PROXY_JOIN_CONTROL_PLANE",

@@ -90,7 +90,7 @@ async fn blows_at_a_fleet() {
     blows(&FLEET, 40).await;
 }
 
-/// Strikes every write of every phase; fewer than `least` plans in a reconcile would mean that the writes are not seen any more.
+/// Strikes every write of every phase; fewer than `least` plans a turn would mean that the writes are not seen any more.
 async fn blows(phases: &[AwsPhase], least: usize) {
     let (place, mut lanes) = CrashPlace::start().await.unwrap();
     let mut calm = Vec::new();

@@ -150,12 +150,12 @@ fn the_rollback_window_keeps_nodes_until_they_retire() {
 #[test]
 fn histories_are_bounded() {
     let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
-    for reconcile in 0..14 {
-        world.apply(if reconcile % 2 == 0 { "v2=100" } else { "v1=100" }).run(3);
+    for pass in 0..14 {
+        world.apply(if pass % 2 == 0 { "v2=100" } else { "v1=100" }).run(3);
     }
     assert_eq!(world.stored.history.len(), 7, "each second one is a revert");
-    for reconcile in 0..8 {
-        world.apply(if reconcile % 2 == 0 { "v2=100" } else { "v3=100" }).run(3);
+    for pass in 0..8 {
+        world.apply(if pass % 2 == 0 { "v2=100" } else { "v3=100" }).run(3);
     }
     assert_eq!(world.stored.history.len(), 10);
 }

@@ -51,7 +51,7 @@ pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
     let mut meshes = Vec::new();
     for factor in [1, 2, 4] {
         eprintln!("bench distribution: a mesh of {} virtual nodes", sizes.nodes * factor);
-        meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Reconciles::default()));
+        meshes.push((Mesh::new(sizes.nodes * factor).context("a mesh")?, Passes::default()));
     }
     for _ in 0..PASSES {
         for (mesh, passes) in &mut meshes {
@@ -63,13 +63,13 @@ pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
 }
 
 #[derive(Default)]
-struct Reconciles {
+struct Passes {
     acknowledged: Vec<Duration>,
     told: Vec<Duration>,
     everything: Vec<Duration>,
 }
 
-impl Reconciles {
+impl Passes {
     async fn measure(&mut self, mesh: &mut Mesh, acknowledgements: u32) -> Result<()> {
         let everything = Instant::now();
         mesh.everything().await?;

@@ -21,7 +21,7 @@ use super::{Target, mesh};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
-/// Reconciles after which an honest proxy has nothing left to acknowledge.
+/// Passes after which an honest proxy has nothing left to acknowledge.
 const SOON: usize = 64;
 /// The most steps of an input.
 const STEPS: usize = 400;
