@@ -118,7 +118,8 @@ impl CacheInner {
                 && self.may_name(&entry.object, &object.id)
         };
         let others = self.index.referrers(&object.id).filter(|key| **key != object.key);
-        let others = others.filter(|key| self.exists(key) && needs(key));
+        // In the order of their keys: the first few of all are among the first few of these.
+        let others = others.filter(|key| self.exists(key) && needs(key)).take(TOLD_DEPENDENTS);
         let dependents: BTreeSet<&ObjectKey> = others.chain(self.keepers(object)).collect();
         dependents.into_iter().take(TOLD_DEPENDENTS).cloned().collect()
     }
