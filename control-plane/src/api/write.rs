@@ -160,7 +160,8 @@ fn client_token(
     validate::client_token(&token)?;
     let request = serde_json::to_vec(&(verb, id, spec, tags))
         .map_err(|error| WireNack::bad_request(format!("spec: {error}")))?;
-    Ok(Some(ClientToken { token, request: Sha256::digest(&request).into(), spec: spec.clone() }))
+    let (mesh, request) = (id.mesh_name().to_owned(), Sha256::digest(&request).into());
+    Ok(Some(ClientToken { token, mesh, request, spec: spec.clone() }))
 }
 
 /// The time, in the milliseconds that are stored: what a request is answered now and after a restart is the same.

@@ -84,8 +84,10 @@ pub struct Write {
 /// A client token, which makes a request idempotent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientToken {
-    /// The token, unique among the requests of the account.
+    /// The token, unique among the requests about its mesh.
     pub token: String,
+    /// The mesh that the request is about. A key of another mesh's neither learns of it nor spends it.
+    pub mesh: String,
     /// A hash of everything else in the request, its spec among that.
     pub request: [u8; 32],
     /// The spec that the request asks for, which its answer shows. A store keeps none: the request that comes again has the same.

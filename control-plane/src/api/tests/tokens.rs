@@ -42,6 +42,25 @@ async fn another_request_with_a_spent_token_is_a_conflict() {
     assert!(message.starts_with("clientToken: \"t\" was already spent"), "{message}");
 }
 
+/// The attack: who may write one mesh spends there what another mesh's operator is about to spend. Its tokens can be worked out of
+/// what is to be seen of the resource.
+#[tokio::test]
+async fn a_token_that_was_spent_in_another_mesh_is_none_here() {
+    let service = ApiService::scenario().await;
+    service.put("/meshes", json!({"meshName": "attacker"})).await.ok();
+    let request = |port: u16| {
+        let mut request = node("n", &[port]);
+        request["clientToken"] = json!("t");
+        request
+    };
+    let spent = service.put("/meshes/attacker/virtualNodes", request(81)).await.ok();
+    let first = service.put("/meshes/apps/virtualNodes", request(80)).await.ok();
+    // Nor does either take what the other remembers.
+    assert_eq!(service.put("/meshes/attacker/virtualNodes", request(81)).await.ok(), spent);
+    assert_eq!(service.put("/meshes/apps/virtualNodes", request(80)).await.ok(), first);
+    service.put("/meshes/apps/virtualNodes", request(82)).await.refused("ConflictException", 409);
+}
+
 #[tokio::test]
 async fn a_token_ends_with_its_resource() {
     let service = ApiService::scenario().await;

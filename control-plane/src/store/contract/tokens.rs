@@ -16,7 +16,8 @@ use crate::view::{Record, Views};
 
 /// A token spent on the request with this number, which asks for the spec of `record`.
 fn token(token: &str, request: u8, record: &Record) -> Option<ClientToken> {
-    Some(ClientToken { token: token.into(), request: [request; 32], spec: record.spec.clone() })
+    let mesh = record.id.mesh_name().to_owned();
+    Some(ClientToken { token: token.into(), mesh, request: [request; 32], spec: record.spec.clone() })
 }
 
 /// The request, sent again; it must not be decided.

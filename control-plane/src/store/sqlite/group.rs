@@ -37,7 +37,7 @@ impl Group<'_> {
     pub fn take(&mut self, commit: &Commit) -> Result<GroupAnswer, TableError> {
         let token = commit.token.as_ref();
         if let Some(token) = token
-            && let Some(spent) = tokens::spent(self.connection, &token.token, self.now)?
+            && let Some(spent) = tokens::spent(self.connection, &token.mesh, &token.token, self.now)?
             && let Some(current) = spent.current(&self.meshes)
         {
             table::confirm(self.connection, self.revision)?;

@@ -40,9 +40,10 @@ CREATE TABLE IF NOT EXISTS bound_key (
     PRIMARY KEY (instance, node)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spent_token (
-    token TEXT NOT NULL PRIMARY KEY, request BLOB NOT NULL, spent_at INTEGER NOT NULL,
+    token TEXT NOT NULL, request BLOB NOT NULL, spent_at INTEGER NOT NULL,
     mesh TEXT NOT NULL, number INTEGER NOT NULL,
-    rest TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL, last_updated_at INTEGER NOT NULL
+    rest TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL, last_updated_at INTEGER NOT NULL,
+    PRIMARY KEY (mesh, token)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS spent_token_number ON spent_token (mesh, number);
 CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);

@@ -14,7 +14,8 @@ use crate::store::{ClientToken, Commit, CommitError, Store, TOKEN_LIFE, TOKEN_PI
 use crate::view::Record;
 
 fn token(token: &str, record: &Record) -> Option<ClientToken> {
-    Some(ClientToken { token: token.into(), request: [1; 32], spec: record.spec.clone() })
+    let mesh = record.id.mesh_name().to_owned();
+    Some(ClientToken { token: token.into(), mesh, request: [1; 32], spec: record.spec.clone() })
 }
 
 /// The request that made `record`, sent again; it must not be decided.

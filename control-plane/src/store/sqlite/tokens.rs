@@ -84,11 +84,17 @@ impl Spent {
     }
 }
 
-/// What the client token was spent on within [`TOKEN_LIFE`] before `now`.
-pub fn spent(connection: &Connection, token: &str, now: Timestamp) -> Result<Option<Spent>, TableError> {
-    let sql = format!("SELECT {SELECT} FROM spent_token WHERE token = ?1 AND spent_at > ?2");
+/// What the client token was spent on in `mesh` within [`TOKEN_LIFE`] before `now`. What others spend in their meshes takes no
+/// token from it.
+pub fn spent(
+    connection: &Connection,
+    mesh: &str,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Spent>, TableError> {
+    let sql = format!("SELECT {SELECT} FROM spent_token WHERE mesh = ?1 AND token = ?2 AND spent_at > ?3");
     let mut statement = connection.prepare_cached(&sql)?;
-    let columns = statement.query_row(params![token, limit(now)], TokenColumns::read).optional()?;
+    let columns = statement.query_row(params![mesh, token, limit(now)], TokenColumns::read).optional()?;
     columns.map(TokenColumns::into_spent).transpose()
 }
 
@@ -101,7 +107,7 @@ pub fn spend(
     now: Timestamp,
     bound: u32,
 ) -> Result<(), TableError> {
-    let ClientToken { token, request, spec: _ } = token;
+    let ClientToken { token, mesh: _, request, spec: _ } = token;
     let Record { id, uid, version, last_updated_at, .. } = record;
     let spent = Spent {
         request: request.to_vec(),
@@ -112,7 +118,7 @@ pub fn spend(
         last_updated_at: *last_updated_at,
     };
     let number = store(connection, token, &spent)?;
-    let sql = "DELETE FROM spent_token WHERE token IN
+    let sql = "DELETE FROM spent_token WHERE mesh = ?1 AND token IN
         (SELECT token FROM spent_token WHERE mesh = ?1 AND number <= ?2 ORDER BY number LIMIT ?3)";
     let beyond = number.saturating_sub(bound.into());
     connection.prepare_cached(sql)?.execute(params![id.mesh_name(), beyond, TRIM])?;
@@ -152,8 +158,8 @@ pub fn forget_mesh(connection: &Connection, mesh: &str) -> Result<(), TableError
 /// Forgets [`TOKEN_PIECE`] tokens at the most of those that were spent [`TOKEN_LIFE`] before `now`, the oldest first; says whether
 /// it was as many. Also on a full disk: what a row leaves is free for others.
 pub fn forget(connection: &Connection, now: Timestamp) -> Result<bool, TableError> {
-    let sql = "DELETE FROM spent_token WHERE token IN
-        (SELECT token FROM spent_token WHERE spent_at <= ?1 ORDER BY spent_at, token LIMIT ?2)";
+    let sql = "DELETE FROM spent_token WHERE (mesh, token) IN
+        (SELECT mesh, token FROM spent_token WHERE spent_at <= ?1 ORDER BY spent_at, mesh, token LIMIT ?2)";
     let piece = || connection.prepare_cached(sql)?.execute(params![limit(now), TOKEN_PIECE]);
     let forgotten = match piece() {
         Err(error) if is_full(&error) => {
