@@ -77,6 +77,12 @@ impl Bodies {
         let rooms = if bytes <= SMALL { &self.small } else { &self.large };
         timeout(PATIENCE, rooms.take(source, units)).await.ok().flatten()
     }
+
+    /// Whether no small body has room.
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        self.small.all.available_permits() == FOR_SMALL.all
+    }
 }
 
 /// All of `body`, of `limit` bytes at the most, for which `expected` are set aside at first.

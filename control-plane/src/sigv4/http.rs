@@ -56,8 +56,8 @@ async fn check(State(guard): State<SignatureGuard>, request: Request, next: Next
     };
     let peer = head.extensions.get::<Peer>();
     let source = peer.and_then(|peer| peer.address).map(Source::from);
-    // It is free again when the request was answered.
-    let (body, _room) = match collect(body, limit, &bodies, source).await {
+    // It is free again when the request was answered, or a write was done that nobody waits for any more.
+    let (body, room) = match collect(body, limit, &bodies, source).await {
         Ok(collected) => collected,
         Err(refusal) => return refusal.into_response(),
     };
@@ -83,7 +83,7 @@ async fn check(State(guard): State<SignatureGuard>, request: Request, next: Next
             if let Some(peer) = stranger {
                 peer.proved();
             }
-            serve_once(replays, ticket, Request::from_parts(head, Body::from(body)), next).await
+            serve_once(replays, ticket, Request::from_parts(head, Body::from(body)), next, room).await
         }
         Ok(Turn::Again(answer)) => same_again(answer).await,
         Err(reason) => not_let_in(&head, &reason),
@@ -125,9 +125,17 @@ async fn same_again(mut answer: watch::Receiver<Option<Arc<RememberedAnswer>>>) 
     answer.map_or_else(|| lost().into_response(), |answer| answer.response())
 }
 
-/// Serves a write to its end, whether or not its sender waits for it: what it led to is known for a second try.
-async fn serve_once(replays: Replays, ticket: Ticket, request: Request, next: Next) -> Response<Body> {
+/// Serves a write to its end, whether or not its sender waits for it: what it led to is known for a second try. Its body has its
+/// room until then.
+async fn serve_once(
+    replays: Replays,
+    ticket: Ticket,
+    request: Request,
+    next: Next,
+    room: Room,
+) -> Response<Body> {
     let served = tokio::spawn(async move {
+        let _room = room;
         let response = match replays.keep(&ticket, SystemTime::now()).await {
             Ok(()) => next.run(request).await,
             Err(error) => {

@@ -261,6 +261,38 @@ async fn a_write_of_a_key_that_reads_leaves_nothing_on_disk() {
     }
 }
 
+/// The attack: writes whose streams are reset as soon as they were sent. They are done all the same, and their bodies were not counted
+/// meanwhile.
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_keeps_its_room() {
+    let (bodies, served) = (Bodies::default(), Arc::new(tokio::sync::Notify::new()));
+    let (waits, arrived) = (Arc::clone(&served), Arc::new(tokio::sync::Notify::new()));
+    let arrives = Arc::clone(&arrived);
+    let handler = move || async move {
+        arrives.notify_one();
+        waits.notified().await;
+    };
+    let (keys, audience, replays) = (Arc::new(keys()), Arc::new(audience()), Replays::new(None));
+    let guarded =
+        SignatureGuard { keys, audience, replays, proofs: Proofs::default(), bodies: bodies.clone() };
+    let router = guard(axum::Router::new().fallback(handler), guarded);
+    let head = signed(SECRET, SERVICE, SystemTime::now());
+    let write = router.oneshot(Request::from_parts(head, axum::body::Body::from(BODY)));
+    tokio::select! {
+        answer = write => panic!("answered: {answer:?}"),
+        () = arrived.notified() => {}
+    }
+    assert!(!bodies.is_free(), "the stream is gone, and the body is not");
+    served.notify_one();
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !bodies.is_free() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is done");
+}
+
 /// Whoever saw one signed request took the bound from as many connections as he liked by sending it again.
 #[tokio::test]
 async fn only_a_signature_that_is_new_and_taken_proves_whose_a_connection_is() {
