@@ -53,8 +53,10 @@ impl Tagged {
 pub enum Maker<'a> {
     /// They were not read yet.
     Unread,
-    /// There is no object, or its tags name no resource of this cluster.
+    /// There is no object.
     NoResource,
+    /// Its tags name no resource of this cluster.
+    Elsewhere,
     /// This resource.
     Resource(&'a Tagged),
 }
@@ -87,7 +89,7 @@ pub fn standing(object: &Object, maker: Maker<'_>) -> Standing {
         Maker::Resource(_) if maker.is(object) => Standing::InForce,
         Maker::Resource(tagged) if tagged.names(object) => Standing::Named,
         Maker::Unread if object.status.uid.is_some() => Standing::Reported,
-        Maker::Resource(_) | Maker::NoResource | Maker::Unread => Standing::New,
+        Maker::Resource(_) | Maker::NoResource | Maker::Elsewhere | Maker::Unread => Standing::New,
     }
 }
 

@@ -214,7 +214,8 @@ fn tag_steps(
 ) -> (Vec<Step>, Vec<String>) {
     let Some(actual) = &remote.tags else { return (Vec::new(), Vec::new()) };
     // What earlier operators made is not written to for this alone, as long as it rests on nothing.
-    let judged = adopts || actual.contains_key(OWNER_GRANTS_TAG) || !observed.permission.by.is_empty();
+    // Where there was no room for the tag and is now, it is given: what has neither would count as such a one.
+    let judged = adopts || owner::is_judged(actual) || !observed.permission.by.is_empty();
     let desired = match judged {
         true => owner::judged_tags(&observed.object, &settings.cluster),
         false => owner::desired_tags(&observed.object, &settings.cluster),
@@ -224,11 +225,16 @@ fn tag_steps(
     let known = former.get(PROXY_PRINCIPALS_TAG) == desired.get(PROXY_PRINCIPALS_TAG);
     let role = observed.object.status.iam().and_then(IamStatus::principals);
     former.extend(role.map(|role| (PROXY_PRINCIPALS_TAG.to_owned(), role)));
-    let (set, remove) = owner::tag_changes(&desired, actual, &former);
+    let (mut set, remove) = owner::tag_changes(&desired, actual, &former);
+    let is_new = |key: &&String| !actual.contains_key(*key);
+    if actual.len() + set.keys().filter(is_new).count() > MAX_TAGS + remove.len() {
+        // Others' tags took the room.
+        set.remove(OWNER_GRANTS_TAG);
+    }
     let keys = set.keys().chain(&remove).filter(|key| known || *key != PROXY_PRINCIPALS_TAG);
     let keys = keys.filter(|key| *key != OWNER_GRANTS_TAG).cloned().collect();
     let arn = &remote.identity.arn;
-    let added = set.keys().filter(|key| !actual.contains_key(*key)).count();
+    let added = set.keys().filter(is_new).count();
     let mut steps = Vec::new();
     if !set.is_empty() {
         steps.push(Step::TagResource { arn: arn.clone(), tags: set });

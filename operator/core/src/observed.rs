@@ -86,7 +86,8 @@ pub enum Evidence {
     Read,
     /// They were not, and no other resource claims the name.
     Unread,
-    /// They were not, and other resources whose specs are valid claim the name: nobody has it until they are.
+    /// They were not, and other resources whose specs are valid claim the name, or others that it does not permit name it: nobody
+    /// has it until they are.
     Contested,
 }
 
@@ -242,7 +243,10 @@ impl Observed {
             let waits = ours
                 && object.management.deletion_policy == DeletionPolicy::Delete
                 && !self.dependents.is_empty();
+            // Others wait to know whether it has the name, however long it is kept from leaving.
+            let awaited = self.evidence == Evidence::Contested && !object.is_observed();
             return match object.management.deletion_policy {
+                _ if lets_go && awaited => Reads::ObjectAndTags,
                 _ if lets_go => Reads::Nothing,
                 // What another namespace lent is given back.
                 _ if object.orphan => Reads::ObjectAndTags,
@@ -273,8 +277,9 @@ impl Observed {
             return Reads::ObjectAndTags;
         }
         if !self.permission.missing.is_empty() && self.uid.is_none() {
-            // Only what has our finalizer can have been written, and only its tags tell whether it was.
-            return if object.finalized() { Reads::ObjectAndTags } else { Reads::Nothing };
+            // Only its tags tell whether it was written: its status and its finalizer somebody may have taken away.
+            let unknown = object.finalized() || self.evidence != Evidence::Read;
+            return if unknown { Reads::ObjectAndTags } else { Reads::Nothing };
         }
         if doubt {
             return Reads::ObjectAndTags;
@@ -304,13 +309,13 @@ impl Observed {
         sends && matches!(self.allowance, Allowance::Refused { .. })
     }
 
-    /// Whether it is for this resource to find out whose the name is: its status or its finalizer says that it may have it, or
-    /// others claim it, too.
+    /// Whether it is for this resource to find out whose the name is: its status or its finalizer says that it may have it, both of
+    /// which an editor may take away from what the mesh puts out; or others claim it, too.
     fn has_to_prove_itself(&self) -> bool {
         let may_have_it = self.uid.is_some() || self.object.finalized();
         match self.evidence {
             Evidence::Read => false,
-            Evidence::Unread => may_have_it,
+            Evidence::Unread => may_have_it || self.is_put_out(),
             Evidence::Contested => may_have_it || self.object.effective_spec.violations().is_empty(),
         }
     }

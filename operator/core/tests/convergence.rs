@@ -6,7 +6,7 @@
 mod simulation;
 
 use fleetmesh_core::{FailureClass, ObjectKey};
-use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_UID_TAG};
+use fleetmesh_crds::management::{MAX_USER_TAGS, OWNER_GRANTS_TAG, OWNER_UID_TAG};
 use fleetmesh_crds::{
     AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec, UNASKED,
 };
@@ -375,6 +375,13 @@ fn a_permission_that_was_cleared_ends() {
         world.settle();
         assert!(!world.remote.contains_key(&id), "{:?}", world.objects[&route].status);
     }
+    // Nothing is left of the status, and the finalizer is gone, too.
+    grants(&mut world, true);
+    world.settle();
+    world.strip(&route);
+    grants(&mut world, false);
+    world.settle();
+    assert!(!world.remote.contains_key(&id), "nobody would look after it any more");
     // What an operator wrote that did not ask for grants stays, is marked, and the mark outlives the process.
     grants(&mut world, true);
     world.settle();
@@ -422,6 +429,27 @@ fn a_namespace_that_is_put_out_keeps_no_backend() {
     }
     world.settle();
     assert_eq!(references(&world), 1);
+    // Whose status and finalizer are taken away is put out all the same.
+    world.strip(&node.0);
+    world.shut = true;
+    world.settle();
+    assert_eq!(references(&world), 0);
+}
+
+#[test]
+fn tags_that_leave_no_room_for_the_mark_do_not_take_it_away() {
+    // The attack: 44 tags, and then none, make an object that looks as if no operator had asked for grants.
+    let mut world = World::default();
+    let (mesh, node) = (slot(0), slot(1));
+    world.apply(&mesh.0, &mesh.1, variant(Kind::Mesh, 0), Management::default());
+    let tags = (0..MAX_USER_TAGS).map(|index| (format!("k{index}"), String::new())).collect();
+    let full = Management { tags, ..Management::default() };
+    for (policy, marked) in [(full, false), (Management::default(), true)] {
+        world.apply(&node.0, &node.1, variant(Kind::VirtualNode, 0), policy);
+        world.settle();
+        let tags = &world.remote[&node.1].tags;
+        assert_eq!(tags.contains_key(OWNER_GRANTS_TAG), marked, "{} tags", tags.len());
+    }
 }
 
 proptest! {

@@ -22,14 +22,24 @@ pub enum ReferenceSource {
     OwnWrite,
 }
 
+/// What the tags of an App Mesh object say of who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagReading {
+    /// There is no object.
+    Absent,
+    /// No resource of this cluster.
+    Elsewhere,
+    /// This resource.
+    Resource(Tagged),
+}
+
 /// Claims and references.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     claims: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
     referrers: BTreeMap<ResourceId, BTreeSet<ObjectKey>>,
-    /// What the tags of App Mesh objects say of who made them, as far as they were read or written; `None` for one that does
-    /// not exist or is of no resource of this cluster.
-    tagged: BTreeMap<ResourceId, Option<Tagged>>,
+    /// What the tags of App Mesh objects say of who made them, as far as they were read or written.
+    tagged: BTreeMap<ResourceId, TagReading>,
     /// Who has each name. [`CacheInner::settle`] keeps it.
     pub(super) held: BTreeMap<ResourceId, ObjectKey>,
 }
@@ -54,13 +64,14 @@ impl Index {
     pub(super) fn maker(&self, id: &ResourceId) -> Maker<'_> {
         match self.tagged.get(id) {
             None => Maker::Unread,
-            Some(None) => Maker::NoResource,
-            Some(Some(tagged)) => Maker::Resource(tagged),
+            Some(TagReading::Absent) => Maker::NoResource,
+            Some(TagReading::Elsewhere) => Maker::Elsewhere,
+            Some(TagReading::Resource(tagged)) => Maker::Resource(tagged),
         }
     }
 
     /// Notes what the tags say; gives whether that is news.
-    pub(super) fn tag(&mut self, id: &ResourceId, tagged: Option<Tagged>) -> bool {
+    pub(super) fn tag(&mut self, id: &ResourceId, tagged: TagReading) -> bool {
         self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged)
     }
 
@@ -171,6 +182,7 @@ impl CacheInner {
             }
         }
         triggers.extend(self.settle(unsettled));
+        triggers.extend(self.unread_owners(&object));
         if let Some(former) = former.filter(|_| says_other) {
             triggers.extend(self.consent_changed(&former, &object));
         }

@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::permission::{Target, judge, may_retire};
-use fleetmesh_core::{Allowance, Evidence, Maker, Object, ObjectKey, OwnerClaim, Permission, Tagged, claim};
+use fleetmesh_core::{Allowance, Evidence, Maker, Object, ObjectKey, OwnerClaim, Permission, claim};
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
 use super::index::once;
-use super::{Cache, CacheInner, Triggers};
+use super::{Cache, CacheInner, TagReading, Triggers};
 use crate::queue::Trigger;
 
 /// How many times, on the way from a resource to what it needs, a virtual node's backends are looked at. Backends are the one
@@ -21,14 +21,24 @@ const BACKENDS: u8 = 1;
 /// that leads there.
 type PermissionAnswers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
 
-/// Whether the endpoint has somebody else's object of the name that `owner` claims: then it owns nothing that others would
-/// have to ask for. From the moment in which the object is tagged as `owner`'s it does, whatever the last report says.
+/// Whether the endpoint has somebody else's object of the name that `owner` claims, or `owner` leaves and writes nothing any more:
+/// then it owns nothing that others would have to ask for. From the moment in which the object is tagged as `owner`'s it does,
+/// whatever the last report says. What the tags say counts before the report, which never comes for what waits, and which
+/// somebody else may have written.
 pub(super) fn is_refused_the_name(owner: &Object, maker: Maker<'_>) -> bool {
     let accepted = owner.status.condition(ConditionType::Accepted);
-    !maker.is(owner)
-        && accepted.is_some_and(|accepted| {
-            accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str()
-        })
+    let told = accepted
+        .is_some_and(|accepted| accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str());
+    let others = matches!(maker, Maker::Elsewhere | Maker::Resource(_))
+        && claim::standing(owner, maker) == claim::Standing::New;
+    !maker.is(owner) && (told || others || is_leaving(owner, maker))
+}
+
+/// Whether it is being deleted and has let go of everything: it makes nothing any more, however long others keep it. What it may
+/// have only the tags tell.
+fn is_leaving(object: &Object, maker: Maker<'_>) -> bool {
+    let may_have_it = maker == Maker::Unread && object.status.uid.is_some();
+    object.deleting && !object.finalized() && !may_have_it
 }
 
 impl Cache {
@@ -52,18 +62,18 @@ impl Cache {
         inner.reconsider(&changed)
     }
 
-    /// Notes what the tags of an App Mesh object, read or written just now, say of who made it; `None` when it does not
-    /// exist or they name nobody of this cluster. Triggers all that this concerns when somebody else has the name by that, and those
-    /// that name the object and may not.
-    pub fn tagged(&self, id: &ResourceId, tagged: Option<Tagged>) -> Triggers {
+    /// Notes what the tags of an App Mesh object, read or written just now, say of who made it. Triggers all that this concerns
+    /// when somebody else has the name by that, and those that name the object and may not, or might not before.
+    pub fn tagged(&self, id: &ResourceId, tagged: TagReading) -> Triggers {
         let mut inner = self.lock();
+        let held_up = inner.held_up_by(id);
         if !inner.index.tag(id, tagged) {
             return Triggers::new();
         }
         let mut triggers = inner.settle(vec![id.clone()]);
+        triggers.extend(held_up);
         // What was free, or nobody knew whose it is, may be somebody's by now.
-        let owner = inner.holder(id).and_then(|key| inner.entries.get(key)).map(|entry| &entry.object);
-        triggers.extend(owner.map(|owner| inner.not_permitted_to_name(owner)).unwrap_or_default());
+        triggers.extend(inner.held_up_by(id));
         once(triggers)
     }
 
@@ -99,11 +109,34 @@ impl CacheInner {
 
     /// What is known of who has the name of `object`.
     pub(super) fn evidence(&self, object: &Object) -> Evidence {
-        match self.index.maker(&object.id) {
-            Maker::NoResource | Maker::Resource(_) => Evidence::Read,
+        let maker = self.index.maker(&object.id);
+        let knows = || {
+            let entry = self.entries.get(&object.key);
+            object.status.uid.is_some() || entry.is_some_and(|entry| entry.memory.identity.is_some())
+        };
+        match maker {
+            // It was found out for somebody else: what it has itself it does not know.
+            Maker::Resource(_) if maker.is(object) && !knows() => Evidence::Unread,
+            Maker::NoResource | Maker::Elsewhere | Maker::Resource(_) => Evidence::Read,
             Maker::Unread if self.rivals(&object.id).nth(1).is_some() => Evidence::Contested,
+            Maker::Unread if self.naming_unpermitted(object).next().is_some() => Evidence::Contested,
             Maker::Unread => Evidence::Unread,
         }
+    }
+
+    /// Those that name `id` and may not, because somebody has the name.
+    fn held_up_by(&self, id: &ResourceId) -> Triggers {
+        let owner = self.holder(id).and_then(|key| self.entries.get(key)).map(|entry| &entry.object);
+        owner.map(|owner| self.not_permitted_to_name(owner)).unwrap_or_default()
+    }
+
+    /// The resources that do not permit `object` to name them, and of whose App Mesh objects nobody read the tags: whether they own
+    /// what they claim is for them to find out, or they would hold up whoever names what somebody else made.
+    pub(super) fn unread_owners(&self, object: &Object) -> Triggers {
+        let missing = self.permission(object, &object.references()).missing;
+        let unread =
+            missing.into_iter().filter(|one| self.index.maker(&one.reference.target) == Maker::Unread);
+        unread.map(|one| (one.owner, Trigger::Look)).collect()
     }
 
     pub(super) fn allowance(&self, object: &Object) -> Allowance {
@@ -211,6 +244,7 @@ impl CacheInner {
         });
         let acceptable = |object: &Object| {
             self.entries.get(&object.key).is_some_and(|entry| entry.valid)
+                && !is_leaving(object, maker)
                 && self.allowance(object) == Allowance::Allowed
                 && self.may_name_all(object, backends, answers)
         };
@@ -310,12 +344,16 @@ impl CacheInner {
     }
 
     /// Those that name `object`, and may not.
-    pub(super) fn not_permitted_to_name(&self, object: &Object) -> Triggers {
+    fn naming_unpermitted<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = &'a Object> {
         let entries = self.index.referrers(&object.id).filter_map(|key| self.entries.get(key));
-        let referrers = entries.map(|entry| &entry.object);
+        let referrers = entries.map(|entry| &*entry.object);
         let referrers = referrers.filter(|referrer| referrer.key.namespace != object.key.namespace);
-        let referrers = referrers.filter(|referrer| !self.may_name(referrer, &object.id));
-        referrers.map(|referrer| (referrer.key.clone(), Trigger::Look)).collect()
+        referrers.filter(|referrer| !self.may_name(referrer, &object.id))
+    }
+
+    /// The same, to be triggered.
+    pub(super) fn not_permitted_to_name(&self, object: &Object) -> Triggers {
+        self.naming_unpermitted(object).map(|referrer| (referrer.key.clone(), Trigger::Look)).collect()
     }
 
     /// Those that grants of `namespace` with these specs are about: of a kind and in a namespace that one of them names,

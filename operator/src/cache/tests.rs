@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use fleetmesh_core::iam::RoleLimits;
-use fleetmesh_core::{Allowance, Evidence, Object, ObjectKey, ObservedRole, OwnerClaim, Reach, Tagged};
+use fleetmesh_core::{
+    Allowance, Evidence, Object, ObjectKey, ObservedRole, OwnerClaim, Reach, Reads, Tagged,
+};
 use fleetmesh_crds::extension::MeshExtension;
 use fleetmesh_crds::{
     AdoptionPolicy, Extension, IamStatus, Management, NodeStatus, ReferenceGrantSpec, Status,
@@ -13,7 +15,7 @@ use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Cache, Conclusion, IdentityMemory, ReferenceSource, Told};
+use super::{Answer, Cache, Conclusion, IdentityMemory, ReferenceSource, TagReading, Told};
 use crate::queue::Trigger;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -272,7 +274,7 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
         OwnerClaim::Taken(older.key.clone()),
         "nothing is known of the tags yet"
     );
-    let triggers = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    let triggers = cache.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     assert!(triggers.contains(&(older.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(
         (claim(&cache, &owner), claim(&cache, &older)),
@@ -283,7 +285,7 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     let (mut again, rival) = (owner.clone(), older);
     again.uid = "uid-anew".to_owned();
     again.created = Timestamp::from_second(1000).unwrap();
-    fresh.tagged(&owner.id, Some(Tagged::by(&owner)));
+    fresh.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     fresh.seen(rival.clone(), ReferenceSource::List);
     fresh.seen(again.clone(), ReferenceSource::List);
     assert_eq!(
@@ -501,7 +503,7 @@ fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
     let missing = || cache.observe(&attack.key).unwrap().observed.permission.missing;
     assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
     // Adopted: the tags are written, the report is not.
-    let triggers = cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    let triggers = cache.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     assert!(
         triggers.contains(&(attack.key.clone(), Trigger::Look)),
         "what was written meanwhile goes: {triggers:?}"
@@ -526,12 +528,12 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
         matches!(missing.as_slice(), [one] if one.owner == owner.key && one.contested && !one.owner_exists),
         "{missing:?}"
     );
-    cache.tagged(&owner.id, Some(Tagged::by(&owner)));
+    cache.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
     assert_eq!(claim(&cache, &thief), OwnerClaim::Taken(owner.key.clone()));
     assert!(matches!(observed(&attack).permission.missing.as_slice(), [one] if one.owner_exists));
     // Somebody outside of the cluster made it: a status that says otherwise has no name by that.
-    let triggers = cache.tagged(&owner.id, None);
+    let triggers = cache.tagged(&owner.id, TagReading::Elsewhere);
     assert!(!triggers.is_empty());
     assert_eq!(claim(&cache, &owner), OwnerClaim::Taken(thief.key.clone()), "the older of two that are new");
     assert_eq!(observed(&thief).own, None, "and what the object is it has to read");
@@ -541,17 +543,18 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
 fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     let cache = cache();
     let (user, new) = (route("x", 2, "n"), route("y", 3, "n"));
-    cache.tagged(&user.id, Some(Tagged::by(&user)));
-    cache.tagged(&node("n", 1).id, None);
+    cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
     for object in [&user, &new] {
         cache.seen(object.clone(), ReferenceSource::List);
     }
     let mut claimant = guest(node("n", 4));
     cache.seen(claimant.clone(), ReferenceSource::Watch);
+    let triggers = cache.tagged(&claimant.id, TagReading::Elsewhere);
+    assert!(triggers.contains(&(new.key.clone(), Trigger::Look)), "{triggers:?}");
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
     claimant.resource_version = "5".to_owned();
-    let triggers = cache.seen(claimant.clone(), ReferenceSource::OwnWrite);
+    cache.seen(claimant.clone(), ReferenceSource::OwnWrite);
     assert!(triggers.contains(&(user.key.clone(), Trigger::Look)), "{triggers:?}");
     let reach = |object: &Object| {
         let observed = cache.observe(&object.key).unwrap().observed;
@@ -568,30 +571,98 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
 }
 
 #[test]
+fn who_waits_with_a_name_of_somebody_elses_holds_up_nobody() {
+    // The attack: a service of `web` has the name of one that Terraform made. It waits for a node that never comes, and so is
+    // never told that it is not its own.
+    let cache = cache();
+    let mut waits = guest(service(2));
+    for object in [&guest(node("n", 3)), &waits] {
+        cache.seen(object.clone(), ReferenceSource::List);
+    }
+    let observed = |object: &Object| cache.observe(&object.key).unwrap().observed;
+    assert_eq!(observed(&waits).reads(false), Reads::Nothing, "it concerns nobody yet");
+    let backend = json!({"virtualService": {"virtualServiceName": "s"}});
+    let caller =
+        object("caller", 4, ResourceId::virtual_node("m", "caller"), json!({ "backends": [backend] }));
+    let triggers = cache.seen(caller.clone(), ReferenceSource::Watch);
+    assert!(triggers.contains(&(waits.key.clone(), Trigger::Look)), "{triggers:?}");
+    assert_eq!(observed(&caller).permission.missing.len(), 1, "it may be about to make one");
+    assert_eq!(observed(&waits).reads(false), Reads::ObjectAndTags, "whose is the name?");
+    let triggers = cache.tagged(&waits.id, TagReading::Elsewhere);
+    assert!(triggers.contains(&(caller.key.clone(), Trigger::Look)), "{triggers:?}");
+    assert_eq!(observed(&caller).permission.missing, []);
+    // A status that says otherwise changes nothing.
+    let forged = json!({"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    waits.status.conditions = vec![serde_json::from_value(forged).unwrap()];
+    waits.resource_version = "5".to_owned();
+    cache.seen(waits.clone(), ReferenceSource::Watch);
+    assert_eq!(observed(&caller).permission.missing, []);
+    assert_eq!(observed(&waits).reads(false), Reads::Nothing, "it is known");
+    // There is none any more: it may make one, and is asked.
+    cache.tagged(&waits.id, TagReading::Absent);
+    assert_eq!(observed(&caller).permission.missing.len(), 1);
+}
+
+#[test]
+fn who_leaves_and_is_kept_from_it_has_no_name() {
+    let cache = cache();
+    let mut kept = guest(node("n", 2));
+    kept.deleting = true;
+    kept.finalizers = vec!["example.com/kept".to_owned()];
+    let user = route("x", 3, "n");
+    for object in [&kept, &user] {
+        cache.seen(object.clone(), ReferenceSource::List);
+    }
+    assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing, []);
+    // Its status says that it has it: that is looked at.
+    cache.seen(reported(kept.clone(), 4), ReferenceSource::Watch);
+    assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing.len(), 1);
+    assert_eq!(cache.observe(&kept.key).unwrap().observed.reads(false), Reads::ObjectAndTags);
+    cache.tagged(&kept.id, TagReading::Absent);
+    assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing, []);
+    let owner = Object { uid: "other".to_owned(), ..node("n", 5) };
+    cache.seen(owner.clone(), ReferenceSource::Watch);
+    assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
+}
+
+#[test]
+fn who_knows_nothing_of_what_it_has_looks_at_it() {
+    // The attack: status and finalizer are taken away, and somebody else who claims the name reads whose it is.
+    let cache = cache();
+    let mine = guest(route("x", 1, "n"));
+    cache.seen(mine.clone(), ReferenceSource::List);
+    cache.tagged(&mine.id, TagReading::Resource(Tagged::by(&mine)));
+    let evidence = || cache.observe(&mine.key).unwrap().observed.evidence;
+    assert_eq!(evidence(), Evidence::Unread);
+    cache.conclude(&mine, written(1));
+    assert_eq!(evidence(), Evidence::Read);
+}
+
+#[test]
 fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     let cache = cache();
     let user = guest(route("x", 2, "n"));
     let mut adopter = node("n", 3);
     adopter.management.adoption_policy = AdoptionPolicy::Adopt;
-    cache.tagged(&adopter.id, None);
+    cache.tagged(&adopter.id, TagReading::Elsewhere);
     for object in [&user, &adopter] {
         cache.seen(object.clone(), ReferenceSource::List);
     }
     let kept = || cache.observe(&adopter.key).unwrap().observed.user;
     assert_eq!(kept(), None, "it is not in force, and would be held back");
-    cache.tagged(&user.id, Some(Tagged::by(&user)));
+    cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
     assert_eq!(kept(), Some(user.key.clone()));
     cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
     assert_eq!(kept(), None, "it would be permitted");
     cache.grant("apps", "g", None);
     // After a start, before its tags were read.
     let fresh = self::cache();
-    fresh.tagged(&adopter.id, None);
+    fresh.tagged(&adopter.id, TagReading::Elsewhere);
     fresh.seen(reported(user.clone(), 4), ReferenceSource::List);
     fresh.seen(adopter.clone(), ReferenceSource::List);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
-    fresh.tagged(&user.id, None);
+    fresh.tagged(&user.id, TagReading::Elsewhere);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");
-    cache.tagged(&adopter.id, Some(Tagged::by(&adopter)));
+    cache.tagged(&adopter.id, TagReading::Resource(Tagged::by(&adopter)));
     assert_eq!(kept(), None, "who has it already takes nothing");
 }

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::cache::Conclusion;
+use crate::cache::{Conclusion, TagReading};
 use crate::context::Context;
 use crate::queue::{Priority, Requeue, Trigger};
 use report::Reported;
@@ -186,9 +186,9 @@ fn conclude(
     };
     let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
     if outcome.deleted {
-        context.queue.trigger_all(context.cache.tagged(&object.id, None));
+        context.queue.trigger_all(context.cache.tagged(&object.id, TagReading::Absent));
     } else if outcome.done.iter().any(tags) {
-        context.queue.trigger_all(context.cache.tagged(&object.id, Some(Tagged::by(object))));
+        context.queue.trigger_all(context.cache.tagged(&object.id, TagReading::Resource(Tagged::by(object))));
     }
     if decision.drift.is_some() && outcome.failed.is_none() {
         context.metrics.drift();

@@ -5,7 +5,7 @@ use fleetmesh_core::{
 };
 use fleetmesh_model::ResourceId;
 
-use crate::cache::{Local, Memory};
+use crate::cache::{Local, Memory, TagReading};
 use crate::cloud::AppMeshClient;
 use crate::context::Context;
 use crate::queue::Trigger;
@@ -41,10 +41,10 @@ pub async fn observe(context: &Context, key: &ObjectKey, trigger: Trigger, doubt
 fn learn(context: &Context, observed: &mut Observed) {
     let object = &observed.object;
     let tagged = match &observed.remote {
-        Remote::Absent => Some(None),
-        Remote::Present(remote) => {
-            remote.tags.as_ref().map(|tags| Tagged::of(tags, &context.settings.cluster))
-        }
+        Remote::Absent => Some(TagReading::Absent),
+        Remote::Present(remote) => remote.tags.as_ref().map(|tags| {
+            Tagged::of(tags, &context.settings.cluster).map_or(TagReading::Elsewhere, TagReading::Resource)
+        }),
         _ => None,
     };
     if let Some(tagged) = tagged {

@@ -159,6 +159,14 @@ impl World {
         }
     }
 
+    /// Somebody takes away the status and the finalizer of `key`, and the process ends and forgets what it judged.
+    pub fn strip(&mut self, key: &ObjectKey) {
+        let Some(object) = self.objects.get_mut(key) else { return };
+        object.status = Status::empty(key.kind);
+        object.finalizers.clear();
+        self.judged.clear();
+    }
+
     fn missing(&self, id: &ResourceId, spec: &Spec) -> Option<ResourceId> {
         let references = spec.references(id);
         references
