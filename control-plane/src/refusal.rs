@@ -64,14 +64,14 @@ impl Class {
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WireNack {
+pub struct Refusal {
     /// The class, which decides status and type of the answer.
     pub class: Class,
     /// One line that names the field or object, what was found, what is demanded, and the way out.
     pub message: String,
 }
 
-impl WireNack {
+impl Refusal {
     /// A refusal of `class`.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
         Self { class, message: message.into() }
@@ -93,7 +93,7 @@ impl WireNack {
     }
 }
 
-impl fmt::Display for WireNack {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.class.shape(), self.message)
     }

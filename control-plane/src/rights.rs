@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// How much a key may do with what its policy covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -78,9 +78,9 @@ impl Rights {
     ///
     /// # Errors
     /// There are none: a fault of this program, and no reason to let anybody in.
-    pub fn of(extensions: &Extensions) -> Result<Self, WireNack> {
+    pub fn of(extensions: &Extensions) -> Result<Self, Refusal> {
         let fault =
-            || WireNack::new(Class::InternalServerError, "the listener did not say who sent the request");
+            || Refusal::new(Class::InternalServerError, "the listener did not say who sent the request");
         extensions.get::<Self>().cloned().ok_or_else(fault)
     }
 
@@ -95,7 +95,7 @@ impl Rights {
         mesh: Option<&str>,
         action: &str,
         resource: &str,
-    ) -> Result<(), WireNack> {
+    ) -> Result<(), Refusal> {
         let Self::Key(holder) = self else { return Ok(()) };
         let KeyPolicy { meshes, access: granted } = &holder.policy;
         let lack = match (meshes, mesh) {
@@ -113,7 +113,7 @@ impl Rights {
         };
         let message =
             format!("{holder} is not authorized to perform: {action} on resource: {resource}: {lack}");
-        Err(WireNack::new(Class::AccessDenied, message))
+        Err(Refusal::new(Class::AccessDenied, message))
     }
 }
 

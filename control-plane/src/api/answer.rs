@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::kind::words;
 use crate::identity::Identity;
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::view::Record;
 
 /// `status.status` of a resource that is served.
@@ -19,10 +19,10 @@ pub const ACTIVE: &str = "ACTIVE";
 pub const DELETED: &str = "DELETED";
 
 /// A resource as Create, Describe, Update and Delete answer it (`MeshData`, `RouteData`, …).
-pub fn data(record: &Record, status: &str, identity: &Identity) -> Result<Value, WireNack> {
+pub fn data(record: &Record, status: &str, identity: &Identity) -> Result<Value, Refusal> {
     let mut data = names(&record.id);
     let spec = serde_json::to_value(&record.spec).map_err(|error| {
-        WireNack::new(
+        Refusal::new(
             Class::InternalServerError,
             format!("the spec of {} cannot be written: {error}", record.id),
         )
@@ -74,7 +74,7 @@ fn epoch_seconds(time: Timestamp) -> Value {
 }
 
 /// The HTTP answer to a request of the App Mesh API: its body, or its refusal.
-pub fn response(outcome: Result<Value, WireNack>, request_id: &str) -> Response<Body> {
+pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<Body> {
     let response = match outcome {
         Ok(body) => json_response(StatusCode::OK, &body),
         Err(refusal) => refusal.into_response(),
@@ -97,7 +97,7 @@ fn identified(mut response: Response<Body>, request_id: &str) -> Response<Body> 
 }
 
 /// In the model's error shape, which the endpoints beside the App Mesh API use too.
-impl IntoResponse for WireNack {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
         let Self { class, message } = self;
         let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use crate::identity::Identity;
 use crate::metrics::{Committed, ServerMetrics};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::rights::Rights;
 use crate::store::{Commit, CommitError, Store};
 use crate::view::Record;
@@ -90,11 +90,7 @@ impl Api {
         Router::new().fallback(answer).with_state(self)
     }
 
-    async fn serve(
-        &self,
-        operation: Result<Operation, WireNack>,
-        request: Request,
-    ) -> Result<Value, WireNack> {
+    async fn serve(&self, operation: Result<Operation, Refusal>, request: Request) -> Result<Value, Refusal> {
         self.admit_request()?;
         let operation = operation?;
         let (head, body) = request.into_parts();
@@ -127,10 +123,10 @@ impl Api {
         outcome
     }
 
-    fn admit_request(&self) -> Result<(), WireNack> {
+    fn admit_request(&self) -> Result<(), Refusal> {
         if self.shutdown.is_cancelled() {
             let message = "the control plane is shutting down; try again when it is back";
-            return Err(WireNack::new(Class::ServiceUnavailable, message));
+            return Err(Refusal::new(Class::ServiceUnavailable, message));
         }
         let Some(bucket) = &self.bucket else { return Ok(()) };
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +137,7 @@ impl Api {
             "more than {} requests a second (--request-rate); try again after a moment",
             bucket.rate()
         );
-        Err(WireNack::new(Class::TooManyRequests, message))
+        Err(Refusal::new(Class::TooManyRequests, message))
     }
 }
 
@@ -166,16 +162,16 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
 }
 
 /// A commit's error as the API's.
-fn refusal_of(error: CommitError, id: &ResourceId) -> WireNack {
+fn refusal_of(error: CommitError, id: &ResourceId) -> Refusal {
     match error {
         CommitError::Refused(refusal) => refusal,
         CommitError::Unavailable { reason } => {
             let message =
                 format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
-            WireNack::new(Class::ServiceUnavailable, message)
+            Refusal::new(Class::ServiceUnavailable, message)
         }
         CommitError::Internal { reason } => {
-            WireNack::new(Class::InternalServerError, format!("{id}: {reason}"))
+            Refusal::new(Class::InternalServerError, format!("{id}: {reason}"))
         }
     }
 }

@@ -6,7 +6,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::kind::{self, Collection};
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 
 /// The path segment of the API's version.
 pub const VERSION: &str = "v20190125";
@@ -40,12 +40,12 @@ impl Operation {
     /// # Errors
     /// A refusal that names the path: not found when there is no such operation, a bad request when it is one of App
     /// Mesh's that is not served yet.
-    pub fn parse(method: &Method, path: &str) -> Result<Self, WireNack> {
+    pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let unknown = || {
             let message = format!(
                 "{method} {path} is no operation of the App Mesh API; its paths begin with /{VERSION}/meshes"
             );
-            WireNack::not_found(message)
+            Refusal::not_found(message)
         };
         let mut segments = path.trim_start_matches('/').split('/');
         if segments.next() != Some(VERSION) {
@@ -82,13 +82,13 @@ impl Operation {
     }
 }
 
-fn decode(segment: &str) -> Result<String, WireNack> {
+fn decode(segment: &str) -> Result<String, Refusal> {
     percent_decode_str(segment).decode_utf8().map(Into::into).map_err(|_| {
-        WireNack::bad_request(format!("the path segment {segment:?} is not UTF-8 after percent-decoding"))
+        Refusal::bad_request(format!("the path segment {segment:?} is not UTF-8 after percent-decoding"))
     })
 }
 
-fn place(segments: &[&str]) -> Result<Option<MemberPlace>, WireNack> {
+fn place(segments: &[&str]) -> Result<Option<MemberPlace>, Refusal> {
     Ok(Some(match *segments {
         ["meshes"] => MemberPlace::Many(Collection::Meshes),
         ["meshes", mesh] => MemberPlace::One(ResourceId::mesh(mesh)),
@@ -118,8 +118,8 @@ fn in_mesh(mesh: &str, collection: &str) -> Option<Collection> {
     kind::in_mesh(collection).map(|kind| Collection::InMesh { mesh: mesh.into(), kind })
 }
 
-fn gateways() -> WireNack {
-    WireNack::bad_request(
+fn gateways() -> Refusal {
+    Refusal::bad_request(
         "virtual gateways and gateway routes are not served yet by this control plane; \
          meshes, virtual nodes, virtual routers, routes and virtual services are",
     )

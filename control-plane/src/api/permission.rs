@@ -7,7 +7,7 @@ use super::kind::Collection;
 use super::operation::Operation;
 use super::query::Query;
 use crate::identity::Identity;
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::rights::{Access, Rights};
 
 /// Checks `rights` for `operation`. What is created is in the body: see [`check_create`].
@@ -19,7 +19,7 @@ pub fn check(
     operation: &Operation,
     query: &Query,
     identity: &Identity,
-) -> Result<(), WireNack> {
+) -> Result<(), Refusal> {
     let verb = operation.verb();
     let on = |access, id: &ResourceId, action: String| {
         rights.check(access, Some(id.mesh_name()), &action, &identity.arn(id))
@@ -45,11 +45,11 @@ pub fn check(
 ///
 /// # Errors
 /// `AccessDeniedException`.
-pub fn check_create(rights: &Rights, id: &ResourceId, identity: &Identity) -> Result<(), WireNack> {
+pub fn check_create(rights: &Rights, id: &ResourceId, identity: &Identity) -> Result<(), Refusal> {
     rights.check(Access::Write, Some(id.mesh_name()), &action("Create", id.kind()), &identity.arn(id))
 }
 
-fn list(rights: &Rights, collection: &Collection, identity: &Identity) -> Result<(), WireNack> {
+fn list(rights: &Rights, collection: &Collection, identity: &Identity) -> Result<(), Refusal> {
     let kind = collection.kind();
     let plural =
         if kind == Kind::Mesh { "appmesh:ListMeshes".into() } else { format!("{}s", action("List", kind)) };

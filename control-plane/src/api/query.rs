@@ -8,7 +8,7 @@ use http::Uri;
 
 use crate::foreign::Foreign;
 use crate::identity::Identity;
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// The decoded query parameters of a request.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ pub struct Page {
 impl Query {
     /// The parameters of `uri`. None is given twice: signatures sort them, so two that were swapped would verify as well and mean
     /// something else.
-    pub fn parse(uri: &Uri) -> Result<Self, WireNack> {
+    pub fn parse(uri: &Uri) -> Result<Self, Refusal> {
         let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|error| WireNack::bad_request(format!("the query string is malformed: {error}")))?;
+            .map_err(|error| Refusal::bad_request(format!("the query string is malformed: {error}")))?;
         let mut seen = BTreeSet::new();
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !seen.insert(name.as_str())) {
-            return Err(WireNack::bad_request(format!(
+            return Err(Refusal::bad_request(format!(
                 "the query parameter {} is given twice",
                 Foreign(name)
             )));
@@ -44,15 +44,15 @@ impl Query {
     }
 
     /// Refuses a mesh that another account owns: there are none here.
-    pub fn mesh_owner(&self, account: &str) -> Result<(), WireNack> {
+    pub fn mesh_owner(&self, account: &str) -> Result<(), Refusal> {
         match self.get("meshOwner") {
             None => Ok(()),
             Some(owner) if owner == account => Ok(()),
             Some(owner) if owner.chars().count() != 12 => {
                 let message = format!("meshOwner: {owner:?} is not an account id, which has 12 characters");
-                Err(WireNack::bad_request(message))
+                Err(Refusal::bad_request(message))
             }
-            Some(owner) => Err(WireNack::new(
+            Some(owner) => Err(Refusal::new(
                 Class::Forbidden,
                 format!("meshOwner: this control plane serves account {account} only, not {owner}"),
             )),
@@ -60,14 +60,14 @@ impl Query {
     }
 
     /// The page asked for, of at most `bound` entries.
-    pub fn page(&self, bound: usize) -> Result<Page, WireNack> {
+    pub fn page(&self, bound: usize) -> Result<Page, Refusal> {
         let limit = match self.get("limit") {
             None => bound,
             Some(text) => match text.parse() {
                 Ok(limit) if (1..=bound).contains(&limit) => limit,
                 _ => {
                     let message = format!("limit: {text:?} is not a whole number from 1 to {bound}");
-                    return Err(WireNack::bad_request(message));
+                    return Err(Refusal::bad_request(message));
                 }
             },
         };
@@ -76,24 +76,23 @@ impl Query {
     }
 
     /// The resource that `resourceArn` names.
-    pub fn resource(&self, identity: &Identity) -> Result<ResourceId, WireNack> {
-        let text =
-            self.get("resourceArn").ok_or_else(|| WireNack::bad_request("resourceArn: is required"))?;
-        let arn = Arn::parse(text).map_err(|why| WireNack::bad_request(format!("resourceArn: {why}")))?;
+    pub fn resource(&self, identity: &Identity) -> Result<ResourceId, Refusal> {
+        let text = self.get("resourceArn").ok_or_else(|| Refusal::bad_request("resourceArn: is required"))?;
+        let arn = Arn::parse(text).map_err(|why| Refusal::bad_request(format!("resourceArn: {why}")))?;
         let Arn { partition, region, account, resource } = arn;
         if account != identity.account {
             let message = format!(
                 "resourceArn: {text:?} is of account {account}, this control plane serves {} only",
                 identity.account
             );
-            return Err(WireNack::new(Class::Forbidden, message));
+            return Err(Refusal::new(Class::Forbidden, message));
         }
         if (&partition, &region) != (&identity.partition, &identity.region) {
             let message = format!(
                 "resourceArn: {text:?} does not exist; this control plane serves partition {}, region {}",
                 identity.partition, identity.region
             );
-            return Err(WireNack::not_found(message));
+            return Err(Refusal::not_found(message));
         }
         Ok(resource)
     }
@@ -128,7 +127,7 @@ fn write_token(key: &str) -> String {
     token
 }
 
-fn read_token(token: &str) -> Result<String, WireNack> {
+fn read_token(token: &str) -> Result<String, Refusal> {
     let read = || {
         let hex = token.strip_prefix(TOKEN_PREFIX)?.as_bytes();
         let pair = |pair: &[u8]| match pair {
@@ -139,7 +138,7 @@ fn read_token(token: &str) -> Result<String, WireNack> {
         String::from_utf8(bytes).ok()
     };
     read().ok_or_else(|| {
-        WireNack::bad_request(format!(
+        Refusal::bad_request(format!(
             "nextToken: {token:?} is none that this API gave; begin again without it"
         ))
     })

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::store::Tip;
 
 /// One quota, as `--quota NAME=COUNT` gives it.
@@ -51,7 +51,7 @@ impl Quotas {
     ///
     /// # Errors
     /// Limit exceeded, naming the quota and its bound.
-    pub fn admit(&self, tip: Tip<'_>, id: &ResourceId) -> Result<(), WireNack> {
+    pub fn admit(&self, tip: Tip<'_>, id: &ResourceId) -> Result<(), Refusal> {
         let kind = id.kind();
         let Some(Quota { count, .. }) = self.0.iter().rev().find(|quota| quota.kind == kind) else {
             return Ok(());
@@ -61,7 +61,7 @@ impl Quotas {
         }
         let within = id.parent().map(|parent| format!(" in {parent}")).unwrap_or_default();
         let name = NAMES.into_iter().find(|(_, of)| *of == kind).map_or("", |(name, _)| name);
-        Err(WireNack::new(
+        Err(Refusal::new(
             Class::LimitExceeded,
             format!(
                 "{id}: the quota of {count} {name}{within} is used up; delete one, or start the control plane with a \

@@ -8,20 +8,20 @@ use super::answer::{self, ACTIVE};
 use super::kind::{Collection, words};
 use super::query::Query;
 use super::rules::absent;
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 
 /// The most entries in a list (App Mesh `List*Limit`).
 const LARGEST_PAGE: usize = 100;
 
 impl Api {
-    pub(super) fn describe(&self, id: &ResourceId) -> Result<Value, WireNack> {
+    pub(super) fn describe(&self, id: &ResourceId) -> Result<Value, Refusal> {
         let mesh =
             self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
         let record = mesh.get(id).ok_or_else(|| absent(id))?;
         answer::data(record, ACTIVE, &self.identity)
     }
 
-    pub(super) fn list(&self, collection: &Collection, query: &Query) -> Result<Value, WireNack> {
+    pub(super) fn list(&self, collection: &Collection, query: &Query) -> Result<Value, Refusal> {
         let page = query.page(LARGEST_PAGE)?;
         let mut records = Vec::new();
         match collection.parent() {

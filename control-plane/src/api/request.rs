@@ -4,7 +4,7 @@ use axum::body::Body;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value};
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 
 /// The largest body, in bytes. The largest spec that the bounds allow is smaller.
 pub const LARGEST: usize = 2 * 1024 * 1024;
@@ -18,15 +18,15 @@ impl Members {
     ///
     /// # Errors
     /// A bad request when it is too large, was cut off, or is no JSON object.
-    pub async fn read(body: Body) -> Result<Self, WireNack> {
+    pub async fn read(body: Body) -> Result<Self, Refusal> {
         let bytes = Limited::new(body, LARGEST).collect().await.map_err(|error| {
             let message = format!("the body was cut off or is larger than {LARGEST} bytes: {error}");
-            WireNack::bad_request(message)
+            Refusal::bad_request(message)
         })?;
         match serde_json::from_slice(&bytes.to_bytes()) {
             Ok(Value::Object(members)) => Ok(Self(members)),
-            Ok(_) => Err(WireNack::bad_request("the body is not a JSON object")),
-            Err(error) => Err(WireNack::bad_request(format!("the body is not JSON: {error}"))),
+            Ok(_) => Err(Refusal::bad_request("the body is not a JSON object")),
+            Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),
         }
     }
 
@@ -39,11 +39,11 @@ impl Members {
     ///
     /// # Errors
     /// A bad request when it is something else.
-    pub fn take_string(&mut self, name: &str) -> Result<Option<String>, WireNack> {
+    pub fn take_string(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(WireNack::bad_request(format!("{name}: {other} is not a string"))),
+            Some(other) => Err(Refusal::bad_request(format!("{name}: {other} is not a string"))),
         }
     }
 
@@ -51,11 +51,11 @@ impl Members {
     ///
     /// # Errors
     /// A bad request that names a member nobody took: ignoring it would hide a misspelling.
-    pub fn finish(self) -> Result<(), WireNack> {
+    pub fn finish(self) -> Result<(), Refusal> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => {
-                Err(WireNack::bad_request(format!("{name}: there is no such member; check its name")))
+                Err(Refusal::bad_request(format!("{name}: there is no such member; check its name")))
             }
         }
     }

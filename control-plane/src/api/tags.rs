@@ -10,7 +10,7 @@ use super::request::Members;
 use super::rules::absent;
 use super::write::mesh_of;
 use super::{Api, refusal_of, validate};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, Commit, Decide, Tip, Write};
 use crate::view::Record;
 
@@ -18,7 +18,7 @@ use crate::view::Record;
 const LARGEST_PAGE: usize = 50;
 
 impl Api {
-    pub(super) fn list_tags(&self, query: &Query) -> Result<Value, WireNack> {
+    pub(super) fn list_tags(&self, query: &Query) -> Result<Value, Refusal> {
         let page = query.page(LARGEST_PAGE)?;
         let id = query.resource(&self.identity)?;
         let mesh = self.store.mesh(id.mesh_name());
@@ -34,10 +34,10 @@ impl Api {
         Ok(Value::Object(answer))
     }
 
-    pub(super) async fn tag(&self, query: &Query, body: Body) -> Result<Value, WireNack> {
+    pub(super) async fn tag(&self, query: &Query, body: Body) -> Result<Value, Refusal> {
         let id = query.resource(&self.identity)?;
         let mut members = Members::read(body).await?;
-        let tags = members.take("tags").ok_or_else(|| WireNack::bad_request("tags: is required"))?;
+        let tags = members.take("tags").ok_or_else(|| Refusal::bad_request("tags: is required"))?;
         members.finish()?;
         let new = self.validator.tags(Some(tags))?;
         let add = move |mut tags: Tags| {
@@ -47,10 +47,10 @@ impl Api {
         self.retag(id, add).await
     }
 
-    pub(super) async fn untag(&self, query: &Query, body: Body) -> Result<Value, WireNack> {
+    pub(super) async fn untag(&self, query: &Query, body: Body) -> Result<Value, Refusal> {
         let id = query.resource(&self.identity)?;
         let mut members = Members::read(body).await?;
-        let keys = members.take("tagKeys").ok_or_else(|| WireNack::bad_request("tagKeys: is required"))?;
+        let keys = members.take("tagKeys").ok_or_else(|| Refusal::bad_request("tagKeys: is required"))?;
         members.finish()?;
         let keys = self.validator.tag_keys(Some(keys))?;
         let remove = move |mut tags: Tags| {
@@ -64,7 +64,7 @@ impl Api {
         &self,
         id: ResourceId,
         change: impl Fn(Tags) -> Tags + Send + 'static,
-    ) -> Result<Value, WireNack> {
+    ) -> Result<Value, Refusal> {
         let target = id.clone();
         let decide: Decide = Box::new(move |tip| decide_retag(tip, &target, &change));
         let commit = Commit { token: None, decide };
@@ -73,7 +73,7 @@ impl Api {
     }
 }
 
-fn decide_retag(tip: Tip<'_>, id: &ResourceId, change: &dyn Fn(Tags) -> Tags) -> Result<Change, WireNack> {
+fn decide_retag(tip: Tip<'_>, id: &ResourceId, change: &dyn Fn(Tags) -> Tags) -> Result<Change, Refusal> {
     let current = mesh_of(tip, id)?.get(id).ok_or_else(|| absent(id))?;
     let tags = change(current.tags.clone());
     validate::tag_count(Class::TooManyTags, tags.len())?;

@@ -17,7 +17,7 @@ use super::quota::Quotas;
 use super::request::Members;
 use super::rules::{self, absent};
 use super::{Api, permission, refusal_of, validate};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::rights::Rights;
 use crate::store::{Change, ClientToken, Commit, Decide, Tip, Write};
 use crate::view::Record;
@@ -28,12 +28,12 @@ impl Api {
         collection: &Collection,
         body: Body,
         rights: &Rights,
-    ) -> Result<Value, WireNack> {
+    ) -> Result<Value, Refusal> {
         let kind = collection.kind();
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
         let name = members.take_string(words(kind).name)?;
-        let name = name.ok_or_else(|| WireNack::bad_request(format!("{}: is required", words(kind).name)))?;
+        let name = name.ok_or_else(|| Refusal::bad_request(format!("{}: is required", words(kind).name)))?;
         let (spec, tags) = (members.take("spec"), members.take("tags"));
         members.finish()?;
         validate::name(words(kind).name, &name)?;
@@ -59,7 +59,7 @@ impl Api {
         self.commit(id, Commit { token, decide }, ACTIVE).await
     }
 
-    pub(super) async fn update(&self, id: ResourceId, body: Body) -> Result<Value, WireNack> {
+    pub(super) async fn update(&self, id: ResourceId, body: Body) -> Result<Value, Refusal> {
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
         let spec = members.take("spec");
@@ -72,23 +72,23 @@ impl Api {
         self.commit(id, Commit { token, decide }, ACTIVE).await
     }
 
-    pub(super) async fn delete(&self, id: ResourceId) -> Result<Value, WireNack> {
+    pub(super) async fn delete(&self, id: ResourceId) -> Result<Value, Refusal> {
         let target = id.clone();
         let decide: Decide = Box::new(move |tip| decide_delete(tip, &target));
         self.commit(id, Commit { token: None, decide }, DELETED).await
     }
 
-    async fn commit(&self, id: ResourceId, commit: Commit, status: &str) -> Result<Value, WireNack> {
+    async fn commit(&self, id: ResourceId, commit: Commit, status: &str) -> Result<Value, Refusal> {
         let record = self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
         answer::data(&record, status, &self.identity)
     }
 
     /// The spec in a request's body. Only a mesh may come without.
-    fn spec(&self, kind: Kind, json: Option<Value>) -> Result<Spec, WireNack> {
+    fn spec(&self, kind: Kind, json: Option<Value>) -> Result<Spec, Refusal> {
         let json = match (json, kind) {
             (Some(json), _) => json,
             (None, Kind::Mesh) => json!({}),
-            (None, _) => return Err(WireNack::bad_request("spec: is required")),
+            (None, _) => return Err(Refusal::bad_request("spec: is required")),
         };
         self.validator.spec(kind, json).map(with_default)
     }
@@ -107,11 +107,11 @@ fn with_default(mut spec: Spec) -> Spec {
     spec
 }
 
-fn decide_create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Change, WireNack> {
+fn decide_create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Change, Refusal> {
     let id = &record.id;
     if tip.record(id).is_some() {
         let message = format!("{id} exists already; update it, or choose another name");
-        return Err(WireNack::conflict(message));
+        return Err(Refusal::conflict(message));
     }
     if id.kind() != Kind::Mesh {
         let mesh = mesh_of(tip, id)?;
@@ -121,7 +121,7 @@ fn decide_create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Chang
     Ok(Change::Put(Write { record: record.clone(), replaces: None }))
 }
 
-fn decide_update(tip: Tip<'_>, id: &ResourceId, spec: &Spec, now: Timestamp) -> Result<Change, WireNack> {
+fn decide_update(tip: Tip<'_>, id: &ResourceId, spec: &Spec, now: Timestamp) -> Result<Change, Refusal> {
     let mesh = mesh_of(tip, id)?;
     let current: &Arc<Record> = mesh.get(id).ok_or_else(|| absent(id))?;
     rules::admit(mesh, id, spec)?;
@@ -135,7 +135,7 @@ fn decide_update(tip: Tip<'_>, id: &ResourceId, spec: &Spec, now: Timestamp) -> 
     Ok(Change::Put(Write { record, replaces: Some(current.version) }))
 }
 
-fn decide_delete(tip: Tip<'_>, id: &ResourceId) -> Result<Change, WireNack> {
+fn decide_delete(tip: Tip<'_>, id: &ResourceId) -> Result<Change, Refusal> {
     let mesh = mesh_of(tip, id)?;
     let current = mesh.get(id).ok_or_else(|| absent(id))?;
     rules::release(mesh, id)?;
@@ -143,7 +143,7 @@ fn decide_delete(tip: Tip<'_>, id: &ResourceId) -> Result<Change, WireNack> {
 }
 
 /// The mesh that `id` is in, or is.
-pub(super) fn mesh_of<'a>(tip: Tip<'a>, id: &ResourceId) -> Result<&'a crate::view::MeshView, WireNack> {
+pub(super) fn mesh_of<'a>(tip: Tip<'a>, id: &ResourceId) -> Result<&'a crate::view::MeshView, Refusal> {
     let name = id.mesh_name();
     tip.mesh(name).ok_or_else(|| absent(&ResourceId::mesh(name)))
 }
@@ -155,11 +155,11 @@ fn client_token(
     id: &ResourceId,
     spec: &Spec,
     tags: &Tags,
-) -> Result<Option<ClientToken>, WireNack> {
+) -> Result<Option<ClientToken>, Refusal> {
     let Some(token) = token else { return Ok(None) };
     validate::client_token(&token)?;
     let request = serde_json::to_vec(&(verb, id, spec, tags))
-        .map_err(|error| WireNack::bad_request(format!("spec: {error}")))?;
+        .map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
     let (mesh, request) = (id.mesh_name().to_owned(), Sha256::digest(&request).into());
     Ok(Some(ClientToken { token, mesh, request, spec: spec.clone() }))
 }

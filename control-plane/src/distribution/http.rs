@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Distribution, DistributionAnswer, Token};
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::rights::{Access, Rights};
 
 /// The longest that an answer may be waited for, in seconds.
@@ -49,12 +49,12 @@ async fn answer(
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(Parameters { after, timeout_seconds }): Query<Parameters>,
-) -> Result<Json<DistributionAnswer>, WireNack> {
+) -> Result<Json<DistributionAnswer>, Refusal> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
-        return Err(WireNack::bad_request(message));
+        return Err(Refusal::bad_request(message));
     }
     let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
     let token = after.map(Token);
@@ -63,5 +63,5 @@ async fn answer(
         answer = waited => answer,
         () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
     };
-    answer.map(Json).ok_or_else(|| WireNack::not_found(format!("the mesh {mesh:?} does not exist")))
+    answer.map(Json).ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// How long a challenge may be answered.
 const LIFE: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl Challenges {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new(now: Instant) -> Result<Self, WireNack> {
+    pub fn new(now: Instant) -> Result<Self, Refusal> {
         let key = Key::generate(HMAC_SHA256, &SystemRandom::new()).map_err(|_| no_random_numbers())?;
         Ok(Self { key, began: now, spent: Mutex::default() })
     }
@@ -59,7 +59,7 @@ impl Challenges {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn new_one(&self, purpose: ChallengePurpose<'_>, now: Instant) -> Result<String, WireNack> {
+    pub fn new_one(&self, purpose: ChallengePurpose<'_>, now: Instant) -> Result<String, Refusal> {
         let mut challenge = [0; TIME + RANDOM + MAC];
         let (head, mac) = challenge.split_at_mut(TIME + RANDOM);
         let (time, random) = head.split_at_mut(TIME);
@@ -78,7 +78,7 @@ impl Challenges {
         challenge: &str,
         purpose: ChallengePurpose<'_>,
         now: Instant,
-    ) -> Result<bool, WireNack> {
+    ) -> Result<bool, Refusal> {
         let Some((made, random)) = self.read(challenge, purpose) else { return Ok(false) };
         let age = self.millis(now).saturating_sub(made);
         if u128::from(age) >= LIFE.as_millis() {
@@ -90,7 +90,7 @@ impl Challenges {
         }
         if spent.len() >= MOST && !spent.contains_key(&random) {
             let message = "too many instances join at once: try again in a minute";
-            return Err(WireNack::new(Class::TooManyRequests, message));
+            return Err(Refusal::new(Class::TooManyRequests, message));
         }
         // It ends no later than this.
         Ok(spent.insert(random, now + LIFE).is_none())
@@ -125,8 +125,8 @@ fn signed(head: &[u8], ChallengePurpose { resource, public_key }: ChallengePurpo
     signed
 }
 
-fn no_random_numbers() -> WireNack {
-    WireNack::new(Class::InternalServerError, "the system gives no random numbers")
+fn no_random_numbers() -> Refusal {
+    Refusal::new(Class::InternalServerError, "the system gives no random numbers")
 }
 
 #[cfg(test)]

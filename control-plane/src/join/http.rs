@@ -16,7 +16,7 @@ use super::{Challenge, ChallengeRequest, JoinAnswer, Joining};
 use crate::foreign::SHOWN;
 use crate::listen::{Peer, Source};
 use crate::metrics::ServerMetrics;
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::told::Refusals;
 
 /// The largest body, in bytes. A request to join has some 3 KB, most of which is the session token.
@@ -46,7 +46,7 @@ struct JoinService {
 async fn challenge(
     State(JoinService { joining, .. }): State<JoinService>,
     body: Body,
-) -> Result<Json<Challenge>, WireNack> {
+) -> Result<Json<Challenge>, Refusal> {
     let body = whole(body)?;
     let request = if body.is_empty() { ChallengeRequest::default() } else { read(&body)? };
     joining.challenge(&request).map(Json)
@@ -56,7 +56,7 @@ async fn join(
     State(JoinService { joining, metrics, refusals }): State<JoinService>,
     Extension(peer): Extension<Peer>,
     body: Body,
-) -> Result<Json<JoinAnswer>, WireNack> {
+) -> Result<Json<JoinAnswer>, Refusal> {
     let request = whole(body).and_then(|body| read(&body));
     let source = peer.address.map(Source::from);
     let outcome = match request {
@@ -71,9 +71,9 @@ async fn join(
     outcome.map(Json)
 }
 
-fn whole(body: Body) -> Result<Bytes, WireNack> {
+fn whole(body: Body) -> Result<Bytes, Refusal> {
     body.map_err(|rejection| {
-        WireNack::bad_request(match rejection.status() {
+        Refusal::bad_request(match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => format!("the body is larger than {LARGEST} bytes"),
             _ => "the body was cut off, or was not complete in time".to_owned(),
         })
@@ -81,20 +81,19 @@ fn whole(body: Body) -> Result<Bytes, WireNack> {
 }
 
 /// The request. What is wrong with it is not said in the parser's words, which could quote a token.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, WireNack> {
-    let malformed =
-        |_| WireNack::bad_request("the body is not a request to join: see `fleetmesh proxy join`");
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let malformed = |_| Refusal::bad_request("the body is not a request to join: see `fleetmesh proxy join`");
     serde_json::from_slice(body).map_err(malformed)
 }
 
 /// The refusal in a line of its own, whatever was sent.
-fn bounded(WireNack { class, message }: WireNack) -> WireNack {
+fn bounded(Refusal { class, message }: Refusal) -> Refusal {
     let printable = |character: char| if character.is_control() { '\u{fffd}' } else { character };
     let mut words: String = message.chars().map(printable).take(WORDS).collect();
     if message.chars().nth(WORDS).is_some() {
         words.push('…');
     }
-    WireNack::new(class, words)
+    Refusal::new(class, words)
 }
 
 #[cfg(test)]
@@ -104,8 +103,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_short_line_whatever_was_sent() {
-        let long = WireNack::new(Class::Forbidden, format!("a\nb\u{1b}{}", "x".repeat(2 << 20)));
-        let WireNack { class, message } = bounded(long);
+        let long = Refusal::new(Class::Forbidden, format!("a\nb\u{1b}{}", "x".repeat(2 << 20)));
+        let Refusal { class, message } = bounded(long);
         assert_eq!((class, message.chars().count()), (Class::Forbidden, WORDS + 1));
         assert!(message.starts_with("a\u{fffd}b\u{fffd}x") && message.ends_with("x…"));
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 
 use super::grant::Joined;
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// How long an instance that was verified is not asked about again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -70,8 +70,8 @@ impl Verifier {
     ///
     /// # Errors
     /// `Forbidden`: it is not. `ServiceUnavailable`: nobody can be asked, and it was not verified before.
-    pub(super) async fn check(&self, joined: &Joined) -> Result<(), WireNack> {
-        let forbidden = |reason: String| WireNack::new(Class::Forbidden, reason);
+    pub(super) async fn check(&self, joined: &Joined) -> Result<(), Refusal> {
+        let forbidden = |reason: String| Refusal::new(Class::Forbidden, reason);
         let Some(key) = key(joined) else {
             return Err(forbidden(format!(
                 "the role's session {:.64} is not named after an instance (--verify-instances)",
@@ -91,7 +91,7 @@ impl Verifier {
                 tracing::warn!(instance = key.instance, %why, "EC2 cannot be asked: the instance passes because it was verified within a day");
                 Ok(())
             }
-            Err(why) => Err(WireNack::new(
+            Err(why) => Err(Refusal::new(
                 Class::ServiceUnavailable,
                 format!(
                     "EC2 cannot be asked about the instance {} (--verify-instances): {why}",

@@ -40,7 +40,7 @@ use crate::foreign::Foreign;
 use crate::identity::Identity;
 use crate::kms::KmsKeyHandle;
 use crate::listen::Source;
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
 use crate::store::{Binding, CommitError, Store};
@@ -216,7 +216,7 @@ impl Joining {
         rate: u32,
     ) -> Result<Self, FileError> {
         files.read()?;
-        let no_key = |refusal: WireNack| FileError {
+        let no_key = |refusal: Refusal| FileError {
             flag: "--ca-cert",
             path: files.certificate.clone(),
             reason: refusal.message,
@@ -231,7 +231,7 @@ impl Joining {
     ///
     /// # Errors
     /// A fault of the system.
-    pub fn challenge(&self, request: &ChallengeRequest) -> Result<Challenge, WireNack> {
+    pub fn challenge(&self, request: &ChallengeRequest) -> Result<Challenge, Refusal> {
         let ChallengeRequest { resource, public_key } = request;
         let of = |member: &Option<String>| member.clone().unwrap_or_default();
         let (resource, public_key) = (of(resource), of(public_key));
@@ -250,7 +250,7 @@ impl Joining {
     ///
     /// # Errors
     /// What was wrong. A challenge is spent all the same, but not by a try that was one too many.
-    pub async fn join(&self, source: Option<Source>, request: JoinRequest) -> Result<JoinAnswer, WireNack> {
+    pub async fn join(&self, source: Option<Source>, request: JoinRequest) -> Result<JoinAnswer, Refusal> {
         let now = Instant::now();
         if !self.rates.lock().unwrap_or_else(PoisonError::into_inner).take(source, now) {
             return Err(busy(
@@ -262,7 +262,7 @@ impl Joining {
             return Err(denied("the challenge is unknown, spent or older than a minute: ask for another"));
         }
         if request.resource.len() > LONGEST_RESOURCE || request.public_key.len() > LONGEST_KEY {
-            return Err(WireNack::bad_request("resource or publicKey: it is longer than any can be"));
+            return Err(Refusal::bad_request("resource or publicKey: it is longer than any can be"));
         }
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
@@ -284,8 +284,8 @@ impl Joining {
         node: &ResourceId,
         uris: Vec<String>,
         key: PublicKey,
-    ) -> Result<JoinAnswer, WireNack> {
-        let failed = |error: String| WireNack::new(Class::InternalServerError, error);
+    ) -> Result<JoinAnswer, Refusal> {
+        let failed = |error: String| Refusal::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
         let validity = self.validity(&authority)?;
         let name = node.name().chars().take(64).collect::<String>();
@@ -304,12 +304,12 @@ impl Joining {
     }
 
     /// For how long `authority` certifies: no certificate is of use when the one that signed it has ended.
-    fn validity(&self, authority: &Authority) -> Result<Validity, WireNack> {
+    fn validity(&self, authority: &Authority) -> Result<Validity, Refusal> {
         let validity = authority.capped(Validity { now: SystemTime::now(), length: self.validity });
         if validity.length < self.validity.min(SHORTEST) {
             let message = "the certificate that signs (--signing-cert, or else --ca-cert) ends: renew it";
             tracing::error!("{message}; until then no instance can join");
-            return Err(WireNack::new(Class::ServiceUnavailable, message));
+            return Err(Refusal::new(Class::ServiceUnavailable, message));
         }
         Ok(validity)
     }
@@ -319,7 +319,7 @@ impl Joining {
         &self,
         request: &JoinRequest,
         node: &ResourceId,
-    ) -> Result<(Joined, Option<Document>), WireNack> {
+    ) -> Result<(Joined, Option<Document>), Refusal> {
         let JoinRules { sts, documents, verifier, denied: deny } = &self.rules;
         let headers = proof::headers(request, sts.endpoint())?;
         // Before STS is asked: whoever has no instance causes no calls in the account's name.
@@ -341,7 +341,7 @@ impl Joining {
     }
 
     /// Has EC2 say that `joined` is an instance with its role.
-    async fn verify(&self, verifier: &Verifier, joined: &Joined) -> Result<(), WireNack> {
+    async fn verify(&self, verifier: &Verifier, joined: &Joined) -> Result<(), Refusal> {
         if let Some(known) = verifier.recall(joined, Instant::now()) {
             return known.map_err(|reason| denied(&reason));
         }
@@ -355,7 +355,7 @@ impl Joining {
         request: &JoinRequest,
         node: &ResourceId,
         document: &Document,
-    ) -> Result<(), WireNack> {
+    ) -> Result<(), Refusal> {
         let now = Timestamp::now();
         let binding = Binding {
             instance: document.instance_id.clone(),
@@ -374,15 +374,15 @@ impl Joining {
     }
 
     /// The right to ask STS or EC2, which ends when it is dropped.
-    async fn question(&self) -> Result<SemaphorePermit<'_>, WireNack> {
+    async fn question(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let permit = timeout(PATIENCE, self.questions.acquire()).await;
         permit.ok().and_then(Result::ok).ok_or_else(|| {
             busy("too many instances join at once, and AWS is asked for all of them: try again in a moment")
         })
     }
 
-    fn node(&self, text: &str) -> Result<ResourceId, WireNack> {
-        let malformed = |reason: String| WireNack::bad_request(format!("resource: {}", Foreign(&reason)));
+    fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
+        let malformed = |reason: String| Refusal::bad_request(format!("resource: {}", Foreign(&reason)));
         let resource = Arn::parse_resource(text).map_err(malformed)?;
         let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
         match resource {
@@ -393,33 +393,33 @@ impl Joining {
 }
 
 /// Why there is no signature: KMS may sign a moment later.
-fn unsigned(error: CertificateError) -> WireNack {
+fn unsigned(error: CertificateError) -> Refusal {
     let class = match error {
         CertificateError::Kms { .. } => Class::ServiceUnavailable,
         _ => Class::InternalServerError,
     };
-    WireNack::new(class, error.to_string())
+    Refusal::new(class, error.to_string())
 }
 
-fn unavailable(error: CommitError) -> WireNack {
+fn unavailable(error: CommitError) -> Refusal {
     match error {
         CommitError::Refused(refusal) => refusal,
-        CommitError::Unavailable { reason } => WireNack::new(Class::ServiceUnavailable, reason),
-        CommitError::Internal { reason } => WireNack::new(Class::InternalServerError, reason),
+        CommitError::Unavailable { reason } => Refusal::new(Class::ServiceUnavailable, reason),
+        CommitError::Internal { reason } => Refusal::new(Class::InternalServerError, reason),
     }
 }
 
-fn busy(message: &str) -> WireNack {
-    WireNack::new(Class::TooManyRequests, message)
+fn busy(message: &str) -> Refusal {
+    Refusal::new(Class::TooManyRequests, message)
 }
 
-fn denied(message: &str) -> WireNack {
-    WireNack::new(Class::Forbidden, message)
+fn denied(message: &str) -> Refusal {
+    Refusal::new(Class::Forbidden, message)
 }
 
 /// The public key of a request: uncompressed, and on the curve.
-fn public_key(text: &str) -> Result<PublicKey, WireNack> {
+fn public_key(text: &str) -> Result<PublicKey, Refusal> {
     let expected = "publicKey: expected an uncompressed point of P-256 in base 64";
-    let point = STANDARD.decode(text).map_err(|_| WireNack::bad_request(expected))?;
-    PublicKey::p256(&point).map_err(|reason| WireNack::bad_request(format!("{expected}: {reason}")))
+    let point = STANDARD.decode(text).map_err(|_| Refusal::bad_request(expected))?;
+    PublicKey::p256(&point).map_err(|reason| Refusal::bad_request(format!("{expected}: {reason}")))
 }

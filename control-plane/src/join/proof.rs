@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::sts::StsEndpoint;
 use super::{JoinRequest, Signature, denied};
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::secret::Secret;
 
 /// The body of every request.
@@ -45,7 +45,7 @@ fn bound(challenge: &str, resource: &str, public_key: &str) -> String {
 /// # Errors
 /// The signature is none, is for something else, or does not cover the challenge. No message repeats more of what was sent
 /// than one word of 64 letters, digits and hyphens.
-pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, WireNack> {
+pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, Refusal> {
     let JoinRequest { resource, public_key, challenge, authorization, amz_date, security_token, .. } =
         request;
     let Signature(authorization) = authorization;
@@ -66,7 +66,7 @@ pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, Wi
             HeaderValue::from_str(value).map_err(|_| malformed(&format!("{name}: it is not ASCII")))?;
         value.set_sensitive(secret);
         headers.insert(name, value);
-        Ok::<_, WireNack>(())
+        Ok::<_, Refusal>(())
     };
     set(header::HOST, &sts.host, false)?;
     set(header::CONTENT_TYPE, TYPE, false)?;
@@ -79,8 +79,8 @@ pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, Wi
     Ok(headers)
 }
 
-fn malformed(message: &str) -> WireNack {
-    WireNack::bad_request(message)
+fn malformed(message: &str) -> Refusal {
+    Refusal::bad_request(message)
 }
 
 /// What an `Authorization` header of Signature Version 4 says.

@@ -14,7 +14,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
 
 use super::proof::BODY;
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -97,10 +97,10 @@ impl Sts {
     ///
     /// # Errors
     /// STS refuses the signature, or does not answer.
-    pub async fn caller(&self, headers: HeaderMap) -> Result<StsCaller, WireNack> {
+    pub async fn caller(&self, headers: HeaderMap) -> Result<StsCaller, Refusal> {
         let unavailable = |why: String| {
             let message = format!("STS at {} cannot be asked: {why}", self.endpoint.host);
-            WireNack::new(Class::ServiceUnavailable, message)
+            Refusal::new(Class::ServiceUnavailable, message)
         };
         let mut request = http::Request::post(format!("{}/", self.endpoint.url));
         if let Some(all) = request.headers_mut() {
@@ -118,7 +118,7 @@ impl Sts {
         let (status, body) =
             tokio::time::timeout(LIMIT, exchange).await.map_err(|_| late())?.map_err(unavailable)?;
         match status {
-            _ if is_throttled(status, &body) => Err(WireNack::new(
+            _ if is_throttled(status, &body) => Err(Refusal::new(
                 Class::ServiceUnavailable,
                 format!("STS at {} is asked too often at the moment: try again", self.endpoint.host),
             )),
@@ -128,7 +128,7 @@ impl Sts {
                     "STS does not accept the signature (status {status}): sign for {} in {}",
                     self.endpoint.host, self.endpoint.region
                 );
-                Err(WireNack::new(Class::Forbidden, message))
+                Err(Refusal::new(Class::Forbidden, message))
             }
             _ => Err(unavailable(format!("status {status}"))),
         }

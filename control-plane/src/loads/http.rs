@@ -9,7 +9,7 @@ use axum::{Extension, Json, Router};
 use serde::Deserialize;
 
 use super::{LONGEST, LoadAnswer, ReportedLoads};
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::rights::{Access, Rights};
 use crate::view::Views;
 
@@ -38,17 +38,17 @@ async fn answer(
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(LoadParameters { window }): Query<LoadParameters>,
-) -> Result<Json<LoadAnswer>, WireNack> {
+) -> Result<Json<LoadAnswer>, Refusal> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
     let seconds = seconds(window.as_deref())?;
     let view = views.mesh(&mesh);
-    let view = view.ok_or_else(|| WireNack::not_found(format!("the mesh {mesh:?} does not exist")))?;
+    let view = view.ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))?;
     Ok(Json(loads.answer(&mesh, &view, seconds)))
 }
 
-fn seconds(window: Option<&str>) -> Result<u64, WireNack> {
+fn seconds(window: Option<&str>) -> Result<u64, Refusal> {
     let Some(text) = window else { return Ok(DEFAULT_WINDOW) };
     let seconds = text.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds));
     let refusal = || format!("window {text:?} is out of bounds: whole seconds from 1 to {LONGEST}");
-    seconds.ok_or_else(|| WireNack::bad_request(refusal()))
+    seconds.ok_or_else(|| Refusal::bad_request(refusal()))
 }

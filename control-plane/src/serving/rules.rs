@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName};
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 
 /// Headers that say who asks, whom, and when; each once.
 const SINGLE: [HeaderName; 5] = [
@@ -34,20 +34,18 @@ pub enum Hosts {
 ///
 /// # Errors
 /// 400 for a head that means two things, 403 for a host that is not the listener's; both say what would do.
-pub fn check(head: &Parts, hosts: &Hosts) -> Result<(), WireNack> {
+pub fn check(head: &Parts, hosts: &Hosts) -> Result<(), Refusal> {
     if let Some(name) = SINGLE.iter().find(|name| head.headers.get_all(*name).iter().nth(1).is_some()) {
-        return Err(WireNack::bad_request(format!(
-            "the header {name} was sent more than once: send it once"
-        )));
+        return Err(Refusal::bad_request(format!("the header {name} was sent more than once: send it once")));
     }
     if head.uri.path().contains("//") {
-        return Err(WireNack::bad_request("the path has an empty segment (//): write each slash once"));
+        return Err(Refusal::bad_request("the path has an empty segment (//): write each slash once"));
     }
     let named = named(&head.headers)?;
     if let (Some(named), Some(authority)) = (&named, head.uri.authority())
         && !same(named, authority)
     {
-        return Err(WireNack::bad_request(
+        return Err(Refusal::bad_request(
             "the header host and the address of the request name different hosts",
         ));
     }
@@ -57,7 +55,7 @@ pub fn check(head: &Parts, hosts: &Hosts) -> Result<(), WireNack> {
         (Hosts::Loopback(more), Some(host)) if is_ours(host.host(), more) => Ok(()),
         (Hosts::Loopback(_), Some(host)) => {
             let shown: String = host.host().chars().take(SHOWN).collect();
-            Err(WireNack::new(
+            Err(Refusal::new(
                 Class::Forbidden,
                 format!(
                     "the host {shown:?} is not this listener's: ask 127.0.0.1 or localhost, or start the control plane with --allowed-host NAME"
@@ -74,10 +72,10 @@ fn same(one: &Authority, other: &Authority) -> bool {
 }
 
 /// The header with the host.
-fn named(headers: &HeaderMap) -> Result<Option<Authority>, WireNack> {
+fn named(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     let Some(value) = headers.get(HOST) else { return Ok(None) };
     let parsed = Authority::try_from(value.as_bytes()).ok().filter(|host| !host.as_str().contains('@'));
-    parsed.map(Some).ok_or_else(|| WireNack::bad_request("the header host is no HOST or HOST:PORT"))
+    parsed.map(Some).ok_or_else(|| Refusal::bad_request("the header host is no HOST or HOST:PORT"))
 }
 
 fn is_ours(host: &str, more: &[String]) -> bool {

@@ -20,7 +20,7 @@ use super::{Audience, Bodies, Proofs, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
 use crate::listen::{Peer, Source};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::rights::{Access, KeyHolder, Rights};
 
 /// What a guard knows.
@@ -107,16 +107,16 @@ async fn collect(
     limit: usize,
     room: &Bodies,
     source: Option<Source>,
-) -> Result<(Bytes, Room), WireNack> {
-    let too_large = || WireNack::bad_request(format!("the body is larger than {limit} bytes"));
+) -> Result<(Bytes, Room), Refusal> {
+    let too_large = || Refusal::bad_request(format!("the body is larger than {limit} bytes"));
     let said = body.size_hint().upper().map_or(Some(limit), |said| usize::try_from(said).ok());
     let bytes = said.filter(|said| *said <= limit).ok_or_else(too_large)?;
     let room = room.take(source, bytes).await.ok_or_else(|| {
         let message =
             "too many large requests are under way from this address, or in all: try again in a moment";
-        WireNack::new(Class::TooManyRequests, message)
+        Refusal::new(Class::TooManyRequests, message)
     })?;
-    let body = bodies::read(body, limit, bytes).await.map_err(WireNack::bad_request)?;
+    let body = bodies::read(body, limit, bytes).await.map_err(Refusal::bad_request)?;
     Ok((body, room))
 }
 
@@ -140,7 +140,7 @@ async fn serve_once(
             Ok(()) => next.run(request).await,
             Err(error) => {
                 tracing::error!(%error, "a write is not served");
-                WireNack::new(Class::ServiceUnavailable, error.to_string()).into_response()
+                Refusal::new(Class::ServiceUnavailable, error.to_string()).into_response()
             }
         };
         let answer = RememberedAnswer::read(response).await;
@@ -152,8 +152,8 @@ async fn serve_once(
     }
 }
 
-fn lost() -> WireNack {
-    WireNack::new(
+fn lost() -> Refusal {
+    Refusal::new(
         Class::InternalServerError,
         "the request ended without an answer; see the control plane's log",
     )

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use fleetmesh_model::{ResourceId, Spec};
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::view::{MeshView, Record};
 
 /// Decides a change on the newest state. It must be pure: a store may call it more than once, for instance when
 /// another writer was faster.
-pub type Decide = Box<dyn Fn(Tip<'_>) -> Result<Change, WireNack> + Send>;
+pub type Decide = Box<dyn Fn(Tip<'_>) -> Result<Change, Refusal> + Send>;
 
 /// The newest state of a store, as a decision sees it.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ impl Commit {
     ///
     /// # Errors
     /// The refusal, which holds for this state only.
-    pub fn decided_on(&self, tip: Tip<'_>) -> Result<Decided, WireNack> {
+    pub fn decided_on(&self, tip: Tip<'_>) -> Result<Decided, Refusal> {
         let change = (self.decide)(tip)?;
         Ok(Decided { on: tip.revision(), change })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 
 /// Where a store keeps what it holds, in words for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub enum OpenError {
 pub enum CommitError {
     /// The decision, or the client token, spoke against it.
     #[error("{0}")]
-    Refused(WireNack),
+    Refused(Refusal),
     /// The storage could not take it; nothing of it is stored. The same commit may succeed later.
     #[error("the change was not stored: {reason}")]
     Unavailable {

@@ -44,8 +44,8 @@ pub use failure::{Failure, FailureClass};
 pub use load::{Ended, Load, Loads, Witnesses};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, CallingProxies, Deprecation, Distribution, Evidence, Observed, ObservedRole, OwnerClaim,
-    Reach, Reads, Referent, Rejection, Remote, RemoteObject,
+    Allowance, CallingProxies, Deprecation, Distribution, Evidence, Observed, OwnerClaim, Reach, Reads,
+    Referent, Rejection, Remote, RemoteIdentity, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

@@ -133,7 +133,7 @@ pub enum Remote {
     /// Not read: nothing says that it exists.
     NotRead,
     /// Not read, because the last reconcile left it in step with this very spec.
-    InStep(ObservedRole),
+    InStep(RemoteIdentity),
     /// It does not exist.
     Absent,
     /// It exists.
@@ -144,7 +144,7 @@ pub enum Remote {
 
 /// What identifies one state of one App Mesh object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObservedRole {
+pub struct RemoteIdentity {
     /// The ARN.
     pub arn: String,
     /// The uid: another object of the same name has another one.
@@ -157,7 +157,7 @@ pub struct ObservedRole {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteObject {
     /// Its identity.
-    pub identity: ObservedRole,
+    pub identity: RemoteIdentity,
     /// Its spec.
     pub spec: Spec,
     /// Its tags, when they were read.
@@ -328,7 +328,7 @@ impl Observed {
     }
 
     /// The identity of the App Mesh object when the reconcile knows one.
-    pub fn identity(&self) -> Option<&ObservedRole> {
+    pub fn identity(&self) -> Option<&RemoteIdentity> {
         match &self.remote {
             Remote::InStep(identity) => Some(identity),
             Remote::Present(object) => Some(&object.identity),

@@ -1,7 +1,7 @@
 //! What came of a plan. Pure data.
 
 use crate::failure::{Failure, FailureClass};
-use crate::observed::ObservedRole;
+use crate::observed::RemoteIdentity;
 use crate::plan::Step;
 
 /// The outcome of a plan: the steps that were done, and the failure that ended it.
@@ -10,7 +10,7 @@ pub struct Outcome {
     /// The steps that were done, in order.
     pub done: Vec<Step>,
     /// The App Mesh object as the last write left it.
-    pub identity: Option<ObservedRole>,
+    pub identity: Option<RemoteIdentity>,
     /// Whether the App Mesh object was deleted.
     pub deleted: bool,
     /// The step that failed, and why.

@@ -7,13 +7,13 @@ use fleetmesh_crds::{Proxies, Reason};
 
 use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
-use crate::observed::{Distribution, ObservedRole, Rejection};
+use crate::observed::{Distribution, Rejection, RemoteIdentity};
 
 /// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
 /// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of. Those that say nothing keep it pending
 /// until they were `waited` for so long; then it takes a quorum as well.
 pub fn finding(
-    identity: &ObservedRole,
+    identity: &RemoteIdentity,
     distribution: &Distribution,
     owners: &Owners,
     waited: Option<Duration>,
@@ -82,7 +82,7 @@ pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration)
 }
 
 /// The proxies of the status, when they were told about this version.
-pub fn proxies(identity: &ObservedRole, distribution: &Distribution) -> Option<Proxies> {
+pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option<Proxies> {
     match distribution {
         Distribution::Reported { version, proxies, acknowledged, .. } if *version >= identity.version => {
             Some(Proxies { connected: *proxies, programmed: *acknowledged })
@@ -184,7 +184,7 @@ mod tests {
                 rejected.push(Rejection { proxy: format!("{}#{proxy}", parts[0]), message: "no".to_owned() });
             }
         }
-        let identity = ObservedRole { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
+        let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
         let distribution = Distribution::Reported {
             version: 3,
             proxies: sums[1],

@@ -9,7 +9,7 @@ use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
 use crate::failure::{Callee, FailureClass};
-use crate::observed::{Deprecation, Observed, ObservedRole, OwnerClaim, Remote};
+use crate::observed::{Deprecation, Observed, OwnerClaim, Remote, RemoteIdentity};
 use crate::outcome::Outcome;
 use crate::part::Parts;
 use crate::permission;
@@ -85,13 +85,13 @@ fn fails(verdict: &Verdict) -> bool {
 
 /// The App Mesh object as the reconcile left it; as it was reported when the reconcile did not look at it. An object that is
 /// known to be somebody else's, or whose name another resource has, is not reported as ours.
-pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<ObservedRole> {
+pub fn known_identity(observed: &Observed, outcome: &Outcome) -> Option<RemoteIdentity> {
     if let Some(identity) = &outcome.identity {
         return Some(identity.clone());
     }
     let reported = || {
         let status = &observed.object.status;
-        Some(ObservedRole { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
+        Some(RemoteIdentity { arn: status.arn.clone()?, uid: status.uid.clone()?, version: status.version? })
     };
     if !observed.object.deleting && (outcome.deleted || matches!(observed.claim, OwnerClaim::Taken(_))) {
         return None;

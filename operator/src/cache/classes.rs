@@ -138,7 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cache::ReferenceSource;
+    use crate::cache::NewsSource;
 
     fn class(name: &str, created: i64, default: bool, members: Value) -> FleetClass {
         let mut spec = json!({ "limits": { "instances": 10 } });
@@ -184,7 +184,7 @@ mod tests {
         let cache = Cache::default();
         let (plain, named) = (node("plain", None), node("named", Some("old")));
         for object in [&plain, &named] {
-            cache.seen(object.clone(), ReferenceSource::Watch);
+            cache.seen(object.clone(), NewsSource::Watch);
         }
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
         assert_eq!(triggered(cache.class(&class("old", 1, true, json!({})))), ["named", "plain"]);
@@ -208,7 +208,7 @@ mod tests {
     fn a_class_is_for_the_namespaces_that_it_allows() {
         let cache = Cache::default();
         let plain = node("plain", None);
-        cache.seen(plain.clone(), ReferenceSource::Watch);
+        cache.seen(plain.clone(), NewsSource::Watch);
         let team = |team: &str| BTreeMap::from([("team".to_owned(), team.to_owned())]);
         let allowed = json!({ "allowedNamespaces": { "from": "Selector", "selector": { "matchLabels": { "team": "a" } } } });
         cache.class(&class("ours", 1, true, allowed));

@@ -13,7 +13,7 @@ use crate::queue::Trigger;
 
 /// Where news of a resource comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReferenceSource {
+pub enum NewsSource {
     /// From a list: what the API server has, even where that is older than what was known, as after a restored backup.
     List,
     /// From a watch.
@@ -102,7 +102,7 @@ fn take<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) 
 
 impl Cache {
     /// A resource was seen. News that is older than what is known is passed over.
-    pub fn seen(&self, object: Object, source: ReferenceSource) -> Triggers {
+    pub fn seen(&self, object: Object, source: NewsSource) -> Triggers {
         self.lock().seen(object, source)
     }
 
@@ -113,14 +113,14 @@ impl Cache {
 }
 
 impl CacheInner {
-    fn seen(&mut self, object: Object, source: ReferenceSource) -> Triggers {
+    fn seen(&mut self, object: Object, source: NewsSource) -> Triggers {
         let key = object.key.clone();
         let mut triggers = Triggers::new();
         let before = self.entries.get(&key).map(|entry| Arc::clone(&entry.object));
         if let Some(before) = &before {
             let newer = match source {
-                ReferenceSource::List => object.resource_version != before.resource_version,
-                ReferenceSource::Watch | ReferenceSource::OwnWrite => is_newer(&object, before),
+                NewsSource::List => object.resource_version != before.resource_version,
+                NewsSource::Watch | NewsSource::OwnWrite => is_newer(&object, before),
             };
             if before.uid == object.uid && !newer {
                 return triggers;
@@ -132,8 +132,8 @@ impl CacheInner {
         let before = before.filter(|before| before.uid == object.uid);
         let changed = match (&before, source) {
             (None, _) => true,
-            (Some(before), ReferenceSource::List | ReferenceSource::Watch) => before.asks_for_a_look(&object),
-            (Some(before), ReferenceSource::OwnWrite) => {
+            (Some(before), NewsSource::List | NewsSource::Watch) => before.asks_for_a_look(&object),
+            (Some(before), NewsSource::OwnWrite) => {
                 before.generation != object.generation || before.deleting != object.deleting
             }
         };

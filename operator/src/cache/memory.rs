@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_core::iam::{RoleLimits, Thing};
-use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, ObservedRole};
+use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
 use fleetmesh_crds::IamStatus;
 use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
@@ -20,9 +20,9 @@ use crate::queue::Trigger;
 pub struct Memory {
     /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
     /// force becomes another: a rollout changes that without a new generation.
-    pub in_step: Option<(i64, ObservedRole)>,
+    pub in_step: Option<(i64, RemoteIdentity)>,
     /// The state of the App Mesh object that was written or read last, in step or not.
-    pub identity: Option<ObservedRole>,
+    pub identity: Option<RemoteIdentity>,
     /// Whether the App Mesh object exists; the last report knows when this does not.
     pub exists: Option<bool>,
     /// The tags that the resource asked for when the tags were last in step.
@@ -143,9 +143,9 @@ pub struct IdentityMemory {
 #[derive(Clone, Debug, Default)]
 pub struct Conclusion {
     /// The generation that is in step, and the state of the App Mesh object.
-    pub in_step: Option<(i64, ObservedRole)>,
+    pub in_step: Option<(i64, RemoteIdentity)>,
     /// The state of the App Mesh object, if the reconcile learned it.
-    pub identity: Option<ObservedRole>,
+    pub identity: Option<RemoteIdentity>,
     /// Whether the App Mesh object exists, if the reconcile learned it.
     pub exists: Option<bool>,
     /// The tags that the resource asked for, if the tags are in step.

@@ -21,7 +21,7 @@ use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
 pub use distribution::{Answer, Told, Triggered};
-pub use index::{ReferenceSource, TagReading};
+pub use index::{NewsSource, TagReading};
 pub use memory::{Conclusion, IdentityMemory, Memory};
 pub use observe::{Local, PATIENCE};
 

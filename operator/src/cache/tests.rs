@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{
-    Allowance, Evidence, Object, ObjectKey, ObservedRole, OwnerClaim, Reach, Reads, Tagged,
+    Allowance, Evidence, Object, ObjectKey, OwnerClaim, Reach, Reads, RemoteIdentity, Tagged,
 };
 use fleetmesh_crds::extension::MeshExtension;
 use fleetmesh_crds::{
@@ -15,7 +15,7 @@ use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Cache, Conclusion, IdentityMemory, ReferenceSource, TagReading, Told};
+use super::{Answer, Cache, Conclusion, IdentityMemory, NewsSource, TagReading, Told};
 use crate::queue::Trigger;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -52,7 +52,7 @@ fn service(version: u64) -> Object {
 }
 
 fn written(version: i64) -> Conclusion {
-    let identity = ObservedRole { arn: "arn".to_owned(), uid: "remote".to_owned(), version };
+    let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "remote".to_owned(), version };
     Conclusion {
         in_step: Some((1, identity.clone())),
         identity: Some(identity),
@@ -65,7 +65,7 @@ fn written(version: i64) -> Conclusion {
 /// A cache with the Mesh `m`.
 fn cache() -> Cache {
     let cache = Cache::default();
-    cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), ReferenceSource::List);
+    cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), NewsSource::List);
     cache
 }
 
@@ -74,16 +74,16 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
     let cache = cache();
     let remembers = |key| cache.memory(key).in_step.is_some();
     let before = service(1);
-    cache.seen(before.clone(), ReferenceSource::Watch);
+    cache.seen(before.clone(), NewsSource::Watch);
     cache.conclude(&before, written(1));
     assert!(remembers(&before.key));
-    cache.seen(service(2), ReferenceSource::Watch);
+    cache.seen(service(2), NewsSource::Watch);
     assert!(remembers(&before.key), "the spec is the same");
     // The same generation, as a rollout leaves it.
     let mut after = service(3);
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "other"}}});
     after.effective_spec = object("s", 3, after.id.clone(), provider).effective_spec;
-    cache.seen(after.clone(), ReferenceSource::Watch);
+    cache.seen(after.clone(), NewsSource::Watch);
     assert!(!remembers(&after.key));
     cache.conclude(&before, written(2));
     assert!(!remembers(&after.key), "a reconcile that is late concludes about the former spec");
@@ -93,8 +93,8 @@ fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
 fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
     let cache = cache();
     let (node, service) = (node("n", 1), service(2));
-    cache.seen(node.clone(), ReferenceSource::Watch);
-    cache.seen(service.clone(), ReferenceSource::Watch);
+    cache.seen(node.clone(), NewsSource::Watch);
+    cache.seen(service.clone(), NewsSource::Watch);
     let local = cache.observe(&service.key).unwrap();
     assert!(
         local.observed.referents.iter().any(|referent| referent.reach == Reach::Pending(node.key.clone()))
@@ -107,15 +107,15 @@ fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
 #[test]
 fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();
-    assert_eq!(cache.seen(node("n", 5), ReferenceSource::Watch).len(), 1);
-    assert!(cache.seen(node("n", 4), ReferenceSource::Watch).is_empty());
+    assert_eq!(cache.seen(node("n", 5), NewsSource::Watch).len(), 1);
+    assert!(cache.seen(node("n", 4), NewsSource::Watch).is_empty());
     let mut reported = node("n", 6);
     reported.status.version = Some(1);
-    assert!(cache.seen(reported.clone(), ReferenceSource::OwnWrite).is_empty());
-    assert!(cache.seen(reported, ReferenceSource::Watch).is_empty());
+    assert!(cache.seen(reported.clone(), NewsSource::OwnWrite).is_empty());
+    assert!(cache.seen(reported, NewsSource::Watch).is_empty());
     let mut changed = node("n", 7);
     changed.generation = 2;
-    assert_eq!(cache.seen(changed, ReferenceSource::Watch).len(), 1);
+    assert_eq!(cache.seen(changed, NewsSource::Watch).len(), 1);
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn the_next_in_line_gets_the_name_when_its_holder_goes() {
     let older = node("n", 1);
     let mut younger = node("too", 2);
     younger.id = older.id.clone();
-    cache.seen(older.clone(), ReferenceSource::Watch);
-    cache.seen(younger.clone(), ReferenceSource::Watch);
+    cache.seen(older.clone(), NewsSource::Watch);
+    cache.seen(younger.clone(), NewsSource::Watch);
     let claim = |key| cache.observe(key).unwrap().observed.claim;
     assert_eq!(claim(&older.key), OwnerClaim::Ours);
     assert_eq!(claim(&younger.key), OwnerClaim::Taken(older.key.clone()));
@@ -139,7 +139,7 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     let cache = cache();
     cache.tells(true);
     let node = node("n", 1);
-    cache.seen(node.clone(), ReferenceSource::Watch);
+    cache.seen(node.clone(), NewsSource::Watch);
     cache.conclude(&node, written(1));
     let told = |version, proxies, acknowledged| Answer {
         objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
@@ -164,7 +164,7 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     let minute = Duration::from_secs(60);
     let cache = cache();
     let mut object = node("a", 1);
-    cache.seen(object.clone(), ReferenceSource::Watch);
+    cache.seen(object.clone(), NewsSource::Watch);
     assert_eq!(cache.told_for(&object.key), None, "nobody told of it");
     cache.told("m", told(1, true));
     tokio::time::advance(minute).await;
@@ -183,7 +183,7 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     ] {
         let cache = Cache::default();
         object.status.version = reported;
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
         cache.told("m", told(2, complete));
         assert_eq!(cache.told_for(&object.key), Some(waited), "{reported:?} {complete}");
     }
@@ -231,13 +231,13 @@ fn only_what_is_accepted_takes_a_name() {
     let namespaces = Some(serde_json::from_value(allowed).unwrap());
     mesh.extension = Extension::Mesh(MeshExtension { namespaces, ..MeshExtension::default() });
     let cache = Cache::default();
-    cache.seen(mesh, ReferenceSource::List);
+    cache.seen(mesh, NewsSource::List);
     cache.namespace("apps", Some([("team".to_owned(), "apps".to_owned())].into()));
     cache.namespace("web", Some([("team".to_owned(), "web".to_owned())].into()));
     // Refused by the mesh, and older.
     let (squatter, owner) = (guest(node("n", 2)), node("n", 3));
-    cache.seen(squatter.clone(), ReferenceSource::Watch);
-    cache.seen(owner.clone(), ReferenceSource::Watch);
+    cache.seen(squatter.clone(), NewsSource::Watch);
+    cache.seen(owner.clone(), NewsSource::Watch);
     assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
     assert_eq!(claim(&cache, &squatter), OwnerClaim::Taken(owner.key.clone()));
     // Let in while nobody is in force, it is the older of two.
@@ -249,8 +249,8 @@ fn only_what_is_accepted_takes_a_name() {
     let invalid = object("broken", 1, ResourceId::virtual_node("m", "x"), listeners);
     let valid = object("valid", 4, ResourceId::virtual_node("m", "x"), json!({}));
     assert!(!invalid.effective_spec.violations().is_empty());
-    cache.seen(invalid.clone(), ReferenceSource::Watch);
-    cache.seen(valid.clone(), ReferenceSource::Watch);
+    cache.seen(invalid.clone(), NewsSource::Watch);
+    cache.seen(valid.clone(), NewsSource::Watch);
     assert_eq!(claim(&cache, &valid), OwnerClaim::Ours);
     assert_eq!(claim(&cache, &invalid), OwnerClaim::Taken(valid.key.clone()));
 }
@@ -259,16 +259,16 @@ fn only_what_is_accepted_takes_a_name() {
 fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     let cache = cache();
     let owner = node("n", 20);
-    cache.seen(owner.clone(), ReferenceSource::Watch);
+    cache.seen(owner.clone(), NewsSource::Watch);
     cache.conclude(&owner, written(1));
-    cache.seen(reported(owner.clone(), 21), ReferenceSource::OwnWrite);
+    cache.seen(reported(owner.clone(), 21), NewsSource::OwnWrite);
     // Restored: it is ten seconds older, and has a uid of its own.
     let mut older = node("restored", 10);
     older.id = owner.id.clone();
-    cache.seen(older.clone(), ReferenceSource::List);
+    cache.seen(older.clone(), NewsSource::List);
     assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
     // The backup had a status, too; the tags decide between them.
-    cache.seen(reported(older.clone(), 22), ReferenceSource::List);
+    cache.seen(reported(older.clone(), 22), NewsSource::List);
     assert_eq!(
         claim(&cache, &owner),
         OwnerClaim::Taken(older.key.clone()),
@@ -286,8 +286,8 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     again.uid = "uid-anew".to_owned();
     again.created = Timestamp::from_second(1000).unwrap();
     fresh.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
-    fresh.seen(rival.clone(), ReferenceSource::List);
-    fresh.seen(again.clone(), ReferenceSource::List);
+    fresh.seen(rival.clone(), NewsSource::List);
+    fresh.seen(again.clone(), NewsSource::List);
     assert_eq!(
         (claim(&fresh, &again), claim(&fresh, &rival)),
         (OwnerClaim::Ours, OwnerClaim::Taken(again.key.clone()))
@@ -301,17 +301,17 @@ fn what_names_without_permission_holds_nothing_up_and_has_no_name() {
     // Older than the route whose name it would like to have, and in the mesh since before anybody asked for grants.
     let (clinging, mine) = (guest(route("x", 1, "n")), route("x", 3, "n"));
     for object in [&target, &clinging, &mine] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     assert_eq!(claim(&cache, &mine), OwnerClaim::Ours);
     let mut inside = guest(route("y", 4, "n"));
     inside.status.uid = Some("y".to_owned());
-    cache.seen(inside.clone(), ReferenceSource::List);
+    cache.seen(inside.clone(), NewsSource::List);
     let missing = cache.observe(&inside.key).unwrap().observed.permission.missing;
     assert_eq!(missing.len(), 1, "{missing:?}");
     target = reported(target, 5);
     target.deleting = true;
-    let triggers = cache.seen(target.clone(), ReferenceSource::Watch);
+    let triggers = cache.seen(target.clone(), NewsSource::Watch);
     assert!(triggers.contains(&(inside.key.clone(), Trigger::Look)), "it has to make room: {triggers:?}");
     assert_eq!(cache.observe(&target.key).unwrap().observed.dependents, []);
     cache.grant("apps", "g", Some(grant(&[("Route", "web")], nodes_of_apps())));
@@ -324,18 +324,18 @@ fn who_merely_claims_a_name_takes_nothing_of_others_out_of_the_mesh() {
     // It names a node that no resource stands for, and is in the mesh.
     let mut mine = guest(route("x", 1, "n"));
     mine.status.uid = Some("x".to_owned());
-    cache.seen(mine.clone(), ReferenceSource::List);
+    cache.seen(mine.clone(), NewsSource::List);
     let permission = || cache.observe(&mine.key).unwrap().observed.permission;
     assert_eq!(permission().missing, []);
     let mut claimant = node("n", 2);
-    cache.seen(claimant.clone(), ReferenceSource::Watch);
+    cache.seen(claimant.clone(), NewsSource::Watch);
     let missing = permission().missing;
     assert!(matches!(missing.as_slice(), [one] if !one.owner_exists), "it has no node yet: {missing:?}");
     // The endpoint has somebody else's node of that name.
     claimant = object("n", 3, claimant.id.clone(), json!({}));
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    cache.seen(claimant, ReferenceSource::Watch);
+    cache.seen(claimant, NewsSource::Watch);
     assert_eq!(permission().missing, [], "it owns nothing that others would have to ask for");
 }
 
@@ -350,15 +350,15 @@ fn many_who_claim_each_others_names_are_looked_at_once() {
         let key = |name: &str| format!("{name}-{n}");
         cache.seen(
             object(&key("n"), n + 2, ResourceId::virtual_node("m", "n"), spec.clone()),
-            ReferenceSource::List,
+            NewsSource::List,
         );
         let mut service = service(n + 2);
         service.key.name = key("s");
         service.uid = key("uid-s");
-        cache.seen(service, ReferenceSource::List);
+        cache.seen(service, NewsSource::List);
         cache.seen(
             guest(Object { id: route("r", 1, "n").id, ..route(&key("r"), n + 2, "n") }),
-            ReferenceSource::List,
+            NewsSource::List,
         );
     }
     let holder = node("n-0", 1);
@@ -382,7 +382,7 @@ fn a_grant_triggers_only_those_whose_references_it_changes() {
         },
     ];
     for object in objects {
-        cache.seen(object, ReferenceSource::List);
+        cache.seen(object, NewsSource::List);
     }
     let told = grant(&[("Route", "web")], nodes_of_apps());
     assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Trigger::Look)]);
@@ -417,11 +417,11 @@ fn a_mesh_triggers_only_those_whom_it_allows_and_did_not_or_the_other_way_around
         cache.namespace(name, Some([("team".to_owned(), team.to_owned())].into()));
     }
     for object in [allowing(1, &["apps", "web"]), stays.clone(), leaves.clone()] {
-        cache.seen(object, ReferenceSource::List);
+        cache.seen(object, NewsSource::List);
     }
     let change = |version, teams: &[&str]| {
         let mesh = allowing(version, teams);
-        let (own, mut others) = (mesh.key.clone(), cache.seen(mesh, ReferenceSource::Watch));
+        let (own, mut others) = (mesh.key.clone(), cache.seen(mesh, NewsSource::Watch));
         others.retain(|(key, _)| *key != own);
         others
     };
@@ -437,10 +437,10 @@ fn a_mesh_triggers_only_those_whom_it_allows_and_did_not_or_the_other_way_around
 fn a_mesh_without_a_resource_takes_nothing_until_there_is_one() {
     let cache = Cache::default();
     let node = node("n", 1);
-    cache.seen(node.clone(), ReferenceSource::Watch);
+    cache.seen(node.clone(), NewsSource::Watch);
     let allowance = || cache.observe(&node.key).unwrap().observed.allowance;
     assert_eq!(allowance(), Allowance::NoMesh("m".to_owned()));
-    let triggers = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), ReferenceSource::Watch);
+    let triggers = cache.seen(object("m", 2, ResourceId::mesh("m"), json!({})), NewsSource::Watch);
     assert!(triggers.contains(&(node.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(allowance(), Allowance::Allowed);
 }
@@ -460,7 +460,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         })
         .collect();
     for node in &nodes {
-        cache.seen(node.clone(), ReferenceSource::Watch);
+        cache.seen(node.clone(), NewsSource::Watch);
     }
     let ask = |node: &Object| cache.room_for_role(&node.key, &node.uid, &limits);
     let let_in: Vec<&Object> = nodes.iter().filter(|node| ask(node).is_none()).collect();
@@ -481,7 +481,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         let mut node = node.clone();
         let iam = IamStatus { role_arn: Some("arn".to_owned()), ..IamStatus::default() };
         node.status.of_kind = NodeStatus { fleet: None, iam: Some(iam) }.into();
-        fresh.seen(node, ReferenceSource::Watch);
+        fresh.seen(node, NewsSource::Watch);
     }
     assert!(fresh.room_for_role(&nodes[0].key, &nodes[0].uid, &limits).is_some());
 }
@@ -497,9 +497,9 @@ fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
     let mut owner = router(1);
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     owner.status.conditions = vec![serde_json::from_value(told).unwrap()];
-    cache.seen(owner.clone(), ReferenceSource::List);
+    cache.seen(owner.clone(), NewsSource::List);
     let attack = guest(route("x", 2, "own"));
-    cache.seen(attack.clone(), ReferenceSource::List);
+    cache.seen(attack.clone(), NewsSource::List);
     let missing = || cache.observe(&attack.key).unwrap().observed.permission.missing;
     assert_eq!(missing(), [], "as long as it is somebody else's there is nobody to be asked");
     // Adopted: the tags are written, the report is not.
@@ -519,7 +519,7 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
     let thief = guest(reported(router(1), 1));
     let attack = guest(route("x", 6, "own"));
     for object in [&owner, &thief, &attack] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     let observed = |object: &Object| cache.observe(&object.key).unwrap().observed;
     assert_eq!(observed(&owner).evidence, Evidence::Contested);
@@ -545,16 +545,16 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     let (user, new) = (route("x", 2, "n"), route("y", 3, "n"));
     cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
     for object in [&user, &new] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     let mut claimant = guest(node("n", 4));
-    cache.seen(claimant.clone(), ReferenceSource::Watch);
+    cache.seen(claimant.clone(), NewsSource::Watch);
     let triggers = cache.tagged(&claimant.id, TagReading::Elsewhere);
     assert!(triggers.contains(&(new.key.clone(), Trigger::Look)), "{triggers:?}");
     let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
     claimant.resource_version = "5".to_owned();
-    cache.seen(claimant.clone(), ReferenceSource::OwnWrite);
+    cache.seen(claimant.clone(), NewsSource::OwnWrite);
     assert!(triggers.contains(&(user.key.clone(), Trigger::Look)), "{triggers:?}");
     let reach = |object: &Object| {
         let observed = cache.observe(&object.key).unwrap().observed;
@@ -566,7 +566,7 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     assert_eq!(reach(&new), Reach::Pending(claimant.key.clone()), "it may adopt the node");
     claimant.deleting = true;
     claimant.resource_version = "6".to_owned();
-    cache.seen(claimant.clone(), ReferenceSource::Watch);
+    cache.seen(claimant.clone(), NewsSource::Watch);
     assert_eq!(cache.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
 }
 
@@ -577,14 +577,14 @@ fn who_waits_with_a_name_of_somebody_elses_holds_up_nobody() {
     let cache = cache();
     let mut waits = guest(service(2));
     for object in [&guest(node("n", 3)), &waits] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     let observed = |object: &Object| cache.observe(&object.key).unwrap().observed;
     assert_eq!(observed(&waits).reads(false), Reads::Nothing, "it concerns nobody yet");
     let backend = json!({"virtualService": {"virtualServiceName": "s"}});
     let caller =
         object("caller", 4, ResourceId::virtual_node("m", "caller"), json!({ "backends": [backend] }));
-    let triggers = cache.seen(caller.clone(), ReferenceSource::Watch);
+    let triggers = cache.seen(caller.clone(), NewsSource::Watch);
     assert!(triggers.contains(&(waits.key.clone(), Trigger::Look)), "{triggers:?}");
     assert_eq!(observed(&caller).permission.missing.len(), 1, "it may be about to make one");
     assert_eq!(observed(&waits).reads(false), Reads::ObjectAndTags, "whose is the name?");
@@ -595,7 +595,7 @@ fn who_waits_with_a_name_of_somebody_elses_holds_up_nobody() {
     let forged = json!({"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     waits.status.conditions = vec![serde_json::from_value(forged).unwrap()];
     waits.resource_version = "5".to_owned();
-    cache.seen(waits.clone(), ReferenceSource::Watch);
+    cache.seen(waits.clone(), NewsSource::Watch);
     assert_eq!(observed(&caller).permission.missing, []);
     assert_eq!(observed(&waits).reads(false), Reads::Nothing, "it is known");
     // There is none any more: it may make one, and is asked.
@@ -611,17 +611,17 @@ fn who_leaves_and_is_kept_from_it_has_no_name() {
     kept.finalizers = vec!["example.com/kept".to_owned()];
     let user = route("x", 3, "n");
     for object in [&kept, &user] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing, []);
     // Its status says that it has it: that is looked at.
-    cache.seen(reported(kept.clone(), 4), ReferenceSource::Watch);
+    cache.seen(reported(kept.clone(), 4), NewsSource::Watch);
     assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing.len(), 1);
     assert_eq!(cache.observe(&kept.key).unwrap().observed.reads(false), Reads::ObjectAndTags);
     cache.tagged(&kept.id, TagReading::Absent);
     assert_eq!(cache.observe(&user.key).unwrap().observed.permission.missing, []);
     let owner = Object { uid: "other".to_owned(), ..node("n", 5) };
-    cache.seen(owner.clone(), ReferenceSource::Watch);
+    cache.seen(owner.clone(), NewsSource::Watch);
     assert_eq!(claim(&cache, &owner), OwnerClaim::Ours);
 }
 
@@ -630,7 +630,7 @@ fn who_knows_nothing_of_what_it_has_looks_at_it() {
     // The attack: status and finalizer are taken away, and somebody else who claims the name reads whose it is.
     let cache = cache();
     let mine = guest(route("x", 1, "n"));
-    cache.seen(mine.clone(), ReferenceSource::List);
+    cache.seen(mine.clone(), NewsSource::List);
     cache.tagged(&mine.id, TagReading::Resource(Tagged::by(&mine)));
     let evidence = || cache.observe(&mine.key).unwrap().observed.evidence;
     assert_eq!(evidence(), Evidence::Unread);
@@ -646,7 +646,7 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     adopter.management.adoption_policy = AdoptionPolicy::Adopt;
     cache.tagged(&adopter.id, TagReading::Elsewhere);
     for object in [&user, &adopter] {
-        cache.seen(object.clone(), ReferenceSource::List);
+        cache.seen(object.clone(), NewsSource::List);
     }
     let kept = || cache.observe(&adopter.key).unwrap().observed.user;
     assert_eq!(kept(), None, "it is not in force, and would be held back");
@@ -658,8 +658,8 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     // After a start, before its tags were read.
     let fresh = self::cache();
     fresh.tagged(&adopter.id, TagReading::Elsewhere);
-    fresh.seen(reported(user.clone(), 4), ReferenceSource::List);
-    fresh.seen(adopter.clone(), ReferenceSource::List);
+    fresh.seen(reported(user.clone(), 4), NewsSource::List);
+    fresh.seen(adopter.clone(), NewsSource::List);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
     fresh.tagged(&user.id, TagReading::Elsewhere);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");

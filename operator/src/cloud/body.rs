@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
-use fleetmesh_core::{ObservedRole, RemoteObject};
+use fleetmesh_core::{RemoteIdentity, RemoteObject};
 use fleetmesh_model::tag::{Tag, Tags};
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use serde::{Deserialize, Serialize};
@@ -135,7 +135,7 @@ pub(super) fn object(kind: Kind, answer: &[u8]) -> serde_json::Result<RemoteObje
     let answer: CloudAnswer = serde_json::from_slice(answer)?;
     let Metadata { arn, uid, version } = answer.metadata;
     Ok(RemoteObject {
-        identity: ObservedRole { arn, uid, version },
+        identity: RemoteIdentity { arn, uid, version },
         spec: Spec::from_json(kind, answer.spec)?,
         tags: None,
     })

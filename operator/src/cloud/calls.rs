@@ -5,7 +5,7 @@ use aws_sdk_appmesh::types::TagRef;
 use fleetmesh_aws::error::CalledEndpoint;
 use fleetmesh_aws::metered;
 use fleetmesh_aws::transport::Rate;
-use fleetmesh_core::{Failure, FailureClass, ObservedRole, RemoteObject};
+use fleetmesh_core::{Failure, FailureClass, RemoteIdentity, RemoteObject};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{ResourceId, Spec};
 
@@ -52,7 +52,7 @@ impl AppMeshClient {
         spec: &Spec,
         tags: &Tags,
         token: &str,
-    ) -> Result<ObservedRole, Failure> {
+    ) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
         let body = Some(body::create(id, spec, tags, token).map_err(|error| malformed("Create", &error))?);
         let client = &self.client;
@@ -131,7 +131,7 @@ impl AppMeshClient {
     ///
     /// # Errors
     /// `NotFound` when the object, or something that it names, does not exist.
-    pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<ObservedRole, Failure> {
+    pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
         let body = Some(body::update(spec, token).map_err(|error| malformed("Update", &error))?);
         let client = &self.client;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::kinds::{Watched, with_kind};
-use crate::cache::{Cache, ReferenceSource, Triggers};
+use crate::cache::{Cache, NewsSource, Triggers};
 use crate::queue::Queue;
 use crate::tasks::Task;
 
@@ -126,7 +126,7 @@ impl WatchFeed {
                 if let Some(listed) = listed {
                     listed.insert(object.key.clone());
                 }
-                self.cache.seen(object, ReferenceSource::List)
+                self.cache.seen(object, NewsSource::List)
             }
             watcher::Event::InitDone => {
                 // What the list does not have was deleted while nobody watched.
@@ -138,7 +138,7 @@ impl WatchFeed {
                 }
                 missing.iter().flat_map(|key| self.cache.gone(key, None)).collect()
             }
-            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), ReferenceSource::Watch),
+            watcher::Event::Apply(resource) => self.cache.seen(resource.parse(), NewsSource::Watch),
             watcher::Event::Delete(resource) => {
                 let object = resource.parse();
                 self.cache.gone(&object.key, Some(&object.uid))

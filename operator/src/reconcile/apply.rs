@@ -1,16 +1,16 @@
 //! Applies a plan, one request for each step. The steps depend on each other: the first failure ends the plan, unless
 //! the step is optional.
 
-use fleetmesh_core::{Failure, FailureClass, Object, ObservedRole, Outcome, Plan, Step, status};
+use fleetmesh_core::{Failure, FailureClass, Object, Outcome, Plan, RemoteIdentity, Step, status};
 
-use crate::cache::ReferenceSource;
+use crate::cache::NewsSource;
 use crate::cluster::WriteError;
 use crate::context::Context;
 
 /// What a step left behind.
 enum Effect {
     None,
-    Object(ObservedRole),
+    Object(RemoteIdentity),
     Deleted,
 }
 
@@ -71,7 +71,7 @@ fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>)
     match result {
         Ok(object) => {
             // A resource whose last finalizer is gone is gone with it; only the watch tells when.
-            let triggers = context.cache.seen(object, ReferenceSource::OwnWrite);
+            let triggers = context.cache.seen(object, NewsSource::OwnWrite);
             context.queue.trigger_all(triggers);
             Ok(Effect::None)
         }

@@ -14,8 +14,9 @@ use std::time::Duration;
 use fleetmesh_core::canary::Reduction;
 use fleetmesh_core::owner::Owner;
 use fleetmesh_core::{
-    Decision, FailureClass, Idle, NextLook, ObjectKey, Observed, ObservedRole, Outcome, Parts, Plan, Remote,
-    RemoteObject, Step, Tagged, Verdict, decide, next_look, owner, parts_look, permission, programmed,
+    Decision, FailureClass, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote,
+    RemoteIdentity, RemoteObject, Step, Tagged, Verdict, decide, next_look, owner, parts_look, permission,
+    programmed,
 };
 use fleetmesh_crds::{ConditionType, Reason};
 use fleetmesh_model::Kind;
@@ -174,7 +175,7 @@ fn conclude(
     let conclusion = Conclusion {
         in_step: identity
             .filter(|_| in_step)
-            .map(|identity: &ObservedRole| (object.generation, identity.clone())),
+            .map(|identity: &RemoteIdentity| (object.generation, identity.clone())),
         identity: identity.cloned().filter(|_| exists == Some(true)),
         exists,
         tags: (in_step && tags_known).then(|| owner::asked_tags(object)),

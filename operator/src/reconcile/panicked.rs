@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracing::error;
 
 use super::{Next, report};
-use crate::cache::ReferenceSource;
+use crate::cache::NewsSource;
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::queue::{Priority, Requeue, Trigger};
@@ -65,7 +65,7 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
     let event = Event { severity: Severity::Warning, reason, action: "Reconcile", message };
     report::publish(context, object, &event).await;
     match context.cluster.set_status(object, &status).await {
-        Ok(object) => context.queue.trigger_all(context.cache.seen(object, ReferenceSource::OwnWrite)),
+        Ok(object) => context.queue.trigger_all(context.cache.seen(object, NewsSource::OwnWrite)),
         Err(problem) => {
             error!(object = %object.key, error = %problem, "cannot tell of a panic in the status")
         }

@@ -11,7 +11,7 @@ use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
 use tracing::warn;
 
-use crate::cache::{PATIENCE, ReferenceSource};
+use crate::cache::{NewsSource, PATIENCE};
 use crate::cluster::WriteError;
 use crate::context::Context;
 
@@ -70,7 +70,7 @@ pub async fn report(
     let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
     match context.cluster.set_status(newest.as_deref().unwrap_or(object), &after).await {
         Ok(object) => {
-            let triggers = context.cache.seen(object, ReferenceSource::OwnWrite);
+            let triggers = context.cache.seen(object, NewsSource::OwnWrite);
             context.queue.trigger_all(triggers);
             Reported::Done
         }

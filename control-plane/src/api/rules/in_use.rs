@@ -2,7 +2,7 @@
 
 use fleetmesh_model::{Kind, ResourceId};
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::view::MeshView;
 
 /// Users that one message names at most; the rest are counted.
@@ -10,7 +10,7 @@ const NAMED: usize = 10;
 
 /// Refuses to let go of `id` while something in `mesh` needs it: a mesh with anything in it, a router with routes, a
 /// node or router that a route or service demands. Backends do not demand the service they name.
-pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), WireNack> {
+pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
     let uses = |user: &ResourceId| match (id.kind(), user.kind()) {
         (Kind::Mesh, _) => user != id,
         (Kind::VirtualNode | Kind::VirtualRouter, Kind::Route | Kind::VirtualService) => {
@@ -31,7 +31,7 @@ pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), WireNack> {
         if users.len() == 1 { "that" } else { "those" },
         if users.len() == 1 { "it" } else { "them" },
     );
-    Err(WireNack::new(Class::ResourceInUse, message))
+    Err(Refusal::new(Class::ResourceInUse, message))
 }
 
 fn demands(mesh: &MeshView, user: &ResourceId, id: &ResourceId) -> bool {

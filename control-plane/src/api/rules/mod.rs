@@ -7,7 +7,7 @@ mod references;
 
 use fleetmesh_model::{ResourceId, Spec};
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::view::MeshView;
 
 pub use references::absent;
@@ -17,7 +17,7 @@ pub use references::absent;
 /// # Errors
 /// Not found when something it needs does not exist; a bad request when a port or protocol does not fit what it
 /// refers to; a conflict when routes that exist would no longer fit it.
-pub fn admit(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), WireNack> {
+pub fn admit(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
     references::exist(mesh, id, spec)?;
     match spec {
         Spec::Route(route) => ports::route_fits(mesh, id, route),
@@ -31,6 +31,6 @@ pub fn admit(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), WireNa
 ///
 /// # Errors
 /// Resource in use, naming those that use it.
-pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), WireNack> {
+pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
     in_use::release(mesh, id)
 }

@@ -4,13 +4,13 @@ use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec};
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::view::MeshView;
 
 /// Refuses a route whose protocol or port its router does not listen on, or whose targets' ports their nodes do not
 /// have. AWS took such a route and dropped it without a word.
-pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result<(), WireNack> {
-    let refuse = |violation: Violation| Err(WireNack::bad_request(violation.to_string()));
+pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result<(), Refusal> {
+    let refuse = |violation: Violation| Err(Refusal::bad_request(violation.to_string()));
     let router = id.parent().and_then(|parent| mesh.get(&parent));
     if let Some(Spec::VirtualRouter(router)) = router.map(|record| &record.spec)
         && let Some(violation) = against_router(route, router)
@@ -35,7 +35,7 @@ pub fn routes_fit_router(
     mesh: &MeshView,
     id: &ResourceId,
     router: &VirtualRouterSpec,
-) -> Result<(), WireNack> {
+) -> Result<(), Refusal> {
     for record in mesh.routes(id.mesh_name(), id.name()) {
         if let Spec::Route(route) = &record.spec
             && let Some(violation) = against_router(route, router)
@@ -47,7 +47,7 @@ pub fn routes_fit_router(
 }
 
 /// Refuses listeners of a node that a route to it does not fit.
-pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec) -> Result<(), WireNack> {
+pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec) -> Result<(), Refusal> {
     if mesh.get(id).is_none() {
         return Ok(());
     }
@@ -66,8 +66,8 @@ pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec)
     Ok(())
 }
 
-fn orphaned(path: &str, route: &ResourceId, found: &str) -> WireNack {
-    WireNack::conflict(format!(
+fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
+    Refusal::conflict(format!(
         "{path}: {route} would no longer fit ({found}); add the new listener beside the old one, change the route, \
          then remove the old listener"
     ))

@@ -9,7 +9,7 @@ use fleetmesh_model::tag::{MAX_TAGS, Tags};
 use fleetmesh_model::{Kind, Spec, Tag};
 use serde_json::Value;
 
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use schema::Schema;
 
 /// The schemas of all requests, compiled.
@@ -35,13 +35,13 @@ impl Validator {
     ///
     /// # Errors
     /// A bad request that names every violation by its path below `spec`.
-    pub fn spec(&self, kind: Kind, json: Value) -> Result<Spec, WireNack> {
+    pub fn spec(&self, kind: Kind, json: Value) -> Result<Spec, Refusal> {
         let json = canonical::canonical(json);
         let schema = self.specs.iter().find(|(of, _)| *of == kind).map(|(_, schema)| schema);
         let mut violations = schema.map(|schema| schema.violations("spec", &json)).unwrap_or_default();
         violation::refuse(&violations)?;
         let spec =
-            Spec::from_json(kind, json).map_err(|error| WireNack::bad_request(format!("spec: {error}")))?;
+            Spec::from_json(kind, json).map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
         violations.extend(spec.violations());
         violation::refuse(&violations)?;
         Ok(spec)
@@ -51,18 +51,18 @@ impl Validator {
     ///
     /// # Errors
     /// A bad request for a malformed list or a key that occurs twice.
-    pub fn tags(&self, json: Option<Value>) -> Result<Tags, WireNack> {
+    pub fn tags(&self, json: Option<Value>) -> Result<Tags, Refusal> {
         let Some(json) = json.map(canonical::canonical).filter(|json| !json.is_null()) else {
             return Ok(Tags::new());
         };
         violation::refuse(&self.tags.violations("tags", &json))?;
         let list: Vec<Tag> =
-            serde_json::from_value(json).map_err(|error| WireNack::bad_request(format!("tags: {error}")))?;
+            serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tags: {error}")))?;
         let mut tags = Tags::new();
         for (index, Tag { key, value }) in list.into_iter().enumerate() {
             if tags.contains_key(&key) {
                 let message = format!("tags[{index}].key: {key:?} occurs twice; give each key once");
-                return Err(WireNack::bad_request(message));
+                return Err(Refusal::bad_request(message));
             }
             tags.insert(key, value);
         }
@@ -73,45 +73,45 @@ impl Validator {
     ///
     /// # Errors
     /// A bad request for a malformed list.
-    pub fn tag_keys(&self, json: Option<Value>) -> Result<Vec<String>, WireNack> {
+    pub fn tag_keys(&self, json: Option<Value>) -> Result<Vec<String>, Refusal> {
         let json = canonical::canonical(json.unwrap_or(Value::Null));
         violation::refuse(&self.tag_keys.violations("tagKeys", &json))?;
-        serde_json::from_value(json).map_err(|error| WireNack::bad_request(format!("tagKeys: {error}")))
+        serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tagKeys: {error}")))
     }
 }
 
 /// Refuses more tags than a resource may have, as `class`: the model has a class of its own for it in TagResource only.
-pub fn tag_count(class: Class, count: usize) -> Result<(), WireNack> {
+pub fn tag_count(class: Class, count: usize) -> Result<(), Refusal> {
     if count <= MAX_TAGS {
         return Ok(());
     }
     let message = format!("tags: a resource has at most {MAX_TAGS} tags, this would make {count}");
-    Err(WireNack::new(class, message))
+    Err(Refusal::new(class, message))
 }
 
 /// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters
 /// and `/` are refused too, because neither an ARN nor a proxy's `node.id` could name the resource then.
-pub fn name(path: &str, name: &str) -> Result<(), WireNack> {
+pub fn name(path: &str, name: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
     if !(1..=255).contains(&length) {
         let message = format!("{path}: must have 1 to 255 characters, this has {length}");
-        return Err(WireNack::bad_request(message));
+        return Err(Refusal::bad_request(message));
     }
     match name.chars().find(|character| *character == '/' || character.is_control()) {
         None => Ok(()),
-        Some(character) => Err(WireNack::bad_request(format!(
+        Some(character) => Err(Refusal::bad_request(format!(
             "{path}: {name:?} has the character {character:?}, which an ARN cannot hold; leave it out"
         ))),
     }
 }
 
 /// Checks a client token: 1 to 36 letters, digits, hyphens and underscores, as the API's documentation says.
-pub fn client_token(token: &str) -> Result<(), WireNack> {
+pub fn client_token(token: &str) -> Result<(), Refusal> {
     let legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     if (1..=36).contains(&token.len()) && token.chars().all(legal) {
         return Ok(());
     }
-    Err(WireNack::bad_request(format!(
+    Err(Refusal::bad_request(format!(
         "clientToken: {token:?} is not 1 to 36 letters, digits, hyphens and underscores; a UUID is"
     )))
 }

@@ -7,7 +7,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 
 /// Violations that one answer names at most; the rest are counted.
 const NAMED: usize = 20;
@@ -52,7 +52,7 @@ pub fn of_schema(root: &str, error: &ValidationError<'_>) -> Vec<Violation> {
 }
 
 /// A bad request that names all of `violations`, if there are any.
-pub fn refuse(violations: &[Violation]) -> Result<(), WireNack> {
+pub fn refuse(violations: &[Violation]) -> Result<(), Refusal> {
     if violations.is_empty() {
         return Ok(());
     }
@@ -62,5 +62,5 @@ pub fn refuse(violations: &[Violation]) -> Result<(), WireNack> {
         // Writing to a String cannot fail.
         let _ = write!(message, "; and {} more", violations.len() - NAMED);
     }
-    Err(WireNack::bad_request(message))
+    Err(Refusal::bad_request(message))
 }

@@ -23,7 +23,7 @@ fn request(authorization: &str, amz_date: &str, token: Option<&str>) -> JoinRequ
     }
 }
 
-fn sent(authorization: &str) -> Result<HeaderMap, WireNack> {
+fn sent(authorization: &str) -> Result<HeaderMap, Refusal> {
     headers(&request(authorization, TIME, Some("dG9rZW4=")), &sts())
 }
 

@@ -10,7 +10,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::{StoreBackend, delete, made, put, record};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
 use crate::view::{Record, Views};
 
@@ -79,7 +79,7 @@ pub(crate) async fn concurrent_decisions_see_each_other<B: StoreBackend>() {
     let increment = || {
         let id = counter.id.clone();
         let decide = move |tip: Tip<'_>| {
-            let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
+            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
             let record = Record { version: current.version + 1, ..Record::clone(current) };
             Ok(Change::Put(Write { record, replaces: Some(current.version) }))
         };
@@ -96,7 +96,7 @@ pub(crate) async fn a_refused_or_panicking_decision_leaves_no_trace<B: StoreBack
     let backend = B::new();
     let store = backend.open();
     made(&store, ResourceId::mesh("m")).await;
-    let refusal = WireNack::new(Class::ResourceInUse, "no");
+    let refusal = Refusal::new(Class::ResourceInUse, "no");
     let refused = Commit { token: None, decide: Box::new(move |_| Err(refusal.clone())) };
     let panics = Commit { token: None, decide: Box::new(|_| panic!("on purpose")) };
     assert!(matches!(store.commit(refused).await, Err(CommitError::Refused(_))));

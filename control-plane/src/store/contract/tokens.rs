@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{StoreBackend, delete, made, put, record, with_spec};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, ClientToken, Commit, CommitError, Store, TOKEN_LIFE, TOKEN_PIECE, Tip, Write};
 use crate::view::{Record, Views};
 
@@ -29,7 +29,7 @@ fn again(token: Option<ClientToken>) -> Commit {
 fn touch(of: &Record, name: &str) -> Commit {
     let id = of.id.clone();
     let decide = move |tip: Tip<'_>| {
-        let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
+        let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
         let record = Record { version: current.version + 1, ..Record::clone(current) };
         Ok(Change::Put(Write { record, replaces: Some(current.version) }))
     };
@@ -62,7 +62,7 @@ pub(crate) async fn a_spent_token_brings_back_its_answer_also_after_opening_agai
     let store = backend.open();
     assert_eq!(store.commit(again(token(1))).await, Ok(Arc::new(mesh.clone())));
     let other = store.commit(again(token(2))).await;
-    assert!(matches!(other, Err(CommitError::Refused(WireNack { class: Class::Conflict, .. }))), "{other:?}");
+    assert!(matches!(other, Err(CommitError::Refused(Refusal { class: Class::Conflict, .. }))), "{other:?}");
     store.commit(delete(&mesh)).await.expect("deleted");
     let again = Commit { token: token(2), ..put(record(ResourceId::mesh("m"), 1), None) };
     store.commit(again).await.expect("the token ended with its resource");

@@ -8,7 +8,7 @@ use futures::future::{join, join_all};
 use serde_json::json;
 
 use super::{StoreBackend, made, put, with_spec};
-use crate::refusal::{Class, WireNack};
+use crate::refusal::{Class, Refusal};
 use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
 use crate::view::{MeshView, Record, Views};
 
@@ -33,7 +33,7 @@ fn route_to(node: &Record) -> Commit {
     let spec = json!({"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": target}}});
     let record = with_spec(route(), 1, spec);
     let decide = move |tip: Tip<'_>| {
-        tip.record(&node).ok_or_else(|| WireNack::not_found("the target does not exist"))?;
+        tip.record(&node).ok_or_else(|| Refusal::not_found("the target does not exist"))?;
         Ok(Change::Put(Write { record: record.clone(), replaces: None }))
     };
     Commit { token: None, decide: Box::new(decide) }
@@ -43,9 +43,9 @@ fn route_to(node: &Record) -> Commit {
 fn delete_unused(node: &Record) -> Commit {
     let Record { id, uid, version, .. } = node.clone();
     let decide = move |tip: Tip<'_>| {
-        let mesh = tip.mesh("m").ok_or_else(|| WireNack::not_found("the mesh does not exist"))?;
+        let mesh = tip.mesh("m").ok_or_else(|| Refusal::not_found("the mesh does not exist"))?;
         if targets(mesh).iter().any(|target| target == id.name()) {
-            return Err(WireNack::new(Class::ResourceInUse, "a route leads to it"));
+            return Err(Refusal::new(Class::ResourceInUse, "a route leads to it"));
         }
         Ok(Change::Delete { id: id.clone(), uid: uid.clone(), version })
     };
@@ -128,7 +128,7 @@ pub(crate) async fn two_writers_at_once_lose_nothing<B: StoreBackend>() {
         let (id, decisions) = (node.id.clone(), Arc::clone(&decisions));
         let decide = move |tip: Tip<'_>| {
             decisions.fetch_add(1, Ordering::Relaxed);
-            let current = tip.record(&id).ok_or_else(|| WireNack::not_found("gone"))?;
+            let current = tip.record(&id).ok_or_else(|| Refusal::not_found("gone"))?;
             let record = Record { version: current.version + 1, ..Record::clone(current) };
             Ok(Change::Put(Write { record, replaces: Some(current.version) }))
         };

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::MeshRevisions;
 use super::table::{self, TableError};
 use super::tokens;
-use crate::refusal::WireNack;
+use crate::refusal::Refusal;
 use crate::store::{Change, ClientToken, Commit, CommitError, Decided, Tip, Write};
 use crate::view::{MeshView, Record};
 
@@ -100,7 +100,7 @@ impl Group<'_> {
 
 fn reused(token: &ClientToken) -> CommitError {
     let token = &token.token;
-    CommitError::Refused(WireNack::conflict(format!(
+    CommitError::Refused(Refusal::conflict(format!(
         "clientToken: {token:?} was already spent on another request; give every request its own token"
     )))
 }

@@ -91,7 +91,7 @@ fn a_rollout_that_must_be_left_alone_says_why() {
     let canary = observed(json!({}), 100);
     let older = ObjectKey { kind: Kind::Route, namespace: None, name: "older".to_owned() };
     let foreign = RemoteObject {
-        identity: fleetmesh_core::ObservedRole {
+        identity: fleetmesh_core::RemoteIdentity {
             arn: "arn".to_owned(),
             uid: "theirs".to_owned(),
             version: 1,

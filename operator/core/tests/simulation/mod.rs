@@ -10,7 +10,7 @@ use fleetmesh_core::claim::{NameContender, holder};
 use fleetmesh_core::permission::{self, Target, judge};
 use fleetmesh_core::{
     Allowance, Distribution, Evidence, Failure, FailureClass, Grants, Maker, Object, ObjectKey, Observed,
-    ObservedRole, Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteObject,
+    Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteIdentity, RemoteObject,
     Settings, Step, Tagged, decide, status,
 };
 use fleetmesh_crds::extension::RouterExtension;
@@ -34,7 +34,7 @@ pub enum Fault {
 
 #[derive(Clone, Debug)]
 pub struct StoredObject {
-    pub identity: ObservedRole,
+    pub identity: RemoteIdentity,
     pub spec: Spec,
     pub tags: Tags,
     pub token: String,
@@ -181,7 +181,7 @@ impl World {
         spec: &Spec,
         tags: &Tags,
         token: &str,
-    ) -> Result<ObservedRole, FailureClass> {
+    ) -> Result<RemoteIdentity, FailureClass> {
         if let Some(stored) = self.remote.get(id) {
             let repeated = stored.token == token && stored.spec == *spec && token != "outside";
             return if repeated { Ok(stored.identity.clone()) } else { Err(FailureClass::Conflict) };
@@ -190,7 +190,7 @@ impl World {
             return Err(FailureClass::NotFound);
         }
         let identity =
-            ObservedRole { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
+            RemoteIdentity { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
         let stored = StoredObject {
             identity: identity.clone(),
             spec: spec.clone(),
@@ -201,7 +201,7 @@ impl World {
         Ok(identity)
     }
 
-    fn remote_update(&mut self, id: &ResourceId, spec: &Spec) -> Result<ObservedRole, FailureClass> {
+    fn remote_update(&mut self, id: &ResourceId, spec: &Spec) -> Result<RemoteIdentity, FailureClass> {
         if self.missing(id, spec).is_some() {
             return Err(FailureClass::NotFound);
         }
@@ -432,7 +432,7 @@ impl World {
     }
 
     /// Carries out a step. A request that is refused writes nothing.
-    fn take(&mut self, object: &Object, step: &Step) -> Result<Option<ObservedRole>, FailureClass> {
+    fn take(&mut self, object: &Object, step: &Step) -> Result<Option<RemoteIdentity>, FailureClass> {
         self.refuse_trespass(object, step);
         let result = self.attempt(object, step);
         self.writes += usize::from(result.is_ok());
@@ -459,7 +459,7 @@ impl World {
         assert!(kept.is_empty() || object.is_observed(), "{} is let go of with {kept:?}", object.key);
     }
 
-    fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<ObservedRole>, FailureClass> {
+    fn attempt(&mut self, object: &Object, step: &Step) -> Result<Option<RemoteIdentity>, FailureClass> {
         match step {
             Step::AddFinalizer => {
                 let current = self.objects.get_mut(&object.key).ok_or(FailureClass::Conflict)?;

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use effects::refuse_all;
 pub use effects::{carry_out, refuse_strays};
 
-use crate::cache::ReferenceSource;
+use crate::cache::NewsSource;
 use crate::context::Context;
 use crate::reconcile::report::publish;
 
@@ -69,7 +69,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
         Ok(written) => {
             context.metrics.rollouts.ended(&before, &reduction.state);
             let moved = written.effective_spec != object.effective_spec;
-            let triggers = context.cache.seen(written, ReferenceSource::OwnWrite);
+            let triggers = context.cache.seen(written, NewsSource::OwnWrite);
             context.queue.trigger_all(triggers);
             if moved { Advanced::Moved(reduction) } else { Advanced::Decided(reduction) }
         }
