@@ -71,7 +71,7 @@ def every_class():
         "limit": provoke("list_meshes", limit=101),
         "gateway": provoke("create_virtual_gateway", **mesh, virtualGatewayName="g", spec=gateway),
         "exists": provoke("create_mesh", **mesh),
-        "token": provoke("create_mesh", meshName="third", clientToken="token"),
+        "token": provoke("create_mesh", meshName="other", spec={"egressFilter": {"type": "ALLOW_ALL"}}, clientToken="token"),
         "owner": provoke("describe_mesh", **mesh, meshOwner="999999999999"),
         "mesh_quota": provoke("create_mesh", meshName="third"),
         "route_quota": provoke("create_route", **router, routeName="second", spec=route("node", 1)),
