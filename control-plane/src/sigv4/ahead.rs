@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::replay::Digest;
+use super::seconds::Digest;
 
 /// The file in the data directory.
 const NAME: &str = "used-signatures";

@@ -16,6 +16,7 @@ mod http;
 mod proofs;
 mod refused;
 mod replay;
+mod seconds;
 #[cfg(test)]
 mod tests;
 

@@ -8,13 +8,12 @@
 //! A process that starts takes no write that was signed before; those that the last one served and that were signed by a
 //! clock ahead of ours are remembered on disk ([`ahead`]).
 //!
-//! Memory is bounded: when it is full, the oldest signatures are forgotten, and with them the right to use any as old. Those of a
-//! clock ahead of ours may take a part of it only: otherwise whoever has a key could fill it with these, and all others would be old.
+//! Memory is bounded ([`Seconds`]): when it is full, the oldest signatures are forgotten, and with them the right to use any as old.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::body::Bytes;
@@ -24,21 +23,15 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::ahead::{Ahead, AheadError};
-use super::{Refused, SKEW, Verified};
+use super::seconds::{Digest, Seconds, digest, second};
+use super::{Refused, Verified};
 
 /// Signatures that are remembered at most: some 16 MB. At 850 writes a second all of those that would be taken are.
 const CAPACITY: usize = 262_144;
-/// One in so many of them may be of a clock that is ahead of ours,
-pub(super) const AHEAD: usize = 4;
-/// by more seconds than these.
-pub(super) const NEARLY: u64 = 2;
 /// How long after the first request the same one gets the same answer. A client signs a further try anew in the next second.
 const ANSWERS: Duration = Duration::from_secs(3);
 /// Bytes of answers that are remembered at most.
 const ANSWER_BYTES: usize = 16 << 20;
-
-/// The beginning of a signature, which is as good as all of it: nobody chooses signatures.
-pub type Digest = [u8; 16];
 
 /// What is remembered of signed writes.
 #[derive(Clone, Debug)]
@@ -50,12 +43,8 @@ pub struct Replays {
 
 #[derive(Debug)]
 struct ReplayMemory {
-    capacity: usize,
-    /// Signatures of before this second are not taken: it is not known whether they were used.
-    floor: u64,
-    /// By the second that they were made in.
-    seconds: BTreeMap<u64, HashMap<Digest, Use>>,
-    count: usize,
+    /// What the signatures were used for. Those of before its floor are not taken.
+    uses: Seconds<Use>,
     /// The answers that are remembered, the oldest first.
     answered: VecDeque<(SystemTime, u64, Digest, usize)>,
     answer_bytes: usize,
@@ -113,9 +102,8 @@ impl Replays {
         let (ahead, used) = Ahead::open(directory, since.map_or(0, second))?;
         let replays = Self { ahead: Some(ahead), ..Self::new(since) };
         let mut memory = replays.lock();
-        memory.count = used.len();
         for (second, digest) in used {
-            memory.seconds.entry(second).or_default().insert(digest, Use::Spent);
+            memory.uses.insert(second, digest, Use::Spent);
         }
         drop(memory);
         Ok(replays)
@@ -136,10 +124,7 @@ impl Replays {
 
     fn bounded(capacity: usize, since: Option<SystemTime>) -> Self {
         let memory = Arc::new(Mutex::new(ReplayMemory {
-            capacity,
-            floor: since.map_or(0, second),
-            seconds: BTreeMap::new(),
-            count: 0,
+            uses: Seconds::new(capacity, since.map_or(0, second)),
             answered: VecDeque::new(),
             answer_bytes: 0,
         }));
@@ -152,14 +137,15 @@ impl Replays {
     /// [`Refused::Replayed`], [`Refused::Unremembered`], [`Refused::Ahead`].
     pub fn admit(&self, verified: &Verified, now: SystemTime) -> Result<Turn, Refused> {
         let digest = digest(&verified.signature).ok_or(Refused::Mismatch)?;
-        let (second, near) = (second(verified.time), second(now) + NEARLY);
+        let second = second(verified.time);
         let mut memory = self.lock();
         memory.forget(now);
-        if second < memory.floor {
-            let after = i64::try_from(memory.floor).ok().and_then(|floor| Timestamp::from_second(floor).ok());
+        if second < memory.uses.floor() {
+            let floor = i64::try_from(memory.uses.floor()).ok();
+            let after = floor.and_then(|floor| Timestamp::from_second(floor).ok());
             return Err(Refused::Unremembered { after: after.unwrap_or(Timestamp::MAX).to_string() });
         }
-        match memory.seconds.get(&second).and_then(|uses| uses.get(&digest)) {
+        match memory.uses.get(second, &digest) {
             Some(Use::Spent) => return Err(Refused::Replayed),
             Some(Use::Running(answer)) => return Ok(Turn::Again(answer.clone())),
             Some(Use::Answered(answer)) => {
@@ -167,13 +153,11 @@ impl Replays {
             }
             None => {}
         }
-        if second > near && memory.ahead_of(near) >= memory.capacity / AHEAD {
+        if memory.uses.is_crowded(second, now) {
             return Err(Refused::Ahead);
         }
         let (answer, running) = watch::channel(None);
-        memory.seconds.entry(second).or_default().insert(digest, Use::Running(running));
-        memory.count += 1;
-        memory.make_room();
+        memory.uses.insert(second, digest, Use::Running(running));
         Ok(Turn::First(Ticket { replays: self.clone(), second, digest, answer }))
     }
 
@@ -185,32 +169,10 @@ impl Replays {
 impl ReplayMemory {
     /// Forgets what is not taken any more by its time alone, and answers of before.
     fn forget(&mut self, now: SystemTime) {
-        let oldest = second(now).saturating_sub(SKEW.as_secs());
-        while self.seconds.first_key_value().is_some_and(|(second, _)| *second < oldest) {
-            self.forget_oldest();
-        }
+        self.uses.forget(now);
         let is_due = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age > ANSWERS);
         while self.answered.front().is_some_and(|(at, ..)| is_due(*at)) {
             self.forget_answer();
-        }
-    }
-
-    /// How many were made after the second `near`.
-    fn ahead_of(&self, near: u64) -> usize {
-        self.seconds.range(near + 1..).map(|(_, uses)| uses.len()).sum()
-    }
-
-    fn make_room(&mut self) {
-        while self.count > self.capacity {
-            self.forget_oldest();
-        }
-    }
-
-    /// Forgets the oldest second. If the clock is set back, its signatures are not taken again.
-    fn forget_oldest(&mut self) {
-        if let Some((second, uses)) = self.seconds.pop_first() {
-            self.count -= uses.len();
-            self.floor = self.floor.max(second + 1);
         }
     }
 
@@ -222,14 +184,9 @@ impl ReplayMemory {
     }
 
     fn set(&mut self, second: u64, digest: Digest, new: Use) {
-        if let Some(found) = self.seconds.get_mut(&second).and_then(|uses| uses.get_mut(&digest)) {
+        if let Some(found) = self.uses.get_mut(second, &digest) {
             *found = new;
         }
-    }
-
-    fn remove(&mut self, second: u64, digest: Digest) {
-        let removed = self.seconds.get_mut(&second).and_then(|uses| uses.remove(&digest));
-        self.count -= usize::from(removed.is_some());
     }
 }
 
@@ -239,7 +196,7 @@ impl Ticket {
         let (second, digest) = (self.second, self.digest);
         let mut memory = self.replays.lock();
         if response.is_to_be_tried_again() {
-            memory.remove(second, digest);
+            memory.uses.remove(second, &digest);
         } else {
             let bytes = response.body.len();
             memory.set(second, digest, Use::Answered(Arc::clone(&response)));
@@ -259,8 +216,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut memory = self.replays.lock();
-        let uses = memory.seconds.get(&self.second).and_then(|uses| uses.get(&self.digest));
-        if matches!(uses, Some(Use::Running(_))) {
+        if matches!(memory.uses.get(self.second, &self.digest), Some(Use::Running(_))) {
             memory.set(self.second, self.digest, Use::Spent);
         }
     }
@@ -290,19 +246,11 @@ impl RememberedAnswer {
     }
 }
 
-/// The second since the epoch.
-pub(super) fn second(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// The first 16 of the 32 bytes of a signature in hexadecimal.
-pub(super) fn digest(signature: &str) -> Option<Digest> {
-    let number = u128::from_str_radix(signature.get(..32)?, 16).ok()?;
-    Some(number.to_be_bytes())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::super::seconds::AHEAD;
     use super::*;
     use crate::rights::{KeyHolder, KeyPolicy};
 
@@ -374,7 +322,7 @@ mod tests {
         assert_eq!(turn(&replays, 2, at(300), at(600)), "Replayed");
         // By its time nothing is left of the first; with the clock set back it is not taken again.
         assert_eq!(turn(&replays, 1, at(10), at(11)), "Unremembered");
-        assert_eq!(replays.lock().count, 1);
+        assert_eq!(replays.lock().uses.len(), 1);
     }
 
     #[tokio::test]
@@ -407,7 +355,7 @@ mod tests {
         let replays = Replays::bounded(100, None);
         for index in 0..1_000_u64 {
             serve(&replays, u128::from(index), at(index / 10), at(index / 10), 200);
-            assert!(replays.lock().count <= 100);
+            assert!(replays.lock().uses.len() <= 100);
             assert!(replays.lock().answered.len() <= 50, "answers are forgotten with time");
         }
         let now = at(100);
