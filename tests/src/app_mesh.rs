@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 /// An App Mesh endpoint.
 #[derive(Clone, Debug)]
-pub struct AppMeshFake {
+pub struct AppMeshRequests {
     endpoint: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl AppMeshFake {
+impl AppMeshRequests {
     /// The API at `endpoint`: `http://127.0.0.1:PORT`.
     pub fn new(endpoint: &str) -> Self {
         Self { endpoint: endpoint.to_owned(), client: Client::builder(TokioExecutor::new()).build_http() }

@@ -20,7 +20,7 @@ use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{http, tools, userns};
-use fleetmesh_tests::app_mesh::{AppMeshFake, message};
+use fleetmesh_tests::app_mesh::{AppMeshRequests, message};
 use serde_json::{Value, json};
 
 /// How long a start may take.
@@ -83,10 +83,10 @@ fn failed(captured: &Captured, words: &[&str]) {
     }
 }
 
-async fn started(disk: &Disk, run: &RunDir) -> (Process, AppMeshFake, String) {
+async fn started(disk: &Disk, run: &RunDir) -> (Process, AppMeshRequests, String) {
     let mut process = Process::spawn("control-plane", &disk.control_plane(), run).unwrap();
     let endpoint = format!("http://{}", process.first_line(START).await.unwrap());
-    (process, AppMeshFake::new(&endpoint), endpoint)
+    (process, AppMeshRequests::new(&endpoint), endpoint)
 }
 
 async fn stored(endpoint: &str) -> usize {
@@ -159,7 +159,7 @@ async fn a_start_on_a_full_or_read_only_disk_fails_in_one_line() {
 async fn a_damaged_database_is_refused_and_left_as_it_is() {
     let run = RunDir::new("damaged").unwrap();
     let mut healthy = ControlPlane::start(&run).await.unwrap();
-    let api = AppMeshFake::new(&healthy.endpoint());
+    let api = AppMeshRequests::new(&healthy.endpoint());
     for index in 0..200 {
         api.create(&ResourceId::mesh(format!("m{index}")), &json!({})).await.unwrap();
     }

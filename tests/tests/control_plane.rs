@@ -19,7 +19,7 @@ use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, http, long, tools};
-use fleetmesh_tests::app_mesh::AppMeshFake;
+use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -45,7 +45,7 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
         let (sender, mut names) = mpsc::unbounded_channel();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (api, sender) = (AppMeshFake::new(&control_plane.endpoint()), sender.clone());
+                let (api, sender) = (AppMeshRequests::new(&control_plane.endpoint()), sender.clone());
                 tokio::spawn(async move {
                     for index in 0.. {
                         let name = format!("m-{pass}-{writer}-{index}");
@@ -129,7 +129,10 @@ async fn a_start_that_cannot_succeed_says_why_in_one_line() {
     let run = RunDir::new("starts").unwrap();
     let mut control_plane = ControlPlane::start(&run).await.unwrap();
     let data = control_plane.data_dir();
-    AppMeshFake::new(&control_plane.endpoint()).create(&ResourceId::mesh("apps"), &json!({})).await.unwrap();
+    AppMeshRequests::new(&control_plane.endpoint())
+        .create(&ResourceId::mesh("apps"), &json!({}))
+        .await
+        .unwrap();
 
     let id = control_plane.process().id().to_string();
     refused(&start(&data, &[]).await, &[data.to_str().unwrap(), "in use by process", &id, "--data-dir"]);

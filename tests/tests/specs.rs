@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use fleetmesh_model::{Kind, ResourceId};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_tests::app_mesh::{AppMeshFake, message};
+use fleetmesh_tests::app_mesh::{AppMeshRequests, message};
 use fleetmesh_tests::specs;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 async fn the_control_plane_judges_specs_like_the_api_server() -> Result<()> {
     let run = RunDir::new("specs")?;
     let control_plane = ControlPlane::start(&run).await?;
-    let api = AppMeshFake::new(&control_plane.endpoint());
+    let api = AppMeshRequests::new(&control_plane.endpoint());
     make_referents(&api).await?;
 
     let mut objections = Vec::new();
@@ -32,7 +32,7 @@ async fn the_control_plane_judges_specs_like_the_api_server() -> Result<()> {
 }
 
 /// What the good specs refer to.
-async fn make_referents(api: &AppMeshFake) -> Result<()> {
+async fn make_referents(api: &AppMeshRequests) -> Result<()> {
     let listener = |port: u16| json!({ "portMapping": { "port": port, "protocol": "http2" } });
     let node = |listeners: Value| json!({ "listeners": listeners, "serviceDiscovery": { "dns": { "hostname": "b" } } });
     let referents = [

@@ -24,11 +24,11 @@ pub struct AwsConnection {
     region: Option<String>,
     hooks: WriteHooks,
     pub(crate) meter: Arc<dyn Meter>,
-    shared: OnceCell<SharedConnector>,
+    shared: OnceCell<SharedConfig>,
 }
 
 #[derive(Debug)]
-pub(crate) struct SharedConnector {
+pub(crate) struct SharedConfig {
     pub(crate) config: SdkConfig,
     reads: Rate,
     writes: Rate,
@@ -41,11 +41,11 @@ impl AwsConnection {
         Arc::new(Self { region, hooks, meter, shared: OnceCell::new() })
     }
 
-    pub(crate) async fn shared(&self) -> &SharedConnector {
+    pub(crate) async fn shared(&self) -> &SharedConfig {
         self.shared.get_or_init(|| self.connect()).await
     }
 
-    async fn connect(&self) -> SharedConnector {
+    async fn connect(&self) -> SharedConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(aws_client(self.hooks.clone()))
             .timeout_config(timeouts());
@@ -59,7 +59,7 @@ impl AwsConnection {
         // An endpoint that was given is not AWS's and has no limits of AWS's.
         let at_aws = config.endpoint_url().is_none();
         let rate = |limit| Rate::new(at_aws.then_some(limit));
-        SharedConnector { config, reads: rate(READS), writes: rate(WRITES) }
+        SharedConfig { config, reads: rate(READS), writes: rate(WRITES) }
     }
 
     /// The region that calls go to.
@@ -69,7 +69,7 @@ impl AwsConnection {
     }
 }
 
-impl SharedConnector {
+impl SharedConfig {
     /// Waits for the turn of a read.
     pub(crate) async fn read(&self) {
         self.reads.turn().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetmesh_core::fleet::{RunningClass, limits};
+use fleetmesh_core::fleet::{ClassLookup, limits};
 use fleetmesh_core::{Object, ObjectKey};
 use fleetmesh_crds::{FleetClass, FleetClassSpec};
 use jiff::Timestamp;
@@ -49,12 +49,12 @@ pub struct ClassOf {
 
 impl ClassOf {
     /// The class as decisions look at it.
-    pub fn class(&self) -> RunningClass<'_> {
+    pub fn class(&self) -> ClassLookup<'_> {
         match (&self.name, &self.spec) {
-            (None, _) => RunningClass::NoDefault,
-            (Some(_), None) => RunningClass::Missing,
-            (Some(name), Some(_)) if !self.allowed => RunningClass::NotAllowed { name },
-            (Some(name), Some(spec)) => RunningClass::Found { name, spec },
+            (None, _) => ClassLookup::NoDefault,
+            (Some(_), None) => ClassLookup::Missing,
+            (Some(name), Some(_)) if !self.allowed => ClassLookup::NotAllowed { name },
+            (Some(name), Some(spec)) => ClassLookup::Found { name, spec },
         }
     }
 }
@@ -168,10 +168,10 @@ mod tests {
 
     fn found(cache: &Cache, node: &Object) -> String {
         match cache.class_of(node).class() {
-            RunningClass::NoDefault => "no default".to_owned(),
-            RunningClass::Missing => "missing".to_owned(),
-            RunningClass::NotAllowed { name } => format!("not {name}"),
-            RunningClass::Found { name, .. } => name.to_owned(),
+            ClassLookup::NoDefault => "no default".to_owned(),
+            ClassLookup::Missing => "missing".to_owned(),
+            ClassLookup::NotAllowed { name } => format!("not {name}"),
+            ClassLookup::Found { name, .. } => name.to_owned(),
         }
     }
 

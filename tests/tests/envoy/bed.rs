@@ -14,7 +14,7 @@ use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, tools, wait};
-use fleetmesh_tests::app_mesh::AppMeshFake;
+use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::Value;
 
 use crate::spec::MESH;
@@ -29,7 +29,7 @@ pub struct Bed {
     dns: Option<Process>,
     network: Network,
     pub control_plane: ControlPlane,
-    pub api: AppMeshFake,
+    pub api: AppMeshRequests,
     pub run: RunDir,
 }
 
@@ -59,7 +59,7 @@ impl Bed {
         for name in instances {
             made.push(network.instance(name, &run).await.unwrap());
         }
-        let api = AppMeshFake::new(&control_plane.endpoint());
+        let api = AppMeshRequests::new(&control_plane.endpoint());
         (Self { dns: None, network, control_plane, api, run }, made.try_into().unwrap())
     }
 

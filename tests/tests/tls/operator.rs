@@ -4,7 +4,7 @@
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::{stack, userns, wait};
-use fleetmesh_tests::app_mesh::AppMeshFake;
+use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 
 use crate::bed::{LIMIT, TlsBed, create_key, fleetmesh};
@@ -60,7 +60,7 @@ async fn the_operator_converges_with_a_key_and_a_ca_and_takes_a_new_key_in() {
     fleetmesh(&[&revoke[..], &[&key.access_key_id]].concat()).await;
     apply(&["red", "blue"]).await;
     ready("blue").await;
-    let plain = AppMeshFake::new(&bed.control_plane.endpoint());
+    let plain = AppMeshRequests::new(&bed.control_plane.endpoint());
     let again =
         plain.try_create(&fleetmesh_model::ResourceId::virtual_node("apps", "blue"), &json!({})).await;
     assert_eq!(again.unwrap().status(), 409, "the operator made it");

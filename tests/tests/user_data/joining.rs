@@ -16,7 +16,7 @@ use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, command, port, tools, userns, wait};
-use fleetmesh_tests::app_mesh::AppMeshFake;
+use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -51,7 +51,7 @@ impl JoiningBed {
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let ports = port::free().unwrap();
         let control_plane = control_plane(&moto, ports, &run).await;
-        make_mesh(&AppMeshFake::new(&control_plane.endpoint())).await;
+        make_mesh(&AppMeshRequests::new(&control_plane.endpoint())).await;
         let mut network = Network::new(&run).await.unwrap();
         let doors = ports.map(|port| door(&network, port)).into_iter().collect();
         let mut zone = Zone::default();
@@ -244,7 +244,7 @@ async fn renews(bed: &JoiningBed, red: &Machine, blue: &Machine) {
     assert!(renewed >= 4, "each renews at half of {LIFE:?}: {renewed} in {:?}", began.elapsed());
     assert_ne!(certificates, [red, blue].map(certificate));
     assert_eq!(envoys(), before, "no Envoy was started again");
-    let api = AppMeshFake::new(&bed.control_plane.endpoint());
+    let api = AppMeshRequests::new(&bed.control_plane.endpoint());
     for (node, other) in [("red", "blue"), ("blue", "red")] {
         let spec: Value = json!({
             "listeners": [{ "portMapping": { "port": 8000, "protocol": "http2" },

@@ -29,7 +29,7 @@ use fleetmesh_testbed::netns::{self, NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{envoy, userns, wait};
-use fleetmesh_tests::app_mesh::AppMeshFake;
+use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 
 use machine::Machine;
@@ -76,7 +76,7 @@ impl UserDataBed {
             instances.push(instance);
         }
         let dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
-        make_mesh(&AppMeshFake::new(&control_plane.endpoint())).await;
+        make_mesh(&AppMeshRequests::new(&control_plane.endpoint())).await;
         (Self { _dns: dns, _network: network, control_plane, run }, instances.try_into().unwrap())
     }
 
@@ -90,7 +90,7 @@ fn service(node: &str) -> String {
     format!("to-{node}.apps.local")
 }
 
-async fn make_mesh(api: &AppMeshFake) {
+async fn make_mesh(api: &AppMeshRequests) {
     api.create(&ResourceId::mesh(MESH), &json!({})).await.unwrap();
     let node = |name: &str, backends: Value| {
         json!({

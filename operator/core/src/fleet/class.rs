@@ -19,7 +19,7 @@ use values::{is_below, is_reserved, matches, short, shown};
 
 /// The FleetClass of a fleet, as the cluster has it.
 #[derive(Clone, Copy, Debug)]
-pub enum RunningClass<'a> {
+pub enum ClassLookup<'a> {
     /// The fleet names none, and none is the default.
     NoDefault,
     /// There is none of the name that the fleet gives.
@@ -66,7 +66,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// There is no such class, it does not allow the namespace, or a value is not within it.
-pub fn admit(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -> Result<Admitted, ClassRefusal> {
+pub fn admit(object: &Object, fleet: &Fleet, class: ClassLookup<'_>) -> Result<Admitted, ClassRefusal> {
     let (name, spec) = found(object, fleet, class)?;
     policies(object, name, spec)?;
     let judge = Judge { object, name, spec };
@@ -101,7 +101,7 @@ pub fn admit(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -> Result<
 ///
 /// # Errors
 /// As [`admit`].
-pub fn admit_policies(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -> Result<(), ClassRefusal> {
+pub fn admit_policies(object: &Object, fleet: &Fleet, class: ClassLookup<'_>) -> Result<(), ClassRefusal> {
     if named_policies(object).is_empty() {
         return Ok(());
     }
@@ -112,10 +112,10 @@ pub fn admit_policies(object: &Object, fleet: &Fleet, class: RunningClass<'_>) -
 /// classes in which the instances were launched that it has, `None` when nobody looked yet: what they run was let by those.
 pub fn withheld(
     object: &Object,
-    class: RunningClass<'_>,
+    class: ClassLookup<'_>,
     launched: Option<&BTreeSet<String>>,
 ) -> Option<String> {
-    let (false, RunningClass::Found { name, .. }) = (named_policies(object).is_empty(), class) else {
+    let (false, ClassLookup::Found { name, .. }) = (named_policies(object).is_empty(), class) else {
         return None;
     };
     let Some(launched) = launched else {
@@ -141,26 +141,26 @@ fn named_policies(object: &Object) -> &[String] {
 fn found<'a>(
     object: &Object,
     fleet: &Fleet,
-    class: RunningClass<'a>,
+    class: ClassLookup<'a>,
 ) -> Result<(&'a str, &'a FleetClassSpec), ClassRefusal> {
     let refused = |reason, message| Err(ClassRefusal { reason, message });
     let existing = "instances stay as they are and nothing is launched";
     match class {
-        RunningClass::Found { name, spec } => Ok((name, spec)),
-        RunningClass::NoDefault => {
+        ClassLookup::Found { name, spec } => Ok((name, spec)),
+        ClassLookup::NoDefault => {
             let message = format!(
                 "fleet.className is not set and no FleetClass is the default; {existing}. Name a class, or mark one with the annotation {DEFAULT_CLASS_ANNOTATION}: \"true\"; `fleetmesh migrate fleet-classes` prints classes for the fleets that there are, for an admin to apply"
             );
             refused(Reason::ClassRequired, message)
         }
-        RunningClass::Missing => {
+        ClassLookup::Missing => {
             let name = fleet.class_name.as_deref().unwrap_or_default();
             let message = format!(
                 "fleet.className is {name} and there is no FleetClass of that name; {existing}. Create it, or name another (`kubectl get fleetclasses`)"
             );
             refused(Reason::ClassRequired, message)
         }
-        RunningClass::NotAllowed { name } => {
+        ClassLookup::NotAllowed { name } => {
             let namespace = object.key.namespace.as_deref().unwrap_or_default();
             let message = format!(
                 "FleetClass {name} does not allow fleets of the namespace {namespace} (allowedNamespaces); {existing}. Set fleet.className to a class that does, or ask for this one"

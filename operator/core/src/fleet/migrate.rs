@@ -14,7 +14,7 @@ use fleetmesh_crds::{AllowedNamespaces, FleetClassSpec};
 use fleetmesh_model::tag::Tags;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use super::class::{RunningClass, admit};
+use super::class::{ClassLookup, admit};
 use super::cloud_map;
 use crate::object::{Object, ObjectKey};
 
@@ -300,7 +300,7 @@ fn only(namespaces: BTreeSet<String>) -> AllowedNamespaces {
 /// Whether the class makes of the fleet what it is today.
 fn stays(object: &Object, spec: &FleetClassSpec) -> bool {
     let Some(fleet) = object.fleet() else { return true };
-    let Ok(admitted) = admit(object, fleet, RunningClass::Found { name: "", spec }) else { return false };
+    let Ok(admitted) = admit(object, fleet, ClassLookup::Found { name: "", spec }) else { return false };
     let network = |fleet: &Fleet| fleet.network.clone().unwrap_or_default();
     let image = |fleet: &Fleet| {
         let image = fleet.image.clone().unwrap_or(Image { id: None, ssm_parameter: None });

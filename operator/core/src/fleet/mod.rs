@@ -27,7 +27,7 @@ mod version;
 
 pub use fleetmesh_instance::JoinOptions;
 
-pub use class::{Admitted, ClassRefusal, RunningClass, admit, admit_policies, is_ami_id, withheld};
+pub use class::{Admitted, ClassLookup, ClassRefusal, admit, admit_policies, is_ami_id, withheld};
 pub use decide::decide;
 pub use decision::{FleetDecision, Input};
 pub use limits::{Grant, Ledger};

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::fleet::{
-    Checks, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Grant, Input, Instance, InstanceState,
-    JoinOptions, ObservedFleet, RunningClass as FleetClass, Template, Version, admit, decide, report,
+    Checks, ClassLookup as FleetClass, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Grant, Input,
+    Instance, InstanceState, JoinOptions, ObservedFleet, Template, Version, admit, decide, report,
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Failure, FailureClass, Finding, Object, ObjectKey};

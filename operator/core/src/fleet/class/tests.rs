@@ -38,7 +38,7 @@ fn class(members: Value) -> FleetClassSpec {
 
 fn admitted(node: Value, of: Value) -> Result<Admitted, ClassRefusal> {
     let (object, spec) = (self::node(node), class(of));
-    admit(&object, object.fleet().unwrap(), RunningClass::Found { name: "small", spec: &spec })
+    admit(&object, object.fleet().unwrap(), ClassLookup::Found { name: "small", spec: &spec })
 }
 
 const POWER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
@@ -263,10 +263,10 @@ fn without_a_class_that_counts_nothing_is_admitted() {
     let object = node(json!({ "fleet": { "className": "big" }, "iam": { "managedPolicyArns": [POWER] } }));
     let fleet = object.fleet().unwrap();
     for (class, reason, words) in [
-        (RunningClass::NoDefault, Reason::ClassRequired, "fleetmesh migrate fleet-classes"),
-        (RunningClass::Missing, Reason::ClassRequired, "fleet.className is big"),
+        (ClassLookup::NoDefault, Reason::ClassRequired, "fleetmesh migrate fleet-classes"),
+        (ClassLookup::Missing, Reason::ClassRequired, "fleet.className is big"),
         (
-            RunningClass::NotAllowed { name: "big" },
+            ClassLookup::NotAllowed { name: "big" },
             Reason::ClassNotAllowed,
             "FleetClass big does not allow fleets of the namespace team-a",
         ),
@@ -305,13 +305,13 @@ fn nobody_has_the_policies_of_one_class_and_the_code_of_another() {
     ] {
         let object = node(json!({ "fleet": fleet, "iam": { "managedPolicyArns": [READ] } }));
         let spec = class(json!({ "managedPolicyArns": [READ] }));
-        let found = RunningClass::Found { name: "small", spec: &spec };
+        let found = ClassLookup::Found { name: "small", spec: &spec };
         let refusal = admit_policies(&object, object.fleet().unwrap(), found).unwrap_err();
         assert_eq!(refusal.reason, Reason::ValueNotInClass, "{}", refusal.message);
     }
     // Instances that another class let are still there, or nobody looked.
     let spec = class(json!({ "managedPolicyArns": [READ] }));
-    let found = RunningClass::Found { name: "small", spec: &spec };
+    let found = ClassLookup::Found { name: "small", spec: &spec };
     let object = node(json!({ "iam": { "managedPolicyArns": [READ] } }));
     let launched = |classes: &[&str]| Some(classes.iter().map(|class| (*class).to_owned()).collect());
     let said = |launched: Option<BTreeSet<String>>| withheld(&object, found, launched.as_ref());
