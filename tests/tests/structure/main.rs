@@ -141,20 +141,22 @@ fn no_crate_of_ours_may_hold_unsafe_code() {
 
 #[test]
 fn every_source_file_is_in_a_module_tree() {
+    let files = sources();
+    assert!(files.len() > 20, "git lists the sources: {files:?}");
+    let forgotten: Vec<&PathBuf> = files.iter().filter(|file| !is_root(file) && !is_declared(file)).collect();
+    assert!(forgotten.is_empty(), "no module includes {forgotten:?}");
+}
+
+/// Every Rust source that git knows or would take, from the root.
+fn sources() -> BTreeSet<PathBuf> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
         .current_dir(root())
         .output()
         .expect("run git ls-files");
-    let files: BTreeSet<PathBuf> = String::from_utf8(output.stdout)
-        .expect("UTF-8")
-        .lines()
-        .map(PathBuf::from)
-        .filter(|file| root().join(file).exists())
-        .collect();
-    assert!(files.len() > 20, "git lists the sources: {files:?}");
-    let forgotten: Vec<&PathBuf> = files.iter().filter(|file| !is_root(file) && !is_declared(file)).collect();
-    assert!(forgotten.is_empty(), "no module includes {forgotten:?}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).expect("UTF-8");
+    listed.lines().map(PathBuf::from).filter(|file| root().join(file).exists()).collect()
 }
 
 /// A crate's root: cargo finds these by itself.

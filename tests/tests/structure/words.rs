@@ -1,8 +1,6 @@
 //! Words that docs/glossary.md retired do not come back: not in identifiers, docs, comments or messages of Rust sources.
 
-use std::process::Command;
-
-use crate::root;
+use crate::{root, sources};
 
 const PAGE: &str = "docs/glossary.md";
 
@@ -95,21 +93,14 @@ fn uses(path: &str, source: &str, retired: &[Retired]) -> Vec<String> {
     found
 }
 
-/// Every Rust source that git knows, from the root.
-fn sources() -> Vec<String> {
-    let listed = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output().unwrap();
-    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    listed.lines().filter(|path| root().join(path).exists()).map(str::to_owned).collect()
-}
-
 #[test]
 fn retired_words_do_not_come_back() {
     let retired = retired(&std::fs::read_to_string(root().join(PAGE)).unwrap());
     assert!(retired.len() >= 8, "{PAGE} retires what it did: {retired:?}");
     let mut found = Vec::new();
     for path in sources() {
-        found.extend(uses(&path, &std::fs::read_to_string(root().join(&path)).unwrap(), &retired));
+        let source = std::fs::read_to_string(root().join(&path)).unwrap();
+        found.extend(uses(&path.display().to_string(), &source, &retired));
     }
     assert!(found.is_empty(), "{PAGE} retired these words:\n{}", found.join("\n"));
 }
