@@ -14,8 +14,7 @@ use fleetmesh_instance::bootstrap::ControlPlaneAddress;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -189,13 +188,8 @@ fn system() -> Result<RootCertStore, Error> {
 /// The CAs in `path`.
 fn trusted(path: &Path) -> Result<RootCertStore, String> {
     let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut roots = RootCertStore::empty();
-    let mut certificates = CertificateDer::pem_slice_iter(&pem);
-    let valid = certificates.all(|certificate| certificate.is_ok_and(|found| roots.add(found).is_ok()));
-    if !valid || roots.is_empty() {
-        return Err(format!("{}: it holds no certificate of a CA in PEM", path.display()));
-    }
-    Ok(roots)
+    fleetmesh_tls::roots(&pem)
+        .ok_or_else(|| format!("{}: it holds no certificate of a CA in PEM", path.display()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WantsClientCert, WebPkiServerVerifier};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
@@ -11,6 +12,14 @@ use rustls::{
 };
 
 use super::within_bounds;
+
+/// The CAs in `pem`; `None` when it holds none, or anything that is no certificate of a CA.
+pub fn roots(pem: &[u8]) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let mut certificates = CertificateDer::pem_slice_iter(pem);
+    let valid = certificates.all(|certificate| certificate.is_ok_and(|found| roots.add(found).is_ok()));
+    (valid && !roots.is_empty()).then_some(roots)
+}
 
 /// A client that believes servers whose certificates lead to `roots`, by chains within the bounds.
 ///

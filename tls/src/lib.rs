@@ -11,7 +11,7 @@ mod tests;
 use rustls::Error;
 use rustls::pki_types::CertificateDer;
 
-pub use client::trusting;
+pub use client::{roots, trusting};
 
 /// The most certificates that may come with the one that is judged. Public CAs use one to three.
 pub const MAX_BETWEEN: usize = 4;

@@ -182,12 +182,7 @@ impl Http {
         headers: &[(String, String)],
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let mut request = addressed(http::Method::GET, url);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(SdkBody::empty()).map_err(|error| error.to_string())?;
-        self.exchange(request, limit).await
+        self.send(http::Method::GET, url, headers, SdkBody::empty(), limit).await
     }
 
     /// The status and the body of `POST url` with `body` and these headers, at most `limit` after it was sent.
@@ -201,19 +196,22 @@ impl Http {
         body: String,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let mut request = addressed(http::Method::POST, url);
+        self.send(http::Method::POST, url, headers, SdkBody::from(body), limit).await
+    }
+
+    async fn send(
+        &self,
+        method: http::Method,
+        url: &str,
+        headers: &[(String, String)],
+        body: SdkBody,
+        limit: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let mut request = addressed(method, url);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(SdkBody::from(body)).map_err(|error| error.to_string())?;
-        self.exchange(request, limit).await
-    }
-
-    async fn exchange(
-        &self,
-        request: http::Request<SdkBody>,
-        limit: Duration,
-    ) -> Result<(u16, Vec<u8>), String> {
+        let request = request.body(body).map_err(|error| error.to_string())?;
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
         let exchange = async {
             let answer = self.connector.get().call(request).await.map_err(|error| error.to_string())?;

@@ -6,18 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 /// How often the file is looked at, while there are requests. It is small, so it is read in passing.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Whom a client trusts.
 #[derive(Clone, Default)]
-pub struct Trust(Option<Arc<TestAuthority>>);
+pub struct Trust(Option<Arc<FileAuthority>>);
 
-struct TestAuthority {
+struct FileAuthority {
     path: PathBuf,
     seen: Mutex<SeenCertificates>,
 }
@@ -42,7 +39,7 @@ impl Trust {
     pub fn file(path: &Path) -> Result<Self, String> {
         let pem = read(path)?;
         let seen = Mutex::new(SeenCertificates { at: Instant::now(), pem, changes: 0 });
-        Ok(Self(Some(Arc::new(TestAuthority { path: path.to_owned(), seen }))))
+        Ok(Self(Some(Arc::new(FileAuthority { path: path.to_owned(), seen }))))
     }
 
     /// The newest content of the file as the HTTP client wants it, and how often it changed.
@@ -67,13 +64,10 @@ impl Trust {
 /// The content of `path`, checked: the HTTP client panics on what is no certificate.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut roots = RootCertStore::empty();
-    let mut certificates = CertificateDer::pem_slice_iter(&pem);
-    let valid = certificates.all(|certificate| certificate.is_ok_and(|found| roots.add(found).is_ok()));
-    if valid && !roots.is_empty() {
-        return Ok(pem);
+    match fleetmesh_tls::roots(&pem) {
+        Some(_) => Ok(pem),
+        None => Err(format!("{}: it holds no certificate of a CA in PEM", path.display())),
     }
-    Err(format!("{}: it holds no certificate of a CA in PEM", path.display()))
 }
 
 impl fmt::Debug for Trust {

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::OutboundFailure;
@@ -23,10 +21,7 @@ pub fn config(pem: Option<&str>) -> Result<Arc<ClientConfig>, OutboundFailure> {
         let config = trusting(roots)?;
         return Ok(Arc::clone(SYSTEM.get_or_init(|| config)));
     };
-    let mut roots = RootCertStore::empty();
-    let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
-    let valid = certificates.all(|certificate| certificate.is_ok_and(|found| roots.add(found).is_ok()));
-    if valid && !roots.is_empty() { trusting(roots) } else { Err(OutboundFailure::Authority) }
+    trusting(fleetmesh_tls::roots(pem.as_bytes()).ok_or(OutboundFailure::Authority)?)
 }
 
 fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, OutboundFailure> {
