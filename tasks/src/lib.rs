@@ -14,10 +14,13 @@ use std::time::Duration;
 use futures::{FutureExt as _, TryFutureExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use name::TaskName;
+
+/// How long tasks that were cut off are waited for.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// What a panic said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +152,13 @@ impl<N: TaskName> Tasks<N> {
         Self { strike: Some(strike), ..Self::default() }
     }
 
+    /// Others of the same program, which are ended on their own: one that falls is among [`Self::fallen`] of both.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let (fallen, strike) = (Arc::clone(&self.fallen), self.strike.clone());
+        Self { tracker: TaskTracker::default(), fallen, given_up: CancellationToken::default(), strike }
+    }
+
     /// Starts a task that goes on until `shutdown`, and may take some time to end after that. It falls when it panics, and
     /// when it returns before.
     pub fn spawn(
@@ -208,12 +218,21 @@ impl<N: TaskName> Tasks<N> {
         self.fallen.borrow().clone()
     }
 
-    /// Awaits that all tasks have ended, which were told to, and cuts off those that have not after `grace`. Whether all ended.
+    /// Cuts all tasks off once it is dropped: those of a program whose future nobody polls any more.
+    #[must_use]
+    pub fn cut_off_on_drop(&self) -> DropGuard {
+        self.given_up.clone().drop_guard()
+    }
+
+    /// Awaits that all tasks have ended, which were told to, and cuts off those that have not after `grace`: at whatever they wait
+    /// for, for ever too, so that nothing of them is left. Whether all ended.
     pub async fn end(&self, grace: Duration) -> bool {
         self.tracker.close();
         let ended = timeout(grace, self.tracker.wait()).await.is_ok();
         if !ended {
             self.given_up.cancel();
+            // Those that wait end at once; one that does not let go of its thread is not waited for.
+            let _ = timeout(CUT_OFF, self.tracker.wait()).await;
         }
         ended
     }
@@ -309,6 +328,26 @@ mod tests {
             }
         };
         assert!(timeout(LONG, freed).await.is_ok(), "nothing of it is left");
+    }
+
+    #[tokio::test]
+    async fn tasks_that_stand_apart_fall_together_and_end_alone() {
+        let (tasks, shutdown) = (Tasks::<Task>::default(), CancellationToken::new());
+        let apart = tasks.apart();
+        let (held, others) = (Arc::new(()), Arc::new(()));
+        for (tasks, held) in [(&tasks, Arc::clone(&held)), (&apart, Arc::clone(&others))] {
+            tasks.spawn(Task::Endless, &shutdown, async move {
+                pending::<()>().await;
+                drop(held)
+            });
+        }
+        assert!(!tasks.end(Duration::ZERO).await);
+        assert_eq!((Arc::strong_count(&held), Arc::strong_count(&others)), (1, 2));
+        apart.spawn(Task::Watch, &shutdown, async { panic!("no way") });
+        assert!(matches!(tasks.fallen().await, Fallen::Panicked { task: "watch", .. }));
+        drop(apart.cut_off_on_drop());
+        assert!(apart.end(LONG).await, "those that wait end at once");
+        assert_eq!(Arc::strong_count(&others), 1);
     }
 
     #[tokio::test]
