@@ -30,17 +30,17 @@ pub enum Command {
     Canary(fleetmesh_kubectl::CanaryCommand),
 
     #[cfg(feature = "control-plane")]
-    ControlPlane(fleetmesh_control_plane::ControlPlaneCommand),
+    ControlPlane(crate::control_plane::ControlPlaneCommand),
 
     #[cfg(feature = "control-plane")]
     #[command(subcommand)]
-    Certs(fleetmesh_control_plane::certs::command::CertsCommand),
+    Certs(crate::certs::CertsCommand),
 
     #[cfg(feature = "control-plane")]
-    Provision(Box<fleetmesh_provision::ProvisionArgs>),
+    Provision(Box<crate::provision::ProvisionArgs>),
 
     #[cfg(feature = "operator")]
-    Operator(Box<fleetmesh_operator::OperatorArgs>),
+    Operator(Box<crate::operator::OperatorArgs>),
 
     /// Print every custom resource definition as YAML, for `kubectl apply -f -`.
     #[cfg(feature = "operator")]
@@ -48,11 +48,11 @@ pub enum Command {
 
     #[cfg(feature = "operator")]
     #[command(subcommand)]
-    Iam(fleetmesh_operator::IamCommand),
+    Iam(crate::iam::IamCommand),
 
     #[cfg(feature = "operator")]
     #[command(subcommand)]
-    Migrate(fleetmesh_operator::MigrateCommand),
+    Migrate(crate::migrate::MigrateCommand),
 
     /// What an instance needs: its certificate, its Envoy's bootstrap, and the interception of its traffic.
     #[cfg(feature = "proxy")]
@@ -73,9 +73,9 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ProxyCommands {
     #[command(flatten)]
-    Host(fleetmesh_proxy::ProxyCommand),
+    Host(crate::proxy::ProxyCommand),
 
-    Join(Box<fleetmesh_join::JoinArgs>),
+    Join(Box<crate::proxy::JoinArgs>),
 }
 
 impl Command {
@@ -92,29 +92,27 @@ impl Command {
             #[cfg(feature = "control-plane")]
             Self::Certs(command) => {
                 let now = std::time::SystemTime::now();
-                fleetmesh_control_plane::certs::command::run(command, now, &mut io::stdout().lock())?;
+                crate::certs::run(command, now, &mut io::stdout().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "control-plane")]
-            Self::Provision(args) => crate::server::run(|shutdown| fleetmesh_provision::run(*args, shutdown)),
+            Self::Provision(args) => crate::server::run(|shutdown| crate::provision::run(*args, shutdown)),
             #[cfg(feature = "operator")]
-            Self::Operator(args) => crate::server::run(|shutdown| fleetmesh_operator::run(*args, shutdown)),
+            Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Crds => print_crds(),
             #[cfg(feature = "operator")]
             Self::Iam(command) => {
-                fleetmesh_operator::iam(command, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+                crate::iam::iam(command, &mut io::stdout().lock(), &mut io::stderr().lock())?;
                 Ok(ExitCode::SUCCESS)
             }
             #[cfg(feature = "operator")]
-            Self::Migrate(command) => crate::server::run(|_| fleetmesh_operator::migrate(command)),
+            Self::Migrate(command) => crate::server::run(|_| crate::migrate::run(command)),
             #[cfg(feature = "proxy")]
-            Self::Proxy(ProxyCommands::Host(command)) => {
-                Ok(fleetmesh_proxy::run(command, &mut io::stdout().lock())?)
-            }
+            Self::Proxy(ProxyCommands::Host(command)) => crate::proxy::run(command, &mut io::stdout().lock()),
             #[cfg(feature = "proxy")]
             Self::Proxy(ProxyCommands::Join(args)) => {
-                crate::server::run(|shutdown| fleetmesh_join::run(*args, shutdown))
+                crate::server::run(|shutdown| crate::proxy::join(*args, shutdown))
             }
             Self::Completions { shell } => print_completions(shell),
         }
@@ -122,19 +120,12 @@ impl Command {
 }
 
 #[cfg(feature = "control-plane")]
-fn control_plane(command: fleetmesh_control_plane::ControlPlaneCommand) -> anyhow::Result<ExitCode> {
-    use fleetmesh_control_plane::{ControlPlaneCommand, keys, run};
+fn control_plane(command: crate::control_plane::ControlPlaneCommand) -> anyhow::Result<ExitCode> {
+    use crate::control_plane::{ControlPlaneCommand, serve};
     match command {
-        ControlPlaneCommand::Serve(args) => {
-            #[cfg(feature = "operator")]
-            let instances = crate::instances::of(&args);
-            #[cfg(not(feature = "operator"))]
-            let instances = None;
-            crate::server::run(|shutdown| run(*args, instances, shutdown))
-        }
+        ControlPlaneCommand::Serve(args) => crate::server::run(|shutdown| serve(*args, shutdown)),
         ControlPlaneCommand::Keys(command) => {
-            let now = std::time::SystemTime::now();
-            keys::command::run(command, now, &mut io::stdout().lock())?;
+            crate::keys::run(command, std::time::SystemTime::now(), &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
     }

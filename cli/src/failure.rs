@@ -34,7 +34,7 @@ fn line(error: &anyhow::Error) -> String {
 
 fn status(error: &anyhow::Error) -> ExitCode {
     #[cfg(feature = "proxy")]
-    if error.downcast_ref::<fleetmesh_proxy::Error>().is_some_and(fleetmesh_proxy::Error::is_usage) {
+    if error.is::<crate::proxy::OptionsRefused>() {
         return ExitCode::from(USAGE);
     }
     #[cfg(feature = "canary")]

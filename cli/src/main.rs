@@ -1,11 +1,24 @@
-//! The `fleetmesh` binary: composes the crates' subcommands. No logic of its own beyond what a process needs: command
-//! line, logs, signals, exit status.
+//! The `fleetmesh` binary: what a process needs and no library has. Command line, what is printed, logs, signals, exit status.
 
+#[cfg(feature = "control-plane")]
+mod certs;
 mod command;
+#[cfg(feature = "control-plane")]
+mod control_plane;
 mod failure;
-#[cfg(all(feature = "control-plane", feature = "operator"))]
-mod instances;
+#[cfg(feature = "operator")]
+mod iam;
+#[cfg(feature = "control-plane")]
+mod keys;
 mod log;
+#[cfg(feature = "operator")]
+mod migrate;
+#[cfg(feature = "operator")]
+mod operator;
+#[cfg(feature = "control-plane")]
+mod provision;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "server")]
 mod server;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub fn run<F, E>(serve: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<ExitCode>
 where
     F: Future<Output = Result<(), E>>,
-    E: std::error::Error + Send + Sync + 'static,
+    E: Into<anyhow::Error>,
 {
     // The clients of Kubernetes and of AWS are both built on rustls; with one provider for the process neither has to
     // guess. An error means that there is one already.
@@ -24,7 +24,7 @@ where
         let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         tokio::spawn(stop_on_signal(terminate, interrupt, shutdown.clone()));
-        serve(shutdown).await?;
+        serve(shutdown).await.map_err(Into::into)?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -13,6 +13,13 @@ pub struct Identity {
     pub account: String,
 }
 
+impl Default for Identity {
+    /// An account for trying things out, in `us-west-2`.
+    fn default() -> Self {
+        Self { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+    }
+}
+
 impl Identity {
     /// The full ARN of `resource`.
     pub fn arn(&self, resource: &ResourceId) -> String {

@@ -6,15 +6,17 @@
 //! On loopback and Unix sockets callers are not asked who they are. Elsewhere everything is TLS: API requests are signed
 //! ([`sigv4`], [`keys`]), proxies have certificates ([`tls`], [`certs`]).
 //!
+//! Whoever runs one gives it a [`ControlPlaneConfig`], binds it and serves it ([`bind`], [`Bound::serve`]). It reads no command
+//! line and prints nothing.
+//!
 //! It needs no Kubernetes, and AWS only for virtual nodes that are discovered by Cloud Map.
 
 pub mod ads;
 pub mod api;
-pub mod args;
 mod aws;
 pub mod certs;
 pub mod cloud_map;
-pub mod command;
+pub mod config;
 pub mod distribution;
 pub mod foreign;
 #[doc(hidden)]
@@ -43,7 +45,6 @@ pub mod tls;
 mod told;
 pub mod view;
 
-pub use args::ControlPlaneArgs;
-pub use command::ControlPlaneCommand;
-pub use server::{Error, run};
+pub use config::{ControlPlaneConfig, JoinConfig};
+pub use server::{Addresses, Bound, Error, bind};
 pub use tasks::Task;

@@ -4,18 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use fleetmesh_metrics::{Catalog, Counters, Description, Gauge, Gauges, Histogram, Histograms, labels};
-use http::header::CONTENT_TYPE;
 use tonic::Code;
 
 use crate::refusal::Class;
 use crate::snapshot::ResourceType;
 use crate::view::Views;
 
-/// The media type of [`ServerMetrics::text`].
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper bounds in seconds.
 const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
 
@@ -186,15 +181,10 @@ impl ServerMetrics {
         self.catalog.families()
     }
 
-    /// Serves `/metrics`, with the sizes of what is in `views` at that moment.
-    pub fn router(&self, views: Arc<dyn Views>) -> Router {
-        let metrics = self.clone();
-        let page = move || {
-            metrics.stored(views.as_ref());
-            let text = metrics.text();
-            async move { ([(CONTENT_TYPE, OPEN_METRICS)], text) }
-        };
-        Router::new().route("/metrics", get(page))
+    /// The same, with the sizes of what is in `views` now.
+    pub fn page(&self, views: &dyn Views) -> String {
+        self.stored(views);
+        self.text()
     }
 }
 

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::{Class, Refusal};
 
 /// How much a key may do with what its policy covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Describe and List, tags included, distribution and loads

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::proof::{self, Challenge};
-use crate::{Error, JoinArgs, identity};
+use crate::{Error, JoinerConfig, identity};
 
 /// How long an answer may take: the control plane asks STS meanwhile.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -65,24 +65,24 @@ pub struct JoinClient {
 }
 
 impl JoinClient {
-    /// A client as `args` say.
+    /// A client as `config` says.
     ///
     /// # Errors
     /// The CA's file cannot be used.
-    pub fn new(args: &JoinArgs) -> Result<Self, Error> {
-        let ControlPlaneAddress::Tls { host, port } = &args.control_plane else {
-            return Err(Error::Join(format!("{}: it has to be https://HOST:PORT", args.control_plane)));
+    pub fn new(config: &JoinerConfig) -> Result<Self, Error> {
+        let ControlPlaneAddress::Tls { host, port } = &config.control_plane else {
+            return Err(Error::Join(format!("{}: it has to be https://HOST:PORT", config.control_plane)));
         };
-        let roots = match &args.ca_file {
+        let roots = match &config.ca_file {
             Some(path) => trusted(path).map_err(Error::Authority)?,
             None => system()?,
         };
         Ok(Self {
-            url: args.control_plane.to_string(),
+            url: config.control_plane.to_string(),
             host: host.clone(),
             port: *port,
-            resource: args.resource.clone(),
-            sts_host: args.sts_host.clone(),
+            resource: config.resource.clone(),
+            sts_host: config.sts_host.clone(),
             tls: tls(roots).map_err(|error| Error::Join(error.to_string()))?,
         })
     }

@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::client::JoinedAs;
-use crate::{Error, JoinArgs};
+use crate::{Error, JoinerConfig};
 
 /// The pause after the system gives no connection, for want of descriptors for example.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,9 +38,9 @@ impl Forward {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn bind(path: &Path, args: &JoinArgs) -> Result<Self, Error> {
+    pub fn bind(path: &Path, config: &JoinerConfig) -> Result<Self, Error> {
         let failed = |source| Error::Socket { path: path.display().to_string(), source };
-        let Some(ControlPlaneAddress::Tls { host, port }) = &args.ads else {
+        let Some(ControlPlaneAddress::Tls { host, port }) = &config.ads else {
             return Err(failed(io::Error::other("--ads is needed")));
         };
         if std::os::unix::net::UnixStream::connect(path).is_ok() {

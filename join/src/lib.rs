@@ -8,8 +8,8 @@
 //! made once and kept with the certificate: the control plane binds an instance to its key, so that nothing else on the
 //! machine gets a certificate meanwhile.
 
-mod args;
 mod client;
+mod config;
 mod files;
 mod forward;
 mod identity;
@@ -21,8 +21,8 @@ use std::time::Duration;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_util::sync::CancellationToken;
 
-pub use args::JoinArgs;
 use client::{JoinClient, JoinedAs};
+pub use config::JoinerConfig;
 use files::Files;
 use forward::Forward;
 use pace::JoinPace;
@@ -57,19 +57,26 @@ pub enum Error {
     },
 }
 
-/// Joins, and stays joined until `shutdown`; with `--once` returns when there is a certificate. Failures are tried again
-/// for ever, except with `--once`.
+/// Joins once; the files are there then.
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Error> {
-    let client = JoinClient::new(&args)?;
-    let files = Files { folder: args.cert_dir.clone(), owner: args.owner };
-    if args.once {
-        return join(&client, &files, None).await.map(drop);
-    }
-    let forward = match &args.serve_unix {
-        Some(path) => Some(Forward::bind(path, &args)?),
+pub async fn join_once(config: JoinerConfig) -> Result<(), Error> {
+    join(&JoinClient::new(&config)?, &files(&config), None).await.map(drop)
+}
+
+fn files(config: &JoinerConfig) -> Files {
+    Files { folder: config.cert_dir.clone(), owner: config.owner }
+}
+
+/// Joins, and stays joined until `shutdown`. Failures are tried again for ever.
+///
+/// # Errors
+/// See [`Error`]: it could not begin.
+pub async fn run(config: JoinerConfig, shutdown: CancellationToken) -> Result<(), Error> {
+    let (client, files) = (JoinClient::new(&config)?, files(&config));
+    let forward = match &config.serve_unix {
+        Some(path) => Some(Forward::bind(path, &config)?),
         None => None,
     };
     let tasks = tokio_util::task::TaskTracker::new();

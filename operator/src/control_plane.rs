@@ -25,6 +25,11 @@ impl ControlPlane {
         Self { endpoint: endpoint.into(), http, signer }
     }
 
+    /// One that is reached on this host, `http://HOST:PORT`, where it asks nobody who calls.
+    pub fn on_this_host(endpoint: impl Into<String>) -> Self {
+        Self::new(endpoint, Http::new(), None)
+    }
+
     /// Where it is.
     pub fn endpoint(&self) -> &str {
         &self.endpoint

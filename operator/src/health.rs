@@ -1,28 +1,48 @@
-//! `/livez`, `/readyz` and `/metrics`. Serves what others wrote down; asks nobody.
+//! How an operator is, for the health pages of its process. Says what others wrote down; asks nobody.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use fleetmesh_health::HealthSource;
 use fleetmesh_tasks::Tasks;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::tasks::Task;
 
-/// What the pages show.
+/// How far an operator has come. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct OperatorProgress(Arc<AtomicU8>);
+
+const WATCHING: u8 = 1;
+const ENDED: u8 = 2;
+
+impl OperatorProgress {
+    /// Every watch has seen everything once.
+    pub fn watching(&self) {
+        self.0.store(WATCHING, Ordering::Release);
+    }
+
+    /// It works no more.
+    pub fn ended(&self) {
+        self.0.store(ENDED, Ordering::Release);
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        match self.0.load(Ordering::Acquire) {
+            WATCHING => None,
+            ENDED => Some("the operator has ended"),
+            _ => Some("the watches have not seen everything yet"),
+        }
+    }
+}
+
+/// What the pages show of an operator.
 #[derive(Clone, Debug)]
-pub struct HealthServer {
-    /// Whether every watch has seen everything once.
-    pub ready: Arc<AtomicBool>,
+pub struct OperatorHealth {
+    /// How far it has come.
+    pub progress: OperatorProgress,
     /// The metrics.
     pub metrics: Metrics,
     /// The resources.
@@ -33,59 +53,25 @@ pub struct HealthServer {
     pub tasks: Tasks<Task>,
 }
 
-/// Binds `address`; gives the listener and the address that it took.
-///
-/// # Errors
-/// The address cannot be bound.
-pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
-}
-
-/// Serves the pages until `shutdown`.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve(
-    listener: TcpListener,
-    health: HealthServer,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    let pages = Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(health);
-    axum::serve(listener, pages).with_graceful_shutdown(shutdown.cancelled_owned()).await
-}
-
-async fn live(State(health): State<HealthServer>) -> impl IntoResponse {
-    live_answer(&health)
-}
-
-/// What `/livez` answers.
-pub(crate) fn live_answer(health: &HealthServer) -> (StatusCode, String) {
-    match health.tasks.first_fallen() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(fallen) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{fallen}\n")),
+impl HealthSource for OperatorHealth {
+    fn name(&self) -> &'static str {
+        "operator"
     }
-}
 
-async fn ready(State(health): State<HealthServer>) -> impl IntoResponse {
-    if health.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the watches have not seen everything yet\n")
+    fn failure(&self) -> Option<String> {
+        self.tasks.first_fallen().map(|fallen| fallen.to_string())
     }
-}
 
-async fn metrics(State(health): State<HealthServer>) -> impl IntoResponse {
-    health.metrics.sizes(health.queue.len(), health.cache.len());
-    let routes = health.cache.canaries();
-    health.metrics.rollouts.set(routes.iter().filter_map(|route| {
-        Some((route.key.namespace.as_deref()?, route.key.name.as_str(), route.status.canary()))
-    }));
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], health.metrics.text())
+    fn unready(&self) -> Option<String> {
+        self.progress.unready().map(str::to_owned)
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.sizes(self.queue.len(), self.cache.len());
+        let routes = self.cache.canaries();
+        self.metrics.rollouts.set(routes.iter().filter_map(|route| {
+            Some((route.key.namespace.as_deref()?, route.key.name.as_str(), route.status.canary()))
+        }));
+        self.metrics.text()
+    }
 }

@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::args::OperatorArgs;
+use crate::config::LeaderElection;
 use crate::write_hook::{Write, WriteHook};
 
 /// A request for the Lease that takes longer is given up: the next look tells what came of it.
@@ -49,7 +49,8 @@ impl Fence {
     }
 }
 
-/// A write that comes after the lease was lost is never sent. It waits for the end of the process, which follows.
+/// A write that comes after the lease was lost is never sent. It waits until its task is cut off, which follows:
+/// [`Operator::run`](crate::Operator::run) ends all of them with an error.
 #[async_trait]
 impl WriteHook for Fence {
     async fn before(&self, write: &Write) {
@@ -102,15 +103,14 @@ impl fmt::Debug for Election {
 }
 
 impl Election {
-    /// Takes part as `args` say. `client` must be one without the fence, which is opened by what this one writes.
-    pub fn new(client: Client, args: &OperatorArgs, fence: Arc<Fence>) -> Self {
-        let namespace = args.leader_election_namespace.clone();
+    /// Takes part as `config` says. `client` must be one without the fence, which is opened by what this one writes.
+    pub fn new(client: Client, config: LeaderElection, fence: Arc<Fence>) -> Self {
+        let LeaderElection { namespace, name, lease_duration } = config;
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-        let name = args.leader_election_id.clone();
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "fleetmesh-operator".to_owned());
         // The same Pod may start another process.
         let identity = format!("{host}_{}", Uuid::new_v4());
-        let contender = Contender::new(identity, Timing::of(args.leader_election_lease_duration));
+        let contender = Contender::new(identity, Timing::of(lease_duration));
         Self { api: Api::namespaced(client, &namespace), namespace, name, contender, fence }
     }
 
@@ -154,6 +154,11 @@ impl Election {
                 return Lost::NotRenewed { lease: self.lease(), within: deadline };
             }
         }
+    }
+
+    /// Closes the fence: from now on nothing is written, until the Lease is taken anew by another election.
+    pub fn close(&self) {
+        self.fence.set(None);
     }
 
     /// Lets go of the Lease, so that another one need not wait for its end. Best effort: it ends by itself.

@@ -1,10 +1,9 @@
-//! `fleetmesh migrate`: prints what somebody has to apply so that a later version goes on as an earlier one did. Reads files or
-//! the cluster; never writes to either.
+//! What somebody has to apply so that a later version goes on as an earlier one did. Reads files or the cluster; never writes to
+//! either.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Object;
 use fleetmesh_core::fleet::migrate::{Proposal, Survey, survey};
@@ -15,35 +14,11 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::cluster;
+use crate::cluster::KubernetesApi;
 use crate::metrics::Metrics;
 use crate::write_hook::WriteHooks;
 
-/// Print what a later version needs.
-#[derive(Clone, Debug, Subcommand)]
-pub enum MigrateCommand {
-    /// Print the FleetClasses under which the fleets that there are go on as they are, as YAML for an admin to review and
-    /// apply. It applies nothing.
-    FleetClasses(FleetClassesArgs),
-}
-
-/// Whose fleets.
-#[derive(Args, Clone, Debug)]
-pub struct FleetClassesArgs {
-    /// Files with VirtualNodes as YAML or JSON, or - for standard input; those of the cluster when absent
-    #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-
-    /// The kubeconfig file; without it KUBECONFIG or ~/.kube/config
-    #[arg(long, env = "FLEETMESH_KUBECONFIG", value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// The context in the kubeconfig file; its current one by default
-    #[arg(long, env = "FLEETMESH_CONTEXT", value_name = "NAME")]
-    pub context: Option<String>,
-}
-
-/// Why nothing is printed.
+/// Why there is nothing to apply.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// A file cannot be read.
@@ -68,28 +43,37 @@ pub enum MigrateError {
     /// The cluster did not answer.
     #[error("cannot list the VirtualNodes of the cluster: {0}")]
     List(#[source] Box<kube::Error>),
-    /// What was found cannot be printed.
+    /// What was found cannot be written as YAML.
     #[error("cannot print: {0}")]
-    Print(#[from] io::Error),
+    Render(String),
 }
 
-/// Runs a command, which prints to standard output.
+/// The FleetClasses under which the fleets in `files` go on as they are, as YAML for an admin to review and apply. A file `-` is
+/// standard input.
 ///
 /// # Errors
-/// What it is to read cannot be read, or standard output cannot be written.
-pub async fn migrate(command: MigrateCommand) -> Result<(), MigrateError> {
-    let MigrateCommand::FleetClasses(args) = command;
-    let nodes = if args.files.is_empty() { of_cluster(&args).await? } else { of_files(&args.files)? };
-    let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
-    let text = text(&survey(&objects)).map_err(io::Error::other)?;
-    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+/// A file cannot be read, or does not have what it should.
+pub fn fleet_classes_of_files(files: &[PathBuf]) -> Result<String, MigrateError> {
+    fleet_classes(&of_files(files)?)
 }
 
-async fn of_cluster(args: &FleetClassesArgs) -> Result<Vec<VirtualNode>, MigrateError> {
-    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
-    let client = cluster::connect(kubeconfig, context, Metrics::new(), WriteHooks::default()).await?;
+/// The same for the fleets of the cluster of the kubeconfig file and its context.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn fleet_classes_of_cluster(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<String, MigrateError> {
+    let kubernetes = KubernetesApi::of(kubeconfig, context).await?;
+    let client = kubernetes.client(Metrics::new(), WriteHooks::default())?;
     let listed = Api::<VirtualNode>::all(client).list(&ListParams::default()).await;
-    Ok(listed.map_err(|error| MigrateError::List(Box::new(error)))?.items)
+    fleet_classes(&listed.map_err(|error| MigrateError::List(Box::new(error)))?.items)
+}
+
+fn fleet_classes(nodes: &[VirtualNode]) -> Result<String, MigrateError> {
+    let objects: Vec<Object> = nodes.iter().map(Object::read).collect();
+    text(&survey(&objects)).map_err(MigrateError::Render)
 }
 
 fn of_files(files: &[PathBuf]) -> Result<Vec<VirtualNode>, MigrateError> {

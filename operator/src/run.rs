@@ -1,8 +1,6 @@
-//! Runs the operator: connects, watches, and works until it is told to stop.
+//! Runs an operator: watches, and works until it is told to stop. Whoever runs it made the two APIs that it stands between.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleetmesh_aws::AwsConnection;
@@ -10,29 +8,28 @@ use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
-use fleetmesh_core::iam::{RoleLimits, Rules};
-
+use fleetmesh_core::iam::Rules;
+use fleetmesh_health::{BoundPages, Health};
+use fleetmesh_instance::user_data::{UserDataError, check_join};
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::{Fallen, Tasks, caught};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::args::OperatorArgs;
 use crate::cache::Cache;
-use crate::cloud::{self, CloudEndpoint};
-use crate::cluster::{self, ClusterWriter};
+use crate::cloud::{self, AppMeshApi};
+use crate::cluster::{self, ClusterWriter, KubernetesApi};
+use crate::config::OperatorConfig;
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
 use crate::fleets::Fleets;
-use crate::health::{self, HealthServer};
-use crate::joining::{self, JoinError};
-use crate::leader::{self, Election, Fence};
+use crate::health::{OperatorHealth, OperatorProgress};
+use crate::leader::{self, Election, Fence, Lost};
 use crate::metrics::Metrics;
-use crate::outbound::{ApiServers, Outbound, OutboundPolicy};
+use crate::outbound::{Outbound, OutboundPolicy};
 use crate::queue::{Lane, Queue};
 use crate::reconcile;
 use crate::rollouts::Rollouts;
@@ -47,32 +44,18 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often RouteActions are looked through for those that name no Route.
 const STRAYS: Duration = Duration::from_secs(2);
 
-/// Why the operator cannot run.
+/// Why there is no operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no Kubernetes cluster to connect to.
+    /// There is no Kubernetes client.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A file of the App Mesh endpoint's cannot be used.
-    #[error(transparent)]
-    Endpoint(#[from] cloud::EndpointError),
     /// Instances of fleets could not join.
     #[error(transparent)]
-    Join(#[from] JoinError),
-    /// The address of the health pages cannot be bound.
-    #[error("cannot listen on {address} (--health-listen): {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It stopped by itself.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
+    Join(#[from] UserDataError),
 }
 
-/// Why an operator that ran stopped unasked. The process has to end.
+/// Why an operator that ran stopped unasked. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
     /// Another operator leads now, or nobody can know.
@@ -83,29 +66,7 @@ pub enum Stopped {
     Fallen(#[from] Fallen),
 }
 
-/// Runs until `shutdown`, then ends the reconciles under way and returns. Prints the address of the health pages as the
-/// first line on standard output. An API server or endpoint that does not answer is waited for.
-///
-/// # Errors
-/// The configuration is unusable: no cluster, or an address that is taken. Or it [`Stopped`] by itself: then the process has
-/// to end, since reconciles may be under way that wait for ever to send what they must not send.
-pub async fn run(args: OperatorArgs, shutdown: CancellationToken) -> Result<(), Error> {
-    let (listener, bound) = health::bind(args.health_listen)
-        .await
-        .map_err(|source| Error::Listen { address: args.health_listen, source })?;
-    announce(bound);
-    let operator = Operator::connect(&args, WriteHooks::default()).await?;
-    operator.serve_health(listener, &shutdown);
-    Ok(operator.run(shutdown).await?)
-}
-
-/// Scripts read this line to learn the port.
-#[allow(clippy::print_stdout, reason = "the contract of the command line")]
-fn announce(address: SocketAddr) {
-    println!("{address}");
-}
-
-/// The operator, connected and not yet running. Tests run it inside their own process, with hooks of their own.
+/// An operator that does not run yet.
 #[derive(Debug)]
 pub struct Operator {
     client: Kubernetes,
@@ -122,9 +83,12 @@ pub struct Operator {
     metrics: Metrics,
     cache: Arc<Cache>,
     queue: Arc<Queue>,
-    ready: Arc<AtomicBool>,
+    progress: OperatorProgress,
     election: Option<Election>,
     tasks: Tasks<Task>,
+    /// The health pages, which go on when the others are cut off.
+    pages: Tasks<Task>,
+    health: Health,
 }
 
 /// kube's client has no `Debug`.
@@ -137,93 +101,127 @@ impl std::fmt::Debug for Kubernetes {
 }
 
 impl Operator {
-    /// Connects as `args` say; `hooks` are asked before every write, and after them the leader's fence.
+    /// An operator that does as `config` says between two APIs. `hooks` are asked before every write, and after them the
+    /// leader's fence. Nothing is called yet; it has to be made within the runtime that it runs in.
     ///
     /// # Errors
-    /// There is no Kubernetes cluster to connect to, or a file that `args` name cannot be used.
-    pub async fn connect(args: &OperatorArgs, hooks: WriteHooks) -> Result<Self, Error> {
-        let join = joining::options(args)?;
+    /// The configuration is unusable.
+    pub fn new(
+        config: OperatorConfig,
+        kubernetes: &KubernetesApi,
+        app_mesh: AppMeshApi,
+        hooks: WriteHooks,
+    ) -> Result<Self, Error> {
+        check_join(config.proxy_control_plane.as_deref(), config.join.as_ref())?;
         let metrics = Metrics::new();
-        let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
-        let (election, hooks) = if args.leader_elect {
-            // Its own client: the fence is opened by what the election writes.
-            let client =
-                cluster::connect(kubeconfig, context, metrics.clone(), WriteHooks::default()).await?;
-            let fence = Arc::new(Fence::default());
-            (Some(Election::new(client, args, Arc::clone(&fence))), hooks.and(fence))
-        } else {
-            (None, hooks)
+        let (election, hooks) = match config.leader_election {
+            Some(election) => {
+                // Its own client: the fence is opened by what the election writes.
+                let client = kubernetes.client(metrics.clone(), WriteHooks::default())?;
+                let fence = Arc::new(Fence::default());
+                (Some(Election::new(client, election, Arc::clone(&fence))), hooks.and(fence))
+            }
+            None => (None, hooks),
         };
-        let client = cluster::connect(kubeconfig, context, metrics.clone(), hooks.clone()).await?;
-        let endpoint = CloudEndpoint {
-            url: args.app_mesh_endpoint.clone(),
-            ca_file: args.app_mesh_ca_file.clone(),
-            access_key_file: args.app_mesh_access_key_file.clone(),
-            region: args.region.clone(),
-            reads: args.app_mesh_reads,
-            writes: args.app_mesh_writes,
-        };
-        let (app_mesh, control_plane) = cloud::connect(&endpoint, metrics.clone(), hooks.clone()).await?;
+        let client = kubernetes.client(metrics.clone(), hooks.clone())?;
+        let (app_mesh, control_plane) = app_mesh.connect(metrics.clone(), hooks.clone());
         let policy = OutboundPolicy {
-            direct_addresses: args.canary_direct_addresses,
-            secrets: args.provider_secrets.clone(),
-            api_servers: ApiServers::of(kubeconfig, context).await?,
+            direct_addresses: config.direct_addresses,
+            secrets: config.provider_secrets,
+            api_servers: kubernetes.api_servers(),
         };
-        let aws = AwsConnection::new(args.region.clone(), Arc::new(metrics.clone()), hooks);
-        Ok(Self {
+        let aws = AwsConnection::new(config.region, Arc::new(metrics.clone()), hooks);
+        let operator = Self {
             client: Kubernetes(client),
             app_mesh,
             aws,
             control_plane,
-            cluster_name: args.cluster_name.clone(),
-            proxy_control_plane: args.proxy_control_plane.clone(),
-            join,
-            drift_interval: args.drift_interval,
-            proxy_patience: args.proxy_patience,
+            cluster_name: config.cluster_name,
+            proxy_control_plane: config.proxy_control_plane,
+            join: config.join,
+            drift_interval: config.drift_interval,
+            proxy_patience: config.proxy_patience,
             policy,
-            iam: Rules { limits: role_limits(args), ..args.iam.rules() },
+            iam: config.iam,
             metrics,
             cache: Arc::default(),
             queue: Arc::default(),
-            ready: Arc::default(),
+            progress: OperatorProgress::default(),
             election,
             tasks: Tasks::default(),
-        })
+            pages: Tasks::default(),
+            health: Health::default(),
+        };
+        Ok(operator.with_tasks(Tasks::default()))
     }
 
-    /// What the health pages show.
-    pub fn health(&self) -> HealthServer {
-        HealthServer {
-            ready: Arc::clone(&self.ready),
+    /// The same operator with other `tasks`, none of which has begun: those of tests.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Tasks<Task>) -> Self {
+        let pages = tasks.apart();
+        let health = self.health.clone();
+        Self { tasks, pages, ..self }.with_health(health)
+    }
+
+    /// The same operator, which shows how it is in `health` beside what else its process runs.
+    #[must_use]
+    pub fn with_health(self, health: Health) -> Self {
+        health.add(Arc::new(OperatorHealth {
+            progress: self.progress.clone(),
             metrics: self.metrics.clone(),
             cache: Arc::clone(&self.cache),
             queue: Arc::clone(&self.queue),
             tasks: self.tasks.clone(),
-        }
+        }));
+        Self { health, ..self }
     }
 
-    /// The same operator with other `tasks`, none of which has begun: those of tests.
-    pub fn with_tasks(self, tasks: Tasks<Task>) -> Self {
-        Self { tasks, ..self }
-    }
-
-    /// Serves the health pages on `listener` until `shutdown`.
-    pub fn serve_health(&self, listener: TcpListener, shutdown: &CancellationToken) {
-        let pages = health::serve(listener, self.health(), shutdown.clone());
-        self.tasks.spawn(Task::HealthPages, shutdown, async {
+    /// Serves the health pages of the process until `shutdown`, also after [`Self::run`] has ended with an error.
+    pub fn serve_health(&self, pages: BoundPages, shutdown: &CancellationToken) {
+        let pages = pages.serve(self.health.clone(), shutdown.clone());
+        self.pages.spawn(Task::HealthPages, shutdown, async {
             if let Err(error) = pages.await {
                 warn!(%error, "the health pages failed");
             }
         });
     }
 
-    /// Works until `shutdown`, then ends the reconciles under way, at most 10 s, and lets go of the lease.
+    /// Works until `shutdown`, then ends the reconciles under way, at most 10 s, and lets go of the lease. Once it has returned
+    /// nothing of it goes on, but for the health pages after an error; the same when it is dropped.
     ///
     /// # Errors
-    /// The lease was lost: reconciles may be under way; none of them writes any more. Or a task has fallen, which `/livez` tells.
+    /// The lease was lost, or a task has fallen, which `/livez` tells. What was under way was cut off: the next operator
+    /// completes it.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Stopped> {
-        let tasks = self.tasks.clone();
+        let (tasks, pages) = (self.tasks.clone(), self.pages.clone());
+        let (metrics, progress) = (self.metrics.clone(), self.progress.clone());
+        let _guard = tasks.cut_off_on_drop();
         let mut election = self.election.take();
+        let ended = self.until_stopped(&mut election, shutdown).await;
+        match &mut election {
+            Some(election) if ended.is_ok() => election.release().await,
+            Some(election) => election.close(),
+            None => {}
+        }
+        if ended.is_err() {
+            // A write that came to the fence too late would wait for ever.
+            tasks.end(Duration::ZERO).await;
+        } else {
+            pages.end(GRACE).await;
+            info!("stopped");
+        }
+        metrics.leading(false);
+        progress.ended();
+        ended
+    }
+
+    /// Works until `shutdown`, then ends the reconciles under way.
+    async fn until_stopped(
+        self,
+        election: &mut Option<Election>,
+        shutdown: CancellationToken,
+    ) -> Result<(), Stopped> {
+        let tasks = self.tasks.clone();
         let metrics = self.metrics.clone();
         let start = async {
             tokio::select! {
@@ -233,7 +231,7 @@ impl Operator {
         };
         if let Some(cluster) = shutdown.run_until_cancelled(start).await.transpose()? {
             let acquire = async {
-                if let Some(election) = &mut election {
+                if let Some(election) = election {
                     election.acquire().await;
                 }
             };
@@ -242,25 +240,17 @@ impl Operator {
                 self.work(cluster, &shutdown);
             }
         }
-        let keep = async |election: &mut Option<Election>| match election {
-            Some(election) => election.keep().await,
-            None => std::future::pending().await,
-        };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            lost = keep(&mut election) => return Err(lost.into()),
+            lost = keep(election) => return Err(lost.into()),
             fallen = tasks.fallen() => return Err(fallen.into()),
         }
         tokio::select! {
             ended = tasks.end(GRACE) => if !ended {
                 warn!("reconciles under way took too long and were given up; the next start completes them");
             },
-            lost = keep(&mut election) => return Err(lost.into()),
+            lost = keep(election) => return Err(lost.into()),
         }
-        if let Some(election) = &mut election {
-            election.release().await;
-        }
-        info!("stopped");
         Ok(())
     }
 
@@ -284,7 +274,7 @@ impl Operator {
             }
         };
         let (name, ()) = tokio::join!(named, complete);
-        self.ready.store(true, Ordering::Release);
+        self.progress.watching();
         info!(resources = self.cache.len(), cluster = %name, "watching");
         name
     }
@@ -330,6 +320,14 @@ impl Operator {
     }
 }
 
+/// Renews the lease until it is lost; without an election that is never.
+async fn keep(election: &mut Option<Election>) -> Lost {
+    match election {
+        Some(election) => election.keep().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Takes one object after another from the queue. A reconcile that has begun is ended.
 async fn work(context: Arc<Context>, lane: Lane, shutdown: CancellationToken) {
     while let Some((key, trigger)) = shutdown.run_until_cancelled(context.queue.next(lane)).await {
@@ -353,49 +351,35 @@ async fn refuse_strays(context: Arc<Context>) {
     }
 }
 
-fn role_limits(args: &OperatorArgs) -> RoleLimits {
-    RoleLimits { roles: args.iam_max_roles, roles_per_namespace: args.iam_max_roles_per_namespace }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-    use axum::http::StatusCode;
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        operator: OperatorArgs,
-    }
-
-    /// An operator whose API server is nobody.
-    async fn operator() -> Operator {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kubeconfig");
-        let config = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], \
-            users: [{name: u, user: {}}], clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}";
-        std::fs::write(&file, config).unwrap();
-        let line =
-            ["operator", "--app-mesh-endpoint", "http://127.0.0.1:1", "--kubeconfig", file.to_str().unwrap()];
-        let args = Line::try_parse_from(line).unwrap().operator;
-        Operator::connect(&args, WriteHooks::default()).await.unwrap()
+    /// An operator whose API servers are nobody.
+    fn operator() -> Operator {
+        let nobody = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("nobody"))
+        });
+        let kubernetes = KubernetesApi::new(Client::new(nobody, "default"));
+        let config = aws_sdk_appmesh::Config::builder().behavior_version_latest();
+        let app_mesh = AppMeshApi::new(aws_sdk_appmesh::Client::from_conf(config.build()));
+        Operator::new(OperatorConfig::default(), &kubernetes, app_mesh, WriteHooks::default()).unwrap()
     }
 
     #[tokio::test]
     async fn a_task_that_is_no_more_ends_the_operator_and_shows_on_its_page() {
-        let operator = operator().await;
-        let (shutdown, health) = (CancellationToken::new(), operator.health());
-        assert_eq!(health::live_answer(&health).0, StatusCode::OK);
+        let operator = operator();
+        let (shutdown, health) = (CancellationToken::new(), operator.health.clone());
+        assert_eq!(health.live().0.as_u16(), 200);
         operator.tasks.spawn(Task::Meshes, &shutdown, async { panic!("what was that") });
         let ended = operator.run(shutdown).await.expect_err("an error");
         assert!(
             ended.to_string().starts_with("the task \"watch of Mesh\" panicked: what was that"),
             "{ended}"
         );
-        assert_eq!(health::live_answer(&health).0, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(health.live().0.as_u16(), 500);
+        assert_eq!(health.ready().1, "the operator has ended\n");
     }
 }

@@ -5,17 +5,17 @@
 //!
 //! A crate of its own: the control plane speaks to no Kubernetes, and the operator has no right to Secrets.
 
-mod args;
 mod cluster;
 mod plan;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-pub use args::ProvisionArgs;
 use cluster::KubernetesCluster;
-use plan::{PlannedChange, Wanted};
+use plan::PlannedChange;
+pub use plan::Wanted;
 
 /// The longest that all of it may take. The chart's Job has as much again for its Pod to start.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -69,24 +69,27 @@ pub enum Error {
     Stopped,
 }
 
-/// Makes what is missing and renews what is due.
+/// Makes what is missing and renews what is due, in the cluster of the kubeconfig file or the one that the environment names.
 ///
 /// # Errors
 /// See [`Error`]. What was made until then stays.
-pub async fn run(args: ProvisionArgs, shutdown: CancellationToken) -> Result<(), Error> {
-    let work = tokio::time::timeout(LIMIT, provision(&args));
+pub async fn run(
+    kubeconfig: Option<&Path>,
+    wanted: &Wanted,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let work = tokio::time::timeout(LIMIT, provision(kubeconfig, wanted));
     let Some(ended) = shutdown.run_until_cancelled(work).await else {
         return Err(Error::Stopped);
     };
     ended.unwrap_or(Err(Error::Slow))
 }
 
-async fn provision(args: &ProvisionArgs) -> Result<(), Error> {
-    let cluster = KubernetesCluster::connect(args.kubeconfig.as_deref(), &args.namespace).await?;
-    let wanted = Wanted::new(args);
+async fn provision(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<(), Error> {
+    let cluster = KubernetesCluster::connect(kubeconfig, &wanted.namespace).await?;
     let mut contended = String::new();
     for _ in 0..PASSES {
-        let Some(name) = pass(&cluster, &wanted).await? else {
+        let Some(name) = pass(&cluster, wanted).await? else {
             return Ok(());
         };
         contended = name;

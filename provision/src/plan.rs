@@ -11,7 +11,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::{Error, ProvisionArgs};
+use crate::Error;
 
 /// The name of a new CA, for people.
 const AUTHORITY: &str = "Fleetmesh";
@@ -30,36 +30,27 @@ pub type FoundParts = BTreeMap<String, Secret>;
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    namespace: String,
+    /// The namespace of the Secrets.
+    pub namespace: String,
     /// The Secrets of the CA and of the control plane's certificate.
-    certificates: Option<[String; 2]>,
-    ca_validity: Duration,
-    server_validity: Duration,
-    names: Vec<String>,
-    addresses: Vec<IpAddr>,
+    pub certificates: Option<[String; 2]>,
+    /// How long a new CA is valid, at least 1 s.
+    pub ca_validity: Duration,
+    /// How long a new certificate of the control plane is valid, at least 1 s; no longer than its CA.
+    pub server_validity: Duration,
+    /// The names that the control plane is reached by.
+    pub names: Vec<String>,
+    /// The addresses that it is reached by.
+    pub addresses: Vec<IpAddr>,
     /// The Secret of the access key.
-    access_key: Option<String>,
-    access_key_name: String,
-    access_key_meshes: Vec<String>,
+    pub access_key: Option<String>,
+    /// Whose access key it is.
+    pub access_key_name: String,
+    /// The meshes that it is for; all of them when empty.
+    pub access_key_meshes: Vec<String>,
 }
 
 impl Wanted {
-    /// What the command line asks for.
-    pub fn new(args: &ProvisionArgs) -> Self {
-        let certificates = args.ca_secret.clone().zip(args.server_secret.clone());
-        Self {
-            namespace: args.namespace.clone(),
-            certificates: certificates.map(Into::into),
-            ca_validity: args.ca_validity,
-            server_validity: args.server_validity,
-            names: args.names.clone(),
-            addresses: args.addresses.clone(),
-            access_key: args.access_key_secret.clone(),
-            access_key_name: args.access_key_name.clone(),
-            access_key_meshes: args.access_key_meshes.clone(),
-        }
-    }
-
     /// The Secrets that it is about.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.certificates.iter().flatten().chain(&self.access_key).map(String::as_str)

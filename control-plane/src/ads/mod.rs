@@ -41,7 +41,7 @@ use tonic::transport::Server;
 use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::join::Denied;
-use crate::listen::{Bound, Connection};
+use crate::listen::{BoundListener, Connection};
 use crate::loads::ReportedLoads;
 use crate::metrics::ServerMetrics;
 use crate::serving::STREAMS;
@@ -124,7 +124,7 @@ pub fn serve(
     views: Arc<dyn Views>,
     discovered: watch::Receiver<Discovered>,
     settings: AdsSettings,
-    listeners: Vec<Bound>,
+    listeners: Vec<BoundListener>,
     told: ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
@@ -169,7 +169,7 @@ pub fn serve(
 }
 
 /// The connections of a listener, without end.
-fn connections(listener: Bound) -> impl Stream<Item = io::Result<Connection>> {
+fn connections(listener: BoundListener) -> impl Stream<Item = io::Result<Connection>> {
     futures::stream::unfold(listener, |mut listener| async move {
         Some((Ok(listener.connection().await), listener))
     })

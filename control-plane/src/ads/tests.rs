@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use super::{AdsSettings, ProxyBooks, serve};
 use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use crate::distribution::{Distribution, DistributionAnswer, ObjectStatus};
-use crate::listen::{Bound, Bounds, Listen};
+use crate::listen::{BoundListener, Bounds, Listen};
 use crate::loads::ReportedLoads;
 use crate::metrics::ServerMetrics;
 use crate::snapshot::ResourceType;
@@ -75,7 +75,7 @@ impl AdsWorld {
     }
 
     /// The same on this listener.
-    pub(super) fn start_on(bound: Bound, settings: AdsSettings) -> Self {
+    pub(super) fn start_on(bound: BoundListener, settings: AdsSettings) -> Self {
         let meshes = meshes();
         let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));

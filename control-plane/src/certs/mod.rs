@@ -1,21 +1,18 @@
 //! Certificates of a mesh's own CA: the root, the intermediate that signs for it, those of proxies (which name virtual
-//! nodes) and that of the control plane. Makes them and reads no clock; [`command`] reads and writes the files.
+//! nodes) and that of the control plane. Makes them, and reads no clock and no files.
 //!
 //! The root's key can stay offline: an intermediate signs, and every certificate carries it along. A CA of one certificate,
 //! whose key signs, goes on working. A bundle may hold several roots, so that one can replace another. The key that signs may be
 //! held by KMS, which signs then.
 
-pub mod command;
 mod constraints;
 mod error;
-mod files;
 #[cfg(test)]
 mod held_tests;
 mod key;
 mod name;
 mod read;
 mod request;
-mod sign;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -34,7 +31,7 @@ use crate::secret::Secret;
 use crate::tls;
 pub use error::CertificateError;
 pub use key::PublicKey;
-pub use request::{Name, SigningRequest};
+pub use request::{Name, NewRequest, SigningRequest, new_request};
 use signer::{HeldSigner, Reason, Signer};
 
 /// How much earlier than its making a certificate begins: clocks differ.

@@ -9,11 +9,14 @@ use std::net::IpAddr;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Header, Reader, SliceReader, Tag};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, SanType};
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::CertificateError;
 use super::constraints::CONSTRAINTS;
 use super::key::PublicKey;
+use crate::secret::Secret;
 
 /// `extensionRequest` of PKCS #9.
 const EXTENSIONS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
@@ -40,6 +43,40 @@ impl std::fmt::Display for Name {
             Self::Address(address) => address.fmt(f),
         }
     }
+}
+
+/// A request for a certificate, and the key that it is about.
+#[derive(Debug)]
+pub struct NewRequest {
+    /// The request, in PEM.
+    pub request: String,
+    /// The key, in PEM.
+    pub key: Secret,
+}
+
+/// Makes a key, and a request for a certificate of it with these subject alternative names: URIs, names of hosts, and addresses.
+///
+/// # Errors
+/// [`CertificateError::Name`], or it cannot be made.
+pub fn new_request(
+    uris: &[String],
+    names: &[String],
+    addresses: &[IpAddr],
+) -> Result<NewRequest, CertificateError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for uri in uris {
+        let ascii = uri.as_str().try_into().map_err(|_| CertificateError::Name(uri.clone()))?;
+        params.subject_alt_names.push(SanType::URI(ascii));
+    }
+    for name in names {
+        let ascii = name.as_str().try_into().map_err(|_| CertificateError::Name(name.clone()))?;
+        params.subject_alt_names.push(SanType::DnsName(ascii));
+    }
+    params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+    let key = KeyPair::generate()?;
+    let request = params.serialize_request(&key)?.pem()?;
+    Ok(NewRequest { request, key: Secret::new(key.serialize_pem()) })
 }
 
 /// A request whose sender has the key.

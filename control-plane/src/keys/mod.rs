@@ -6,7 +6,6 @@
 //! it has mode 0600, and they are sealed by the key of `--seal-key-file` or `--seal-kms-key`. Keys of `--access-keys-file` are taken beside
 //! them. What a key may do is its [policy](crate::rights::Policy).
 
-pub mod command;
 mod data_keys;
 pub mod envelope;
 mod error;

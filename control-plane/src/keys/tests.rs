@@ -3,8 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use clap::Parser as _;
-
 use super::*;
 use crate::rights::{Access, KeyPolicy};
 
@@ -315,33 +313,6 @@ fn a_key_that_was_planted_in_the_clear_is_not_sealed_by_a_restart() {
     let keys = sealing(&seal, &data);
     keys.load(&data, None).expect("loaded");
     assert!(keys.is_empty(), "it was taken at the start");
-}
-
-#[test]
-fn commands_that_make_no_key_make_no_database() {
-    let folder = folder();
-    let data = folder.path().join("misspelt");
-    let at = data.display().to_string();
-    let seal = seal_key(&folder, "seal").display().to_string();
-    for arguments in [
-        &["list", "--data-dir", &at][..],
-        &["revoke", "FMKY", "--data-dir", &at],
-        &["rotate", "ci", "--data-dir", &at],
-        &["seal", "--data-dir", &at, "--seal-key-file", &seal],
-    ] {
-        let parsed = KeyLine::try_parse_from([&["keys"], arguments].concat()).expect("arguments");
-        let error = command::run(parsed.keys, std::time::SystemTime::now(), &mut Vec::new());
-        let error = error.expect_err("there is none").to_string();
-        assert!(error.contains(&at) && error.contains("--data-dir"), "{arguments:?}: {error}");
-        assert!(!data.exists(), "{arguments:?} made {at}");
-    }
-}
-
-/// A command line.
-#[derive(clap::Parser)]
-struct KeyLine {
-    #[command(subcommand)]
-    keys: command::KeysCommand,
 }
 
 #[test]

@@ -117,7 +117,7 @@ pub enum ListenError {
 
 /// A bound listener. Dropping it closes it, and removes the file of a Unix socket.
 #[derive(Debug)]
-pub enum Bound {
+pub enum BoundListener {
     /// On TCP.
     Tcp(TcpListener),
     /// On a Unix socket.
@@ -148,7 +148,7 @@ impl Listen {
         purpose: Purpose,
         tls: Option<&Tls>,
         bounds: Bounds,
-    ) -> Result<Bound, ListenError> {
+    ) -> Result<BoundListener, ListenError> {
         let system = |source| ListenError::System { listen: self.to_string(), source };
         match self {
             Self::Tcp(address) => {
@@ -161,15 +161,15 @@ impl Listen {
                 let listener = bind_tcp(address).map_err(system)?;
                 Ok(match tls {
                     Some(tls) => {
-                        Bound::Tls(Box::new(TlsListener::new(listener, purpose, tls.clone(), bounds)))
+                        BoundListener::Tls(Box::new(TlsListener::new(listener, purpose, tls.clone(), bounds)))
                     }
-                    None => Bound::Tcp(listener),
+                    None => BoundListener::Tcp(listener),
                 })
             }
             Self::Unix(path) => {
                 free(path).await?;
                 let listener = bind_unix(path).map_err(system)?;
-                Ok(Bound::Unix(listener, SocketFile(path.clone())))
+                Ok(BoundListener::Unix(listener, SocketFile(path.clone())))
             }
         }
     }
@@ -217,7 +217,7 @@ async fn free(path: &Path) -> Result<(), ListenError> {
     }
 }
 
-impl Bound {
+impl BoundListener {
     /// The address that was taken, as [`Listen`] reads it.
     pub fn address(&self) -> String {
         match self {

@@ -1,28 +1,29 @@
-//! Runs the control plane: binds, loads, serves, and stops gracefully. The shell that puts the parts together; it
-//! decides nothing about meshes.
+//! Runs a control plane: binds, loads, serves, and stops gracefully. The shell that puts the parts together; it
+//! decides nothing about meshes, reads no command line and prints nothing.
 
+mod health;
 mod http;
 mod parts;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use fleetmesh_health::Health;
 use fleetmesh_tasks::{Fallen, Tasks};
 use jiff::Timestamp;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::ads;
-use crate::args::ControlPlaneArgs;
 use crate::cloud_map;
-use crate::join::{self, Denied, Instances, Joining};
+use crate::config::ControlPlaneConfig;
+use crate::join::{self, Denied, Joining};
 use crate::keys::{Keys, LoadError};
-use crate::listen::{Bound, Bounds, Listen, ListenError};
+use crate::listen::{BoundListener, Bounds, Listen, ListenError};
 use crate::metrics::ServerMetrics;
 use crate::reload::FileError;
 use crate::serving::{self, Hosts, Limits};
@@ -31,6 +32,7 @@ use crate::store::{OpenError, SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
 use crate::view::Views;
+use health::ControlPlaneHealth;
 use http::Routers;
 
 /// How long requests and streams under way may take to end after a stop was asked for.
@@ -55,9 +57,6 @@ pub enum Error {
     /// The address of STS.
     #[error("--sts-endpoint: {0}")]
     Sts(String),
-    /// There is nobody who asks EC2.
-    #[error("--verify-instances: this program was built without EC2's client (the feature `operator`)")]
-    Verify,
     /// The access keys.
     #[error(transparent)]
     Keys(#[from] LoadError),
@@ -67,9 +66,6 @@ pub enum Error {
     /// What is known of signatures that were used.
     #[error(transparent)]
     Signatures(#[from] AheadError),
-    /// The addresses could not be printed.
-    #[error("cannot print the addresses on standard output: {0}")]
-    Print(io::Error),
     /// A task that has to go on is no more.
     #[error(transparent)]
     Fallen(#[from] Fallen),
@@ -78,82 +74,166 @@ pub enum Error {
     Internal(String),
 }
 
-/// Runs the control plane until `shutdown`, then ends what is under way and returns. `instances` asks EC2, where
-/// [`ControlPlaneArgs::verify_instances`] says so.
-///
-/// Listeners are bound before the store is loaded, so whoever connects early waits; nothing is answered, and no address
-/// is printed, before all of the store is in memory. Proxies are served at once then; an API for other hosts begins with the
-/// next full second.
+/// The addresses that listeners took, as [`Listen`] reads them: `HOST:PORT` or `unix:PATH`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Of the App Mesh API, and of the health pages.
+    pub api: Vec<String>,
+    /// Of configuration for proxies.
+    pub ads: Vec<String>,
+    /// Where instances join.
+    pub join: Vec<String>,
+}
+
+impl Addresses {
+    /// All of them, the App Mesh API's first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.api.iter().chain(&self.ads).chain(&self.join).map(String::as_str)
+    }
+}
+
+/// A control plane that has taken its addresses and loaded its store, and serves nothing yet: connections wait.
+pub struct Bound {
+    /// What it took.
+    pub addresses: Addresses,
+    config: ControlPlaneConfig,
+    api: Vec<BoundListener>,
+    ads: Vec<BoundListener>,
+    join: Vec<BoundListener>,
+    tls: Option<Tls>,
+    store: Arc<dyn Store>,
+    is_new: bool,
+    denied: Denied,
+    joining: Option<Joining>,
+    keys: Option<Arc<Keys>>,
+    books: ads::ProxyBooks,
+    tasks: Tasks<Task>,
+    health: Health,
+    opened: CancellationToken,
+    stop: Arc<OnceLock<CancellationToken>>,
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// Binds the listeners, then loads the store: whoever connects early waits, and nothing is answered before all of the store
+/// is in memory.
 ///
 /// # Errors
 /// See [`Error`]. Nothing that was stored is lost.
-pub async fn run(
-    args: ControlPlaneArgs,
-    instances: Option<Arc<dyn Instances>>,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    run_with(args, instances, Tasks::default(), shutdown).await
+pub async fn bind(config: ControlPlaneConfig) -> Result<Bound, Error> {
+    let tls = config.tls.clone().map(|files| Tls::load(files, config.identity.clone())).transpose()?;
+    let binding =
+        async |listens: &[Listen], purpose| listeners(listens, purpose, tls.as_ref(), config.bounds).await;
+    let api = binding(&config.listen, Purpose::Api).await?;
+    let ads = binding(&config.ads_listen, Purpose::Proxies).await?;
+    let join = match &config.joining {
+        Some(joining) => binding(&joining.listen, Purpose::Join).await?,
+        None => Vec::new(),
+    };
+    let of = |listeners: &[BoundListener]| listeners.iter().map(BoundListener::address).collect();
+    let addresses = Addresses { api: of(&api), ads: of(&ads), join: of(&join) };
+    let is_new = !SqliteStore::exists(&config.data_dir);
+    let store = parts::open(&config).await?;
+    let denied = config.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
+    let bound = Bound {
+        addresses,
+        joining: parts::joining(&config, Arc::clone(&store), denied.clone())?,
+        keys: parts::keys(&config, &api).await?,
+        books: parts::told(&config, Arc::clone(&store) as _),
+        config,
+        api,
+        ads,
+        join,
+        tls,
+        store,
+        is_new,
+        denied,
+        tasks: Tasks::default(),
+        health: Health::default(),
+        opened: CancellationToken::new(),
+        stop: Arc::default(),
+    };
+    Ok(bound.with_health(Health::default()))
 }
 
-/// [`run`] with these `tasks`, none of which has begun.
-async fn run_with(
-    args: ControlPlaneArgs,
-    instances: Option<Arc<dyn Instances>>,
-    tasks: Tasks<Task>,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    open_as_many_files_as_allowed();
-    let tls = args.tls_files().map(|files| Tls::load(files, args.identity())).transpose()?;
-    let binding = async |listens: &[Listen], purpose| bind(listens, purpose, tls.as_ref(), args.bounds).await;
-    let rest = binding(&args.listen, Purpose::Api).await?;
-    let ads = binding(&args.ads_listen, Purpose::Proxies).await?;
-    let join = binding(&args.join_listen, Purpose::Join).await?;
-    let addresses: Vec<String> = rest.iter().chain(&ads).chain(&join).map(Bound::address).collect();
-    let is_new = !SqliteStore::exists(&args.data_dir);
-    let store = parts::open(&args).await?;
-    let denied = args.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
-    let told = parts::told(&args, Arc::clone(&store) as _);
-    let api = HttpServers {
-        open: http::health(shutdown.clone(), tasks.clone())
-            .merge(told.metrics.router(Arc::clone(&store) as _)),
-        guarded: parts::guarded(&args, &store, &told, &shutdown)?,
-        joining: parts::joining(
-            &args,
-            Arc::clone(&store),
-            parts::verifier(&args, instances)?,
-            denied.clone(),
-        )?,
-        keys: parts::keys(&args, &rest).await?,
-        audience: Arc::new(Audience::new(&args.identity.region, &args.api_hosts, tls.clone())),
-        metrics: told.metrics.clone(),
-    };
-    let exposed = rest.iter().any(Bound::is_exposed);
+impl Bound {
+    /// The same control plane, which shows how it is in `health` beside what else its process runs: its listeners of the App
+    /// Mesh API serve the pages of all that.
+    #[must_use]
+    pub fn with_health(self, health: Health) -> Self {
+        let views: Arc<dyn Views> = Arc::clone(&self.store) as _;
+        health.add(Arc::new(ControlPlaneHealth {
+            tasks: self.tasks.clone(),
+            metrics: self.books.metrics.clone(),
+            views: Arc::downgrade(&views),
+            opened: self.opened.clone(),
+            stop: Arc::clone(&self.stop),
+        }));
+        Self { health, ..self }
+    }
 
-    serve_proxies(&args, store, ads, denied, told, &tasks, &shutdown).await;
-    if let Some(tls) = tls {
-        tasks.spawn(Task::Certificates, &shutdown, tls.follow(shutdown.clone()));
+    /// The same control plane with these `tasks`, none of which has begun.
+    #[cfg(test)]
+    fn with_tasks(self, tasks: Tasks<Task>) -> Self {
+        let health = self.health.clone();
+        Self { tasks, ..self }.with_health(health)
     }
-    let replays = tokio::select! {
-        replays = parts::replays(&args.data_dir, is_new, exposed) => replays,
-        ended = supervise(&tasks, shutdown.clone()) => return ended,
-    };
-    let served = replays.and_then(|replays| {
-        print_addresses(&addresses).map_err(Error::Print)?;
-        api.serve(&args, replays, rest, join, &tasks, &shutdown);
-        Ok(())
-    });
-    if served.is_err() {
-        shutdown.cancel();
+
+    /// Awaits that everything is served, once [`Self::serve`] is under way. Proxies are served at once then; an API for other
+    /// hosts begins with the next full second.
+    pub fn opened(&self) -> impl Future<Output = ()> + use<> {
+        self.opened.clone().cancelled_owned()
     }
-    supervise(&tasks, shutdown).await.and(served)
+
+    /// Serves until `shutdown`, then ends what is under way and returns. It does not cancel `shutdown` itself. Nothing of it goes
+    /// on once it has returned, or is dropped.
+    ///
+    /// # Errors
+    /// See [`Error`]. Nothing that was stored is lost.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let shutdown = shutdown.child_token();
+        let Self { config, api, ads, join, tls, store, is_new, denied, joining, keys, books, .. } = self;
+        let (tasks, health, opened) = (self.tasks, self.health, self.opened);
+        let _ = self.stop.set(shutdown.clone());
+        let _guard = tasks.cut_off_on_drop();
+        let exposed = api.iter().any(BoundListener::is_exposed);
+        let servers = HttpServers {
+            open: health.router(),
+            guarded: parts::guarded(&config, &store, &books, &shutdown)?,
+            joining,
+            keys,
+            audience: Arc::new(Audience::new(&config.identity.region, &config.api_hosts, tls.clone())),
+            metrics: books.metrics.clone(),
+        };
+        serve_proxies(&config, store, ads, denied, books, &tasks, &shutdown).await;
+        if let Some(tls) = tls {
+            tasks.spawn(Task::Certificates, &shutdown, tls.follow(shutdown.clone()));
+        }
+        let replays = tokio::select! {
+            replays = parts::replays(&config.data_dir, is_new, exposed) => replays,
+            ended = supervise(&tasks, shutdown.clone()) => return ended,
+        };
+        let served = replays.map(|replays| {
+            servers.serve(&config, replays, api, join, &tasks, &shutdown);
+            opened.cancel();
+        });
+        if served.is_err() {
+            shutdown.cancel();
+        }
+        supervise(&tasks, shutdown).await.and(served)
+    }
 }
 
-async fn bind(
+async fn listeners(
     listens: &[Listen],
     purpose: Purpose,
     tls: Option<&Tls>,
     bounds: Bounds,
-) -> Result<Vec<Bound>, ListenError> {
+) -> Result<Vec<BoundListener>, ListenError> {
     let mut bound = Vec::with_capacity(listens.len());
     for listen in listens {
         bound.push(listen.bind(purpose, tls, bounds).await?);
@@ -161,30 +241,22 @@ async fn bind(
     Ok(bound)
 }
 
-fn print_addresses(addresses: &[String]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for address in addresses {
-        writeln!(out, "{address}")?;
-    }
-    out.flush()
-}
-
 /// Starts all that proxies need.
 async fn serve_proxies(
-    args: &ControlPlaneArgs,
+    config: &ControlPlaneConfig,
     store: Arc<dyn Store>,
-    listeners: Vec<Bound>,
+    listeners: Vec<BoundListener>,
     denied: Denied,
     told: ads::ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
     let views: Arc<dyn Views> = Arc::clone(&store) as _;
-    let settings = ads::AdsSettings { denied: denied.clone(), ..parts::settings(args) };
-    let known = watch::Sender::new(cloud_map::remembered(&args.data_dir).await);
+    let settings = ads::AdsSettings { denied: denied.clone(), ..parts::settings(config) };
+    let known = watch::Sender::new(cloud_map::remembered(&config.data_dir).await);
     let discovered = known.subscribe();
     let metrics = told.metrics.clone();
-    let discovering = parts::discover(Arc::clone(&views), args, known, metrics, shutdown.clone());
+    let discovering = parts::discover(Arc::clone(&views), config, known, metrics, shutdown.clone());
     let kept = Arc::clone(&store);
     tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
     tasks.spawn(Task::VersionKeys, shutdown, renew_keys(Arc::clone(&store), shutdown.clone()));
@@ -211,17 +283,17 @@ impl HttpServers {
     /// Starts all of it.
     fn serve(
         self,
-        args: &ControlPlaneArgs,
+        config: &ControlPlaneConfig,
         replays: Replays,
-        api: Vec<Bound>,
-        join: Vec<Bound>,
+        api: Vec<BoundListener>,
+        join: Vec<BoundListener>,
         tasks: &Tasks<Task>,
         shutdown: &CancellationToken,
     ) {
         let Self { open, guarded, joining, keys, audience, metrics } = self;
         if let Some(keys) = keys.clone() {
             let (data_dir, file, stop) =
-                (args.data_dir.clone(), args.access_keys_file.clone(), shutdown.clone());
+                (config.data_dir.clone(), config.access_keys_file.clone(), shutdown.clone());
             let follow = async move { keys.follow(data_dir, file, stop).await };
             tasks.spawn(Task::AccessKeys, shutdown, follow);
         }
@@ -234,7 +306,7 @@ impl HttpServers {
         });
         let routers = Routers { open, guarded, guard };
         for listener in api {
-            let (router, hosts) = (routers.of(&listener), http::hosts(&listener, &args.allowed_hosts));
+            let (router, hosts) = (routers.of(&listener), http::hosts(&listener, &config.allowed_hosts));
             let served = serving::serve(listener, router, Limits::API, hosts, shutdown.clone());
             tasks.spawn(Task::Api, shutdown, served);
         }
@@ -248,7 +320,7 @@ impl HttpServers {
     }
 }
 
-/// Waits until a stop is asked for or a task falls, which stops the others; then until all are done, at most [`GRACE`].
+/// Waits until a stop is asked for or a task falls, which stops the others by cancelling `shutdown`; then until all are done, at most [`GRACE`].
 pub(crate) async fn supervise(tasks: &Tasks<Task>, shutdown: CancellationToken) -> Result<(), Error> {
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -276,15 +348,5 @@ async fn forget_tokens(store: Arc<dyn Store>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         // The store logs why it could not; the next look tries again.
         while matches!(store.forget_tokens(Timestamp::now()).await, Ok(true)) && !shutdown.is_cancelled() {}
-    }
-}
-
-/// Each connection is a file, and the usual 1,024 are few for a fleet that connects again; what the system allows at most is
-/// more.
-fn open_as_many_files_as_allowed() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }

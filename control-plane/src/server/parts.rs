@@ -1,11 +1,10 @@
-//! The parts of the control plane, made from its arguments.
+//! The parts of the control plane, made from its configuration.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,16 +12,12 @@ use super::Error;
 use crate::ads;
 use crate::api::Api;
 use crate::api::quota::Quotas;
-use crate::args::ControlPlaneArgs;
 use crate::cloud_map::{self, Discovered};
+use crate::config::{ControlPlaneConfig, JoinConfig};
 use crate::distribution::{self, Distribution};
-use crate::join::{
-    CaFiles, CaKey, Denied, Documents, Instances, JoinRules, Joining, Sts, StsEndpoint, Verifier,
-};
+use crate::join::{Denied, Documents, JoinRules, Joining, Sts, StsEndpoint, Verifier};
 use crate::keys::Keys;
-use crate::keys::command::source_of;
-use crate::kms::{AwsKey, KeyArn, KmsKeyHandle};
-use crate::listen::Bound;
+use crate::listen::BoundListener;
 use crate::loads::{self, ReportedLoads};
 use crate::metrics::ServerMetrics;
 use crate::sigv4::Replays;
@@ -52,15 +47,18 @@ async fn open_replays(data_dir: &Path, since: Option<SystemTime>) -> Result<Repl
 }
 
 /// The access keys, when one of `listeners` needs them.
-pub(super) async fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result<Option<Arc<Keys>>, Error> {
-    let exposed = listeners.iter().any(Bound::is_exposed);
-    let seal = source_of(args.seal_key_file.as_ref(), args.seal_kms_key.as_ref());
+pub(super) async fn keys(
+    config: &ControlPlaneConfig,
+    listeners: &[BoundListener],
+) -> Result<Option<Arc<Keys>>, Error> {
+    let exposed = listeners.iter().any(BoundListener::is_exposed);
+    let seal = config.seal.clone();
     if !exposed && seal.is_none() {
         return Ok(None);
     }
     let keys = Keys::of(seal);
-    keys.open(&args.data_dir).await?;
-    keys.load(&args.data_dir, args.access_keys_file.as_deref())?;
+    keys.open(&config.data_dir).await?;
+    keys.load(&config.data_dir, config.access_keys_file.as_deref())?;
     if !exposed {
         return Ok(None);
     }
@@ -72,91 +70,78 @@ pub(super) async fn keys(args: &ControlPlaneArgs, listeners: &[Bound]) -> Result
     Ok(Some(Arc::new(keys)))
 }
 
-/// What has EC2 asked about instances, where that is wanted.
-pub(super) fn verifier(
-    args: &ControlPlaneArgs,
-    instances: Option<Arc<dyn Instances>>,
-) -> Result<Option<Verifier>, Error> {
-    let wanted = args.verify_instances.then(|| instances.map(Verifier::new).ok_or(Error::Verify));
-    wanted.transpose()
-}
-
-/// What lets instances join, when the CA's key is here or KMS signs with it.
+/// What lets instances join, where they may.
 pub(super) fn joining(
-    args: &ControlPlaneArgs,
+    config: &ControlPlaneConfig,
     store: Arc<dyn Store>,
-    verifier: Option<Verifier>,
     denied: Denied,
 ) -> Result<Option<Joining>, Error> {
-    let held = |arn: &KeyArn| KmsKeyHandle::new(Arc::new(AwsKey::new(arn.clone())), Handle::current());
-    let key = match (&args.ca_key, &args.ca_kms_key) {
-        (Some(file), _) => Some(CaKey::File(file.clone())),
-        (None, arn) => arn.as_ref().map(held).map(CaKey::Held),
-    };
-    let (Some(certificate), Some(key)) = (args.ca_cert.clone(), key) else { return Ok(None) };
-    let endpoint =
-        StsEndpoint::new(args.sts_endpoint.as_deref(), &args.identity.region).map_err(Error::Sts)?;
-    let files = CaFiles { certificate, signing: args.signing_cert.clone(), key };
-    let documents = match &args.identity_certificates[..] {
+    let Some(join) = config.joining.clone() else { return Ok(None) };
+    let JoinConfig { ca, certificate_validity, rate_per_source, instances, sts_endpoint, .. } = join;
+    let endpoint = StsEndpoint::new(sts_endpoint.as_deref(), &config.identity.region).map_err(Error::Sts)?;
+    let documents = match &join.identity_certificates[..] {
         [] => Documents::off(),
-        places => Documents::read(places, args.instance_identity)?,
+        places => Documents::read(places, join.instance_identity)?,
     };
+    let verifier = instances.map(Verifier::new);
     let rules = JoinRules { sts: Sts::new(endpoint), documents, verifier, denied };
-    let (validity, rate) = (args.join_certificate_validity, args.join_rate_per_source);
-    Ok(Some(Joining::new(store, args.identity(), files, rules, validity, rate)?))
+    let identity = config.identity.clone();
+    Ok(Some(Joining::new(store, identity, ca, rules, certificate_validity, rate_per_source)?))
 }
 
 /// What is set about discovery; 0 is no limit.
-pub(super) fn settings(args: &ControlPlaneArgs) -> ads::AdsSettings {
+pub(super) fn settings(config: &ControlPlaneConfig) -> ads::AdsSettings {
     let limit = |count: u32| usize::try_from(count).ok().filter(|count| *count > 0);
     ads::AdsSettings {
-        max_proxies_per_node: args.max_proxies_per_node.and_then(limit),
-        max_streams_per_certificate: limit(args.max_streams_per_certificate),
-        max_names_per_request: limit(args.max_names_per_request),
+        max_proxies_per_node: config.max_proxies_per_node.and_then(limit),
+        max_streams_per_certificate: limit(config.max_streams_per_certificate),
+        max_names_per_request: limit(config.max_names_per_request),
         ..ads::AdsSettings::default()
     }
 }
 
 pub(super) fn discover(
     views: Arc<dyn Views>,
-    args: &ControlPlaneArgs,
+    config: &ControlPlaneConfig,
     known: watch::Sender<Discovered>,
     metrics: ServerMetrics,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let settings = cloud_map::PollerSettings {
-        data_dir: args.data_dir.clone(),
-        interval: args.cloud_map_interval,
-        region: args.identity.region.clone(),
+        data_dir: config.data_dir.clone(),
+        interval: config.cloud_map_interval,
+        region: config.identity.region.clone(),
     };
     cloud_map::run(views, settings, known, metrics, shutdown)
 }
 
-pub(super) async fn open(args: &ControlPlaneArgs) -> Result<Arc<dyn Store>, Error> {
-    let (directory, identity, tokens) = (args.data_dir.clone(), args.identity(), args.client_tokens_per_mesh);
+pub(super) async fn open(config: &ControlPlaneConfig) -> Result<Arc<dyn Store>, Error> {
+    let (directory, identity, tokens) =
+        (config.data_dir.clone(), config.identity.clone(), config.client_tokens_per_mesh);
     let open = move || SqliteStore::open(&directory, &identity, tokens);
     let opened = tokio::task::spawn_blocking(open).await;
     Ok(Arc::new(opened.map_err(|error| Error::Internal(error.to_string()))??))
 }
 
 /// Where what proxies say is told, before they said anything.
-pub(super) fn told(args: &ControlPlaneArgs, views: Arc<dyn Views>) -> ads::ProxyBooks {
+pub(super) fn told(config: &ControlPlaneConfig, views: Arc<dyn Views>) -> ads::ProxyBooks {
     ads::ProxyBooks {
         distribution: Arc::new(Distribution::new(views)),
-        loads: Arc::new(ReportedLoads::new(args.load_report_interval)),
+        loads: Arc::new(ReportedLoads::new(config.load_report_interval)),
         metrics: ServerMetrics::new(),
     }
 }
 
 /// App Mesh's API, and what is served beside it to the same callers.
 pub(super) fn guarded(
-    args: &ControlPlaneArgs,
+    config: &ControlPlaneConfig,
     store: &Arc<dyn Store>,
     told: &ads::ProxyBooks,
     shutdown: &CancellationToken,
 ) -> Result<Router, Error> {
-    let quotas = Quotas::new(args.quotas.clone());
-    let api = Api::new(Arc::clone(store), args.identity(), quotas, args.request_rate, shutdown.clone());
+    let quotas = Quotas::new(config.quotas.clone());
+    let api =
+        Api::new(Arc::clone(store), config.identity.clone(), quotas, config.request_rate, shutdown.clone());
     let api = Arc::new(api.map_err(Error::Internal)?.counting(told.metrics.clone()));
     let views: Arc<dyn Views> = Arc::clone(store) as _;
     Ok(distribution::http::router(Arc::clone(&told.distribution), shutdown.clone())

@@ -7,23 +7,41 @@ use std::time::SystemTime;
 
 use ::http::{Request, StatusCode};
 use fleetmesh_tasks::{Strike, TaskName};
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tower::ServiceExt;
 
-use super::http::health;
 use super::*;
 use crate::certs::{Authority, Validity, new_authority};
+use crate::config::JoinConfig;
+use crate::join::{CaFiles, CaKey, InstanceIdentity};
+use crate::testing::{TestMeshes, view};
+use crate::tls::TlsFiles;
 
 /// Long enough on any machine.
 const LONG: Duration = Duration::from_secs(60);
+
+/// The pages of a control plane that has these tasks and serves nothing.
+fn pages(tasks: &Tasks<Task>) -> Router {
+    let health = Health::default();
+    let views: Arc<dyn Views> = TestMeshes::new(view(&[]));
+    health.add(Arc::new(ControlPlaneHealth {
+        tasks: tasks.clone(),
+        metrics: ServerMetrics::new(),
+        views: Arc::downgrade(&views),
+        opened: CancellationToken::new(),
+        stop: Arc::default(),
+    }));
+    health.router()
+}
 
 /// What the control plane ends with, and what `/livez` says by then, when `task` is one of two.
 async fn ended_with(task: impl Future<Output = ()> + Send + 'static) -> (Error, StatusCode) {
     let (shutdown, tasks) = (CancellationToken::new(), Tasks::default());
     tasks.spawn(Task::Api, &shutdown, task);
     tasks.spawn_until(Task::CloudMap, &shutdown, pending());
-    let page = health(shutdown.clone(), tasks.clone());
+    let page = pages(&tasks);
     let ended = supervise(&tasks, shutdown).await.expect_err("an error");
     let request = Request::get("/livez").body(axum::body::Body::empty()).unwrap();
     (ended, page.oneshot(request).await.unwrap().status())
@@ -48,14 +66,8 @@ async fn a_stop_that_was_asked_for_is_no_failure() {
     assert_eq!(tasks.first_fallen(), None);
 }
 
-#[derive(clap::Parser)]
-struct LogLine {
-    #[command(flatten)]
-    control_plane: ControlPlaneArgs,
-}
-
-/// The arguments of one that has all tasks: it serves other hosts and lets instances join. Its files are in `folder`.
-fn arguments(folder: &Path) -> ControlPlaneArgs {
+/// The configuration of one that has all tasks: it serves other hosts and lets instances join. Its files are in `folder`.
+fn configuration(folder: &Path) -> ControlPlaneConfig {
     let validity = Validity { now: SystemTime::now(), length: Duration::from_secs(3600) };
     let ca = new_authority("a CA", validity).unwrap();
     let authority = Authority::read(ca.certificate.as_bytes(), &ca.key).unwrap();
@@ -63,21 +75,31 @@ fn arguments(folder: &Path) -> ControlPlaneArgs {
     let file = |name: &str, content: &str| {
         let path = folder.join(name);
         std::fs::write(&path, content).unwrap();
-        format!("={}", path.display())
+        path
     };
-    let line = [
-        "control-plane".to_owned(),
-        format!("--data-dir={}", folder.join("data").display()),
-        "--listen=0.0.0.0:0".to_owned(),
-        "--ads-listen=127.0.0.1:0".to_owned(),
-        "--join-listen=127.0.0.1:0".to_owned(),
-        format!("--tls-cert{}", file("tls.crt", &server.certificate)),
-        format!("--tls-key{}", file("tls.key", server.key.reveal())),
-        format!("--ca-cert{}", file("ca.crt", &ca.certificate)),
-        format!("--ca-key{}", file("ca.key", ca.key.reveal())),
-        format!("--denied-instances{}", file("denied", "")),
-    ];
-    <LogLine as clap::Parser>::try_parse_from(line).unwrap().control_plane
+    let any = |host: &str| vec![format!("{host}:0").parse().unwrap()];
+    let certificate = file("ca.crt", &ca.certificate);
+    ControlPlaneConfig {
+        listen: any("0.0.0.0"),
+        ads_listen: any("127.0.0.1"),
+        tls: Some(TlsFiles {
+            certificate: file("tls.crt", &server.certificate),
+            key: file("tls.key", server.key.reveal()),
+            ca: Some(certificate.clone()),
+        }),
+        joining: Some(JoinConfig {
+            listen: any("127.0.0.1"),
+            ca: CaFiles { certificate, signing: None, key: CaKey::File(file("ca.key", ca.key.reveal())) },
+            certificate_validity: Duration::from_secs(3600),
+            rate_per_source: 5,
+            identity_certificates: Vec::new(),
+            instance_identity: InstanceIdentity::Required,
+            instances: None,
+            sts_endpoint: None,
+        }),
+        denied_instances: Some(file("denied", "")),
+        ..ControlPlaneConfig::new(folder.join("data"))
+    }
 }
 
 /// Runs a control plane whose task `target` panics while it runs.
@@ -86,7 +108,8 @@ async fn struck_at(target: Task) {
     let strike = Strike::at(target, || panic!("struck"));
     let tasks = Tasks::struck(strike.clone());
     let shutdown = CancellationToken::new();
-    let page = health(shutdown.clone(), tasks.clone());
+    let bound = bind(configuration(folder.path())).await.unwrap().with_tasks(tasks);
+    let page = bound.health.router();
     let live = async || {
         let request = Request::get("/livez").body(axum::body::Body::empty()).unwrap();
         let answer = page.clone().oneshot(request).await.unwrap();
@@ -94,7 +117,7 @@ async fn struck_at(target: Task) {
         let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
         (status, String::from_utf8_lossy(&body).into_owned())
     };
-    let running = tokio::spawn(run_with(arguments(folder.path()), None, tasks.clone(), shutdown));
+    let running = tokio::spawn(bound.serve(shutdown.clone()));
     tokio::time::timeout(LONG, strike.begun()).await.unwrap_or_else(|_| panic!("{target:?} is not spawned"));
     assert_eq!(live().await.0, StatusCode::OK, "{target:?} goes on");
     strike.strike();
@@ -104,6 +127,7 @@ async fn struck_at(target: Task) {
     let (status, body) = live().await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{target:?}");
     assert!(body.starts_with(&words), "{target:?}: {body}");
+    assert!(!shutdown.is_cancelled(), "what else runs in the process goes on");
 }
 
 #[tokio::test]
@@ -137,19 +161,25 @@ async fn proxies_are_served_before_the_api_may_be() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("ads");
-    let mut args = arguments(folder.path());
-    args.ads_listen = vec![Listen::Unix(socket.clone())];
-    drop(SqliteStore::open(&args.data_dir, &args.identity(), args.client_tokens_per_mesh).unwrap());
-    let _remembered = Fifo::new(args.data_dir.join("used-signatures"));
+    let mut config = configuration(folder.path());
+    config.ads_listen = vec![Listen::Unix(socket.clone())];
+    drop(SqliteStore::open(&config.data_dir, &config.identity, config.client_tokens_per_mesh).unwrap());
+    let _remembered = Fifo::new(config.data_dir.join("used-signatures"));
 
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(run(args, None, shutdown.clone()));
+    let bound = bind(config.clone()).await.unwrap();
+    let (health, opened) = (bound.health.clone(), bound.opened());
+    let running = tokio::spawn(bound.serve(shutdown.clone()));
     let greeted = tokio::time::timeout(LONG, greeting(&socket)).await.expect("proxies wait for the API");
     assert_eq!(greeted[3], 4, "the first frame of HTTP/2 is SETTINGS");
     assert!(!running.is_finished());
+    assert_eq!(health.ready().1, "the App Mesh API is not served yet\n");
+    assert_eq!(opened.now_or_never(), None);
 
     shutdown.cancel();
     assert!(tokio::time::timeout(LONG, running).await.expect("an end").unwrap().is_ok());
+    assert_eq!(health.ready().1, "shutting down\n");
+    bind(config).await.expect("nothing of it is left that has the store, though its pages are there");
 }
 
 /// The first bytes that a proxy's listener says to an HTTP/2 client.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected as _;
 use tower::ServiceExt as _;
 
-use crate::listen::{Bound, Connection, Peer};
+use crate::listen::{BoundListener, Connection, Peer};
 use body::{HeldRoom, Timed};
 use pulse::{Beating, Pulse};
 pub use rules::Hosts;
@@ -78,7 +78,7 @@ impl Limits {
 
 /// Serves `router` on `listener` until `shutdown`; then ends what is under way and returns.
 pub async fn serve(
-    mut listener: Bound,
+    mut listener: BoundListener,
     router: Router,
     limits: Limits,
     hosts: Hosts,

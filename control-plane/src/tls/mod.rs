@@ -24,7 +24,7 @@ use crate::reload::{self, FileError, Named};
 pub(crate) use certificate::not_after;
 pub use certificate::{Certificate, Holder};
 use verifier::AcceptAny;
-pub(crate) use verifier::{ChainVerifier, chain_verifier, verified};
+pub use verifier::{ChainVerifier, chain_verifier, verified};
 
 /// Protocols of the App Mesh API; gRPC speaks the first alone.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];

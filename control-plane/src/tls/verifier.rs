@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use super::{WebPkiClientVerifier, roots};
 
 /// Judges whether certificates are a client's and come from a CA that is trusted.
-pub(crate) type ChainVerifier = Arc<dyn ClientCertVerifier>;
+pub type ChainVerifier = Arc<dyn ClientCertVerifier>;
 
 /// The one implementation of cryptography in this program.
 pub(super) fn provider() -> Arc<CryptoProvider> {
@@ -25,7 +25,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 /// In words: one of them is no CA.
-pub(crate) fn chain_verifier(authorities: Vec<CertificateDer<'static>>) -> Result<ChainVerifier, String> {
+pub fn chain_verifier(authorities: Vec<CertificateDer<'static>>) -> Result<ChainVerifier, String> {
     let roots = Arc::new(roots(authorities)?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated();
     verifier.build().map_err(|error| error.to_string())
@@ -36,7 +36,7 @@ pub(crate) fn chain_verifier(authorities: Vec<CertificateDer<'static>>) -> Resul
 ///
 /// # Errors
 /// In words: what speaks against it.
-pub(crate) fn verified(
+pub fn verified(
     verifier: &ChainVerifier,
     leaf: &CertificateDer<'_>,
     between: &[CertificateDer<'_>],

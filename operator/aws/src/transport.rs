@@ -44,10 +44,14 @@ fn tls() -> Provider {
 /// Tells what a request writes; `None` for one that only reads.
 type DescribedError = fn(&HttpRequest) -> Option<Write>;
 
-/// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for; with `hooks` around its writes.
-pub fn app_mesh_client(trust: Trust, hooks: WriteHooks) -> SharedHttpClient {
-    let trusting = TrustingClient(Made::new(trust, https));
-    client(SharedHttpClient::new(trusting), hooks, app_mesh_write)
+/// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for.
+pub fn app_mesh_client(trust: Trust) -> SharedHttpClient {
+    SharedHttpClient::new(TrustingClient(Made::new(trust, https)))
+}
+
+/// `inner`, which calls the App Mesh API, with `hooks` around its writes.
+pub fn hooked_app_mesh_client(inner: SharedHttpClient, hooks: WriteHooks) -> SharedHttpClient {
+    client(inner, hooks, app_mesh_write)
 }
 
 /// The SDK's HTTP client for the other services; with `hooks` around their writes.

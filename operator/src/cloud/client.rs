@@ -1,14 +1,16 @@
-//! Builds the SDK's client: endpoint, region, credentials, timeouts.
+//! The App Mesh API that an operator is given, by its address or by a client that somebody else made: endpoint, region,
+//! credentials, timeouts.
 
 use std::path::PathBuf;
 
 use aws_config::BehaviorVersion;
 use aws_config::identity::IdentityCache;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::SdkConfig;
 use aws_types::region::Region;
-use fleetmesh_aws::error;
+use fleetmesh_aws::error::CalledEndpoint;
 use fleetmesh_aws::signer::RequestSigner;
-use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, timeouts};
+use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, hooked_app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
 
 use crate::cloud::calls::AppMeshClient;
@@ -51,24 +53,84 @@ pub struct EndpointError {
     pub reason: String,
 }
 
-/// The client for the endpoint, and the control plane there when its address was given by flag or environment. Nothing is
-/// called yet: an endpoint that does not answer is a condition, not an error.
-///
-/// # Errors
-/// A file of the endpoint's cannot be read.
-pub async fn connect(
-    endpoint: &CloudEndpoint,
-    metrics: Metrics,
-    hooks: WriteHooks,
-) -> Result<(AppMeshClient, Option<ControlPlane>), EndpointError> {
-    let trust = match &endpoint.ca_file {
-        None => Trust::system(),
-        Some(path) => {
-            Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?
+/// An App Mesh API: AWS's, or that of a Fleetmesh control plane. Nothing is called yet: one that does not answer is a
+/// condition, not an error.
+#[derive(Clone, Debug)]
+pub struct AppMeshApi {
+    client: aws_sdk_appmesh::Client,
+    at_aws: bool,
+    control_plane: Option<ControlPlane>,
+    reads: Option<f64>,
+    writes: Option<f64>,
+}
+
+impl AppMeshApi {
+    /// The one at `endpoint`. It is taken for a Fleetmesh control plane when its address was given by flag or environment.
+    ///
+    /// # Errors
+    /// A file of the endpoint's cannot be read.
+    pub async fn of(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
+        let trust = match &endpoint.ca_file {
+            None => Trust::system(),
+            Some(path) => {
+                Trust::file(path).map_err(|reason| EndpointError { flag: "--app-mesh-ca-file", reason })?
+            }
+        };
+        let shared = load(endpoint, &trust).await?;
+        let mut config = aws_sdk_appmesh::config::Builder::from(&shared);
+        if shared.region().is_none() {
+            config = config.region(Region::new(DEFAULT_REGION));
         }
-    };
+        let control_plane = shared.endpoint_url().map(|url| {
+            let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
+            // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
+            let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
+            let signer =
+                key.map(|credentials| RequestSigner { credentials, region, service: control_plane::SERVICE });
+            ControlPlane::new(url, Http::trusting(trust), signer)
+        });
+        Ok(Self {
+            at_aws: shared.endpoint_url().is_none(),
+            control_plane,
+            reads: endpoint.reads,
+            writes: endpoint.writes,
+            ..Self::new(aws_sdk_appmesh::Client::from_conf(config.build()))
+        })
+    }
+
+    /// The one that `client` calls, which somebody else made. It is AWS's, unless [`Self::of_control_plane`] says otherwise.
+    pub fn new(client: aws_sdk_appmesh::Client) -> Self {
+        Self { client, at_aws: true, control_plane: None, reads: None, writes: None }
+    }
+
+    /// The same, which is that of `control_plane`: it is asked for what App Mesh's API does not tell, and calls are not limited.
+    #[must_use]
+    pub fn of_control_plane(self, control_plane: ControlPlane) -> Self {
+        Self { at_aws: false, control_plane: Some(control_plane), ..self }
+    }
+
+    /// What calls it, counted in `metrics` and with `hooks` around its writes, and the control plane.
+    pub(crate) fn connect(
+        self,
+        metrics: Metrics,
+        hooks: WriteHooks,
+    ) -> (AppMeshClient, Option<ControlPlane>) {
+        let Self { client, at_aws, control_plane, reads, writes } = self;
+        let config = client.config();
+        let inner = config.http_client().unwrap_or_else(|| app_mesh_client(Trust::system()));
+        let config = config.to_builder().http_client(hooked_app_mesh_client(inner, hooks)).build();
+        let client = aws_sdk_appmesh::Client::from_conf(config);
+        let reads = Rate::new(reads.or(at_aws.then_some(AWS_READS)));
+        let writes = Rate::new(writes.or(at_aws.then_some(AWS_WRITES)));
+        let whose = if at_aws { CalledEndpoint::AppMeshAtAws } else { CalledEndpoint::Running };
+        (AppMeshClient::new(client, whose, reads, writes, metrics), control_plane)
+    }
+}
+
+/// What the SDK finds out for `endpoint`.
+async fn load(endpoint: &CloudEndpoint, trust: &Trust) -> Result<SdkConfig, EndpointError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(app_mesh_client(trust.clone(), hooks))
+        .http_client(app_mesh_client(trust.clone()))
         .timeout_config(timeouts());
     if let Some(region) = &endpoint.region {
         loader = loader.region(Region::new(region.clone()));
@@ -86,25 +148,7 @@ pub async fn connect(
             loader = loader.identity_cache(IdentityCache::no_cache());
         }
     }
-    let shared = loader.load().await;
-    let mut config = aws_sdk_appmesh::config::Builder::from(&shared);
-    if shared.region().is_none() {
-        config = config.region(Region::new(DEFAULT_REGION));
-    }
-    let at_aws = shared.endpoint_url().is_none();
-    let control_plane = shared.endpoint_url().map(|url| {
-        let region = shared.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned();
-        // Nobody but AWS can verify what AWS's credentials sign, so the control plane is asked with its own key or none.
-        let key = shared.credentials_provider().filter(|_| endpoint.access_key_file.is_some());
-        let signer =
-            key.map(|credentials| RequestSigner { credentials, region, service: control_plane::SERVICE });
-        ControlPlane::new(url, Http::trusting(trust), signer)
-    });
-    let reads = Rate::new(endpoint.reads.or(at_aws.then_some(AWS_READS)));
-    let writes = Rate::new(endpoint.writes.or(at_aws.then_some(AWS_WRITES)));
-    let client = aws_sdk_appmesh::Client::from_conf(config.build());
-    let whose = if at_aws { error::CalledEndpoint::AppMeshAtAws } else { error::CalledEndpoint::Running };
-    Ok((AppMeshClient::new(client, whose, reads, writes, metrics), control_plane))
+    Ok(loader.load().await)
 }
 
 /// The credentials for the endpoint, when the SDK's chain should not be asked.

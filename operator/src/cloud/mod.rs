@@ -1,5 +1,6 @@
-//! The App Mesh endpoint, AWS's or a Fleetmesh control plane. The types of the AWS SDK stop in this folder: what goes in
-//! and out are the model's specs and core's identities and failures.
+//! The App Mesh endpoint, AWS's or a Fleetmesh control plane. The types of the AWS SDK stop in this folder, but for
+//! the client that an embedding program may make itself: what goes in and out are the model's specs and core's identities and
+//! failures.
 //!
 //! The SDK signs, resolves endpoints and credentials, retries and sets timeouts; the bodies of requests and answers are
 //! the model's own JSON (`docs/adr/0001-app-mesh-bodies.md`).
@@ -10,4 +11,4 @@ mod client;
 mod credentials;
 
 pub use calls::AppMeshClient;
-pub use client::{CloudEndpoint, EndpointError, connect};
+pub use client::{AppMeshApi, CloudEndpoint, EndpointError};

@@ -7,7 +7,7 @@ mod uid;
 mod watch;
 mod write;
 
-pub use client::{connect, connector, hosts};
+pub use client::KubernetesApi;
 pub use uid::uid;
 pub use watch::watch_all;
 pub use write::{ClusterWriter, WriteError};

@@ -3,17 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_cluster::ConnectError;
 use http::uri::Authority;
 use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-
-use crate::cluster;
 
 /// How long what was said is taken for all that there is to say.
 const FRESH: Duration = Duration::from_secs(60);
@@ -44,15 +40,6 @@ impl ApiServers {
     /// Those with these names or addresses, and those that clients of `connect` reach. Nothing is asked yet.
     pub fn new(configured: Vec<String>, connect: Connect) -> Self {
         Self { configured, connect, told: Arc::default() }
-    }
-
-    /// Those of the cluster of the kubeconfig file, or of the one that the environment names.
-    ///
-    /// # Errors
-    /// The configuration is missing or malformed.
-    pub async fn of(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ConnectError> {
-        let configured = cluster::hosts(kubeconfig, context).await?;
-        Ok(Self::new(configured, cluster::connector(kubeconfig, context).await?))
     }
 
     /// Their names and addresses, without ports. Asks when nobody was asked for a minute: `/api`, which every

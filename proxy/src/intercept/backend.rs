@@ -6,7 +6,6 @@ use fleetmesh_instance::interception::Interception;
 
 use super::iptables::Iptables;
 use super::nft::Nft;
-use super::options::Choice;
 use super::program::HostError;
 use super::state::{RuleChange, State};
 
@@ -51,6 +50,17 @@ impl FilterBackend {
             Choice::Nft => matches!(self, Self::Nft(_)),
         }
     }
+}
+
+/// A choice of backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The one that is in use already, else iptables, else nft, as far as the host has them.
+    Auto,
+    /// iptables-restore, and ip6tables-restore for IPv6.
+    Iptables,
+    /// nft.
+    Nft,
 }
 
 /// An interface of this host and what it holds.

@@ -8,65 +8,69 @@
 
 mod backend;
 mod iptables;
-mod list;
 mod nft;
-mod options;
 mod program;
-mod report;
 mod state;
 #[cfg(test)]
 mod test;
 
-use std::io::Write;
-use std::process::ExitCode;
-
-pub use list::List;
-pub use options::{BackendArgs, Choice, EnableArgs, InterceptCommand, InterceptStatusArgs, StatusFormat};
+pub use backend::{Choice, Surveyed};
 pub use program::HostError;
+pub use state::{RuleChange, State};
 
 use fleetmesh_instance::interception::Interception;
 
-use backend::Surveyed;
-use state::{RuleChange, State};
+/// What [`enable`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enabled {
+    /// The name of the backend that it did it through.
+    pub backend: &'static str,
+    /// Whether anything changed.
+    pub change: RuleChange,
+}
 
-use crate::Error;
+/// Leaves exactly the rules of `wanted`.
+///
+/// # Errors
+/// There is no such backend, or the rules cannot be read or set.
+pub fn enable(choice: Choice, wanted: &Interception) -> Result<Enabled, HostError> {
+    let _lock = backend::lock()?;
+    let (backend, change) = enable_through(&backend::survey(choice)?, wanted)?;
+    Ok(Enabled { backend, change })
+}
 
-/// Runs `command` and writes what it answers to `out`; see [`crate::run`] for the exit code.
-pub fn run(command: &InterceptCommand, out: &mut dyn Write) -> Result<ExitCode, Error> {
-    match command {
-        InterceptCommand::Enable(args) => {
-            let wanted = args.interception()?;
-            let _lock = backend::lock()?;
-            let (backend, change) = enable(&backend::survey(args.backend.backend)?, &wanted)?;
-            report::enabled(backend, change, &wanted, out)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        InterceptCommand::Disable(args) => {
-            let _lock = backend::lock()?;
-            let change = disable(backend::survey(args.backend)?.iter().filter(|found| found.chosen))?;
-            report::disabled(change, out)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        InterceptCommand::Status(args) => {
-            let found = backend::survey(args.backend.backend)?;
-            let chosen = found.into_iter().filter(|found| found.chosen).collect::<Vec<_>>();
-            report::status(&chosen, args.output, out)
-        }
-    }
+/// Leaves no rule of ours.
+///
+/// # Errors
+/// As of [`enable`].
+pub fn disable(choice: Choice) -> Result<RuleChange, HostError> {
+    let _lock = backend::lock()?;
+    disable_all(backend::survey(choice)?.iter().filter(|found| found.chosen))
+}
+
+/// What is in the kernel, by each backend that was chosen.
+///
+/// # Errors
+/// There is no such backend, or its rules cannot be read.
+pub fn status(choice: Choice) -> Result<Vec<Surveyed>, HostError> {
+    Ok(backend::survey(choice)?.into_iter().filter(|found| found.chosen).collect())
 }
 
 /// Enables through the chosen backend, and when the choice is open through the one in use, else the first.
-fn enable(found: &[Surveyed], wanted: &Interception) -> Result<(&'static str, RuleChange), HostError> {
+fn enable_through(
+    found: &[Surveyed],
+    wanted: &Interception,
+) -> Result<(&'static str, RuleChange), HostError> {
     let in_use = found.iter().find(|found| found.chosen && found.state != State::Disabled);
     let target = in_use.or_else(|| found.iter().find(|found| found.chosen)).ok_or(HostError::NoBackend)?;
     let name = target.backend.name();
     let first = target.backend.apply(Some(wanted))?;
     // The new rules are in force before those of the other backend go, so no connection slips through between.
-    let second = disable(found.iter().filter(|other| other.backend.name() != name))?;
+    let second = disable_all(found.iter().filter(|other| other.backend.name() != name))?;
     Ok((name, first.and(second)))
 }
 
-fn disable<'a>(found: impl Iterator<Item = &'a Surveyed>) -> Result<RuleChange, HostError> {
+fn disable_all<'a>(found: impl Iterator<Item = &'a Surveyed>) -> Result<RuleChange, HostError> {
     found
         .map(|found| found.backend.apply(None))
         .try_fold(RuleChange::None, |all, change| Ok(all.and(change?)))

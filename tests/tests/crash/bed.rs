@@ -1,10 +1,12 @@
 //! A cluster, a control plane, and lanes on them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
-use fleetmesh_operator::OperatorArgs;
+use fleetmesh_operator::cloud::CloudEndpoint;
+use fleetmesh_operator::write_hook::WriteHooks;
+use fleetmesh_operator::{AppMeshApi, KubernetesApi, Operator, OperatorConfig};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::moto::BOUNDARY;
@@ -36,14 +38,27 @@ pub struct CrashLane {
     pub client: Client,
     /// The App Mesh endpoint.
     pub endpoint: String,
-    pub args: OperatorArgs,
+    /// What the operators are made of.
+    pub making: OperatorMaking,
     _scope: CrashScope,
 }
 
-#[derive(Parser)]
-struct CrashCli {
-    #[command(flatten)]
-    operator: OperatorArgs,
+/// Makes operators within this process, all with the same configuration between the same two APIs.
+#[derive(Clone)]
+pub struct OperatorMaking {
+    pub config: OperatorConfig,
+    kubeconfig: PathBuf,
+    endpoint: String,
+}
+
+impl OperatorMaking {
+    /// One more, whose writes ask `hooks`.
+    pub async fn operator(&self, hooks: WriteHooks) -> Result<Operator> {
+        let kubernetes = KubernetesApi::of(Some(&self.kubeconfig), None).await?;
+        let endpoint = CloudEndpoint { url: Some(self.endpoint.clone()), ..CloudEndpoint::default() };
+        let app_mesh = AppMeshApi::of(&endpoint).await?;
+        Ok(Operator::new(self.config.clone(), &kubernetes, app_mesh, hooks)?)
+    }
 }
 
 impl CrashBed {
@@ -76,26 +91,26 @@ impl CrashBed {
         let scope = CrashScope::open(self.client.clone(), name).await?;
         let kubeconfig = self.run.join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, scope.kubeconfig().to_string())?;
-        let kubeconfig = kubeconfig.display().to_string();
-        let arguments = ["operator", "--kubeconfig", &kubeconfig, "--app-mesh-endpoint", endpoint];
-        let args = CrashCli::try_parse_from(arguments)?.operator;
         let (client, endpoint) = (self.client.clone(), endpoint.to_owned());
-        Ok(CrashLane { name: name.to_owned(), client, endpoint, args, _scope: scope })
+        let config = OperatorConfig::default();
+        let making = OperatorMaking { config, kubeconfig, endpoint: endpoint.clone() };
+        Ok(CrashLane { name: name.to_owned(), client, endpoint, making, _scope: scope })
     }
 }
 
 impl CrashLane {
     /// Lets operators look at everything every second: what AWS does by itself tells nobody.
     pub fn look_often(&mut self) {
-        self.args.drift_interval = Duration::from_secs(1);
+        self.making.config.drift_interval = Duration::from_secs(1);
     }
 
     /// Lets operators make identities: bounded, and with the policies of this suite.
     pub fn make_identities(&mut self) {
         let policy = |name: &str| format!("arn:aws:iam::aws:policy/{name}");
-        self.args.iam.iam_permissions_boundary = Some(BOUNDARY.to_owned());
-        self.args.iam.iam_managed_policy =
-            ["AmazonEC2ContainerRegistryReadOnly", "AmazonSSMManagedInstanceCore"].map(policy).into();
+        let iam = &mut self.making.config.iam;
+        iam.permissions_boundary = Some(BOUNDARY.to_owned());
+        let policies = ["AmazonEC2ContainerRegistryReadOnly", "AmazonSSMManagedInstanceCore"].map(policy);
+        iam.managed_policies = Some(policies.into());
     }
 
     /// The lane's objects of a kind; of a mesh all, because meshes are in no namespace.

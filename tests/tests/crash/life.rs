@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fleetmesh_operator::write_hook::WriteHooks;
-use fleetmesh_operator::{Operator, OperatorArgs};
 use fleetmesh_testbed::wait;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::bed::CrashLane;
+use crate::bed::{CrashLane, OperatorMaking};
 use crate::faults::{Blow, Mode, Striker};
 
 /// Four times the design's bound for a recovery, because other lanes, and other programs, want the processors too.
@@ -29,9 +28,9 @@ pub struct EndedLife {
     pub state: Value,
 }
 
-/// One operator life after another with the same arguments.
+/// One operator life after another with the same configuration.
 pub struct Lives {
-    args: OperatorArgs,
+    making: OperatorMaking,
     /// Of the operator that lives, so that it can die with all its tasks at once.
     runtime: Option<Runtime>,
     striker: Arc<Striker>,
@@ -39,8 +38,8 @@ pub struct Lives {
 
 impl Lives {
     /// Begins the first, which `blow` strikes.
-    pub fn begin(args: &OperatorArgs, blow: Option<Blow>) -> Result<Self> {
-        let mut lives = Self { args: args.clone(), runtime: None, striker: Arc::new(Striker::new(blow)) };
+    pub fn begin(making: &OperatorMaking, blow: Option<Blow>) -> Result<Self> {
+        let mut lives = Self { making: making.clone(), runtime: None, striker: Arc::new(Striker::new(blow)) };
         lives.live()?;
         Ok(lives)
     }
@@ -48,10 +47,10 @@ impl Lives {
     /// Begins a life that the striker watches.
     fn live(&mut self) -> Result<()> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (args, striker) = (self.args.clone(), Arc::clone(&self.striker));
+        let (making, striker) = (self.making.clone(), Arc::clone(&self.striker));
         runtime.spawn(async move {
-            let operator =
-                Operator::connect(&args, WriteHooks::default().and(striker)).await.expect("a cluster");
+            let hooks = WriteHooks::default().and(striker);
+            let operator = making.operator(hooks).await.expect("a cluster");
             operator.run(CancellationToken::new()).await.expect("it shares no lease");
         });
         self.runtime = Some(runtime);
@@ -111,7 +110,7 @@ impl CrashLane {
         act: impl Future<Output = Result<()>>,
         end: impl AsyncFn() -> Result<Value>,
     ) -> Result<EndedLife> {
-        let mut lives = Lives::begin(&self.args, blow)?;
+        let mut lives = Lives::begin(&self.making, blow)?;
         act.await?;
         let ended = lives.until(end).await?;
         Ok(EndedLife { state: self.anonymous(&ended.state)?, ..ended })

@@ -1,7 +1,7 @@
 //! Crash at every call: the operator is struck at each of its writes, to Kubernetes and to App Mesh, before it is sent,
 //! after it was carried out, and by losing the reply, while the five kinds are created, changed and deleted. However it
 //! is struck, it ends as the undisturbed run did: same statuses, same objects in the same versions, nothing twice,
-//! nothing left.
+//! nothing left. Programs that run inside of this process also show here what an embedding one gets ([`embedded`]).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 mod aws;
 mod bed;
 mod canary;
+mod embedded;
 mod ends;
 mod faults;
 mod lanes;

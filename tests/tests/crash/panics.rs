@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fleetmesh_operator::write_hook::{Write, WriteHook, WriteHooks, WriteTarget};
-use fleetmesh_operator::{Operator, Task, health};
+use fleetmesh_operator::{Operator, Task};
 use fleetmesh_tasks::{Strike, TaskName, Tasks};
 use fleetmesh_testbed::{http, wait};
 use k8s_openapi::api::events::v1::Event;
@@ -43,8 +43,9 @@ struct RunningOperator {
 impl RunningOperator {
     async fn start(operator: Operator) -> Result<Self> {
         let shutdown = CancellationToken::new();
-        let (listener, address) = health::bind(([127, 0, 0, 1], 0).into()).await?;
-        operator.serve_health(listener, &shutdown);
+        let pages = fleetmesh_health::bind(([127, 0, 0, 1], 0).into()).await?;
+        let address = pages.address;
+        operator.serve_health(pages, &shutdown);
         let run = operator.run(shutdown.clone());
         let operator = tokio::spawn(async move { run.await.map_err(|stopped| stopped.to_string()) });
         Ok(Self { pages: format!("http://{address}"), operator, shutdown })
@@ -97,7 +98,7 @@ async fn a_panic_is_seen_wherever_it_is() {
 async fn in_a_reconcile(lane: &CrashLane) -> Result<()> {
     let panics = Arc::new(AtNodes(AtomicBool::new(true)));
     let hooks = WriteHooks::default().and(panics.clone());
-    let operator = RunningOperator::start(Operator::connect(&lane.args, hooks).await?).await?;
+    let operator = RunningOperator::start(lane.making.operator(hooks).await?).await?;
     let [mesh, node, router, ..] = CrashKind::all();
     for kind in [&mesh, &node, &router] {
         lane.apply(kind, &kind.manifest(&lane.name, false)).await?;
@@ -137,7 +138,7 @@ async fn in_a_reconcile(lane: &CrashLane) -> Result<()> {
 async fn in_a_task(lane: &CrashLane, target: Task) -> Result<()> {
     let strike = Strike::at(target, || panic!("struck"));
     let tasks = Tasks::struck(strike.clone());
-    let operator = Operator::connect(&lane.args, WriteHooks::default()).await?.with_tasks(tasks);
+    let operator = lane.making.operator(WriteHooks::default()).await?.with_tasks(tasks);
     let mut operator = RunningOperator::start(operator).await?;
     let begun = tokio::time::timeout(LIMIT, strike.begun()).await;
     begun.with_context(|| format!("{target:?} is not spawned"))?;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_operator::outbound::ApiServers;
+use fleetmesh_operator::KubernetesApi;
 use fleetmesh_testbed::cluster::{Cluster, ClusterOptions, User};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::operator::Operator;
@@ -79,7 +79,8 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     kubectl.run(&deleted).await?;
     // Where API servers are takes no right of the operator's: they tell everybody whom they know. This one advertises the
     // address of an interface, though it listens on loopback.
-    let servers = ApiServers::of(Some(&cluster.kubeconfig(&anybody)?), None).await?.hosts().await;
+    let api = KubernetesApi::of(Some(&cluster.kubeconfig(&anybody)?), None).await?;
+    let servers = api.api_servers().hosts().await;
     let [.., advertised] = &servers[..] else { anyhow::bail!("none: {servers:?}") };
     ensure!(advertised.parse::<IpAddr>().is_ok_and(|ip| !ip.is_loopback()), "{servers:?}");
     wait::until("every right was used", SOON, async || {

@@ -1,9 +1,10 @@
 //! What the workspace promises about itself: pure crates stay pure, the operator and the control plane never import
 //! each other, the EC2 and App Mesh SDKs stay where they belong, no source file is forgotten by its module tree, the
-//! threat model names tests that are there, and words that the glossary retired stay away.
+//! threat model names tests that are there, libraries can be embedded, and words that the glossary retired stay away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod circles;
+mod libraries;
 mod spawned;
 mod threat_model;
 mod words;

@@ -35,7 +35,7 @@ impl Releases {
     pub async fn start(bed: &CrashBed, index: usize) -> Result<Self> {
         let mut record = StepRecord::start(bed.control_plane.endpoint()).await?;
         let lane = bed.lane(&format!("canary-{index:02}"), record.endpoint()).await?;
-        let lives = Lives::begin(&lane.args, None)?;
+        let lives = Lives::begin(&lane.making, None)?;
         let (kinds, stable) = (CrashKind::all(), release(0));
         for (kind, manifest) in objects::around(&kinds, &lane.name, &stable) {
             lane.apply(&kinds[kind], &manifest).await?;

@@ -2,8 +2,8 @@
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
-use crate::args::ControlPlaneArgs;
-use crate::keys::command::KeysCommand;
+use super::args::ControlPlaneArgs;
+use crate::keys::KeysCommand;
 
 /// What was asked for.
 #[derive(Clone, Debug)]

@@ -7,15 +7,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use rcgen::{CertificateParams, KeyPair, SanType};
+use fleetmesh_control_plane::certs::{Name, NewRequest, SigningRequest, Validity, new_request};
 
-use super::command::{
-    CertsCommandError, SignerArgs, arns, authority, common_name, proxy_validity, read, server_validity, write,
-};
+use super::args::{SignerArgs, proxy_validity, server_validity};
 use super::files::{PRIVATE, PUBLIC};
-use super::request::{Name, SigningRequest};
-use super::{CertificateError, Validity};
-use crate::args::IdentityArgs;
+use super::{CertsCommandError, arns, authority, common_name, read, write};
+use crate::control_plane::IdentityArgs;
 
 /// What a certificate is for: a proxy, or a control plane.
 #[derive(Args, Clone, Debug)]
@@ -71,23 +68,11 @@ pub struct SignArgs {
 }
 
 /// Makes a key, and a request for it.
-pub fn request(args: &RequestArgs, _: SystemTime, out: &mut dyn Write) -> Result<(), CertsCommandError> {
-    let RequestArgs { names, out_dir } = args;
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    for uri in arns(&names.resources, &names.identity.identity())? {
-        let ascii = uri.as_str().try_into().map_err(|_| CertificateError::Name(uri.clone()))?;
-        params.subject_alt_names.push(SanType::URI(ascii));
-    }
-    for name in &names.names {
-        let ascii = name.as_str().try_into().map_err(|_| CertificateError::Name(name.clone()))?;
-        params.subject_alt_names.push(SanType::DnsName(ascii));
-    }
-    params.subject_alt_names.extend(names.addresses.iter().copied().map(SanType::IpAddress));
-    let key = KeyPair::generate().map_err(CertificateError::from)?;
-    let request = params.serialize_request(&key).and_then(|request| request.pem());
-    let request = request.map_err(CertificateError::from)?;
-    let files = [("tls.key", key.serialize_pem(), PRIVATE), ("tls.csr", request, PUBLIC)];
+pub fn request(args: &RequestArgs, out: &mut dyn Write) -> Result<(), CertsCommandError> {
+    let RequestArgs { names: NameArgs { identity, resources, names, addresses }, out_dir } = args;
+    let uris = arns(resources, &identity.identity())?;
+    let NewRequest { request, key } = new_request(&uris, names, addresses)?;
+    let files = [("tls.key", key.reveal().to_owned(), PRIVATE), ("tls.csr", request, PUBLIC)];
     write(out_dir, &files, None, out)
 }
 

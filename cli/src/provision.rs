@@ -1,10 +1,12 @@
-//! The command line of `fleetmesh provision`.
+//! The flags of `fleetmesh provision`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use fleetmesh_provision::{Error, Wanted};
+use tokio_util::sync::CancellationToken;
 
 /// Make the Secrets of a control plane on Kubernetes, in the cluster: those that exist are kept.
 ///
@@ -56,6 +58,25 @@ pub struct ProvisionArgs {
     /// A mesh that the access key is for, and no other. May be repeated; all of them without it
     #[arg(long = "access-key-mesh", value_name = "MESH")]
     pub access_key_meshes: Vec<String>,
+}
+
+/// Makes what is missing and renews what is due.
+///
+/// # Errors
+/// See [`Error`]. What was made until then stays.
+pub async fn run(args: ProvisionArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    let wanted = Wanted {
+        namespace: args.namespace,
+        certificates: args.ca_secret.zip(args.server_secret).map(Into::into),
+        ca_validity: args.ca_validity,
+        server_validity: args.server_validity,
+        names: args.names,
+        addresses: args.addresses,
+        access_key: args.access_key_secret,
+        access_key_name: args.access_key_name,
+        access_key_meshes: args.access_key_meshes,
+    };
+    fleetmesh_provision::run(args.kubeconfig.as_deref(), &wanted, shutdown).await
 }
 
 /// As the chart's values have it: up to a hundred years.

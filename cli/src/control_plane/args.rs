@@ -1,17 +1,21 @@
-//! The flags of `fleetmesh control-plane`. Pure data.
+//! The flags of `fleetmesh control-plane`, and what they tell a control plane to do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use fleetmesh_control_plane::api::quota::Quota;
+use fleetmesh_control_plane::identity::Identity;
+use fleetmesh_control_plane::join::{CaFiles, CaKey, IdentityCertificates, InstanceIdentity, Instances};
+use fleetmesh_control_plane::kms::{AwsKey, KeyArn, KmsKeyHandle};
+use fleetmesh_control_plane::listen::{Bounds, Listen};
+use fleetmesh_control_plane::store::TOKENS_PER_MESH;
+use fleetmesh_control_plane::tls::TlsFiles;
+use fleetmesh_control_plane::{ControlPlaneConfig, JoinConfig};
+use tokio::runtime::Handle;
 
-use crate::api::quota::Quota;
-use crate::identity::Identity;
-use crate::join::{IdentityCertificates, InstanceIdentity};
-use crate::kms::KeyArn;
-use crate::listen::{Bounds, Listen};
-use crate::store::TOKENS_PER_MESH;
-use crate::tls::TlsFiles;
+use crate::keys::source_of;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
 ///
@@ -72,7 +76,7 @@ pub struct ControlPlaneArgs {
 
     /// What callers of other hosts may take before they have proved who they are.
     #[command(flatten)]
-    pub bounds: Bounds,
+    pub bounds: BoundsArgs,
 
     /// The server's certificate, followed by those between it and its CA (PEM); read again when it changes.
     #[arg(long, env = "FLEETMESH_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -327,15 +331,118 @@ impl IdentityArgs {
 }
 
 impl ControlPlaneArgs {
-    /// What every ARN has in common.
-    pub fn identity(&self) -> Identity {
-        self.identity.identity()
+    /// What the control plane is told to do, to be run by the runtime of `kms`. `instances` ask EC2, with
+    /// `--verify-instances` alone.
+    pub fn config(self, instances: Option<Arc<dyn Instances>>, kms: &Handle) -> ControlPlaneConfig {
+        ControlPlaneConfig {
+            joining: self.joining(instances, kms),
+            tls: self.tls_files(),
+            identity: self.identity.identity(),
+            bounds: self.bounds.bounds(),
+            seal: source_of(self.seal_key_file.as_ref(), self.seal_kms_key.as_ref()),
+            data_dir: self.data_dir,
+            listen: self.listen,
+            ads_listen: self.ads_listen,
+            allowed_hosts: self.allowed_hosts,
+            api_hosts: self.api_hosts,
+            denied_instances: self.denied_instances,
+            access_keys_file: self.access_keys_file,
+            quotas: self.quotas,
+            request_rate: self.request_rate,
+            client_tokens_per_mesh: self.client_tokens_per_mesh,
+            max_proxies_per_node: self.max_proxies_per_node,
+            max_streams_per_certificate: self.max_streams_per_certificate,
+            max_names_per_request: self.max_names_per_request,
+            cloud_map_interval: self.cloud_map_interval,
+            load_report_interval: self.load_report_interval,
+        }
     }
 
     /// The files of TLS, if there are any.
-    pub fn tls_files(&self) -> Option<TlsFiles> {
+    fn tls_files(&self) -> Option<TlsFiles> {
         let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(TlsFiles { certificate, key, ca: self.ca_cert.clone() })
+    }
+
+    /// How instances join, when the CA's key is here or KMS signs with it.
+    fn joining(&self, instances: Option<Arc<dyn Instances>>, kms: &Handle) -> Option<JoinConfig> {
+        let held = |arn: &KeyArn| KmsKeyHandle::new(Arc::new(AwsKey::new(arn.clone())), kms.clone());
+        let key = match (&self.ca_key, &self.ca_kms_key) {
+            (Some(file), _) => CaKey::File(file.clone()),
+            (None, arn) => CaKey::Held(held(arn.as_ref()?)),
+        };
+        Some(JoinConfig {
+            listen: self.join_listen.clone(),
+            ca: CaFiles { certificate: self.ca_cert.clone()?, signing: self.signing_cert.clone(), key },
+            certificate_validity: self.join_certificate_validity,
+            rate_per_source: self.join_rate_per_source,
+            identity_certificates: self.identity_certificates.clone(),
+            instance_identity: self.instance_identity,
+            instances: instances.filter(|_| self.verify_instances),
+            sts_endpoint: self.sts_endpoint.clone(),
+        })
+    }
+}
+
+/// Bounds for one source, an IPv4 address or an IPv6 /64, at each listener that other hosts reach.
+///
+/// A connection of a proxy with a good certificate counts for its holder and not for its source; one of a caller whose
+/// request was signed counts no more.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BoundsArgs {
+    /// How many TLS handshakes of one source may be under way; the others of it wait for their turn. 1 to 1024.
+    #[arg(
+        long = "max-handshakes-per-source",
+        env = "FLEETMESH_MAX_HANDSHAKES_PER_SOURCE",
+        value_name = "COUNT",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1024)
+    )]
+    pub handshakes: u32,
+
+    /// How many connections of one source may wait for their TLS handshake; beyond that its oldest is closed. 64 to 65536.
+    ///
+    /// A whole fleet behind one address (a NAT, a load balancer that hides its clients) that connects again is such a queue:
+    /// let it be no less than the fleet.
+    #[arg(
+        long = "max-waiting-per-source",
+        env = "FLEETMESH_MAX_WAITING_PER_SOURCE",
+        value_name = "COUNT",
+        default_value_t = 8192,
+        value_parser = clap::value_parser!(u32).range(64..=65_536)
+    )]
+    pub waiting: u32,
+
+    /// How many connections of one source may be open without proof of who is there; beyond that its oldest is closed. 8 to
+    /// 65536.
+    #[arg(
+        long = "max-connections-per-source",
+        env = "FLEETMESH_MAX_CONNECTIONS_PER_SOURCE",
+        value_name = "COUNT",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(8..=65_536)
+    )]
+    pub connections: u32,
+
+    /// How many connections with one certificate, or with those of one instance that joined, may be open without a stream;
+    /// beyond that the oldest of them is closed. 8 to 65536.
+    ///
+    /// A proxy opens its stream at once. Where a whole fleet shares a certificate of `fleetmesh certs issue` and connects
+    /// again at once, let it be as many as connect within a moment.
+    #[arg(
+        long = "max-idle-connections-per-certificate",
+        env = "FLEETMESH_MAX_IDLE_CONNECTIONS_PER_CERTIFICATE",
+        value_name = "COUNT",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(8..=65_536)
+    )]
+    pub idle: u32,
+}
+
+impl BoundsArgs {
+    fn bounds(self) -> Bounds {
+        let Self { handshakes, waiting, connections, idle } = self;
+        Bounds { handshakes, waiting, connections, idle }
     }
 }
 
@@ -383,7 +490,44 @@ fn word(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        control_plane: ControlPlaneArgs,
+    }
+
+    async fn config(line: &str) -> ControlPlaneConfig {
+        let line = ["control-plane", "--data-dir", "/data"].into_iter().chain(line.split_whitespace());
+        Line::try_parse_from(line).unwrap().control_plane.config(None, &Handle::current())
+    }
+
+    /// Whoever runs a control plane in a program of his own gets the same without flags.
+    #[tokio::test]
+    async fn without_flags_it_does_what_the_default_says() {
+        assert_eq!(format!("{:?}", config("").await), format!("{:?}", ControlPlaneConfig::new("/data")));
+    }
+
+    #[tokio::test]
+    async fn what_flags_say_is_told() {
+        let config = config(
+            "--listen 127.0.0.1:1,unix:/api --ads-listen 127.0.0.1:2 --join-listen 127.0.0.1:3 --allowed-host a --api-host b \
+             --max-handshakes-per-source 9 --max-waiting-per-source 99 --max-connections-per-source 98 \
+             --max-idle-connections-per-certificate 97 --tls-cert /c --tls-key /k --ca-cert /ca --ca-key /cakey \
+             --signing-cert /s --join-certificate-validity 10s --join-rate-per-source 7 --identity-certificates aws \
+             --instance-identity optional --sts-endpoint https://sts --denied-instances /d --access-keys-file /a \
+             --seal-key-file /seal --account-id 000000000000 --region r --partition p --quota meshes=3 --request-rate 4 \
+             --client-tokens-per-mesh 5 --max-proxies-per-node 6 --max-streams-per-certificate 0 \
+             --max-names-per-request 8 --cloud-map-interval 1s --load-report-interval 2s",
+        )
+        .await;
+        // All of it, in the order of the members.
+        let expected = r#"ControlPlaneConfig { data_dir: "/data", identity: Identity { partition: "p", region: "r", account: "000000000000" }, listen: [Tcp("127.0.0.1:1"), Unix("/api")], ads_listen: [Tcp("127.0.0.1:2")], allowed_hosts: ["a"], api_hosts: ["b"], bounds: Bounds { handshakes: 9, waiting: 99, connections: 98, idle: 97 }, tls: Some(TlsFiles { certificate: "/c", key: "/k", ca: Some("/ca") }), joining: Some(JoinConfig { listen: [Tcp("127.0.0.1:3")], ca: CaFiles { certificate: "/ca", signing: Some("/s"), key: File("/cakey") }, certificate_validity: 10s, rate_per_source: 7, identity_certificates: [Aws], instance_identity: Optional, instances: None, sts_endpoint: Some("https://sts") }), denied_instances: Some("/d"), access_keys_file: Some("/a"), seal: Some(File("/seal")), quotas: [Quota { kind: Mesh, count: 3 }], request_rate: Some(4), client_tokens_per_mesh: 5, max_proxies_per_node: Some(6), max_streams_per_certificate: 0, max_names_per_request: 8, cloud_map_interval: 1s, load_report_interval: 2s }"#;
+        assert_eq!(format!("{config:?}"), expected);
+    }
 
     #[test]
     fn intervals_outside_of_their_bounds_are_refused_with_them() {

@@ -1,9 +1,15 @@
-//! The command line of `fleetmesh proxy intercept`. Parsing only.
+//! `fleetmesh proxy intercept`: its flags, and what it does.
 
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use fleetmesh_instance::interception::{Interception, Network, Options, OptionsRefusal};
+use fleetmesh_proxy::intercept::{self, Choice, Enabled};
 
 use super::list::{self, List};
+use super::report;
 
 /// Send the traffic of this machine's application through its Envoy, or stop doing so.
 #[derive(Clone, Debug, Subcommand)]
@@ -129,19 +135,29 @@ pub struct InterceptStatusArgs {
 #[derive(Clone, Debug, Args)]
 pub struct BackendArgs {
     /// What sets the rules.
-    #[arg(long, env = "FLEETMESH_INTERCEPT_BACKEND", value_enum, default_value_t = Choice::Auto)]
-    pub backend: Choice,
+    #[arg(long, env = "FLEETMESH_INTERCEPT_BACKEND", value_enum, default_value_t = ChoiceArg::Auto)]
+    pub backend: ChoiceArg,
 }
 
 /// A choice of backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Choice {
+pub enum ChoiceArg {
     /// The one that is in use already, else iptables, else nft, as far as the host has them
     Auto,
     /// iptables-restore, and ip6tables-restore with --ipv6
     Iptables,
     /// nft
     Nft,
+}
+
+impl From<ChoiceArg> for Choice {
+    fn from(choice: ChoiceArg) -> Self {
+        match choice {
+            ChoiceArg::Auto => Self::Auto,
+            ChoiceArg::Iptables => Self::Iptables,
+            ChoiceArg::Nft => Self::Nft,
+        }
+    }
 }
 
 /// A format for people or programs.
@@ -151,4 +167,31 @@ pub enum StatusFormat {
     Text,
     /// JSON
     Json,
+}
+
+/// Runs `command` and writes what it answers to `out`.
+///
+/// The exit code is success, except for `intercept status`: 3 when interception is off, 4 when the rules are not the ones that
+/// `enable` makes.
+///
+/// # Errors
+/// The options contradict each other, or the rules cannot be read or set.
+pub fn run(command: &InterceptCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match command {
+        InterceptCommand::Enable(args) => {
+            let wanted = args.interception().map_err(super::OptionsRefused)?;
+            let Enabled { backend, change } = intercept::enable(args.backend.backend.into(), &wanted)?;
+            report::enabled(backend, change, &wanted, out).context(super::WRITE)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        InterceptCommand::Disable(args) => {
+            let change = intercept::disable(args.backend.into())?;
+            report::disabled(change, out).context(super::WRITE)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        InterceptCommand::Status(args) => {
+            let found = intercept::status(args.backend.backend.into())?;
+            report::status(&found, args.output, out)
+        }
+    }
 }

@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow};
 use fleetmesh_instance::interception::{Guard, Interception};
+use fleetmesh_proxy::intercept::{RuleChange, State, Surveyed};
 use serde::Serialize;
 
-use super::backend::Surveyed;
-use super::options::StatusFormat;
-use super::state::{RuleChange, State};
-use crate::Error;
+use super::WRITE;
+use super::intercept::StatusFormat;
 
 /// The exit status of `status` when nothing is intercepted (as `systemctl status` has it for a stopped service).
 const DISABLED: u8 = 3;
@@ -49,26 +49,29 @@ struct RuleStatus<'a> {
 }
 
 /// Answers `status`.
-pub fn status(found: &[Surveyed], format: StatusFormat, out: &mut dyn Write) -> Result<ExitCode, Error> {
+pub fn status(found: &[Surveyed], format: StatusFormat, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let (status, code) = summary(found);
     match format {
         StatusFormat::Json => {
-            let text =
-                serde_json::to_string_pretty(&status).map_err(|error| Error::Render(error.to_string()))?;
-            writeln!(out, "{text}")?;
+            let text = serde_json::to_string_pretty(&status)
+                .map_err(|error| anyhow!("cannot render the output: {error}"))?;
+            writeln!(out, "{text}").context(WRITE)?;
         }
-        StatusFormat::Text => {
-            let backend = status.backend.map(|name| format!(" ({name})")).unwrap_or_default();
-            writeln!(out, "interception is {}{backend}", status.state)?;
-            if let Some(message) = &status.message {
-                writeln!(out, "  {message}")?;
-            }
-            if let Some(options) = status.options {
-                describe(options, out)?;
-            }
-        }
+        StatusFormat::Text => text(&status, out).context(WRITE)?,
     }
     Ok(code)
+}
+
+fn text(status: &RuleStatus<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let backend = status.backend.map(|name| format!(" ({name})")).unwrap_or_default();
+    writeln!(out, "interception is {}{backend}", status.state)?;
+    if let Some(message) = &status.message {
+        writeln!(out, "  {message}")?;
+    }
+    match status.options {
+        Some(options) => describe(options, out),
+        None => Ok(()),
+    }
 }
 
 fn summary(found: &[Surveyed]) -> (RuleStatus<'_>, ExitCode) {

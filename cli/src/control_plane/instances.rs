@@ -7,7 +7,6 @@ use fleetmesh_aws::ec2::{Ec2, InstanceStanding};
 use fleetmesh_aws::iam::IamClient;
 use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_aws::{AwsConnection, Unmetered};
-use fleetmesh_control_plane::ControlPlaneArgs;
 use fleetmesh_control_plane::join::{Described, Instances};
 use futures::future::BoxFuture;
 
@@ -15,10 +14,9 @@ use futures::future::BoxFuture;
 #[derive(Debug)]
 struct Aws(Arc<AwsConnection>);
 
-/// Who asks EC2 of the control plane's region, with the credentials that the environment gives. Nothing is connected yet.
-pub fn of(args: &ControlPlaneArgs) -> Option<Arc<dyn Instances>> {
-    let region = args.verify_instances.then(|| args.identity.region.clone())?;
-    Some(Arc::new(Aws(AwsConnection::new(Some(region), Arc::new(Unmetered), WriteHooks::default()))))
+/// Who asks EC2 of `region`, with the credentials that the environment gives. Nothing is connected yet.
+pub fn of(region: String) -> Arc<dyn Instances> {
+    Arc::new(Aws(AwsConnection::new(Some(region), Arc::new(Unmetered), WriteHooks::default())))
 }
 
 impl Instances for Aws {

@@ -1,12 +1,15 @@
-//! The command line of `fleetmesh operator`.
+//! The flags of `fleetmesh operator`, and what they tell an operator to do.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use fleetmesh_core::iam::RoleLimits;
+use fleetmesh_core::iam::{RoleLimits, Rules};
+use fleetmesh_operator::cloud::CloudEndpoint;
+use fleetmesh_operator::{LeaderElection, OperatorConfig};
 
+use super::joining::{self, JoinError};
 use crate::iam::IamArgs;
 
 /// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
@@ -161,6 +164,45 @@ pub struct OperatorArgs {
     pub app_mesh_writes: Option<f64>,
 }
 
+impl OperatorArgs {
+    /// What the operator is told to do. Reads the file of `--proxy-join-ca-file`.
+    ///
+    /// # Errors
+    /// Instances of fleets could not join as these flags say.
+    pub fn config(&self) -> Result<OperatorConfig, JoinError> {
+        let limits =
+            RoleLimits { roles: self.iam_max_roles, roles_per_namespace: self.iam_max_roles_per_namespace };
+        Ok(OperatorConfig {
+            cluster_name: self.cluster_name.clone(),
+            region: self.region.clone(),
+            drift_interval: self.drift_interval,
+            proxy_patience: self.proxy_patience,
+            proxy_control_plane: self.proxy_control_plane.clone(),
+            join: joining::options(self)?,
+            iam: Rules { limits, ..self.iam.rules() },
+            leader_election: self.leader_elect.then(|| LeaderElection {
+                namespace: self.leader_election_namespace.clone(),
+                name: self.leader_election_id.clone(),
+                lease_duration: self.leader_election_lease_duration,
+            }),
+            direct_addresses: self.canary_direct_addresses,
+            provider_secrets: self.provider_secrets.clone(),
+        })
+    }
+
+    /// Where the App Mesh API is.
+    pub fn endpoint(&self) -> CloudEndpoint {
+        CloudEndpoint {
+            url: self.app_mesh_endpoint.clone(),
+            ca_file: self.app_mesh_ca_file.clone(),
+            access_key_file: self.app_mesh_access_key_file.clone(),
+            region: self.region.clone(),
+            reads: self.app_mesh_reads,
+            writes: self.app_mesh_writes,
+        }
+    }
+}
+
 fn drift_interval(text: &str) -> Result<Duration, String> {
     duration(text, "1s", "1h")
 }
@@ -189,5 +231,51 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
         _ => Err(format!("{text} is not a rate: a number of calls a second greater than 0")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        operator: OperatorArgs,
+    }
+
+    fn config(line: &str) -> OperatorConfig {
+        let line = std::iter::once("operator").chain(line.split_whitespace());
+        Line::try_parse_from(line).unwrap().operator.config().unwrap()
+    }
+
+    /// Whoever runs an operator in a program of his own gets the same without flags.
+    #[test]
+    fn without_flags_it_does_what_the_default_says() {
+        assert_eq!(format!("{:?}", config("")), format!("{:?}", OperatorConfig::default()));
+        let election = config("--leader-elect").leader_election;
+        assert_eq!(election, Some(LeaderElection::default()));
+    }
+
+    #[test]
+    fn what_flags_say_is_told() {
+        let config = config(
+            "--drift-interval 5s --proxy-patience 7s --cluster-name c --region eu-west-1 --canary-direct-addresses \
+             --provider-secrets /s --iam-max-roles 7 --iam-max-roles-per-namespace 3 --iam-path /p/ \
+             --leader-elect --leader-election-namespace n --leader-election-id i --leader-election-lease-duration 9s",
+        );
+        assert_eq!((config.drift_interval.as_secs(), config.proxy_patience.as_secs()), (5, 7));
+        assert_eq!(
+            (config.cluster_name.as_deref(), config.region.as_deref()),
+            (Some("c"), Some("eu-west-1"))
+        );
+        assert!(config.direct_addresses && config.provider_secrets == *"/s");
+        assert_eq!(config.iam.limits, RoleLimits { roles: 7, roles_per_namespace: 3 });
+        assert_eq!(config.iam.path, "/p/");
+        let election = config.leader_election.unwrap();
+        assert_eq!((election.namespace.as_deref(), election.name.as_str()), (Some("n"), "i"));
+        assert_eq!(election.lease_duration, Duration::from_secs(9));
     }
 }

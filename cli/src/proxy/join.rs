@@ -1,9 +1,11 @@
-//! The command line of `fleetmesh proxy join`.
+//! The flags of `fleetmesh proxy join`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use fleetmesh_instance::bootstrap::{CERT_DIR, ControlPlaneAddress, virtual_node};
+use fleetmesh_join::{Error, JoinerConfig};
+use tokio_util::sync::CancellationToken;
 
 /// Get a certificate for this machine's proxy by the IAM role that the machine has, and keep it fresh.
 ///
@@ -48,6 +50,28 @@ pub struct JoinArgs {
     /// End when there is a certificate
     #[arg(long, conflicts_with = "serve_unix")]
     pub once: bool,
+}
+
+/// Joins, and stays joined until `shutdown`; with `--once` returns when there is a certificate.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Error> {
+    let config = JoinerConfig {
+        resource: args.resource,
+        control_plane: args.control_plane,
+        ca_file: args.ca_file,
+        cert_dir: args.cert_dir,
+        owner: args.owner,
+        serve_unix: args.serve_unix,
+        ads: args.ads,
+        sts_host: args.sts_host,
+    };
+    if args.once {
+        fleetmesh_join::join_once(config).await
+    } else {
+        fleetmesh_join::run(config, shutdown).await
+    }
 }
 
 fn https(text: &str) -> Result<ControlPlaneAddress, String> {

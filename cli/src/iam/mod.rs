@@ -4,5 +4,5 @@
 mod args;
 mod print;
 
-pub use args::{IamArgs, PolicyArgs};
-pub use print::{IamCommand, IamError, iam};
+pub use args::IamArgs;
+pub use print::{IamCommand, iam};

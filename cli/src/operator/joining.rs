@@ -1,11 +1,11 @@
-//! How the instances of fleets get their proxies' certificates, from the command line.
+//! How the instances of fleets get their proxies' certificates, from the flags of `fleetmesh operator`.
 
 use std::path::PathBuf;
 
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_instance::user_data::{UserDataError, authority, check_join};
 
-use crate::args::OperatorArgs;
+use super::args::OperatorArgs;
 
 /// Instances could not join as they were told to, each in one line.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,9 @@
-//! The command line of `fleetmesh proxy bootstrap`. Parsing only: [`fleetmesh_instance::bootstrap`] renders.
+//! `fleetmesh proxy bootstrap`: its flags. [`fleetmesh_instance::bootstrap`] renders.
 
 use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
-use fleetmesh_instance::bootstrap::{self, Bootstrap, ControlPlaneAddress, virtual_node};
-
-use crate::Error;
+use fleetmesh_instance::bootstrap::{self, Bootstrap, ControlPlaneAddress, RenderError, virtual_node};
 
 /// Options of `fleetmesh proxy bootstrap`.
 #[derive(Clone, Debug, Args)]
@@ -86,7 +84,7 @@ pub enum BootstrapFormat {
 }
 
 /// The bootstrap for `args` as text that ends with a line break.
-pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
+pub fn render(args: &BootstrapArgs) -> Result<String, RenderError> {
     let bootstrap = Bootstrap {
         resource: args.resource.clone(),
         instance_id: args.instance_id.clone(),
@@ -97,11 +95,10 @@ pub fn render(args: &BootstrapArgs) -> Result<String, Error> {
         max_connections: args.max_connections,
         load_reporting: args.load_reporting,
     };
-    let text = match args.output {
+    match args.output {
         BootstrapFormat::Yaml => bootstrap.yaml(),
         BootstrapFormat::Json => bootstrap.json(),
-    };
-    text.map_err(Error::Bootstrap)
+    }
 }
 
 fn loopback(text: &str) -> Result<IpAddr, String> {
