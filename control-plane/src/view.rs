@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{ResourceId, Spec};
+use fleetmesh_model::{Collection, ResourceId, Spec};
 use jiff::Timestamp;
 
 use crate::snapshot::VersionKeys;
@@ -46,16 +46,11 @@ impl MeshView {
         self.resources.get(id)
     }
 
-    /// The routes of `virtual_router` in `mesh`, by name.
-    pub fn routes<'a>(
-        &'a self,
-        mesh: &str,
-        virtual_router: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<Record>> + 'a {
-        let from = ResourceId::route(mesh, virtual_router, "");
-        self.resources.range(from..).map(|(_, record)| record).take_while(
-            move |record| matches!(&record.id, ResourceId::Route { virtual_router: of, .. } if of == virtual_router),
-        )
+    /// The members of `collection` in this mesh, by name.
+    pub fn members(&self, collection: &Collection) -> impl Iterator<Item = &Arc<Record>> + use<'_> {
+        let collection = collection.clone();
+        let from = self.resources.range(collection.member("")..).map(|(_, record)| record);
+        from.take_while(move |record| collection.contains(&record.id))
     }
 }
 

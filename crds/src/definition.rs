@@ -9,8 +9,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube_core::CustomResourceExt as _;
 
 use crate::{
-    FleetClass, Mesh, MeshResource, MetricProvider, ReferenceGrant, Route, RouteAction, VirtualNode,
-    VirtualRouter, VirtualService, WebhookProvider,
+    FleetClass, Kind, MeshResource, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider, with_kind,
 };
 use crate::{columns, fleet_class, provider, reference, reference_grant, route_action};
 
@@ -29,18 +28,15 @@ pub const REFERENCE_FOLDER: &str = "docs/reference";
 
 /// The definitions of all kinds, a referent before what refers to it.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![
-        fleet_class(),
-        definition::<Mesh>(),
-        definition::<VirtualNode>(),
-        definition::<VirtualRouter>(),
-        definition::<Route>(),
-        definition::<VirtualService>(),
+    let mut all = vec![fleet_class()];
+    all.extend(Kind::ALL.map(|kind| with_kind!(kind, K => definition::<K>())));
+    all.extend([
         route_action(),
         strict(MetricProvider::crd(), &provider::metric_columns(), |_| {}),
         strict(WebhookProvider::crd(), &provider::webhook_columns(), |_| {}),
         strict(ReferenceGrant::crd(), &reference_grant::columns(), |_| {}),
-    ]
+    ]);
+    all
 }
 
 /// `definition` as YAML, with a line on top that says where it comes from.
@@ -129,7 +125,7 @@ fn await_first_report(root: &mut JSONSchemaProps) {
 /// The name in effect never changes, whether it is set or taken from `metadata.name`: only a rule at the root sees
 /// both, and it also holds when the field is added or removed later.
 fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
-    let field = K::NAME_FIELD;
+    let field = K::KIND.info().member;
     let effective = |of: &str| format!("(has({of}.spec.{field}) ? {of}.spec.{field} : {of}.metadata.name)");
     root.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
         rule: format!("{} == {}", effective("self"), effective("oldSelf")),

@@ -81,14 +81,17 @@ impl Extension {
         if let Self::Node(node) = self { Some(node) } else { None }
     }
 
-    /// The virtual router's part, if it is one's.
-    pub fn router(&self) -> Option<&RouterExtension> {
-        if let Self::Router(router) = self { Some(router) } else { None }
-    }
-
     /// The route's part, if it is one's.
     pub fn route(&self) -> Option<&RouteExtension> {
         if let Self::Route(route) = self { Some(route) } else { None }
+    }
+
+    /// Which namespaces may put what lies in it there: for a virtual router, routes; `None` when it allows its own alone.
+    pub fn attachable(&self) -> Option<&AllowedRoutes> {
+        match self {
+            Self::Router(router) => router.routes.as_ref(),
+            Self::Mesh(_) | Self::Node(_) | Self::Route(_) | Self::None => None,
+        }
     }
 
     /// Whether `other` says something else about what resources of other namespaces may do.

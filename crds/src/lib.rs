@@ -37,6 +37,8 @@ pub use definition::{all, to_yaml};
 pub use extension::Extension;
 pub use fleet::{Fleet, FleetStatus, InstanceStatus};
 pub use fleet_class::{FleetClass, FleetClassSpec};
+#[doc(no_inline)]
+pub use fleetmesh_model::Kind;
 pub use iam::{Iam, IamStatus};
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::{Mesh, MeshManagement};

@@ -70,7 +70,6 @@ pub enum MeshManagement {
 
 impl MeshResource for Mesh {
     const KIND: Kind = Kind::Mesh;
-    const NAME_FIELD: &'static str = "meshName";
 
     type Own = NoStatus;
 

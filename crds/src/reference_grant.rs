@@ -101,23 +101,25 @@ pub enum ToKind {
 }
 
 impl FromKind {
-    /// The App Mesh kind.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Route => Kind::Route,
-            Self::VirtualNode => Kind::VirtualNode,
-            Self::VirtualService => Kind::VirtualService,
+    /// The App Mesh kind as one that names others; `None` when it names none.
+    pub fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Route => Some(Self::Route),
+            Kind::VirtualNode => Some(Self::VirtualNode),
+            Kind::VirtualService => Some(Self::VirtualService),
+            Kind::Mesh | Kind::VirtualRouter => None,
         }
     }
 }
 
 impl ToKind {
-    /// The App Mesh kind.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::VirtualNode => Kind::VirtualNode,
-            Self::VirtualRouter => Kind::VirtualRouter,
-            Self::VirtualService => Kind::VirtualService,
+    /// The App Mesh kind as one that others name; `None` when none does, or no grant is needed for it.
+    pub fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::VirtualNode => Some(Self::VirtualNode),
+            Kind::VirtualRouter => Some(Self::VirtualRouter),
+            Kind::VirtualService => Some(Self::VirtualService),
+            Kind::Mesh | Kind::Route => None,
         }
     }
 }
@@ -127,8 +129,9 @@ impl ReferenceGrantSpec {
     /// the grant's namespace.
     pub fn permits(&self, from: Kind, namespace: &str, to: Kind, name: &str) -> bool {
         let names = |grant: &GrantTo| grant.name.as_deref().is_none_or(|one| one == name);
-        self.from.iter().any(|grant| grant.kind.kind() == from && grant.namespace == namespace)
-            && self.to.iter().any(|grant| grant.kind.kind() == to && names(grant))
+        let (from, to) = (FromKind::of(from), ToKind::of(to));
+        self.from.iter().any(|grant| Some(grant.kind) == from && grant.namespace == namespace)
+            && self.to.iter().any(|grant| Some(grant.kind) == to && names(grant))
     }
 }
 

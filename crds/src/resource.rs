@@ -1,4 +1,4 @@
-//! What the five kinds have in common, so that one generic path serves them all. Pure.
+//! What the kinds have in common, so that one generic path serves them all. Pure.
 
 use std::fmt::Debug;
 
@@ -24,14 +24,12 @@ pub trait MeshResource:
     + Sync
     + 'static
 {
-    /// The kind of the App Mesh object.
+    /// The kind of the App Mesh object. The member of `spec` that has its name is the kind's; absent, `metadata.name` is the
+    /// name.
     const KIND: Kind;
 
-    /// The member of `spec` that holds the object's own App Mesh name; absent, `metadata.name` is the name.
-    const NAME_FIELD: &'static str;
-
     /// What only this kind reports.
-    type Own: Into<KindStatus>;
+    type Own: Default + Into<KindStatus>;
 
     /// The identity of the App Mesh object. A resource without `metadata.name`, which the API server never gives out,
     /// has an empty name.
@@ -51,6 +49,35 @@ pub trait MeshResource:
 
     /// The status, to be replaced.
     fn status_mut(&mut self) -> &mut Option<Status<Self::Own>>;
+}
+
+/// Evaluates an expression with `$resource` standing for the type of the custom resources of a [`Kind`].
+#[macro_export]
+macro_rules! with_kind {
+    ($kind:expr, $resource:ident => $body:expr) => {
+        match $kind {
+            $crate::Kind::Mesh => {
+                type $resource = $crate::Mesh;
+                $body
+            }
+            $crate::Kind::VirtualNode => {
+                type $resource = $crate::VirtualNode;
+                $body
+            }
+            $crate::Kind::VirtualRouter => {
+                type $resource = $crate::VirtualRouter;
+                $body
+            }
+            $crate::Kind::Route => {
+                type $resource = $crate::Route;
+                $body
+            }
+            $crate::Kind::VirtualService => {
+                type $resource = $crate::VirtualService;
+                $body
+            }
+        }
+    };
 }
 
 /// The name in effect: `own` when set, else `metadata.name`.

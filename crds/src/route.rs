@@ -51,7 +51,6 @@ pub struct RouteResourceSpec {
 
 impl MeshResource for Route {
     const KIND: Kind = Kind::Route;
-    const NAME_FIELD: &'static str = "routeName";
 
     type Own = RouteStatus;
 

@@ -11,6 +11,8 @@ use crate::canary::CanaryStatus;
 use crate::condition::ConditionType;
 use crate::fleet::FleetStatus;
 use crate::iam::IamStatus;
+use crate::resource::MeshResource;
+use crate::with_kind;
 
 /// What `permittedBy` says of an App Mesh object that an operator wrote which did not ask for grants yet.
 pub const UNASKED: &str = "an operator that did not ask for grants";
@@ -95,11 +97,7 @@ pub enum KindStatus {
 impl KindStatus {
     /// What an object of the kind reports of which nothing is known yet.
     pub fn empty(kind: Kind) -> Self {
-        match kind {
-            Kind::VirtualNode => NodeStatus::default().into(),
-            Kind::Route => RouteStatus::default().into(),
-            Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => NoStatus {}.into(),
-        }
+        with_kind!(kind, K => <K as MeshResource>::Own::default().into())
     }
 }
 

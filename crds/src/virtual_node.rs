@@ -76,7 +76,6 @@ pub struct VirtualNodeResourceSpec {
 
 impl MeshResource for VirtualNode {
     const KIND: Kind = Kind::VirtualNode;
-    const NAME_FIELD: &'static str = "virtualNodeName";
 
     type Own = NodeStatus;
 

@@ -49,7 +49,6 @@ pub struct VirtualRouterResourceSpec {
 
 impl MeshResource for VirtualRouter {
     const KIND: Kind = Kind::VirtualRouter;
-    const NAME_FIELD: &'static str = "virtualRouterName";
 
     type Own = NoStatus;
 

@@ -44,7 +44,6 @@ pub struct VirtualServiceResourceSpec {
 
 impl MeshResource for VirtualService {
     const KIND: Kind = Kind::VirtualService;
-    const NAME_FIELD: &'static str = "virtualServiceName";
 
     type Own = NoStatus;
 

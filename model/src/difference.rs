@@ -67,7 +67,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::Kind;
+    use crate::kind::Kind;
 
     fn route(weights: &[(&str, i32)]) -> Spec {
         let targets: Vec<Value> =

@@ -4,6 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::IpPreference;
+use crate::kind_spec::KindSpec;
+use crate::reference::NamedResources;
+use crate::rule::Violations;
+use crate::service_discovery::ServiceDiscovery;
 
 /// A service mesh (App Mesh `MeshSpec`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +19,22 @@ pub struct MeshSpec {
     /// Defaults of service discovery for the whole mesh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_discovery: Option<MeshServiceDiscovery>,
+}
+
+impl KindSpec for MeshSpec {
+    fn check(&self, _path: &str, _violations: &mut Violations) {}
+
+    fn names(&self, _names: &mut NamedResources<'_>) {}
+
+    fn fill_in(&mut self) {}
+
+    fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        None
+    }
+
+    fn without(&self, _gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        None
+    }
 }
 
 /// The egress filter of a mesh.

@@ -254,7 +254,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::resource::Kind;
+    use crate::kind::Kind;
 
     fn normal(kind: Kind, spec: Value) -> Spec {
         let spec = Spec::from_json(kind, spec).expect("a spec");

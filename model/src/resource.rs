@@ -1,139 +1,100 @@
-//! The kinds and the identity of a resource inside an account. Pure data.
+//! The identity of a resource inside an account, and the collections that resources are in, by the table of kinds. Pure data.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// The kinds of App Mesh resources that Fleetmesh serves, in the order in which they depend on each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the variants are App Mesh's kinds")]
-pub enum Kind {
-    Mesh,
-    VirtualNode,
-    VirtualRouter,
-    Route,
-    VirtualService,
-}
-
-impl Kind {
-    /// Every kind, a referent before what refers to it.
-    pub const ALL: [Self; 5] =
-        [Self::Mesh, Self::VirtualNode, Self::VirtualRouter, Self::Route, Self::VirtualService];
-
-    /// The kind's name in Kubernetes and in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mesh => "Mesh",
-            Self::VirtualNode => "VirtualNode",
-            Self::VirtualRouter => "VirtualRouter",
-            Self::Route => "Route",
-            Self::VirtualService => "VirtualService",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::kind::Kind;
 
 /// What identifies a resource inside an account. It displays as the resource part of its ARN, for example
-/// `mesh/apps/virtualRouter/serviceB/route/serviceB`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the members are App Mesh's names")]
-pub enum ResourceId {
-    Mesh { mesh: String },
-    VirtualNode { mesh: String, virtual_node: String },
-    VirtualRouter { mesh: String, virtual_router: String },
-    Route { mesh: String, virtual_router: String, route: String },
-    VirtualService { mesh: String, virtual_service: String },
+/// `mesh/apps/virtualRouter/serviceB/route/serviceB`. Identities sort by kind, then by the names from the mesh down: the
+/// members of a [`Collection`] lie side by side.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    kind: Kind,
+    /// The mesh it is, or is in.
+    mesh: String,
+    /// What it lies in, unless that is the mesh.
+    parent: Option<String>,
+    name: String,
 }
 
 impl ResourceId {
     /// The mesh called `mesh`.
     pub fn mesh(mesh: impl Into<String>) -> Self {
-        Self::Mesh { mesh: mesh.into() }
+        let mesh = mesh.into();
+        Self { kind: Kind::Mesh, mesh: mesh.clone(), parent: None, name: mesh }
     }
 
     /// The virtual node `name` of `mesh`.
     pub fn virtual_node(mesh: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::VirtualNode { mesh: mesh.into(), virtual_node: name.into() }
+        Self { kind: Kind::VirtualNode, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The virtual router `name` of `mesh`.
     pub fn virtual_router(mesh: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::VirtualRouter { mesh: mesh.into(), virtual_router: name.into() }
+        Self { kind: Kind::VirtualRouter, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The route `name` of the virtual router `router` of `mesh`.
     pub fn route(mesh: impl Into<String>, router: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::Route { mesh: mesh.into(), virtual_router: router.into(), route: name.into() }
+        Self { kind: Kind::Route, mesh: mesh.into(), parent: Some(router.into()), name: name.into() }
     }
 
     /// The virtual service `name` of `mesh`.
     pub fn virtual_service(mesh: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::VirtualService { mesh: mesh.into(), virtual_service: name.into() }
+        Self { kind: Kind::VirtualService, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The kind of the resource.
     pub fn kind(&self) -> Kind {
-        match self {
-            Self::Mesh { .. } => Kind::Mesh,
-            Self::VirtualNode { .. } => Kind::VirtualNode,
-            Self::VirtualRouter { .. } => Kind::VirtualRouter,
-            Self::Route { .. } => Kind::Route,
-            Self::VirtualService { .. } => Kind::VirtualService,
-        }
+        self.kind
     }
 
     /// The name of the mesh it is, or is in.
     pub fn mesh_name(&self) -> &str {
-        match self {
-            Self::Mesh { mesh }
-            | Self::VirtualNode { mesh, .. }
-            | Self::VirtualRouter { mesh, .. }
-            | Self::Route { mesh, .. }
-            | Self::VirtualService { mesh, .. } => mesh,
-        }
+        &self.mesh
     }
 
     /// The resource's own name.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Mesh { mesh: name }
-            | Self::VirtualNode { virtual_node: name, .. }
-            | Self::VirtualRouter { virtual_router: name, .. }
-            | Self::Route { route: name, .. }
-            | Self::VirtualService { virtual_service: name, .. } => name,
-        }
+        &self.name
     }
 
-    /// The virtual router that a route belongs to; the mesh of the other kinds; nothing for a mesh.
+    /// What it lies in: a route in its virtual router, the other kinds in their mesh; nothing for a mesh.
     pub fn parent(&self) -> Option<Self> {
-        match self {
-            Self::Mesh { .. } => None,
-            Self::Route { mesh, virtual_router, .. } => Some(Self::virtual_router(mesh, virtual_router)),
-            Self::VirtualNode { mesh, .. }
-            | Self::VirtualRouter { mesh, .. }
-            | Self::VirtualService { mesh, .. } => Some(Self::mesh(mesh)),
-        }
+        let kind = self.kind.info().parent?;
+        let name = self.parent.as_ref().unwrap_or(&self.mesh).clone();
+        Some(Self { kind, mesh: self.mesh.clone(), parent: None, name })
+    }
+
+    /// The collection that it is in.
+    pub fn collection(&self) -> Collection {
+        let mesh = self.kind.info().parent.is_some().then(|| self.mesh.clone());
+        Collection { kind: self.kind, mesh, parent: self.parent.clone() }
+    }
+
+    /// The kinds and names of all that it lies in, the mesh first, and of itself.
+    pub fn lineage(&self) -> impl DoubleEndedIterator<Item = (Kind, &str)> {
+        let within = self.kind.info().parent;
+        let mesh = within.is_some().then_some((Kind::Mesh, self.mesh.as_str()));
+        let parent = within.zip(self.parent.as_deref());
+        [mesh, parent, Some((self.kind, self.name.as_str()))].into_iter().flatten()
     }
 
     /// Parses the resource part of an ARN; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split('/').collect();
-        if parts.iter().any(|part| part.is_empty()) {
-            return Err(expected(text));
+        let mut parts = text.split('/');
+        let mut found: Option<Self> = None;
+        while let Some(segment) = parts.next() {
+            let name = parts.next().filter(|name| !name.is_empty());
+            let in_it = Collection::of_segment(found.as_ref(), segment);
+            found = in_it.zip(name).map(|(collection, name)| collection.member(name));
+            if found.is_none() {
+                break;
+            }
         }
-        match parts.as_slice() {
-            ["mesh", mesh] => Ok(Self::mesh(*mesh)),
-            ["mesh", mesh, "virtualNode", name] => Ok(Self::virtual_node(*mesh, *name)),
-            ["mesh", mesh, "virtualRouter", name] => Ok(Self::virtual_router(*mesh, *name)),
-            ["mesh", mesh, "virtualRouter", router, "route", name] => Ok(Self::route(*mesh, *router, *name)),
-            ["mesh", mesh, "virtualService", name] => Ok(Self::virtual_service(*mesh, *name)),
-            _ => Err(expected(text)),
-        }
+        found.ok_or_else(|| expected(text))
     }
 }
 
@@ -145,19 +106,132 @@ fn expected(text: &str) -> String {
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mesh { mesh } => write!(f, "mesh/{mesh}"),
-            Self::VirtualNode { mesh, virtual_node } => write!(f, "mesh/{mesh}/virtualNode/{virtual_node}"),
-            Self::VirtualRouter { mesh, virtual_router } => {
-                write!(f, "mesh/{mesh}/virtualRouter/{virtual_router}")
-            }
-            Self::Route { mesh, virtual_router, route } => {
-                write!(f, "mesh/{mesh}/virtualRouter/{virtual_router}/route/{route}")
-            }
-            Self::VirtualService { mesh, virtual_service } => {
-                write!(f, "mesh/{mesh}/virtualService/{virtual_service}")
+        for (at, (kind, name)) in self.lineage().enumerate() {
+            let slash = if at == 0 { "" } else { "/" };
+            write!(f, "{slash}{}/{name}", kind.info().segment)?;
+        }
+        Ok(())
+    }
+}
+
+/// As `{"Route": {"mesh": …, "virtual_router": …, "route": …}}`. The hashes of spent client tokens, which are stored, are made
+/// of this: it never changes.
+impl Serialize for ResourceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct HashedNames<'a>(&'a ResourceId);
+
+        impl Serialize for HashedNames<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let names = self.0.lineage().map(|(kind, name)| (kind.info().words.replace(' ', "_"), name));
+                serializer.collect_map(names)
             }
         }
+
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.kind.as_str(), &HashedNames(self))?;
+        map.end()
+    }
+}
+
+/// All resources of one kind that lie in the same place: all meshes, the virtual nodes of a mesh, the routes of a virtual
+/// router.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Collection {
+    kind: Kind,
+    /// The mesh they are in; nothing for meshes.
+    mesh: Option<String>,
+    /// What they lie in, unless that is the mesh.
+    parent: Option<String>,
+}
+
+impl Collection {
+    /// The resources of `kind` in `parent`; `None` when none can lie there.
+    pub fn of(kind: Kind, parent: Option<&ResourceId>) -> Option<Self> {
+        if parent.map(ResourceId::kind) != kind.info().parent {
+            return None;
+        }
+        let within = parent.filter(|parent| parent.kind.info().parent.is_some());
+        Some(Self {
+            kind,
+            mesh: parent.map(|parent| parent.mesh.clone()),
+            parent: within.map(|parent| parent.name.clone()),
+        })
+    }
+
+    /// All meshes.
+    pub fn meshes() -> Self {
+        Self { kind: Kind::Mesh, mesh: None, parent: None }
+    }
+
+    /// The routes of the virtual router `router` of `mesh`.
+    pub fn routes(mesh: impl Into<String>, router: impl Into<String>) -> Self {
+        Self { kind: Kind::Route, mesh: Some(mesh.into()), parent: Some(router.into()) }
+    }
+
+    fn of_segment(parent: Option<&ResourceId>, segment: &str) -> Option<Self> {
+        let mut kinds = Kind::ALL.into_iter().filter(|kind| kind.info().segment == segment);
+        kinds.find_map(|kind| Self::of(kind, parent))
+    }
+
+    /// The collection that a REST path below the API's version is about, and the name of its member if it is about one. The
+    /// segments are already decoded. `None` when there is no such collection.
+    pub fn parse<'a>(segments: &[&'a str]) -> Option<(Self, Option<&'a str>)> {
+        let mut parent: Option<ResourceId> = None;
+        let mut rest = segments;
+        loop {
+            let here = |is: &dyn Fn(Kind) -> bool| {
+                let mut kinds = Kind::ALL.into_iter().filter(|kind| is(*kind));
+                kinds.find_map(|kind| Self::of(kind, parent.as_ref()))
+            };
+            match *rest {
+                [] => return None,
+                [collection] => return Some((here(&|kind| kind.info().collection == collection)?, None)),
+                [collection, name] => {
+                    return Some((here(&|kind| kind.info().collection == collection)?, Some(name)));
+                }
+                [holder, name, ..] => {
+                    let holders = here(&|kind| kind.info().children == Some(holder))?;
+                    parent = Some(holders.member(name));
+                    rest = rest.get(2..)?;
+                }
+            }
+        }
+    }
+
+    /// The segments of its REST path below the API's version, not encoded; a member's name follows.
+    pub fn path(&self) -> Vec<&str> {
+        let info = self.kind.info();
+        let mesh = self.mesh.as_deref().zip(Kind::Mesh.info().children);
+        let parent = self.parent.as_deref().zip(info.parent.and_then(|parent| parent.info().children));
+        let above = [mesh, parent].into_iter().flatten().flat_map(|(name, holder)| [holder, name]);
+        above.chain([info.collection]).collect()
+    }
+
+    /// The kind of its members.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The identity of its member `name`.
+    pub fn member(&self, name: &str) -> ResourceId {
+        ResourceId {
+            kind: self.kind,
+            mesh: self.mesh.as_deref().unwrap_or(name).to_owned(),
+            parent: self.parent.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// What its members lie in; nothing for meshes.
+    pub fn parent(&self) -> Option<ResourceId> {
+        self.member("").parent()
+    }
+
+    /// Whether `id` is a member.
+    pub fn contains(&self, id: &ResourceId) -> bool {
+        self.kind == id.kind
+            && self.parent == id.parent
+            && self.mesh.as_ref().is_none_or(|mesh| *mesh == id.mesh)
     }
 }
 
@@ -165,27 +239,111 @@ impl fmt::Display for ResourceId {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_kind_parses_back() {
-        let ids = [
+    fn of_every_kind() -> [ResourceId; Kind::ALL.len()] {
+        [
             ResourceId::mesh("apps"),
             ResourceId::virtual_node("apps", "serviceB"),
             ResourceId::virtual_router("apps", "serviceB"),
             ResourceId::route("apps", "serviceB", "r"),
             ResourceId::virtual_service("apps", "serviceb.apps.local"),
-        ];
-        for id in ids {
+        ]
+    }
+
+    #[test]
+    fn every_kind_parses_back() {
+        for (id, kind) in of_every_kind().into_iter().zip(Kind::ALL) {
+            assert_eq!(id.kind(), kind);
             assert_eq!(ResourceId::parse(&id.to_string()), Ok(id));
         }
     }
 
     #[test]
     fn nonsense_is_refused_with_what_was_expected() {
-        for text in
-            ["", "mesh", "mesh/", "mesh/a/virtualNode", "mesh/a/virtualNode/", "mesh/a/virtualNode/b/c"]
-        {
+        for text in [
+            "",
+            "mesh",
+            "mesh/",
+            "mesh/a/virtualNode",
+            "mesh/a/virtualNode/",
+            "mesh/a/virtualNode/b/c",
+            "mesh/a/route/b",
+            "mesh/a/mesh/b",
+            "mesh/a/virtualNode/b/route/c",
+            "virtualNode/a",
+            "mesh/a/virtualRouter//route/c",
+            "mesh/a/virtualRouter/b/route/c/route/d",
+        ] {
             let error = ResourceId::parse(text).expect_err(text);
             assert!(error.contains("expected mesh/MESH/virtualNode/NAME"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_hashed_form_never_changes() {
+        let texts = of_every_kind().map(|id| serde_json::to_string(&id).expect("JSON"));
+        assert_eq!(
+            texts,
+            [
+                r#"{"Mesh":{"mesh":"apps"}}"#,
+                r#"{"VirtualNode":{"mesh":"apps","virtual_node":"serviceB"}}"#,
+                r#"{"VirtualRouter":{"mesh":"apps","virtual_router":"serviceB"}}"#,
+                r#"{"Route":{"mesh":"apps","virtual_router":"serviceB","route":"r"}}"#,
+                r#"{"VirtualService":{"mesh":"apps","virtual_service":"serviceb.apps.local"}}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_collection_has_its_members_its_parent_and_its_path() {
+        let paths = [
+            "meshes",
+            "meshes/apps/virtualNodes",
+            "meshes/apps/virtualRouters",
+            "meshes/apps/virtualRouter/serviceB/routes",
+            "meshes/apps/virtualServices",
+        ];
+        for (id, path) in of_every_kind().into_iter().zip(paths) {
+            let collection = id.collection();
+            assert_eq!(collection.path().join("/"), path);
+            assert!(collection.contains(&id), "{id}");
+            assert_eq!(collection.member(id.name()), id);
+            assert_eq!(collection.parent(), id.parent());
+            assert_eq!(Collection::of(id.kind(), id.parent().as_ref()), Some(collection.clone()));
+            let segments: Vec<&str> = path.split('/').collect();
+            assert_eq!(Collection::parse(&segments), Some((collection.clone(), None)));
+            let named = [segments.as_slice(), &[id.name()]].concat();
+            assert_eq!(Collection::parse(&named), Some((collection, Some(id.name()))));
+        }
+    }
+
+    #[test]
+    fn a_collection_has_nothing_of_another() {
+        let routes = Collection::routes("apps", "serviceB");
+        for other in [
+            ResourceId::route("apps", "other", "r"),
+            ResourceId::route("other", "serviceB", "r"),
+            ResourceId::virtual_router("apps", "serviceB"),
+        ] {
+            assert!(!routes.contains(&other), "{other}");
+        }
+        assert_eq!(Collection::of(Kind::Route, Some(&ResourceId::mesh("apps"))), None);
+        for path in
+            ["", "x", "meshes/a/routes", "meshes/a/virtualRouters/r/routes", "meshes/a/virtualNode/n/x"]
+        {
+            assert_eq!(Collection::parse(&path.split('/').collect::<Vec<_>>()), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn members_lie_side_by_side() {
+        let mut ids = of_every_kind().to_vec();
+        ids.extend(["a", "z"].map(|name| ResourceId::route("apps", "serviceB", name)));
+        ids.extend(["a", "z"].map(|router| ResourceId::route("apps", router, "r")));
+        ids.push(ResourceId::route("a", "z", "r"));
+        ids.sort();
+        let routes = Collection::routes("apps", "serviceB");
+        let from = ids.iter().skip_while(|id| **id < routes.member(""));
+        let names: Vec<&str> = from.take_while(|id| routes.contains(id)).map(ResourceId::name).collect();
+        assert_eq!(names, ["a", "r", "z"]);
     }
 }

@@ -4,10 +4,14 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{GrpcTimeout, HttpTimeout, PortProtocol, TcpTimeout};
+use crate::kind_spec::KindSpec;
+use crate::reference::NamedResources;
+use crate::resource::ResourceId;
 use crate::retry::{GrpcRetryPolicy, HttpRetryPolicy};
 use crate::route_match::{GrpcRouteMatch, HttpRouteMatch, TcpRouteMatch};
 use crate::rule::{Rule, Violations};
 use crate::schema;
+use crate::service_discovery::ServiceDiscovery;
 
 const ROUTE_MEMBERS: [&str; 4] = ["grpcRoute", "http2Route", "httpRoute", "tcpRoute"];
 const ONE_ROUTE: Rule = Rule {
@@ -94,8 +98,10 @@ impl RouteSpec {
             .or_else(|| http(&self.http_route))
             .or_else(|| self.tcp_route.as_ref().and_then(|route| route.matcher.as_ref()?.port))
     }
+}
 
-    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+impl KindSpec for RouteSpec {
+    fn check(&self, path: &str, violations: &mut Violations) {
         let set = [
             self.grpc_route.is_some(),
             self.http2_route.is_some(),
@@ -117,6 +123,24 @@ impl RouteSpec {
         if let Some(route) = &self.grpc_route {
             route.matcher.check(&format!("{path}.grpcRoute.match"), violations);
         }
+    }
+
+    fn names(&self, names: &mut NamedResources<'_>) {
+        let Some((_, member, action)) = self.action() else { return };
+        for (index, target) in action.weighted_targets.iter().enumerate() {
+            let path = format!("spec.{member}.action.weightedTargets[{index}].virtualNode");
+            names.add(path, ResourceId::virtual_node(names.mesh(), &target.virtual_node));
+        }
+    }
+
+    fn fill_in(&mut self) {}
+
+    fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        None
+    }
+
+    fn without(&self, _gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        None
     }
 }
 

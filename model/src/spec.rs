@@ -1,15 +1,19 @@
 //! A spec of any kind: its references and the rules it breaks. Pure.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use crate::kind::Kind;
+use crate::kind_spec::KindSpec as _;
 use crate::mesh::MeshSpec;
-use crate::reference::Reference;
-use crate::resource::{Kind, ResourceId};
+use crate::reference::{NamedResources, Reference};
+use crate::resource::ResourceId;
 use crate::route::RouteSpec;
 use crate::rule::{Violation, Violations};
+use crate::service_discovery::ServiceDiscovery;
 use crate::virtual_node::VirtualNodeSpec;
 use crate::virtual_router::VirtualRouterSpec;
-use crate::virtual_service::{VirtualServiceProvider, VirtualServiceSpec};
+use crate::virtual_service::VirtualServiceSpec;
 
 /// The spec of a resource of any kind. It serialises as the bare spec of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,22 +27,82 @@ pub enum Spec {
     VirtualService(VirtualServiceSpec),
 }
 
+/// Evaluates an expression with `$of_kind` standing for the spec of whichever kind `$spec` is of.
+macro_rules! each {
+    ($spec:expr, $of_kind:ident => $body:expr) => {
+        match $spec {
+            Spec::Mesh($of_kind) => $body,
+            Spec::VirtualNode($of_kind) => $body,
+            Spec::VirtualRouter($of_kind) => $body,
+            Spec::Route($of_kind) => $body,
+            Spec::VirtualService($of_kind) => $body,
+        }
+    };
+}
+
+impl From<MeshSpec> for Spec {
+    fn from(spec: MeshSpec) -> Self {
+        Self::Mesh(spec)
+    }
+}
+
+impl From<VirtualNodeSpec> for Spec {
+    fn from(spec: VirtualNodeSpec) -> Self {
+        Self::VirtualNode(Box::new(spec))
+    }
+}
+
+impl From<VirtualRouterSpec> for Spec {
+    fn from(spec: VirtualRouterSpec) -> Self {
+        Self::VirtualRouter(spec)
+    }
+}
+
+impl From<RouteSpec> for Spec {
+    fn from(spec: RouteSpec) -> Self {
+        Self::Route(Box::new(spec))
+    }
+}
+
+impl From<VirtualServiceSpec> for Spec {
+    fn from(spec: VirtualServiceSpec) -> Self {
+        Self::VirtualService(spec)
+    }
+}
+
 impl Spec {
     /// Reads the spec of a `kind` from its JSON.
     ///
     /// # Errors
     /// serde's, when a member is missing or of another type. Bounds are the schema's business, not serde's.
     pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Self, serde_json::Error> {
-        fn read<T: for<'de> Deserialize<'de>>(json: serde_json::Value) -> Result<T, serde_json::Error> {
-            serde_json::from_value(json)
+        fn read<T>(json: serde_json::Value) -> Result<Spec, serde_json::Error>
+        where
+            T: for<'de> Deserialize<'de> + Into<Spec>,
+        {
+            serde_json::from_value::<T>(json).map(Into::into)
         }
-        Ok(match kind {
-            Kind::Mesh => Self::Mesh(read(json)?),
-            Kind::VirtualNode => Self::VirtualNode(Box::new(read(json)?)),
-            Kind::VirtualRouter => Self::VirtualRouter(read(json)?),
-            Kind::Route => Self::Route(Box::new(read(json)?)),
-            Kind::VirtualService => Self::VirtualService(read(json)?),
-        })
+        match kind {
+            Kind::Mesh => read::<MeshSpec>(json),
+            Kind::VirtualNode => read::<VirtualNodeSpec>(json),
+            Kind::VirtualRouter => read::<VirtualRouterSpec>(json),
+            Kind::Route => read::<RouteSpec>(json),
+            Kind::VirtualService => read::<VirtualServiceSpec>(json),
+        }
+    }
+
+    /// The JSON schema of the spec of a `kind`.
+    pub fn schema(kind: Kind, generator: SchemaGenerator) -> Schema {
+        fn of<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
+            generator.into_root_schema_for::<T>()
+        }
+        match kind {
+            Kind::Mesh => of::<MeshSpec>(generator),
+            Kind::VirtualNode => of::<VirtualNodeSpec>(generator),
+            Kind::VirtualRouter => of::<VirtualRouterSpec>(generator),
+            Kind::Route => of::<RouteSpec>(generator),
+            Kind::VirtualService => of::<VirtualServiceSpec>(generator),
+        }
     }
 
     /// The kind that the spec is of.
@@ -55,53 +119,96 @@ impl Spec {
     /// The rules, beyond the schema's bounds, that the spec breaks; paths begin with `spec`.
     pub fn violations(&self) -> Vec<Violation> {
         let mut violations = Violations::default();
-        match self {
-            Self::VirtualNode(spec) => spec.check("spec", &mut violations),
-            Self::VirtualRouter(spec) => spec.check("spec", &mut violations),
-            Self::Route(spec) => spec.check("spec", &mut violations),
-            Self::Mesh(_) | Self::VirtualService(_) => {}
-        }
+        each!(self, spec => spec.check("spec", &mut violations));
         violations.into_vec()
     }
 
     /// Everything that the resource `id` with this spec names, its parent first.
     pub fn references(&self, id: &ResourceId) -> Vec<Reference> {
-        let mesh = id.mesh_name();
         let parent = id.parent().map(|target| Reference { path: None, target, required: true });
-        let mut references: Vec<Reference> = parent.into_iter().collect();
-        let mut add = |path: String, target: ResourceId, required: bool| {
-            references.push(Reference { path: Some(path), target, required });
-        };
-        match self {
-            Self::Mesh(_) | Self::VirtualRouter(_) => {}
-            Self::VirtualNode(spec) => {
-                for (index, backend) in spec.backends().enumerate() {
-                    let path = format!("spec.backends[{index}].virtualService.virtualServiceName");
-                    add(path, ResourceId::virtual_service(mesh, &backend.virtual_service_name), false);
-                }
-            }
-            Self::Route(spec) => {
-                if let Some((_, member, action)) = spec.action() {
-                    for (index, target) in action.weighted_targets.iter().enumerate() {
-                        let path = format!("spec.{member}.action.weightedTargets[{index}].virtualNode");
-                        add(path, ResourceId::virtual_node(mesh, &target.virtual_node), true);
-                    }
-                }
-            }
-            Self::VirtualService(spec) => match &spec.provider {
-                None => {}
-                Some(VirtualServiceProvider::VirtualNode(node)) => add(
-                    "spec.provider.virtualNode.virtualNodeName".into(),
-                    ResourceId::virtual_node(mesh, &node.virtual_node_name),
-                    true,
-                ),
-                Some(VirtualServiceProvider::VirtualRouter(router)) => add(
-                    "spec.provider.virtualRouter.virtualRouterName".into(),
-                    ResourceId::virtual_router(mesh, &router.virtual_router_name),
-                    true,
-                ),
-            },
+        let mut names = NamedResources::new(id.mesh_name(), self.kind(), parent);
+        each!(self, spec => spec.names(&mut names));
+        names.into_vec()
+    }
+
+    /// Fills in the one default that App Mesh shows: the port of a health check is its listener's.
+    pub fn fill_in(&mut self) {
+        each!(self, spec => spec.fill_in());
+    }
+
+    /// How the resource is discovered; `None` when it does not say, or its kind cannot.
+    pub fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        each!(self, spec => spec.service_discovery())
+    }
+
+    /// The spec without the resources called `gone`; `None` when it cannot be without what it names.
+    pub fn without(&self, gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        each!(self, spec => spec.without(gone).map(Into::into))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kind::KINDS;
+
+    /// A spec of each kind that names as much as it can.
+    fn naming_all() -> [(Kind, Vec<serde_json::Value>); KINDS.len()] {
+        let targets = json!([{ "virtualNode": "n", "weight": 1 }]);
+        [
+            (Kind::Mesh, vec![json!({})]),
+            (
+                Kind::VirtualNode,
+                vec![json!({ "backends": [{ "virtualService": { "virtualServiceName": "s" } }] })],
+            ),
+            (Kind::VirtualRouter, vec![json!({})]),
+            (Kind::Route, vec![json!({ "tcpRoute": { "action": { "weightedTargets": targets } } })]),
+            (
+                Kind::VirtualService,
+                vec![
+                    json!({ "provider": { "virtualNode": { "virtualNodeName": "n" } } }),
+                    json!({ "provider": { "virtualRouter": { "virtualRouterName": "r" } } }),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn specs_name_the_kinds_that_the_table_says() {
+        let ids = [
+            ResourceId::mesh("m"),
+            ResourceId::virtual_node("m", "x"),
+            ResourceId::virtual_router("m", "x"),
+            ResourceId::route("m", "r", "x"),
+            ResourceId::virtual_service("m", "x"),
+        ];
+        for ((kind, specs), id) in naming_all().into_iter().zip(ids) {
+            assert_eq!(kind, id.kind());
+            let specs = specs.into_iter().map(|spec| Spec::from_json(kind, spec).expect("a spec"));
+            let named: Vec<Reference> = specs.flat_map(|spec| spec.references(&id)).collect();
+            let (parents, named): (Vec<_>, Vec<_>) = named.iter().partition(|one| one.path.is_none());
+            assert!(parents.iter().all(|one| Some(&one.target) == id.parent().as_ref() && one.required));
+            let of = |required: bool| -> Vec<Kind> {
+                let named = named.iter().filter(|one| one.required == required);
+                named.map(|one| one.target.kind()).collect()
+            };
+            assert_eq!(of(true), kind.info().requires, "{kind}");
+            assert_eq!(of(false), kind.info().mentions, "{kind}");
         }
-        references
+    }
+
+    #[test]
+    fn what_must_not_be_named_goes_where_it_need_not_exist() {
+        for (kind, specs) in naming_all() {
+            for json in specs {
+                let spec = Spec::from_json(kind, json).expect("a spec");
+                let left = spec.without(&|name| name == "s");
+                assert_eq!(left.is_some(), !kind.info().mentions.is_empty(), "{kind}");
+                let bare = Spec::from_json(kind, json!({})).expect("a spec");
+                assert!(left.is_none_or(|left| left == bare), "{kind}");
+            }
+        }
     }
 }

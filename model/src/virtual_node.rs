@@ -3,8 +3,11 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::kind_spec::KindSpec;
 use crate::listener::Listener;
 use crate::logging::Logging;
+use crate::reference::NamedResources;
+use crate::resource::ResourceId;
 use crate::rule::{LISTENER_PORTS, ListenerPorts, Rule, Violations};
 use crate::schema;
 use crate::service_discovery::ServiceDiscovery;
@@ -64,8 +67,10 @@ impl VirtualNodeSpec {
         self.backends = self.backends.filter(|backends| !backends.is_empty());
         self
     }
+}
 
-    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+impl KindSpec for VirtualNodeSpec {
+    fn check(&self, path: &str, violations: &mut Violations) {
         let listeners = self.listeners();
         if !listeners.is_empty() && self.service_discovery.is_none() {
             violations.broken(&format!("{path}.serviceDiscovery"), &DISCOVERY_NEEDED, "none");
@@ -76,6 +81,30 @@ impl VirtualNodeSpec {
             ports.check(&listener.port_mapping, &at, violations);
             listener.check(&at, violations);
         }
+    }
+
+    fn names(&self, names: &mut NamedResources<'_>) {
+        for (index, backend) in self.backends().enumerate() {
+            let path = format!("spec.backends[{index}].virtualService.virtualServiceName");
+            names.add(path, ResourceId::virtual_service(names.mesh(), &backend.virtual_service_name));
+        }
+    }
+
+    fn fill_in(&mut self) {
+        for listener in self.listeners.iter_mut().flatten() {
+            let port = listener.port_mapping.port;
+            if let Some(check) = &mut listener.health_check {
+                check.port.get_or_insert(port);
+            }
+        }
+    }
+
+    fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        self.service_discovery.as_ref()
+    }
+
+    fn without(&self, gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        Some(self.clone().without_backends(gone))
     }
 }
 

@@ -4,8 +4,11 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::PortMapping;
+use crate::kind_spec::KindSpec;
+use crate::reference::NamedResources;
 use crate::rule::{LISTENER_PORTS, ListenerPorts, Violations};
 use crate::schema;
+use crate::service_discovery::ServiceDiscovery;
 
 fn rules(schema: &mut Schema) {
     schema::add_rule(schema, &LISTENER_PORTS);
@@ -27,12 +30,26 @@ impl VirtualRouterSpec {
     pub fn listeners(&self) -> &[VirtualRouterListener] {
         self.listeners.as_deref().unwrap_or_default()
     }
+}
 
-    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+impl KindSpec for VirtualRouterSpec {
+    fn check(&self, path: &str, violations: &mut Violations) {
         let mut ports = ListenerPorts::default();
         for (index, listener) in self.listeners().iter().enumerate() {
             ports.check(&listener.port_mapping, &format!("{path}.listeners[{index}]"), violations);
         }
+    }
+
+    fn names(&self, _names: &mut NamedResources<'_>) {}
+
+    fn fill_in(&mut self) {}
+
+    fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        None
+    }
+
+    fn without(&self, _gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        None
     }
 }
 

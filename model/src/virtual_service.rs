@@ -3,6 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::kind_spec::KindSpec;
+use crate::reference::NamedResources;
+use crate::resource::ResourceId;
+use crate::rule::Violations;
+use crate::service_discovery::ServiceDiscovery;
+
 /// A virtual service: a name that callers use, and what provides it (App Mesh `VirtualServiceSpec`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -10,6 +16,34 @@ pub struct VirtualServiceSpec {
     /// What provides the service; absent, it routes nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<VirtualServiceProvider>,
+}
+
+impl KindSpec for VirtualServiceSpec {
+    fn check(&self, _path: &str, _violations: &mut Violations) {}
+
+    fn names(&self, names: &mut NamedResources<'_>) {
+        match &self.provider {
+            None => {}
+            Some(VirtualServiceProvider::VirtualNode(node)) => names.add(
+                "spec.provider.virtualNode.virtualNodeName".into(),
+                ResourceId::virtual_node(names.mesh(), &node.virtual_node_name),
+            ),
+            Some(VirtualServiceProvider::VirtualRouter(router)) => names.add(
+                "spec.provider.virtualRouter.virtualRouterName".into(),
+                ResourceId::virtual_router(names.mesh(), &router.virtual_router_name),
+            ),
+        }
+    }
+
+    fn fill_in(&mut self) {}
+
+    fn service_discovery(&self) -> Option<&ServiceDiscovery> {
+        None
+    }
+
+    fn without(&self, _gone: &dyn Fn(&str) -> bool) -> Option<Self> {
+        None
+    }
 }
 
 /// What provides a virtual service.

@@ -1,7 +1,7 @@
 //! The App Mesh API as plain HTTP requests: what any client of it sends, without a client's own checks.
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::ResourceId;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -28,7 +28,7 @@ impl AppMeshRequests {
     /// # Errors
     /// No answer comes.
     pub async fn try_create(&self, id: &ResourceId, spec: &Value) -> Result<Response<Bytes>> {
-        let body = json!({ name_member(id.kind()): id.name(), "spec": spec });
+        let body = json!({ id.kind().info().member: id.name(), "spec": spec });
         self.send(Method::PUT, &collection(id), Some(&body)).await
     }
 
@@ -83,28 +83,8 @@ fn accepted(verb: &str, id: &ResourceId, answer: &Response<Bytes>) -> Result<()>
     Ok(())
 }
 
-/// The member of a request to create that names the resource.
-fn name_member(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Mesh => "meshName",
-        Kind::VirtualNode => "virtualNodeName",
-        Kind::VirtualRouter => "virtualRouterName",
-        Kind::Route => "routeName",
-        Kind::VirtualService => "virtualServiceName",
-    }
-}
-
 fn collection(id: &ResourceId) -> String {
-    let mesh = id.mesh_name();
-    match id {
-        ResourceId::Mesh { .. } => "meshes".to_owned(),
-        ResourceId::VirtualNode { .. } => format!("meshes/{mesh}/virtualNodes"),
-        ResourceId::VirtualRouter { .. } => format!("meshes/{mesh}/virtualRouters"),
-        ResourceId::Route { virtual_router, .. } => {
-            format!("meshes/{mesh}/virtualRouter/{virtual_router}/routes")
-        }
-        ResourceId::VirtualService { .. } => format!("meshes/{mesh}/virtualServices"),
-    }
+    id.collection().path().join("/")
 }
 
 fn item(id: &ResourceId) -> String {

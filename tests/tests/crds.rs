@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_crds::{FleetClass, Mesh, MeshResource, Route, VirtualNode, VirtualRouter, VirtualService};
+use fleetmesh_crds::{FleetClass, MeshResource, with_kind};
 use fleetmesh_model::Kind;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
@@ -182,13 +182,8 @@ async fn create(client: &kube::Client, kind: Kind, spec: &Value) -> Result<Resul
         "metadata": { "name": "case" },
         "spec": spec,
     });
-    let collection = match kind {
-        Kind::Mesh => collection::<Mesh>(None),
-        Kind::VirtualNode => collection::<VirtualNode>(Some("default")),
-        Kind::VirtualRouter => collection::<VirtualRouter>(Some("default")),
-        Kind::Route => collection::<Route>(Some("default")),
-        Kind::VirtualService => collection::<VirtualService>(Some("default")),
-    };
+    let namespace = kind.info().parent.map(|_| "default");
+    let collection = with_kind!(kind, K => collection::<K>(namespace));
     let request = Request::post(format!("{collection}?dryRun=All&fieldValidation=Strict"))
         .header("content-type", "application/json")
         .body(serde_json::to_vec(&manifest)?)?;

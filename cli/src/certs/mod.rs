@@ -186,10 +186,11 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CertsCommandError> {
         let Identity { partition, region, account } = identity.clone();
         Arn { partition, region, account, resource: ResourceId::parse(text).map_err(refused)? }
     };
-    match arn.resource {
-        ResourceId::VirtualNode { .. } => Ok(arn.to_string()),
-        other => Err(refused(format!("it is a {}, and a proxy runs a VirtualNode", other.kind()))),
+    let kind = arn.resource.kind();
+    if !kind.info().has_proxies {
+        return Err(refused(format!("it is a {kind}, and a proxy runs a VirtualNode")));
     }
+    Ok(arn.to_string())
 }
 
 fn authority(signer: &SignerArgs) -> Result<Authority, CertsCommandError> {

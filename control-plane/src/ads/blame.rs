@@ -91,7 +91,7 @@ pub fn blamed(nack: &Nack, target: &Snapshot, acknowledged: Option<&Snapshot>) -
         now.is_none_or(|now| !acknowledged.is_some_and(|acknowledged| acknowledged.contains(now)))
     };
     let objects = narrow(objects, changed);
-    let objects = narrow(objects, |id| id.kind() == maker(nack.kind));
+    let objects = narrow(objects, |id| makes(id.kind()).contains(&nack.kind));
     let quoted =
         |id: &&ResourceId| target.objects.get(*id).is_some_and(|record| quotes(&nack.message, record));
     narrow(objects, quoted).into_iter().cloned().collect()
@@ -111,11 +111,12 @@ fn quotes(message: &str, record: &Record) -> bool {
     serde_json::to_value(&record.spec).is_ok_and(|spec| any(&spec, message))
 }
 
-/// The kind of object that most of a resource of this type comes from.
-fn maker(kind: ResourceType) -> Kind {
+/// The types of resources of which most comes from objects of a kind.
+fn makes(kind: Kind) -> &'static [ResourceType] {
     match kind {
-        ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Listener => Kind::VirtualNode,
-        ResourceType::Route => Kind::Route,
+        Kind::VirtualNode => &[ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Listener],
+        Kind::Route => &[ResourceType::Route],
+        Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => &[],
     }
 }
 

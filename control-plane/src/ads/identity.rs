@@ -29,7 +29,7 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
     }
     let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
     match parsed {
-        Some(id @ ResourceId::VirtualNode { .. }) => Ok(id),
+        Some(id) if id.kind().info().has_proxies => Ok(id),
         Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
         None => Err(unknown(&node.id, "it is not the ARN of a virtual node")),
     }

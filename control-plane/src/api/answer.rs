@@ -8,7 +8,6 @@ use http::{HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::kind::words;
 use crate::identity::Identity;
 use crate::refusal::{Class, Refusal};
 use crate::view::Record;
@@ -43,13 +42,7 @@ pub fn reference(record: &Record, identity: &Identity) -> Value {
 }
 
 fn names(id: &ResourceId) -> Map<String, Value> {
-    let mut names = Map::new();
-    names.insert("meshName".into(), json!(id.mesh_name()));
-    if let ResourceId::Route { virtual_router, .. } = id {
-        names.insert("virtualRouterName".into(), json!(virtual_router));
-    }
-    names.insert(words(id.kind()).name.into(), json!(id.name()));
-    names
+    id.lineage().map(|(kind, name)| (kind.info().member.to_owned(), json!(name))).collect()
 }
 
 fn shared_metadata(record: &Record, identity: &Identity) -> Map<String, Value> {

@@ -3,7 +3,6 @@
 //! is decided by pure functions below.
 
 mod answer;
-mod kind;
 mod operation;
 mod permission;
 mod query;

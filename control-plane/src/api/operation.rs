@@ -1,11 +1,10 @@
 //! Which operation a request asks for: method and raw path to a value. Names arrive percent-encoded, so the path is
 //! split before it is decoded. Pure.
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Collection, KINDS, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::kind::{self, Collection};
 use crate::refusal::Refusal;
 
 /// The path segment of the API's version.
@@ -90,39 +89,25 @@ fn decode(segment: &str) -> Result<String, Refusal> {
 
 fn place(segments: &[&str]) -> Result<Option<MemberPlace>, Refusal> {
     Ok(Some(match *segments {
-        ["meshes"] => MemberPlace::Many(Collection::Meshes),
-        ["meshes", mesh] => MemberPlace::One(ResourceId::mesh(mesh)),
         ["meshes", _, "virtualGateways" | "virtualGateway", ..] => return Err(gateways()),
-        ["meshes", mesh, "virtualRouter", router, "routes"] => {
-            MemberPlace::Many(Collection::Routes { mesh: mesh.into(), virtual_router: router.into() })
-        }
-        ["meshes", mesh, "virtualRouter", router, "routes", name] => {
-            MemberPlace::One(ResourceId::route(mesh, router, name))
-        }
-        ["meshes", mesh, collection] => match in_mesh(mesh, collection) {
-            Some(collection) => MemberPlace::Many(collection),
-            None => return Ok(None),
-        },
-        ["meshes", mesh, collection, name] => match in_mesh(mesh, collection) {
-            Some(collection) => MemberPlace::One(collection.member(name)),
-            None => return Ok(None),
-        },
         ["tags"] => MemberPlace::Tags,
         ["tag"] => MemberPlace::Tag,
         ["untag"] => MemberPlace::Untag,
-        _ => return Ok(None),
+        _ => match Collection::parse(segments) {
+            Some((collection, Some(name))) => MemberPlace::One(collection.member(name)),
+            Some((collection, None)) => MemberPlace::Many(collection),
+            None => return Ok(None),
+        },
     }))
 }
 
-fn in_mesh(mesh: &str, collection: &str) -> Option<Collection> {
-    kind::in_mesh(collection).map(|kind| Collection::InMesh { mesh: mesh.into(), kind })
-}
-
 fn gateways() -> Refusal {
-    Refusal::bad_request(
-        "virtual gateways and gateway routes are not served yet by this control plane; \
-         meshes, virtual nodes, virtual routers, routes and virtual services are",
-    )
+    let mut served = KINDS.map(|kind| kind.quota.replace('-', " ")).to_vec();
+    let last = served.pop().unwrap_or_default();
+    Refusal::bad_request(format!(
+        "virtual gateways and gateway routes are not served yet by this control plane; {} and {last} are",
+        served.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -143,7 +128,7 @@ mod tests {
 
     #[test]
     fn routes_hang_on_a_singular_router() {
-        let routes = Collection::Routes { mesh: "apps".into(), virtual_router: "r".into() };
+        let routes = Collection::routes("apps", "r");
         let path = "/v20190125/meshes/apps/virtualRouter/r/routes";
         assert_eq!(parse(Method::PUT, path), Operation::Create(routes.clone()));
         assert_eq!(parse(Method::GET, path), Operation::List(routes));

@@ -1,9 +1,8 @@
 //! Which right an operation takes: the policy of the key that signed a request is asked before the store is. A key for one
 //! mesh may not list meshes, as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
 
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::{Collection, Kind, ResourceId};
 
-use super::kind::Collection;
 use super::operation::Operation;
 use super::query::Query;
 use crate::identity::Identity;
@@ -50,9 +49,7 @@ pub fn check_create(rights: &Rights, id: &ResourceId, identity: &Identity) -> Re
 }
 
 fn list(rights: &Rights, collection: &Collection, identity: &Identity) -> Result<(), Refusal> {
-    let kind = collection.kind();
-    let plural =
-        if kind == Kind::Mesh { "appmesh:ListMeshes".into() } else { format!("{}s", action("List", kind)) };
+    let plural = format!("appmesh:List{}", collection.kind().info().plural);
     match collection.parent() {
         None => rights.check(Access::Read, None, &plural, "*"),
         Some(parent) => rights.check(Access::Read, Some(parent.mesh_name()), &plural, &identity.arn(&parent)),

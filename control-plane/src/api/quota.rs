@@ -10,29 +10,20 @@ use crate::store::Tip;
 /// One quota, as `--quota NAME=COUNT` gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// The kind that is counted: meshes in the account, routes in a router, the others in a mesh.
+    /// The kind that is counted: meshes in the account, the others in what they lie in.
     pub kind: Kind,
     /// The most there may be.
     pub count: usize,
 }
 
-/// The quotas' names on the command line.
-const NAMES: [(&str, Kind); 5] = [
-    ("meshes", Kind::Mesh),
-    ("virtual-nodes", Kind::VirtualNode),
-    ("virtual-routers", Kind::VirtualRouter),
-    ("routes", Kind::Route),
-    ("virtual-services", Kind::VirtualService),
-];
-
 impl FromStr for Quota {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = NAMES.map(|(name, _)| name).join(", ");
+        let names = Kind::ALL.map(|kind| kind.info().quota).join(", ");
         let expected = || format!("{text:?} is not NAME=COUNT with NAME one of {names} and COUNT a number");
         let (name, count) = text.split_once('=').ok_or_else(expected)?;
-        let (_, kind) = NAMES.into_iter().find(|(known, _)| *known == name).ok_or_else(expected)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.info().quota == name).ok_or_else(expected)?;
         Ok(Self { kind, count: count.parse().map_err(|_| expected())? })
     }
 }
@@ -60,7 +51,7 @@ impl Quotas {
             return Ok(());
         }
         let within = id.parent().map(|parent| format!(" in {parent}")).unwrap_or_default();
-        let name = NAMES.into_iter().find(|(_, of)| *of == kind).map_or("", |(name, _)| name);
+        let name = kind.info().quota;
         Err(Refusal::new(
             Class::LimitExceeded,
             format!(
@@ -73,7 +64,8 @@ impl Quotas {
 
 /// How many resources count against the quota of `id`.
 fn used(tip: Tip<'_>, id: &ResourceId) -> usize {
-    let Some(parent) = id.parent() else { return tip.mesh_count() };
-    let same = |other: &&ResourceId| other.kind() == id.kind() && other.parent().as_ref() == Some(&parent);
-    tip.mesh(id.mesh_name()).map_or(0, |mesh| mesh.resources.keys().filter(same).count())
+    if id.kind() == Kind::Mesh {
+        return tip.mesh_count();
+    }
+    tip.mesh(id.mesh_name()).map_or(0, |mesh| mesh.members(&id.collection()).count())
 }

@@ -1,11 +1,10 @@
 //! Describe and List. Reads the newest views; no I/O.
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Collection, ResourceId};
 use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::{self, ACTIVE};
-use super::kind::{Collection, words};
 use super::query::Query;
 use super::rules::absent;
 use crate::refusal::Refusal;
@@ -35,8 +34,7 @@ impl Api {
                 let name = parent.mesh_name();
                 let mesh = self.store.mesh(name).ok_or_else(|| absent(&ResourceId::mesh(name)))?;
                 mesh.get(&parent).ok_or_else(|| absent(&parent))?;
-                let members = mesh.resources.iter().filter(|(id, _)| collection.contains(id));
-                records.extend(members.map(|(_, record)| record.clone()));
+                records.extend(mesh.members(collection).cloned());
             }
         }
         let entries = records
@@ -44,7 +42,7 @@ impl Api {
             .map(|record| (record.id.name().to_owned(), answer::reference(record, &self.identity)));
         let (entries, next) = page.cut(entries);
         let mut answer = Map::new();
-        answer.insert(words(collection.kind()).collection.into(), Value::Array(entries));
+        answer.insert(collection.kind().info().collection.into(), Value::Array(entries));
         if let Some(next) = next {
             answer.insert("nextToken".into(), Value::String(next));
         }

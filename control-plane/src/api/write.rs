@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, ResourceId, Spec};
+use fleetmesh_model::{Collection, Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::answer::{self, ACTIVE, DELETED};
-use super::kind::{Collection, words};
 use super::quota::Quotas;
 use super::request::Members;
 use super::rules::{self, absent};
@@ -32,11 +31,12 @@ impl Api {
         let kind = collection.kind();
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
-        let name = members.take_string(words(kind).name)?;
-        let name = name.ok_or_else(|| Refusal::bad_request(format!("{}: is required", words(kind).name)))?;
+        let member = kind.info().member;
+        let name = members.take_string(member)?;
+        let name = name.ok_or_else(|| Refusal::bad_request(format!("{member}: is required")))?;
         let (spec, tags) = (members.take("spec"), members.take("tags"));
         members.finish()?;
-        validate::name(words(kind).name, &name)?;
+        validate::name(member, &name)?;
         let id = collection.member(&name);
         permission::check_create(rights, &id, &self.identity)?;
         let spec = self.spec(kind, spec)?;
@@ -83,28 +83,17 @@ impl Api {
         answer::data(&record, status, &self.identity)
     }
 
-    /// The spec in a request's body. Only a mesh may come without.
+    /// The spec in a request's body.
     fn spec(&self, kind: Kind, json: Option<Value>) -> Result<Spec, Refusal> {
-        let json = match (json, kind) {
-            (Some(json), _) => json,
-            (None, Kind::Mesh) => json!({}),
-            (None, _) => return Err(Refusal::bad_request("spec: is required")),
+        let json = match json {
+            Some(json) => json,
+            None if kind.info().spec_required => return Err(Refusal::bad_request("spec: is required")),
+            None => json!({}),
         };
-        self.validator.spec(kind, json).map(with_default)
+        let mut spec = self.validator.spec(kind, json)?;
+        spec.fill_in();
+        Ok(spec)
     }
-}
-
-/// Fills in the one default that App Mesh shows: the port of a health check is its listener's.
-fn with_default(mut spec: Spec) -> Spec {
-    if let Spec::VirtualNode(node) = &mut spec {
-        for listener in node.listeners.iter_mut().flatten() {
-            let port = listener.port_mapping.port;
-            if let Some(check) = &mut listener.health_check {
-                check.port.get_or_insert(port);
-            }
-        }
-    }
-    spec
 }
 
 fn decide_create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Change, Refusal> {

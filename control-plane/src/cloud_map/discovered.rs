@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +38,9 @@ impl fmt::Display for ServiceName {
 /// The services that virtual nodes of these meshes name.
 pub fn wanted<'a>(meshes: impl IntoIterator<Item = &'a MeshView>) -> BTreeSet<ServiceName> {
     let records = meshes.into_iter().flat_map(|mesh| mesh.resources.values());
-    let named = records.filter_map(|record| match &record.spec {
-        Spec::VirtualNode(node) => match &node.service_discovery {
-            Some(ServiceDiscovery::AwsCloudMap(discovery)) => Some(ServiceName::of(discovery)),
-            _ => None,
-        },
-        _ => None,
+    let named = records.filter_map(|record| match record.spec.service_discovery()? {
+        ServiceDiscovery::AwsCloudMap(discovery) => Some(ServiceName::of(discovery)),
+        ServiceDiscovery::Dns(_) => None,
     });
     named.collect()
 }

@@ -70,7 +70,7 @@ impl Objects {
         }
         let grounds = self.grounded.keys().filter(|ground| match ground {
             Ground::Service(service) => was.failure(service) != is.failure(service),
-            Ground::Record(_) | Ground::Routes(_) => false,
+            Ground::Record(_) | Ground::Members(_) => false,
         });
         grounds.cloned().collect()
     }
@@ -109,10 +109,6 @@ fn differing(was: &MeshView, is: &MeshView) -> BTreeSet<ResourceId> {
 }
 
 /// What a change of an object is a change of.
-fn grounds_in(id: &ResourceId) -> Vec<Ground> {
-    let mut grounds = vec![Ground::Record(id.clone())];
-    if let ResourceId::Route { virtual_router, .. } = id {
-        grounds.push(Ground::Routes(virtual_router.clone()));
-    }
-    grounds
+fn grounds_in(id: &ResourceId) -> [Ground; 2] {
+    [Ground::Record(id.clone()), Ground::Members(id.collection())]
 }

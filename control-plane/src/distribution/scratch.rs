@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::ResourceId;
 
 use super::node::{ConnectedProxy, HolderVoice, NodeProxies};
 use super::report::{ObjectStatus, Rejected};
+use super::sum::has_callers;
 use super::{Progress, same_snapshot};
 use crate::cloud_map::Discovered;
 use crate::snapshot::{Snapshot, unserved};
@@ -122,7 +123,7 @@ fn count(
         let acknowledged = if acknowledged { group.proxies } else { 0 };
         status.proxies += group.proxies;
         status.acknowledged += acknowledged;
-        if id.kind() == Kind::Route {
+        if has_callers(id.kind()) {
             let caller = status.callers.entry(caller.to_owned()).or_default();
             caller.proxies += group.proxies;
             caller.acknowledged += acknowledged;

@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Kind, ResourceId};
 
 use super::node::CountChange;
 use super::report::{CallerReport, Rejected};
 use crate::view::Record;
+
+/// Whether the proxies of an object of the kind are counted by their virtual nodes, too: a rollout asks for those of a route.
+pub(super) fn has_callers(kind: Kind) -> bool {
+    match kind {
+        Kind::Route => true,
+        Kind::Mesh | Kind::VirtualNode | Kind::VirtualRouter | Kind::VirtualService => false,
+    }
+}
 
 /// What the proxies say about one object.
 #[derive(Default)]
@@ -16,7 +24,7 @@ pub(super) struct Sum {
     pub(super) all: Count,
     /// The streams beside those that count.
     pub(super) others: Count,
-    /// The same by the virtual node of the proxies; of a route only.
+    /// The same by the virtual node of the proxies; where [`has_callers`].
     pub(super) callers: BTreeMap<String, Count>,
     /// By virtual node and stream.
     pub(super) rejected: BTreeMap<(ResourceId, u64), Vec<Rejected>>,

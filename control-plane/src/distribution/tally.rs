@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::ResourceId;
 
 use super::node::{ConnectedProxy, CountChange, HolderVoice, NodeProxies};
 use super::report::{CallerReport, ObjectStatus, Rejected};
 use super::spoken::Spoken;
-use super::sum::{Count, Sum, same_version};
+use super::sum::{Count, Sum, has_callers, same_version};
 use super::{NodeRejection, Progress, same_snapshot};
 use crate::snapshot::Snapshot;
 use crate::view::{MeshView, Record};
@@ -109,7 +109,7 @@ impl ProxyTally {
     /// From now on `view` is reported on, in which the objects `changed` are not those of the one before.
     pub(super) fn enter(&mut self, view: &Arc<MeshView>, changed: &BTreeSet<ResourceId>) {
         self.view = Some(Arc::clone(view));
-        for id in changed.iter().filter(|id| id.kind() == Kind::VirtualNode) {
+        for id in changed.iter().filter(|id| id.kind().info().has_proxies) {
             let exists = view.get(id).is_some();
             if self.nodes.get(id).is_some_and(|node| node.exists != exists) {
                 self.recount(id, |node| node.exists = exists);
@@ -303,7 +303,7 @@ impl ProxyTally {
     fn count_object(&mut self, id: &ResourceId, object: &ResourceId, change: impl Fn(&mut Count)) {
         let sum = self.sums.entry(object.clone()).or_default();
         change(&mut sum.all);
-        if object.kind() == Kind::Route {
+        if has_callers(object.kind()) {
             let caller = sum.callers.entry(id.name().to_owned()).or_default();
             change(caller);
             if caller.proxies == 0 {

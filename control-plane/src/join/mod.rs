@@ -386,7 +386,7 @@ impl Joining {
         let resource = Arn::parse_resource(text).map_err(malformed)?;
         let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
         match resource {
-            node @ ResourceId::VirtualNode { .. } if ours => Ok(node),
+            node if ours && node.kind().info().has_proxies => Ok(node),
             other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_model::{
-    MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
+    Collection, MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
@@ -67,12 +67,13 @@ impl<'a> Reader<'a> {
 
     /// The routes of the virtual router `name`, by name.
     pub(super) fn routes(&self, name: &'a str) -> Vec<FoundInput<'a, RouteSpec>> {
-        let records: Vec<&'a Arc<Record>> = self.view.routes(self.mesh, name).collect();
+        let routes = Collection::routes(self.mesh, name);
+        let records: Vec<&'a Arc<Record>> = self.view.members(&routes).collect();
         let seen = records.iter().map(|record| Arc::clone(record)).collect();
-        self.inputs.borrow_mut().routes.insert(name.to_owned(), seen);
+        self.inputs.borrow_mut().members.insert(routes, seen);
         let found = |record: &'a Arc<Record>| match &record.spec {
             Spec::Route(spec) => Some(FoundInput { record, spec: spec.as_ref() }),
-            _ => None,
+            Spec::Mesh(_) | Spec::VirtualNode(_) | Spec::VirtualRouter(_) | Spec::VirtualService(_) => None,
         };
         records.into_iter().filter_map(found).collect()
     }
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Default)]
 pub struct Inputs {
     records: BTreeMap<ResourceId, Option<Arc<Record>>>,
-    routes: BTreeMap<String, Vec<Arc<Record>>>,
+    members: BTreeMap<Collection, Vec<Arc<Record>>>,
     instances: BTreeMap<ServiceName, Option<Arc<Vec<RegisteredInstance>>>>,
     /// Services of Cloud Map of which it was asked why they were never discovered. No snapshot depends on that.
     failures: BTreeSet<ServiceName>,
@@ -112,18 +113,18 @@ pub struct Inputs {
 pub enum Ground {
     /// An object, or that there is none of that identity.
     Record(ResourceId),
-    /// Which routes the virtual router of this name has.
-    Routes(String),
+    /// Which members a collection has.
+    Members(Collection),
     /// Why a service of Cloud Map was never discovered.
     Service(ServiceName),
 }
 
 impl Inputs {
     /// Whether a snapshot made from `view` and `discovered` would be the same.
-    pub fn unchanged(&self, mesh: &str, view: &MeshView, discovered: &Discovered) -> bool {
+    pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
         self.records.iter().all(|(id, record)| same(record.as_ref(), view.get(id)))
-            && self.routes.iter().all(|(router, seen)| {
-                let mut now = view.routes(mesh, router);
+            && self.members.iter().all(|(collection, seen)| {
+                let mut now = view.members(collection);
                 seen.iter().all(|record| same(Some(record), now.next())) && now.next().is_none()
             })
             && self.instances.iter().all(|(service, seen)| same(seen.as_ref(), discovered.instances(service)))
@@ -132,13 +133,13 @@ impl Inputs {
     /// What was looked at, other than instances of Cloud Map.
     pub(super) fn into_grounds(self) -> Vec<Ground> {
         let records = self.records.into_keys().map(Ground::Record);
-        let routes = self.routes.into_keys().map(Ground::Routes);
-        records.chain(routes).chain(self.failures.into_iter().map(Ground::Service)).collect()
+        let members = self.members.into_keys().map(Ground::Members);
+        records.chain(members).chain(self.failures.into_iter().map(Ground::Service)).collect()
     }
 
     /// The objects that exist among the inputs.
     pub fn objects(&self) -> BTreeMap<ResourceId, Arc<Record>> {
-        let records = self.records.values().flatten().chain(self.routes.values().flatten());
+        let records = self.records.values().flatten().chain(self.members.values().flatten());
         records.map(|record| (record.id.clone(), Arc::clone(record))).collect()
     }
 }

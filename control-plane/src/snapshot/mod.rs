@@ -109,7 +109,7 @@ impl Snapshot {
 
     /// Whether a snapshot made from `view` and `discovered` would be this one.
     pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
-        self.inputs.unchanged(self.node.mesh_name(), view, discovered)
+        self.inputs.unchanged(view, discovered)
     }
 
     /// Whether it was made from this very version of `record`.

@@ -78,7 +78,7 @@ fn holder(nodes: &BTreeSet<ResourceId>, joined: Option<&Joined>, key: &[u8]) -> 
 fn node(name: &str, identity: &Identity) -> Option<ResourceId> {
     let Arn { partition, region, account, resource } = Arn::parse(name).ok()?;
     let ours = Identity { partition, region, account } == *identity;
-    (ours && matches!(resource, ResourceId::VirtualNode { .. })).then_some(resource)
+    (ours && resource.kind().info().has_proxies).then_some(resource)
 }
 
 /// When `certificate` ends.

@@ -7,7 +7,7 @@ pub mod secrets;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub use control_plane::ControlPlaneAddress;
-use fleetmesh_model::{Arn, Kind};
+use fleetmesh_model::Arn;
 
 /// The port of Envoy's admin interface unless somebody chose another; that of AWS's image too.
 pub const ADMIN_PORT: u16 = 9901;
@@ -44,12 +44,13 @@ pub struct Bootstrap {
 /// In words: `text` names nothing of App Mesh, or something that has no proxy.
 pub fn virtual_node(text: &str) -> Result<String, String> {
     let resource = Arn::parse_resource(text)?;
-    match resource.kind() {
-        Kind::VirtualNode => Ok(text.to_owned()),
-        kind => {
-            Err(format!("{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"))
-        }
+    let kind = resource.kind();
+    if !kind.info().has_proxies {
+        return Err(format!(
+            "{resource} is a {kind}, and a proxy runs a VirtualNode: mesh/MESH/virtualNode/NAME"
+        ));
     }
+    Ok(text.to_owned())
 }
 
 /// The document could not be written.

@@ -141,7 +141,7 @@ impl Intercept for Watch {
 /// each operation of the SDK is a type of its own and the trait that they share is private to the SDK.
 #[macro_export]
 macro_rules! metered {
-    ($meter:expr, $endpoint:expr, $operation:literal, $request:expr) => {{
+    ($meter:expr, $endpoint:expr, $operation:expr, $request:expr) => {{
         let watch = $crate::metering::Watch::begin();
         let result = $request.interceptor(watch.clone()).send().await;
         let result = result.map_err(|error| $crate::error::failure($operation, $endpoint, &error));

@@ -2,7 +2,7 @@
 //! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
 use fleetmesh_crds::management::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
-use fleetmesh_crds::{IamStatus, MeshResource, Reason};
+use fleetmesh_crds::{IamStatus, Reason};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 use fleetmesh_model::{Kind, ResourceId, differences};
 
@@ -73,12 +73,13 @@ fn accepted(observed: &Observed) -> Verdict {
             return Verdict::Fails(Reason::MeshNotFound, message);
         }
         Allowance::Refused { mesh, namespace } => {
-            let left = match object.key.kind {
-                Kind::Route | Kind::VirtualService => "It is not in the mesh until then",
-                Kind::VirtualNode => {
+            let kind = object.key.kind.info();
+            let left = match (kind.requires.is_empty(), kind.mentions.is_empty()) {
+                (false, _) => "It is not in the mesh until then",
+                (true, false) => {
                     "Until then its backends are out of the mesh and its fleet does not grow; others' requests still reach it"
                 }
-                Kind::Mesh | Kind::VirtualRouter => "What is in the mesh stays as it is until then",
+                (true, true) => "What is in the mesh stays as it is until then",
             };
             let message = format!(
                 "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace. {left}; it goes on by itself"
@@ -130,14 +131,7 @@ fn look_only(observed: &Observed) -> Decision {
 }
 
 fn name_field(kind: Kind) -> String {
-    let field = match kind {
-        Kind::Mesh => fleetmesh_crds::Mesh::NAME_FIELD,
-        Kind::VirtualNode => fleetmesh_crds::VirtualNode::NAME_FIELD,
-        Kind::VirtualRouter => fleetmesh_crds::VirtualRouter::NAME_FIELD,
-        Kind::Route => fleetmesh_crds::Route::NAME_FIELD,
-        Kind::VirtualService => fleetmesh_crds::VirtualService::NAME_FIELD,
-    };
-    format!("spec.{field}")
+    format!("spec.{}", kind.info().member)
 }
 
 /// What to do about an App Mesh object that exists: leave it alone, take it over, or bring it in step.

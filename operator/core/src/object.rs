@@ -76,12 +76,12 @@ impl Object {
         let extension = resource.extension();
         let status = resource.status().unwrap_or_else(|| Status::empty(K::KIND));
         // Before the first decision about a rollout, which comes before the first write, the resource's spec stands here.
-        let spec = match &extension {
-            Extension::Route(route) => {
+        let spec = match extension.route() {
+            Some(route) => {
                 let effective = in_force(route.canary.as_ref(), &route.targets, status.canary());
                 with_targets(declared, effective.unwrap_or(&route.targets))
             }
-            _ => declared,
+            None => declared,
         };
         Self {
             key: ObjectKey {
@@ -197,12 +197,11 @@ fn with_targets(declared: Spec, effective: &[WeightedTarget]) -> Spec {
     if targets(&declared) == effective {
         return declared;
     }
-    match declared {
-        Spec::Route(route) if Spec::Route(route.clone()).violations().is_empty() => {
-            Spec::Route(Box::new(route.with_targets(effective)))
-        }
-        declared => declared,
+    if !declared.violations().is_empty() {
+        return declared;
     }
+    let Spec::Route(route) = declared else { return declared };
+    Spec::Route(Box::new(route.with_targets(effective)))
 }
 
 /// `kubectl apply` keeps the whole resource in an annotation of its own; that one says nothing by itself.

@@ -305,7 +305,7 @@ impl Observed {
     /// Whether the mesh refuses the namespace of what sends requests somewhere: a route and a virtual service leave the mesh, of a
     /// virtual node the backends do. Nodes and routers themselves, which others may send requests to, stay.
     pub fn is_put_out(&self) -> bool {
-        let sends = matches!(self.object.key.kind, Kind::Route | Kind::VirtualService | Kind::VirtualNode);
+        let sends = self.object.key.kind.info().names_others();
         sends && matches!(self.allowance, Allowance::Refused { .. })
     }
 

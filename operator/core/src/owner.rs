@@ -7,7 +7,6 @@ use fleetmesh_crds::management::{
     OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
 };
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
-use fleetmesh_model::Kind;
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 
 use crate::iam::Place;
@@ -27,7 +26,7 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
 /// one: as of [`desired_tags`], and that it asked, where the object may name others' and there is room.
 pub fn judged_tags(object: &Object, cluster: &str) -> Tags {
     let mut tags = desired_tags(object, cluster);
-    let names = matches!(object.key.kind, Kind::Route | Kind::VirtualService | Kind::VirtualNode);
+    let names = object.key.kind.info().names_others();
     // The role of a node's proxies is told later.
     if names && tags.len() + 1 < MAX_TAGS {
         tags.insert(OWNER_GRANTS_TAG.to_owned(), ASKED.to_owned());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use fleetmesh_crds::reference_grant::WantedReference;
 use fleetmesh_crds::{ConditionType, Reason, ReferenceGrantSpec, Status, UNASKED};
-use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
+use fleetmesh_model::{Kind, Reference, ResourceId};
 
 use crate::claim::Maker;
 use crate::decision::{Decision, Verdict};
@@ -129,13 +129,10 @@ pub fn judge<'a>(
             permission.elsewhere.push(reference.target.clone());
         }
         let grant = grants.permitting(from.kind, namespace, &owner.key);
-        let attaches = from.kind == Kind::Route && owner.key.kind == Kind::VirtualRouter;
-        let allowed = !attaches
-            || owner
-                .extension
-                .router()
-                .and_then(|router| router.routes.as_ref())
-                .is_some_and(|routes| routes.allows_other(labels));
+        // A mesh, which is in no namespace, is none of these.
+        let attaches = from.kind.info().parent == Some(owner.key.kind);
+        let allowed =
+            !attaches || owner.extension.attachable().is_some_and(|routes| routes.allows_other(labels));
         match grant {
             Some(grant) if allowed => {
                 let place = owner.key.namespace.as_deref().unwrap_or_default();
@@ -225,9 +222,9 @@ pub fn put_out(observed: &Observed) -> Option<Plan> {
         return None;
     }
     let references = remote.spec.references(&observed.object.id);
-    let backends = references.iter().map(|one| &one.target);
-    let backends: Vec<&ResourceId> = backends.filter(|id| id.kind() == Kind::VirtualService).collect();
-    let stays = observed.object.key.kind == Kind::VirtualNode && backends.is_empty();
+    let backends: Vec<&ResourceId> =
+        references.iter().filter(|one| !one.required).map(|one| &one.target).collect();
+    let stays = observed.object.key.kind.info().requires.is_empty() && backends.is_empty();
     (!stays).then(|| Plan::Steps(vec![without(observed, remote, &backends)]))
 }
 
@@ -316,11 +313,8 @@ pub fn may_be_lent(observed: &Observed) -> bool {
 /// The step that takes `targets` out of an App Mesh object, or the object out of the mesh.
 fn without(observed: &Observed, remote: &RemoteObject, targets: &[&ResourceId]) -> Step {
     let object = &observed.object;
-    let Spec::VirtualNode(node) = &remote.spec else {
-        return Step::Delete { id: object.id.clone() };
-    };
     let gone = |name: &str| targets.iter().any(|target| target.name() == name);
-    let spec = Spec::VirtualNode(Box::new(node.as_ref().clone().without_backends(gone)));
+    let Some(spec) = remote.spec.without(&gone) else { return Step::Delete { id: object.id.clone() } };
     let base = format!("withdrawn {}@{}", remote.identity.uid, remote.identity.version);
     let token = token(&object.uid, &base, &spec);
     Step::Update { id: object.id.clone(), spec, token }
@@ -369,7 +363,8 @@ impl Missing {
         if *allowed_routes {
             wanted.push(format!("allow namespace {namespace} in spec.allowedRoutes of {owner}"));
         }
-        let path = reference.path.as_deref().unwrap_or("spec.virtualRouterName");
+        let parent = || format!("spec.{}", owner.kind.info().member);
+        let path = reference.path.clone().unwrap_or_else(parent);
         format!(
             "{} ({path}) is {owner}, which does not permit it: {}",
             in_words(&reference.target),

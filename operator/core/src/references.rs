@@ -53,19 +53,6 @@ fn named(reference: &Reference) -> String {
 
 /// A resource in words, for example `virtual node serviceB of mesh apps`.
 pub fn in_words(id: &ResourceId) -> String {
-    match id {
-        ResourceId::Mesh { mesh } => format!("mesh {mesh}"),
-        ResourceId::VirtualNode { mesh, virtual_node } => {
-            format!("virtual node {virtual_node} of mesh {mesh}")
-        }
-        ResourceId::VirtualRouter { mesh, virtual_router } => {
-            format!("virtual router {virtual_router} of mesh {mesh}")
-        }
-        ResourceId::Route { mesh, virtual_router, route } => {
-            format!("route {route} of virtual router {virtual_router} of mesh {mesh}")
-        }
-        ResourceId::VirtualService { mesh, virtual_service } => {
-            format!("virtual service {virtual_service} of mesh {mesh}")
-        }
-    }
+    let upwards = id.lineage().rev().map(|(kind, name)| format!("{} {name}", kind.info().words));
+    upwards.collect::<Vec<_>>().join(" of ")
 }

@@ -9,6 +9,7 @@ use crate::canary::targets::in_short;
 use crate::condition::Finding;
 use crate::decision::{Decision, Verdict};
 use crate::failure::{Callee, FailureClass};
+use crate::object::Object;
 use crate::observed::{Deprecation, Observed, OwnerClaim, Remote, RemoteIdentity};
 use crate::outcome::Outcome;
 use crate::part::Parts;
@@ -47,24 +48,25 @@ pub fn status(
             .map_or(before.proxies, |identity| programmed::proxies(identity, &observed.distribution)),
         uid: identity.as_ref().map(|identity| identity.uid.clone()),
         version: identity.map(|identity| identity.version),
-        of_kind: of_kind(&object.effective_spec, before, parts),
+        of_kind: of_kind(object, before, parts),
     }
 }
 
 /// What only the object's kind reports.
-fn of_kind(spec: &Spec, before: &Status, parts: &Parts) -> KindStatus {
-    match spec {
-        Spec::VirtualNode(_) => {
+fn of_kind(object: &Object, before: &Status, parts: &Parts) -> KindStatus {
+    match KindStatus::empty(object.key.kind) {
+        KindStatus::Node(_) => {
             let fleet =
                 parts.fleet.as_ref().map_or_else(|| before.fleet().cloned(), |part| part.status.clone());
             let iam = parts.iam.as_ref().map_or_else(|| before.iam().cloned(), |part| part.status.clone());
             NodeStatus { fleet, iam }.into()
         }
-        Spec::Route(_) => {
+        KindStatus::Route(_) => {
             let canary = before.canary().clone();
-            RouteStatus { weights: weights(spec, &canary.effective_targets), canary }.into()
+            let weights = weights(&object.effective_spec, &canary.effective_targets);
+            RouteStatus { weights, canary }.into()
         }
-        Spec::Mesh(_) | Spec::VirtualRouter(_) | Spec::VirtualService(_) => KindStatus::default(),
+        KindStatus::None(none) => none.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetmesh_core::iam::{RoleLimits, Thing};
 use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
-use fleetmesh_crds::IamStatus;
+use fleetmesh_crds::{IamStatus, KindStatus};
 use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
@@ -75,10 +75,10 @@ pub struct RouteMemory {
 
 impl KindMemory {
     fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::VirtualNode => Self::Node(Box::default()),
-            Kind::Route => Self::Route(RouteMemory::default()),
-            Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => Self::None,
+        match KindStatus::empty(kind) {
+            KindStatus::Node(_) => Self::Node(Box::default()),
+            KindStatus::Route(_) => Self::Route(RouteMemory::default()),
+            KindStatus::None(_) => Self::None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::permission::{Target, judge, may_retire};
 use fleetmesh_core::{Allowance, Evidence, Maker, Object, ObjectKey, OwnerClaim, Permission, claim};
+use fleetmesh_crds::reference_grant::FromKind;
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
@@ -258,10 +259,9 @@ impl CacheInner {
         let mut references = object.references();
         references.retain(|reference| reference.required || backends > 0);
         let owner = |target: &ResourceId| {
-            let owner = match object.key.kind {
-                Kind::VirtualNode => self.best(target, backends.saturating_sub(1), answers),
-                _ => self.best(target, backends, answers),
-            };
+            // What need not exist may lead back to where it was named.
+            let less = u8::from(!object.key.kind.info().mentions.is_empty());
+            let owner = self.best(target, backends.saturating_sub(less), answers);
             let maker = self.index.maker(target);
             let owner = owner.filter(|owner| !is_refused_the_name(owner, maker));
             owner.map(|object| Target { object, maker }).into_iter().collect()
@@ -333,12 +333,11 @@ impl CacheInner {
 
     /// `object` says something else about resources of other namespaces than `former`, which it was before.
     pub(super) fn consent_changed(&mut self, former: &Object, object: &Object) -> Triggers {
-        let concerned: Vec<ObjectKey> = match object.key.kind {
-            Kind::Mesh => self.allowed_otherwise(former, object),
-            _ => {
-                let referrers = self.index.referrers(&object.id);
-                referrers.filter(|key| key.namespace != object.key.namespace).cloned().collect()
-            }
+        let concerned: Vec<ObjectKey> = if object.key.kind == Kind::Mesh {
+            self.allowed_otherwise(former, object)
+        } else {
+            let referrers = self.index.referrers(&object.id);
+            referrers.filter(|key| key.namespace != object.key.namespace).cloned().collect()
         };
         self.reconsider(&concerned)
     }
@@ -365,7 +364,7 @@ impl CacheInner {
         let asks = |object: &Object| {
             let from = about.iter().flat_map(|spec| &spec.from);
             from.into_iter().any(|from| {
-                from.kind.kind() == object.key.kind
+                Some(from.kind) == FromKind::of(object.key.kind)
                     && Some(from.namespace.as_str()) == object.key.namespace.as_deref()
             }) && object.references().iter().any(|reference| owned(&reference.target))
         };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetmesh_core::canary::{Action, Health, Node};
+use fleetmesh_core::canary::{Action, Health, Node, is_target};
 use fleetmesh_core::{Deprecation, Object, ObjectKey};
 use fleetmesh_crds::{CanaryStatus, ConditionType, RouteAction};
 use fleetmesh_model::{Kind, Reference, ResourceId};
@@ -204,7 +204,7 @@ impl CacheInner {
                 && self.may_keep(object, node)
         };
         // Nothing else is kept, and whole meshes are deleted at once: their other objects need no look at every entry.
-        let entries = (node.key.kind == Kind::VirtualNode).then(|| self.entries.values());
+        let entries = is_target(node.key.kind).then(|| self.entries.values());
         entries.into_iter().flatten().filter(keeps).map(|entry| &entry.object.key)
     }
 
@@ -217,9 +217,8 @@ impl CacheInner {
 
     /// Virtual nodes of a mesh that are being deleted, to be triggered.
     pub(super) fn deleting_nodes(&self, mesh: &str) -> Triggers {
-        let waits = |object: &Object| {
-            object.deleting && object.key.kind == Kind::VirtualNode && object.id.mesh_name() == mesh
-        };
+        let waits =
+            |object: &Object| object.deleting && is_target(object.key.kind) && object.id.mesh_name() == mesh;
         let nodes = self.entries.values().filter(|entry| waits(&entry.object));
         nodes.map(|entry| (entry.object.key.clone(), Trigger::Look)).collect()
     }

@@ -91,15 +91,8 @@ struct UpdateBody<'a> {
 /// # Errors
 /// serde's, which these types never raise.
 pub(super) fn create(id: &ResourceId, spec: &Spec, tags: &Tags, token: &str) -> serde_json::Result<String> {
-    let member = match id.kind() {
-        Kind::Mesh => "meshName",
-        Kind::VirtualNode => "virtualNodeName",
-        Kind::VirtualRouter => "virtualRouterName",
-        Kind::Route => "routeName",
-        Kind::VirtualService => "virtualServiceName",
-    };
     serde_json::to_string(&CreateBody {
-        name: [(member, id.name())].into(),
+        name: [(id.kind().info().member, id.name())].into(),
         spec,
         tags: tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect(),
         client_token: token,

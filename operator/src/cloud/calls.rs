@@ -7,17 +7,57 @@ use fleetmesh_aws::metered;
 use fleetmesh_aws::transport::Rate;
 use fleetmesh_core::{Failure, FailureClass, RemoteIdentity, RemoteObject};
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{ResourceId, Spec};
+use fleetmesh_model::{Kind, ResourceId, Spec};
 
 use crate::cloud::body::{self, CloudBodies};
 use crate::metrics::Metrics;
 
 /// Sends one operation with a body of ours, and gives the answer's bytes.
 macro_rules! send {
-    ($app_mesh:expr, $operation:literal, $request:expr, $body:expr) => {{
+    ($app_mesh:expr, $operation:expr, $request:expr, $body:expr) => {{
         let bodies = CloudBodies::new($body);
         let request = $request.customize().interceptor(bodies.clone());
         metered!(&$app_mesh.metrics, $app_mesh.endpoint, $operation, request).map(|_| bodies.answer())
+    }};
+}
+
+/// What is done to objects of every kind.
+#[derive(Clone, Copy, Debug)]
+enum CloudVerb {
+    Create,
+    Describe,
+    Update,
+    Delete,
+}
+
+/// Sends the operation that does `$verb` to `$id`. A row has a kind, with the members of its requests that name the object from
+/// the mesh down, and the SDK's operations on it.
+macro_rules! send_by_kind {
+    ($app_mesh:expr, $verb:expr, $id:expr, $body:expr, {
+        $($kind:ident($($member:ident),+): $create:ident, $describe:ident, $update:ident, $delete:ident;)+
+    }) => {{
+        let mut names = $id.lineage().map(|(_, name)| name);
+        let client = &$app_mesh.client;
+        match ($id.kind(), $verb) {
+            $(
+                (Kind::$kind, CloudVerb::Create) => {
+                    let request = client.$create()$(.$member(names.next().unwrap_or_default()))+;
+                    send!($app_mesh, concat!("Create", stringify!($kind)), request, $body)
+                }
+                (Kind::$kind, CloudVerb::Describe) => {
+                    let request = client.$describe()$(.$member(names.next().unwrap_or_default()))+;
+                    send!($app_mesh, concat!("Describe", stringify!($kind)), request, $body)
+                }
+                (Kind::$kind, CloudVerb::Update) => {
+                    let request = client.$update()$(.$member(names.next().unwrap_or_default()))+;
+                    send!($app_mesh, concat!("Update", stringify!($kind)), request, $body)
+                }
+                (Kind::$kind, CloudVerb::Delete) => {
+                    let request = client.$delete()$(.$member(names.next().unwrap_or_default()))+;
+                    send!($app_mesh, concat!("Delete", stringify!($kind)), request, $body)
+                }
+            )+
+        }
     }};
 }
 
@@ -54,35 +94,8 @@ impl AppMeshClient {
         token: &str,
     ) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
-        let body = Some(body::create(id, spec, tags, token).map_err(|error| malformed("Create", &error))?);
-        let client = &self.client;
-        let answer = match id {
-            ResourceId::Mesh { mesh } => {
-                send!(self, "CreateMesh", client.create_mesh().mesh_name(mesh), body)
-            }
-            ResourceId::VirtualNode { mesh, virtual_node } => {
-                let request = client.create_virtual_node().mesh_name(mesh).virtual_node_name(virtual_node);
-                send!(self, "CreateVirtualNode", request, body)
-            }
-            ResourceId::VirtualRouter { mesh, virtual_router } => {
-                let request =
-                    client.create_virtual_router().mesh_name(mesh).virtual_router_name(virtual_router);
-                send!(self, "CreateVirtualRouter", request, body)
-            }
-            ResourceId::Route { mesh, virtual_router, route } => {
-                let request = client
-                    .create_route()
-                    .mesh_name(mesh)
-                    .virtual_router_name(virtual_router)
-                    .route_name(route);
-                send!(self, "CreateRoute", request, body)
-            }
-            ResourceId::VirtualService { mesh, virtual_service } => {
-                let request =
-                    client.create_virtual_service().mesh_name(mesh).virtual_service_name(virtual_service);
-                send!(self, "CreateVirtualService", request, body)
-            }
-        }?;
+        let body = body::create(id, spec, tags, token).map_err(|error| malformed("Create", &error))?;
+        let answer = self.send(CloudVerb::Create, id, Some(body)).await?;
         Ok(read(id, "Create", &answer)?.identity)
     }
 
@@ -92,35 +105,7 @@ impl AppMeshClient {
     /// Every failure but `NotFound`.
     pub async fn describe(&self, id: &ResourceId) -> Result<Option<RemoteObject>, Failure> {
         self.reads.turn().await;
-        let client = &self.client;
-        let answer = match id {
-            ResourceId::Mesh { mesh } => {
-                send!(self, "DescribeMesh", client.describe_mesh().mesh_name(mesh), None)
-            }
-            ResourceId::VirtualNode { mesh, virtual_node } => {
-                let request = client.describe_virtual_node().mesh_name(mesh).virtual_node_name(virtual_node);
-                send!(self, "DescribeVirtualNode", request, None)
-            }
-            ResourceId::VirtualRouter { mesh, virtual_router } => {
-                let request =
-                    client.describe_virtual_router().mesh_name(mesh).virtual_router_name(virtual_router);
-                send!(self, "DescribeVirtualRouter", request, None)
-            }
-            ResourceId::Route { mesh, virtual_router, route } => {
-                let request = client
-                    .describe_route()
-                    .mesh_name(mesh)
-                    .virtual_router_name(virtual_router)
-                    .route_name(route);
-                send!(self, "DescribeRoute", request, None)
-            }
-            ResourceId::VirtualService { mesh, virtual_service } => {
-                let request =
-                    client.describe_virtual_service().mesh_name(mesh).virtual_service_name(virtual_service);
-                send!(self, "DescribeVirtualService", request, None)
-            }
-        };
-        match answer {
+        match self.send(CloudVerb::Describe, id, None).await {
             Ok(answer) => read(id, "Describe", &answer).map(Some),
             Err(failure) if failure.class == FailureClass::NotFound => Ok(None),
             Err(failure) => Err(failure),
@@ -133,35 +118,8 @@ impl AppMeshClient {
     /// `NotFound` when the object, or something that it names, does not exist.
     pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
-        let body = Some(body::update(spec, token).map_err(|error| malformed("Update", &error))?);
-        let client = &self.client;
-        let answer = match id {
-            ResourceId::Mesh { mesh } => {
-                send!(self, "UpdateMesh", client.update_mesh().mesh_name(mesh), body)
-            }
-            ResourceId::VirtualNode { mesh, virtual_node } => {
-                let request = client.update_virtual_node().mesh_name(mesh).virtual_node_name(virtual_node);
-                send!(self, "UpdateVirtualNode", request, body)
-            }
-            ResourceId::VirtualRouter { mesh, virtual_router } => {
-                let request =
-                    client.update_virtual_router().mesh_name(mesh).virtual_router_name(virtual_router);
-                send!(self, "UpdateVirtualRouter", request, body)
-            }
-            ResourceId::Route { mesh, virtual_router, route } => {
-                let request = client
-                    .update_route()
-                    .mesh_name(mesh)
-                    .virtual_router_name(virtual_router)
-                    .route_name(route);
-                send!(self, "UpdateRoute", request, body)
-            }
-            ResourceId::VirtualService { mesh, virtual_service } => {
-                let request =
-                    client.update_virtual_service().mesh_name(mesh).virtual_service_name(virtual_service);
-                send!(self, "UpdateVirtualService", request, body)
-            }
-        }?;
+        let body = body::update(spec, token).map_err(|error| malformed("Update", &error))?;
+        let answer = self.send(CloudVerb::Update, id, Some(body)).await?;
         Ok(read(id, "Update", &answer)?.identity)
     }
 
@@ -171,39 +129,26 @@ impl AppMeshClient {
     /// `InUse` when others refer to the object.
     pub async fn delete(&self, id: &ResourceId) -> Result<(), Failure> {
         self.writes.turn().await;
-        let client = &self.client;
-        let answer = match id {
-            ResourceId::Mesh { mesh } => {
-                send!(self, "DeleteMesh", client.delete_mesh().mesh_name(mesh), None)
-            }
-            ResourceId::VirtualNode { mesh, virtual_node } => {
-                let request = client.delete_virtual_node().mesh_name(mesh).virtual_node_name(virtual_node);
-                send!(self, "DeleteVirtualNode", request, None)
-            }
-            ResourceId::VirtualRouter { mesh, virtual_router } => {
-                let request =
-                    client.delete_virtual_router().mesh_name(mesh).virtual_router_name(virtual_router);
-                send!(self, "DeleteVirtualRouter", request, None)
-            }
-            ResourceId::Route { mesh, virtual_router, route } => {
-                let request = client
-                    .delete_route()
-                    .mesh_name(mesh)
-                    .virtual_router_name(virtual_router)
-                    .route_name(route);
-                send!(self, "DeleteRoute", request, None)
-            }
-            ResourceId::VirtualService { mesh, virtual_service } => {
-                let request =
-                    client.delete_virtual_service().mesh_name(mesh).virtual_service_name(virtual_service);
-                send!(self, "DeleteVirtualService", request, None)
-            }
-        };
-        match answer {
+        match self.send(CloudVerb::Delete, id, None).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::NotFound => Ok(()),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Does `verb` to the object and gives the answer's bytes.
+    async fn send(&self, verb: CloudVerb, id: &ResourceId, body: Option<String>) -> Result<Vec<u8>, Failure> {
+        send_by_kind!(self, verb, id, body, {
+            Mesh(mesh_name): create_mesh, describe_mesh, update_mesh, delete_mesh;
+            VirtualNode(mesh_name, virtual_node_name):
+                create_virtual_node, describe_virtual_node, update_virtual_node, delete_virtual_node;
+            VirtualRouter(mesh_name, virtual_router_name):
+                create_virtual_router, describe_virtual_router, update_virtual_router, delete_virtual_router;
+            Route(mesh_name, virtual_router_name, route_name):
+                create_route, describe_route, update_route, delete_route;
+            VirtualService(mesh_name, virtual_service_name):
+                create_virtual_service, describe_virtual_service, update_virtual_service, delete_virtual_service;
+        })
     }
 
     /// The tags of the object `arn`; all pages.

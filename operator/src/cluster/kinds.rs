@@ -1,4 +1,4 @@
-//! The five kinds: what is particular to each, and the macro that picks the type for a kind. No I/O.
+//! The kinds as the operator watches them. No I/O.
 
 use fleetmesh_core::Object;
 use fleetmesh_crds::MeshResource;
@@ -12,32 +12,3 @@ pub(super) trait Watched: MeshResource {
 }
 
 impl<K: MeshResource> Watched for K {}
-
-/// Evaluates an expression with `$resource` standing for the type of a kind.
-macro_rules! with_kind {
-    ($kind:expr, $resource:ident => $body:expr) => {
-        match $kind {
-            ::fleetmesh_model::Kind::Mesh => {
-                type $resource = ::fleetmesh_crds::Mesh;
-                $body
-            }
-            ::fleetmesh_model::Kind::VirtualNode => {
-                type $resource = ::fleetmesh_crds::VirtualNode;
-                $body
-            }
-            ::fleetmesh_model::Kind::VirtualRouter => {
-                type $resource = ::fleetmesh_crds::VirtualRouter;
-                $body
-            }
-            ::fleetmesh_model::Kind::Route => {
-                type $resource = ::fleetmesh_crds::Route;
-                $body
-            }
-            ::fleetmesh_model::Kind::VirtualService => {
-                type $resource = ::fleetmesh_crds::VirtualService;
-                $body
-            }
-        }
-    };
-}
-pub(super) use with_kind;

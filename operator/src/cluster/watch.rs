@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_core::ObjectKey;
-use fleetmesh_crds::{FleetClass, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider};
+use fleetmesh_crds::{FleetClass, MetricProvider, ReferenceGrant, RouteAction, WebhookProvider, with_kind};
 use fleetmesh_model::Kind;
 use fleetmesh_tasks::Tasks;
 use futures::future::BoxFuture;
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::kinds::{Watched, with_kind};
+use super::kinds::Watched;
 use crate::cache::{Cache, NewsSource, Triggers};
 use crate::queue::Queue;
 use crate::tasks::Task;

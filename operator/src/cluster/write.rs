@@ -3,7 +3,7 @@
 
 use fleetmesh_core::canary::ActionVerdict;
 use fleetmesh_core::{Event, Object, ObjectKey, Severity};
-use fleetmesh_crds::{FINALIZER, GROUP, RouteAction, RouteActionStatus, Status, VERSION};
+use fleetmesh_crds::{FINALIZER, GROUP, RouteAction, RouteActionStatus, Status, VERSION, with_kind};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
@@ -12,7 +12,7 @@ use kube::{Client, Resource as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::kinds::{Watched, with_kind};
+use super::kinds::Watched;
 use super::recorders::Recorders;
 
 /// The name under which the operator writes.

@@ -11,7 +11,7 @@ mod rollout;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_core::canary::Reduction;
+use fleetmesh_core::canary::{Reduction, rolls_out};
 use fleetmesh_core::owner::Owner;
 use fleetmesh_core::{
     Decision, FailureClass, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote,
@@ -19,7 +19,6 @@ use fleetmesh_core::{
     programmed,
 };
 use fleetmesh_crds::{ConditionType, Reason};
-use fleetmesh_model::Kind;
 use fleetmesh_tasks::caught;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -103,7 +102,7 @@ fn again() -> Next {
 /// A RouteAction that could not be answered is tried again, however long nothing else is due.
 fn sooner(context: &Context, key: &ObjectKey, next: Next) -> Next {
     let waits =
-        |wait: Duration| wait > AGAIN && key.kind == Kind::Route && !context.cache.actions(key).is_empty();
+        |wait: Duration| wait > AGAIN && rolls_out(key.kind) && !context.cache.actions(key).is_empty();
     match next {
         Some(next) if waits(next.wait) => {
             let priority = next.priority.max(Priority::Changed);

@@ -40,7 +40,7 @@ struct KindScene {
     other: Value,
 }
 
-fn scenes() -> Vec<KindScene> {
+fn scenes() -> [KindScene; Kind::ALL.len()] {
     let targets = |weight: i32| json!({"tcpRoute": {"action": {"weightedTargets": [{"virtualNode": "a", "weight": weight}]}}});
     let scene = |kind: Kind, id: ResourceId, spec: Value, other: Value| KindScene {
         kind,
@@ -53,7 +53,7 @@ fn scenes() -> Vec<KindScene> {
     let egress = json!({"egressFilter": {"type": "ALLOW_ALL"}});
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "a"}}});
-    vec![
+    [
         scene(Kind::Mesh, ResourceId::mesh("it"), json!({}), egress),
         scene(Kind::VirtualNode, ResourceId::virtual_node("m", "it"), dns("a.local"), dns("b.local")),
         scene(Kind::VirtualRouter, ResourceId::virtual_router("m", "it"), json!({}), listeners),

@@ -11,12 +11,8 @@ const NAMED: usize = 10;
 /// Refuses to let go of `id` while something in `mesh` needs it: a mesh with anything in it, a router with routes, a
 /// node or router that a route or service demands. Backends do not demand the service they name.
 pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
-    let uses = |user: &ResourceId| match (id.kind(), user.kind()) {
-        (Kind::Mesh, _) => user != id,
-        (Kind::VirtualNode | Kind::VirtualRouter, Kind::Route | Kind::VirtualService) => {
-            demands(mesh, user, id)
-        }
-        _ => false,
+    let uses = |user: &ResourceId| {
+        if id.kind() == Kind::Mesh { user != id } else { may_demand(user, id) && demands(mesh, user, id) }
     };
     let users: Vec<&ResourceId> = mesh.resources.keys().filter(|user| uses(user)).collect();
     if users.is_empty() {
@@ -32,6 +28,12 @@ pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
         if users.len() == 1 { "it" } else { "them" },
     );
     Err(Refusal::new(Class::ResourceInUse, message))
+}
+
+/// Whether things of the kind of `user` can need things of the kind of `id`, which says nothing of these two.
+fn may_demand(user: &ResourceId, id: &ResourceId) -> bool {
+    let info = user.kind().info();
+    info.parent == Some(id.kind()) || info.requires.contains(&id.kind())
 }
 
 fn demands(mesh: &MeshView, user: &ResourceId, id: &ResourceId) -> bool {

@@ -2,7 +2,9 @@
 
 use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
-use fleetmesh_model::{ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec};
+use fleetmesh_model::{
+    Collection, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
+};
 
 use crate::refusal::Refusal;
 use crate::view::MeshView;
@@ -36,7 +38,7 @@ pub fn routes_fit_router(
     id: &ResourceId,
     router: &VirtualRouterSpec,
 ) -> Result<(), Refusal> {
-    for record in mesh.routes(id.mesh_name(), id.name()) {
+    for record in mesh.members(&Collection::routes(id.mesh_name(), id.name())) {
         if let Spec::Route(route) = &record.spec
             && let Some(violation) = against_router(route, router)
         {

@@ -2,12 +2,10 @@
 
 use fleetmesh_model::schema::EXACTLY_ONE_OF;
 use fleetmesh_model::tag::Tag;
-use fleetmesh_model::{
-    Kind, MeshSpec, RouteSpec, Violation, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
-};
+use fleetmesh_model::{Kind, Spec, Violation};
 use jsonschema::{Keyword, ValidationError};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::violation;
@@ -19,13 +17,7 @@ pub struct Schema(jsonschema::Validator);
 impl Schema {
     /// The schema of the spec of `kind`.
     pub fn of_spec(kind: Kind) -> Result<Self, String> {
-        match kind {
-            Kind::Mesh => Self::of::<MeshSpec>(),
-            Kind::VirtualNode => Self::of::<VirtualNodeSpec>(),
-            Kind::VirtualRouter => Self::of::<VirtualRouterSpec>(),
-            Kind::Route => Self::of::<RouteSpec>(),
-            Kind::VirtualService => Self::of::<VirtualServiceSpec>(),
-        }
+        Self::compile(Spec::schema(kind, generator()).to_value())
     }
 
     /// The schema of `T`.
@@ -54,8 +46,11 @@ impl Schema {
 }
 
 fn generate<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    generator().into_root_schema_for::<T>().to_value()
+}
+
+fn generator() -> SchemaGenerator {
+    SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator()
 }
 
 /// Closes what serde would let pass or read differently: unknown members, null (which [`super::canonical`] removed)

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Kind, ResourceId};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -73,8 +73,8 @@ impl Group<'_> {
             }
             Change::Delete { id, uid, version } => {
                 table::delete(self.connection, &id, &uid, version)?;
-                if let ResourceId::Mesh { mesh } = &id {
-                    tokens::forget_mesh(self.connection, mesh)?;
+                if id.kind() == Kind::Mesh {
+                    tokens::forget_mesh(self.connection, id.name())?;
                 }
                 let removed = self.remove(&id);
                 Ok(removed.ok_or_else(|| CommitError::Internal { reason: format!("{id} was not in memory") }))
@@ -91,8 +91,8 @@ impl Group<'_> {
     }
 
     fn remove(&mut self, id: &ResourceId) -> Option<Arc<Record>> {
-        if let ResourceId::Mesh { mesh } = id {
-            return self.meshes.remove(mesh)?.get(id).cloned();
+        if id.kind() == Kind::Mesh {
+            return self.meshes.remove(id.name())?.get(id).cloned();
         }
         self.view(id.mesh_name()).resources.remove(id)
     }

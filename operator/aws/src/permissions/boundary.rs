@@ -1,6 +1,7 @@
 //! The permissions boundary of the roles that the operator makes: what their instances need at the most. A role's policies
 //! allow nothing beyond it, whoever attached them. Pure.
 
+use fleetmesh_model::KINDS;
 use serde_json::{Value, json};
 
 /// The repositories from which AWS serves App Mesh's own images, in accounts of its own, another one in each region.
@@ -30,11 +31,13 @@ pub fn boundary(of: &Boundary) -> Value {
     let repositories = if repositories.is_empty() { vec![own] } else { repositories.clone() };
     let app_mesh = APP_MESH_IMAGES.iter().map(|name| format!("arn:{partition}:ecr:*:*:repository/{name}"));
     let repositories: Vec<String> = repositories.into_iter().chain(app_mesh).collect();
+    let proxied = KINDS.iter().filter(|kind| kind.has_proxies);
+    let resource = |kind: &str| format!("arn:{partition}:appmesh:{region}:{account}:mesh/*/{kind}/*");
     let mut statements = vec![
         // The proxy reads its configuration; a node's own policy says which.
         json!({
             "Sid": "Proxy", "Effect": "Allow", "Action": ["appmesh:StreamAggregatedResources"],
-            "Resource": [format!("arn:{partition}:appmesh:{region}:{account}:mesh/*/virtualNode/*")],
+            "Resource": proxied.map(|kind| resource(kind.segment)).collect::<Vec<_>>(),
         }),
         // Images are pulled; to log in knows no resource.
         json!({

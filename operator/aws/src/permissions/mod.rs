@@ -10,9 +10,12 @@ mod condition;
 mod keys;
 mod scope;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::LazyLock;
 
+use fleetmesh_model::KINDS;
 use serde_json::{Value, json};
 
 pub use boundary::{Boundary, boundary};
@@ -53,7 +56,7 @@ impl PolicyDocument {
     }
 
     fn of(permission: &Permission) -> Self {
-        match (permission.service, permission.operation) {
+        match (permission.service, permission.operation.as_ref()) {
             ("appmesh", _) => Self::Mesh,
             ("iam", _) => Self::Iam,
             ("servicediscovery", _) => Self::CloudMap,
@@ -70,12 +73,12 @@ impl fmt::Display for PolicyDocument {
 }
 
 /// One permission.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Permission {
     /// The service's prefix, for example `iam`.
     pub service: &'static str,
     /// The operation, for example `CreateRole`.
-    pub operation: &'static str,
+    pub operation: Cow<'static, str>,
     resources: &'static [&'static str],
     when: When,
 }
@@ -86,7 +89,7 @@ const fn allow(
     resources: &'static [&'static str],
     when: When,
 ) -> Permission {
-    Permission { service, operation, resources, when }
+    Permission { service, operation: Cow::Borrowed(operation), resources, when }
 }
 
 // Resources: `P`, `R`, `A`, `PATH`, `NAMES` and `PREFIX` in braces are partition, region, account, path, the pattern of names
@@ -121,32 +124,39 @@ const PARAMETER: &[&str] =
     &["arn:{P}:ssm:{R}::parameter/aws/service/*", "arn:{P}:ssm:{R}:{A}:parameter{PREFIX}*"];
 const SERVICE: &[&str] = &["arn:{P}:servicediscovery:{R}:{A}:service/*"];
 
-/// Every permission, by service.
-pub const PERMISSIONS: &[Permission] = &[
-    allow("appmesh", "CreateMesh", MESH, When::BecomesOurs),
-    allow("appmesh", "CreateRoute", MESH, When::BecomesOurs),
-    allow("appmesh", "CreateVirtualNode", MESH, When::BecomesOurs),
-    allow("appmesh", "CreateVirtualRouter", MESH, When::BecomesOurs),
-    allow("appmesh", "CreateVirtualService", MESH, When::BecomesOurs),
-    allow("appmesh", "DeleteMesh", MESH, When::Ours),
-    allow("appmesh", "DeleteRoute", MESH, When::Ours),
-    allow("appmesh", "DeleteVirtualNode", MESH, When::Ours),
-    allow("appmesh", "DeleteVirtualRouter", MESH, When::Ours),
-    allow("appmesh", "DeleteVirtualService", MESH, When::Ours),
-    allow("appmesh", "DescribeMesh", MESH, When::Always),
-    allow("appmesh", "DescribeRoute", MESH, When::Always),
-    allow("appmesh", "DescribeVirtualNode", MESH, When::Always),
-    allow("appmesh", "DescribeVirtualRouter", MESH, When::Always),
-    allow("appmesh", "DescribeVirtualService", MESH, When::Always),
-    allow("appmesh", "ListTagsForResource", MESH, When::Always),
-    allow("appmesh", "TagResource", MESH, When::Adopts),
-    allow("appmesh", "TagResource", MESH, When::TagsOurs),
-    allow("appmesh", "UntagResource", MESH, When::Ours),
-    allow("appmesh", "UpdateMesh", MESH, When::Ours),
-    allow("appmesh", "UpdateRoute", MESH, When::Ours),
-    allow("appmesh", "UpdateVirtualNode", MESH, When::Ours),
-    allow("appmesh", "UpdateVirtualRouter", MESH, When::Ours),
-    allow("appmesh", "UpdateVirtualService", MESH, When::Ours),
+/// Every permission, by service and, within App Mesh's, by operation.
+pub static PERMISSIONS: LazyLock<Vec<Permission>> = LazyLock::new(|| {
+    let mut permissions = of_app_mesh();
+    permissions.extend_from_slice(OF_OTHERS);
+    permissions
+});
+
+/// What is done to objects of every kind, and to their tags.
+fn of_app_mesh() -> Vec<Permission> {
+    let verbs = [
+        ("Create", When::BecomesOurs),
+        ("Delete", When::Ours),
+        ("Describe", When::Always),
+        ("Update", When::Ours),
+    ];
+    let of_kinds = verbs.into_iter().flat_map(|(verb, when)| {
+        KINDS.map(|kind| Permission {
+            operation: Cow::Owned(format!("{verb}{}", kind.name)),
+            ..allow("appmesh", "", MESH, when)
+        })
+    });
+    let of_tags = [
+        allow("appmesh", "ListTagsForResource", MESH, When::Always),
+        allow("appmesh", "TagResource", MESH, When::Adopts),
+        allow("appmesh", "TagResource", MESH, When::TagsOurs),
+        allow("appmesh", "UntagResource", MESH, When::Ours),
+    ];
+    let mut permissions: Vec<Permission> = of_kinds.chain(of_tags).collect();
+    permissions.sort_by(|one, other| one.operation.cmp(&other.operation));
+    permissions
+}
+
+const OF_OTHERS: &[Permission] = &[
     // Instances that are enrolled are somebody else's and carry no tag of ours but the one that lets us.
     allow("ec2", "AssociateIamInstanceProfile", INSTANCE, When::Enrolls),
     allow("ec2", "CreateFleet", FLEET, When::BecomesOurs),

@@ -51,5 +51,5 @@ pub use reduce::{nodes_of_interest, reduce};
 pub use reduction::{ActionVerdict, CanaryEffect, Destination, Reduction, WebhookCall};
 pub use spec::{Spec, in_force};
 pub use transition::{CanaryTrigger, transition, transitions};
-pub use turn::{CanaryTurn, turn};
+pub use turn::{CanaryTurn, is_target, rolls_out, turn};
 pub use writing::{UNWRITTEN, tells_news};

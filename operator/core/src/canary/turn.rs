@@ -12,6 +12,19 @@ use super::spec::Spec;
 use crate::observed::{Allowance, Observed, OwnerClaim, Remote};
 use crate::owner;
 
+/// Whether resources of the kind can roll changes out.
+pub fn rolls_out(kind: Kind) -> bool {
+    match kind {
+        Kind::Route => true,
+        Kind::Mesh | Kind::VirtualNode | Kind::VirtualRouter | Kind::VirtualService => false,
+    }
+}
+
+/// Whether resources of the kind can be targets of rollouts.
+pub fn is_target(kind: Kind) -> bool {
+    Kind::ALL.into_iter().any(|by| rolls_out(by) && by.info().requires.contains(&kind))
+}
+
 /// Whether there is something to decide about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CanaryTurn {
@@ -29,7 +42,7 @@ pub fn turn(observed: &Observed, cluster: &str) -> CanaryTurn {
     let object = &observed.object;
     // First what most objects fail at once.
     let never = object.canary().is_none() && *object.status.canary() == CanaryStatus::default();
-    if never || object.key.kind != Kind::Route {
+    if never || !rolls_out(object.key.kind) {
         return CanaryTurn::NoRollout;
     }
     if object.deleting {

@@ -12,8 +12,7 @@ use crate::object::Object;
 
 /// How a node is discovered in Cloud Map; `None` when it is not.
 pub fn discovery(object: &Object) -> Option<&AwsCloudMapServiceDiscovery> {
-    let Spec::VirtualNode(node) = &object.effective_spec else { return None };
-    match node.service_discovery.as_ref()? {
+    match object.effective_spec.service_discovery()? {
         ServiceDiscovery::AwsCloudMap(discovery) => Some(discovery),
         ServiceDiscovery::Dns(_) => None,
     }
@@ -78,9 +77,10 @@ fn attributes(instance: &Instance, discovery: &AwsCloudMapServiceDiscovery, obje
     for attribute in discovery.attributes.iter().flatten().filter(|attribute| !is_reserved(&attribute.key)) {
         attributes.insert(attribute.key.clone(), attribute.value.clone());
     }
-    let port = match &object.effective_spec {
-        Spec::VirtualNode(node) => node.listeners().first().map(|listener| listener.port_mapping.port),
-        _ => None,
+    let port = if let Spec::VirtualNode(node) = &object.effective_spec {
+        node.listeners().first().map(|listener| listener.port_mapping.port)
+    } else {
+        None
     };
     let own = [
         ("AWS_INSTANCE_IPV4", instance.ipv4.clone()),

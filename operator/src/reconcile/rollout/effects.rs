@@ -1,10 +1,9 @@
 //! What follows from a decision about a rollout once its state stands: questions, retirement of virtual nodes, the
 //! statuses of RouteActions. Each comes again with the next decision until it is observed, so a failure is only logged.
 
-use fleetmesh_core::canary::{Action, ActionVerdict, CanaryEffect, CanaryTurn, Reduction};
+use fleetmesh_core::canary::{Action, ActionVerdict, CanaryEffect, CanaryTurn, Reduction, rolls_out};
 use fleetmesh_core::{Deprecation, Object, ObjectKey};
 use fleetmesh_crds::Reason;
-use fleetmesh_model::Kind;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -73,7 +72,7 @@ async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
 
 /// Refuses the RouteActions for a Route about which nothing is decided.
 pub async fn refuse_all(context: &Context, route: &ObjectKey, turn: &CanaryTurn) {
-    if route.kind != Kind::Route {
+    if !rolls_out(route.kind) {
         return;
     }
     for action in context.cache.actions(route) {
