@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod circles;
+mod kinds;
 mod libraries;
 mod spawned;
 mod threat_model;
