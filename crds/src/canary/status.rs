@@ -237,7 +237,7 @@ pub struct DrainStatus {
     /// Whether a promotion replaced it, so that its virtual node retires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retires: bool,
-    /// Since when every connected proxy runs weight 0.
+    /// Since when every connected proxy runs weight 0, or those that do not are waited for no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<MicroTime>,
     /// When it got weight 0.

@@ -45,15 +45,15 @@ impl Reducer<'_> {
         self.clear_deprecated();
     }
 
-    /// A target is drained when every proxy gave it weight 0 and none has a request to its node in flight, or when that
-    /// was waited for long enough.
+    /// A target is drained when every proxy gave it weight 0 and none has a request to its node in flight, or when each of the
+    /// two was waited for long enough.
     fn wait_for_requests(&mut self, drain: &mut DrainStatus) {
         if drain.drained_at.is_some() {
             return;
         }
         if drain.settled_at.is_none() {
             drain.settled_at =
-                self.settled_at().filter(|_| self.missing().is_none()).map(|_| micro(self.now));
+                self.settled_at().filter(|_| self.runs_without(drain)).map(|_| micro(self.now));
         }
         let Some(settled) = drain.settled_at.as_ref().map(|settled| settled.0) else { return };
         let timeout = after(settled, self.canary.effective_drain().timeout());
@@ -70,6 +70,23 @@ impl Reducer<'_> {
             None => "was waited for long enough; nobody tells of its requests in flight".to_owned(),
         };
         self.event(Severity::Normal, Reason::Drained, "Drain", format!("{} {words}", drain.virtual_node));
+    }
+
+    /// Whether the proxies give `drain` weight 0: all, or, once the drain's timeout has passed, all but some that may not hold up
+    /// the others. Without the second, one proxy of whoever calls the service could keep the old instances running for ever.
+    fn runs_without(&mut self, drain: &DrainStatus) -> bool {
+        let Some((reason, detail)) = self.missing() else { return true };
+        if self.unsettled().is_some() {
+            return false;
+        }
+        let patience = after(drain.since.0, self.canary.effective_drain().timeout());
+        if patience > self.now {
+            self.look(patience);
+            return false;
+        }
+        let message = format!("{} drains without some: {detail}", drain.virtual_node);
+        self.event(Severity::Warning, reason, "Drain", message);
+        true
     }
 
     /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody tells.
