@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetmesh_core::canary::Owners;
 use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_crds::AdoptionPolicy;
 use fleetmesh_model::Reference;
 
 use super::permission::is_refused_the_name;
@@ -91,15 +92,14 @@ impl CacheInner {
     }
 
     /// Whether `key`, which has no App Mesh object, is a resource of another namespace than `object` that claims a name of which the
-    /// endpoint has somebody else's object. It does not hold up what is in force already. What is new waits, because `key` may adopt
-    /// the object.
+    /// endpoint has somebody else's object. It does not hold up what is in force already, nor anything unless it would adopt the
+    /// object: what is new waits for that.
     fn merely_claims(&self, key: &ObjectKey, object: &Object, knows: bool) -> bool {
+        let Some(claimant) = self.entries.get(key).map(|entry| &entry.object) else { return false };
+        let adopts = claimant.management.adoption_policy == AdoptionPolicy::Adopt;
         let in_force = self.index.maker(&object.id).is(object);
-        let refused = || {
-            let claimant = self.entries.get(key).map(|entry| &entry.object);
-            claimant.is_some_and(|claimant| is_refused_the_name(claimant, self.index.maker(&claimant.id)))
-        };
-        in_force && key.namespace != object.key.namespace && (knows || refused())
+        let refused = || is_refused_the_name(claimant, self.index.maker(&claimant.id));
+        (in_force || !adopts) && key.namespace != object.key.namespace && (knows || refused())
     }
 
     /// The first few resources whose App Mesh objects need this one's: they exist, they hold their names, and name it

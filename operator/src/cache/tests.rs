@@ -563,9 +563,14 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
         node.unwrap().reach
     };
     assert_eq!(reach(&user), Reach::Unmanaged);
+    assert_eq!(reach(&new), Reach::Unmanaged, "it takes nothing over");
+    claimant.management.adoption_policy = AdoptionPolicy::Adopt;
+    claimant.resource_version = "6".to_owned();
+    cache.seen(claimant.clone(), NewsSource::Watch);
+    assert_eq!(reach(&user), Reach::Unmanaged);
     assert_eq!(reach(&new), Reach::Pending(claimant.key.clone()), "it may adopt the node");
     claimant.deleting = true;
-    claimant.resource_version = "6".to_owned();
+    claimant.resource_version = "7".to_owned();
     cache.seen(claimant.clone(), NewsSource::Watch);
     assert_eq!(cache.observe(&claimant.key).unwrap().observed.dependents, [], "what they need stays");
 }
