@@ -5,6 +5,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::process::{Process, START, Signal};
 use crate::run_dir::RunDir;
@@ -22,6 +23,8 @@ pub struct Operator {
     health_port: u16,
     extra: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Held by who lets it stand still.
+    pausing: Mutex<()>,
 }
 
 impl Operator {
@@ -64,6 +67,7 @@ impl Operator {
             health_port,
             extra,
             environment,
+            pausing: Mutex::default(),
         };
         operator.ready().await?;
         Ok(operator)
@@ -90,13 +94,15 @@ impl Operator {
         self.process.kill();
     }
 
-    /// Lets it stand still (SIGSTOP) until the answer is dropped.
+    /// Lets it stand still (SIGSTOP) until the answer is dropped. Tests that share it take turns: who lets it go on would let it
+    /// go on for all.
     ///
     /// # Errors
     /// It has ended.
-    pub fn pause(&self) -> Result<Paused<'_>> {
+    pub async fn pause(&self) -> Result<PausedOperator<'_>> {
+        let turn = self.pausing.lock().await;
         self.process.signal(Signal::STOP)?;
-        Ok(Paused(&self.process))
+        Ok(PausedOperator { process: &self.process, _turn: turn })
     }
 
     /// Stops it (SIGTERM) and awaits its end.
@@ -113,7 +119,7 @@ impl Operator {
     /// It does not become ready.
     pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
         self.process.kill();
-        let Self { kubeconfig, endpoint, health_port, extra, environment, process: _ } = &*self;
+        let Self { kubeconfig, endpoint, health_port, extra, environment, .. } = &*self;
         self.process = spawn(kubeconfig, endpoint, *health_port, extra, environment, run)?;
         self.ready().await
     }
@@ -142,12 +148,15 @@ impl Operator {
 
 /// An operator that stands still.
 #[derive(Debug)]
-pub struct Paused<'a>(&'a Process);
+pub struct PausedOperator<'a> {
+    process: &'a Process,
+    _turn: MutexGuard<'a, ()>,
+}
 
-impl Drop for Paused<'_> {
+impl Drop for PausedOperator<'_> {
     fn drop(&mut self) {
         // Fails only for a process that has ended.
-        let _ = self.0.signal(Signal::CONT);
+        let _ = self.process.signal(Signal::CONT);
     }
 }
 

@@ -1,6 +1,8 @@
 //! What somebody changes in IAM is found and put back, with an Event that says what it was; what a person adds is told
 //! and left alone.
 
+use std::time::Duration;
+
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
 
@@ -95,15 +97,28 @@ async fn every_change_behind_our_back_is_put_back() {
 }
 
 /// Deletes something in two steps and awaits that it is made anew and told. The operator stands still meanwhile: it would
-/// put the first step back while the second is done.
+/// put the first step back while the second is done. What it mended a moment ago it may not have looked at again; then it cannot
+/// know that this was deleted, makes it anew without a word, and is tried again.
 async fn deleted(bed: &AwsBed, space: &Space, calm: &Value, words: &str, steps: [&[&str]; 2]) {
     let account = bed.account();
-    let paused = bed.operator.pause().unwrap();
-    for step in steps {
-        account.iam(step).await;
-    }
-    drop(paused);
-    put_back(space, &account, calm, words).await;
+    wait::until(&format!("{words:?} is told"), LIMIT, async || {
+        let paused = bed.operator.pause().await?;
+        for step in steps {
+            account.iam(step).await;
+        }
+        drop(paused);
+        let anew =
+            wait::until("it is made anew", LIMIT, async || is_calm(space, &account, calm).await.map(Some));
+        anew.await?;
+        let told = async || {
+            let events = space.events("n", "DriftMended").await;
+            Ok(events.iter().any(|event| event.contains(words)).then_some(()))
+        };
+        // An Event is written after what it tells of.
+        Ok(wait::until("an Event tells", Duration::from_secs(10), told).await.ok())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

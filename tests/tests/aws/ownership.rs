@@ -78,7 +78,7 @@ async fn a_role_that_somebody_made_again_under_the_same_name_is_not_listed() {
     let listed = principals(&space).await;
     assert!(listed.as_str().unwrap().ends_with(first["id"].as_str().unwrap()), "{listed}");
     let role = ["--role-name", &name];
-    let paused = bed.operator.pause().unwrap();
+    let paused = bed.operator.pause().await.unwrap();
     for arn in first["attached"].as_array().unwrap() {
         account
             .iam(&[&["detach-role-policy", "--policy-arn", arn.as_str().unwrap()], &role[..]].concat())

@@ -80,11 +80,7 @@ fn progress(
     if from == 0 {
         return Ok(());
     }
-    let entered = one.step_entered_at.as_ref().context("a step was left that no proxy had")?.0;
-    let settled = before.dataplane.as_ref().and_then(|plane| plane.settled_at.as_ref());
-    ensure!(settled.is_some_and(|settled| settled.0 <= entered), "step {from} began before the proxy had it");
-    let due = one.next_step_not_before.as_ref().context("a step was left that had no end")?.0;
-    ensure!(due >= entered + SignedDuration::try_from(PAUSE)?, "step {from} was cut short");
+    let (entered, due) = times(before, one, from)?;
     let left = next.last_progress_at.0;
     ensure!(left >= due, "step {from} was left at {left}, before {due}");
     let window = entered + SignedDuration::try_from(WINDOW)?;
@@ -94,4 +90,22 @@ fn progress(
     }
     ensure!(!after.analysis.is_empty(), "step {from} was left unjudged");
     Ok(())
+}
+
+/// When a step was entered, and when it may be left at the earliest. That it was entered the struck operator may not have got
+/// written down before the step was over: then it was not before it was decided.
+fn times(before: &CanaryStatus, one: &RolloutStatus, step: i32) -> Result<(Timestamp, Timestamp)> {
+    let pause = SignedDuration::try_from(PAUSE)?;
+    let Some(entered) = &one.step_entered_at else {
+        let decided = one.last_progress_at.0;
+        return Ok((decided, decided + pause));
+    };
+    let settled = before.dataplane.as_ref().and_then(|plane| plane.settled_at.as_ref());
+    ensure!(
+        settled.is_some_and(|settled| settled.0 <= entered.0),
+        "step {step} began before the proxy had it"
+    );
+    let due = one.next_step_not_before.as_ref().context("a step was left that had no end")?.0;
+    ensure!(due >= entered.0 + pause, "step {step} was cut short");
+    Ok((entered.0, due))
 }
