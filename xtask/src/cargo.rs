@@ -1,10 +1,11 @@
 //! Cargo as a child process, with its own progress shown as it is.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use fleetmesh_testbed::{command, tools};
+use fleetmesh_tools::tools;
 
 /// Cargo in the workspace, the one that runs this program.
 ///
@@ -39,10 +40,21 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 /// # Errors
 /// It cannot be run or fails.
 pub fn status(mut command: Command) -> Result<()> {
-    let line = command::line(&command);
+    let line = fleetmesh_tools::line(&command);
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
     }
     Ok(())
+}
+
+/// Becomes the program: signals and the exit status are its own. Returns only on failure.
+///
+/// # Errors
+/// It cannot be run.
+pub fn replace(mut command: Command) -> Result<ExitCode> {
+    let line = fleetmesh_tools::line(&command);
+    // Its files are found from where it is run, as this program's are.
+    command.current_dir(tools::workspace_dir()?).env_remove("CARGO_MANIFEST_DIR");
+    Err(command.exec()).with_context(|| format!("cannot run `{line}`"))
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
-use fleetmesh_testbed::tools;
+use fleetmesh_tools::tools;
 
 use crate::cargo;
 

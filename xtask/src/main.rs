@@ -1,7 +1,7 @@
 //! Developer commands: `cargo xtask setup | demo | test | fuzz | deny | crds | image | bench`.
 //!
-//! Compiles quickly, because it is the first thing a newcomer builds: whatever needs Kubernetes, AWS or gRPC
-//! libraries runs as a child process.
+//! Compiles quickly, because it is the first thing a newcomer builds: what needs more than arguments, child processes and
+//! progress is a program of its own (`demo/`, `image/`, the benchmarks, the fuzz targets), compiled when it is asked for.
 
 mod cargo;
 mod demo;

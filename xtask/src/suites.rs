@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use fleetmesh_testbed::tools;
+use fleetmesh_tools::tools;
 use serde_json::Value;
 
 use crate::cargo;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::{long, tools, userns};
+use fleetmesh_tools::{long, tools, userns};
 
 use crate::{cargo, setup, suites};
 

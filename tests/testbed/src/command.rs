@@ -4,6 +4,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use fleetmesh_tools::line;
 
 /// No short-lived command of a test bed takes longer than this.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
@@ -61,11 +62,4 @@ pub async fn capture(command: Command) -> Result<Captured> {
 /// As [`capture`], and a status other than 0.
 pub async fn run(command: Command) -> Result<String> {
     capture(command).await?.success()
-}
-
-/// The command as a person would type it.
-#[must_use]
-pub fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

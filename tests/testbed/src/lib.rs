@@ -20,7 +20,6 @@ pub mod helm;
 pub mod host;
 pub mod http;
 pub mod kubectl;
-pub mod long;
 pub mod moto;
 pub mod netns;
 pub mod operator;
@@ -33,6 +32,6 @@ pub mod run_dir;
 pub mod scenario;
 pub mod shared;
 pub mod stack;
-pub mod tools;
-pub mod userns;
 pub mod wait;
+
+pub use fleetmesh_tools::{long, tools, userns};

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
-use crate::command::{self, Captured, LIMIT};
+use crate::command::{Captured, LIMIT};
 use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::tools;
@@ -37,7 +37,7 @@ struct ResidentAnswer {
 /// The CLI is not installed or does not start, or the command runs for longer than three minutes. A failing status is
 /// not an error here.
 pub async fn capture(command: &Command) -> Result<Captured> {
-    let line = command::line(command);
+    let line = fleetmesh_tools::line(command);
     RESIDENT.get_or_try_init(start).await?;
     let answer = tokio::time::timeout(LIMIT, ask(command))
         .await
@@ -100,6 +100,7 @@ fn text(text: &std::ffi::OsStr) -> Result<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command;
 
     #[tokio::test]
     async fn it_prints_and_ends_as_the_program_does() -> Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::tools;
+use fleetmesh_tools::tools;
 
 use crate::cargo;
 

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use fleetmesh_testbed::tools;
+use fleetmesh_tools::tools;
 
 /// Where setup reads and writes.
 struct Layout {

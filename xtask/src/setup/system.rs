@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use fleetmesh_testbed::userns;
+use fleetmesh_tools::userns;
 
 /// The oldest Go that builds the pinned tools (their go.mod says so too).
 const GO: (u32, u32) = (1, 26);

@@ -24,24 +24,6 @@ impl Variant {
         }
     }
 
-    /// The cargo profile that its binary is built with.
-    #[must_use]
-    pub fn profile(self) -> &'static str {
-        match self {
-            Self::Full => "release",
-            Self::Proxy => "proxy",
-        }
-    }
-
-    /// The features that its binary is built with, as arguments of cargo.
-    #[must_use]
-    pub fn features(self) -> &'static [&'static str] {
-        match self {
-            Self::Full => &[],
-            Self::Proxy => &["--no-default-features", "--features", "proxy"],
-        }
-    }
-
     /// Whether a binary of `bytes` may be shipped.
     ///
     /// # Errors

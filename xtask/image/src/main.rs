@@ -1,8 +1,7 @@
-//! `cargo xtask image`: a container image without a Docker daemon, its bill of materials beside it.
+//! What `cargo xtask image` runs: a container image of a static binary without a Docker daemon, its bill of materials beside it.
 //!
-//! Writes `<target dir>/image/NAME-VERSION.tar` and `.cdx.json`. The same sources, toolchains and crane give the same digest.
+//! Writes `NAME-VERSION.tar` and `.cdx.json` into the folder that it is given. The same sources, toolchains and crane give the same digest.
 
-mod binary;
 mod config;
 mod contents;
 mod layer;
@@ -14,19 +13,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_testbed::{command, tools};
+use clap::Parser;
+use fleetmesh_testbed::command;
 use layer::Layer;
 use registry::ImageRegistry;
 use variant::Variant;
 
-use crate::setup;
-
-/// What `cargo xtask image` takes.
-#[derive(clap::Args)]
-pub struct ImageArgs {
+/// Make a container image of a binary. `cargo xtask image` builds the binary, installs the tools and calls this.
+#[derive(Parser)]
+#[command(version)]
+struct ImageArgs {
+    /// The program: a static binary that `cargo auditable` built.
+    #[arg(long, value_name = "FILE")]
+    binary: PathBuf,
     /// The image for instances: the proxy commands alone, in a binary of less than 12,000,000 bytes.
     #[arg(long)]
     proxy: bool,
+    /// Where the image and its bill of materials are written.
+    #[arg(long, value_name = "DIR", required_unless_present = "files")]
+    out: Option<PathBuf>,
+    /// Makes images without a daemon.
+    #[arg(long, value_name = "PROGRAM", required_unless_present = "files")]
+    crane: Option<PathBuf>,
+    /// Prints the bill of materials that a binary carries, as CycloneDX.
+    #[arg(long, value_name = "PROGRAM", required_unless_present = "files")]
+    auditable2cdx: Option<PathBuf>,
     /// Also run the program where nothing but the image's files is, push the image to a registry on loopback, and make it a
     /// second time with the same digest.
     #[arg(long)]
@@ -39,33 +50,38 @@ pub struct ImageArgs {
     files: Option<PathBuf>,
 }
 
-/// Builds the binary and the image around it.
-///
-/// # Errors
-/// Something cannot be installed, built or pushed, or the image is not as it has to be.
-pub fn run(arguments: &ImageArgs) -> Result<ExitCode> {
+fn main() -> ExitCode {
+    match run(&ImageArgs::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes the image.
+fn run(arguments: &ImageArgs) -> Result<()> {
+    let ImageArgs { binary, out, crane, auditable2cdx, .. } = arguments;
     let variant = if arguments.proxy { Variant::Proxy } else { Variant::Full };
-    let out = tools::target_dir()?.join("image");
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let binary = binary::build(variant, &setup::binary()?, &out)?;
-    let content = std::fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
+    let content = std::fs::read(binary).with_context(|| format!("cannot read {}", binary.display()))?;
     println!("binary: {} bytes", content.len());
     variant.check_size(content.len() as u64)?;
     let layer = Layer::new(content);
     if let Some(folder) = &arguments.files {
-        layer.write_files(folder)?;
-        return Ok(ExitCode::SUCCESS);
+        return layer.write_files(folder);
     }
-    let tools = setup::image()?;
+    let wanted = || "--out, --crane and --auditable2cdx are needed";
+    let (out, crane) = (out.as_ref().with_context(wanted)?, crane.as_ref().with_context(wanted)?);
     let base = out.join(format!("{}-{}", variant.name(), config::VERSION));
     let bill = base.with_added_extension("cdx.json");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        write_bill(&tools.auditable2cdx, &binary, &bill).await?;
-        make(arguments, variant, &layer, &tools.crane, &base.with_added_extension("tar")).await
+        write_bill(auditable2cdx.as_ref().with_context(wanted)?, binary, &bill).await?;
+        make(arguments, variant, &layer, crane, &base.with_added_extension("tar")).await
     })?;
     println!("bill of materials: {}", bill.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Makes the image, checks it, and pushes it where the caller wants it.

@@ -1,28 +1,24 @@
-//! `cargo xtask demo`: the scenario with real parts, live.
+//! What `cargo xtask demo` runs: the scenario with real parts, live. Everything it needs is installed and built by then, and it
+//! runs as root, be it of a user namespace.
 
 mod view;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use clap::Parser;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, ScenarioOptions};
-use fleetmesh_testbed::{tools, userns};
+use fleetmesh_testbed::tools;
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::{cargo, setup};
 
 /// The exit status of a program that a signal ended, by custom: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 
-/// The programs of the demo. With xtask among them, dependencies get the features that they have in a build of the
-/// whole workspace, so that `cargo xtask test` does not compile them again.
-const BUILD: &[&str] =
-    &["build", "--package", "fleetmesh", "--package", "fleetmesh-testbed", "--package", "xtask"];
-
-/// What `cargo xtask demo` takes.
-#[derive(clap::Args)]
-pub struct DemoArgs {
+/// Run the scenario with real Envoys: YAML in, requests split 100/0, 75/25, 0/100.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask demo", version)]
+struct DemoArgs {
     /// Requests that each split is judged by.
     #[arg(long, default_value_t = MIN_REQUESTS, value_parser = clap::value_parser!(u64).range(MIN_REQUESTS..))]
     requests: u64,
@@ -31,20 +27,17 @@ pub struct DemoArgs {
     rate: u32,
 }
 
-/// Sets up, builds and runs the scenario; without root, inside a user namespace.
-///
-/// # Errors
-/// Something cannot be set up, built or started.
-pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
-    if !userns::entered() {
-        setup::run()?;
-        cargo::run(BUILD)?;
-        if !userns::is_root() {
-            userns::can_become_root().context("the demo makes network namespaces")?;
-            println!("not root: the demo runs as root of a user namespace");
-            return Err(userns::become_root());
+fn main() -> ExitCode {
+    match run(&DemoArgs::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn run(arguments: &DemoArgs) -> Result<ExitCode> {
     let options = ScenarioOptions {
         samples: tools::workspace_dir()?.join("samples"),
         requests: arguments.requests,

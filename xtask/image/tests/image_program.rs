@@ -1,0 +1,14 @@
+//! The program says what it needs. That it is built here also has `cargo xtask image` build it as every other test is built.
+
+use std::process::Command;
+
+#[test]
+fn who_calls_it_without_tools_is_told_of_each() {
+    let output = Command::new(env!("CARGO_BIN_EXE_fleetmesh-image")).args(["--binary", "fleetmesh"]).output();
+    let output = output.expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for option in ["--out", "--crane", "--auditable2cdx"] {
+        assert!(told.contains(option), "{told}");
+    }
+}
