@@ -21,5 +21,5 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:.32x}", hash.finalize())
 }

@@ -2,7 +2,6 @@
 //!
 //! Reads and writes small files under the tools directory; nothing else.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -16,11 +15,7 @@ pub fn digest<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> String {
         hasher.update((input.len() as u64).to_be_bytes());
         hasher.update(input);
     }
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{:x}", hasher.finalize())
 }
 
 /// The stamp of one tool: a file that holds the digest of its inputs.

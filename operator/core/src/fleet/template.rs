@@ -34,8 +34,7 @@ impl TemplateContent {
         hasher.update(b"fleetmesh-template-1");
         // These types serialize without fail; were they not to, equal contents would still hash alike.
         hasher.update(serde_json::to_vec(self).unwrap_or_default());
-        let digest = hasher.finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        format!("{:.16x}", hasher.finalize())
     }
 
     /// By what a version that holds this is known.
@@ -59,8 +58,7 @@ pub fn name(id: &ResourceId) -> String {
     if clean == wanted && clean.len() <= LONGEST_NAME {
         return clean;
     }
-    let digest = Sha256::digest(id.to_string().as_bytes());
-    let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("{:.12x}", Sha256::digest(id.to_string()));
     let kept: String = clean.chars().take(LONGEST_NAME - hash.len() - 1).collect();
     format!("{kept}-{hash}")
 }

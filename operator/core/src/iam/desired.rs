@@ -116,7 +116,7 @@ impl Desired {
         let text = format!(
             "{place}|{trust}|{policy}|{managed:?}|{refused:?}|{permissions_boundary}|{tags:?}|{cluster}|{adopt}|{unread}"
         );
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", Sha256::digest(text))
     }
 }
 

@@ -68,9 +68,8 @@ fn default_name(mesh: &str, node: &str) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let kept: String = plain.chars().take(MAX_NAME - HASH_DIGITS - 1).collect();
-    format!("{kept}-{}", hash.get(..HASH_DIGITS).unwrap_or_default())
+    format!("{kept}-{:.HASH_DIGITS$x}", hash.finalize())
 }
 
 /// What IAM allows in names of roles, policies and instance profiles.
