@@ -2,13 +2,14 @@
 //! it, and it may change at any time.
 
 use bytes::Bytes;
+use fleetmesh_api::join::JoinRequest;
 use http::HeaderMap;
 use prost::Message;
 use rustls::pki_types::CertificateDer;
 
 use crate::ads::load_reports::report;
 pub use crate::ads::load_reports::wire::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
-use crate::join::{JoinRequest, StsCaller, StsEndpoint};
+use crate::join::{StsCaller, StsEndpoint};
 use crate::join::{document, proof, sts};
 use crate::loads::Report;
 use crate::snapshot::Targets;

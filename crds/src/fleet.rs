@@ -15,10 +15,6 @@ pub const DEFAULT_SSM_PARAMETER: &str =
 /// The pattern of an AMI's id.
 pub const AMI_PATTERN: &str = "^ami-[0-9a-f]{8,17}$";
 
-/// The tag by which an instance that exists opts in to being enrolled. Its value is the cluster's name, as
-/// `fleetmesh.dev/owner-cluster` has it: nobody's instance is given a profile unless whoever may tag it wants that.
-pub const ENROLL_TAG: &str = "fleetmesh.dev/enroll";
-
 /// The most instances of one fleet.
 pub const MAX_REPLICAS: i32 = 1000;
 

@@ -107,7 +107,7 @@ pub struct IamStatus {
 }
 
 impl IamStatus {
-    /// The role as the tag [`PROXY_PRINCIPALS_TAG`](crate::management::PROXY_PRINCIPALS_TAG) lists it; none without a role.
+    /// The role as the tag [`PROXY_PRINCIPALS_TAG`](fleetmesh_api::tags::PROXY_PRINCIPALS_TAG) lists it; none without a role.
     ///
     /// While its unique id is known, that is `ARN ARN:ID`: a control plane goes by the second, and one of before, which would
     /// take that for another role, by the first. Paths, which count for nobody, are left out where App Mesh's 256 characters

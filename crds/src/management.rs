@@ -2,42 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use fleetmesh_api::tags::OWNER_TAGS;
 use fleetmesh_model::rule::Rule;
 use fleetmesh_model::schema::add_rule;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-/// The tag that holds the kind of the resource that owns an App Mesh object.
-pub const OWNER_KIND_TAG: &str = "fleetmesh.dev/owner-kind";
-/// The tag that holds the owner's namespace; absent for a cluster-scoped owner.
-pub const OWNER_NAMESPACE_TAG: &str = "fleetmesh.dev/owner-namespace";
-/// The tag that holds the owner's `metadata.name`.
-pub const OWNER_NAME_TAG: &str = "fleetmesh.dev/owner-name";
-/// The tag that holds the owner's `metadata.uid`.
-pub const OWNER_UID_TAG: &str = "fleetmesh.dev/owner-uid";
-/// The tag that holds the identity of the owner's cluster.
-pub const OWNER_CLUSTER_TAG: &str = "fleetmesh.dev/owner-cluster";
-
-/// Every tag of ownership. They take [`OWNER_TAGS`]`.len()` of the 50 tags that App Mesh allows.
-pub const OWNER_TAGS: [&str; 5] =
-    [OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, OWNER_CLUSTER_TAG];
-
-/// The tag that an operator gives, with [`ASKED`], to an App Mesh object that it makes or adopts and whose references need
-/// grants where they are to other namespaces. Objects of operators that did not ask for grants have none. It is given only where
-/// the tags of the user leave room for it.
-pub const OWNER_GRANTS_TAG: &str = "fleetmesh.dev/owner-grants";
-
-/// The value of [`OWNER_GRANTS_TAG`].
-pub const ASKED: &str = "asked";
-
-/// The prefix of tag keys that belong to Fleetmesh.
-pub const TAG_PREFIX: &str = "fleetmesh.dev/";
-
-/// The tag of a virtual node that lists the IAM roles whose proxies may read its configuration: each by its ARN, or by its ARN
-/// and its unique id as `ARN:AROA…`.
-pub const PROXY_PRINCIPALS_TAG: &str = "fleetmesh.dev/proxy-principals";
-
-/// The most tags a user may set: App Mesh's 50 less those of ownership and [`PROXY_PRINCIPALS_TAG`].
+/// The most tags a user may set: App Mesh's 50 less those of ownership and
+/// [`PROXY_PRINCIPALS_TAG`](fleetmesh_api::tags::PROXY_PRINCIPALS_TAG).
 pub const MAX_USER_TAGS: usize = fleetmesh_model::tag::MAX_TAGS - OWNER_TAGS.len() - 1;
 
 const TAG_KEY_LENGTH: Rule = Rule {
@@ -98,12 +70,13 @@ pub enum AdoptionPolicy {
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_api::tags::TAG_PREFIX;
+
     use super::*;
 
     #[test]
     fn the_text_of_the_tag_bound_tells_the_constant() {
         assert_eq!(MAX_USER_TAGS, 44);
-        assert!(OWNER_TAGS.iter().all(|tag| tag.starts_with(TAG_PREFIX)));
         assert!(TAG_KEY_RESERVED.cel.contains(TAG_PREFIX));
     }
 }

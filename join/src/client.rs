@@ -10,19 +10,21 @@ use aws_credential_types::provider::ProvideCredentials;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use fleetmesh_api::error::ErrorBody;
+use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
+use fleetmesh_api::urls;
 use fleetmesh_instance::bootstrap::ControlPlaneAddress;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use serde::Deserialize;
+use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::proof::{self, Challenge};
-use crate::{Error, JoinerConfig, identity};
+use crate::{Error, JoinerConfig, identity, proof};
 
 /// How long an answer may take: the control plane asks STS meanwhile.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,19 +40,6 @@ pub struct JoinedAs {
     pub authority: String,
     /// How long the certificate is valid.
     pub valid: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JoinResponse {
-    certificate: String,
-    authority: String,
-    valid_seconds: u64,
-}
-
-#[derive(Deserialize)]
-struct JoinRefusal {
-    message: String,
 }
 
 /// Asks one control plane for one virtual node.
@@ -94,30 +83,36 @@ impl JoinClient {
     pub async fn join(&self, point: &[u8]) -> Result<JoinedAs, Error> {
         let credentials = credentials().await?;
         let malformed = |what: &str| Error::Join(format!("the control plane's {what} cannot be read"));
-        let purpose = serde_json::json!({ "resource": self.resource, "publicKey": STANDARD.encode(point) });
-        let challenge = self.post("join/challenge", purpose.to_string()).await?;
-        let challenge: Challenge = serde_json::from_slice(&challenge).map_err(|_| malformed("challenge"))?;
-        challenge.is_for_sts(self.sts_host.as_deref()).map_err(Error::Join)?;
-        let document = if challenge.identity_document { identity::document().await } else { None };
         let public_key = STANDARD.encode(point);
+        let challenge = self.post(urls::JOIN_CHALLENGE, &self.challenge_request(&public_key)).await?;
+        let challenge: Challenge = serde_json::from_slice(&challenge).map_err(|_| malformed("challenge"))?;
+        proof::is_for_sts(&challenge, self.sts_host.as_deref()).map_err(Error::Join)?;
+        let document = if challenge.identity_document { identity::document().await } else { None };
         let request = proof::request(&challenge, &self.resource, &public_key, credentials, SystemTime::now());
-        let request = proof::JoinRequest { identity_document: document, ..request.map_err(Error::Join)? };
-        let body = serde_json::to_string(&request).map_err(|error| Error::Join(error.to_string()))?;
-        let answer = self.post("join", body).await?;
+        let request = JoinRequest { identity_document: document, ..request.map_err(Error::Join)? };
+        let answer = self.post(urls::JOIN, &request).await?;
         let answer = serde_json::from_slice(&answer).map_err(|_| malformed("answer"))?;
-        let JoinResponse { certificate, authority, valid_seconds } = answer;
+        let JoinAnswer { certificate, authority, valid_seconds } = answer;
         Ok(JoinedAs { certificate, authority, valid: Duration::from_secs(valid_seconds) })
     }
 
-    async fn post(&self, what: &str, json: String) -> Result<Vec<u8>, Error> {
+    fn challenge_request(&self, public_key: &str) -> ChallengeRequest {
+        ChallengeRequest {
+            public_key: Some(public_key.to_owned()),
+            resource: Some(self.resource.clone()),
+        }
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Error> {
+        let json = serde_json::to_string(body).map_err(|error| Error::Join(error.to_string()))?;
         let failed = |why: String| Error::Join(format!("{} cannot be asked: {why}", self.url));
-        let exchange = tokio::time::timeout(LIMIT, self.exchange(what, json));
+        let exchange = tokio::time::timeout(LIMIT, self.exchange(path, json));
         let late = || failed(format!("no answer within {LIMIT:?}"));
         let (status, body) = exchange.await.map_err(|_| late())?.map_err(failed)?;
         if status == 200 {
             return Ok(body);
         }
-        let said = serde_json::from_slice::<JoinRefusal>(&body).map(|refusal| refusal.message);
+        let said = serde_json::from_slice::<ErrorBody>(&body).map(|error| error.message);
         Err(Error::Join(said.unwrap_or_else(|_| {
             format!("{} answers with status {status}: it lets nobody join (--ca-key)", self.url)
         })))
@@ -126,12 +121,12 @@ impl JoinClient {
 
 impl JoinClient {
     /// The status and the body of an answer.
-    async fn exchange(&self, what: &str, json: String) -> Result<(u16, Vec<u8>), String> {
+    async fn exchange(&self, path: &str, json: String) -> Result<(u16, Vec<u8>), String> {
         fn words(error: &(dyn std::error::Error + 'static)) -> String {
             fleetmesh_model::causes::in_one_line(error)
         }
         let authority = self.url.trim_start_matches("https://");
-        let request = http::Request::post(format!("/fleetmesh/v1/{what}"))
+        let request = http::Request::post(path)
             .header("host", authority)
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(json)))

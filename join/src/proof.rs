@@ -6,60 +6,24 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use fleetmesh_api::headers;
+use fleetmesh_api::join::{Challenge, JoinRequest, STS_BODY, STS_CONTENT_TYPE, Signature, bound};
 
-/// The body of the request, always the same.
-const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
-/// The type of the body.
-const TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
-/// The header with the challenge and what it is for.
-const CHALLENGE: &str = "x-fleetmesh-challenge";
-
-/// What the control plane is sent.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JoinRequest<'a> {
-    pub resource: &'a str,
-    pub public_key: &'a str,
-    pub challenge: &'a str,
-    pub authorization: String,
-    pub amz_date: String,
-    pub security_token: Option<String>,
-    /// Left out when there is none: control planes of before know no such member.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_document: Option<String>,
-}
-
-/// What has to be signed, and for whom.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Challenge {
-    pub challenge: String,
-    pub sts_host: String,
-    pub sts_region: String,
-    /// Whether the identity document of the instance is asked for; control planes of before ask for none.
-    #[serde(default)]
-    pub identity_document: bool,
-}
-
-impl Challenge {
-    /// Whether what is asked for is a signature for STS: for one of AWS's hosts, an address of this machine (a test's) or
-    /// `known`, and around a challenge that is one word.
-    ///
-    /// # Errors
-    /// In words: it is for somebody else, to whom this machine would prove itself.
-    pub fn is_for_sts(&self, known: Option<&str>) -> Result<(), String> {
-        let Self { challenge, sts_host, sts_region, identity_document: _ } = self;
-        let region = is_word(sts_region, b"-") && is_word(challenge, b"-_.=");
-        let ours = known == Some(sts_host) || is_of_aws(sts_host, sts_region) || is_loopback(sts_host);
-        if region && ours {
-            return Ok(());
-        }
-        Err(format!(
-            "the control plane asks for a signature for {sts_host:.200?} in {sts_region:.50?}, which is no host of AWS's STS in that region: nothing was signed (--sts-host)"
-        ))
+/// Whether what `challenge` asks for is a signature for STS: for one of AWS's hosts, an address of this machine (a test's) or
+/// `known`, and around a challenge that is one word.
+///
+/// # Errors
+/// In words: it is for somebody else, to whom this machine would prove itself.
+pub fn is_for_sts(challenge: &Challenge, known: Option<&str>) -> Result<(), String> {
+    let Challenge { challenge, sts_host, sts_region, identity_document: _ } = challenge;
+    let region = is_word(sts_region, b"-") && is_word(challenge, b"-_.=");
+    let ours = known == Some(sts_host) || is_of_aws(sts_host, sts_region) || is_loopback(sts_host);
+    if region && ours {
+        return Ok(());
     }
+    Err(format!(
+        "the control plane asks for a signature for {sts_host:.200?} in {sts_region:.50?}, which is no host of AWS's STS in that region: nothing was signed (--sts-host)"
+    ))
 }
 
 /// Whether `text` is letters, digits and `others`, at most 512 of them.
@@ -91,17 +55,15 @@ fn is_loopback(host: &str) -> bool {
 ///
 /// # Errors
 /// In words: the challenge cannot be signed.
-pub fn request<'a>(
-    challenge: &'a Challenge,
-    resource: &'a str,
-    public_key: &'a str,
+pub fn request(
+    challenge: &Challenge,
+    resource: &str,
+    public_key: &str,
     credentials: Credentials,
     now: SystemTime,
-) -> Result<JoinRequest<'a>, String> {
+) -> Result<JoinRequest, String> {
     let Challenge { challenge, sts_host, sts_region, identity_document: _ } = challenge;
-    let digest = Sha256::digest(format!("{resource}\n{public_key}"));
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let bound = format!("{challenge}.{hex}");
+    let bound = bound(challenge, resource, public_key);
     let identity = credentials.into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -112,26 +74,30 @@ pub fn request<'a>(
         .build()
         .map_err(|error| error.to_string())?
         .into();
-    let headers = [("host", sts_host.as_str()), ("content-type", TYPE), (CHALLENGE, bound.as_str())];
+    let headers = [
+        ("host", sts_host.as_str()),
+        ("content-type", STS_CONTENT_TYPE),
+        (headers::CHALLENGE, bound.as_str()),
+    ];
     let url = format!("https://{sts_host}/");
-    let request =
-        SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(BODY.as_bytes()));
+    let body = SignableBody::Bytes(STS_BODY.as_bytes());
+    let request = SignableRequest::new("POST", url, headers.into_iter(), body);
     let signed = sign(request.map_err(|error| error.to_string())?, &parameters);
     let (instructions, _) = signed.map_err(|error| error.to_string())?.into_parts();
     let mut made = JoinRequest {
-        resource,
-        public_key,
-        challenge,
-        authorization: String::new(),
+        resource: resource.to_owned(),
+        public_key: public_key.to_owned(),
+        challenge: challenge.to_owned(),
+        authorization: Signature::new(""),
         amz_date: String::new(),
         security_token: None,
         identity_document: None,
     };
     for (name, value) in instructions.headers() {
         match name.to_ascii_lowercase().as_str() {
-            "authorization" => value.clone_into(&mut made.authorization),
-            "x-amz-date" => value.clone_into(&mut made.amz_date),
-            "x-amz-security-token" => made.security_token = Some(value.to_owned()),
+            "authorization" => made.authorization = Signature::new(value),
+            headers::AMZ_DATE => value.clone_into(&mut made.amz_date),
+            headers::AMZ_SECURITY_TOKEN => made.security_token = Some(Signature::new(value)),
             _ => {}
         }
     }
@@ -140,7 +106,25 @@ pub fn request<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use fleetmesh_api::examples;
+
     use super::*;
+
+    /// The very bytes that the control plane's tests read.
+    #[test]
+    fn the_contract_s_example_is_signed() {
+        let challenge: Challenge = serde_json::from_str(examples::CHALLENGE).expect("the example");
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        let credentials =
+            Credentials::new("ASIAIOSFODNN7EXAMPLE", secret, Some("dG9rZW4=".to_owned()), None, "example");
+        let now = UNIX_EPOCH + Duration::from_secs(1_735_787_045);
+        let request = request(&challenge, examples::RESOURCE, examples::PUBLIC_KEY, credentials, now);
+        let document = Some("MIAGCSqGSIb3DQEHAqCA".to_owned());
+        let request = JoinRequest { identity_document: document, ..request.expect("signed") };
+        assert_eq!(serde_json::to_string(&request).expect("JSON"), examples::JOIN_REQUEST);
+    }
 
     fn challenge(host: &str, region: &str) -> Challenge {
         let [challenge, sts_host, sts_region] = ["abc_DEF-012", host, region].map(str::to_owned);
@@ -158,9 +142,9 @@ mod tests {
             "127.0.0.1:5000",
             "[::1]:5000",
         ] {
-            assert_eq!(challenge(host, "us-west-2").is_for_sts(None), Ok(()), "{host}");
+            assert_eq!(is_for_sts(&challenge(host, "us-west-2"), None), Ok(()), "{host}");
         }
-        assert!(challenge("sts.cn-north-1.amazonaws.com.cn", "cn-north-1").is_for_sts(None).is_ok());
+        assert!(is_for_sts(&challenge("sts.cn-north-1.amazonaws.com.cn", "cn-north-1"), None).is_ok());
         for host in [
             "sts.example",
             "sts.us-west-2.amazonaws.com.example",
@@ -176,22 +160,23 @@ mod tests {
             "127.0.0.1.example",
             "",
         ] {
-            let refused = challenge(host, "us-west-2").is_for_sts(None).expect_err(host);
+            let refused = is_for_sts(&challenge(host, "us-west-2"), None).expect_err(host);
             assert!(refused.contains("nothing was signed"), "{refused}");
         }
-        assert!(challenge("sts.example:8443", "us-west-2").is_for_sts(Some("sts.example:8443")).is_ok());
-        assert!(challenge("sts.example", "us-west-2").is_for_sts(Some("sts.example:8443")).is_err());
+        let known = Some("sts.example:8443");
+        assert!(is_for_sts(&challenge("sts.example:8443", "us-west-2"), known).is_ok());
+        assert!(is_for_sts(&challenge("sts.example", "us-west-2"), known).is_err());
     }
 
     #[test]
     fn a_region_or_a_challenge_that_is_no_word_is_refused() {
         for region in ["", "us-west-2/sts", "us west", "a.example"] {
             let host = format!("sts.{region}.amazonaws.com");
-            assert!(challenge(&host, region).is_for_sts(None).is_err(), "{region}");
+            assert!(is_for_sts(&challenge(&host, region), None).is_err(), "{region}");
         }
         for text in ["", "a b", "a\r\nx-other: b", &"a".repeat(513)] {
             let bad = Challenge { challenge: text.to_owned(), ..challenge("sts.amazonaws.com", "us-west-2") };
-            assert!(bad.is_for_sts(None).is_err(), "{text:?}");
+            assert!(is_for_sts(&bad, None).is_err(), "{text:?}");
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::spec::Spec;
 use crate::tls::{ClientPolicy, SubjectAlternativeNames, TlsValidationContextTrust};
 use crate::virtual_node::{Backend, VirtualNodeSpec};
 
-/// App Mesh's default time for one request.
-const PER_REQUEST_MILLIS: u64 = 15_000;
-/// App Mesh's default time for an idle connection.
-const IDLE_MILLIS: u64 = 300_000;
+/// App Mesh's default time for one request, in milliseconds.
+pub const PER_REQUEST_MILLIS: u64 = 15_000;
+/// App Mesh's default time for an idle connection, in milliseconds.
+pub const IDLE_MILLIS: u64 = 300_000;
 /// App Mesh's default for requests that wait for a connection.
 const MAX_PENDING_REQUESTS: i32 = i32::MAX;
 

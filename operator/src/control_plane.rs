@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::error::ErrorBody;
+use fleetmesh_api::urls;
 use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::Http;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 
 /// The name that App Mesh's requests are signed for.
 pub(crate) const SERVICE: &str = "appmesh";
@@ -35,18 +35,19 @@ impl ControlPlane {
         &self.endpoint
     }
 
-    /// The status and the body that it answers about `what` of `mesh`, at most `limit` after it was asked.
+    /// The status and the body that it answers about `mesh` at `path`, one of [`fleetmesh_api::urls`], at most `limit` after it was asked.
     ///
     /// # Errors
     /// In words: there are no credentials, the connection failed, or the time is over.
     pub async fn get(
         &self,
         mesh: &str,
-        what: &str,
+        path: &str,
         query: &str,
         limit: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let url = mesh_url(&self.endpoint, mesh, what) + query;
+        let path = urls::of_mesh(path, mesh);
+        let url = format!("{}{path}{query}", self.endpoint.trim_end_matches('/'));
         let headers = match &self.signer {
             Some(signer) => signer.sign("GET", &url, &[], &[]).await.map_err(|why| why.to_string())?,
             None => Vec::new(),
@@ -55,25 +56,8 @@ impl ControlPlane {
     }
 }
 
-/// The address of `what` about `mesh` at `endpoint`, without a query.
-fn mesh_url(endpoint: &str, mesh: &str, what: &str) -> String {
-    format!("{}/fleetmesh/v1/meshes/{}/{what}", endpoint.trim_end_matches('/'), escape(mesh))
-}
-
-/// What is percent-encoded: all but letters, digits and the other unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Percent-encodes what is not unreserved (RFC 3986).
-pub(crate) fn escape(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
 /// What a refusal says in words, when it is one of a Fleetmesh control plane: a body in its shape.
 pub(crate) fn refusal(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        message: String,
-    }
-    let refusal: Refusal = serde_json::from_slice(body).ok()?;
-    (!refusal.message.is_empty()).then_some(refusal.message)
+    let ErrorBody { message } = serde_json::from_slice(body).ok()?;
+    (!message.is_empty()).then_some(message)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use fleetmesh_api::urls::LOADS;
 use fleetmesh_aws::transport::Http;
 use fleetmesh_core::{Ended, Load, Loads, Witnesses};
 use serde::Deserialize;
@@ -77,7 +78,7 @@ impl LoadsClient {
     pub async fn fetch(&self, mesh: &str, window: Duration) -> Result<Loads, LoadsError> {
         let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
         let asked = Instant::now();
-        let answer = self.control_plane.get(mesh, "loads", &format!("?window={seconds}"), LIMIT).await;
+        let answer = self.control_plane.get(mesh, LOADS, &format!("?window={seconds}"), LIMIT).await;
         let (status, body) =
             answer.map_err(|reason| LoadsError::Unreachable { mesh: mesh.to_owned(), reason })?;
         let mut loads = read(mesh, seconds, status, &body)?;

@@ -4,10 +4,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use fleetmesh_api::tags::ENROLL_TAG;
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Object;
 use fleetmesh_core::fleet::migrate::{Proposal, Survey, survey};
-use fleetmesh_crds::fleet::ENROLL_TAG;
 use fleetmesh_crds::fleet_class::DEFAULT_CLASS_ANNOTATION;
 use fleetmesh_crds::{GROUP, VERSION, VirtualNode};
 use kube::Api;

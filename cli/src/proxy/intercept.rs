@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
+use fleetmesh_api::ports;
 use fleetmesh_instance::interception::{Interception, Network, Options, OptionsRefusal};
 use fleetmesh_proxy::intercept::{self, Choice, Enabled};
 
@@ -49,12 +50,12 @@ pub struct EnableArgs {
     pub app_ports: List<u16>,
 
     /// The port on which Envoy takes the application's outgoing connections.
-    #[arg(long, env = "FLEETMESH_EGRESS_PORT", value_name = "PORT", default_value = "15001",
+    #[arg(long, env = "FLEETMESH_EGRESS_PORT", value_name = "PORT", default_value_t = list::one(ports::EGRESS),
           value_parser = list::optional_port)]
     pub egress_port: List<u16>,
 
     /// The port on which Envoy takes connections for the application.
-    #[arg(long, env = "FLEETMESH_INGRESS_PORT", value_name = "PORT", default_value = "15000",
+    #[arg(long, env = "FLEETMESH_INGRESS_PORT", value_name = "PORT", default_value_t = list::one(ports::INGRESS),
           value_parser = list::optional_port)]
     pub ingress_port: List<u16>,
 

@@ -1,12 +1,26 @@
 //! Comma-separated lists and single values on the command line, where an empty text means "none". Pure.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
 use fleetmesh_instance::interception::{MAX_ID, Network};
 
 /// A comma-separated list; the empty text is the empty list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub BTreeSet<T>);
+
+/// A list of one.
+pub fn one<T: Ord>(item: T) -> List<T> {
+    List([item].into())
+}
+
+/// As it is given.
+impl<T: Display> Display for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(items) = self;
+        f.write_str(&items.iter().map(T::to_string).collect::<Vec<_>>().join(","))
+    }
+}
 
 fn list<T: Ord>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
     if text.trim().is_empty() {

@@ -108,7 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::join::grant::TAG;
+    use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
     use crate::testing::{TestMeshes, node, tagged};
     use crate::tls::Certificate;
 

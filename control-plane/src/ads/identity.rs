@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use fleetmesh_api::metadata::INSTANCE_ID;
 use fleetmesh_model::{Arn, ResourceId};
 use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
@@ -39,9 +40,6 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
 const LONGEST: usize = 2048;
 /// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
 const LONGEST_INSTANCE: usize = 64;
-
-/// The member of `node.metadata` by which a bootstrap names the EC2 instance that the proxy runs on.
-pub const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 
 /// The id of the instance that a proxy says it runs on, as the bootstrap has it. What is no id and no address, of at most 64
 /// letters, digits, `.`, `:`, `_` and `-`, is nothing: it would be told to others.

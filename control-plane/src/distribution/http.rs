@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use fleetmesh_api::urls;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ struct DistributionService {
 /// The endpoint. Answers that are waited for are given at once on `shutdown`.
 pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
     let service = DistributionService { distribution, shutdown };
-    Router::new().route("/fleetmesh/v1/meshes/{mesh}/distribution", get(answer)).with_state(service)
+    Router::new().route(urls::DISTRIBUTION, get(answer)).with_state(service)
 }
 
 async fn answer(

@@ -1,16 +1,13 @@
 //! Grants: the tag of a virtual node that lists the IAM roles whose instances may run it. Pure, but for looking at the
 //! newest state. A grant is looked at when an instance joins and while it streams, so that taking one away ends streams.
 
+use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
 use fleetmesh_model::ResourceId;
 
 use super::denied::Denied;
 use super::sts::StsCaller;
 use crate::view::Views;
 
-/// The tag: IAM roles, separated by spaces, each as its ARN or as its ARN and its unique id, `ARN:AROA…`. No name of a role
-/// holds a colon. Of a role that is listed with an id, entries without one count for nothing: they are for control planes that
-/// do not know of ids.
-pub const TAG: &str = "fleetmesh.dev/proxy-principals";
 /// What the name of a role in a certificate begins with.
 const ROLE: &str = "urn:fleetmesh:role:";
 /// What the unique id of a role in a certificate begins with.

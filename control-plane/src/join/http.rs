@@ -9,10 +9,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
+use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
+use fleetmesh_api::urls;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{Challenge, ChallengeRequest, JoinAnswer, Joining};
+use super::Joining;
 use crate::foreign::SHOWN;
 use crate::listen::{Peer, Source};
 use crate::metrics::ServerMetrics;
@@ -30,8 +32,8 @@ type Body = Result<Bytes, BytesRejection>;
 pub fn router(joining: Arc<Joining>, metrics: ServerMetrics) -> Router {
     let refusals = Refusals::new("an instance may not join");
     Router::new()
-        .route("/fleetmesh/v1/join/challenge", post(challenge))
-        .route("/fleetmesh/v1/join", post(join))
+        .route(urls::JOIN_CHALLENGE, post(challenge))
+        .route(urls::JOIN, post(join))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(JoinService { joining, metrics, refusals })
 }
@@ -57,7 +59,7 @@ async fn join(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<JoinAnswer>, Refusal> {
-    let request = whole(body).and_then(|body| read(&body));
+    let request = whole(body).and_then(|body| read::<JoinRequest>(&body));
     let source = peer.address.map(Source::from);
     let outcome = match request {
         Ok(request) => joining.join(source, request).await.map_err(bounded),

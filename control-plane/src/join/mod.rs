@@ -28,9 +28,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
 use fleetmesh_model::{Arn, ResourceId};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -67,73 +67,6 @@ const QUESTIONS: usize = 16;
 const SIGNATURES: usize = 16;
 /// How long a try waits until AWS may be asked.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a challenge is asked for with. Instances of former versions say neither: what it is for they sign.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChallengeRequest {
-    /// The virtual node, as in [`JoinRequest`].
-    pub resource: Option<String>,
-    /// The public key, as in [`JoinRequest`].
-    pub public_key: Option<String>,
-}
-
-/// What an instance is told to sign.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Challenge {
-    /// To be signed, once, within a minute.
-    pub challenge: String,
-    /// The host of STS that the request has to be signed for.
-    pub sts_host: String,
-    /// The region that it has to be signed for.
-    pub sts_region: String,
-    /// Whether the instance's identity document is asked for, too.
-    pub identity_document: bool,
-}
-
-/// What an instance sends.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct JoinRequest {
-    /// The virtual node, as an ARN or its last part.
-    pub resource: String,
-    /// The public key to certify: a point of P-256, uncompressed, in base 64.
-    pub public_key: String,
-    /// The challenge.
-    pub challenge: String,
-    /// The `Authorization` header of the signed request.
-    pub authorization: Signature,
-    /// Its `X-Amz-Date`.
-    pub amz_date: String,
-    /// Its `X-Amz-Security-Token`.
-    pub security_token: Option<Signature>,
-    /// The instance's identity document, signed with RSA-2048, as its metadata service gives it.
-    pub identity_document: Option<String>,
-}
-
-/// A part of a signed request, which no log may show.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "String")]
-pub struct Signature(Secret);
-
-impl From<String> for Signature {
-    fn from(text: String) -> Self {
-        Self(Secret::new(text))
-    }
-}
-
-/// What an instance gets.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JoinAnswer {
-    /// Its certificate, in PEM.
-    pub certificate: String,
-    /// The CA of the control plane, in PEM.
-    pub authority: String,
-    /// How long the certificate is valid, in seconds.
-    pub valid_seconds: u64,
-}
 
 /// The files of the CA.
 #[derive(Clone, Debug)]

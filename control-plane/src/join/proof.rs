@@ -1,25 +1,16 @@
 //! The proof: a signed GetCallerIdentity. What the instance sends is read by a strict grammar, and the request is built anew
 //! from what was read: no byte reaches STS that is not of that grammar. Pure.
 
+use fleetmesh_api::headers::{AMZ_DATE as DATE, AMZ_SECURITY_TOKEN as TOKEN, CHALLENGE};
+use fleetmesh_api::join::{JoinRequest, STS_CONTENT_TYPE, bound};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::civil::DateTime;
-use sha2::{Digest, Sha256};
 
 use super::sts::StsEndpoint;
-use super::{JoinRequest, Signature, denied};
+use super::denied;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 
-/// The body of every request.
-pub const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
-/// The type of the body.
-pub const TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
-/// The header with the challenge and what it is for.
-pub const CHALLENGE: &str = "x-fleetmesh-challenge";
-/// The header with the time of the signature.
-const DATE: &str = "x-amz-date";
-/// The header with the session's token.
-const TOKEN: &str = "x-amz-security-token";
 /// The only algorithm.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The name of STS in signatures.
@@ -33,13 +24,6 @@ const LONGEST_TOKEN: usize = 8192;
 /// The longest word that a message repeats, in bytes.
 const LONGEST_WORD: usize = 64;
 
-/// What the header [`CHALLENGE`] has to say: the challenge, and a digest of what it is for.
-fn bound(challenge: &str, resource: &str, public_key: &str) -> String {
-    let digest = Sha256::digest(format!("{resource}\n{public_key}"));
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{challenge}.{hex}")
-}
-
 /// The headers of the request to `sts` that `request` proves itself by.
 ///
 /// # Errors
@@ -48,8 +32,7 @@ fn bound(challenge: &str, resource: &str, public_key: &str) -> String {
 pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, Refusal> {
     let JoinRequest { resource, public_key, challenge, authorization, amz_date, security_token, .. } =
         request;
-    let Signature(authorization) = authorization;
-    let token = security_token.as_ref().map(|Signature(token)| token.reveal());
+    let token = security_token.as_ref().map(|token| token.reveal());
     let authorization = Authorization::parse(authorization.reveal()).and_then(|authorization| {
         authorization.covers(sts, amz_date, token.is_some())?;
         Ok(authorization)
@@ -69,7 +52,7 @@ pub fn headers(request: &JoinRequest, sts: &StsEndpoint) -> Result<HeaderMap, Re
         Ok::<_, Refusal>(())
     };
     set(header::HOST, &sts.host, false)?;
-    set(header::CONTENT_TYPE, TYPE, false)?;
+    set(header::CONTENT_TYPE, STS_CONTENT_TYPE, false)?;
     set(HeaderName::from_static(CHALLENGE), &bound(challenge, resource, public_key), false)?;
     set(HeaderName::from_static(DATE), date, false)?;
     set(header::AUTHORIZATION, authorization.header().reveal(), true)?;

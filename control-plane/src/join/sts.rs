@@ -10,10 +10,10 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::decode::{Document, try_data};
+use fleetmesh_api::join::STS_BODY;
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
 
-use super::proof::BODY;
 use crate::refusal::{Class, Refusal};
 
 /// How long STS may take.
@@ -106,7 +106,7 @@ impl Sts {
         if let Some(all) = request.headers_mut() {
             *all = headers;
         }
-        let request = request.body(SdkBody::from(BODY)).map_err(|error| unavailable(error.to_string()))?;
+        let request = request.body(SdkBody::from(STS_BODY)).map_err(|error| unavailable(error.to_string()))?;
         let request = HttpRequest::try_from(request).map_err(|error| unavailable(error.to_string()))?;
         let exchange = async {
             let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use fleetmesh_api::urls;
 use serde::Deserialize;
 
 use super::{LONGEST, LoadAnswer, ReportedLoads};
@@ -30,7 +31,7 @@ struct LoadService {
 /// The endpoint.
 pub fn router(loads: Arc<ReportedLoads>, views: Arc<dyn Views>) -> Router {
     let service = LoadService { loads, views };
-    Router::new().route("/fleetmesh/v1/meshes/{mesh}/loads", get(answer)).with_state(service)
+    Router::new().route(urls::LOADS, get(answer)).with_state(service)
 }
 
 async fn answer(

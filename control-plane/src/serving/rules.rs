@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use fleetmesh_api::headers;
 use http::header::{AUTHORIZATION, DATE, HOST};
 use http::request::Parts;
 use http::uri::Authority;
@@ -15,8 +16,8 @@ const SINGLE: [HeaderName; 5] = [
     HOST,
     AUTHORIZATION,
     DATE,
-    HeaderName::from_static("x-amz-date"),
-    HeaderName::from_static("x-amz-security-token"),
+    HeaderName::from_static(headers::AMZ_DATE),
+    HeaderName::from_static(headers::AMZ_SECURITY_TOKEN),
 ];
 /// How much of a foreign name an answer repeats.
 const SHOWN: usize = 100;

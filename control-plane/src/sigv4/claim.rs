@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use fleetmesh_api::headers::AMZ_DATE as DATE;
 use http::{HeaderMap, HeaderValue, header};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,8 +11,6 @@ use super::Refused;
 
 /// The only algorithm.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The header with the time of the signature.
-const DATE: &str = "x-amz-date";
 /// How it is written.
 const FORMAT: &str = "%Y%m%dT%H%M%SZ";
 /// The most headers that may be signed. AWS's clients sign fewer than ten.
@@ -71,7 +70,7 @@ impl Claim {
         let date_time = self::text(date_time)?.to_owned();
         let time = time(&date_time)?;
         if !date_time.starts_with(day) || day.len() != 8 {
-            return Err(incomplete("Date in Credential scope does not match the header x-amz-date.".into()));
+            return Err(incomplete(format!("Date in Credential scope does not match the header {DATE}.")));
         }
         Ok(Self {
             access_key_id: access_key_id.to_owned(),

@@ -1,5 +1,6 @@
 //! Names of Envoy resources, as App Mesh's own control plane gave them: dashboards and scripts match on these. Pure.
 
+use fleetmesh_api::ports;
 use fleetmesh_model::common::PortProtocol;
 
 /// The listener that inbound connections are redirected to.
@@ -7,9 +8,9 @@ pub const INGRESS_LISTENER: &str = "lds_ingress_0.0.0.0_15000";
 /// The listener that outbound connections are redirected to.
 pub const EGRESS_LISTENER: &str = "lds_egress_0.0.0.0_15001";
 /// The port of [`INGRESS_LISTENER`].
-pub const INGRESS_PORT: u32 = 15000;
+pub const INGRESS_PORT: u32 = ports::INGRESS as u32;
 /// The port of [`EGRESS_LISTENER`].
-pub const EGRESS_PORT: u32 = 15001;
+pub const EGRESS_PORT: u32 = ports::EGRESS as u32;
 
 /// Which way traffic goes, seen from the proxy's application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

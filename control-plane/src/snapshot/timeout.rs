@@ -3,11 +3,7 @@
 use fleetmesh_model::RouteSpec;
 use fleetmesh_model::common::{Duration, GrpcTimeout, HttpTimeout, TcpTimeout};
 use fleetmesh_model::listener::ListenerTimeout;
-
-/// The request timeout when none is given, in milliseconds.
-const PER_REQUEST: u64 = 15_000;
-/// The idle timeout when none is given, in milliseconds.
-const IDLE: u64 = 300_000;
+use fleetmesh_model::normalize::{IDLE_MILLIS as IDLE, PER_REQUEST_MILLIS as PER_REQUEST};
 
 /// Timeouts in milliseconds; 0 disables, in App Mesh as in Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,15 +5,13 @@
 
 use std::net::IpAddr;
 
+use fleetmesh_api::metadata::INSTANCE_ID;
 use serde_json::{Value, json};
 
 use super::{Bootstrap, ControlPlaneAddress, secrets};
 
 /// The cluster that holds the control plane's address.
 const CONTROL_PLANE: &str = "fleetmesh_control_plane";
-
-/// The member of `node.metadata` that names the instance to the control plane.
-const INSTANCE_ID: &str = "fleetmesh.dev/instance-id";
 
 /// The whole document.
 pub fn document(bootstrap: &Bootstrap) -> Value {

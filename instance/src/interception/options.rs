@@ -73,13 +73,15 @@ pub enum OptionsRefusal {
     NoProxyIdentity,
     /// There is no port to send outgoing connections to.
     #[error(
-        "--egress-port is empty: give the port on which Envoy takes outgoing connections (--egress-port 15001)"
+        "--egress-port is empty: give the port on which Envoy takes outgoing connections (--egress-port {})",
+        ports::EGRESS
     )]
     NoEgressPort,
     /// There is no port to send incoming connections to.
     #[error(
         "--ingress-port is empty although --app-ports is not: give the port on which Envoy takes incoming connections \
-         (--ingress-port 15000), or empty --app-ports to leave incoming connections alone"
+         (--ingress-port {}), or empty --app-ports to leave incoming connections alone",
+        ports::INGRESS
     )]
     NoIngressPort,
     /// Both directions would arrive at one listener.

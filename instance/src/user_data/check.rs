@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::ports;
 use fleetmesh_model::ResourceId;
 
 use super::error::UserDataError;
@@ -11,10 +12,6 @@ use crate::bootstrap::{ADMIN_PORT, ControlPlaneAddress};
 use crate::interception::{Interception, MAX_ID, Network, Options};
 use crate::registry::{APP_MESH_IMAGE, ENVOY_IMAGE, Registry};
 
-/// Where the proxy takes connections for the application.
-const INGRESS_PORT: u16 = 15000;
-/// Where the proxy takes the application's connections.
-const EGRESS_PORT: u16 = 15001;
 /// Where EC2 and ECS serve an instance's metadata and credentials. The application must reach them past the proxy.
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254"];
 /// The group that the application's container runs in: the firewall tells it by that, also when its user is root. It is
@@ -197,8 +194,12 @@ fn content_type(index: usize, text: &str) -> Result<(), UserDataError> {
 
 fn interception(options: &InstanceOptions) -> Result<Interception, UserDataError> {
     let InstanceOptions { proxy, app_port, .. } = options;
-    if [0, INGRESS_PORT, EGRESS_PORT, ADMIN_PORT].contains(app_port) {
-        let demand = "the application listens on a port from 1 to 65535 that is none of the proxy's own (15000, 15001, 9901)";
+    let own = [ports::INGRESS, ports::EGRESS, ADMIN_PORT];
+    if *app_port == 0 || own.contains(app_port) {
+        let own = own.map(|port| port.to_string()).join(", ");
+        let demand = format!(
+            "the application listens on a port from 1 to 65535 that is none of the proxy's own ({own})"
+        );
         return Err(UserDataError::invalid("app.port", &app_port.to_string(), demand));
     }
     if proxy.egress_ignored_ports.contains(&0) {
@@ -213,8 +214,8 @@ fn interception(options: &InstanceOptions) -> Result<Interception, UserDataError
     Ok(Interception::new(Options {
         ignored_uids: [proxy.uid].into(),
         app_ports: [*app_port].into(),
-        ingress_port: Some(INGRESS_PORT),
-        egress_port: Some(EGRESS_PORT),
+        ingress_port: Some(ports::INGRESS),
+        egress_port: Some(ports::EGRESS),
         ignored_networks: networks.collect::<Result<_, _>>()?,
         ignored_egress_ports: proxy.egress_ignored_ports.iter().copied().collect(),
         ipv6: proxy.ipv6,

@@ -1,7 +1,7 @@
 //! The decision about a resource: is it valid, is the name ours, does what it names exist, does the App Mesh object mean
 //! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
-use fleetmesh_crds::management::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
+use fleetmesh_api::tags::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
 use fleetmesh_crds::{IamStatus, Reason};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 use fleetmesh_model::{Kind, ResourceId, differences};

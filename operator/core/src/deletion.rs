@@ -1,7 +1,7 @@
 //! Deletion: what is ours goes, what others made stays, and a resource that lets go is never held. Pure.
 
+use fleetmesh_api::tags::{OWNER_GRANTS_TAG, OWNER_NAMESPACE_TAG, OWNER_TAGS};
 use fleetmesh_crds::DeletionPolicy;
-use fleetmesh_crds::management::{OWNER_GRANTS_TAG, OWNER_NAMESPACE_TAG, OWNER_TAGS};
 
 use crate::object::Object;
 use crate::observed::{Observed, OwnerClaim, Remote};

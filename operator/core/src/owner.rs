@@ -2,18 +2,12 @@
 
 use std::fmt;
 
-use fleetmesh_crds::management::{
-    ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG,
-    OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
-};
+use fleetmesh_api::tags::{ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX};
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 
 use crate::iam::Place;
 use crate::object::Object;
-
-/// The tag by which policies tell what is ours.
-pub use fleetmesh_crds::management::OWNER_CLUSTER_TAG as CLUSTER_TAG;
 
 /// The tags that mark an App Mesh object as `object`'s, and the tags that the object asks for.
 pub fn desired_tags(object: &Object, cluster: &str) -> Tags {

@@ -5,8 +5,9 @@
 
 mod simulation;
 
+use fleetmesh_api::tags::{OWNER_GRANTS_TAG, OWNER_UID_TAG};
 use fleetmesh_core::{FailureClass, ObjectKey};
-use fleetmesh_crds::management::{MAX_USER_TAGS, OWNER_GRANTS_TAG, OWNER_UID_TAG};
+use fleetmesh_crds::management::MAX_USER_TAGS;
 use fleetmesh_crds::{
     AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec, UNASKED,
 };

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::urls::{DISTRIBUTION, escape};
 use fleetmesh_tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::answer;
 use crate::cache::{Cache, Triggered};
-use crate::control_plane::{ControlPlane, escape, refusal};
+use crate::control_plane::{ControlPlane, refusal};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Trigger};
 use crate::tasks::Task;
@@ -124,7 +125,7 @@ impl Poll {
 
     async fn ask(&self, mesh: &str, token: Option<String>) -> PollAsked {
         let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
-        let asked = self.control_plane.get(mesh, "distribution", &after.unwrap_or_default(), LIMIT).await;
+        let asked = self.control_plane.get(mesh, DISTRIBUTION, &after.unwrap_or_default(), LIMIT).await;
         let (status, body) = match asked {
             Ok(answer) => answer,
             Err(why) => return PollAsked::Failed(why),

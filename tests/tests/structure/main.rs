@@ -1,6 +1,7 @@
 //! What the workspace promises about itself: pure crates stay pure, the operator and the control plane never import
 //! each other, the EC2 and App Mesh SDKs stay where they belong, no source file is forgotten by its module tree, the
-//! threat model names tests that are there, libraries can be embedded, and words that the glossary retired stay away.
+//! threat model names tests that are there, libraries can be embedded, names on a wire stand once, and words that the glossary
+//! retired stay away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod circles;
@@ -8,6 +9,7 @@ mod kinds;
 mod libraries;
 mod spawned;
 mod threat_model;
+mod wire;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +86,7 @@ fn pure_crates_depend_on_no_runtime_no_client_and_no_sdk() {
             || name == "rand"
             || name.starts_with("aws-")
     };
-    for pure in ["fleetmesh-model", "fleetmesh-core", "fleetmesh-crds", "fleetmesh-instance"] {
+    for pure in ["fleetmesh-api", "fleetmesh-model", "fleetmesh-core", "fleetmesh-crds", "fleetmesh-instance"] {
         let found = offenders(&closures[pure], impure);
         assert!(found.is_empty(), "{pure} must stay pure, but it depends on {found:?}");
     }
@@ -114,6 +116,7 @@ fn dependencies_point_one_way() {
         ("fleetmesh-join", "kube-client"),
         ("fleetmesh-join", "fleetmesh-control-plane"),
         ("fleetmesh-model", "fleetmesh-crds"),
+        ("fleetmesh-api", "fleetmesh-model"),
         ("xtask", "kube-client"),
         // A newcomer compiles it before anything else.
         ("xtask", "fleetmesh-testbed"),

@@ -1,5 +1,7 @@
 //! What passes the grammar is of it, whatever is done to a good proof.
 
+use fleetmesh_api::examples;
+use fleetmesh_api::join::Signature;
 use proptest::prelude::*;
 
 use super::*;
@@ -16,9 +18,9 @@ fn request(authorization: &str, amz_date: &str, token: Option<&str>) -> JoinRequ
         resource: "mesh/apps/virtualNode/red".into(),
         public_key: "key".into(),
         challenge: "challenge".into(),
-        authorization: authorization.to_owned().into(),
+        authorization: Signature::new(authorization),
         amz_date: amz_date.into(),
-        security_token: token.map(|token| token.to_owned().into()),
+        security_token: token.map(Signature::new),
         identity_document: None,
     }
 }
@@ -62,6 +64,17 @@ fn a_good_proof_is_built_anew_to_the_byte() {
     assert!(is_of_the_grammar(GOOD) && !is_of_the_grammar(&GOOD.replace("sts/", "iam/")));
     let without = GOOD.replace("x-amz-security-token;", "");
     assert!(super::headers(&request(&without, TIME, None), &sts()).is_ok(), "a user has no token");
+}
+
+/// The very bytes that the tests of `fleetmesh proxy join` write.
+#[test]
+fn the_contract_s_example_is_built_anew() {
+    let request: JoinRequest = serde_json::from_str(examples::JOIN_REQUEST).expect("the example");
+    let headers = headers(&request, &sts()).expect("good");
+    assert_eq!(header(&headers, CHALLENGE), examples::BOUND_CHALLENGE);
+    assert_eq!(header(&headers, "authorization"), request.authorization.reveal());
+    assert_eq!((header(&headers, DATE), header(&headers, TOKEN)), (TIME.to_owned(), "dG9rZW4=".to_owned()));
+    assert_eq!(headers.len(), 6);
 }
 
 #[test]

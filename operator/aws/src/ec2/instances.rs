@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Filter, Instance as Described, InstanceStatus, SummaryStatus};
-use fleetmesh_core::fleet::{Checks, DRAINING_TAG, Instance, InstanceState};
+use fleetmesh_api::tags::DRAINING_TAG;
+use fleetmesh_core::fleet::{Checks, Instance, InstanceState};
 use fleetmesh_core::{Failure, FailureClass};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;

@@ -1,8 +1,6 @@
 //! The conditions of the operator's permissions. Pure.
 
-use fleetmesh_core::owner::CLUSTER_TAG;
-use fleetmesh_crds::fleet::ENROLL_TAG;
-use fleetmesh_crds::management::TAG_PREFIX;
+use fleetmesh_api::tags::{ENROLL_TAG, OWNER_CLUSTER_TAG as CLUSTER_TAG, TAG_PREFIX};
 use serde_json::{Map, Value, json};
 
 use super::Scope;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::tags::TAG_PREFIX;
 use fleetmesh_crds::fleet::{Capacity, DEFAULT_SSM_PARAMETER, Fleet, Image, Network, Proxy};
 use fleetmesh_crds::fleet_class::{
     ClassImages, ClassLimits, ClassVolume, DEFAULT_CLASS_ANNOTATION, DEFAULT_MIN_PROXY_UID, UserDataPolicy,
@@ -343,7 +344,7 @@ impl Judge<'_> {
         let Some(discovery) = cloud_map::discovery(self.object) else { return Ok(()) };
         if let Some((index, key)) = cloud_map::reserved(discovery) {
             let message = format!(
-                "serviceDiscovery.awsCloudMap.attributes[{index}].key is {}: attributes of a node with replicas must not begin with AWS_ or fleetmesh.dev/, which are set for each instance. Remove it",
+                "serviceDiscovery.awsCloudMap.attributes[{index}].key is {}: attributes of a node with replicas must not begin with AWS_ or {TAG_PREFIX}, which are set for each instance. Remove it",
                 short(key)
             );
             return Err(ClassRefusal { reason: Reason::InvalidSpec, message });

@@ -1,6 +1,6 @@
 //! Registration in Cloud Map: callers find an instance there from when it serves until before it ends. Pure.
 
-use fleetmesh_crds::management::{OWNER_UID_TAG, TAG_PREFIX};
+use fleetmesh_api::tags::{OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::Spec;
 use fleetmesh_model::service_discovery::{AwsCloudMapServiceDiscovery, ServiceDiscovery};
 use fleetmesh_model::tag::Tags;

@@ -1,5 +1,6 @@
 //! The decision about a fleet. Total: what cannot be made is a finding, not an error. Pure.
 
+use fleetmesh_api::tags::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_crds::fleet::Fleet;
 use fleetmesh_crds::{FleetStatus, Reason};
 use fleetmesh_model::tag::Tags;
@@ -17,7 +18,6 @@ use super::tagging;
 use super::template::{self, TemplateContent};
 use super::user_data;
 use super::version;
-use super::{CLASS_TAG, DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use crate::object::Object;
 use crate::owner;
 use crate::token::digest;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetmesh_crds::fleet::ENROLL_TAG;
+use fleetmesh_api::tags::ENROLL_TAG;
 use fleetmesh_model::tag::Tags;
 
 use super::observed::{Instance, ObservedFleet};

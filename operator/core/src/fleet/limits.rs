@@ -12,11 +12,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use fleetmesh_api::tags::{CLASS_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use fleetmesh_crds::fleet_class::ClassLimits;
-use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use jiff::{SignedDuration, Timestamp};
 
-use super::CLASS_TAG;
 use super::observed::{Instance, InstanceState};
 use crate::object::Object;
 

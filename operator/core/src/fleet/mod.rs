@@ -38,15 +38,3 @@ pub use plan::FleetStep;
 pub use report::{FleetOutcome, report, unseen};
 pub use template::TemplateContent;
 pub use user_data::FleetPlace;
-
-/// The tag that tells what an instance was launched from, by the hash of what the version of the launch template holds.
-pub const TEMPLATE_HASH_TAG: &str = "fleetmesh.dev/template-hash";
-/// The tag that names the version of the launch template that an instance was launched from, for people.
-pub const TEMPLATE_VERSION_TAG: &str = "fleetmesh.dev/template-version";
-/// The tag that numbers the launch that an instance came from.
-pub const LAUNCH_TAG: &str = "fleetmesh.dev/launch";
-/// The tag that names the FleetClass that an instance was launched under: its limits count it for as long as it runs, whoever
-/// it belongs to by then.
-pub const CLASS_TAG: &str = "fleetmesh.dev/fleet-class";
-/// The tag that tells since when an instance is being drained, as a timestamp of RFC 3339.
-pub const DRAINING_TAG: &str = "fleetmesh.dev/draining-since";

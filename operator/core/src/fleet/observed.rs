@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetmesh_crds::management::{
-    OWNER_CLUSTER_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG, TAG_PREFIX,
-};
+use fleetmesh_api::tags::{DRAINING_TAG, LAUNCH_TAG, OWNER_CLUSTER_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, TAG_PREFIX, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;
 
 use crate::owner::{is_of, share};
 
 use super::template::FORM;
-use super::{DRAINING_TAG, LAUNCH_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 
 /// Everything that a decision about a fleet depends on, besides the resource.
 #[derive(Clone, Debug, Default, PartialEq)]

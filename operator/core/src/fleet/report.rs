@@ -1,6 +1,7 @@
 //! What to say of a fleet after a reconcile: condition, status, Events, and when to look again. Pure.
 
-use fleetmesh_crds::fleet::{ENROLL_TAG, MAX_LISTED_INSTANCES};
+use fleetmesh_api::tags::ENROLL_TAG;
+use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
 
 use super::decide::{launches, members};

@@ -3,8 +3,8 @@
 //! A version is known by its description, which has the hash of what it holds: whatever else somebody adds to the template
 //! plays no role, and neither do the numbers, which start anew with another template.
 
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_crds::Reason;
-use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
 use super::decision::{FleetDecision, Input};

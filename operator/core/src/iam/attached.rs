@@ -4,19 +4,18 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::tags::ATTACHED_TAG;
 use fleetmesh_model::tag::Tags;
 use sha2::{Digest, Sha256};
 
-/// The key of the tag.
-pub(super) const TAG: &str = "fleetmesh.dev/attached";
 /// ARNs may have 2,048 characters and a tag's value 256: twelve digits of a hash stand for each of at most ten.
-const BYTES: usize = 6;
+const DIGITS: usize = 12;
 /// The value when there is nothing; it is no hash.
 const NOTHING: &str = "none";
 
 /// What is remembered of an ARN.
 fn mark(arn: &str) -> String {
-    Sha256::digest(arn.as_bytes()).iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:.DIGITS$x}", Sha256::digest(arn))
 }
 
 /// The marks of what we attached.
@@ -29,8 +28,8 @@ impl Marks {
     }
 
     pub(super) fn read(tags: &Tags) -> Self {
-        let value = tags.get(TAG).map(String::as_str).unwrap_or_default();
-        Self(value.split(' ').filter(|word| word.len() == BYTES * 2).map(str::to_owned).collect())
+        let value = tags.get(ATTACHED_TAG).map(String::as_str).unwrap_or_default();
+        Self(value.split(' ').filter(|word| word.len() == DIGITS).map(str::to_owned).collect())
     }
 
     pub(super) fn contain(&self, arn: &str) -> bool {
@@ -59,13 +58,13 @@ mod tests {
         let marks = Marks::of(&arns);
         let value = marks.value();
         assert!(value.len() <= 256, "{value}");
-        assert_eq!(Marks::read(&Tags::from([(TAG.to_owned(), value)])), marks);
+        assert_eq!(Marks::read(&Tags::from([(ATTACHED_TAG.to_owned(), value)])), marks);
         assert!(arns.iter().all(|arn| marks.contain(arn)) && !marks.contain("arn:aws:iam::aws:policy/11"));
     }
 
     #[test]
     fn nothing_is_read_as_nothing() {
-        let tags = Tags::from([(TAG.to_owned(), Marks::default().value())]);
+        let tags = Tags::from([(ATTACHED_TAG.to_owned(), Marks::default().value())]);
         assert_eq!(Marks::read(&tags), Marks::default());
         assert_eq!(Marks::read(&Tags::new()), Marks::default());
     }

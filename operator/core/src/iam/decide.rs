@@ -1,9 +1,9 @@
 //! The decision about an identity that is wanted. Total. Pure.
 
-use fleetmesh_crds::management::{OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
+use fleetmesh_api::tags::{ATTACHED_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use fleetmesh_model::tag::Tags;
 
-use super::attached::{self, Marks};
+use super::attached::Marks;
 use super::document;
 use super::role;
 use super::{
@@ -57,7 +57,7 @@ pub fn decide(desired: &Desired, observed: &ObservedIdentity) -> IamPlan {
         None => return IamPlan { steps, ..settling("the instance profile", desired) },
     }
     if after != before {
-        let tags = Tags::from([(attached::TAG.to_owned(), after.value())]);
+        let tags = Tags::from([(ATTACHED_TAG.to_owned(), after.value())]);
         steps.push(IamStep::TagRole { name: desired.place.name.clone(), tags }.into());
     }
     let then = role::withheld(desired, role).map_or(Then::InStep, Then::Withheld);
@@ -104,7 +104,7 @@ fn not_owned(desired: &Desired, observed: &ObservedIdentity) -> Option<String> {
         return Some(format!("{text}. {}", owner::way_out(tags, cluster, NAME_FIELD)));
     }
     if foreign.iter().any(|(_, tags)| is_of_another_namespace(desired, tags)) {
-        return Some(format!("{text}. {ANOTHER_NAMESPACES}"));
+        return Some(format!("{text}. {}", another_namespaces()));
     }
     Some(format!("{text}. {}{ADOPT}", owner::way_out(first, cluster, NAME_FIELD)))
 }
@@ -113,7 +113,11 @@ fn not_owned(desired: &Desired, observed: &ObservedIdentity) -> Option<String> {
 const NAME_FIELD: &str = "spec.iam.roleName";
 
 /// Who could choose the role of another namespace would have its rights: also one that was let go of stays there.
-const ANOTHER_NAMESPACES: &str = "What another namespace had in IAM is never taken over: take another name in spec.iam.roleName, or let an admin delete it, or take the tag fleetmesh.dev/owner-namespace off it";
+fn another_namespaces() -> String {
+    format!(
+        "What another namespace had in IAM is never taken over: take another name in {NAME_FIELD}, or let an admin delete it, or take the tag {OWNER_NAMESPACE_TAG} off it"
+    )
+}
 
 /// Whether the tags name another namespace than the resource's.
 fn is_of_another_namespace(desired: &Desired, tags: &Tags) -> bool {

@@ -1,7 +1,7 @@
 //! The decision about an identity that is to go: the role out of the instance profile, the instance profile, policies
 //! detached, old versions, the policy, the role. Only what carries the resource's tags. Pure.
 
-use fleetmesh_crds::management::OWNER_UID_TAG;
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
 use super::attached::Marks;

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::tags::ATTACHED_TAG;
 use fleetmesh_model::tag::Tags;
 
-use super::attached::{self, Marks};
+use super::attached::Marks;
 use super::decide::tagging;
 use super::{Desired, IamStep, Planned, Role, document};
 
 /// The tags of the role.
 pub(super) fn tags(desired: &Desired, marks: &Marks) -> Tags {
     let mut tags = desired.tags.clone();
-    tags.insert(attached::TAG.to_owned(), marks.value());
+    tags.insert(ATTACHED_TAG.to_owned(), marks.value());
     tags
 }
 

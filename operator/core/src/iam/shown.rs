@@ -29,7 +29,8 @@ pub fn shown(
 
 #[cfg(test)]
 mod tests {
-    use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
+
+    use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 
     use super::*;
     use crate::iam::{Found, IamOutcome, IamPlan, ObservedIdentity, Place, Then, part};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use fleetmesh_core::fleet::{
     Checks, ClassLookup as FleetClass, FleetOutcome, FleetPlace, FleetProxies, FleetStep, Grant, Input,
     Instance, InstanceState, JoinOptions, ObservedFleet, Template, Version, admit, decide, report,
@@ -11,7 +12,6 @@ use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Failure, FailureClass, Finding, Object, ObjectKey};
 use fleetmesh_crds::extension::NodeExtension;
 use fleetmesh_crds::fleet::{App, Capacity, Fleet, Network, Purchase};
-use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use fleetmesh_crds::{Extension, FleetClassSpec, Iam, Management, NodeStatus, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};

@@ -5,10 +5,10 @@
 mod ec2;
 
 use ec2::{Ec2Fault, SimulatedEc2};
+use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_UID_TAG, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
 use fleetmesh_core::fleet::limits::Reached;
-use fleetmesh_core::fleet::{Grant, InstanceState, JoinOptions, TEMPLATE_HASH_TAG, TEMPLATE_VERSION_TAG};
+use fleetmesh_core::fleet::{Grant, InstanceState, JoinOptions};
 use fleetmesh_crds::Reason;
-use fleetmesh_crds::management::{OWNER_CLUSTER_TAG, OWNER_UID_TAG};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]

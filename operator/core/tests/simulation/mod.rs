@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_core::claim::{NameContender, holder};
 use fleetmesh_core::permission::{self, Target, judge};
 use fleetmesh_core::{
@@ -14,7 +15,6 @@ use fleetmesh_core::{
     Settings, Step, Tagged, decide, status,
 };
 use fleetmesh_crds::extension::RouterExtension;
-use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};

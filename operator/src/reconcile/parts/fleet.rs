@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
 use fleetmesh_aws::ssm::Ssm;
@@ -12,7 +13,6 @@ use fleetmesh_core::fleet::{
 };
 use fleetmesh_core::owner::owner_tags;
 use fleetmesh_core::{Distribution, Failure, FailureClass, Object, Part};
-use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_crds::{FleetStatus, IamStatus};
 use fleetmesh_model::tag::Tags;
 use jiff::Timestamp;

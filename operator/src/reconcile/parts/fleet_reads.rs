@@ -1,8 +1,8 @@
 //! What a fleet needs to know of AWS beside its instances: its AMI, and what Cloud Map has of it. Reads only.
 
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_core::fleet::{Admitted, Registered, cloud_map};
 use fleetmesh_core::{Failure, FailureClass, Object};
-use fleetmesh_crds::management::OWNER_UID_TAG;
 
 use super::Reconcile;
 use super::fleet::Services;

@@ -1,10 +1,8 @@
 //! Room in a class for a launch: reserved before it, settled after it.
 
+use fleetmesh_api::tags::{CLASS_TAG, OWNER_CLUSTER_TAG};
 use fleetmesh_core::Failure;
-use fleetmesh_core::fleet::{
-    Admitted, CLASS_TAG, FleetDecision, FleetOutcome, FleetStep, Grant, Input, limits,
-};
-use fleetmesh_crds::management::OWNER_CLUSTER_TAG;
+use fleetmesh_core::fleet::{Admitted, FleetDecision, FleetOutcome, FleetStep, Grant, Input, limits};
 use fleetmesh_model::tag::Tags;
 
 use super::Reconcile;

@@ -1,11 +1,11 @@
 //! An instant query to a Prometheus (HTTP API, `GET /api/v1/query`), which must give one number. Of what the server says
 //! otherwise nothing is repeated but its status and which of Prometheus' own classes of errors it names. Pure.
 
+use fleetmesh_api::urls::escape;
 use fleetmesh_core::canary::AskOutcome;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::control_plane::escape;
 use crate::outbound::{ExchangeAnswer, OutboundFailure};
 
 /// The classes of errors in Prometheus' HTTP API (`errorType`), in its own words.

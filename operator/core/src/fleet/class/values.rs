@@ -1,5 +1,7 @@
 //! Values and the lists of a class: when an entry stands for a value, and what a message shows of either. Pure.
 
+use fleetmesh_api::tags::TAG_PREFIX;
+
 /// How many values of a list a message shows.
 const SHOWN: usize = 5;
 
@@ -20,7 +22,7 @@ pub(super) fn short(value: &str) -> &str {
 
 /// Whether a key of tags is AWS's or Fleetmesh's own.
 pub(super) fn is_reserved(key: &str) -> bool {
-    key.starts_with("aws:") || key.starts_with(fleetmesh_crds::management::TAG_PREFIX)
+    key.starts_with("aws:") || key.starts_with(TAG_PREFIX)
 }
 
 /// Whether `entry` stands for `value`: it is the same, or ends with `*` and begins it.

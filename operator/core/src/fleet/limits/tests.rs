@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use fleetmesh_api::tags::LAUNCH_TAG;
 use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::{Checks, LAUNCH_TAG};
+use crate::fleet::Checks;
 
 fn limits(instances: i32, per_namespace: Option<i32>) -> ClassLimits {
     ClassLimits { instances, instances_per_namespace: per_namespace }

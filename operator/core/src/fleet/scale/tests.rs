@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use fleetmesh_api::tags::TEMPLATE_VERSION_TAG;
 use fleetmesh_model::tag::Tags;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::TEMPLATE_VERSION_TAG;
 
 fn instance(id: usize, version: i64) -> Instance {
     Instance {

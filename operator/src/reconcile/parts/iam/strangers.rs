@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_aws::ec2::Ec2;
 use fleetmesh_core::{Failure, fleet, iam};
-use fleetmesh_crds::management::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
 
 use super::Reconcile;

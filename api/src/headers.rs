@@ -1,0 +1,8 @@
+//! Names of HTTP headers, in lower case.
+
+/// In the request to STS by which an instance joins: the challenge, and what it is for ([`crate::join::bound`]).
+pub const CHALLENGE: &str = "x-fleetmesh-challenge";
+/// The time of a signature (Signature Version 4), as `YYYYMMDDTHHMMSSZ`.
+pub const AMZ_DATE: &str = "x-amz-date";
+/// The token of the session whose credentials signed (Signature Version 4).
+pub const AMZ_SECURITY_TOKEN: &str = "x-amz-security-token";
