@@ -16,6 +16,9 @@ mod tests {
 
     #[test]
     fn the_example_is_what_both_sides_read_and_write() {
-        examples::same(&ErrorBody { message: "the mesh \"apps\" does not exist".to_owned() }, examples::ERROR);
+        examples::same(
+            &ErrorBody { message: "the mesh \"apps\" does not exist".to_owned() },
+            examples::ERROR,
+        );
     }
 }

@@ -24,6 +24,10 @@ pub const JOIN_REQUEST: &str = include_str!("../goldens/join-request.json").trim
 pub const JOIN_ANSWER: &str = include_str!("../goldens/join-answer.json").trim_ascii_end();
 /// What [`bound`](crate::join::bound) makes of the challenge, the virtual node and the public key.
 pub const BOUND_CHALLENGE: &str = include_str!("../goldens/bound-challenge.txt").trim_ascii_end();
+/// A [`DistributionAnswer`](crate::distribution::DistributionAnswer) about what changed.
+pub const DISTRIBUTION: &str = include_str!("../goldens/distribution.json").trim_ascii_end();
+/// A [`LoadAnswer`](crate::loads::LoadAnswer).
+pub const LOADS: &str = include_str!("../goldens/loads.json").trim_ascii_end();
 /// An [`ErrorBody`](crate::error::ErrorBody).
 pub const ERROR: &str = include_str!("../goldens/error.json").trim_ascii_end();
 

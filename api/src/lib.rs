@@ -9,10 +9,12 @@
 //! What others define is elsewhere: the shapes of the App Mesh API in `fleetmesh-model`, the custom resources with their
 //! annotations and finalizers in `fleetmesh-crds`.
 
+pub mod distribution;
 pub mod error;
 pub mod examples;
 pub mod headers;
 pub mod join;
+pub mod loads;
 pub mod metadata;
 pub mod ports;
 pub mod tags;

@@ -97,10 +97,7 @@ impl JoinClient {
     }
 
     fn challenge_request(&self, public_key: &str) -> ChallengeRequest {
-        ChallengeRequest {
-            public_key: Some(public_key.to_owned()),
-            resource: Some(self.resource.clone()),
-        }
+        ChallengeRequest { public_key: Some(public_key.to_owned()), resource: Some(self.resource.clone()) }
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, Error> {

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use fleetmesh_api::loads::{LoadAnswer, LoadsQuery, TargetLoad};
 use fleetmesh_api::urls::LOADS;
 use fleetmesh_aws::transport::Http;
-use fleetmesh_core::{Ended, Load, Loads, Witnesses};
-use serde::Deserialize;
+use fleetmesh_core::{Loads, Witnesses};
 
 use crate::control_plane::{ControlPlane, refusal};
 
@@ -78,7 +78,8 @@ impl LoadsClient {
     pub async fn fetch(&self, mesh: &str, window: Duration) -> Result<Loads, LoadsError> {
         let seconds = window.as_secs() + u64::from(window.subsec_nanos() > 0);
         let asked = Instant::now();
-        let answer = self.control_plane.get(mesh, LOADS, &format!("?window={seconds}"), LIMIT).await;
+        let query = LoadsQuery::of(seconds).to_string();
+        let answer = self.control_plane.get(mesh, LOADS, &query, LIMIT).await;
         let (status, body) =
             answer.map_err(|reason| LoadsError::Unreachable { mesh: mesh.to_owned(), reason })?;
         let mut loads = read(mesh, seconds, status, &body)?;
@@ -86,46 +87,6 @@ impl LoadsClient {
         loads.lag += asked.elapsed();
         Ok(loads)
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireLoads {
-    mesh: String,
-    window_seconds: u64,
-    observed_seconds: u64,
-    report_interval_millis: u64,
-    targets: Vec<WireTarget>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireTarget {
-    virtual_node: String,
-    issued: u64,
-    succeeded: u64,
-    failed: u64,
-    in_progress: u64,
-    reports: u64,
-    /// An older control plane tells of all callers together only.
-    #[serde(default)]
-    callers: Option<Vec<WireLoadCaller>>,
-    #[serde(default)]
-    own: Option<WireEnded>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireLoadCaller {
-    virtual_node: String,
-    succeeded: u64,
-    failed: u64,
-}
-
-#[derive(Deserialize)]
-struct WireEnded {
-    succeeded: u64,
-    failed: u64,
 }
 
 /// The loads in an answer to a question for `seconds` of `mesh`.
@@ -140,41 +101,39 @@ fn read(mesh: &str, seconds: u64, status: u16, body: &[u8]) -> Result<Loads, Loa
             return Err(LoadsError::Unreachable { mesh, reason });
         }
     }
-    let wire: WireLoads = serde_json::from_slice(body)
+    let answer: LoadAnswer = serde_json::from_slice(body)
         .map_err(|error| LoadsError::Malformed { mesh: mesh.clone(), reason: error.to_string() })?;
-    if (&wire.mesh, wire.window_seconds) != (&mesh, seconds) {
-        let reason =
-            format!("they are of mesh {} in {} s, not in {seconds} s", wire.mesh, wire.window_seconds);
+    let LoadAnswer { mesh: of, window_seconds, observed_seconds, report_interval_millis, targets } = answer;
+    if (&of, window_seconds) != (&mesh, seconds) {
+        let reason = format!("they are of mesh {of} in {window_seconds} s, not in {seconds} s");
         return Err(LoadsError::Malformed { mesh, reason });
     }
-    let (mut targets, mut witnesses) = (BTreeMap::new(), BTreeMap::new());
-    for target in wire.targets {
-        let WireTarget { virtual_node, issued, succeeded, failed, in_progress, reports, callers, own } =
-            target;
+    let (mut loads, mut witnesses) = (BTreeMap::new(), BTreeMap::new());
+    for TargetLoad { virtual_node, load, callers, own, .. } in targets {
         if let Some(callers) = callers {
-            let callers = callers.into_iter().map(|WireLoadCaller { virtual_node, succeeded, failed }| {
-                (virtual_node, Ended { succeeded, failed })
-            });
-            let own = own.map(|WireEnded { succeeded, failed }| Ended { succeeded, failed });
-            witnesses.insert(virtual_node.clone(), Witnesses { callers: callers.collect(), own });
+            let callers = callers.into_iter().map(|caller| (caller.virtual_node, caller.ended)).collect();
+            let own = own.map(|own| own.ended);
+            witnesses.insert(virtual_node.clone(), Witnesses { callers, own });
         }
-        targets.insert(virtual_node, Load { issued, succeeded, failed, in_progress, reports });
+        loads.insert(virtual_node, load);
     }
     Ok(Loads {
-        window: Duration::from_secs(wire.window_seconds),
-        observed: Duration::from_secs(wire.observed_seconds),
-        lag: Duration::from_millis(wire.report_interval_millis) + LATE,
-        targets,
+        window: Duration::from_secs(window_seconds),
+        observed: Duration::from_secs(observed_seconds),
+        lag: Duration::from_millis(report_interval_millis) + LATE,
+        targets: loads,
         witnesses,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_api::examples;
+    use fleetmesh_api::loads::{Ended, Load};
 
     use super::*;
 
-    const ANSWER: &[u8] = br#"{"mesh":"apps","windowSeconds":30,"observedSeconds":12,"reportIntervalMillis":1000,"targets":[{"virtualNode":"serviceBv2","arn":"arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceBv2","issued":25,"succeeded":20,"failed":4,"inProgress":1,"reports":30,"reporters":1,"lastReportAgeMillis":400,"callers":[{"virtualNode":"serviceA","succeeded":20,"failed":4,"reports":30}],"own":{"succeeded":21,"failed":3,"reports":29}}]}"#;
+    const ANSWER: &[u8] = examples::LOADS.as_bytes();
 
     #[test]
     fn the_contract_s_example_is_read() {

@@ -108,9 +108,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
     use crate::testing::{TestMeshes, node, tagged};
     use crate::tls::Certificate;
+    use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
         let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();

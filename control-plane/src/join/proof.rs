@@ -6,8 +6,8 @@ use fleetmesh_api::join::{JoinRequest, STS_CONTENT_TYPE, bound};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::civil::DateTime;
 
-use super::sts::StsEndpoint;
 use super::denied;
+use super::sts::StsEndpoint;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 

@@ -106,7 +106,8 @@ impl Sts {
         if let Some(all) = request.headers_mut() {
             *all = headers;
         }
-        let request = request.body(SdkBody::from(STS_BODY)).map_err(|error| unavailable(error.to_string()))?;
+        let request =
+            request.body(SdkBody::from(STS_BODY)).map_err(|error| unavailable(error.to_string()))?;
         let request = HttpRequest::try_from(request).map_err(|error| unavailable(error.to_string()))?;
         let exchange = async {
             let answer = self.connector.call(request).await.map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::ports;
 use serde::Serialize;
 
 use super::Network;

@@ -1,7 +1,9 @@
 //! Who has an App Mesh name among the resources that claim it. What the endpoint says comes before any time of creation,
 //! which a restored backup may turn around; and only what is accepted may take a name that nobody has yet. Pure.
 
-use fleetmesh_api::tags::{OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG};
+use fleetmesh_api::tags::{
+    OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,
+};
 use fleetmesh_model::tag::Tags;
 
 use crate::object::Object;

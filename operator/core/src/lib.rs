@@ -41,11 +41,11 @@ pub use decide::decide;
 pub use decision::{Decision, Drift, Verdict};
 pub use event::{Event, Severity, complaint, deeds};
 pub use failure::{Failure, FailureClass};
-pub use load::{Ended, Load, Loads, Witnesses};
+pub use load::{Loads, Witnesses};
 pub use object::{Object, ObjectKey};
 pub use observed::{
-    Allowance, CallingProxies, Deprecation, Distribution, Evidence, Observed, OwnerClaim, Reach, Reads,
-    Referent, Rejection, Remote, RemoteIdentity, RemoteObject,
+    Allowance, Deprecation, Distribution, Evidence, Observed, OwnerClaim, Reach, Reads, Referent, Remote,
+    RemoteIdentity, RemoteObject,
 };
 pub use outcome::Outcome;
 pub use part::{Part, Parts};

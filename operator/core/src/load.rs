@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fleetmesh_api::loads::{Ended, Load};
+
 /// The loads of a mesh in a window. Where there are none, because nobody can be asked, there is an error and no such value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loads {
@@ -28,44 +30,4 @@ pub struct Witnesses {
     pub callers: BTreeMap<String, Ended>,
     /// The virtual node's own proxies; `None` when none of them told.
     pub own: Option<Ended>,
-}
-
-/// Requests that ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Answered without an error.
-    pub succeeded: u64,
-    /// Failed.
-    pub failed: u64,
-}
-
-impl Ended {
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            succeeded: self.succeeded.saturating_add(other.succeeded),
-            failed: self.failed.saturating_add(other.failed),
-        }
-    }
-
-    /// How many there were.
-    pub fn requests(self) -> u64 {
-        self.succeeded.saturating_add(self.failed)
-    }
-}
-
-/// What went to one virtual node in the window, counted by the proxies that call it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Requests that were sent, retries each for itself.
-    pub issued: u64,
-    /// Requests that were answered without an error.
-    pub succeeded: u64,
-    /// Requests that failed. Those that found no connection count here and not as issued.
-    pub failed: u64,
-    /// Requests under way now, as the connected proxies last told.
-    pub in_progress: u64,
-    /// Reports that came. None is an outage of reporting; some with nothing issued is no traffic.
-    pub reports: u64,
 }

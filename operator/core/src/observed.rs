@@ -1,10 +1,10 @@
 //! What a reconcile observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
 //! answer to which reads a reconcile needs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_crds::DeletionPolicy;
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
@@ -171,52 +171,8 @@ pub enum Distribution {
     Unsupported,
     /// The endpoint tells, but has not yet told about this object.
     Pending,
-    /// What the endpoint told last.
-    Reported {
-        /// The version that the numbers are about.
-        version: i64,
-        /// Connected proxies whose configuration contains the object. All streams with one certificate are one, by the one of
-        /// them that is farthest.
-        proxies: i32,
-        /// Those of them that acknowledged this version.
-        acknowledged: i32,
-        /// Further streams of those that did not. They have no say, and may send requests by what they run.
-        lagging: i32,
-        /// Those of them that refused it.
-        rejected: Vec<Rejection>,
-        /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has
-        /// acknowledged everything.
-        connected: BTreeMap<String, bool>,
-        /// Of a route: the proxies that are to run it, by the names of their virtual nodes. Empty where the control plane
-        /// does not tell whose they are.
-        callers: BTreeMap<String, CallingProxies>,
-        /// Paths of members that are stored and not served.
-        unserved: Vec<String>,
-    },
-}
-
-/// The proxies of one virtual node that are to run an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallingProxies {
-    /// Those that are connected.
-    pub proxies: i32,
-    /// Those of them that acknowledged the version.
-    pub acknowledged: i32,
-}
-
-/// A proxy that refused a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// Which proxy.
-    pub proxy: String,
-    /// Its own words, as [`fleetmesh_model::foreign::printable`] gives them.
-    pub message: String,
-}
-
-impl std::fmt::Display for Rejection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} says: \"{}\"", self.proxy, self.message)
-    }
+    /// What the endpoint told last. What proxies say is printable ([`fleetmesh_model::foreign::printable`]).
+    Reported(ObjectStatus),
 }
 
 /// The reads that a reconcile needs before it can decide.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use fleetmesh_api::tags::{ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAMESPACE_TAG, OWNER_NAME_TAG, OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX};
+use fleetmesh_api::tags::{
+    ASKED, OWNER_CLUSTER_TAG, OWNER_GRANTS_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG,
+    OWNER_UID_TAG, PROXY_PRINCIPALS_TAG, TAG_PREFIX,
+};
 use fleetmesh_crds::{AdoptionPolicy, IamStatus};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
 

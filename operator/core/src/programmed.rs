@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::distribution::{ObjectStatus, Rejection, reason};
 use fleetmesh_crds::{Proxies, Reason};
 
 use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
-use crate::observed::{Distribution, Rejection, RemoteIdentity};
+use crate::observed::{Distribution, RemoteIdentity};
 
 /// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
 /// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of. Those that say nothing keep it pending
@@ -30,17 +31,10 @@ pub fn finding(
             Finding::holds(Reason::Programmed, format!("the endpoint has version {version}"))
         }
         Distribution::Pending => awaited(),
-        Distribution::Reported { version: told, .. } if *told < version => awaited(),
-        Distribution::Reported {
-            version: _,
-            proxies,
-            acknowledged,
-            lagging: _,
-            rejected,
-            connected: _,
-            unserved,
-            callers,
-        } => {
+        Distribution::Reported(ObjectStatus { version: told, .. }) if *told < version => awaited(),
+        Distribution::Reported(ObjectStatus {
+            proxies, acknowledged, rejected, unserved, callers, ..
+        }) => {
             let refusals = i32::try_from(rejected.len()).unwrap_or(i32::MAX);
             let numbers = (refusals, *acknowledged, *proxies);
             let running = |rest| running(numbers, version, rejected, waited, rest);
@@ -74,20 +68,22 @@ fn silent((refusals, acknowledged, proxies): (i32, i32, i32)) -> i32 {
 /// endpoint has told of the object in this version.
 pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration) -> Option<Duration> {
     match distribution {
-        Distribution::Reported { proxies, acknowledged, .. } if acknowledged < proxies => {
+        Distribution::Reported(ObjectStatus { proxies, acknowledged, .. }) if acknowledged < proxies => {
             patience.checked_sub(told_for).filter(|rest| !rest.is_zero())
         }
-        Distribution::Reported { .. } | Distribution::Unsupported | Distribution::Pending => None,
+        Distribution::Reported(_) | Distribution::Unsupported | Distribution::Pending => None,
     }
 }
 
 /// The proxies of the status, when they were told about this version.
 pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option<Proxies> {
     match distribution {
-        Distribution::Reported { version, proxies, acknowledged, .. } if *version >= identity.version => {
+        Distribution::Reported(ObjectStatus { version, proxies, acknowledged, .. })
+            if *version >= identity.version =>
+        {
             Some(Proxies { connected: *proxies, programmed: *acknowledged })
         }
-        Distribution::Reported { .. } | Distribution::Unsupported | Distribution::Pending => None,
+        Distribution::Reported(_) | Distribution::Unsupported | Distribution::Pending => None,
     }
 }
 
@@ -95,7 +91,7 @@ pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option
 /// a reason is of one that could be served.
 fn without(unserved: &[String]) -> String {
     let (hindered, unknown): (Vec<&str>, Vec<&str>) =
-        unserved.iter().map(String::as_str).partition(|one| one.contains(": "));
+        unserved.iter().map(String::as_str).partition(|one| reason(one).is_some());
     let mut texts = Vec::new();
     if !unknown.is_empty() {
         let members = unknown.join(", ");
@@ -159,8 +155,9 @@ fn words(rejected: &[Rejection]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use fleetmesh_api::distribution::CallingProxies;
+
     use super::*;
-    use crate::observed::CallingProxies;
 
     /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
     /// `unsupported` nobody tells whose they are.
@@ -185,16 +182,14 @@ mod tests {
             }
         }
         let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
-        let distribution = Distribution::Reported {
+        let distribution = Distribution::Reported(ObjectStatus {
             version: 3,
             proxies: sums[1],
             acknowledged: sums[0],
-            lagging: 0,
             rejected,
-            connected: BTreeMap::new(),
             callers: if unsupported { BTreeMap::new() } else { callers },
-            unserved: Vec::new(),
-        };
+            ..ObjectStatus::default()
+        });
         finding(&identity, &distribution, &owners, waited)
     }
 
@@ -268,15 +263,13 @@ mod tests {
     #[test]
     fn silent_proxies_are_looked_at_again_when_they_were_waited_for() {
         let patience = Duration::from_secs(60);
-        let told = |acknowledged| Distribution::Reported {
-            version: 3,
-            proxies: 2,
-            acknowledged,
-            lagging: 0,
-            rejected: Vec::new(),
-            connected: BTreeMap::new(),
-            callers: BTreeMap::new(),
-            unserved: Vec::new(),
+        let told = |acknowledged| {
+            Distribution::Reported(ObjectStatus {
+                version: 3,
+                proxies: 2,
+                acknowledged,
+                ..ObjectStatus::default()
+            })
         };
         assert_eq!(look(&told(1), Duration::from_secs(20), patience), Some(Duration::from_secs(40)));
         for (distribution, told_for) in [

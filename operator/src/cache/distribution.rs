@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fleetmesh_core::{CallingProxies, Distribution, ObjectKey, Rejection};
+use fleetmesh_api::distribution::ObjectStatus;
+use fleetmesh_core::{Distribution, ObjectKey};
 use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
@@ -11,38 +12,14 @@ use tokio::time::Instant;
 use super::{Cache, Triggers};
 use crate::queue::Trigger;
 
-/// What was told about one object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
-    /// The object's version.
-    pub version: i64,
-    /// Connected proxies whose configuration contains it.
-    pub proxies: i32,
-    /// Those of them that acknowledged this version.
-    pub acknowledged: i32,
-    /// Further streams of those, which do not count, that did not.
-    pub lagging: i32,
-    /// Those of them that refused it.
-    pub rejected: Vec<Rejection>,
-    /// Of a virtual node: its own proxies by the id or the address of their instance, and whether each has acknowledged
-    /// everything.
-    pub connected: BTreeMap<String, bool>,
-    /// Of a route: the proxies that are to run it, by the names of their virtual nodes.
-    pub callers: BTreeMap<String, CallingProxies>,
-    /// Paths of members that are stored and not served.
-    pub unserved: Vec<String>,
-}
-
-impl Told {
-    /// Whether only the number of proxies differs and all of them run the object: good to know, not urgent.
-    fn differs_in_number_only(&self, other: &Self) -> bool {
-        let settled = |told: &Self| told.acknowledged == told.proxies && told.lagging == 0;
-        settled(self)
-            && settled(other)
-            && self.version == other.version
-            && self.rejected == other.rejected
-            && self.unserved == other.unserved
-    }
+/// Whether only the number of proxies differs and all of them run the object: good to know, not urgent.
+fn differ_in_number_only(one: &ObjectStatus, other: &ObjectStatus) -> bool {
+    let settled = |told: &ObjectStatus| told.acknowledged == told.proxies && told.lagging == 0;
+    settled(one)
+        && settled(other)
+        && one.version == other.version
+        && one.rejected == other.rejected
+        && one.unserved == other.unserved
 }
 
 /// One answer of the control plane about one mesh.
@@ -51,7 +28,7 @@ pub struct Answer {
     /// Whether the answer is about everything in the mesh, not only about what changed.
     pub complete: bool,
     /// The objects told about.
-    pub objects: Vec<(ResourceId, Told)>,
+    pub objects: Vec<(ResourceId, ObjectStatus)>,
     /// Objects that are gone.
     pub removed: Vec<ResourceId>,
 }
@@ -69,7 +46,7 @@ pub struct Triggered {
 pub(super) struct Tellings {
     /// Whether anything tells at all.
     tells: bool,
-    told: BTreeMap<ResourceId, Told>,
+    told: BTreeMap<ResourceId, ObjectStatus>,
     /// Since when each is told of in its version.
     since: BTreeMap<ResourceId, Since>,
     removed: BTreeSet<ResourceId>,
@@ -100,20 +77,7 @@ impl Tellings {
         }
         match self.told.get(id) {
             None => Distribution::Pending,
-            Some(told) => {
-                let Told { version, proxies, acknowledged, lagging, rejected, connected, callers, unserved } =
-                    told;
-                Distribution::Reported {
-                    version: *version,
-                    proxies: *proxies,
-                    acknowledged: *acknowledged,
-                    lagging: *lagging,
-                    rejected: rejected.clone(),
-                    connected: connected.clone(),
-                    callers: callers.clone(),
-                    unserved: unserved.clone(),
-                }
-            }
+            Some(told) => Distribution::Reported(told.clone()),
         }
     }
 
@@ -193,7 +157,7 @@ impl Cache {
             let triggers = holder.map(|key| (key.clone(), Trigger::Distribution));
             may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
             match &before {
-                Some(before) if before.differs_in_number_only(&told) && !launched => {
+                Some(before) if differ_in_number_only(before, &told) && !launched => {
                     triggered.later.extend(triggers)
                 }
                 _ => triggered.now.extend(triggers),

@@ -20,7 +20,7 @@ use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
-pub use distribution::{Answer, Told, Triggered};
+pub use distribution::{Answer, Triggered};
 pub use index::{NewsSource, TagReading};
 pub use memory::{Conclusion, IdentityMemory, Memory};
 pub use observe::{Local, PATIENCE};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::canary::Owners;
 use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote};
 use fleetmesh_crds::AdoptionPolicy;
@@ -69,7 +70,9 @@ impl CacheInner {
     /// Whose the virtual nodes are whose proxies are told to run the object.
     fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
         let names = match distribution {
-            Distribution::Reported { callers, .. } => callers.keys().map(String::as_str).collect(),
+            Distribution::Reported(ObjectStatus { callers, .. }) => {
+                callers.keys().map(String::as_str).collect()
+            }
             Distribution::Unsupported | Distribution::Pending => BTreeSet::new(),
         };
         let own = object.key.namespace.clone().unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{
     Allowance, Evidence, Object, ObjectKey, OwnerClaim, Reach, Reads, RemoteIdentity, Tagged,
@@ -15,7 +16,7 @@ use fleetmesh_model::{Kind, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Answer, Cache, Conclusion, IdentityMemory, NewsSource, TagReading, Told};
+use super::{Answer, Cache, Conclusion, IdentityMemory, NewsSource, TagReading};
 use crate::queue::Trigger;
 
 fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
@@ -142,7 +143,10 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     cache.seen(node.clone(), NewsSource::Watch);
     cache.conclude(&node, written(1));
     let told = |version, proxies, acknowledged| Answer {
-        objects: vec![(node.id.clone(), Told { version, proxies, acknowledged, ..Told::default() })],
+        objects: vec![(
+            node.id.clone(),
+            ObjectStatus { version, proxies, acknowledged, ..ObjectStatus::default() },
+        )],
         ..Answer::default()
     };
     assert_eq!(cache.told("m", told(1, 0, 0)).now.len(), 1, "the first news");
@@ -158,7 +162,10 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
 async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_heard_it() {
     let told = |version, complete| Answer {
         complete,
-        objects: vec![(ResourceId::virtual_node("m", "a"), Told { version, ..Told::default() })],
+        objects: vec![(
+            ResourceId::virtual_node("m", "a"),
+            ObjectStatus { version, ..ObjectStatus::default() },
+        )],
         removed: Vec::new(),
     };
     let minute = Duration::from_secs(60);

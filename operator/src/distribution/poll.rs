@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetmesh_api::urls::{DISTRIBUTION, escape};
+use fleetmesh_api::distribution::{DistributionQuery, MAX_WAIT_SECONDS, Token};
+use fleetmesh_api::urls::DISTRIBUTION;
 use fleetmesh_tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -19,6 +20,7 @@ use crate::tasks::Task;
 
 /// How long the control plane may hold an answer back, in seconds.
 const HOLD_SECONDS: u64 = 50;
+const _: () = assert!(HOLD_SECONDS <= MAX_WAIT_SECONDS, "the control plane would refuse to wait so long");
 /// How long to wait for an answer.
 const LIMIT: Duration = Duration::from_secs(HOLD_SECONDS + 10);
 /// The pause before asking again about a mesh that does not exist yet, and after a failure.
@@ -40,7 +42,7 @@ struct Poll {
 
 enum PollAsked {
     /// The control plane answered; the token for the next question.
-    Told(String),
+    Told(Token),
     /// The control plane does not have the mesh.
     NoMesh,
     /// The endpoint is something else.
@@ -123,9 +125,10 @@ impl Poll {
         }
     }
 
-    async fn ask(&self, mesh: &str, token: Option<String>) -> PollAsked {
-        let after = token.map(|token| format!("?after={}&timeoutSeconds={HOLD_SECONDS}", escape(&token)));
-        let asked = self.control_plane.get(mesh, DISTRIBUTION, &after.unwrap_or_default(), LIMIT).await;
+    async fn ask(&self, mesh: &str, token: Option<Token>) -> PollAsked {
+        let timeout_seconds = token.is_some().then_some(HOLD_SECONDS);
+        let query = DistributionQuery { after: token, timeout_seconds };
+        let asked = self.control_plane.get(mesh, DISTRIBUTION, &query.to_string(), LIMIT).await;
         let (status, body) = match asked {
             Ok(answer) => answer,
             Err(why) => return PollAsked::Failed(why),

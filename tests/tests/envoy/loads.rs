@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::Ended;
+use fleetmesh_api::loads::Ended;
 use fleetmesh_operator::loads::{LoadsClient, LoadsError};
 use fleetmesh_testbed::app::tally::Tally;
 use fleetmesh_testbed::app::{LoadOptions, Protocol};

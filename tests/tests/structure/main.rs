@@ -86,7 +86,8 @@ fn pure_crates_depend_on_no_runtime_no_client_and_no_sdk() {
             || name == "rand"
             || name.starts_with("aws-")
     };
-    for pure in ["fleetmesh-api", "fleetmesh-model", "fleetmesh-core", "fleetmesh-crds", "fleetmesh-instance"] {
+    for pure in ["fleetmesh-api", "fleetmesh-model", "fleetmesh-core", "fleetmesh-crds", "fleetmesh-instance"]
+    {
         let found = offenders(&closures[pure], impure);
         assert!(found.is_empty(), "{pure} must stay pure, but it depends on {found:?}");
     }

@@ -90,7 +90,9 @@ fn a_name_is_found_where_it_is_not_a_part_of_another() {
     for line in ["const TAG: &str = \"x.dev/owner\";", "say(\"its tag x.dev/owner.\")", "let port = 15000;"] {
         assert_eq!(of(line), 1, "{line}");
     }
-    for line in ["\"x.dev/owner-name\"", "// x-a", "max-a", "0.0.0.0_15000", "15_000", "#[cfg(test)]\n\"x-a\""] {
+    for line in
+        ["\"x.dev/owner-name\"", "// x-a", "max-a", "0.0.0.0_15000", "15_000", "#[cfg(test)]\n\"x-a\""]
+    {
         assert_eq!(of(line), 0, "{line}");
     }
     assert!(is_test(Path::new("a/src/b/tests.rs")) && is_test(Path::new("tests/x.rs")));

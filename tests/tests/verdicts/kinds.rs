@@ -1,10 +1,10 @@
 //! Each kind in each state that a reconcile leaves it in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{ObjectStatus, Rejection};
 use fleetmesh_core::{
-    Allowance, Distribution, FailureClass, ObjectKey, Observed, Outcome, Parts, Rejection, decide, status,
+    Allowance, Distribution, FailureClass, ObjectKey, Observed, Outcome, Parts, decide, status,
 };
 use fleetmesh_crds::{ConditionType, Management, Status};
 use fleetmesh_model::{Kind, ResourceId};
@@ -167,17 +167,17 @@ impl KindScene {
 
     fn among_proxies(&self, ready: &World) -> Vec<Row> {
         let version = self.stored(ready).version.unwrap();
-        let told =
-            |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| Distribution::Reported {
+        let told = |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| {
+            let progress = ObjectStatus {
                 version,
                 proxies: 3,
                 acknowledged,
-                lagging: 0,
                 rejected,
-                connected: BTreeMap::new(),
-                callers: BTreeMap::new(),
                 unserved,
+                ..ObjectStatus::default()
             };
+            Distribution::Reported(progress)
+        };
         let refusal = Rejection { proxy: "p".to_owned(), message: "no".to_owned() };
         let cases = [
             ("the endpoint has not told of proxies", Distribution::Pending),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::loads::Load;
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Metric, MetricSource, MetricStatus, OnError, OnNoData, RolloutStatus, Verdict};
 use fleetmesh_model::route::WeightedTarget;
@@ -19,7 +20,7 @@ use super::targets::{growing, serving_nodes};
 use super::time::{after, before, in_words as long, micro};
 use super::verdict::{MetricReading, in_words, judge, together};
 use super::witness::{requests, success_rate_of};
-use crate::load::{Load, Loads};
+use crate::load::Loads;
 
 /// What follows from an analysis at once.
 pub(super) enum Consequence {

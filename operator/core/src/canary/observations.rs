@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_crds::Verb;
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_model::route::WeightedTarget;
@@ -34,6 +35,7 @@ pub struct Observations {
 }
 
 /// The App Mesh route at the endpoint.
+#[expect(clippy::large_enum_variant, reason = "a decision holds one")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportingEndpoint {
     /// It could not be read: nothing is known.
@@ -87,15 +89,17 @@ impl Health {
     pub fn of(distribution: &Distribution, expects_proxies: bool) -> Self {
         match distribution {
             Distribution::Unsupported | Distribution::Pending => Self::Unknown,
-            Distribution::Reported { connected, .. }
+            Distribution::Reported(ObjectStatus { connected, .. })
                 if connected.values().any(|acknowledged| *acknowledged) =>
             {
                 Self::Some
             }
-            Distribution::Reported { connected, .. } if connected.is_empty() && !expects_proxies => {
+            Distribution::Reported(ObjectStatus { connected, .. })
+                if connected.is_empty() && !expects_proxies =>
+            {
                 Self::Unknown
             }
-            Distribution::Reported { .. } => Self::None,
+            Distribution::Reported(_) => Self::None,
         }
     }
 }

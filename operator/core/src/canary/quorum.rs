@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetmesh_api::distribution::CallingProxies;
+
 use super::observations::{Owners, TargetOwner};
-use crate::observed::CallingProxies;
 
 /// The fewest proxies that hold up others.
 const PROXIES: i32 = 2;

@@ -1,5 +1,6 @@
 //! Whether what is to be in force is: at the endpoint, and in the connected proxies. Pure.
 
+use fleetmesh_api::distribution::{ObjectStatus, Rejection};
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::DataplaneStatus;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::reducer::Reducer;
 use super::targets::same;
 use super::time::{after, in_words, micro};
 use crate::event::Severity;
-use crate::observed::{Distribution, Rejection};
+use crate::observed::Distribution;
 
 /// How many refusals of proxies are told one by one.
 const TOLD: usize = 3;
@@ -32,7 +33,8 @@ impl Reducer<'_> {
             };
         }
         dataplane.written_at.get_or_insert(now.clone());
-        if let Distribution::Reported { version: told, proxies, acknowledged, rejected, .. } = distribution
+        if let Distribution::Reported(ObjectStatus { version: told, proxies, acknowledged, rejected, .. }) =
+            distribution
             && told >= version
         {
             dataplane.proxies = Some(*proxies);
@@ -71,7 +73,7 @@ impl Reducer<'_> {
             return Some(missing);
         };
         let callers = match distribution {
-            Distribution::Reported { version: told, callers, .. }
+            Distribution::Reported(ObjectStatus { version: told, callers, .. })
                 if told >= version && same(targets, &self.state.effective_targets) =>
             {
                 callers
@@ -104,19 +106,19 @@ impl Reducer<'_> {
             }
             Distribution::Unsupported => None,
             Distribution::Pending => Some((Reason::ProxiesPending, pending(*version))),
-            Distribution::Reported { version: told, .. } if told < version => {
+            Distribution::Reported(ObjectStatus { version: told, .. }) if told < version => {
                 Some((Reason::ProxiesPending, pending(*version)))
             }
-            Distribution::Reported { rejected, proxies, .. } if !rejected.is_empty() => {
+            Distribution::Reported(ObjectStatus { rejected, proxies, .. }) if !rejected.is_empty() => {
                 Some((Reason::ProxyRejected, refused(rejected, *proxies)))
             }
-            Distribution::Reported { proxies, acknowledged, .. } if acknowledged < proxies => {
+            Distribution::Reported(ObjectStatus { proxies, acknowledged, .. }) if acknowledged < proxies => {
                 let detail = format!(
                     "{acknowledged} of {proxies} connected proxies run the weights (version {version})"
                 );
                 Some((Reason::ProxiesPending, detail))
             }
-            Distribution::Reported { lagging, .. } => {
+            Distribution::Reported(ObjectStatus { lagging, .. }) => {
                 (*lagging > 0).then(|| (Reason::ProxiesPending, behind(*lagging, *version)))
             }
         }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
+use fleetmesh_api::loads::Load;
 use fleetmesh_crds::canary::{MetricSource, Phase, WebhookAnswer, WebhookType};
 use fleetmesh_crds::{CanaryStatus, Reason, Verb};
 use fleetmesh_model::route::WeightedTarget;
@@ -25,7 +27,7 @@ use super::spec::Spec;
 use super::targets::{growing, in_short, serving_nodes};
 use super::time::{after, before};
 use super::verdict::in_words;
-use crate::load::{Load, Loads};
+use crate::load::Loads;
 use crate::observed::Distribution;
 
 /// What the metrics of the new targets were, in the order of time.
@@ -223,16 +225,12 @@ impl<'a> Simulation<'a> {
             endpoint: ReportingEndpoint::Has {
                 targets: self.has.clone(),
                 version: self.version,
-                distribution: Distribution::Reported {
+                distribution: Distribution::Reported(ObjectStatus {
                     version: self.version,
                     proxies: 1,
                     acknowledged: 1,
-                    lagging: 0,
-                    rejected: Vec::new(),
-                    connected: BTreeMap::new(),
-                    callers: BTreeMap::new(),
-                    unserved: Vec::new(),
-                },
+                    ..ObjectStatus::default()
+                }),
             },
             nodes: names.into_iter().map(|name| (name, node)).collect(),
             loads: self.loads(),

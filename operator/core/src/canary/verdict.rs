@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_api::loads::Load;
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Metric, MetricStatus, OnNoData, Verdict};
 use jiff::Timestamp;
 
 use super::observations::AskOutcome;
 use super::time::micro;
-use crate::load::{Load, Loads};
+use crate::load::Loads;
 
 /// What a source gave.
 #[derive(Clone, Debug, PartialEq)]

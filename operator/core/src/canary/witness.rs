@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetmesh_api::loads::Ended;
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::Metric;
 
 use super::observations::{Owners, TargetOwner};
 use super::verdict::{MetricReading, precise, success_rate, together};
-use crate::load::{Ended, Loads};
+use crate::load::Loads;
 
 /// Rates that differ by less, in points of a percent, do not contradict each other.
 const TOLERANCE: f64 = 1.0;
@@ -157,10 +158,11 @@ fn told_apart<'a>(owners: &'a Owners, node: &'a str) -> WitnessCaller<'a> {
 mod tests {
     use std::time::Duration;
 
+    use fleetmesh_api::loads::Load;
     use fleetmesh_crds::canary::{LoadReport, MetricSource, ThresholdRange};
 
     use super::*;
-    use crate::load::{Load, Witnesses};
+    use crate::load::Witnesses;
 
     fn ended(text: &str) -> Ended {
         let (succeeded, failed) = text.split_once('+').expect("succeeded+failed");

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::loads::Load;
+use fleetmesh_core::Loads;
 use fleetmesh_core::canary::{AskOutcome, Observations, ProxyReports, reduce};
-use fleetmesh_core::{Load, Loads};
 use fleetmesh_crds::canary::{Verdict, WebhookAnswer};
 use fleetmesh_crds::{ConditionType, Phase, Verb};
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! Proxies that mean ill: neither a refusal, nor silence, nor a forged report of one of them, or of one namespace, decides about
 //! another team's release.
 
+use fleetmesh_api::loads::Ended;
+use fleetmesh_core::Witnesses;
 use fleetmesh_core::canary::Owners;
-use fleetmesh_core::{Ended, Witnesses};
 use fleetmesh_crds::{ConditionType, Phase};
 use serde_json::json;
 

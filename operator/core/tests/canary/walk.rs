@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
+use fleetmesh_api::distribution::{ObjectStatus, Rejection};
+use fleetmesh_api::loads::Load;
 use fleetmesh_core::canary::{
     Action, AskOutcome, Health, Node, Observations, ProxyReports, Reduction, ReportingEndpoint, Sample, Spec,
     WebhookReply, targets,
 };
-use fleetmesh_core::{Distribution, Load, Loads, Rejection};
+use fleetmesh_core::{Distribution, Loads};
 use fleetmesh_crds::canary::{Metric, MetricSource, OnNoData, RolloutStatus, WebhookAnswer};
 use fleetmesh_crds::{Canary, CanaryStatus, Verb};
 use fleetmesh_model::route::WeightedTarget;
@@ -139,7 +141,7 @@ impl Walk {
         let proxies = self.random.i32(0..4);
         let acknowledged = if self.odds(85) { proxies } else { self.random.i32(0..=proxies) };
         let refused = if self.odds(4) { 1 } else { 0 };
-        Distribution::Reported {
+        Distribution::Reported(ObjectStatus {
             version: if self.odds(95) { self.version } else { self.version - 1 },
             proxies,
             acknowledged,
@@ -147,10 +149,8 @@ impl Walk {
             rejected: (0..refused)
                 .map(|_| Rejection { proxy: "p".to_owned(), message: "no".to_owned() })
                 .collect(),
-            connected: BTreeMap::new(),
-            callers: BTreeMap::new(),
-            unserved: Vec::new(),
-        }
+            ..ObjectStatus::default()
+        })
     }
 
     fn nodes(&mut self) -> BTreeMap<String, Node> {
@@ -317,9 +317,9 @@ impl Walk {
                 let delay = SignedDuration::try_from(delay).unwrap();
                 self.first_seen.get(version).is_some_and(|since| now.duration_since(*since) >= delay)
             }
-            Distribution::Reported { version: told, proxies, acknowledged, rejected, .. } => {
-                told >= version && acknowledged >= proxies && rejected.is_empty()
-            }
+            Distribution::Reported(ObjectStatus {
+                version: told, proxies, acknowledged, rejected, ..
+            }) => told >= version && acknowledged >= proxies && rejected.is_empty(),
         }
     }
 

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fleetmesh_api::distribution::{CallingProxies, ObjectStatus, Rejection};
+use fleetmesh_api::loads::Load;
 use fleetmesh_core::canary::{
     Action, ActionVerdict, AskOutcome, CanaryEffect, Health, Node, Observations, Owners, ProxyReports,
     Reduction, ReportingEndpoint, Sample, Spec, WebhookReply, nodes_of_interest, reduce, targets, tells_news,
 };
-use fleetmesh_core::{CallingProxies, Distribution, Load, Loads, Rejection, Witnesses};
+use fleetmesh_core::{Distribution, Loads, Witnesses};
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{ActionPhase, Canary, CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
@@ -166,16 +168,15 @@ impl CanaryWorld {
         let acknowledged =
             self.proxies.iter().filter(|proxy| proxy.acknowledged == *version && !proxy.refuses).count();
         let distribution = if self.tells {
-            Distribution::Reported {
+            Distribution::Reported(ObjectStatus {
                 version: *version,
                 proxies: i32::try_from(self.proxies.len()).unwrap(),
                 acknowledged: i32::try_from(acknowledged).unwrap(),
                 lagging: self.lagging,
                 rejected: rejected.collect(),
-                connected: BTreeMap::new(),
                 callers: self.callers_of(*version),
-                unserved: Vec::new(),
-            }
+                ..ObjectStatus::default()
+            })
         } else {
             Distribution::Unsupported
         };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_aws::cloud_map::CloudMap;
 use fleetmesh_aws::ec2::{Ec2, Launch};
@@ -156,7 +157,7 @@ fn proxies(reconcile: &Reconcile<'_>) -> FleetProxies {
         Distribution::Unsupported => FleetProxies::Unsupported,
         // Until the first answer nobody is connected as far as anybody knows; and nobody is missed so soon.
         Distribution::Pending => FleetProxies::Reported(BTreeMap::new()),
-        Distribution::Reported { connected, .. } => FleetProxies::Reported(connected.clone()),
+        Distribution::Reported(ObjectStatus { connected, .. }) => FleetProxies::Reported(connected.clone()),
     }
 }
 

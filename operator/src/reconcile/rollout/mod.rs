@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::canary::{
     CanaryEffect, CanaryTurn, Node, Observations, Owners, ProxyReports, Reduction, ReportingEndpoint, Spec,
     nodes_of_interest, reduce, targets, turn,
@@ -114,7 +115,7 @@ fn owners(
     loads: &ProxyReports,
 ) -> Owners {
     let mut names = BTreeSet::new();
-    if let Distribution::Reported { callers, .. } = &observed.distribution {
+    if let Distribution::Reported(ObjectStatus { callers, .. }) = &observed.distribution {
         names.extend(callers.keys().map(String::as_str));
     }
     if let ProxyReports::Reported { loads, .. } = loads {
