@@ -1,13 +1,11 @@
 //! `kubectl-fleetmesh canary simulate` from the outside: the timelines of recorded metrics, the exit statuses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "../golden/mod.rs"]
-mod golden;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use crate::files;
 
 fn folder() -> PathBuf {
     PathBuf::from("tests/simulate")
@@ -24,7 +22,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn golden(name: &str, text: &str) {
-    golden::holds(&folder(), name, text);
+    files::holds(&folder(), name, text);
 }
 
 #[test]

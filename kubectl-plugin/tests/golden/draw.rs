@@ -1,8 +1,4 @@
 //! The pictures of `canary status`: one for each state of a Route, compared with its golden file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "../golden/mod.rs"]
-mod golden;
 
 use std::path::PathBuf;
 
@@ -10,6 +6,8 @@ use fleetmesh_crds::Route;
 use fleetmesh_kubectl::draw::{Style, draw};
 use fleetmesh_kubectl::report::StatusReport;
 use jiff::Timestamp;
+
+use crate::files;
 
 const STATES: [&str; 10] = [
     "progressing",
@@ -39,7 +37,7 @@ fn now() -> Timestamp {
 }
 
 fn golden(name: &str, text: &str) {
-    golden::holds(&folder(), name, text);
+    files::holds(&folder(), name, text);
 }
 
 #[test]
