@@ -3,8 +3,6 @@
 //! everything write nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod simulation;
-
 use fleetmesh_api::tags::{OWNER_GRANTS_TAG, OWNER_UID_TAG};
 use fleetmesh_core::{FailureClass, ObjectKey};
 use fleetmesh_crds::management::MAX_USER_TAGS;
@@ -12,9 +10,9 @@ use fleetmesh_crds::{
     AdoptionPolicy, ConditionType, DeletionPolicy, Management, Reason, ReferenceGrantSpec, UNASKED,
 };
 use fleetmesh_model::{Kind, ResourceId, Spec, differences};
+use fleetmesh_simulation::cluster::{Fault, World, key, spec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use simulation::{Fault, World, key, spec};
 
 /// The places where resources may be: two of them claim the same virtual node, three are in another namespace.
 const SLOTS: usize = 9;

@@ -2,15 +2,13 @@
 //! wanted change: `FLEETMESH_BLESS=1 cargo test -p fleetmesh-core --test plans`, and read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod simulation;
-
 use std::fmt::Write as _;
 
 use fleetmesh_core::{FailureClass, ObjectKey};
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, DeletionPolicy, Management};
 use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_simulation::cluster::{Fault, World, key, spec};
 use serde_json::{Value, json};
-use simulation::{Fault, World, key, spec};
 
 struct PlanScript {
     world: World,

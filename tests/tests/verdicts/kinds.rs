@@ -8,10 +8,10 @@ use fleetmesh_core::{
 };
 use fleetmesh_crds::{ConditionType, Management, Status};
 use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_simulation::cluster::{Fault, World, key, settings, spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::simulation::{Fault, World, key, settings, spec};
 use crate::table::Row;
 
 /// Every class of failed calls.

@@ -12,15 +12,3 @@ mod kinds;
 mod kstatus;
 mod phases;
 mod table;
-
-#[path = "../../../operator/core/tests/canary/fixtures.rs"]
-#[allow(dead_code, reason = "shared with the tests of rollouts")]
-mod fixtures;
-#[path = "../../../operator/core/tests/simulation/mod.rs"]
-mod simulation;
-#[path = "../../../operator/core/tests/canary/view.rs"]
-#[allow(dead_code, reason = "shared with the tests of rollouts")]
-mod view;
-#[path = "../../../operator/core/tests/canary/world.rs"]
-#[allow(dead_code, reason = "shared with the tests of rollouts")]
-mod world;

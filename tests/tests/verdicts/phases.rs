@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_crds::{Phase, Status, Verb};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with};
+use fleetmesh_simulation::canary::world::CanaryWorld;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::fixtures::{canary, quick, quick_with};
 use crate::table::Row;
-use crate::world::CanaryWorld;
 
 fn rolling() -> CanaryWorld {
     let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));

@@ -2,10 +2,9 @@
 //! same order as if nothing had happened.
 
 use fleetmesh_crds::Phase;
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with, targets_of};
+use fleetmesh_simulation::canary::world::{CanaryWorld, Crash};
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{CanaryWorld, Crash};
 
 const CRASHES: [Crash; 4] =
     [Crash::BeforeStatus, Crash::BeforeMesh, Crash::BeforeEffects, Crash::BeforeReport];
@@ -28,14 +27,14 @@ impl CrashStory {
         if matches!(self, Self::Aborted) {
             world.failing.insert("v2".to_owned(), 34);
         }
-        world.spec.targets = crate::fixtures::targets_of("v2=100");
+        world.spec.targets = targets_of("v2=100");
         world
     }
 
     fn go_on(self, world: &mut CanaryWorld, second: usize) {
         match (self, second) {
-            (Self::Reverted, 40) => world.spec.targets = crate::fixtures::targets_of("v1=100"),
-            (Self::Superseded, 40) => world.spec.targets = crate::fixtures::targets_of("v3=100"),
+            (Self::Reverted, 40) => world.spec.targets = targets_of("v1=100"),
+            (Self::Superseded, 40) => world.spec.targets = targets_of("v3=100"),
             _ => {}
         }
     }

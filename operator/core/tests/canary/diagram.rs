@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use fleetmesh_core::canary::{transition, transitions};
 use fleetmesh_crds::{Phase, Verb};
-
-use crate::fixtures::{canary, quick};
-use crate::world::CanaryWorld;
+use fleetmesh_simulation::canary::fixtures::{canary, quick};
+use fleetmesh_simulation::canary::world::CanaryWorld;
 
 /// `FROM TRIGGER TO`, as the diagram names them.
 fn edge(from: Option<Phase>, trigger: impl std::fmt::Debug, to: impl std::fmt::Debug) -> String {

@@ -1,10 +1,9 @@
 //! What becomes of targets that lost their last request, and which virtual nodes are kept.
 
 use fleetmesh_crds::{ConditionType, Phase};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with, secs};
+use fleetmesh_simulation::canary::world::CanaryWorld;
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with, secs};
-use crate::world::CanaryWorld;
 
 fn promoting(retire: &str) -> CanaryWorld {
     let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "drain": { "retire": retire } }))));

@@ -3,10 +3,9 @@
 use fastrand::Rng;
 use fleetmesh_crds::Canary;
 use fleetmesh_model::route::WeightedTarget;
+use fleetmesh_simulation::canary::fixtures::target;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-use crate::fixtures::target;
 
 pub const NODES: [&str; 4] = ["a", "b", "c", "d"];
 

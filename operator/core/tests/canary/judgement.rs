@@ -7,10 +7,9 @@ use fleetmesh_core::Loads;
 use fleetmesh_core::canary::{AskOutcome, Observations, ProxyReports, reduce};
 use fleetmesh_crds::canary::{Verdict, WebhookAnswer};
 use fleetmesh_crds::{ConditionType, Phase, Verb};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with, secs};
+use fleetmesh_simulation::canary::world::CanaryWorld;
 use serde_json::{Value, json};
-
-use crate::fixtures::{canary, quick, quick_with, secs};
-use crate::world::CanaryWorld;
 
 fn failing(world: &mut CanaryWorld, percent: u64) {
     world.failing.insert("v2".to_owned(), percent);

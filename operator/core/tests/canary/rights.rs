@@ -5,10 +5,9 @@ use fleetmesh_api::loads::Ended;
 use fleetmesh_core::Witnesses;
 use fleetmesh_core::canary::Owners;
 use fleetmesh_crds::{ConditionType, Phase};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with};
+use fleetmesh_simulation::canary::world::{CanaryWorld, SimulatedProxy};
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{CanaryWorld, SimulatedProxy};
 
 /// A world in which a proxy of each of these virtual nodes calls, each node in a namespace of its own name; the Route is in
 /// `own`.

@@ -2,10 +2,9 @@
 
 use fleetmesh_core::canary::{Health, ReportingEndpoint, reduce};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Phase};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with, secs, start};
+use fleetmesh_simulation::canary::world::{CanaryWorld, Crash};
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with, secs, start};
-use crate::world::{CanaryWorld, Crash};
 
 #[test]
 fn a_rollout_goes_from_stable_to_spec_by_itself() {

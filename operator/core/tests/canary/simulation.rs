@@ -7,9 +7,8 @@ use fleetmesh_core::canary::simulate::{Requests, SimulatedRow, Timeline, Trace, 
 use fleetmesh_core::canary::{AskOutcome, Spec};
 use fleetmesh_crds::canary::WebhookAnswer;
 use fleetmesh_crds::{Canary, Phase, Reason, Verb};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with, start, targets_of};
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with, start, targets_of};
 
 fn spec(canary: Canary) -> Spec {
     Spec { uid: "uid".to_owned(), targets: targets_of("v2=100"), canary: Some(canary) }

@@ -8,9 +8,8 @@ use fleetmesh_core::{
 };
 use fleetmesh_crds::{ActionPhase, CanaryStatus, Reason, Route, Verb};
 use fleetmesh_model::Kind;
+use fleetmesh_simulation::canary::fixtures::start;
 use serde_json::{Value, json};
-
-use crate::fixtures::start;
 
 fn observed(canary: Value, weight: i32) -> Observed {
     let route: Route = serde_json::from_value(json!({

@@ -2,10 +2,9 @@
 
 use fleetmesh_core::canary::Action;
 use fleetmesh_crds::{ActionPhase, Phase, Reason, Verb};
+use fleetmesh_simulation::canary::fixtures::{canary, quick, quick_with};
+use fleetmesh_simulation::canary::world::{CanaryWorld, Crash};
 use serde_json::json;
-
-use crate::fixtures::{canary, quick, quick_with};
-use crate::world::{CanaryWorld, Crash};
 
 fn rolling() -> CanaryWorld {
     let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));

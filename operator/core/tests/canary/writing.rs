@@ -5,11 +5,10 @@ use std::time::Duration;
 use fleetmesh_core::canary::{UNWRITTEN, tells_news};
 use fleetmesh_crds::Phase;
 use fleetmesh_crds::canary::Verdict;
+use fleetmesh_simulation::canary::fixtures::quick_with;
+use fleetmesh_simulation::canary::world::CanaryWorld;
 use jiff::SignedDuration;
 use serde_json::json;
-
-use crate::fixtures::quick_with;
-use crate::world::CanaryWorld;
 
 const MINUTES: usize = 20;
 

@@ -17,7 +17,7 @@ use fleetmesh_crds::{ActionPhase, Canary, CanaryStatus, Phase, Verb};
 use fleetmesh_model::route::WeightedTarget;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fixtures::{secs, start, targets_of};
+use super::fixtures::{secs, start, targets_of};
 
 /// Where a reconcile is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

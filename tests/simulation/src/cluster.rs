@@ -1,6 +1,5 @@
 //! A cluster and an endpoint in memory, for tests of decisions: resources with specs and statuses on one side, App Mesh
 //! objects with the endpoint's rules on the other, and reconciles in between that may be struck by faults.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fleetmesh_core::canary::targets;
 use fleetmesh_crds::{ConditionType, Phase};
 
-use crate::world::CanaryWorld;
+use super::world::CanaryWorld;
 
 impl CanaryWorld {
     pub fn phase(&self) -> Phase {
