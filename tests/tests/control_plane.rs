@@ -17,6 +17,7 @@ use std::process::Command;
 use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, http, long, tools};
 use fleetmesh_tests::app_mesh::AppMeshRequests;
@@ -203,7 +204,7 @@ async fn a_page_of_another_name_does_not_reach_the_api_on_loopback() {
     let socket = run.join("api.sock");
     let listen = format!("unix:{}", socket.display());
     let more = ["--listen", &listen, "--allowed-host", "mesh.example"];
-    let control_plane = ControlPlane::start_with(&run, &more).await.unwrap();
+    let control_plane = ControlPlane::launch(&run, Launch::with(more)).await.unwrap();
     let address = control_plane.endpoint().replace("http://", "");
     let port = address.rsplit(':').next().unwrap();
     let at = async |host: &str, path: &str| {

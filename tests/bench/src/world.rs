@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::tools;
@@ -53,7 +54,7 @@ impl BenchWorld {
         let (address, calls) = recorder::start(upstream).await?;
         let kubeconfig = cluster.admin_kubeconfig();
         let operator =
-            Operator::start_with(&kubeconfig, &format!("http://{address}"), operator, &run).await?;
+            Operator::launch(&kubeconfig, &format!("http://{address}"), &run, Launch::with(operator)).await?;
         let client = kubernetes::client(&kubeconfig).await?;
         kubernetes::create_namespace(&client).await?;
         kubernetes::create_all(&kubeconfig, vec![objects::mesh()], 1).await?;

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::launch::Launch;
 use crate::process::{Process, START};
 use crate::run_dir::RunDir;
 use crate::{port, tools};
@@ -17,8 +18,7 @@ pub struct ControlPlane {
     folder: PathBuf,
     api_port: u16,
     ads_port: u16,
-    extra: Vec<String>,
-    environment: Vec<(String, String)>,
+    launch: Launch,
 }
 
 impl ControlPlane {
@@ -27,28 +27,19 @@ impl ControlPlane {
     /// # Errors
     /// `fleetmesh` is not built, or does not become ready.
     pub async fn start(run: &RunDir) -> Result<Self> {
-        Self::start_with(run, &[]).await
+        Self::launch(run, Launch::default()).await
     }
 
-    /// The same with more arguments of `fleetmesh control-plane`.
+    /// The same with more arguments of `fleetmesh control-plane`, and more variables in its environment.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub async fn start_with(run: &RunDir, extra: &[&str]) -> Result<Self> {
-        Self::start_in(run, extra, Vec::new()).await
-    }
-
-    /// The same with these environment variables too, such as [`crate::moto::variables`].
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_in(run: &RunDir, extra: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
+    pub async fn launch(run: &RunDir, launch: Launch) -> Result<Self> {
         let folder = run.join("control-plane");
         std::fs::create_dir_all(&folder)?;
         let [api_port, ads_port] = port::free()?;
-        let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
-        let process = spawn(&folder, [api_port, ads_port], &extra, &environment, run)?;
-        let mut control_plane = Self { process, folder, api_port, ads_port, extra, environment };
+        let process = spawn(&folder, [api_port, ads_port], &launch, run)?;
+        let mut control_plane = Self { process, folder, api_port, ads_port, launch };
         control_plane.ready().await?;
         Ok(control_plane)
     }
@@ -99,8 +90,7 @@ impl ControlPlane {
     /// It does not become ready.
     pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
         self.process.kill();
-        self.process =
-            spawn(&self.folder, [self.api_port, self.ads_port], &self.extra, &self.environment, run)?;
+        self.process = spawn(&self.folder, [self.api_port, self.ads_port], &self.launch, run)?;
         self.ready().await
     }
 
@@ -120,18 +110,12 @@ impl ControlPlane {
     }
 }
 
-fn spawn(
-    folder: &Path,
-    [api_port, ads_port]: [u16; 2],
-    extra: &[String],
-    environment: &[(String, String)],
-    run: &RunDir,
-) -> Result<Process> {
+fn spawn(folder: &Path, [api_port, ads_port]: [u16; 2], launch: &Launch, run: &RunDir) -> Result<Process> {
     let mut command = Command::new(tools::fleetmesh()?);
     command.arg("control-plane").arg("--data-dir").arg(folder.join("data"));
     command.args(["--listen", &format!("127.0.0.1:{api_port}")]);
     command.args(["--ads-listen", &format!("unix:{}", folder.join("ads.sock").display())]);
     command.args(["--ads-listen", &format!("127.0.0.1:{ads_port}")]);
-    command.args(extra).envs(environment.iter().map(|(name, value)| (name, value)));
+    launch.add_to(&mut command);
     Process::spawn("control-plane", &command, run)
 }

@@ -20,6 +20,7 @@ pub mod helm;
 pub mod host;
 pub mod http;
 pub mod kubectl;
+pub mod launch;
 pub mod moto;
 pub mod netns;
 pub mod operator;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::launch::Launch;
 use crate::process::{Process, START, Signal};
 use crate::run_dir::RunDir;
 use crate::{aws, port, tools};
@@ -21,8 +22,7 @@ pub struct Operator {
     kubeconfig: PathBuf,
     endpoint: String,
     health_port: u16,
-    extra: Vec<String>,
-    environment: Vec<(String, String)>,
+    launch: Launch,
     /// Held by who lets it stand still.
     pausing: Mutex<()>,
 }
@@ -33,40 +33,22 @@ impl Operator {
     /// # Errors
     /// `fleetmesh` is not built, or does not become ready.
     pub async fn start(kubeconfig: &Path, endpoint: &str, run: &RunDir) -> Result<Self> {
-        Self::start_with(kubeconfig, endpoint, &[], run).await
+        Self::launch(kubeconfig, endpoint, run, Launch::default()).await
     }
 
-    /// The same with more arguments of `fleetmesh operator`.
+    /// The same with more arguments of `fleetmesh operator`, and more variables in its environment.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub async fn start_with(kubeconfig: &Path, endpoint: &str, extra: &[&str], run: &RunDir) -> Result<Self> {
-        Self::start_in(kubeconfig, endpoint, extra, &[], run).await
-    }
-
-    /// The same with more variables in its environment, for example where AWS's services are.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_in(
-        kubeconfig: &Path,
-        endpoint: &str,
-        extra: &[&str],
-        environment: &[(&str, &str)],
-        run: &RunDir,
-    ) -> Result<Self> {
+    pub async fn launch(kubeconfig: &Path, endpoint: &str, run: &RunDir, launch: Launch) -> Result<Self> {
         let [health_port] = port::free()?;
-        let extra: Vec<String> = extra.iter().map(ToString::to_string).collect();
-        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let environment: Vec<_> = environment.collect();
-        let process = spawn(kubeconfig, endpoint, health_port, &extra, &environment, run)?;
+        let process = spawn(kubeconfig, endpoint, health_port, &launch, run)?;
         let mut operator = Self {
             process,
             kubeconfig: kubeconfig.to_owned(),
             endpoint: endpoint.to_owned(),
             health_port,
-            extra,
-            environment,
+            launch,
             pausing: Mutex::default(),
         };
         operator.ready().await?;
@@ -119,8 +101,8 @@ impl Operator {
     /// It does not become ready.
     pub async fn restart(&mut self, run: &RunDir) -> Result<()> {
         self.process.kill();
-        let Self { kubeconfig, endpoint, health_port, extra, environment, .. } = &*self;
-        self.process = spawn(kubeconfig, endpoint, *health_port, extra, environment, run)?;
+        let Self { kubeconfig, endpoint, health_port, launch, .. } = &*self;
+        self.process = spawn(kubeconfig, endpoint, *health_port, launch, run)?;
         self.ready().await
     }
 
@@ -164,16 +146,14 @@ fn spawn(
     kubeconfig: &Path,
     endpoint: &str,
     health_port: u16,
-    extra: &[String],
-    environment: &[(String, String)],
+    launch: &Launch,
     run: &RunDir,
 ) -> Result<Process> {
     let mut command = Command::new(tools::fleetmesh()?);
     command.arg("operator").arg("--kubeconfig").arg(kubeconfig);
     command.args(["--app-mesh-endpoint", endpoint]);
     command.args(["--health-listen", &format!("127.0.0.1:{health_port}")]);
-    command.args(extra);
     aws::credentials(&mut command);
-    command.envs(environment.iter().map(|(key, value)| (key, value)));
+    launch.add_to(&mut command);
     Process::spawn("operator", &command, run)
 }

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::command;
 use crate::control_plane::ControlPlane;
 use crate::kubectl::Kubectl;
+use crate::launch::Launch;
 use crate::operator::Operator;
 use crate::run_dir::RunDir;
 use crate::tools;
@@ -31,56 +32,59 @@ impl Stack {
     /// # Errors
     /// A part does not become ready.
     pub async fn start(run: &RunDir) -> Result<Self> {
-        Self::start_with(run, &[]).await
+        Self::builder().start(run).await
     }
 
-    /// The same with more arguments of `fleetmesh operator`.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_with(run: &RunDir, operator: &[&str]) -> Result<Self> {
-        Self::start_in(run, operator, &[]).await
+    /// A stack whose parts differ from those of [`Self::start`].
+    #[must_use]
+    pub fn builder() -> StackBuilder {
+        StackBuilder::default()
+    }
+}
+
+/// What a stack is made of.
+#[derive(Debug, Default)]
+pub struct StackBuilder {
+    control_plane: Option<ControlPlane>,
+    app_mesh: Option<String>,
+    operator: Launch,
+}
+
+impl StackBuilder {
+    /// Around a control plane that runs.
+    #[must_use]
+    pub fn control_plane(self, control_plane: ControlPlane) -> Self {
+        Self { control_plane: Some(control_plane), ..self }
     }
 
-    /// The same with more variables in the operator's environment, for example where AWS's services are.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_in(run: &RunDir, operator: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        Self::around(ControlPlane::start(run).await?, run, operator, environment).await
+    /// The operator finds the control plane at `endpoint`, a proxy's address.
+    #[must_use]
+    pub fn app_mesh(self, endpoint: &str) -> Self {
+        Self { app_mesh: Some(endpoint.to_owned()), ..self }
     }
 
-    /// The same around a control plane that runs.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn around(
-        control_plane: ControlPlane,
-        run: &RunDir,
-        operator: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Result<Self> {
-        let endpoint = control_plane.endpoint();
-        Self::behind(control_plane, &endpoint, run, operator, environment).await
+    /// How the operator is started.
+    #[must_use]
+    pub fn operator(self, operator: Launch) -> Self {
+        Self { operator, ..self }
     }
 
-    /// The same, whose operator finds the control plane at `app_mesh`, a proxy's address.
+    /// Starts what does not run yet, with files in `run`.
     ///
     /// # Errors
-    /// As [`Self::start`].
-    pub async fn behind(
-        control_plane: ControlPlane,
-        app_mesh: &str,
-        run: &RunDir,
-        operator: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Result<Self> {
+    /// A part does not become ready.
+    pub async fn start(self, run: &RunDir) -> Result<Stack> {
+        let Self { control_plane, app_mesh, operator } = self;
+        let control_plane = match control_plane {
+            Some(control_plane) => control_plane,
+            None => ControlPlane::start(run).await?,
+        };
+        let app_mesh = app_mesh.unwrap_or_else(|| control_plane.endpoint());
         let cluster = Cluster::start(run).await?;
         let kubectl = cluster.kubectl()?;
         install_crds(&kubectl, run).await?;
-        let kubeconfig = cluster.admin_kubeconfig();
-        let operator = Operator::start_in(&kubeconfig, app_mesh, operator, environment, run).await?;
-        Ok(Self { operator, control_plane, cluster, kubectl })
+        let operator = Operator::launch(&cluster.admin_kubeconfig(), &app_mesh, run, operator).await?;
+        Ok(Stack { operator, control_plane, cluster, kubectl })
     }
 }
 

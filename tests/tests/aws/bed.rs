@@ -7,6 +7,7 @@ use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::{BOUNDARY, Moto, MotoKey, variables};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -87,16 +88,17 @@ impl AwsBed {
         let operator_key = moto.user("operator", &permissions::generated().await).await.unwrap();
         let looker = moto.user("control-plane", &permissions::of_control_plane()).await.unwrap();
         let aws = front(&moto.endpoint());
-        let own = looker.variables().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let looks = variables(&aws).into_iter().chain(own).collect();
-        let control_plane =
-            ControlPlane::start_in(&run, &["--cloud-map-interval", "200ms"], looks).await.unwrap();
-        let own = [("AWS_ENDPOINT_URL", aws.as_str())];
-        let environment = [&own[..], &operator_key.variables(), environment].concat();
-        let arguments = ["--drift-interval", drift_interval, "--cluster-name", CLUSTER];
-        let arguments = [&arguments[..], &IDENTITIES].concat();
+        let often = Launch::with(["--cloud-map-interval", "200ms"]);
+        let looks = often.envs(variables(&aws)).envs(looker.variables());
+        let control_plane = ControlPlane::launch(&run, looks).await.unwrap();
+        let operator = Launch::with(["--drift-interval", drift_interval, "--cluster-name", CLUSTER])
+            .args(IDENTITIES)
+            .envs([("AWS_ENDPOINT_URL", &aws)])
+            .envs(operator_key.variables())
+            .envs(environment.iter().copied());
         let app_mesh = app_mesh(&control_plane.endpoint());
-        let stack = Stack::behind(control_plane, &app_mesh, &run, &arguments, &environment).await.unwrap();
+        let builder = Stack::builder().control_plane(control_plane).app_mesh(&app_mesh).operator(operator);
+        let stack = builder.start(&run).await.unwrap();
         let Stack { operator, control_plane, cluster, kubectl } = stack;
         // Whoever opted in may be enrolled.
         let members = json!({ "enrollTags": {} });

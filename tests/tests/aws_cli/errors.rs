@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::tools;
@@ -27,7 +28,8 @@ fn check(provoked: &Value, class: &str, status: u16, words: &str) {
 #[tokio::test]
 async fn errors_are_those_of_the_model() {
     let run = RunDir::new("errors").unwrap();
-    let control_plane = ControlPlane::start_with(&run, &["--quota", "meshes=2,routes=1"]).await.unwrap();
+    let control_plane =
+        ControlPlane::launch(&run, Launch::with(["--quota", "meshes=2,routes=1"])).await.unwrap();
     let provoked = boto::run("errors.py", &[&control_plane.endpoint(), "all"]).await.unwrap();
     let expected = [
         (
@@ -68,7 +70,7 @@ async fn errors_are_those_of_the_model() {
 #[tokio::test]
 async fn requests_beyond_the_rate_are_too_many() {
     let run = RunDir::new("rate").unwrap();
-    let control_plane = ControlPlane::start_with(&run, &["--request-rate", "1"]).await.unwrap();
+    let control_plane = ControlPlane::launch(&run, Launch::with(["--request-rate", "1"])).await.unwrap();
     let provoked = boto::run("errors.py", &[&control_plane.endpoint(), "rate"]).await.unwrap();
     check(&provoked["rate"], "TooManyRequestsException", 429, "more than 1 requests a second");
 }

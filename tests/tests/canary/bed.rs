@@ -11,6 +11,7 @@ use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::envoy::{self, Envoy};
 use fleetmesh_testbed::host::{Host, HostBackend, HostOptions, intercept};
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Process;
@@ -58,8 +59,10 @@ impl CanaryBed {
     /// serviceBv2 too.
     pub async fn start() -> (Self, [Host; 2]) {
         let run = RunDir::new("canary").unwrap();
-        let plane = ControlPlane::start_with(&run, &["--load-report-interval", REPORT]).await.unwrap();
-        let stack = Stack::around(plane, &run, &LEADING, &[]).await.unwrap();
+        let reports = Launch::with(["--load-report-interval", REPORT]);
+        let plane = ControlPlane::launch(&run, reports).await.unwrap();
+        let builder = Stack::builder().control_plane(plane).operator(Launch::with(LEADING));
+        let stack = builder.start(&run).await.unwrap();
         let journal = Arc::new(Journal::start(&stack.kubectl, &run).await);
         apply(&stack, &run).await;
         let mut network = Network::new(&run).await.unwrap();
@@ -120,7 +123,7 @@ impl CanaryBed {
     pub async fn another_operator(&self, run: &RunDir) -> Operator {
         let kubeconfig = self.stack.cluster.admin_kubeconfig();
         let endpoint = self.stack.control_plane.endpoint();
-        Operator::start_with(&kubeconfig, &endpoint, &LEADING, run).await.unwrap()
+        Operator::launch(&kubeconfig, &endpoint, run, Launch::with(LEADING)).await.unwrap()
     }
 
     /// A resource of the mesh.

@@ -9,6 +9,7 @@ use fleetmesh_operator::write_hook::WriteHooks;
 use fleetmesh_operator::{AppMeshApi, KubernetesApi, Operator, OperatorConfig};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::BOUNDARY;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{fleet_class, stack};
@@ -66,7 +67,7 @@ impl CrashBed {
     pub async fn start(name: &str, arguments: &[&str]) -> Result<Self> {
         let run = RunDir::new(name)?;
         let (cluster, control_plane) =
-            tokio::try_join!(Cluster::start(&run), ControlPlane::start_with(&run, arguments))?;
+            tokio::try_join!(Cluster::start(&run), ControlPlane::launch(&run, Launch::with(arguments)))?;
         let kubectl = cluster.kubectl()?;
         stack::install_crds(&kubectl, &run).await?;
         fleet_class::apply_default(&kubectl, &run, &Value::Null).await?;

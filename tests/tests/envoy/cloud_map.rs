@@ -8,6 +8,7 @@ use fleetmesh_model::ResourceId;
 use fleetmesh_testbed::app::tally::Tally;
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::{Moto, variables};
 use fleetmesh_testbed::netns::NetnsInstance;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -78,8 +79,8 @@ fn shop(health_check: Option<Value>) -> (ResourceId, Value) {
 
 /// A control plane that asks `endpoint` often.
 async fn control_plane(run: &RunDir, endpoint: &str) -> ControlPlane {
-    let often = ["--cloud-map-interval", "100ms"];
-    ControlPlane::start_in(run, &often, variables(endpoint)).await.unwrap()
+    let often = Launch::with(["--cloud-map-interval", "100ms"]).envs(variables(endpoint));
+    ControlPlane::launch(run, often).await.unwrap()
 }
 
 /// Awaits that the client's proxy balances over exactly these instances.

@@ -8,6 +8,7 @@ use fleetmesh_operator::loads::{LoadsClient, LoadsError};
 use fleetmesh_testbed::app::tally::Tally;
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::userns;
 use fleetmesh_testbed::wait;
@@ -44,7 +45,8 @@ struct CountedRequests {
 impl LoadsWorld {
     async fn start(name: &str) -> Self {
         let run = RunDir::new(name).unwrap();
-        let plane = ControlPlane::start_with(&run, &["--load-report-interval", INTERVAL]).await.unwrap();
+        let reports = Launch::with(["--load-report-interval", INTERVAL]);
+        let plane = ControlPlane::launch(&run, reports).await.unwrap();
         let loads = LoadsClient::anonymous(plane.endpoint());
         let (mut bed, [client, red, blue]) = Bed::around(plane, run, ["client", "red", "blue"]).await;
         bed.names(&[&client, &red, &blue], &["shop.apps.local"]).await;

@@ -8,6 +8,7 @@ use fleetmesh_model::Kind;
 use fleetmesh_testbed::app::{AppLoad, LoadOptions, Protocol};
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Signal;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -53,7 +54,7 @@ impl OutageWorld {
     async fn start() -> Self {
         let run = RunDir::new("outages").unwrap();
         let Stack { operator, control_plane, cluster, kubectl } =
-            Stack::start_with(&run, &[LOG]).await.unwrap();
+            Stack::builder().operator(Launch::with([LOG])).start(&run).await.unwrap();
         let (mut bed, [client, red]) = Bed::around(control_plane, run, ["client", "red"]).await;
         bed.names(&[&client, &red], &["shop.apps.local"]).await;
         let dns = json!({ "dns": { "hostname": "red.apps.local" } });

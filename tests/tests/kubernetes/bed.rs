@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetmesh_testbed::aws::AppMesh;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::shared::Shared;
 use fleetmesh_testbed::stack::Stack;
@@ -31,7 +32,7 @@ impl ClusterBed {
     /// A stack whose operator runs with these arguments.
     pub async fn start(name: &str, operator: &[&str]) -> Self {
         let run = RunDir::new(name).unwrap();
-        let stack = Stack::start_with(&run, operator).await.unwrap();
+        let stack = Stack::builder().operator(Launch::with(operator)).start(&run).await.unwrap();
         Self { stack, run }
     }
 

@@ -9,6 +9,7 @@ use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::front::Front;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::process::Signal;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -49,7 +50,7 @@ impl Replica {
         .unwrap();
         let extra = ["--leader-elect", "--leader-election-namespace", "default"];
         let kubeconfig = cluster.admin_kubeconfig();
-        let operator = Operator::start_with(&kubeconfig, &front.url, &extra, &run).await.unwrap();
+        let operator = Operator::launch(&kubeconfig, &front.url, &run, Launch::with(extra)).await.unwrap();
         Self { writes, _front: front, operator, run }
     }
 

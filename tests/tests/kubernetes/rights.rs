@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleetmesh_operator::KubernetesApi;
 use fleetmesh_testbed::cluster::{Cluster, ClusterOptions, User};
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, stack, tools, wait};
@@ -37,7 +38,8 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     let control_plane = ControlPlane::start(&run).await?;
     let kubeconfig = cluster.kubeconfig(&user)?;
     let elect = ["--leader-elect", "--leader-election-namespace", "default"];
-    let _operator = Operator::start_with(&kubeconfig, &control_plane.endpoint(), &elect, &run).await?;
+    let _operator =
+        Operator::launch(&kubeconfig, &control_plane.endpoint(), &run, Launch::with(elect)).await?;
 
     let samples = root.join("samples/getting-started");
     let folder = samples.to_str().context("a path in UTF-8")?;

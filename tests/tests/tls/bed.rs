@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::envoy::{Envoy, UID};
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, port, tools, wait};
@@ -149,8 +150,7 @@ impl TlsBed {
         let mut arguments = certificates.arguments();
         arguments.extend(["--listen".to_owned(), format!("0.0.0.0:{port}"), "--log=trace".to_owned()]);
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
+        let control_plane = ControlPlane::launch(&run, Launch::with(arguments)).await.unwrap();
         Self { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run }
     }
 

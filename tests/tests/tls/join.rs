@@ -9,6 +9,7 @@ use std::time::Duration;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::envoy::UID;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::{self, Moto, MotoKey};
 use fleetmesh_testbed::netns::Network;
 use fleetmesh_testbed::process::Process;
@@ -77,8 +78,8 @@ impl JoinBed {
             arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
         }
         arguments.extend(more(&run));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let control_plane = ControlPlane::start_in(&run, &arguments, environment).await.unwrap();
+        let launch = Launch::with(arguments).envs(environment);
+        let control_plane = ControlPlane::launch(&run, launch).await.unwrap();
         let aws = aws::AppMesh::new(&control_plane.endpoint());
         aws.run(&["create-mesh", "--mesh-name", "apps"]).await.unwrap();
         let node =

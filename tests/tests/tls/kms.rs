@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use fleetmesh_testbed::command::{self, Captured};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::front::{Front, Upstream};
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::{self, Moto};
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{aws, port, tools, wait};
@@ -109,11 +110,10 @@ async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms(
     for (flag, port) in [("--join-listen", joins), ("--ads-listen", ads)] {
         arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
     }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
 
     // It starts and serves while KMS is away.
     kms.set_away(true);
-    let control_plane = ControlPlane::start_in(&run, &arguments, environment).await.unwrap();
+    let control_plane = ControlPlane::launch(&run, Launch::with(arguments).envs(environment)).await.unwrap();
     let api = aws::AppMesh::new(&control_plane.endpoint());
     api.run(&["create-mesh", "--mesh-name", "apps"]).await.unwrap();
     let red = ["create-virtual-node", "--mesh-name", "apps", "--virtual-node-name", "red", "--spec", "{}"];
@@ -187,8 +187,8 @@ async fn access_keys_that_kms_seals_open_with_its_key_and_for_this_alone() {
     let (listen, file) = (format!("0.0.0.0:{port}"), given.display().to_string());
     let more = ["--listen", &listen, "--seal-kms-key", &key, "--access-keys-file", &file, "--log=trace"];
     arguments.extend(more.map(str::to_owned));
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let control_plane = ControlPlane::start_in(&run, &arguments, environment.clone()).await.unwrap();
+    let control_plane =
+        ControlPlane::launch(&run, Launch::with(arguments).envs(environment.clone())).await.unwrap();
     let mut bed = TlsBed { control_plane, certificates, endpoint: format!("https://127.0.0.1:{port}"), run };
     let data_dir = bed.control_plane.data_dir();
     let made = create(&environment, &data_dir, &["--seal-kms-key", &key]).await.success().unwrap();

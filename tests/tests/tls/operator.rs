@@ -2,6 +2,7 @@
 //! it runs.
 
 use fleetmesh_testbed::cluster::Cluster;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::{stack, userns, wait};
 use fleetmesh_tests::app_mesh::AppMeshRequests;
@@ -33,7 +34,8 @@ async fn the_operator_converges_with_a_key_and_a_ca_and_takes_a_new_key_in() {
     let (ca, key_file) = (bed.ca(), file.display().to_string());
     let arguments = ["--app-mesh-ca-file", &ca, "--app-mesh-access-key-file", &key_file, "--log=trace"];
     let kubeconfig = cluster.admin_kubeconfig();
-    let mut operator = Operator::start_with(&kubeconfig, &bed.endpoint, &arguments, &bed.run).await.unwrap();
+    let mut operator =
+        Operator::launch(&kubeconfig, &bed.endpoint, &bed.run, Launch::with(arguments)).await.unwrap();
 
     let list = bed.run.join("objects.json");
     let apply = async |nodes: &[&str]| {

@@ -11,6 +11,7 @@ use fleetmesh_testbed::app::{self, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::host::HostBackend;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
@@ -141,7 +142,7 @@ async fn control_plane(moto: &Moto, [joins, ads]: [u16; 2], run: &RunDir) -> Con
     let tls =
         ["--tls-cert", &server, "--tls-key", &server_key, "--join-listen", &listen, "--ads-listen", &proxies];
     let join = ["--sts-endpoint", &sts, "--join-certificate-validity", &life, "--log=trace"];
-    ControlPlane::start_with(run, &[&tls[..], &signer, &join].concat()).await.unwrap()
+    ControlPlane::launch(run, Launch::with(tls).args(signer).args(join)).await.unwrap()
 }
 
 /// What a load balancer does: instances reach at the bridge what listens on this machine.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{INSTANCES, LIMIT, MESH, Observer, STAGES, ScenarioOptions};
 use crate::dns::{self, Zone};
 use crate::host::{Host, HostOptions};
+use crate::launch::Launch;
 use crate::moto::{self, Moto};
 use crate::netns::Network;
 use crate::process::Process;
@@ -36,10 +37,9 @@ impl ScenarioWorld {
         let moto = Moto::start(run).await?;
         observer.step("fleetmesh iam boundary: the permissions boundary of the nodes' roles, as a policy of the account");
         moto.boundary().await?;
-        let environment = [("AWS_ENDPOINT_URL", moto.endpoint())];
-        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let bounded = ["--iam-permissions-boundary", moto::BOUNDARY];
-        let stack = Stack::start_in(run, &bounded, &environment).await?;
+        let operator = Launch::with(["--iam-permissions-boundary", moto::BOUNDARY])
+            .envs([("AWS_ENDPOINT_URL", moto.endpoint())]);
+        let stack = Stack::builder().operator(operator).start(run).await?;
         observer.step("making three instances: network namespaces with Envoy, interception and application");
         let mut network = Network::new(run).await?;
         let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());

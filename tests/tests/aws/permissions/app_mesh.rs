@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::stack::Stack;
 use serde_json::{Value, json};
@@ -53,7 +54,13 @@ async fn without_any_one_action_of_app_mesh_the_operator_is_refused_just_that() 
     let control_plane = ControlPlane::start(&run).await.unwrap();
     let endpoint = gate.before(&control_plane.endpoint());
     let arguments = ["--drift-interval", "1s", "--cluster-name", CLUSTER];
-    let stack = Stack::behind(control_plane, &endpoint, &run, &arguments, &[]).await.unwrap();
+    let stack = Stack::builder()
+        .control_plane(control_plane)
+        .app_mesh(&endpoint)
+        .operator(Launch::with(arguments))
+        .start(&run)
+        .await
+        .unwrap();
     stack.kubectl.run(&["create", "namespace", NAME]).await.unwrap();
     let mut walk = PermissionWalk {
         policy: &policy,

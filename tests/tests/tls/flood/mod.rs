@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::front::{self, Front};
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{http as loopback, port};
 use http::{Request, StatusCode};
@@ -66,8 +67,7 @@ impl FloodBed {
             arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
         }
         arguments.extend(more.iter().map(ToString::to_string));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let control_plane = ControlPlane::start_with(&run, &arguments).await.unwrap();
+        let control_plane = ControlPlane::launch(&run, Launch::with(arguments)).await.unwrap();
         for (path, body) in [
             ("meshes", json!({ "meshName": "apps" })),
             ("meshes/apps/virtualNodes", json!({ "virtualNodeName": "red", "spec": {} })),

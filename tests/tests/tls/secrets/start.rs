@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fleetmesh_testbed::control_plane::ControlPlane;
+use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::operator::Operator;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{moto, port};
@@ -87,9 +88,8 @@ pub async fn control_plane(
     for (flag, port) in [("--listen", api), ("--ads-listen", ads), ("--join-listen", join)] {
         arguments.extend([flag.to_owned(), format!("0.0.0.0:{port}")]);
     }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let environment = web_identity(run, &secrets.identity, outside.url());
-    let control_plane = ControlPlane::start_in(run, &arguments, environment).await.unwrap();
+    let control_plane = ControlPlane::launch(run, Launch::with(arguments).envs(environment)).await.unwrap();
     (control_plane, [api, join].map(|port| format!("https://127.0.0.1:{port}")))
 }
 
@@ -123,8 +123,8 @@ pub async fn operator(
     let more =
         ["--log=trace", "--log-format=json", "--drift-interval=2s", "--cluster-name=secrets", &providers];
     let bounded = ["--iam-permissions-boundary", moto::BOUNDARY];
-    let arguments = [&files[..], &more, &bounded].concat();
-    Operator::start_in(kubeconfig, endpoint, &arguments, &environment, run).await.unwrap()
+    let launch = Launch::with(files).args(more).args(bounded).envs(environment);
+    Operator::launch(kubeconfig, endpoint, run, launch).await.unwrap()
 }
 
 /// Writes a file with an access key of this secret.
