@@ -104,7 +104,7 @@ impl fmt::Debug for Signature {
 /// The value of the header [`CHALLENGE`](crate::headers::CHALLENGE): `CHALLENGE.HEX`, where HEX is the SHA-256 of
 /// `RESOURCE\nPUBLIC_KEY`, both as the instance writes them.
 pub fn bound(challenge: &str, resource: &str, public_key: &str) -> String {
-    format!("{challenge}.{:x}", Sha256::digest(format!("{resource}\n{public_key}")))
+    format!("{challenge}.{}", hex::encode(Sha256::digest(format!("{resource}\n{public_key}"))))
 }
 
 #[cfg(test)]

@@ -21,5 +21,5 @@ pub fn digest(parts: &[&str]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    format!("{:.32x}", hash.finalize())
+    format!("{:.32}", hex::encode(hash.finalize()))
 }

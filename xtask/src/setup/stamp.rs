@@ -15,7 +15,7 @@ pub fn digest<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> String {
         hasher.update((input.len() as u64).to_be_bytes());
         hasher.update(input);
     }
-    format!("{:x}", hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 /// The stamp of one tool: a file that holds the digest of its inputs.

@@ -34,7 +34,7 @@ impl TemplateContent {
         hasher.update(b"fleetmesh-template-1");
         // These types serialize without fail; were they not to, equal contents would still hash alike.
         hasher.update(serde_json::to_vec(self).unwrap_or_default());
-        format!("{:.16x}", hasher.finalize())
+        format!("{:.16}", hex::encode(hasher.finalize()))
     }
 
     /// By what a version that holds this is known.
@@ -58,7 +58,7 @@ pub fn name(id: &ResourceId) -> String {
     if clean == wanted && clean.len() <= LONGEST_NAME {
         return clean;
     }
-    let hash = format!("{:.12x}", Sha256::digest(id.to_string()));
+    let hash = format!("{:.12}", hex::encode(Sha256::digest(id.to_string())));
     let kept: String = clean.chars().take(LONGEST_NAME - hash.len() - 1).collect();
     format!("{kept}-{hash}")
 }

@@ -15,7 +15,7 @@ const NOTHING: &str = "none";
 
 /// What is remembered of an ARN.
 fn mark(arn: &str) -> String {
-    format!("{:.DIGITS$x}", Sha256::digest(arn))
+    format!("{:.DIGITS$}", hex::encode(Sha256::digest(arn)))
 }
 
 /// The marks of what we attached.

@@ -116,7 +116,7 @@ impl Desired {
         let text = format!(
             "{place}|{trust}|{policy}|{managed:?}|{refused:?}|{permissions_boundary}|{tags:?}|{cluster}|{adopt}|{unread}"
         );
-        format!("{:x}", Sha256::digest(text))
+        hex::encode(Sha256::digest(text))
     }
 }
 

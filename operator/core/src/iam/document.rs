@@ -52,7 +52,7 @@ pub fn image_pull_policy(partition: &str) -> String {
 
 /// SHA-256 of a document in one form, in hexadecimal.
 pub fn hash(document: &Value) -> String {
-    format!("{:x}", Sha256::digest(meaning(document).to_string()))
+    hex::encode(Sha256::digest(meaning(document).to_string()))
 }
 
 /// Whether the text of a document means `wanted`: the order of members and of lists, one text or a list of one, and a

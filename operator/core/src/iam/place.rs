@@ -69,7 +69,8 @@ fn default_name(mesh: &str, node: &str) -> String {
         hash.update(part.as_bytes());
     }
     let kept: String = plain.chars().take(MAX_NAME - HASH_DIGITS - 1).collect();
-    format!("{kept}-{:.HASH_DIGITS$x}", hash.finalize())
+    let hash = hex::encode(hash.finalize());
+    format!("{kept}-{hash:.HASH_DIGITS$}")
 }
 
 /// What IAM allows in names of roles, policies and instance profiles.
