@@ -129,10 +129,15 @@ fn fix_name<K: MeshResource>(root: &mut JSONSchemaProps) {
     let effective = |of: &str| format!("(has({of}.spec.{field}) ? {of}.spec.{field} : {of}.metadata.name)");
     root.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
         rule: format!("{} == {}", effective("self"), effective("oldSelf")),
-        message: Some(format!(
-            "{field} is immutable (metadata.name stands for it when absent): delete the resource and create it under the other name"
-        )),
+        message: Some(name_fixed(field)),
         field_path: Some(format!(".spec.{field}")),
         ..ValidationRule::default()
     });
+}
+
+/// What is demanded of the App Mesh name in effect, of which `field` is the member.
+pub(crate) fn name_fixed(field: &str) -> String {
+    format!(
+        "{field} is immutable (metadata.name stands for it when absent): delete the resource and create it under the other name"
+    )
 }

@@ -21,13 +21,13 @@ pub const MAX_REPLICAS: i32 = 1000;
 /// The most instances that a status lists one by one.
 pub const MAX_LISTED_INSTANCES: usize = 50;
 
-const LAUNCH_NEEDS: Rule =
+pub(crate) const LAUNCH_NEEDS: Rule =
     Rule { cel: "!has(self.replicas) || has(self.app)", message: "app must be set when replicas is" };
-const ENROLL_ALONE: Rule = Rule {
+pub(crate) const ENROLL_ALONE: Rule = Rule {
     cel: "!has(self.enroll) || !(has(self.app) || has(self.capacity) || has(self.image) || has(self.network) || has(self.proxy) || has(self.rollout))",
     message: "enroll takes instances as they are: app, capacity, image, network, proxy and rollout must not be set beside it",
 };
-const SOME_MOVE: Rule = Rule {
+pub(crate) const SOME_MOVE: Rule = Rule {
     cel: "!(has(self.maxSurge) && self.maxSurge == 0 && (!has(self.maxUnavailable) || self.maxUnavailable == 0))",
     message: "maxSurge and maxUnavailable must not both be 0: no instance could be replaced",
 };

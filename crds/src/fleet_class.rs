@@ -25,11 +25,11 @@ pub const DEFAULT_MIN_PROXY_UID: i32 = 1000;
 /// The most entries of a list in a class.
 const MAX_ENTRIES: usize = 100;
 
-const TAG_KEYS_FREE: Rule = Rule {
+pub(crate) const TAG_KEYS_FREE: Rule = Rule {
     cel: "!self.exists(key, key.startsWith('aws:') || key.startsWith('fleetmesh.dev/'))",
     message: "tagKeys must not begin with aws: or fleetmesh.dev/, which are reserved",
 };
-const NAMESPACE_WITHIN: Rule = Rule {
+pub(crate) const NAMESPACE_WITHIN: Rule = Rule {
     cel: "!has(self.instancesPerNamespace) || self.instancesPerNamespace <= self.instances",
     message: "instancesPerNamespace must not be more than instances",
 };

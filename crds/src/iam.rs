@@ -17,16 +17,16 @@ const NAME_PATTERN: &str = r"^[A-Za-z0-9_+=,.@-]+$";
 /// The ARN of a managed policy, AWS's or a customer's.
 const POLICY_ARN_PATTERN: &str = r"^arn:[a-z0-9-]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$";
 
-const NAME_FIXED: Rule = Rule {
+pub(crate) const NAME_FIXED: Rule = Rule {
     // Not `self.?roleName == oldSelf.?roleName`, which the API server's estimate of costs refuses.
     cel: "has(self.roleName) == has(oldSelf.roleName) && (!has(self.roleName) || self.roleName == oldSelf.roleName)",
     message: "roleName is immutable: remove iam, wait until status.iam is gone, and set it again with the other name",
 };
-const NO_BOUNDARY: Rule = Rule {
+pub(crate) const NO_BOUNDARY: Rule = Rule {
     cel: "!has(self.permissionsBoundary)",
     message: "permissionsBoundary is not a resource's to name: the operator puts the one of --iam-permissions-boundary on every role. Remove it",
 };
-const NO_PATH: Rule = Rule {
+pub(crate) const NO_PATH: Rule = Rule {
     cel: "!has(self.path)",
     message: "path is not a resource's to choose: it is the operator's (--iam-path). Remove it; an identity that exists stays at its path",
 };

@@ -12,11 +12,11 @@ pub const MAX_NAME_LENGTH: u64 = 255;
 /// Names end up in ARNs (`mesh/NAME/virtualNode/NAME`) and in URLs: a slash or a blank would make them ambiguous.
 const NAME_PATTERN: &str = r"^[^/\s]+$";
 
-const MESH_NAME_FIXED: Rule = Rule {
+pub(crate) const MESH_NAME_FIXED: Rule = Rule {
     cel: "self == oldSelf",
     message: "meshName is immutable: delete the resource and create it in the other mesh",
 };
-const ROUTER_NAME_FIXED: Rule = Rule {
+pub(crate) const ROUTER_NAME_FIXED: Rule = Rule {
     cel: "self == oldSelf",
     message: "virtualRouterName is immutable: delete the route and create it in the other virtual router",
 };

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod fleet_class;
 pub mod iam;
 pub mod identity;
+pub mod judge;
 pub mod management;
 pub mod mesh;
 pub mod namespaces;
@@ -40,6 +41,7 @@ pub use fleet_class::{FleetClass, FleetClassSpec};
 #[doc(no_inline)]
 pub use fleetmesh_model::Kind;
 pub use iam::{Iam, IamStatus};
+pub use judge::Judged;
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
 pub use mesh::{Mesh, MeshManagement};
 pub use namespaces::{AllowedNamespaces, AllowedRoutes};

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 /// [`PROXY_PRINCIPALS_TAG`](fleetmesh_api::tags::PROXY_PRINCIPALS_TAG).
 pub const MAX_USER_TAGS: usize = fleetmesh_model::tag::MAX_TAGS - OWNER_TAGS.len() - 1;
 
-const TAG_KEY_LENGTH: Rule = Rule {
+pub(crate) const TAG_KEY_LENGTH: Rule = Rule {
     cel: "self.all(key, key.size() >= 1 && key.size() <= 128)",
     message: "each key of tags must have 1 to 128 characters",
 };
-const TAG_KEY_RESERVED: Rule = Rule {
+pub(crate) const TAG_KEY_RESERVED: Rule = Rule {
     cel: "!self.exists(key, key.startsWith('aws:') || key.startsWith('fleetmesh.dev/'))",
     message: "keys of tags must not begin with aws: or fleetmesh.dev/, which are reserved",
 };

@@ -14,7 +14,7 @@ use crate::namespaces::AllowedNamespaces;
 use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::{NoStatus, PlainResourceStatus};
 
-const OBSERVED_AS_IT_IS: Rule = Rule {
+pub(crate) const OBSERVED_AS_IT_IS: Rule = Rule {
     cel: "!has(self.management) || self.management != 'Observe' || !has(self.egressFilter) && !has(self.serviceDiscovery) && !has(self.tags)",
     message: "egressFilter, serviceDiscovery and tags must not be set when management is Observe: the mesh stays as whoever made it wants it",
 };

@@ -11,11 +11,11 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-const SELECTOR_GIVEN: Rule = Rule {
+pub(crate) const SELECTOR_GIVEN: Rule = Rule {
     cel: "has(self.selector) == (has(self.from) && self.from == 'Selector')",
     message: "selector must be set when from is Selector, and only then",
 };
-const OPERATOR_VALUES: Rule = Rule {
+pub(crate) const OPERATOR_VALUES: Rule = Rule {
     cel: "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : !has(self.values) || self.values.size() == 0",
     message: "values must be set for the operators In and NotIn, and only for them",
 };

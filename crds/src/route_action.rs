@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{age, text, wide};
 use crate::condition::Reason;
 
-const FIXED: Rule = Rule {
+pub(crate) const FIXED: Rule = Rule {
     cel: "self == oldSelf",
     message: "a RouteAction is carried out once and never changes: create another one",
 };
-const STEP_NAMED: Rule = Rule {
+pub(crate) const STEP_NAMED: Rule = Rule {
     cel: "!(self.verb in ['Promote', 'SkipStep']) || has(self.stepIndex)",
     message: "stepIndex must be set for Promote and SkipStep, so that the action hits the step that it was meant for",
 };

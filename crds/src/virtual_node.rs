@@ -16,12 +16,12 @@ use crate::namespaces::AllowedRoutes;
 use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::{NodeStatus, VirtualNodeResourceStatus};
 
-const FLEET_NEEDS_IAM: Rule = Rule {
+pub(crate) const FLEET_NEEDS_IAM: Rule = Rule {
     cel: "!has(self.fleet) || has(self.iam)",
     message: "iam must be set when fleet is: instances are known by the role that it makes; iam: {} takes every default",
 };
 
-const ATTRIBUTES_FREE: Rule = Rule {
+pub(crate) const ATTRIBUTES_FREE: Rule = Rule {
     cel: "!has(self.fleet) || !has(self.fleet.replicas) || !has(self.serviceDiscovery) || !has(self.serviceDiscovery.awsCloudMap) || !has(self.serviceDiscovery.awsCloudMap.attributes) || !self.serviceDiscovery.awsCloudMap.attributes.exists(one, one.key.startsWith('AWS_') || one.key.startsWith('fleetmesh.dev/'))",
     message: "serviceDiscovery.awsCloudMap.attributes of a node with replicas must not begin with AWS_ or fleetmesh.dev/, which are set for each instance",
 };

@@ -13,12 +13,31 @@ pub fn app_mesh() -> Result<Vec<Case>> {
     read(include_str!("../data/app-mesh-specs.yaml"))
 }
 
-/// Whole specs of custom resources: for the API server alone.
+/// Whole specs of custom resources: for the API server, and for the rules in Rust ([`fleetmesh_crds::Judged`]).
 ///
 /// # Errors
 /// The table is malformed.
 pub fn kubernetes() -> Result<Vec<Case>> {
     read(include_str!("../data/kubernetes-specs.yaml"))
+}
+
+/// The kind of a case's spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum CaseKind {
+    /// One that stands for an App Mesh object.
+    AppMesh(Kind),
+    /// One that only Kubernetes has.
+    Kubernetes(KubernetesKind),
+}
+
+/// A kind that only Kubernetes has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum KubernetesKind {
+    /// What fleets may be made of.
+    FleetClass,
+    /// Something that a rollout is to do.
+    RouteAction,
 }
 
 /// A spec and the verdict on it.
@@ -27,7 +46,7 @@ pub struct Case {
     /// What the case shows.
     pub why: String,
     /// The kind of the spec.
-    pub kind: Kind,
+    pub kind: CaseKind,
     /// The spec.
     pub spec: Value,
     /// What a refusal must say; `None` when the spec is good.
@@ -71,7 +90,7 @@ struct SpecTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Base {
-    kind: Kind,
+    kind: CaseKind,
     spec: Value,
 }
 

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use fleetmesh_crds::{FleetClass, MeshResource, with_kind};
+use fleetmesh_crds::{FleetClass, MeshResource, RouteAction, with_kind};
 use fleetmesh_model::Kind;
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{tools, wait};
-use fleetmesh_tests::specs::{self, Case};
+use fleetmesh_tests::specs::{self, Case, CaseKind, KubernetesKind};
 use http::Request;
 use kube::Resource as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -35,7 +35,6 @@ async fn the_api_server_keeps_what_the_definitions_promise() -> Result<()> {
     let client = client(&cluster).await?;
     judges_like_the_table(&client, app_mesh_cases()?).await.context("specs of App Mesh")?;
     judges_like_the_table(&client, specs::kubernetes()?).await.context("specs of Kubernetes alone")?;
-    fleet_classes_are_bounded(&client).await.context("classes")?;
     names_never_change(&kubectl).await.context("immutability")?;
     kubectl_explains(&kubectl).await.context("kubectl explain")?;
     kubectl_prints_columns(&kubectl).await.context("kubectl get")?;
@@ -104,10 +103,10 @@ async fn definitions_are_established(kubectl: &Kubectl) -> Result<()> {
 fn app_mesh_cases() -> Result<Vec<Case>> {
     let mut cases = specs::app_mesh()?;
     for case in &mut cases {
-        if case.kind != Kind::Mesh {
+        if case.kind != CaseKind::AppMesh(Kind::Mesh) {
             case.spec[IN_A_MESH.0] = json!(IN_A_MESH.1);
         }
-        if case.kind == Kind::Route {
+        if case.kind == CaseKind::AppMesh(Kind::Route) {
             case.spec["virtualRouterName"] = json!("serviceB");
         }
     }
@@ -124,66 +123,22 @@ async fn judges_like_the_table(client: &kube::Client, cases: Vec<Case>) -> Resul
     Ok(())
 }
 
-/// What a FleetClass cannot say, and words of the refusal.
-async fn fleet_classes_are_bounded(client: &kube::Client) -> Result<()> {
-    let limits = json!({ "instances": 3 });
-    let cases = [
-        (json!({ "limits": limits, "instanceTypes": ["t3.small", "t3.*", "m7*", "*"] }), None),
-        (
-            json!({ "limits": limits, "images": { "ids": ["ami-12345678"], "owners": ["amazon", "123456789012"] } }),
-            None,
-        ),
-        (json!({}), Some("spec.limits")),
-        (
-            json!({ "limits": { "instances": 3, "instancesPerNamespace": 4 } }),
-            Some("instancesPerNamespace must not be more"),
-        ),
-        (json!({ "limits": limits, "instanceTypes": ["*.small"] }), Some("spec.instanceTypes[0]")),
-        (json!({ "limits": limits, "images": { "ids": ["ami-1"] } }), Some("spec.images.ids[0]")),
-        (json!({ "limits": limits, "images": { "owners": ["self"] } }), Some("spec.images.owners[0]")),
-        (
-            json!({ "limits": limits, "images": { "ssmParameters": ["images"] } }),
-            Some("spec.images.ssmParameters[0]"),
-        ),
-        (json!({ "limits": limits, "tagKeys": ["team", "aws:x"] }), Some("tagKeys must not begin with aws:")),
-        (
-            json!({ "limits": limits, "tagKeys": ["fleetmesh.dev/enroll"] }),
-            Some("tagKeys must not begin with aws:"),
-        ),
-        (json!({ "limits": limits, "userData": "Yes" }), Some("spec.userData")),
-        (
-            json!({ "limits": limits, "volume": { "deviceName": "/dev/xvda", "kmsKeyId": "mine" } }),
-            Some("spec.volume.kmsKeyId"),
-        ),
-    ];
-    for (spec, refused) in cases {
-        let class = json!({
-            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "FleetClass", "metadata": { "name": "case" }, "spec": spec,
-        });
-        let collection = FleetClass::url_path(&(), None);
-        let request = Request::post(format!("{collection}?dryRun=All&fieldValidation=Strict"))
-            .header("content-type", "application/json")
-            .body(serde_json::to_vec(&class)?)?;
-        let answer = client.request::<Value>(request).await;
-        match (answer, refused) {
-            (Ok(_), None) => {}
-            (Err(kube::Error::Api(status)), Some(words)) if status.message.contains(words) => {}
-            (answer, _) => anyhow::bail!("{spec}: {answer:?}, not {refused:?}"),
-        }
-    }
-    Ok(())
-}
-
 /// Asks the API server to create a resource as kubectl does, strictly, without keeping it: the refusal's message.
-async fn create(client: &kube::Client, kind: Kind, spec: &Value) -> Result<Result<(), String>> {
+async fn create(client: &kube::Client, kind: CaseKind, spec: &Value) -> Result<Result<(), String>> {
     let manifest = json!({
         "apiVersion": format!("{}/{}", fleetmesh_crds::GROUP, fleetmesh_crds::VERSION),
-        "kind": kind.as_str(),
+        "kind": kind_name(kind),
         "metadata": { "name": "case" },
         "spec": spec,
     });
-    let namespace = kind.info().parent.map(|_| "default");
-    let collection = with_kind!(kind, K => collection::<K>(namespace));
+    let collection = match kind {
+        CaseKind::AppMesh(kind) => {
+            let namespace = kind.info().parent.map(|_| "default");
+            with_kind!(kind, K => collection::<K>(namespace))
+        }
+        CaseKind::Kubernetes(KubernetesKind::FleetClass) => FleetClass::url_path(&(), None),
+        CaseKind::Kubernetes(KubernetesKind::RouteAction) => RouteAction::url_path(&(), Some("default")),
+    };
     let request = Request::post(format!("{collection}?dryRun=All&fieldValidation=Strict"))
         .header("content-type", "application/json")
         .body(serde_json::to_vec(&manifest)?)?;
@@ -191,6 +146,14 @@ async fn create(client: &kube::Client, kind: Kind, spec: &Value) -> Result<Resul
         Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) => Ok(Err(status.message)),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn kind_name(kind: CaseKind) -> &'static str {
+    match kind {
+        CaseKind::AppMesh(kind) => kind.as_str(),
+        CaseKind::Kubernetes(KubernetesKind::FleetClass) => "FleetClass",
+        CaseKind::Kubernetes(KubernetesKind::RouteAction) => "RouteAction",
     }
 }
 

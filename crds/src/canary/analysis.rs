@@ -21,17 +21,17 @@ const DEFAULT_FAILURE_LIMIT: u32 = 2;
 /// What names of metrics and webhooks look like: a DNS label, as in Kubernetes.
 pub(super) const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 
-const SOME_BOUND: Rule =
+pub(crate) const SOME_BOUND: Rule =
     Rule { cel: "has(self.min) || has(self.max)", message: "at least one of min and max must be set" };
-const BOUNDS_IN_ORDER: Rule = Rule {
+pub(crate) const BOUNDS_IN_ORDER: Rule = Rule {
     cel: "!(has(self.min) && has(self.max)) || self.min <= self.max",
     message: "min must not be greater than max",
 };
-const ABORT_BELOW_MIN: Rule = Rule {
+pub(crate) const ABORT_BELOW_MIN: Rule = Rule {
     cel: "!(has(self.abortBelow) && has(self.thresholdRange.min)) || self.abortBelow <= self.thresholdRange.min",
     message: "abortBelow must not be greater than thresholdRange.min",
 };
-const PERCENT: Rule = Rule {
+pub(crate) const PERCENT: Rule = Rule {
     cel: "!has(self.source.loadReport) || ((!has(self.thresholdRange.min) || (self.thresholdRange.min >= 0.0 && self.thresholdRange.min <= 100.0)) && (!has(self.thresholdRange.max) || (self.thresholdRange.max >= 0.0 && self.thresholdRange.max <= 100.0)))",
     message: "thresholdRange of a loadReport must be within 0 to 100: it is a success rate in percent",
 };

@@ -9,15 +9,15 @@ use serde_json::json;
 /// Hours, minutes, seconds, in this order, at least one of them. The lengths of the numbers keep sums far from overflow.
 const PATTERN: &str = r"^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$";
 
-const UP_TO_30_DAYS: Rule = Rule {
+pub(crate) const UP_TO_30_DAYS: Rule = Rule {
     cel: "duration(self) >= duration('1s') && duration(self) <= duration('720h')",
     message: "must be 1s to 720h",
 };
-const UP_TO_10_MINUTES: Rule = Rule {
+pub(crate) const UP_TO_10_MINUTES: Rule = Rule {
     cel: "duration(self) >= duration('1s') && duration(self) <= duration('10m')",
     message: "must be 1s to 10m",
 };
-const UP_TO_1_MINUTE: Rule = Rule {
+pub(crate) const UP_TO_1_MINUTE: Rule = Rule {
     cel: "duration(self) >= duration('1s') && duration(self) <= duration('1m')",
     message: "must be 1s to 1m",
 };

@@ -17,7 +17,7 @@ pub const MAX_STEPS: usize = 20;
 /// How long the default steps last, and the last one that is added to steps that end below 100.
 pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(600);
 
-const INCREASING: Rule = Rule {
+pub(crate) const INCREASING: Rule = Rule {
     cel: "self.map(step, step.setWeight).isSorted() && self.all(a, self.exists_one(b, a.setWeight == b.setWeight))",
     message: "setWeight must grow from step to step",
 };

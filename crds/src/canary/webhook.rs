@@ -19,12 +19,12 @@ const PATH: &str = r"^(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) const NAMES_ONCE: Rule = Rule {
+pub(crate) const NAMES_ONCE: Rule = Rule {
     cel: "self.all(a, self.exists_one(b, (has(a.name) ? a.name : a.type) == (has(b.name) ? b.name : b.type)))",
     message: "webhooks must have different names; the type stands for a name that is absent",
 };
 
-const PATH_OF_A_PROVIDER: Rule =
+pub(crate) const PATH_OF_A_PROVIDER: Rule =
     Rule { cel: "!has(self.path) || has(self.provider)", message: "path must be set with provider only" };
 
 fn rules(schema: &mut Schema) {
