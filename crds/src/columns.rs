@@ -1,46 +1,32 @@
 //! The columns that `kubectl get` prints, worded once for all kinds. Pure data.
 
-use fleetmesh_model::Kind;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 
-/// The columns of `kind`, left to right; what has little room appears with `-o wide`.
-pub fn of(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
-    let mut columns = Vec::new();
-    let mesh = text("Mesh", ".spec.meshName", "The App Mesh name of the mesh");
-    let name = text("App Mesh Name", ".status.appMeshName", "The name in App Mesh");
-    match kind {
-        Kind::Mesh => columns.push(name),
-        Kind::VirtualRouter | Kind::VirtualService => columns.extend([mesh, name]),
-        Kind::VirtualNode => {
-            let number = |name, path, description| CustomResourceColumnDefinition {
-                type_: "integer".into(),
-                ..text(name, path, description)
-            };
-            columns.extend([mesh, name]);
-            columns.push(number(
-                "Proxies",
-                ".status.proxies.connected",
-                "The connected proxies that need the object",
-            ));
-            columns.push(number("Instances", ".status.fleet.running", "The EC2 instances that run"));
-            columns.push(wide(text("Class", ".status.fleet.className", "The FleetClass of the instances")));
-        }
-        // A rollout takes five columns; mesh and name are where there is room.
-        Kind::Route => columns.extend([
-            wide(mesh),
-            text("Router", ".spec.virtualRouterName", "The App Mesh name of the virtual router"),
-            wide(name),
-            text("Phase", ".status.phase", "Where the route is on its way"),
-            text("Step", ".status.rollout.step", "The step of the rollout"),
-            text("Weights", ".status.weights", "The weighted targets in force"),
-            text("Hold", ".status.rollout.hold.reason", "What keeps the rollout where it is"),
-        ]),
-    }
+use crate::resource::MeshResource;
+
+/// The columns of a kind: its own, then those of every kind.
+pub fn of<K: MeshResource>() -> Vec<CustomResourceColumnDefinition> {
+    let mut columns = K::columns();
     columns.push(ready("Ready", "status", "Whether everything holds"));
     columns.push(ready("Reason", "reason", "Why it is ready or not"));
     columns.push(wide(ready("Message", "message", "What is missing and what to do about it")));
     columns.push(age());
     columns
+}
+
+/// The App Mesh name of the mesh that a resource is in.
+pub(crate) fn mesh() -> CustomResourceColumnDefinition {
+    text("Mesh", ".spec.meshName", "The App Mesh name of the mesh")
+}
+
+/// The App Mesh name of a resource.
+pub(crate) fn name() -> CustomResourceColumnDefinition {
+    text("App Mesh Name", ".status.appMeshName", "The name in App Mesh")
+}
+
+/// A column of numbers.
+pub(crate) fn number(name: &str, json_path: &str, description: &str) -> CustomResourceColumnDefinition {
+    CustomResourceColumnDefinition { type_: "integer".into(), ..text(name, json_path, description) }
 }
 
 /// The column that every kind ends with.

@@ -66,7 +66,7 @@ pub fn generated_files() -> Result<Vec<(PathBuf, String)>, serde_saphyr::ser::Er
 }
 
 fn definition<K: MeshResource>() -> CustomResourceDefinition {
-    strict(K::crd(), &columns::of(K::KIND), fix_name::<K>)
+    strict(K::crd(), &columns::of::<K>(), fix_name::<K>)
 }
 
 fn fleet_class() -> CustomResourceDefinition {

@@ -18,6 +18,7 @@ pub mod fleet_class;
 pub mod iam;
 pub mod identity;
 pub mod judge;
+mod kinds;
 pub mod management;
 pub mod mesh;
 pub mod namespaces;
@@ -67,3 +68,32 @@ pub const FINALIZER: &str = "fleetmesh.dev/cleanup";
 /// The annotation that, set to `"true"`, lets go of the App Mesh object when the resource is deleted, whatever the
 /// deletion policy and whether or not the endpoint answers.
 pub const ORPHAN_ANNOTATION: &str = "fleetmesh.dev/orphan";
+
+/// Evaluates an expression with `$resource` standing for the type of the custom resources of a [`Kind`].
+#[macro_export]
+macro_rules! with_kind {
+    ($kind:expr, $resource:ident => $body:expr) => {
+        match $kind {
+            $crate::Kind::Mesh => {
+                type $resource = $crate::Mesh;
+                $body
+            }
+            $crate::Kind::VirtualNode => {
+                type $resource = $crate::VirtualNode;
+                $body
+            }
+            $crate::Kind::VirtualRouter => {
+                type $resource = $crate::VirtualRouter;
+                $body
+            }
+            $crate::Kind::Route => {
+                type $resource = $crate::Route;
+                $body
+            }
+            $crate::Kind::VirtualService => {
+                type $resource = $crate::VirtualService;
+                $body
+            }
+        }
+    };
+}

@@ -3,10 +3,12 @@
 use fleetmesh_model::rule::Rule;
 use fleetmesh_model::schema::{add_rule, plain_enum};
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::columns;
 use crate::extension::{Extension, MeshExtension};
 use crate::identity::name;
 use crate::management::Management;
@@ -70,6 +72,7 @@ pub enum MeshManagement {
 
 impl MeshResource for Mesh {
     const KIND: Kind = Kind::Mesh;
+    const ROLLS_OUT: bool = false;
 
     type Own = NoStatus;
 
@@ -86,6 +89,10 @@ impl MeshResource for Mesh {
             observed: self.spec.mode == MeshManagement::Observe,
             namespaces: self.spec.allowed_namespaces.clone(),
         })
+    }
+
+    fn columns() -> Vec<CustomResourceColumnDefinition> {
+        vec![columns::name()]
     }
 
     common_members!();

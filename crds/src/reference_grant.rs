@@ -101,25 +101,29 @@ pub enum ToKind {
 }
 
 impl FromKind {
-    /// The App Mesh kind as one that names others; `None` when it names none.
-    pub fn of(kind: Kind) -> Option<Self> {
-        match kind {
-            Kind::Route => Some(Self::Route),
-            Kind::VirtualNode => Some(Self::VirtualNode),
-            Kind::VirtualService => Some(Self::VirtualService),
-            Kind::Mesh | Kind::VirtualRouter => None,
+    /// All of them: the kinds whose resources name others.
+    pub const ALL: [Self; 3] = [Self::Route, Self::VirtualNode, Self::VirtualService];
+
+    /// The App Mesh kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Route => Kind::Route,
+            Self::VirtualNode => Kind::VirtualNode,
+            Self::VirtualService => Kind::VirtualService,
         }
     }
 }
 
 impl ToKind {
-    /// The App Mesh kind as one that others name; `None` when none does, or no grant is needed for it.
-    pub fn of(kind: Kind) -> Option<Self> {
-        match kind {
-            Kind::VirtualNode => Some(Self::VirtualNode),
-            Kind::VirtualRouter => Some(Self::VirtualRouter),
-            Kind::VirtualService => Some(Self::VirtualService),
-            Kind::Mesh | Kind::Route => None,
+    /// All of them: the kinds that others name or lie in, but a mesh, which is in no namespace.
+    pub const ALL: [Self; 3] = [Self::VirtualNode, Self::VirtualRouter, Self::VirtualService];
+
+    /// The App Mesh kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::VirtualNode => Kind::VirtualNode,
+            Self::VirtualRouter => Kind::VirtualRouter,
+            Self::VirtualService => Kind::VirtualService,
         }
     }
 }
@@ -129,9 +133,8 @@ impl ReferenceGrantSpec {
     /// the grant's namespace.
     pub fn permits(&self, from: Kind, namespace: &str, to: Kind, name: &str) -> bool {
         let names = |grant: &GrantTo| grant.name.as_deref().is_none_or(|one| one == name);
-        let (from, to) = (FromKind::of(from), ToKind::of(to));
-        self.from.iter().any(|grant| Some(grant.kind) == from && grant.namespace == namespace)
-            && self.to.iter().any(|grant| Some(grant.kind) == to && names(grant))
+        self.from.iter().any(|grant| grant.kind.kind() == from && grant.namespace == namespace)
+            && self.to.iter().any(|grant| grant.kind.kind() == to && names(grant))
     }
 }
 
@@ -161,4 +164,25 @@ impl fmt::Display for WantedReference<'_> {
 /// The columns that `kubectl get` prints; a column cannot show a list.
 pub fn columns() -> Vec<CustomResourceColumnDefinition> {
     vec![age()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A kind that is added and names others, or is named, has to be in the API, too.
+    #[test]
+    fn grants_are_about_the_kinds_that_name_and_that_are_named() {
+        let naming = Kind::ALL.into_iter().filter(|kind| kind.info().names_others());
+        let from: BTreeSet<Kind> = FromKind::ALL.map(FromKind::kind).into();
+        assert_eq!(from, naming.collect());
+        let named = Kind::ALL.into_iter().flat_map(|kind| {
+            let info = kind.info();
+            info.parent.into_iter().chain(info.requires.iter().chain(info.mentions).copied())
+        });
+        let to: BTreeSet<Kind> = ToKind::ALL.map(ToKind::kind).into();
+        assert_eq!(to, named.filter(|kind| *kind != Kind::Mesh).collect());
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_core::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,9 @@ pub trait MeshResource:
     /// name.
     const KIND: Kind;
 
+    /// Whether resources of the kind can roll changes out.
+    const ROLLS_OUT: bool;
+
     /// What only this kind reports.
     type Own: Default + Into<KindStatus>;
 
@@ -41,6 +45,10 @@ pub trait MeshResource:
     /// What the resource says beside the App Mesh object.
     fn extension(&self) -> Extension;
 
+    /// The columns that `kubectl get` prints before those of every kind, left to right; what has little room appears with
+    /// `-o wide`.
+    fn columns() -> Vec<CustomResourceColumnDefinition>;
+
     /// The policies and tags.
     fn management(&self) -> &Management;
 
@@ -49,35 +57,6 @@ pub trait MeshResource:
 
     /// The status, to be replaced.
     fn status_mut(&mut self) -> &mut Option<Status<Self::Own>>;
-}
-
-/// Evaluates an expression with `$resource` standing for the type of the custom resources of a [`Kind`].
-#[macro_export]
-macro_rules! with_kind {
-    ($kind:expr, $resource:ident => $body:expr) => {
-        match $kind {
-            $crate::Kind::Mesh => {
-                type $resource = $crate::Mesh;
-                $body
-            }
-            $crate::Kind::VirtualNode => {
-                type $resource = $crate::VirtualNode;
-                $body
-            }
-            $crate::Kind::VirtualRouter => {
-                type $resource = $crate::VirtualRouter;
-                $body
-            }
-            $crate::Kind::Route => {
-                type $resource = $crate::Route;
-                $body
-            }
-            $crate::Kind::VirtualService => {
-                type $resource = $crate::VirtualService;
-                $body
-            }
-        }
-    };
 }
 
 /// The name in effect: `own` when set, else `metadata.name`.

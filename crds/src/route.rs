@@ -1,11 +1,13 @@
 //! The Route kind. Pure data.
 
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
+use crate::columns::{self, text, wide};
 use crate::extension::{Extension, RouteExtension};
 use crate::identity::{mesh_name, name, parent_router_name};
 use crate::management::Management;
@@ -51,6 +53,7 @@ pub struct RouteResourceSpec {
 
 impl MeshResource for Route {
     const KIND: Kind = Kind::Route;
+    const ROLLS_OUT: bool = true;
 
     type Own = RouteStatus;
 
@@ -72,6 +75,19 @@ impl MeshResource for Route {
             targets: action.map(|(_, _, action)| action.weighted_targets.clone()).unwrap_or_default(),
             canary: self.spec.canary.clone(),
         }))
+    }
+
+    fn columns() -> Vec<CustomResourceColumnDefinition> {
+        // A rollout takes five columns; mesh and name are where there is room.
+        vec![
+            wide(columns::mesh()),
+            text("Router", ".spec.virtualRouterName", "The App Mesh name of the virtual router"),
+            wide(columns::name()),
+            text("Phase", ".status.phase", "Where the route is on its way"),
+            text("Step", ".status.rollout.step", "The step of the rollout"),
+            text("Weights", ".status.weights", "The weighted targets in force"),
+            text("Hold", ".status.rollout.hold.reason", "What keeps the rollout where it is"),
+        ]
     }
 
     common_members!();

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use fleetmesh_model::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,8 +10,6 @@ use crate::canary::CanaryStatus;
 use crate::condition::ConditionType;
 use crate::fleet::FleetStatus;
 use crate::iam::IamStatus;
-use crate::resource::MeshResource;
-use crate::with_kind;
 
 /// What `permittedBy` says of an App Mesh object that an operator wrote which did not ask for grants yet.
 pub const UNASKED: &str = "an operator that did not ask for grants";
@@ -94,13 +91,6 @@ pub enum KindStatus {
     None(NoStatus),
 }
 
-impl KindStatus {
-    /// What an object of the kind reports of which nothing is known yet.
-    pub fn empty(kind: Kind) -> Self {
-        with_kind!(kind, K => <K as MeshResource>::Own::default().into())
-    }
-}
-
 impl Default for KindStatus {
     fn default() -> Self {
         NoStatus {}.into()
@@ -136,11 +126,6 @@ pub type RouteResourceStatus = Status<RouteStatus>;
 static NO_ROLLOUTS: LazyLock<CanaryStatus> = LazyLock::new(CanaryStatus::default);
 
 impl Status {
-    /// The status of an object of the kind before the first report.
-    pub fn empty(kind: Kind) -> Self {
-        Self { of_kind: KindStatus::empty(kind), ..Self::default() }
-    }
-
     /// What a virtual node reports beside what all do, if it is one's.
     pub fn node(&self) -> Option<&NodeStatus> {
         if let KindStatus::Node(node) = &self.of_kind { Some(node) } else { None }

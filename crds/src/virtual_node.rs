@@ -3,10 +3,12 @@
 use fleetmesh_model::rule::Rule;
 use fleetmesh_model::schema::add_rule;
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::{self, number, text, wide};
 use crate::extension::{Extension, NodeExtension};
 use crate::fleet::Fleet;
 use crate::iam::Iam;
@@ -76,6 +78,7 @@ pub struct VirtualNodeResourceSpec {
 
 impl MeshResource for VirtualNode {
     const KIND: Kind = Kind::VirtualNode;
+    const ROLLS_OUT: bool = false;
 
     type Own = NodeStatus;
 
@@ -96,6 +99,16 @@ impl MeshResource for VirtualNode {
             fleet: self.spec.fleet.clone(),
             retirement: self.spec.allowed_retirement.clone(),
         }))
+    }
+
+    fn columns() -> Vec<CustomResourceColumnDefinition> {
+        vec![
+            columns::mesh(),
+            columns::name(),
+            number("Proxies", ".status.proxies.connected", "The connected proxies that need the object"),
+            number("Instances", ".status.fleet.running", "The EC2 instances that run"),
+            wide(text("Class", ".status.fleet.className", "The FleetClass of the instances")),
+        ]
     }
 
     common_members!();

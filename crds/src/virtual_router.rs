@@ -1,10 +1,12 @@
 //! The VirtualRouter kind. Pure data.
 
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::columns;
 use crate::extension::{Extension, RouterExtension};
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
@@ -49,6 +51,7 @@ pub struct VirtualRouterResourceSpec {
 
 impl MeshResource for VirtualRouter {
     const KIND: Kind = Kind::VirtualRouter;
+    const ROLLS_OUT: bool = false;
 
     type Own = NoStatus;
 
@@ -65,6 +68,10 @@ impl MeshResource for VirtualRouter {
 
     fn extension(&self) -> Extension {
         Extension::Router(RouterExtension { routes: self.spec.allowed_routes.clone() })
+    }
+
+    fn columns() -> Vec<CustomResourceColumnDefinition> {
+        vec![columns::mesh(), columns::name()]
     }
 
     common_members!();

@@ -1,10 +1,12 @@
 //! The VirtualService kind. Pure data.
 
 use fleetmesh_model::{Kind, ResourceId, Spec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::columns;
 use crate::extension::Extension;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
@@ -44,6 +46,7 @@ pub struct VirtualServiceResourceSpec {
 
 impl MeshResource for VirtualService {
     const KIND: Kind = Kind::VirtualService;
+    const ROLLS_OUT: bool = false;
 
     type Own = NoStatus;
 
@@ -60,6 +63,10 @@ impl MeshResource for VirtualService {
 
     fn extension(&self) -> Extension {
         Extension::None
+    }
+
+    fn columns() -> Vec<CustomResourceColumnDefinition> {
+        vec![columns::mesh(), columns::name()]
     }
 
     common_members!();

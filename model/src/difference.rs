@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::normalize::normalize;
-use crate::spec::Spec;
+use crate::spec::{Spec, normalize};
 
 /// One member in which two specs differ.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -148,6 +148,9 @@ kinds! {
     }
 }
 
+/// Kinds of App Mesh's that are not served yet, by their segments; whoever asks for one is told so.
+pub const NOT_SERVED: [&str; 1] = ["virtualGateway"];
+
 // What identities and paths rest on.
 const _: () = {
     let mut at = 0;

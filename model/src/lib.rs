@@ -38,14 +38,13 @@ pub mod virtual_service;
 
 pub use arn::Arn;
 pub use difference::{Difference, differences};
-pub use kind::{KINDS, Kind, KindInfo};
+pub use kind::{KINDS, Kind, KindInfo, NOT_SERVED};
 pub use mesh::MeshSpec;
-pub use normalize::normalize;
 pub use reference::Reference;
 pub use resource::{Collection, ResourceId};
 pub use route::RouteSpec;
 pub use rule::Violation;
-pub use spec::Spec;
+pub use spec::{Spec, normalize};
 pub use tag::Tag;
 pub use virtual_node::VirtualNodeSpec;
 pub use virtual_router::VirtualRouterSpec;

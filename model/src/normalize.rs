@@ -12,9 +12,9 @@ use crate::retry::{GrpcRetryPolicy, HttpRetryPolicy};
 use crate::route::{RouteAction, RouteSpec};
 use crate::route_match::{GrpcRouteMatch, HttpRouteMatch};
 use crate::service_discovery::{DnsResponseType, ServiceDiscovery};
-use crate::spec::Spec;
 use crate::tls::{ClientPolicy, SubjectAlternativeNames, TlsValidationContextTrust};
 use crate::virtual_node::{Backend, VirtualNodeSpec};
+use crate::virtual_router::VirtualRouterSpec;
 
 /// App Mesh's default time for one request, in milliseconds.
 pub const PER_REQUEST_MILLIS: u64 = 15_000;
@@ -23,30 +23,22 @@ pub const IDLE_MILLIS: u64 = 300_000;
 /// App Mesh's default for requests that wait for a connection.
 const MAX_PENDING_REQUESTS: i32 = i32::MAX;
 
-/// The normal form of `spec`.
-pub fn normalize(spec: &Spec) -> Spec {
-    let mut spec = spec.clone();
-    match &mut spec {
-        Spec::Mesh(mesh) => normalize_mesh(mesh),
-        Spec::VirtualNode(node) => normalize_node(node),
-        Spec::VirtualRouter(router) => {
-            if let Some(listeners) = &mut router.listeners {
-                listeners.sort_by_key(|listener| listener.port_mapping.port);
-            }
-            none_if_empty(&mut router.listeners);
-        }
-        Spec::Route(route) => normalize_route(route),
-        Spec::VirtualService(_) => {}
+/// Of a virtual router.
+pub(crate) fn normalize_router(router: &mut VirtualRouterSpec) {
+    if let Some(listeners) = &mut router.listeners {
+        listeners.sort_by_key(|listener| listener.port_mapping.port);
     }
-    spec
+    none_if_empty(&mut router.listeners);
 }
 
-fn normalize_mesh(mesh: &mut MeshSpec) {
+/// Of a mesh.
+pub(crate) fn normalize_mesh(mesh: &mut MeshSpec) {
     mesh.egress_filter.get_or_insert(EgressFilter { kind: EgressFilterType::DropAll });
     mesh.service_discovery.take_if(|discovery| discovery.ip_preference.is_none());
 }
 
-fn normalize_node(node: &mut VirtualNodeSpec) {
+/// Of a virtual node.
+pub(crate) fn normalize_node(node: &mut VirtualNodeSpec) {
     if let Some(defaults) = &mut node.backend_defaults {
         normalize_policy(&mut defaults.client_policy);
     }
@@ -120,7 +112,8 @@ fn normalize_policy(policy: &mut Option<ClientPolicy>) {
     policy.take_if(|policy| policy.tls.is_none());
 }
 
-fn normalize_route(route: &mut RouteSpec) {
+/// Of a route.
+pub(crate) fn normalize_route(route: &mut RouteSpec) {
     for route in [&mut route.http2_route, &mut route.http_route].into_iter().flatten() {
         sort_targets(&mut route.action);
         normalize_http_match(&mut route.matcher);
@@ -253,8 +246,8 @@ fn dns_name(name: &str) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::kind::Kind;
+    use crate::spec::{Spec, normalize};
 
     fn normal(kind: Kind, spec: Value) -> Spec {
         let spec = Spec::from_json(kind, spec).expect("a spec");

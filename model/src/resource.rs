@@ -239,7 +239,8 @@ impl Collection {
 mod tests {
     use super::*;
 
-    fn of_every_kind() -> [ResourceId; Kind::ALL.len()] {
+    /// The first five kinds.
+    fn examples() -> [ResourceId; 5] {
         [
             ResourceId::mesh("apps"),
             ResourceId::virtual_node("apps", "serviceB"),
@@ -249,12 +250,22 @@ mod tests {
         ]
     }
 
+    /// A resource of the kind, in others that are made the same way.
+    fn some(kind: Kind) -> ResourceId {
+        let parent = kind.info().parent.map(some);
+        Collection::of(kind, parent.as_ref()).expect("a collection").member(&format!("a {kind}"))
+    }
+
     #[test]
     fn every_kind_parses_back() {
-        for (id, kind) in of_every_kind().into_iter().zip(Kind::ALL) {
-            assert_eq!(id.kind(), kind);
-            assert_eq!(ResourceId::parse(&id.to_string()), Ok(id));
+        for id in Kind::ALL.map(some).into_iter().chain(examples()) {
+            assert_eq!(ResourceId::parse(&id.to_string()), Ok(id.clone()));
+            let (path, name) = (id.collection(), id.name());
+            let named: Vec<&str> = path.path().into_iter().chain([name]).collect();
+            assert_eq!(Collection::parse(&named), Some((id.collection(), Some(name))));
         }
+        assert_eq!(Kind::ALL.map(|kind| some(kind).kind()), Kind::ALL);
+        assert_eq!(examples().map(|id| id.kind())[..], Kind::ALL[..5]);
     }
 
     #[test]
@@ -280,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_hashed_form_never_changes() {
-        let texts = of_every_kind().map(|id| serde_json::to_string(&id).expect("JSON"));
+        let texts = examples().map(|id| serde_json::to_string(&id).expect("JSON"));
         assert_eq!(
             texts,
             [
@@ -302,7 +313,7 @@ mod tests {
             "meshes/apps/virtualRouter/serviceB/routes",
             "meshes/apps/virtualServices",
         ];
-        for (id, path) in of_every_kind().into_iter().zip(paths) {
+        for (id, path) in examples().into_iter().zip(paths) {
             let collection = id.collection();
             assert_eq!(collection.path().join("/"), path);
             assert!(collection.contains(&id), "{id}");
@@ -336,7 +347,7 @@ mod tests {
 
     #[test]
     fn members_lie_side_by_side() {
-        let mut ids = of_every_kind().to_vec();
+        let mut ids = examples().to_vec();
         ids.extend(["a", "z"].map(|name| ResourceId::route("apps", "serviceB", name)));
         ids.extend(["a", "z"].map(|router| ResourceId::route("apps", router, "r")));
         ids.push(ResourceId::route("a", "z", "r"));

@@ -1,4 +1,4 @@
-//! A spec of any kind: its references and the rules it breaks. Pure.
+//! A spec of any kind: its references, the rules it breaks, its normal form. Pure.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::kind::Kind;
 use crate::kind_spec::KindSpec as _;
 use crate::mesh::MeshSpec;
+use crate::normalize::{normalize_mesh, normalize_node, normalize_route, normalize_router};
 use crate::reference::{NamedResources, Reference};
 use crate::resource::ResourceId;
 use crate::route::RouteSpec;
@@ -25,6 +26,19 @@ pub enum Spec {
     VirtualRouter(VirtualRouterSpec),
     Route(Box<RouteSpec>),
     VirtualService(VirtualServiceSpec),
+}
+
+/// The normal form of `spec`: two specs mean the same exactly when their normal forms are equal.
+pub fn normalize(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    match &mut spec {
+        Spec::Mesh(mesh) => normalize_mesh(mesh),
+        Spec::VirtualNode(node) => normalize_node(node),
+        Spec::VirtualRouter(router) => normalize_router(router),
+        Spec::Route(route) => normalize_route(route),
+        Spec::VirtualService(_) => {}
+    }
+    spec
 }
 
 /// Evaluates an expression with `$of_kind` standing for the spec of whichever kind `$spec` is of.

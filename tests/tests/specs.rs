@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use fleetmesh_crds::judge::RULES;
 use fleetmesh_crds::{FleetClassSpec, Judged, RouteActionSpec, with_kind};
 use fleetmesh_model::rule::Violation;
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::{Collection, Kind, ResourceId};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_tests::app_mesh::{AppMeshRequests, message};
@@ -60,13 +60,9 @@ async fn make_referents(api: &AppMeshRequests) -> Result<()> {
 }
 
 fn id(kind: Kind, name: &str) -> ResourceId {
-    match kind {
-        Kind::Mesh => ResourceId::mesh(name),
-        Kind::VirtualNode => ResourceId::virtual_node("apps", name),
-        Kind::VirtualRouter => ResourceId::virtual_router("apps", name),
-        Kind::Route => ResourceId::route("apps", "serviceB", name),
-        Kind::VirtualService => ResourceId::virtual_service("apps", name),
-    }
+    let parents = [ResourceId::mesh("apps"), ResourceId::virtual_router("apps", "serviceB")];
+    let parent = kind.info().parent.map(|of| parents.iter().find(|parent| parent.kind() == of).unwrap());
+    Collection::of(kind, parent).unwrap().member(name)
 }
 
 /// What the rules in Rust say of a spec; `None` when the schema would not let it be read at all.

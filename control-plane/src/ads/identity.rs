@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use fleetmesh_api::metadata::INSTANCE_ID;
-use fleetmesh_model::{Arn, ResourceId};
+use fleetmesh_model::{Arn, NOT_SERVED, ResourceId};
 use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
 use tonic::Status;
@@ -24,7 +24,8 @@ pub fn virtual_node(node: &Bytes) -> Result<ResourceId, Status> {
     // What is longer is no ARN, and nothing of it is to be in a log or an answer.
     let named =
         [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
-    if let Some(gateway) = named.into_iter().find(|text| text.contains("/virtualGateway/")) {
+    let is_not_served = |text: &&str| NOT_SERVED.iter().any(|kind| text.contains(&format!("/{kind}/")));
+    if let Some(gateway) = named.into_iter().find(is_not_served) {
         let gateway = Foreign(gateway);
         return Err(Status::invalid_argument(format!("{gateway}: virtual gateways are not served yet")));
     }

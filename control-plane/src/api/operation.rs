@@ -1,7 +1,7 @@
 //! Which operation a request asks for: method and raw path to a value. Names arrive percent-encoded, so the path is
 //! split before it is decoded. Pure.
 
-use fleetmesh_model::{Collection, KINDS, ResourceId};
+use fleetmesh_model::{Collection, KINDS, NOT_SERVED, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -89,7 +89,7 @@ fn decode(segment: &str) -> Result<String, Refusal> {
 
 fn place(segments: &[&str]) -> Result<Option<MemberPlace>, Refusal> {
     Ok(Some(match *segments {
-        ["meshes", _, "virtualGateways" | "virtualGateway", ..] => return Err(gateways()),
+        ["meshes", _, segment, ..] if is_not_served(segment) => return Err(gateways()),
         ["tags"] => MemberPlace::Tags,
         ["tag"] => MemberPlace::Tag,
         ["untag"] => MemberPlace::Untag,
@@ -99,6 +99,11 @@ fn place(segments: &[&str]) -> Result<Option<MemberPlace>, Refusal> {
             None => return Ok(None),
         },
     }))
+}
+
+/// Whether a path goes to a kind that is not served yet, or into one.
+fn is_not_served(segment: &str) -> bool {
+    NOT_SERVED.contains(&segment.strip_suffix('s').unwrap_or(segment))
 }
 
 fn gateways() -> Refusal {

@@ -9,12 +9,10 @@ use super::node::CountChange;
 use super::report::{CallerReport, Rejected};
 use crate::view::Record;
 
-/// Whether the proxies of an object of the kind are counted by their virtual nodes, too: a rollout asks for those of a route.
+/// Whether the proxies of an object of the kind are counted by their virtual nodes, too: of what lies in a virtual router, as
+/// a rollout asks who of a route's callers runs it.
 pub(super) fn has_callers(kind: Kind) -> bool {
-    match kind {
-        Kind::Route => true,
-        Kind::Mesh | Kind::VirtualNode | Kind::VirtualRouter | Kind::VirtualService => false,
-    }
+    kind.info().parent.is_some_and(|parent| parent != Kind::Mesh)
 }
 
 /// What the proxies say about one object.

@@ -71,9 +71,12 @@ impl<'a> Reader<'a> {
         let records: Vec<&'a Arc<Record>> = self.view.members(&routes).collect();
         let seen = records.iter().map(|record| Arc::clone(record)).collect();
         self.inputs.borrow_mut().members.insert(routes, seen);
-        let found = |record: &'a Arc<Record>| match &record.spec {
-            Spec::Route(spec) => Some(FoundInput { record, spec: spec.as_ref() }),
-            Spec::Mesh(_) | Spec::VirtualNode(_) | Spec::VirtualRouter(_) | Spec::VirtualService(_) => None,
+        let found = |record: &'a Arc<Record>| {
+            if let Spec::Route(spec) = &record.spec {
+                Some(FoundInput { record, spec: spec.as_ref() })
+            } else {
+                None
+            }
         };
         records.into_iter().filter_map(found).collect()
     }

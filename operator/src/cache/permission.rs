@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::permission::{Target, judge, may_retire};
 use fleetmesh_core::{Allowance, Evidence, Maker, Object, ObjectKey, OwnerClaim, Permission, claim};
-use fleetmesh_crds::reference_grant::FromKind;
 use fleetmesh_crds::{AdoptionPolicy, ConditionType, Reason, ReferenceGrantSpec};
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 
@@ -364,7 +363,7 @@ impl CacheInner {
         let asks = |object: &Object| {
             let from = about.iter().flat_map(|spec| &spec.from);
             from.into_iter().any(|from| {
-                Some(from.kind) == FromKind::of(object.key.kind)
+                from.kind.kind() == object.key.kind
                     && Some(from.namespace.as_str()) == object.key.namespace.as_deref()
             }) && object.references().iter().any(|reference| owned(&reference.target))
         };

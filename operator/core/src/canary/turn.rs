@@ -1,7 +1,7 @@
 //! Whether a resource has a rollout to be decided about now, and what is answered to those who tell it something when it
 //! has not. Pure.
 
-use fleetmesh_crds::{CanaryStatus, Reason};
+use fleetmesh_crds::{CanaryStatus, MeshResource as _, Reason, with_kind};
 use fleetmesh_model::Kind;
 use jiff::Timestamp;
 
@@ -14,10 +14,7 @@ use crate::owner;
 
 /// Whether resources of the kind can roll changes out.
 pub fn rolls_out(kind: Kind) -> bool {
-    match kind {
-        Kind::Route => true,
-        Kind::Mesh | Kind::VirtualNode | Kind::VirtualRouter | Kind::VirtualService => false,
-    }
+    with_kind!(kind, K => K::ROLLS_OUT)
 }
 
 /// Whether resources of the kind can be targets of rollouts.
