@@ -253,15 +253,15 @@ mod tests {
     #[test]
     fn a_row_that_contradicts_itself_or_another_is_named() {
         let gateway = KindInfo {
-            name: "VirtualGateway",
-            plural: "VirtualGateways",
+            name: "EgressGateway",
+            plural: "EgressGateways",
             words: "gateway",
             segment: "virtualNode",
-            collection: "virtualGateways",
+            collection: "egressGateways",
             member: "gatewayName",
-            quota: "virtual-gateways",
+            quota: "egress-gateways",
             parent: Some(Kind::Mesh),
-            children: Some("virtualGateways"),
+            children: Some("egressGateways"),
             requires: &[],
             mentions: &[],
             has_proxies: true,
@@ -271,11 +271,11 @@ mod tests {
         assert_eq!(
             faults(&table),
             [
-                r#"VirtualGateway.words: "gateway" is not "virtual gateway""#,
-                r#"VirtualGateway.segment: "virtualNode" is not "virtualGateway""#,
-                r#"VirtualGateway.member: "gatewayName" is not "virtualGatewayName""#,
-                r#"VirtualGateway.children: "virtualGateways" is not "virtualGateway""#,
-                r#"VirtualGateway.segment: "virtualNode" is another's, too"#,
+                r#"EgressGateway.words: "gateway" is not "egress gateway""#,
+                r#"EgressGateway.segment: "virtualNode" is not "egressGateway""#,
+                r#"EgressGateway.member: "gatewayName" is not "egressGatewayName""#,
+                r#"EgressGateway.children: "egressGateways" is not "egressGateway""#,
+                r#"EgressGateway.segment: "virtualNode" is another's, too"#,
             ]
         );
     }

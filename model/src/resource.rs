@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(Collection::parse(&named), Some((id.collection(), Some(name))));
         }
         assert_eq!(Kind::ALL.map(|kind| some(kind).kind()), Kind::ALL);
-        assert_eq!(examples().map(|id| id.kind())[..], Kind::ALL[..5]);
+        assert!(examples().map(|id| id.kind()).is_sorted());
     }
 
     #[test]

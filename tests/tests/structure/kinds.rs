@@ -158,15 +158,15 @@ fn every_kind_is_where_no_compiler_looks() {
 #[test]
 fn what_the_next_kind_lacks_is_named() {
     let gateway = KindInfo {
-        name: "VirtualGateway",
-        plural: "VirtualGateways",
-        words: "virtual gateway",
-        segment: "virtualGateway",
-        collection: "virtualGateways",
-        member: "virtualGatewayName",
-        quota: "virtual-gateways",
+        name: "EgressGateway",
+        plural: "EgressGateways",
+        words: "egress gateway",
+        segment: "egressGateway",
+        collection: "egressGateways",
+        member: "egressGatewayName",
+        quota: "egress-gateways",
         parent: Some(Kind::Mesh),
-        children: Some("virtualGateway"),
+        children: Some("egressGateway"),
         requires: &[],
         mentions: &[],
         has_proxies: true,
@@ -175,13 +175,13 @@ fn what_the_next_kind_lacks_is_named() {
     assert_eq!(
         missing(&gateway),
         [
-            "operator/rbac.yaml: list, watch, patch of virtualgateways",
-            "operator/rbac.yaml: patch of virtualgateways/status",
-            "charts/fleetmesh/templates/operator/rbac.yaml: list, watch, patch of virtualgateways",
-            "charts/fleetmesh/templates/operator/rbac.yaml: patch of virtualgateways/status",
-            "README.md: VirtualGateway",
-            "samples/gitops/argocd/01-health.yaml: fleetmesh.dev_VirtualGateway:",
-            "tests/data/app-mesh-specs.yaml: kind: VirtualGateway",
+            "operator/rbac.yaml: list, watch, patch of egressgateways",
+            "operator/rbac.yaml: patch of egressgateways/status",
+            "charts/fleetmesh/templates/operator/rbac.yaml: list, watch, patch of egressgateways",
+            "charts/fleetmesh/templates/operator/rbac.yaml: patch of egressgateways/status",
+            "README.md: EgressGateway",
+            "samples/gitops/argocd/01-health.yaml: fleetmesh.dev_EgressGateway:",
+            "tests/data/app-mesh-specs.yaml: kind: EgressGateway",
         ]
     );
 }
