@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fleetmesh_model::KINDS;
 use fleetmesh_operator::KubernetesApi;
 use fleetmesh_testbed::cluster::{Cluster, ClusterOptions, User};
 use fleetmesh_testbed::control_plane::ControlPlane;
@@ -44,8 +45,8 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     let samples = root.join("samples/getting-started");
     let folder = samples.to_str().context("a path in UTF-8")?;
     kubectl.run(&["apply", "-R", "-f", folder]).await?;
-    let kinds = "meshes,virtualnodes,virtualrouters,routes,virtualservices";
-    kubectl.run(&["wait", "--for=condition=Ready", "--timeout=90s", "--all", "-n", "apps", kinds]).await?;
+    let kinds = KINDS.map(|kind| kind.plural.to_lowercase()).join(",");
+    kubectl.run(&["wait", "--for=condition=Ready", "--timeout=90s", "--all", "-n", "apps", &kinds]).await?;
     // Two changes from outside, so that an Event is written and then counted up.
     let aws = aws::AppMesh::new(&control_plane.endpoint());
     let update = serde_json::json!({"meshName": "apps", "spec": {"egressFilter": {"type": "ALLOW_ALL"}}});

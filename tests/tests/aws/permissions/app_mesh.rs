@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use fleetmesh_model::Kind;
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
@@ -17,7 +18,7 @@ use crate::bed::{CLUSTER, TIMEOUT};
 const NAME: &str = "gate";
 
 /// A kind and two specs of it, in the order in which they can be made.
-fn kinds() -> [(&'static str, Value, Value); 5] {
+fn kinds() -> [(&'static str, Value, Value); Kind::ALL.len()] {
     let route = |weight: i32| {
         let targets = json!([{ "virtualNode": NAME, "weight": weight }]);
         json!({ "virtualRouterName": NAME, "httpRoute": { "match": { "prefix": "/" }, "action": { "weightedTargets": targets } } })

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use fleetmesh_model::Kind;
 use fleetmesh_testbed::front::{Asked, Front, FrontAnswer, Upstream, refusal};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -84,12 +85,6 @@ fn operation(method: &Method, path: &str) -> Option<String> {
 }
 
 fn kind(collection: &str) -> Option<&'static str> {
-    Some(match collection {
-        "meshes" => "Mesh",
-        "virtualNodes" => "VirtualNode",
-        "virtualRouters" => "VirtualRouter",
-        "virtualServices" => "VirtualService",
-        "routes" => "Route",
-        _ => return None,
-    })
+    let mut kinds = Kind::ALL.into_iter().map(Kind::info);
+    kinds.find(|kind| kind.collection == collection).map(|kind| kind.name)
 }
