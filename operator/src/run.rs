@@ -7,8 +7,6 @@ use fleetmesh_aws::AwsConnection;
 use fleetmesh_aws::write_hook::WriteHooks;
 use fleetmesh_cluster::ConnectError;
 use fleetmesh_core::Settings;
-use fleetmesh_core::fleet::JoinOptions;
-use fleetmesh_core::iam::Rules;
 use fleetmesh_health::{BoundPages, Health};
 use fleetmesh_instance::user_data::{UserDataError, check_join};
 use fleetmesh_model::Kind;
@@ -73,13 +71,8 @@ pub struct Operator {
     app_mesh: cloud::AppMeshClient,
     aws: Arc<AwsConnection>,
     control_plane: Option<ControlPlane>,
-    cluster_name: Option<String>,
-    proxy_control_plane: Option<String>,
-    join: Option<JoinOptions>,
-    drift_interval: Duration,
-    proxy_patience: Duration,
+    config: OperatorConfig,
     policy: OutboundPolicy,
-    iam: Rules,
     metrics: Metrics,
     cache: Arc<Cache>,
     queue: Arc<Queue>,
@@ -114,7 +107,7 @@ impl Operator {
     ) -> Result<Self, Error> {
         check_join(config.proxy_control_plane.as_deref(), config.join.as_ref())?;
         let metrics = Metrics::new();
-        let (election, hooks) = match config.leader_election {
+        let (election, hooks) = match config.leader_election.clone() {
             Some(election) => {
                 // Its own client: the fence is opened by what the election writes.
                 let client = kubernetes.client(metrics.clone(), WriteHooks::default())?;
@@ -127,22 +120,16 @@ impl Operator {
         let (app_mesh, control_plane) = app_mesh.connect(metrics.clone(), hooks.clone());
         let policy = OutboundPolicy {
             direct_addresses: config.direct_addresses,
-            secrets: config.provider_secrets,
+            secrets: config.provider_secrets.clone(),
             api_servers: kubernetes.api_servers(),
         };
-        let aws = AwsConnection::new(config.region, Arc::new(metrics.clone()), hooks);
         let operator = Self {
             client: Kubernetes(client),
             app_mesh,
-            aws,
+            aws: AwsConnection::new(config.region.clone(), Arc::new(metrics.clone()), hooks),
             control_plane,
-            cluster_name: config.cluster_name,
-            proxy_control_plane: config.proxy_control_plane,
-            join: config.join,
-            drift_interval: config.drift_interval,
-            proxy_patience: config.proxy_patience,
+            config,
             policy,
-            iam: config.iam,
             metrics,
             cache: Arc::default(),
             queue: Arc::default(),
@@ -268,7 +255,7 @@ impl Operator {
         }
         let complete = cluster::watch_all(client, &self.cache, &self.queue, tasks, shutdown);
         let named = async {
-            match &self.cluster_name {
+            match &self.config.cluster_name {
                 Some(name) => name.clone(),
                 None => cluster::uid(client).await,
             }
@@ -287,14 +274,13 @@ impl Operator {
             app_mesh,
             aws,
             control_plane,
-            drift_interval,
-            proxy_patience,
+            config,
             policy,
-            iam,
             metrics,
             tasks,
             ..
         } = self;
+        let OperatorConfig { drift_interval, proxy_patience, proxy_control_plane, join, iam, .. } = config;
         let context = Arc::new(Context {
             cache: self.cache,
             queue: self.queue,
@@ -302,8 +288,8 @@ impl Operator {
             aws,
             fleets: Fleets::new(Timestamp::now()),
             rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane, Outbound::new(policy))),
-            proxy_control_plane: self.proxy_control_plane,
-            join: self.join,
+            proxy_control_plane,
+            join,
             cluster: ClusterWriter::new(client, std::env::var("HOSTNAME").ok()),
             settings: Settings { cluster, drift_interval, proxy_patience, iam },
             metrics,
