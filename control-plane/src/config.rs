@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::quota::Quota;
-use crate::identity::Identity;
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::quota::Quota;
+use fleetmesh_mesh::store::TOKENS_PER_MESH;
+
 use crate::join::{CaFiles, IdentityCertificates, InstanceIdentity, Instances};
 use crate::keys::SealSource;
 use crate::listen::{Bounds, Listen};
-use crate::store::TOKENS_PER_MESH;
 use crate::tls::TlsFiles;
 
 /// What a control plane is told to do. [`Self::new`] is what `fleetmesh control-plane` does without further flags.

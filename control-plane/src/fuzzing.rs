@@ -1,28 +1,13 @@
 //! What `cargo xtask fuzz` (`tests/fuzz`) reaches of parsers that are no part of this crate's interface. Nothing else uses
 //! it, and it may change at any time.
 
-use bytes::Bytes;
 use fleetmesh_api::join::JoinRequest;
+use fleetmesh_mesh::grant::StsCaller;
 use http::HeaderMap;
-use prost::Message;
 use rustls::pki_types::CertificateDer;
 
-use crate::ads::load_reports::report;
-pub use crate::ads::load_reports::wire::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
-use crate::join::{StsCaller, StsEndpoint};
+use crate::join::StsEndpoint;
 use crate::join::{document, proof, sts};
-use crate::loads::Report;
-use crate::snapshot::Targets;
-
-/// Reads a message of the load reporting service as a stream does after its first one.
-///
-/// # Errors
-/// In words: it cannot be read, or is beyond a bound.
-pub fn load_report(message: &[u8], targets: &Targets) -> Result<Report, String> {
-    let message =
-        LoadStatsRequest::decode(Bytes::copy_from_slice(message)).map_err(|error| error.to_string())?;
-    report::read(&message.cluster_stats, targets).map_err(|status| status.to_string())
-}
 
 /// Reads the body of a request to join, and makes of it the headers of the request to STS.
 ///

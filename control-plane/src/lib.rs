@@ -1,7 +1,9 @@
 //! Fleetmesh's control plane: the App Mesh REST API northbound, Envoy's aggregated discovery service southbound.
 //!
-//! `API call → validate → store (commit) → snapshot per node (pure) → ADS stream → ACK/NACK → distribution`,
+//! `API call → validate → store (commit) → snapshot per node → ADS stream → ACK/NACK → distribution`,
 //! and back: `load report → loads per virtual node`
+//!
+//! What is decided on that way is decided by [`fleetmesh_mesh`], which is pure. Here is what listens, stores, waits and tells.
 //!
 //! On loopback and Unix sockets callers are not asked who they are. Elsewhere everything is TLS: API requests are signed
 //! ([`sigv4`], [`keys`]), proxies have certificates ([`tls`], [`certs`]).
@@ -18,10 +20,8 @@ pub mod certs;
 pub mod cloud_map;
 pub mod config;
 pub mod distribution;
-pub mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod identity;
 pub mod join;
 pub mod keys;
 pub mod kms;
@@ -29,21 +29,20 @@ pub mod listen;
 pub mod loads;
 pub mod metrics;
 mod private;
-pub mod refusal;
 pub mod reload;
+mod response;
 pub mod rights;
 pub mod secret;
 pub mod server;
 pub mod serving;
 pub mod sigv4;
-pub mod snapshot;
 pub mod store;
 mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod tls;
 mod told;
-pub mod view;
+pub mod views;
 
 pub use config::{ControlPlaneConfig, JoinConfig};
 pub use server::{Addresses, Bound, Error, bind};

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_mesh::refusal::Class;
+use fleetmesh_mesh::snapshot::ResourceType;
 use fleetmesh_metrics::{Catalog, Counters, Description, Gauge, Gauges, Histogram, Histograms, labels};
 use tonic::Code;
 
-use crate::refusal::Class;
-use crate::snapshot::ResourceType;
-use crate::view::Views;
+use crate::views::Views;
 
 /// Upper bounds in seconds.
 const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];

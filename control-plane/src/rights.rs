@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::Extensions;
 use serde::{Deserialize, Serialize};
-
-use crate::refusal::{Class, Refusal};
 
 /// How much a key may do with what its policy covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -14,10 +14,10 @@ use std::time::SystemTime;
 use fleetmesh_control_plane::certs::{
     Authority, CertificateError, Issued, Validity, new_authority, new_authority_of, new_root,
 };
-use fleetmesh_control_plane::identity::Identity;
 use fleetmesh_control_plane::kms::{KeyArn, KmsKeyHandle};
 use fleetmesh_control_plane::secret::Secret;
 use fleetmesh_instance::bootstrap::secrets;
+use fleetmesh_mesh::identity::Identity;
 use fleetmesh_model::{Arn, ResourceId};
 
 pub use args::CertsCommand;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use fleetmesh_control_plane::api::quota::Quota;
-use fleetmesh_control_plane::identity::Identity;
 use fleetmesh_control_plane::join::{CaFiles, CaKey, IdentityCertificates, InstanceIdentity, Instances};
 use fleetmesh_control_plane::kms::{AwsKey, KeyArn, KmsKeyHandle};
 use fleetmesh_control_plane::listen::{Bounds, Listen};
-use fleetmesh_control_plane::store::TOKENS_PER_MESH;
 use fleetmesh_control_plane::tls::TlsFiles;
 use fleetmesh_control_plane::{ControlPlaneConfig, JoinConfig};
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::quota::Quota;
+use fleetmesh_mesh::store::TOKENS_PER_MESH;
 use tokio::runtime::Handle;
 
 use crate::keys::source_of;

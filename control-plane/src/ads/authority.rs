@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use fleetmesh_model::ResourceId;
 use tonic::Status;
 
-use crate::join::{Denied, grant};
+use crate::join::{Denied, may_run};
 use crate::tls::Caller;
-use crate::view::Views;
+use crate::views::Views;
 
 /// How often it is looked at whether a caller may still stream: with the second until a file is read again, what is taken
 /// away counts within 5 s. A clock that was set forward counts after at most this.
@@ -56,7 +56,7 @@ pub fn admit(
         return Err(Status::permission_denied(message));
     }
     match &certificate.joined {
-        Some(joined) => grant::check(views, denied, node, joined).map_err(Status::permission_denied),
+        Some(joined) => may_run(views, denied, node, joined).map_err(Status::permission_denied),
         None => Ok(()),
     }
 }
@@ -107,10 +107,12 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use super::*;
-    use crate::testing::{TestMeshes, node, tagged};
-    use crate::tls::Certificate;
     use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
+    use fleetmesh_mesh::testing::{node, tagged};
+
+    use super::*;
+    use crate::testing::TestMeshes;
+    use crate::tls::Certificate;
 
     fn certificate(nodes: &[&str], not_after: SystemTime) -> Certificate {
         let nodes: BTreeSet<_> = nodes.iter().map(|name| node(name)).collect();
@@ -122,7 +124,7 @@ mod tests {
     }
 
     fn session(name: &str, not_after: SystemTime) -> Caller {
-        let joined = Some(crate::testing::session(name));
+        let joined = Some(fleetmesh_mesh::testing::session(name));
         Caller::Certified(Arc::new(Certificate { joined, ..certificate(&["a"], not_after) }))
     }
 

@@ -11,19 +11,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::holder::Holder;
+use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
+use fleetmesh_mesh::view::MeshView;
 use fleetmesh_model::ResourceId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::identity;
-use crate::cloud_map::Discovered;
+use super::grpc;
 use crate::distribution::{Distribution, Published, Reports};
 use crate::join::Denied;
-use crate::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
-use crate::tls::Holder;
-use crate::view::{MeshView, Views};
+use crate::views::Views;
 
 /// How bursts of commits are taken together.
 #[derive(Clone, Copy, Debug)]
@@ -219,7 +221,7 @@ impl Feeds {
 
     /// What the proxies of `node` are to run, made from the store as it is.
     fn make(&self, node: &ResourceId) -> Result<Current, Status> {
-        let unknown = |reason| identity::unknown(&node.to_string(), reason);
+        let unknown = |reason| grpc::status(identity::unknown(&node.to_string(), reason));
         let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
         let snapshot = Snapshot::build(&view, &self.discovered(), node)
             .ok_or_else(|| unknown("the virtual node does not exist"))?;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use fleetmesh_mesh::ads::{StreamCode, StreamError};
 use http_body_util::BodyExt;
 use prost::Message;
 use tokio::sync::mpsc;
@@ -79,6 +80,15 @@ pub async fn opening<T>(
             "no request came within {limit:?} of the stream's beginning: send one, with the node, as it is opened"
         )))
     })
+}
+
+/// The status for what is wrong with what a proxy sent.
+pub fn status(error: StreamError) -> Status {
+    let StreamError { code, message } = error;
+    match code {
+        StreamCode::InvalidArgument => Status::invalid_argument(message),
+        StreamCode::ResourceExhausted => Status::resource_exhausted(message),
+    }
 }
 
 /// A method as a service for tonic's router, and how many of its streams each certificate has open.

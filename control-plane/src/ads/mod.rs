@@ -3,42 +3,37 @@
 //!
 //! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
 //!
-//! What it promises about order and refusals stands in [`stream`], who may stream in [`authority`], as what in
-//! [`identity`], what happens to a deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own:
+//! What is said and when is decided by [`fleetmesh_mesh::ads`]. What it promises about order and refusals stands in
+//! [`stream`](fleetmesh_mesh::ads::stream), who may stream in [`authority`], as what in
+//! [`identity`](fleetmesh_mesh::ads::identity), what happens to a deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own:
 //! 0 when the server stops, 3 for a resource that is unknown or not served, 7 for one that the proxy may not stream, 8
 //! over the limit of proxies of a node, of streams of a certificate or of names, 11 for a request that is too long, 16 for a missing, bad or expired certificate.
 
 pub mod authority;
-pub mod blame;
 pub mod feed;
 mod grpc;
-pub mod identity;
 pub mod load_reports;
-mod names;
-mod pace;
 #[cfg(test)]
 mod replay_tests;
 mod seats;
 mod service;
 mod session;
-pub mod stream;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
-pub mod wire;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_tasks::Tasks;
 use futures::Stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::cloud_map::Discovered;
 use crate::distribution::Distribution;
 use crate::join::Denied;
 use crate::listen::{BoundListener, Connection};
@@ -46,7 +41,7 @@ use crate::loads::ReportedLoads;
 use crate::metrics::ServerMetrics;
 use crate::serving::STREAMS;
 use crate::tasks::Task;
-use crate::view::Views;
+use crate::views::Views;
 use feed::{Debounce, Feeds};
 use grpc::Served;
 use load_reports::LoadReporting;

@@ -7,12 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryResponse;
+use fleetmesh_mesh::snapshot::{ResourceType, content_version};
 use prost::Message;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::tests::{AdsWorld, CLIENT};
-use crate::snapshot::{ResourceType, content_version};
 
 const THIEF: &str = "mesh/apps/virtualNode/thief";
 const TARGETS: [&str; 2] = ["cds_egress_apps_a_http2_80", "cds_egress_apps_b_http2_80"];

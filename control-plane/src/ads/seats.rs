@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetmesh_mesh::holder::Holder;
 use tonic::Status;
 
-use crate::tls::{Caller, Holder};
+use crate::tls::Caller;
 
 /// The streams that are open, by who opened them. An instance that joins again, and so has a further certificate, has no
 /// further streams by it.

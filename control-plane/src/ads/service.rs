@@ -1,11 +1,11 @@
 //! The method `StreamAggregatedResources` of `envoy.service.discovery.v3.AggregatedDiscoveryService`, over the messages of
-//! [`super::wire`]. Delta streams are not served.
+//! [`fleetmesh_mesh::ads::wire`]. Delta streams are not served.
 
+use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
 use tonic::{Code, Status, Streaming};
 
 use super::grpc::{Answers, Method};
 use super::session::{self, SessionContext};
-use super::wire::{DiscoveryRequest, DiscoveryResponse};
 use crate::listen::Peer;
 
 /// Serves streams of aggregated resources in the state-of-the-world protocol.

@@ -5,6 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fleetmesh_mesh::ads::blame::Blames;
+use fleetmesh_mesh::ads::pace::Pace;
+use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
+use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
+use fleetmesh_mesh::ads::{identity, names};
+use fleetmesh_mesh::distribution::Progress;
+use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 use fleetmesh_model::foreign::printable;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -12,18 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::authority;
-use super::blame::Blames;
 use super::feed::{Current, Feeds};
 use super::grpc::{self, Answers};
-use super::identity;
-use super::names;
-use super::pace::Pace;
-use super::stream::{Request, Send, Stream, StreamEvent};
-use super::wire::{DiscoveryRequest, DiscoveryResponse};
-use crate::distribution::{Connected, Distribution, Progress};
+use crate::distribution::{Connected, Distribution};
 use crate::listen::Peer;
 use crate::metrics::{ServerMetrics, StreamGuard};
-use crate::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 use crate::tls::Caller;
 
 /// How long a proxy may owe an acknowledgement before the rest of its configuration stops waiting for it.
@@ -60,7 +60,7 @@ pub async fn serve(
 ) -> Result<(), Status> {
     let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
-    let node = identity::virtual_node(&opening.node)?;
+    let node = identity::virtual_node(&opening.node).map_err(grpc::status)?;
     let (views, denied) = (context.feeds.views(), context.feeds.denied());
     authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
@@ -82,7 +82,7 @@ pub async fn serve(
         sent: HashMap::new(),
         blames: Blames::default(),
         told: None,
-        pace: Pace::new(Instant::now()),
+        pace: Pace::new(Instant::now().into_std()),
     };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
@@ -122,7 +122,7 @@ impl Session<'_> {
         self.request(opening).await?;
         let mut overdue = Instant::now() + OVERDUE;
         loop {
-            let turn = self.pace.turn();
+            let turn = self.pace.turn().into();
             let next = async {
                 sleep_until(turn).await;
                 requests.message().await
@@ -131,7 +131,7 @@ impl Session<'_> {
                 () = shutdown.cancelled() => return Ok(()),
                 message = next => match message? {
                     Some(request) => {
-                        self.pace.count(Instant::now());
+                        self.pace.count(Instant::now().into_std());
                         self.request(request).await?;
                         None
                     }
@@ -166,7 +166,7 @@ impl Session<'_> {
             return Ok(());
         };
         let node = &self.stream.target().node;
-        let names = names::servable(kind, node, resource_names, self.max_names)?;
+        let names = names::servable(kind, node, resource_names, self.max_names).map_err(grpc::status)?;
         let error = error_detail.map(|status| cut(status.message));
         let about_the_last = self.answered(kind, &response_nonce, error.is_some());
         if let Some(error) = error.as_ref().filter(|_| about_the_last) {

@@ -8,6 +8,10 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::pb::google::rpc::Status as Refused;
+use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
+use fleetmesh_mesh::distribution::{DistributionAnswer, ObjectStatus};
+use fleetmesh_mesh::snapshot::ResourceType;
+use fleetmesh_mesh::testing::view;
 use fleetmesh_tasks::Tasks;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -18,13 +22,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use super::{AdsSettings, ProxyBooks, serve};
-use crate::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
-use crate::distribution::{Distribution, DistributionAnswer, ObjectStatus};
+use crate::distribution::Distribution;
 use crate::listen::{BoundListener, Bounds, Listen};
 use crate::loads::ReportedLoads;
 use crate::metrics::ServerMetrics;
-use crate::snapshot::ResourceType;
-use crate::testing::{TestMeshes, view};
+use crate::testing::TestMeshes;
 use crate::tls::Purpose;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -77,7 +79,7 @@ impl AdsWorld {
     /// The same on this listener.
     pub(super) fn start_on(bound: BoundListener, settings: AdsSettings) -> Self {
         let meshes = meshes();
-        let views: Arc<dyn crate::view::Views> = Arc::clone(&meshes) as _;
+        let views: Arc<dyn crate::views::Views> = Arc::clone(&meshes) as _;
         let distribution = Arc::new(Distribution::new(Arc::clone(&views)));
         let address = format!("http://{}", bound.address());
         let shutdown = CancellationToken::new();
@@ -382,8 +384,8 @@ async fn a_deleted_node_leaves_its_proxies_as_they_are_and_uncounted() {
 async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
     /// A store that is gone.
     struct Gone;
-    impl crate::view::Views for Gone {
-        fn mesh(&self, _: &str) -> Option<Arc<crate::view::MeshView>> {
+    impl crate::views::Views for Gone {
+        fn mesh(&self, _: &str) -> Option<Arc<fleetmesh_mesh::view::MeshView>> {
             None
         }
         fn mesh_names(&self) -> Vec<String> {
@@ -392,12 +394,12 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
         fn revisions(&self) -> watch::Receiver<u64> {
             watch::channel(0).1
         }
-        fn version_keys(&self) -> Arc<crate::snapshot::VersionKeys> {
-            crate::view::Views::version_keys(meshes().as_ref())
+        fn version_keys(&self) -> Arc<fleetmesh_mesh::snapshot::VersionKeys> {
+            crate::views::Views::version_keys(meshes().as_ref())
         }
     }
     let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None, Bounds::default()).await;
-    let views: Arc<dyn crate::view::Views> = Arc::new(Gone);
+    let views: Arc<dyn crate::views::Views> = Arc::new(Gone);
     let told = ProxyBooks {
         distribution: Arc::new(Distribution::new(Arc::clone(&views))),
         loads: Arc::new(ReportedLoads::new(Duration::from_secs(1))),

@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsRequest;
 use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_client::LoadReportingServiceClient;
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::snapshot::ResourceType;
 use fleetmesh_tls::attacks::{self, Chain};
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
@@ -31,9 +33,7 @@ use super::load_reports::LoadReporting;
 use super::service::AggregatedDiscovery;
 use super::tests::{AdsProxy, AdsWorld, LONG};
 use crate::certs::{Authority, Issued, Validity, new_authority};
-use crate::identity::Identity;
 use crate::listen::{Bounds, Listen};
-use crate::snapshot::ResourceType;
 use crate::tls::{Purpose, Tls, TlsFiles};
 
 const HOUR: Duration = Duration::from_secs(3600);

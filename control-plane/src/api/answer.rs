@@ -3,14 +3,15 @@
 
 use axum::body::Body;
 use axum::response::IntoResponse;
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::identity::Identity;
-use crate::refusal::{Class, Refusal};
-use crate::view::Record;
+use crate::response::{RefusalResponse, json_response};
 
 /// `status.status` of a resource that is served.
 pub const ACTIVE: &str = "ACTIVE";
@@ -70,7 +71,7 @@ fn epoch_seconds(time: Timestamp) -> Value {
 pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<Body> {
     let response = match outcome {
         Ok(body) => json_response(StatusCode::OK, &body),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => RefusalResponse(refusal).into_response(),
     };
     identified(response, request_id)
 }
@@ -86,23 +87,5 @@ fn identified(mut response: Response<Body>, request_id: &str) -> Response<Body> 
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
-    response
-}
-
-/// In the model's error shape, which the endpoints beside the App Mesh API use too.
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response<Body> {
-        let Self { class, message } = self;
-        let status = StatusCode::from_u16(class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json_response(status, &json!({ "message": message }));
-        response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(class.shape()));
-        response
-    }
-}
-
-fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -1,15 +1,12 @@
 //! The App Mesh REST API: one generic path for every kind. A request is read, validated by itself, and then decided on
-//! the newest state inside the store's commit. May touch the store, the clock and randomness; everything it decides
-//! is decided by pure functions below.
+//! the newest state inside the store's commit ([`fleetmesh_mesh::decide`]). May touch the store, the clock and randomness.
 
 mod answer;
 mod operation;
 mod permission;
 mod query;
-pub mod quota;
 mod read;
 mod request;
-pub mod rules;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -23,21 +20,22 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::quota::Quotas;
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::store::{Commit, CommitError};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use http::Response;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::identity::Identity;
 use crate::metrics::{Committed, ServerMetrics};
-use crate::refusal::{Class, Refusal};
 use crate::rights::Rights;
-use crate::store::{Commit, CommitError, Store};
-use crate::view::Record;
+use crate::store::Store;
 pub(crate) use answer::refused;
 use operation::Operation;
-use quota::Quotas;
 pub(crate) use request::LARGEST as LARGEST_BODY;
 use throttle::TokenBucket;
 use validate::Validator;

@@ -1,11 +1,10 @@
 //! Which operation a request asks for: method and raw path to a value. Names arrive percent-encoded, so the path is
 //! split before it is decoded. Pure.
 
+use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_model::{Collection, KINDS, NOT_SERVED, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
-
-use crate::refusal::Refusal;
 
 /// The path segment of the API's version.
 pub const VERSION: &str = "v20190125";
@@ -117,8 +116,9 @@ fn gateways() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_mesh::refusal::Class;
+
     use super::*;
-    use crate::refusal::Class;
 
     fn parse(method: Method, path: &str) -> Operation {
         Operation::parse(&method, path).expect(path)

@@ -1,12 +1,12 @@
 //! Which right an operation takes: the policy of the key that signed a request is asked before the store is. A key for one
 //! mesh may not list meshes, as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_model::{Collection, Kind, ResourceId};
 
 use super::operation::Operation;
 use super::query::Query;
-use crate::identity::Identity;
-use crate::refusal::Refusal;
 use crate::rights::{Access, Rights};
 
 /// Checks `rights` for `operation`. What is created is in the body: see [`check_create`].

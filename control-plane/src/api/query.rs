@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use fleetmesh_mesh::foreign::Foreign;
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_model::{Arn, ResourceId};
 use http::Uri;
-
-use crate::foreign::Foreign;
-use crate::identity::Identity;
-use crate::refusal::{Class, Refusal};
 
 /// The decoded query parameters of a request.
 #[derive(Debug, Default)]

@@ -1,13 +1,13 @@
 //! Describe and List. Reads the newest views; no I/O.
 
+use fleetmesh_mesh::refusal::Refusal;
+use fleetmesh_mesh::rules::absent;
 use fleetmesh_model::{Collection, ResourceId};
 use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::{self, ACTIVE};
 use super::query::Query;
-use super::rules::absent;
-use crate::refusal::Refusal;
 
 /// The most entries in a list (App Mesh `List*Limit`).
 const LARGEST_PAGE: usize = 100;

@@ -1,10 +1,9 @@
 //! The bodies of requests: reads them within a bound and takes them apart by member. Every member is accounted for.
 
 use axum::body::Body;
+use fleetmesh_mesh::refusal::Refusal;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value};
-
-use crate::refusal::Refusal;
 
 /// The largest body, in bytes. The largest spec that the bounds allow is smaller.
 pub const LARGEST: usize = 2 * 1024 * 1024;

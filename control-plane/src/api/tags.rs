@@ -1,18 +1,17 @@
 //! Tags: list, add and remove. A tag is no part of a resource's spec, so its version stays.
 
 use axum::body::Body;
+use fleetmesh_mesh::decide;
+use fleetmesh_mesh::refusal::Refusal;
+use fleetmesh_mesh::rules::absent;
+use fleetmesh_mesh::store::{Commit, Decide};
 use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use serde_json::{Map, Value, json};
 
 use super::query::Query;
 use super::request::Members;
-use super::rules::absent;
-use super::write::mesh_of;
-use super::{Api, refusal_of, validate};
-use crate::refusal::{Class, Refusal};
-use crate::store::{Change, Commit, Decide, Tip, Write};
-use crate::view::Record;
+use super::{Api, refusal_of};
 
 /// The most tags in a list (App Mesh `TagsLimit`).
 const LARGEST_PAGE: usize = 50;
@@ -66,17 +65,9 @@ impl Api {
         change: impl Fn(Tags) -> Tags + Send + 'static,
     ) -> Result<Value, Refusal> {
         let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide_retag(tip, &target, &change));
+        let decide: Decide = Box::new(move |tip| decide::retag(tip, &target, &change));
         let commit = Commit { token: None, decide };
         self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
         Ok(json!({}))
     }
-}
-
-fn decide_retag(tip: Tip<'_>, id: &ResourceId, change: &dyn Fn(Tags) -> Tags) -> Result<Change, Refusal> {
-    let current = mesh_of(tip, id)?.get(id).ok_or_else(|| absent(id))?;
-    let tags = change(current.tags.clone());
-    validate::tag_count(Class::TooManyTags, tags.len())?;
-    let record = Record { tags, ..Record::clone(current) };
-    Ok(Change::Put(Write { record, replaces: Some(current.version) }))
 }

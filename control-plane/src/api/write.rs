@@ -1,9 +1,12 @@
-//! Create, Update and Delete of every kind. The decisions are pure functions that the store runs on its newest state;
-//! time and uid are drawn here, before.
-
-use std::sync::Arc;
+//! Create, Update and Delete of every kind. What is decided is [`decide`]'s, which the store runs on its newest state; time
+//! and uid are drawn here, before.
 
 use axum::body::Body;
+use fleetmesh_mesh::decide;
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::rules;
+use fleetmesh_mesh::store::{ClientToken, Commit, Decide};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Collection, Kind, ResourceId, Spec};
 use jiff::Timestamp;
@@ -12,14 +15,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::answer::{self, ACTIVE, DELETED};
-use super::quota::Quotas;
 use super::request::Members;
-use super::rules::{self, absent};
 use super::{Api, permission, refusal_of, validate};
-use crate::refusal::{Class, Refusal};
 use crate::rights::Rights;
-use crate::store::{Change, ClientToken, Commit, Decide, Tip, Write};
-use crate::view::Record;
 
 impl Api {
     pub(super) async fn create(
@@ -41,7 +39,7 @@ impl Api {
         permission::check_create(rights, &id, &self.identity)?;
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
-        validate::tag_count(Class::BadRequest, tags.len())?;
+        rules::tag_count(Class::BadRequest, tags.len())?;
         let token = client_token(token, "create", &id, &spec, &tags)?;
         let now = now();
         let record = Record {
@@ -55,7 +53,7 @@ impl Api {
             id,
         };
         let (id, quotas) = (record.id.clone(), self.quotas.clone());
-        let decide: Decide = Box::new(move |tip| decide_create(tip, &record, &quotas));
+        let decide: Decide = Box::new(move |tip| decide::create(tip, &record, &quotas));
         self.commit(id, Commit { token, decide }, ACTIVE).await
     }
 
@@ -68,13 +66,13 @@ impl Api {
         let token = client_token(token, "update", &id, &spec, &Tags::new())?;
         let now = now();
         let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide_update(tip, &target, &spec, now));
+        let decide: Decide = Box::new(move |tip| decide::update(tip, &target, &spec, now));
         self.commit(id, Commit { token, decide }, ACTIVE).await
     }
 
     pub(super) async fn delete(&self, id: ResourceId) -> Result<Value, Refusal> {
         let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide_delete(tip, &target));
+        let decide: Decide = Box::new(move |tip| decide::delete(tip, &target));
         self.commit(id, Commit { token: None, decide }, DELETED).await
     }
 
@@ -94,47 +92,6 @@ impl Api {
         spec.fill_in();
         Ok(spec)
     }
-}
-
-fn decide_create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Change, Refusal> {
-    let id = &record.id;
-    if tip.record(id).is_some() {
-        let message = format!("{id} exists already; update it, or choose another name");
-        return Err(Refusal::conflict(message));
-    }
-    if id.kind() != Kind::Mesh {
-        let mesh = mesh_of(tip, id)?;
-        rules::admit(mesh, id, &record.spec)?;
-    }
-    quotas.admit(tip, id)?;
-    Ok(Change::Put(Write { record: record.clone(), replaces: None }))
-}
-
-fn decide_update(tip: Tip<'_>, id: &ResourceId, spec: &Spec, now: Timestamp) -> Result<Change, Refusal> {
-    let mesh = mesh_of(tip, id)?;
-    let current: &Arc<Record> = mesh.get(id).ok_or_else(|| absent(id))?;
-    rules::admit(mesh, id, spec)?;
-    let record = Record {
-        version: current.version.saturating_add(1),
-        // A clock that was set back must not make a resource older than it is.
-        last_updated_at: now.max(current.last_updated_at),
-        spec: spec.clone(),
-        ..Record::clone(current)
-    };
-    Ok(Change::Put(Write { record, replaces: Some(current.version) }))
-}
-
-fn decide_delete(tip: Tip<'_>, id: &ResourceId) -> Result<Change, Refusal> {
-    let mesh = mesh_of(tip, id)?;
-    let current = mesh.get(id).ok_or_else(|| absent(id))?;
-    rules::release(mesh, id)?;
-    Ok(Change::Delete { id: id.clone(), uid: current.uid.clone(), version: current.version })
-}
-
-/// The mesh that `id` is in, or is.
-pub(super) fn mesh_of<'a>(tip: Tip<'a>, id: &ResourceId) -> Result<&'a crate::view::MeshView, Refusal> {
-    let name = id.mesh_name();
-    tip.mesh(name).ok_or_else(|| absent(&ResourceId::mesh(name)))
 }
 
 /// The client token of a request, with the hash of all that the request asks for.

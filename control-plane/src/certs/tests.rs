@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use fleetmesh_mesh::identity::Identity;
 use fleetmesh_model::ResourceId;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::*;
-use crate::identity::Identity;
 use crate::tls::{Certificate, verified};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -10,10 +10,9 @@ use aws_sdk_servicediscovery::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_servicediscovery::types::{HealthStatus, HealthStatusFilter, HttpInstanceSummary};
 use aws_smithy_runtime_api::client::endpoint::EndpointPrefix;
 use aws_types::endpoint_config::EndpointUrl;
+use fleetmesh_mesh::cloud_map::{RegisteredInstance, ServiceName};
 use fleetmesh_model::causes::in_one_line;
 
-use super::discovered::ServiceName;
-use super::instance::RegisteredInstance;
 use crate::aws::{self, CallLimits};
 
 /// How long a call may take.

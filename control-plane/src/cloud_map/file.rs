@@ -6,10 +6,9 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use serde::{Deserialize, Serialize};
 
-use super::discovered::{Discovered, Discovery, ServiceName};
-use super::instance::RegisteredInstance;
 use crate::private;
 
 /// What the file is called in the data directory.

@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, Schedule, ServiceName, wanted};
 use fleetmesh_tasks::caught;
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::CloudMapClient;
-use super::discovered::{Discovered, Discovery, ServiceName, wanted};
 use super::file;
-use super::schedule::Schedule;
 use crate::metrics::ServerMetrics;
-use crate::view::Views;
+use crate::views::Views;
 
 /// Calls under way at a time: a start with hundreds of services is no burst that Cloud Map would throttle.
 const CALLS: usize = 16;
@@ -185,7 +184,7 @@ impl SharedPoller {
         client: &CloudMapClient,
         service: &ServiceName,
         schedule: &mut Schedule,
-    ) -> Result<Option<Vec<super::RegisteredInstance>>, String> {
+    ) -> Result<Option<Vec<RegisteredInstance>>, String> {
         // The semaphore is never closed.
         let _turn = self.calls.acquire().await.map_err(|error| error.to_string())?;
         let failing = schedule.is_failing();

@@ -2,7 +2,7 @@
 //! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`.
 //!
 //! Without `after` it answers at once, with every object. With it, it answers when something changed since the token,
-//! at the latest after N seconds, with what changed; see [`super::report::DistributionAnswer`].
+//! at the latest after N seconds, with what changed; see [`DistributionAnswer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,14 @@ use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use fleetmesh_api::urls;
+use fleetmesh_mesh::distribution::{DistributionAnswer, Token};
+use fleetmesh_mesh::refusal::Refusal;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Distribution, DistributionAnswer, Token};
-use crate::refusal::Refusal;
+use super::Distribution;
+use crate::response::RefusalResponse;
 use crate::rights::{Access, Rights};
 
 /// The longest that an answer may be waited for, in seconds.
@@ -50,12 +52,12 @@ async fn answer(
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(Parameters { after, timeout_seconds }): Query<Parameters>,
-) -> Result<Json<DistributionAnswer>, Refusal> {
+) -> Result<Json<DistributionAnswer>, RefusalResponse> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
-        return Err(Refusal::bad_request(message));
+        return Err(Refusal::bad_request(message).into());
     }
     let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
     let token = after.map(Token);
@@ -64,5 +66,6 @@ async fn answer(
         answer = waited => answer,
         () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
     };
-    answer.map(Json).ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))
+    let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
+    Ok(Json(answer.ok_or_else(absent)?))
 }

@@ -1,63 +1,29 @@
 //! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and who refused it and
-//! why. Streams report here; the HTTP endpoint and the operator read.
-//!
-//! It is kept, not worked out when somebody asks: what a proxy reports changes the sums of the objects that its node uses
-//! ([`tally`]), a new view changes what of its objects is not served ([`objects`]), and a reader gets what changed since it
-//! read last ([`ledger`]). So neither depends on the size of the mesh.
+//! why. Streams report here; the HTTP endpoint and the operator read. The locks, and who waits, around what
+//! [`fleetmesh_mesh::distribution`] keeps.
 //!
 //! Nothing here is persisted: after a restart the proxies connect again and report again.
 
 pub mod http;
-mod ledger;
-mod node;
-mod objects;
-mod report;
-#[cfg(test)]
-mod scratch;
-mod spoken;
-mod sum;
-mod tally;
-#[cfg(test)]
-mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::distribution::{DistributionAnswer, HolderVoice, Progress, Proxies, Reading, Token};
+use fleetmesh_mesh::holder::Holder;
+use fleetmesh_mesh::snapshot::Snapshot;
+use fleetmesh_mesh::view::MeshView;
 use fleetmesh_model::ResourceId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
 
-use crate::cloud_map::Discovered;
-use crate::snapshot::Snapshot;
-use crate::tls::Holder;
-use crate::view::{MeshView, Views};
-use ledger::ProxyLedger;
-use node::{ConnectedProxy, HolderVoice};
-use objects::Objects;
-pub use report::{CallerReport, DistributionAnswer, ObjectStatus, Rejected, Token};
-use tally::ProxyTally;
+use crate::views::Views;
 
 /// How long an answer that has something to say waits for more: the acknowledgements of many proxies come together.
 const GATHER: Duration = Duration::from_millis(20);
-
-/// Where a proxy stands.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    /// The last snapshot that it acknowledged all of.
-    pub acknowledged: Option<Arc<Snapshot>>,
-    /// What it refuses of the one it is to run.
-    pub rejections: Vec<NodeRejection>,
-}
-
-/// Something that a proxy refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeRejection {
-    /// The objects that it is blamed on.
-    pub objects: BTreeSet<ResourceId>,
-    /// The proxy's own words, as [`fleetmesh_model::foreign::printable`] gives them.
-    pub message: String,
-}
 
 /// What the targets of all proxies are made from.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +40,8 @@ pub struct Published {
 pub struct Distribution {
     views: Arc<dyn Views>,
     /// What proxies report, which is never waited for: what takes longer is done under `readers`.
-    inner: Mutex<DistributionInner>,
-    /// What readers are given. Locked before `inner`, by readers only.
+    proxies: Mutex<Proxies>,
+    /// What readers are given. Locked before `proxies`, by readers only.
     readers: Mutex<BTreeMap<String, Reading>>,
     /// What the targets of all proxies are made from.
     published: watch::Sender<Published>,
@@ -83,38 +49,12 @@ pub struct Distribution {
     reports: watch::Sender<u64>,
 }
 
-#[derive(Default)]
-struct DistributionInner {
-    streams: u64,
-    meshes: BTreeMap<String, ProxyTally>,
-}
-
-impl DistributionInner {
-    /// The number of a further stream.
-    fn stream(&mut self) -> u64 {
-        self.streams += 1;
-        self.streams
-    }
-
-    /// The proxies of the mesh of `node`.
-    fn of(&mut self, node: &ResourceId) -> &mut ProxyTally {
-        self.meshes.entry(node.mesh_name().to_owned()).or_default()
-    }
-}
-
-/// What the readers of one mesh are given.
-#[derive(Default)]
-struct Reading {
-    objects: Objects,
-    ledger: ProxyLedger,
-}
-
 impl Distribution {
     /// No proxy is connected.
     pub fn new(views: Arc<dyn Views>) -> Self {
         Self {
             views,
-            inner: Mutex::default(),
+            proxies: Mutex::default(),
             readers: Mutex::default(),
             published: watch::Sender::default(),
             reports: watch::Sender::new(0),
@@ -130,18 +70,7 @@ impl Distribution {
         holder: Option<Holder>,
         instance: Option<String>,
     ) -> Connected {
-        let mut inner = this.inner();
-        let stream = inner.stream();
-        let name: Arc<str> = format!("{node}#{stream}").into();
-        let proxy = ConnectedProxy {
-            name: Arc::clone(&name),
-            voice: HolderVoice::of(holder, stream),
-            acknowledged_at: 0,
-            instance,
-            progress: Progress::default(),
-        };
-        inner.of(node).connect(node, stream, proxy);
-        drop(inner);
+        let (stream, name) = this.proxies().connect(node, holder, instance);
         this.reported();
         Connected { distribution: Arc::clone(this), node: node.clone(), stream, name }
     }
@@ -156,22 +85,19 @@ impl Distribution {
         holder: Option<Holder>,
         snapshot: Arc<Snapshot>,
     ) -> Reports {
-        let mut inner = this.inner();
-        let voice = HolderVoice::of(holder, inner.stream());
-        inner.of(node).reports(node, voice, snapshot);
-        drop(inner);
+        let voice = this.proxies().reports(node, holder, snapshot);
         this.reported();
         Reports { distribution: Arc::clone(this), node: node.clone(), voice }
     }
 
     /// Notes what the proxies of `node` are to run; nothing when it was deleted.
     pub fn target(&self, node: &ResourceId, target: Option<Arc<Snapshot>>) {
-        self.inner().of(node).target(node, target);
+        self.proxies().target(node, target);
     }
 
     /// Forgets the nodes that nobody follows any more and no proxy reports for.
     pub fn keep(&self, followed: impl Fn(&ResourceId) -> bool) {
-        self.inner().meshes.values_mut().for_each(|tally| tally.keep(&followed));
+        self.proxies().keep(followed);
     }
 
     /// Notes that all targets are those of `published`.
@@ -228,9 +154,8 @@ impl Distribution {
 
     /// Whether a reader of `view` may be given something that was not entered yet.
     fn is_behind(&self, mesh: &str, view: &Arc<MeshView>, discovered: &Discovered) -> bool {
-        let is_known =
-            self.readers().get(mesh).is_some_and(|reading| reading.objects.is_as_of(view, discovered));
-        !is_known || self.inner().meshes.get(mesh).is_some_and(ProxyTally::is_touched)
+        let is_known = self.readers().get(mesh).is_some_and(|reading| reading.is_as_of(view, discovered));
+        !is_known || self.proxies().is_touched(mesh)
     }
 
     fn read(
@@ -241,20 +166,12 @@ impl Distribution {
         after: Option<&Token>,
     ) -> DistributionAnswer {
         let mut readers = self.readers();
-        let Reading { objects, ledger } = readers.entry(mesh.to_owned()).or_default();
-        let mut changed = objects.enter(view, discovered);
-        let mut inner = self.inner();
-        let tally = inner.meshes.entry(mesh.to_owned()).or_default();
-        tally.enter(view, &changed);
-        changed.append(&mut tally.take_touched());
-        let statuses = changed.into_iter().map(|id| {
-            let status = objects.get(&id).map(|(record, unserved)| tally.status(record, unserved.to_vec()));
-            (id, status)
-        });
-        let statuses: Vec<(ResourceId, Option<ObjectStatus>)> = statuses.collect();
-        drop(inner);
-        ledger.enter(statuses);
-        ledger.answer(mesh, after)
+        let instance = || Uuid::new_v4().simple().to_string();
+        let reading = readers.entry(mesh.to_owned()).or_insert_with(|| Reading::new(instance()));
+        let changed = reading.enter(view, discovered);
+        let statuses = self.proxies().statuses(mesh, view, reading, changed);
+        reading.note(statuses);
+        reading.answer(mesh, after)
     }
 
     fn reported(&self) {
@@ -265,8 +182,8 @@ impl Distribution {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inner(&self) -> MutexGuard<'_, DistributionInner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn proxies(&self) -> MutexGuard<'_, Proxies> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,19 +203,10 @@ impl Connected {
 
     /// Notes where the proxy stands.
     pub fn tell(&self, progress: Progress) {
-        let news = self.distribution.inner().of(&self.node).progress(&self.node, self.stream, progress);
+        let news = self.distribution.proxies().progress(&self.node, self.stream, progress);
         if news {
             self.distribution.reported();
         }
-    }
-}
-
-/// Whether both are the same, not merely equal.
-pub(crate) fn same_snapshot(a: Option<&Arc<Snapshot>>, b: Option<&Arc<Snapshot>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        (None, None) => true,
-        _ => false,
     }
 }
 
@@ -311,14 +219,14 @@ pub struct Reports {
 
 impl Drop for Reports {
     fn drop(&mut self) {
-        self.distribution.inner().of(&self.node).reports_no_more(&self.node, self.voice);
+        self.distribution.proxies().reports_no_more(&self.node, self.voice);
         self.distribution.reported();
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.distribution.inner().of(&self.node).disconnect(&self.node, self.stream);
+        self.distribution.proxies().disconnect(&self.node, self.stream);
         self.distribution.reported();
     }
 }

@@ -13,8 +13,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::refusal::{Class, Refusal};
+use fleetmesh_mesh::refusal::{Class, Refusal};
 
 /// How long a challenge may be answered.
 const LIFE: Duration = Duration::from_secs(60);

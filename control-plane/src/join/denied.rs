@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use fleetmesh_mesh::grant::{Joined, is_instance_id};
 use tokio_util::sync::CancellationToken;
 
-use super::grant::{Joined, is_instance_id};
 use crate::reload::{self, FileError, Named};
 
 /// The flag that names the file.
@@ -80,8 +80,9 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
+    use fleetmesh_mesh::testing::session;
+
     use super::*;
-    use crate::testing::session;
 
     #[test]
     fn a_list_is_one_id_a_line() {

@@ -11,14 +11,15 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
 use fleetmesh_api::urls;
+use fleetmesh_mesh::foreign::SHOWN;
+use fleetmesh_mesh::refusal::Refusal;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::Joining;
-use crate::foreign::SHOWN;
 use crate::listen::{Peer, Source};
 use crate::metrics::ServerMetrics;
-use crate::refusal::Refusal;
+use crate::response::RefusalResponse;
 use crate::told::Refusals;
 
 /// The largest body, in bytes. A request to join has some 3 KB, most of which is the session token.
@@ -48,17 +49,17 @@ struct JoinService {
 async fn challenge(
     State(JoinService { joining, .. }): State<JoinService>,
     body: Body,
-) -> Result<Json<Challenge>, Refusal> {
+) -> Result<Json<Challenge>, RefusalResponse> {
     let body = whole(body)?;
     let request = if body.is_empty() { ChallengeRequest::default() } else { read(&body)? };
-    joining.challenge(&request).map(Json)
+    Ok(Json(joining.challenge(&request)?))
 }
 
 async fn join(
     State(JoinService { joining, metrics, refusals }): State<JoinService>,
     Extension(peer): Extension<Peer>,
     body: Body,
-) -> Result<Json<JoinAnswer>, Refusal> {
+) -> Result<Json<JoinAnswer>, RefusalResponse> {
     let request = whole(body).and_then(|body| read::<JoinRequest>(&body));
     let source = peer.address.map(Source::from);
     let outcome = match request {
@@ -70,7 +71,7 @@ async fn join(
         Ok(_) => peer.proved(),
         Err(refusal) => refusals.tell(source, refusal),
     }
-    outcome.map(Json)
+    Ok(Json(outcome?))
 }
 
 fn whole(body: Body) -> Result<Bytes, Refusal> {
@@ -100,8 +101,9 @@ fn bounded(Refusal { class, message }: Refusal) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use fleetmesh_mesh::refusal::Class;
+
     use super::*;
-    use crate::refusal::Class;
 
     #[test]
     fn a_refusal_is_one_short_line_whatever_was_sent() {

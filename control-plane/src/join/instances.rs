@@ -10,10 +10,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use fleetmesh_mesh::grant::Joined;
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use futures::future::BoxFuture;
-
-use super::grant::Joined;
-use crate::refusal::{Class, Refusal};
 
 /// How long an instance that was verified is not asked about again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -196,7 +195,7 @@ impl InstanceMemory {
 mod tests {
     use super::*;
 
-    use crate::testing::session;
+    use fleetmesh_mesh::testing::session;
 
     const INSTANCE: &str = "i-0123456789abcdef0";
 

@@ -15,7 +15,6 @@
 mod challenge;
 mod denied;
 pub(crate) mod document;
-pub mod grant;
 pub mod http;
 pub mod instances;
 pub(crate) mod proof;
@@ -29,6 +28,11 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
+use fleetmesh_mesh::foreign::Foreign;
+use fleetmesh_mesh::grant::{self, Joined};
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::store::{Binding, CommitError};
 use fleetmesh_model::{Arn, ResourceId};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -36,22 +40,19 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::certs::{Authority, CertificateError, PublicKey, Validity};
-use crate::foreign::Foreign;
-use crate::identity::Identity;
 use crate::kms::KmsKeyHandle;
 use crate::listen::Source;
-use crate::refusal::{Class, Refusal};
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
-use crate::store::{Binding, CommitError, Store};
+use crate::store::Store;
+use crate::views::Views;
 use challenge::{ChallengePurpose, Challenges};
 pub use denied::Denied;
 use document::Document;
 pub use document::{Documents, IdentityCertificates, InstanceIdentity};
-use grant::Joined;
 pub use instances::{Described, Instances, Verifier};
 use rate::Rates;
-pub use sts::{Sts, StsCaller, StsEndpoint};
+pub use sts::{Sts, StsEndpoint};
 
 /// The longest ARN of a virtual node, with room to spare, in bytes: longer texts are not repeated to anybody.
 const LONGEST_RESOURCE: usize = 2048;
@@ -265,7 +266,7 @@ impl Joining {
         let joined = Joined::parse(&caller).map_err(|reason| denied(&reason))?;
         let is_of = document.as_ref().map_or(Ok(()), |document| document.is_of(&joined));
         is_of.map_err(|reason| denied(&reason))?;
-        grant::check(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
+        may_run(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
         // Last, so that only who has a role that is granted has EC2 asked.
         if let Some(verifier) = verifier {
             self.verify(verifier, &joined).await?;
@@ -323,6 +324,17 @@ impl Joining {
             other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
         }
     }
+}
+
+/// Whether `joined` may run `node` now: its instance is not denied, and `node` grants itself to its role.
+///
+/// # Errors
+/// In words: it may not, and how it might.
+pub fn may_run(views: &dyn Views, denied: &Denied, node: &ResourceId, joined: &Joined) -> Result<(), String> {
+    denied.check(joined)?;
+    let view = views.mesh(node.mesh_name());
+    let tags = view.as_ref().and_then(|view| view.get(node)).map(|record| &record.tags);
+    grant::check(node, tags, joined)
 }
 
 /// Why there is no signature: KMS may sign a moment later.

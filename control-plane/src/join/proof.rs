@@ -3,12 +3,12 @@
 
 use fleetmesh_api::headers::{AMZ_DATE as DATE, AMZ_SECURITY_TOKEN as TOKEN, CHALLENGE};
 use fleetmesh_api::join::{JoinRequest, STS_CONTENT_TYPE, bound};
+use fleetmesh_mesh::refusal::Refusal;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jiff::civil::DateTime;
 
 use super::denied;
 use super::sts::StsEndpoint;
-use crate::refusal::Refusal;
 use crate::secret::Secret;
 
 /// The only algorithm.

@@ -11,10 +11,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::decode::{Document, try_data};
 use fleetmesh_api::join::STS_BODY;
+use fleetmesh_mesh::grant::StsCaller;
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
-
-use crate::refusal::{Class, Refusal};
 
 /// How long STS may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -63,15 +63,6 @@ impl StsEndpoint {
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Who signed a request, in the words of STS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StsCaller {
-    /// The ARN.
-    pub arn: String,
-    /// The user id: of a session of a role, the role's unique id, a colon and the session's name.
-    pub user_id: String,
 }
 
 /// The client.

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetmesh_mesh::holder::Holder;
 use tokio_util::sync::CancellationToken;
-
-use crate::tls::Holder;
 
 /// Those of one listener.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! The HTTP endpoint of the loads: `GET /fleetmesh/v1/meshes/{mesh}/loads[?window=SECONDS]`. It answers at once; see
-//! [`super::LoadAnswer`].
+//! [`LoadAnswer`].
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use fleetmesh_api::urls;
+use fleetmesh_mesh::loads::{LONGEST, LoadAnswer};
+use fleetmesh_mesh::refusal::Refusal;
 use serde::Deserialize;
 
-use super::{LONGEST, LoadAnswer, ReportedLoads};
-use crate::refusal::Refusal;
+use super::ReportedLoads;
+use crate::response::RefusalResponse;
 use crate::rights::{Access, Rights};
-use crate::view::Views;
+use crate::views::Views;
 
 /// The window when none is asked for, in seconds.
 const DEFAULT_WINDOW: u64 = 60;
@@ -39,7 +41,7 @@ async fn answer(
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
     Query(LoadParameters { window }): Query<LoadParameters>,
-) -> Result<Json<LoadAnswer>, Refusal> {
+) -> Result<Json<LoadAnswer>, RefusalResponse> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
     let seconds = seconds(window.as_deref())?;
     let view = views.mesh(&mesh);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::ServerMetrics;
 use crate::tasks::Task;
-use crate::view::Views;
+use crate::views::Views;
 
 /// What the pages show of a control plane.
 #[derive(Clone)]

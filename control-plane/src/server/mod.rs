@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fleetmesh_health::Health;
+use fleetmesh_mesh::store::OpenError;
 use fleetmesh_tasks::{Fallen, Tasks};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -28,10 +29,10 @@ use crate::metrics::ServerMetrics;
 use crate::reload::FileError;
 use crate::serving::{self, Hosts, Limits};
 use crate::sigv4::{AheadError, Audience, Bodies, Proofs, Replays, SignatureGuard};
-use crate::store::{OpenError, SqliteStore, Store};
+use crate::store::{SqliteStore, Store};
 use crate::tasks::Task;
 use crate::tls::{Purpose, Tls};
-use crate::view::Views;
+use crate::views::Views;
 use health::ControlPlaneHealth;
 use http::Routers;
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::quota::Quotas;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use crate::ads;
 use crate::api::Api;
-use crate::api::quota::Quotas;
-use crate::cloud_map::{self, Discovered};
+use crate::cloud_map;
 use crate::config::{ControlPlaneConfig, JoinConfig};
 use crate::distribution::{self, Distribution};
 use crate::join::{Denied, Documents, JoinRules, Joining, Sts, StsEndpoint, Verifier};
@@ -22,7 +23,7 @@ use crate::loads::{self, ReportedLoads};
 use crate::metrics::ServerMetrics;
 use crate::sigv4::Replays;
 use crate::store::{SqliteStore, Store};
-use crate::view::Views;
+use crate::views::Views;
 
 /// What is known of signatures that were used, when requests are signed at all. The store is open, so no process before this
 /// one serves any more; one that did serves nothing from the second on in which this answers.

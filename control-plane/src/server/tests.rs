@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ::http::{Request, StatusCode};
+use fleetmesh_mesh::testing::view;
 use fleetmesh_tasks::{Strike, TaskName};
 use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +17,7 @@ use super::*;
 use crate::certs::{Authority, Validity, new_authority};
 use crate::config::JoinConfig;
 use crate::join::{CaFiles, CaKey, InstanceIdentity};
-use crate::testing::{TestMeshes, view};
+use crate::testing::TestMeshes;
 use crate::tls::TlsFiles;
 
 /// Long enough on any machine.

@@ -29,6 +29,7 @@ use tonic::transport::server::Connected as _;
 use tower::ServiceExt as _;
 
 use crate::listen::{BoundListener, Connection, Peer};
+use crate::response::RefusalResponse;
 use body::{HeldRoom, Timed};
 use pulse::{Beating, Pulse};
 pub use rules::Hosts;
@@ -176,7 +177,7 @@ async fn answer(
     let limit = pulse.limits().body;
     let (mut head, body) = request.into_parts();
     let response = match rules::check(&head, &hosts) {
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => RefusalResponse(refusal).into_response(),
         Ok(()) => {
             head.extensions.insert(peer);
             let request = Request::from_parts(head, Body::new(Timed::new(body, limit)));

@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 
 use fleetmesh_api::headers;
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::header::{AUTHORIZATION, DATE, HOST};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName};
-
-use crate::refusal::{Class, Refusal};
 
 /// Headers that say who asks, whom, and when; each once.
 const SINGLE: [HeaderName; 5] = [

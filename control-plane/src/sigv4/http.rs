@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
+use fleetmesh_mesh::refusal::{Class, Refusal};
 use http::request::Parts;
 use http::{Method, Response};
 use serde_json::json;
@@ -20,7 +21,7 @@ use super::{Audience, Bodies, Proofs, Refused, Replays, claimed, verify};
 use crate::api::{LARGEST_BODY, refused};
 use crate::keys::Keys;
 use crate::listen::{Peer, Source};
-use crate::refusal::{Class, Refusal};
+use crate::response::RefusalResponse;
 use crate::rights::{Access, KeyHolder, Rights};
 
 /// What a guard knows.
@@ -59,7 +60,7 @@ async fn check(State(guard): State<SignatureGuard>, request: Request, next: Next
     // It is free again when the request was answered, or a write was done that nobody waits for any more.
     let (body, room) = match collect(body, limit, &bodies, source).await {
         Ok(collected) => collected,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return RefusalResponse(refusal).into_response(),
     };
     let verified = match verify(&head, &body, &keys, &audience, SystemTime::now()) {
         Ok(verified) => verified,
@@ -140,7 +141,8 @@ async fn serve_once(
             Ok(()) => next.run(request).await,
             Err(error) => {
                 tracing::error!(%error, "a write is not served");
-                Refusal::new(Class::ServiceUnavailable, error.to_string()).into_response()
+                let refusal = Refusal::new(Class::ServiceUnavailable, error.to_string());
+                RefusalResponse(refusal).into_response()
             }
         };
         let answer = RememberedAnswer::read(response).await;
@@ -152,11 +154,9 @@ async fn serve_once(
     }
 }
 
-fn lost() -> Refusal {
-    Refusal::new(
-        Class::InternalServerError,
-        "the request ended without an answer; see the control plane's log",
-    )
+fn lost() -> RefusalResponse {
+    let message = "the request ended without an answer; see the control plane's log";
+    RefusalResponse(Refusal::new(Class::InternalServerError, message))
 }
 
 fn not_let_in(head: &Parts, reason: &Refused) -> Response<Body> {

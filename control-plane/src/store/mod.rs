@@ -1,44 +1,28 @@
-//! The store: what a change is, what a store promises, and the stores there are. Nothing outside this module knows
-//! which store is underneath; the API commits through [`Store`], proxies are served from [`Views`].
+//! The store: what a store promises, and the stores there are. Nothing outside this module knows which store is underneath; the
+//! API commits through [`Store`], proxies are served from [`Views`]. What a change is, and what it does to the state of a store,
+//! is [`fleetmesh_mesh::store`]'s.
 
-pub mod binding;
-pub mod change;
 #[cfg(test)]
 mod contract;
-pub mod error;
 mod sqlite;
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::store::{Binding, Commit, CommitError};
+use fleetmesh_mesh::view::Record;
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-pub use binding::Binding;
-pub use change::{Change, ClientToken, Commit, Decide, Decided, Tip, Write};
-pub use error::{CommitError, OpenError, StorePlace};
 pub use sqlite::SqliteStore;
 
-use crate::view::{Record, Views};
-
-/// How long a key marks versions before another does; it is recognised for as long again.
-pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
-
-/// How long a spent client token is remembered. AWS does not say; a day outlives every retry.
-pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
-
-/// How many client tokens of each mesh are remembered, unless something else is asked for: the last ones. A client that tries
-/// again does so within minutes.
-pub const TOKENS_PER_MESH: u32 = 10_000;
-
-/// How many client tokens are forgotten at a time: what comes meanwhile waits for no more.
-pub const TOKEN_PIECE: u32 = 1000;
+use crate::views::Views;
 
 /// A durable set of meshes.
 ///
 /// # Guarantees
 /// - A commit whose future resolved to `Ok` is on stable storage and visible through [`Views`]; `kill -9` and a power
 ///   cut lose nothing of it. A commit that failed left no trace that a later reader could see.
-/// - A change is stored only as the next commit of the very state that it was decided on ([`Decided::on`]), so a rule that
+/// - A change is stored only as the next commit of the very state that it was decided on ([`Decided::on`](fleetmesh_mesh::store::Decided::on)), so a rule that
 ///   held when it was checked holds in what is stored, whoever else writes. A refusal holds on the newest state, too. Who is
 ///   overtaken by another writer reads what that one did and decides again, a bounded number of times.
 /// - Everything stored is in memory before the store exists: an unfinished load cannot be served.
@@ -54,7 +38,7 @@ pub trait Store: Views {
     /// [`CommitError::Unavailable`] when the storage could not take it, or other writers were faster each time, which may pass.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>>;
 
-    /// Makes a new key for versions ([`Views::version_keys`]) when the newest is older than [`KEY_LIFE`] at `now`. The one
+    /// Makes a new key for versions ([`Views::version_keys`]) when the newest is older than [`KEY_LIFE`](fleetmesh_mesh::store::KEY_LIFE) at `now`. The one
     /// before it is still recognised; older ones are gone.
     ///
     /// # Errors
@@ -67,7 +51,7 @@ pub trait Store: Views {
     /// As of [`Self::renew_keys`]; nothing is bound then.
     fn bind(&self, binding: Binding, now: Timestamp) -> BoxFuture<'_, Result<bool, CommitError>>;
 
-    /// Forgets client tokens that were spent [`TOKEN_LIFE`] before `now`, the oldest first and [`TOKEN_PIECE`] at the most; says
+    /// Forgets client tokens that were spent [`TOKEN_LIFE`](fleetmesh_mesh::store::TOKEN_LIFE) before `now`, the oldest first and [`TOKEN_PIECE`](fleetmesh_mesh::store::TOKEN_PIECE) at the most; says
     /// whether it was as many, so that there may be more. A disk that takes no change does not keep it from that.
     ///
     /// # Errors

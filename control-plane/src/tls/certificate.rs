@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use der::asn1::{GeneralizedTime, UtcTime};
 use der::{Decode, Header, Reader, SliceReader, Tag};
+use fleetmesh_mesh::grant::Joined;
+use fleetmesh_mesh::holder::Holder;
+use fleetmesh_mesh::identity::Identity;
 use fleetmesh_model::{Arn, ResourceId};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use webpki::EndEntityCert;
-
-use crate::identity::Identity;
-use crate::join::grant::Joined;
 
 /// A certificate that the control plane's CA signed.
 #[derive(Clone, Debug)]
@@ -30,9 +30,6 @@ pub struct Certificate {
     /// Cancelled when the CAs of `--ca-cert` changed and none of them signed it any more.
     pub distrusted: CancellationToken,
 }
-
-/// A digest that stands for whoever has a certificate.
-pub type Holder = [u8; 32];
 
 impl Certificate {
     /// Reads `certificate`, whose chain was checked. Names of other accounts, regions and kinds are passed over: they

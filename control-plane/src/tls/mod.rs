@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use fleetmesh_mesh::holder::Holder;
+use fleetmesh_mesh::identity::Identity;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -19,10 +21,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use webpki::EndEntityCert;
 
-use crate::identity::Identity;
 use crate::reload::{self, FileError, Named};
+pub use certificate::Certificate;
 pub(crate) use certificate::not_after;
-pub use certificate::{Certificate, Holder};
 use verifier::AcceptAny;
 pub use verifier::{ChainVerifier, chain_verifier, verified};
 

@@ -76,9 +76,9 @@ fn an_instance_that_joins_again_is_the_same_holder_and_a_key_made_by_hand_is_ano
         let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).expect("PEM");
         Certificate::parse(&der, &identity()).expect("a certificate").holder
     };
-    let arn = |node: &str| identity().arn(&crate::testing::node(node));
+    let arn = |node: &str| identity().arn(&fleetmesh_mesh::testing::node(node));
     let joined = |node: &str, session: &str| {
-        holder([vec![arn(node)], crate::testing::session(session).uris()].concat())
+        holder([vec![arn(node)], fleetmesh_mesh::testing::session(session).uris()].concat())
     };
     // Each is for another key.
     assert_eq!(joined("a", "i-01234567"), joined("a", "i-01234567"));

@@ -1,32 +1,29 @@
 //! Envoy's load reporting service (LRS), beside ADS on the same listeners and under the same rules of identity: proxies
 //! tell how many requests they sent to each cluster and what came of them.
 //!
-//! `first report → who reports → the interval → report → virtual nodes (pure) → loads`
+//! `first report → who reports → the interval → report → virtual nodes → loads`
 //!
-//! A proxy tells only of the clusters that it was given: other names are passed over, so it cannot speak ill of a
-//! virtual node that it does not call. What is counted and kept stands in [`crate::loads`].
+//! What a report says is read by [`fleetmesh_mesh::ads::load_reports`]; what is counted and kept stands in [`crate::loads`].
 
-pub(crate) mod report;
 #[cfg(test)]
 mod tests;
-pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
+use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::ads::load_reports::wire::LoadStatsRequest;
+use fleetmesh_mesh::ads::load_reports::{report, wanted};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::authority;
 use super::feed::{FeedReported, Feeds};
 use super::grpc::{self, Answers, Method};
-use super::identity;
 use crate::listen::Peer;
 use crate::loads::{ReportedLoads, Reporting};
-use crate::snapshot::proto;
-use wire::LoadStatsRequest;
 
 /// The method `StreamLoadStats` of `envoy.service.load_stats.v3.LoadReportingService`.
 #[derive(Clone)]
@@ -62,7 +59,7 @@ impl Method for LoadReporting {
         let Some(LoadStatsRequest { node: described, cluster_stats: clusters }) = opening else {
             return Ok(());
         };
-        let node = identity::virtual_node(&described)?;
+        let node = identity::virtual_node(&described).map_err(grpc::status)?;
         drop(described);
         let holder = peer.caller.holder();
         let (views, denied) = (self.feeds.views(), self.feeds.denied());
@@ -72,7 +69,10 @@ impl Method for LoadReporting {
         let (feed, _entered) = self.feeds.reports(&node, holder)?;
         tracing::info!(%node, "a proxy reports its load");
         // It holds for the whole stream, and nothing else is ever said.
-        answers.send(Ok(self.wanted())).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
+        answers
+            .send(Ok(wanted(self.loads.interval())))
+            .await
+            .map_err(|_| Status::cancelled("the proxy is gone"))?;
         tokio::select! {
             ended = self.follow(clusters, &feed, &reporting, &mut reports) => ended,
             status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
@@ -92,7 +92,7 @@ impl LoadReporting {
     ) -> Result<(), Status> {
         loop {
             // What it calls by now: a backend that was taken away is not told of any more.
-            reporting.report(report::read(&clusters, &feed.targets())?);
+            reporting.report(report::read(&clusters, &feed.targets()).map_err(grpc::status)?);
             clusters.clear();
             let next = tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -102,14 +102,6 @@ impl LoadReporting {
                 Some(next) => clusters = next.cluster_stats,
                 None => return Ok(()),
             }
-        }
-    }
-
-    fn wanted(&self) -> LoadStatsResponse {
-        LoadStatsResponse {
-            send_all_clusters: true,
-            load_reporting_interval: proto::millis(self.loads.interval_millis()),
-            ..LoadStatsResponse::default()
         }
     }
 }

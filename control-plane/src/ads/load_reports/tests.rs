@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterStats, UpstreamLocalityStats};
 use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_client::LoadReportingServiceClient;
 use envoy_types::pb::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
+use fleetmesh_mesh::distribution::ObjectStatus;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,7 +18,6 @@ use tonic::{Status, Streaming};
 use tower::ServiceExt;
 
 use crate::ads::tests::{AdsWorld, CLIENT, LONG, ROUTE, route};
-use crate::distribution::ObjectStatus;
 use crate::loads;
 
 const A: &str = "cds_egress_apps_a_http2_80";
@@ -85,7 +85,7 @@ impl TestReporter {
 
 /// The answer of the endpoint for a window of a minute: status, error type, body.
 async fn get(world: &AdsWorld, path: &str) -> (u16, Option<String>, Value) {
-    let views: std::sync::Arc<dyn crate::view::Views> = world.meshes.clone();
+    let views: std::sync::Arc<dyn crate::views::Views> = world.meshes.clone();
     let router = loads::http::router(world.loads.clone(), views);
     let router = router.layer(axum::Extension(crate::rights::Rights::Local));
     let request = http::Request::get(path).body(axum::body::Body::empty()).expect("a request");
@@ -255,7 +255,9 @@ async fn a_report_that_does_not_fit_ends_the_stream_and_counts_nothing() {
     let mut reporter = TestReporter::start(&world, CLIENT).await;
     reporter.report(&[(A, 1, 0, 6)]);
     until(&world, "a", json!({"inProgress": 6})).await;
-    let many: Vec<_> = std::iter::repeat_n((A, 1, 0, 0), super::wire::MAX_CLUSTERS + 1).collect();
+    let many: Vec<_> =
+        std::iter::repeat_n((A, 1, 0, 0), fleetmesh_mesh::ads::load_reports::wire::MAX_CLUSTERS + 1)
+            .collect();
     reporter.report(&many);
     let status = reporter.answer().await.expect_err("too many");
     assert!(status.message().contains("at most 8192"), "{status}");

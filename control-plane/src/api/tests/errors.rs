@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::snapshot::VersionKeys;
+use fleetmesh_mesh::store::{Binding, Commit, CommitError};
+use fleetmesh_mesh::view::{MeshView, Record};
 use futures::future::BoxFuture;
 use http::Method;
 use jiff::Timestamp;
@@ -9,9 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::service::{ApiService, node, route, route_spec, router};
-use crate::snapshot::VersionKeys;
-use crate::store::{Binding, Commit, CommitError, Store};
-use crate::view::{MeshView, Record, Views};
+use crate::store::Store;
+use crate::views::Views;
 
 const ROUTES: &str = "/meshes/apps/virtualRouter/serviceB/routes";
 

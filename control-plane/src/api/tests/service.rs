@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::quota::{Quota, Quotas};
+use fleetmesh_mesh::store::TOKENS_PER_MESH;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -11,10 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::api::Api;
-use crate::api::quota::{Quota, Quotas};
-use crate::identity::Identity;
 use crate::rights::Rights;
-use crate::store::{SqliteStore, Store, TOKENS_PER_MESH};
+use crate::store::{SqliteStore, Store};
 
 /// What came back.
 #[derive(Debug)]

@@ -1,15 +1,16 @@
 //! Validation of a request by itself: every bound, enum, pattern, union and required member of the API model, then
-//! the rules that a schema cannot say. Pure. Rules between objects are in [`super::rules`].
+//! the rules that a schema cannot say. Pure. Rules between objects are in
+//! [`fleetmesh_mesh::rules`].
 
 mod canonical;
 mod schema;
 mod violation;
 
-use fleetmesh_model::tag::{MAX_TAGS, Tags};
+use fleetmesh_mesh::refusal::Refusal;
+use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Spec, Tag};
 use serde_json::Value;
 
-use crate::refusal::{Class, Refusal};
 use schema::Schema;
 
 /// The schemas of all requests, compiled.
@@ -78,15 +79,6 @@ impl Validator {
         violation::refuse(&self.tag_keys.violations("tagKeys", &json))?;
         serde_json::from_value(json).map_err(|error| Refusal::bad_request(format!("tagKeys: {error}")))
     }
-}
-
-/// Refuses more tags than a resource may have, as `class`: the model has a class of its own for it in TagResource only.
-pub fn tag_count(class: Class, count: usize) -> Result<(), Refusal> {
-    if count <= MAX_TAGS {
-        return Ok(());
-    }
-    let message = format!("tags: a resource has at most {MAX_TAGS} tags, this would make {count}");
-    Err(Refusal::new(class, message))
 }
 
 /// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters

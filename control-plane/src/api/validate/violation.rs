@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
+use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_model::Violation;
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
-
-use crate::refusal::Refusal;
 
 /// Violations that one answer names at most; the rest are counted.
 const NAMED: usize = 20;

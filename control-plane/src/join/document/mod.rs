@@ -15,11 +15,11 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fleetmesh_mesh::foreign::Foreign;
+use fleetmesh_mesh::grant::{Joined, is_instance_id};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::grant::{Joined, is_instance_id};
-use crate::foreign::Foreign;
 use crate::reload::FileError;
 pub use certificates::IdentityCertificates;
 use certificates::Trusted;

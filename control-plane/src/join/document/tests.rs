@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use der::asn1::BitStringRef;
 use der::{Decode as _, Header, Reader as _, SliceReader};
+use fleetmesh_mesh::grant::StsCaller;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SigningKey};
 use rustls::pki_types::CertificateDer;
@@ -16,7 +17,6 @@ use webpki::EndEntityCert;
 
 use super::InstanceIdentity::{Off, Optional, Required};
 use super::*;
-use crate::join::sts::StsCaller;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const INSTANCE: &str = "i-0123456789abcdef0";

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::store::{Change, Commit, CommitError, Tip, Write};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use futures::future::join_all;
 use proptest::prelude::*;
@@ -10,9 +13,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::{StoreBackend, delete, made, put, record};
-use crate::refusal::{Class, Refusal};
-use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
-use crate::view::{Record, Views};
+use crate::store::Store;
+use crate::views::Views;
 
 pub(crate) async fn what_was_committed_is_there_after_opening_again<B: StoreBackend>() {
     let backend = B::new();

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::snapshot::{Content, Resource, ResourceSet, ResourceType};
+use fleetmesh_mesh::store::{Binding, KEY_LIFE};
 use fleetmesh_model::ResourceId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{StoreBackend, made};
-use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
-use crate::store::{Binding, KEY_LIFE, Store};
-use crate::view::Views;
+use crate::store::Store;
+use crate::views::Views;
 
 /// The version of some clusters of a node under the keys of `store`.
 pub(crate) fn marked(store: &impl Store) -> String {

@@ -8,14 +8,15 @@ mod writers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::store::{Change, Commit, TOKENS_PER_MESH, Tip, Write};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Change, Commit, Store, TOKENS_PER_MESH, Tip, Write};
-use crate::identity::Identity;
-use crate::view::Record;
+use super::Store;
 
 pub(super) use commits::*;
 pub(super) use keys::*;

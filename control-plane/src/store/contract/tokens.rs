@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::store::{Change, ClientToken, Commit, CommitError, TOKEN_LIFE, TOKEN_PIECE, Tip, Write};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use fleetmesh_testbed::long;
@@ -10,9 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{StoreBackend, delete, made, put, record, with_spec};
-use crate::refusal::{Class, Refusal};
-use crate::store::{Change, ClientToken, Commit, CommitError, Store, TOKEN_LIFE, TOKEN_PIECE, Tip, Write};
-use crate::view::{Record, Views};
+use crate::store::Store;
+use crate::views::Views;
 
 /// A token spent on the request with this number, which asks for the spec of `record`.
 fn token(token: &str, request: u8, record: &Record) -> Option<ClientToken> {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_mesh::store::{Change, Commit, CommitError, Tip, Write};
+use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::{ResourceId, Spec};
 use futures::future::{join, join_all};
 use serde_json::json;
 
 use super::{StoreBackend, made, put, with_spec};
-use crate::refusal::{Class, Refusal};
-use crate::store::{Change, Commit, CommitError, Store, Tip, Write};
-use crate::view::{MeshView, Record, Views};
+use crate::store::Store;
+use crate::views::Views;
 
 fn route() -> ResourceId {
     ResourceId::route("m", "r", "x")

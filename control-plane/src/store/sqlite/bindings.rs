@@ -1,11 +1,11 @@
 //! The keys that instances are bound to, as rows. Called by the thread that owns the connection.
 
+use fleetmesh_mesh::store::Binding;
 use fleetmesh_model::ResourceId;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::table::TableError;
-use crate::store::Binding;
 
 /// Stores `binding` unless another stands in its way at `now`; says whether it did. Those that are over are forgotten.
 pub fn bind(connection: &Connection, binding: &Binding, now: Timestamp) -> Result<bool, TableError> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::StorePlace;
+use fleetmesh_mesh::store::StorePlace;
 
 /// `PRAGMA application_id` of our databases: "FMCP".
 pub const APPLICATION_ID: i64 = 0x464d_4350;

@@ -4,9 +4,10 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
+use fleetmesh_mesh::store::OpenError;
+
 use super::layout;
 use crate::private;
-use crate::store::OpenError;
 
 /// The lock on a data directory; released when dropped.
 #[derive(Debug)]

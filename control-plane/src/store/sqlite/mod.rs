@@ -18,7 +18,6 @@ mod tokens;
 mod version_keys;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -27,17 +26,14 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::snapshot::VersionKeys;
+use fleetmesh_mesh::store::{Binding, Commit, CommitError, OpenError, State};
+use fleetmesh_mesh::view::{MeshView, Meshes, Record};
 use open::Opened;
 
-#[cfg(test)]
-use super::TOKENS_PER_MESH;
-use super::{Binding, Commit, CommitError, OpenError, Store};
-use crate::identity::Identity;
-use crate::snapshot::VersionKeys;
-use crate::view::{MeshView, Record, Views};
-
-/// All meshes, by name, as of one commit.
-type MeshRevisions = BTreeMap<String, Arc<MeshView>>;
+use super::Store;
+use crate::views::Views;
 
 /// Commits that may wait for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 1024;
@@ -59,18 +55,19 @@ enum Job {
 
 /// What the writer shows to readers.
 struct PublishedViews {
-    meshes: RwLock<Arc<MeshRevisions>>,
+    meshes: RwLock<Arc<Meshes>>,
     revision: watch::Sender<u64>,
     keys: RwLock<Arc<VersionKeys>>,
 }
 
 impl PublishedViews {
-    fn meshes(&self) -> Arc<MeshRevisions> {
+    fn meshes(&self) -> Arc<Meshes> {
         Arc::clone(&self.meshes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shows `meshes`, then tells that there is something new: whoever hears of a revision finds it.
-    fn publish(&self, meshes: MeshRevisions, revision: u64) {
+    /// Shows `state`, then tells that there is something new: whoever hears of a revision finds it.
+    fn publish(&self, state: State) {
+        let State { meshes, revision } = state;
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
         self.revision.send_replace(revision);
     }
@@ -110,7 +107,7 @@ impl SqliteStore {
     #[cfg(test)]
     fn open_beside(directory: &Path, identity: &Identity) -> Result<Self, OpenError> {
         let opened = open::open(&layout::database(directory), identity)?;
-        Self::serve(None, directory, identity, opened, TOKENS_PER_MESH)
+        Self::serve(None, directory, identity, opened, fleetmesh_mesh::store::TOKENS_PER_MESH)
     }
 
     /// Starts the writer on what was opened.
@@ -121,8 +118,8 @@ impl SqliteStore {
         opened: Opened,
         tokens: u32,
     ) -> Result<Self, OpenError> {
-        let (revision, _) = watch::channel(opened.revision);
-        let meshes = RwLock::new(Arc::new(opened.meshes.clone()));
+        let (revision, _) = watch::channel(opened.state.revision);
+        let meshes = RwLock::new(Arc::new(opened.state.meshes.clone()));
         let keys = RwLock::new(Arc::new(opened.keys.clone()));
         let published = Arc::new(PublishedViews { meshes, revision, keys });
         let (queue, jobs) = mpsc::channel(QUEUE);

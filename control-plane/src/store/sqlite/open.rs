@@ -3,24 +3,22 @@
 
 use std::path::Path;
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::snapshot::VersionKeys;
+use fleetmesh_mesh::store::{OpenError, State};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::table::TableError;
-use super::{MeshRevisions, layout, table, tokens, version_keys};
-use crate::identity::Identity;
+use super::{layout, table, tokens, version_keys};
 use crate::private;
-use crate::snapshot::VersionKeys;
-use crate::store::OpenError;
 
 /// An open database and everything in it.
 pub struct Opened {
     /// The connection, ready to commit.
     pub connection: Connection,
-    /// All meshes.
-    pub meshes: MeshRevisions,
-    /// The revision of the last commit.
-    pub revision: u64,
+    /// All meshes, as of the last commit.
+    pub state: State,
     /// The keys that mark versions.
     pub keys: VersionKeys,
 }
@@ -38,7 +36,7 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
         place: layout::database_at(path),
         reason: error.to_string(),
     };
-    let (meshes, revision) = table::load(&connection, identity).map_err(damaged)?;
+    let state = table::load(&connection, identity).map_err(damaged)?;
     let failed = |error| match error {
         TableError::Sqlite(error) => explain(path, &error),
         error => damaged(error),
@@ -46,7 +44,7 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
     let now = Timestamp::now();
     let keys = version_keys::renewed(&connection, now).map_err(failed)?;
     tokens::take_over(&connection, now).map_err(failed)?;
-    Ok(Opened { connection, meshes, revision, keys })
+    Ok(Opened { connection, state, keys })
 }
 
 fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<Connection, OpenError> {

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::store::State;
+use fleetmesh_mesh::view::{MeshView, Meshes, Record};
 use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
-
-use super::MeshRevisions;
-use crate::identity::Identity;
-use crate::view::{MeshView, Record};
 
 /// A row could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -101,11 +100,11 @@ impl Columns {
 }
 
 /// Everything in the database, and the revision of its last commit.
-pub fn load(connection: &Connection, identity: &Identity) -> Result<(MeshRevisions, u64), TableError> {
+pub fn load(connection: &Connection, identity: &Identity) -> Result<State, TableError> {
     let revision = connection.query_row("SELECT value FROM revision", (), |row| row.get::<_, i64>(0))?;
     let revision = u64::try_from(revision)
         .map_err(|_| TableError::Row { id: "revision".into(), reason: format!("{revision} is negative") })?;
-    let mut meshes = MeshRevisions::new();
+    let mut meshes = Meshes::new();
     let mut statement = connection.prepare(&format!("SELECT {} FROM resource", Columns::SELECT))?;
     for columns in statement.query_map((), Columns::read)? {
         let record = Arc::new(columns?.into_record(identity)?);
@@ -117,15 +116,15 @@ pub fn load(connection: &Connection, identity: &Identity) -> Result<(MeshRevisio
         let reason = "there are resources in it, but it does not exist itself".into();
         return Err(TableError::Row { id: format!("mesh/{}", name.0), reason });
     }
-    Ok((meshes, revision))
+    Ok(State { meshes, revision })
 }
 
-/// Makes the commit after `on` the last one of the file, if `on` is it now; gives its revision.
-pub fn advance(connection: &Connection, on: u64) -> Result<u64, TableError> {
+/// Makes the commit after `on` the last one of the file, if `on` is it now.
+pub fn advance(connection: &Connection, on: u64) -> Result<(), TableError> {
     let sql = "UPDATE revision SET value = ?2 WHERE value = ?1";
     let next = on.saturating_add(1);
     let changed = connection.prepare_cached(sql)?.execute([number(on), number(next)])?;
-    if changed == 1 { Ok(next) } else { Err(TableError::Overtaken { on }) }
+    if changed == 1 { Ok(()) } else { Err(TableError::Overtaken { on }) }
 }
 
 /// Checks that `on` is the last commit of the file.

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::store::{CommitError, KEY_LIFE, TOKENS_PER_MESH};
 use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
@@ -12,10 +14,9 @@ use rustix::fs::Mode;
 use tempfile::TempDir;
 
 use super::{SqliteStore, layout};
-use crate::identity::Identity;
+use crate::store::Store;
 use crate::store::contract::{StoreBackend, contract_suite, identity, made, marked, put, record};
-use crate::store::{CommitError, KEY_LIFE, Store, TOKENS_PER_MESH};
-use crate::view::Views;
+use crate::views::Views;
 
 /// A data directory.
 struct Sqlite(TempDir);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fleetmesh_mesh::store::{ClientToken, Commit, CommitError, TOKEN_LIFE, TOKEN_PIECE};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
@@ -9,9 +11,8 @@ use rusqlite::{Connection, params};
 
 use super::layout;
 use super::tests::{full, open};
+use crate::store::Store;
 use crate::store::contract::{delete, made, put, record};
-use crate::store::{ClientToken, Commit, CommitError, Store, TOKEN_LIFE, TOKEN_PIECE};
-use crate::view::Record;
 
 fn token(token: &str, record: &Record) -> Option<ClientToken> {
     let mesh = record.id.mesh_name().to_owned();

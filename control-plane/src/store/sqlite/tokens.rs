@@ -1,27 +1,15 @@
-//! Spent client tokens, as rows: which request, as a hash, and what its answer says beside what the request itself says. The
-//! spec is not kept: whoever sends the request again sends it. Called by the thread that owns the connection.
+//! Spent client tokens, as rows. Called by the thread that owns the connection.
 
+use fleetmesh_mesh::store::{ClientToken, Spent, TOKEN_LIFE, TOKEN_PIECE};
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::MeshRevisions;
 use super::table::TableError;
-use crate::store::{ClientToken, TOKEN_LIFE, TOKEN_PIECE};
-use crate::view::Record;
 
 /// Tokens beyond the bound that one commit forgets at most. More than it spends, so that a bound that was lowered is reached.
 const TRIM: u32 = 16;
-
-/// What a client token was spent on.
-pub struct Spent {
-    request: Vec<u8>,
-    spent_at: i64,
-    id: ResourceId,
-    uid: String,
-    version: i64,
-    last_updated_at: Timestamp,
-}
 
 /// [`TokenColumns`], in our table.
 const SELECT: &str = "token, request, spent_at, 'mesh/' || mesh || rest AS id, uid, version, last_updated_at";
@@ -54,33 +42,12 @@ impl TokenColumns {
     }
 
     fn into_spent(self) -> Result<Spent, TableError> {
-        let Self { token: _, request, spent_at, id: text, uid, version, last_updated_at } = self;
+        let Self { token: _, request, spent_at: _, id: text, uid, version, last_updated_at } = self;
         let row = |reason: String| TableError::Row { id: format!("a client token of {text}"), reason };
         let id = ResourceId::parse(&text).map_err(row)?;
         let last_updated_at =
             Timestamp::from_millisecond(last_updated_at).map_err(|error| row(error.to_string()))?;
-        Ok(Spent { request, spent_at, id, uid, version, last_updated_at })
-    }
-}
-
-impl Spent {
-    /// The answer to the request that comes again with `token`; `None` when the token was spent on another request. `current`
-    /// is the resource as it is now.
-    pub fn answer(&self, token: &ClientToken, current: &Record) -> Option<Record> {
-        let Self { request, spent_at: _, id: _, uid: _, version, last_updated_at } = self;
-        (*request == token.request).then(|| Record {
-            version: *version,
-            last_updated_at: *last_updated_at,
-            spec: token.spec.clone(),
-            // Who and when the resource is does not change as long as it exists, and no answer shows its tags.
-            ..current.clone()
-        })
-    }
-
-    /// The resource that the token was spent on, if `meshes` has it still.
-    pub fn current<'a>(&self, meshes: &'a MeshRevisions) -> Option<&'a Record> {
-        let current = meshes.get(self.id.mesh_name())?.get(&self.id)?;
-        (current.uid == self.uid).then_some(current)
+        Ok(Spent { request, id, uid, version, last_updated_at })
     }
 }
 
@@ -107,27 +74,17 @@ pub fn spend(
     now: Timestamp,
     bound: u32,
 ) -> Result<(), TableError> {
-    let ClientToken { token, mesh: _, request, spec: _ } = token;
-    let Record { id, uid, version, last_updated_at, .. } = record;
-    let spent = Spent {
-        request: request.to_vec(),
-        spent_at: now.as_millisecond(),
-        id: id.clone(),
-        uid: uid.clone(),
-        version: *version,
-        last_updated_at: *last_updated_at,
-    };
-    let number = store(connection, token, &spent)?;
+    let number = store(connection, &token.token, &Spent::on(token, record), now.as_millisecond())?;
     let sql = "DELETE FROM spent_token WHERE mesh = ?1 AND token IN
         (SELECT token FROM spent_token WHERE mesh = ?1 AND number <= ?2 ORDER BY number LIMIT ?3)";
     let beyond = number.saturating_sub(bound.into());
-    connection.prepare_cached(sql)?.execute(params![id.mesh_name(), beyond, TRIM])?;
+    connection.prepare_cached(sql)?.execute(params![record.id.mesh_name(), beyond, TRIM])?;
     Ok(())
 }
 
 /// Stores it as the last of its mesh; gives its number.
-fn store(connection: &Connection, token: &str, spent: &Spent) -> Result<i64, TableError> {
-    let Spent { request, spent_at, id, uid, version, last_updated_at } = spent;
+fn store(connection: &Connection, token: &str, spent: &Spent, spent_at: i64) -> Result<i64, TableError> {
+    let Spent { request, id, uid, version, last_updated_at } = spent;
     let (mesh, text) = (id.mesh_name(), id.to_string());
     let rest = text.strip_prefix("mesh/").and_then(|rest| rest.strip_prefix(mesh)).unwrap_or_default();
     let last = "SELECT number FROM spent_token WHERE mesh = ?1 ORDER BY number DESC LIMIT 1";
@@ -218,8 +175,8 @@ fn take_over_piece(connection: &Connection, now: Timestamp) -> Result<usize, Tab
     }
     let taken = old.len();
     for columns in old.into_iter().filter(|columns| columns.spent_at > limit(now)) {
-        let token = columns.token.clone();
-        store(&transaction, &token, &columns.into_spent()?)?;
+        let (token, spent_at) = (columns.token.clone(), columns.spent_at);
+        store(&transaction, &token, &columns.into_spent()?, spent_at)?;
     }
     transaction.commit()?;
     Ok(taken)

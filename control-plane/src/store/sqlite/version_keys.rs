@@ -1,12 +1,12 @@
 //! The keys that mark the clusters in versions, as rows: read, and replaced one at a time. Called by the thread that owns
 //! the connection.
 
+use fleetmesh_mesh::snapshot::{KEY_LENGTH, KEYS, VersionKeys};
+use fleetmesh_mesh::store::KEY_LIFE;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::table::TableError;
-use crate::snapshot::{KEY_LENGTH, KEYS, VersionKeys};
-use crate::store::KEY_LIFE;
 
 /// The keys; a new one is made first when there is none, or when the newest is older than [`KEY_LIFE`] at `now`.
 pub fn renewed(connection: &Connection, now: Timestamp) -> Result<VersionKeys, TableError> {

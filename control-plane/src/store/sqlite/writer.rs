@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::identity::Identity;
+use fleetmesh_mesh::snapshot::VersionKeys;
+use fleetmesh_mesh::store::{Commit, CommitError, OpenError, State};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
@@ -10,10 +13,7 @@ use tokio::sync::mpsc;
 use super::group::{Group, GroupAnswer};
 use super::open::{self, Opened};
 use super::table::{self, TableError};
-use super::{Job, MeshRevisions, PublishedViews, bindings, tokens, version_keys};
-use crate::identity::Identity;
-use crate::snapshot::VersionKeys;
-use crate::store::{Commit, CommitError, OpenError};
+use super::{Job, PublishedViews, bindings, tokens, version_keys};
 
 /// Commits that share one `fsync` at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 128;
@@ -27,8 +27,7 @@ pub struct Writer {
     connection: Option<Connection>,
     path: std::path::PathBuf,
     identity: Identity,
-    meshes: MeshRevisions,
-    revision: u64,
+    state: State,
     tokens: u32,
     published: Arc<PublishedViews>,
 }
@@ -69,9 +68,9 @@ impl WriterError {
 impl Writer {
     /// A writer on what was opened, which remembers so many client tokens of each mesh.
     pub fn new(opened: Opened, identity: Identity, published: Arc<PublishedViews>, tokens: u32) -> Self {
-        let Opened { connection, meshes, revision, keys: _ } = opened;
+        let Opened { connection, state, keys: _ } = opened;
         let path = connection.path().map(Into::into).unwrap_or_default();
-        Self { connection: Some(connection), path, identity, meshes, revision, tokens, published }
+        Self { connection: Some(connection), path, identity, state, tokens, published }
     }
 
     /// Works until no sender is left.
@@ -217,54 +216,47 @@ impl Writer {
         // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
         // commit that it is found at.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let mut group = Group {
-            connection: &transaction,
-            meshes: self.meshes.clone(),
-            revision: self.revision,
-            now,
-            tokens: self.tokens,
-        };
+        let mut group =
+            Group { connection: &transaction, state: self.state.clone(), now, tokens: self.tokens };
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
             answers.push(group.take(commit)?);
         }
-        let Group { meshes, revision, .. } = group;
-        if revision == self.revision {
+        let Group { state, .. } = group;
+        if state.revision == self.state.revision {
             return Ok(answers);
         }
         transaction.commit()?;
-        self.meshes.clone_from(&meshes);
-        self.revision = revision;
-        self.published.publish(meshes, revision);
+        self.state = state.clone();
+        self.published.publish(state);
         Ok(answers)
     }
 
     /// Reads what another writer committed.
     fn catch_up(&mut self, connection: &Connection) -> Result<(), TableError> {
         let transaction = connection.unchecked_transaction()?;
-        let (meshes, revision) = table::load(&transaction, &self.identity)?;
+        let state = table::load(&transaction, &self.identity)?;
         let keys = version_keys::load(&transaction)?;
         drop(transaction);
-        self.show(meshes, revision, keys);
+        self.show(state, keys);
         Ok(())
     }
 
     /// Reads the file again after a failure that may or may not have reached it.
     fn reopen(&mut self) -> Result<Connection, OpenError> {
         let opened = open::open(&self.path, &self.identity)?;
-        let Opened { connection, meshes, revision, keys } = opened;
-        self.show(meshes, revision, keys);
+        let Opened { connection, state, keys } = opened;
+        self.show(state, keys);
         Ok(connection)
     }
 
     /// Goes on from what the file holds.
-    fn show(&mut self, meshes: MeshRevisions, revision: u64, keys: VersionKeys) {
+    fn show(&mut self, state: State, keys: VersionKeys) {
         self.published.publish_keys(keys);
-        if revision != self.revision {
-            self.published.publish(meshes.clone(), revision);
+        if state.revision != self.state.revision {
+            self.published.publish(state.clone());
         }
-        self.meshes = meshes;
-        self.revision = revision;
+        self.state = state;
     }
 }
 

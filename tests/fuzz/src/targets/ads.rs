@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use fleetmesh_control_plane::ads::identity;
-use fleetmesh_control_plane::ads::stream::{Request, Send, Stream, StreamEvent};
-use fleetmesh_control_plane::ads::wire::DiscoveryRequest;
-use fleetmesh_control_plane::snapshot::{ResourceSet, ResourceType, Snapshot};
+use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
+use fleetmesh_mesh::ads::wire::DiscoveryRequest;
+use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot};
 use prost::Message;
 
 use super::protobuf::node;

@@ -6,10 +6,10 @@
 use anyhow::{Context as _, Result};
 use fleetmesh_control_plane::certs::{Authority, Validity, new_authority};
 use fleetmesh_control_plane::fuzzing::identity_document;
-use fleetmesh_control_plane::identity::Identity;
-use fleetmesh_control_plane::join::grant::Joined;
 use fleetmesh_control_plane::secret::Secret;
 use fleetmesh_control_plane::tls::Certificate;
+use fleetmesh_mesh::grant::Joined;
+use fleetmesh_mesh::identity::Identity;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 

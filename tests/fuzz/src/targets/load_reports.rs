@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use fleetmesh_control_plane::fuzzing::{LoadStatsRequest, load_report};
-use fleetmesh_control_plane::snapshot::Targets;
+use fleetmesh_mesh::ads::load_reports::report::read;
+use fleetmesh_mesh::ads::load_reports::wire::LoadStatsRequest;
+use fleetmesh_mesh::snapshot::Targets;
 use prost::Message;
 
 use super::protobuf::{node, stats};
@@ -50,7 +51,9 @@ impl Target for LoadReports {
     }
 
     fn try_input(&self, input: &[u8]) -> Result<bool, String> {
-        let Ok(report) = load_report(input, &self.0) else { return Ok(false) };
+        // As a stream reads a message after its first one.
+        let Ok(message) = LoadStatsRequest::decode(Bytes::copy_from_slice(input)) else { return Ok(false) };
+        let Ok(report) = read(&message.cluster_stats, &self.0) else { return Ok(false) };
         if let Some(node) =
             report.sent.keys().find(|node| !self.0.nodes.values().any(|target| target == *node))
         {

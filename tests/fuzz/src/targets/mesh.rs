@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use fleetmesh_control_plane::cloud_map::Discovered;
-use fleetmesh_control_plane::snapshot::Snapshot;
-use fleetmesh_control_plane::view::{MeshView, Record};
+use fleetmesh_mesh::cloud_map::Discovered;
+use fleetmesh_mesh::snapshot::Snapshot;
+use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::{Arn, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};

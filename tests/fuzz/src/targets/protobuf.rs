@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
-use fleetmesh_control_plane::ads::wire::{DiscoveryRequest, WireNack, WireNode};
-use fleetmesh_control_plane::fuzzing::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
+use fleetmesh_mesh::ads::load_reports::wire::{ClusterStats, LoadStatsRequest, UpstreamLocalityStats};
+use fleetmesh_mesh::ads::wire::{DiscoveryRequest, WireNack, WireNode};
 use prost::Message;
 
 use super::Target;

@@ -2,7 +2,7 @@
 //! certificate is read from it as the same.
 
 use fleetmesh_control_plane::fuzzing::sts_caller;
-use fleetmesh_control_plane::join::grant::Joined;
+use fleetmesh_mesh::grant::Joined;
 
 use super::Target;
 

@@ -1,0 +1,168 @@
+//! Who a proxy says it is. Pure.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use fleetmesh_api::metadata::INSTANCE_ID;
+use fleetmesh_model::{Arn, NOT_SERVED, ResourceId};
+use prost::encoding::{self, DecodeContext};
+use prost::{DecodeError, Message};
+
+use super::StreamError;
+use super::wire::{Member, Text, WireNode};
+use crate::foreign::Foreign;
+
+/// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
+/// Both take the full ARN or its resource part.
+///
+/// # Errors
+/// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument), with what was expected.
+pub fn virtual_node(node: &Bytes) -> Result<ResourceId, StreamError> {
+    let node = WireNode::decode(node.clone()).map_err(|error| {
+        StreamError::invalid_argument(format!("the first request's node cannot be read: {error}"))
+    })?;
+    // What is longer is no ARN, and nothing of it is to be in a log or an answer.
+    let named =
+        [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
+    let is_not_served = |text: &&str| NOT_SERVED.iter().any(|kind| text.contains(&format!("/{kind}/")));
+    if let Some(gateway) = named.into_iter().find(is_not_served) {
+        let gateway = Foreign(gateway);
+        return Err(StreamError::invalid_argument(format!("{gateway}: virtual gateways are not served yet")));
+    }
+    let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
+    match parsed {
+        Some(id) if id.kind().info().has_proxies => Ok(id),
+        Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
+        None => Err(unknown(&node.id, "it is not the ARN of a virtual node")),
+    }
+}
+
+/// The longest text that may name a virtual node, in bytes: an ARN with the longest names has far less.
+const LONGEST: usize = 2048;
+/// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
+const LONGEST_INSTANCE: usize = 64;
+
+/// The id of the instance that a proxy says it runs on, as the bootstrap has it. What is no id and no address, of at most 64
+/// letters, digits, `.`, `:`, `_` and `-`, is nothing: it would be told to others.
+pub fn named_instance(node: &Bytes) -> Option<String> {
+    let node = WireNode::decode(node.clone()).ok()?;
+    member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
+}
+
+/// The text of the member `name` of an encoded `Struct`. The others are passed over one by one: a tree of empty values takes
+/// 40 times its bytes when it is built.
+fn member(mut members: Bytes, name: &str) -> Result<Option<String>, DecodeError> {
+    let mut found = None;
+    while !members.is_empty() {
+        let (tag, wire_type) = encoding::decode_key(&mut members)?;
+        if tag != 1 {
+            encoding::skip_field(wire_type, tag, &mut members, DecodeContext::default())?;
+            continue;
+        }
+        let mut member = Bytes::new();
+        encoding::bytes::merge(wire_type, &mut member, &mut members, DecodeContext::default())?;
+        let member = Member::decode(member)?;
+        if member.name == name {
+            found = Text::decode(member.value)?.text;
+        }
+    }
+    Ok(found)
+}
+
+fn is_instance(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:_-".contains(&byte);
+    (1..=LONGEST_INSTANCE).contains(&id.len()) && id.bytes().all(plain)
+}
+
+/// The instance that a proxy runs on: the one that is `named`, else the address that it connects from; `None` over a Unix
+/// socket without an id. It decides nothing about what the proxy may read.
+pub fn instance(named: Option<String>, peer: Option<IpAddr>) -> Option<String> {
+    named.or_else(|| peer.map(|address| address.to_canonical().to_string()))
+}
+
+/// The error for a resource that cannot be streamed.
+pub fn unknown(resource: &str, reason: &str) -> StreamError {
+    StreamError::invalid_argument(format!(
+        "node.id {}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists (APPMESH_RESOURCE_ARN in AWS's image)",
+        Foreign(resource)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::google::protobuf::value::Kind;
+    use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
+
+    use super::*;
+
+    fn parse(id: &str, cluster: &str) -> Result<ResourceId, StreamError> {
+        virtual_node(
+            &WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() }
+                .encode_to_vec()
+                .into(),
+        )
+    }
+
+    #[test]
+    fn both_forms_in_both_members_name_a_virtual_node() {
+        let node = ResourceId::virtual_node("apps", "serviceB");
+        let full = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB";
+        for (id, cluster) in [(full, ""), ("mesh/apps/virtualNode/serviceB", "x"), ("i-0123", full)] {
+            assert_eq!(parse(id, cluster).expect(id), node);
+        }
+    }
+
+    #[test]
+    fn the_instance_is_what_the_bootstrap_says_or_where_the_proxy_connects_from() {
+        let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let list = ListValue { values: vec![value("i-9"); 3] };
+        let list = Value { kind: Some(Kind::ListValue(list)) };
+        let with = |members: &[(&str, &Value)]| {
+            let fields = members.iter().map(|(name, value)| ((*name).to_owned(), Value::clone(value)));
+            let metadata = Struct { fields: fields.collect() }.encode_to_vec().into();
+            Bytes::from(WireNode { metadata, ..WireNode::default() }.encode_to_vec())
+        };
+        let named = with(&[("a", &list), (INSTANCE_ID, &value("i-0123")), ("z", &value("i-9"))]);
+        assert_eq!(named_instance(&with(&[(INSTANCE_ID, &list), ("z", &value("i-9"))])), None, "no text");
+        let unnamed = WireNode::default().encode_to_vec().into();
+        let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
+        assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
+        assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
+        assert_eq!(instance(named_instance(&unnamed), None), None);
+    }
+
+    #[test]
+    fn what_a_proxy_says_of_itself_is_short_and_plain_or_not_told() {
+        let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+        let named = |id: &str| {
+            let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value(id))].into() };
+            let metadata = metadata.encode_to_vec().into();
+            named_instance(&WireNode { metadata, ..WireNode::default() }.encode_to_vec().into())
+        };
+        for id in ["i-0123456789abcdef0", "fd00:ec2::254", "10.0.0.7", &"x".repeat(64)] {
+            assert_eq!(named(id).as_deref(), Some(id));
+        }
+        for id in ["", "i-1\n", "i-1 ", "\u{202e}i-1", "\"", &"x".repeat(65), &"X\n".repeat(100_000)] {
+            assert_eq!(named(id), None, "{id:.20}");
+        }
+        let long = "Z".repeat(1_000_000);
+        for id in [long.clone(), format!("mesh/m/virtualNode/{long}"), format!("/virtualGateway/\n{long}")] {
+            let status = parse(&id, "").expect_err("no node");
+            assert!(status.message.len() < 1000 && !status.message.contains('\n'), "{status:.100}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_app_meshs_code_and_what_was_expected() {
+        for (id, says) in [
+            ("", "expected mesh/MESH/virtualNode/NAME"),
+            ("i-0123", "expected mesh/MESH/virtualNode/NAME"),
+            ("mesh/apps", "a Mesh has no proxies"),
+            ("mesh/apps/virtualGateway/g", "virtual gateways are not served yet"),
+        ] {
+            let status = parse(id, "").expect_err(id);
+            assert_eq!(status.code.number(), 3);
+            assert!(status.message.contains(says), "{status}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which names a proxy may ask for. Pure.
+//!
+//! Whatever a proxy asks for is kept for as long as its stream, and looked at whenever something changes. Names that this
+//! control plane gives to nothing are not kept: nobody could ever serve them.
+
+use fleetmesh_model::ResourceId;
+
+use super::StreamError;
+use crate::snapshot::{ResourceType, names as given};
+
+/// The longest name that is given: of a cluster, with the names of a mesh and of a node.
+const LONGEST: usize = 600;
+
+/// Those of `names` that a proxy of `node` could be served. When it asks for others only, an empty name stands for them,
+/// which nothing has: to ask for nothing would be something else.
+///
+/// # Errors
+/// [`StreamCode::ResourceExhausted`](super::StreamCode::ResourceExhausted) for more than `most`.
+pub fn servable(
+    kind: ResourceType,
+    node: &ResourceId,
+    names: Vec<String>,
+    most: Option<usize>,
+) -> Result<Vec<String>, StreamError> {
+    let asked = !names.is_empty();
+    let mut kept: Vec<String> = Vec::new();
+    for name in names.into_iter().filter(|name| is_given(kind, node.mesh_name(), name)) {
+        if most.is_some_and(|most| kept.len() >= most) {
+            let most = most.unwrap_or_default();
+            return Err(StreamError::resource_exhausted(format!(
+                "the request names more than {most} resources of type {}: raise --max-names-per-request",
+                kind.name()
+            )));
+        }
+        kept.push(name);
+    }
+    if asked && kept.is_empty() {
+        kept.push(String::new());
+    }
+    kept.shrink_to_fit();
+    Ok(kept)
+}
+
+/// Whether a resource of this type of a mesh may have the name.
+fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
+    if name.len() > LONGEST {
+        return false;
+    }
+    let of_mesh = |start: &str| {
+        let rest = name.strip_prefix(start).and_then(|rest| rest.strip_prefix(mesh));
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    };
+    match kind {
+        ResourceType::Cluster => name == "*" || of_mesh("cds_egress_") || of_mesh("cds_ingress_"),
+        ResourceType::Endpoint => of_mesh("cds_egress_"),
+        ResourceType::Listener => ["*", given::INGRESS_LISTENER, given::EGRESS_LISTENER].contains(&name),
+        ResourceType::Route => {
+            let rest = name.strip_prefix("rds_egress_").or_else(|| name.strip_prefix("rds_ingress_"));
+            let parts = rest.and_then(|rest| rest.rsplit_once('_'));
+            parts.is_some_and(|(protocol, port)| {
+                ["http", "http2", "grpc", "tcp"].contains(&protocol) && port.parse::<u16>().is_ok()
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(kind: ResourceType, names: &[&str]) -> Vec<String> {
+        let names = names.iter().map(ToString::to_string).collect();
+        servable(kind, &ResourceId::virtual_node("apps", "a"), names, Some(3)).expect("few")
+    }
+
+    #[test]
+    fn what_is_given_is_kept_and_nothing_else() {
+        use ResourceType::{Cluster, Endpoint, Listener, Route};
+        for (kind, names) in [
+            (Cluster, vec!["*", "cds_egress_apps_b_http_80", "cds_ingress_apps_a_http_80"]),
+            (Endpoint, vec!["cds_egress_apps_b_http_80"]),
+            (Listener, vec!["*", "lds_ingress_0.0.0.0_15000", "lds_egress_0.0.0.0_15001"]),
+            (Route, vec!["rds_egress_http2_80", "rds_ingress_grpc_65535"]),
+        ] {
+            assert_eq!(kept(kind, &names), names);
+            assert_eq!(kept(kind, &[]), Vec::<String>::new(), "nothing named stays nothing named");
+            assert_eq!(
+                kept(kind, &["x", &"y".repeat(10_000)]),
+                [""],
+                "and is not the same as nothing that exists"
+            );
+        }
+        assert_eq!(kept(Cluster, &["cds_egress_other_b_http_80", "cds_egress_apps"]), [""]);
+        assert_eq!(
+            kept(Route, &["rds_egress_http2_65536", "rds_egress_x_80", "rds_egress_tcp_80"]),
+            ["rds_egress_tcp_80"]
+        );
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused_and_no_limit_is_none() {
+        let names = || (0..4).map(|port| format!("rds_egress_http_{port}")).collect::<Vec<_>>();
+        let node = ResourceId::virtual_node("apps", "a");
+        let refused = servable(ResourceType::Route, &node, names(), Some(3)).expect_err("four");
+        assert_eq!(refused.code.number(), 8, "{refused}");
+        assert_eq!(servable(ResourceType::Route, &node, names(), None).expect("any").len(), 4);
+    }
+}

@@ -1,0 +1,17 @@
+//! Loads: how many requests the proxies sent to each virtual node in the last seconds, and what came of them. Counted where
+//! requests are made, so that a virtual node that is dead shows errors and not silence. Each caller's counts are told apart, and
+//! so is what the virtual node's own proxies say of the same requests: whoever judges by them need not believe any one.
+//!
+//! `report → book → window of seconds per virtual node and caller → answer`
+//!
+//! Pure: times come in, as the time since the book was opened.
+
+mod answer;
+mod book;
+mod budget;
+mod window;
+
+pub use answer::{CallerLoad, EndedCounts, LoadAnswer, TargetLoad};
+pub use book::{Full, LoadBook, MAX_REPORTERS, Report, ReportedLoad, Told};
+pub use budget::MAX_RATE;
+pub use window::{Counts, LONGEST};

@@ -1,0 +1,319 @@
+//! Snapshots: what the proxies of one virtual node are to run, worked out from a view of its mesh. Pure: no I/O,
+//! clock, environment or randomness, and the same input gives the same bytes in every process.
+//!
+//! `MeshView + Discovered + virtual node → egress (what it may call) → clusters, endpoints, listeners, routes → Snapshot`
+//!
+//! Guarantees: every cluster that a listener or route refers to is in the snapshot, and so is every route
+//! configuration that a listener asks for. Members of a spec that have no Envoy mapping yet change nothing here and
+//! are named by [`unserved`].
+
+mod access_log;
+mod assignment;
+mod cluster;
+mod egress;
+mod endpoint;
+mod filter;
+mod health_check;
+mod inputs;
+mod listener;
+pub mod names;
+mod order;
+pub(crate) mod proto;
+mod recall;
+mod resource;
+mod retry;
+mod route;
+mod route_match;
+#[cfg(test)]
+mod tests;
+mod timeout;
+mod unserved;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::listener::v3::FilterChain;
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::mesh::EgressFilterType;
+use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
+use prost::{Message, Name};
+
+use crate::cloud_map::Discovered;
+use crate::view::{MeshView, Record};
+use egress::{Egress, Port, Service};
+use inputs::{FoundInput, Reader};
+use names::Direction;
+use timeout::Timeouts;
+
+pub use inputs::{Ground, Inputs};
+pub use recall::recall;
+pub use resource::{Content, Resource, ResourceSet, ResourceType};
+pub use unserved::{grounded_unserved, unserved};
+pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
+
+/// Where the clusters of a proxy lead. What passes through is not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// The virtual node behind each cluster that requests leave by.
+    pub nodes: BTreeMap<String, ResourceId>,
+    /// The clusters of the proxy's own application.
+    pub own: BTreeSet<String>,
+}
+
+/// What the proxies of one virtual node are to run.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The virtual node.
+    pub node: ResourceId,
+    /// The objects it was made from.
+    pub objects: BTreeMap<ResourceId, Arc<Record>>,
+    inputs: Inputs,
+    /// Where its clusters lead.
+    pub targets: Arc<Targets>,
+    clusters: Arc<Content>,
+    endpoints: Arc<Content>,
+    listeners: Arc<Content>,
+    routes: Arc<Content>,
+}
+
+impl Snapshot {
+    /// Makes the snapshot of virtual node `node`; `None` when the view has no such node.
+    pub fn build(view: &MeshView, discovered: &Discovered, node: &ResourceId) -> Option<Self> {
+        let reader = Reader::new(view, discovered, node.mesh_name());
+        let mesh = reader.mesh_spec()?;
+        let found = reader.virtual_node(node.name())?;
+        let mut builder = Builder::new(mesh, found);
+        builder.ingress();
+        let egress = egress::egress(&reader, found.spec);
+        builder.endpoints(&reader, &egress);
+        builder.egress(&egress);
+        let Builder { targets, clusters, endpoints, listeners, routes, .. } = builder;
+        let inputs = reader.into_inputs();
+        let objects = inputs.objects();
+        let content = |resources| Arc::new(Content::new(resources));
+        Some(Self {
+            node: node.clone(),
+            objects,
+            inputs,
+            targets: Arc::new(targets),
+            clusters: content(clusters),
+            endpoints: content(endpoints),
+            listeners: content(listeners),
+            routes: content(routes),
+        })
+    }
+
+    /// Whether a snapshot made from `view` and `discovered` would be this one.
+    pub fn unchanged(&self, view: &MeshView, discovered: &Discovered) -> bool {
+        self.inputs.unchanged(view, discovered)
+    }
+
+    /// Whether it was made from this very version of `record`.
+    pub fn contains(&self, record: &Record) -> bool {
+        let same = |found: &Arc<Record>| found.version == record.version && found.uid == record.uid;
+        self.objects.get(&record.id).is_some_and(same)
+    }
+
+    /// Its resources of one type.
+    pub fn content(&self, kind: ResourceType) -> &Arc<Content> {
+        match kind {
+            ResourceType::Cluster => &self.clusters,
+            ResourceType::Endpoint => &self.endpoints,
+            ResourceType::Listener => &self.listeners,
+            ResourceType::Route => &self.routes,
+        }
+    }
+}
+
+/// Collects the resources of one node.
+struct Builder<'a> {
+    mesh: FoundInput<'a, MeshSpec>,
+    node: FoundInput<'a, VirtualNodeSpec>,
+    access_log: Vec<AccessLog>,
+    /// The mesh and the node, which everything is made from.
+    own: BTreeSet<ResourceId>,
+    targets: Targets,
+    clusters: ResourceSet,
+    endpoints: ResourceSet,
+    listeners: ResourceSet,
+    routes: ResourceSet,
+}
+
+impl<'a> Builder<'a> {
+    fn new(mesh: FoundInput<'a, MeshSpec>, node: FoundInput<'a, VirtualNodeSpec>) -> Self {
+        Self {
+            mesh,
+            node,
+            access_log: access_log::access_logs(node.spec),
+            own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
+            targets: Targets::default(),
+            clusters: ResourceSet::new(),
+            endpoints: ResourceSet::new(),
+            listeners: ResourceSet::new(),
+            routes: ResourceSet::new(),
+        }
+    }
+
+    /// The way to the application: one chain and one cluster per listener of the node. Without listeners there is
+    /// nothing to listen for, and Envoy accepts no listener without chains.
+    fn ingress(&mut self) {
+        let (mesh, node) = (self.mesh.record.id.name(), self.node.record.id.name());
+        let mut chains = Vec::new();
+        let mut referred = BTreeSet::new();
+        for listener in self.node.spec.listeners() {
+            let mapping = &listener.port_mapping;
+            let cluster = cluster::ingress(mesh, node, mapping);
+            let target = cluster.name.clone();
+            self.targets.own.insert(target.clone());
+            referred.insert(target.clone());
+            self.cluster(&cluster, self.own.clone());
+            let timeouts = Timeouts::of_listener(listener.timeout.as_ref());
+            let name = names::route(Direction::Ingress, mapping.protocol, mapping.port);
+            let filter = if mapping.protocol == PortProtocol::Tcp {
+                filter::tcp(Direction::Ingress, vec![(target, 1)], timeouts.idle, self.access_log.clone())
+            } else {
+                self.route(
+                    name.clone(),
+                    &route::ingress(name.clone(), target.clone(), timeouts),
+                    BTreeSet::from([target]),
+                    self.own.clone(),
+                );
+                filter::http(Direction::Ingress, name.clone(), self.access_log.clone())
+            };
+            chains.push(listener::chain(name, mapping.port, filter));
+        }
+        if !chains.is_empty() {
+            self.listener(Direction::Ingress, chains, None, referred, self.own.clone());
+        }
+    }
+
+    /// The instances of what Cloud Map discovers; nothing, which is not an empty list, for what it never did.
+    fn endpoints(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
+        let preference = cluster::mesh_preference(self.mesh.spec);
+        for endpoint in egress.endpoints() {
+            let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery else { continue };
+            if let Some(assignment) = assignment::of(reader, preference, endpoint, cloud_map) {
+                let made_from =
+                    BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+                let name = assignment.cluster_name.clone();
+                add(&mut self.endpoints, name, &assignment, BTreeSet::new(), made_from);
+            }
+        }
+    }
+
+    /// The way out: one chain per port of the backends, and what the egress filter lets through.
+    fn egress(&mut self, egress: &Egress<'_>) {
+        let mut chains = Vec::new();
+        let mut referred = BTreeSet::new();
+        let mut objects = self.own.clone();
+        for endpoint in egress.endpoints() {
+            let cluster = cluster::egress(self.mesh.spec, endpoint);
+            self.targets.nodes.insert(cluster.name.clone(), endpoint.node.record.id.clone());
+            let made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+            self.cluster(&cluster, made_from);
+        }
+        for (port, services) in &egress.ports {
+            match services {
+                Port::Http(services) => chains.push(self.http_port(*port, services, &egress.nowhere)),
+                Port::Tcp(service) => {
+                    objects.extend(service.objects.iter().cloned());
+                    chains.push(self.tcp_port(*port, service, &mut referred));
+                }
+            }
+        }
+        let through = cluster::passthrough(self.mesh.record.id.name());
+        let forward =
+            || filter::tcp(Direction::Egress, vec![(through.name.clone(), 1)], 0, self.access_log.clone());
+        let default_chain = if self.allows_all() {
+            Some(listener::default_chain(forward()))
+        } else {
+            chains.push(listener::aws_chain(forward()));
+            None
+        };
+        referred.insert(through.name.clone());
+        self.cluster(&through, BTreeSet::from([self.mesh.record.id.clone()]));
+        self.listener(Direction::Egress, chains, default_chain, referred, objects);
+    }
+
+    fn http_port(&mut self, port: i32, services: &[Service<'_>], nowhere: &[&str]) -> FilterChain {
+        let protocol = services.iter().map(|service| service.protocol).min().unwrap_or(PortProtocol::Http);
+        let name = names::route(Direction::Egress, protocol, port);
+        let through = self.allows_all().then(|| names::passthrough_cluster(self.mesh.record.id.name()));
+        let targets = services.iter().flat_map(|service| &service.routes).flat_map(|route| &route.targets);
+        let referred = targets.map(|(target, _)| target.cluster()).chain(through.clone()).collect();
+        let mesh = self.mesh.record.id.name();
+        let mut objects = self.own.clone();
+        objects.extend(services.iter().flat_map(|service| service.objects.iter().cloned()));
+        objects.extend(nowhere.iter().map(|service| ResourceId::virtual_service(mesh, *service)));
+        let routes = route::egress(name.clone(), port, services, nowhere, through);
+        self.route(name.clone(), &routes, referred, objects);
+        let filter = filter::http(Direction::Egress, name.clone(), self.access_log.clone());
+        listener::chain(name, port, filter)
+    }
+
+    fn tcp_port(&self, port: i32, service: &Service<'_>, referred: &mut BTreeSet<String>) -> FilterChain {
+        // A connection says nothing but its port, so the first route takes all.
+        let first = service.routes.first();
+        let targets = first.map_or(&[][..], |route| &route.targets);
+        let targets: Vec<_> = targets.iter().map(|(target, weight)| (target.cluster(), *weight)).collect();
+        referred.extend(targets.iter().map(|(cluster, _)| cluster.clone()));
+        let spec = first.and_then(|route| route.source).map(|found| found.spec);
+        let timeouts = spec.map_or(Timeouts::DEFAULT, Timeouts::of_route);
+        let filter = filter::tcp(Direction::Egress, targets, timeouts.idle, self.access_log.clone());
+        listener::chain(names::route(Direction::Egress, PortProtocol::Tcp, port), port, filter)
+    }
+
+    /// DROP_ALL is App Mesh's default.
+    fn allows_all(&self) -> bool {
+        let filter = self.mesh.spec.egress_filter.as_ref();
+        filter.is_some_and(|filter| filter.kind == EgressFilterType::AllowAll)
+    }
+
+    fn cluster(&mut self, cluster: &Cluster, objects: BTreeSet<ResourceId>) {
+        add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
+    }
+
+    fn route<T: Message + Name>(
+        &mut self,
+        name: String,
+        routes: &T,
+        referred: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) {
+        add(&mut self.routes, name, routes, referred, objects);
+    }
+
+    fn listener(
+        &mut self,
+        direction: Direction,
+        chains: Vec<FilterChain>,
+        default_chain: Option<FilterChain>,
+        referred: BTreeSet<String>,
+        objects: BTreeSet<ResourceId>,
+    ) {
+        let own = match &self.node.spec.service_discovery {
+            Some(ServiceDiscovery::Dns(dns)) => dns.ip_preference,
+            Some(ServiceDiscovery::AwsCloudMap(map)) => map.ip_preference,
+            None => None,
+        };
+        let preference = own.or_else(|| cluster::mesh_preference(self.mesh.spec));
+        let listener = listener::listener(direction, preference, chains, default_chain);
+        add(&mut self.listeners, listener.name.clone(), &listener, referred, objects);
+    }
+}
+
+fn add<T: Message + Name>(
+    set: &mut ResourceSet,
+    name: String,
+    message: &T,
+    referred: BTreeSet<String>,
+    objects: BTreeSet<ResourceId>,
+) {
+    if !set.contains_key(&name) {
+        set.insert(name.clone(), Arc::new(Resource::new(name, message, referred, objects)));
+    }
+}

@@ -1,0 +1,30 @@
+//! What a store does, whatever is underneath: what a change is ([`change`]), how a state takes it ([`state`]), what a client
+//! token brings back ([`token`]), when an instance may be bound to another key ([`binding`]), and how long what is remembered
+//! lasts. Pure: a store reads and writes around it.
+
+pub mod binding;
+pub mod change;
+pub mod error;
+pub mod state;
+pub mod token;
+
+use jiff::SignedDuration;
+
+pub use binding::Binding;
+pub use change::{Change, ClientToken, Commit, Decide, Decided, Tip, Write};
+pub use error::{CommitError, OpenError, StorePlace};
+pub use state::{State, Step};
+pub use token::Spent;
+
+/// How long a key marks versions before another does; it is recognised for as long again.
+pub const KEY_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How long a spent client token is remembered. AWS does not say; a day outlives every retry.
+pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many client tokens of each mesh are remembered, unless something else is asked for: the last ones. A client that tries
+/// again does so within minutes.
+pub const TOKENS_PER_MESH: u32 = 10_000;
+
+/// How many client tokens are forgotten at a time: what comes meanwhile waits for no more.
+pub const TOKEN_PIECE: u32 = 1000;

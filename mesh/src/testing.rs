@@ -1,0 +1,73 @@
+//! Meshes for tests, written as the API's JSON.
+#![allow(clippy::expect_used, reason = "a test ends where its mesh is none")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::{Arn, ResourceId, Spec};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::grant::{Joined, StsCaller};
+use crate::snapshot::VersionKeys;
+use crate::view::{MeshView, Record};
+
+/// A view of the mesh `apps` with these objects, each `(resource without mesh/apps/, spec)`; the mesh is added with an
+/// empty spec unless it is given as `""`.
+pub fn view(objects: &[(&str, Value)]) -> MeshView {
+    let mut resources = BTreeMap::new();
+    let mesh = record("", &serde_json::json!({}), 1);
+    resources.insert(mesh.id.clone(), mesh);
+    for (path, spec) in objects {
+        let record = record(path, spec, 1);
+        resources.insert(record.id.clone(), record);
+    }
+    MeshView { revision: 1, resources }
+}
+
+/// One record of the mesh `apps`.
+pub fn record(path: &str, spec: &Value, version: i64) -> Arc<Record> {
+    let text = if path.is_empty() { "mesh/apps".to_owned() } else { format!("mesh/apps/{path}") };
+    let id = ResourceId::parse(&text).expect("a resource");
+    let spec = Spec::from_json(id.kind(), spec.clone()).expect("a spec");
+    let arn = Arn {
+        partition: "aws".into(),
+        region: "us-west-2".into(),
+        account: "111122223333".into(),
+        resource: id.clone(),
+    };
+    Arc::new(Record {
+        arn: arn.to_string(),
+        uid: format!("uid-of-{id}"),
+        version,
+        created_at: Timestamp::UNIX_EPOCH,
+        last_updated_at: Timestamp::UNIX_EPOCH,
+        spec,
+        tags: BTreeMap::new(),
+        id,
+    })
+}
+
+/// The virtual node `name` of the mesh `apps`.
+pub fn node(name: &str) -> ResourceId {
+    ResourceId::virtual_node("apps", name)
+}
+
+/// A view of the mesh `apps` with one virtual node that has one tag.
+pub fn tagged(name: &str, key: &str, value: &str) -> MeshView {
+    let mut view = view(&[(&format!("virtualNode/{name}"), serde_json::json!({}))]);
+    let record = view.resources.get_mut(&node(name)).expect("the node");
+    Arc::make_mut(record).tags.insert(key.into(), value.into());
+    view
+}
+
+/// A session of this name of the role `apps-serviceB`, whose unique id is `AROAIOSFODNN7EXAMPLE`.
+pub fn session(name: &str) -> Joined {
+    let arn = format!("arn:aws:sts::123456789012:assumed-role/apps-serviceB/{name}");
+    Joined::parse(&StsCaller { arn, user_id: format!("AROAIOSFODNN7EXAMPLE:{name}") }).expect("a session")
+}
+
+/// The key number `number` alone.
+pub fn version_keys(number: u8) -> VersionKeys {
+    VersionKeys::new([&[number; 32]])
+}

@@ -1,0 +1,56 @@
+//! What a store shows to everything behind it: immutable views of a mesh. Snapshots are made of these and of nothing else.
+//! Pure data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Collection, ResourceId, Spec};
+use jiff::Timestamp;
+
+/// A stored resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Which resource it is.
+    pub id: ResourceId,
+    /// Its full ARN.
+    pub arn: String,
+    /// A UUID that no other resource ever had, not even one of the same name.
+    pub uid: String,
+    /// 1 at creation, one more at each update.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last updated.
+    pub last_updated_at: Timestamp,
+    /// The spec as it was put, `healthCheck.port` filled in.
+    pub spec: Spec,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// All meshes, by name, as of one commit.
+pub type Meshes = BTreeMap<String, Arc<MeshView>>;
+
+/// One mesh with all its resources, as of one commit.
+#[derive(Clone, Debug)]
+pub struct MeshView {
+    /// The commit of the store that this view shows; grows with every commit, over all meshes and over restarts.
+    pub revision: u64,
+    /// The mesh and everything in it, by identity. The mesh itself is always there.
+    pub resources: BTreeMap<ResourceId, Arc<Record>>,
+}
+
+impl MeshView {
+    /// The resource `id`, if it exists.
+    pub fn get(&self, id: &ResourceId) -> Option<&Arc<Record>> {
+        self.resources.get(id)
+    }
+
+    /// The members of `collection` in this mesh, by name.
+    pub fn members(&self, collection: &Collection) -> impl Iterator<Item = &Arc<Record>> + use<'_> {
+        let collection = collection.clone();
+        let from = self.resources.range(collection.member("")..).map(|(_, record)| record);
+        from.take_while(move |record| collection.contains(&record.id))
+    }
+}
