@@ -26,6 +26,12 @@ impl Kubectl {
         Ok(Self { program: tools::tool("kubectl")?, kubeconfig: kubeconfig.to_owned() })
     }
 
+    /// The kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// The command, to be run by the caller.
     #[must_use]
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {

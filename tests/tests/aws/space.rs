@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::wait;
+use fleetmesh_tests::objects::Objects;
 use serde_json::{Value, json};
 
 use crate::bed::{AwsBed, LIMIT, TIMEOUT};
@@ -13,6 +14,7 @@ pub struct Space {
     pub name: String,
     pub kubectl: Kubectl,
     pub app_mesh: AppMesh,
+    objects: Objects,
     file: PathBuf,
 }
 
@@ -29,7 +31,8 @@ impl Space {
     pub fn existing(name: &str, bed: &AwsBed) -> Self {
         let file = bed.run.join(format!("{name}.json"));
         let app_mesh = AppMesh::new(&bed.control_plane.endpoint());
-        Self { name: name.to_owned(), kubectl: bed.kubectl.clone(), app_mesh, file }
+        let objects = Objects::of(&bed.kubectl);
+        Self { name: name.to_owned(), kubectl: bed.kubectl.clone(), app_mesh, objects, file }
     }
 
     /// A virtual node of the mesh; `members` are more of its spec.
@@ -62,8 +65,7 @@ impl Space {
     }
 
     pub async fn get(&self, node: &str) -> Value {
-        let object = format!("virtualnode/{node}");
-        self.kubectl.json(&["--namespace", &self.name, "get", &object]).await.unwrap()
+        self.objects.get(&self.name, &format!("virtualnode/{node}")).await.unwrap()
     }
 
     pub async fn ready(&self, node: &str) {
@@ -86,11 +88,7 @@ impl Space {
 
     /// The messages of the Events about a node that give this reason.
     pub async fn events(&self, node: &str, reason: &str) -> Vec<String> {
-        let selector = format!("--field-selector=involvedObject.name={node},reason={reason}");
-        let events =
-            self.kubectl.json(&["--namespace", &self.name, "get", "events", &selector]).await.unwrap();
-        let items = events["items"].as_array().unwrap();
-        items.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+        self.objects.events(Some(&self.name), node, reason).await.unwrap()
     }
 
     /// The tags of a node's App Mesh object.

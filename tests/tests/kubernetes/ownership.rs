@@ -81,7 +81,8 @@ async fn of_two_that_claim_a_name_the_older_has_it() {
     wait::until("the API server's clock has moved on", LIMIT, async || {
         let probe = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "clock", "namespace": "claims" } });
         space.apply(&[probe]).await;
-        let later = space.get("configmap/clock").await["metadata"]["creationTimestamp"] != created;
+        let clock = ["get", "configmap/clock", "--namespace", &space.name];
+        let later = space.kubectl.json(&clock).await?["metadata"]["creationTimestamp"] != created;
         space.run(&["delete", "configmap/clock"]).await;
         Ok(later.then_some(()))
     })

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use fleetmesh_testbed::aws::AppMesh;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
+use fleetmesh_testbed::wait;
+use fleetmesh_tests::objects::Objects;
 use serde_json::{Value, json};
 
-use crate::bed::TIMEOUT;
+use crate::bed::{LIMIT, TIMEOUT};
 
 pub struct KubernetesSpace {
     pub name: String,
@@ -15,6 +17,7 @@ pub struct KubernetesSpace {
     pub mesh: String,
     pub kubectl: Kubectl,
     pub aws: AppMesh,
+    objects: Objects,
     file: PathBuf,
 }
 
@@ -23,7 +26,8 @@ impl KubernetesSpace {
     pub async fn new(name: &str, kubectl: Kubectl, aws: AppMesh, run: &RunDir) -> Self {
         kubectl.run(&["create", "namespace", name]).await.unwrap();
         let file = run.join(format!("{name}.json"));
-        Self { name: name.to_owned(), mesh: name.to_owned(), kubectl, aws, file }
+        let objects = Objects::of(&kubectl);
+        Self { name: name.to_owned(), mesh: name.to_owned(), kubectl, aws, objects, file }
     }
 
     /// Makes the namespace `name`, whose objects are in the mesh of this one.
@@ -34,6 +38,7 @@ impl KubernetesSpace {
             mesh: self.mesh.clone(),
             kubectl: self.kubectl.clone(),
             aws: self.aws.clone(),
+            objects: Objects::of(&self.kubectl),
             file: self.file.with_file_name(format!("{name}.json")),
         }
     }
@@ -65,9 +70,9 @@ impl KubernetesSpace {
         self.kubectl.run(&[&["--namespace", &self.name], arguments].concat()).await.unwrap()
     }
 
-    /// `kubectl get OBJECT -o json`.
+    /// The custom resource.
     pub async fn get(&self, object: &str) -> Value {
-        self.kubectl.json(&["--namespace", &self.name, "get", object]).await.unwrap()
+        self.objects.get(&self.name, object).await.unwrap()
     }
 
     /// Whether the object is in the cluster.
@@ -78,17 +83,17 @@ impl KubernetesSpace {
     /// Awaits that the condition of `object` (`virtualnode/NAME`) has this status and reason for the newest generation;
     /// returns the condition.
     pub async fn until(&self, object: &str, condition: &str, status: &str, reason: &str) -> Value {
-        let path =
-            format!("--for=jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}={reason}");
-        self.run(&["wait", object, &path, TIMEOUT]).await;
-        // kubectl believes a condition only when it is about the newest generation.
-        let holds = format!("--for=condition={condition}={status}");
-        self.run(&["wait", object, &holds, TIMEOUT]).await;
-        let found = self.get(object).await;
-        let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
-        assert_eq!(found["reason"], reason, "{found}");
-        found
+        wait::until(&format!("{condition} of {object} is {status} for {reason}"), LIMIT, async || {
+            let found = self.objects.get(&self.name, object).await?;
+            let generation = found["metadata"]["generation"].clone();
+            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
+            anyhow::ensure!(found["observedGeneration"] == generation, "{found}");
+            anyhow::ensure!(found["status"] == status && found["reason"] == reason, "{found}");
+            Ok(Some(found))
+        })
+        .await
+        .unwrap()
     }
 
     /// The same, and the message.
@@ -105,10 +110,7 @@ impl KubernetesSpace {
 
     /// The messages of the Events about the object `name` that give this reason. Events about a Mesh are in `default`.
     pub async fn events(&self, name: &str, reason: &str) -> Vec<String> {
-        let selector = format!("--field-selector=involvedObject.name={name},reason={reason}");
-        let events = self.kubectl.json(&["get", "events", "--all-namespaces", &selector]).await.unwrap();
-        let items = events["items"].as_array().unwrap();
-        items.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+        self.objects.events(None, name, reason).await.unwrap()
     }
 
     /// What `aws appmesh describe-KIND` shows of an object in the mesh; `kind` in kebab case.

@@ -8,6 +8,7 @@ use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::stack::Stack;
+use fleetmesh_tests::objects::Objects;
 use serde_json::{Value, json};
 
 use super::gate::Gate;
@@ -68,6 +69,7 @@ async fn without_any_one_action_of_app_mesh_the_operator_is_refused_just_that() 
         gate: &gate,
         moto: None,
         kubectl: &stack.kubectl,
+        objects: Objects::of(&stack.kubectl),
         namespace: NAME,
         refused: BTreeSet::new(),
     };

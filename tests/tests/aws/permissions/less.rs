@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use fleetmesh_testbed::fleet_class;
 use fleetmesh_testbed::moto::Moto;
+use fleetmesh_tests::objects::Objects;
 use serde_json::{Value, json};
 
 use super::gate::Gate;
@@ -35,6 +36,7 @@ async fn without_any_one_action_in_aws_the_operator_is_refused_just_that() {
         gate: &gate,
         moto: Some(&bed.moto),
         kubectl: &bed.kubectl,
+        objects: Objects::of(&bed.kubectl),
         namespace: &space.name,
         refused: BTreeSet::new(),
     };

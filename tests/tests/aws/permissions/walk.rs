@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::wait;
+use fleetmesh_tests::objects::Objects;
 use serde_json::Value;
 
 use super::actions;
@@ -18,6 +19,7 @@ pub struct PermissionWalk<'a> {
     /// Where the policy counts for what is not App Mesh's.
     pub moto: Option<&'a Moto>,
     pub kubectl: &'a Kubectl,
+    pub objects: Objects,
     pub namespace: &'a str,
     /// The actions that were refused.
     pub refused: BTreeSet<String>,
@@ -70,7 +72,7 @@ impl PermissionWalk<'_> {
     }
 
     pub async fn get(&self, object: &str) -> Value {
-        self.kubectl.json(&["--namespace", self.namespace, "get", object]).await.unwrap()
+        self.objects.get(self.namespace, object).await.unwrap()
     }
 
     /// kubectl in the namespace.
