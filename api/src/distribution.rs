@@ -154,7 +154,7 @@ mod tests {
         examples::same(&answer, examples::DISTRIBUTION);
         assert_eq!(
             (answer.mesh.as_str(), answer.token, answer.complete),
-            ("apps", Token("t-1".into()), false)
+            ("apps", Token("this-2".into()), false)
         );
         assert_eq!(answer.removed, ["mesh/apps/virtualNode/x"]);
         let of = |kind: &str| answer.objects.iter().find(|object| object.kind == kind).expect("an object");

@@ -61,3 +61,19 @@ pub(crate) fn refusal(body: &[u8]) -> Option<String> {
     let ErrorBody { message } = serde_json::from_slice(body).ok()?;
     (!message.is_empty()).then_some(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_api::examples;
+
+    use super::*;
+
+    #[test]
+    fn the_contract_s_example_is_read() {
+        let said = refusal(examples::ERROR.as_bytes());
+        assert_eq!(said.as_deref(), Some("the mesh \"apps\" does not exist"));
+        for body in ["", "{}", "<html>", "{\"message\":\"\"}"] {
+            assert_eq!(refusal(body.as_bytes()), None, "{body}");
+        }
+    }
+}

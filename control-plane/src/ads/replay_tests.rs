@@ -32,7 +32,7 @@ fn hash(name: &str) -> Vec<u8> {
 
 /// The marks that control planes of before gave: 24 bits of that hash. All that there are hold these.
 fn short_tag(name: &str) -> String {
-    hash(name)[..3].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash(name)[..3])
 }
 
 #[tokio::test]

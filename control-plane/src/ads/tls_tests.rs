@@ -240,7 +240,7 @@ async fn all_streams_of_one_certificate_are_one_proxy() {
         timeout(LONG, answers.message()).await.expect("in time").expect("it goes on").expect("an interval");
         open.push(answers);
     }
-    let proxies = async |count: usize| {
+    let proxies = async |count: i32| {
         bed.world.until("virtualNode/client", |status| status.proxies == count).await;
     };
     proxies(1).await;

@@ -1,13 +1,11 @@
 //! Query parameters: `meshOwner`, `limit`, `nextToken`, `resourceArn`; and pages of a list. Pure.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
-
 use fleetmesh_mesh::foreign::Foreign;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_model::{Arn, ResourceId};
 use http::Uri;
+use std::collections::BTreeSet;
 
 /// The decoded query parameters of a request.
 #[derive(Debug, Default)]
@@ -118,22 +116,12 @@ impl Page {
 const TOKEN_PREFIX: &str = "p1-";
 
 fn write_token(key: &str) -> String {
-    let mut token = TOKEN_PREFIX.to_owned();
-    for byte in key.bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(token, "{byte:02x}");
-    }
-    token
+    format!("{TOKEN_PREFIX}{}", hex::encode(key))
 }
 
 fn read_token(token: &str) -> Result<String, Refusal> {
     let read = || {
-        let hex = token.strip_prefix(TOKEN_PREFIX)?.as_bytes();
-        let pair = |pair: &[u8]| match pair {
-            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-            _ => None,
-        };
-        let bytes = hex.chunks(2).map(pair).collect::<Option<Vec<u8>>>()?;
+        let bytes = hex::decode(token.strip_prefix(TOKEN_PREFIX)?).ok()?;
         String::from_utf8(bytes).ok()
     };
     read().ok_or_else(|| {
@@ -141,10 +129,6 @@ fn read_token(token: &str) -> Result<String, Refusal> {
             "nextToken: {token:?} is none that this API gave; begin again without it"
         ))
     })
-}
-
-fn digit(character: u8) -> Option<u8> {
-    char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use fleetmesh_api::distribution::{DistributionAnswer, DistributionQuery, MAX_WAIT_SECONDS};
 use fleetmesh_api::urls;
-use fleetmesh_mesh::distribution::{DistributionAnswer, Token};
 use fleetmesh_mesh::refusal::Refusal;
-use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,19 +20,10 @@ use super::Distribution;
 use crate::response::RefusalResponse;
 use crate::rights::{Access, Rights};
 
-/// The longest that an answer may be waited for, in seconds.
-const MAX_WAIT: u64 = 60;
 /// How long an answer is waited for when the reader does not say, in seconds.
 const DEFAULT_WAIT: u64 = 30;
 /// How long an answer that is due at once waits for snapshots of commits that were just made.
 const CATCH_UP: Duration = Duration::from_secs(1);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameters {
-    after: Option<String>,
-    timeout_seconds: Option<u64>,
-}
 
 #[derive(Clone)]
 struct DistributionService {
@@ -51,20 +41,19 @@ async fn answer(
     State(DistributionService { distribution, shutdown }): State<DistributionService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
-    Query(Parameters { after, timeout_seconds }): Query<Parameters>,
+    Query(DistributionQuery { after, timeout_seconds }): Query<DistributionQuery>,
 ) -> Result<Json<DistributionAnswer>, RefusalResponse> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
-    if seconds > MAX_WAIT {
-        let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT}");
+    if seconds > MAX_WAIT_SECONDS {
+        let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT_SECONDS}");
         return Err(Refusal::bad_request(message).into());
     }
     let wait = if after.is_some() { Duration::from_secs(seconds) } else { CATCH_UP };
-    let token = after.map(Token);
-    let waited = distribution.answer(&mesh, token.clone(), Instant::now() + wait);
+    let waited = distribution.answer(&mesh, after.clone(), Instant::now() + wait);
     let answer = tokio::select! {
         answer = waited => answer,
-        () = shutdown.cancelled() => distribution.answer(&mesh, token, Instant::now()).await,
+        () = shutdown.cancelled() => distribution.answer(&mesh, after, Instant::now()).await,
     };
     let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
     Ok(Json(answer.ok_or_else(absent)?))

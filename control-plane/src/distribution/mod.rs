@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetmesh_api::distribution::{DistributionAnswer, Token};
 use fleetmesh_mesh::cloud_map::Discovered;
-use fleetmesh_mesh::distribution::{DistributionAnswer, HolderVoice, Progress, Proxies, Reading, Token};
+use fleetmesh_mesh::distribution::{HolderVoice, Progress, Proxies, Reading};
 use fleetmesh_mesh::holder::Holder;
 use fleetmesh_mesh::snapshot::Snapshot;
 use fleetmesh_mesh::view::MeshView;

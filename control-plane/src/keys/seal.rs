@@ -17,8 +17,8 @@ use crate::secret::Secret;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
-/// Bytes of a key's digest that name it.
-const NAME_BYTES: usize = 8;
+/// Digits of a key's digest that name it.
+const NAME_DIGITS: usize = 16;
 
 /// A file of keys cannot be used. Nothing of its content is quoted.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +179,7 @@ impl SealKey {
         if bytes.len() != KEY_BYTES {
             return None;
         }
-        let name = Sha256::digest(bytes).iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{:.NAME_DIGITS$}", hex::encode(Sha256::digest(bytes)));
         Some(Self { name, key: RandomizedNonceKey::new(&AES_256_GCM, bytes).ok()? })
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use fleetmesh_api::loads::{LoadAnswer, LoadsQuery};
 use fleetmesh_api::urls;
-use fleetmesh_mesh::loads::{LONGEST, LoadAnswer};
+use fleetmesh_mesh::loads::LONGEST;
 use fleetmesh_mesh::refusal::Refusal;
-use serde::Deserialize;
 
 use super::ReportedLoads;
 use crate::response::RefusalResponse;
@@ -18,11 +18,6 @@ use crate::views::Views;
 
 /// The window when none is asked for, in seconds.
 const DEFAULT_WINDOW: u64 = 60;
-
-#[derive(Deserialize)]
-struct LoadParameters {
-    window: Option<String>,
-}
 
 #[derive(Clone)]
 struct LoadService {
@@ -40,7 +35,7 @@ async fn answer(
     State(LoadService { loads, views }): State<LoadService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
-    Query(LoadParameters { window }): Query<LoadParameters>,
+    Query(LoadsQuery { window }): Query<LoadsQuery>,
 ) -> Result<Json<LoadAnswer>, RefusalResponse> {
     rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
     let seconds = seconds(window.as_deref())?;

@@ -10,8 +10,9 @@ pub mod http;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetmesh_api::loads::LoadAnswer;
 use fleetmesh_mesh::holder::Holder;
-use fleetmesh_mesh::loads::{Full, LoadAnswer, LoadBook, Report};
+use fleetmesh_mesh::loads::{Full, LoadBook, Report};
 use fleetmesh_mesh::view::MeshView;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;

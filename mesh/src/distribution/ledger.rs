@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
+use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus, Token};
 use fleetmesh_model::ResourceId;
-
-use super::report::{DistributionAnswer, ObjectStatus, Token};
 
 /// How many removals are remembered; a reader that missed more is told everything.
 const REMOVALS: usize = 4096;
@@ -124,23 +123,15 @@ impl ProxyLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetmesh_model::Kind;
 
     fn statuses(objects: &[(&str, i64)]) -> BTreeMap<ResourceId, ObjectStatus> {
         let status = |(name, version): &(&str, i64)| {
             let id = ResourceId::virtual_node("apps", *name);
             let status = ObjectStatus {
-                arn: String::new(),
                 resource: id.to_string(),
-                kind: Kind::VirtualNode,
+                kind: id.kind().to_string(),
                 version: *version,
-                proxies: 0,
-                acknowledged: 0,
-                lagging: 0,
-                rejected: Vec::new(),
-                connected: BTreeMap::new(),
-                callers: BTreeMap::new(),
-                unserved: Vec::new(),
+                ..ObjectStatus::default()
             };
             (id, status)
         };

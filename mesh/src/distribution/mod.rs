@@ -9,7 +9,6 @@ mod ledger;
 mod node;
 mod objects;
 mod reading;
-mod report;
 #[cfg(test)]
 mod scratch;
 mod spoken;
@@ -21,6 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_model::ResourceId;
 
 use crate::holder::Holder;
@@ -29,7 +29,6 @@ use crate::view::MeshView;
 use node::ConnectedProxy;
 pub use node::HolderVoice;
 pub use reading::Reading;
-pub use report::{CallerReport, DistributionAnswer, ObjectStatus, Rejected, Token};
 use tally::ProxyTally;
 
 /// Where a proxy stands.

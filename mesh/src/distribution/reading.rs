@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus, Token};
 use fleetmesh_model::ResourceId;
 
 use super::ledger::ProxyLedger;
 use super::objects::Objects;
-use super::report::{DistributionAnswer, ObjectStatus, Token};
 use crate::cloud_map::Discovered;
 use crate::view::{MeshView, Record};
 

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{ObjectStatus, Rejection};
 use fleetmesh_model::ResourceId;
 
 use super::node::{ConnectedProxy, HolderVoice, NodeProxies};
-use super::report::{ObjectStatus, Rejected};
 use super::sum::has_callers;
 use super::{Progress, same_snapshot};
 use crate::cloud_map::Discovered;
@@ -18,7 +18,7 @@ use crate::view::MeshView;
 struct ScratchGroup<'a> {
     target: &'a Arc<Snapshot>,
     acknowledged: Option<&'a Arc<Snapshot>>,
-    proxies: usize,
+    proxies: i32,
 }
 
 /// The status of every object of `view`, given the proxies of the mesh.
@@ -34,15 +34,10 @@ pub(super) fn statuses<'a>(
             let status = ObjectStatus {
                 arn: record.arn.clone(),
                 resource: record.id.to_string(),
-                kind: record.id.kind(),
+                kind: record.id.kind().to_string(),
                 version: record.version,
-                proxies: 0,
-                acknowledged: 0,
-                lagging: 0,
-                rejected: Vec::new(),
-                connected: BTreeMap::new(),
-                callers: BTreeMap::new(),
                 unserved: unserved(view, discovered, record),
+                ..ObjectStatus::default()
             };
             (record.id.clone(), status)
         })
@@ -104,7 +99,7 @@ fn groups<'a>(target: &'a Arc<Snapshot>, node: &'a NodeProxies) -> Vec<ScratchGr
         }
     }
     // Who reports its load and is not connected runs what it got before, and sends requests by it.
-    let elsewhere = node.reporting.len().saturating_sub(speakers.len());
+    let elsewhere = i32::try_from(node.reporting.len().saturating_sub(speakers.len())).expect("few");
     if elsewhere > 0 {
         groups.push(ScratchGroup { target, acknowledged: None, proxies: elsewhere });
     }
@@ -142,7 +137,7 @@ fn lag(
         for id in target.objects.keys() {
             let (Some(status), Some(record)) = (statuses.get_mut(id), view.get(id)) else { continue };
             let runs = other.progress.acknowledged.as_ref().is_some_and(|snapshot| snapshot.contains(record));
-            status.lagging += usize::from(!runs);
+            status.lagging += i32::from(!runs);
         }
     }
 }
@@ -153,7 +148,7 @@ fn reject(node: &NodeProxies, statuses: &mut BTreeMap<ResourceId, ObjectStatus>)
             for id in &rejection.objects {
                 let Some(status) = statuses.get_mut(id) else { continue };
                 let (proxy, message) = (proxy.name.to_string(), rejection.message.clone());
-                status.rejected.push(Rejected { proxy, message });
+                status.rejected.push(Rejection { proxy, message });
             }
         }
     }

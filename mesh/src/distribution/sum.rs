@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{CallingProxies, Rejection};
 use fleetmesh_model::{Kind, ResourceId};
 
 use super::node::CountChange;
-use super::report::{CallerReport, Rejected};
 use crate::view::Record;
 
 /// Whether the proxies of an object of the kind are counted by their virtual nodes, too: of what lies in a virtual router, as
@@ -25,7 +25,7 @@ pub(super) struct Sum {
     /// The same by the virtual node of the proxies; where [`has_callers`].
     pub(super) callers: BTreeMap<String, Count>,
     /// By virtual node and stream.
-    pub(super) rejected: BTreeMap<(ResourceId, u64), Vec<Rejected>>,
+    pub(super) rejected: BTreeMap<(ResourceId, u64), Vec<Rejection>>,
 }
 
 /// A number of proxies, and which version of an object they acknowledged.
@@ -67,10 +67,16 @@ impl Count {
     }
 
     /// The proxies, and those that acknowledged this very version.
-    pub(super) fn of(&self, record: &Record) -> CallerReport {
+    pub(super) fn of(&self, record: &Record) -> CallingProxies {
         let found = self.acknowledged.iter().find(|(known, _)| same_version(known, record));
-        CallerReport { proxies: self.proxies, acknowledged: found.map_or(0, |(_, count)| *count) }
+        let acknowledged = found.map_or(0, |(_, count)| *count);
+        CallingProxies { proxies: told(self.proxies), acknowledged: told(acknowledged) }
     }
+}
+
+/// A number of proxies, as readers are told it.
+fn told(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// Whether both are the same version of the same object.

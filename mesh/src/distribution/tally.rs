@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{CallingProxies, ObjectStatus, Rejection};
 use fleetmesh_model::ResourceId;
 
 use super::node::{ConnectedProxy, CountChange, HolderVoice, NodeProxies};
-use super::report::{CallerReport, ObjectStatus, Rejected};
 use super::spoken::Spoken;
 use super::sum::{Count, Sum, has_callers, same_version};
 use super::{NodeRejection, Progress, same_snapshot};
@@ -131,16 +131,16 @@ impl ProxyTally {
     pub(super) fn status(&self, record: &Record, unserved: Vec<String>) -> ObjectStatus {
         let none = Sum::default();
         let Sum { all, others, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
-        let CallerReport { proxies, acknowledged } = all.of(record);
+        let CallingProxies { proxies, acknowledged } = all.of(record);
         let others = others.of(record);
         ObjectStatus {
             arn: record.arn.clone(),
             resource: record.id.to_string(),
-            kind: record.id.kind(),
+            kind: record.id.kind().to_string(),
             version: record.version,
             proxies,
             acknowledged,
-            lagging: others.proxies.saturating_sub(others.acknowledged),
+            lagging: others.proxies.saturating_sub(others.acknowledged).max(0),
             rejected: rejected.values().flatten().cloned().collect(),
             connected: self.nodes.get(&record.id).map(NodeProxies::connected).unwrap_or_default(),
             callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
@@ -316,7 +316,7 @@ impl ProxyTally {
     fn enter_rejections(&mut self, id: &ResourceId, stream: u64, name: &str, rejections: &[NodeRejection]) {
         for rejection in rejections {
             for object in &rejection.objects {
-                let rejected = Rejected { proxy: name.to_owned(), message: rejection.message.clone() };
+                let rejected = Rejection { proxy: name.to_owned(), message: rejection.message.clone() };
                 let sum = self.sums.entry(object.clone()).or_default();
                 sum.rejected.entry((id.clone(), stream)).or_default().push(rejected);
                 self.changed(object);

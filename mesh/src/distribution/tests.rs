@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus, Token};
+use fleetmesh_api::examples;
 use fleetmesh_model::ResourceId;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scratch::statuses;
-use super::{
-    DistributionAnswer, HolderVoice, NodeRejection, ObjectStatus, Progress, Proxies, Reading, Token,
-};
+use super::{HolderVoice, NodeRejection, Progress, Proxies, Reading};
 use crate::cloud_map::{Discovered, Discovery, ServiceName};
 use crate::holder::Holder;
 use crate::snapshot::Snapshot;
@@ -437,7 +437,7 @@ fn of_one_node() -> (Rc<Distribution>, Arc<MeshView>, [Arc<Snapshot>; 2]) {
 }
 
 /// Of node `a`: its proxies, those that run it, and the streams that are told to refuse it.
-fn said(distribution: &Distribution, view: &Arc<MeshView>) -> (usize, usize, Vec<String>) {
+fn said(distribution: &Distribution, view: &Arc<MeshView>) -> (i32, i32, Vec<String>) {
     let answer = distribution.read(view, &Discovered::default(), None);
     let status = answer.objects.iter().find(|status| status.resource == node("a").to_string()).expect("a");
     let refusing =
@@ -504,4 +504,66 @@ fn streams_without_a_certificate_count_each_by_itself() {
     assert_eq!(said(&distribution, &view).0, 3);
     drop(reports);
     assert_eq!(said(&distribution, &view).0, 0);
+}
+
+/// A mesh in which serviceA and serviceC call serviceB, part of which is not served.
+fn of_the_example() -> MeshView {
+    let tls =
+        json!({"mode": "STRICT", "certificate": {"file": {"certificateChain": "/c", "privateKey": "/k"}}});
+    let listener = json!({"portMapping": {"port": 80, "protocol": "http"}});
+    let secured = json!({"portMapping": {"port": 80, "protocol": "http"}, "tls": tls});
+    let name = "serviceb.apps.local";
+    let calls = json!({"backends": [{"virtualService": {"virtualServiceName": name}}]});
+    let action = json!({"weightedTargets": [{"virtualNode": "serviceB", "weight": 1}]});
+    let cloud_map = json!({"awsCloudMap": {"namespaceName": "apps", "serviceName": "n"}});
+    let mut view = view(&[
+        ("virtualNode/serviceA", calls.clone()),
+        ("virtualNode/serviceC", calls),
+        ("virtualNode/x", json!({})),
+        ("virtualNode/serviceB", json!({"listeners": [secured], "serviceDiscovery": cloud_map})),
+        ("virtualRouter/serviceB", json!({"listeners": [listener]})),
+        (
+            "virtualService/serviceb.apps.local",
+            json!({"provider": {"virtualRouter": {"virtualRouterName": "serviceB"}}}),
+        ),
+    ]);
+    let route = json!({"httpRoute": {"action": action, "match": {"prefix": "/"}}});
+    let route = record("virtualRouter/serviceB/route/serviceB", &route, 3);
+    view.resources.insert(route.id.clone(), route);
+    view
+}
+
+/// The very bytes that the operator's tests read.
+#[test]
+fn the_contract_s_example_is_answered() {
+    let mut view = of_the_example();
+    let discovered: Discovered =
+        [(service(), Discovery::Failed("ServiceNotFound".into()))].into_iter().collect();
+    let distribution = Distribution::new();
+    let token = distribution.read(&Arc::new(view.clone()), &discovered, None).token;
+    view.resources.remove(&node("x"));
+    view.revision += 1;
+    let connect = |name: &str, who: usize, instance: Option<&str>| {
+        let instance = instance.map(str::to_owned);
+        Distribution::connect(&distribution, &node(name), holder(who), instance)
+    };
+    let target = |name: &str| {
+        let target = Arc::new(Snapshot::build(&view, &discovered, &node(name)).expect("a snapshot"));
+        distribution.target(&node(name), Some(Arc::clone(&target)));
+        target
+    };
+    let runs = |target: Arc<Snapshot>| Progress { acknowledged: Some(target), rejections: Vec::new() };
+    target("serviceA");
+    let refusing = connect("serviceA", 2, None);
+    let blamed = BTreeSet::from([ResourceId::route("apps", "serviceB", "serviceB")]);
+    let rejection = NodeRejection { objects: blamed, message: "bad regex".into() };
+    refusing.tell(Progress { acknowledged: None, rejections: vec![rejection] });
+    let own = connect("serviceB", 0, Some("i-0123456789abcdef0"));
+    own.tell(runs(target("serviceB")));
+    let other = connect("serviceC", 1, None);
+    other.tell(runs(target("serviceC")));
+    let lagging = [1, 1, 1].map(|who| connect("serviceC", who, None));
+    let answer = distribution.read(&Arc::new(view.clone()), &discovered, Some(&token));
+    drop(lagging);
+    assert_eq!(serde_json::to_string(&answer).expect("JSON"), examples::DISTRIBUTION);
 }

@@ -11,7 +11,6 @@ mod book;
 mod budget;
 mod window;
 
-pub use answer::{CallerLoad, EndedCounts, LoadAnswer, TargetLoad};
 pub use book::{Full, LoadBook, MAX_REPORTERS, Report, ReportedLoad, Told};
 pub use budget::MAX_RATE;
 pub use window::{Counts, LONGEST};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use fleetmesh_api::loads::{Ended, Load, MAX_WINDOW_SECONDS};
+
 /// The longest window that can be asked for, in seconds.
-pub const LONGEST: u64 = 600;
+pub const LONGEST: u64 = MAX_WINDOW_SECONDS;
 
 /// What is counted in a second or in a window. Sums end at the greatest number there is, they never wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,17 @@ impl Counts {
             failed: self.failed.saturating_add(other.failed),
             reports: self.reports.saturating_add(other.reports),
         }
+    }
+
+    /// As readers are told them, with so many requests under way.
+    pub fn load(&self, in_progress: u64) -> Load {
+        let Self { issued, succeeded, failed, reports } = *self;
+        Load { issued, succeeded, failed, in_progress, reports }
+    }
+
+    /// The requests that ended.
+    pub fn ended(&self) -> Ended {
+        Ended { succeeded: self.succeeded, failed: self.failed }
     }
 
     /// The requests of part number `part` when all of them are dealt out evenly to `parts`, the first ones first; reports

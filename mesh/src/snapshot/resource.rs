@@ -1,7 +1,6 @@
 //! Envoy resources as they go over the wire: encoded once, named, versioned by content. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -135,9 +134,5 @@ fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{:.16}", hex::encode(hasher.finalize()))
 }

@@ -4,6 +4,7 @@
 //! Every struct with an unmapped member is taken apart without `..`, so a new member fails to compile until it is
 //! either mapped or named here.
 
+use fleetmesh_api::distribution::unserved_because;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::virtual_node::{BackendDefaults, VirtualServiceBackend};
@@ -56,7 +57,7 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
     }
     for conflict in egress(reader, spec).conflicts {
         let path = format!("spec.backends[{}].virtualService.virtualServiceName", conflict.backend);
-        found.push(format!("{path}: {}", conflict.reason));
+        found.push(unserved_because(&path, &conflict.reason));
     }
     for (index, listener) in spec.listeners().iter().enumerate() {
         listener_members(&format!("spec.listeners[{index}]"), listener, &mut found);
@@ -64,8 +65,8 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
     if let Some(ServiceDiscovery::AwsCloudMap(cloud_map)) = service_discovery {
         let service = ServiceName::of(cloud_map);
         if let Some(reason) = reader.discovery_failure(&service) {
-            found
-                .push(format!("spec.serviceDiscovery.awsCloudMap: {service} was never discovered: {reason}"));
+            let reason = format!("{service} was never discovered: {reason}");
+            found.push(unserved_because("spec.serviceDiscovery.awsCloudMap", &reason));
         }
     }
     found
@@ -79,8 +80,8 @@ fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
     }
     if health_check.is_some() && !health_check::is_possible(listener) {
         let protocol = port_mapping.protocol;
-        found
-            .push(format!("{path}.healthCheck: a grpc check needs a grpc or http2 listener, not {protocol}"));
+        let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
+        found.push(unserved_because(&format!("{path}.healthCheck"), &reason));
     }
     if outlier_detection.is_some() {
         found.push(format!("{path}.outlierDetection"));
@@ -97,12 +98,14 @@ fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
         let mut mappings = router.spec.listeners().iter().map(|listener| &listener.port_mapping);
         if !mappings.any(|mapping| serves(spec, mapping.port, mapping.protocol)) {
             let port = spec.match_port().map_or_else(String::new, |port| format!(" on port {port}"));
-            found.push(format!("spec.{member}: the virtual router has no {protocol} listener{port}"));
+            let reason = format!("the virtual router has no {protocol} listener{port}");
+            found.push(unserved_because(&format!("spec.{member}"), &reason));
         }
     }
     for (index, target) in action.weighted_targets.iter().enumerate() {
         if let Err(reason) = endpoint(reader, &target.virtual_node, target.port) {
-            found.push(format!("spec.{member}.action.weightedTargets[{index}]: {reason}"));
+            let path = format!("spec.{member}.action.weightedTargets[{index}]");
+            found.push(unserved_because(&path, &reason));
         }
     }
     found
@@ -111,6 +114,6 @@ fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
 fn virtual_service(reader: &Reader<'_>, spec: &VirtualServiceSpec) -> Vec<String> {
     let Some(VirtualServiceProvider::VirtualNode(provider)) = &spec.provider else { return Vec::new() };
     let reached = endpoint(reader, &provider.virtual_node_name, None);
-    let reason = reached.err().map(|reason| format!("spec.provider.virtualNode.virtualNodeName: {reason}"));
-    reason.into_iter().collect()
+    let because = |reason| unserved_because("spec.provider.virtualNode.virtualNodeName", reason);
+    reached.err().map(because).into_iter().collect()
 }

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_contract_s_example_is_read() {
         let (answer, Token(token)) = parse(examples::DISTRIBUTION.as_bytes()).expect("an answer");
-        assert_eq!(token, "t-1");
+        assert_eq!(token, "this-2");
         assert!(!answer.complete);
         assert_eq!(answer.removed, [ResourceId::virtual_node("apps", "x")]);
         let of = |id: &ResourceId| answer.objects.iter().find(|(of, _)| of == id).map(|(_, object)| object);

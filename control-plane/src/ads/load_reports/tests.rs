@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterStats, UpstreamLocalityStats};
 use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_client::LoadReportingServiceClient;
 use envoy_types::pb::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
-use fleetmesh_mesh::distribution::ObjectStatus;
+use fleetmesh_api::distribution::ObjectStatus;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -201,7 +201,7 @@ async fn a_backend_that_was_taken_away_does_not_count_any_more() {
 #[tokio::test]
 async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_before() {
     let world = AdsWorld::start(None).await;
-    let counted = |counts: (usize, usize)| {
+    let counted = |counts: (i32, i32)| {
         move |status: &ObjectStatus| {
             let callers = status.callers.get("client").map(|caller| (caller.proxies, caller.acknowledged));
             (status.proxies, status.acknowledged) == counts && callers.unwrap_or_default() == counts

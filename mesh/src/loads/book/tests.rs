@@ -1,8 +1,11 @@
 //! The book, by hand and against a model that remembers everything.
 
+use fleetmesh_api::examples;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
+use crate::testing::view;
 
 fn node(name: &str) -> ResourceId {
     ResourceId::virtual_node("apps", name)
@@ -387,4 +390,31 @@ proptest! {
             prop_assert!(on().all(|one| one.who <= ever));
         }
     }
+}
+
+/// The very bytes that the operator's tests read.
+#[test]
+fn the_contract_s_example_is_answered() {
+    let mesh = view(&[("virtualNode/serviceBv2", json!({}))]);
+    let target = node("serviceBv2");
+    let mut book = LoadBook::default();
+    let entered = |node: &ResourceId, book: &mut LoadBook| book.enter(node, None, Duration::ZERO, None);
+    let caller = entered(&node("serviceA"), &mut book).expect("room");
+    let own = entered(&target, &mut book).expect("room");
+    let counts = |issued, succeeded, failed, in_progress| ReportedLoad {
+        issued,
+        succeeded,
+        failed,
+        in_progress,
+        covers: seconds(1),
+    };
+    let at = |number: u64| Duration::from_millis(400 * number);
+    for number in 1..30 {
+        book.report(caller, at(number), sent([(target.clone(), ReportedLoad::default())]));
+        let received = Some(if number == 29 { counts(0, 21, 3, 0) } else { ReportedLoad::default() });
+        book.report(own, at(number), Report { sent: BTreeMap::new(), received });
+    }
+    book.report(caller, at(30), sent([(target, counts(25, 20, 4, 1))]));
+    let answer = book.answer("apps", &mesh, at(31), 30, seconds(1));
+    assert_eq!(serde_json::to_string(&answer).expect("JSON"), examples::LOADS);
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use fleetmesh_api::distribution::Token;
 use fleetmesh_control_plane::distribution::{Connected, Distribution, Published};
 use fleetmesh_control_plane::views::Views;
 use fleetmesh_mesh::cloud_map::Discovered;
-use fleetmesh_mesh::distribution::{Progress, Token};
+use fleetmesh_mesh::distribution::Progress;
 use fleetmesh_mesh::snapshot::{Snapshot, VersionKeys};
 use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::{ResourceId, Spec};
