@@ -108,8 +108,13 @@ async fn the_template_changes(bed: &AwsBed, space: &Space) {
     ec2(bed, &[&["create-launch-template-version", "--launch-template-data", theirs], &named[..]].concat())
         .await;
     told(space, "ForeignTemplateVersion", "version 4 of the launch template is not what the spec says").await;
-    let message = space.until("n", "FleetReady", "FleetProgressing").await;
-    assert!(message.ends_with("instances come from version 3"), "{message}");
+    wait::until("the condition says it, too", LIMIT, async || {
+        let message = space.until("n", "FleetReady", "FleetProgressing").await;
+        anyhow::ensure!(message.ends_with("instances come from version 3"), "{message}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
     assert_eq!(space.events("n", "ForeignTemplateVersion").await.len(), 1, "it is told once");
 
     let id = template(&bed.moto, TEMPLATE).await["LaunchTemplateId"].as_str().unwrap().to_owned();

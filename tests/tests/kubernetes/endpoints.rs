@@ -40,10 +40,15 @@ fn operator(cluster: &Cluster, wrapper: &[&str], arguments: &[&str], run: &RunDi
 /// Awaits the condition of the node under a bad endpoint, checks the message and that kubectl shows the reason, and
 /// stops the operator.
 async fn says(space: &KubernetesSpace, mut operator: Process, reason: &str, words: &[&str]) {
-    let message = space.message("virtualnode/red", "Ready", reason).await;
-    for word in words {
-        assert!(message.contains(word), "{message:?} does not say {word:?}");
-    }
+    // The operator before it may have left the same reason with other words.
+    wait::until(&format!("it says {words:?}"), LIMIT, async || {
+        let message = space.message("virtualnode/red", "Ready", reason).await;
+        let missing = words.iter().find(|word| !message.contains(**word));
+        anyhow::ensure!(missing.is_none(), "{message:?} does not say {missing:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
     assert!(space.run(&["get", "virtualnode/red"]).await.contains(reason));
     let status = operator.terminate(STOP).await.unwrap();
     assert!(status.success(), "{status}: {}", operator.log_tail());
