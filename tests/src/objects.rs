@@ -1,5 +1,5 @@
 //! Custom resources and Events as the API server has them. Tests look again and again at what they await, and a kubectl for each look
-//! takes more of two cores than all that they test.
+//! takes CPU time that what is awaited needs.
 
 use std::path::PathBuf;
 
