@@ -5,6 +5,8 @@ mod certs;
 mod command;
 #[cfg(feature = "control-plane")]
 mod control_plane;
+#[cfg(any(feature = "control-plane", feature = "operator"))]
+mod duration;
 mod failure;
 #[cfg(feature = "operator")]
 mod iam;

@@ -8,6 +8,8 @@ use clap::Args;
 use fleetmesh_provision::{Error, Wanted};
 use tokio_util::sync::CancellationToken;
 
+use crate::duration::within;
+
 /// Make the Secrets of a control plane on Kubernetes, in the cluster: those that exist are kept.
 ///
 /// The chart runs it as a Job before each install, upgrade and rollback, so that no key passes through Helm. A CA and the secret
@@ -81,9 +83,5 @@ pub async fn run(args: ProvisionArgs, shutdown: CancellationToken) -> Result<(),
 
 /// As the chart's values have it: up to a hundred years.
 fn validity(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=Duration::from_secs(36500 * 24 * 3600)).contains(&length) {
-        return Ok(length);
-    }
-    Err(format!("{text} is out of bounds: from 1s to 36500d"))
+    within(text, "1s", "36500d")
 }

@@ -9,6 +9,7 @@ use fleetmesh_control_plane::kms::KeyArn;
 
 use super::sign::{RequestArgs, SignArgs};
 use crate::control_plane::IdentityArgs;
+use crate::duration::within;
 
 /// Make certificates of a mesh's own CA.
 ///
@@ -197,27 +198,17 @@ pub struct ServerArgs {
     pub out_dir: PathBuf,
 }
 
-const DAY: u64 = 24 * 3600;
-
 /// How long a CA is valid.
 fn validity(text: &str) -> Result<Duration, String> {
-    bounded(text, 36500)
+    within(text, "1s", "36500d")
 }
 
 /// How long the certificate of a proxy is.
 pub fn proxy_validity(text: &str) -> Result<Duration, String> {
-    bounded(text, 90)
+    within(text, "1s", "90d")
 }
 
 /// How long the certificate of a control plane is: as long as the longest that browsers took.
 pub fn server_validity(text: &str) -> Result<Duration, String> {
-    bounded(text, 825)
-}
-
-fn bounded(text: &str, days: u64) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=Duration::from_secs(days * DAY)).contains(&length) {
-        return Ok(length);
-    }
-    Err(format!("{text} is out of bounds: from 1s to {days}d"))
+    within(text, "1s", "825d")
 }

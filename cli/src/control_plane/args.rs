@@ -15,6 +15,7 @@ use fleetmesh_mesh::quota::Quota;
 use fleetmesh_mesh::store::TOKENS_PER_MESH;
 use tokio::runtime::Handle;
 
+use crate::duration::{whole_seconds_within, within};
 use crate::keys::source_of;
 
 /// Run the control plane: the App Mesh API for people and operators, Envoy's discovery service for proxies.
@@ -454,30 +455,16 @@ fn account(text: &str) -> Result<String, String> {
 }
 
 fn cloud_map_interval(text: &str) -> Result<Duration, String> {
-    duration(text, "100ms", "1h")
+    within(text, "100ms", "1h")
 }
 
 fn load_report_interval(text: &str) -> Result<Duration, String> {
-    duration(text, "100ms", "1m")
+    within(text, "100ms", "1m")
 }
 
 fn certificate_validity(text: &str) -> Result<Duration, String> {
-    let validity = duration(text, "10s", "24h")?;
     // Certificates and answers count whole seconds.
-    if validity.subsec_nanos() == 0 {
-        return Ok(validity);
-    }
-    Err(format!("{text} is not a whole number of seconds"))
-}
-
-/// A duration from `shortest` to `longest`.
-fn duration(text: &str, shortest: &str, longest: &str) -> Result<Duration, String> {
-    let parse = |text| humantime::parse_duration(text).map_err(|error| error.to_string());
-    let duration = parse(text)?;
-    if (parse(shortest)?..=parse(longest)?).contains(&duration) {
-        return Ok(duration);
-    }
-    Err(format!("{text} is out of bounds: from {shortest} to {longest}"))
+    whole_seconds_within(text, "10s", "24h")
 }
 
 fn word(text: &str) -> Result<String, String> {

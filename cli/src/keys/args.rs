@@ -7,6 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use fleetmesh_control_plane::kms::KeyArn;
 use fleetmesh_control_plane::rights::Access;
 
+use crate::duration::within;
+
 /// Make, show, replace and revoke the access keys that requests from other hosts are signed with.
 ///
 /// A running control plane takes a change in within a second. The keys are in access-keys.db of the data directory,
@@ -180,13 +182,7 @@ impl From<AccessArg> for Access {
     }
 }
 
-/// The longest life of a key, and the longest overlap: ten years.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
-
+/// The life of a key, or an overlap: up to ten years.
 fn lifetime(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=LONGEST).contains(&length) {
-        return Ok(length);
-    }
-    Err(format!("{text} is out of bounds: from 1s to 3650d"))
+    within(text, "1s", "3650d")
 }

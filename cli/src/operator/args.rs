@@ -10,6 +10,7 @@ use fleetmesh_operator::cloud::CloudEndpoint;
 use fleetmesh_operator::{LeaderElection, OperatorConfig};
 
 use super::joining::{self, JoinError};
+use crate::duration::{whole_seconds_within, within};
 use crate::iam::IamArgs;
 
 /// Watches Fleetmesh resources in a Kubernetes cluster and brings an App Mesh endpoint in step with them.
@@ -204,27 +205,12 @@ impl OperatorArgs {
 }
 
 fn drift_interval(text: &str) -> Result<Duration, String> {
-    duration(text, "1s", "1h")
+    within(text, "1s", "1h")
 }
 
 fn lease_duration(text: &str) -> Result<Duration, String> {
-    let duration = duration(text, "3s", "5m")?;
     // A Lease counts whole seconds.
-    if duration.subsec_nanos() == 0 {
-        Ok(duration)
-    } else {
-        Err(format!("{text} is not a whole number of seconds"))
-    }
-}
-
-fn duration(text: &str, least: &str, most: &str) -> Result<Duration, String> {
-    let parse = |text: &str| humantime::parse_duration(text).map_err(|error| error.to_string());
-    let duration = parse(text)?;
-    if (parse(least)?..=parse(most)?).contains(&duration) {
-        Ok(duration)
-    } else {
-        Err(format!("{text} is out of bounds: from {least} to {most}"))
-    }
+    whole_seconds_within(text, "3s", "5m")
 }
 
 fn rate(text: &str) -> Result<f64, String> {
