@@ -8,6 +8,7 @@ use fleetmesh_model::{Arn, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::cloud_map::{Discovery, RegisteredInstance, ServiceName};
 use crate::grant::{Joined, StsCaller};
 use crate::snapshot::VersionKeys;
 use crate::view::{MeshView, Record};
@@ -70,4 +71,20 @@ pub fn session(name: &str) -> Joined {
 /// The key number `number` alone.
 pub fn version_keys(number: u8) -> VersionKeys {
     VersionKeys::new([&[number; 32]])
+}
+
+/// The Cloud Map service `name` of the namespace `apps.local`.
+pub fn service(name: &str) -> ServiceName {
+    ServiceName { namespace_name: "apps.local".into(), service_name: name.into() }
+}
+
+/// A healthy instance in Cloud Map.
+pub fn instance(id: &str, attributes: &[(&str, &str)]) -> RegisteredInstance {
+    let attributes = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    RegisteredInstance { id: id.into(), unhealthy: false, attributes }
+}
+
+/// What Cloud Map answers that has these instances.
+pub fn list(instances: &[RegisteredInstance]) -> Discovery {
+    Discovery::Instances(Arc::new(instances.to_vec()))
 }

@@ -1,24 +1,9 @@
 //! Tests of the file.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 
-use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
-
-fn service(name: &str) -> ServiceName {
-    ServiceName { namespace_name: "apps.local".into(), service_name: name.into() }
-}
-
-fn instance(id: &str, attributes: &[(&str, &str)]) -> RegisteredInstance {
-    let attributes: BTreeMap<String, String> =
-        attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    RegisteredInstance { id: id.into(), unhealthy: false, attributes }
-}
-
-fn list(instances: &[RegisteredInstance]) -> Discovery {
-    Discovery::Instances(Arc::new(instances.to_vec()))
-}
+use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance};
+use fleetmesh_mesh::testing::{instance, list, service};
 
 #[test]
 fn the_file_gives_back_the_lists_and_no_failures() {

@@ -1,31 +1,16 @@
 //! Tests of what is wanted, known, reached and asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetmesh_model::common::IpPreference;
 use fleetmesh_model::service_discovery::AwsCloudMapInstanceAttribute;
 use serde_json::{Value, json};
 
-use super::discovered::{Discovered, Discovery, ServiceName, wanted};
+use super::discovered::{Discovered, Discovery, wanted};
 use super::instance::{AttributeChoice, RegisteredInstance, addresses};
 use super::schedule::{REREAD, Schedule};
-use crate::testing::view;
-
-fn service(name: &str) -> ServiceName {
-    ServiceName { namespace_name: "apps.local".into(), service_name: name.into() }
-}
-
-fn instance(id: &str, attributes: &[(&str, &str)]) -> RegisteredInstance {
-    let attributes: BTreeMap<String, String> =
-        attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    RegisteredInstance { id: id.into(), unhealthy: false, attributes }
-}
-
-fn list(instances: &[RegisteredInstance]) -> Discovery {
-    Discovery::Instances(Arc::new(instances.to_vec()))
-}
+use crate::testing::{instance, list, service, view};
 
 const PLAIN: AttributeChoice<'static> =
     AttributeChoice { attributes: &[], preference: None, port: 8080, only_listener: true };
