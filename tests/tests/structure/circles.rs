@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::root;
+use crate::{code, is_test, root};
 
 /// The folder whose modules are looked at, how they name each other, and the one that is in no circle of them.
 const FREE: [(&str, &str, &str); 5] = [
@@ -110,15 +110,9 @@ fn read(path: &Path, text: &mut String) {
     }
 }
 
-/// Whether the file is a module of tests alone, by its name.
-fn is_test(path: &Path) -> bool {
-    path.file_stem().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with("tests"))
-}
-
 /// The code up to the tests at its end; a module of tests in a file of its own is only named.
 fn without_tests(source: &str) -> String {
-    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    code.replace("#[cfg(test)]\n", "")
+    code(source).replace("#[cfg(test)]\n", "")
 }
 
 /// The names that follow `prefix::` in the code, alone or in braces.

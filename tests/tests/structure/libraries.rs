@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{closures, list, metadata, root, sources, text};
+use crate::{closures, code, is_test, list, metadata, root, sources, text};
 
 /// The crate that is no library for a program that embeds something: it is a command line itself, which two programs offer, kubectl's
 /// plugin and `fleetmesh canary`.
@@ -41,18 +41,14 @@ fn libraries() -> BTreeMap<String, PathBuf> {
 /// What is in the library at `folder`, its tests and its programs apart.
 fn code_of(folder: &Path) -> impl Iterator<Item = (PathBuf, String)> + use<> {
     let source = folder.join("src");
-    let is_tests = |path: &Path| {
-        let parts = path.iter().filter_map(|part| part.to_str());
-        let mut parts = parts.map(|part| part.trim_end_matches(".rs"));
-        parts.any(|part| {
-            matches!(part, "bin" | "main" | "tests" | "testing" | "contract") || part.ends_with("_tests")
-        })
+    let is_apart = |path: &Path| {
+        let mut parts = path.iter().filter_map(|part| part.to_str()).map(|part| part.trim_end_matches(".rs"));
+        is_test(path) || parts.any(|part| matches!(part, "bin" | "main" | "testing" | "contract"))
     };
-    let files = sources().into_iter().filter(move |path| path.starts_with(&source) && !is_tests(path));
+    let files = sources().into_iter().filter(move |path| path.starts_with(&source) && !is_apart(path));
     files.map(|path| {
         let text = std::fs::read_to_string(root().join(&path)).expect("a source");
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-        (path, code)
+        (path, code(&text).to_owned())
     })
 }
 

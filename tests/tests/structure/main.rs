@@ -218,6 +218,18 @@ fn sources() -> BTreeSet<PathBuf> {
     listed.lines().map(PathBuf::from).filter(|file| root().join(file).exists()).collect()
 }
 
+/// Whether the file at `path` holds tests alone, by its name or its folder's.
+fn is_test(path: &Path) -> bool {
+    let below = root();
+    let parts = path.strip_prefix(&below).unwrap_or(path).iter().filter_map(|part| part.to_str());
+    parts.map(|part| part.trim_end_matches(".rs")).any(|part| part == "tests" || part.ends_with("_tests"))
+}
+
+/// The source up to the module of tests at its end. One in a file of its own, which is only named, takes nothing away.
+fn code(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
 /// A crate's root: cargo finds these by itself.
 fn is_root(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::root;
+use crate::{code, is_test, root};
 
 /// The files of both programs that start tasks or threads themselves, and why those are in no list of long-lived tasks.
 const BESIDE: [(&str, &str); 9] = [
@@ -42,12 +42,11 @@ fn look(folder: &Path, found: &mut BTreeSet<String>) {
             look(&path, found);
             continue;
         }
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
-        let code: String = text.split("mod tests {").next().unwrap_or_default().split_whitespace().collect();
+        let code: String = code(&text).split_whitespace().collect();
         let mut calls = code.match_indices("spawn(").map(|(at, _)| code.split_at(at));
         let starts = calls.any(|(before, call)| !before.ends_with("fn") && !call.starts_with("spawn(Task::"));
-        if starts && !name.ends_with("tests.rs") {
+        if starts && !is_test(&path) {
             found.insert(path.display().to_string());
         }
     }

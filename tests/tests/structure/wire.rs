@@ -22,10 +22,7 @@ fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Whether the file at `path` holds tests alone.
 fn is_test(path: &Path) -> bool {
-    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    path.components().any(|part| part.as_os_str() == "tests")
-        || matches!(name, "test" | "tests" | "testing")
-        || name.ends_with("_tests")
+    crate::is_test(path) || ["test.rs", "testing.rs"].iter().any(|name| path.ends_with(name))
 }
 
 /// The texts of a module's constants that mean something elsewhere: numbers of ports, and words with a hyphen or a slash.
