@@ -1,15 +1,14 @@
 //! Custom resources and Events as the API server has them. Tests look again and again at what they await, and a kubectl for each look
 //! takes CPU time that what is awaited needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use fleetmesh_crds::{MeshResource, with_kind};
 use fleetmesh_model::Kind;
 use fleetmesh_testbed::kubectl::Kubectl;
 use http::Request;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -38,6 +37,19 @@ impl Objects {
         self.ask(&format!("{collection}/{name}")).await
     }
 
+    /// A condition of the custom resource `object`.
+    ///
+    /// # Errors
+    /// As [`Self::get`], or the resource has no such condition yet that is about its newest generation.
+    pub async fn condition(&self, namespace: &str, object: &str, type_: &str) -> Result<Value> {
+        let found = self.get(namespace, object).await?;
+        let conditions = found["status"]["conditions"].as_array().into_iter().flatten();
+        let condition = conditions.into_iter().find(|condition| condition["type"] == type_);
+        let condition = condition.with_context(|| format!("{object} has no condition {type_}"))?;
+        ensure!(condition["observedGeneration"] == found["metadata"]["generation"], "{condition}");
+        Ok(condition.clone())
+    }
+
     /// The messages of the Events about the object `name` that give this reason, of one namespace or of all.
     ///
     /// # Errors
@@ -51,15 +63,17 @@ impl Objects {
     }
 
     async fn ask(&self, path: &str) -> Result<Value> {
-        let client = self.client.get_or_try_init(|| self.connect()).await?;
+        let client = self.client.get_or_try_init(|| client(&self.kubeconfig)).await?;
         Ok(client.request(Request::get(path).body(Vec::new())?).await?)
     }
+}
 
-    async fn connect(&self) -> Result<Client> {
-        let file = Kubeconfig::read_from(&self.kubeconfig)?;
-        let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
-    }
+/// A client of the cluster that the file names.
+///
+/// # Errors
+/// The file is missing or malformed.
+pub async fn client(kubeconfig: &Path) -> Result<Client> {
+    Ok(Client::try_from(fleetmesh_cluster::config(Some(kubeconfig), None).await?)?)
 }
 
 fn collection<K: MeshResource>(namespace: Option<&str>) -> String {

@@ -14,10 +14,10 @@ use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::kubectl::Kubectl;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{tools, wait};
+use fleetmesh_tests::objects::client;
 use fleetmesh_tests::specs::{self, Case, CaseKind, KubernetesKind};
 use http::Request;
 use kube::Resource as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 /// How long the API server may take to serve a new definition.
@@ -32,7 +32,7 @@ async fn the_api_server_keeps_what_the_definitions_promise() -> Result<()> {
     let kubectl = cluster.kubectl()?;
     definitions_are_established(&kubectl).await.context("definitions")?;
 
-    let client = client(&cluster).await?;
+    let client = client(&cluster.admin_kubeconfig()).await?;
     judges_like_the_table(&client, app_mesh_cases()?).await.context("specs of App Mesh")?;
     judges_like_the_table(&client, specs::kubernetes()?).await.context("specs of Kubernetes alone")?;
     names_never_change(&kubectl).await.context("immutability")?;
@@ -388,12 +388,6 @@ async fn patch(kubectl: &Kubectl, object: &str, spec: &Value) -> Result<Result<(
     let patch = json!({ "spec": spec }).to_string();
     let done = kubectl.capture(&["patch", object, "-n", "immutable", "--type=merge", "-p", &patch]).await?;
     Ok(if done.status.success() { Ok(()) } else { Err(done.stderr) })
-}
-
-async fn client(cluster: &Cluster) -> Result<kube::Client> {
-    let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
-    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    Ok(kube::Client::try_from(config)?)
 }
 
 fn root() -> Result<PathBuf> {

@@ -75,10 +75,7 @@ impl Space {
     /// Awaits that a condition has this reason for the newest generation; gives its message.
     pub async fn until(&self, node: &str, condition: &str, reason: &str) -> String {
         wait::until(&format!("{condition} of {node} says {reason}"), LIMIT, async || {
-            let object = self.get(node).await;
-            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
-            anyhow::ensure!(found["observedGeneration"] == object["metadata"]["generation"], "{found}");
+            let found = self.objects.condition(&self.name, &format!("virtualnode/{node}"), condition).await?;
             anyhow::ensure!(found["reason"] == reason, "{found}");
             Ok(found["message"].as_str().map(str::to_owned))
         })

@@ -13,9 +13,9 @@ use fleetmesh_testbed::launch::Launch;
 use fleetmesh_testbed::moto::BOUNDARY;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{fleet_class, stack};
+use fleetmesh_tests::objects::client;
+use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::Value;
 
 use crate::objects::CrashKind;
@@ -71,9 +71,7 @@ impl CrashBed {
         let kubectl = cluster.kubectl()?;
         stack::install_crds(&kubectl, &run).await?;
         fleet_class::apply_default(&kubectl, &run, &Value::Null).await?;
-        let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        let client = Client::try_from(config)?;
+        let client = client(&cluster.admin_kubeconfig()).await?;
         Ok(Self { client, control_plane, cluster, run })
     }
 

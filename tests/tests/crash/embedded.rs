@@ -19,11 +19,11 @@ use fleetmesh_operator::{AppMeshApi, ControlPlane, KubernetesApi, LeaderElection
 use fleetmesh_testbed::cluster::Cluster;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{http, stack, wait};
+use fleetmesh_tests::objects::client;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -43,9 +43,7 @@ impl EmbeddingBed {
         let run = RunDir::new(name)?;
         let cluster = Cluster::start(&run).await?;
         stack::install_crds(&cluster.kubectl()?, &run).await?;
-        let file = Kubeconfig::read_from(cluster.admin_kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        Ok(Self { client: Client::try_from(config)?, _cluster: cluster, run })
+        Ok(Self { client: client(&cluster.admin_kubeconfig()).await?, _cluster: cluster, run })
     }
 
     /// A control plane on free ports, with its data in this bed.

@@ -80,15 +80,16 @@ impl KubernetesSpace {
         !self.run(&["get", object, "--ignore-not-found", "--output", "name"]).await.is_empty()
     }
 
+    /// A condition of `object`, unless that is about an earlier generation.
+    pub async fn condition(&self, object: &str, condition: &str) -> anyhow::Result<Value> {
+        self.objects.condition(&self.name, object, condition).await
+    }
+
     /// Awaits that the condition of `object` (`virtualnode/NAME`) has this status and reason for the newest generation;
     /// returns the condition.
     pub async fn until(&self, object: &str, condition: &str, status: &str, reason: &str) -> Value {
         wait::until(&format!("{condition} of {object} is {status} for {reason}"), LIMIT, async || {
-            let found = self.objects.get(&self.name, object).await?;
-            let generation = found["metadata"]["generation"].clone();
-            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
-            anyhow::ensure!(found["observedGeneration"] == generation, "{found}");
+            let found = self.condition(object, condition).await?;
             anyhow::ensure!(found["status"] == status && found["reason"] == reason, "{found}");
             Ok(Some(found))
         })

@@ -48,13 +48,9 @@ async fn no_route_slips_in_while_a_router_is_taken_over() {
 async fn either_has(shop: &KubernetesSpace, thief: &KubernetesSpace, name: &str) {
     let (router, route) = (format!("virtualrouter/{name}"), format!("route/{name}"));
     wait::until("one of the two has its way", LIMIT, async || {
-        let reason = async |space: &KubernetesSpace, object: &str, type_: &str| {
-            let object = space.get(object).await;
-            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let condition = conditions.into_iter().find(|condition| condition["type"] == type_);
-            let condition =
-                condition.filter(|found| found["observedGeneration"] == object["metadata"]["generation"]);
-            condition.map(|condition| condition["reason"].as_str().unwrap_or_default().to_owned())
+        let reason = async |space: &KubernetesSpace, object: &str, condition: &str| {
+            let condition = space.condition(object, condition).await.ok()?;
+            condition["reason"].as_str().map(str::to_owned)
         };
         let attached = thief.try_describe("route", name).await.is_ok();
         let accepted = reason(shop, &router, "Accepted").await.unwrap_or_default();

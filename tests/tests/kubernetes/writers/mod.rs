@@ -8,8 +8,7 @@ mod watched;
 use std::time::Instant;
 
 use fleetmesh_testbed::{http, long, wait};
-use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use fleetmesh_tests::objects::client;
 use serde_json::json;
 
 use crate::bed::{ClusterBed, LIMIT};
@@ -56,7 +55,7 @@ async fn eight_writers_lose_no_edit() {
             space.object("VirtualService", "shop.local", service("shop")),
         ])
         .await;
-    let client = client(&bed).await;
+    let client = client(&bed.stack.cluster.admin_kubeconfig()).await.unwrap();
     // Who applies a member owns it, so nobody else may have made it.
     edit::create(&client, &router("git"), "git").await;
     space.ready(&["fleetmesh", "--all"]).await;
@@ -98,12 +97,6 @@ async fn the_operator_has_caught_up(space: &KubernetesSpace) {
     .await
     .unwrap();
     space.ready(&["fleetmesh", "--all"]).await;
-}
-
-async fn client(bed: &ClusterBed) -> Client {
-    let file = Kubeconfig::read_from(bed.stack.cluster.admin_kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
 }
 
 /// What the operator has written to Kubernetes so far.
