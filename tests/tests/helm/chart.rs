@@ -388,3 +388,27 @@ async fn nothing_that_is_rendered_is_secret_or_random() {
         assert!(documents(&rendered).iter().all(|object| object["kind"] != "Secret"), "{set}");
     }
 }
+
+/// The App Mesh API, and with it `/metrics`, has a Service of its own that nobody outside of the cluster reaches.
+#[tokio::test]
+async fn load_balancers_lead_to_configuration_and_joining_alone() {
+    let run = RunDir::new("helm-balancers").unwrap();
+    let helm = Helm::offline(&run).unwrap();
+    let mut seen = 0;
+    for set in SETS {
+        let values = folder().join(format!("values/{set}.yaml"));
+        let arguments = ["--values", values.to_str().unwrap(), "--set", "crds.install=false"];
+        let rendered = documents(&template(&helm, &arguments).await.unwrap());
+        let services = rendered.iter().filter(|object| object["kind"] == "Service");
+        for service in
+            services.filter(|service| !matches!(service["spec"]["type"].as_str(), None | Some("ClusterIP")))
+        {
+            seen += 1;
+            for port in service["spec"]["ports"].as_array().unwrap() {
+                let target = port["targetPort"].as_str().unwrap();
+                assert!(["ads", "join"].contains(&target), "{set}: {service}");
+            }
+        }
+    }
+    assert!(seen >= 2, "{seen} services that other hosts reach");
+}

@@ -40,6 +40,13 @@ impl JoiningInstance {
         Ok((status, serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?))
     }
 
+    /// The status that `GET` of a path is answered with.
+    async fn get(&mut self, path: &str) -> Result<u16> {
+        let request = Request::get(format!("https://127.0.0.1{path}")).body(Full::default())?;
+        self.0.ready().await?;
+        Ok(self.0.send_request(request).await?.status().as_u16())
+    }
+
     async fn challenge(&mut self) -> Result<String> {
         let (status, answer) = self.post("join/challenge", &json!({})).await?;
         answer["challenge"].as_str().map(str::to_owned).with_context(|| format!("{status}: {answer}"))
@@ -64,6 +71,20 @@ impl JoiningInstance {
     async fn join(&mut self, challenge: &str) -> Result<(u16, Value)> {
         self.join_with(challenge, None).await
     }
+}
+
+/// This listener is the one that a load balancer leads to; the API and the health pages are on another.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_instances_join_nothing_else_is_served() {
+    let bed = FloodBed::start("joins-alone", &[]).await;
+    let stranger = FloodTls::stranger(&bed.certificates, b"h2");
+    let mut instance = JoiningInstance::connect(&stranger, STRANGER, bed.join).await.unwrap();
+    for path in
+        ["/metrics", "/livez", "/readyz", "/v20190125/meshes", "/fleetmesh/v1/meshes/apps/distribution"]
+    {
+        assert_eq!(instance.get(path).await.unwrap(), 404, "{path}");
+    }
+    instance.challenge().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
