@@ -5,11 +5,10 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy, RefreshRate,
 };
-use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster};
 use envoy_types::pb::envoy::config::core::v3::{ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
@@ -20,7 +19,8 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use fleetmesh_model::MeshSpec;
-use fleetmesh_model::common::{IpPreference, PortMapping, PortProtocol};
+use fleetmesh_model::common::{IpPreference, PortProtocol};
+use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::{
     AwsCloudMapServiceDiscovery, DnsResponseType, DnsServiceDiscovery, ServiceDiscovery,
 };
@@ -29,14 +29,14 @@ use super::assignment;
 use super::endpoint::Endpoint;
 use super::health_check;
 use super::names::{self, Direction};
+use super::outlier;
+use super::pool::Limits;
 use super::proto;
 
 /// How long a proxy may take to connect to another node, in milliseconds.
 const EGRESS_CONNECT: u64 = 1000;
 /// How long a proxy may take to connect to its own application, in milliseconds.
 const INGRESS_CONNECT: u64 = 250;
-/// No limit, as App Mesh spells it.
-const UNLIMITED: i64 = 2_147_483_647;
 /// How soon a failed look-up is tried again, first and at most, in milliseconds: mesh resources may exist before the
 /// services do.
 const DNS_RETRY: (u64, u64) = (1000, 5000);
@@ -45,13 +45,15 @@ const DNS_RETRY: (u64, u64) = (1000, 5000);
 const FIRST_ENDPOINTS: u64 = 5000;
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-/// The application behind one listener of the node.
-pub(super) fn ingress(mesh: &str, node: &str, mapping: &PortMapping) -> Cluster {
+/// The application behind one listener of the node, protected by the listener's connection pool.
+pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
+    let mapping = &listener.port_mapping;
     let name = names::cluster(Direction::Ingress, mesh, node, mapping.protocol, mapping.port);
     Cluster {
         connect_timeout: proto::millis(INGRESS_CONNECT),
         cluster_discovery_type: kind(DiscoveryType::Static),
         load_assignment: Some(one_endpoint(&name, "127.0.0.1", mapping.port)),
+        circuit_breakers: Some(Limits::of_listener(listener.connection_pool.as_ref()).circuit_breakers()),
         ..base(name, Some(mapping.protocol))
     }
 }
@@ -83,6 +85,7 @@ fn by_dns(mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -
         }),
         load_assignment: Some(one_endpoint(&name, hostname, endpoint.port())),
         health_checks: health_check::health_checks(endpoint.listener, hostname),
+        outlier_detection: endpoint.listener.outlier_detection.as_ref().map(outlier::detection),
         ..base(name, Some(endpoint.protocol()))
     }
 }
@@ -103,6 +106,7 @@ fn by_cloud_map(endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery
         // called until its check fails.
         ignore_health_on_host_removal: true,
         health_checks: health_check::health_checks(endpoint.listener, &host),
+        outlier_detection: endpoint.listener.outlier_detection.as_ref().map(outlier::detection),
         ..base(endpoint.cluster(), Some(endpoint.protocol()))
     }
 }
@@ -133,16 +137,9 @@ fn lookup_family(preference: Option<IpPreference>) -> DnsLookupFamily {
 }
 
 fn base(name: String, protocol: Option<PortProtocol>) -> Cluster {
-    let limits = Thresholds {
-        max_connections: proto::number(UNLIMITED),
-        max_pending_requests: proto::number(UNLIMITED),
-        max_requests: proto::number(UNLIMITED),
-        max_retries: proto::number(UNLIMITED),
-        ..Thresholds::default()
-    };
     Cluster {
         name,
-        circuit_breakers: Some(CircuitBreakers { thresholds: vec![limits], per_host_thresholds: Vec::new() }),
+        circuit_breakers: Some(Limits::NONE.circuit_breakers()),
         typed_extension_protocol_options: protocol_options(protocol),
         ..Cluster::default()
     }

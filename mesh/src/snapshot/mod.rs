@@ -18,6 +18,8 @@ mod inputs;
 mod listener;
 pub mod names;
 mod order;
+mod outlier;
+mod pool;
 pub(crate) mod proto;
 mod recall;
 mod resource;
@@ -166,7 +168,7 @@ impl<'a> Builder<'a> {
         let mut referred = BTreeSet::new();
         for listener in self.node.spec.listeners() {
             let mapping = &listener.port_mapping;
-            let cluster = cluster::ingress(mesh, node, mapping);
+            let cluster = cluster::ingress(mesh, node, listener);
             let target = cluster.name.clone();
             self.targets.own.insert(target.clone());
             referred.insert(target.clone());

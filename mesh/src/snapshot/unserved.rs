@@ -73,18 +73,12 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
 }
 
 fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
-    let Listener { connection_pool, health_check, outlier_detection, port_mapping, timeout: _, tls } =
+    let Listener { connection_pool: _, health_check, outlier_detection: _, port_mapping, timeout: _, tls } =
         listener;
-    if connection_pool.is_some() {
-        found.push(format!("{path}.connectionPool"));
-    }
     if health_check.is_some() && !health_check::is_possible(listener) {
         let protocol = port_mapping.protocol;
         let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
         found.push(unserved_because(&format!("{path}.healthCheck"), &reason));
-    }
-    if outlier_detection.is_some() {
-        found.push(format!("{path}.outlierDetection"));
     }
     if tls.is_some() {
         found.push(format!("{path}.tls"));

@@ -17,6 +17,7 @@ mod grpc_routes;
 mod health_check;
 mod http_routes;
 mod ipv6;
+mod limits;
 mod loads;
 mod outage;
 mod outages;

@@ -224,9 +224,7 @@ fn every_member_without_a_mapping_is_named_with_its_path() {
         [
             "spec.backendDefaults.clientPolicy",
             "spec.backends[0].virtualService.clientPolicy",
-            "spec.listeners[0].connectionPool",
             "spec.listeners[0].healthCheck: a grpc check needs a grpc or http2 listener, not http",
-            "spec.listeners[0].outlierDetection",
             "spec.listeners[0].tls",
         ]
     );

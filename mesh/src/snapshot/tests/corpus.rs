@@ -227,6 +227,28 @@ pub fn odd() -> Vec<MeshView> {
     ]
 }
 
+/// A node with every pool and the longest and shortest outlier detection, which `client` is and calls.
+pub fn limits() -> MeshView {
+    let detection = |unit: &str, value: i64| json!({"baseEjectionDuration": {"unit": unit, "value": value}, "interval": {"unit": unit, "value": value}, "maxEjectionPercent": 100, "maxServerErrors": i64::MAX});
+    let listener = |port: u16, protocol: &str, pool: Value, detection: Value| json!({"portMapping": {"port": port, "protocol": protocol}, "connectionPool": {protocol: pool}, "outlierDetection": detection});
+    let listeners = json!([
+        listener(1, "http", json!({"maxConnections": 1, "maxPendingRequests": i32::MAX}), detection("s", 1)),
+        listener(2, "http2", json!({"maxRequests": i32::MAX}), detection("s", i64::MAX)),
+        listener(3, "grpc", json!({"maxRequests": 1}), detection("ms", 0)),
+        listener(4, "tcp", json!({"maxConnections": 1}), detection("s", 400))
+    ]);
+    let mut client = calling(&["n.local"]);
+    client["listeners"] = listeners.clone();
+    view(&[
+        (
+            "virtualNode/n",
+            json!({"listeners": listeners, "serviceDiscovery": {"dns": {"hostname": "n.local"}}}),
+        ),
+        ("virtualService/n.local", json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+        ("virtualNode/client", client),
+    ])
+}
+
 /// All of them.
 pub fn all() -> Vec<MeshView> {
     let grpc_retry = json!({"grpcRoute": {"action": to_a(), "match": {}, "retryPolicy": {
@@ -238,6 +260,7 @@ pub fn all() -> Vec<MeshView> {
         routed("http2", &policies()),
         routed("grpc", &[("g", grpc_retry)]),
         cloud_map(),
+        limits(),
     ];
     views.extend(nodes());
     views.extend(odd());

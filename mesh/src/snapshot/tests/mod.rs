@@ -5,6 +5,7 @@ mod cloud_map;
 mod content;
 mod corpus;
 mod golden;
+mod limits;
 mod recall;
 mod validate;
 
