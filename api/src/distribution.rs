@@ -1,7 +1,7 @@
-//! How far each object of a mesh got among its proxies: `GET` [`DISTRIBUTION`](crate::urls::DISTRIBUTION).
+//! How many of its proxies run each object of a mesh: `GET` [`DISTRIBUTION`](crate::urls::DISTRIBUTION).
 //!
-//! Without `after` it is answered at once, with every object. With it, when something changed since the token, at the latest after
-//! `timeoutSeconds`, with what changed (`docs/adr/0004-distribution-by-long-poll.md`).
+//! Without `after` it is answered at once, with every object. With it, it is answered when something changed since the token, or
+//! after `timeoutSeconds`, with what changed (`docs/adr/0004-distribution-by-long-poll.md`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::urls::escape;
 /// The longest that an answer may be waited for, in seconds.
 pub const MAX_WAIT_SECONDS: u64 = 60;
 
-/// Where a reader was: what it gives back to be told what changed since. Its text means nothing to the reader.
+/// Where a reader was: it sends this back to get what changed since. The text is opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Token(pub String);
@@ -90,11 +90,11 @@ pub struct ObjectStatus {
     #[serde(default)]
     pub rejected: Vec<Rejection>,
     /// Of a virtual node: its own proxies by the instance they run on (an id or an address), and whether each has
-    /// acknowledged everything that it is to run. A proxy that cannot be told apart is not listed.
+    /// acknowledged everything that it is to run. A proxy that cannot be identified is not listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub connected: BTreeMap<String, bool>,
-    /// Of a route: the proxies that are to run it, by the names of their virtual nodes, so that somebody can tell whose
-    /// they are. Empty where the control plane does not tell.
+    /// Of a route: the proxies that are to run it, by the names of their virtual nodes, so that a reader can see
+    /// whose they are. Empty where the control plane does not report it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub callers: BTreeMap<String, CallingProxies>,
     /// What of it is not served: paths of members that nothing serves yet, or `path: reason` ([`reason`]).

@@ -1,8 +1,8 @@
-//! The body of an answer that is an error: the shape of the App Mesh API, which the endpoints beside it use too.
+//! The body of an error response: the shape of the App Mesh API, which the endpoints beside it use too.
 
 use serde::{Deserialize, Serialize};
 
-/// The body of an error. By its shape a reader tells a Fleetmesh control plane from other servers.
+/// The body of an error. Its shape distinguishes a Fleetmesh control plane from other servers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ErrorBody {
     /// What is wrong and what to do about it, in a line for people.

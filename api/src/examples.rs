@@ -1,8 +1,8 @@
 //! The bytes of one example of each wire type. The tests of both sides read and write these, so that neither side's bytes can
-//! change alone; programs have no use for them.
+//! change alone; programs do not use them.
 //!
-//! An example changes only when the contract does. The programs of before go on reading and writing the former bytes: a new
-//! member has to be one that they may ignore, or that is asked for.
+//! An example changes only when the contract does. Programs of earlier versions keep reading and writing the former bytes: a new
+//! member must be one that they may ignore, or one that is asked for.
 
 /// The virtual node of the examples of joining.
 pub const RESOURCE: &str = "mesh/apps/virtualNode/serviceB";

@@ -28,7 +28,7 @@ pub struct ChallengeRequest {
     pub resource: Option<String>,
 }
 
-/// What an instance is told to sign.
+/// What an instance has to sign.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {

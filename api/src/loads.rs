@@ -1,4 +1,4 @@
-//! What the proxies of a mesh report of the requests that they send: `GET` [`LOADS`](crate::urls::LOADS), answered at once
+//! The reports of a mesh's proxies on the requests that they send: `GET` [`LOADS`](crate::urls::LOADS), answered at once
 //! (`docs/adr/0009-load-windows.md`).
 
 use std::fmt;
@@ -46,7 +46,7 @@ pub struct LoadAnswer {
     pub observed_seconds: u64,
     /// How often a proxy reports.
     pub report_interval_millis: u64,
-    /// The virtual nodes that a proxy told of in the last [`MAX_WINDOW_SECONDS`] seconds, by name.
+    /// The virtual nodes that a proxy reported on in the last [`MAX_WINDOW_SECONDS`] seconds, by name.
     pub targets: Vec<TargetLoad>,
 }
 
@@ -59,7 +59,7 @@ pub struct TargetLoad {
     /// Its full ARN.
     #[serde(default)]
     pub arn: String,
-    /// What all its callers told together.
+    /// What all its callers reported together.
     #[serde(flatten)]
     pub load: Load,
     /// The connected proxies that sent these reports. Those of one virtual node with the certificates of one holder are one.
@@ -68,10 +68,10 @@ pub struct TargetLoad {
     /// How long ago the last report on it came.
     #[serde(default)]
     pub last_report_age_millis: u64,
-    /// What each caller told of it in the window. Control planes of former versions tell of all callers together only.
+    /// What each caller reported of it in the window. Control planes of earlier versions give the sum of all callers only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callers: Option<Vec<CallerLoad>>,
-    /// What its own proxies counted in the window of the requests that reached them; absent when none of them told.
+    /// What its own proxies counted in the window of the requests that reached them; absent when none of them reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<OwnLoad>,
 }
@@ -87,34 +87,34 @@ pub struct Load {
     /// How many failed: answered with an error, cut off, timed out, or not sent because no connection was to be had. The last
     /// are not counted as issued.
     pub failed: u64,
-    /// Requests under way now, as the connected proxies last told.
+    /// Requests under way now, as the connected proxies last reported.
     pub in_progress: u64,
     /// Reports that came, also those without a request. None is an outage of reporting; some with nothing issued is no
     /// traffic.
     pub reports: u64,
 }
 
-/// What the proxies of one virtual node told of another.
+/// What the proxies of one virtual node reported of another.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallerLoad {
     /// The caller's name.
     pub virtual_node: String,
-    /// The requests that it told of.
+    /// The requests that it reported.
     #[serde(flatten)]
     pub ended: Ended,
-    /// The reports that told of them.
+    /// The reports that contained them.
     #[serde(default)]
     pub reports: u64,
 }
 
-/// What the proxies of a virtual node told of the requests that reached them.
+/// What the proxies of a virtual node reported of the requests that reached them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OwnLoad {
     /// The requests.
     #[serde(flatten)]
     pub ended: Ended,
-    /// The reports that told of them.
+    /// The reports that contained them.
     #[serde(default)]
     pub reports: u64,
 }

@@ -1,5 +1,5 @@
-//! Keys of tags: of App Mesh objects, IAM roles and EC2 resources. One program writes them and another reads them, and so do
-//! policies of IAM, so a key never changes.
+//! Keys of tags on App Mesh objects, IAM roles and EC2 resources. Programs write and read them, and IAM policies name them, so a key
+//! never changes.
 
 /// What keys begin with that belong to Fleetmesh. Users may not set such tags.
 pub const TAG_PREFIX: &str = "fleetmesh.dev/";

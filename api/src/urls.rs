@@ -1,4 +1,4 @@
-//! Paths of what the control plane serves beside the App Mesh API.
+//! Paths of the control plane's endpoints besides the App Mesh API.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -1,4 +1,4 @@
-//! The command line, and which crate answers each subcommand.
+//! The command line, and the crate that implements each subcommand.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

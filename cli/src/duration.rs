@@ -1,4 +1,4 @@
-//! Lengths of time among the flags, as people write them: `90s`, `1h 30m`, `365d`.
+//! Durations in flags, as people write them: `90s`, `1h 30m`, `365d`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The `fleetmesh` binary: what a process needs and no library has. Command line, what is printed, logs, signals, exit status.
+//! The `fleetmesh` binary: what a process needs and no library has. Command line, output, logs, signals, exit status.
 
 #[cfg(feature = "control-plane")]
 mod certs;

@@ -1,4 +1,4 @@
-//! `fleetmesh migrate`: prints what somebody has to apply so that a later version goes on as an earlier one did.
+//! `fleetmesh migrate`: prints what to apply before an upgrade, so that a later version behaves as an earlier one did.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How programs find their Kubernetes cluster, as kubectl does. Reads files and the environment; calls nobody.
+//! How programs find their Kubernetes cluster, as kubectl does. Reads files and the environment; makes no calls.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What every client of an AWS service here is made from: transport, time limits, and region and credentials in the SDK's own
-//! way.
+//! The common configuration of all clients of AWS services: transport, time limits, and region and credentials by the SDK's own
+//! resolution.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a control plane is told to do, whoever tells it: the command line, or a program that runs it inside of itself. Pure data.
+//! The configuration of a control plane, from the command line or from a program that embeds it. Pure data.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::keys::SealSource;
 use crate::listen::{Bounds, Listen};
 use crate::tls::TlsFiles;
 
-/// What a control plane is told to do. [`Self::new`] is what `fleetmesh control-plane` does without further flags.
+/// The configuration of a control plane. [`Self::new`] is what `fleetmesh control-plane` does without further flags.
 #[derive(Clone, Debug)]
 pub struct ControlPlaneConfig {
     /// The directory that holds everything stored; made if need be. One control plane at a time may use it.

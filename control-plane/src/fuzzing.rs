@@ -1,5 +1,5 @@
-//! What `cargo xtask fuzz` (`tests/fuzz`) reaches of parsers that are no part of this crate's interface. Nothing else uses
-//! it, and it may change at any time.
+//! Access for `cargo xtask fuzz` (`tests/fuzz`) to parsers that are not part of this crate's interface. Nothing else uses it, and it
+//! may change at any time.
 
 use fleetmesh_api::join::JoinRequest;
 use fleetmesh_mesh::grant::StsCaller;
@@ -12,7 +12,7 @@ use crate::join::{document, proof, sts};
 /// Reads the body of a request to join, and makes of it the headers of the request to STS.
 ///
 /// # Errors
-/// The words that the instance is told; none when it is no JSON of such a request.
+/// The message for the instance; none when the body is no JSON of such a request.
 pub fn join_headers(body: &[u8], sts: &StsEndpoint) -> Result<HeaderMap, Option<String>> {
     let request: JoinRequest = serde_json::from_slice(body).map_err(|_| None)?;
     proof::headers(&request, sts).map_err(|refusal| Some(refusal.to_string()))

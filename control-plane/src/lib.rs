@@ -3,9 +3,9 @@
 //! `API call → validate → store (commit) → snapshot per node → ADS stream → ACK/NACK → distribution`,
 //! and back: `load report → loads per virtual node`
 //!
-//! What is decided on that way is decided by [`fleetmesh_mesh`], which is pure. Here is what listens, stores, waits and tells.
+//! The decisions are made by [`fleetmesh_mesh`], which is pure. Listeners, storage, timers and endpoints are here.
 //!
-//! On loopback and Unix sockets callers are not asked who they are. Elsewhere everything is TLS: API requests are signed
+//! Callers on loopback and Unix sockets are anonymous. Everywhere else everything is TLS: API requests are signed
 //! ([`sigv4`], [`keys`]), proxies have certificates ([`tls`], [`certs`]).
 //!
 //! Whoever runs one gives it a [`ControlPlaneConfig`], binds it and serves it ([`bind`], [`Bound::serve`]). It reads no command
@@ -29,6 +29,7 @@ pub mod listen;
 pub mod loads;
 pub mod metrics;
 mod private;
+mod refusals;
 pub mod reload;
 mod response;
 pub mod rights;
@@ -41,7 +42,6 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod tls;
-mod told;
 pub mod views;
 
 pub use config::{ControlPlaneConfig, JoinConfig};

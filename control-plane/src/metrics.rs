@@ -1,5 +1,5 @@
-//! What the control plane counts, as OpenMetrics text on `/metrics` of the API's listeners. Every label is bounded: operations,
-//! error classes, resource types, gRPC codes. No name of a mesh, a node, a proxy or a person is one.
+//! The control plane's metrics, as OpenMetrics text on `/metrics` of the API's listeners. Every label is bounded: operations, error
+//! classes, resource types, gRPC codes. Names of meshes, nodes, proxies or people are never labels.
 
 use std::sync::Arc;
 use std::time::Duration;

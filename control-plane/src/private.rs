@@ -1,4 +1,4 @@
-//! Files and folders for the eyes of their owner only, whatever the umask is. Blocking.
+//! Files and folders that only their owner may read, whatever the umask is. Blocking.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;

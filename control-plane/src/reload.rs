@@ -1,7 +1,7 @@
 //! Files that are read again when they change: certificates and keys that somebody renews while the control plane runs.
 //!
-//! They are looked at by their content, not by events of the file system: a Kubernetes Secret is swapped by a symbolic
-//! link some folders above, and a network file system tells of nothing.
+//! Their content is compared, without events of the file system: a Kubernetes Secret is swapped by a symbolic link some
+//! folders above, and a network file system sends no events.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A refusal as whoever asked gets it: in the error shape of the App Mesh API's model, which the endpoints beside that API use too.
+//! A rejection as a response: in the error shape of the App Mesh API's model, which the endpoints beside that API use too.
 
 use axum::body::Body;
 use axum::response::IntoResponse;

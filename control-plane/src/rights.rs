@@ -1,5 +1,5 @@
-//! What whoever sent a request may do. The listener puts it into the request, and every handler asks it before it reads or
-//! writes anything: a request without it is refused. Pure.
+//! The permissions of the sender of a request. The listener adds them to the request, and every handler checks them before it reads
+//! or writes anything: a request without them is rejected. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

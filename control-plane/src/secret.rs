@@ -1,4 +1,4 @@
-//! A text that no log may show. Pure data.
+//! A text that is never logged. Pure data.
 
 use std::fmt;
 

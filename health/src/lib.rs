@@ -1,5 +1,5 @@
-//! `/livez`, `/readyz` and `/metrics` of a process: one answer for all programs that run in it, whichever listener serves it.
-//! Says what its sources say; measures and decides nothing itself.
+//! `/livez`, `/readyz` and `/metrics` of a process: one answer for all programs that run in it, on whichever listener.
+//! Shows what its sources report; measures and decides nothing itself.
 
 use std::fmt::Debug;
 use std::io;

@@ -1,6 +1,6 @@
-//! What an instance of a fleet is told, as text: the configuration its Envoy starts with ([`bootstrap`]), the rules that
-//! send its traffic through that Envoy ([`interception`]), where images come from ([`registry`]), and what it does with
-//! all of that at boot ([`user_data`](mod@user_data)).
+//! The configuration of an instance of a fleet, as text: the bootstrap of its Envoy ([`bootstrap`]), the rules that send its
+//! traffic through that Envoy ([`interception`]), where images come from ([`registry`]), and the script that applies all of
+//! that at boot ([`user_data`](mod@user_data)).
 //!
 //! Pure: no I/O, clock, environment or randomness. `fleetmesh proxy` and the operator share it, so that an instance is
 //! set up in the same way by a person and at boot.

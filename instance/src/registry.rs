@@ -1,8 +1,7 @@
-//! Where images come from: the ECR registries that hold AWS's proxy image, region by region, and the partitions that
-//! regions belong to. Pure.
+//! The registries of images: the ECR registries that hold AWS's proxy image, region by region, and the partitions of regions. Pure.
 //!
-//! Source of the accounts: AWS's list of the proxy image's registries, in App Mesh's user guide. Whether AWS keeps the
-//! images there is not known, which is why a mirror can be named instead.
+//! Source of the accounts: AWS's list of the proxy image's registries, in App Mesh's user guide. Whether AWS keeps the images there is
+//! not known, which is why a mirror can be named instead.
 
 use std::fmt;
 

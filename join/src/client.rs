@@ -111,7 +111,7 @@ impl JoinClient {
         }
         let said = serde_json::from_slice::<ErrorBody>(&body).map(|error| error.message);
         Err(Error::Join(said.unwrap_or_else(|_| {
-            format!("{} answers with status {status}: it lets nobody join (--ca-key)", self.url)
+            format!("{} answers with status {status}: joining is not enabled there (--ca-key)", self.url)
         })))
     }
 }

@@ -1,4 +1,4 @@
-//! What a joiner is told to do. Pure data.
+//! The configuration of a joiner. Pure data.
 
 use std::path::PathBuf;
 

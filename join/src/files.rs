@@ -1,4 +1,4 @@
-//! The files that Envoy and others read: each is replaced at once, and keys are for their owner alone.
+//! The files that Envoy and others read: each is replaced at once, and only their owner may read keys.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

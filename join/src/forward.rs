@@ -1,5 +1,5 @@
-//! A Unix socket for proxies that cannot do mutual TLS by files: what connects is forwarded, byte for byte, with the
-//! certificate of the moment.
+//! A Unix socket for proxies that cannot do mutual TLS with files: connections are forwarded, byte for byte, with the current
+//! certificate.
 
 use std::fs;
 use std::io;

@@ -1,12 +1,12 @@
-//! `fleetmesh proxy join`: proves to a control plane which IAM role this instance has, and keeps the certificate that it
-//! gets for that fresh. The counterpart of the control plane's `join` module.
+//! `fleetmesh proxy join`: proves to a control plane which IAM role this instance has, and renews the certificate that it gets
+//! for that. The counterpart of the control plane's `join` module.
 //!
 //! `credentials of the instance → a signed GetCallerIdentity around a challenge → a certificate → files that Envoy's SDS
 //! reads → again at half of its life`
 //!
-//! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine. It is
-//! made once and kept with the certificate: the control plane binds an instance to its key, so that nothing else on the
-//! machine gets a certificate meanwhile.
+//! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine. It is made once
+//! and kept with the certificate: the control plane binds an instance to its key, so that nothing else on the machine gets a
+//! certificate meanwhile.
 
 mod client;
 mod config;

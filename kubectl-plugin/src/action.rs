@@ -1,4 +1,4 @@
-//! What a verb makes of a Route: the RouteAction that tells its rollout, or why there is nothing to tell. Pure.
+//! The RouteAction of a verb for the rollout of a Route, or why there is none. Pure.
 
 use fleetmesh_core::canary::targets::in_short;
 use fleetmesh_crds::{Route, RouteAction, RouteActionSpec, Verb};
@@ -10,11 +10,11 @@ use crate::draw::in_force;
 /// Kubernetes cuts longer prefixes, and the verb with them.
 const MAX_PREFIX: usize = 58;
 
-/// The RouteAction that gives the rollout of `route` a verb: meant for the very rollout and step that its status tells,
+/// The RouteAction that gives the rollout of `route` a verb: meant for the very rollout and step that its status shows,
 /// so that it is refused when there is another one by then, and collected with the Route.
 ///
 /// # Errors
-/// There is no rollout to tell; why, and the way out, in words.
+/// There is no rollout to act on; why, and the way out, in words.
 pub fn action(route: &Route, verb: Verb) -> Result<RouteAction, String> {
     let status = route.status.clone().unwrap_or_default();
     let rollout = match (&route.spec.canary, status.of_kind.canary.rollout) {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rollout_the_way_out_is_told() {
+    fn without_a_rollout_the_way_out_is_shown() {
         let cases = [
             (json!(null), rollout(), "has no canary"),
             (

@@ -8,9 +8,9 @@ use fleetmesh_crds::Phase;
 
 use crate::simulate::ManifestTargets;
 
-const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused, or there is nothing to tell, 4 no answer in time.";
+const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused, or there is nothing to act on, 4 no answer in time.";
 
-/// Look at the rollout of a Route, and tell it what to do.
+/// Look at the rollout of a Route, and act on it.
 ///
 /// A Route with `canary` in its spec shifts its traffic in steps when its targets change. These commands show where it
 /// is (status) and act on it (promote, pause, abort and so on); none of them changes the Route's spec. ROUTE is the name
@@ -132,11 +132,11 @@ pub struct SimulateArgs {
     #[arg(value_name = "ROUTE.yaml")]
     pub manifest: PathBuf,
 
-    /// The recorded metrics, CSV; --help tells its columns
+    /// The recorded metrics, CSV; --help lists its columns
     #[arg(long, value_name = "FILE")]
     pub trace: PathBuf,
 
-    /// The targets to begin from, for example "serviceB=75 serviceBv2=25"; the manifest's status tells them otherwise
+    /// The targets to begin from, for example "serviceB=75 serviceBv2=25"; by default those of the manifest's status
     #[arg(long, value_name = "TARGETS", value_parser = crate::simulate::targets_from)]
     pub stable: Option<ManifestTargets>,
 
@@ -160,7 +160,7 @@ The trace is CSV with a header and one row for each moment, the earliest first:
   errors        how many of those failed; none without the column
   METRIC        what that Prometheus query gives; empty: no number, error: no answer
   webhook:NAME  what it answers from here on: Confirmed, NotYet, Refused or Error
-  action        what somebody tells the rollout: promote, promote-full, pause, resume,
+  action        what somebody does to the rollout: promote, promote-full, pause, resume,
                 skip-step, abort or retry
 A webhook without a column agrees. The proxies of the simulation acknowledge at once,
 and every new target is healthy. The rollout begins at the first row and is followed

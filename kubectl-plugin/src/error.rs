@@ -1,4 +1,4 @@
-//! Why a command was not done, in words for people, and the exit status.
+//! Why a command failed, with a message for people, and the exit status.
 
 use std::io;
 
@@ -19,9 +19,9 @@ pub enum Error {
     /// The Route does not exist.
     #[error("the Route {0} does not exist: see `kubectl get routes --all-namespaces`")]
     NoRoute(String),
-    /// There is nothing that could be told what to do.
+    /// There is no rollout to act on.
     #[error("{0}")]
-    NothingToTell(String),
+    NoRollout(String),
     /// The operator refused.
     #[error("refused: {0}")]
     Refused(String),
@@ -53,7 +53,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::NothingToTell(_) | Self::Refused(_) => 3,
+            Self::NoRollout(_) | Self::Refused(_) => 3,
             Self::TimedOut(_) => 4,
             _ => 1,
         }

@@ -1,9 +1,9 @@
-//! What a person has on the command line for canaries: [`CanaryCommand`], offered by `fleetmesh canary` and, as kubectl's
-//! plugin, by `kubectl fleetmesh canary`.
+//! The command line for canaries: [`CanaryCommand`], offered by `fleetmesh canary` and, as kubectl's plugin, by
+//! `kubectl fleetmesh canary`.
 //!
-//! Everything goes through the Kubernetes API with the person's own rights (`rbac.yaml` lists them): `status` reads the
-//! Route, a verb creates a RouteAction and waits for what the operator says of it. `simulate` asks nobody: it runs the
-//! operator's own reducer over a file.
+//! Everything goes through the Kubernetes API with the person's own permissions (`rbac.yaml` lists them): `status` reads the Route, a
+//! verb creates a RouteAction and waits for the operator's answer. `simulate` makes no calls: it runs the operator's own reducer on a
+//! file.
 //!
 //! [`draw`], [`report`], [`action`] and [`simulate`] are pure; only [`cluster`], [`status`], [`verb`] and [`output`] do I/O.
 
@@ -29,7 +29,7 @@ use fleetmesh_crds::Verb;
 /// Runs `command` to its end and writes what it answers to `output`.
 ///
 /// # Errors
-/// It was not done; [`Error::exit_code`] tells the exit status.
+/// It was not done; [`Error::exit_code`] is the exit status.
 pub async fn run(command: CanaryCommand, output: &mut Output<'_>) -> Result<(), Error> {
     match command {
         CanaryCommand::Status(args) => status::run(args, output).await,

@@ -1,4 +1,4 @@
-//! Where answers go: a terminal that can be redrawn, or anything that takes text.
+//! The output: a terminal that can be redrawn, or anything that takes text.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The rollout of a Route as JSON: the members of its status, and beside them what the spec makes of the defaults. Pure.
+//! The rollout of a Route as JSON: the members of its status, and the spec's values with defaults filled in. Pure.
 
 use fleetmesh_core::canary::plan::{Lasts, lasts};
 use fleetmesh_crds::{CanaryStatus, Route};

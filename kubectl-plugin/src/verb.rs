@@ -1,4 +1,4 @@
-//! The verbs: a RouteAction is created, and what the operator says of it is printed.
+//! The verbs: creates a RouteAction, and prints the operator's answer.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ const FIELD_MANAGER: &str = "kubectl-fleetmesh";
 /// The pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Tells the Route's rollout what to do, and waits for the operator's answer.
+/// Acts on the Route's rollout, and waits for the operator's answer.
 ///
 /// # Errors
-/// There is nothing to tell, the operator refused, or it did not answer in time.
+/// There is nothing to act on, the operator refused, or it did not answer in time.
 pub async fn run(verb: Verb, args: &VerbArgs, output: &mut Output<'_>) -> Result<(), Error> {
     let place = ObjectPlace::of(&args.route).await?;
-    let wanted = action(&place.route().await?, verb).map_err(Error::NothingToTell)?;
+    let wanted = action(&place.route().await?, verb).map_err(Error::NoRollout)?;
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let created = place.actions.create(&parameters, &wanted).await.map_err(|error| {
         Error::kubernetes(format!("create a RouteAction in the namespace {}", place.namespace), error)

@@ -1,4 +1,4 @@
-//! What a request changes, decided on the newest state of a store: pure functions that a commit runs ([`Commit`]), with time and
+//! The change of a request, decided on the newest state of a store: pure functions that a commit runs ([`Commit`]), with time and
 //! uid drawn before.
 //!
 //! [`Commit`]: crate::store::Commit

@@ -1,4 +1,4 @@
-//! Text that others sent, as it may stand in a log line or an answer: short, printable, and marked as theirs. Pure.
+//! Text from others, in the form for log lines and responses: short, printable, and marked as theirs. Pure.
 
 use std::fmt::{self, Write as _};
 

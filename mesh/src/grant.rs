@@ -1,5 +1,5 @@
-//! Grants: the tag of a virtual node that lists the IAM roles whose instances may run it. Pure. A grant is looked at when an
-//! instance joins and while it streams, so that taking one away ends streams.
+//! Grants: the tag of a virtual node that lists the IAM roles whose instances may run it. Pure. A grant is checked when an instance
+//! joins and while it streams, so that removing one ends streams.
 
 use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
 use fleetmesh_model::ResourceId;
@@ -28,7 +28,7 @@ pub struct Joined {
     pub partition: String,
     /// The account.
     pub account: String,
-    /// The role's name, without its path, which STS does not tell. It is unique in its account.
+    /// The role's name, without its path, which STS does not return. It is unique in its account.
     pub role: String,
     /// The role's unique id: a role that is made again under the same name has another. None in a certificate of an older
     /// control plane.
@@ -38,7 +38,7 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// Reads what STS tells of a caller: the ARN `arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION` and the user id
+    /// Reads what STS returns about a caller: the ARN `arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION` and the user id
     /// `ROLE-ID:SESSION`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The account, region and partition a control plane stands for. They are part of every ARN. Pure data.
+//! The account, region and partition of a control plane. They are part of every ARN. Pure data.
 
 use fleetmesh_model::{Arn, ResourceId};
 

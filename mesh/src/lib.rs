@@ -1,10 +1,10 @@
-//! What a control plane decides: of a change whether it may be, of a virtual node what its proxies run, of a stream what it is
-//! sent, of a mesh how far it has come. Pure: no I/O, no clock, no randomness, no runtime; times and random values come in.
+//! The decisions of a control plane: whether a change is allowed, what the proxies of a virtual node run, what a stream is sent,
+//! how many proxies run each object. Pure: no I/O, no clock, no randomness, no runtime; times and random values come in.
 //!
 //! `change → rules → state → view → snapshot per node → stream → ACK/NACK → distribution`,
 //! and back: `load report → windows of loads per virtual node`
 //!
-//! What listens, stores, waits and tells is `fleetmesh-control-plane`.
+//! Listeners, storage, timers and endpoints are in `fleetmesh-control-plane`.
 
 pub mod ads;
 pub mod cloud_map;

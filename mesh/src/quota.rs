@@ -1,4 +1,4 @@
-//! Quotas: how many resources of a kind there may be. Own deployments have none unless they are given. Pure.
+//! Quotas: how many resources of a kind may exist. Own deployments have none unless they are configured. Pure.
 
 use std::str::FromStr;
 

@@ -24,7 +24,7 @@ pub enum Class {
     ResourceInUse,
     /// The control plane cannot serve at the moment; the same request may succeed later.
     ServiceUnavailable,
-    /// Requests arrive faster than the control plane was told to take them.
+    /// Requests arrive faster than the control plane is configured to take them.
     TooManyRequests,
     /// The resource would have more tags than a resource may have.
     TooManyTags,

@@ -1,5 +1,4 @@
-//! What a store shows to everything behind it: immutable views of a mesh. Snapshots are made of these and of nothing else.
-//! Pure data.
+//! The views of a mesh that a store publishes: immutable. Snapshots are made from these and from nothing else. Pure data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ pub struct Description {
     pub kind: MetricKind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it tells, in words; no stop at the end.
+    /// What it measures, in words; no full stop at the end.
     pub help: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! Metrics as operator and control plane have them: a registry that also knows what is in it. A family without samples is
-//! not on the page, so whoever checks a dashboard, an alert or a document needs the [`Catalog`]. No I/O.
+//! Metrics of the operator and the control plane: a registry that also knows its families. A family without samples is not on the
+//! page, so whoever checks a dashboard, an alert or a document needs the [`Catalog`]. No I/O.
 
 mod catalog;
 mod labels;

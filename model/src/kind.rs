@@ -148,7 +148,7 @@ kinds! {
     }
 }
 
-/// Kinds of App Mesh's that are not served yet, by their segments; whoever asks for one is told so.
+/// Kinds of App Mesh's that are not served yet, by their segments; callers get an error that says so.
 pub const NOT_SERVED: [&str; 1] = ["virtualGateway"];
 
 // What identities and paths rest on.

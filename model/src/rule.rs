@@ -54,7 +54,7 @@ impl Violations {
     }
 }
 
-/// Listeners, of virtual nodes and of virtual routers alike, are told apart by their ports.
+/// Listeners, of virtual nodes and of virtual routers alike, are distinguished by their ports.
 pub(crate) const LISTENER_PORTS: Rule = Rule {
     cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
     message: "listeners must have different ports",

@@ -1,4 +1,4 @@
-//! What an operator is told to do, whoever tells it: the command line, or a program that runs it inside of itself. Pure data.
+//! The configuration of an operator, from the command line or from a program that embeds it. Pure data.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fleetmesh_core::fleet::JoinOptions;
 use fleetmesh_core::iam::Rules;
 
-/// What an operator is told to do. The default is what `fleetmesh operator` does without flags.
+/// The configuration of an operator. The default is what `fleetmesh operator` does without flags.
 #[derive(Clone, Debug)]
 pub struct OperatorConfig {
     /// The name of the cluster in the tags that mark ownership; the uid of the namespace kube-system when `None`.

@@ -1,5 +1,5 @@
-//! What a Fleetmesh control plane answers beside the App Mesh API: asked with the credentials and the CA of the App Mesh
-//! client, because it lets nobody else in where other hosts reach it.
+//! The endpoints of a Fleetmesh control plane besides the App Mesh API. They are called with the credentials and the CA of the App
+//! Mesh client, because the control plane authenticates callers from other hosts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How an operator is, for the health pages of its process. Says what others wrote down; asks nobody.
+//! The operator's health, for the health pages of its process. Reads what others recorded; makes no calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

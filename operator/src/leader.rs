@@ -1,5 +1,5 @@
-//! Leadership among operators: keeps the Lease (`coordination.k8s.io/v1`) that they share, and a fence around every write
-//! that opens only for the leader. May read and write that Lease; decides nothing ([`fleetmesh_core::lease`] does).
+//! Leader election among operators: holds the Lease (`coordination.k8s.io/v1`) that they share, and a fence around every write that
+//! opens for the leader only. May read and write that Lease; [`fleetmesh_core::lease`] makes the decisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::LeaderElection;
 use crate::write_hook::{Write, WriteHook};
 
-/// A request for the Lease that takes longer is given up: the next look tells what came of it.
+/// A request for the Lease that takes longer is given up: the next look shows the result.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What has passed on a clock that also runs while the process is stopped and while the machine sleeps.
@@ -116,12 +116,12 @@ impl Election {
 
     /// Looks until this operator leads. Whatever fails is tried again: it has nothing else to do.
     pub async fn acquire(&mut self) {
-        let mut told = None;
+        let mut known = None;
         while !self.contender.leads(now()) {
             match self.turn().await {
-                Ok(Some(holder)) if told.as_ref() != Some(&holder) => {
+                Ok(Some(holder)) if known.as_ref() != Some(&holder) => {
                     info!(lease = %self.lease(), %holder, "another operator leads; waiting");
-                    told = Some(holder);
+                    known = Some(holder);
                 }
                 Ok(_) => {}
                 Err(error) => {

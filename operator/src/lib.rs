@@ -1,12 +1,12 @@
 //! The operator: watches Fleetmesh resources and brings an App Mesh endpoint in step with them.
 //!
 //! Each object goes through reconciles ([`reconcile`]): observe (reads) → decide (pure, `fleetmesh-core`) → apply (writes) →
-//! status (pure) → report (writes). A [`queue`] says whose turn it is, the [`cache`] what is known without asking. The
-//! AWS SDK ends in [`cloud`] and in `fleetmesh-aws`, the Kubernetes API in [`cluster`]; each write of
-//! both asks the hooks ([`write_hook`]), of which the leader's fence is one.
+//! status (pure) → report (writes). The [`queue`] orders the objects, the [`cache`] is what is known without a call. The types
+//! of the AWS SDK are used in [`cloud`] and in `fleetmesh-aws` only, those of the Kubernetes API in [`cluster`]; each write to
+//! either asks the hooks ([`write_hook`]), one of which is the leader's fence.
 //!
-//! Whoever runs an [`Operator`] gives it its configuration and both APIs; it reads no command line, prints nothing, and nothing
-//! of it is left when [`Operator::run`] has returned.
+//! Whoever runs an [`Operator`] gives it its configuration and both APIs. It reads no command line and prints nothing, and none of
+//! its tasks is left when [`Operator::run`] has returned.
 
 pub mod cache;
 pub mod cloud;

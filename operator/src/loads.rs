@@ -1,5 +1,5 @@
-//! Asks the control plane for the loads of a mesh: what the proxies report of the requests that they send to each virtual
-//! node (`docs/adr/0009-load-windows.md`). Reads only.
+//! Asks the control plane for the loads of a mesh: the proxies' reports on the requests that they send to each virtual node
+//! (`docs/adr/0009-load-windows.md`). Reads only.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub enum LoadsError {
         reason: String,
     },
     /// The control plane refused.
-    #[error("the control plane tells no loads of mesh {mesh}: {reason}")]
+    #[error("the control plane reports no loads of mesh {mesh}: {reason}")]
     Refused {
         /// The mesh.
         mesh: String,
@@ -37,7 +37,7 @@ pub enum LoadsError {
     },
     /// The endpoint is something else, AWS's for example.
     #[error(
-        "the endpoint tells no loads (status {status}): only a Fleetmesh control plane does, so judge by Prometheus here"
+        "the endpoint reports no loads (status {status}): only a Fleetmesh control plane does, so judge by Prometheus here"
     )]
     NotServed {
         /// The HTTP status.
@@ -157,9 +157,17 @@ mod tests {
     fn whatever_is_no_answer_is_an_error_that_says_why() {
         let refusal = br#"{"message":"the mesh \"apps\" does not exist"}"#;
         let cases: [(u16, &[u8], &str); 7] = [
-            (404, refusal, "the control plane tells no loads of mesh apps: the mesh \"apps\" does not exist"),
-            (404, b"<html>", "the endpoint tells no loads (status 404): only a Fleetmesh control plane does"),
-            (403, b"", "the endpoint tells no loads (status 403)"),
+            (
+                404,
+                refusal,
+                "the control plane reports no loads of mesh apps: the mesh \"apps\" does not exist",
+            ),
+            (
+                404,
+                b"<html>",
+                "the endpoint reports no loads (status 404): only a Fleetmesh control plane does",
+            ),
+            (403, b"", "the endpoint reports no loads (status 403)"),
             (503, b"", "the loads of mesh apps cannot be read: status 503"),
             (200, b"{}", "the loads of mesh apps are malformed: missing field"),
             (200, b"", "the loads of mesh apps are malformed"),

@@ -87,7 +87,7 @@ impl Metrics {
             objects: of.gauge("objects", "Custom resources known"),
             leading: of.gauge("leading", "1 while this operator leads, 0 while it waits"),
             connected: of
-                .gauge("distribution_connected", "Meshes whose control plane tells about its proxies"),
+                .gauge("distribution_connected", "Meshes whose control plane reports on its proxies"),
             rollouts: RolloutMetrics::register(&mut of),
             catalog: Arc::new(of),
         }
@@ -146,7 +146,7 @@ impl Metrics {
         self.leading.set(i64::from(leads));
     }
 
-    /// How many meshes have a control plane that tells about its proxies.
+    /// How many meshes have a control plane that reports on its proxies.
     pub fn connected(&self, meshes: usize) {
         self.connected.set(size(meshes));
     }

@@ -1,4 +1,4 @@
-//! What somebody has to apply so that a later version goes on as an earlier one did. Reads files or the cluster; never writes to
+//! What to apply before an upgrade so that a later version behaves as an earlier one did. Reads files or the cluster; never writes to
 //! either.
 
 use std::io::{self, Read};
@@ -118,7 +118,7 @@ fn is_virtual_node(object: &Value) -> bool {
 }
 
 const HEAD: &str = "\
-# FleetClasses for the fleets that name none and whose status tells of instances. Each lets what the specs of its fleets ask for today,
+# FleetClasses for the fleets that name none and whose status shows instances. Each lets what the specs of its fleets ask for today,
 # whoever wrote that, and whoever may write in their namespaces may then ask for it: review every value, above all what fleets
 # may choose (instanceTypes, images, network, userData, managedPolicyArns, proxyImages, allowMetadata, tagKeys) and how many instances
 # there may be (limits); then kubectl apply -f. The default class is for every fleet that names none; others have to be named, as the
@@ -218,7 +218,7 @@ spec: {meshName: apps}
         assert_eq!(classes.iter().filter(|class| class.is_default()).count(), 1);
         assert!(text.contains("kubectl patch virtualnode"), "{text}");
         assert!(text.contains("Key=fleetmesh.dev/enroll"), "{text}");
-        assert!(text.contains("# In no class: apps/wish, its status tells of no instance"), "{text}");
+        assert!(text.contains("# In no class: apps/wish, its status shows no instance"), "{text}");
         assert!(!text.contains("p5."), "{text}");
         assert!(serde_saphyr::from_multiple::<Value>(&super::text(&Survey::default()).unwrap()).is_ok());
     }

@@ -1,7 +1,7 @@
-//! The queue of objects that want a reconcile. An object is in it once however often it is triggered, is never in two reconciles at
-//! a time, and comes back when it was triggered during its reconcile. Who is urgent goes before all who are not, and who changed
-//! before most of those that are only to be compared, which all are after a start: at 40 reads a second an edit would wait for minutes
-//! (controller-runtime has priorities for the same). In memory only: a restart looks at everything again.
+//! The queue of objects to reconcile. An object is in it once, however often it is triggered, is never in two reconciles at a time,
+//! and comes back when it was triggered during its reconcile. Urgent objects go first, and changed ones before most of those that
+//! are only to be compared, which after a start are all: at 40 reads a second an edit would wait for minutes (controller-runtime has
+//! priorities for the same). In memory only: after a restart everything is looked at again.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ const TURNS: usize = 8;
 /// Why an object is triggered; the greater reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trigger {
-    /// The control plane told something new about it.
+    /// The control plane reported something new about it.
     Distribution,
     /// It changed, or something that it depends on did.
     Look,
-    /// It is time to compare all of it with the endpoint, tags included, which tell of no change by themselves.
+    /// It is time to compare all of it with the endpoint, including tags, of whose changes nothing notifies the operator.
     Drift,
 }
 

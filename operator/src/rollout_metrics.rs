@@ -1,5 +1,5 @@
-//! Metrics of rollouts in the Prometheus text format. What a route is at is set anew for each scrape from the statuses, so
-//! a route that is gone leaves nothing behind; labels other than the route's are bounded.
+//! Metrics of rollouts in the Prometheus text format. The state of each route is set from the statuses at each scrape, so a deleted
+//! route leaves nothing behind; labels other than the route's are bounded.
 
 use fleetmesh_crds::CanaryStatus;
 use fleetmesh_crds::canary::{HistoryEntry, Phase};

@@ -1,4 +1,4 @@
-//! Runs an operator: watches, and works until it is told to stop. Whoever runs it made the two APIs that it stands between.
+//! Runs an operator: watches and reconciles until it is stopped. The caller makes the clients of the two APIs that it connects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,7 +177,7 @@ impl Operator {
     /// nothing of it goes on, but for the health pages after an error; the same when it is dropped.
     ///
     /// # Errors
-    /// The lease was lost, or a task has fallen, which `/livez` tells. What was under way was cut off: the next operator
+    /// The lease was lost, or a task has failed, which `/livez` shows. What was under way was cut off: the next operator
     /// completes it.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Stopped> {
         let (tasks, pages) = (self.tasks.clone(), self.pages.clone());
@@ -234,7 +234,7 @@ impl Operator {
         }
         tokio::select! {
             ended = tasks.end(GRACE) => if !ended {
-                warn!("reconciles under way took too long and were given up; the next start completes them");
+                warn!("reconciles in progress took too long and were aborted; the next start completes them");
             },
             lost = keep(election) => return Err(lost.into()),
         }

@@ -28,7 +28,7 @@ task_names! {
         WebhookProviders = "watch of WebhookProviders",
         /// What permits references between namespaces.
         ReferenceGrants = "watch of ReferenceGrants",
-        /// What rollouts are told by people.
+        /// What people want of rollouts.
         RouteActions = "watch of RouteActions",
         /// Starts and ends the polls of meshes.
         Polls = "polls of the distribution",

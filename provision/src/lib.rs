@@ -1,9 +1,8 @@
 //! `fleetmesh provision`: the Secrets of a control plane on Kubernetes, made in the cluster.
 //!
-//! `the Secrets that there are → what each should be (`plan`, pure) → create or replace`, again from the start when somebody
-//! else was faster.
+//! `existing Secrets → what each should be (`plan`, pure) → create or replace`, again from the start when somebody else was faster.
 //!
-//! A crate of its own: the control plane speaks to no Kubernetes, and the operator has no right to Secrets.
+//! A crate of its own: the control plane does not talk to Kubernetes, and the operator has no permission on Secrets.
 
 mod cluster;
 mod plan;
@@ -59,13 +58,13 @@ pub enum Error {
         reason: String,
     },
     /// Others go on writing.
-    #[error("Secret {0} was changed by others again and again: run it again when nobody else does")]
+    #[error("Secret {0} was changed by others during each try: run it again when nobody else changes it")]
     Contended(String),
     /// It took too long.
     #[error("the API server did not answer in time ({} s)", LIMIT.as_secs())]
     Slow,
-    /// It was told to stop.
-    #[error("stopped before it was done; what was made stays, and the next run goes on from there")]
+    /// It was stopped.
+    #[error("stopped before it was done; what was made stays, and the next run continues from there")]
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! What each Secret should be, given those that there are. Decides and makes certificates; reads no clock and calls nothing.
+//! The desired Secrets, given the existing ones. Decides and makes certificates; reads no clock and makes no calls.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! The tasks of a program, supervised: none of them ends in silence. A panic becomes a value where somebody can go on
-//! ([`caught`]), and the end of the program where nobody can ([`Tasks`]).
+//! The tasks of a program, supervised: none of them ends silently. A panic becomes a value where the program can continue
+//! ([`caught`]), and ends the program where it cannot ([`Tasks`]).
 
 mod name;
 
@@ -224,8 +224,8 @@ impl<N: TaskName> Tasks<N> {
         self.given_up.clone().drop_guard()
     }
 
-    /// Awaits that all tasks have ended, which were told to, and cuts off those that have not after `grace`: at whatever they wait
-    /// for, for ever too, so that nothing of them is left. Whether all ended.
+    /// Waits until all tasks, which have been asked to stop, have ended, and aborts those that have not after `grace`, whatever
+    /// they wait for, so that nothing of them is left. Returns whether all ended by themselves.
     pub async fn end(&self, grace: Duration) -> bool {
         self.tracker.close();
         let ended = timeout(grace, self.tracker.wait()).await.is_ok();

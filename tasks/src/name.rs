@@ -1,4 +1,4 @@
-//! The list of a program's long-lived tasks. Nothing can be spawned as one that is not in it, so that a test can go through all.
+//! The list of a program's long-lived tasks. Only tasks in the list can be spawned as such, so that a test can go through all.
 
 use std::fmt::Debug;
 

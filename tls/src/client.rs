@@ -1,4 +1,4 @@
-//! Clients of servers that may mean ill.
+//! Clients of servers that may be malicious.
 
 use std::sync::Arc;
 

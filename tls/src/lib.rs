@@ -1,6 +1,6 @@
-//! What a chain of certificates may cost that a stranger sends: both sides of TLS look for a path from a certificate to a CA
-//! that they trust, and among many certificates of one name there are more paths than anybody can try. The bound is checked
-//! before any path is looked for. No I/O, no clock.
+//! The bound on the cost of a peer's certificate chain: both sides of TLS look for a path from a certificate to a CA that they trust,
+//! and among many certificates of one name there are more paths than anybody can try. The bound is checked before any path is
+//! looked for. No I/O, no clock.
 
 #[cfg(feature = "attacks")]
 pub mod attacks;

@@ -1,4 +1,4 @@
-//! Servers whose chains have paths without number.
+//! Servers whose chains have innumerable paths.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -46,7 +46,7 @@ fn longest_first(suites: &mut [Suite], times: &Times) {
     suites.sort_by_key(|suite| std::cmp::Reverse(times.get(&suite.name).copied().unwrap_or(u64::MAX)));
 }
 
-/// The test program that a message of cargo tells of.
+/// The test program in a message of cargo.
 fn suite(message: &str) -> Option<Suite> {
     let message: Value = serde_json::from_str(message).ok()?;
     if message["profile"]["test"] != true {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_programs_are_told_from_others() {
+    fn test_programs_are_distinguished_from_others() {
         let message = |kind: &str, test: bool, executable: Option<&str>| {
             serde_json::json!({
                 "reason": "compiler-artifact", "manifest_path": "/w/tests/Cargo.toml",

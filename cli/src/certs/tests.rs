@@ -1,4 +1,4 @@
-//! Tests of the commands, whose certificates are judged as a listener judges them.
+//! Tests of the commands: their certificates are verified as a listener verifies them.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! The flags of `fleetmesh control-plane`, and what they tell a control plane to do.
+//! The flags of `fleetmesh control-plane`, and the configuration that they give.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -332,7 +332,7 @@ impl IdentityArgs {
 }
 
 impl ControlPlaneArgs {
-    /// What the control plane is told to do, to be run by the runtime of `kms`. `instances` ask EC2, with
+    /// The control plane's configuration, to be run by the runtime of `kms`. `instances` ask EC2, with
     /// `--verify-instances` alone.
     pub fn config(self, instances: Option<Arc<dyn Instances>>, kms: &Handle) -> ControlPlaneConfig {
         ControlPlaneConfig {
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_flags_say_is_told() {
+    async fn flags_are_in_the_configuration() {
         let config = config(
             "--listen 127.0.0.1:1,unix:/api --ads-listen 127.0.0.1:2 --join-listen 127.0.0.1:3 --allowed-host a --api-host b \
              --max-handshakes-per-source 9 --max-waiting-per-source 99 --max-connections-per-source 98 \

@@ -1,5 +1,5 @@
-//! Lets the control plane ask EC2 about instances, by the client of the operator's crate for AWS: the control plane's own has
-//! none, because `aws-sdk-ec2` is as large as the rest of it.
+//! Lets the control plane ask EC2 about instances, with the client of the operator's crate for AWS: the control plane has none of its
+//! own, because `aws-sdk-ec2` is as large as the rest of it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `fleetmesh control-plane`: a control plane as its flags say.
+//! `fleetmesh control-plane`: runs a control plane with the configuration from its flags.
 
 mod args;
 mod command;

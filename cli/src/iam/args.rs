@@ -1,4 +1,4 @@
-//! The flags of `fleetmesh iam`, those among them that the operator has, too, and what they mean.
+//! The flags of `fleetmesh iam`, some of which the operator has too, and their meaning.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -276,7 +276,7 @@ fn account_policy(text: &str) -> Result<String, String> {
 fn cluster(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 256 || text.contains(['*', '?']) {
         return Err(format!(
-            "{text:?} is no cluster's name: 1 to 256 characters, and no pattern, because it tells what is this cluster's from what is another's"
+            "{text:?} is no cluster's name: 1 to 256 characters, and no pattern, because it distinguishes what is this cluster's from what is another's"
         ));
     }
     Ok(text.to_owned())

@@ -1,5 +1,5 @@
-//! The command line of `fleetmesh iam`: what the operator's own IAM identity needs, and the boundary of those that it makes.
-//! Prints or writes files; calls nobody.
+//! The command line of `fleetmesh iam`: the permissions that the operator's own IAM identity needs, and the permissions boundary of
+//! the roles that it makes. Prints or writes files; makes no calls.
 
 mod args;
 mod print;

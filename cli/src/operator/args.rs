@@ -1,4 +1,4 @@
-//! The flags of `fleetmesh operator`, and what they tell an operator to do.
+//! The flags of `fleetmesh operator`, and the configuration that they give.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -166,7 +166,7 @@ pub struct OperatorArgs {
 }
 
 impl OperatorArgs {
-    /// What the operator is told to do. Reads the file of `--proxy-join-ca-file`.
+    /// The operator's configuration. Reads the file of `--proxy-join-ca-file`.
     ///
     /// # Errors
     /// Instances of fleets could not join as these flags say.
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flags_say_is_told() {
+    fn flags_are_in_the_configuration() {
         let config = config(
             "--drift-interval 5s --proxy-patience 7s --cluster-name c --region eu-west-1 --canary-direct-addresses \
              --provider-secrets /s --iam-max-roles 7 --iam-max-roles-per-namespace 3 --iam-path /p/ \

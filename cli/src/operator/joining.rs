@@ -7,7 +7,7 @@ use fleetmesh_instance::user_data::{UserDataError, authority, check_join};
 
 use super::args::OperatorArgs;
 
-/// Instances could not join as they were told to, each in one line.
+/// The reasons that instances could not join with these flags, one line each.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The CA's file cannot be read.
@@ -100,7 +100,7 @@ mod tests {
                        --proxy-join-control-plane https://mesh.example:9080";
 
     #[test]
-    fn all_or_nothing_is_told() {
+    fn all_flags_or_none_are_given() {
         for line in ["", "--proxy-control-plane unix:///run/fleetmesh/ads.sock"] {
             assert_eq!(options(&parse(line).expect(line)).expect(line), None);
         }

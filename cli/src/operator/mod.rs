@@ -1,4 +1,4 @@
-//! `fleetmesh operator`: an operator as its flags say, with health pages of its own.
+//! `fleetmesh operator`: runs an operator with the configuration from its flags, and its health pages.
 
 mod args;
 mod joining;

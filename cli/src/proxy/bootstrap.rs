@@ -17,7 +17,7 @@ pub struct BootstrapArgs {
 
     /// The id of the EC2 instance that this proxy runs on, for example i-0123456789abcdef0.
     ///
-    /// By it the operator knows which instance of a fleet is ready. Without it the control plane tells proxies apart by
+    /// By it the operator knows which instance of a fleet is ready. Without it the control plane distinguishes proxies by
     /// the address that they connect from, which a Unix socket does not have.
     #[arg(long, env = "FLEETMESH_INSTANCE_ID", value_name = "ID")]
     pub instance_id: Option<String>,
@@ -69,7 +69,7 @@ pub struct BootstrapArgs {
     )]
     pub load_reporting: bool,
 
-    /// The format to print; Envoy tells them apart by the name of its file (.yaml, .json).
+    /// The format to print; Envoy distinguishes them by the name of its file (.yaml, .json).
     #[arg(short, long, env = "FLEETMESH_BOOTSTRAP_OUTPUT", value_enum, default_value_t = BootstrapFormat::Yaml)]
     pub output: BootstrapFormat,
 }

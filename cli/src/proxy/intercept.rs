@@ -1,4 +1,4 @@
-//! `fleetmesh proxy intercept`: its flags, and what it does.
+//! `fleetmesh proxy intercept`: its flags and its actions.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub enum InterceptCommand {
 pub struct EnableArgs {
     /// The user that Envoy runs as: outgoing connections of this user are left alone.
     ///
-    /// Several, separated by commas, are possible. Empty when only --ignore-gid tells Envoy from the application.
+    /// Several, separated by commas, are possible. Empty when only --ignore-gid distinguishes Envoy from the application.
     #[arg(long, env = "FLEETMESH_IGNORE_UID", value_name = "UID", default_value = "1337", value_parser = list::ids)]
     pub ignore_uid: List<u32>,
 

@@ -1,4 +1,4 @@
-//! What the commands answer, for people and for programs. Writes to the output it is given.
+//! The output of the commands, for people and for programs. Writes to the output that it is given.
 
 use std::fmt::Display;
 use std::io::{self, Write};

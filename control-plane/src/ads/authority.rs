@@ -1,8 +1,8 @@
-//! Whether a proxy may stream a virtual node: whom its connection proved, and for how long that holds.
+//! Whether a proxy may stream a virtual node: the identity that its connection proved, and how long that is valid.
 //!
-//! Statuses are App Mesh's own: 7 (PERMISSION_DENIED) for a node that the certificate does not name, 16
-//! (UNAUTHENTICATED) for a missing, bad or expired certificate, or one whose CA is trusted no more. 7 is also for one that was got by joining, when the node is
-//! not granted to that role any more or the proxy says that it is another instance.
+//! Statuses are App Mesh's own: 7 (PERMISSION_DENIED) for a node that the certificate does not name, 16 (UNAUTHENTICATED) for a
+//! missing, bad or expired certificate, or one whose CA is no longer trusted. 7 is also for a certificate from joining when the node
+//! is no longer granted to that role, or when the proxy claims to run on another instance.
 
 use std::time::{Duration, SystemTime};
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_streams_what_it_proved_and_is_told_why_not() {
+    fn a_caller_streams_what_it_proved_and_learns_why_not() {
         let now = SystemTime::now();
         let (soon, past) = (now + Duration::from_secs(1), now - Duration::from_secs(1));
         let views = granting("");

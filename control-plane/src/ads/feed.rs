@@ -1,11 +1,11 @@
-//! The snapshots of the nodes that have proxies: made once per node, shared by all its streams, and made again only
-//! when something that they were made from changed.
+//! The snapshots of the nodes that have proxies: made once per node, shared by all its streams, and made again only when something
+//! that they were made from changed.
 //!
 //! Bursts of commits are taken together: an update waits until nothing was committed for [`Debounce::quiet`], at most
 //! [`Debounce::longest`].
 //!
-//! A node that is deleted while its proxies are connected leaves them as they are: they keep the last configuration and
-//! the stream, and go on from there if a node of that name is made again. They no longer count in the distribution.
+//! When a node is deleted while its proxies are connected, they keep the last configuration and the stream, and continue from there
+//! if a node of that name is made again. They no longer count in the distribution.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -274,7 +274,7 @@ impl Feeds {
         }
     }
 
-    /// Tells the distribution before the streams, so that it never counts proxies by an older snapshot.
+    /// Publishes to the distribution before the streams, so that it never counts proxies by an older snapshot.
     fn publish(&self, node: &ResourceId, feed: &Feed, current: Current) {
         self.distribution.target(node, current.exists.then(|| Arc::clone(&current.snapshot)));
         feed.current.send_replace(current);

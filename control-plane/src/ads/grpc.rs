@@ -24,8 +24,8 @@ use tower::Service;
 use super::authority;
 use super::seats::Seats;
 use crate::listen::{Member, Peer, Source};
+use crate::refusals::Refusals;
 use crate::tls::Caller;
-use crate::told::Refusals;
 
 /// Answers that may wait to be written. No session has more to say before it has heard of the earlier ones.
 const WAITING: usize = 4;
@@ -38,11 +38,11 @@ pub trait Method: Clone + Send + Sync + 'static {
     const SERVICE: &'static str;
     /// The path of the method.
     const PATH: &'static str;
-    /// What is told of a stream that is refused.
+    /// The log message about a stream that is refused.
     const REFUSED: &'static str;
     /// The longest request, in bytes.
     const LARGEST: usize;
-    /// What whoever calls another method of the service is told, with status 12 (UNIMPLEMENTED).
+    /// The message for callers of another method of the service, with status 12 (UNIMPLEMENTED).
     const OTHERS: &'static str;
     /// What proxies send.
     type Request: Message + Default + Send + 'static;
@@ -192,7 +192,7 @@ async fn run<M: Method>(
 
 fn refused(refusals: &Refusals, status: &Status, peer: &Peer) {
     let code = status.code();
-    refusals.tell(peer.address.map(Source::from), &format_args!("{code:?}: {}", status.message()));
+    refusals.log(peer.address.map(Source::from), &format_args!("{code:?}: {}", status.message()));
     if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
         // Envoy would try again for ever over a connection with a certificate that does not suffice.
         peer.refused.cancel();

@@ -3,11 +3,12 @@
 //!
 //! `commit, discovery → debounce → snapshot per node (feed) → stream (pure) → answers → ACK/NACK → distribution`
 //!
-//! What is said and when is decided by [`fleetmesh_mesh::ads`]. What it promises about order and refusals stands in
-//! [`stream`](fleetmesh_mesh::ads::stream), who may stream in [`authority`], as what in
-//! [`identity`](fleetmesh_mesh::ads::identity), what happens to a deleted node's proxies in [`feed`]. Streams end with these gRPC codes, App Mesh's own:
-//! 0 when the server stops, 3 for a resource that is unknown or not served, 7 for one that the proxy may not stream, 8
-//! over the limit of proxies of a node, of streams of a certificate or of names, 11 for a request that is too long, 16 for a missing, bad or expired certificate.
+//! [`fleetmesh_mesh::ads`] decides what is sent and when. The guarantees about order and NACKs are in
+//! [`stream`](fleetmesh_mesh::ads::stream), who may stream is in [`authority`], which node a proxy is in
+//! [`identity`](fleetmesh_mesh::ads::identity), and what happens to a deleted node's proxies in [`feed`]. Streams end with these
+//! gRPC codes, App Mesh's own: 0 when the server stops, 3 for a resource that is unknown or not served, 7 for one that the proxy may
+//! not stream, 8 over the limit of proxies of a node, of streams of a certificate or of names, 11 for a request that is too long, 16
+//! for a missing, bad or expired certificate.
 
 pub mod authority;
 pub mod feed;
@@ -92,7 +93,7 @@ impl Default for AdsSettings {
     }
 }
 
-/// Where what the proxies say is told.
+/// The books of what the proxies report.
 #[derive(Clone)]
 pub struct ProxyBooks {
     /// How far each object has come.
@@ -120,12 +121,12 @@ pub fn serve(
     discovered: watch::Receiver<Discovered>,
     settings: AdsSettings,
     listeners: Vec<BoundListener>,
-    told: ProxyBooks,
+    books: ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
     let AdsSettings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
-    let ProxyBooks { distribution, loads, metrics } = told;
+    let ProxyBooks { distribution, loads, metrics } = books;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
     let feeds = Arc::new(feeds);
     let first_request = settings.first_request;

@@ -1,5 +1,4 @@
-//! Versions as an attack: what a proxy gets by telling, when it connects, that it runs what it never was given. Over a real
-//! connection.
+//! Versions as an attack: what a proxy gets when it claims, as it connects, to run what it was never sent. Over a real connection.
 
 use std::collections::BTreeSet;
 

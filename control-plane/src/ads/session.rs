@@ -1,4 +1,4 @@
-//! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and tells the distribution. The shell
+//! One proxy's stream: reads requests, asks [`Stream`] what to answer, sends it, and reports to the distribution. The shell
 //! around the pure part.
 
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ const LONGEST_WORDS: usize = 2048;
 pub struct SessionContext {
     /// The snapshots.
     pub feeds: Arc<Feeds>,
-    /// Where progress is told.
+    /// Where progress is reported.
     pub distribution: Arc<Distribution>,
     /// What is counted.
     pub metrics: ServerMetrics,
@@ -81,7 +81,7 @@ pub async fn serve(
         max_names: context.max_names.filter(|_| !matches!(peer.caller, Caller::Local)),
         sent: HashMap::new(),
         blames: Blames::default(),
-        told: None,
+        reported: None,
         pace: Pace::new(Instant::now().into_std()),
     };
     let ended = tokio::select! {
@@ -107,7 +107,7 @@ struct Session<'a> {
     sent: HashMap<ResourceType, (String, Instant)>,
     blames: Blames,
     /// Up to which change of the stream the distribution knows where the proxy stands.
-    told: Option<u64>,
+    reported: Option<u64>,
     pace: Pace,
 }
 
@@ -227,22 +227,22 @@ impl Session<'_> {
             // Fails when the proxy is gone; the read side will say so.
             self.answers.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
         }
-        if self.told != Some(self.stream.changes()) {
-            self.told = Some(self.stream.changes());
-            self.tell();
+        if self.reported != Some(self.stream.changes()) {
+            self.reported = Some(self.stream.changes());
+            self.report();
         }
         Ok(())
     }
 
-    /// Tells the distribution where the proxy stands.
-    fn tell(&mut self) {
+    /// Reports to the distribution where the proxy stands.
+    fn report(&mut self) {
         let target = self.stream.target();
         self.open.behind(!self.stream.is_current());
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }
         let rejections = self.blames.rejections(self.stream.nacks(), target, self.acknowledged.as_ref());
-        self.connected.tell(Progress { acknowledged: self.acknowledged.clone(), rejections });
+        self.connected.report(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
 }
 

@@ -87,12 +87,12 @@ impl AdsWorld {
         let discovered = known.subscribe();
         let loads = Arc::new(ReportedLoads::new(Duration::from_millis(250)));
         let metrics = ServerMetrics::new();
-        let told = ProxyBooks {
+        let books = ProxyBooks {
             distribution: Arc::clone(&distribution),
             loads: Arc::clone(&loads),
             metrics: metrics.clone(),
         };
-        serve(views, discovered, settings, vec![bound], told, &Tasks::default(), &shutdown);
+        serve(views, discovered, settings, vec![bound], books, &Tasks::default(), &shutdown);
         Self { meshes, known, distribution, loads, metrics, address, shutdown }
     }
 
@@ -216,7 +216,7 @@ impl AdsProxy {
 pub(super) const CLIENT: &str = "mesh/apps/virtualNode/client";
 
 #[tokio::test]
-async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {
+async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_reported() {
     let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
@@ -235,7 +235,7 @@ async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_told() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_the_proxys_words_on_the_object_that_changed() {
+async fn a_refusal_is_reported_with_the_proxys_words_on_the_object_that_changed() {
     let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
     proxy.settle().await;
@@ -347,7 +347,7 @@ async fn what_a_refusal_says_beyond_its_bound_is_not_searched() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_served_is_told_so_with_app_meshs_codes() {
+async fn who_cannot_be_served_gets_app_meshs_codes() {
     let world = AdsWorld::start(Some(1)).await;
     for (id, code) in [
         ("mesh/apps/virtualNode/nobody", 3),
@@ -400,21 +400,21 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
     }
     let bound = Listen::Tcp("127.0.0.1:0".into()).bind(Purpose::Proxies, None, Bounds::default()).await;
     let views: Arc<dyn crate::views::Views> = Arc::new(Gone);
-    let told = ProxyBooks {
+    let books = ProxyBooks {
         distribution: Arc::new(Distribution::new(Arc::clone(&views))),
         loads: Arc::new(ReportedLoads::new(Duration::from_secs(1))),
         metrics: ServerMetrics::new(),
     };
     let (known, shutdown) = (watch::Sender::new(Discovered::default()), CancellationToken::new());
     let (bound, tasks) = (vec![bound.expect("a port")], Tasks::default());
-    serve(views, known.subscribe(), AdsSettings::default(), bound, told, &tasks, &shutdown);
+    serve(views, known.subscribe(), AdsSettings::default(), bound, books, &tasks, &shutdown);
     let served = crate::server::supervise(&tasks, shutdown.clone());
     let error = timeout(LONG, served).await.expect("it ends").expect_err("an error").to_string();
     assert!(
         error.starts_with("the task \"snapshots of the proxies\" panicked: the store is gone"),
         "{error}"
     );
-    assert!(shutdown.is_cancelled(), "the others are told to stop");
+    assert!(shutdown.is_cancelled(), "the others have to stop");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who may stream over TLS (S1): each way to be nobody, or somebody else, has its status code, and a right ends with the
+//! Who may stream over TLS (S1): each way to have no identity, or another's, has its status code, and permission ends with the
 //! certificate. Over real connections; certificates and keys are files that change while the service runs.
 
 use std::fs;
@@ -183,7 +183,7 @@ async fn each_way_to_be_refused_has_its_code() {
             7,
             "does not name mesh/apps/virtualNode/b; it names mesh/apps/virtualNode/a, mesh/apps/virtualNode/client",
         ),
-        // Whether another node exists is not told either.
+        // Nor does it say whether another node exists.
         (
             Some(good.clone()),
             "mesh/other/virtualNode/client",
@@ -285,7 +285,7 @@ async fn a_stream_without_a_request_ends_and_gives_its_seat_back() {
         assert_eq!(i32::from(status.code()), 4, "{path}: {status}");
         assert!(status.message().contains("no request came within 200ms"), "{path}: {status}");
     }
-    // The seat is free a moment after the stream's end is told.
+    // The seat is free a moment after the end of the stream is sent.
     let seated = async {
         loop {
             if let Ok(mut proxy) = bed.stream(&ca, Some(&certificate), CLIENT).await

@@ -1,5 +1,5 @@
-//! What the API answers: records and references to them as JSON, refusals as the model's error shapes. Pure, but for
-//! the request id, which the caller makes.
+//! The responses of the API: records and references to them as JSON, rejections in the model's error shapes. Pure, except for the
+//! request id, which the caller makes.
 
 use axum::body::Body;
 use axum::response::IntoResponse;

@@ -1,5 +1,5 @@
-//! The App Mesh REST API: one generic path for every kind. A request is read, validated by itself, and then decided on
-//! the newest state inside the store's commit ([`fleetmesh_mesh::decide`]). May touch the store, the clock and randomness.
+//! The App Mesh REST API: one generic path for every kind. A request is read, validated by itself, and then decided on the newest
+//! state inside the store's commit ([`fleetmesh_mesh::decide`]). May use the store, the clock and randomness.
 
 mod answer;
 mod operation;

@@ -1,5 +1,5 @@
-//! Which right an operation takes: the policy of the key that signed a request is asked before the store is. A key for one
-//! mesh may not list meshes, as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
+//! Which permission an operation needs: the policy of the key that signed a request is checked before the store is read. A key for
+//! one mesh may not list meshes, just as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
 
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::Refusal;

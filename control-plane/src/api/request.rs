@@ -1,4 +1,4 @@
-//! The bodies of requests: reads them within a bound and takes them apart by member. Every member is accounted for.
+//! The bodies of requests: reads them within a bound and takes them apart by member. Unknown members are rejected.
 
 use axum::body::Body;
 use fleetmesh_mesh::refusal::Refusal;

@@ -1,4 +1,4 @@
-//! Tags: list, add and remove. A tag is no part of a resource's spec, so its version stays.
+//! Tags: list, add and remove. Tags are not part of a resource's spec, so its version stays.
 
 use axum::body::Body;
 use fleetmesh_mesh::decide;

@@ -1,4 +1,4 @@
-//! A token bucket: how many requests a second are taken. Pure: the time is passed in.
+//! A token bucket: how many requests a second are accepted. Pure: the time is passed in.
 
 use std::time::Instant;
 

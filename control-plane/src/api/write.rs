@@ -1,5 +1,5 @@
-//! Create, Update and Delete of every kind. What is decided is [`decide`]'s, which the store runs on its newest state; time
-//! and uid are drawn here, before.
+//! Create, Update and Delete of every kind. [`decide`] makes the decisions, on the store's newest state; time and uid are drawn here,
+//! before.
 
 use axum::body::Body;
 use fleetmesh_mesh::decide;

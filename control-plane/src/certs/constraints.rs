@@ -1,7 +1,7 @@
-//! What a CA's certificate says of itself that matters for what it signs. Pure.
+//! The constraints in a CA's certificate that matter for what it signs. Pure.
 //!
-//! How many CAs may stand below it: a verifier of trusted roots need not look at that, and Envoy's does. And what its key is called:
-//! of two roots of the same name, one of which replaces the other, Envoy finds the right one by that alone.
+//! How many CAs may follow it: a verifier need not check that of trusted roots, but Envoy's does. And the id of its key: of two roots
+//! with the same name, one of which replaces the other, Envoy finds the right one only by that.
 
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Reader, SliceReader, Tag};

@@ -22,7 +22,7 @@ pub enum CertificateError {
         /// What KMS, or what is between here and KMS, says.
         reason: String,
     },
-    /// KMS does not tell the public half of a key, or it is of another kind.
+    /// KMS does not return the public half of a key, or the key is of another kind.
     #[error(
         "cannot make a certificate for {key}: {reason}; it takes a key of ECC_NIST_P256 or ECC_NIST_P384 for SIGN_VERIFY, and kms:GetPublicKey for it"
     )]

@@ -1,4 +1,4 @@
-//! Public keys that somebody else has the private ones of: their points are checked to lie on the curve. Pure.
+//! Public keys whose private keys somebody else holds: their points are checked to lie on the curve. Pure.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, EcdsaVerificationAlgorithm, ParsedPublicKey,

@@ -1,9 +1,9 @@
 //! Certificates of a mesh's own CA: the root, the intermediate that signs for it, those of proxies (which name virtual
 //! nodes) and that of the control plane. Makes them, and reads no clock and no files.
 //!
-//! The root's key can stay offline: an intermediate signs, and every certificate carries it along. A CA of one certificate,
-//! whose key signs, goes on working. A bundle may hold several roots, so that one can replace another. The key that signs may be
-//! held by KMS, which signs then.
+//! The root's key can stay offline: an intermediate signs, and every certificate carries it along. A CA of one certificate, whose
+//! key signs, continues to work. A bundle may hold several roots, so that one can replace another. The signing key may be held by
+//! KMS, which signs then.
 
 mod constraints;
 mod error;

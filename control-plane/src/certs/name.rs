@@ -1,4 +1,4 @@
-//! The subject of a CA's certificate, which is the issuer of what it signs: it has to be the same to the byte. Pure.
+//! The subject of a CA's certificate, which is the issuer of what it signs: both must be identical to the byte. Pure.
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Header, Reader, SliceReader, Tag};

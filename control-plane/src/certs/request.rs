@@ -1,7 +1,7 @@
-//! Certificate signing requests (PKCS #10): what whoever has a key asks a CA for, signed with that key. Pure.
+//! Certificate signing requests (PKCS #10): what the holder of a key asks a CA for, signed with that key. Pure.
 //!
-//! Read with the `der` crate, which is in the tree; of the request only the key and the names are taken. What is certified is
-//! decided by whoever signs, never by the request.
+//! Parsed with the `der` crate, which is a dependency already; only the key and the names are taken from the request. The signer
+//! decides what is certified, never the request.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

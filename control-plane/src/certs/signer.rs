@@ -1,6 +1,6 @@
 //! The key that a CA signs with: one of its own, or one that KMS holds.
 //!
-//! The library has no words for why a key elsewhere did not sign, so they are kept beside its error.
+//! The library's error cannot say why a remote key did not sign, so the reason is kept beside it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ impl Reason {
         rcgen::Error::RemoteKeyError
     }
 
-    /// What is to be told of `error`.
+    /// The reason behind `error`.
     pub fn of(&self, error: rcgen::Error) -> CertificateError {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| error.into())
     }

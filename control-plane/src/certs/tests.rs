@@ -1,4 +1,4 @@
-//! Tests of the CA and of what it signs, judged as a listener judges it.
+//! Tests of the CA and of what it signs, verified as a listener verifies it.
 
 use std::time::{Duration, SystemTime};
 

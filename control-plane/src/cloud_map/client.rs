@@ -1,4 +1,4 @@
-//! The SDK's client of Cloud Map: its endpoint, its calls, and failures in words. The types of the SDK stop here.
+//! The SDK's client of Cloud Map: its endpoint, its calls, and errors with messages. The types of the SDK are used here only.
 
 use std::error::Error;
 use std::time::Duration;

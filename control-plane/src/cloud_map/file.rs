@@ -1,5 +1,5 @@
-//! The file that keeps the discovered instances over a restart: a control plane that starts while Cloud Map does not
-//! answer serves what it served before. Reads and writes that one file; blocking.
+//! The file that keeps the discovered instances over a restart: a control plane that starts while Cloud Map does not answer
+//! serves what it served before. Reads and writes that one file; blocking.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};

@@ -1,5 +1,5 @@
-//! Asks Cloud Map: one poller for each service that is wanted, started and stopped as virtual nodes come and go. The
-//! shell: it calls AWS, waits, draws random numbers and writes the file.
+//! Asks Cloud Map: one poller for each service in use, started and stopped as virtual nodes are added and removed. The shell: it
+//! calls AWS, waits, draws random numbers and writes the file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The HTTP endpoint of the distribution:
 //! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`.
 //!
-//! Without `after` it answers at once, with every object. With it, it answers when something changed since the token,
-//! at the latest after N seconds, with what changed; see [`DistributionAnswer`].
+//! Without `after` it answers at once, with every object. With it, it answers when something changed since the token, or after N
+//! seconds, with what changed; see [`DistributionAnswer`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and who refused it and
-//! why. Streams report here; the HTTP endpoint and the operator read. The locks, and who waits, around what
-//! [`fleetmesh_mesh::distribution`] keeps.
+//! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and which rejected it and why.
+//! Streams report here; the HTTP endpoint and the operator read. This adds the locks and the waiting readers to
+//! [`fleetmesh_mesh::distribution`].
 //!
-//! Nothing here is persisted: after a restart the proxies connect again and report again.
+//! Nothing here is persisted: after a restart the proxies connect and report again.
 
 pub mod http;
 
@@ -203,7 +203,7 @@ impl Connected {
     }
 
     /// Notes where the proxy stands.
-    pub fn tell(&self, progress: Progress) {
+    pub fn report(&self, progress: Progress) {
         let news = self.distribution.proxies().progress(&self.node, self.stream, progress);
         if news {
             self.distribution.reported();

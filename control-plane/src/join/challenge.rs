@@ -1,5 +1,5 @@
-//! Challenges: each is its own proof that it was made here, lately, and for whom, so nothing is kept of those that are under
-//! way and nobody who asks for many takes them from others. Kept are those that were spent, while they could be used again.
+//! Challenges: each proves itself that it was made here, lately, and for whom. So open challenges are not stored, and nobody can use
+//! them up by asking for many. Spent ones are stored for as long as they could be used again.
 //!
 //! `time, random bytes → a MAC over them, the resource and the public key, by a key of this process`
 //!

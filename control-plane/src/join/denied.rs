@@ -1,6 +1,6 @@
-//! Instances that are let in no more, whatever they prove: a file that people write and that is read again when it changes.
+//! Instances that are denied, whatever they prove: a file that people write and that is read again when it changes.
 //!
-//! One id a line; what follows a `#` is a remark. For an instance that is known to be broken into, until it is terminated.
+//! One id a line; `#` begins a remark. For an instance that is known to be compromised, until it is terminated.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
-//! The HTTP endpoints: `POST /fleetmesh/v1/join/challenge`, then `POST /fleetmesh/v1/join`. They are served without a
-//! signature of ours, on a listener of their own: what they ask for is the proof. Whoever asks is a stranger, so bodies are
-//! small, and of what is refused no more is repeated than a line.
+//! The HTTP endpoints: `POST /fleetmesh/v1/join/challenge`, then `POST /fleetmesh/v1/join`. They are served without a signature by an
+//! access key, on a listener of their own: the proof in the request takes its place. Every caller is a stranger, so bodies are small,
+//! and an answer repeats no more than a line of a rejected request.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use super::Joining;
 use crate::listen::{Peer, Source};
 use crate::metrics::ServerMetrics;
+use crate::refusals::Refusals;
 use crate::response::RefusalResponse;
-use crate::told::Refusals;
 
 /// The largest body, in bytes. A request to join has some 3 KB, most of which is the session token.
 pub const LARGEST: usize = 16 * 1024;
@@ -69,7 +69,7 @@ async fn join(
     metrics.joined(outcome.as_ref().err().map(|refusal| refusal.class));
     match &outcome {
         Ok(_) => peer.proved(),
-        Err(refusal) => refusals.tell(source, refusal),
+        Err(refusal) => refusals.log(source, refusal),
     }
     Ok(Json(outcome?))
 }

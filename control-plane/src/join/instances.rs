@@ -1,9 +1,9 @@
-//! Whether EC2 knows the instance that joins, and gave it the role (`--verify-instances`). Who asks EC2 is passed in; what the
-//! answers mean, and how long they count, is decided here.
+//! Whether EC2 knows the instance that joins, and gave it the role (`--verify-instances`). The client that asks EC2 is passed in; the
+//! meaning of its answers, and how long they count, is decided here.
 //!
 //! `the session's name → EC2: this instance, of this account, starting or running → IAM: its profile holds the caller's role`
 //!
-//! While EC2 or IAM cannot be asked, those pass whom it verified within a day ([`VERIFIED`]) in this process; everybody else waits.
+//! While EC2 or IAM cannot be asked, instances that this process verified within a day pass ([`VERIFIED`]); all others wait.
 
 use std::collections::HashMap;
 use std::fmt;

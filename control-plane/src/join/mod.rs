@@ -1,16 +1,17 @@
 //! Join: how an EC2 instance without any secret gets a certificate for its virtual node.
 //!
-//! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from what may
-//! vary in it → its identity document, where one is asked for, is EC2's → STS says who signed → the virtual node's tag says whether that role may → a certificate, for an hour unless it is told otherwise`
+//! `challenge → the instance signs an STS GetCallerIdentity that carries it → the request is rebuilt here from the parts that may
+//! vary → its identity document, where one is required, is EC2's → STS says who signed → the virtual node's tag says whether that
+//! role may → a certificate, for an hour unless configured otherwise`
 //!
 //! With `--verify-instances` EC2 is asked about the instance, too ([`instances`]).
 //!
-//! AWS is asked for so many tries at once and no more, and for so many of one source in a second: what is refused before that
-//! costs nobody anything.
+//! Calls to AWS are limited: so many tries at once, and so many from one source in a second. What is rejected before that costs
+//! nobody anything.
 //!
-//! Nothing of the request that is sent to STS is taken from the instance but a signature, its time and a session token, each
-//! read by a strict grammar ([`proof`]): method, host, path and body are this program's own, and so is every header's name
-//! (Vault's CVE-2020-16250 was the lack of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
+//! Only a signature, its time and a session token of the request to STS come from the instance, each read by a strict grammar
+//! ([`proof`]): method, host, path and body are this program's own, and so is every header's name (Vault's CVE-2020-16250 was the
+//! lack of this). A challenge is used once, and is signed together with the resource and the public key that it is for.
 
 mod challenge;
 mod denied;

@@ -1,5 +1,5 @@
-//! The proof: a signed GetCallerIdentity. What the instance sends is read by a strict grammar, and the request is built anew
-//! from what was read: no byte reaches STS that is not of that grammar. Pure.
+//! The proof: a signed GetCallerIdentity. The instance's input is read by a strict grammar, and the request is built anew from it: no
+//! byte outside of that grammar reaches STS. Pure.
 
 use fleetmesh_api::headers::{AMZ_DATE as DATE, AMZ_SECURITY_TOKEN as TOKEN, CHALLENGE};
 use fleetmesh_api::join::{JoinRequest, STS_CONTENT_TYPE, bound};

@@ -1,7 +1,7 @@
 //! How often each source may try to join. Pure: the time is passed in.
 //!
 //! Every try asks STS, where all of them count against one account, and spends a challenge, which is remembered. A source
-//! that tries too often is told to come back; the others do not notice it.
+//! that tries too often has to come back later; the others do not notice it.
 
 use std::collections::HashMap;
 use std::time::Instant;

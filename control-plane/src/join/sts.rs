@@ -1,4 +1,4 @@
-//! Asks STS who signed a request. It is sent as it was rebuilt, to the one host that was configured; no redirect is followed.
+//! Asks STS who signed a request. It is sent as it was rebuilt, to the one configured host; redirects are not followed.
 
 use std::net::IpAddr;
 use std::time::Duration;

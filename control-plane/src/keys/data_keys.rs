@@ -1,4 +1,4 @@
-//! Data keys in the database: each as a key of KMS encrypted it, beside the secrets that it seals.
+//! Data keys in the database: each encrypted by a key of KMS, beside the secrets that it seals.
 
 use jiff::Timestamp;
 use rusqlite::Connection;

@@ -1,8 +1,8 @@
-//! What access keys are sealed with: a key in a file, or a data key that a key of KMS protects.
+//! The keys that seal access keys: a key in a file, or a data key that a key of KMS protects.
 //!
-//! KMS makes the data key, which lies beside the secrets as KMS encrypted it; KMS decrypts it at the start, with the same
-//! encryption context, and the plain one is in memory only. A copy of the database opens with nothing but the right to have KMS
-//! decrypt, which can be taken away and which CloudTrail sees.
+//! KMS makes the data key, which is stored beside the secrets as KMS encrypted it; KMS decrypts it at the start, with the same
+//! encryption context, and the plain one is in memory only. So a copy of the database is useless without the permission to decrypt
+//! with KMS, which can be revoked and which CloudTrail logs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

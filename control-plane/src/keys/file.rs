@@ -1,6 +1,5 @@
-//! The file of `--access-keys-file`: one key as a JSON object, or a list of them. `accessKeyId` and `secretAccessKey` are
-//! required; `name`, `meshes`, `access` and `expiresAt` say what it may do and for how long, all that there is for ever without
-//! them.
+//! The file of `--access-keys-file`: one key as a JSON object, or a list of them. `accessKeyId` and `secretAccessKey` are required;
+//! `name`, `meshes`, `access` and `expiresAt` say what it may do and for how long: everything, for ever, without them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Access keys of this control plane: what requests from other hosts are signed with. They have nothing to do with AWS's
-//! keys, which nobody but AWS can verify.
+//! Access keys of this control plane: requests from other hosts are signed with them. They have nothing to do with AWS's keys, which
+//! nobody but AWS can verify.
 //!
-//! Issued keys are in `access-keys.db` of the data directory, a SQLite database of its own: `fleetmesh control-plane
-//! keys` changes it while the control plane runs. Verifying an HMAC takes the secret itself, so the file holds secrets;
-//! it has mode 0600, and they are sealed by the key of `--seal-key-file` or `--seal-kms-key`. Keys of `--access-keys-file` are taken beside
-//! them. What a key may do is its [policy](crate::rights::Policy).
+//! Issued keys are in `access-keys.db` of the data directory, a SQLite database of its own: `fleetmesh control-plane keys` changes
+//! it while the control plane runs. Verifying an HMAC takes the secret itself, so the file holds secrets; it has mode 0600, and they
+//! are sealed by the key of `--seal-key-file` or `--seal-kms-key`. Keys of `--access-keys-file` are accepted beside them. What a key
+//! may do is its [policy](crate::rights::Policy).
 
 mod data_keys;
 pub mod envelope;
@@ -108,7 +108,7 @@ impl Keys {
     pub async fn open(&self, directory: &Path) -> Result<(), LoadError> {
         match self.try_open(directory, AT_THE_START).await {
             Err(LoadError::Seal(error @ SealError::Kms { .. })) => {
-                tracing::error!(%error, "the issued access keys do not count until KMS can be asked; all else goes on");
+                tracing::error!(%error, "the issued access keys are not accepted until KMS answers; everything else works");
                 Ok(())
             }
             opened => opened,
@@ -222,7 +222,7 @@ impl Keys {
             pause = (pause * 2).min(LONGEST_PAUSE);
             match self.try_open(directory, LIMIT).await.and_then(|()| self.load(directory, None)) {
                 Ok(()) => tracing::info!("KMS opened the access keys"),
-                Err(error) => tracing::error!(%error, "the issued access keys do not count yet"),
+                Err(error) => tracing::error!(%error, "the issued access keys are not accepted yet"),
             }
         }
     }
@@ -257,7 +257,7 @@ impl Keys {
                         tracing::error!(
                             %error,
                             ids = ids.join(", "),
-                            "access keys cannot be opened: as far as they were read before they stay in use; revoke those that nobody needs"
+                            "access keys cannot be decrypted: those that were read before stay in use; revoke those that nobody needs"
                         );
                     }
                     closed = ids;

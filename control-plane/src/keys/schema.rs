@@ -1,4 +1,4 @@
-//! The table of issued keys, and how those of earlier versions become it.
+//! The table of issued keys, and the migrations from earlier versions of it.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -1,7 +1,7 @@
-//! What secrets are sealed with at rest: AES-256-GCM under a key that an operator keeps elsewhere than the data.
+//! Sealing of secrets at rest: AES-256-GCM with a key that an operator keeps elsewhere than the data.
 //!
-//! The file of `--seal-key-file` has a key on each line, 32 random bytes in base 64. The first seals; all of them open, so
-//! that a key is replaced by putting a new one above it. A key of KMS gives one such key ([`envelope`](super::envelope)).
+//! The file of `--seal-key-file` has a key on each line, 32 random bytes in base 64. The first seals; all of them open, so that a key
+//! is replaced by putting a new one above it. A key of KMS gives one such key ([`envelope`](super::envelope)).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 const FILE: &str = "access-keys.db";
 /// How long another process may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
-/// What every id begins with, so that people tell these keys from AWS's (`AKIA`).
+/// The prefix of every id, so that people can distinguish these keys from AWS's (`AKIA`).
 const PREFIX: &str = "FMKY";
 /// Random characters of an id: 80 bits.
 const ID_CHARACTERS: usize = 16;
@@ -237,7 +237,7 @@ impl<'a> KeyStore<'a> {
     /// [`Self::keys`], and which are not among them, and why.
     ///
     /// # Errors
-    /// The file cannot be read. A secret that cannot be opened is told of in the answer.
+    /// The file cannot be read. A secret that cannot be opened is part of the result.
     pub fn look(&self) -> Result<Look, KeyError> {
         let mut look = Look::default();
         for row in self.rows()?.into_iter().filter(|row| row.listed.revoked_at.is_none()) {

@@ -1,4 +1,4 @@
-//! Tests of the keys: made, listed, revoked, read from a file, and never shown.
+//! Tests of the keys: they are made, listed, revoked, read from a file, and never shown.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -260,7 +260,7 @@ async fn a_secret_that_does_not_open_keeps_no_other_key_from_being_revoked() {
     tokio::join!(keys.follow(data.clone(), None, shutdown.clone()), revoked);
     assert!(keys.secret(&third.id).is_some());
     assert!(keys.secret(&first.id).is_some(), "what was read of it before stays");
-    assert!(store.keys().is_err(), "and a start tells of it");
+    assert!(store.keys().is_err(), "and a start reports it");
 }
 
 #[test]

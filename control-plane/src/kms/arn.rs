@@ -1,4 +1,4 @@
-//! How a key of KMS is named. Pure.
+//! Names of KMS keys. Pure.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! KMS of unit tests: a real key in memory, and what it answers can be taken away.
+//! KMS of unit tests: a real key in memory, whose answers can be switched off.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,7 @@
-//! Keys that AWS KMS holds: it signs and decrypts with them, and nobody gets them. What this program asks KMS is a
-//! [`HeldKey`], so that whoever uses one needs no AWS to be tested.
+//! Keys that AWS KMS holds: it signs and decrypts with them, and nobody gets them. This program uses them by the trait
+//! [`HeldKey`], so that tests of its users need no AWS.
 //!
-//! KMS is a service like any other: it is away now and then, and it refuses. Every failure is told in words, with the key.
+//! KMS is a service like any other: sometimes it is unavailable, and it denies requests. Every error names the key.
 
 mod arn;
 mod client;

@@ -1,4 +1,4 @@
-//! What callers of other hosts may take of a listener. Pure data.
+//! The bounds on what callers from other hosts may use of a listener. Pure data.
 
 /// Bounds for one source, an IPv4 address or an IPv6 /64, at each listener that other hosts reach.
 ///

@@ -1,4 +1,4 @@
-//! Connections of callers who have not proved who they are: so many of one source and no more, of which the oldest ends.
+//! Connections of callers without a proven identity: so many for each source; one more closes the oldest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ impl Guests {
         Self(Arc::new(Mutex::new(GuestBook { crowd, ends: HashMap::new(), last: 0 })))
     }
 
-    /// Takes a connection in; if that is one too many, the oldest is told to end.
+    /// Takes a connection in; if that is one too many, the oldest is closed.
     pub(super) fn enter(&self, source: Source) -> Guest {
         let mut book = self.book();
         book.last += 1;

@@ -1,5 +1,5 @@
-//! Connections of holders of certificates over which nothing is streamed: so many of one holder and no more, of which the
-//! oldest ends. Whoever streams is bounded by the streams that it may have, and is not touched here.
+//! Connections of certificate holders without a stream: so many for each holder; one more closes the oldest. Connections with streams
+//! are bounded by the limit on streams, and are not touched here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ impl MemberSeats {
         Self { limit, book: Arc::default() }
     }
 
-    /// Takes a connection in, which is idle; if that is one too many, the holder's oldest idle one is told to end.
+    /// Takes a connection in, which is idle; if that is one too many, the holder's oldest idle one is closed.
     pub(super) fn enter(&self, holder: Holder) -> Member {
         let end = CancellationToken::new();
         let rest = Some(self.rest(holder, end.clone()));

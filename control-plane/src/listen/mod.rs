@@ -1,8 +1,8 @@
-//! Listeners of both servers. Anonymous callers are served on a loopback TCP address or a Unix socket only; any other
-//! address is served over TLS, and whoever calls there proves who it is.
+//! Listeners of both servers. Anonymous callers are served on a loopback TCP address or a Unix socket only; any other address is
+//! served over TLS, and callers there have to authenticate.
 //!
-//! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): who may connect
-//! is governed by the permissions of the directory that holds it.
+//! A Unix socket is made with mode 0666, because a proxy runs as another user (1337 in the scenario): the permissions of the
+//! directory that contains it decide who may connect.
 
 mod bounds;
 mod connection;

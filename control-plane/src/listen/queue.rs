@@ -1,12 +1,12 @@
-//! Whose TLS handshake is next. Pure: the time is passed in.
+//! Which TLS handshake is next. Pure: the time is passed in.
 //!
-//! Handshakes cost time of the processor and memory, so only some are under way at once: of one source, and in all. Who
-//! finds its source's share taken waits, and is not refused: a whole fleet behind one address that connects again is a
-//! queue that gets shorter. Sources take turns, so that nobody waits for another's queue. Within a source the newest goes
-//! first: whoever has waited longest is the likeliest to have given up, and would be served for nothing.
+//! Handshakes cost processor time and memory, so only some run at once: for one source, and in all. A caller whose source's share is
+//! taken waits, and is not rejected: a whole fleet behind one address that connects again is a queue that gets shorter. Sources take
+//! turns, so that nobody waits for another's queue. Within a source the newest goes first: whoever has waited longest has most likely
+//! given up, and would be served for nothing.
 //!
-//! A handshake that somebody else of its source waits for is dropped when it has had [`PATIENCE`], the oldest first; one
-//! that nobody waits for has all of its time. When all are taken, the source with the most gives up its oldest.
+//! When others of its source wait, a handshake is dropped after [`PATIENCE`], the oldest first; when nobody waits it has all of its
+//! time. When all are taken, the source with the most gives up its oldest.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

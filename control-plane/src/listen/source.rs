@@ -1,4 +1,4 @@
-//! Where connections come from, as far as bounds count them. Pure.
+//! The sources of connections, by which bounds count them. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,10 +1,9 @@
-//! A listener that speaks TLS: handshakes run beside each other, so that a slow or silent client holds up nobody, and a
-//! connection ends with the certificate that it was made with, or with the trust in who signed it.
+//! A listener that speaks TLS: handshakes run concurrently, so that a slow or silent client holds up nobody, and a connection ends
+//! with the certificate that it was made with, or when its CA is no longer trusted.
 //!
 //! `accepted → the client speaks → its turn (queue) → handshake → proved (members), or one of so many without proof (guests)`
 //!
-//! A client that says nothing takes no handshake from others. What is bounded by source, and how, stands in [`queue`] and
-//! [`crowd`].
+//! A client that says nothing takes no handshake from others. The bounds by source are in [`queue`] and [`crowd`].
 //!
 //! [`queue`]: super::queue
 //! [`crowd`]: super::crowd
@@ -38,7 +37,7 @@ use crate::tls::{Caller, Material, Purpose, Tls};
 
 /// How long a handshake may take, from its turn on; and how long a client may be silent before.
 const HANDSHAKE: Duration = Duration::from_secs(3);
-/// How long a connection outlives its certificate, or a refusal: its streams are told why they end.
+/// How long a connection outlives its certificate, or a refusal: its streams get the reason why they end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many chains are judged at the same time.
 static JUDGING: Semaphore = Semaphore::const_new(2);
@@ -360,7 +359,7 @@ impl TlsConnection {
     }
 }
 
-/// What tells that a connection has to end.
+/// Completes when a connection has to end.
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Ends at once when it is one too many, else when it has to.

@@ -1,9 +1,9 @@
-//! Loads: how many requests the proxies sent to each virtual node in the last seconds, and what came of them, as they
-//! report it to the load reporting service ([`crate::ads::load_reports`]). The clock, the lock and the endpoint around the book,
-//! which [`fleetmesh_mesh::loads`] keeps.
+//! Loads: how many requests the proxies sent to each virtual node in the last seconds, and how they ended, as reported to the load
+//! reporting service ([`crate::ads::load_reports`]). This adds the clock, the lock and the endpoint to the book of
+//! [`fleetmesh_mesh::loads`].
 //!
-//! Nothing here is persisted. After a restart the windows begin empty, and every answer says since when there is anything
-//! in them; proxies that connect again tell what they counted meanwhile.
+//! Nothing here is persisted. After a restart the windows begin empty, and every answer says for how long reports have come in;
+//! proxies that connect again report what they counted meanwhile.
 
 pub mod http;
 

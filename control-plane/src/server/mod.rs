@@ -144,7 +144,7 @@ pub async fn bind(config: ControlPlaneConfig) -> Result<Bound, Error> {
         addresses,
         joining: parts::joining(&config, Arc::clone(&store), denied.clone())?,
         keys: parts::keys(&config, &api).await?,
-        books: parts::told(&config, Arc::clone(&store) as _),
+        books: parts::books(&config, Arc::clone(&store) as _),
         config,
         api,
         ads,
@@ -248,7 +248,7 @@ async fn serve_proxies(
     store: Arc<dyn Store>,
     listeners: Vec<BoundListener>,
     denied: Denied,
-    told: ads::ProxyBooks,
+    books: ads::ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
@@ -256,7 +256,7 @@ async fn serve_proxies(
     let settings = ads::AdsSettings { denied: denied.clone(), ..parts::settings(config) };
     let known = watch::Sender::new(cloud_map::remembered(&config.data_dir).await);
     let discovered = known.subscribe();
-    let metrics = told.metrics.clone();
+    let metrics = books.metrics.clone();
     let discovering = parts::discover(Arc::clone(&views), config, known, metrics, shutdown.clone());
     let kept = Arc::clone(&store);
     tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
@@ -264,7 +264,7 @@ async fn serve_proxies(
     tasks.spawn(Task::ClientTokens, shutdown, forget_tokens(store, shutdown.clone()));
     tasks.spawn(Task::DeniedInstances, shutdown, denied.follow(shutdown.clone()));
     tasks.spawn(Task::CloudMap, shutdown, discovering);
-    ads::serve(views, discovered, settings, listeners, told, tasks, shutdown);
+    ads::serve(views, discovered, settings, listeners, books, tasks, shutdown);
 }
 
 /// What is served over HTTP: App Mesh's API with what goes with it, and joining.

@@ -65,7 +65,7 @@ pub(super) async fn keys(
     }
     if keys.is_empty() {
         tracing::warn!(
-            "there is no access key, so no request from another host is let in: make one with `fleetmesh control-plane keys create`"
+            "there is no access key, so all requests from other hosts are rejected: make one with `fleetmesh control-plane keys create`"
         );
     }
     Ok(Some(Arc::new(keys)))
@@ -124,8 +124,8 @@ pub(super) async fn open(config: &ControlPlaneConfig) -> Result<Arc<dyn Store>, 
     Ok(Arc::new(opened.map_err(|error| Error::Internal(error.to_string()))??))
 }
 
-/// Where what proxies say is told, before they said anything.
-pub(super) fn told(config: &ControlPlaneConfig, views: Arc<dyn Views>) -> ads::ProxyBooks {
+/// The books of what proxies report, still empty.
+pub(super) fn books(config: &ControlPlaneConfig, views: Arc<dyn Views>) -> ads::ProxyBooks {
     ads::ProxyBooks {
         distribution: Arc::new(Distribution::new(views)),
         loads: Arc::new(ReportedLoads::new(config.load_report_interval)),
@@ -137,15 +137,15 @@ pub(super) fn told(config: &ControlPlaneConfig, views: Arc<dyn Views>) -> ads::P
 pub(super) fn guarded(
     config: &ControlPlaneConfig,
     store: &Arc<dyn Store>,
-    told: &ads::ProxyBooks,
+    books: &ads::ProxyBooks,
     shutdown: &CancellationToken,
 ) -> Result<Router, Error> {
     let quotas = Quotas::new(config.quotas.clone());
     let api =
         Api::new(Arc::clone(store), config.identity.clone(), quotas, config.request_rate, shutdown.clone());
-    let api = Arc::new(api.map_err(Error::Internal)?.counting(told.metrics.clone()));
+    let api = Arc::new(api.map_err(Error::Internal)?.counting(books.metrics.clone()));
     let views: Arc<dyn Views> = Arc::clone(store) as _;
-    Ok(distribution::http::router(Arc::clone(&told.distribution), shutdown.clone())
-        .merge(loads::http::router(Arc::clone(&told.loads), views))
+    Ok(distribution::http::router(Arc::clone(&books.distribution), shutdown.clone())
+        .merge(loads::http::router(Arc::clone(&books.loads), views))
         .merge(api.router()))
 }

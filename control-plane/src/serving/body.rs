@@ -1,4 +1,4 @@
-//! Bodies: of a request, one that has to be complete in time; of an answer, one that tells when it is taken and when it was
+//! Bodies: of requests, with a deadline for the whole body; of responses, with a notice when one is taken and when it was
 //! sent.
 
 use std::fmt;

@@ -19,7 +19,7 @@ use crate::listen::Connection;
 pub(super) struct Pulse {
     limits: Limits,
     state: Mutex<PulseState>,
-    /// Told when no request is under way any more, and when something comes in the silence.
+    /// Notified when no request is under way any more, and when something comes in the silence.
     changed: Notify,
 }
 
@@ -144,7 +144,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// A connection that tells its pulse when something comes.
+/// A connection that notifies its pulse when something comes.
 #[derive(Debug)]
 pub(super) struct Beating {
     connection: Connection,

@@ -1,4 +1,4 @@
-//! The configuration that a stock Envoy starts with: who it is and where its control plane is. Pure.
+//! The configuration that a stock Envoy starts with: its identity and the address of its control plane. Pure.
 
 mod control_plane;
 mod document;
@@ -22,7 +22,7 @@ pub const CERT_DIR: &str = "/var/lib/fleetmesh/certs";
 pub struct Bootstrap {
     /// The virtual node, as `mesh/apps/virtualNode/serviceB` or as its ARN.
     pub resource: String,
-    /// The EC2 instance that the proxy runs on; without it the control plane tells proxies apart by their addresses.
+    /// The EC2 instance that the proxy runs on; without it the control plane distinguishes proxies by their addresses.
     pub instance_id: Option<String>,
     /// Where the control plane serves proxies.
     pub control_plane: ControlPlaneAddress,

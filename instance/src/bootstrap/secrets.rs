@@ -1,6 +1,5 @@
-//! Secrets in files, as Envoy's secret discovery (SDS) reads them: a proxy's certificate with its key, and the CA that it
-//! knows its control plane by. A certificate and its key are in one file, so that Envoy never sees one without the other.
-//! Pure.
+//! Secrets in files, as Envoy's secret discovery (SDS) reads them: a proxy's certificate with its key, and the CA by which it
+//! verifies its control plane. A certificate and its key are in one file, so that Envoy never sees one without the other. Pure.
 
 use serde_json::{Value, json};
 

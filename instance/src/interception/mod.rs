@@ -1,5 +1,5 @@
-//! Which connections of an instance go through its Envoy, and the rules that say so in the language of each of the
-//! kernel's two interfaces. Pure.
+//! Which connections of an instance go through its Envoy, and the rules for that in the language of each of the kernel's two
+//! interfaces. Pure.
 
 pub mod iptables;
 mod network;

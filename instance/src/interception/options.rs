@@ -1,4 +1,4 @@
-//! What is intercepted, as checked options: neither incomplete nor contradictory. Pure.
+//! The options of interception, checked: neither incomplete nor contradictory. Pure.
 
 use std::collections::BTreeSet;
 
@@ -66,7 +66,7 @@ pub struct Ingress {
 /// Why options are refused. Nothing has been touched then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsRefusal {
-    /// Nothing would tell the proxy's connections from the application's.
+    /// Nothing would distinguish the proxy's connections from the application's.
     #[error(
         "--ignore-uid and --ignore-gid are both empty, so the proxy's own connections would be sent back to it: \
          give the user (--ignore-uid 1337) or the group that Envoy runs as"

@@ -1,4 +1,4 @@
-//! Turns options, which may hold anything, into values of which every one is what its field takes. Pure.
+//! Turns unchecked options into values that are valid for their fields. Pure.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::registry::{APP_MESH_IMAGE, ENVOY_IMAGE, Registry};
 
 /// Where EC2 and ECS serve an instance's metadata and credentials. The application must reach them past the proxy.
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254"];
-/// The group that the application's container runs in: the firewall tells it by that, also when its user is root. It is
-/// nobody else's.
+/// The group that the application's container runs in: the firewall recognizes it by that, also when its user is root. Nothing
+/// else runs in it.
 pub(super) const APP_GID: u32 = 51337;
 
 /// App Mesh's bound on the names of meshes and virtual nodes, in characters.

@@ -1,4 +1,4 @@
-//! How an instance gets its proxy's certificate: what is checked of it, and what `fleetmesh proxy join` is told. Pure.
+//! How an instance gets its proxy's certificate: the checks of its options, and the arguments of `fleetmesh proxy join`. Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,10 +1,11 @@
 //! User data: what an EC2 instance does at boot to join its mesh (step 6 of App Mesh's getting started for EC2), for
 //! cloud-init. Pure.
 //!
-//! The first part of the message is a script of ours; the user's own parts follow, unchanged. The script installs
-//! Docker, logs in to ECR where an image is there, gets the proxy's certificate by the instance's IAM role when that is
-//! asked for, starts the proxy and awaits that it is ready, intercepts the application's traffic and starts the application. It names each part on the console before it, and the one that
-//! failed; it runs at every boot; it holds no secret and asks the instance's metadata for nothing by itself.
+//! The first part of the message is a script of ours; the user's own parts follow, unchanged. The script installs Docker, logs in to
+//! ECR where an image is there, gets the proxy's certificate by the instance's IAM role when that is configured, starts the proxy and
+//! waits until it is ready, intercepts the application's traffic and starts the application. It prints the name of each part on the
+//! console before it runs, and that of a part that failed; it runs at every boot; it contains no secret and reads nothing from the
+//! instance's metadata by itself.
 
 mod check;
 mod error;

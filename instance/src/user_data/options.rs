@@ -1,4 +1,4 @@
-//! What user data is made of, as plain data. Everything here may come from a person; [`super::user_data`] checks it.
+//! The options of user data, as plain data. Everything here may come from a person; [`super::user_data`] checks it.
 
 /// What an instance shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The script that joins an instance to the mesh: values at the top, parts that never change below them. Pure.
 //!
-//! Every value of a person is in a variable, quoted; nothing below the variables depends on one. The exception are the
-//! rules of interception, which are made of numbers and addresses only.
+//! Every value from a person is in a variable, quoted; nothing below the variables depends on one. The exception are the rules of
+//! interception, which consist of numbers and addresses only.
 
 use super::check::{APP_GID, Checked};
 use super::error::UserDataError;
@@ -74,7 +74,7 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
     Ok(made)
 }
 
-/// The configuration of a stock Envoy, when the image may be one and there is a control plane to tell it.
+/// The configuration of a stock Envoy, when the image may be one and there is a control plane to send the rest.
 fn bootstrap(checked: &Checked<'_>) -> Result<Option<String>, UserDataError> {
     match (&checked.control_plane, checked.kind) {
         (None, _) | (_, ProxyImage::AppMesh) => Ok(None),

@@ -1,4 +1,4 @@
-//! By what the rollout is judged, and who else was asked.
+//! The metrics that the rollout is judged by, and the webhooks that were asked.
 
 use fleetmesh_core::canary::time::in_words as length;
 use fleetmesh_core::canary::verdict::in_words;

@@ -1,4 +1,4 @@
-//! What comes first: the phase, what holds the rollout, and the way out.
+//! The first lines: the phase, what holds the rollout, and the way out.
 
 use fleetmesh_core::canary::targets::in_short;
 use fleetmesh_crds::canary::Hold;
@@ -86,5 +86,5 @@ fn way_out(scene: &Scene<'_>) -> Option<String> {
         (Phase::Held, _) => "skip-step, abort",
         _ => return None,
     };
-    Some(format!("{INDENT}{} {verbs}", scene.paint.paint(Tone::Faint, "you may tell it:")))
+    Some(format!("{INDENT}{} {verbs}", scene.paint.paint(Tone::Faint, "you can:")))
 }

@@ -1,4 +1,4 @@
-//! What is over: targets that lost their last request, and how former rollouts ended.
+//! The past: targets that lost their last request, and how former rollouts ended.
 
 use fleetmesh_core::canary::targets::name;
 use fleetmesh_core::canary::time::after;

@@ -59,7 +59,7 @@ pub fn draw(route: &Route, now: Timestamp, style: Style, whole_history: bool) ->
     sections.join("\n")
 }
 
-/// The targets in force: those that the status tells, or else the spec's.
+/// The targets in force: those of the status, or else of the spec.
 pub fn in_force(route: &Route) -> &[WeightedTarget] {
     match &route.status {
         Some(status)

@@ -1,4 +1,4 @@
-//! The steps: which are over, which is in force and what it waits for, which are to come.
+//! The steps: completed ones, the one in force and what it waits for, and the remaining ones.
 
 use fleetmesh_core::canary::plan::{Lasts, lasts};
 use fleetmesh_core::canary::targets::in_short;
@@ -60,7 +60,7 @@ fn row(scene: &Scene<'_>, tone: Tone, cells: [String; 4], note: String) -> Vec<S
     row
 }
 
-/// The weights of a step, while they can be told: a rollout says from where it goes.
+/// The weights of a step, as far as they are known: a rollout says from where it goes.
 fn shares(scene: &Scene<'_>, step: &Step) -> String {
     let Some(rollout) = scene.rollout() else { return String::new() };
     debug_assert!(!destination(scene.route).is_empty());
@@ -104,7 +104,7 @@ fn in_force(scene: &Scene<'_>, rollout: &RolloutStatus, step: Option<&Step>) -> 
         notes.push(format!("{} requests", rollout.step_requests));
     }
     if let Some(verb) = rollout.told {
-        notes.push(format!("told to {}", word(verb)));
+        notes.push(format!("{} requested", word(verb)));
     }
     notes.join(", ")
 }

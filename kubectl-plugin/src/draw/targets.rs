@@ -1,4 +1,4 @@
-//! The targets, stable, in force and to come, and how far they got among the proxies.
+//! The targets, stable, in force and desired, and how many proxies run them.
 
 use fleetmesh_core::canary::targets::{key, name, with_zeros};
 use fleetmesh_crds::canary::DataplaneStatus;
@@ -43,8 +43,8 @@ fn proxies(scene: &Scene<'_>) -> String {
     let since = settled_at.as_ref().or(written_at.as_ref());
     let since = since.map(|time| format!(", {}", ago(time.0, scene.now))).unwrap_or_default();
     let Some(proxies) = proxies else {
-        let words = if settled_at.is_some() { "is taken to be everywhere" } else { "was written" };
-        return format!("proxies: the endpoint does not tell of them;{version} {words}{since}");
+        let words = if settled_at.is_some() { "is assumed to be on all of them" } else { "was written" };
+        return format!("proxies: the endpoint does not report them;{version} {words}{since}");
     };
     let (acked, refused) = (acked.unwrap_or(0), nacked.unwrap_or(0));
     let tone = if refused == 0 && acked >= *proxies { Tone::Good } else { Tone::Waiting };

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn another_day_is_told() {
+    fn another_day_is_shown() {
         let now: Timestamp = "2026-12-01T10:00:00Z".parse().unwrap();
         assert_eq!(clock("2026-12-01T23:10:00Z".parse().unwrap(), now), "23:10:00Z");
         assert_eq!(clock("2026-12-02T00:10:00Z".parse().unwrap(), now), "2026-12-02T00:10:00Z");

@@ -18,7 +18,7 @@ use crate::output::Output;
 pub use manifest::{Manifest, ManifestTargets, read, targets_from};
 pub use report::SimulationReport;
 
-/// Simulates what the files tell, and prints the timeline.
+/// Simulates the rollout in the files, and prints the timeline.
 ///
 /// # Errors
 /// A file cannot be used, or the rollout did not end as it was to.
@@ -45,7 +45,7 @@ pub fn run(args: &SimulateArgs, output: &mut Output<'_>) -> Result<(), Error> {
 
 fn check(stable: &[WeightedTarget], targets: &[WeightedTarget]) -> Result<(), Error> {
     if !stable.iter().any(|target| target.weight > 0) {
-        let words = "nothing tells which targets to begin from: give them with --stable, for example --stable serviceB=100";
+        let words = "the targets to begin from are not known: give them with --stable, for example --stable serviceB=100";
         return Err(Error::Usage(words.to_owned()));
     }
     if same_shares(stable, targets) {

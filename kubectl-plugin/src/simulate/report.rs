@@ -1,4 +1,4 @@
-//! What a simulation comes to, as JSON and in the last lines of its text. Pure.
+//! The result of a simulation, as JSON and in the last lines of its text. Pure.
 
 use std::fmt;
 

@@ -107,7 +107,7 @@ fn row(columns: &[Column], record: &csv::StringRecord) -> Result<(Timestamp, Sim
             Column::Time => at = time(cell)?,
             Column::Requests => requests = count(cell)?,
             Column::Errors => failed = count(cell)?.unwrap_or(0),
-            // No number is told by no entry.
+            // No number is given by an empty cell.
             Column::Metric(_) if cell.is_empty() => {}
             Column::Metric(name) => {
                 row.metrics.insert(name.clone(), outcome(cell)?);

@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// When nobody set a limit. Timers need a time that the platform can represent.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Shows the rollout once, or until it is told to stop.
+/// Shows the rollout once, or until it is stopped.
 ///
 /// # Errors
 /// The Route cannot be read; with `--until-done` also when the rollout did not end with the new targets, or not in time.
@@ -74,7 +74,7 @@ struct StatusWatch {
     seen: Option<Route>,
     /// What went wrong since.
     trouble: Option<String>,
-    /// Whether the API server told once all there is.
+    /// Whether the API server has listed everything once.
     listed: bool,
 }
 

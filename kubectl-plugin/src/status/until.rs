@@ -20,9 +20,9 @@ pub fn ending(route: &Route) -> WatchEnding {
     let looked_at =
         status.observed_generation.unwrap_or_default() >= route.metadata.generation.unwrap_or_default();
     let (canary, rollout) = (&status.of_kind.canary, &status.of_kind.canary.rollout);
-    let told = route.spec.canary.is_none() || canary.phase.is_some();
+    let decided = route.spec.canary.is_none() || canary.phase.is_some();
     let under_way = rollout.is_some() && canary.phase != Some(Phase::Aborted);
-    if !looked_at || !told || under_way {
+    if !looked_at || !decided || under_way {
         return WatchEnding::UnderWay;
     }
     if canary.phase != Some(Phase::Aborted) {

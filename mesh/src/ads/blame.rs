@@ -1,4 +1,4 @@
-//! Which App Mesh objects a nack is about. Pure.
+//! Which App Mesh objects a NACK is about. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

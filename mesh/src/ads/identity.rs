@@ -1,4 +1,4 @@
-//! Who a proxy says it is. Pure.
+//! The identity that a proxy claims. Pure.
 
 use std::net::IpAddr;
 
@@ -42,8 +42,8 @@ const LONGEST: usize = 2048;
 /// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
 const LONGEST_INSTANCE: usize = 64;
 
-/// The id of the instance that a proxy says it runs on, as the bootstrap has it. What is no id and no address, of at most 64
-/// letters, digits, `.`, `:`, `_` and `-`, is nothing: it would be told to others.
+/// The id of the instance that a proxy says it runs on, as the bootstrap has it. Anything but an id or an
+/// address of at most 64 letters, digits, `.`, `:`, `_` and `-` is dropped: others would see it.
 pub fn named_instance(node: &Bytes) -> Option<String> {
     let node = WireNode::decode(node.clone()).ok()?;
     member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_says_of_itself_is_short_and_plain_or_not_told() {
+    fn what_a_proxy_says_of_itself_is_short_and_plain_or_dropped() {
         let value = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
         let named = |id: &str| {
             let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value(id))].into() };

@@ -1,4 +1,4 @@
-//! What Envoy's aggregated discovery service (ADS) says and is told, without the connections: who a proxy says it is
+//! Envoy's aggregated discovery service (ADS) without the connections: who a proxy says it is
 //! ([`identity`]), which names it may ask for ([`names`]), what its stream is sent next ([`stream`]), what a NACK is about
 //! ([`blame`]), how fast its requests are read ([`pace`]), and what it counted of its own requests ([`load_reports`]).
 

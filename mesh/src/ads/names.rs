@@ -1,7 +1,7 @@
 //! Which names a proxy may ask for. Pure.
 //!
-//! Whatever a proxy asks for is kept for as long as its stream, and looked at whenever something changes. Names that this
-//! control plane gives to nothing are not kept: nobody could ever serve them.
+//! Names that a proxy asks for are kept for as long as its stream, and looked at whenever something changes. Names that this control
+//! plane never uses are not kept: they could never be served.
 
 use fleetmesh_model::ResourceId;
 

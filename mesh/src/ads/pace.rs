@@ -1,4 +1,4 @@
-//! How fast a stream's requests are read: who sends more waits, by the flow control of its connection, and nothing fails. Pure.
+//! How fast a stream's requests are read: whoever sends more waits, by the flow control of the connection, and nothing fails. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! The discovery protocol's messages, in the shape this server wants them. Pure.
+//! The discovery protocol's messages, in the shape that this server needs. Pure.
 //!
-//! On the wire they are `envoy.service.discovery.v3.DiscoveryRequest` and `DiscoveryResponse`. Here the parts that are
-//! only passed on stay bytes: Envoy may repeat its Node of some 60 KB in every request, which is then skipped, not
-//! decoded; and resources, encoded once per snapshot, are shared by all the answers that carry them.
+//! On the wire they are `envoy.service.discovery.v3.DiscoveryRequest` and `DiscoveryResponse`. Parts that are only passed on stay
+//! bytes: Envoy may repeat its Node of some 60 KB in every request, which is then skipped, not decoded; and resources, encoded once
+//! per snapshot, are shared by all the answers that contain them.
 
 use bytes::Bytes;
 use prost::Message;

@@ -1,4 +1,4 @@
-//! Which services of Cloud Map are wanted, and what is known of them. Pure.
+//! Which services of Cloud Map are in use, and what is known of them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

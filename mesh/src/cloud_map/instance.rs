@@ -1,4 +1,4 @@
-//! Instances of a service, and where a virtual node's callers reach them. Pure.
+//! Instances of a service, and the addresses at which a virtual node's callers reach them. Pure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! AWS Cloud Map: which services virtual nodes want and what is known of them ([`discovered`]), where an instance is reached
+//! AWS Cloud Map: which services virtual nodes use and what is known of them ([`discovered`]), the address of an instance
 //! ([`instance`]), when to ask and what to read ([`schedule`]).
 
 pub mod discovered;

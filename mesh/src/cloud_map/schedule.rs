@@ -1,4 +1,4 @@
-//! When a service is asked for, and whether its instances are read. Pure: randomness is passed in.
+//! When to ask for a service, and whether to read its instances. Pure: randomness is passed in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests of what is wanted, known, reached and asked for.
+//! Tests of the services in use, the known ones, the addresses and the schedule.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

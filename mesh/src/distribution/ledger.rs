@@ -1,4 +1,4 @@
-//! What was said about a mesh and when, so that a reader is told only what changed since its token. Pure.
+//! What was said about a mesh and when, so that a reader gets only what changed since its token. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -6,12 +6,12 @@ use std::ops::Bound;
 use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus, Token};
 use fleetmesh_model::ResourceId;
 
-/// How many removals are remembered; a reader that missed more is told everything.
+/// How many removals are remembered; a reader that missed more gets everything.
 const REMOVALS: usize = 4096;
 
 /// What is known about the objects of one mesh.
 pub(super) struct ProxyLedger {
-    /// Tells this ledger's tokens from those of an earlier process.
+    /// Distinguishes this ledger's tokens from those of an earlier process.
     instance: String,
     /// How often something changed.
     sequence: u64,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_told_what_changed_since_its_token_and_no_more() {
+    fn a_reader_gets_what_changed_since_its_token_and_no_more() {
         let mut ledger = ProxyLedger::new("this".into());
         enter(&mut ledger, statuses(&[("a", 1), ("b", 1), ("c", 1)]));
         let first = ledger.answer("apps", None);

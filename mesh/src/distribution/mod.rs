@@ -1,9 +1,8 @@
-//! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and who refused it and
-//! why.
+//! Which proxies run what: per object, how many proxies should run it, how many acknowledged it, and which rejected it and why.
 //!
-//! It is kept, not worked out when somebody asks: what a proxy reports changes the sums of the objects that its node uses
-//! ([`Proxies`]), a new view changes what of its objects is not served, and a reader gets what changed since it read last
-//! ([`Reading`]). So neither depends on the size of the mesh. Pure.
+//! It is kept up to date, not computed on demand: a proxy's report changes the sums of the objects that its node uses ([`Proxies`]), a
+//! new view changes what of its objects is not served, and a reader gets what changed since its last read ([`Reading`]). So the cost
+//! of neither depends on the size of the mesh. Pure.
 
 mod ledger;
 mod node;

@@ -1,8 +1,8 @@
-//! The proxies of one virtual node, as they are, by who has their certificates, and by the instances that they run on. Pure.
+//! The proxies of one virtual node: one by one, by the holders of their certificates, and by the instances that they run on. Pure.
 //!
-//! All streams with the certificates of one holder count as one proxy, by the one of them that is farthest ([`Rank`]): whoever
-//! opens more has no more to say, and none of them that refuses or lags takes back what another runs. That it does is told beside. A
-//! stream without a certificate, of this host, counts by itself.
+//! All streams with the certificates of one holder count as one proxy, by the one of them that is farthest ([`Rank`]):
+//! more streams give no more weight, and one that rejects or lags does not undo what another runs. Those that lag are counted
+//! separately. A stream without a certificate, from this host, counts by itself.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! The objects of one mesh as of a view, and what of each is not served. A new view costs a comparison of pointers for each
-//! object; only what the changed ones bear on is worked out again. Pure.
+//! The objects of one mesh in a view, and what of each is not served. A new view costs one comparison of pointers for each object;
+//! only what depends on the changed ones is computed again. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

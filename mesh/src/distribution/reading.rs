@@ -1,4 +1,4 @@
-//! What the readers of one mesh are given. Pure.
+//! The answers for the readers of one mesh. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Nothing is known. `instance` tells its tokens from those of another; it holds no `-`.
+    /// Nothing is known. `instance` distinguishes its tokens from those of another; it contains no `-`.
     pub fn new(instance: String) -> Self {
         Self { objects: Objects::default(), ledger: ProxyLedger::new(instance) }
     }

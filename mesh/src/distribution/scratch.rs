@@ -1,5 +1,4 @@
-//! What the distribution says about each object, worked out anew from a view and all proxies: what is kept has to be equal
-//! to it.
+//! The distribution of each object, computed anew from a view and all proxies: what is kept has to equal it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

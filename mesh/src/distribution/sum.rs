@@ -70,12 +70,12 @@ impl Count {
     pub(super) fn of(&self, record: &Record) -> CallingProxies {
         let found = self.acknowledged.iter().find(|(known, _)| same_version(known, record));
         let acknowledged = found.map_or(0, |(_, count)| *count);
-        CallingProxies { proxies: told(self.proxies), acknowledged: told(acknowledged) }
+        CallingProxies { proxies: number(self.proxies), acknowledged: number(acknowledged) }
     }
 }
 
-/// A number of proxies, as readers are told it.
-fn told(count: usize) -> i32 {
+/// A number of proxies, as readers get it.
+fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

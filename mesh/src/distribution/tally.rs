@@ -1,8 +1,8 @@
-//! What the proxies of one mesh add up to, kept as they report: an acknowledgement costs as much as the objects that its
-//! virtual node uses, whatever else is in the mesh. Pure.
+//! The sums over the proxies of one mesh, updated as they report: an acknowledgement costs as much as the objects that its virtual
+//! node uses, whatever else is in the mesh. Pure.
 //!
-//! A proxy counts for every object of its node's target, as long as the node exists in the view that is reported on. What
-//! proxies acknowledged is counted by version, so a new view changes no count but those of nodes that come and go.
+//! A proxy counts for every object of its node's target, as long as the node exists in the view that is reported on. Acknowledgements
+//! are counted by version, so a new view changes no count except for nodes that are added or removed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

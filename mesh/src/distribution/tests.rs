@@ -1,5 +1,5 @@
-//! What is kept is what would be worked out anew, whatever happened before; and an acknowledgement touches no more in a large
-//! mesh than in a small one.
+//! What is kept equals what would be computed anew, whatever happened before; and an acknowledgement touches no more in a large mesh
+//! than in a small one.
 
 use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,7 +174,7 @@ struct Connected {
 }
 
 impl Connected {
-    fn tell(&self, progress: Progress) {
+    fn report(&self, progress: Progress) {
         self.distribution.proxies.borrow_mut().progress(&self.node, self.stream, progress);
     }
 }
@@ -346,7 +346,7 @@ impl DistributionWorld {
                 progress.rejections.clear();
             }
         }
-        connected.tell(progress.clone());
+        connected.report(progress.clone());
     }
 
     /// Reads everything, and what changed, and compares both with what is worked out anew.
@@ -399,7 +399,7 @@ fn mesh_of(nodes: usize) -> (Rc<Distribution>, Arc<MeshView>, Vec<Connected>) {
         let target = Arc::new(Snapshot::build(&view, &Discovered::default(), &id).expect("a snapshot"));
         distribution.target(&id, Some(Arc::clone(&target)));
         let proxy = Distribution::connect(&distribution, &id, None, Some(format!("i-{number}")));
-        proxy.tell(Progress { acknowledged: Some(target), rejections: Vec::new() });
+        proxy.report(Progress { acknowledged: Some(target), rejections: Vec::new() });
         proxy
     });
     let proxies = proxies.collect();
@@ -412,7 +412,7 @@ fn an_acknowledgement_touches_what_its_node_uses_whatever_the_size_of_the_mesh()
     for nodes in [4, 64] {
         let (distribution, view, proxies) = mesh_of(nodes);
         let token = distribution.read(&view, &Discovered::default(), None).token;
-        proxies[3].tell(Progress::default());
+        proxies[3].report(Progress::default());
         let touched = distribution.proxies().meshes["apps"].touched().clone();
         let expected = BTreeSet::from([ResourceId::mesh("apps"), node("n3")]);
         assert_eq!(touched, expected, "of {nodes} nodes");
@@ -436,7 +436,7 @@ fn of_one_node() -> (Rc<Distribution>, Arc<MeshView>, [Arc<Snapshot>; 2]) {
     (distribution, Arc::new(view), [former, present])
 }
 
-/// Of node `a`: its proxies, those that run it, and the streams that are told to refuse it.
+/// Of node `a`: its proxies, those that run it, and the streams that are reported to refuse it.
 fn said(distribution: &Distribution, view: &Arc<MeshView>) -> (i32, i32, Vec<String>) {
     let answer = distribution.read(view, &Discovered::default(), None);
     let status = answer.objects.iter().find(|status| status.resource == node("a").to_string()).expect("a");
@@ -457,29 +457,29 @@ fn all_streams_of_one_holder_count_as_one_proxy() {
     let runs = || Progress { acknowledged: Some(Arc::clone(&present)), rejections: Vec::new() };
     let [mine, theirs] = [Some([1; 32]), Some([2; 32])];
     let proxy = open(theirs);
-    proxy.tell(runs());
+    proxy.report(runs());
     let attack = [mine; 4].map(open);
     assert_eq!(said(&distribution, &view), (2, 1, vec![]), "silent");
-    attack.iter().for_each(|stream| stream.tell(refusing(Some(&former))));
+    attack.iter().for_each(|stream| stream.report(refusing(Some(&former))));
     let (proxies, acknowledged, refusals) = said(&distribution, &view);
-    assert_eq!((proxies, acknowledged, refusals.len()), (2, 1, 1), "a refusal is told once");
+    assert_eq!((proxies, acknowledged, refusals.len()), (2, 1, 1), "a refusal is reported once");
     // Nor by streams that report a load and get no configuration.
     let reports = [mine; 4]
         .map(|holder| Distribution::reports(&distribution, &node("a"), holder, Arc::clone(&present)));
     assert_eq!(said(&distribution, &view).0, 2);
     drop(reports);
     // The farthest of them counts: neither a refusal nor silence takes back what another runs.
-    attack[2].tell(runs());
+    attack[2].report(runs());
     assert_eq!(said(&distribution, &view), (2, 2, vec![]));
     let late = open(mine);
     assert_eq!(said(&distribution, &view), (2, 2, vec![]));
-    // That they lag is told: they may still send requests by what they run.
+    // That they lag is reported: they may still send requests with their old configuration.
     let lagging = || {
         let answer = distribution.read(&view, &Discovered::default(), None);
         answer.objects.iter().find(|status| status.resource == node("a").to_string()).expect("a").lagging
     };
     assert_eq!(lagging(), 4);
-    attack[3].tell(runs());
+    attack[3].report(runs());
     assert_eq!((said(&distribution, &view), lagging()), ((2, 2, vec![]), 3));
     // As long as it is there.
     let [first, second, third, fourth] = attack;
@@ -557,11 +557,11 @@ fn the_contract_s_example_is_answered() {
     let refusing = connect("serviceA", 2, None);
     let blamed = BTreeSet::from([ResourceId::route("apps", "serviceB", "serviceB")]);
     let rejection = NodeRejection { objects: blamed, message: "bad regex".into() };
-    refusing.tell(Progress { acknowledged: None, rejections: vec![rejection] });
+    refusing.report(Progress { acknowledged: None, rejections: vec![rejection] });
     let own = connect("serviceB", 0, Some("i-0123456789abcdef0"));
-    own.tell(runs(target("serviceB")));
+    own.report(runs(target("serviceB")));
     let other = connect("serviceC", 1, None);
-    other.tell(runs(target("serviceC")));
+    other.report(runs(target("serviceC")));
     let lagging = [1, 1, 1].map(|who| connect("serviceC", who, None));
     let answer = distribution.read(&Arc::new(view.clone()), &discovered, Some(&token));
     drop(lagging);

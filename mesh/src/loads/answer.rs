@@ -1,4 +1,4 @@
-//! What a reader is told of the loads of a mesh. Pure.
+//! The loads of a mesh, as a reader gets them. Pure.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ impl LoadBook {
         seconds: u64,
         interval: Duration,
     ) -> LoadAnswer {
-        let told = self.told(mesh, now, seconds);
-        let targets = told.into_iter().filter_map(|(id, told)| {
+        let loads = self.loads(mesh, now, seconds);
+        let targets = loads.into_iter().filter_map(|(id, load)| {
             // Of a virtual node that was deleted there is nothing to decide.
             let record = view.get(&id)?;
             Some(TargetLoad {
                 virtual_node: id.name().to_owned(),
                 arn: record.arn.clone(),
-                load: told.counts.load(told.in_progress),
-                reporters: told.reporters as u64,
-                last_report_age_millis: millis(told.age),
-                callers: Some(told.callers.iter().map(caller).collect()),
-                own: told.own.map(|own| OwnLoad { ended: own.ended(), reports: own.reports }),
+                load: load.counts.load(load.in_progress),
+                reporters: load.reporters as u64,
+                last_report_age_millis: millis(load.age),
+                callers: Some(load.callers.iter().map(caller).collect()),
+                own: load.own.map(|own| OwnLoad { ended: own.ended(), reports: own.reports }),
             })
         });
         LoadAnswer {

@@ -1,4 +1,4 @@
-//! Who reports, and what was reported on each virtual node. Pure: times come in, as the time since the book was opened.
+//! The reporters, and their reports on each virtual node. Pure: times are passed in, as the time since the book was opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ pub const MAX_REPORTERS: usize = 65_536;
 /// back after this process began anew, or was out of reach.
 const OUTAGE: Duration = Duration::from_secs(60);
 
-/// What one proxy tells of one virtual node in one report.
+/// What one proxy reports of one virtual node in one report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReportedLoad {
     /// Requests sent since the last report.
@@ -67,7 +67,7 @@ impl ReportedLoad {
         }
     }
 
-    /// The requests that it tells of.
+    /// The requests in it.
     fn requests(&self) -> u64 {
         self.issued.max(self.succeeded.saturating_add(self.failed))
     }
@@ -106,17 +106,17 @@ pub struct Report {
 
 /// What is known of a virtual node's load in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct NodeLoad {
     /// What was counted by all callers together.
     pub counts: Counts,
     /// The same by the virtual nodes of the callers.
     pub callers: BTreeMap<ResourceId, Counts>,
-    /// What the virtual node's own proxies counted of what reached them; `None` when none of them told.
+    /// What the virtual node's own proxies counted of what reached them; `None` when none of them reported.
     pub own: Option<Counts>,
-    /// Requests under way, as the proxies that are connected last told; no more of one holder than of one proxy.
+    /// Requests under way, as the connected proxies last reported; no more of one holder than of one proxy.
     pub in_progress: u64,
-    /// How many of the proxies that are connected told of it. Those of one virtual node with the certificates of one holder
-    /// are one.
+    /// How many of the connected proxies reported on it. Those of one virtual node with the certificates of one holder
+    /// count as one.
     pub reporters: usize,
     /// How long ago the last report on it came.
     pub age: Duration,
@@ -142,13 +142,13 @@ struct Reporter {
     holder: Option<Holder>,
     /// When it entered or, later, when its last report came.
     last: Duration,
-    /// Whether it told anything yet.
-    told: bool,
-    /// What it told of in its last report.
+    /// Whether it reported anything yet.
+    reported: bool,
+    /// The virtual nodes in its last report.
     targets: BTreeSet<ResourceId>,
 }
 
-/// What proxies of one virtual node told, and when the last of it came.
+/// What proxies of one virtual node reported, and when the last report came.
 #[derive(Debug)]
 struct LoadAccount {
     window: Window,
@@ -180,11 +180,11 @@ struct TargetLoads {
     /// By the virtual nodes of the callers.
     callers: BTreeMap<ResourceId, LoadAccount>,
     last: Duration,
-    /// By the proxies that told of it in their last report: when, and how many requests were under way.
+    /// By the proxies that named it in their last report: when, and how many requests were under way.
     running: BTreeMap<u64, (Duration, u64)>,
 }
 
-/// All that is kept. It grows with the connected proxies, with the virtual nodes that told in the last [`LONGEST`] seconds and
+/// All that is kept. It grows with the connected proxies, with the virtual nodes that reported in the last [`LONGEST`] seconds and
 /// with whom they call, with the certificates that were used in that time, and with nothing else.
 #[derive(Debug, Default)]
 pub struct LoadBook {
@@ -225,18 +225,20 @@ impl LoadBook {
         }
         self.ever += 1;
         self.nodes.insert(node.clone(), of_node + 1);
-        let reporter = Reporter { node: node.clone(), holder, last, told: false, targets: BTreeSet::new() };
+        let reporter =
+            Reporter { node: node.clone(), holder, last, reported: false, targets: BTreeSet::new() };
         self.reporters.insert(self.ever, reporter);
         Ok(self.ever)
     }
 
     /// Takes in a report that came at `at`, as far as it can be true: what it covers is known by when it and the one before it
-    /// came, give or take a second. What the proxy told of before and not now it does not run any more.
+    /// came, give or take a second. A proxy no longer runs what is missing from its report.
     pub fn report(&mut self, reporter: u64, at: Duration, report: Report) {
         let at = self.advance(at);
         let Some(known) = self.reporters.get_mut(&reporter) else { return };
-        let (time, since, holder) = (KnownTime::of(at - known.last, !known.told), known.last, known.holder);
-        (known.last, known.told) = (at, true);
+        let (time, since, holder) =
+            (KnownTime::of(at - known.last, !known.reported), known.last, known.holder);
+        (known.last, known.reported) = (at, true);
         let budgets = &mut self.budgets;
         let mut believed = |side: Side, load: &ReportedLoad| {
             let Some(holder) = holder else { return load.plausible(time, u64::MAX) };
@@ -272,7 +274,8 @@ impl LoadBook {
 
     /// Notes that the proxy is gone: it has no requests under way. What it counted stays.
     pub fn leave(&mut self, reporter: u64) {
-        let Some(Reporter { node, targets, holder: _, last: _, told: _ }) = self.reporters.remove(&reporter)
+        let Some(Reporter { node, targets, holder: _, last: _, reported: _ }) =
+            self.reporters.remove(&reporter)
         else {
             return;
         };
@@ -290,14 +293,14 @@ impl LoadBook {
         self.forget();
     }
 
-    /// What is known at `now` of the virtual nodes of `mesh`, about the last `seconds` seconds; of those that no proxy
-    /// tells of and none told of in the last [`LONGEST`], nothing.
-    pub fn told(&mut self, mesh: &str, now: Duration, seconds: u64) -> BTreeMap<ResourceId, Told> {
+    /// What is known at `now` of the virtual nodes of `mesh` in the last `seconds` seconds. Without those that no proxy reports
+    /// on and none reported on in the last [`LONGEST`].
+    pub fn loads(&mut self, mesh: &str, now: Duration, seconds: u64) -> BTreeMap<ResourceId, NodeLoad> {
         let now = self.advance(now);
         self.forget();
         let since = second(now) - seconds.min(LONGEST);
         let of_mesh = self.targets.iter().filter(|(id, _)| id.mesh_name() == mesh);
-        let told = of_mesh.map(|(id, target)| {
+        let loads = of_mesh.map(|(id, target)| {
             let voices = self.voices(target);
             let in_progress =
                 voices.values().map(|(_, count)| (*count).min(MAX_RATE)).fold(0, u64::saturating_add);
@@ -308,7 +311,7 @@ impl LoadBook {
                 .filter(|(_, counts)| *counts != Counts::default())
                 .collect();
             let own = self.own.get(id).map(|account| account.window.sum(now, seconds));
-            let told = Told {
+            let load = NodeLoad {
                 counts: callers.values().fold(Counts::default(), |sum, counts| sum.plus(*counts)),
                 callers,
                 own: own.filter(|own| own.reports > 0),
@@ -316,12 +319,12 @@ impl LoadBook {
                 reporters: voices.values().filter(|(at, _)| second(*at) > since).count(),
                 age: now - target.last,
             };
-            (id.clone(), told)
+            (id.clone(), load)
         });
-        told.collect()
+        loads.collect()
     }
 
-    /// When those last told of `target` that tell of it, and how many requests they have under way: by virtual node and holder,
+    /// When the proxies that report on `target` last did so, and how many requests they have under way: by virtual node and holder,
     /// or stream where there is none.
     fn voices(&self, target: &TargetLoads) -> BTreeMap<Voice<'_>, (Duration, u64)> {
         let mut voices: BTreeMap<Voice<'_>, (Duration, u64)> = BTreeMap::new();

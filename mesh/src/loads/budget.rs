@@ -1,5 +1,5 @@
-//! How many requests may still be believed of who has a certificate, whatever number of streams it opens one after the other
-//! or at once. Pure: times come in.
+//! How many more requests are believed of the holder of a certificate, however many streams it opens one after the other or at once.
+//! Pure: times are passed in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,24 +20,24 @@ const MOST: usize = 262_144;
 /// How many give way at a time: all have to be looked at to find them, which is too much for each report of a large fleet.
 const AT_A_TIME: usize = MOST / 8;
 
-/// What a proxy tells of.
+/// Which requests a proxy reports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// Of requests that it sent to a virtual node.
+    /// Those that it sent to a virtual node.
     Sent(ResourceId),
-    /// Of those that it passed on to the application of its own.
+    /// Those that it passed on to its own application.
     Received(ResourceId),
 }
 
-/// What is left of the time that may be told of: [`MAX_RATE`] in each second since `spent`.
+/// What is left of the time that may be reported: [`MAX_RATE`] requests in each second since `spent`.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// All is told of until then; ahead of [`SLACK`] after the beginning, so that it is no negative time.
+    /// Everything until then is reported; ahead of [`SLACK`] after the beginning, so that it is no negative time.
     spent: Duration,
 }
 
 impl Budget {
-    /// The requests that may be told of at `at`.
+    /// The requests that may be reported at `at`.
     pub fn left(&self, at: Duration) -> u64 {
         let time = (at + SLACK).saturating_sub(self.spent).min(Duration::from_secs(LONGEST));
         u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(MAX_RATE / 1000)
@@ -50,13 +50,13 @@ impl Budget {
     }
 }
 
-/// The budgets of those who told of anything in the last [`LONGEST`] seconds.
+/// The budgets of those who reported anything in the last [`LONGEST`] seconds.
 #[derive(Debug, Default)]
 pub struct Budgets(BTreeMap<(Holder, Side), Budget>);
 
 impl Budgets {
-    /// What is left to `holder` of one side. Of who told nothing in the last [`LONGEST`] seconds it is the time since `since`,
-    /// when what it tells of now began.
+    /// What is left to `holder` of one side. For a holder that reported nothing in the last [`LONGEST`] seconds it is the time
+    /// since `since`, when what it reports now began.
     pub fn of(&mut self, holder: Holder, side: Side, since: Duration) -> &mut Budget {
         let key = (holder, side);
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
@@ -99,7 +99,7 @@ mod tests {
         for number in 0..MOST {
             budgets.of(holder(number), side(), at(number));
         }
-        // It was used before all others and, with more than it may tell of, is ahead of them now.
+        // It was used before all others and, with more than it may report, is ahead of them now.
         budgets.of(holder(0), side(), at(0)).spend(at(0), 10 * MAX_RATE);
         let spent = budgets.of(holder(0), side(), at(0)).spent;
         assert_eq!(budgets.len(), MOST);

@@ -1,6 +1,6 @@
-//! Loads: how many requests the proxies sent to each virtual node in the last seconds, and what came of them. Counted where
-//! requests are made, so that a virtual node that is dead shows errors and not silence. Each caller's counts are told apart, and
-//! so is what the virtual node's own proxies say of the same requests: whoever judges by them need not believe any one.
+//! Loads: how many requests the proxies sent to each virtual node in the last seconds, and how they ended. They are counted where
+//! requests are made, so that a virtual node that is dead shows errors and not silence. Each caller's counts are kept apart, beside
+//! those of the virtual node's own proxies for the same requests: whoever judges by them need not trust any one.
 //!
 //! `report → book → window of seconds per virtual node and caller → answer`
 //!
@@ -11,6 +11,6 @@ mod book;
 mod budget;
 mod window;
 
-pub use book::{Full, LoadBook, MAX_REPORTERS, Report, ReportedLoad, Told};
+pub use book::{Full, LoadBook, MAX_REPORTERS, NodeLoad, Report, ReportedLoad};
 pub use budget::MAX_RATE;
 pub use window::{Counts, LONGEST};

@@ -1,4 +1,4 @@
-//! Counts of the last ten minutes, second by second. Pure: times come in.
+//! Counts of the last ten minutes, second by second. Pure: times are passed in.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Counts {
         }
     }
 
-    /// As readers are told them, with so many requests under way.
+    /// The form for readers, with the number of requests under way.
     pub fn load(&self, in_progress: u64) -> Load {
         let Self { issued, succeeded, failed, reports } = *self;
         Load { issued, succeeded, failed, in_progress, reports }

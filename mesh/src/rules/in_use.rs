@@ -1,4 +1,4 @@
-//! What is used cannot be deleted. Pure.
+//! What is in use cannot be deleted. Pure.
 
 use fleetmesh_model::{Kind, ResourceId};
 

@@ -1,5 +1,5 @@
-//! Rules between objects, as pure functions of a mesh and the change asked for. They run on the state that the
-//! change is committed on, so what they found holds in what is stored.
+//! Rules between objects, as pure functions of a mesh and the requested change. They run on the state that the change is committed
+//! on, so what they checked holds for what is stored.
 
 mod in_use;
 mod ports;

@@ -1,4 +1,4 @@
-//! What is asked of a store: a decision over its newest state, and the change that it yields. Pure data.
+//! A request to a store: a decision on its newest state, and the change that it yields. Pure data.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What a store does, whatever is underneath: what a change is ([`change`]), how a state takes it ([`state`]), what a client
-//! token brings back ([`token`]), when an instance may be bound to another key ([`binding`]), and how long what is remembered
-//! lasts. Pure: a store reads and writes around it.
+//! The semantics of a store, whatever its backend: what a change is ([`change`]), how a state applies it ([`state`]), what the replay of
+//! a client token returns ([`token`]), when an instance may be bound to another key ([`binding`]), and how long these are remembered.
+//! Pure: a store adds reading and writing.
 
 pub mod binding;
 pub mod change;

@@ -1,5 +1,5 @@
-//! The state of a store, and what a commit does to it: a spent token brings back its answer, everything else is decided on the
-//! newest state, and what was decided becomes the next one. Pure.
+//! The state of a store, and the effect of a commit on it: a spent token returns its response, everything else is decided on the newest
+//! state, and the result becomes the next one. Pure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Spent client tokens: which request, as a hash, and what its answer says beside what the request itself says. The spec is not
-//! kept: whoever sends the request again sends it. Pure data.
+//! Spent client tokens: the hash of the request, and the part of its response that the request does not contain. The spec is not
+//! kept: whoever repeats the request sends it again. Pure data.
 
 use fleetmesh_model::ResourceId;
 use jiff::Timestamp;

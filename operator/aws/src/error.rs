@@ -46,9 +46,9 @@ where
 /// Map), and for an unknown code by its status.
 pub(crate) fn class_of(code: &str, message: &str, status: u16) -> FailureClass {
     match code {
-        // IAM tells EC2 of a new instance profile some seconds after it told us.
+        // EC2 sees a new instance profile some seconds after IAM returned it to us.
         "InvalidParameterValue" if message.contains("IAM Instance Profile") => FailureClass::Unsettled,
-        // Their ids come from EC2 itself, which tells all of its parts some seconds later.
+        // Their ids come from EC2 itself, all of whose parts know them some seconds later.
         "InvalidInstanceID.NotFound"
         | "InvalidLaunchTemplateId.NotFound"
         | "InvalidLaunchTemplateId.VersionNotFound"

@@ -1,7 +1,7 @@
-//! AWS as the operator sees it: IAM, EC2, Systems Manager and Cloud Map behind one type each, and the HTTP transport
-//! that they share with the App Mesh client. The types of the AWS SDK stop here; what goes in and out is core's.
+//! AWS as the operator uses it: IAM, EC2, Systems Manager and Cloud Map behind one type each, and the HTTP transport that they
+//! share with the App Mesh client. The types of the AWS SDK are used here only; the interface has core's types.
 //!
-//! A crate of its own, because `aws-sdk-ec2` alone compiles for minutes: who changes the operator does not wait for it.
+//! A crate of its own, because `aws-sdk-ec2` alone compiles for minutes: changes of the operator need not wait for it.
 
 pub mod cloud_map;
 mod connection;

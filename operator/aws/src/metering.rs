@@ -1,5 +1,5 @@
-//! What each call of an SDK took: an interceptor counts its attempts, and [`metered!`] tells a [`Meter`] when it ended.
-//! Every client of the operator sends through it. No I/O.
+//! Metering of SDK calls: an interceptor counts the attempts of each call, and [`metered!`] notifies a [`Meter`] when it ended. Every
+//! client of the operator sends through it. No I/O.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::ErrorKind;
 use fleetmesh_core::FailureClass;
 
-/// Is told of every call that ended.
+/// Is notified of every call that ended.
 pub trait Meter: fmt::Debug + Send + Sync {
     /// A call ended, well or with a failure.
     fn called(&self, call: &Called);
@@ -137,7 +137,7 @@ impl Intercept for Watch {
     }
 }
 
-/// Sends one request of an SDK (a `CustomizableOperation`), tells the meter, and gives core's failure. A macro, because
+/// Sends one request of an SDK (a `CustomizableOperation`), notifies the meter, and returns core's failure. A macro, because
 /// each operation of the SDK is a type of its own and the trait that they share is private to the SDK.
 #[macro_export]
 macro_rules! metered {

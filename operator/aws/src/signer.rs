@@ -1,4 +1,4 @@
-//! Signature Version 4 for the few requests that no SDK makes. No I/O but that of the credentials.
+//! Signature Version 4 for the few requests that no SDK sends. No I/O except for credentials.
 
 use std::time::SystemTime;
 

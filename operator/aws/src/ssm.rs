@@ -1,5 +1,5 @@
-//! Systems Manager: parameters that hold ids of AMIs. One operation of the 140 that it has is called, by a signed request
-//! (AWS JSON 1.1): the SDK's crate for it would take minutes to compile.
+//! Systems Manager: parameters that contain ids of AMIs. Only one of its 140 operations is called, by a signed request (AWS JSON
+//! 1.1): the SDK's crate for it would take minutes to compile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! The HTTP transport below the SDK: one pool of connections, with the hooks around each attempt that writes;
-//! how long a call may take; and the limit on the rate of calls.
+//! The HTTP transport below the SDK: one pool of connections, with the hooks around each attempt that writes, the time limits of
+//! calls, and the limit on their rate.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn tls() -> Provider {
     Provider::Rustls(CryptoMode::AwsLc)
 }
 
-/// Tells what a request writes; `None` for one that only reads.
+/// What a request writes; `None` for one that only reads.
 type DescribedError = fn(&HttpRequest) -> Option<Write>;
 
 /// The SDK's HTTP client for the App Mesh API at an endpoint that `trust` vouches for.

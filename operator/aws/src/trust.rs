@@ -1,4 +1,4 @@
-//! The CA of an endpoint that no public CA vouches for: a file, which is read again when it changes.
+//! The CA of an endpoint that has no certificate of a public CA: a file, which is read again when it changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Hooks around every write that the operator sends: to the App Mesh endpoint, to AWS's other services and to the Kubernetes
-//! API server. Each write asks them, and each may keep it from being sent. In production the leader's fence is one; tests
-//! add another, which counts the writes and strikes at one of them.
+//! Hooks around every write of the operator: to the App Mesh endpoint, to AWS's other services and to the Kubernetes API server.
+//! Each write asks them, and each may prevent it from being sent. In production the leader's fence is one; tests add another, which
+//! counts the writes and fails one of them.
 
 use std::fmt;
 use std::sync::Arc;

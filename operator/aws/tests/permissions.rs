@@ -218,10 +218,10 @@ fn allowed(scope: &Scope) -> Vec<(Vec<String>, Value)> {
     allowed.map(|statement| (actions(statement), statement.clone())).collect()
 }
 
-/// Whose a thing is, or becomes, is told by equality with our name, never by a pattern; and the documents of two clusters
+/// Conditions compare the owner of a thing with our name for equality, never with a pattern; and the documents of two clusters
 /// differ in nothing else.
 #[test]
-fn a_cluster_is_told_by_its_name_alone() {
+fn a_cluster_is_recognized_by_its_name_alone() {
     for (actions, statement) in allowed(&scope("aws", "us-west-2", "apps")) {
         let conditions = statement["Condition"].as_object().cloned().unwrap_or_default();
         for (operator, keys) in conditions {

@@ -1,5 +1,5 @@
-//! Who has an App Mesh name among the resources that claim it. What the endpoint says comes before any time of creation,
-//! which a restored backup may turn around; and only what is accepted may take a name that nobody has yet. Pure.
+//! Which resource holds an App Mesh name when several claim it. The endpoint's answer has priority over creation times, which a
+//! restored backup may reverse; and only an accepted resource may take a free name. Pure.
 
 use fleetmesh_api::tags::{
     OWNER_CLUSTER_TAG, OWNER_KIND_TAG, OWNER_NAME_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG,

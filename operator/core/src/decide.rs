@@ -1,5 +1,5 @@
-//! The decision about a resource: is it valid, is the name ours, does what it names exist, does the App Mesh object mean
-//! what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
+//! The decision about a resource: whether it is valid, whether the name is ours, whether what it names exists, whether the App Mesh
+//! object means what the spec says. Total: a bad spec is a decision with verdicts, not an error. Pure.
 
 use fleetmesh_api::tags::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
 use fleetmesh_crds::{IamStatus, Reason};
@@ -68,7 +68,7 @@ fn accepted(observed: &Observed) -> Verdict {
         Allowance::Allowed => {}
         Allowance::NoMesh(mesh) => {
             let message = format!(
-                "no Mesh resource stands for mesh {mesh}: create one; for a mesh that is made elsewhere one with spec.management: Observe. Nothing is written until then; it goes on by itself"
+                "no Mesh resource represents mesh {mesh}: create one; for a mesh that is made elsewhere one with spec.management: Observe. Nothing is written until then; it continues automatically"
             );
             return Verdict::Fails(Reason::MeshNotFound, message);
         }
@@ -82,7 +82,7 @@ fn accepted(observed: &Observed) -> Verdict {
                 (true, true) => "What is in the mesh stays as it is until then",
             };
             let message = format!(
-                "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace. {left}; it goes on by itself"
+                "{mesh} does not allow resources of namespace {namespace}: change its spec.allowedNamespaces or the labels of the namespace. {left}; it continues automatically"
             );
             return Verdict::Fails(Reason::NamespaceNotAllowed, message);
         }
@@ -150,7 +150,7 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
         let message = format!(
             "{} exists and is not this resource's: {}. {}",
             in_words(&object.id),
-            owner::told(object, tags, cluster),
+            owner::in_words(object, tags, cluster),
             bereaves(observed, tags, cluster).unwrap_or_else(|| owner::way_out_in_mesh(
                 object,
                 tags,

@@ -1,4 +1,4 @@
-//! What was decided. Pure data.
+//! The decision. Pure data.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_model::Difference;

@@ -1,4 +1,4 @@
-//! Deletion: what is ours goes, what others made stays, and a resource that lets go is never held. Pure.
+//! Deletion: what is ours is deleted, what others made stays, and a resource that retains its object is never held up. Pure.
 
 use fleetmesh_api::tags::{OWNER_GRANTS_TAG, OWNER_NAMESPACE_TAG, OWNER_TAGS};
 use fleetmesh_crds::DeletionPolicy;

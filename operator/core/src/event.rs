@@ -1,4 +1,4 @@
-//! The Kubernetes Events of a reconcile: what a status cannot keep. Pure.
+//! The Kubernetes Events of a reconcile: what the status does not keep. Pure.
 
 use fleetmesh_crds::{ConditionType, Reason, Status};
 

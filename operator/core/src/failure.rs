@@ -1,4 +1,4 @@
-//! Why a call failed, in classes that decide about retries, reasons and metrics. Pure data.
+//! Why a call failed, in classes that decide on retries, reasons and metrics. Pure data.
 
 use fleetmesh_crds::Reason;
 
@@ -105,7 +105,7 @@ pub enum Callee {
 }
 
 impl Failure {
-    /// The failure, and the way out where its class tells one: the one home of these texts.
+    /// The failure, and the way out where its class has one. These texts are written here only.
     pub fn in_words(&self, of: Callee) -> String {
         let way_out = match (self.class, of) {
             (FailureClass::Ended, _) => {
@@ -162,7 +162,7 @@ mod tests {
         let words = |class, operation: &str, of| {
             Failure { class, operation: operation.to_owned(), message: "no".to_owned() }.in_words(of)
         };
-        for (class, operation, of, told) in [
+        for (class, operation, of, way_out) in [
             (FailureClass::Denied, "GetRole", Callee::Aws, "`fleetmesh iam policy` prints all that it needs"),
             (
                 FailureClass::Denied,
@@ -180,7 +180,7 @@ mod tests {
             (FailureClass::Limit, "CreateRole", Callee::Aws, "raise the quota"),
         ] {
             let words = words(class, operation, of);
-            assert!(words.starts_with(&format!("{operation}: no. ")) && words.contains(told), "{words}");
+            assert!(words.starts_with(&format!("{operation}: no. ")) && words.contains(way_out), "{words}");
         }
         assert_eq!(
             words(FailureClass::Limit, "CreateFleet", Callee::Aws),

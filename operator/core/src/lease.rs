@@ -1,9 +1,9 @@
-//! Who leads: what one of several operators does about the Lease that they share, by the rules of client-go's leader
-//! election. Pure: the time comes in, as what has passed since any fixed moment on a clock that never stands still.
+//! Leader election: what one of several operators does about the Lease that they share, by the rules of client-go. Pure: the
+//! time comes in, as the time since any fixed moment on a clock that never stands still.
 //!
-//! Nobody's clock is trusted but one's own: a Lease has expired when nobody wrote it for as long as it says, counted from
-//! when *this* contender first saw it as it is. What a contender may do until its own lease ends is counted from before
-//! it *sent* the renewal. So two contenders whose clocks differ never lead at once.
+//! A contender trusts no clock but its own: a Lease has expired when nobody renewed it for its duration, counted from when *this*
+//! contender first saw it unchanged. The time in which a leader may act is counted from before it *sent* the renewal. So two
+//! contenders with different clocks never lead at once.
 
 use std::time::Duration;
 

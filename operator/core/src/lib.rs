@@ -1,13 +1,13 @@
-//! Decides. From what was observed of a custom resource and of its App Mesh object this crate computes the plan of
-//! steps ([`decide()`]), and from what came of the plan the status ([`status()`]), the events ([`deeds()`], [`complaint()`]) and the time
-//! of the next look ([`next_look`]).
+//! The decisions of the operator. From the observation of a custom resource and its App Mesh object this crate computes the plan of
+//! steps ([`decide()`]), and from the outcome of the plan the status ([`status()`]), the Events ([`deeds()`], [`complaint()`]) and the
+//! time of the next look ([`next_look`]).
 //!
 //! ```text
 //! Observed + Settings ──decide──▶ Decision{Plan} ──(the shell applies)──▶ Outcome ──status, events, next_look──▶ report
 //! ```
 //!
-//! Pure, which is a fact of Cargo.toml: no runtime, Kubernetes client, AWS SDK, clock, environment or randomness.
-//! Time comes in as an argument, so the same inputs give the same bytes.
+//! Pure, which Cargo.toml shows: no runtime, Kubernetes client, AWS SDK, clock, environment or randomness. Time comes in as an
+//! argument, so the same inputs give the same bytes.
 
 pub mod canary;
 pub mod claim;

@@ -1,4 +1,4 @@
-//! What the proxies report of the requests that they send: what a canary is judged by. Pure data.
+//! The proxies' reports on the requests that they send, by which canaries are judged. Pure data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,18 +16,18 @@ pub struct Loads {
     /// How much earlier than the window requests may have ended that it counts: a proxy reports what it counted since its
     /// last report, and the report counts when it comes.
     pub lag: Duration,
-    /// By the name of the virtual node that requests went to: what all its callers told together. One that is missing is one
-    /// that nobody reports on.
+    /// By the name of the virtual node that requests went to: what all its callers reported together. Nobody reports on one
+    /// that is missing.
     pub targets: BTreeMap<String, Load>,
-    /// By the same name who told what of it. One that is missing is one whose callers the control plane does not tell apart.
+    /// By the same name who reported what of it. Of one that is missing the control plane does not list the callers.
     pub witnesses: BTreeMap<String, Witnesses>,
 }
 
-/// Who told what of the requests to one virtual node in the window.
+/// Who reported what of the requests to one virtual node in the window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Witnesses {
     /// The callers, by the names of their virtual nodes.
     pub callers: BTreeMap<String, Ended>,
-    /// The virtual node's own proxies; `None` when none of them told.
+    /// The virtual node's own proxies; `None` when none of them reported.
     pub own: Option<Ended>,
 }

@@ -1,5 +1,5 @@
-//! What a reconcile observed: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
-//! answer to which reads a reconcile needs.
+//! The observation of a reconcile: the resource, what the cluster says about it, and the App Mesh object. Pure data, and the pure
+//! decision on which reads a reconcile needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub struct Observed {
     pub owners: Owners,
     /// What a rollout said of the virtual node; `None` when none did since the operator started.
     pub deprecation: Option<Deprecation>,
-    /// Whether nothing is left in AWS of the identity and the fleet; a resource that has neither needs no telling.
+    /// Whether nothing is left in AWS of the identity and the fleet; always of a resource that has neither.
     pub parts_gone: bool,
 }
 
@@ -164,14 +164,14 @@ pub struct RemoteObject {
     pub tags: Option<Tags>,
 }
 
-/// How far an object got among the proxies, as the control plane tells it.
+/// How many proxies run an object, as the control plane reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// The endpoint does not tell (it is not a Fleetmesh control plane).
+    /// The endpoint does not report it: it is not a Fleetmesh control plane.
     Unsupported,
-    /// The endpoint tells, but has not yet told about this object.
+    /// The endpoint has not reported on this object yet.
     Pending,
-    /// What the endpoint told last. What proxies say is printable ([`fleetmesh_model::foreign::printable`]).
+    /// What the endpoint reported last. What proxies say is printable ([`fleetmesh_model::foreign::printable`]).
     Reported(ObjectStatus),
 }
 
@@ -207,7 +207,7 @@ impl Observed {
                 // What another namespace lent is given back.
                 _ if object.orphan => Reads::ObjectAndTags,
                 _ if waits => Reads::Nothing,
-                // It may have been let go of already, and be somebody else's by now; only its tags tell.
+                // It may have been released already and belong to somebody else by now; only its tags show that.
                 _ if !ours => Reads::ObjectAndTags,
                 DeletionPolicy::Retain => Reads::ObjectAndTags,
                 DeletionPolicy::Delete if self.own.is_none() => Reads::ObjectAndTags,
@@ -233,7 +233,7 @@ impl Observed {
             return Reads::ObjectAndTags;
         }
         if !self.permission.missing.is_empty() && self.uid.is_none() {
-            // Only its tags tell whether it was written: its status and its finalizer somebody may have taken away.
+            // Only its tags show whether it was written: somebody may have removed its status and its finalizer.
             let unknown = object.finalized() || self.evidence != Evidence::Read;
             return if unknown { Reads::ObjectAndTags } else { Reads::Nothing };
         }
@@ -252,7 +252,7 @@ impl Observed {
         }
         let tags_in_step = match &self.former_tags {
             Some(former) => *former == owner::asked_tags(object),
-            // The role of the proxies became known after the spec was reported, and was perhaps not yet told.
+            // The role of the proxies became known after the spec was reported, and is perhaps not yet in the tags.
             None => object.reported() && object.iam().is_none() && object.status.iam().is_none(),
         };
         if tags_in_step { Reads::Object } else { Reads::ObjectAndTags }

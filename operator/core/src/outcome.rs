@@ -1,4 +1,4 @@
-//! What came of a plan. Pure data.
+//! The outcome of a plan. Pure data.
 
 use crate::failure::{Failure, FailureClass};
 use crate::observed::RemoteIdentity;

@@ -1,4 +1,4 @@
-//! Ownership of App Mesh objects, told by tags. Pure.
+//! Ownership of App Mesh objects, as their tags say. Pure.
 
 use std::fmt;
 
@@ -24,15 +24,15 @@ pub fn desired_tags(object: &Object, cluster: &str) -> Tags {
 pub fn judged_tags(object: &Object, cluster: &str) -> Tags {
     let mut tags = desired_tags(object, cluster);
     let names = object.key.kind.info().names_others();
-    // The role of a node's proxies is told later.
+    // The role of a node's proxies becomes known later.
     if names && tags.len() + 1 < MAX_TAGS {
         tags.insert(OWNER_GRANTS_TAG.to_owned(), ASKED.to_owned());
     }
     tags
 }
 
-/// Whether an operator that asks for grants wrote an App Mesh object with `tags`. One that has no room for the tag that tells of
-/// it counts as such a one: the tags of its user must not make it an exception.
+/// Whether an operator that asks for grants wrote an App Mesh object with `tags`. One without room for that tag
+/// counts as well: the tags of its user must not make it an exception.
 pub fn is_judged(tags: &Tags) -> bool {
     tags.contains_key(OWNER_GRANTS_TAG) || tags.len() + 1 >= MAX_TAGS
 }
@@ -105,7 +105,7 @@ pub fn is_of_its_namespace(object: &Object, tags: &Tags) -> bool {
 
 /// Whose the tags of an App Mesh object say that it is, as far as an editor of the namespace of `object` is to know it: the
 /// names of other namespaces' and clusters' resources are for the operator's log ([`Owner::of`]).
-pub fn told(object: &Object, tags: &Tags, cluster: &str) -> String {
+pub fn in_words(object: &Object, tags: &Tags, cluster: &str) -> String {
     let other = is_of_another_namespace(object, tags);
     match (tags.contains_key(OWNER_KIND_TAG), is_of_another_cluster(tags, cluster)) {
         (_, true) => "it belongs to another cluster".to_owned(),

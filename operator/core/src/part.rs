@@ -1,6 +1,5 @@
-//! The parts of a resource beside its App Mesh object: the IAM identity and the fleet of a virtual node, the rollout of a
-//! route. What a reconcile found out and
-//! did about them, in the one shape that status, Events and the next look are made from. Pure data.
+//! The parts of a resource besides its App Mesh object: the IAM identity and the fleet of a virtual node, the rollout of a route.
+//! All are reported in one shape, from which status, Events and the next look are made. Pure data.
 
 use std::time::Duration;
 

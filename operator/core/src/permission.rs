@@ -1,5 +1,5 @@
-//! References to resources of other namespaces: which are permitted and by what, and what becomes of an App Mesh object
-//! that rests on one that is not. The resource that has an App Mesh name owns it; a name that none has is free. Pure.
+//! References to resources of other namespaces: which are permitted and by what, and what happens to an App Mesh object when its
+//! permission ends. The resource with an App Mesh name owns it; a name without a resource is free. Pure.
 
 use std::collections::BTreeMap;
 
@@ -258,7 +258,7 @@ fn is_of_earlier(observed: &Observed) -> bool {
 }
 
 /// What the App Mesh object rests on as the reconcile left it, to be remembered; `None` when there is none, or the reconcile could not
-/// tell and nothing is remembered. No word of the status is in it, but that an earlier operator wrote the object.
+/// find out. Nothing in it comes from the status, except that an earlier operator wrote the object.
 pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
     status::known_identity(observed, outcome)?;
     if status::in_step(decision, outcome) {
@@ -267,10 +267,10 @@ pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Op
     let before = &observed.permitted_by;
     match &observed.remote {
         Remote::Present(remote) if observed.is_ours(remote) => match is_of_earlier(observed) {
-            // It is told apart as soon as that makes a difference.
+            // It is marked as such as soon as that makes a difference.
             true => {
-                let told = before.as_ref().or(observed.object.status.permitted_by.as_ref());
-                let matters = told.is_some() || !observed.permission.missing.is_empty();
+                let known = before.as_ref().or(observed.object.status.permitted_by.as_ref());
+                let matters = known.is_some() || !observed.permission.missing.is_empty();
                 matters.then(|| vec![UNASKED.to_owned()])
             }
             false => Some(observed.permission.rests.clone()),
@@ -279,7 +279,7 @@ pub fn judged(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Op
     }
 }
 
-/// As [`judged`], to be reported: what the status says already where the reconcile could not tell.
+/// As [`judged`], to be reported: what the status says already where the reconcile did not find out.
 pub fn rests_on(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Option<Vec<String>> {
     status::known_identity(observed, outcome)?;
     judged(observed, decision, outcome).or_else(|| observed.object.status.permitted_by.clone())
@@ -320,8 +320,8 @@ fn without(observed: &Observed, remote: &RemoteObject, targets: &[&ResourceId]) 
     Step::Update { id: object.id.clone(), spec, token }
 }
 
-/// What tells the wish for an object that may have been withdrawn from that for the one before; `None` when none was. The
-/// status keeps the time since which a reference is missing or not permitted, or the mesh refuses the namespace.
+/// Distinguishes a request for an object that may have been withdrawn from the one before it; `None` when none was withdrawn.
+/// The status keeps the time since which a reference is missing or not permitted, or the mesh refuses the namespace.
 pub fn withdrawn(status: &Status) -> Option<String> {
     let conditions = [ConditionType::ResolvedRefs, ConditionType::Accepted];
     let failing = conditions.into_iter().filter_map(|kind| status.condition(kind));
@@ -329,16 +329,16 @@ pub fn withdrawn(status: &Status) -> Option<String> {
     Some(format!("withdrawn {}", failing.last_transition_time.0))
 }
 
-/// How many references are told one by one.
-const TOLD: usize = 5;
+/// How many references a message lists.
+const MAX_LISTED: usize = 5;
 
 /// What is missing, and where to make it.
 fn in_full(missing: &[Missing]) -> String {
-    let mut texts: Vec<String> = missing.iter().take(TOLD).map(|one| one.in_words()).collect();
-    if missing.len() > TOLD {
-        texts.push(format!("and {} more references", missing.len() - TOLD));
+    let mut texts: Vec<String> = missing.iter().take(MAX_LISTED).map(|one| one.in_words()).collect();
+    if missing.len() > MAX_LISTED {
+        texts.push(format!("and {} more references", missing.len() - MAX_LISTED));
     }
-    format!("{}. Nothing is written until then; it goes on by itself", texts.join("; "))
+    format!("{}. Nothing is written until then; it continues automatically", texts.join("; "))
 }
 
 impl Missing {

@@ -1,4 +1,4 @@
-//! Plans: what to do, as data that prints itself. Pure.
+//! Plans, as data with a printed form. Pure.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::object::ObjectKey;
 /// What a reconcile is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
-    /// These steps, one after another; the first that fails ends the plan unless its failure is told not to matter.
+    /// These steps, one after another; the first that fails ends the plan, unless its failure is marked as harmless.
     Steps(Vec<Step>),
     /// Nothing, and why.
     Nothing(Idle),
@@ -92,7 +92,7 @@ pub enum Idle {
 pub enum Waiting {
     /// App Mesh objects of these resources must exist first.
     Referents(Vec<(ResourceId, ObjectKey)>),
-    /// Something the spec names has neither a resource nor, as far as anybody told, an App Mesh object; both may be on
+    /// Something the spec names has neither a resource nor, as far as is known, an App Mesh object; both may be on
     /// their way.
     Arrival(Vec<ResourceId>),
     /// App Mesh objects of these resources refer to this one and must go, or point elsewhere, first.
@@ -125,7 +125,7 @@ impl fmt::Display for Plan {
             }
             Self::Wait(Waiting::Dependents(dependents)) => {
                 let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
-                write!(f, "wait until {} let go", names.join(", "))
+                write!(f, "wait until {} no longer refer to it", names.join(", "))
             }
         }
     }

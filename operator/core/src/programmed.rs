@@ -1,5 +1,5 @@
-//! Whether the endpoint and the connected proxies have an object. No single proxy decides that for the others, neither by refusing
-//! nor by saying nothing. Pure.
+//! Whether the endpoint and the connected proxies have an object. No single proxy decides that for the others, neither by rejecting
+//! it nor by saying nothing. Pure.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
 use crate::observed::{Distribution, RemoteIdentity};
 
-/// What `Programmed` says about an object that the endpoint has in the state `identity`. A refusal makes it `False` only by a
-/// quorum of the proxies that are to run the object, whose `owners` are; fewer are told of. Those that say nothing keep it pending
-/// until they were `waited` for so long; then it takes a quorum as well.
+/// What `Programmed` says about an object that the endpoint has in the state `identity`. NACKs make it `False` only from a
+/// quorum of the proxies that are to run the object (`owners` says whose they are); fewer are mentioned. Proxies that say nothing
+/// keep it pending until they were `waited` for so long; then that takes a quorum as well.
 pub fn finding(
     identity: &RemoteIdentity,
     distribution: &Distribution,
@@ -23,7 +23,7 @@ pub fn finding(
     let awaited = || {
         Finding::unknown(
             Reason::Pending,
-            format!("the endpoint has version {version} and has not yet told about its proxies"),
+            format!("the endpoint has version {version} and has not yet reported on its proxies"),
         )
     };
     match distribution {
@@ -31,7 +31,7 @@ pub fn finding(
             Finding::holds(Reason::Programmed, format!("the endpoint has version {version}"))
         }
         Distribution::Pending => awaited(),
-        Distribution::Reported(ObjectStatus { version: told, .. }) if *told < version => awaited(),
+        Distribution::Reported(ObjectStatus { version: reported, .. }) if *reported < version => awaited(),
         Distribution::Reported(ObjectStatus {
             proxies, acknowledged, rejected, unserved, callers, ..
         }) => {
@@ -64,18 +64,18 @@ fn silent((refusals, acknowledged, proxies): (i32, i32, i32)) -> i32 {
     proxies.saturating_sub(acknowledged.saturating_add(refusals)).max(0)
 }
 
-/// How long until proxies that say nothing were waited for long enough, when there are such. `told_for` is for how long the
-/// endpoint has told of the object in this version.
-pub fn look(distribution: &Distribution, told_for: Duration, patience: Duration) -> Option<Duration> {
+/// How long proxies that say nothing are still waited for, when there are such. `reported_for` is for how long the endpoint
+/// has reported on the object in this version.
+pub fn look(distribution: &Distribution, reported_for: Duration, patience: Duration) -> Option<Duration> {
     match distribution {
         Distribution::Reported(ObjectStatus { proxies, acknowledged, .. }) if acknowledged < proxies => {
-            patience.checked_sub(told_for).filter(|rest| !rest.is_zero())
+            patience.checked_sub(reported_for).filter(|rest| !rest.is_zero())
         }
         Distribution::Reported(_) | Distribution::Unsupported | Distribution::Pending => None,
     }
 }
 
-/// The proxies of the status, when they were told about this version.
+/// The proxies for the status, when the report is about this version.
 pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option<Proxies> {
     match distribution {
         Distribution::Reported(ObjectStatus { version, proxies, acknowledged, .. })
@@ -125,17 +125,17 @@ fn running(
         return running;
     }
     format!(
-        "{running}; {refusals} refused it and keep their last good configuration, {FEW}. {}",
+        "{running}; {refusals} rejected it and keep their last good configuration, {FEW}. {}",
         words(rejected)
     )
 }
 
-/// How many refusals are told one by one.
-const TOLD_REFUSALS: usize = 3;
+/// How many NACKs a message quotes.
+const MAX_QUOTED: usize = 3;
 
 fn refused(proxies: i32, acknowledged: i32, rejected: &[Rejection]) -> String {
     format!(
-        "{} of {proxies} connected proxies refused it and keep their last good configuration, {acknowledged} run it. {}",
+        "{} of {proxies} connected proxies rejected it and keep their last good configuration, {acknowledged} run it. {}",
         rejected.len(),
         words(rejected),
     )
@@ -143,8 +143,8 @@ fn refused(proxies: i32, acknowledged: i32, rejected: &[Rejection]) -> String {
 
 /// The proxies' own words, marked as such.
 fn words(rejected: &[Rejection]) -> String {
-    let words: Vec<String> = rejected.iter().take(TOLD_REFUSALS).map(ToString::to_string).collect();
-    let more = match rejected.len().saturating_sub(TOLD_REFUSALS) {
+    let words: Vec<String> = rejected.iter().take(MAX_QUOTED).map(ToString::to_string).collect();
+    let more = match rejected.len().saturating_sub(MAX_QUOTED) {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// What is said of proxies `NODE:NAMESPACE:ACKNOWLEDGED/REFUSED/PROXIES` of a route in the namespace `own`; with
-    /// `unsupported` nobody tells whose they are.
+    /// `unsupported` it is not known whose they are.
     fn said(text: &str, unsupported: bool) -> Finding {
         said_after(text, unsupported, None)
     }
@@ -211,15 +211,15 @@ mod tests {
         ] {
             let found = said(proxies, false);
             assert_eq!(found.reason, reason, "{proxies}: {}", found.message);
-            assert!(found.message.contains("#0 says: \"no\""), "the refusal is told: {}", found.message);
+            assert!(found.message.contains("#0 says: \"no\""), "the NACK is quoted: {}", found.message);
         }
-        let told = said("theirs:x:0/1/1 ours:own:5/0/5", false).message;
-        let words = "5 of 6 connected proxies run version 3; 1 refused it and keep their last good configuration, too few to hold up the others. theirs#0 says: \"no\"";
-        assert_eq!(told, words);
+        let message = said("theirs:x:0/1/1 ours:own:5/0/5", false).message;
+        let words = "5 of 6 connected proxies run version 3; 1 rejected it and keep their last good configuration, too few to hold up the others. theirs#0 says: \"no\"";
+        assert_eq!(message, words);
     }
 
     #[test]
-    fn where_nobody_tells_whose_the_proxies_are_their_number_counts() {
+    fn where_it_is_unknown_whose_the_proxies_are_their_number_counts() {
         for (proxies, reason) in [
             ("a:x:5/1/6", Reason::Programmed),
             ("a:x:0/1/1", Reason::ProxyRejected),
@@ -253,17 +253,17 @@ mod tests {
             assert_eq!(after.reason, reason, "{proxies}: {}", after.message);
             assert!(after.message.contains(" said nothing about it in 60 s, too "), "{}", after.message);
         }
-        let told = said_after("theirs:x:0/0/1 ours:own:5/0/5", false, minute).message;
+        let message = said_after("theirs:x:0/0/1 ours:own:5/0/5", false, minute).message;
         let words = "5 of 6 connected proxies run version 3; 1 said nothing about it in 60 s, too few to hold up the others";
-        assert_eq!(told, words);
-        let told = said_after("ours:own:5/0/5", false, minute).message;
-        assert_eq!(told, "5 of 5 connected proxies run version 3", "nobody is silent");
+        assert_eq!(message, words);
+        let message = said_after("ours:own:5/0/5", false, minute).message;
+        assert_eq!(message, "5 of 5 connected proxies run version 3", "nobody is silent");
     }
 
     #[test]
     fn silent_proxies_are_looked_at_again_when_they_were_waited_for() {
         let patience = Duration::from_secs(60);
-        let told = |acknowledged| {
+        let reported = |acknowledged| {
             Distribution::Reported(ObjectStatus {
                 version: 3,
                 proxies: 2,
@@ -271,14 +271,14 @@ mod tests {
                 ..ObjectStatus::default()
             })
         };
-        assert_eq!(look(&told(1), Duration::from_secs(20), patience), Some(Duration::from_secs(40)));
-        for (distribution, told_for) in [
-            (told(1), patience),
-            (told(1), Duration::MAX),
-            (told(2), Duration::ZERO),
+        assert_eq!(look(&reported(1), Duration::from_secs(20), patience), Some(Duration::from_secs(40)));
+        for (distribution, reported_for) in [
+            (reported(1), patience),
+            (reported(1), Duration::MAX),
+            (reported(2), Duration::ZERO),
             (Distribution::Unsupported, Duration::ZERO),
         ] {
-            assert_eq!(look(&distribution, told_for, patience), None);
+            assert_eq!(look(&distribution, reported_for, patience), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! References as verdicts and in words. Pure.
+//! Findings about references, and their messages. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_model::{Reference, ResourceId};
@@ -17,7 +17,7 @@ pub fn unresolved(observed: &Observed) -> Option<(Waiting, Verdict)> {
     }
     let names: Vec<String> = pending.iter().map(|(id, key)| format!("{} (of {key})", in_words(id))).collect();
     let message = format!(
-        "waiting until the endpoint has {}; it goes on by itself. If it does not, look at that resource's status",
+        "waiting until the endpoint has {}; it continues automatically. If it does not, look at that resource's status",
         names.join(", ")
     );
     Some((Waiting::Referents(pending), Verdict::Fails(Reason::WaitingForReference, message)))

@@ -1,4 +1,4 @@
-//! When to look at an object again. Pure: chance comes in as the object's uid and the number of failures.
+//! When to look at an object again. Pure: jitter comes from the object's uid and the number of failures.
 
 use std::time::Duration;
 

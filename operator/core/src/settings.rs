@@ -1,4 +1,4 @@
-//! What the operator was told at its start. Pure data.
+//! The operator's settings from its start. Pure data.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The status of a resource after a reconcile. Same inputs, same bytes. Pure.
+//! The status of a resource after a reconcile. The same inputs give the same bytes. Pure.
 
 use fleetmesh_crds::{ConditionType, KindStatus, NodeStatus, Reason, RouteStatus, Status};
 use fleetmesh_model::Spec;
@@ -159,7 +159,7 @@ impl Findings {
         Self(findings)
     }
 
-    /// While a resource is being deleted the other conditions stay as they were; `Ready` tells what holds it.
+    /// While a resource is being deleted the other conditions stay as they were; `Ready` says what holds it.
     fn of_deletion(
         before: &Status,
         observed: &Observed,
@@ -182,7 +182,7 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
     if let Plan::Wait(Waiting::Dependents(dependents)) = &decision.plan {
         let names: Vec<String> = dependents.iter().map(ToString::to_string).collect();
         let message = format!(
-            "used by {}, perhaps by others too: delete them or point them elsewhere. The deletion goes on by itself when they let go",
+            "used by {}, perhaps by others too: delete them or point them elsewhere. The deletion continues automatically when they no longer use it",
             names.join(", ")
         );
         return Finding::fails(Reason::DeletionBlocked, message);
@@ -194,7 +194,7 @@ fn deletion_finding(observed: &Observed, decision: &Decision, outcome: &Outcome,
     match failure {
         Some(failure) if failure.class == FailureClass::InUse => {
             let message = format!(
-                "the endpoint says: {}. The deletion goes on by itself when nothing uses the object any more",
+                "the endpoint says: {}. The deletion continues automatically when nothing uses the object any more",
                 failure.message
             );
             Finding::fails(Reason::DeletionBlocked, message)

@@ -1,5 +1,5 @@
-//! Client tokens: the same wish has the same token, so a request that is repeated after a lost reply or a crash is
-//! answered and not carried out twice. Pure.
+//! Client tokens: the same request has the same token, so a request that is repeated after a lost reply or a crash is answered and
+//! not carried out twice. Pure.
 
 use fleetmesh_model::Spec;
 use sha2::{Digest, Sha256};

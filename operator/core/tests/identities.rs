@@ -290,7 +290,7 @@ fn what_another_namespace_had_in_iam_is_not_adopted() {
 }
 
 #[test]
-fn where_others_keep_a_role_is_told_to_nobody() {
+fn where_others_keep_a_role_is_shown_to_nobody() {
     let mut found = IamScript::settled("").iam;
     found.role().arn = "arn:aws:iam::111122223333:role/secret-project/mesh-apps-serviceB".to_owned();
     let Then::NotOwned(what) = decide(&desired(), &found.0).then else { panic!("it is had") };

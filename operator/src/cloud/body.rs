@@ -1,5 +1,5 @@
-//! Bodies of requests and answers as the model's JSON: an interceptor that puts the request's body in place before it is
-//! signed and keeps the answer's bytes. No I/O.
+//! Bodies of requests and responses as the model's JSON: an interceptor sets the request's body before it is signed and keeps the
+//! response's bytes. No I/O.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

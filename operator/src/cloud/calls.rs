@@ -1,4 +1,4 @@
-//! The calls: one method for each thing to do with an App Mesh object of any kind, one request each.
+//! The calls: one method for each operation on an App Mesh object of any kind, one request each.
 
 use aws_sdk_appmesh::Client;
 use aws_sdk_appmesh::types::TagRef;

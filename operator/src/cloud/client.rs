@@ -1,5 +1,4 @@
-//! The App Mesh API that an operator is given, by its address or by a client that somebody else made: endpoint, region,
-//! credentials, timeouts.
+//! The App Mesh API that an operator uses, given by its address or as a client: endpoint, region, credentials, timeouts.
 
 use std::path::PathBuf;
 
@@ -21,9 +20,9 @@ use crate::write_hook::WriteHooks;
 
 /// The region when nothing names one; a Fleetmesh control plane's default too.
 const DEFAULT_REGION: &str = "us-west-2";
-/// Reads a second at AWS unless told otherwise.
+/// Reads a second at AWS unless configured otherwise.
 const AWS_READS: f64 = 40.0;
-/// Writes a second at AWS unless told otherwise.
+/// Writes a second at AWS unless configured otherwise.
 const AWS_WRITES: f64 = 8.0;
 
 /// Which endpoint to use and how fast.
@@ -103,7 +102,7 @@ impl AppMeshApi {
         Self { client, at_aws: true, control_plane: None, reads: None, writes: None }
     }
 
-    /// The same, which is that of `control_plane`: it is asked for what App Mesh's API does not tell, and calls are not limited.
+    /// The same client, for `control_plane`: it is also asked for what App Mesh's API does not have, and calls are not limited.
     #[must_use]
     pub fn of_control_plane(self, control_plane: ControlPlane) -> Self {
         Self { at_aws: false, control_plane: Some(control_plane), ..self }

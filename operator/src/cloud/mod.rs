@@ -1,8 +1,7 @@
-//! The App Mesh endpoint, AWS's or a Fleetmesh control plane. The types of the AWS SDK stop in this folder, but for
-//! the client that an embedding program may make itself: what goes in and out are the model's specs and core's identities and
-//! failures.
+//! The App Mesh endpoint, AWS's or a Fleetmesh control plane. The types of the AWS SDK are used in this folder only, except for
+//! the client that an embedding program may pass in: the interface is the model's specs and core's identities and failures.
 //!
-//! The SDK signs, resolves endpoints and credentials, retries and sets timeouts; the bodies of requests and answers are
+//! The SDK signs, resolves endpoints and credentials, retries and sets timeouts; the bodies of requests and responses are
 //! the model's own JSON (`docs/adr/0001-app-mesh-bodies.md`).
 
 mod body;

@@ -1,5 +1,5 @@
-//! The Kubernetes API that an operator is given, and the client that is made of it: with a layer that counts and times calls
-//! and asks the hooks before writes.
+//! The Kubernetes API that an operator uses, and its client: with a layer that counts and times calls and asks the hooks before
+//! writes.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The kinds as the operator watches them. No I/O.
+//! The kinds that the operator watches. No I/O.
 
 use fleetmesh_core::Object;
 use fleetmesh_crds::MeshResource;

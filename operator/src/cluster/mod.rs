@@ -1,4 +1,4 @@
-//! The Kubernetes API: what is watched, what is written. The kinds meet their types here; everywhere else is one path.
+//! The Kubernetes API: watches and writes. The types of the kinds are used here only; everywhere else there is one code path.
 
 mod client;
 mod kinds;

@@ -1,5 +1,5 @@
-//! Recorders of Events. kube's recorder makes a series of everything that has one reason about one object within six
-//! minutes, and keeps the words of the first; here only the same words become a series. No I/O of its own.
+//! Recorders of Events. kube's recorder makes one series of all Events with the same reason about an object within six minutes, and
+//! keeps the first message; here only Events with the same message become a series. No I/O of its own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

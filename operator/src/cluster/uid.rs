@@ -1,4 +1,4 @@
-//! What identifies a cluster.
+//! The uid that identifies a cluster.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tracing::warn;
 /// The pause between tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The uid of kube-system, which is as old and as unique as the cluster; an API server that does not tell it is asked on.
+/// The uid of kube-system, which is as old and as unique as the cluster; an API server that does not return it is asked again.
 pub async fn uid(client: &Client) -> String {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut complained = false;

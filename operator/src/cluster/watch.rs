@@ -39,7 +39,7 @@ struct WatchFeed {
     complete: watch::Sender<usize>,
 }
 
-/// Starts all watches. The answer tells when each of them has seen everything once; decisions must wait for that, or
+/// Starts all watches. The result completes when each of them has seen everything once; decisions must wait for that, or
 /// they would take a name for free whose holder they have not seen yet.
 pub fn watch_all(
     client: &Client,
@@ -148,7 +148,7 @@ impl WatchFeed {
     }
 }
 
-/// What rollouts are told by people, who wait for it.
+/// What people want of rollouts; they wait for it.
 async fn watch_actions(client: Client, feed: WatchFeed) {
     let queue = Arc::clone(&feed.queue);
     let seen = |cache: &Cache, action: RouteAction| {
@@ -224,8 +224,8 @@ impl ObjectName {
     }
 }
 
-/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` tell the cache of
-/// it and who is triggered by that. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
+/// A watch of what is no App Mesh object, and of which the operator only reads the spec: `seen` and `gone` notify the cache and
+/// return what that triggers. What was deleted while nobody watched is `gone` as well: a permission must not outlive it.
 async fn watch_beside<K>(
     api: Api<K>,
     what: &str,

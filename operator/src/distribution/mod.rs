@@ -1,4 +1,4 @@
-//! Asks the control plane how far each object got among the proxies: one long poll for each mesh
+//! Asks the control plane how many proxies run each object: one long poll for each mesh
 //! (`docs/adr/0004-distribution-by-long-poll.md`). Reads only.
 
 mod answer;

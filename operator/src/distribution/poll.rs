@@ -1,5 +1,5 @@
-//! The long polls. An endpoint that does not know them is not a Fleetmesh control plane: its statuses say nothing about
-//! proxies, and it is asked again now and then.
+//! The long polls. An endpoint without them is not a Fleetmesh control plane: its statuses say nothing about proxies, and it is
+//! asked again now and then.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ struct Poll {
 
 enum PollAsked {
     /// The control plane answered; the token for the next question.
-    Told(Token),
+    Reported(Token),
     /// The control plane does not have the mesh.
     NoMesh,
     /// The endpoint is something else.
@@ -101,7 +101,7 @@ impl Poll {
                 self.queue.trigger_all(self.cache.failing(&mesh));
             }
             match asked {
-                PollAsked::Told(next) => {
+                PollAsked::Reported(next) => {
                     token = Some(next);
                     pause = PAUSE;
                     continue;
@@ -113,7 +113,7 @@ impl Poll {
                 PollAsked::NotOurs => {
                     info!(
                         endpoint = self.control_plane.endpoint(),
-                        "the endpoint does not tell about proxies: it is not a Fleetmesh control plane"
+                        "the endpoint does not report on proxies: it is not a Fleetmesh control plane"
                     );
                     self.queue.trigger_all(self.cache.tells(false));
                     pause = LONGEST_PAUSE;
@@ -138,7 +138,7 @@ impl Poll {
                 Ok((answer, next)) => {
                     self.queue.trigger_all(self.cache.tells(true));
                     self.trigger(self.cache.told(mesh, answer));
-                    PollAsked::Told(next)
+                    PollAsked::Reported(next)
                 }
                 Err(error) => PollAsked::Failed(format!("malformed answer: {error}")),
             },

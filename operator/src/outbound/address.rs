@@ -1,4 +1,4 @@
-//! An address that is asked: scheme, host, port, path, and nothing else. Pure.
+//! The address of an outbound request: scheme, host, port, path, and nothing else. Pure.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! One exchange over a connection of its own: no pool, no proxy of the environment's, no redirect. The caller bounds its time.
+//! One exchange over a connection of its own: no pool, no proxy from the environment, no redirect. The caller bounds its time.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Why a question has no answer: a fixed set of words, in which nothing of the server's is repeated. Pure.
+//! Why an outbound request failed: a fixed set of words, which repeats nothing of the server's. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Addresses that are not asked. Pure.
+//! Addresses that outbound requests must not use. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

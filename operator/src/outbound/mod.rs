@@ -1,10 +1,10 @@
-//! Questions of rollouts over HTTP, to servers that somebody else chose: bounded in time and memory, each and all together,
-//! and only to where they may go (`docs/adr/0020-providers-and-witnesses.md`).
+//! HTTP requests of rollouts to servers that somebody else chose: bounded in time and memory, each and all together, and only to
+//! allowed destinations (`docs/adr/0020-providers-and-witnesses.md`).
 //!
 //! `destination → place (providers, secrets) → turn → address resolved once and checked (pure) → one exchange`
 //!
-//! Nothing that a server says leaves this module but a status code, and a body that its caller reads for one number. What
-//! goes wrong is told by one of a fixed set of words ([`OutboundFailure`]), never by the server's.
+//! Nothing that a server says leaves this module but a status code, and a body that its caller reads for one number. An
+//! error is one of a fixed set of words ([`OutboundFailure`]), never the server's own.
 
 mod address;
 mod exchange;

@@ -1,5 +1,5 @@
-//! Whether an address is the operator's own, of whatever interface: the operating system lets nobody bind another. Binds
-//! sockets of UDP, and sends nothing.
+//! Whether an address is the operator's own, on any interface: the operating system does not allow binding another host's. Binds UDP
+//! sockets, and sends nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -10,12 +10,12 @@ const NOBODYS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// Whether `address`, or the IPv4 address that it carries, is one of this host's, or of this Pod's. Where the system lets
-/// bind any address (`ip_nonlocal_bind`), nothing can be told, and none is.
+/// everybody bind any address (`ip_nonlocal_bind`), it cannot be found out, and none is.
 pub fn is_own(address: IpAddr) -> bool {
     embedded(address).into_iter().any(|one| {
-        let tells =
+        let significant =
             NOBODYS.iter().filter(|other| other.is_ipv4() == one.is_ipv4()).all(|other| !binds(*other));
-        tells && binds(one)
+        significant && binds(one)
     })
 }
 

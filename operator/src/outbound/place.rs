@@ -1,4 +1,4 @@
-//! Where a question goes, with which CA and credentials: what a Route's destination comes to by the providers. Reads the
+//! Where an outbound request goes, with which CA and credentials: the result of a Route's destination and its provider. Reads the
 //! files of Secrets and nothing else.
 
 use base64::Engine as _;

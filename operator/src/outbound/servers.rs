@@ -1,5 +1,5 @@
-//! Where the Kubernetes API server is: by the configuration, and by what each API server says of itself. Behind one address
-//! there may be several, of which a connection reaches one.
+//! The addresses of the Kubernetes API servers: from the configuration, and from what each API server reports itself. Several may be
+//! behind one address, and a connection reaches one of them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,12 +26,12 @@ pub type Connect = Arc<dyn Fn() -> Option<Client> + Send + Sync>;
 pub struct ApiServers {
     configured: Vec<String>,
     connect: Connect,
-    told: Arc<Mutex<Told>>,
+    known: Arc<Mutex<KnownServers>>,
 }
 
 /// What API servers said so far. One that said it once is not forgotten: it may be between two of its processes.
 #[derive(Debug, Default)]
-struct Told {
+struct KnownServers {
     hosts: BTreeSet<String>,
     looked: Option<Instant>,
 }
@@ -39,19 +39,19 @@ struct Told {
 impl ApiServers {
     /// Those with these names or addresses, and those that clients of `connect` reach. Nothing is asked yet.
     pub fn new(configured: Vec<String>, connect: Connect) -> Self {
-        Self { configured, connect, told: Arc::default() }
+        Self { configured, connect, known: Arc::default() }
     }
 
     /// Their names and addresses, without ports. Asks when nobody was asked for a minute: `/api`, which every
     /// authenticated user may read (the ClusterRole `system:discovery`). One that does not answer adds nothing.
     pub async fn hosts(&self) -> Vec<String> {
-        let mut told = self.told.lock().await;
-        if told.looked.is_none_or(|looked| looked.elapsed() >= FRESH) {
+        let mut known = self.known.lock().await;
+        if known.looked.is_none_or(|looked| looked.elapsed() >= FRESH) {
             let asked = (0..AT_ONCE).filter_map(|_| (self.connect)()).map(say);
-            told.hosts.extend(futures::future::join_all(asked).await.into_iter().flatten());
-            told.looked = Some(Instant::now());
+            known.hosts.extend(futures::future::join_all(asked).await.into_iter().flatten());
+            known.looked = Some(Instant::now());
         }
-        self.configured.iter().chain(&told.hosts).cloned().collect()
+        self.configured.iter().chain(&known.hosts).cloned().collect()
     }
 }
 

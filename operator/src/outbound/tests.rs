@@ -1,5 +1,4 @@
-//! Servers that mean ill: each is asked, and neither its time nor the memory that it costs goes beyond the bounds. Real
-//! sockets on loopback.
+//! Malicious servers: none of them makes a request exceed its bounds on time and memory. Real sockets on loopback.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,7 +119,7 @@ async fn an_answer_without_end_costs_neither_memory_nor_time() {
         ("chunks without end", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", chunk.clone()),
         ("until the end of the connection", "HTTP/1.1 200 OK\r\n\r\n", plain.clone()),
         ("HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\n", plain.clone()),
-        ("a length that is told", "HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n", plain.clone()),
+        ("a length in the header", "HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n", plain.clone()),
         ("a header without end", "HTTP/1.1 200 OK\r\nx: ", plain),
         ("headers without end", "HTTP/1.1 200 OK\r\n", "a: b\r\n".repeat(1000)),
         ("interim answers without end", "", "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000)),
@@ -188,7 +187,7 @@ async fn an_answer_that_drips_is_late() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_told_is_judged_before_the_body_comes() {
+async fn a_length_in_the_header_is_judged_before_the_body_comes() {
     let address = server(move |mut stream, _| async move {
         _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n").await;
         // Not a byte of it comes, and the connection stays.

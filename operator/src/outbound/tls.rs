@@ -1,4 +1,4 @@
-//! Whom a question trusts: the CAs of this system, or those that a provider names.
+//! The CAs that an outbound request trusts: those of this system, or those of a provider.
 
 use std::sync::{Arc, OnceLock};
 

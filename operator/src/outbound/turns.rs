@@ -1,5 +1,5 @@
-//! How many questions are under way at once: in all, and of one namespace, so that servers which answer slowly hold up the
-//! rollouts of their own namespace and nobody else's.
+//! How many outbound requests are in flight at once: in all, and for each namespace, so that slow servers hold up the rollouts of
+//! their own namespace only.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

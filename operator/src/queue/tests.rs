@@ -88,16 +88,16 @@ async fn who_takes_urgent_ones_alone_leaves_the_others_and_triggers_those_who_ta
 #[tokio::test(start_paused = true)]
 async fn who_is_triggered_urgently_goes_first_even_when_it_waits_already() {
     let queue = Queue::default();
-    for name in ["a", "b", "told"] {
+    for name in ["a", "b", "reported"] {
         queue.trigger(&key(name), Trigger::Look);
     }
-    queue.trigger_urgent(&key("told"), Trigger::Distribution);
+    queue.trigger_urgent(&key("reported"), Trigger::Distribution);
     assert_eq!(queue.len(), 3);
-    assert_eq!(queue.next(Lane::Urgent).await, (key("told"), Trigger::Look));
-    queue.trigger_urgent(&key("told"), Trigger::Distribution);
+    assert_eq!(queue.next(Lane::Urgent).await, (key("reported"), Trigger::Look));
+    queue.trigger_urgent(&key("reported"), Trigger::Distribution);
     assert_eq!(queue.next(Lane::All).await.0, key("a"), "it is running");
-    queue.done(&key("told"), after(60));
-    assert_eq!(queue.next(Lane::All).await, (key("told"), Trigger::Distribution), "before b");
+    queue.done(&key("reported"), after(60));
+    assert_eq!(queue.next(Lane::All).await, (key("reported"), Trigger::Distribution), "before b");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,7 @@ pub async fn report(
 /// Whether `after` tells more than `before`, which stands in the status.
 fn tells_news(before: &Status, after: &Status) -> bool {
     let rest = || after.clone().with_canary(before.canary().clone());
-    before != after && (canary::tells_news(before.canary(), after.canary()) || rest() != *before)
+    before != after && (canary::has_news(before.canary(), after.canary()) || rest() != *before)
 }
 
 /// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.

@@ -1,4 +1,4 @@
-//! The kernel's two interfaces behind one, and which of them a command works on. Runs programs through them.
+//! The kernel's two interfaces behind one, and which of them a command uses. Runs programs through them.
 
 use std::fs::File;
 

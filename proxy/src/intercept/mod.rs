@@ -1,9 +1,9 @@
-//! Sending an instance's traffic through its Envoy, as App Mesh's start script for EC2 does: outgoing TCP connections
-//! to other machines go to Envoy's egress port, incoming ones for the application's ports to its ingress port.
+//! Sends an instance's traffic through its Envoy, as App Mesh's start script for EC2 does: outgoing TCP connections to other
+//! machines go to Envoy's egress port, incoming ones for the application's ports to its ingress port.
 //!
-//! - Atomic: all rules of an address family appear, change and go in one transaction of the kernel.
+//! - Atomic: all rules of an address family appear, change and disappear in one transaction of the kernel.
 //! - Idempotent: `enable` leaves exactly the rules of its options, `disable` none, however often they run.
-//! - Nothing is kept beside the kernel's rules: options in force are read back from them.
+//! - Stateless: the kernel's rules are the only state, and the options in force are read from them.
 //! - Runs in one network namespace wait for each other.
 
 mod backend;

@@ -1,4 +1,4 @@
-//! Running the host's programs. The only place that starts processes.
+//! Runs programs of the host. The only place that starts processes.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ impl Program {
             .map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
             match stdin.write_all(input.as_bytes()) {
-                // A program that refuses its arguments does not read; its exit status tells.
+                // A program that refuses its arguments does not read; its exit status shows that.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(failed(error)),
                 _ => drop(stdin),
             }

@@ -1,4 +1,4 @@
-//! What a backend found in the kernel, and what it did. Pure data.
+//! What a backend found in the kernel, and what it changed. Pure data.
 
 use fleetmesh_instance::interception::Interception;
 

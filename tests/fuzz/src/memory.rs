@@ -36,7 +36,7 @@ pub fn forget_peak() -> Result<()> {
 /// The peak of this process's resident memory, in bytes.
 ///
 /// # Errors
-/// `/proc` does not tell.
+/// `/proc` does not show it.
 pub fn peak() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;

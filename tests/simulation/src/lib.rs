@@ -1,5 +1,5 @@
 //! Surroundings for tests of the operator's decisions, in memory: a cluster and an endpoint ([`cluster`]), and what a canary sees
-//! ([`canary`]). Pure: their clocks only move when they are told to. The tests of `operator/core` and those of what tools
+//! ([`canary`]). Pure: their clocks move only on request. The tests of `operator/core` and those of what tools
 //! make of our statuses share them.
 #![allow(
     clippy::unwrap_used,

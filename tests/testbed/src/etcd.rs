@@ -41,7 +41,7 @@ impl Etcd {
         found.map(|pair| Ok((decoded(&pair["key"])?, decoded(&pair["value"])?))).collect()
     }
 
-    /// Forgets every revision before `revision`: who watches from an earlier one is told 410 Gone.
+    /// Forgets every revision before `revision`: a watch from an earlier one gets 410 Gone.
     ///
     /// # Errors
     /// etcd does not answer, or has forgotten it already.

@@ -1,4 +1,4 @@
-//! A proxy of ours in front of a real server on loopback, which does what the server cannot be told to: refuse, lose a
+//! A proxy of ours in front of a real server on loopback, which does what the server cannot be made to: refuse, lose a
 //! reply, go away. What it does is its owner's to say, and so is what it stands for.
 
 use std::fmt;

@@ -19,7 +19,7 @@ const TRIES: usize = 3;
 /// How many requests make the administrator, whom nobody could be asked for before.
 const UNASKED: &str = "3";
 
-/// A running moto server. What it was told is gone when it ends.
+/// A running moto server. Its state is gone when it ends.
 #[derive(Debug)]
 pub struct Moto {
     process: Process,

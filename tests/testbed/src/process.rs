@@ -115,7 +115,7 @@ impl Process {
         }
     }
 
-    /// Awaits the first line of standard output: where a listener tells the address it took.
+    /// Waits for the first line of standard output, in which a listener prints its address.
     ///
     /// # Errors
     /// As [`Self::until`].
@@ -200,7 +200,7 @@ fn log(path: &Path, fresh: bool) -> Result<File> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut options = File::options();
     options.create(true);
-    // Standard output starts anew, because its first line is an answer; the log tells the whole story.
+    // Standard output starts anew, because its first line is an answer; the log contains everything.
     if fresh {
         options.write(true).truncate(true)
     } else {

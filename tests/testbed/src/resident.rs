@@ -44,7 +44,7 @@ pub async fn capture(command: &Command) -> Result<Captured> {
         .with_context(|| format!("`{line}` did not end within {LIMIT:?}"))?
         .with_context(|| format!("cannot run `{line}`"))?;
     let ResidentAnswer { status, stdout, stderr } = answer;
-    // As the kernel tells it: the exit code is the second byte.
+    // As the kernel encodes it: the exit code is the second byte.
     let status = ExitStatus::from_raw((status & 0xff) << 8);
     Ok(Captured { command: line, status, stdout, stderr })
 }

@@ -1,5 +1,5 @@
 //! A fleet that Cloud Map discovers: callers' proxies get an instance's address when it serves and lose it before it is
-//! ended. The control plane tells its proxies apart by the addresses that they connect from.
+//! ended. The control plane distinguishes its proxies by the addresses that they connect from.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What somebody changes in IAM is found and put back, with an Event that says what it was; what a person adds is told
+//! What somebody changes in IAM is found and put back, with an Event that says what it was; what a person adds is reported
 //! and left alone.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::space::Space;
 
 /// Awaits that everything is as it was, and that an Event says `words`.
 async fn put_back(space: &Space, account: &MotoAccount<'_>, calm: &Value, words: &str) {
-    wait::until(&format!("{words:?} is put back and told"), LIMIT, async || {
+    wait::until(&format!("{words:?} is put back and reported"), LIMIT, async || {
         is_calm(space, account, calm).await?;
         let events = space.events("n", "DriftMended").await;
         anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
@@ -96,12 +96,12 @@ async fn every_change_behind_our_back_is_put_back() {
     assert_eq!(account.everything(name).await, nothing);
 }
 
-/// Deletes something in two steps and awaits that it is made anew and told. The operator stands still meanwhile: it would
+/// Deletes something in two steps and awaits that it is made anew and reported. The operator stands still meanwhile: it would
 /// put the first step back while the second is done. What it mended a moment ago it may not have looked at again; then it cannot
 /// know that this was deleted, makes it anew without a word, and is tried again.
 async fn deleted(bed: &AwsBed, space: &Space, calm: &Value, words: &str, steps: [&[&str]; 2]) {
     let account = bed.account();
-    wait::until(&format!("{words:?} is told"), LIMIT, async || {
+    wait::until(&format!("{words:?} is reported"), LIMIT, async || {
         let paused = bed.operator.pause().await?;
         for step in steps {
             account.iam(step).await;
@@ -110,12 +110,12 @@ async fn deleted(bed: &AwsBed, space: &Space, calm: &Value, words: &str, steps: 
         let anew =
             wait::until("it is made anew", LIMIT, async || is_calm(space, &account, calm).await.map(Some));
         anew.await?;
-        let told = async || {
+        let reported = async || {
             let events = space.events("n", "DriftMended").await;
             Ok(events.iter().any(|event| event.contains(words)).then_some(()))
         };
-        // An Event is written after what it tells of.
-        Ok(wait::until("an Event tells", Duration::from_secs(10), told).await.ok())
+        // An Event is written after what it reports.
+        Ok(wait::until("an Event says so", Duration::from_secs(10), reported).await.ok())
     })
     .await
     .unwrap();
@@ -129,7 +129,7 @@ async fn what_was_deleted_is_made_anew() {
     space.ready("n").await;
     let name = space.role("n");
     let calm = account.everything(&name).await;
-    // What was made a moment ago may be hidden by IAM, so its absence is told as drift only once it was seen: mending
+    // What was made a moment ago may be hidden by IAM, so its absence is reported as drift only once it was seen: mending
     // anything takes a look at everything.
     account.iam(&["untag-role", "--role-name", &name, "--tag-keys", "fleetmesh.dev/owner-name"]).await;
     put_back(&space, &account, &calm, "owner-name of the role").await;
@@ -145,7 +145,7 @@ async fn what_was_deleted_is_made_anew() {
 }
 
 #[tokio::test]
-async fn what_a_person_attached_is_told_and_left_and_holds_the_deletion() {
+async fn what_a_person_attached_is_reported_and_left_and_holds_the_deletion() {
     let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("foreign").await, bed.account());
     space.apply(&space.node("n", json!({ "iam": {} }))).await;
@@ -159,7 +159,7 @@ async fn what_a_person_attached_is_told_and_left_and_holds_the_deletion() {
     account.iam(&inline).await;
     let theirs = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
     account.iam(&["attach-role-policy", "--role-name", &name, "--policy-arn", theirs]).await;
-    wait::until("it is told", LIMIT, async || {
+    wait::until("it is reported", LIMIT, async || {
         let message = space.until("n", "IdentityReady", "IdentityReady").await;
         Ok((message.contains(theirs) && message.contains("inline policy theirs")).then_some(()))
     })
@@ -167,8 +167,8 @@ async fn what_a_person_attached_is_told_and_left_and_holds_the_deletion() {
     .unwrap();
     space.ready("n").await;
     wait::until("an Event names both", LIMIT, async || {
-        let told = space.events("n", "ForeignPolicy").await;
-        Ok(told.iter().any(|event| event.contains(theirs)).then_some(()))
+        let events = space.events("n", "ForeignPolicy").await;
+        Ok(events.iter().any(|event| event.contains(theirs)).then_some(()))
     })
     .await
     .unwrap();

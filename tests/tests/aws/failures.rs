@@ -28,7 +28,7 @@ async fn refusals_and_lost_replies_have_reasons_and_make_nothing_twice() {
         space.run(&["delete", &format!("virtualnode/{node}"), TIMEOUT]).await;
     }
 
-    // Carried out, and the reply lost: the retry is told that it exists, which is no error of anybody.
+    // Carried out, and the reply lost: the retry is answered that it exists, which is nobody's error.
     for action in ["CreateRole", "CreatePolicy", "CreateInstanceProfile", "AddRoleToInstanceProfile"] {
         let node = action.to_lowercase();
         front.meets(action, Some(Manner::LosesReply(1)));

@@ -295,7 +295,7 @@ async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
     })
     .await
     .unwrap();
-    let told = wait::until("the others are counted", LIMIT, async || {
+    let by_name = wait::until("the others are counted", LIMIT, async || {
         let object = space.get("by-name").await;
         let message = object["status"]["conditions"].to_string();
         Ok(message.contains("2 more have the tags of fleet.enroll").then_some(object))
@@ -307,8 +307,8 @@ async fn an_instance_that_did_not_opt_in_is_neither_changed_nor_shown() {
     for id in [&victim, &elsewhere] {
         assert_eq!(profile_of(&bed.moto, id).await, Value::Null);
         assert!(
-            !told.to_string().contains(id.as_str()) && !wild.to_string().contains(id.as_str()),
-            "{told} {wild}"
+            !by_name.to_string().contains(id.as_str()) && !wild.to_string().contains(id.as_str()),
+            "{by_name} {wild}"
         );
     }
     // Who has the profile already, as before there was a tag to opt in by, keeps it.

@@ -1,5 +1,5 @@
 //! What is changed outside of Kubernetes in a fleet: the AMI behind a parameter, the launch template, tags. Each is found
-//! at the drift interval, and put back or told by an Event that says what differed.
+//! at the drift interval, and put back or reported by an Event that says what differed.
 
 use fleetmesh_testbed::wait;
 use serde_json::{Value, json};
@@ -51,8 +51,8 @@ async fn until_running(bed: &AwsBed, space: &Space, version: i64, ami: &str) -> 
 }
 
 /// Awaits an Event with this reason and these words.
-async fn told(space: &Space, reason: &str, words: &str) {
-    wait::until(&format!("{reason} tells {words:?}"), LIMIT, async || {
+async fn event_says(space: &Space, reason: &str, words: &str) {
+    wait::until(&format!("{reason} says {words:?}"), LIMIT, async || {
         let events = space.events("n", reason).await;
         anyhow::ensure!(events.iter().any(|event| event.contains(words)), "{events:?}");
         Ok(Some(()))
@@ -62,7 +62,7 @@ async fn told(space: &Space, reason: &str, words: &str) {
 }
 
 #[tokio::test]
-async fn what_changes_outside_is_followed_put_back_or_told() {
+async fn what_changes_outside_is_followed_put_back_or_reported() {
     let bed = AwsBed::shared().await;
     let space = bed.space("changed").await;
     put(&bed, "/images/web", AMIS[0]).await;
@@ -97,7 +97,7 @@ async fn the_template_changes(bed: &AwsBed, space: &Space) {
     default(3).await;
     ec2(bed, &[&["modify-launch-template", "--default-version", "1"], &named[..]].concat()).await;
     default(3).await;
-    told(
+    event_says(
         space,
         "LaunchTemplateChanged",
         "version 3 is the default of the launch template, which was version 1",
@@ -107,7 +107,8 @@ async fn the_template_changes(bed: &AwsBed, space: &Space) {
     let theirs = r#"{"ImageId":"ami-12c6146b"}"#;
     ec2(bed, &[&["create-launch-template-version", "--launch-template-data", theirs], &named[..]].concat())
         .await;
-    told(space, "ForeignTemplateVersion", "version 4 of the launch template is not what the spec says").await;
+    event_says(space, "ForeignTemplateVersion", "version 4 of the launch template is not what the spec says")
+        .await;
     wait::until("the condition says it, too", LIMIT, async || {
         let message = space.until("n", "FleetReady", "FleetProgressing").await;
         anyhow::ensure!(message.ends_with("instances come from version 3"), "{message}");
@@ -115,11 +116,11 @@ async fn the_template_changes(bed: &AwsBed, space: &Space) {
     })
     .await
     .unwrap();
-    assert_eq!(space.events("n", "ForeignTemplateVersion").await.len(), 1, "it is told once");
+    assert_eq!(space.events("n", "ForeignTemplateVersion").await.len(), 1, "it is reported once");
 
     let id = template(&bed.moto, TEMPLATE).await["LaunchTemplateId"].as_str().unwrap().to_owned();
     ec2(bed, &[&["delete-launch-template"], &named[..]].concat()).await;
-    told(space, "DriftMended", &format!("the launch template {id} was deleted")).await;
+    event_says(space, "DriftMended", &format!("the launch template {id} was deleted")).await;
 }
 
 async fn tags_are_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
@@ -140,10 +141,10 @@ async fn tags_are_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     ec2(bed, &[&["delete-tags", "--resources", id, "--tags"], &keys[..], &["Key=team"]].concat()).await;
     let all = "fleetmesh.dev/owner-cluster, fleetmesh.dev/owner-uid, fleetmesh.dev/template-hash, fleetmesh.dev/template-version, team";
-    told(space, "DriftMended", &format!("tags {all} of {id}")).await;
+    event_says(space, "DriftMended", &format!("tags {all} of {id}")).await;
     let changed = ["Key=fleetmesh.dev/template-hash,Value=other", "Key=team,Value=other"];
     ec2(bed, &[&["create-tags", "--resources", id, "--tags"], &changed[..]].concat()).await;
-    told(space, "DriftMended", &format!("tags fleetmesh.dev/template-hash, team of {id}")).await;
+    event_says(space, "DriftMended", &format!("tags fleetmesh.dev/template-hash, team of {id}")).await;
     wait::until("all tags are as they were", LIMIT, async || {
         let found = of_node(&bed.moto, space, "n").await;
         anyhow::ensure!(calm(&found) == calm(&before), "{found:?}");
@@ -153,11 +154,11 @@ async fn tags_are_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
     .unwrap();
 }
 
-/// An instance that somebody tags as another's does not count any more, is replaced and told, and left alone for good.
+/// An instance that somebody tags as another's does not count any more, is replaced and reported, and left alone for good.
 async fn an_instance_is_taken(bed: &AwsBed, space: &Space, ids: &[String]) {
     let tags = ["--tags", "Key=fleetmesh.dev/owner-uid,Value=another"];
     ec2(bed, &[&["create-tags", "--resources", &ids[0]], &tags[..]].concat()).await;
-    told(space, "NotOwned", &format!("the tags of {} were changed", ids[0])).await;
+    event_says(space, "NotOwned", &format!("the tags of {} were changed", ids[0])).await;
     let found = until_running(bed, space, 1, AMIS[2]).await;
     assert!(!found.contains(&ids[0]) && found.contains(&ids[1]), "{ids:?} {found:?}");
     space.run(&["delete", "virtualnode/n", TIMEOUT]).await;

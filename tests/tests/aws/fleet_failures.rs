@@ -118,9 +118,9 @@ async fn a_launch(stage: &FailureStage) {
     // of the launch brings the same instances.
     front.meets("DescribeInstances", Some(Manner::FindsNothing));
     front.meets("CreateFleet", Some(Manner::LosesReply(3)));
-    wait::until("the loss is told", LIMIT, async || {
-        let told = space.events("n", "EndpointUnreachable").await;
-        Ok(told.iter().any(|event| event.contains("CreateFleet")).then_some(()))
+    wait::until("the loss is reported", LIMIT, async || {
+        let events = space.events("n", "EndpointUnreachable").await;
+        Ok(events.iter().any(|event| event.contains("CreateFleet")).then_some(()))
     })
     .await
     .unwrap();
@@ -158,7 +158,7 @@ async fn a_roll(stage: &FailureStage) {
 }
 
 /// EC2 does not show everywhere what there is, or shows nothing at all: nothing is made anew, and the status goes on
-/// telling what was known.
+/// reporting what was known.
 async fn what_is_not_shown(stage: &FailureStage) {
     let FailureStage { front, bed, space } = stage;
     let ids = ids_of(&bed.moto, space, "n").await;

@@ -34,7 +34,7 @@ impl Joiner {
         Self { proxies: BTreeMap::new(), made: 0, by_address: false, network }
     }
 
-    /// One whose bootstraps name no instance: proxies are told apart by the addresses of their instances in EC2, from which
+    /// One whose bootstraps name no instance: proxies are distinguished by the addresses of their instances in EC2, from which
     /// they connect. These have to be addresses of the loopback interface.
     pub async fn by_address(bed: &AwsBed) -> Self {
         Self { by_address: true, ..Self::new(bed).await }

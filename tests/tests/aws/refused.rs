@@ -1,4 +1,4 @@
-//! What a resource may not have of IAM: each is told in a condition, and nothing of it is done.
+//! What a resource may not have of IAM: each is reported in a condition, and nothing of it is done.
 
 use fleetmesh_testbed::moto::BOUNDARY;
 use fleetmesh_testbed::wait;
@@ -11,7 +11,7 @@ const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// Whoever may write a VirtualNode does not become admin of the account by it.
 #[tokio::test]
-async fn a_policy_that_is_not_allowed_is_told_and_not_attached() {
+async fn a_policy_that_is_not_allowed_is_reported_and_not_attached() {
     let bed = AwsBed::shared().await;
     let (space, account) = (bed.space("refused").await, bed.account());
     let admin = json!({ "iam": { "managedPolicyArns": [ADMIN] } });

@@ -131,7 +131,7 @@ impl CanaryBed {
         self.stack.kubectl.json(&["get", kind, name, "--namespace", MESH]).await
     }
 
-    /// Awaits that the proxies' reports tell of no request to `node` in a window of `length` any more.
+    /// Waits until the proxies report no request to `node` in a window of `length` any more.
     pub async fn quiet(&self, node: &str, length: Duration) {
         let loads = LoadsClient::anonymous(self.stack.control_plane.endpoint());
         let none = wait::until("the last request is out of the window", SOON, async || {

@@ -1,4 +1,4 @@
-//! Every version of every Route, as the API server tells those who watch: `kubectl get routes --watch`. Nothing that was in
+//! Every version of every Route, as a watch of the API server shows them: `kubectl get routes --watch`. Nothing that was in
 //! force for a moment only is missed, and nobody has to ask again and again.
 
 use std::fs::File;

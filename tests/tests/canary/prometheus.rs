@@ -34,7 +34,7 @@ pub async fn is_blind(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &Canar
 
 /// A number out of its range is a failure: the rollout, tried again, is rolled back.
 pub async fn fails(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &CanaryUser) {
-    assert_eq!(tale.tell("Retry").await, "Applied");
+    assert_eq!(tale.send("Retry").await, "Applied");
     tale.entered(1).await;
     user.prometheus(UserPrometheus::Gives(900.0));
     let aborted = tale.phase("Aborted").await;

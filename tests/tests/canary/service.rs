@@ -1,5 +1,5 @@
 //! The services of single cases: a virtual service with a router, routes, and versions that are found by name and port. Each
-//! case has nodes of its own, because load reports are told by virtual node.
+//! case has nodes of its own, because loads are reported by virtual node.
 
 use fleetmesh_testbed::scenario::MESH;
 use serde_json::{Value, json};

@@ -51,10 +51,10 @@ async fn good(bed: &CanaryBed, tale: &mut Tale, traffic: &mut CanaryTraffic) {
         traffic.is_shared(split).await;
         tale.is_as_applied().await;
         if step == 2 {
-            assert_eq!(tale.tell("Resume").await, "NotApplicable");
+            assert_eq!(tale.send("Resume").await, "NotApplicable");
         }
         if step < 3 {
-            assert_eq!(tale.tell("Promote").await, "Applied");
+            assert_eq!(tale.send("Promote").await, "Applied");
         }
     }
     let status = tale.phase("Promoted").await;
@@ -100,25 +100,25 @@ async fn bad(bed: &CanaryBed, tale: &mut Tale, traffic: &mut CanaryTraffic, vers
 /// A version that nobody answers for shows errors, not silence.
 async fn dead(tale: &mut Tale, version: &mut Host) {
     version.server.fail_every(1).await.unwrap();
-    assert_eq!(tale.tell("Retry").await, "Applied");
+    assert_eq!(tale.send("Retry").await, "Applied");
     let status = tale.phase("Aborted").await;
     assert_eq!(status["history"][0]["reason"], "AbortThreshold", "{status:#}");
     version.server.fail_every(0).await.unwrap();
 }
 
-/// Without traffic nothing is judged: the rollout holds, then waits for a person, and goes on when told.
+/// Without traffic nothing is judged: the rollout holds, then waits for a person, and goes on when that one acts.
 async fn silent(bed: &CanaryBed, tale: &mut Tale, traffic: CanaryTraffic) {
     traffic.finish().await;
     bed.quiet("serviceB", INTERVAL).await;
     let mut route = route("serviceB");
     route["spec"]["canary"]["analysis"]["holdTimeout"] = json!("3s");
     tale.apply(&route).await;
-    assert_eq!(tale.tell("Retry").await, "Applied");
+    assert_eq!(tale.send("Retry").await, "Applied");
     let held = tale.held("NoTraffic").await;
     println!("held: {}", held["rollout"]["hold"]["detail"]);
     let paused = tale.phase("Paused").await;
     assert_eq!(paused["rollout"]["hold"]["reason"], "HoldTimedOut", "{paused:#}");
-    assert_eq!(tale.tell("Retry").await, "NotApplicable");
-    assert_eq!(tale.tell("Abort").await, "Applied");
+    assert_eq!(tale.send("Retry").await, "NotApplicable");
+    assert_eq!(tale.send("Abort").await, "Applied");
     tale.phase("Aborted").await;
 }

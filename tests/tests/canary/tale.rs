@@ -1,4 +1,4 @@
-//! What becomes of a route: it is applied and told things as by a person, and what its status says is awaited in the order in
+//! What becomes of a route: it is applied and acted on as by a person, and what its status says is awaited in the order in
 //! which it was said.
 
 use std::path::PathBuf;
@@ -117,9 +117,9 @@ impl Tale {
         self.until(&format!("it holds for {reason}"), held).await
     }
 
-    /// Tells the rollout something as kubectl would; gives the reason that the operator answered with. What is awaited next
+    /// Sends the rollout a verb as kubectl would; returns the reason that the operator answered with. What is awaited next
     /// comes after it.
-    pub async fn tell(&mut self, verb: &str) -> String {
+    pub async fn send(&mut self, verb: &str) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{}-{}", self.route, COUNT.fetch_add(1, Ordering::Relaxed));
         let versions = self.journal.of(&self.route, 0);

@@ -31,7 +31,7 @@ pub async fn run(tale: &mut Tale, traffic: &mut CanaryTraffic) {
         traffic.is_shared(split).await;
         tale.is_as_applied().await;
         if step < 3 {
-            assert_eq!(tale.tell("Promote").await, "Applied");
+            assert_eq!(tale.send("Promote").await, "Applied");
         }
     }
     // Nothing lost all of its requests, so nothing drains.

@@ -30,7 +30,7 @@ pub async fn run(bed: &CanaryBed) {
     traffic.is_shared(&[("desk-in-v1", 50), ("desk-in-v2", 50)]).await;
     let now = bed.get("route", "desk-in").await.unwrap()["status"].clone();
     assert_eq!((version(&now), &now["phase"]), (version(&entered), &"Paused".into()));
-    assert_eq!(good.tell("Promote").await, "Applied");
+    assert_eq!(good.send("Promote").await, "Applied");
     let promoted = good.phase("Promoted").await;
 
     let [started, ended] = ["startedAt", "endedAt"].map(|at| time(&promoted["history"][0][at]));

@@ -90,7 +90,7 @@ impl CanaryUser {
         self.state.lock().unwrap().prometheus = prometheus;
     }
 
-    /// What the webhook of a type was told, call by call; for `/api/v1/query` the queries.
+    /// The bodies that the webhook of a type got, call by call; for `/api/v1/query` the queries.
     pub fn asked(&self, kind: &str) -> Vec<Value> {
         let state = self.state.lock().unwrap();
         state.asked.iter().filter(|(path, _)| path == kind).map(|(_, body)| body.clone()).collect()

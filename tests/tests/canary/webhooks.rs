@@ -1,5 +1,5 @@
 //! People and programs that are asked: a rollout begins, goes on and ends when its webhooks agree, and goes back when one asks
-//! for it. Each Event is told.
+//! for it. Each Event is sent.
 
 use serde_json::{Value, json};
 
@@ -44,8 +44,8 @@ pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut CanaryTraffic, u
     assert!(!held.to_string().contains("not before noon"), "what a server says is not repeated: {held:#}");
     // Whoever does not agree is asked again.
     user.is_asked_again("confirm-rollout", 2).await;
-    let mut told = user.asked("confirm-rollout").remove(0);
-    assert!(["Progressing", "Held"].contains(&told["phase"].take().as_str().unwrap()));
+    let mut call = user.asked("confirm-rollout").remove(0);
+    assert!(["Progressing", "Held"].contains(&call["phase"].take().as_str().unwrap()));
     let about = json!({
         "name": "confirm-rollout",
         "type": "confirm-rollout",
@@ -57,7 +57,7 @@ pub async fn confirm_the_rollout(tale: &mut Tale, traffic: &mut CanaryTraffic, u
         "setWeight": 0,
         "phase": null,
     });
-    assert_eq!(told, about);
+    assert_eq!(call, about);
     user.answers("confirm-rollout", 200, "");
     tale.held("ConfirmationPending").await;
     user.is_asked_again("confirm-traffic-increase", 1).await;
@@ -80,7 +80,7 @@ pub async fn confirm_the_promotion(tale: &mut Tale, traffic: &mut CanaryTraffic,
     tale.is_as_applied().await;
     tale.took_steps(&[1, 2]);
     let steps = |kind| -> Vec<Value> {
-        let mut steps: Vec<Value> = user.asked(kind).iter().map(|told| told["stepIndex"].clone()).collect();
+        let mut steps: Vec<Value> = user.asked(kind).iter().map(|call| call["stepIndex"].clone()).collect();
         steps.dedup();
         steps
     };
@@ -88,23 +88,23 @@ pub async fn confirm_the_promotion(tale: &mut Tale, traffic: &mut CanaryTraffic,
     assert_eq!(steps("confirm-rollout"), [0]);
     assert_eq!(steps("confirm-traffic-increase"), [0, 1]);
     assert_eq!(steps("confirm-promotion"), [2]);
-    events_are_told(user, &promoted["history"][0]["id"]);
+    events_are_sent(user, &promoted["history"][0]["id"]);
 }
 
-/// What happened was told, as the Events have it.
-fn events_are_told(user: &CanaryUser, id: &Value) {
-    let told = user.asked("event");
-    let reasons: Vec<&str> = told.iter().map(|told| told["event"]["reason"].as_str().unwrap()).collect();
-    println!("told: {}", reasons.join(" "));
+/// What happened was sent, as the Events have it.
+fn events_are_sent(user: &CanaryUser, id: &Value) {
+    let calls = user.asked("event");
+    let reasons: Vec<&str> = calls.iter().map(|call| call["event"]["reason"].as_str().unwrap()).collect();
+    println!("sent: {}", reasons.join(" "));
     for (reason, times) in [("RolloutStarted", 1), ("StepStarted", 2), ("Promoted", 1)] {
-        let found = reasons.iter().filter(|told| **told == reason).count();
+        let found = reasons.iter().filter(|sent| **sent == reason).count();
         assert_eq!(found, times, "{reason} in {reasons:?}");
     }
     assert!(reasons.contains(&"Held") && reasons.contains(&"Resumed"), "{reasons:?}");
     // What drains and retires afterwards is of no rollout any more.
     let afterwards = ["Drained", "Replaced"];
-    for (told, reason) in told.iter().zip(&reasons).filter(|(_, reason)| !afterwards.contains(reason)) {
-        assert!(told["rolloutId"] == *id && told["event"]["message"].is_string(), "{reason}: {told:#}");
+    for (call, reason) in calls.iter().zip(&reasons).filter(|(_, reason)| !afterwards.contains(reason)) {
+        assert!(call["rolloutId"] == *id && call["event"]["message"].is_string(), "{reason}: {call:#}");
     }
 }
 
@@ -128,7 +128,7 @@ pub async fn roll_back(tale: &mut Tale, traffic: &mut CanaryTraffic, user: &Cana
 pub async fn are_for_their_namespaces(tale: &mut Tale, user: &CanaryUser) {
     tale.provide(&user.providers(("team", "other"))).await;
     let asked = user.asked("confirm-rollout").len();
-    assert_eq!(tale.tell("Retry").await, "Applied");
+    assert_eq!(tale.send("Retry").await, "Applied");
     let held = tale.held("WebhookFailed").await;
     let detail = held["rollout"]["hold"]["detail"].as_str().unwrap();
     assert!(detail.contains("the WebhookProvider user does not allow this namespace"), "{detail}");

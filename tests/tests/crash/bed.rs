@@ -98,7 +98,7 @@ impl CrashBed {
 }
 
 impl CrashLane {
-    /// Lets operators look at everything every second: what AWS does by itself tells nobody.
+    /// Lets operators look at everything every second: AWS notifies nobody of what it does by itself.
     pub fn look_often(&mut self) {
         self.making.config.drift_interval = Duration::from_secs(1);
     }

@@ -139,7 +139,7 @@ async fn one_process_runs_both_programs_with_one_set_of_pages_until_its_token() 
     bed.create_mesh("embedded").await?;
     bed.until_ready("embedded").await?;
     http::get(&format!("{url}/v20190125/meshes/embedded")).await.context("it is in the control plane")?;
-    // The operator's listener and the control plane's tell of both.
+    // The operator's listener and the control plane's show both.
     for listener in [&address, &url] {
         ensure!(http::get(&format!("{listener}/livez")).await? == "ok\n");
         ensure!(http::get(&format!("{listener}/readyz")).await? == "ok\n");

@@ -96,8 +96,8 @@ pub fn ready(resource: &DynamicObject) -> Result<()> {
 fn both(resource: &DynamicObject, remote: Value) -> Result<Value> {
     let status = &resource.data["status"];
     let conditions = status["conditions"].as_array().context("conditions")?;
-    ensure!(status["uid"] == remote["metadata"]["uid"], "the status tells of another object");
-    ensure!(status["version"] == remote["metadata"]["version"], "the status tells of another version");
+    ensure!(status["uid"] == remote["metadata"]["uid"], "the status shows another object");
+    ensure!(status["version"] == remote["metadata"]["version"], "the status shows another version");
     let uid = resource.metadata.uid.as_deref().context("a uid")?;
     let mut tags = remote["tags"].as_array().cloned().unwrap_or_default();
     for tag in &mut tags {

@@ -95,7 +95,7 @@ impl Striker {
         self.writes.load(Ordering::SeqCst)
     }
 
-    /// Tells when the blow has fallen.
+    /// Completes when the blow has fallen.
     pub fn fallen(&self) -> watch::Receiver<bool> {
         self.fallen.subscribe()
     }

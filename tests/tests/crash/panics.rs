@@ -103,8 +103,8 @@ async fn in_a_reconcile(lane: &CrashLane) -> Result<()> {
     for kind in [&mesh, &node, &router] {
         lane.apply(kind, &kind.manifest(&lane.name, false)).await?;
     }
-    let told = until_ready(lane, &node, "Unknown", "InternalError").await?;
-    let message = told["message"].as_str().unwrap_or_default();
+    let condition = until_ready(lane, &node, "Unknown", "InternalError").await?;
+    let message = condition["message"].as_str().unwrap_or_default();
     ensure!(message.contains("panicked: no node") && message.contains("please report"), "{message}");
     ensure!(!message.contains('\n'), "{message:?}");
     let events: Api<Event> = Api::namespaced(lane.client.clone(), &lane.name);

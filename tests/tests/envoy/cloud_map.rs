@@ -96,7 +96,7 @@ async fn hosts(client: &MeshMember, wanted: &[&NetnsInstance]) {
     .unwrap();
 }
 
-/// Awaits that the front has refused some polls since it was told how to behave.
+/// Awaits that the front has refused some polls since its behaviour was set.
 async fn refusals(front: &CloudMapFront, status: StatusCode) {
     wait::until("polls have failed", LIMIT, async || {
         let failed = front.answered().iter().filter(|answered| answered.status == status).count();

@@ -1,4 +1,4 @@
-//! A proxy of ours between the control plane and moto, which does what moto cannot be told to: throttle, in the words
+//! A proxy of ours between the control plane and moto, which does what moto cannot be made to: throttle, in the words
 //! that AWS's service uses, and go away and come back with what it knew. It is a stand-in for the network and for AWS's
 //! front, for nothing else.
 

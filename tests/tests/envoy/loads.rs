@@ -1,5 +1,5 @@
 //! What real Envoys report of their requests, as the operator reads it: every request once, under the virtual node it went
-//! to; no traffic, no report and a dead target each told apart; nothing lost while the control plane is away.
+//! to; no traffic, no report and a dead target each distinguished; nothing lost while the control plane is away.
 
 use std::time::Duration;
 
@@ -88,27 +88,27 @@ impl LoadsWorld {
         Ok([of("red"), of("blue")])
     }
 
-    /// Awaits that what is told of red and blue satisfies `enough`.
+    /// Waits until what is reported of red and blue satisfies `enough`.
     async fn until(
         &self,
         what: &str,
         window: Duration,
         enough: impl Fn((CountedRequests, u64), (CountedRequests, u64)) -> bool,
     ) -> [CountedRequests; 2] {
-        let told = wait::until(what, LIMIT, async || {
+        let reported = wait::until(what, LIMIT, async || {
             let [red, blue] = self.read(window).await?;
             anyhow::ensure!(enough(red, blue), "red {red:?}, blue {blue:?}");
             Ok(Some([red.0, blue.0]))
         });
-        told.await.unwrap()
+        reported.await.unwrap()
     }
 
-    /// Awaits that what both targets' own proxies tell satisfies `enough`.
+    /// Waits until what both targets' own proxies report satisfies `enough`.
     async fn witnessed(&self, what: &str, enough: impl Fn(Option<Ended>) -> bool) {
         wait::until(what, LIMIT, async || {
             let loads = self.loads.fetch(MESH, ALL).await?;
-            let told = ["red", "blue"].map(|name| loads.witnesses.get(name).and_then(|told| told.own));
-            Ok(told.into_iter().all(&enough).then_some(()))
+            let own = ["red", "blue"].map(|name| loads.witnesses.get(name).and_then(|node| node.own));
+            Ok(own.into_iter().all(&enough).then_some(()))
         })
         .await
         .unwrap();
@@ -152,15 +152,15 @@ async fn every_request_is_counted_once_under_the_target_it_went_to() {
     ];
     let all = |red: (CountedRequests, u64), blue: (CountedRequests, u64)| [red.0, blue.0] == exact;
     world.until("every request is reported", ALL, all).await;
-    // Each side tells of the same requests: the callers, and the targets where they arrive.
+    // Each side reports the same requests: the callers, and the targets where they arrive.
     let same = [(red, 0), (blue, tally.failed())].map(|(succeeded, failed)| Ended { succeeded, failed });
     for (name, expected) in ["red", "blue"].into_iter().zip(same) {
         let what = format!("{name} bears out its caller");
         wait::until(&what, LIMIT, async || {
             let loads = world.loads.fetch(MESH, ALL).await?;
-            let told = &loads.witnesses[name];
-            anyhow::ensure!(told.own == Some(expected), "{told:?} instead of {expected:?}");
-            assert_eq!(told.callers, [("client".to_owned(), expected)].into());
+            let witnesses = &loads.witnesses[name];
+            anyhow::ensure!(witnesses.own == Some(expected), "{witnesses:?} instead of {expected:?}");
+            assert_eq!(witnesses.callers, [("client".to_owned(), expected)].into());
             Ok(Some(()))
         })
         .await

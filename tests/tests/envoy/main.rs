@@ -1,4 +1,4 @@
-//! Real Envoys behind real interception do what the App Mesh API was told: no Kubernetes, except where a Route's status
+//! Real Envoys behind real interception do what the App Mesh API was asked for: no Kubernetes, except where a Route's status
 //! is the point. Each test has instances, a control plane and DNS of its own.
 #![allow(
     clippy::unwrap_used,

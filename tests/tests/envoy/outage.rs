@@ -1,4 +1,4 @@
-//! The control plane dies and comes back while requests are under way: none fails, and the proxies are told nothing
+//! The control plane dies and comes back while requests are under way: none fails, and the proxies are sent nothing
 //! that they have already.
 
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
@@ -69,7 +69,7 @@ async fn no_request_fails_and_nothing_is_pushed_again() {
     load.until("red serves on", LIMIT, by("down", "red")).await.unwrap();
     bed.control_plane.restart(&bed.run).await.unwrap();
     load.phase("back").await.unwrap();
-    // Every proxy has come back and told that it runs the newest version of what concerns it.
+    // Every proxy has come back and acknowledged the newest version of what concerns it.
     bed.runs_on(&all, 1).await;
     bed.runs_on(&crate::spec::node("red"), 2).await;
     load.until("red still serves", LIMIT, by("back", "red")).await.unwrap();

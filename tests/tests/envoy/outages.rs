@@ -1,5 +1,5 @@
 //! R6, and what `docs/operations.md` says of outages: the operator, the control plane and the API server stop, are killed
-//! or stand still while a real Envoy carries requests. None fails and no proxy is told anything; a change that is made
+//! or stand still while a real Envoy carries requests. None fails and no proxy is sent anything; a change that is made
 //! right after the return is in force within 35 s.
 
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ const RECONVERGED: Duration = Duration::from_secs(35);
 const REQUESTS: u64 = 300;
 /// How often the API server comes back without the revisions that watches want to go on from.
 const STORMS: usize = 3;
-/// Tells of each watch that the API server refuses.
+/// Notifies of each watch that the API server refuses.
 const LOG: &str = "--log=info,fleetmesh_operator::cluster=debug";
 
 /// A mesh under traffic, and everything that may go away. Fields are dropped in this order.
@@ -199,7 +199,7 @@ async fn watches_expire(world: &mut OutageWorld) {
         let revision = etcd.put("/registry/fleetmesh.dev/nothing", "{}").await.unwrap();
         etcd.compact(revision).await.unwrap();
         world.cluster.restart_api_server(&world.bed.run).await.unwrap();
-        wait::until("watches were told that they are too old", LIMIT, async || {
+        wait::until("watches were refused as too old", LIMIT, async || {
             Ok((refused_watches(world) > before).then_some(()))
         })
         .await

@@ -21,7 +21,7 @@ async fn a_service_moves_from_nothing_to_a_node_to_a_router() {
     let ports = [("http2", 8001)];
     let shop = service("shop.apps.local");
     bed.create(&[
-        // Everything passes that is no backend, so that a backend without provider must be told apart from it.
+        // Everything passes that is no backend, so that a backend without provider must differ from it.
         (mesh(), json!({ "egressFilter": { "type": "ALLOW_ALL" } })),
         server("red", &ports),
         server("blue", &ports),

@@ -65,7 +65,7 @@ async fn a_bad_change_is_refused_and_traffic_goes_on() {
     };
     load.until("red serves", LIMIT, by("good", "red")).await.unwrap();
 
-    // Only Envoy's regular expression engine can tell that this one is none.
+    // Only Envoy's regular expression engine can find out that this one is none.
     let bad = json!({ "http2Route": { "match": { "path": { "regex": "/(unclosed" } }, "action": to_blue } });
     bed.api.update(&all, &bad).await.unwrap();
     let words = refusal(&bed, &all).await;

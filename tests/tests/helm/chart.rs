@@ -277,12 +277,12 @@ async fn a_key_that_kms_holds_is_named_and_none_is_mounted() {
     assert!(!volumes.to_string().contains("seal"), "{volumes}");
 }
 
-/// What instances are told of a control plane that is not this release's, and of an address that needs brackets.
+/// How instances find a control plane that is not this release's, and of an address that needs brackets.
 #[tokio::test]
-async fn instances_are_told_where_they_join() {
+async fn instances_know_where_they_join() {
     let run = RunDir::new("helm-join").unwrap();
     let helm = Helm::offline(&run).unwrap();
-    let told = async |values: &str| -> Vec<String> {
+    let flags = async |values: &str| -> Vec<String> {
         let rendered = template(&helm, &["--set", values]).await.unwrap();
         let deployment = only(&rendered, "Deployment");
         let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
@@ -290,14 +290,14 @@ async fn instances_are_told_where_they_join() {
         arguments.filter(|argument| argument.starts_with("--proxy-")).map(str::to_owned).collect()
     };
     assert!(
-        told("controlPlane.join.enabled=true").await.is_empty(),
+        flags("controlPlane.join.enabled=true").await.is_empty(),
         "nothing changes for fleets without an image"
     );
     let image = "operator.proxyJoin.image=r.example/p:v1";
     let own = "controlPlane.join.enabled=true,controlPlane.ads.host=fd00::1";
     let ca = "--proxy-join-ca-file=/etc/fleetmesh/join-ca/ca.crt";
     assert_eq!(
-        told(&format!("{image},{own}")).await,
+        flags(&format!("{image},{own}")).await,
         [
             "--proxy-control-plane=https://[fd00::1]:18000",
             "--proxy-join-image=r.example/p:v1",
@@ -312,9 +312,9 @@ async fn instances_are_told_where_they_join() {
         "--proxy-join-image=r.example/p:v1",
         "--proxy-join-control-plane=https://a.example:2",
     ];
-    assert_eq!(told(&format!("{image},{other}")).await, expected);
+    assert_eq!(flags(&format!("{image},{other}")).await, expected);
     expected.push(ca);
-    assert_eq!(told(&format!("{image},{other},operator.proxyJoin.caSecret=theirs")).await, expected);
+    assert_eq!(flags(&format!("{image},{other},operator.proxyJoin.caSecret=theirs")).await, expected);
 }
 
 #[tokio::test]

@@ -268,7 +268,7 @@ impl Pod {
     }
 }
 
-/// What Pods are told of the cluster.
+/// What Pods know of the cluster.
 pub struct InCluster {
     /// The API server's port on loopback.
     pub port: u16,

@@ -19,8 +19,8 @@ struct AccessBed {
 }
 
 impl AccessBed {
-    /// What the API server says to `user` who tells a rollout `verb`; a dry run.
-    async fn tells(&self, user: &User, verb: &str) -> Result<(), String> {
+    /// The API server's answer to `user`, who sends a rollout `verb`; a dry run.
+    async fn send(&self, user: &User, verb: &str) -> Result<(), String> {
         let file = self.action(verb);
         let kubectl = Kubectl::new(&self.cluster.kubeconfig(user).unwrap()).unwrap();
         let create = ["create", "--dry-run=server", "-f", file.to_str().unwrap()];
@@ -61,20 +61,20 @@ async fn a_user_tells_a_rollout_the_verbs_of_his_roles_and_no_other() {
     kubectl.run(&role).await.unwrap();
     let binding = ["create", "rolebinding", "creator", "-n", "apps", "--role=creator", "--user=eve"];
     kubectl.run(&binding).await.unwrap();
-    // Without the policy whoever may create one may tell everything.
-    assert_eq!(bed.tells(&eve, "PromoteFull").await, Ok(()));
+    // Without the policy whoever may create one may use every verb.
+    assert_eq!(bed.send(&eve, "PromoteFull").await, Ok(()));
 
     kubectl.apply(&samples.join("canary-access")).await.unwrap();
-    wait::until("the policy is in force", LIMIT, async || Ok(bed.tells(&eve, "Promote").await.err()))
+    wait::until("the policy is in force", LIMIT, async || Ok(bed.send(&eve, "Promote").await.err()))
         .await
         .unwrap();
     for verb in VERBS {
-        let said = bed.tells(&eve, verb).await.unwrap_err();
-        let names = [format!("user \"eve\" may not tell rollouts of the namespace \"apps\" to {verb}")];
+        let said = bed.send(&eve, verb).await.unwrap_err();
+        let names = [format!("user \"eve\" may not {verb} rollouts of the namespace \"apps\"")];
         assert!(names.iter().all(|name| said.contains(name)), "{said}");
-        assert_eq!(bed.tells(&ben, verb).await, Ok(()), "{verb}");
-        assert_eq!(bed.tells(&ann, verb).await.is_ok(), ["Pause", "Abort"].contains(&verb), "{verb}");
-        let said = bed.tells(&stranger, verb).await.unwrap_err();
+        assert_eq!(bed.send(&ben, verb).await, Ok(()), "{verb}");
+        assert_eq!(bed.send(&ann, verb).await.is_ok(), ["Pause", "Abort"].contains(&verb), "{verb}");
+        let said = bed.send(&stranger, verb).await.unwrap_err();
         assert!(said.contains("cannot create resource \"routeactions\""), "RBAC speaks first: {said}");
     }
 }

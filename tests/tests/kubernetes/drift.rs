@@ -141,7 +141,7 @@ async fn as_before(space: &KubernetesSpace, before: &[Value]) {
 #[tokio::test]
 async fn a_control_plane_of_ours_tells_of_a_change_at_once() {
     let bed = ClusterBed::shared().await;
-    let space = bed.space("told").await;
+    let space = bed.space("reported").await;
     let before = applied(&space).await;
     let start = Instant::now();
     tamper(&space).await;
@@ -178,7 +178,7 @@ async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
     as_before(&space, &before).await;
 }
 
-/// Takes a tag from the router, whose spec nobody changes: its version stays as it is, so only its tags tell.
+/// Takes a tag from the router, whose spec nobody changes: its version stays as it is, so only its tags show it.
 async fn untag(space: &KubernetesSpace, key: &str) {
     let described = space.describe("virtual-router", "shop").await;
     let arn = described["metadata"]["arn"].as_str().unwrap();
@@ -194,7 +194,7 @@ async fn tagged_as_before(space: &KubernetesSpace, before: &BTreeMap<String, Str
     })
     .await
     .unwrap();
-    let events = fleetmesh_testbed::wait::until("an Event tells of it", BOUND, async || {
+    let events = fleetmesh_testbed::wait::until("an Event reports it", BOUND, async || {
         let mut events = space.events("shop", "DriftMended").await;
         events.retain(|event| event.starts_with("virtual router "));
         Ok((!events.is_empty()).then_some(events))

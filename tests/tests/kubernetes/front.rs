@@ -1,4 +1,4 @@
-//! Stand-ins for what of AWS cannot be had in a test: an App Mesh endpoint that does not tell about proxies, in front of
+//! Stand-ins for what of AWS cannot be had in a test: an App Mesh endpoint that does not report on proxies, in front of
 //! a real control plane, and one that refuses every signature, in the words that AWS's service uses.
 
 use fleetmesh_testbed::front::{self, Front, FrontAnswer};

@@ -185,7 +185,7 @@ async fn two_managers_share_an_object_with_the_operator() {
     let options = ["--server-side", &format!("--field-manager={GIT}")];
     assert_eq!(differs(&space, &file, &options).await, None);
 
-    // That the API server would tell of a conflict at all.
+    // That the API server would report a conflict at all.
     let refused =
         apply(&route(json!({ "http2Route": { "match": { "prefix": "/other" } } })), "somebody").await;
     assert!(!refused.status.success() && refused.stderr.contains(GIT), "{refused:?}");

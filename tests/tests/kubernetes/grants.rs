@@ -88,7 +88,7 @@ async fn a_route_of_another_team_takes_no_traffic_and_holds_nothing_up() {
     let routers = json!({ "kind": "VirtualRouter", "name": "shop" });
     let attach = grant(&shop, "attach", ("Route", "grants-thief"), routers);
     shop.apply(std::slice::from_ref(&attach)).await;
-    let message = wait::until("the message tells what is still missing", LIMIT, async || {
+    let message = wait::until("the message says what is still missing", LIMIT, async || {
         let message = thief.message("route/attack", "ResolvedRefs", "RefNotPermitted").await;
         Ok((!message.contains("ReferenceGrant")).then_some(message))
     })
@@ -242,13 +242,13 @@ async fn a_rollout_retires_no_node_of_another_namespace_that_does_not_allow_it()
     web.apply(&objects).await;
     web.ready(&["route/shop"]).await;
     web.apply(&[routed("two")]).await;
-    let told = wait::until("the rollout tells that it left the node alone", LIMIT, async || {
-        let told = web.events("shop", "RetirementNotAllowed").await;
-        Ok(told.into_iter().next())
+    let events = wait::until("the rollout reports that it left the node alone", LIMIT, async || {
+        let events = web.events("shop", "RetirementNotAllowed").await;
+        Ok(events.into_iter().next())
     })
     .await
     .unwrap();
-    assert!(told.contains("one") && told.contains("spec.allowedRetirement"), "{told}");
+    assert!(events.contains("one") && events.contains("spec.allowedRetirement"), "{events}");
     let left = shop.get("virtualnode/one").await;
     assert_eq!(left["metadata"]["deletionTimestamp"], Value::Null, "{left}");
     shop.ready(&["virtualnode/one"]).await;
@@ -288,7 +288,7 @@ async fn what_another_team_lent_is_given_back_and_not_retained() {
     for name in ["orphaned", "retained"] {
         assert_eq!(described(&web, name).await, None, "{name} takes no more traffic");
     }
-    let said = wait::until("an Event tells of it", LIMIT, async || {
+    let said = wait::until("an Event reports it", LIMIT, async || {
         let events = web.kubectl.run(&["get", "events", "--namespace", &web.name]).await?;
         Ok((events.matches("NotRetained").count() >= 2).then_some(events))
     })

@@ -142,8 +142,8 @@ async fn freeze(first: &mut Replica, second: &Replica, space: &KubernetesSpace) 
     first.operator.process().signal(Signal::CONT).unwrap();
     let status = first.operator.ended(LIMIT).await.unwrap();
     assert_eq!(status.code(), Some(1), "{status}");
-    let told = first.operator.process().log_tail();
-    assert!(told.contains("the Lease default/fleetmesh-operator"), "{told}");
+    let log = first.operator.process().log_tail();
+    assert!(log.contains("the Lease default/fleetmesh-operator"), "{log}");
     assert_eq!(first.written(), written, "writes of the one that was frozen");
     let lease =
         space.kubectl.json(&["get", "lease", "fleetmesh-operator", "--namespace", "default"]).await.unwrap();

@@ -80,7 +80,7 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     kubectl.apply(&action).await?;
     let deleted = ["wait", "--for=delete", "--timeout=90s", "-n", "apps", "virtualnode/service-b"];
     kubectl.run(&deleted).await?;
-    // Where API servers are takes no right of the operator's: they tell everybody whom they know. This one advertises the
+    // It takes no right of the operator's to find API servers: each publishes its address to everybody. This one advertises the
     // address of an interface, though it listens on loopback.
     let api = KubernetesApi::of(Some(&cluster.kubeconfig(&anybody)?), None).await?;
     let servers = api.api_servers().hosts().await;

@@ -23,7 +23,7 @@ fn files(folders: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Shuffles (Fisher and Yates) with a seed that the output tells.
+/// Shuffles (Fisher and Yates) with a seed that the output shows.
 fn shuffle(files: &mut [PathBuf]) {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64;
     let seed = std::env::var(SEED).map_or_else(|_| now(), |seed| seed.parse().unwrap());

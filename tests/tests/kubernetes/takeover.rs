@@ -169,8 +169,8 @@ async fn a_mesh_puts_a_namespace_out() {
     })
     .await
     .unwrap();
-    let told = |message: &String| message.contains("It is not in the mesh until then");
-    assert!(messages.iter().all(told), "{messages:?}");
+    let waits = |message: &String| message.contains("It is not in the mesh until then");
+    assert!(messages.iter().all(waits), "{messages:?}");
     assert_eq!(web.describe("virtual-node", "web").await, kept, "others may send requests to it");
     assert!(described(&shop, "shop").await.is_some());
     assert_eq!(web.events("web.local", "NamespaceNotAllowed").await.len(), 1);

@@ -13,7 +13,7 @@ const BESIDE: [(&str, &str); 9] = [
     ("control-plane/src/serving/mod.rs", "one connection"),
     ("control-plane/src/sigv4/http.rs", "one write, which is served to its end; a panic is an answer to it"),
     ("control-plane/src/store/sqlite/mod.rs", "the store's thread, which a task in the list watches over"),
-    ("control-plane/src/told.rs", "how many refusals of one source the log does not tell"),
+    ("control-plane/src/refusals.rs", "how many refusals of one source the log does not show"),
     ("operator/src/outbound/exchange.rs", "one connection of one question"),
     (
         "operator/src/reconcile/rollout/ask.rs",

@@ -139,7 +139,7 @@ async fn with_a_key_in_kms_instances_join_and_nothing_but_joining_waits_for_kms(
     let mut stream = FloodProxy::open(tls.channel([127, 0, 0, 1].into(), ads).await.unwrap()).await.unwrap();
     stream.answers.message().await.unwrap().expect("clusters");
 
-    // What was signed goes on: its stream is told of changes, and it connects anew.
+    // What was signed goes on: its stream gets changes, and it connects anew.
     kms.set_away(true);
     let refused = joined().await;
     assert!(refused.contains(&without), "{refused}");

@@ -48,8 +48,8 @@ async fn the_operator_converges_with_a_key_and_a_ca_and_takes_a_new_key_in() {
     };
     apply(&["red"]).await;
     ready("red").await;
-    // How many proxies run it is told by a signed poll.
-    wait::until("the status tells of proxies", LIMIT, async || {
+    // How many proxies run it comes from a signed poll.
+    wait::until("the status shows proxies", LIMIT, async || {
         let red = kubectl.json(&["get", "virtualnode/red"]).await?;
         anyhow::ensure!(red["status"]["proxies"].is_object(), "{}", red["status"]);
         Ok(Some(()))

@@ -182,7 +182,7 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
     let log = red.file("fleetmesh-join.log");
     let refusal = format!("is not granted to {}", bed.roles[0]);
     let granted = async {
-        wait::until("the refusal is told", LIMIT, async || Ok((times(&log, &refusal) > 0).then_some(())))
+        wait::until("the refusal is logged", LIMIT, async || Ok((times(&log, &refusal) > 0).then_some(())))
             .await
             .unwrap();
         bed.grant("red", &bed.roles[0]).await;

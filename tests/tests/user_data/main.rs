@@ -229,7 +229,7 @@ async fn the_part_that_fails_is_named_and_the_last_to_run() {
     let console = machine.console();
     assert_eq!(status, 1, "{console}");
     assert!(
-        console.contains("fleetmesh: start_proxy\ntold to fail\nfleetmesh: FAILED in part start_proxy"),
+        console.contains("fleetmesh: start_proxy\nmade to fail\nfleetmesh: FAILED in part start_proxy"),
         "{console}"
     );
     assert!(!console.contains("fleetmesh: intercept\n") && !console.contains("done"), "{console}");

@@ -73,8 +73,8 @@ fn reasons_in_the_script_are_reasons_of_ours() {
 #[test]
 fn an_action_is_healthy_when_it_was_carried_out() {
     let action = |status: Value| json!({"metadata": {"generation": 1}, "status": status});
-    let told = |phase: &str| action(json!({"phase": phase, "reason": "StaleStep", "message": "too late"}));
-    let actions = [action(Value::Null), told("Applied"), told("Refused")];
+    let decided = |phase: &str| action(json!({"phase": phase, "reason": "StaleStep", "message": "too late"}));
+    let actions = [action(Value::Null), decided("Applied"), decided("Refused")];
     let actions: Vec<(&str, &Value)> = actions.iter().map(|action| ("RouteAction", action)).collect();
     assert_eq!(healths(&actions), ["Progressing", "Healthy", "Degraded"]);
 }

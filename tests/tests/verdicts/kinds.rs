@@ -71,7 +71,7 @@ fn unseen(kind: Kind) -> Value {
     json!({"metadata": {"generation": 1}, "status": default.map(|default| default.0)})
 }
 
-/// The status of a route of which everything but a rollout is told.
+/// The status of a route with everything but a rollout.
 pub fn ready_route() -> Status {
     let scene = scenes().into_iter().find(|scene| scene.kind == Kind::Route).unwrap();
     scene.stored(&scene.ready())
@@ -167,7 +167,7 @@ impl KindScene {
 
     fn among_proxies(&self, ready: &World) -> Vec<Row> {
         let version = self.stored(ready).version.unwrap();
-        let told = |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| {
+        let reported = |acknowledged: i32, rejected: Vec<Rejection>, unserved: Vec<String>| {
             let progress = ObjectStatus {
                 version,
                 proxies: 3,
@@ -180,12 +180,12 @@ impl KindScene {
         };
         let refusal = Rejection { proxy: "p".to_owned(), message: "no".to_owned() };
         let cases = [
-            ("the endpoint has not told of proxies", Distribution::Pending),
-            ("every proxy has it", told(3, vec![], vec![])),
-            ("a proxy has not acknowledged", told(2, vec![], vec![])),
-            ("one of three proxies refused", told(2, vec![refusal.clone()], vec![])),
-            ("two of three proxies refused", told(1, vec![refusal.clone(), refusal], vec![])),
-            ("a member is not served", told(3, vec![], vec!["spec.x".to_owned()])),
+            ("the endpoint has reported no proxies", Distribution::Pending),
+            ("every proxy has it", reported(3, vec![], vec![])),
+            ("a proxy has not acknowledged", reported(2, vec![], vec![])),
+            ("one of three proxies refused", reported(2, vec![refusal.clone()], vec![])),
+            ("two of three proxies refused", reported(1, vec![refusal.clone(), refusal], vec![])),
+            ("a member is not served", reported(3, vec![], vec!["spec.x".to_owned()])),
         ];
         let row = |(state, distribution): (&str, Distribution)| {
             let status = self.seeing(ready, |observed| observed.distribution = distribution.clone());

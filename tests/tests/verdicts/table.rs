@@ -56,7 +56,7 @@ fn verdicts_are_as_written_down() {
             format!("{verdict:?}")
         )
         .unwrap();
-        // Whoever is told that it is done may rely on it.
+        // Whoever sees that it is done may rely on it.
         if verdict == KstatusVerdict::Current {
             assert_eq!(ready, "True", "{} {}", row.kind, row.state);
             assert_ne!(health, "Degraded", "{} {}", row.kind, row.state);

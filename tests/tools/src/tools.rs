@@ -20,9 +20,9 @@ pub fn target_dir() -> Result<PathBuf> {
 /// The path of the running program, also after a build has replaced the file.
 ///
 /// # Errors
-/// The system does not tell.
+/// The system does not say.
 pub fn program() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot tell the path of the running program")?;
+    let program = std::env::current_exe().context("cannot find the path of the running program")?;
     // What Linux appends to the path of a file that was replaced.
     let replaced = program.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
     Ok(replaced.unwrap_or(program))

@@ -13,7 +13,7 @@ use crate::tools;
 pub const WITHOUT_NAMESPACES: &str = "FLEETMESH_WITHOUT_NAMESPACES";
 /// The file that takes the name of each test that was left out, one a line; the runner counts them.
 pub const SKIPPED: &str = "FLEETMESH_SKIPPED_TESTS";
-/// Tells a program that [`become_root`] started it.
+/// Shows a program that [`become_root`] started it.
 const ENTERED: &str = "FLEETMESH_USER_NAMESPACE";
 
 /// Becomes root of a new user namespace with the user's subordinate ids, in a mount namespace of its own.

@@ -7,7 +7,7 @@ use super::layer::ENTRY_POINT;
 
 /// The version of the workspace, and so of the chart, whose default tag it is.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Numeric, so that Kubernetes can tell that it is not root; the chart's Pods run as the same.
+/// Numeric, so that Kubernetes can verify that it is not root; the chart's Pods run as the same.
 pub const USER: &str = "65532:65532";
 /// What the binary is built for.
 const PLATFORM: (&str, &str) = ("linux", "amd64");
@@ -28,7 +28,7 @@ pub fn arguments() -> Vec<String> {
     pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
 }
 
-/// Whether `config`, as it is in a finished image, runs our program as a numeric user who is not root, and tells no time.
+/// Whether `config`, as it is in a finished image, runs our program as a numeric user who is not root, and contains no time.
 ///
 /// # Errors
 /// It does not; the error says what is wrong.
@@ -56,7 +56,7 @@ pub fn check(config: &Value) -> Result<()> {
     let created = config["created"].as_str().unwrap_or_default();
     ensure!(
         created.starts_with("0001-") || created.starts_with("1970-"),
-        "the image tells when it was made: {created}"
+        "the image shows when it was made: {created}"
     );
     Ok(())
 }

@@ -50,7 +50,7 @@ fn check_layer(layer: &[u8], expected: &Layer) -> Result<()> {
         let header = entry.header();
         ensure!(
             (header.mtime()?, header.uid()?, header.gid()?) == (0, 0, 0),
-            "{path} tells when or by whom it was made"
+            "{path} shows when or by whom it was made"
         );
         let found = (path.as_str(), header.mode()?, header.size()?);
         let wanted = expected.next();

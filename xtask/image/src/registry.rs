@@ -31,7 +31,7 @@ impl ImageRegistry {
         serve.args(["registry", "serve", "--address", "127.0.0.1:0"]);
         let mut process = Process::spawn("registry", &serve, &run)?;
         let port = process
-            .until("the registry tells its port", Duration::from_secs(20), async |process| {
+            .until("the registry prints its port", Duration::from_secs(20), async |process| {
                 Ok(port(&std::fs::read_to_string(process.log())?))
             })
             .await?;

@@ -3,12 +3,12 @@
 use std::process::Command;
 
 #[test]
-fn who_calls_it_without_tools_is_told_of_each() {
+fn without_its_tools_it_names_each() {
     let output = Command::new(env!("CARGO_BIN_EXE_fleetmesh-image")).args(["--binary", "fleetmesh"]).output();
     let output = output.expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     for option in ["--out", "--crane", "--auditable2cdx"] {
-        assert!(told.contains(option), "{told}");
+        assert!(message.contains(option), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Targets under libFuzzer: our own crates are built once more, with the instrumentation that tells libFuzzer which branches an
+//! Targets under libFuzzer: our own crates are built once more, with the instrumentation that shows libFuzzer which branches an
 //! input took. What they depend on stays as the tests build it, so that this takes minutes and not a quarter of an hour.
 
 use std::fs::{self, File, Permissions};
@@ -11,7 +11,7 @@ use fleetmesh_tools::tools;
 
 use crate::cargo;
 
-/// What libFuzzer wants to know of each input, as LLVM's SanitizerCoverage tells it: counters of edges and the operands of
+/// What libFuzzer wants to know of each input, from LLVM's SanitizerCoverage: counters of edges and the operands of
 /// comparisons.
 const FLAGS: [&str; 5] = [
     "-Cpasses=sancov-module",
@@ -27,8 +27,8 @@ const RUNS: [(usize, u64); 2] = [(64, 1), (4096, 3)];
 const MEMORY: u32 = 2048;
 /// The longest that an input may take, in seconds of the clock: libFuzzer measures no processor time.
 const LONGEST_TIME: u32 = 10;
-/// The lines at the end of a log that tell of an input that failed.
-const TOLD: usize = 40;
+/// The lines at the end of a log that show an input that failed.
+const LAST_LINES: usize = 40;
 
 /// Builds the program.
 ///
@@ -87,13 +87,13 @@ fn run(program: &Path, target: &str, longest: usize, seconds: u64) -> Result<boo
     let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
     let log = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let name = format!("{target}, up to {longest} bytes");
-    println!("{}", told(&name, &String::from_utf8_lossy(&log), status.success()));
+    println!("{}", result(&name, &String::from_utf8_lossy(&log), status.success()));
     Ok(status.success())
 }
 
-/// What a run came to, out of libFuzzer's log: the inputs, the edges that they reached and the inputs of the corpus; or the
+/// The result of a run, from libFuzzer's log: the inputs, the edges that they reached and the inputs of the corpus; or the
 /// end of the log, which names the file of the input that failed.
-fn told(run: &str, log: &str, passed: bool) -> String {
+fn result(run: &str, log: &str, passed: bool) -> String {
     let lines: Vec<&str> = log.lines().collect();
     if passed {
         let done = lines.iter().rev().find(|line| line.contains("DONE")).copied().unwrap_or_default();
@@ -103,7 +103,7 @@ fn told(run: &str, log: &str, passed: bool) -> String {
         let (edges, corpus) = (after("cov:"), after("corp:"));
         return format!("{run}: {inputs} inputs, {edges} edges reached, a corpus of {corpus}");
     }
-    let end = lines[lines.len().saturating_sub(TOLD)..].join("\n");
+    let end = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
     format!(
         "{run}: FAILED\n{end}\n  again: cargo xtask fuzz TARGET --replay FILE, with the file that is named above"
     )
@@ -114,15 +114,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_tells_what_it_reached_or_which_input_failed() {
+    fn a_run_shows_what_it_reached_or_which_input_failed() {
         let log = "INFO: seed corpus\n#2\tINITED cov: 5 ft: 5 corp: 1/1b\n#9143\tDONE   cov: 812 ft: 2301 corp: 97/14Kb lim: 4096\nDone 9143 runs in 10 second(s)\n";
-        assert_eq!(told("xml", log, true), "xml: 9143 inputs, 812 edges reached, a corpus of 97/14Kb");
+        assert_eq!(result("xml", log, true), "xml: 9143 inputs, 812 edges reached, a corpus of 97/14Kb");
         let log = format!("{}Test unit written to fuzz/xml-crash-00\n", "line\n".repeat(100));
-        let told = told("xml", &log, false);
+        let result = result("xml", &log, false);
         assert!(
-            told.starts_with("xml: FAILED\nline\n") && told.contains("written to fuzz/xml-crash-00"),
-            "{told}"
+            result.starts_with("xml: FAILED\nline\n") && result.contains("written to fuzz/xml-crash-00"),
+            "{result}"
         );
-        assert_eq!(told.lines().count(), TOLD + 2);
+        assert_eq!(result.lines().count(), LAST_LINES + 2);
     }
 }

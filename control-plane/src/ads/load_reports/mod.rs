@@ -1,5 +1,5 @@
 //! Envoy's load reporting service (LRS), beside ADS on the same listeners and under the same rules of identity: proxies
-//! tell how many requests they sent to each cluster and what came of them.
+//! report how many requests they sent to each cluster and how these ended.
 //!
 //! `first report → who reports → the interval → report → virtual nodes → loads`
 //!
@@ -30,7 +30,7 @@ use crate::loads::{ReportedLoads, Reporting};
 pub struct LoadReporting {
     /// What the proxies run.
     pub feeds: Arc<Feeds>,
-    /// Where reports are told.
+    /// Where reports are kept.
     pub loads: Arc<ReportedLoads>,
     /// How long a proxy may take to send the first report.
     pub first_request: Duration,
@@ -91,7 +91,7 @@ impl LoadReporting {
         reports: &mut Streaming<LoadStatsRequest>,
     ) -> Result<(), Status> {
         loop {
-            // What it calls by now: a backend that was taken away is not told of any more.
+            // What it calls by now: a backend that was removed is not reported any more.
             reporting.report(report::read(&clusters, &feed.targets()).map_err(grpc::status)?);
             clusters.clear();
             let next = tokio::select! {

@@ -1,5 +1,5 @@
-//! The service over a real connection, with the client that envoy-types generates: what proxies are asked for, what the
-//! loads say of their reports, and who is refused.
+//! The service over a real connection, with the client that envoy-types generates: what proxies are asked for, how their reports
+//! appear in the loads, and which callers are refused.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl TestReporter {
         Self { reports, answers }
     }
 
-    /// One that was told what to report.
+    /// One that knows what to report.
     async fn start(world: &AdsWorld, id: &str) -> Self {
         let mut reporter = Self::open(world, id).await;
         let wanted = reporter.answer().await.expect("an answer").expect("the stream goes on");
@@ -164,7 +164,7 @@ async fn a_cluster_that_is_given_later_counts_from_then_on() {
     until(&world, "c", json!({"reports": 1, "issued": 5})).await;
     world.meshes.commit("virtualNode/a", None);
     let (_, _, body) = get(&world, "/fleetmesh/v1/meshes/apps/loads").await;
-    assert!(!body.to_string().contains("virtualNode/a"), "a deleted node is told no more: {body}");
+    assert!(!body.to_string().contains("virtualNode/a"), "a deleted node is reported no more: {body}");
 }
 
 /// Nobody runs the node's configuration meanwhile: a proxy that only reports goes by what it calls now, too.
@@ -226,7 +226,7 @@ async fn who_reports_and_is_not_connected_is_a_proxy_that_runs_what_it_got_befor
 }
 
 #[tokio::test]
-async fn who_cannot_report_is_told_so_as_on_the_discovery_service() {
+async fn who_cannot_report_gets_the_errors_of_the_discovery_service() {
     let world = AdsWorld::start(Some(1)).await;
     for id in [
         "mesh/apps/virtualNode/nobody",

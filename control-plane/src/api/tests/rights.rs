@@ -1,4 +1,4 @@
-//! What a key may do by each operation: that of another mesh and one that only reads, on everything that there is.
+//! What a key may do with each operation: a key for another mesh and a read-only key, on everything that exists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

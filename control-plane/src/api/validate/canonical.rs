@@ -1,4 +1,4 @@
-//! Brings JSON into the one form that schema and types read alike. Pure.
+//! Converts JSON into the one form that schema and types read alike. Pure.
 
 use serde_json::Value;
 

@@ -1,6 +1,5 @@
-//! Validation of a request by itself: every bound, enum, pattern, union and required member of the API model, then
-//! the rules that a schema cannot say. Pure. Rules between objects are in
-//! [`fleetmesh_mesh::rules`].
+//! Validation of a request by itself: every bound, enum, pattern, union and required member of the API model, then the rules that a
+//! schema cannot express. Pure. Rules between objects are in [`fleetmesh_mesh::rules`].
 
 mod canonical;
 mod schema;

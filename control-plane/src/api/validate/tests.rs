@@ -1,4 +1,4 @@
-//! Tests of the validation: tables of what is accepted and what is refused, with the words.
+//! Tests of the validation: tables of accepted and rejected requests, with the messages.
 
 use fleetmesh_testbed::long;
 use proptest::prelude::*;

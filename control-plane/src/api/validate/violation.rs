@@ -1,4 +1,4 @@
-//! Words for violations: the path as a person writes it, the value and the bound. Pure.
+//! Messages for violations: the path as a person writes it, the value and the bound. Pure.
 
 use std::fmt::Write;
 

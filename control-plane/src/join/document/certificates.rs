@@ -1,8 +1,7 @@
-//! The certificates whose keys sign documents: AWS's, which this program brings along, and those of files. Pure, but for the
-//! files.
+//! The certificates whose keys sign documents: AWS's, which this program contains, and those of files. Pure, except for the files.
 //!
-//! PEM, in which a line `region: REGION` before a certificate says of which region it is. One without such a line counts for
-//! documents of every region. Nobody vouches for any of them but the file that it is in.
+//! PEM, in which a line `region: REGION` before a certificate gives its region. One without such a line is valid for documents of
+//! every region. They are trusted because of the file that they are in; no CA is checked.
 
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Signed messages (CMS `SignedData`, RFC 5652) of the one form that EC2 makes: content of the type `data` inside, one signer,
-//! SHA-256 and RSA. Read as BER, because EC2 writes indefinite lengths. Certificates in the message are passed over: who may
-//! have signed is the caller's to say. Pure.
+//! SHA-256 and RSA. Read as BER, because EC2 writes indefinite lengths. Certificates in the message are ignored: the caller decides
+//! whose signature it accepts. Pure.
 
 use der::asn1::{ContextSpecific, ObjectIdentifier, OctetString};
 use der::{Decode, DecodeValue, ErrorKind, FixedTag, Header, Reader, Tag, TagNumber};

@@ -1,8 +1,8 @@
 //! Instance identity documents: what EC2 says of an instance, signed by the instance's region
-//! (`/latest/dynamic/instance-identity/rsa2048` of its metadata service). Pure, but for the files of certificates.
+//! (`/latest/dynamic/instance-identity/rsa2048` of its metadata service). Pure, except for the files of certificates.
 //!
-//! A document proves which instance it is of, not who sends it: it stays the same while the instance runs, and whoever
-//! runs on the instance can read it. The proof to STS beside it is fresh, and both have to name one instance.
+//! A document proves which instance it is of, not who sends it: it stays the same while the instance runs, and everybody on the
+//! instance can read it. The proof to STS beside it is fresh, and both have to name the same instance.
 
 mod certificates;
 pub(crate) mod cms;
@@ -77,7 +77,7 @@ impl Documents {
         self.wanted != InstanceIdentity::Off
     }
 
-    /// What `sent` says; none when none is needed. Whose it is, [`Document::is_of`] tells once STS said who sent it.
+    /// What `sent` says; none when none is needed. [`Document::is_of`] checks whose it is, once STS said who sent it.
     ///
     /// # Errors
     /// In words: it is missing, or not EC2's.

@@ -1,4 +1,4 @@
-//! Documents as EC2 makes them, by a key of our own; and what is not one.
+//! Documents as EC2 makes them, by a key of our own; and malformed ones.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What passes the grammar is of it, whatever is done to a good proof.
+//! What passes the grammar conforms to it, whatever is done to a good proof.
 
 use fleetmesh_api::examples;
 use fleetmesh_api::join::Signature;

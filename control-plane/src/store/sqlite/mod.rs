@@ -65,7 +65,7 @@ impl PublishedViews {
         Arc::clone(&self.meshes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shows `state`, then tells that there is something new: whoever hears of a revision finds it.
+    /// Publishes `state`, then its revision: whoever hears of a revision finds its state.
     fn publish(&self, state: State) {
         let State { meshes, revision } = state;
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);

@@ -190,7 +190,7 @@ impl Writer {
         if matches!(result, Err(TableError::Overtaken { .. })) {
             result = self.catch_up(&connection).and(result);
         }
-        // A full disk leaves the file as it was. After any other failure only reading it again tells what it holds.
+        // A full disk leaves the file as it was. After any other failure it has to be read again.
         let certain = match &result {
             Ok(_) | Err(TableError::Overtaken { .. }) => true,
             Err(TableError::Sqlite(error)) => tokens::is_full(error),

@@ -1,4 +1,4 @@
-//! A real shell says what the values are, whatever is in them.
+//! A real shell prints the values, whatever is in them.
 
 use std::process::Command;
 

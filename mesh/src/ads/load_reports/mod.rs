@@ -1,7 +1,7 @@
 //! Envoy's load reporting service (LRS), without the connections: what a proxy is asked for, and what it reports.
 //!
-//! A proxy tells only of the clusters that it was given: other names are passed over, so it cannot speak ill of a virtual node
-//! that it does not call. What is counted and kept stands in [`crate::loads`].
+//! A proxy reports only on the clusters that it was given: other names are ignored, so it cannot harm a virtual node that it does
+//! not call. Counting and keeping is done in [`crate::loads`].
 
 pub mod report;
 pub mod wire;

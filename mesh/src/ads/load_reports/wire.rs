@@ -1,9 +1,9 @@
-//! The load reporting protocol's messages, in the shape this server wants them. Pure.
+//! The load reporting protocol's messages, in the shape that this server needs. Pure.
 //!
-//! On the wire they are `envoy.service.load_stats.v3.LoadStatsRequest` and what it holds. Envoy repeats its Node of some
-//! 60 KB in every report, and a report may hold any number of parts: both stay bytes until somebody looks at them, so that
-//! a part costs no more memory than its bytes and a pointer to them. A part without bytes costs the pointer all the same, 16
-//! times what it takes on the wire: of lists no more is read than shows that they are too long.
+//! On the wire they are `envoy.service.load_stats.v3.LoadStatsRequest` and its parts. Envoy repeats its Node of some 60 KB in every
+//! report, and a report may have any number of parts: both stay bytes until they are needed, so that a part costs no more memory than
+//! its bytes and a pointer to them. A part without bytes costs the pointer all the same, 16 times its size on the wire: lists are read
+//! only as far as it takes to see that they are too long.
 
 use std::time::Duration;
 

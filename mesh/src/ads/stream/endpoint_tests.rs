@@ -1,5 +1,5 @@
-//! The stream's promises about endpoints, held against what Envoy says when clusters come by EDS: it acknowledges
-//! clusters only when it has their endpoints.
+//! The stream's guarantees about endpoints, with clusters that come by EDS: Envoy acknowledges clusters only when it has their
+//! endpoints.
 
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
-//! What one proxy's stream is told, and when. Pure: events in, sends out; no clock, no I/O.
+//! What one proxy's stream is sent, and when. Pure: events in, sends out; no clock, no I/O.
 //!
-//! The protocol is the state of the world: an answer holds every resource of its type that the proxy subscribed to.
-//! Guarantees, at every point of every exchange, whatever the proxy refuses:
+//! The protocol is the state of the world: an answer contains every resource of its type that the proxy subscribed to.
+//! Guarantees, at every point of every exchange, whatever the proxy rejects:
 //! - **Order.** Clusters, endpoints, listeners, routes, one type at a time, each after the last was acknowledged, but
 //!   endpoints without waiting for the clusters: Envoy acknowledges clusters when they are warm, and those that are
 //!   discovered by EDS are warm with their endpoints only. Removals come last: a cluster stays in the answers for as long as a
 //!   listener or route that the proxy may still run refers to it.
 //! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
-//! - **Endpoints.** A cluster that is sent new or changed has its endpoints sent again, because Envoy starts it without
-//!   any. Endpoints that are not known now are left as the proxy has them; an answer without any is never sent.
-//! - **NACKs.** A refused answer is not sent again; the proxy keeps what it had. The other types go on where the rule
+//! - **Endpoints.** The endpoints of a new or changed cluster are sent again, because Envoy starts it without any. Endpoints that are
+//!   unknown now stay as the proxy has them; an answer without any is never sent.
+//! - **NACKs.** A rejected answer is not sent again; the proxy keeps what it had. The other types continue where the rule
 //!   above allows it. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`StreamEvent::Overdue`]) no longer holds up what does not depend on it.
@@ -55,7 +55,7 @@ pub struct Request {
     pub nonce: String,
     /// Why it refuses that answer.
     pub error: Option<String>,
-    /// Of a request for clusters: those that the proxy kept from an earlier stream, as far as its version tells.
+    /// Of a request for clusters: those that the proxy kept from an earlier stream, as far as its version shows.
     pub recalled: ResourceSet,
 }
 
@@ -88,7 +88,7 @@ pub struct Nack {
 pub struct Stream {
     target: Arc<Snapshot>,
     types: [TypeState; ResourceType::ALL.len()],
-    /// Clusters that the proxy has from an earlier stream and may use until it tells what else it runs.
+    /// Clusters that the proxy has from an earlier stream and may use until it says what else it runs.
     recalled: ResourceSet,
     /// Whether it had clusters already when it connected.
     reconnected: bool,
@@ -207,7 +207,7 @@ impl Stream {
     }
 
     /// Takes in what the proxy kept from an earlier stream. Its version is believed only when its clusters are the
-    /// present ones: what it refused it may still have taken parts of, and the version does not tell.
+    /// present ones: it may have applied parts of what it refused, and the version does not show that.
     fn open(&mut self, kind: ResourceType, version: &str) {
         let wanted = self.wanted(kind);
         let believed = kind == ResourceType::Cluster || !self.estranged;

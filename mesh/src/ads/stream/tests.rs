@@ -1,4 +1,4 @@
-//! The stream's guarantees, held against a model of a proxy under random orders, nacks and reconnects.
+//! The stream's guarantees, checked against a model of a proxy under random orders, NACKs and reconnects.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl StreamProxy {
         let Send { kind, nonce, content } = answer;
         self.nonces.insert(kind, nonce);
         let runs = self.runs.entry(kind).or_default();
-        // Envoy removes clusters even while it refuses others; that a version then no longer tells what a proxy has is
+        // Envoy removes clusters even while it refuses others; that a version then no longer says what a proxy has is
         // the one thing that a restart at that moment can get wrong, so here a nack removes nothing.
         if kind.is_complete() && refuse == 0 {
             runs.retain(|name, _| content.resources.contains_key(name));
@@ -375,7 +375,7 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
     world.take(StreamStep::Answer(0)).expect("clusters are taken");
     world.take(StreamStep::Request).expect("and acknowledged");
     world.take(StreamStep::Answer(0xff)).expect("routes are refused");
-    world.take(StreamStep::Request).expect("and that is told");
+    world.take(StreamStep::Request).expect("and that is reported");
     assert!(world.answers.is_empty(), "{:?}", world.answers);
     let nacks: Vec<_> = world.stream.nacks().map(|nack| (nack.kind, &*nack.message)).collect();
     assert_eq!(nacks, [(ResourceType::Route, "refused")]);
@@ -390,7 +390,7 @@ fn a_refused_answer_is_not_sent_again_and_its_text_stands_until_the_target_chang
     world.assert_converged().expect("it runs the old target");
 }
 
-/// Whatever is told or searched for after a change is not told or searched for again because somebody repeats himself.
+/// What a change made to be reported or searched for is not reported or searched for again when a proxy repeats itself.
 #[test]
 fn requests_that_say_nothing_new_count_as_no_change() {
     let mut world = settled(&weights(0b0001));

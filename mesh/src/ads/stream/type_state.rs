@@ -1,4 +1,4 @@
-//! What one stream has said about one type of resources. Pure.
+//! The state of one type of resources on a stream. Pure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

@@ -28,8 +28,8 @@ fn book(count: u64) -> LoadBook {
     book
 }
 
-fn told(book: &mut LoadBook, now: u64, window: u64) -> Told {
-    book.told("apps", seconds(now), window)[&node("a")].clone()
+fn load_of_a(book: &mut LoadBook, now: u64, window: u64) -> NodeLoad {
+    book.loads("apps", seconds(now), window)[&node("a")].clone()
 }
 
 fn sent(loads: impl IntoIterator<Item = (ResourceId, ReportedLoad)>) -> Report {
@@ -41,16 +41,16 @@ fn on_a(load: ReportedLoad) -> Report {
 }
 
 #[test]
-fn no_traffic_is_told_apart_from_no_report() {
+fn no_traffic_is_not_taken_for_no_report() {
     let mut book = book(1);
-    assert!(book.told("apps", seconds(9), 10).is_empty(), "nobody ever told of it");
+    assert!(book.loads("apps", seconds(9), 10).is_empty(), "nobody ever reported on it");
     book.report(1, seconds(10), on_a(ReportedLoad::default()));
-    let silent = told(&mut book, 11, 10);
+    let silent = load_of_a(&mut book, 11, 10);
     assert_eq!(silent.counts, Counts { reports: 1, ..Counts::default() });
     assert_eq!((silent.reporters, silent.age), (1, seconds(1)));
-    let outage = told(&mut book, 30, 10);
+    let outage = load_of_a(&mut book, 30, 10);
     assert_eq!((outage.counts.reports, outage.reporters, outage.age), (0, 0, seconds(20)));
-    assert!(book.told("other", seconds(30), 10).is_empty(), "another mesh");
+    assert!(book.loads("other", seconds(30), 10).is_empty(), "another mesh");
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn a_proxy_that_vanishes_has_nothing_under_way_and_its_counts_stay() {
     let mut book = book(2);
     book.report(1, seconds(1), on_a(load(10, 4, 3)));
     book.report(2, seconds(1), on_a(load(5, 0, 2)));
-    assert_eq!((told(&mut book, 1, 5).in_progress, told(&mut book, 1, 5).reporters), (5, 2));
+    assert_eq!((load_of_a(&mut book, 1, 5).in_progress, load_of_a(&mut book, 1, 5).reporters), (5, 2));
     book.leave(1);
     book.leave(1);
-    let left = told(&mut book, 1, 5);
+    let left = load_of_a(&mut book, 1, 5);
     assert_eq!((left.in_progress, left.reporters, left.counts.issued, left.counts.failed), (2, 1, 15, 4));
     book.report(1, seconds(2), on_a(load(99, 0, 99)));
-    assert_eq!(told(&mut book, 2, 5).counts.issued, 15, "a report of one that is gone");
+    assert_eq!(load_of_a(&mut book, 2, 5).counts.issued, 15, "a report of one that is gone");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_a_proxy_does_not_run_any_more_is_not_under_way() {
     let mut book = book(1);
     book.report(1, seconds(1), on_a(load(10, 0, 3)));
     book.report(1, seconds(2), sent([(node("b"), load(1, 0, 1))]));
-    let a = told(&mut book, 2, 5);
+    let a = load_of_a(&mut book, 2, 5);
     assert_eq!((a.in_progress, a.reporters, a.counts.issued, a.age), (0, 0, 10, seconds(1)));
 }
 
@@ -81,7 +81,7 @@ fn a_clock_that_goes_back_stands_still() {
     let mut book = book(1);
     book.report(1, seconds(100), on_a(load(1, 0, 0)));
     book.report(1, seconds(7), on_a(load(2, 0, 0)));
-    let now = told(&mut book, 3, 1);
+    let now = load_of_a(&mut book, 3, 1);
     assert_eq!((now.counts.issued, now.counts.reports, now.age), (3, 2, Duration::ZERO));
 }
 
@@ -89,28 +89,28 @@ fn a_clock_that_goes_back_stands_still() {
 fn a_restart_begins_with_nothing_and_takes_a_late_report_for_what_it_covers() {
     let mut book = book(1);
     book.report(1, seconds(2), on_a(ReportedLoad { covers: seconds(40), ..load(400, 0, 0) }));
-    assert_eq!(told(&mut book, 2, 10).counts.issued, 100);
-    assert_eq!(told(&mut book, 2, 40).counts.issued, 400);
+    assert_eq!(load_of_a(&mut book, 2, 10).counts.issued, 100);
+    assert_eq!(load_of_a(&mut book, 2, 40).counts.issued, 400);
 }
 
 #[test]
-fn callers_are_told_apart_and_the_targets_own_proxies_from_them() {
+fn callers_are_listed_one_by_one_and_the_targets_own_proxies_beside_them() {
     let mut book = book(1);
     let other = book.enter(&node("other"), None, Duration::ZERO, None).expect("entered");
     let own = book.enter(&node("a"), None, Duration::ZERO, None).expect("entered");
     book.report(1, seconds(1), on_a(load(10, 4, 0)));
     book.report(other, seconds(1), on_a(load(100, 1, 0)));
-    assert_eq!(told(&mut book, 1, 5).own, None, "nobody told for the other side");
+    assert_eq!(load_of_a(&mut book, 1, 5).own, None, "nobody reported for the other side");
     book.report(own, seconds(1), Report { received: Some(load(110, 5, 0)), ..Report::default() });
     // It also calls itself, which is a call as any other.
     book.report(own, seconds(2), Report { received: Some(load(1, 0, 0)), ..on_a(load(1, 0, 0)) });
-    let a = told(&mut book, 2, 5);
+    let a = load_of_a(&mut book, 2, 5);
     let counts = |issued, failed, reports| Counts { issued, succeeded: issued - failed, failed, reports };
     let callers = [("client", counts(10, 4, 1)), ("other", counts(100, 1, 1)), ("a", counts(1, 0, 1))];
     assert_eq!(a.callers, callers.map(|(name, counts)| (node(name), counts)).into());
     assert_eq!((a.counts, a.own), (counts(111, 5, 3), Some(counts(111, 5, 2))));
-    let later = told(&mut book, 60, 5);
-    assert!(later.callers.is_empty() && later.own.is_none(), "nobody told in this window: {later:?}");
+    let later = load_of_a(&mut book, 60, 5);
+    assert!(later.callers.is_empty() && later.own.is_none(), "nobody reported in this window: {later:?}");
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn a_report_beyond_belief_is_cut_in_its_proportion() {
         covers: seconds(1),
     };
     book.report(1, seconds(1), on_a(forged));
-    let a = told(&mut book, 1, 5);
+    let a = load_of_a(&mut book, 1, 5);
     assert_eq!(
         (a.counts.issued, a.counts.succeeded, a.counts.failed, a.in_progress),
         (MAX_RATE, MAX_RATE, 0, MAX_RATE)
     );
     let half = ReportedLoad { succeeded: u64::MAX, failed: u64::MAX, covers: seconds(LONGEST), ..forged };
     book.report(2, seconds(1000), on_a(half));
-    let a = told(&mut book, 1000, LONGEST);
+    let a = load_of_a(&mut book, 1000, LONGEST);
     assert_eq!((a.counts.succeeded, a.counts.failed), (MAX_RATE * LONGEST / 2, MAX_RATE * LONGEST / 2));
     let busy =
         ReportedLoad { issued: 50_000, succeeded: 40_000, failed: 9_000, in_progress: 7, covers: seconds(1) };
@@ -151,18 +151,22 @@ fn no_proxy_stretches_what_it_covers_to_be_believed_more() {
     book.report(1, seconds(10), on_a(ReportedLoad::default()));
     // Five seconds after the last, one that says it covers ten minutes.
     book.report(1, seconds(15), on_a(forged(u64::MAX, seconds(LONGEST))));
-    assert_eq!(told(&mut book, 15, LONGEST).counts.succeeded, MAX_RATE * 6);
+    assert_eq!(load_of_a(&mut book, 15, LONGEST).counts.succeeded, MAX_RATE * 6);
     assert_eq!(
-        told(&mut book, 15, 6).counts.succeeded,
+        load_of_a(&mut book, 15, 6).counts.succeeded,
         MAX_RATE * 6,
         "and nothing is said of the time before"
     );
     // Nor by coming again and again: each first report on a stream is about the outage before it at most.
     let again = book.enter(&node("client"), None, seconds(100), None).expect("entered");
     book.report(again, seconds(100), on_a(forged(u64::MAX, Duration::MAX)));
-    assert_eq!(told(&mut book, 100, 84).counts.succeeded, MAX_RATE);
-    assert_eq!(told(&mut book, 100, 61).counts.succeeded, MAX_RATE, "a minute, and the second of the report");
-    assert!(told(&mut book, 100, 60).counts.succeeded < MAX_RATE, "dealt out to all of it");
+    assert_eq!(load_of_a(&mut book, 100, 84).counts.succeeded, MAX_RATE);
+    assert_eq!(
+        load_of_a(&mut book, 100, 61).counts.succeeded,
+        MAX_RATE,
+        "a minute, and the second of the report"
+    );
+    assert!(load_of_a(&mut book, 100, 60).counts.succeeded < MAX_RATE, "dealt out to all of it");
 }
 
 #[test]
@@ -175,8 +179,8 @@ fn no_proxy_says_that_what_came_of_a_long_time_came_just_now() {
         seconds(30),
         on_a(ReportedLoad { issued: 1_900, failed: 1_900, covers: seconds(1), ..ReportedLoad::default() }),
     );
-    assert_eq!(told(&mut book, 30, 1).counts.failed, 100);
-    assert_eq!(told(&mut book, 30, 20).counts.failed, 1_900);
+    assert_eq!(load_of_a(&mut book, 30, 1).counts.failed, 100);
+    assert_eq!(load_of_a(&mut book, 30, 20).counts.failed, 1_900);
 }
 
 /// 38 short streams in four seconds were believed 3.8 million failures.
@@ -197,9 +201,9 @@ fn whoever_has_a_certificate_is_believed_no_more_by_opening_many_streams() {
                 false => book.leave(id),
             }
         }
-        let told = told(&mut book, 104, 60);
-        assert_eq!(told.counts.reports, streams, "each was heard");
-        told.counts.failed
+        let load = load_of_a(&mut book, 104, 60);
+        assert_eq!(load.counts.reports, streams, "each was heard");
+        load.counts.failed
     };
     let mine = |_| Some([7; 32]);
     for at_once in [true, false] {
@@ -225,20 +229,20 @@ fn whoever_has_a_certificate_is_one_reporter_of_each_node() {
     };
     let mine = [(); 4].map(|()| enter("client", Some([7; 32])));
     enter("client", Some([8; 32]));
-    let a = told(&mut book, 1, 5);
+    let a = load_of_a(&mut book, 1, 5);
     assert_eq!((a.reporters, a.in_progress, a.counts.reports), (2, 2 * MAX_RATE, 5));
     // It is there until its last stream ends, and what several proxies have under way adds up to as much.
     mine[1..].iter().for_each(|id| book.leave(*id));
     book.report(mine[0], seconds(2), on_a(load(0, 0, 3)));
-    assert_eq!(told(&mut book, 2, 5).in_progress, MAX_RATE + 3);
+    assert_eq!(load_of_a(&mut book, 2, 5).in_progress, MAX_RATE + 3);
     book.leave(mine[0]);
-    assert_eq!((told(&mut book, 2, 5).reporters, told(&mut book, 2, 5).in_progress), (1, MAX_RATE));
+    assert_eq!((load_of_a(&mut book, 2, 5).reporters, load_of_a(&mut book, 2, 5).in_progress), (1, MAX_RATE));
     // Another of its nodes is another proxy, and so is each stream without a certificate.
     for (name, holder) in [("other", Some([8; 32])), ("client", None), ("client", None)] {
         let id = book.enter(&node(name), holder, seconds(2), None).expect("entered");
         book.report(id, seconds(2), on_a(load(0, 0, 1)));
     }
-    let a = told(&mut book, 2, 5);
+    let a = load_of_a(&mut book, 2, 5);
     assert_eq!((a.reporters, a.in_progress), (4, MAX_RATE + 3));
 }
 
@@ -253,19 +257,19 @@ fn whoever_has_a_certificate_is_believed_no_more_by_many_reports() {
         let at = seconds(100) + Duration::from_millis(report);
         book.report(id, at, Report { received: Some(forged), ..on_a(forged) });
     }
-    let a = told(&mut book, 101, 60);
-    let own = a.own.expect("it told").failed;
+    let a = load_of_a(&mut book, 101, 60);
+    let own = a.own.expect("it reported").failed;
     assert!((MAX_RATE..=2 * MAX_RATE).contains(&a.counts.failed), "{}", a.counts.failed);
     assert!((MAX_RATE..=2 * MAX_RATE).contains(&own), "{own}");
     // What an Envoy can do is believed in every report.
-    let before = told(&mut book, 101, LONGEST).counts.succeeded;
+    let before = load_of_a(&mut book, 101, LONGEST).counts.succeeded;
     for second in 200..260 {
         book.report(id, seconds(second), on_a(load(90_000, 0, 0)));
     }
-    assert_eq!(told(&mut book, 260, LONGEST).counts.succeeded - before, 60 * 90_000);
+    assert_eq!(load_of_a(&mut book, 260, LONGEST).counts.succeeded - before, 60 * 90_000);
     assert_eq!(book.budgets.len(), 2);
     book.leave(id);
-    book.told("apps", seconds(260 + LONGEST), 1);
+    book.loads("apps", seconds(260 + LONGEST), 1);
     assert_eq!(book.budgets.len(), 0, "it is forgotten when the window has passed");
 }
 
@@ -293,7 +297,7 @@ fn nothing_is_kept_of_what_is_over() {
         book.report(1, seconds(pass), sent(names));
     }
     assert_eq!(book.targets.len(), 1000);
-    book.told("apps", seconds(49 + LONGEST), 1);
+    book.loads("apps", seconds(49 + LONGEST), 1);
     assert_eq!(book.targets.len(), 20, "what the proxy still runs");
     book.leave(1);
     assert!(book.targets.is_empty() && book.nodes.is_empty() && book.reporters.is_empty());
@@ -369,12 +373,12 @@ proptest! {
             }
         }
         now += seconds(later);
-        let told = book.told("apps", now, window);
+        let loads = book.loads("apps", now, window);
         let within = |at: Duration, seconds: u64| at.as_secs() + seconds > now.as_secs();
         for name in ["a", "b", "c"] {
             let on = || came.iter().filter(|one| one.name == name);
             let gauges = || last.values().filter_map(|gauges| gauges.get(name));
-            let Some(Told { counts, in_progress, reporters, age, .. }) = told.get(&node(name)).cloned() else {
+            let Some(NodeLoad { counts, in_progress, reporters, age, .. }) = loads.get(&node(name)).cloned() else {
                 prop_assert!(on().all(|one| !within(one.at, LONGEST)) && gauges().next().is_none(), "{} is missing", name);
                 continue;
             };

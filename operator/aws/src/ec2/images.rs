@@ -1,4 +1,4 @@
-//! AMIs: whose they are.
+//! AMIs and their owners.
 
 use fleetmesh_core::Failure;
 

@@ -1,4 +1,4 @@
-//! Instances: which there are, how they are, and ending them.
+//! Instances: which exist, their state, and their termination.
 
 use std::collections::BTreeMap;
 

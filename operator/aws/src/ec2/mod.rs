@@ -1,4 +1,4 @@
-//! EC2: launch templates, instances and their profiles. One method for each thing to do; core's types in and out.
+//! EC2: launch templates, instances and their profiles. One method for each operation, with core's types.
 
 mod images;
 mod instances;
@@ -32,8 +32,8 @@ impl Ec2 {
     }
 }
 
-/// Whether a call failed because what it names does not exist. Who names what EC2 showed a moment ago is told so while not
-/// all of EC2 knows it, too: those calls pass the failure on.
+/// Whether a call failed because what it names does not exist. EC2 also answers
+/// so for what it showed a moment ago, while not all of it knows of it: those calls pass the failure on.
 fn is_absent(failure: &Failure) -> bool {
     matches!(failure.class, FailureClass::NotFound | FailureClass::Unsettled)
 }

@@ -1,5 +1,5 @@
-//! The permissions boundary of the roles that the operator makes: what their instances need at the most. A role's policies
-//! allow nothing beyond it, whoever attached them. Pure.
+//! The permissions boundary of the roles that the operator makes: the most that their instances need. A role's policies allow
+//! nothing beyond it, whoever attached them. Pure.
 
 use fleetmesh_model::KINDS;
 use serde_json::{Value, json};

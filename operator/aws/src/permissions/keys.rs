@@ -1,5 +1,5 @@
-//! The KMS keys that volumes are encrypted with. The operator never talks to KMS: EC2 does with the rights of whoever launches,
-//! and so it is for EC2 alone that they are given. Pure.
+//! The KMS keys that volumes are encrypted with. The operator never calls KMS: EC2 does, with the permissions of the caller that
+//! launches, and so these are granted for calls through EC2 only. Pure.
 
 use serde_json::{Value, json};
 

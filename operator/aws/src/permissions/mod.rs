@@ -168,7 +168,7 @@ const OF_OTHERS: &[Permission] = &[
     allow("ec2", "CreateLaunchTemplate", TEMPLATE, When::BecomesOurs),
     allow("ec2", "CreateLaunchTemplateVersion", KEPT, When::Ours),
     allow("ec2", "CreateTags", TAGGED, When::WhileMade),
-    // To mend what somebody changed on what is ours, and, on instances with a profile of ours, to give back what tells that.
+    // To mend what somebody changed on what is ours, and to put the tags back that mark instances with our profile as ours.
     allow("ec2", "CreateTags", KEPT, When::TagsOursInEc2),
     allow("ec2", "CreateTags", INSTANCE, When::MarksAgain),
     allow("ec2", "DeleteLaunchTemplate", KEPT, When::Ours),
@@ -315,7 +315,7 @@ impl Statement {
             statement["Condition"] = condition;
         }
         if when.adopts() {
-            // By this the chart tells them; it has to be another in each statement of an identity.
+            // The chart distinguishes them by it; it has to differ in each statement of an identity.
             let document = permissions.first().map(|permission| PolicyDocument::of(permission));
             statement["Sid"] = json!(document.map(|document| format!("Adopt{}", document.name())));
         }

@@ -1,4 +1,4 @@
-//! Whose permissions: the values that resources and conditions are made of. Pure data.
+//! The scope of the permissions: the values in resources and conditions. Pure data.
 
 /// Whose permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]

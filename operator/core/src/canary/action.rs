@@ -1,4 +1,4 @@
-//! What people tell rollouts. An action is decided about once: the state remembers which were. Pure.
+//! What people want of rollouts: their actions. Each action is decided once: the state remembers which were. Pure.
 
 use fleetmesh_crds::canary::status::MAX_ACTIONS;
 use fleetmesh_crds::canary::{ActionRecord, Phase, RolloutStatus};

@@ -1,5 +1,5 @@
-//! The rollout under way: it enters a step when every proxy has its weights, and leaves it when nothing speaks against
-//! it. At most one step is taken per decision. Pure.
+//! The rollout in progress: it enters a step when every proxy has the step's weights, and leaves it when no check fails. At most
+//! one step is taken per decision. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::Verb;
@@ -30,7 +30,7 @@ impl Reducer<'_> {
             self.enter();
         }
         self.hear();
-        if !self.is_told(Verb::PromoteFull) && self.judge() {
+        if !self.is_ordered(Verb::PromoteFull) && self.judge() {
             return;
         }
         let stays_paused = self.phase() == Phase::Paused
@@ -93,7 +93,7 @@ impl Reducer<'_> {
         }
     }
 
-    fn is_told(&self, verb: Verb) -> bool {
+    fn is_ordered(&self, verb: Verb) -> bool {
         self.rollout().is_some_and(|rollout| rollout.told == Some(verb))
     }
 
@@ -102,7 +102,7 @@ impl Reducer<'_> {
     fn blocked(&mut self, unsettled: Option<Blocked>) -> Option<Blocked> {
         let rollout = self.rollout()?;
         let (preparing, last) = (rollout.set_weight == 0, rollout.set_weight == 100);
-        let ordered = self.is_told(Verb::PromoteFull) || self.is_told(Verb::SkipStep);
+        let ordered = self.is_ordered(Verb::PromoteFull) || self.is_ordered(Verb::SkipStep);
         if StepClock::of(rollout) == StepClock::NotEntered || preparing || ordered {
             if unsettled.is_some() {
                 return unsettled;
@@ -129,7 +129,7 @@ impl Reducer<'_> {
             .or(unsettled)
     }
 
-    /// A new target that is known to have no healthy endpoint. What nobody can tell is no obstacle.
+    /// A new target that is known to have no healthy endpoint. What is unknown is no obstacle.
     fn not_ready(&self) -> Option<Blocked> {
         let rollout = self.rollout()?;
         let down = |target: &&WeightedTarget| {
@@ -187,7 +187,7 @@ impl Reducer<'_> {
 
     /// The next weights, or the end.
     fn take_step(&mut self) {
-        let (last, full) = (self.plan.count(), self.is_told(Verb::PromoteFull));
+        let (last, full) = (self.plan.count(), self.is_ordered(Verb::PromoteFull));
         let Some(rollout) = self.rollout() else { return };
         if rollout.set_weight == 100 {
             return self.promote();
@@ -211,7 +211,7 @@ impl Reducer<'_> {
     }
 }
 
-/// The rollout at the begin of step `index` of `last`. Only what was told all steps is still told.
+/// The rollout at the beginning of step `index` of `last`. Only an action that is meant for all steps stays in force.
 fn in_step(rollout: RolloutStatus, step: &Step, index: i32, last: i32, now: Timestamp) -> RolloutStatus {
     let fresh = (rollout.set_weight == 0).then(|| micro(now));
     RolloutStatus {

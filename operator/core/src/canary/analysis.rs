@@ -1,7 +1,7 @@
 //! The analysis: which metrics are due, what they say, and what follows. Pure.
 //!
-//! A window counts when all that it tells of came after the new targets got their first request, after a resume, and
-//! after this process began to decide; windows of one metric do not overlap. What load reports tell in a window may be
+//! A window counts when everything in it came after the new targets got their first request, after a resume, and
+//! after this process began to decide; windows of one metric do not overlap. The load reports of a window may be
 //! older than the window by their lag ([`Loads::lag`](crate::load::Loads::lag)), so it begins that much later.
 
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl<'a> Reducer<'a> {
         self.analysis.interval()
     }
 
-    /// How much later than something a window begins that must not tell of anything before; `None` when nobody tells. The
+    /// How much later than something a window must begin to contain nothing from before it; `None` when nobody reports. The
     /// range of a query is its own business.
     fn lag(&self, metric: &Metric) -> Option<Duration> {
         match (&metric.source, &self.seen.loads) {
@@ -142,16 +142,20 @@ impl<'a> Reducer<'a> {
         }
         if self.seen.loads == ProxyReports::Unsupported {
             return blind(
-                "the endpoint does not tell what proxies report: judge by a prometheus source, or run a Fleetmesh control plane",
+                "the endpoint does not show what proxies report: judge by a prometheus source, or run a Fleetmesh control plane",
             );
         }
         // A window may be late, because the control plane restarted or was not asked in time.
         let overdue = after(due, self.interval());
         self.look(overdue);
-        if overdue > self.now { None } else { blind("the control plane did not tell a full window of loads") }
+        if overdue > self.now {
+            None
+        } else {
+            blind("the control plane did not report a full window of loads")
+        }
     }
 
-    /// The loads of the new targets in the window that was told, when it began at `from` or later and is full.
+    /// The loads of the new targets in the window that was reported, when it began at `from` or later and is full.
     fn counted(&self, from: Timestamp) -> Option<Counted<'a>> {
         let seen: &'a Observations = self.seen;
         let ProxyReports::Reported { at, loads } = &seen.loads else { return None };
@@ -237,7 +241,7 @@ impl<'a> Reducer<'a> {
     }
 
     /// Whether the analysis lets the rollout advance. The last verdict of each metric must be about a window of this step,
-    /// and not older than two intervals, and its source must tell of a full window still.
+    /// and not older than two intervals, and its source must still report a full window.
     pub fn standing(&self) -> MetricStanding {
         let (Some(from), Some(fresh)) = (self.watched_from(), self.fresh_at()) else {
             return MetricStanding::Awaited("the step has not begun".to_owned());
@@ -270,7 +274,7 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// Whether a full window is told of now. A control plane that began less than a window ago may have missed what came
+    /// Whether a full window is reported now. A control plane that began less than a window ago may have missed what came
     /// after the last verdict.
     fn is_watched(&self, metric: &Metric) -> bool {
         match (&metric.source, &self.seen.loads) {

@@ -1,4 +1,4 @@
-//! What the conditions say of a rollout. Pure.
+//! The conditions about a rollout. Pure.
 
 use fleetmesh_crds::canary::{Phase, RolloutStatus, Verdict};
 use fleetmesh_crds::{CanaryStatus, ConditionType, Reason};

@@ -1,5 +1,5 @@
-//! Which way a route goes: a rollout begins when the spec's targets are not the stable ones, another one takes its place
-//! when they change, and it goes back when they are stable again. Pure.
+//! The direction of a route: a rollout begins when the spec's targets are not the stable ones, is superseded when they change
+//! again, and is rolled back when they are the stable ones again. Pure.
 
 use fleetmesh_crds::canary::{Phase, RolloutStatus};
 use fleetmesh_crds::{CanaryStatus, Reason};
@@ -72,7 +72,7 @@ impl Reducer<'_> {
         let rewritten = !same(&rollout.targets, &targets);
         rollout.targets = targets;
         if aborted {
-            // It tells where it ended, and a retry goes by the plan of its own time.
+            // It shows where it ended, and a retry follows the plan of its own time.
             if rewritten {
                 self.change(in_effect);
             }

@@ -1,5 +1,5 @@
-//! Targets that lost their last request: their requests in flight are waited for, then the virtual nodes that a promotion
-//! replaced are deprecated and retire. Pure.
+//! Targets that lost their last request: the rollout waits for their requests in flight, then deprecates and retires the virtual
+//! nodes that a promotion replaced. Pure.
 
 use std::collections::BTreeSet;
 
@@ -66,8 +66,8 @@ impl Reducer<'_> {
         drain.drained_at = Some(micro(self.now));
         let words = match in_flight {
             Some(0) => "has no request in flight".to_owned(),
-            Some(left) => format!("still has {left} requests in flight, which were waited for long enough"),
-            None => "was waited for long enough; nobody tells of its requests in flight".to_owned(),
+            Some(left) => format!("still has {left} requests in flight after the drain timeout"),
+            None => "has reached the drain timeout; nobody reports its requests in flight".to_owned(),
         };
         self.event(Severity::Normal, Reason::Drained, "Drain", format!("{} {words}", drain.virtual_node));
     }
@@ -89,7 +89,7 @@ impl Reducer<'_> {
         true
     }
 
-    /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody tells.
+    /// The requests to a node in flight, as reported in a full window since `settled`; `None` when nobody reports them.
     fn in_flight(&self, node: &str, settled: Timestamp) -> Option<u64> {
         let ProxyReports::Reported { at, loads } = &self.seen.loads else { return None };
         let full = loads.observed >= loads.window && before(*at, loads.window) >= settled;

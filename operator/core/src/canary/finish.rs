@@ -1,4 +1,4 @@
-//! How rollouts end: promoted, aborted, rolled back; and what is in force then. Pure.
+//! How rollouts end: promoted, aborted or rolled back, and which targets are in force then. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Hold, OnFailure, Phase, RolloutStatus};
@@ -82,13 +82,13 @@ impl Reducer<'_> {
         if paused && rollout.hold.as_ref().is_some_and(|hold| hold.reason == reason) {
             return;
         }
-        let Some(told) = self.fire(CanaryTrigger::PersonNeeded) else { return };
+        let Some(shown) = self.fire(CanaryTrigger::PersonNeeded) else { return };
         let hold = Some(Hold { detail: detail.clone(), reason, since: now });
         self.update(|rollout| RolloutStatus { hold, ..rollout });
         let severity = match reason {
             Reason::AwaitingPromotion | Reason::PausedByUser => Severity::Normal,
             _ => Severity::Warning,
         };
-        self.event(severity, told, "Pause", format!("{reason}: {detail}"));
+        self.event(severity, shown, "Pause", format!("{reason}: {detail}"));
     }
 }

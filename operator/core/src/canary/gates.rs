@@ -1,4 +1,4 @@
-//! Webhooks: who must agree before a rollout goes on, and who may ask for its rollback. Pure.
+//! Webhooks: which ones must agree before a rollout continues, and which may request its rollback. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{WebhookAnswer, WebhookStatus, WebhookType};

@@ -38,7 +38,7 @@ pub(super) fn add(
     history.truncate(MAX_HISTORY);
 }
 
-/// The targets that the last `count` promotions replaced, as far as the history tells; the newest first.
+/// The targets that the last `count` promotions replaced, as far as the history goes back; the newest first.
 pub(super) fn revisions(history: &[HistoryEntry], count: usize) -> Vec<&[WeightedTarget]> {
     let promoted = history.iter().filter(|entry| entry.outcome == Phase::Promoted);
     promoted.take(count).map(|entry| entry.from.as_slice()).collect()

@@ -1,4 +1,4 @@
-//! What keeps a rollout where it is. Pure.
+//! Reasons to hold a rollout. Pure.
 
 use fleetmesh_crds::Reason;
 use fleetmesh_crds::canary::{Hold, Phase, RolloutStatus};

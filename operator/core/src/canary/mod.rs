@@ -1,17 +1,17 @@
-//! Rollouts: how a route's targets change by themselves, judged by what the proxies report, and undone when they should.
+//! Rollouts: a route's targets change step by step, are judged by what the proxies report, and are rolled back when they fail.
 //!
 //! ```text
 //! Spec + CanaryStatus + Observations + now ──reduce──▶ Reduction{state, effects, conditions, verdicts, keep, look}
 //! ```
 //!
-//! Where the route is on its way comes from one table ([`transition`](mod@transition)).
+//! The phases of a route are one table ([`transition`](mod@transition)).
 //!
-//! The state is exactly what the Route's status keeps. The shell writes the state first, then
-//! gives the mesh `effective_targets`; the next decision sees what the endpoint and the proxies have, and only then a
-//! step's clock starts. So a crash between any two of these costs nothing: the same state is decided about again. A state
-//! from which nothing follows may be written a little later ([`tells_news`]).
+//! The state is exactly what the Route's status contains. The shell writes the state first, then sends `effective_targets` to the
+//! mesh; the next decision sees what the endpoint and the proxies have, and only then a step's clock starts. So a crash between
+//! any two of these is harmless: the same state is decided on again. A state without consequences may be written a little later
+//! ([`has_news`]).
 //!
-//! Pure: no clock, no I/O. Times are absolute and in microseconds, as the status keeps them.
+//! Pure: no clock, no I/O. Times are absolute and in microseconds, as in the status.
 
 mod action;
 mod advance;
@@ -52,4 +52,4 @@ pub use reduction::{ActionVerdict, CanaryEffect, Destination, Reduction, Webhook
 pub use spec::{Spec, in_force};
 pub use transition::{CanaryTrigger, transition, transitions};
 pub use turn::{CanaryTurn, is_target, rolls_out, turn};
-pub use writing::{UNWRITTEN, tells_news};
+pub use writing::{UNWRITTEN, has_news};

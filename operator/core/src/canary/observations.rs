@@ -73,7 +73,7 @@ pub struct Node {
 /// Whether a virtual node has a healthy endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
-    /// Nobody can tell: the endpoint does not, or the node has no proxies of its own.
+    /// It is not known: the endpoint does not report it, or the node has no proxies of its own.
     #[default]
     Unknown,
     /// It has none.
@@ -83,8 +83,8 @@ pub enum Health {
 }
 
 impl Health {
-    /// What the distribution of a virtual node tells of its endpoints: one of its own proxies that is connected and has
-    /// acknowledged everything serves. Without any, `expects_proxies` (the node has a fleet, or had proxies before) tells
+    /// What the distribution of a virtual node says about its endpoints: one of its own proxies that is connected and has
+    /// acknowledged everything serves. Without any, `expects_proxies` (the node has a fleet, or had proxies before) distinguishes
     /// a node that is down from one that never had a proxy and may serve without.
     pub fn of(distribution: &Distribution, expects_proxies: bool) -> Self {
         match distribution {
@@ -119,7 +119,7 @@ pub enum TargetOwner<'a> {
     /// Whoever writes into this namespace.
     Namespace(&'a str),
     /// Whoever made the virtual nodes that no resource stands for, by the AWS CLI or in another cluster: all of them together,
-    /// because nothing tells that they are not one's.
+    /// because they may all belong to one person.
     Nobody,
 }
 
@@ -133,9 +133,9 @@ impl Owners {
 /// What the proxies report of their requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyReports {
-    /// The endpoint does not tell.
+    /// The endpoint does not report them.
     Unsupported,
-    /// The endpoint tells and has not been asked, or does not answer.
+    /// The endpoint has not been asked yet, or does not answer.
     Pending,
     /// The answer to a question for a window of `analysis.interval`.
     Reported {

@@ -1,4 +1,4 @@
-//! The plan of a rollout: its steps, the hash that tells a changed plan, and the id that tells rollouts apart. Pure.
+//! The plan of a rollout: its steps, the hash that changes with it, and the id of the rollout. Pure.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl CanaryPlan {
         i32::try_from(passed).unwrap_or(i32::MAX)
     }
 
-    /// Tells plans apart: of canonical JSON, so that neither the order nor the wording of members matters.
+    /// A hash that differs between plans: of canonical JSON, so that neither the order nor the wording of members matters.
     pub fn hash(&self) -> String {
         let step = |step: &Step| {
             let lasts = match lasts(step) {

@@ -1,5 +1,5 @@
-//! Which proxies may hold up a rollout by refusing its weights, or by saying nothing: so many that they are not one proxy's, or
-//! one namespace's, word alone (`docs/adr/0020-providers-and-witnesses.md`). Pure.
+//! Which proxies may hold up a rollout by rejecting its weights, or by saying nothing: more than one proxy, and more than one
+//! namespace's (`docs/adr/0020-providers-and-witnesses.md`). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ fn are_many(some: i32, all: i32) -> bool {
 }
 
 /// Whether `rejected` of the `proxies`, of which others `acknowledged`, may say for all that a configuration is refused: those of
-/// a route as they hold up its rollout ([`hold_up`]). Of what nobody tells whose proxies run it, they do when none runs it, or
+/// a route as they hold up its rollout ([`hold_up`]). Where it is not known whose proxies they are, they do when none runs it, or
 /// when they are at least [`PROXIES`] and [`PERCENT`] percent.
 pub(crate) fn refuse(
     (rejected, acknowledged, proxies): (i32, i32, i32),
@@ -53,7 +53,7 @@ pub(crate) fn refuse(
 }
 
 /// Whether the proxies that do not run an object keep it from being programmed for all, after those that say nothing were waited
-/// for: as they hold up a rollout ([`hold_up`]), or by their number where nobody tells whose they are, as in [`refuse`].
+/// for: as they hold up a rollout ([`hold_up`]), or by their number where it is not known whose they are, as in [`refuse`].
 pub(crate) fn lack(
     (acknowledged, proxies): (i32, i32),
     callers: &BTreeMap<String, CallingProxies>,

@@ -1,4 +1,4 @@
-//! The decision. Same inputs, same decision. Pure.
+//! The decision about a rollout. The same inputs give the same decision. Pure.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::reduction::{ActionVerdict, Reduction};
 use super::spec::Spec;
 use super::time::cut;
 
-/// Why a Route without `canary` can be told nothing.
+/// Why a Route without `canary` takes no action.
 pub(super) const NO_CANARY: &str = "the Route has no canary: its targets are in force at once";
 
 /// Decides about a route's rollout. `state` is what its status keeps, `seen` what was observed since. `now` is cut to
@@ -31,7 +31,7 @@ pub fn reduce(spec: &Spec, state: &CanaryStatus, seen: &Observations, now: Times
     Reduction { state, effects, conditions, verdicts, keep, look: looks.into_iter().min(), triggers }
 }
 
-/// Without `canary` there is nothing to decide, and nothing to tell.
+/// Without `canary` there is nothing to decide, and each action is refused.
 fn at_once(state: &CanaryStatus, seen: &Observations, now: Timestamp) -> Reduction {
     let refuse = |action| ActionVerdict::refused(action, Reason::NoRollout, NO_CANARY, now);
     Reduction {

@@ -1,4 +1,4 @@
-//! One decision in the making: what it is about, and what has come of it so far. Pure.
+//! A decision in progress: its inputs, and its results so far. Pure.
 
 use fleetmesh_crds::canary::{Analysis, Phase, RolloutStatus, WebhookType};
 use fleetmesh_crds::{Canary, CanaryStatus, Reason};
@@ -8,7 +8,7 @@ use super::observations::Observations;
 use super::plan::CanaryPlan;
 use super::reduction::{ActionVerdict, CanaryEffect, Destination, WebhookCall};
 use super::spec::Spec;
-use super::transition::{CanaryTrigger, mending, told, transition};
+use super::transition::{CanaryTrigger, mending, phase_of_route, transition};
 use crate::event::{Event, Severity};
 
 /// A decision in the making.
@@ -41,7 +41,7 @@ impl<'a> Reducer<'a> {
             plan: CanaryPlan::of(canary),
             seen,
             now,
-            state: CanaryStatus { phase: told(state.phase), ..state.clone() },
+            state: CanaryStatus { phase: phase_of_route(state.phase), ..state.clone() },
             effects: Vec::new(),
             verdicts: Vec::new(),
             looks: Vec::new(),
@@ -58,7 +58,7 @@ impl<'a> Reducer<'a> {
         self.state.phase.unwrap_or_default()
     }
 
-    /// Moves the route as the table says, and gives the reason to tell; `None`, and nothing moves, when the trigger leads
+    /// Moves the route as the table says, and returns the reason to report; `None`, and nothing moves, when the trigger leads
     /// nowhere from its phase. This is the only place that sets a phase.
     pub fn fire(&mut self, trigger: CanaryTrigger) -> Option<Reason> {
         let (to, reason) = transition(self.state.phase, trigger)?;

@@ -1,4 +1,4 @@
-//! What comes of a decision about a rollout: the state to write, and then what to do. Pure data.
+//! The result of a decision about a rollout: the state to write, and the effects that follow. Pure data.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -37,13 +37,13 @@ pub struct Reduction {
 /// Something to do. Apart from Events, an effect comes again with each decision until what it asks for is observed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CanaryEffect {
-    /// Tell people.
+    /// Record an Event.
     Event(Event),
-    /// Tell a webhook of type `event` of an Event. Nobody waits for its answer.
+    /// Send an Event to a webhook of type `event`. Nobody waits for its answer.
     Notify {
-        /// Whom.
+        /// The webhook.
         call: WebhookCall,
-        /// Of what.
+        /// The Event.
         event: Event,
     },
     /// Ask a webhook; the answer is an observation of the next decision.
@@ -111,7 +111,7 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// A call of a webhook: what its body tells.
+/// A call of a webhook: what its body contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookCall {
     /// Its name in effect.

@@ -1,4 +1,4 @@
-//! Whether what is to be in force is: at the endpoint, and in the connected proxies. Pure.
+//! Whether the effective targets are in force: at the endpoint, and in the connected proxies. Pure.
 
 use fleetmesh_api::distribution::{ObjectStatus, Rejection};
 use fleetmesh_crds::Reason;
@@ -13,8 +13,8 @@ use super::time::{after, in_words, micro};
 use crate::event::Severity;
 use crate::observed::Distribution;
 
-/// How many refusals of proxies are told one by one.
-const TOLD: usize = 3;
+/// How many NACKs of proxies a message quotes.
+const MAX_QUOTED: usize = 3;
 
 impl Reducer<'_> {
     /// Notes how far `effective_targets` got.
@@ -33,9 +33,10 @@ impl Reducer<'_> {
             };
         }
         dataplane.written_at.get_or_insert(now.clone());
-        if let Distribution::Reported(ObjectStatus { version: told, proxies, acknowledged, rejected, .. }) =
-            distribution
-            && told >= version
+        if let Distribution::Reported(ObjectStatus {
+            version: reported, proxies, acknowledged, rejected, ..
+        }) = distribution
+            && reported >= version
         {
             dataplane.proxies = Some(*proxies);
             dataplane.acked = Some(*acknowledged);
@@ -53,8 +54,8 @@ impl Reducer<'_> {
         }
     }
 
-    /// When a write is taken to have reached every proxy that nobody tells of, and when those that hold out and may not hold
-    /// up the others are waited for no longer.
+    /// When a write is taken to have reached every proxy where nobody reports on proxies, and until when proxies that may not
+    /// hold up the others are waited for.
     fn taken_at(&self) -> Timestamp {
         let written = self.state.dataplane.as_ref().and_then(|dataplane| dataplane.written_at.as_ref());
         after(written.map_or(self.now, |written| written.0), self.canary.propagation_delay())
@@ -73,8 +74,8 @@ impl Reducer<'_> {
             return Some(missing);
         };
         let callers = match distribution {
-            Distribution::Reported(ObjectStatus { version: told, callers, .. })
-                if told >= version && same(targets, &self.state.effective_targets) =>
+            Distribution::Reported(ObjectStatus { version: reported, callers, .. })
+                if reported >= version && same(targets, &self.state.effective_targets) =>
             {
                 callers
             }
@@ -101,12 +102,13 @@ impl Reducer<'_> {
         match distribution {
             Distribution::Unsupported if self.taken_at() > self.now && self.settled_at().is_none() => {
                 let delay = in_words(self.canary.propagation_delay());
-                let detail = format!("the endpoint does not tell of proxies; {delay} are waited for");
+                let detail =
+                    format!("the endpoint does not report on proxies; the rollout waits for {delay}");
                 Some((Reason::ProxiesPending, detail))
             }
             Distribution::Unsupported => None,
             Distribution::Pending => Some((Reason::ProxiesPending, pending(*version))),
-            Distribution::Reported(ObjectStatus { version: told, .. }) if told < version => {
+            Distribution::Reported(ObjectStatus { version: reported, .. }) if reported < version => {
                 Some((Reason::ProxiesPending, pending(*version)))
             }
             Distribution::Reported(ObjectStatus { rejected, proxies, .. }) if !rejected.is_empty() => {
@@ -134,11 +136,11 @@ fn behind(lagging: i32, version: i64) -> String {
 }
 
 fn pending(version: i64) -> String {
-    format!("the endpoint has version {version} and has not yet told about its proxies")
+    format!("the endpoint has version {version} and has not yet reported about its proxies")
 }
 
 fn refused(rejected: &[Rejection], proxies: i32) -> String {
-    let words = rejected.iter().take(TOLD).map(ToString::to_string);
+    let words = rejected.iter().take(MAX_QUOTED).map(ToString::to_string);
     let words: Vec<String> = words.collect();
     format!("{} of {proxies} connected proxies refused the weights: {}", rejected.len(), words.join("; "))
 }

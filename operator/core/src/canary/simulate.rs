@@ -1,9 +1,8 @@
-//! What a rollout would do: the very reducer over a trace of what the new targets' metrics were. For people who write a
-//! canary, and for CI. Pure.
+//! Simulates a rollout: the same reducer, over a trace of the new targets' metrics. For people who write a canary, and for CI. Pure.
 //!
-//! The world of a simulation is kind: every proxy has the weights as soon as they are decided, every node is healthy, and,
-//! unless the trace says otherwise, nobody acts and webhooks agree at once. Only the numbers are the trace's. Decisions are made when they are due, and not
-//! before the trace begins or after it ends.
+//! The world of a simulation is ideal: every proxy has the weights as soon as they are decided, every node is healthy, and unless
+//! the trace says otherwise nobody acts and webhooks agree at once. Only the numbers come from the trace. Decisions are made when
+//! they are due, from the beginning of the trace to its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +47,7 @@ pub struct SimulatedRow {
     pub metrics: BTreeMap<String, AskOutcome>,
     /// What webhooks answer from now on, by their names in effect.
     pub webhooks: BTreeMap<String, WebhookAnswer>,
-    /// What somebody tells the rollout now, meant for the step in force.
+    /// An action that somebody sends now, meant for the step in force.
     pub action: Option<Verb>,
 }
 
@@ -144,12 +143,12 @@ impl<'a> Simulation<'a> {
         None
     }
 
-    /// Tells the rollout what the row that begins now wants it to be told; false when it wants nothing.
+    /// Sends the action of the row that begins now; false when it has none.
     fn act(&mut self) -> bool {
         let begins = |row: &&SimulatedRow| after(self.start, row.at) == self.now;
         let Some(verb) = self.row().filter(begins).and_then(|row| row.action) else { return false };
         let Some(rollout) = &self.state.rollout else {
-            self.enter("Action", format!("{}: there is no rollout to tell", verb.as_str()));
+            self.enter("Action", format!("{}: there is no rollout", verb.as_str()));
             return false;
         };
         let action = Action {
@@ -201,14 +200,14 @@ impl<'a> Simulation<'a> {
                     WebhookType::Rollback => WebhookAnswer::Refused,
                     _ => WebhookAnswer::Confirmed,
                 };
-                let told = self.passed().iter().rev().find_map(|row| row.webhooks.get(&call.webhook));
+                let given = self.passed().iter().rev().find_map(|row| row.webhooks.get(&call.webhook));
                 self.answers.retain(|answer| answer.webhook != call.webhook);
                 self.answers.push(WebhookReply {
                     webhook: call.webhook.clone(),
                     rollout_id: call.rollout_id.clone(),
                     step_index: call.step_index,
                     at: self.now,
-                    answer: told.copied().unwrap_or(kind),
+                    answer: given.copied().unwrap_or(kind),
                     detail: None,
                 });
                 true
@@ -330,7 +329,7 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// The metrics of the spec that a trace must tell by name; load reports are told as requests.
+/// The metrics of the spec that a trace must give by name; load reports are given as requests.
 pub fn queried(spec: &Spec) -> Vec<String> {
     let metrics = spec.canary.iter().flat_map(|canary| canary.effective_analysis().effective_metrics());
     let queried = metrics.filter(|metric| matches!(metric.source, MetricSource::Prometheus(_)));

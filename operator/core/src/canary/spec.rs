@@ -1,4 +1,4 @@
-//! What a route's spec says about targets and how they change, and which of them are in force. Pure.
+//! The targets in a route's spec, how they change, and which of them are in force. Pure.
 
 use fleetmesh_crds::{Canary, CanaryStatus};
 use fleetmesh_model::route::WeightedTarget;

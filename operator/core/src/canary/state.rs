@@ -1,5 +1,5 @@
-//! What a state becomes of which a rollout ends, targets drain, or other weights are to be in force. Functions from a state
-//! to the next one; nothing is told here. Pure.
+//! The next state when a rollout ends, targets drain, or other weights are to be in force. Functions from a state to the next
+//! one; nothing is reported here. Pure.
 
 use fleetmesh_crds::CanaryStatus;
 use fleetmesh_crds::canary::DrainStatus;
@@ -34,7 +34,7 @@ pub(super) fn in_effect(state: CanaryStatus) -> CanaryStatus {
     CanaryStatus { effective_targets: effective, dataplane: None, ..state }
 }
 
-/// The state whose history tells that the rollout ended, if there is one.
+/// The state with the end of the rollout, if there is one, in its history.
 pub(super) fn with_ending(mut state: CanaryStatus, ending: &Ending, now: Timestamp) -> CanaryStatus {
     if let Some(rollout) = &state.rollout {
         history::add(&mut state.history, &state.stable_targets, rollout, ending, now);

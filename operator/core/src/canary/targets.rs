@@ -7,10 +7,10 @@ use fleetmesh_model::route::WeightedTarget;
 /// The most targets of a route (App Mesh).
 pub const MAX_TARGETS: usize = 10;
 
-/// What tells targets apart: the virtual node and its port.
+/// What distinguishes targets: the virtual node and its port.
 pub type TargetKey = (String, Option<i32>);
 
-/// What tells `target` apart.
+/// What distinguishes `target` from others.
 pub fn key(target: &WeightedTarget) -> TargetKey {
     (target.virtual_node.clone(), target.port)
 }

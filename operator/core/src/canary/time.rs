@@ -1,4 +1,4 @@
-//! Times as the status keeps them: in whole microseconds. Pure.
+//! Times as in the status: in whole microseconds. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The phases of a route as one table: which trigger leads from which phase to which, and the reason that is told. Pure.
+//! The phases of a route as one table: which trigger leads from which phase to which, and the reason that is reported. Pure.
 //!
 //! A phase comes from here and from nowhere else. The diagram in `docs/canary.md` shows the same transitions, and a test
 //! compares the two.
@@ -95,7 +95,7 @@ const TABLE: [TransitionRow; 14] = [
     row(CanaryTrigger::Drained, &[Some(Draining)], Promoted, Reason::Promoted),
 ];
 
-/// Where `trigger` leads from a phase, and the reason that is told of it; `None` when it leads nowhere from there, and the
+/// Where `trigger` leads from a phase, and the reason to report; `None` when it leads nowhere from there, and the
 /// route stays as it is. `from` is `None` before the first decision.
 pub fn transition(from: Option<Phase>, trigger: CanaryTrigger) -> Option<(Phase, Reason)> {
     let row = TABLE.iter().find(|row| row.trigger == trigger)?;
@@ -107,8 +107,8 @@ pub fn transitions() -> impl Iterator<Item = (Option<Phase>, CanaryTrigger, Phas
     TABLE.iter().flat_map(|row| row.from.iter().map(|from| (*from, row.trigger, row.to, row.reason)))
 }
 
-/// The phase that a status tells, as far as a route can be in it: how a rollout ended is no phase of a route.
-pub(super) fn told(phase: Option<Phase>) -> Option<Phase> {
+/// The phase of a status, as far as a route can be in it: how a rollout ended is no phase of a route.
+pub(super) fn phase_of_route(phase: Option<Phase>) -> Option<Phase> {
     phase.filter(|phase| *phase != Superseded)
 }
 

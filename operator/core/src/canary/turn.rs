@@ -1,5 +1,4 @@
-//! Whether a resource has a rollout to be decided about now, and what is answered to those who tell it something when it
-//! has not. Pure.
+//! Whether a resource has a rollout that needs a decision now, and how actions are answered when it has none. Pure.
 
 use fleetmesh_crds::{CanaryStatus, MeshResource as _, Reason, with_kind};
 use fleetmesh_model::Kind;
@@ -47,12 +46,12 @@ pub fn turn(observed: &Observed, cluster: &str) -> CanaryTurn {
     }
     if !observed.permission.missing.is_empty() {
         return CanaryTurn::LeftAlone(
-            "the Route names what it may not: see its condition ResolvedRefs, then tell it again",
+            "the Route names what it may not: see its condition ResolvedRefs, then send the action again",
         );
     }
     if !is_served(observed, cluster) {
         return CanaryTurn::LeftAlone(
-            "the Route is not accepted: see its condition Accepted, then tell it again",
+            "the Route is not accepted: see its condition Accepted, then send the action again",
         );
     }
     match Spec::of(object) {

@@ -1,4 +1,4 @@
-//! The verdict on one metric: a number against its range, or why there is none. Pure.
+//! The verdict on one metric: a number compared with its range, or the reason that there is none. Pure.
 
 use std::collections::BTreeSet;
 

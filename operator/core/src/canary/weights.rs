@@ -1,13 +1,12 @@
 //! The weights on the way from the stable targets to the spec's. Pure.
 //!
-//! - 0 percent is exactly the stable weights, 100 percent exactly the spec's. Either way every target of both lists is
-//!   there, so that the proxies know it before it gets a request and as long as it has one.
-//! - The steps between are in parts of the lists' own sum when both have the same and it is at least 100, and else in parts
-//!   of 100: weights are relative, and a sum of 1 could not say 25 percent.
-//! - As many parts as the percentage says, rounded, leave the targets that lose and go to the ones that gain. Among each
-//!   they are given out one by one by Balinski and Young's quota method: every target is within one part of its exact
-//!   share, as with the largest remainder, and, other than there, no target ever gives back what it got: weights are
-//!   monotone from step to step however many targets there are.
+//! - 0 percent is exactly the stable weights, 100 percent exactly the spec's. In both cases every target of both lists is
+//!   present, so that the proxies know it before it gets requests and as long as it has some.
+//! - Steps in between are in parts of the lists' own sum when both have the same sum and it is at least 100, and otherwise in
+//!   parts of 100: weights are relative, and a sum of 1 could not express 25 percent.
+//! - As many parts as the rounded percentage move from the targets that lose to those that gain. They are distributed by
+//!   Balinski and Young's quota method: every target is within one part of its exact share, as with the largest remainder, but
+//!   no target ever gives back what it got: weights are monotone from step to step, however many targets there are.
 
 use std::collections::BTreeMap;
 

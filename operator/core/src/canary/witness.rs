@@ -1,5 +1,5 @@
-//! What the callers of the new targets and the targets' own proxies say of the same requests, and what can be believed of it:
-//! no caller's word decides alone (`docs/adr/0020-providers-and-witnesses.md`). Pure.
+//! Reports of the callers of the new targets, and of the targets' own proxies, on the same requests, and how far to trust them: no
+//! caller decides alone (`docs/adr/0020-providers-and-witnesses.md`). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::load::Loads;
 /// Rates that differ by less, in points of a percent, do not contradict each other.
 const TOLERANCE: f64 = 1.0;
 
-/// The success rate of the new targets `nodes` in percent, as far as who told of it agrees.
+/// The success rate of the new targets `nodes` in percent, as far as those who reported it agree.
 pub(super) fn success_rate_of(
     loads: &Loads,
     nodes: &BTreeSet<&str>,
@@ -32,14 +32,14 @@ pub(super) fn success_rate_of(
             return MetricReading::Value(f64::midpoint(low, high));
         }
         return disagree(format!(
-            "the callers of the new targets tell of success rates of {low:.2} and {high:.2}, and the targets' own proxies of nothing"
+            "the callers of the new targets report success rates of {low:.2} and {high:.2}, and the targets' own proxies report nothing"
         ));
     };
     let seen = rate(own);
     let fewer = own.requests().min(all.succeeded.saturating_add(all.failed));
     // Twice the standard error of a rate of one half, which is the greatest: what chance alone makes of so few requests.
     let tolerance = TOLERANCE.max(100.0 / precise(fewer).sqrt());
-    let agrees = |told: f64| fate(told) == fate(seen) || (told - seen).abs() <= tolerance;
+    let agrees = |reported: f64| fate(reported) == fate(seen) || (reported - seen).abs() <= tolerance;
     match (fate(low) == fate(high), agrees(low), agrees(high)) {
         (true, true, true) => MetricReading::Value(f64::midpoint(low, high)),
         // Two callers stand against each other: whom the targets bear out is believed.
@@ -47,7 +47,7 @@ pub(super) fn success_rate_of(
         (false, false, true) => MetricReading::Value(high),
         (false, true, true) => MetricReading::Value(seen.clamp(low, high)),
         _ => disagree(format!(
-            "the callers of the new targets tell of a success rate of {}, the targets' own proxies of {seen:.2}",
+            "the callers of the new targets report a success rate of {}, the targets' own proxies report {seen:.2}",
             if low == high { format!("{low:.2}") } else { format!("{low:.2} to {high:.2}") },
         )),
     }
@@ -58,20 +58,20 @@ fn disagree(what: String) -> MetricReading {
     MetricReading::Blind(Reason::ReportsDisagree, format!("{what}: {way_out}"))
 }
 
-/// How many requests to the new targets ended that both sides tell of: what callers invent, nobody received. Targets whose
-/// proxies tell of none, because requests go past them, do not count.
+/// How many finished requests to the new targets both sides report: what callers invent was never received. Targets whose
+/// proxies report none, because requests go past them, do not count.
 pub(super) fn requests(loads: &Loads, nodes: &BTreeSet<&str>, owners: &Owners) -> u64 {
     let all = together(loads, nodes);
-    let told = all.succeeded.saturating_add(all.failed);
+    let reported = all.succeeded.saturating_add(all.failed);
     let (_, own) = witnesses(loads, nodes, owners);
     match own.map_or(0, Ended::requests) {
-        0 => told,
-        own => told.min(own),
+        0 => reported,
+        own => reported.min(own),
     }
 }
 
-/// What each owner of callers told of all `nodes`, and what these told themselves; of the latter nothing when one of those that
-/// had requests did not tell.
+/// What each owner of callers reported of all `nodes`, and what these reported themselves; nothing of the latter when a node
+/// that had requests did not report.
 fn witnesses<'a>(
     loads: &'a Loads,
     nodes: &BTreeSet<&str>,
@@ -81,12 +81,12 @@ fn witnesses<'a>(
     let mut own = Some(Ended::default());
     for (_, witnesses) in loads.witnesses.iter().filter(|(node, _)| nodes.contains(node.as_str())) {
         for (caller, ended) in &witnesses.callers {
-            let sum = callers.entry(told_apart(owners, caller)).or_default();
+            let sum = callers.entry(witness(owners, caller)).or_default();
             *sum = sum.plus(*ended);
         }
         let had = witnesses.callers.values().any(|ended| ended.requests() > 0);
         own = match (own, witnesses.own) {
-            (Some(sum), Some(told)) => Some(sum.plus(told)),
+            (Some(sum), Some(reported)) => Some(sum.plus(reported)),
             (Some(sum), None) if !had => Some(sum),
             _ => None,
         };
@@ -95,7 +95,7 @@ fn witnesses<'a>(
     (callers, own.filter(|_| !loads.witnesses.is_empty()))
 }
 
-/// The lower and the upper weighted median of the callers' success rates. A caller weighs as many requests as it told of, and
+/// The lower and the upper weighted median of the callers' success rates. A caller weighs as many requests as it reported, and
 /// no more than all others together, so that it takes two to decide; `None` without a caller.
 fn median(callers: &BTreeMap<WitnessCaller<'_>, Ended>) -> Option<(f64, f64)> {
     let all: u128 = callers.values().map(|ended| u128::from(ended.requests())).sum();
@@ -145,11 +145,11 @@ fn fate(metric: &Metric, rate: f64) -> Fate {
     }
 }
 
-/// Who tells: an owner; of virtual nodes that no resource stands for, each for itself, or one that lies would speak for all of
+/// Who reports: an owner. A virtual node without a resource reports for itself alone, or one that lies would speak for all of
 /// them.
 type WitnessCaller<'a> = (TargetOwner<'a>, Option<&'a str>);
 
-fn told_apart<'a>(owners: &'a Owners, node: &'a str) -> WitnessCaller<'a> {
+fn witness<'a>(owners: &'a Owners, node: &'a str) -> WitnessCaller<'a> {
     let owner = owners.of(node);
     (owner, (owner == TargetOwner::Nobody).then_some(node))
 }
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn one_caller_neither_condemns_nor_saves_what_others_saw_otherwise() {
-        // A forger among three changes nothing where the targets tell, whatever it claims ...
+        // A forger among three changes nothing where the targets report, whatever it claims ...
         is("a:990+1 b:500+2 evil:0+1000000000 own:1490+3", 99.6);
         is("a:600+400 b:300+200 evil:1000000000+0 own:900+600", 60.0);
         // ... and where they do not, it weighs as much as the others together: it can hold a release, and no more.
@@ -241,17 +241,17 @@ mod tests {
         is_held("evil:1000000000+0 own:600+400");
         // Below abortBelow is another matter than below the range.
         is_held("evil:10+990 own:900+100");
-        // A dead target, or one without proxies, tells nothing: the only one concerned is believed.
+        // A dead target, or one without proxies, reports nothing: the only one concerned is believed.
         is("a:0+100", 0.0);
         is("a:0+100 own:0+0", 0.0);
     }
 
     #[test]
     fn chance_is_no_contradiction() {
-        // Near the bound, and within what so few requests can tell.
+        // Near the bound, and within what so few requests can show.
         is("a:989+11 own:991+9", 98.9);
         is("a:19+1 own:20+0", 95.0);
-        // A caller with three requests does not fail a release, and does not hold it where the targets tell.
+        // A caller with three requests does not fail a release, and does not hold it where the targets report.
         is("a:100000+10 b:2+1 own:100002+11", 99.99);
         is("a:100000+10 b:2+0 c:1+0 own:100003+10", 99.99);
     }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_that_are_not_told_apart_are_read_as_before() {
+    fn callers_that_are_not_listed_one_by_one_are_read_as_before() {
         let mut loads = loads("a:600+400");
         loads.witnesses.clear();
         let nodes = BTreeSet::from(["t"]);

@@ -1,11 +1,11 @@
-//! When the state that a decision came to has to stand in the status. A write of a Route is what a rollout costs most, and
-//! most decisions only find that all is well still. Pure.
+//! When the state after a decision has to be written into the status. Writes of a Route are the greatest cost of a rollout, and
+//! most decisions only find that all is still well. Pure.
 //!
 //! | what the decision brought | written |
 //! |---|---|
 //! | something outside follows: weights, an Event, a question, an answer to a person | before it follows |
-//! | the state tells news: the step's clock, a verdict that changed, a hold, acknowledgements | with the reconcile's report |
-//! | windows that passed as the last one did | within [`UNWRITTEN`] of what the status tells, or with the next news |
+//! | the state has news: the step's clock, a verdict that changed, a hold, acknowledgements | with the reconcile's report |
+//! | windows that passed as the last one did | within [`UNWRITTEN`] of what the status says, or with the next news |
 //!
 //! What is not written is lost with the process. That costs time alone: after a restart a rollout leaves its step only by
 //! windows that were watched in full since, and requests that were not written are counted anew.
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::reduction::{CanaryEffect, Reduction};
 
-/// How old what a status tells of passing windows gets at the most while newer ones are known.
+/// The greatest age of the passing windows in a status while newer ones are known.
 pub const UNWRITTEN: Duration = Duration::from_secs(60);
 
 impl Reduction {
@@ -33,9 +33,9 @@ impl Reduction {
     }
 }
 
-/// Whether `state` tells people something that `written`, which stands in the status, does not: anything but windows that
-/// passed again, requests that were counted in them, and neither is [`UNWRITTEN`] ahead.
-pub fn tells_news(written: &CanaryStatus, state: &CanaryStatus) -> bool {
+/// Whether `state` says something that `written`, the state in the status, does not: anything but windows that passed again
+/// and the requests that were counted in them, as long as neither is [`UNWRITTEN`] ahead.
+pub fn has_news(written: &CanaryStatus, state: &CanaryStatus) -> bool {
     let mut same = state.clone();
     for known in &mut same.analysis {
         let before = written.analysis.iter().find(|metric| metric.name == known.name);
@@ -44,8 +44,8 @@ pub fn tells_news(written: &CanaryStatus, state: &CanaryStatus) -> bool {
         }
     }
     if let (Some(rollout), Some(before)) = (&mut same.rollout, &written.rollout)
-        && let (Some(until), Some(told)) = (&rollout.counted_until, &before.counted_until)
-        && is_near(told.0, until.0)
+        && let (Some(until), Some(written_at)) = (&rollout.counted_until, &before.counted_until)
+        && is_near(written_at.0, until.0)
     {
         rollout.counted_until.clone_from(&before.counted_until);
         rollout.step_requests = before.step_requests;
@@ -58,6 +58,6 @@ fn passed_again(before: &MetricStatus, now: &MetricStatus) -> bool {
     passed(before) && passed(now) && is_near(before.at.0, now.at.0)
 }
 
-fn is_near(told: Timestamp, known: Timestamp) -> bool {
-    known.duration_since(told) < SignedDuration::try_from(UNWRITTEN).unwrap_or(SignedDuration::MAX)
+fn is_near(written_at: Timestamp, known: Timestamp) -> bool {
+    known.duration_since(written_at) < SignedDuration::try_from(UNWRITTEN).unwrap_or(SignedDuration::MAX)
 }

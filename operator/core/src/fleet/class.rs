@@ -1,5 +1,5 @@
-//! What a FleetClass lets a fleet be made of. A fleet either fits its class, and gets from it what it does not say itself, or
-//! it is refused with the field, the value, the class and the way out. Pure.
+//! What a FleetClass allows a fleet to use. A fleet either fits its class, and takes defaults from it, or is refused with the field,
+//! the value, the class and the way out. Pure.
 
 use std::collections::BTreeSet;
 
@@ -121,7 +121,7 @@ pub fn withheld(
     };
     let Some(launched) = launched else {
         return Some(
-            "the policies of iam.managedPolicyArns are attached when EC2 has told which instances run"
+            "the policies of iam.managedPolicyArns are attached once EC2 has listed the instances that run"
                 .to_owned(),
         );
     };

@@ -1,4 +1,4 @@
-//! Registration in Cloud Map: callers find an instance there from when it serves until before it ends. Pure.
+//! Registration in Cloud Map: an instance is registered from when it serves until before it is terminated. Pure.
 
 use fleetmesh_api::tags::{OWNER_UID_TAG, TAG_PREFIX};
 use fleetmesh_model::Spec;

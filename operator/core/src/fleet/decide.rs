@@ -42,7 +42,7 @@ pub fn decide(observed: &ObservedFleet, input: &Input<'_>) -> FleetDecision {
             FleetDecision { waits: Some("the FleetClass".to_owned()), ..FleetDecision::default() }
         }
     };
-    decision.told = tagging::taken(observed);
+    decision.notices = tagging::taken(observed);
     decision
 }
 
@@ -62,7 +62,7 @@ fn owner_refused(observed: &ObservedFleet, admitted: &Admitted) -> Option<ClassR
     let (owners, image) = (&admitted.image_owners, observed.image.as_ref()?);
     let wanted = owners.is_empty() || observed.image_owners.iter().any(|owner| owners.contains(owner));
     let message = || {
-        let whose = observed.image_owners.first().map_or("nobody's that EC2 tells of", String::as_str);
+        let whose = observed.image_owners.first().map_or("nobody's that EC2 names", String::as_str);
         format!(
             "the AMI {image} of fleet.image is {whose}, which FleetClass {} does not allow (images.owners: {}). Name one that is theirs, or ask whoever owns the class for it",
             admitted.class,
@@ -269,7 +269,7 @@ fn launch_step(
     }
 }
 
-/// How many launches there were: what was reported, or what instances tell whose launch was not reported any more.
+/// How many launches there were: what was reported, or what the tags of instances say whose launch was never reported.
 pub(super) fn launches(observed: &ObservedFleet, object: &Object) -> i64 {
     let reported = object.status.fleet().map_or(0, |FleetStatus { launches, .. }| *launches);
     observed.instances.iter().filter_map(Instance::launch).max().unwrap_or(0).max(reported)

@@ -1,4 +1,4 @@
-//! What a decision about a fleet is made of, and what it is. Pure data.
+//! The inputs and the result of a decision about a fleet. Pure data.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ pub struct FleetDecision {
     pub hash: Option<String>,
     /// A newer version of the launch template, which does not hold what the spec says.
     pub unused: Option<i64>,
-    /// What is told and not mended.
-    pub told: Vec<Event>,
+    /// What is reported and not mended.
+    pub notices: Vec<Event>,
 }
 
 impl Input<'_> {

@@ -1,4 +1,4 @@
-//! Instances that exist already: they get the node's instance profile, and lose it when they are not meant any more. Pure.
+//! Existing instances: they get the node's instance profile, and lose it when they are no longer selected. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The Events about a fleet: what was done, what was put back, and what is told and left alone. Pure.
+//! The Events about a fleet: what was done, what was put back, and what is reported and left alone. Pure.
 
 use fleetmesh_crds::ConditionType;
 
@@ -16,8 +16,8 @@ pub(super) fn events(
     finding: &Finding,
 ) -> Vec<Event> {
     let done = outcome.done.iter().filter_map(|step| event(step, outcome));
-    let told = decision.told.iter().cloned();
-    done.chain(mended(outcome)).chain(told).chain(ignored(decision, input, finding)).collect()
+    let notices = decision.notices.iter().cloned();
+    done.chain(mended(outcome)).chain(notices).chain(ignored(decision, input, finding)).collect()
 }
 
 fn event(step: &FleetStep, outcome: &FleetOutcome) -> Option<Event> {
@@ -67,13 +67,13 @@ fn mended(outcome: &FleetOutcome) -> Option<Event> {
     (!mended.is_empty()).then_some(event)
 }
 
-/// The Event about a newer version of the launch template, once: the condition remembers that it was told.
+/// The Event about a newer version of the launch template, once: the condition remembers it.
 fn ignored(decision: &FleetDecision, input: &Input<'_>, finding: &Finding) -> Option<Event> {
     let also = unused(decision);
-    let told = input.object.status.condition(ConditionType::FleetReady);
-    let told = told.is_some_and(|told| told.message.ends_with(&also));
+    let last = input.object.status.condition(ConditionType::FleetReady);
+    let known = last.is_some_and(|last| last.message.ends_with(&also));
     let message = also.trim_start_matches("; ").to_owned();
     let reason = "ForeignTemplateVersion".to_owned();
     let event = Event { severity: Severity::Warning, reason, action: "Compare", message };
-    (!also.is_empty() && finding.message.ends_with(&also) && !told).then_some(event)
+    (!also.is_empty() && finding.message.ends_with(&also) && !known).then_some(event)
 }

@@ -79,8 +79,8 @@ pub struct LimitedMember {
     pub uid: String,
     /// The namespace of its node.
     pub namespace: String,
-    /// How many instances the last report tells of. A fleet that was never reported never launched: the launch template comes
-    /// a reconcile before the first launch.
+    /// How many instances the last report shows. A fleet that was never reported never launched: the launch template is made
+    /// one reconcile before the first launch.
     reported: i32,
     /// The most that it can have had when it was last reported and launched right after.
     most: i32,

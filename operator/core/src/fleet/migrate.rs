@@ -1,7 +1,7 @@
-//! The FleetClasses under which fleets that know of none go on as they are: what `fleetmesh migrate fleet-classes` prints for an
-//! admin to review. Each class is as narrow as its fleets let it be, and makes of each of them what it is today. Fleets are written
-//! by whoever may write in a namespace, and a class lets many: what was never launched, and what would stand for more than itself
-//! in a class, is left out and told. Pure.
+//! FleetClasses for fleets from before there were classes: what `fleetmesh migrate fleet-classes` prints for an admin to review.
+//! Each class is as narrow as its fleets allow, and changes nothing about them. Everybody who may write in a namespace writes
+//! fleets, and a class allows many: fleets that never launched, and values that would match more than themselves in a class, are
+//! left out and listed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ fn left_out(object: &Object) -> Option<String> {
         fleet.launches > 0 || fleet.launch_template_id.is_some() || !fleet.instances.is_empty()
     });
     if !launched {
-        return Some("its status tells of no instance, so nothing has to go on".to_owned());
+        return Some("its status shows no instance, so nothing has to go on".to_owned());
     }
     let (field, value, stands) = wide(object)?;
     let value: String = value.escape_debug().take(100).collect();

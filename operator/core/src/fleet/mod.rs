@@ -1,12 +1,12 @@
-//! The EC2 instances of a virtual node: what is there, what is to be done about it, and what to say of it.
+//! The EC2 instances of a virtual node: what exists, what to do about it, and what to report.
 //!
 //! ```text
 //! Observed + Input ──decide──▶ Decision{Vec<Step>} ──(the shell applies)──▶ Outcome ──report──▶ Part
 //! ```
 //!
-//! The operator owns the instances one by one: `CreateFleet` only launches them. Each instance carries tags that say whose
-//! it is, from what and by which launch it came, so that a reply that is lost costs nothing. What somebody changes from
-//! outside in the template or in those tags is put back. Pure.
+//! The operator owns the instances one by one: `CreateFleet` only launches them. Each instance has tags that say whose it is, and
+//! from which template and launch it came, so that a lost reply does no harm. Changes from outside to the template or to those tags
+//! are reverted. Pure.
 
 pub mod class;
 pub mod cloud_map;

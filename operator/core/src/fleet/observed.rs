@@ -1,4 +1,4 @@
-//! What there is of a fleet. Pure data.
+//! What exists of a fleet. Pure data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub struct ObservedFleet {
     pub associations: Vec<Association>,
     /// What is registered in Cloud Map for the fleet; `None` when the node is not discovered there.
     pub registered: Option<Registered>,
-    /// What the endpoint tells of the node's proxies.
+    /// What the endpoint reports of the node's proxies.
     pub proxies: FleetProxies,
 }
 
@@ -75,8 +75,8 @@ impl ObservedFleet {
 
     /// Adds instances that the tag of the owner does not find, or not any more, as they are found by their ids. Those that
     /// were `known` before, as the owner's by their tags or as launched, are its own as long as they are not tagged as
-    /// another's. Of the others a status alone tells, which may have been written by anybody who may: they are its own only
-    /// when they show the tags of both, the resource and the cluster, and are nothing to speak of when not.
+    /// another's. The others are named by a status alone, which others may have written: they are its own only when they have
+    /// the tags of both the resource and the cluster, and are passed over otherwise.
     pub fn add_lost(&mut self, found: Vec<Instance>, known: &BTreeSet<String>, owner: &Tags) {
         let live = found.into_iter().filter(|instance| instance.state.is_live());
         let own = live.filter(|instance| known.contains(&instance.id) || is_shown(&instance.tags, owner));
@@ -257,23 +257,23 @@ pub struct Association {
     pub profile_arn: String,
 }
 
-/// What the endpoint tells of the proxies that stream a node's configuration.
+/// What the endpoint reports of the proxies that stream a node's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FleetProxies {
-    /// The endpoint does not tell.
+    /// The endpoint does not report them.
     #[default]
     Unsupported,
-    /// Each connected proxy that could be told apart, by instance id or IP address: whether it has acknowledged.
+    /// Each connected proxy that could be identified, by instance id or IP address: whether it has acknowledged.
     Reported(BTreeMap<String, bool>),
 }
 
 impl FleetProxies {
     /// Whether the proxy of `instance` is connected (`Some`) and has acknowledged; `None` when it is not connected, or
-    /// nothing is told.
+    /// nothing is reported.
     pub fn of(&self, instance: &Instance) -> Option<bool> {
-        let Self::Reported(told) = self else { return None };
+        let Self::Reported(reported) = self else { return None };
         let names = [Some(&instance.id), instance.ipv4.as_ref(), instance.ipv6.as_ref()];
-        names.into_iter().flatten().find_map(|name| told.get(name)).copied()
+        names.into_iter().flatten().find_map(|name| reported.get(name)).copied()
     }
 }
 

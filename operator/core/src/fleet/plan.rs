@@ -1,4 +1,4 @@
-//! The steps of a fleet's plan: one request each, as data that prints itself. Pure.
+//! The steps of a fleet's plan: one request each, as data with a printed form. Pure.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What to say of a fleet after a reconcile: condition, status, Events, and when to look again. Pure.
+//! The report on a fleet after a reconcile: condition, status, Events, and when to look again. Pure.
 
 use fleetmesh_api::tags::ENROLL_TAG;
 use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
@@ -291,7 +291,7 @@ fn unasked(observed: &ObservedFleet, input: &Input<'_>) -> String {
     }
 }
 
-/// What a message ends with, and an Event tells, when somebody gave the launch template a newer version.
+/// The end of a condition's message, and the words of an Event, when somebody gave the launch template a newer version.
 pub(super) fn unused(decision: &FleetDecision) -> String {
     match (decision.unused, decision.version) {
         (Some(unused), Some(version)) => format!(

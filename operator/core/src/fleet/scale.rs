@@ -1,5 +1,5 @@
-//! How many instances to launch and which to end, by the rules of a Kubernetes Deployment: never more than replicas and
-//! `maxSurge` together, never fewer ready than replicas less `maxUnavailable` by our own doing. Pure.
+//! How many instances to launch and which to terminate, by the rules of a Kubernetes Deployment: the operator never runs more than
+//! replicas plus `maxSurge`, and never reduces the ready ones below replicas minus `maxUnavailable`. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 

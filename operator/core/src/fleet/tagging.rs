@@ -1,4 +1,4 @@
-//! Tags that somebody took from an instance, or changed: they are put back. Pure.
+//! Tags that somebody removed from an instance, or changed: they are restored. Pure.
 
 use fleetmesh_model::tag::Tags;
 
@@ -35,7 +35,7 @@ pub(super) fn step(resource: &str, wanted: &Tags, found: &Tags, drift: bool) -> 
 
 /// The Events about instances that are tagged as another's now.
 pub(super) fn taken(observed: &ObservedFleet) -> Vec<Event> {
-    let told = |instance: &Instance| Event {
+    let notice = |instance: &Instance| Event {
         severity: Severity::Warning,
         reason: "NotOwned".to_owned(),
         action: "Compare",
@@ -45,5 +45,5 @@ pub(super) fn taken(observed: &ObservedFleet) -> Vec<Event> {
             Owner::of(&instance.tags)
         ),
     };
-    observed.taken.iter().map(told).collect()
+    observed.taken.iter().map(notice).collect()
 }

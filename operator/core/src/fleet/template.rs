@@ -1,4 +1,4 @@
-//! The launch template: its name, what its versions hold, and the hash that tells them apart. Pure.
+//! The launch template: its name, what its versions hold, and the hash that distinguishes them. Pure.
 
 use fleetmesh_crds::fleet_class::ClassVolume;
 use fleetmesh_model::ResourceId;
@@ -6,8 +6,8 @@ use fleetmesh_model::tag::Tags;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// What a version of the launch template holds, beside the user data that is made of it. Instance types, subnets and payment are told at each launch, so that
-/// changing them replaces nothing.
+/// What a version of the launch template contains, besides the user data that is made from it. Instance types, subnets and
+/// payment are part of each launch, so that changing them replaces nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TemplateContent {
     /// The AMI's id.

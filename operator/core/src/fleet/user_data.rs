@@ -1,4 +1,4 @@
-//! The fleet's spec as what `fleetmesh-instance` makes user data of. Pure.
+//! The fleet's spec as the input of `fleetmesh-instance`, which makes user data from it. Pure.
 
 use fleetmesh_crds::fleet::{App, Fleet, Proxy};
 use fleetmesh_instance::user_data::{

@@ -1,7 +1,7 @@
-//! The launch template and the version of it that instances come from. Pure.
+//! The launch template, and the version of it that instances are launched from. Pure.
 //!
-//! A version is known by its description, which has the hash of what it holds: whatever else somebody adds to the template
-//! plays no role, and neither do the numbers, which start anew with another template.
+//! A version is identified by its description, which contains the hash of its content: other versions that somebody adds to the
+//! template do not matter, and neither do the version numbers, which start anew with another template.
 
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_crds::Reason;

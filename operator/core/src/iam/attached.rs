@@ -1,6 +1,6 @@
-//! What this resource attached to its role, remembered in a tag of the role: a managed policy that the spec names no
-//! more goes when we attached it, and stays when a person did. The tag is written before the first of them is attached
-//! and again after the last is detached, so that a crash in between forgets nothing. Pure.
+//! The managed policies that this resource attached to its role, recorded in a tag of the role: one that the spec no longer names
+//! is detached when the operator attached it, and stays when a person did. The tag is written before the first attachment and
+//! again after the last detachment, so that a crash in between loses nothing. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The decision about an identity that is wanted. Total. Pure.
+//! The decision about an identity that the spec asks for. Total. Pure.
 
 use fleetmesh_api::tags::{ATTACHED_TAG, OWNER_NAMESPACE_TAG, OWNER_UID_TAG};
 use fleetmesh_model::tag::Tags;
@@ -129,7 +129,7 @@ fn is_of_another_namespace(desired: &Desired, tags: &Tags) -> bool {
 const ADOPT: &str = "; in IAM the operator adopts only with --iam-adopt";
 
 /// IAM knows roles and instance profiles by their names alone: one of ours may be at another path, and is not what is meant.
-/// Which path that is, is not told: it may be a secret of others, and whoever may name roles could ask for each.
+/// The message does not say which path that is: it may be a secret of others, and whoever may name roles could ask for each.
 fn elsewhere(desired: &Desired, observed: &ObservedIdentity) -> Option<String> {
     let place = &desired.place;
     let role = observed.role.present().map(|role| ("role", "role", &role.arn));

@@ -149,7 +149,7 @@ mod tests {
     const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
     const REGISTRY: &str = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly";
 
-    /// A virtual node with this `iam`; `made` is the place that its status tells of.
+    /// A virtual node with this `iam`; `made` is the place that its status names.
     fn object(iam: Value, made: Option<&str>) -> Object {
         let node: VirtualNode = serde_json::from_value(json!({
             "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode", "metadata": { "name": "b", "uid": "u" },
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stored_spec_names_is_not_read_but_told() {
+    fn what_a_stored_spec_names_is_not_read_but_reported() {
         let iam = json!({ "path": "/mesh/", "permissionsBoundary": ADMIN });
         let desired = of(&object(iam, None), &rules()).unwrap();
         assert_eq!(desired.place.path, "/fleetmesh/");

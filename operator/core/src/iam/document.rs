@@ -84,7 +84,7 @@ fn member(key: &str, value: &Value) -> Value {
             let members = members.iter().map(|(key, value)| (key.clone(), member(key, value)));
             Value::Object(members.collect::<Map<_, _>>())
         }
-        // Actions are not told apart by case.
+        // The case of actions does not matter.
         ("Action" | "NotAction", value) => {
             list(value, |action| action.as_str().map_or(action.clone(), |text| json!(text.to_lowercase())))
         }

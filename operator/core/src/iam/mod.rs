@@ -1,11 +1,11 @@
 //! The IAM identity of a virtual node's instances: a role that EC2 may assume, one policy that allows reading this
-//! node's configuration, and an instance profile. What is wanted ([`Desired`]) and what there is ([`ObservedIdentity`]) give the
-//! plan ([`decide()`], [`remove()`]); what came of it gives the part of the reconcile ([`part`]).
+//! node's configuration, and an instance profile. [`Desired`] and [`ObservedIdentity`] give the plan ([`decide()`], [`remove()`]);
+//! its outcome gives the part of the reconcile ([`part`]).
 //!
-//! What of it a resource may ask for is the admin's to say ([`Rules`]): every role is bounded, before anything is attached to
-//! it and before an instance gets it.
+//! The admin decides what a resource may ask for ([`Rules`]): every role has a permissions boundary before anything is
+//! attached to it and before an instance gets it.
 //!
-//! The role comes first and goes last: its ARN tells the account, and with that every other ARN. Pure.
+//! The role is made first and deleted last: its ARN contains the account, from which every other ARN follows. Pure.
 
 mod attached;
 pub mod decide;

@@ -9,7 +9,7 @@ use fleetmesh_model::tag::Tags;
 pub struct ObservedIdentity {
     /// The role.
     pub role: Found<Role>,
-    /// The policy; not looked for while nothing tells the account.
+    /// The policy; not looked for while the account is unknown.
     pub policy: Found<Policy>,
     /// The instance profile.
     pub instance_profile: Found<InstanceProfile>,
@@ -41,7 +41,7 @@ impl<T> Found<T> {
 pub struct Role {
     /// Its ARN.
     pub arn: String,
-    /// Its unique id, `AROA…`; empty when IAM tells none.
+    /// Its unique id, `AROA…`; empty when IAM returns none.
     pub unique_id: String,
     /// Its trust document, as JSON.
     pub trust: String,

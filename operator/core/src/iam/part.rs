@@ -1,4 +1,4 @@
-//! What came of a plan for IAM, as the part of the reconcile that status, Events and the next look are made from. Pure.
+//! The outcome of a plan for IAM, as the part of the reconcile from which status, Events and the next look are made. Pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -82,10 +82,10 @@ pub fn kept(
         status = IamStatus { role_arn, role_id, ..status };
     }
     let mut events = deeds(place, &outcome.done);
-    let told = before.iam().and_then(IamStatus::principals) == status.principals();
+    let reported = before.iam().and_then(IamStatus::principals) == status.principals();
     let (finding, mut look, failure) = match &outcome.failed {
         Some((step, failure)) => failed(step, failure),
-        None => (finding(desired, plan, told), None, None),
+        None => (finding(desired, plan, reported), None, None),
     };
     if failure.is_none() {
         look = match plan.then {
@@ -95,7 +95,7 @@ pub fn kept(
         };
     }
     if in_step {
-        look = (!told).then_some(SOON);
+        look = (!reported).then_some(SOON);
         events.extend(foreign(before, place, plan));
     }
     Part { finding, status: Some(status), events, look, failure }
@@ -216,10 +216,10 @@ fn boundary(observed: &ObservedIdentity, outcome: &IamOutcome) -> Option<String>
     put.or_else(|| observed.role.present()?.permissions_boundary.clone())
 }
 
-fn finding(desired: &Desired, plan: &IamPlan, told: bool) -> Finding {
+fn finding(desired: &Desired, plan: &IamPlan, reported: bool) -> Finding {
     let place = &desired.place;
     match &plan.then {
-        Then::InStep if told => in_step(desired, plan),
+        Then::InStep if reported => in_step(desired, plan),
         Then::InStep => {
             let message = format!("the App Mesh node is about to name role {place} as its proxies'");
             Finding::unknown(Reason::Pending, message)
@@ -237,7 +237,7 @@ fn finding(desired: &Desired, plan: &IamPlan, told: bool) -> Finding {
     }
 }
 
-/// What is told of an identity that is in step.
+/// The finding about an identity that is in step.
 pub fn in_step(desired: &Desired, plan: &IamPlan) -> Finding {
     let Desired { place, refused, unread, .. } = desired;
     let also = also(&plan.foreign);
@@ -252,11 +252,11 @@ pub fn in_step(desired: &Desired, plan: &IamPlan) -> Finding {
 fn also(foreign: &[String]) -> String {
     match foreign {
         [] => String::new(),
-        foreign => format!("; the role also has what somebody else gave it: {}", foreign.join(", ")),
+        foreign => format!("; the role also has what somebody else attached to it: {}", foreign.join(", ")),
     }
 }
 
-/// What a failed step means. What IAM does not show yet, or shows only now, is not an error to tell: it is tried again.
+/// What a failed step means. What IAM does not show yet, or shows only now, is not reported as an error: it is tried again.
 fn failed(step: &IamStep, failure: &Failure) -> (Finding, Option<Duration>, Option<Failure>) {
     let again = Failure { class: FailureClass::Conflict, ..failure.clone() };
     match failure.class {
@@ -281,8 +281,9 @@ fn failed(step: &IamStep, failure: &Failure) -> (Finding, Option<Duration>, Opti
             (Finding::fails(Reason::RefNotFound, message), None, Some(failure.clone()))
         }
         FailureClass::InUse => {
-            let message =
-                format!("IAM says: {failure}. The deletion goes on by itself when nothing uses it any more");
+            let message = format!(
+                "IAM says: {failure}. The deletion continues automatically when nothing uses it any more"
+            );
             (Finding::fails(Reason::DeletionBlocked, message), None, Some(again))
         }
         class => (Finding::fails(class.reason(), failure.in_words(Callee::Aws)), None, Some(failure.clone())),
@@ -324,11 +325,11 @@ fn deeds(place: &Place, done: &[Planned]) -> Vec<Event> {
     events
 }
 
-/// The Event about what others gave the role, once for each state of it: the condition remembers what was told.
+/// The Event about what others gave the role, once for each state of it: the condition remembers the last one.
 fn foreign(before: &Status, place: &Place, plan: &IamPlan) -> Option<Event> {
     let also = also(&plan.foreign);
-    let told = before.condition(ConditionType::IdentityReady);
-    if also.is_empty() || told.is_some_and(|told| told.message.ends_with(&also)) {
+    let last = before.condition(ConditionType::IdentityReady);
+    if also.is_empty() || last.is_some_and(|last| last.message.ends_with(&also)) {
         return None;
     }
     let message = format!("role {place} is as the spec says{also}. It is left alone");

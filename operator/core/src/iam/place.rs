@@ -1,4 +1,4 @@
-//! Names, paths and ARNs of what stands in IAM. Pure.
+//! Names, paths and ARNs in IAM. Pure.
 
 use std::fmt;
 
@@ -78,7 +78,7 @@ fn is_allowed(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter)
 }
 
-/// A partition and an account, as an ARN of IAM tells them.
+/// A partition and an account, as an ARN of IAM contains them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     partition: String,

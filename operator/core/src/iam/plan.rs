@@ -1,4 +1,4 @@
-//! Plans for IAM: what to do, as data that prints itself. Pure.
+//! Plans for IAM, as data with a printed form. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -201,7 +201,7 @@ impl IamPlan {
 }
 
 impl IamStep {
-    /// What the step makes: IAM may not show it yet to the next call, and the same request again is told that it exists.
+    /// What the step makes: IAM may not show it yet to the next call, and answers the same request again that it exists.
     pub fn creates(&self) -> Option<Thing> {
         match self {
             Self::CreateRole { .. } => Some(Thing::Role),

@@ -1,5 +1,5 @@
-//! The decision about an identity that is to go: the role out of the instance profile, the instance profile, policies
-//! detached, old versions, the policy, the role. Only what carries the resource's tags. Pure.
+//! The decision about an identity to be deleted: the role is removed from the instance profile, then follow the instance profile,
+//! the attachments, old versions, the policy and the role. Only what has the resource's tags. Pure.
 
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_model::tag::Tags;
@@ -50,7 +50,7 @@ pub fn remove(place: &Place, uid: &str, boundary: Option<&str>, observed: &Obser
     let then = match foreign.as_slice() {
         [] => Then::Gone,
         foreign => Then::Blocked(format!(
-            "role {place} cannot be deleted while it has what somebody else gave it: {}. Detach or delete that; the deletion goes on by itself",
+            "role {place} cannot be deleted while it has what somebody else attached to it: {}. Detach or delete that; the deletion continues automatically",
             foreign.join(", ")
         )),
     };

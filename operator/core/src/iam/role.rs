@@ -1,4 +1,4 @@
-//! The steps for a role that is there. Pure.
+//! The steps for a role that exists. Pure.
 
 use std::collections::BTreeSet;
 

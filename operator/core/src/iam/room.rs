@@ -1,4 +1,4 @@
-//! How many roles nodes may have: an account has a quota of them, 1,000 unless AWS raised it, and every node can ask for one. Pure.
+//! How many roles nodes may have: an account has a quota of roles, 1,000 by default, and every node can ask for one. Pure.
 
 use fleetmesh_crds::Reason;
 
@@ -38,7 +38,7 @@ impl RoleLimits {
             return None;
         };
         let way_out = format!(
-            "Remove iam from a node that does not need it, or let an admin raise {flag}; it goes on by itself then. What exists stays"
+            "Remove iam from a node that does not need it, or let an admin raise {flag}; it continues automatically then. What exists stays"
         );
         Some(Finding::fails(Reason::LimitExceeded, format!("{text}. {way_out}")))
     }
@@ -59,13 +59,15 @@ mod tests {
             (5, 0, Some("--iam-max-roles;")),
             (9, 1, Some("--iam-max-roles;")),
         ] {
-            let told = limits.refuse("evil", roles, inside).map(|finding| finding.message);
-            let fits = match (&told, words) {
+            let message = limits.refuse("evil", roles, inside).map(|finding| finding.message);
+            let fits = match (&message, words) {
                 (None, None) => true,
-                (Some(told), Some(words)) => told.contains(words) && told.contains("What exists stays"),
+                (Some(message), Some(words)) => {
+                    message.contains(words) && message.contains("What exists stays")
+                }
                 _ => false,
             };
-            assert!(fits, "{roles} {inside}: {told:?}");
+            assert!(fits, "{roles} {inside}: {message:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the account's admin allows of the identities that resources ask for, as the operator was told: no resource can
-//! name any of it. Pure.
+//! What the account's admin allows the identities that resources ask for, from the operator's configuration: no resource can
+//! change it. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What is believed of an identity that a status names: whoever may write a status can make it name anything. Pure.
+//! How far a status is trusted about an identity: whoever may write a status can make it name anything. Pure.
 
 use fleetmesh_crds::IamStatus;
 use fleetmesh_model::tag::Tags;
@@ -80,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_another_resource_is_not_told_as_ones_own() {
-        let told = |owner: Tags| {
+    fn a_profile_of_another_resource_is_not_shown_as_ones_own() {
+        let shown = |owner: Tags| {
             let observed = ObservedIdentity {
                 role: Found::Present(role(owner.clone())),
                 policy: Found::Absent,
@@ -94,9 +94,9 @@ mod tests {
             let part = part::gone(&Default::default(), &tags("u", "c"), &place, &observed, &plan, &outcome);
             part.status.and_then(|status| status.instance_profile_arn)
         };
-        assert_eq!(told(tags("u", "c")).as_deref(), Some(ARN));
+        assert_eq!(shown(tags("u", "c")).as_deref(), Some(ARN));
         for others in [tags("another", "c"), tags("u", "other"), Tags::new()] {
-            assert_eq!(told(others.clone()), None, "{others:?}");
+            assert_eq!(shown(others.clone()), None, "{others:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Instances that have a node's instance profile and are not the node's: they came with a role that was taken over, and what they
-//! run nobody judged for this node. Pure.
+//! Instances that have a node's instance profile but are not the node's: they came with an adopted role, and nobody checked for this
+//! node what they run. Pure.
 
 use std::collections::BTreeSet;
 
@@ -40,9 +40,9 @@ mod tests {
         let quiet = [association("i-own", OURS), other.clone()];
         assert_eq!(strangers(OURS, &quiet, &own), None);
         assert_eq!(strangers(OURS, &[], &own), None);
-        let told = strangers(OURS, &[association("i-left", OURS), other], &own).unwrap_or_default();
-        assert!(told.contains("1 instance that is not this node's") && !told.contains("i-left"), "{told}");
+        let words = strangers(OURS, &[association("i-left", OURS), other], &own).unwrap_or_default();
+        assert!(words.contains("1 instance that is not this node's") && !words.contains("i-left"), "{words}");
         let both = [association("i-left", OURS), association("i-own", OURS)];
-        assert!(strangers(OURS, &both, &BTreeSet::new()).is_some_and(|told| told.contains("2 instances")));
+        assert!(strangers(OURS, &both, &BTreeSet::new()).is_some_and(|words| words.contains("2 instances")));
     }
 }

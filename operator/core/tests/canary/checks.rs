@@ -128,9 +128,9 @@ fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &CheckedS
     let Some((rollout, weight)) = advance(step.before, &step.reduction.state) else { return };
     let canary = step.spec.canary.as_ref().expect("a canary");
     assert!(step.walk.settled(step.seen, step.now), "not every proxy has the weights");
-    let told = step.seen.actions.iter().filter(|action| action.rollout_id == rollout.id);
-    let told: Vec<Verb> = told.map(|action| action.verb).chain(rollout.told).collect();
-    if told.contains(&Verb::PromoteFull) {
+    let actions = step.seen.actions.iter().filter(|action| action.rollout_id == rollout.id);
+    let verbs: Vec<Verb> = actions.map(|action| action.verb).chain(rollout.told).collect();
+    if verbs.contains(&Verb::PromoteFull) {
         return;
     }
     let steps = canary.effective_steps();
@@ -138,7 +138,7 @@ fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &CheckedS
         let next = steps.iter().find(|one| one.set_weight > rollout.set_weight).expect("a next step");
         assert_eq!(weight, next.set_weight, "a step was left out");
     }
-    if told.contains(&Verb::SkipStep) {
+    if verbs.contains(&Verb::SkipStep) {
         return;
     }
     let confirmed = |type_: WebhookType| {
@@ -151,7 +151,7 @@ fn no_advance_before_time_requests_acknowledgements_and_verdicts(step: &CheckedS
     if rollout.set_weight == 0 {
         return assert!(confirmed(WebhookType::ConfirmRollout));
     }
-    the_step_had_its_time_and_verdicts(step, rollout, told.contains(&Verb::Promote));
+    the_step_had_its_time_and_verdicts(step, rollout, verbs.contains(&Verb::Promote));
 }
 
 fn the_step_had_its_time_and_verdicts(step: &CheckedStep<'_>, rollout: &RolloutStatus, promoted: bool) {
@@ -225,7 +225,7 @@ fn load_reports_are_judged_by_requests_since_the_rollout_began(step: &CheckedSte
             after.rollout.as_ref().filter(|one| one.fresh_since.is_some()).or(before.rollout.as_ref());
         let fresh = rollout.and_then(|rollout| rollout.fresh_since.clone()).expect("requests were sent");
         let begun = begins(*at, loads);
-        assert!(begun >= fresh.0.max(step.seen.since), "{judged:?} tells of {begun}, before {}", fresh.0);
+        assert!(begun >= fresh.0.max(step.seen.since), "{judged:?} contains {begun}, before {}", fresh.0);
     }
 }
 
@@ -268,8 +268,8 @@ fn a_revert_equals_an_abort(step: &CheckedStep<'_>) {
         rollout_id: rollout.id.clone(),
         step_index: None,
     };
-    let told = Observations { actions: vec![abort], ..quiet };
-    let aborted = reduce(step.spec, state, &told, step.now).state;
+    let acted = Observations { actions: vec![abort], ..quiet };
+    let aborted = reduce(step.spec, state, &acted, step.now).state;
     assert_eq!((reverted.phase, aborted.phase), (Some(Phase::RolledBack), Some(Phase::Aborted)));
     assert_eq!(serving(&reverted.effective_targets), serving(&aborted.effective_targets));
     assert_eq!(serving(&aborted.effective_targets), serving(&state.stable_targets));

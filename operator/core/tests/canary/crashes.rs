@@ -48,8 +48,8 @@ impl CrashStory {
     }
 }
 
-/// Tells the story; `crash` says where each reconcile is cut off.
-fn tell(story: CrashStory, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> CanaryWorld {
+/// Plays the story; `crash` says where each reconcile is cut off.
+fn play(story: CrashStory, delay: i64, mut crash: impl FnMut(usize) -> Crash) -> CanaryWorld {
     let mut world = story.world();
     for (index, proxy) in world.proxies.iter_mut().enumerate() {
         proxy.delay = if index == 1 { delay } else { 0 };
@@ -80,11 +80,11 @@ fn shares(world: &CanaryWorld) -> Vec<String> {
 fn killed_at_every_write_of_a_rollout() {
     let mut plans = 0;
     for story in [CrashStory::Promoted, CrashStory::Aborted, CrashStory::Reverted, CrashStory::Superseded] {
-        let undisturbed = tell(story, 0, |_| Crash::Never);
+        let undisturbed = play(story, 0, |_| Crash::Never);
         assert_eq!(undisturbed.phase(), story.end());
         for at in 0..100 {
             for crash in CRASHES {
-                let world = tell(story, 0, |second| if second == at { crash } else { Crash::Never });
+                let world = play(story, 0, |second| if second == at { crash } else { Crash::Never });
                 assert_eq!(world.phase(), story.end(), "{story:?} {crash:?} in second {at}");
                 let (found, expected) = (shares(&world), shares(&undisturbed));
                 if matches!(story, CrashStory::Reverted | CrashStory::Superseded) {
@@ -122,7 +122,7 @@ fn killed_again_and_again_while_proxies_are_slow() {
                 index if second < 120 && usize::from(index) < CRASHES.len() => CRASHES[usize::from(index)],
                 _ => Crash::Never,
             };
-            let world = tell(story, delay, &mut strike);
+            let world = play(story, delay, &mut strike);
             let expected: &[&str] = match story {
                 CrashStory::Promoted => &["v1=100", "v1=75 v2=25", "v1=50 v2=50", "v2=100"],
                 _ => &["v1=100", "v1=75 v2=25", "v1=100"],

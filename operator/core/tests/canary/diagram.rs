@@ -86,7 +86,7 @@ fn no_phase_that_somebody_wrote_by_hand_is_a_dead_end() {
             world.stored.phase = phase;
             if phase == Some(Phase::Paused) {
                 // This one waits for a person, if it has a reason to.
-                world.tell(Verb::Resume);
+                world.send(Verb::Resume);
             }
             world.until(200, promoted);
         }
@@ -96,7 +96,7 @@ fn no_phase_that_somebody_wrote_by_hand_is_a_dead_end() {
     }
 }
 
-/// The transitions that no walk went through, of those that `seen` tells.
+/// The transitions that are not in `seen`, which no walk went through.
 pub fn unseen(seen: &BTreeSet<String>) -> Vec<String> {
     transitions()
         .map(|(from, trigger, to, _)| edge(from, trigger, to))

@@ -60,7 +60,7 @@ fn instances_retire_after_the_delay() {
     assert_eq!(world.nodes["v1"].replicas, Some(2), "scaleDownDelaySeconds is 60");
     world.run(10);
     assert_eq!(world.nodes["v1"].replicas, Some(0));
-    assert_eq!((world.told("Retired"), world.stored.draining.len()), (1, 0));
+    assert_eq!((world.events_with("Retired"), world.stored.draining.len()), (1, 0));
 
     let mut world = promoting("Delete");
     world.until_phase(100, Phase::Promoted).run(50);
@@ -93,7 +93,11 @@ fn a_node_of_another_namespace_is_left_alone() {
         let before = world.nodes["v1"];
         world.until_phase(100, Phase::Promoted).run(200);
         assert_eq!(world.nodes.get("v1"), Some(&before), "{retire}");
-        assert_eq!((world.told("RetirementNotAllowed"), world.told("Retired")), (1, 0), "{retire}");
+        assert_eq!(
+            (world.events_with("RetirementNotAllowed"), world.events_with("Retired")),
+            (1, 0),
+            "{retire}"
+        );
         assert!(world.stored.draining.is_empty() && !world.keeps().contains("v1"), "{retire}");
     }
 }

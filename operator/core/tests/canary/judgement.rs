@@ -91,10 +91,10 @@ fn a_failure_may_wait_for_a_person() {
     world.apply("v2=100").until_phase(60, Phase::Paused);
     assert_eq!((world.hold(), world.weights().as_str()), (Some("AnalysisFailed"), "v2=25 v1=75"));
     assert_eq!(world.condition(ConditionType::Stalled), (Some(true), "AnalysisFailed"));
-    let paused = world.told("Paused");
+    let paused = world.events_with("Paused");
     failing(&mut world, 0);
     world.run(100);
-    assert_eq!((world.phase(), world.told("Paused")), (Phase::Paused, paused), "it says so once");
+    assert_eq!((world.phase(), world.events_with("Paused")), (Phase::Paused, paused), "it says so once");
     world.applied(Verb::Resume);
     let resumed = world.now;
     world.until_step(60, 2);
@@ -136,7 +136,7 @@ fn a_hold_that_ends_in_time_is_forgotten() {
         world.rate = 100;
         world.until(20, |world| world.phase() != Phase::Held);
     }
-    assert_eq!(world.told("Held"), 3);
+    assert_eq!(world.events_with("Held"), 3);
     world.until_phase(200, Phase::Promoted);
 }
 
@@ -339,9 +339,9 @@ fn a_retry_is_not_judged_by_the_requests_before_it() {
         assert_eq!(world.stored.analysis[0].errors, Some(0), "reports {lag} s late");
         world.until_phase(200, Phase::Promoted);
     }
-    // It is the lag that does it: were it not told, the failures from before would count.
+    // It is the lag that does it: if it were unknown, the failures from before would count.
     let mut world = retried(2);
-    world.told_lag = Some(0);
+    world.assumed_lag = Some(0);
     world.until(60, |world| !world.stored.analysis.is_empty());
     assert!(world.stored.analysis[0].errors > Some(0), "{:?}", world.stored.analysis);
 }
@@ -413,7 +413,7 @@ fn a_gate_is_asked_for_each_step_and_once_an_interval() {
     let mut world = asking("confirm-rollout", WebhookAnswer::Refused);
     world.run(50);
     assert!((9..=12).contains(&asked(&world)), "{}", asked(&world));
-    assert_eq!(world.told("Held"), 2, "being asked, then refused");
+    assert_eq!(world.events_with("Held"), 2, "being asked, then refused");
 }
 
 #[test]

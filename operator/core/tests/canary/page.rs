@@ -1,4 +1,4 @@
-//! `docs/canary.md` tells of everything there is: each member of `canary` and of the status about it, each word that these
+//! `docs/canary.md` describes everything there is: each member of `canary` and of the status about it, each word that these
 //! may hold, and each reason that rollouts give.
 
 use std::collections::BTreeSet;
@@ -54,9 +54,9 @@ fn reasons() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_page_tells_of_every_member_word_and_reason() {
+fn the_page_describes_every_member_word_and_reason() {
     let page = std::fs::read_to_string(root().join("docs/canary.md")).unwrap();
-    let told: BTreeSet<&str> =
+    let described: BTreeSet<&str> =
         page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').collect();
     let mut wanted = reasons();
     assert!(wanted.len() > 30, "{wanted:?}");
@@ -77,6 +77,6 @@ fn the_page_tells_of_every_member_word_and_reason() {
             _ => {}
         }
     }
-    let missing: Vec<&String> = wanted.iter().filter(|word| !told.contains(word.as_str())).collect();
+    let missing: Vec<&String> = wanted.iter().filter(|word| !described.contains(word.as_str())).collect();
     assert!(missing.is_empty(), "docs/canary.md says nothing of {missing:?}");
 }

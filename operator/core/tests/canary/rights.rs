@@ -30,29 +30,29 @@ fn waits() -> serde_json::Value {
 }
 
 #[test]
-fn one_proxy_that_refuses_does_not_stop_a_release_and_is_told_of() {
+fn one_proxy_that_refuses_does_not_stop_a_release_and_is_reported() {
     let mut world = called_by(&["own-a", "other-b", "evil-c"], &waits());
     world.proxies[2].refuses = true;
     world.apply("v2=100").run(5);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxyRejected")), "it is waited for");
     world.until_phase(200, Phase::Draining);
-    let told = world.events.iter().filter(|(_, reason, _)| reason == "ProxyRejected");
-    let told: Vec<&str> = told.map(|(_, _, message)| message.as_str()).collect();
+    let messages = world.events.iter().filter(|(_, reason, _)| reason == "ProxyRejected");
+    let messages: Vec<&str> = messages.map(|(_, _, message)| message.as_str()).collect();
     assert!(
-        told.len() >= 4 && told[0].contains("goes on without some: 1 of 3 connected proxies refused"),
-        "{told:#?}"
+        messages.len() >= 4 && messages[0].contains("goes on without some: 1 of 3 connected proxies refused"),
+        "{messages:#?}"
     );
-    assert!(told[0].contains("proxy-2 says: \"no\""), "{told:#?}");
+    assert!(messages[0].contains("proxy-2 says: \"no\""), "{messages:#?}");
     // What it may still send requests to is not taken away at once, nor kept for ever.
     world.run(DRAIN_TIMEOUT - 10);
     assert_eq!(world.phase(), Phase::Draining);
     assert!(world.effects.iter().all(|effect| !effect.starts_with("deprecate")), "{:?}", world.effects);
     world.until_phase(60, Phase::Promoted);
-    let told = world.events.iter().any(|(_, reason, message)| {
+    let held = world.events.iter().any(|(_, reason, message)| {
         reason == "ProxyRejected"
             && message.contains("v1 drains without some: 1 of 3 connected proxies refused")
     });
-    assert!(told, "{:#?}", world.events);
+    assert!(held, "{:#?}", world.events);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_further_stream_that_lags_has_no_say_and_nothing_drains_before_it_follows() 
     world.apply("v2=100").run(5);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxiesPending")), "it is waited for");
     world.until_phase(200, Phase::Draining);
-    let told: Vec<&String> = world.events.iter().map(|(_, _, message)| message).collect();
+    let messages: Vec<&String> = world.events.iter().map(|(_, _, message)| message).collect();
     let words = "goes on without some: 1 further stream of proxies that run the weights";
-    assert!(told.iter().any(|message| message.contains(words)), "{told:#?}");
+    assert!(messages.iter().any(|message| message.contains(words)), "{messages:#?}");
     world.run(DRAIN_TIMEOUT - 10);
     assert_eq!(world.phase(), Phase::Draining);
     assert!(world.effects.iter().all(|effect| !effect.starts_with("deprecate")), "{:?}", world.effects);
@@ -139,7 +139,7 @@ fn forged_failures_hold_a_release_and_do_not_roll_it_back() {
     assert_eq!((world.phase(), world.hold()), (Phase::Held, Some("ReportsDisagree")));
     world.until_phase(100, Phase::Paused);
     assert_eq!(world.hold(), Some("HoldTimedOut"));
-    // The new targets' own proxies tell whom to believe.
+    // The new targets' own proxies decide whom to believe.
     world.witnesses.insert("v2".to_owned(), says(&[("a", 1000, 0), ("evil", 0, 1000)], Some((1000, 1))));
     world.applied(fleetmesh_crds::Verb::Resume).until_phase(200, Phase::Draining);
 }

@@ -22,9 +22,9 @@ fn a_rollout_goes_from_stable_to_spec_by_itself() {
     assert_eq!(world.ended(), Some((Phase::Promoted, "Promoted")));
     assert!(world.nodes["v1"].deprecated && !world.nodes["v2"].deprecated);
     for reason in ["RolloutStarted", "Promoted", "Drained", "Replaced"] {
-        assert_eq!(world.told(reason), 1, "{reason}");
+        assert_eq!(world.events_with(reason), 1, "{reason}");
     }
-    assert_eq!(world.told("StepStarted"), 3);
+    assert_eq!(world.events_with("StepStarted"), 3);
     let conditions =
         [ConditionType::Progressing, ConditionType::Promoted, ConditionType::Stalled, ConditionType::Paused];
     let holds = conditions.map(|kind| world.condition(kind).0);
@@ -202,7 +202,7 @@ fn a_changed_plan_goes_on_at_the_first_greater_weight() {
     world.until_step(10, 1);
     assert_eq!(world.weights(), "v2=60 v1=40");
     world.until_phase(100, Phase::Promoted);
-    assert_eq!(world.told("PlanChanged"), 2);
+    assert_eq!(world.events_with("PlanChanged"), 2);
     assert_eq!((world.stored.rollouts, world.stored.history[0].id.as_str()), (1, id.as_str()));
     assert_eq!(world.pushed()[1..5], ["v1=100 v2=0", "v2=25 v1=75", "v2=60 v1=40", "v2=100 v1=0"]);
 }
@@ -285,7 +285,7 @@ fn no_weight_before_a_healthy_endpoint() {
     world.apply("v2=100").run(30);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("NodeNotReady")));
     assert_eq!(world.pushed(), ["v1=100", "v1=100 v2=0"]);
-    // What nobody can tell is no obstacle.
+    // What is unknown is no obstacle.
     world.nodes.get_mut("v2").unwrap().health = Health::Unknown;
     world.until_step(5, 1);
 
@@ -326,7 +326,7 @@ fn an_endpoint_that_tells_nothing_gets_its_time() {
     let metrics = json!([{ "name": "rate", "source": prometheus, "thresholdRange": { "min": 1 } }]);
     let patch = json!({ "propagationDelaySeconds": 15, "analysis": { "metrics": metrics } });
     let mut world = CanaryWorld::new("v1=100", Some(quick_with(&patch)));
-    world.tells = false;
+    world.supported = false;
     world.metrics.insert("rate".to_owned(), fleetmesh_core::canary::AskOutcome::Value(2.0));
     world.apply("v2=100").run(14);
     assert_eq!((world.step(), world.hold()), (Some(0), Some("ProxiesPending")));
@@ -336,7 +336,7 @@ fn an_endpoint_that_tells_nothing_gets_its_time() {
     assert_eq!(world.weights(), "v2=100");
 
     let mut world = CanaryWorld::new("v1=100", Some(quick_with(&json!({ "propagationDelaySeconds": 1 }))));
-    world.tells = false;
+    world.supported = false;
     world.apply("v2=100").until_phase(60, Phase::Held);
     assert_eq!(world.hold(), Some("NoReport"));
     assert!(world.stored.rollout.unwrap().hold.unwrap().detail.contains("prometheus"));

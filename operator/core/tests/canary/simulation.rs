@@ -116,11 +116,11 @@ fn people_and_webhooks_do_what_the_trace_says() {
         "webhooks": [{ "type": "confirm-promotion", "url": "https://gate" }],
     }));
     let mut trace = trace(80, |_| (Some(0), None));
-    let told = |answer| BTreeMap::from([("confirm-promotion".to_owned(), answer)]);
-    trace.rows[0].webhooks = told(WebhookAnswer::Refused);
+    let answers = |answer| BTreeMap::from([("confirm-promotion".to_owned(), answer)]);
+    trace.rows[0].webhooks = answers(WebhookAnswer::Refused);
     trace.rows[20].action = Some(Verb::Resume);
     trace.rows[30].action = Some(Verb::Promote);
-    trace.rows[60].webhooks = told(WebhookAnswer::Confirmed);
+    trace.rows[60].webhooks = answers(WebhookAnswer::Confirmed);
     trace.rows[79].action = Some(Verb::Abort);
     let timeline = run(canary, &trace);
     let seconds = |what: &str, words: &str| -> Vec<u64> {

@@ -1,4 +1,4 @@
-//! Which resources a rollout is decided about, and what others are told who were told something.
+//! Which resources have a rollout to decide about, and how actions on the others are answered.
 
 use std::sync::Arc;
 

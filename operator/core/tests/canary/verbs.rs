@@ -1,4 +1,4 @@
-//! What people tell rollouts.
+//! The actions that people take on rollouts.
 
 use fleetmesh_core::canary::Action;
 use fleetmesh_crds::{ActionPhase, Phase, Reason, Verb};
@@ -88,7 +88,7 @@ fn abort_is_one_push_and_retry_begins_anew() {
     assert_eq!(world.stored.rollout.as_ref().unwrap().step, "1/3", "where it was");
     world.spec.canary = Some(quick_with(&json!({ "steps": [{ "setWeight": 10 }] })));
     world.run(1);
-    assert_eq!((world.step(), world.told("PlanChanged")), (Some(1), 0));
+    assert_eq!((world.step(), world.events_with("PlanChanged")), (Some(1), 0));
     world.spec.canary = Some(canary(quick()));
     world.applied(Verb::Retry).until_phase(200, Phase::Promoted);
     assert_ne!(world.stored.history[0].id, id);
@@ -135,7 +135,7 @@ fn an_action_is_carried_out_once_though_its_status_was_lost() {
         step_index: Some(1),
     });
     world.reconcile(Crash::BeforeMesh);
-    assert_eq!(world.step(), Some(2), "carried out, and nobody was told");
+    assert_eq!(world.step(), Some(2), "carried out, and nobody was notified");
     world.run(3);
     assert_eq!((world.step(), world.verdicts.len()), (Some(2), 1), "not again");
     assert_eq!(world.verdicts[0].phase, ActionPhase::Applied);

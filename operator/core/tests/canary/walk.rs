@@ -25,7 +25,7 @@ pub struct Walk {
     pub state: CanaryStatus,
     now: Timestamp,
     since: Timestamp,
-    tells: bool,
+    reports: bool,
     lag: Duration,
     has: Vec<WeightedTarget>,
     version: i64,
@@ -48,7 +48,7 @@ impl Walk {
             targets: if random.bool() { has.clone() } else { list(&mut random) },
             canary: Some(canary(&mut random)),
         };
-        let tells = random.u8(0..100) < 85;
+        let reports = random.u8(0..100) < 85;
         let lag = Duration::from_millis(random.choice([0, 0, 1000, 1500, 4000]).unwrap());
         Self {
             random,
@@ -56,7 +56,7 @@ impl Walk {
             state: CanaryStatus::default(),
             now: start(),
             since: start(),
-            tells,
+            reports,
             lag,
             has,
             version: 1,
@@ -132,7 +132,7 @@ impl Walk {
     }
 
     fn distribution(&mut self) -> Distribution {
-        if !self.tells {
+        if !self.reports {
             return Distribution::Unsupported;
         }
         if self.odds(3) {
@@ -178,7 +178,7 @@ impl Walk {
     }
 
     fn loads(&mut self) -> ProxyReports {
-        if !self.tells {
+        if !self.reports {
             return ProxyReports::Unsupported;
         }
         if self.odds(4) {
@@ -318,8 +318,12 @@ impl Walk {
                 self.first_seen.get(version).is_some_and(|since| now.duration_since(*since) >= delay)
             }
             Distribution::Reported(ObjectStatus {
-                version: told, proxies, acknowledged, rejected, ..
-            }) => told >= version && acknowledged >= proxies && rejected.is_empty(),
+                version: reported,
+                proxies,
+                acknowledged,
+                rejected,
+                ..
+            }) => reported >= version && acknowledged >= proxies && rejected.is_empty(),
         }
     }
 
@@ -351,7 +355,7 @@ impl Walk {
         loads.fold((0, 0), |(good, bad), (_, load)| (good + load.succeeded, bad + load.failed))
     }
 
-    /// At most how many requests windows told of that began after `from`, with all that they tell of.
+    /// The most requests in windows of which all began after `from`.
     pub fn requests(&self, from: Timestamp) -> i64 {
         let after = |(at, loads): &&(Timestamp, Loads)| begins(*at, loads) >= from;
         let windows = self.windows.iter().filter(after);
@@ -359,7 +363,7 @@ impl Walk {
         i64::try_from(sum).unwrap()
     }
 
-    /// The success rate that the observation tells.
+    /// The success rate of the observation.
     pub fn rate(&self, seen: &Observations) -> Option<f64> {
         let ProxyReports::Reported { loads, .. } = &seen.loads else { return None };
         rate(self.counts(loads))
@@ -391,7 +395,7 @@ impl Walk {
     }
 }
 
-/// When the oldest request may have ended that the window tells of.
+/// When the oldest request of the window may have ended.
 pub fn begins(at: Timestamp, loads: &Loads) -> Timestamp {
     at - SignedDuration::try_from(loads.window + loads.lag).unwrap()
 }

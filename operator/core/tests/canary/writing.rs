@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_core::canary::{UNWRITTEN, tells_news};
+use fleetmesh_core::canary::{UNWRITTEN, has_news};
 use fleetmesh_crds::Phase;
 use fleetmesh_crds::canary::Verdict;
 use fleetmesh_simulation::canary::fixtures::quick_with;
@@ -58,15 +58,15 @@ fn news_is_written_in_the_reconcile_that_brings_it() {
 fn whatever_is_no_window_that_passed_again_is_news() {
     let mut world = long();
     world.run(30);
-    assert!(!tells_news(&world.written, &world.written));
-    assert!(!tells_news(&world.written, &world.stored));
+    assert!(!has_news(&world.written, &world.written));
+    assert!(!has_news(&world.written, &world.stored));
     let mut held = world.written.clone();
     held.phase = Some(Phase::Held);
-    assert!(tells_news(&world.written, &held));
+    assert!(has_news(&world.written, &held));
     let mut failed = world.written.clone();
     failed.analysis[0].failed = 1;
-    assert!(tells_news(&world.written, &failed));
+    assert!(has_news(&world.written, &failed));
     let mut unnamed = world.stored.clone();
     unnamed.analysis[0].name = "another".to_owned();
-    assert!(tells_news(&world.written, &unnamed));
+    assert!(has_news(&world.written, &unnamed));
 }

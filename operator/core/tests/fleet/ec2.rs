@@ -56,12 +56,12 @@ pub struct SimulatedEc2 {
     pub image: String,
     /// Whose it is.
     pub image_owners: Vec<String>,
-    /// How instances join, as the operator was told; and where proxies are served then.
+    /// How instances join, from the operator's configuration; and where proxies are served then.
     pub join: Option<JoinOptions>,
     pub writes: usize,
     pub plans: Vec<String>,
-    /// What the last report told.
-    pub told: Option<Finding>,
+    /// The finding of the last report.
+    pub finding: Option<Finding>,
     deleting: bool,
     /// The class of the fleet.
     pub class: Option<FleetClassSpec>,
@@ -129,7 +129,7 @@ impl SimulatedEc2 {
             join: None,
             writes: 0,
             plans: Vec::new(),
-            told: None,
+            finding: None,
             deleting: false,
             class: Some(class()),
             grant: None,
@@ -375,7 +375,7 @@ impl SimulatedEc2 {
             self.pending.extend(outcome.launched.iter().map(|id| (id.clone(), now)));
             if fault != Ec2Fault::ReportLost {
                 let part = report(&observed, &decision, &outcome, &input);
-                self.told = Some(part.finding);
+                self.finding = Some(part.finding);
                 let iam = self.object.status.iam().cloned();
                 self.object.status.of_kind = NodeStatus { fleet: part.status, iam }.into();
             }

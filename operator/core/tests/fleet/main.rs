@@ -197,9 +197,9 @@ fn an_ami_of_somebody_else_is_launched_for_nobody() {
             ec2.reconcile(Ec2Fault::None);
         }
         assert_eq!((live(&ec2).len(), ec2.writes), (0, 0), "not even a launch template is made");
-        let told = ec2.told.as_ref().unwrap();
-        assert_eq!(told.reason, Reason::ValueNotInClass);
-        assert!(told.message.contains("images.owners: 111122223333, amazon"), "{}", told.message);
+        let finding = ec2.finding.as_ref().unwrap();
+        assert_eq!(finding.reason, Reason::ValueNotInClass);
+        assert!(finding.message.contains("images.owners: 111122223333, amazon"), "{}", finding.message);
     }
     // The account of Amazon's own AMIs has an alias.
     ec2.image_owners = vec!["137112412989".to_owned(), "amazon".to_owned()];
@@ -232,9 +232,13 @@ fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
         ec2.wait(30);
     }
     assert_eq!(live(&ec2).len(), 2);
-    let told = ec2.told.as_ref().unwrap();
-    assert_eq!(told.reason, Reason::ClassLimitReached);
-    assert!(told.message.contains("FleetClass c allows 2 instances (limits.instances)"), "{}", told.message);
+    let finding = ec2.finding.as_ref().unwrap();
+    assert_eq!(finding.reason, Reason::ClassLimitReached);
+    assert!(
+        finding.message.contains("FleetClass c allows 2 instances (limits.instances)"),
+        "{}",
+        finding.message
+    );
     ec2.grant = None;
     ec2.settle();
     assert_eq!(live(&ec2).len(), 3);

@@ -1,8 +1,8 @@
-//! Interception by iptables and ip6tables: one `iptables-restore --noflush` per address family, so that each family
-//! changes at once and nobody else's rules are touched. Runs programs.
+//! Interception by iptables and ip6tables: one `iptables-restore --noflush` per address family, so that each family changes at once
+//! and nobody else's rules are touched. Runs programs.
 //!
-//! The two families are two transactions. Both are tested before either is made, and when the second fails all the
-//! same, the first is taken back.
+//! The two families are two transactions. Both are tested before either is applied, and when the second still fails, the first is
+//! reverted.
 
 use fleetmesh_instance::interception::Interception;
 use fleetmesh_instance::interception::iptables::{self as rules, Family, Table};

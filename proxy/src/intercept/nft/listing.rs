@@ -1,5 +1,5 @@
-//! Turns the JSON that `nft -j list` answers into the rules of [`fleetmesh_instance::interception::nft`], whose text form varies between
-//! versions of nft while its JSON does not. Pure.
+//! Parses the JSON of `nft -j list` into the rules of [`fleetmesh_instance::interception::nft`]. The text form varies between versions
+//! of nft, the JSON does not. Pure.
 
 use fleetmesh_instance::interception::nft::{CHAINS, NftRule};
 use serde_json::Value;

@@ -34,7 +34,7 @@ pub struct AbortFigures {
 /// Aborts a rollout again and again.
 ///
 /// # Errors
-/// A part does not start, or a rollout does not do as it is told.
+/// A part does not start, or a rollout does not follow an action.
 pub async fn run(sizes: &Sizes) -> Result<AbortFigures> {
     let world = BenchWorld::start_with(&OPERATOR).await?;
     let callers = sizes.proxies.div_ceil(INSTANCES);
@@ -57,13 +57,13 @@ pub async fn run(sizes: &Sizes) -> Result<AbortFigures> {
     for index in 0..sizes.aborts {
         let rollout = in_first_step(&world).await?;
         let sent = (Instant::now(), Timestamp::now());
-        tell(&world, &format!("abort-{index}"), "Abort", &rollout).await?;
+        act(&world, &format!("abort-{index}"), "Abort", &rollout).await?;
         let last = proxies.all_since(Some(sent.0), DEADLINE).await?;
         let decision = aborted(&world).await?;
         decided.push(between(sent.1, decision));
         let last = sent.1 + SignedDuration::try_from(last.duration_since(sent.0))?;
         acknowledged.push(between(decision, last));
-        tell(&world, &format!("retry-{index}"), "Retry", &rollout).await?;
+        act(&world, &format!("retry-{index}"), "Retry", &rollout).await?;
     }
     Ok(AbortFigures {
         aborts: sizes.aborts,
@@ -72,7 +72,7 @@ pub async fn run(sizes: &Sizes) -> Result<AbortFigures> {
     })
 }
 
-async fn tell(world: &BenchWorld, name: &str, verb: &str, rollout: &Value) -> Result<()> {
+async fn act(world: &BenchWorld, name: &str, verb: &str, rollout: &Value) -> Result<()> {
     kubernetes::create(&world.client, &objects::action(name, verb, rollout)).await
 }
 

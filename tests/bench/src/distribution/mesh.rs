@@ -1,4 +1,4 @@
-//! A mesh of any size in which every virtual node uses as much: its proxy acknowledges, and a reader is told.
+//! A mesh of any size in which every virtual node uses as much: its proxy acknowledges, and a reader gets the change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Mesh {
             let (former, present) = (snapshot(&former)?, snapshot(&view)?);
             distribution.target(&id, Some(Arc::clone(&present)));
             let connected = Distribution::connect(&distribution, &id, None, Some(format!("i-{number:08x}")));
-            connected.tell(Progress { acknowledged: Some(Arc::clone(&former)), rejections: Vec::new() });
+            connected.report(Progress { acknowledged: Some(Arc::clone(&former)), rejections: Vec::new() });
             proxies.push(BenchProxy { connected, former, present, is_present: false });
         }
         let meshes = Arc::new(BTreeMap::from([(NAME.to_owned(), Arc::clone(&view))]));
@@ -72,17 +72,17 @@ impl Mesh {
         let Some(proxy) = self.proxies.get_mut(self.turn) else { return };
         proxy.is_present = !proxy.is_present;
         let snapshot = if proxy.is_present { &proxy.present } else { &proxy.former };
-        proxy.connected.tell(Progress { acknowledged: Some(Arc::clone(snapshot)), rejections: Vec::new() });
+        proxy.connected.report(Progress { acknowledged: Some(Arc::clone(snapshot)), rejections: Vec::new() });
     }
 
-    /// The reader is told what changed since it was told last; gives how many objects did.
+    /// The reader gets what changed since its last answer; returns how many objects did.
     ///
     /// # Errors
-    /// It is told everything, or nothing at all.
+    /// It gets everything, or nothing at all.
     pub async fn news(&mut self) -> Result<usize> {
         let answer = self.distribution.answer(NAME, self.token.take(), Instant::now()).await;
         let answer = answer.context("the mesh is unknown")?;
-        ensure!(!answer.complete, "the reader was told everything");
+        ensure!(!answer.complete, "the reader got everything");
         self.token = Some(answer.token);
         Ok(answer.objects.len())
     }
@@ -90,13 +90,13 @@ impl Mesh {
     /// The reader begins anew.
     ///
     /// # Errors
-    /// It is not told everything.
+    /// It does not get everything.
     pub async fn everything(&mut self) -> Result<()> {
         let answer =
             self.distribution.answer(NAME, None, Instant::now()).await.context("the mesh is unknown")?;
         ensure!(
             answer.complete && answer.objects.len() == self.objects(),
-            "the reader was not told everything"
+            "the reader did not get everything"
         );
         self.token = Some(answer.token);
         Ok(())

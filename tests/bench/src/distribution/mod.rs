@@ -37,16 +37,16 @@ pub struct Measured {
     pub objects: usize,
     /// Until a proxy's stream goes on, in microseconds.
     pub acknowledged_us: f64,
-    /// Until a reader was told what it changed, in microseconds.
-    pub told_us: f64,
-    /// A reader that was never there before is told everything, in microseconds.
+    /// Until a reader has what it changed, in microseconds.
+    pub read_us: f64,
+    /// Until a reader that was never there before has everything, in microseconds.
     pub everything_us: f64,
 }
 
 /// Measures the three meshes.
 ///
 /// # Errors
-/// The distribution does not tell what it should.
+/// The distribution does not report what it should.
 pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
     let mut meshes = Vec::new();
     for factor in [1, 2, 4] {
@@ -65,7 +65,7 @@ pub async fn run(sizes: MeshSizes) -> Result<DistributionReport> {
 #[derive(Default)]
 struct Passes {
     acknowledged: Vec<Duration>,
-    told: Vec<Duration>,
+    read: Vec<Duration>,
     everything: Vec<Duration>,
 }
 
@@ -74,19 +74,19 @@ impl Passes {
         let everything = Instant::now();
         mesh.everything().await?;
         self.everything.push(everything.elapsed());
-        let (mut acknowledged, mut told) = (Duration::ZERO, Duration::ZERO);
+        let (mut acknowledged, mut read) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..acknowledgements {
             let begun = Instant::now();
             mesh.acknowledge();
             acknowledged += begun.elapsed();
             let changed = mesh.news().await?;
-            told += begun.elapsed();
+            read += begun.elapsed();
             if !(1..=8).contains(&changed) {
                 bail!("an acknowledgement changed {changed} objects");
             }
         }
         self.acknowledged.push(acknowledged / acknowledgements);
-        self.told.push(told / acknowledgements);
+        self.read.push(read / acknowledgements);
         Ok(())
     }
 
@@ -94,7 +94,7 @@ impl Passes {
         Measured {
             objects,
             acknowledged_us: median_us(&self.acknowledged),
-            told_us: median_us(&self.told),
+            read_us: median_us(&self.read),
             everything_us: median_us(&self.everything),
         }
     }

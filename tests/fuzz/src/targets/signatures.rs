@@ -129,7 +129,7 @@ fn meaning(head: &Parts, body: &[u8]) -> Meaning {
     let names = list.unwrap_or_default().split(';');
     let values = |name: &str| {
         let values = head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        // Signatures do not tell one blank from two.
+        // Signatures do not distinguish one blank from two.
         values.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<String>>()
     };
     let mut query: Vec<_> = head

@@ -29,8 +29,8 @@ impl CanaryWorld {
         self.pushes.iter().map(|(_, weights)| weights.as_str()).collect()
     }
 
-    pub fn told(&self, reason: &str) -> usize {
-        self.events.iter().filter(|(_, told, _)| told == reason).count()
+    pub fn events_with(&self, reason: &str) -> usize {
+        self.events.iter().filter(|(_, known, _)| known == reason).count()
     }
 
     pub fn condition(&self, kind: ConditionType) -> (Option<bool>, &'static str) {

@@ -1,6 +1,6 @@
 //! A world for rollouts: an API server that keeps the status as JSON, an endpoint with the route, proxies that acknowledge
 //! late, callers whose requests succeed or fail, and an operator that may die between any two of its writes. Pure: its
-//! clock only moves when it is told to.
+//! clock moves only on request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fleetmesh_api::distribution::{CallingProxies, ObjectStatus, Rejection};
 use fleetmesh_api::loads::Load;
 use fleetmesh_core::canary::{
     Action, ActionVerdict, AskOutcome, CanaryEffect, Health, Node, Observations, Owners, ProxyReports,
-    Reduction, ReportingEndpoint, Sample, Spec, WebhookReply, nodes_of_interest, reduce, targets, tells_news,
+    Reduction, ReportingEndpoint, Sample, Spec, WebhookReply, has_news, nodes_of_interest, reduce, targets,
 };
 use fleetmesh_core::{Distribution, Loads, Witnesses};
 use fleetmesh_crds::canary::WebhookAnswer;
@@ -57,20 +57,20 @@ pub struct CanaryWorld {
     pub since: Timestamp,
     pub route: Option<(Vec<WeightedTarget>, i64, Timestamp)>,
     pub proxies: Vec<SimulatedProxy>,
-    /// The virtual node of each proxy; empty where the endpoint does not tell.
+    /// The virtual node of each proxy; empty where the endpoint does not report it.
     pub callers: Vec<String>,
     /// Further streams of them that lag.
     pub lagging: i32,
     pub owners: Owners,
-    /// Who tells what of the loads beside all together.
+    /// Who reports what of the loads, besides the sums.
     pub witnesses: BTreeMap<String, Witnesses>,
-    /// Whether the endpoint tells of proxies and loads.
-    pub tells: bool,
+    /// Whether the endpoint reports on proxies and loads.
+    pub supported: bool,
     pub reports: bool,
-    /// Seconds between a request and when reports tell of it, which those who judge know...
+    /// Seconds between a request and its report, which those who judge know...
     pub report_lag: u64,
-    /// ... unless they are told otherwise.
-    pub told_lag: Option<u64>,
+    /// ... unless they assume something else.
+    pub assumed_lag: Option<u64>,
     pub control_plane_since: Timestamp,
     pub nodes: BTreeMap<String, Node>,
     /// Requests a second of all callers.
@@ -111,10 +111,10 @@ impl CanaryWorld {
             lagging: 0,
             owners: Owners::default(),
             witnesses: BTreeMap::new(),
-            tells: true,
+            supported: true,
             reports: true,
             report_lag: 0,
-            told_lag: None,
+            assumed_lag: None,
             control_plane_since: start(),
             nodes: nodes.into_iter().collect(),
             rate: 100,
@@ -167,7 +167,7 @@ impl CanaryWorld {
             refused.map(|(index, _)| Rejection { proxy: format!("proxy-{index}"), message: "no".to_owned() });
         let acknowledged =
             self.proxies.iter().filter(|proxy| proxy.acknowledged == *version && !proxy.refuses).count();
-        let distribution = if self.tells {
+        let distribution = if self.supported {
             Distribution::Reported(ObjectStatus {
                 version: *version,
                 proxies: i32::try_from(self.proxies.len()).unwrap(),
@@ -199,7 +199,7 @@ impl CanaryWorld {
     }
 
     fn loads(&self) -> ProxyReports {
-        if !self.tells {
+        if !self.supported {
             return ProxyReports::Unsupported;
         }
         if !self.reports {
@@ -226,7 +226,7 @@ impl CanaryWorld {
             }
         }
         let observed = Duration::try_from(self.now - self.control_plane_since).unwrap();
-        let lag = Duration::from_secs(self.told_lag.unwrap_or(self.report_lag));
+        let lag = Duration::from_secs(self.assumed_lag.unwrap_or(self.report_lag));
         let witnesses = self.witnesses.clone();
         ProxyReports::Reported { at: self.now, loads: Loads { window, observed, lag, targets, witnesses } }
     }
@@ -270,7 +270,7 @@ impl CanaryWorld {
         if crash == Crash::BeforeReport {
             return self.restart();
         }
-        if tells_news(&self.written, &self.stored) {
+        if has_news(&self.written, &self.stored) {
             self.write_status();
         }
     }
@@ -400,7 +400,7 @@ impl CanaryWorld {
     }
 
     /// Gives the rollout a verb, meant for what is in force.
-    pub fn tell(&mut self, verb: Verb) -> ActionVerdict {
+    pub fn send(&mut self, verb: Verb) -> ActionVerdict {
         let rollout = self.stored.rollout.as_ref().expect("a rollout");
         let (id, step) = (rollout.id.clone(), rollout.step_index);
         self.tell_exactly(verb, &id, Some(step))
@@ -420,7 +420,7 @@ impl CanaryWorld {
     }
 
     pub fn applied(&mut self, verb: Verb) -> &mut Self {
-        let verdict = self.tell(verb);
+        let verdict = self.send(verb);
         assert_eq!(verdict.phase, ActionPhase::Applied, "{}", verdict.message);
         self
     }

@@ -20,7 +20,7 @@ const BURST: Duration = Duration::from_millis(5);
 /// Time between two reports.
 const REPORT: Duration = Duration::from_millis(100);
 
-/// What the load client is told.
+/// The commands of the load client.
 #[derive(Debug, Clone)]
 pub struct LoadPlan {
     /// The request.

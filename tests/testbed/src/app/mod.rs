@@ -1,4 +1,4 @@
-//! The application of a test bed: a server that tells its name, clients that count who answered.
+//! The application of a test bed: a server that answers with its name, clients that count who answered.
 //!
 //! Both run on an instance as children (`fleetmesh-testbed app …`); this module starts them and reads what they say.
 
@@ -75,7 +75,7 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub async fn set_healthy(&mut self, healthy: bool) -> Result<()> {
-        self.tell(if healthy { "healthy" } else { "unhealthy" }).await
+        self.set(if healthy { "healthy" } else { "unhealthy" }).await
     }
 
     /// Makes every `nth` request fail with 503, or what [`Self::fail_with`] says (gRPC: UNAVAILABLE); 1 fails all, 0 none.
@@ -83,7 +83,7 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub async fn fail_every(&mut self, nth: u64) -> Result<()> {
-        self.tell(&format!("fail-every {nth}")).await
+        self.set(&format!("fail-every {nth}")).await
     }
 
     /// Makes the next `count` requests fail with 503 (gRPC: UNAVAILABLE).
@@ -91,7 +91,7 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub async fn fail_next(&mut self, count: u64) -> Result<()> {
-        self.tell(&format!("fail-next {count}")).await
+        self.set(&format!("fail-next {count}")).await
     }
 
     /// Makes failures to come answer with this HTTP status (not gRPC's).
@@ -99,11 +99,11 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub async fn fail_with(&mut self, status: u16) -> Result<()> {
-        self.tell(&format!("fail-status {status}")).await
+        self.set(&format!("fail-status {status}")).await
     }
 
     /// Says a line and awaits that it took effect.
-    async fn tell(&mut self, line: &str) -> Result<()> {
+    async fn set(&mut self, line: &str) -> Result<()> {
         let said = self.0.lines()?.len();
         self.0.say(line)?;
         let what = format!("the server confirms {line:?}");

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Protocol, tcp};
 
-/// Every answer tells who gave it in this header.
+/// Every answer says in this header who gave it.
 pub const RESPONDER: &str = "x-responder";
 /// A request with this header is answered after so many milliseconds.
 pub const DELAY: &str = "x-delay-ms";
@@ -121,7 +121,7 @@ impl Behaviour {
         status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// Counts a request and tells whether it has to fail.
+    /// Counts a request; returns whether it has to fail.
     fn fails(&self) -> bool {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let every = self.fail_every.load(Ordering::SeqCst);
@@ -155,7 +155,7 @@ async fn answer(
         }
         _ => match (behaviour.fails(), grpc) {
             (true, true) => grpc_answer(&[], UNAVAILABLE),
-            (true, false) => plain(behaviour.failure(), "told to fail\n"),
+            (true, false) => plain(behaviour.failure(), "made to fail\n"),
             (false, true) => grpc_answer(&[], "0"),
             (false, false) => plain(StatusCode::OK, &describe(&request)),
         },

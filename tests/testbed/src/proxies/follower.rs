@@ -1,4 +1,4 @@
-//! One simulated proxy that tells what it was sent, and that can come back with what it runs, as an Envoy does whose control
+//! One simulated proxy that shows what it was sent, and that can come back with what it runs, as an Envoy does whose control
 //! plane went away and is there again.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
 //! What simulated proxies report: as many requests to each cluster as its weight says, all answered, but for those to
-//! virtual nodes that are told to fail.
+//! virtual nodes that are made to fail.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

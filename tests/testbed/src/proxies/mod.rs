@@ -39,7 +39,7 @@ struct FollowingProxy {
     known: Arc<Mutex<KnownResources>>,
 }
 
-/// What a proxy was told to run.
+/// What a proxy was sent to run.
 #[derive(Debug, Default)]
 struct KnownResources {
     clusters: BTreeSet<String>,

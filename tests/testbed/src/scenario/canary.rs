@@ -88,10 +88,10 @@ async fn apply(world: &ScenarioWorld, samples: &Path, run: &RunDir, target: &str
     world.stack.kubectl.apply(&file).await.map(drop)
 }
 
-/// Tells each change of the rollout until it ends; gives the last status.
+/// Prints each change of the rollout until it ends; returns the last status.
 async fn follow(world: &ScenarioWorld, observer: &mut dyn Observer) -> Result<Value> {
     let generation = get(world).await?["metadata"]["generation"].clone();
-    let mut told = String::new();
+    let mut printed = String::new();
     wait::until("the rollout ends", LIMIT, async || {
         let route = get(world).await?;
         let status = &route["status"];
@@ -104,9 +104,9 @@ async fn follow(world: &ScenarioWorld, observer: &mut dyn Observer) -> Result<Va
             text(&status["weights"]),
             text(&status["rollout"]["hold"]["reason"])
         );
-        if line != told {
+        if line != printed {
             observer.step(line.trim_end());
-            told = line;
+            printed = line;
         }
         let ended = ["Promoted", "Aborted"].contains(&text(&status["phase"]).as_str());
         Ok(ended.then(|| status.clone()))

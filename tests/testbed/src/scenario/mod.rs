@@ -71,7 +71,7 @@ pub struct ScenarioOptions {
     pub canaries: bool,
 }
 
-/// Is told what happens.
+/// Is notified of what happens.
 pub trait Observer {
     /// Something begins.
     fn step(&mut self, text: &str);

@@ -77,7 +77,7 @@ const FLEETS: [(&str, &str); 3] = [
     ("06-virtual-node-service-b-v2.yaml", "service-b-v2"),
 ];
 
-/// Gives the nodes their identities and fleets and tells what was made for them in AWS; gives the ids of the instances,
+/// Gives the nodes their identities and fleets and prints what was made for them in AWS; returns the ids of the instances,
 /// whose roles the three hosts take.
 async fn launched(
     stack: &Stack,

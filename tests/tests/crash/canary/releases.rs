@@ -98,9 +98,9 @@ impl ReleaseLook<'_> {
         let route = self.lane.api(&self.kinds[3]).get(ROUTE).await?;
         ready(&route)?;
         let status = &route.data["status"];
-        // The state is written ahead of the conditions, which tell of it.
-        let told = conditions(&route).iter().any(|one| one[0] == "Promoted" && one[2] == status["phase"]);
-        ensure!(told, "the conditions are late: {status}");
+        // The state is written ahead of its conditions.
+        let shown = conditions(&route).iter().any(|one| one[0] == "Promoted" && one[2] == status["phase"]);
+        ensure!(shown, "the conditions are late: {status}");
         let rollout = match &status["rollout"] {
             Value::Null => Value::Null,
             rollout => {

@@ -40,7 +40,7 @@ async fn keep_this_release() {
     })
     .await
     .unwrap();
-    // The status tells of the proxy.
+    // The status shows the proxy.
     world.looked(LOOKS, objects).await;
 
     let folder = kept::folder().join(name);

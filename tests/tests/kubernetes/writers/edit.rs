@@ -4,7 +4,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchP
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-/// How Kubernetes is told of an edit.
+/// How an edit is sent to Kubernetes.
 #[derive(Clone, Copy)]
 pub enum Edit {
     /// Server-side apply, under the writer's name.

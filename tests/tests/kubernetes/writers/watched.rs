@@ -1,4 +1,4 @@
-//! Every version of the objects, as the API server tells who watches: a number that goes back is an edit that somebody
+//! Every version of the objects, as a watch of the API server shows them: a number that goes back is an edit that somebody
 //! undid, however short the time.
 
 use std::collections::BTreeMap;

@@ -195,5 +195,5 @@ async fn large_bodies_where_instances_join_are_refused_before_they_are_read() {
     assert!(longest < 2000, "a line has {longest} bytes");
     // However often it is refused, a source has a line, and a minute later a number.
     let lines = log.lines().filter(|line| line.contains("an instance may not join")).count();
-    assert!((1..=4).contains(&lines), "{lines} lines tell of it");
+    assert!((1..=4).contains(&lines), "{lines} lines report it");
 }

@@ -1,7 +1,7 @@
 //! Strangers who want the control plane down (H4, M2, M4): each attack is made as it was made against a former version, and
 //! while it runs, others are served and memory stays within bounds. What is printed are the figures of `docs/security.md`.
 //!
-//! Every client of these tests has an address of its own on loopback, by which the control plane tells sources apart. STS is
+//! Every client of these tests has an address of its own on loopback, by which the control plane distinguishes sources. STS is
 //! a stand-in that refuses everybody and counts: what is tested is how often it is asked.
 
 mod bodies;

@@ -77,7 +77,7 @@ async fn refusals_with_details(bed: &mut FloodBed, tls: &FloodTls, passes: usize
     while streams.len() < 4 {
         let mut stream = match FloodProxy::open(tls.channel(STRANGER, bed.ads).await.unwrap()).await {
             Ok(stream) => stream,
-            // The seats of those before are free a moment after their end is told.
+            // The seats of those before are free a moment after their end is sent.
             Err(status) if status.code() == Code::ResourceExhausted => continue,
             Err(status) => panic!("{status}"),
         };

@@ -65,13 +65,13 @@ fn every_secret_was_used(world: &mut SecretsWorld) {
 
 async fn nothing_tells(world: &mut SecretsWorld) {
     let mut searched = 0;
-    let mut told = Vec::new();
+    let mut leaked = Vec::new();
     let logs = world.logs();
     let planted: &Planted = &world.planted;
     for (name, text) in &logs {
         assert!(text.contains("TRACE"), "{name} has everything");
         searched += text.len();
-        told.extend(planted.found(text).into_iter().map(|found| format!("{name}: {found}")));
+        leaked.extend(planted.found(text).into_iter().map(|found| format!("{name}: {found}")));
     }
     let logged = searched;
     let statuses = world.statuses().await;
@@ -86,16 +86,16 @@ async fn nothing_tells(world: &mut SecretsWorld) {
     for (name, text) in &pages {
         assert!(text.len() > 1000, "{name} are there: {text}");
         searched += text.len();
-        told.extend(planted.found(text).into_iter().map(|found| format!("{name}: {found}")));
+        leaked.extend(planted.found(text).into_iter().map(|found| format!("{name}: {found}")));
     }
     println!(
         "{} secrets planted; {logged} bytes of {} logs, {} bytes of statuses, Events and metrics; {} found",
         planted.len(),
         logs.len(),
         searched - logged,
-        told.len()
+        leaked.len()
     );
-    assert!(told.is_empty(), "{}", told.join("\n"));
+    assert!(leaked.is_empty(), "{}", leaked.join("\n"));
     metrics_are_as_described(&pages[2].1, &pages[3].1);
 }
 

@@ -217,8 +217,8 @@ impl SecretsWorld {
         for member in ["SecretAccessKey", "SessionToken"] {
             let (_, rest) = asked.split_once(&format!("<{member}>")).expect("STS was asked");
             let (text, _) = rest.split_once('<').unwrap();
-            let told = asked.matches(text).count();
-            assert!(member != "SessionToken" || told > 1, "Cloud Map was asked with it");
+            let times = asked.matches(text).count();
+            assert!(member != "SessionToken" || times > 1, "Cloud Map was asked with it");
             self.planted.known(&format!("the {member} of STS"), text);
         }
     }

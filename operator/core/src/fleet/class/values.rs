@@ -1,4 +1,4 @@
-//! Values and the lists of a class: when an entry stands for a value, and what a message shows of either. Pure.
+//! Values and the lists of a class: when an entry matches a value, and how messages show them. Pure.
 
 use fleetmesh_api::tags::TAG_PREFIX;
 

@@ -99,5 +99,5 @@ fn an_instance_that_a_status_alone_names_is_ones_own_by_both_tags_or_not_at_all(
     let mut observed = ObservedFleet::default();
     observed.add_lost(found, &BTreeSet::new(), &mine());
     assert_eq!(ids(&observed.instances), ["i-own", "i-own-too"]);
-    assert_eq!(ids(&observed.taken), Vec::<&str>::new(), "nothing is told of what is others'");
+    assert_eq!(ids(&observed.taken), Vec::<&str>::new(), "nothing is reported of what is others'");
 }

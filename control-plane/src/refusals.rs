@@ -1,5 +1,5 @@
-//! What is refused is told in the log by source: the first refusal of a source with its reason, and the others of a minute as
-//! a number. Whoever is refused chooses how often, so a line each would let a stranger fill the log and hide in it.
+//! Refusals in the log, by source: the first one of a source with its reason, and the others of a minute as a number. Callers
+//! choose how often they are refused, so a line for each would let a stranger fill the log and hide in it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,15 +11,15 @@ use tokio::time::sleep;
 
 use crate::listen::Source;
 
-/// For how long refusals are counted before the number is told.
+/// For how long refusals are counted before the number is logged.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Sources that are told apart. Beyond that the others are told as one.
+/// Sources that are counted one by one. All others count as one.
 const MOST: usize = 1024;
 
 /// The refusals of one kind.
 #[derive(Clone, Debug)]
 pub struct Refusals {
-    /// What is told of them.
+    /// The message of their lines.
     what: &'static str,
     counts: Arc<Mutex<SourceCounts>>,
 }
@@ -34,12 +34,12 @@ enum Who {
     Others,
 }
 
-/// How many refusals of a source were not told, for those of whom one was told within the last minute.
+/// How many refusals of a source were not logged, for those with a line within the last minute.
 #[derive(Debug, Default)]
 struct SourceCounts(HashMap<Who, u64>);
 
 impl SourceCounts {
-    /// Takes a refusal in; answers who is to be told of, if it is, and not merely counted.
+    /// Takes a refusal in; returns whom to log it for, or `None` when it is only counted.
     fn note(&mut self, who: Who) -> Option<Who> {
         let known = self.0.len() < MOST || self.0.contains_key(&who);
         let who = if known { who } else { Who::Others };
@@ -55,8 +55,8 @@ impl SourceCounts {
         }
     }
 
-    /// A minute is over; answers how many refusals were counted in it. When there were any, the next minute begins, of which
-    /// each is counted; otherwise the next refusal is told again.
+    /// A minute is over; returns how many refusals were counted in it. When there were any, the next minute begins, in which
+    /// all are counted; otherwise the next refusal is logged again.
     fn turn(&mut self, who: Who) -> u64 {
         let count = self.0.get_mut(&who).map(std::mem::take).unwrap_or_default();
         if count == 0 {
@@ -67,16 +67,16 @@ impl SourceCounts {
 }
 
 impl Refusals {
-    /// None yet; `what` is what is told of them.
+    /// None yet; `what` is the message of their lines.
     pub fn new(what: &'static str) -> Self {
         Self { what, counts: Arc::default() }
     }
 
-    /// Tells of a refusal of somebody at `source`, or counts it. To be called within a runtime.
-    pub fn tell(&self, source: Option<Source>, reason: &dyn Display) {
+    /// Logs a refusal of somebody at `source`, or counts it. To be called within a runtime.
+    pub fn log(&self, source: Option<Source>, reason: &dyn Display) {
         let what = self.what;
-        let told = self.counts().note(source.map_or(Who::Nameless, Who::Source));
-        let Some(who) = told else {
+        let logged = self.counts().note(source.map_or(Who::Nameless, Who::Source));
+        let Some(who) = logged else {
             tracing::debug!(?source, %reason, "{what}");
             return;
         };
@@ -85,7 +85,7 @@ impl Refusals {
         tokio::spawn(async move { refusals.sum_up(who).await });
     }
 
-    /// Tells each minute how many there were, until there was none.
+    /// Logs each minute how many there were, until there was none.
     async fn sum_up(self, who: Who) {
         let what = self.what;
         loop {
@@ -94,7 +94,7 @@ impl Refusals {
             if count == 0 {
                 return;
             }
-            tracing::info!(source = ?who, count, "{what}: further ones within a minute, which are not told one by one");
+            tracing::info!(source = ?who, count, "{what}: further ones within a minute, which are not logged one by one");
         }
     }
 
@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn a_source_has_a_line_and_a_number_each_minute_however_often_it_is_refused() {
         let mut counts = SourceCounts::default();
-        let told = (0..10_000).filter_map(|_| counts.note(source(1))).count();
-        assert_eq!((told, counts.note(source(2))), (1, Some(source(2))));
+        let logged = (0..10_000).filter_map(|_| counts.note(source(1))).count();
+        assert_eq!((logged, counts.note(source(2))), (1, Some(source(2))));
         assert_eq!((counts.turn(source(1)), counts.turn(source(2))), (9_999, 0));
         assert_eq!(counts.note(source(2)), Some(source(2)), "it was quiet for a minute");
         // Whoever goes on has one line a minute, which is the number.
@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn many_sources_are_told_as_one_beyond_a_number_of_them() {
+    fn many_sources_count_as_one_beyond_a_number_of_them() {
         let mut counts = SourceCounts::default();
-        let told = (0..100_000).filter_map(|number| counts.note(source(number))).count();
-        assert_eq!((told, counts.0.len()), (MOST + 1, MOST + 1));
+        let logged = (0..100_000).filter_map(|number| counts.note(source(number))).count();
+        assert_eq!((logged, counts.0.len()), (MOST + 1, MOST + 1));
         assert_eq!(counts.turn(Who::Others), 100_000 - 1 - u64::try_from(MOST).expect("a number"));
     }
 
@@ -137,7 +137,7 @@ mod tests {
     async fn nothing_is_kept_of_a_source_that_rests() {
         let refusals = Refusals::new("a test");
         for _ in 0..3 {
-            refusals.tell(None, &"no reason");
+            refusals.log(None, &"no reason");
         }
         sleep(WINDOW * 3).await;
         assert!(refusals.counts().0.is_empty());
