@@ -50,7 +50,7 @@ words! {
         Accepted,
         /// Everything that the spec names exists at the endpoint.
         ResolvedRefs,
-        /// The endpoint has the object as the spec says; where the endpoint tells, so has every connected proxy.
+        /// The endpoint has the object as the spec says; where the endpoint reports on proxies, so has every connected proxy.
         Programmed,
         /// IAM has the node's role, policy and instance profile as the spec says.
         IdentityReady,
@@ -68,8 +68,8 @@ words! {
         AnalysisHealthy,
         /// The spec's targets are the stable ones (routes with `canary` only).
         Promoted,
-        /// Nothing goes on until a person acts; the stable targets, or the weights of the step, serve on, and `Ready` tells
-        /// of these (routes with `canary` only).
+        /// Nothing goes on until a person acts; the stable targets, or the weights of the step, go on serving, and `Ready` is
+        /// about these (routes with `canary` only).
         Stalled,
     }
 }
@@ -213,7 +213,7 @@ words! {
         NoTraffic,
         /// No load report came: nobody knows.
         NoReport,
-        /// Those who tell of the same requests contradict each other: callers, or callers and the new targets' own proxies.
+        /// Reports on the same requests contradict each other: those of callers, or of callers and the new targets' own proxies.
         ReportsDisagree,
         /// A query gave no number.
         NoData,

@@ -330,7 +330,7 @@ pub struct FleetStatus {
     /// The id of the launch template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch_template_id: Option<String>,
-    /// How many run, with a proxy that is connected and has acknowledged; where the endpoint does not tell of proxies,
+    /// How many run, with a proxy that is connected and has acknowledged; where the endpoint does not report on proxies,
     /// how many run and pass EC2's checks.
     #[serde(default)]
     pub ready: i32,
@@ -354,7 +354,7 @@ pub struct InstanceStatus {
     pub az: Option<String>,
     /// The instance's id.
     pub id: String,
-    /// How far its proxy is: `Connected`, `Acknowledged`, `Absent`; absent where the endpoint does not tell.
+    /// How far its proxy is: `Connected`, `Acknowledged`, `Absent`; absent where the endpoint does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
     /// EC2's word for its state, `draining` before it is terminated, or `joined` and `foreign-profile` for an enrolled

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// The path of everything that Fleetmesh makes in IAM, unless the operator was told another one.
+/// The path of everything that Fleetmesh makes in IAM, unless the operator is configured with another one.
 pub const DEFAULT_PATH: &str = "/fleetmesh/";
 
 /// The most managed policies a user may name: IAM's quota of 10 per role less the one that Fleetmesh attaches.

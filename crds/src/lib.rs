@@ -1,5 +1,5 @@
 //! The Kubernetes kinds of Fleetmesh, group `fleetmesh.dev`, version `v1alpha1`: one custom resource for each App Mesh
-//! kind; RouteActions, which tell rollouts what to do; FleetClasses, which say what fleets may be made of; the providers that rollouts ask;
+//! kind; RouteActions, which act on rollouts; FleetClasses, which say what fleets may be made of; the providers that rollouts ask;
 //! and ReferenceGrants, which permit references between namespaces. A spec is the App Mesh request, flattened: the identity fields, the members of the request's `spec`, and next
 //! to them what only Kubernetes needs ([`Management`], [`AllowedNamespaces`]).
 //!

@@ -59,14 +59,14 @@ pub enum MetricProviderType {
     Prometheus,
 }
 
-/// A webhook that rollouts may ask or tell. Cluster-scoped, as a MetricProvider is.
+/// A webhook that rollouts may ask or notify. Cluster-scoped, as a MetricProvider is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
     group = "fleetmesh.dev",
     version = "v1alpha1",
     kind = "WebhookProvider",
-    doc = "A webhook that rollouts may ask or tell. It belongs to the cluster's administrators; Routes name it.",
+    doc = "A webhook that rollouts may ask or notify. It belongs to the cluster's administrators; Routes name it.",
     derive = "PartialEq",
     shortname = "fmwebhook",
     crates(kube_core = "::kube_core")

@@ -1,4 +1,4 @@
-//! The RouteAction kind: what a person, or a pipeline, tells a rollout. Pure data.
+//! The RouteAction kind: what a person, or a pipeline, does to a rollout. Pure data.
 
 use fleetmesh_model::rule::Rule;
 use fleetmesh_model::schema::{add_rule, plain_enum};
@@ -28,7 +28,7 @@ fn rules(schema: &mut Schema) {
 
 // It is not of the category `fleetmesh`: it has no condition Ready, and `kubectl wait --for=condition=Ready fleetmesh --all`
 // would wait for one.
-/// Something that a rollout is told once: go on, stop, give up. It is carried out at most once, however often it is read;
+/// An action on a rollout: go on, stop, give up. It is carried out at most once, however often it is read;
 /// one that was meant for another rollout or step is refused.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +38,7 @@ fn rules(schema: &mut Schema) {
     version = "v1alpha1",
     kind = "RouteAction",
     namespaced,
-    doc = "Something that a rollout is told once: go on, stop, give up.",
+    doc = "An action on a rollout, carried out once: go on, stop, give up.",
     status = "RouteActionStatus",
     derive = "PartialEq",
     shortname = "fract",
@@ -59,7 +59,7 @@ pub struct RouteActionSpec {
     pub verb: Verb,
 }
 
-/// What a rollout is told.
+/// What is done to a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = plain_enum)]
 pub enum Verb {

@@ -37,7 +37,7 @@ pub struct Status<Own = KindStatus> {
     /// a one wrote it. Absent before the first write. Nothing is believed because it stands here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permitted_by: Option<Vec<String>>,
-    /// The connected proxies that need the object and how many of them run it; absent when the endpoint does not tell.
+    /// The connected proxies that need the object and how many of them run it; absent when the endpoint does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<Proxies>,
     /// The uid that App Mesh gave the object.

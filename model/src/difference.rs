@@ -1,4 +1,4 @@
-//! Where two specs differ in meaning, told by the paths of their members. Pure.
+//! Where two specs differ in meaning: the paths of their members. Pure.
 
 use std::fmt;
 

@@ -1,38 +1,38 @@
 //! Words of others, such as a proxy's about why it refuses a configuration, in the form in which they may stand in a
 //! condition, an Event or a log. Pure.
 
-/// The most characters of others' words that are told.
-pub const TOLD: usize = 200;
+/// The most characters of others' words that are shown.
+pub const MAX_SHOWN: usize = 200;
 
-/// `text` with everything but printable characters replaced by single blanks, and cut to [`TOLD`] characters, the last of
-/// which is then `…`. What comes out of it stays as it is. Whoever tells it has to mark it as somebody else's: in quotation
+/// `text` with everything but printable characters replaced by single blanks, and cut to [`MAX_SHOWN`] characters, the last of
+/// which is then `…`. What comes out of it stays as it is. Whoever shows it has to mark it as somebody else's: in quotation
 /// marks, with who said it; those inside become `'`.
 pub fn printable(text: &str) -> String {
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut count = 0;
-    // Far more than is told, so that blanks without end are not walked through.
-    for letter in text.chars().take(TOLD * 64) {
+    // Far more than is shown, so that blanks without end are not walked through.
+    for letter in text.chars().take(MAX_SHOWN * 64) {
         let blank = letter.is_whitespace() || is_hidden(letter);
-        if blank && (told.is_empty() || told.ends_with(' ')) {
+        if blank && (shown.is_empty() || shown.ends_with(' ')) {
             continue;
         }
-        if count == TOLD && blank {
-            // Blanks alone at the end are no more to tell.
+        if count == MAX_SHOWN && blank {
+            // Blanks alone at the end need no `…`.
             continue;
         }
-        if count == TOLD {
-            let kept: String = told.chars().take(TOLD - 1).collect();
+        if count == MAX_SHOWN {
+            let kept: String = shown.chars().take(MAX_SHOWN - 1).collect();
             return kept.trim_end().to_owned() + "…";
         }
         count += 1;
-        told.push(match letter {
+        shown.push(match letter {
             _ if blank => ' ',
             '"' => '\'',
             letter => letter,
         });
     }
-    told.truncate(told.trim_end().len());
-    told
+    shown.truncate(shown.trim_end().len());
+    shown
 }
 
 /// Control characters, and those that show nothing or change how what follows is shown (Unicode's bidirectional controls,
@@ -50,19 +50,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_one_short_line() {
-        for (text, told) in [
+    fn what_is_shown_is_one_short_line() {
+        for (text, shown) in [
             ("bad regex", "bad regex"),
             ("  two\r\n\tlines\u{1b}[31m \0 ", "two lines [31m"),
             ("a\u{202e}b\u{200b}c", "a b c"),
             ("say \"no\"", "say 'no'"),
             ("", ""),
         ] {
-            assert_eq!(printable(text), told);
+            assert_eq!(printable(text), shown);
         }
         let long = printable(&"é".repeat(5000));
-        assert_eq!((long.chars().count(), long.ends_with("é…")), (TOLD, true));
-        let exact = "x".repeat(TOLD);
+        assert_eq!((long.chars().count(), long.ends_with("é…")), (MAX_SHOWN, true));
+        let exact = "x".repeat(MAX_SHOWN);
         assert_eq!(printable(&exact), exact);
         assert_eq!(printable(&format!("{exact}\n\n")), exact);
         for text in [long, "a b".to_owned(), printable(&"a ".repeat(300))] {

@@ -75,7 +75,7 @@ pub struct Analysis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = up_to_10_minutes)]
     pub interval: Option<DurationText>,
-    /// What is judged, at most 10 metrics; by default `request-success-rate`, which the load reports tell, at least 99
+    /// What is judged, at most 10 metrics; by default `request-success-rate`, from the load reports, at least 99
     /// percent. An empty list judges nothing: steps then go by their time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = metrics)]

@@ -1,7 +1,7 @@
 //! `canary` of a Route: how a change of its targets is rolled out, and what is reported of it. Pure data and its rules.
 //!
 //! No member has a default in the schema: what a user applied stays, byte for byte, what the API server keeps. The
-//! defaults are methods here, and each member's text tells its own.
+//! defaults are methods here, and each member's text says its own.
 
 pub mod analysis;
 pub mod duration;
@@ -60,8 +60,8 @@ pub struct Canary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_592_000))]
     pub progress_deadline_seconds: Option<i32>,
-    /// Where the endpoint does not tell of proxies (AWS's own): how long after a write every proxy is taken to run it, 0
-    /// to 3600 s; 60 when absent. A Fleetmesh control plane tells, and this is not used.
+    /// Where the endpoint does not report on proxies (AWS's own): how long after a write every proxy is taken to run it, 0
+    /// to 3600 s; 60 when absent. A Fleetmesh control plane reports on them, and this is not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3600))]
     pub propagation_delay_seconds: Option<i32>,
@@ -73,7 +73,7 @@ pub struct Canary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = steps)]
     pub steps: Option<Vec<Step>>,
-    /// Who is asked, or told, over HTTP; at most 10, with different names.
+    /// Who is asked, or notified, over HTTP; at most 10, with different names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = webhooks)]
     pub webhooks: Vec<Webhook>,
@@ -117,7 +117,7 @@ impl Canary {
         seconds(self.progress_deadline_seconds, DEFAULT_PROGRESS_DEADLINE)
     }
 
-    /// How long a write takes to reach every proxy where nobody tells.
+    /// How long a write takes to reach every proxy where nobody reports on proxies.
     pub fn propagation_delay(&self) -> Duration {
         seconds(self.propagation_delay_seconds, DEFAULT_PROPAGATION_DELAY)
     }
@@ -149,7 +149,7 @@ pub enum OnFailure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackWindow {
-    /// Of how many promotions back, 0 to 5, as far as the last 10 rollouts tell. Their virtual nodes are kept until they
+    /// Of how many promotions back, 0 to 5, as far as the last 10 rollouts go back. Their virtual nodes are kept until they
     /// leave the window or their instances retire; those that still have a healthy endpoint go straight to the last step.
     #[schemars(range(min = 0, max = 5))]
     pub revisions: i32,

@@ -46,11 +46,11 @@ pub struct RolloutStatus {
     pub step_entered_at: Option<MicroTime>,
     /// The step in force, counted from 1; 0 while the new targets are made known with weight 0.
     pub step_index: i32,
-    /// The requests that the new targets answered in the step, as far as the load reports tell.
+    /// The requests that the new targets answered in the step, as far as the load reports show.
     pub step_requests: i64,
     /// The destination.
     pub targets: Vec<WeightedTarget>,
-    /// What somebody told the step: Promote, SkipStep or, for all that follow, PromoteFull.
+    /// The last request of somebody for the step: Promote, SkipStep or, for all that follow, PromoteFull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Verb>,
 }

@@ -112,13 +112,13 @@ impl Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataplaneStatus {
-    /// Connected proxies that acknowledged them; absent where the endpoint does not tell.
+    /// Connected proxies that acknowledged them; absent where the endpoint does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked: Option<i32>,
-    /// Connected proxies that refused them; absent where the endpoint does not tell.
+    /// Connected proxies that refused them; absent where the endpoint does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nacked: Option<i32>,
-    /// Connected proxies that need the route; absent where the endpoint does not tell.
+    /// Connected proxies that need the route; absent where the endpoint does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<i32>,
     /// Since when every one of them is known, or taken, to run `effectiveTargets`.

@@ -1,4 +1,4 @@
-//! Who is asked, or told, over HTTP. Pure data and its rules.
+//! Who is asked, or notified, over HTTP. Pure data and its rules.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn rules(schema: &mut Schema) {
     add_rule(schema, &PATH_OF_A_PROVIDER);
 }
 
-/// Somebody who is asked, or told, over HTTP: a POST with a JSON body.
+/// Somebody who is asked, or notified, over HTTP: a POST with a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules)]

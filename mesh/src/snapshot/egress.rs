@@ -3,9 +3,9 @@
 //!
 //! Only what `backends` names is looked at; that scoping is what scales. The rules:
 //! - A backend whose virtual service does not exist adds nothing until it does.
-//! - http, http2 and grpc share a port: Envoy recognises the version per connection, and the Host header tells the
-//!   services apart.
-//! - tcp tells services apart by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
+//! - http, http2 and grpc share a port: Envoy recognises the version per connection, and the Host header selects
+//!   the service.
+//! - tcp distinguishes services by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
 //!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`].
 //! - DNS names have no case: two services whose names differ in case only conflict as well.
 
@@ -33,7 +33,7 @@ pub(super) struct Egress<'a> {
 /// The services on a port.
 #[derive(Debug)]
 pub(super) enum Port<'a> {
-    /// HTTP of any version, told apart by host.
+    /// HTTP of any version, distinguished by host.
     Http(Vec<Service<'a>>),
     /// Anything else, all to one service.
     Tcp(Service<'a>),
@@ -199,7 +199,7 @@ pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bo
 }
 
 /// The targets of a route that can be reached. One that cannot is left out, so that its share goes to the others and
-/// not into an error; `unserved` tells.
+/// not into an error; `unserved` reports it.
 fn targets<'a>(reader: &Reader<'a>, route: &'a RouteSpec) -> Vec<(Endpoint<'a>, u32)> {
     let weighted = route.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
     let reached = weighted.iter().filter_map(|target| {

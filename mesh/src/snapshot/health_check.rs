@@ -37,7 +37,7 @@ fn health_check(policy: &HealthCheckPolicy, host: &str) -> HealthCheck {
     HealthCheck {
         timeout: proto::millis(u64::try_from(*timeout_millis).unwrap_or(0)),
         interval,
-        // Envoy checks a cluster without traffic once a minute only, unless told.
+        // By default Envoy checks a cluster without traffic only once a minute.
         no_traffic_interval: interval,
         healthy_threshold: proto::number((*healthy_threshold).into()),
         unhealthy_threshold: proto::number((*unhealthy_threshold).into()),

@@ -1,7 +1,7 @@
 //! Recognises, after a restart, the clusters that a proxy still has from before. Pure.
 //!
 //! The version of an answer of clusters ends in a mark per cluster. A proxy repeats that version when it connects again,
-//! and so tells what it has, though nothing was remembered here: clusters that its routes may still need (because it
+//! which shows what it has, though nothing was remembered here: clusters that its routes may still need (because it
 //! refused newer routes, say) can be kept until it has acknowledged others. Nobody else can make such marks, so a proxy
 //! gets no cluster by a version that its node was not given.
 

@@ -1,8 +1,8 @@
 //! The versions that answers of clusters go out under: what they hold, and a mark per cluster that only this control plane
 //! can make. Pure.
 //!
-//! A mark is a MAC over the virtual node and the cluster's name, so a version tells of a cluster only when it was given to a
-//! proxy of that very node: one that is invented, or another node's, tells nothing. The key is the store's: the same in
+//! A mark is a MAC over the virtual node and the cluster's name, so a version proves that a proxy has a cluster only when it was sent
+//! to a proxy of that very node: an invented one, or another node's, proves nothing. The key is the store's: the same in
 //! every replica and after every restart.
 
 use std::collections::HashSet;

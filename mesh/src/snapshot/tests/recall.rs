@@ -74,5 +74,5 @@ fn a_key_is_recognised_until_the_one_after_the_next() {
     assert_eq!((recalled(&[1]), recalled(&[2, 1]), recalled(&[3, 2]), recalled(&[3, 2, 1])), (1, 1, 0, 0));
     let newer = version(&mesh, &VersionKeys::new([&[2; 32], &[1; 32]]), "client");
     assert_ne!(newer, old);
-    assert_eq!(content_version(&newer), content_version(&old), "a proxy that has it is told nothing");
+    assert_eq!(content_version(&newer), content_version(&old), "a proxy that has it is sent nothing");
 }
