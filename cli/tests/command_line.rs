@@ -15,7 +15,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn tells_its_version() {
+fn prints_its_version() {
     let output = run(&["--version"]);
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),

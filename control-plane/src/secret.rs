@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_does_not_tell() {
+    fn debug_does_not_show_it() {
         let shown = format!("{:?} {:#?}", Secret::new("hush"), Some(Secret::new("hush")));
         assert!(!shown.contains("hush"), "{shown}");
     }

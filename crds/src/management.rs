@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_the_tag_bound_tells_the_constant() {
+    fn the_text_of_the_tag_bound_names_the_constant() {
         assert_eq!(MAX_USER_TAGS, 44);
         assert!(TAG_KEY_RESERVED.cel.contains(TAG_PREFIX));
     }

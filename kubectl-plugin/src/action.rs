@@ -19,7 +19,7 @@ pub fn action(route: &Route, verb: Verb) -> Result<RouteAction, String> {
     let status = route.status.clone().unwrap_or_default();
     let rollout = match (&route.spec.canary, status.of_kind.canary.rollout) {
         (Some(_), Some(rollout)) => rollout,
-        _ => return Err(nothing_to_tell(route, verb)),
+        _ => return Err(no_rollout(route, verb)),
     };
     let metadata = ObjectMeta {
         generate_name: Some(prefix(&route.name_any(), verb)),
@@ -56,7 +56,7 @@ fn prefix(route: &str, verb: Verb) -> String {
     format!("{}{end}", start.trim_end_matches(['-', '.']))
 }
 
-fn nothing_to_tell(route: &Route, verb: Verb) -> String {
+fn no_rollout(route: &Route, verb: Verb) -> String {
     let name = format!("{}/{}", route.namespace().unwrap_or_default(), route.name_any());
     let word = word(verb).trim_end_matches("-full");
     let status = route.status.clone().unwrap_or_default();

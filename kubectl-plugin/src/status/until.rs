@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aborted_rollout_tells_why() {
+    fn an_aborted_rollout_says_why() {
         let WatchEnding::Aborted(words) = ending(&route(3, status("Aborted", true))) else {
             panic!("aborted")
         };

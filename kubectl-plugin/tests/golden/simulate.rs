@@ -49,7 +49,7 @@ fn the_outcome_can_be_expected() {
 }
 
 #[test]
-fn json_tells_the_same() {
+fn json_says_the_same() {
     let output = simulate("bad", &["--stable", "serviceB=100", "-o", "json"]);
     let timeline: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(timeline["outcome"], "Aborted");

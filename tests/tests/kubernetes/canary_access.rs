@@ -42,7 +42,7 @@ impl AccessBed {
 }
 
 #[tokio::test]
-async fn a_user_tells_a_rollout_the_verbs_of_his_roles_and_no_other() {
+async fn a_user_sends_a_rollout_the_verbs_of_his_roles_and_no_other() {
     let in_group = |name: &str, group: &str| User { groups: vec![group.to_owned()], ..User::named(name) };
     let (ann, ben) = (in_group("ann", "on-call"), in_group("ben", "release-managers"));
     // Who may create RouteActions, and has no verb.

@@ -139,7 +139,7 @@ async fn as_before(space: &KubernetesSpace, before: &[Value]) {
 }
 
 #[tokio::test]
-async fn a_control_plane_of_ours_tells_of_a_change_at_once() {
+async fn a_control_plane_of_ours_reports_a_change_at_once() {
     let bed = ClusterBed::shared().await;
     let space = bed.space("reported").await;
     let before = applied(&space).await;
@@ -152,7 +152,7 @@ async fn a_control_plane_of_ours_tells_of_a_change_at_once() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_tells_nothing_is_compared_within_60_s_by_default() {
+async fn an_endpoint_that_reports_nothing_is_compared_within_60_s_by_default() {
     let run = RunDir::new("drift").unwrap();
     let cluster = Cluster::start(&run).await.unwrap();
     let kubectl = cluster.kubectl().unwrap();

@@ -72,7 +72,7 @@ async fn either_has(shop: &KubernetesSpace, thief: &KubernetesSpace, name: &str)
 }
 
 #[tokio::test]
-async fn a_permission_that_a_status_does_not_tell_of_ends_all_the_same() {
+async fn a_permission_that_a_status_does_not_show_ends_all_the_same() {
     let bed = ClusterBed::shared().await;
     let shop = shop(&bed, "takeover-lender").await;
     let web = shop.guest("takeover-forger").await;

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_archive_tells_who_made_it_or_when() -> Result<()> {
+    fn nothing_in_the_archive_shows_who_made_it_or_when() -> Result<()> {
         let bytes = archive(b"binary")?;
         let mut archive = tar::Archive::new(bytes.as_slice());
         for entry in archive.entries()? {

@@ -30,7 +30,7 @@ pub async fn check(variant: Variant, layer: &[u8]) -> Result<()> {
     let run = RunDir::new("root")?;
     let root = run.join("root");
     tar::Archive::new(layer).unpack(&root).context("cannot unpack the layer")?;
-    tells_its_version(&root).await?;
+    prints_its_version(&root).await?;
     join_has_authorities(&root).await?;
     if variant == Variant::Full {
         operator_has_authorities(&root, &run).await?;
@@ -55,7 +55,7 @@ fn program(root: &Path, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-async fn tells_its_version(root: &Path) -> Result<()> {
+async fn prints_its_version(root: &Path) -> Result<()> {
     let printed = command::run(program(root, &["--version"])?).await?;
     ensure!(printed == format!("fleetmesh {VERSION}\n"), "`--version` printed {printed:?}");
     Ok(())

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn link_flags_tell_each_tool_its_version() -> Result<()> {
+    fn link_flags_give_each_tool_its_version() -> Result<()> {
         let flags = link_flags("\thelm.sh/helm/v3 v3.22.0 // indirect\n\tk8s.io/kubernetes v1.36.3\n")?;
         assert!(flags.contains("version.gitVersion=v1.36.3"), "{flags}");
         assert!(flags.contains("internal/version.version=v3.22.0"), "{flags}");

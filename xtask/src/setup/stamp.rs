@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_tells_boundaries_apart() {
+    fn digest_distinguishes_boundaries() {
         let one = digest([b"ab".as_slice(), b"c".as_slice()]);
         let two = digest([b"a".as_slice(), b"bc".as_slice()]);
         assert_ne!(one, two);

@@ -273,7 +273,7 @@ async fn streams_end_without_an_error_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn the_endpoint_says_what_it_tells_of_and_what_it_cannot() {
+async fn the_endpoint_says_what_it_reports_and_what_it_cannot() {
     let world = AdsWorld::start(None).await;
     let (status, _, body) = get(&world, "/fleetmesh/v1/meshes/apps/loads?window=600").await;
     assert_eq!(status, 200);

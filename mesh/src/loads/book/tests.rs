@@ -332,7 +332,7 @@ struct Came {
 
 proptest! {
     #[test]
-    fn it_tells_what_a_memory_of_everything_would(acts in acts(), window in 1u64..=LONGEST, later in 0u64..900) {
+    fn it_reports_what_a_memory_of_everything_would(acts in acts(), window in 1u64..=LONGEST, later in 0u64..900) {
         let (mut book, mut now, mut ever) = (LoadBook::default(), Duration::ZERO, 0u64);
         let (mut living, mut came): (Vec<u64>, Vec<Came>) = (Vec::new(), Vec::new());
         let mut last: BTreeMap<u64, BTreeMap<String, (Duration, u64)>> = BTreeMap::new();

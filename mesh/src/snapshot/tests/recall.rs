@@ -23,7 +23,7 @@ fn version(mesh: &MeshView, keys: &VersionKeys, of: &str) -> String {
 }
 
 #[test]
-fn the_version_of_clusters_tells_which_they_were() {
+fn the_version_of_clusters_shows_which_they_were() {
     let (mesh, keys) = (calling_a(), version_keys(1));
     let clusters = Arc::clone(client(&mesh).content(ResourceType::Cluster));
     let version = version(&mesh, &keys, "client");

@@ -45,7 +45,7 @@ fn the_diagram_is_the_table_of_transitions() {
 }
 
 #[test]
-fn the_page_says_what_each_trigger_is_and_which_reason_it_tells() {
+fn the_page_says_what_each_trigger_is_and_which_reason_it_reports() {
     let page = page();
     for (_, trigger, _, reason) in transitions() {
         let begin = format!("| `{trigger:?}` |");

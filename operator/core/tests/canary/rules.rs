@@ -321,7 +321,7 @@ fn targets_within_the_rollback_window_skip_the_steps() {
 }
 
 #[test]
-fn an_endpoint_that_tells_nothing_gets_its_time() {
+fn an_endpoint_that_reports_nothing_gets_its_time() {
     let prometheus = json!({ "prometheus": { "address": "http://prometheus:9090", "query": "rate" } });
     let metrics = json!([{ "name": "rate", "source": prometheus, "thresholdRange": { "min": 1 } }]);
     let patch = json!({ "propagationDelaySeconds": 15, "analysis": { "metrics": metrics } });

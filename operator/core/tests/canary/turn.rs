@@ -77,7 +77,7 @@ fn a_route_under_canary_is_decided_about_and_so_is_what_is_left_of_one() {
 }
 
 #[test]
-fn who_tells_something_to_a_route_without_a_rollout_gets_an_answer() {
+fn an_action_on_a_route_without_a_rollout_gets_an_answer() {
     let plain = observed(Value::Null, 100);
     assert_eq!(turn(&plain, "cluster"), CanaryTurn::NoRollout);
     let (reason, message) = refused(&plain).expect("an answer");

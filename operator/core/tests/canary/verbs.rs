@@ -99,7 +99,7 @@ fn abort_is_one_push_and_retry_begins_anew() {
 fn what_was_meant_for_something_else_is_refused() {
     let mut world = CanaryWorld::new("v1=100", Some(canary(quick())));
     let refused = |world: &mut CanaryWorld, verb, id: &str, step| {
-        let verdict = world.tell_exactly(verb, id, step);
+        let verdict = world.send_exactly(verb, id, step);
         assert_eq!(verdict.phase, ActionPhase::Refused);
         assert!(!verdict.message.is_empty());
         verdict.reason

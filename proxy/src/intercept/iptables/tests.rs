@@ -6,7 +6,7 @@ use super::*;
 use crate::intercept::test::{guarded, scenario};
 
 #[test]
-fn tells_on_from_off() {
+fn distinguishes_on_from_off() {
     let both = Interception { ipv6: true, ..scenario() };
     for made in [scenario(), both, guarded(), Interception { ingress: None, ..scenario() }] {
         let (v4, v6) = (table(&made, Family::V4), table(&made, Family::V6));

@@ -403,10 +403,10 @@ impl CanaryWorld {
     pub fn send(&mut self, verb: Verb) -> ActionVerdict {
         let rollout = self.stored.rollout.as_ref().expect("a rollout");
         let (id, step) = (rollout.id.clone(), rollout.step_index);
-        self.tell_exactly(verb, &id, Some(step))
+        self.send_exactly(verb, &id, Some(step))
     }
 
-    pub fn tell_exactly(&mut self, verb: Verb, rollout_id: &str, step_index: Option<i32>) -> ActionVerdict {
+    pub fn send_exactly(&mut self, verb: Verb, rollout_id: &str, step_index: Option<i32>) -> ActionVerdict {
         let number = self.verdicts.len() + self.actions.len();
         self.actions.push(Action {
             name: format!("action-{number}"),

@@ -31,7 +31,7 @@ async fn no_secret_gets_into_a_log_an_event_a_status_or_a_metric() {
     world.others_are_refused().await;
     world.an_instance_is_refused().await;
     every_secret_was_used(&mut world);
-    nothing_tells(&mut world).await;
+    nothing_leaks(&mut world).await;
 }
 
 /// A rollout asks webhooks and a Prometheus, which refuse, break, and answer.
@@ -63,7 +63,7 @@ fn every_secret_was_used(world: &mut SecretsWorld) {
     }
 }
 
-async fn nothing_tells(world: &mut SecretsWorld) {
+async fn nothing_leaks(world: &mut SecretsWorld) {
     let mut searched = 0;
     let mut leaked = Vec::new();
     let logs = world.logs();
