@@ -9,6 +9,7 @@
 //! Contracts of others are elsewhere: the shapes of the App Mesh API in `fleetmesh-model`, the custom resources with their
 //! annotations and finalizers in `fleetmesh-crds`.
 
+pub mod bootstrap;
 pub mod distribution;
 pub mod error;
 pub mod examples;

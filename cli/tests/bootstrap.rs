@@ -53,6 +53,7 @@ fn renders_every_option() {
         "--admin-address=::1",
         "--admin-port=9902",
         "--max-connections=1000",
+        "--sds-socket=unix:///run/spire/agent.sock",
         "--load-reporting=false",
         "--output=json",
     ]);

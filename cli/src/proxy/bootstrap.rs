@@ -36,6 +36,14 @@ pub struct BootstrapArgs {
     #[arg(long, env = "FLEETMESH_CERT_DIR", value_name = "DIR", default_value = bootstrap::CERT_DIR)]
     pub cert_dir: String,
 
+    /// The Unix socket of the secret discovery service (SDS) on this host, for example SPIRE's agent.
+    ///
+    /// Certificates and authorities that a virtual node names as `sds` come from there. Nothing connects to it before a virtual
+    /// node names one. It is what AWS's image takes as APPMESH_SDS_SOCKET_PATH.
+    #[arg(long, env = "FLEETMESH_SDS_SOCKET", value_name = "PATH", default_value = bootstrap::SDS_SOCKET,
+          value_parser = bootstrap::sds_socket)]
+    pub sds_socket: String,
+
     /// The loopback address of Envoy's admin interface.
     ///
     /// The admin interface can stop the proxy and shows its configuration, and knows no passwords: an address that
@@ -90,6 +98,7 @@ pub fn render(args: &BootstrapArgs) -> Result<String, RenderError> {
         instance_id: args.instance_id.clone(),
         control_plane: args.control_plane.clone(),
         cert_dir: args.cert_dir.clone(),
+        sds_socket: args.sds_socket.clone(),
         admin_address: args.admin_address,
         admin_port: args.admin_port,
         max_connections: args.max_connections,

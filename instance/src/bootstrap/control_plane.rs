@@ -32,7 +32,7 @@ impl FromStr for ControlPlaneAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return unix(path);
+            return unix_path(path).map(Self::Unix);
         }
         match text.split_once("://") {
             Some(("http", authority)) => {
@@ -66,7 +66,7 @@ impl fmt::Display for ControlPlaneAddress {
     }
 }
 
-fn unix(path: &str) -> Result<ControlPlaneAddress, String> {
+pub(super) fn unix_path(path: &str) -> Result<String, String> {
     // unix:///run/x is the URL form of unix:/run/x.
     let path = if path.starts_with("///") { &path[2..] } else { path };
     if !path.starts_with('/') || path.starts_with("//") {
@@ -78,7 +78,7 @@ fn unix(path: &str) -> Result<ControlPlaneAddress, String> {
             path.len()
         ));
     }
-    Ok(ControlPlaneAddress::Unix(path.to_owned()))
+    Ok(path.to_owned())
 }
 
 fn host_and_port(authority: &str) -> Result<(String, u16), String> {

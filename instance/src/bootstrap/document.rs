@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use fleetmesh_api::bootstrap::SDS_CLUSTER;
 use fleetmesh_api::metadata::INSTANCE_ID;
 use serde_json::{Value, json};
 
@@ -27,7 +28,10 @@ pub fn document(bootstrap: &Bootstrap) -> Value {
         },
         "overload_manager": overload_manager(bootstrap.max_connections),
         "static_resources": {
-            "clusters": [control_plane_cluster(&bootstrap.control_plane, &bootstrap.cert_dir)],
+            "clusters": [
+                control_plane_cluster(&bootstrap.control_plane, &bootstrap.cert_dir),
+                sds_cluster(&bootstrap.sds_socket),
+            ],
         },
     });
     if let Some(instance) = &bootstrap.instance_id {
@@ -101,6 +105,23 @@ fn control_plane_cluster(at: &ControlPlaneAddress, cert_dir: &str) -> Value {
         cluster["transport_socket"] = secrets::transport_socket(host, cert_dir);
     }
     cluster
+}
+
+/// The secret discovery service on this host. It is there even where nothing serves it: Envoy refuses all its listeners when one
+/// names a cluster that does not exist, and so would keep an open one that was to be closed.
+fn sds_cluster(socket: &str) -> Value {
+    json!({
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": SDS_CLUSTER,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "pipe": { "path": socket } } } }] }],
+        },
+        "name": SDS_CLUSTER,
+        "type": "STATIC",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2_options(),
+        },
+    })
 }
 
 fn http2_options() -> Value {

@@ -17,6 +17,9 @@ pub const MAX_CONNECTIONS: u32 = 50_000;
 /// Where the certificates of a proxy are unless somebody chose another folder.
 pub const CERT_DIR: &str = "/var/lib/fleetmesh/certs";
 
+/// The Unix socket of the host's secret discovery service unless somebody chose another.
+pub const SDS_SOCKET: &str = "/run/fleetmesh/sds.sock";
+
 /// What a bootstrap says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
@@ -28,6 +31,8 @@ pub struct Bootstrap {
     pub control_plane: ControlPlaneAddress,
     /// The folder with the proxy's certificate and its control plane's CA ([`secrets`]); used with `https://` alone.
     pub cert_dir: String,
+    /// The Unix socket of the host's secret discovery service, by its absolute path ([`sds_socket`]).
+    pub sds_socket: String,
     /// The address of the admin interface, which has no passwords: a loopback one.
     pub admin_address: IpAddr,
     /// The port of the admin interface; 0 lets Envoy take a free one.
@@ -53,6 +58,14 @@ pub fn virtual_node(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The path of a Unix socket, from a command line, with or without `unix:`.
+///
+/// # Errors
+/// In words: it is no absolute path, or too long for a socket.
+pub fn sds_socket(text: &str) -> Result<String, String> {
+    control_plane::unix_path(text.strip_prefix("unix:").unwrap_or(text))
+}
+
 /// The document could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot render the bootstrap: {0}")]
@@ -66,6 +79,7 @@ impl Bootstrap {
             instance_id: None,
             control_plane,
             cert_dir: CERT_DIR.to_owned(),
+            sds_socket: SDS_SOCKET.to_owned(),
             admin_address: Ipv4Addr::LOCALHOST.into(),
             admin_port: ADMIN_PORT,
             max_connections: MAX_CONNECTIONS,
@@ -90,4 +104,21 @@ impl Bootstrap {
 
 fn ended(text: &str) -> String {
     format!("{}\n", text.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_of_secrets_is_an_absolute_path() {
+        for text in ["/run/spire/agent.sock", "unix:/run/spire/agent.sock", "unix:///run/spire/agent.sock"] {
+            assert_eq!(sds_socket(text).as_deref(), Ok("/run/spire/agent.sock"));
+        }
+        assert!(sds_socket("agent.sock").is_err_and(|said| said.contains("not an absolute path")));
+        assert!(
+            sds_socket(&format!("/{}", "x".repeat(107)))
+                .is_err_and(|said| said.contains("at most 107 bytes"))
+        );
+    }
 }

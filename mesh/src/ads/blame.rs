@@ -114,7 +114,9 @@ fn quotes(message: &str, record: &Record) -> bool {
 /// The types of resources of which most comes from objects of a kind.
 fn makes(kind: Kind) -> &'static [ResourceType] {
     match kind {
-        Kind::VirtualNode => &[ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Listener],
+        Kind::VirtualNode => {
+            &[ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret, ResourceType::Listener]
+        }
         Kind::Route => &[ResourceType::Route],
         Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => &[],
     }

@@ -53,6 +53,12 @@ fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
     match kind {
         ResourceType::Cluster => name == "*" || of_mesh("cds_egress_") || of_mesh("cds_ingress_"),
         ResourceType::Endpoint => of_mesh("cds_egress_"),
+        ResourceType::Secret => {
+            let starts = [given::CERTIFICATE_SECRET, given::TRUST_SECRET];
+            let hash = starts.iter().find_map(|start| name.strip_prefix(start));
+            let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            hash.is_some_and(|hash| hash.len() == given::SECRET_DIGITS && hash.bytes().all(is_digit))
+        }
         ResourceType::Listener => ["*", given::INGRESS_LISTENER, given::EGRESS_LISTENER].contains(&name),
         ResourceType::Route => {
             let rest = name.strip_prefix("rds_egress_").or_else(|| name.strip_prefix("rds_ingress_"));
@@ -75,10 +81,11 @@ mod tests {
 
     #[test]
     fn what_is_given_is_kept_and_nothing_else() {
-        use ResourceType::{Cluster, Endpoint, Listener, Route};
+        use ResourceType::{Cluster, Endpoint, Listener, Route, Secret};
         for (kind, names) in [
             (Cluster, vec!["*", "cds_egress_apps_b_http_80", "cds_ingress_apps_a_http_80"]),
             (Endpoint, vec!["cds_egress_apps_b_http_80"]),
+            (Secret, vec!["file_certificate_0123456789abcdef", "file_trust_0123456789abcdef"]),
             (Listener, vec!["*", "lds_ingress_0.0.0.0_15000", "lds_egress_0.0.0.0_15001"]),
             (Route, vec!["rds_egress_http2_80", "rds_ingress_grpc_65535"]),
         ] {
@@ -91,6 +98,7 @@ mod tests {
             );
         }
         assert_eq!(kept(Cluster, &["cds_egress_other_b_http_80", "cds_egress_apps"]), [""]);
+        assert_eq!(kept(Secret, &["file_trust_0123456789abcde", "file_trust_0123456789ABCDEF", "*"]), [""]);
         assert_eq!(
             kept(Route, &["rds_egress_http2_65536", "rds_egress_x_80", "rds_egress_tcp_80"]),
             ["rds_egress_tcp_80"]

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::{
 use fleetmesh_model::common::IpPreference;
 use fleetmesh_model::service_discovery::AwsCloudMapServiceDiscovery;
 
-use super::endpoint::Endpoint;
+use super::endpoint::Target;
 use super::inputs::Reader;
 use super::proto;
 use crate::cloud_map::ServiceName;
@@ -18,9 +18,10 @@ use crate::cloud_map::instance::{AttributeChoice, addresses};
 pub(super) fn of(
     reader: &Reader<'_>,
     preference: Option<IpPreference>,
-    endpoint: &Endpoint<'_>,
+    target: &Target<'_>,
     cloud_map: &AwsCloudMapServiceDiscovery,
 ) -> Option<ClusterLoadAssignment> {
+    let endpoint = target.endpoint;
     let instances = reader.instances(&ServiceName::of(cloud_map))?;
     let choice = AttributeChoice {
         attributes: cloud_map.attributes.as_deref().unwrap_or_default(),
@@ -32,7 +33,7 @@ pub(super) fn of(
     let found = found
         .into_iter()
         .map(|address| proto::tcp_address(&address.ip().to_string(), address.port().into(), false));
-    Some(assignment(&endpoint.cluster(), found))
+    Some(assignment(&target.cluster(), found))
 }
 
 /// An assignment of these addresses, all alike.

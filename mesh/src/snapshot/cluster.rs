@@ -9,7 +9,9 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy, RefreshRate,
 };
-use envoy_types::pb::envoy::config::core::v3::{ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions};
+use envoy_types::pb::envoy::config::core::v3::{
+    ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, TransportSocket,
+};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
@@ -26,7 +28,7 @@ use fleetmesh_model::service_discovery::{
 };
 
 use super::assignment;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Target};
 use super::health_check;
 use super::names::{self, Direction};
 use super::outlier;
@@ -58,18 +60,19 @@ pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
     }
 }
 
-/// One port of another node.
-pub(super) fn egress(mesh: &MeshSpec, endpoint: &Endpoint<'_>) -> Cluster {
-    match endpoint.discovery {
-        ServiceDiscovery::Dns(dns) => by_dns(mesh, endpoint, dns),
-        ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(endpoint, cloud_map),
-    }
+/// One port of another node, with connections by `socket`; in plaintext without one.
+pub(super) fn egress(mesh: &MeshSpec, target: &Target<'_>, socket: Option<TransportSocket>) -> Cluster {
+    let (name, endpoint) = (target.cluster(), &target.endpoint);
+    let cluster = match endpoint.discovery {
+        ServiceDiscovery::Dns(dns) => by_dns(name, mesh, endpoint, dns),
+        ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(name, endpoint, cloud_map),
+    };
+    Cluster { transport_socket: socket, ..cluster }
 }
 
 #[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]
-fn by_dns(mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -> Cluster {
+fn by_dns(name: String, mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -> Cluster {
     let DnsServiceDiscovery { hostname, ip_preference, response_type } = dns;
-    let name = endpoint.cluster();
     let discovery = match response_type {
         None | Some(DnsResponseType::LoadBalancer) => DiscoveryType::LogicalDns,
         Some(DnsResponseType::Endpoints) => DiscoveryType::StrictDns,
@@ -92,7 +95,7 @@ fn by_dns(mesh: &MeshSpec, endpoint: &Endpoint<'_>, dns: &DnsServiceDiscovery) -
 
 /// Its instances come on the same stream; nothing about the service is in the cluster, so a change of the service, its
 /// attributes or its instances changes endpoints only.
-fn by_cloud_map(endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery) -> Cluster {
+fn by_cloud_map(name: String, endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery) -> Cluster {
     let host = format!("{}.{}", cloud_map.service_name, cloud_map.namespace_name);
     let source = ConfigSource { initial_fetch_timeout: proto::millis(FIRST_ENDPOINTS), ..proto::ads() };
     Cluster {
@@ -107,7 +110,7 @@ fn by_cloud_map(endpoint: &Endpoint<'_>, cloud_map: &AwsCloudMapServiceDiscovery
         ignore_health_on_host_removal: true,
         health_checks: health_check::health_checks(endpoint.listener, &host),
         outlier_detection: endpoint.listener.outlier_detection.as_ref().map(outlier::detection),
-        ..base(endpoint.cluster(), Some(endpoint.protocol()))
+        ..base(name, Some(endpoint.protocol()))
     }
 }
 

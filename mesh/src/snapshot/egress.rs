@@ -7,17 +7,22 @@
 //!   the service.
 //! - tcp distinguishes services by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
 //!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`].
+//! - How connections are made is the backend's business (its client policy): a port of a node that is reached in several ways
+//!   has a cluster for each. What must not be reached at all is reached by nothing else.
 //! - DNS names have no case: two services whose names differ in case only conflict as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::tls::{ClientPolicy, ClientPolicyTls};
+use fleetmesh_model::virtual_node::BackendDefaults;
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{ResourceId, RouteSpec, VirtualNodeSpec, VirtualServiceSpec};
 
-use super::endpoint::{Endpoint, endpoint};
+use super::endpoint::{Endpoint, Target, endpoint};
 use super::inputs::{FoundInput, Reader};
 use super::order;
+use super::tls::{self, ClientTls};
 
 /// What a node may call.
 #[derive(Debug, Default)]
@@ -56,7 +61,7 @@ pub(super) struct Route<'a> {
     /// The App Mesh route; `None` when a virtual node provides the service.
     pub(super) source: Option<FoundInput<'a, RouteSpec>>,
     /// The targets that can be reached, with their weights.
-    pub(super) targets: Vec<(Endpoint<'a>, u32)>,
+    pub(super) targets: Vec<(Target<'a>, u32)>,
 }
 
 /// A backend that a port cannot serve, because another one has it.
@@ -72,11 +77,15 @@ pub(super) struct Conflict {
 pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egress<'a> {
     let mut egress = Egress::default();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    let defaults = default_policy(node);
     for (backend, named) in node.backends().enumerate() {
         let name = named.virtual_service_name.as_str();
         let Some(service) = reader.virtual_service(name) else { continue };
         match taken.insert(name.to_ascii_lowercase(), name) {
-            None => egress.add(reader, backend, service),
+            None => {
+                let policy = tls::effective(named.client_policy.as_ref(), defaults);
+                egress.add(reader, backend, service, policy);
+            }
             Some(same) if same == name => {}
             Some(other) => {
                 let reason = format!("{other:?} has the name already: DNS names have no case");
@@ -84,12 +93,19 @@ pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egre
             }
         }
     }
+    egress.separate();
     egress
 }
 
+/// The client policy for backends that have none of their own.
+pub(super) fn default_policy(node: &VirtualNodeSpec) -> Option<&ClientPolicy> {
+    let BackendDefaults { client_policy } = node.backend_defaults.as_ref()?;
+    client_policy.as_ref()
+}
+
 impl<'a> Egress<'a> {
-    /// Every endpoint that some route leads to.
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint<'a>> {
+    /// Every target that some route leads to.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target<'a>> {
         let services = self.ports.values().flat_map(|port| match port {
             Port::Http(services) => services.iter().collect::<Vec<_>>(),
             Port::Tcp(service) => vec![service],
@@ -100,8 +116,38 @@ impl<'a> Egress<'a> {
             .map(|(target, _)| target)
     }
 
-    fn add(&mut self, reader: &Reader<'a>, backend: usize, service: FoundInput<'a, VirtualServiceSpec>) {
-        let offers = offers(reader, service);
+    /// Gives each way in which an endpoint is reached a cluster of its own, where there are several.
+    fn separate(&mut self) {
+        let mut ways: BTreeMap<String, ClientTls<'a>> = BTreeMap::new();
+        let mut several: BTreeSet<String> = BTreeSet::new();
+        for target in self.targets() {
+            let name = target.cluster();
+            if *ways.entry(name.clone()).or_insert(target.tls) != target.tls {
+                several.insert(name);
+            }
+        }
+        if several.is_empty() {
+            return;
+        }
+        let services = self.ports.values_mut().flat_map(|port| match port {
+            Port::Http(services) => services.iter_mut().collect::<Vec<_>>(),
+            Port::Tcp(service) => vec![service],
+        });
+        for (target, _) in
+            services.flat_map(|service| &mut service.routes).flat_map(|route| &mut route.targets)
+        {
+            target.apart = several.contains(&target.cluster());
+        }
+    }
+
+    fn add(
+        &mut self,
+        reader: &Reader<'a>,
+        backend: usize,
+        service: FoundInput<'a, VirtualServiceSpec>,
+        policy: Option<&'a ClientPolicyTls>,
+    ) {
+        let offers = offers(reader, service, policy);
         if offers.is_empty() && service.spec.provider.is_none() {
             self.nowhere.push(service.record.id.name());
         }
@@ -137,7 +183,11 @@ impl<'a> Egress<'a> {
 }
 
 /// The ports on which `service` answers.
-fn offers<'a>(reader: &Reader<'a>, service: FoundInput<'a, VirtualServiceSpec>) -> Vec<(i32, Service<'a>)> {
+fn offers<'a>(
+    reader: &Reader<'a>,
+    service: FoundInput<'a, VirtualServiceSpec>,
+    policy: Option<&'a ClientPolicyTls>,
+) -> Vec<(i32, Service<'a>)> {
     let name = service.record.id.name();
     let own = BTreeSet::from([service.record.id.clone()]);
     match &service.spec.provider {
@@ -147,7 +197,7 @@ fn offers<'a>(reader: &Reader<'a>, service: FoundInput<'a, VirtualServiceSpec>) 
             let ports = node.spec.listeners().iter().map(|listener| listener.port_mapping.port);
             let reached =
                 ports.filter_map(|port| endpoint(reader, &provider.virtual_node_name, Some(port)).ok());
-            reached.map(|target| (target.port(), direct(name, &own, target))).collect()
+            reached.map(|reached| (reached.port(), direct(name, &own, reached, policy))).collect()
         }
         Some(VirtualServiceProvider::VirtualRouter(provider)) => {
             let Some(router) = reader.virtual_router(&provider.virtual_router_name) else {
@@ -160,18 +210,24 @@ fn offers<'a>(reader: &Reader<'a>, service: FoundInput<'a, VirtualServiceSpec>) 
             listeners
                 .map(|mapping| {
                     let (port, protocol) = (mapping.port, mapping.protocol);
-                    (port, routed(reader, name, &objects, &routes, port, protocol))
+                    (port, routed(reader, name, &objects, &routes, (port, protocol), policy))
                 })
                 .collect()
         }
     }
 }
 
-fn direct<'a>(name: &'a str, objects: &BTreeSet<ResourceId>, target: Endpoint<'a>) -> Service<'a> {
+fn direct<'a>(
+    name: &'a str,
+    objects: &BTreeSet<ResourceId>,
+    reached: Endpoint<'a>,
+    policy: Option<&'a ClientPolicyTls>,
+) -> Service<'a> {
     let mut objects = objects.clone();
-    objects.insert(target.node.record.id.clone());
-    let routes = vec![Route { source: None, targets: vec![(target, 1)] }];
-    Service { name, protocol: target.protocol(), routes, objects }
+    objects.insert(reached.node.record.id.clone());
+    let targets = Target::new(reached, policy).into_iter().map(|target| (target, 1)).collect();
+    let routes = vec![Route { source: None, targets }];
+    Service { name, protocol: reached.protocol(), routes, objects }
 }
 
 fn routed<'a>(
@@ -179,16 +235,17 @@ fn routed<'a>(
     name: &'a str,
     objects: &BTreeSet<ResourceId>,
     routes: &[FoundInput<'a, RouteSpec>],
-    port: i32,
-    protocol: PortProtocol,
+    (port, protocol): (i32, PortProtocol),
+    policy: Option<&'a ClientPolicyTls>,
 ) -> Service<'a> {
     let mut objects = objects.clone();
     let mut fitting: Vec<_> =
         routes.iter().filter(|route| serves(route.spec, port, protocol)).copied().collect();
     fitting.sort_by_cached_key(|route| order::key(route.record.id.name(), route.spec));
     objects.extend(fitting.iter().map(|route| route.record.id.clone()));
-    let routes =
-        fitting.into_iter().map(|route| Route { source: Some(route), targets: targets(reader, route.spec) });
+    let routes = fitting
+        .into_iter()
+        .map(|route| Route { source: Some(route), targets: targets(reader, route.spec, policy) });
     Service { name, protocol, routes: routes.collect(), objects }
 }
 
@@ -200,11 +257,16 @@ pub(super) fn serves(route: &RouteSpec, port: i32, protocol: PortProtocol) -> bo
 
 /// The targets of a route that can be reached. One that cannot is left out, so that its share goes to the others and
 /// not into an error; `unserved` reports it.
-fn targets<'a>(reader: &Reader<'a>, route: &'a RouteSpec) -> Vec<(Endpoint<'a>, u32)> {
+fn targets<'a>(
+    reader: &Reader<'a>,
+    route: &'a RouteSpec,
+    policy: Option<&'a ClientPolicyTls>,
+) -> Vec<(Target<'a>, u32)> {
     let weighted = route.action().map_or(&[][..], |(_, _, action)| &action.weighted_targets);
     let reached = weighted.iter().filter_map(|target| {
         let weight = u32::try_from(target.weight).unwrap_or(0);
-        endpoint(reader, &target.virtual_node, target.port).ok().map(|found| (found, weight))
+        let found = endpoint(reader, &target.virtual_node, target.port).ok()?;
+        Some((Target::new(found, policy)?, weight))
     });
     reached.collect()
 }

@@ -6,9 +6,11 @@ use fleetmesh_model::VirtualNodeSpec;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::tls::ClientPolicyTls;
 
 use super::inputs::{FoundInput, Reader};
 use super::names::{self, Direction};
+use super::tls::ClientTls;
 
 /// One port of a virtual node that callers can find.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +30,31 @@ impl Endpoint<'_> {
     pub(super) fn port(&self) -> i32 {
         self.listener.port_mapping.port
     }
+}
+
+/// An endpoint as one backend reaches it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) endpoint: Endpoint<'a>,
+    pub(super) tls: ClientTls<'a>,
+    /// Whether other backends reach the endpoint in other ways.
+    pub(super) apart: bool,
+}
+
+impl<'a> Target<'a> {
+    /// How a client with `policy` reaches `endpoint`, as the only one; `None` when it must not, because what it is to trust
+    /// cannot be had.
+    pub(super) fn new(endpoint: Endpoint<'a>, policy: Option<&'a ClientPolicyTls>) -> Option<Self> {
+        let tls = ClientTls::towards(policy, endpoint.port(), endpoint.listener.tls.as_ref());
+        (tls != ClientTls::Closed).then_some(Self { endpoint, tls, apart: false })
+    }
 
     /// The name of the cluster that callers use.
     pub(super) fn cluster(&self) -> String {
-        let id = &self.node.record.id;
-        names::cluster(Direction::Egress, id.mesh_name(), id.name(), self.protocol(), self.port())
+        let id = &self.endpoint.node.record.id;
+        let (protocol, port) = (self.endpoint.protocol(), self.endpoint.port());
+        let name = names::cluster(Direction::Egress, id.mesh_name(), id.name(), protocol, port);
+        if self.apart { names::cluster_apart(&name, &self.tls.mark()) } else { name }
     }
 }
 

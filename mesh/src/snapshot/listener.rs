@@ -3,8 +3,8 @@
 //! They bind `0.0.0.0`, or, when the preference of IP versions includes IPv6, `[::]` for both versions: a host without
 //! IPv6 refuses the latter, so it is not the default. The names never change.
 
-use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
-use envoy_types::pb::envoy::config::listener::v3::listener_filter_chain_match_predicate::Rule;
+use envoy_types::pb::envoy::config::core::v3::{TrafficDirection, TransportSocket};
+use envoy_types::pb::envoy::config::listener::v3::listener_filter_chain_match_predicate::{MatchSet, Rule};
 use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, FilterChainMatch, Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
     listener_filter,
@@ -20,16 +20,18 @@ use super::filter;
 use super::names::{self, Direction};
 use super::proto;
 
-/// The one port on which TLS is looked into, and the names that pass even when the egress filter drops the rest.
+/// The port on which TLS is looked into on the way out, and the names that pass even when the egress filter drops the rest.
 const AWS_PORT: i32 = 443;
 const AWS_NAMES: &str = "*.amazonaws.com";
 
-/// The listener of `direction` with `chains`, by port of the connections' original destination.
+/// The listener of `direction` with `chains`, by port of the connections' original destination. On the ports `inspected` TLS is
+/// distinguished from plaintext; those of AWS's names are inspected anyhow.
 pub(super) fn listener(
     direction: Direction,
     preference: Option<IpPreference>,
     chains: Vec<FilterChain>,
     default_chain: Option<FilterChain>,
+    inspected: &[i32],
 ) -> Listener {
     let (name, port, traffic) = match direction {
         Direction::Ingress => (names::INGRESS_LISTENER, names::INGRESS_PORT, TrafficDirection::Inbound),
@@ -38,9 +40,8 @@ pub(super) fn listener(
     let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
     let mut filters =
         vec![listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))];
-    if direction == Direction::Egress {
-        filters.push(tls_inspector());
-    }
+    let aws = (direction == Direction::Egress).then_some(AWS_PORT);
+    filters.extend(tls_inspector(inspected.iter().copied().chain(aws)));
     Listener {
         name: name.to_owned(),
         address: proto::tcp_address(if both { "::" } else { "0.0.0.0" }, port, both),
@@ -59,6 +60,22 @@ pub(super) fn chain(name: String, port: i32, filter: filter::NetworkFilter) -> F
     let matcher =
         FilterChainMatch { destination_port: proto::number(port.into()), ..FilterChainMatch::default() };
     FilterChain { name, filter_chain_match: Some(matcher), filters: vec![filter], ..FilterChain::default() }
+}
+
+/// The chain `plain`, for TLS by `socket`. `beside` plaintext on the same port, which has a chain of its own then, it takes what
+/// begins as TLS does; alone it takes everything, and closes what is no TLS.
+pub(super) fn over_tls(mut plain: FilterChain, socket: Option<TransportSocket>, beside: bool) -> FilterChain {
+    if beside {
+        plain.name.push_str("_tls");
+        plain.filter_chain_match.get_or_insert_default().transport_protocol = "tls".to_owned();
+    }
+    FilterChain { transport_socket: socket, ..plain }
+}
+
+/// The chain `chain` for what is no TLS.
+pub(super) fn beside_tls(mut chain: FilterChain) -> FilterChain {
+    chain.filter_chain_match.get_or_insert_default().transport_protocol = "raw_buffer".to_owned();
+    chain
 }
 
 /// The chain for AWS's own endpoints: TLS to `*.amazonaws.com:443`.
@@ -82,16 +99,26 @@ pub(super) fn default_chain(filter: filter::NetworkFilter) -> FilterChain {
     FilterChain { name: "passthrough".to_owned(), filters: vec![filter], ..FilterChain::default() }
 }
 
-/// Reads the name that TLS clients ask for, on port 443 only: elsewhere it would hold up protocols in which the server
+/// Looks for TLS and the name that it asks for on these ports only: elsewhere it would hold up protocols in which the server
 /// speaks first.
-fn tls_inspector() -> ListenerFilter {
-    let port = Int32Range { start: AWS_PORT, end: AWS_PORT + 1 };
-    let on_port = ListenerFilterChainMatchPredicate { rule: Some(Rule::DestinationPortRange(port)) };
-    let elsewhere = ListenerFilterChainMatchPredicate { rule: Some(Rule::NotMatch(Box::new(on_port))) };
-    ListenerFilter {
+fn tls_inspector(ports: impl IntoIterator<Item = i32>) -> Option<ListenerFilter> {
+    let on_port = |port: i32| ListenerFilterChainMatchPredicate {
+        rule: Some(Rule::DestinationPortRange(Int32Range { start: port, end: port.saturating_add(1) })),
+    };
+    let mut on_ports: Vec<_> = ports.into_iter().map(on_port).collect();
+    let last = on_ports.pop()?;
+    // Envoy takes no set of one.
+    let somewhere = if on_ports.is_empty() {
+        last
+    } else {
+        on_ports.push(last);
+        ListenerFilterChainMatchPredicate { rule: Some(Rule::OrMatch(MatchSet { rules: on_ports })) }
+    };
+    let elsewhere = ListenerFilterChainMatchPredicate { rule: Some(Rule::NotMatch(Box::new(somewhere))) };
+    Some(ListenerFilter {
         filter_disabled: Some(elsewhere),
         ..listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default()))
-    }
+    })
 }
 
 fn listener_filter(name: &str, config: Any) -> ListenerFilter {

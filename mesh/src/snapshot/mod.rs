@@ -26,9 +26,11 @@ mod resource;
 mod retry;
 mod route;
 mod route_match;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod tls;
 mod unserved;
 mod version;
 
@@ -37,24 +39,29 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::config::listener::v3::FilterChain;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::tls::ListenerTls;
 use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
 use crate::cloud_map::Discovered;
 use crate::view::{MeshView, Record};
 use egress::{Egress, Port, Service};
+use endpoint::Target;
 use inputs::{FoundInput, Reader};
 use names::Direction;
 use timeout::Timeouts;
+use tls::{ClientTls, ServerTls, TlsSocket};
 
 pub use inputs::{Ground, Inputs};
 pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
-pub use unserved::{grounded_unserved, unserved};
+pub use unserved::{grounded_unserved, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
 /// Where the clusters of a proxy lead. What passes through is not among them.
@@ -78,6 +85,7 @@ pub struct Snapshot {
     pub targets: Arc<Targets>,
     clusters: Arc<Content>,
     endpoints: Arc<Content>,
+    secrets: Arc<Content>,
     listeners: Arc<Content>,
     routes: Arc<Content>,
 }
@@ -93,7 +101,7 @@ impl Snapshot {
         let egress = egress::egress(&reader, found.spec);
         builder.endpoints(&reader, &egress);
         builder.egress(&egress);
-        let Builder { targets, clusters, endpoints, listeners, routes, .. } = builder;
+        let Builder { targets, clusters, endpoints, secrets, listeners, routes, .. } = builder;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |resources| Arc::new(Content::new(resources));
@@ -104,6 +112,7 @@ impl Snapshot {
             targets: Arc::new(targets),
             clusters: content(clusters),
             endpoints: content(endpoints),
+            secrets: content(secrets),
             listeners: content(listeners),
             routes: content(routes),
         })
@@ -125,6 +134,7 @@ impl Snapshot {
         match kind {
             ResourceType::Cluster => &self.clusters,
             ResourceType::Endpoint => &self.endpoints,
+            ResourceType::Secret => &self.secrets,
             ResourceType::Listener => &self.listeners,
             ResourceType::Route => &self.routes,
         }
@@ -141,6 +151,7 @@ struct Builder<'a> {
     targets: Targets,
     clusters: ResourceSet,
     endpoints: ResourceSet,
+    secrets: ResourceSet,
     listeners: ResourceSet,
     routes: ResourceSet,
 }
@@ -155,6 +166,7 @@ impl<'a> Builder<'a> {
             targets: Targets::default(),
             clusters: ResourceSet::new(),
             endpoints: ResourceSet::new(),
+            secrets: ResourceSet::new(),
             listeners: ResourceSet::new(),
             routes: ResourceSet::new(),
         }
@@ -165,9 +177,14 @@ impl<'a> Builder<'a> {
     fn ingress(&mut self) {
         let (mesh, node) = (self.mesh.record.id.name(), self.node.record.id.name());
         let mut chains = Vec::new();
+        let mut inspected = Vec::new();
         let mut referred = BTreeSet::new();
         for listener in self.node.spec.listeners() {
             let mapping = &listener.port_mapping;
+            let server = ServerTls::of(listener.tls.as_ref());
+            if server == ServerTls::Closed {
+                continue;
+            }
             let cluster = cluster::ingress(mesh, node, listener);
             let target = cluster.name.clone();
             self.targets.own.insert(target.clone());
@@ -186,21 +203,35 @@ impl<'a> Builder<'a> {
                 );
                 filter::http(Direction::Ingress, name.clone(), self.access_log.clone())
             };
-            chains.push(listener::chain(name, mapping.port, filter));
+            let chain = listener::chain(name, mapping.port, filter);
+            match server {
+                ServerTls::Plaintext => chains.push(chain),
+                ServerTls::Strict(tls) => {
+                    let socket = self.server_socket(tls, mapping.protocol);
+                    chains.push(listener::over_tls(chain, socket, false));
+                }
+                ServerTls::Permissive(tls) => {
+                    inspected.push(mapping.port);
+                    let socket = self.server_socket(tls, mapping.protocol);
+                    chains.push(listener::over_tls(chain.clone(), socket, true));
+                    chains.push(listener::beside_tls(chain));
+                }
+                ServerTls::Closed => {}
+            }
         }
         if !chains.is_empty() {
-            self.listener(Direction::Ingress, chains, None, referred, self.own.clone());
+            self.listener(Direction::Ingress, chains, None, &inspected, referred, self.own.clone());
         }
     }
 
     /// The instances of what Cloud Map discovers; nothing, which is not an empty list, for what it never did.
     fn endpoints(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
         let preference = cluster::mesh_preference(self.mesh.spec);
-        for endpoint in egress.endpoints() {
-            let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery else { continue };
-            if let Some(assignment) = assignment::of(reader, preference, endpoint, cloud_map) {
+        for target in egress.targets() {
+            let ServiceDiscovery::AwsCloudMap(cloud_map) = target.endpoint.discovery else { continue };
+            if let Some(assignment) = assignment::of(reader, preference, target, cloud_map) {
                 let made_from =
-                    BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+                    BTreeSet::from([self.mesh.record.id.clone(), target.endpoint.node.record.id.clone()]);
                 let name = assignment.cluster_name.clone();
                 add(&mut self.endpoints, name, &assignment, BTreeSet::new(), made_from);
             }
@@ -212,11 +243,8 @@ impl<'a> Builder<'a> {
         let mut chains = Vec::new();
         let mut referred = BTreeSet::new();
         let mut objects = self.own.clone();
-        for endpoint in egress.endpoints() {
-            let cluster = cluster::egress(self.mesh.spec, endpoint);
-            self.targets.nodes.insert(cluster.name.clone(), endpoint.node.record.id.clone());
-            let made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
-            self.cluster(&cluster, made_from);
+        for target in egress.targets() {
+            self.target(target);
         }
         for (port, services) in &egress.ports {
             match services {
@@ -238,7 +266,21 @@ impl<'a> Builder<'a> {
         };
         referred.insert(through.name.clone());
         self.cluster(&through, BTreeSet::from([self.mesh.record.id.clone()]));
-        self.listener(Direction::Egress, chains, default_chain, referred, objects);
+        self.listener(Direction::Egress, chains, default_chain, &[], referred, objects);
+    }
+
+    /// The cluster of one target. With a client policy it is made from the node as well.
+    fn target(&mut self, target: &Target<'_>) {
+        let Target { endpoint, tls, apart: _ } = target;
+        let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
+        if matches!(tls, ClientTls::Verified(_)) {
+            made_from.insert(self.node.record.id.clone());
+        }
+        let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
+        self.secrets(&secrets);
+        let cluster = cluster::egress(self.mesh.spec, target, socket);
+        self.targets.nodes.insert(cluster.name.clone(), endpoint.node.record.id.clone());
+        self.cluster(&cluster, made_from);
     }
 
     fn http_port(&mut self, port: i32, services: &[Service<'_>], nowhere: &[&str]) -> FilterChain {
@@ -279,6 +321,20 @@ impl<'a> Builder<'a> {
         add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
     }
 
+    /// The TLS of a listener of the node.
+    fn server_socket(&mut self, tls: &ListenerTls, protocol: PortProtocol) -> Option<TransportSocket> {
+        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
+        self.secrets(&secrets);
+        socket
+    }
+
+    /// Secrets say what they are by their names, so one that is there already is the same.
+    fn secrets(&mut self, secrets: &[Secret]) {
+        for secret in secrets {
+            add(&mut self.secrets, secret.name.clone(), secret, BTreeSet::new(), self.own.clone());
+        }
+    }
+
     fn route<T: Message + Name>(
         &mut self,
         name: String,
@@ -294,6 +350,7 @@ impl<'a> Builder<'a> {
         direction: Direction,
         chains: Vec<FilterChain>,
         default_chain: Option<FilterChain>,
+        inspected: &[i32],
         referred: BTreeSet<String>,
         objects: BTreeSet<ResourceId>,
     ) {
@@ -303,7 +360,7 @@ impl<'a> Builder<'a> {
             None => None,
         };
         let preference = own.or_else(|| cluster::mesh_preference(self.mesh.spec));
-        let listener = listener::listener(direction, preference, chains, default_chain);
+        let listener = listener::listener(direction, preference, chains, default_chain, inspected);
         add(&mut self.listeners, listener.name.clone(), &listener, referred, objects);
     }
 }

@@ -12,6 +12,13 @@ pub const INGRESS_PORT: u32 = ports::INGRESS as u32;
 /// The port of [`EGRESS_LISTENER`].
 pub const EGRESS_PORT: u32 = ports::EGRESS as u32;
 
+/// How many hexadecimal digits distinguish the secrets of a kind.
+pub const SECRET_DIGITS: usize = 16;
+/// What the name of a certificate from files begins with.
+pub const CERTIFICATE_SECRET: &str = "file_certificate_";
+/// What the name of trusted authorities from a file begins with.
+pub const TRUST_SECRET: &str = "file_trust_";
+
 /// Which way traffic goes, seen from the proxy's application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -35,6 +42,22 @@ impl Direction {
 /// never contain an underscore.
 pub fn cluster(direction: Direction, mesh: &str, node: &str, protocol: PortProtocol, port: i32) -> String {
     format!("cds_{}_{mesh}_{node}_{protocol}_{port}", direction.as_str())
+}
+
+/// The name of one of several clusters of one port of a virtual node, which differ in how connections are made: `cluster` is
+/// the name that the only one would have, `mark` distinguishes them. No other name has a tilde in its last part.
+pub fn cluster_apart(cluster: &str, mark: &str) -> String {
+    format!("{cluster}~{mark}")
+}
+
+/// The secret of a certificate from files; `hash` has [`SECRET_DIGITS`] digits.
+pub fn certificate_secret(hash: &str) -> String {
+    format!("{CERTIFICATE_SECRET}{hash}")
+}
+
+/// The secret of the authorities in a file; `hash` has [`SECRET_DIGITS`] digits.
+pub fn trust_secret(hash: &str) -> String {
+    format!("{TRUST_SECRET}{hash}")
 }
 
 /// The cluster that passes connections through to where they were going.

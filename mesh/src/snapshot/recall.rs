@@ -8,12 +8,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fleetmesh_model::{ResourceId, Spec};
+use fleetmesh_model::tls::ClientPolicyTls;
+use fleetmesh_model::{MeshSpec, ResourceId, Spec, VirtualNodeSpec};
 
 use super::cluster;
-use super::endpoint::endpoint;
+use super::egress::default_policy;
+use super::endpoint::{Endpoint, Target, endpoint};
 use super::inputs::Reader;
 use super::resource::{Resource, ResourceSet};
+use super::tls::{self, TlsSocket};
 use super::version::VersionKeys;
 use crate::cloud_map::Discovered;
 use crate::view::MeshView;
@@ -27,20 +30,47 @@ pub fn recall(view: &MeshView, keys: &VersionKeys, node: &ResourceId, version: &
     let discovered = Discovered::default();
     let reader = Reader::new(view, &discovered, mesh);
     let Some(found) = reader.mesh_spec().filter(|_| !claimed.is_empty()) else { return ResourceSet::new() };
+    let policies = reader.virtual_node(node.name()).map_or_else(Vec::new, |caller| policies(caller.spec));
     let mut clusters = ResourceSet::new();
     for record in view.resources.values() {
         let Spec::VirtualNode(node) = &record.spec else { continue };
         for listener in node.listeners() {
-            let target = endpoint(&reader, record.id.name(), Some(listener.port_mapping.port));
-            let Some(target) = target.ok().filter(|target| claimed.holds(&target.cluster())) else {
-                continue;
-            };
-            let name = target.cluster();
-            let objects = BTreeSet::from([ResourceId::mesh(mesh), record.id.clone()]);
-            let cluster =
-                Resource::new(name.clone(), &cluster::egress(found.spec, &target), BTreeSet::new(), objects);
-            clusters.insert(name, Arc::new(cluster));
+            let reached = endpoint(&reader, record.id.name(), Some(listener.port_mapping.port));
+            let targets = reached.into_iter().flat_map(|reached| ways(reached, &policies));
+            for target in targets.filter(|target| claimed.holds(&target.cluster())) {
+                let objects = BTreeSet::from([ResourceId::mesh(mesh), record.id.clone()]);
+                let resource = resource(found.spec, &target, objects);
+                clusters.insert(resource.name.clone(), Arc::new(resource));
+            }
         }
     }
     clusters
+}
+
+/// The client policies by which the proxies of a node may reach others: of each backend, and of those without one.
+fn policies(caller: &VirtualNodeSpec) -> Vec<Option<&ClientPolicyTls>> {
+    let defaults = default_policy(caller);
+    let own = caller.backends().map(|backend| backend.client_policy.as_ref());
+    own.chain([None]).map(|own| tls::effective(own, defaults)).collect()
+}
+
+/// The ways in which an endpoint may be reached by these policies. The plain name does not say which way it was, so it is none of
+/// them when there are several: what was encrypted must not go on in plaintext.
+fn ways<'a>(endpoint: Endpoint<'a>, policies: &[Option<&'a ClientPolicyTls>]) -> Vec<Target<'a>> {
+    let mut ways: Vec<Option<Target<'a>>> = Vec::new();
+    for way in policies.iter().map(|policy| Target::new(endpoint, *policy)) {
+        let same = |known: &Option<Target<'a>>| known.map(|known| known.tls) == way.map(|way| way.tls);
+        if !ways.iter().any(same) {
+            ways.push(way);
+        }
+    }
+    let apart = ways.len() > 1;
+    ways.into_iter().flatten().map(|way| Target { apart, ..way }).collect()
+}
+
+fn resource(mesh: &MeshSpec, target: &Target<'_>, objects: BTreeSet<ResourceId>) -> Resource {
+    let Target { endpoint, tls, apart: _ } = target;
+    let TlsSocket { socket, secrets: _ } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
+    let cluster = cluster::egress(mesh, target, socket);
+    Resource::new(cluster.name.clone(), &cluster, BTreeSet::new(), objects)
 }

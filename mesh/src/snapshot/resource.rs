@@ -15,6 +15,8 @@ pub enum ResourceType {
     Cluster,
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by EDS: of virtual nodes that Cloud Map discovers.
     Endpoint,
+    /// `envoy.extensions.transport_sockets.tls.v3.Secret`, by SDS: which files of the proxy's host are whose certificate.
+    Secret,
     /// `envoy.config.listener.v3.Listener`, by LDS.
     Listener,
     /// `envoy.config.route.v3.RouteConfiguration`, by RDS.
@@ -23,13 +25,14 @@ pub enum ResourceType {
 
 impl ResourceType {
     /// Every type, in the order in which additions are safe.
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoint, Self::Listener, Self::Route];
+    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoint, Self::Secret, Self::Listener, Self::Route];
 
     /// A word for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",
             Self::Endpoint => "endpoint",
+            Self::Secret => "secret",
             Self::Listener => "listener",
             Self::Route => "route",
         }
@@ -40,6 +43,7 @@ impl ResourceType {
         match self {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Endpoint => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         }
@@ -128,9 +132,11 @@ impl Default for Content {
     }
 }
 
-fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+/// Hexadecimal digits by which these parts differ from all others.
+pub(super) fn hash(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
+        let part = part.as_ref();
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part);
     }

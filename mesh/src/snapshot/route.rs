@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 use fleetmesh_model::RouteSpec;
 
 use super::egress::{Route, Service};
-use super::endpoint::Endpoint;
+use super::endpoint::Target;
 use super::proto;
 use super::retry;
 use super::route_match;
@@ -82,7 +82,7 @@ fn route(route: &Route<'_>) -> EnvoyRoute {
     }
 }
 
-fn forward(spec: Option<&RouteSpec>, targets: &[(Endpoint<'_>, u32)]) -> RouteAction {
+fn forward(spec: Option<&RouteSpec>, targets: &[(Target<'_>, u32)]) -> RouteAction {
     // A weight of 0 stays: the target is there to be shifted to.
     let clusters = targets.iter().map(|(target, weight)| ClusterWeight {
         name: target.cluster(),

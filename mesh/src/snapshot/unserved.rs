@@ -7,6 +7,7 @@
 use fleetmesh_api::distribution::unserved_because;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::tls::{ClientPolicy, TlsValidationContextTrust};
 use fleetmesh_model::virtual_node::{BackendDefaults, VirtualServiceBackend};
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{RouteSpec, Spec, VirtualNodeSpec, VirtualServiceSpec};
@@ -15,8 +16,14 @@ use super::egress::{egress, serves};
 use super::endpoint::endpoint;
 use super::health_check;
 use super::inputs::{Ground, Reader};
+use super::tls::ServerTls;
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
+
+/// Why a certificate of ACM is not served, and the way out.
+const ACM_CERTIFICATE: &str = "certificates of ACM cannot be had outside of AWS's App Mesh, so the listener takes no connections; use a file, SDS, or a certificate that was exported from ACM to a file";
+/// Why trust in a private authority of ACM is not served, and the way out.
+const ACM_TRUST: &str = "authorities of ACM PCA are not read, so nothing is sent where they are to be trusted; use a file with the authority's certificate, or SDS";
 
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
 /// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
@@ -43,18 +50,46 @@ pub fn grounded_unserved(
     (paths, reader.into_inputs().into_grounds())
 }
 
-fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
-    let VirtualNodeSpec { backend_defaults, backends: _, listeners: _, logging: _, service_discovery } = spec;
+/// What of `spec` nothing serves, whatever else there is, each as `path: reason`: what would need a certificate that only AWS can
+/// hand out. What depends on it is closed, not open: an object that has any is not served as it says.
+pub fn unavailable(spec: &Spec) -> Vec<String> {
+    match spec {
+        Spec::VirtualNode(spec) => unavailable_of_node(spec),
+        Spec::Mesh(_) | Spec::VirtualRouter(_) | Spec::Route(_) | Spec::VirtualService(_) => Vec::new(),
+    }
+}
+
+fn unavailable_of_node(spec: &VirtualNodeSpec) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(BackendDefaults { client_policy: Some(_) }) = backend_defaults {
-        found.push("spec.backendDefaults.clientPolicy".to_owned());
+    if let Some(BackendDefaults { client_policy: Some(policy) }) = &spec.backend_defaults {
+        client_policy("spec.backendDefaults.clientPolicy", policy, &mut found);
     }
     for (index, backend) in spec.backends().enumerate() {
-        let VirtualServiceBackend { client_policy, virtual_service_name: _ } = backend;
-        if client_policy.is_some() {
-            found.push(format!("spec.backends[{index}].virtualService.clientPolicy"));
+        let VirtualServiceBackend { client_policy: policy, virtual_service_name: _ } = backend;
+        if let Some(policy) = policy {
+            client_policy(&format!("spec.backends[{index}].virtualService.clientPolicy"), policy, &mut found);
         }
     }
+    for (index, listener) in spec.listeners().iter().enumerate() {
+        if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
+            let path = format!("spec.listeners[{index}].tls.certificate.acm");
+            found.push(unserved_because(&path, ACM_CERTIFICATE));
+        }
+    }
+    found
+}
+
+fn client_policy(path: &str, policy: &ClientPolicy, found: &mut Vec<String>) {
+    let trust = policy.tls.as_ref().map(|tls| &tls.validation.trust);
+    if let Some(TlsValidationContextTrust::Acm(_)) = trust {
+        found.push(unserved_because(&format!("{path}.tls.validation.trust.acm"), ACM_TRUST));
+    }
+}
+
+fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
+    let VirtualNodeSpec { backend_defaults: _, backends: _, listeners: _, logging: _, service_discovery } =
+        spec;
+    let mut found = unavailable_of_node(spec);
     for conflict in egress(reader, spec).conflicts {
         let path = format!("spec.backends[{}].virtualService.virtualServiceName", conflict.backend);
         found.push(unserved_because(&path, &conflict.reason));
@@ -73,15 +108,12 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
 }
 
 fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
-    let Listener { connection_pool: _, health_check, outlier_detection: _, port_mapping, timeout: _, tls } =
+    let Listener { connection_pool: _, health_check, outlier_detection: _, port_mapping, timeout: _, tls: _ } =
         listener;
     if health_check.is_some() && !health_check::is_possible(listener) {
         let protocol = port_mapping.protocol;
         let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
         found.push(unserved_because(&format!("{path}.healthCheck"), &reason));
-    }
-    if tls.is_some() {
-        found.push(format!("{path}.tls"));
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod access_log;
 mod bed;
+mod certificates;
 mod cloud_map;
 mod cloud_map_front;
 mod egress_filter;
@@ -29,3 +30,4 @@ mod retries;
 mod spec;
 mod tcp_routes;
 mod timeouts;
+mod tls;

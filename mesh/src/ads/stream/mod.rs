@@ -2,13 +2,13 @@
 //!
 //! The protocol is the state of the world: an answer contains every resource of its type that the proxy subscribed to.
 //! Guarantees, at every point of every exchange, whatever the proxy rejects:
-//! - **Order.** Clusters, endpoints, listeners, routes, one type at a time, each after the last was acknowledged, but
-//!   endpoints without waiting for the clusters: Envoy acknowledges clusters when they are warm, and those that are
-//!   discovered by EDS are warm with their endpoints only. Removals come last: a cluster stays in the answers for as long as a
-//!   listener or route that the proxy may still run refers to it.
+//! - **Order.** Clusters, endpoints, secrets, listeners, routes, one type at a time, each after the last was acknowledged, but
+//!   endpoints and secrets without waiting for the clusters: Envoy acknowledges clusters when they are warm, and those that are
+//!   discovered by EDS are warm with their endpoints only, those with TLS with their secrets only. Removals come last: a cluster
+//!   stays in the answers for as long as a listener or route that the proxy may still run refers to it.
 //! - **Nothing dangles.** A listener or a route is sent only when the proxy has acknowledged every cluster it refers to.
 //! - **Endpoints.** The endpoints of a new or changed cluster are sent again, because Envoy starts it without any. Endpoints that are
-//!   unknown now stay as the proxy has them; an answer without any is never sent.
+//!   unknown now stay as the proxy has them; an answer without any is never sent, nor one without secrets.
 //! - **NACKs.** A rejected answer is not sent again; the proxy keeps what it had. The other types continue where the rule
 //!   above allows it. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
@@ -16,6 +16,8 @@
 
 #[cfg(test)]
 mod endpoint_tests;
+#[cfg(test)]
+mod secret_tests;
 #[cfg(test)]
 mod tests;
 mod type_state;
@@ -274,11 +276,12 @@ impl Stream {
             let kinds = ResourceType::ALL.into_iter();
             let mut under_way = kinds.filter(|kind| self.state(*kind).in_flight.is_some());
             let only_clusters = under_way.all(|kind| kind == ResourceType::Cluster);
-            return due(ResourceType::Endpoint).filter(|_| only_clusters);
+            let warming = [ResourceType::Endpoint, ResourceType::Secret];
+            return warming.into_iter().filter(|_| only_clusters).find_map(due);
         }
         let mut clusters = due(ResourceType::Cluster);
         if clusters.as_ref().is_some_and(|(_, content)| self.only_removes(content)) {
-            let rest = [ResourceType::Endpoint, ResourceType::Listener, ResourceType::Route];
+            let rest = ResourceType::ALL.into_iter().filter(|kind| *kind != ResourceType::Cluster);
             return rest.into_iter().find_map(due).or(clusters);
         }
         clusters.take().or_else(|| ResourceType::ALL.into_iter().find_map(due))
@@ -308,7 +311,8 @@ impl Stream {
         let renews = state.renew.iter().any(|name| wanted.resources.contains_key(name));
         let has_it =
             state.in_flight.is_none() && holds && !renews && !state.maybe_applied.iter().any(concerns);
-        if kind == ResourceType::Endpoint && wanted.resources.is_empty() {
+        let discovered = matches!(kind, ResourceType::Endpoint | ResourceType::Secret);
+        if discovered && wanted.resources.is_empty() {
             return None;
         }
         if !state.answer_due && (has_it || refused) {
@@ -381,7 +385,8 @@ fn index(kind: ResourceType) -> usize {
     match kind {
         ResourceType::Cluster => 0,
         ResourceType::Endpoint => 1,
-        ResourceType::Listener => 2,
-        ResourceType::Route => 3,
+        ResourceType::Secret => 2,
+        ResourceType::Listener => 3,
+        ResourceType::Route => 4,
     }
 }

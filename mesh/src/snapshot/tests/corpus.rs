@@ -249,6 +249,62 @@ pub fn limits() -> MeshView {
     ])
 }
 
+/// Certificates and trust from files and SDS, by the member of a spec that they are.
+pub const FILE: &str = r#"{"file": {"certificateChain": "/certs/a.pem", "privateKey": "/certs/a.key"}}"#;
+pub const TRUST: &str = r#"{"file": {"certificateChain": "/certs/ca.pem"}}"#;
+
+/// Nodes with TLS of every mode, source, protocol and name; `client` is one and calls one.
+pub fn tls() -> Vec<MeshView> {
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let sds = json!({"sds": {"secretName": "spiffe://example.com/a"}});
+    let names = json!({"match": {"exact": ["a.local", "spiffe://example.com/a", "10.0.0.1", "fd00::1", "a@example.com"]}});
+    let sources = [(json(FILE), json(TRUST)), (sds.clone(), sds)];
+    let mut views = Vec::new();
+    for (index, mode) in ["STRICT", "PERMISSIVE", "DISABLED"].into_iter().enumerate() {
+        for (certificate, trust) in &sources {
+            let validation = json!({"trust": trust, "subjectAlternativeNames": names});
+            let listener = |port: u16, protocol: &str| {
+                let mut tls = json!({"mode": mode, "certificate": certificate});
+                if port.is_multiple_of(2) {
+                    tls["validation"] = validation.clone();
+                }
+                json!({"portMapping": {"port": port, "protocol": protocol}, "tls": tls})
+            };
+            let listeners =
+                json!([listener(1, "http"), listener(2, "http2"), listener(3, "grpc"), listener(4, "tcp")]);
+            let hosts = ["n.local", "10.0.0.1", "n.local."];
+            let discoveries = [
+                json!({"dns": {"hostname": hosts[index]}}),
+                json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "n"}}),
+            ];
+            for (discovery, names) in discoveries.into_iter().zip([Some(&names), None]) {
+                let mut policy = json!({"tls": {"enforce": index == 0, "certificate": certificate, "validation": {"trust": trust}}});
+                if let Some(names) = names {
+                    policy["tls"]["validation"]["subjectAlternativeNames"] = names.clone();
+                }
+                let mut client = calling(&["n.local", "m.local"]);
+                client["listeners"] = listeners.clone();
+                client["backendDefaults"] = json!({"clientPolicy": policy});
+                client["backends"][1]["virtualService"]["clientPolicy"] =
+                    json!({"tls": {"ports": [1, 2], "validation": {"trust": trust}}});
+                views.push(view(&[
+                    ("virtualNode/n", json!({"listeners": listeners, "serviceDiscovery": discovery})),
+                    (
+                        "virtualService/n.local",
+                        json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}}),
+                    ),
+                    (
+                        "virtualService/m.local",
+                        json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}}),
+                    ),
+                    ("virtualNode/client", client),
+                ]));
+            }
+        }
+    }
+    views
+}
+
 /// All of them.
 pub fn all() -> Vec<MeshView> {
     let grpc_retry = json!({"grpcRoute": {"action": to_a(), "match": {}, "retryPolicy": {
@@ -264,5 +320,6 @@ pub fn all() -> Vec<MeshView> {
     ];
     views.extend(nodes());
     views.extend(odd());
+    views.extend(tls());
     views
 }

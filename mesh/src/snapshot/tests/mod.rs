@@ -7,6 +7,7 @@ mod corpus;
 mod golden;
 mod limits;
 mod recall;
+mod tls;
 mod validate;
 
 use std::sync::Arc;
