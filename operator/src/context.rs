@@ -5,11 +5,11 @@ use std::sync::Arc;
 use fleetmesh_aws::AwsConnection;
 use fleetmesh_core::Settings;
 use fleetmesh_core::fleet::JoinOptions;
+use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::cloud::AppMeshClient;
 use crate::cluster::ClusterWriter;
-use crate::fleets::Fleets;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::rollouts::Rollouts;
@@ -25,9 +25,9 @@ pub struct Context {
     pub app_mesh: AppMeshClient,
     /// The other services of AWS.
     pub aws: Arc<AwsConnection>,
-    /// What the reconciles of fleets remember.
-    pub fleets: Fleets,
-    /// What the reconciles of rollouts remember and share.
+    /// Since when this process decides without a gap.
+    pub since: Timestamp,
+    /// What the reconciles of rollouts share.
     pub rollouts: Arc<Rollouts>,
     /// Where instances run, but for the region, and what their proxies connect to.
     pub proxy_control_plane: Option<String>,

@@ -15,7 +15,6 @@ pub mod config;
 pub mod context;
 mod control_plane;
 pub mod distribution;
-pub mod fleets;
 pub mod health;
 pub mod leader;
 pub mod loads;

@@ -23,7 +23,6 @@ use crate::config::OperatorConfig;
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
-use crate::fleets::Fleets;
 use crate::health::{OperatorHealth, OperatorProgress};
 use crate::leader::{self, Election, Fence, Lost};
 use crate::metrics::Metrics;
@@ -268,6 +267,8 @@ impl Operator {
 
     /// Begins to work.
     fn work(self, cluster: String, shutdown: &CancellationToken) {
+        let since = Timestamp::now();
+        self.cache.count_launches(since);
         self.queue.postpone(&self.cache.resting());
         let Self {
             client: Kubernetes(client),
@@ -286,8 +287,8 @@ impl Operator {
             queue: self.queue,
             app_mesh,
             aws,
-            fleets: Fleets::new(Timestamp::now()),
-            rollouts: Arc::new(Rollouts::new(Timestamp::now(), control_plane, Outbound::new(policy))),
+            since,
+            rollouts: Arc::new(Rollouts::new(control_plane, Outbound::new(policy))),
             proxy_control_plane,
             join,
             cluster: ClusterWriter::new(client, std::env::var("HOSTNAME").ok()),

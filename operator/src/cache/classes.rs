@@ -83,23 +83,21 @@ impl Cache {
         let allowed = spec.as_ref().is_some_and(|spec| inner.allows(spec, object));
         ClassOf { name, spec, allowed }
     }
-
-    /// The fleets that have the class `name`, or had instances when they were last reported and ask for it: whoever may have
-    /// instances that count.
-    pub fn fleets_of(&self, name: &str) -> Vec<limits::LimitedMember> {
-        let inner = self.lock();
-        let of_class = inner.entries.values().map(|entry| &entry.object).filter(|object| {
-            let launched = object.status.fleet().is_some();
-            let leaving = object.fleet().is_none() && launched;
-            let last = object.status.fleet().and_then(|status| status.class_name.as_deref());
-            inner.classes.name_of(object).is_some_and(|asked| asked == name)
-                || (leaving && last == Some(name))
-        });
-        of_class.map(|object| limits::LimitedMember::of(object)).collect()
-    }
 }
 
 impl CacheInner {
+    /// The fleets that have the class `name`, or had instances when they were last reported and ask for it: whoever may have
+    /// instances that count.
+    pub(super) fn fleets_of(&self, name: &str) -> Vec<limits::LimitedMember> {
+        let of_class = self.entries.values().map(|entry| &entry.object).filter(|object| {
+            let launched = object.status.fleet().is_some();
+            let leaving = object.fleet().is_none() && launched;
+            let last = object.status.fleet().and_then(|status| status.class_name.as_deref());
+            self.classes.name_of(object).is_some_and(|asked| asked == name) || (leaving && last == Some(name))
+        });
+        of_class.map(|object| limits::LimitedMember::of(object)).collect()
+    }
+
     fn allows(&self, spec: &FleetClassSpec, object: &Object) -> bool {
         let Some(allowed) = &spec.allowed_namespaces else { return true };
         let namespace = object.key.namespace.as_ref().and_then(|name| self.namespaces.get(name));
@@ -199,7 +197,7 @@ mod tests {
         assert_eq!(triggered(cache.class(&class("new", 2, true, json!({})))), [""; 0], "no change");
         assert_eq!(triggered(cache.class_gone("new")), ["plain"]);
         assert_eq!(found(&cache, &plain), "old");
-        assert_eq!(cache.fleets_of("old").len(), 2);
+        assert_eq!(cache.lock().fleets_of("old").len(), 2);
         assert_eq!(triggered(cache.class_gone("old")), ["named", "plain"]);
         assert_eq!([found(&cache, &plain), found(&cache, &named)], ["no default", "missing"]);
     }

@@ -123,6 +123,14 @@ impl Cache {
         Some(if waited { Duration::MAX } else { since.at.elapsed() })
     }
 
+    /// Forgets what was reported of a mesh that no resource is in any more, nor polled.
+    pub fn forget_mesh(&self, mesh: &str) {
+        let tellings = &mut self.lock().tellings;
+        tellings.told.retain(|id, _| id.mesh_name() != mesh);
+        tellings.since.retain(|id, _| id.mesh_name() != mesh);
+        tellings.removed.retain(|id| id.mesh_name() != mesh);
+    }
+
     /// Notes an answer about `mesh`.
     pub fn told(&self, mesh: &str, answer: Answer) -> Triggered {
         let mut inner = self.lock();
@@ -168,7 +176,7 @@ impl Cache {
         }
         if may_have_let_go {
             // What held a deletion up may be an object that no resource stands for: nothing else tells that it is gone.
-            let blocked = inner.blocked.get(mesh).into_iter().flatten();
+            let blocked = inner.entries.blocked(mesh);
             triggered.now.extend(blocked.map(|key| (key.clone(), Trigger::Look)));
         }
         triggered
@@ -182,7 +190,7 @@ impl super::CacheInner {
             return Vec::new();
         }
         let waits =
-            |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| entry.memory.in_step.is_none());
+            |key: &&ObjectKey| self.entries.get(key).is_some_and(|entry| entry.memory.in_step.is_none());
         self.index.referrers(id).filter(waits).map(|key| (key.clone(), Trigger::Look)).collect()
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use fleetmesh_core::{Maker, Object, ObjectKey, Tagged};
 use fleetmesh_model::{Kind, ResourceId};
-use tokio::time::Instant;
+use jiff::Timestamp;
 
 use super::permission::is_refused_the_name;
-use super::{Cache, CacheEntry, CacheInner, Memory, Triggers};
+use super::{Cache, CacheInner, Triggers};
 use crate::queue::Trigger;
 
 /// Where news of a resource comes from.
@@ -70,9 +70,9 @@ impl Index {
         }
     }
 
-    /// Notes what the tags say; gives whether that is news.
+    /// Notes what the tags say, unless nobody claims or names the object any more; gives whether that is news.
     pub(super) fn tag(&mut self, id: &ResourceId, tagged: TagReading) -> bool {
-        self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged)
+        self.is_named(id) && self.tagged.insert(id.clone(), tagged.clone()) != Some(tagged)
     }
 
     fn add(&mut self, object: &Object) {
@@ -87,6 +87,22 @@ impl Index {
         for reference in object.references() {
             take(&mut self.referrers, &reference.target, &object.key);
         }
+    }
+
+    /// Forgets what the tags said of the names that `object` claimed and named, unless others claim or name them: what becomes of
+    /// the objects of these names nobody watches from now on.
+    fn forget_tags(&mut self, object: &Object) {
+        let names = object.references().into_iter().map(|reference| reference.target);
+        for id in names.chain([object.id.clone()]) {
+            if !self.is_named(&id) {
+                self.tagged.remove(&id);
+            }
+        }
+    }
+
+    /// Whether a resource claims or names `id`.
+    fn is_named(&self, id: &ResourceId) -> bool {
+        self.claims.contains_key(id) || self.referrers.contains_key(id)
     }
 }
 
@@ -161,24 +177,14 @@ impl CacheInner {
                     triggers.extend(self.released(&before));
                     self.index.remove(&before);
                     self.index.add(&object);
+                    self.index.forget_tags(&before);
                     unsettled.push(before.id.clone());
                 }
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    if before.effective_spec != object.effective_spec {
-                        entry.memory.in_step = None;
-                        entry.valid = object.effective_spec.violations().is_empty();
-                    }
-                    if object.deleting && !before.deleting {
-                        entry.memory.since = Instant::now();
-                    }
-                    entry.object = Arc::clone(&object);
-                }
+                self.entries.update(&object);
             }
             None => {
                 self.index.add(&object);
-                let valid = object.effective_spec.violations().is_empty();
-                let memory = Memory::new(key.kind);
-                self.entries.insert(key, CacheEntry { object: Arc::clone(&object), valid, memory });
+                self.entries.begin(Arc::clone(&object));
             }
         }
         triggers.extend(self.settle(unsettled));
@@ -197,13 +203,11 @@ impl CacheInner {
         if known.is_none() || uid.is_some_and(|uid| Some(uid) != known) {
             return Triggers::new();
         }
-        let Some(entry) = self.entries.remove(key) else { return Triggers::new() };
-        let object = entry.object;
+        let Some(object) = self.entries.end(key) else { return Triggers::new() };
         self.index.remove(&object);
+        self.index.forget_tags(&object);
         self.tellings.forget_removal(&object.id);
-        if let Some(blocked) = self.blocked.get_mut(object.id.mesh_name()) {
-            blocked.remove(key);
-        }
+        self.ledger.end(&object.uid, Timestamp::now());
         let mut triggers = self.released(&object);
         // Who waited for the name gets it.
         triggers.extend(self.settle(vec![object.id.clone()]));
@@ -219,7 +223,7 @@ impl CacheInner {
         let references = object.effective_spec.references(&object.id);
         let targets = references.iter().filter_map(|reference| self.holder(&reference.target));
         targets
-            .filter(|key| self.entries.get(*key).is_some_and(|entry| entry.object.deleting))
+            .filter(|key| self.entries.get(key).is_some_and(|entry| entry.object.deleting))
             .map(|key| (key.clone(), Trigger::Look))
             .collect()
     }

@@ -3,30 +3,36 @@
 //! last reconcile of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
 
 mod classes;
+mod conclude;
 mod distribution;
+mod entries;
 mod index;
 mod memory;
 mod observe;
+mod parts;
 mod permission;
 mod providers;
 mod rollouts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleetmesh_core::fleet::Ledger;
 use fleetmesh_core::{Grants, Object, ObjectKey};
 use fleetmesh_model::{Kind, ResourceId};
 
 pub use classes::ClassOf;
+pub use conclude::Conclusion;
 pub use distribution::{Answer, Triggered};
 pub use index::{NewsSource, TagReading};
-pub use memory::{Conclusion, IdentityMemory, Memory};
+pub use memory::{FleetMemory, Gave, IdentityMemory, Memory, MemoryKey};
 pub use observe::{Local, PATIENCE};
 
 use crate::queue::Trigger;
 use distribution::Tellings;
+use entries::Entries;
 use index::Index;
 
 /// Objects to trigger, and why.
@@ -40,7 +46,7 @@ pub struct Cache {
 
 #[derive(Debug, Default)]
 struct CacheInner {
-    entries: HashMap<ObjectKey, CacheEntry>,
+    entries: Entries,
     index: Index,
     classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -48,23 +54,8 @@ struct CacheInner {
     tellings: Tellings,
     providers: providers::Providers,
     actions: rollouts::Pending,
-    /// Objects that the endpoint refused to delete because they are in use, by mesh.
-    blocked: BTreeMap<String, BTreeSet<ObjectKey>>,
-}
-
-#[derive(Debug)]
-struct CacheEntry {
-    object: Arc<Object>,
-    /// Whether the spec breaks no rule.
-    valid: bool,
-    memory: Memory,
-}
-
-impl CacheInner {
-    /// What is known of the object of this key and uid; nothing of another that took its name since.
-    fn entry(&mut self, key: &ObjectKey, uid: &str) -> Option<&mut CacheEntry> {
-        self.entries.get_mut(key).filter(|entry| entry.object.uid == uid)
-    }
+    /// What all fleets launched of their classes. What a node launched a moment ago counts on when the node is gone.
+    ledger: Ledger,
 }
 
 impl Cache {
@@ -89,8 +80,7 @@ impl Cache {
 
     /// The names of all meshes that resources are in, or are.
     pub fn meshes(&self) -> BTreeSet<String> {
-        let inner = self.lock();
-        inner.entries.values().map(|entry| entry.object.id.mesh_name().to_owned()).collect()
+        self.lock().entries.meshes().cloned().collect()
     }
 
     /// The resources of `kind`.

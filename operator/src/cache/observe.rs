@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::canary::Owners;
-use fleetmesh_core::{Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote};
+use fleetmesh_core::{
+    Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote, RemoteIdentity,
+};
 use fleetmesh_crds::AdoptionPolicy;
 use fleetmesh_model::Reference;
 
 use super::permission::is_refused_the_name;
-use super::{Cache, CacheInner, Memory};
+use super::{Cache, CacheInner};
 
 /// How many dependents a deletion waits for at a time.
 const TOLD_DEPENDENTS: usize = 5;
@@ -24,8 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Local {
     /// Everything but the App Mesh object, which is `NotRead`.
     pub observed: Observed,
-    /// What earlier reconciles learned.
-    pub memory: Memory,
+    /// Which generation of the spec the endpoint has, and as which state of the object, as far as an earlier reconcile learned it.
+    pub in_step: Option<(i64, RemoteIdentity)>,
 }
 
 impl Cache {
@@ -34,7 +36,7 @@ impl Cache {
         let inner = self.lock();
         let entry = inner.entries.get(key)?;
         let object = Arc::clone(&entry.object);
-        let memory = entry.memory.clone();
+        let memory = &entry.memory;
         let references = object.effective_spec.references(&object.id);
         let distribution = inner.tellings.of(&object.id);
         // One that is only looked at is known, and not its own.
@@ -62,7 +64,7 @@ impl Cache {
             parts_gone: !object.has_parts(),
             object,
         };
-        Some(Local { observed, memory })
+        Some(Local { observed, in_step: memory.in_step.clone() })
     }
 }
 

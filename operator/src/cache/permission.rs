@@ -103,7 +103,7 @@ impl CacheInner {
 
     /// The resources with valid specs that claim a name.
     fn rivals(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
-        let valid = |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| entry.valid);
+        let valid = |key: &&ObjectKey| self.entries.get(key).is_some_and(|entry| entry.valid);
         self.index.claimants(id).filter(valid)
     }
 
@@ -166,7 +166,7 @@ impl CacheInner {
         }
         let maker = self.index.maker(&object.id);
         let bereaved = |key: &&ObjectKey| {
-            let user = self.entries.get(*key).map(|entry| &*entry.object);
+            let user = self.entries.get(key).map(|entry| &*entry.object);
             let user = user.filter(|user| user.key.namespace != object.key.namespace);
             let in_force = |user: &&Object| match self.index.maker(&user.id) {
                 Maker::Unread => user.status.uid.is_some(),

@@ -11,6 +11,8 @@ use fleetmesh_model::{Kind, Reference, ResourceId};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::entries::CacheEntry;
+use super::memory::{Memory, RouteMemory};
 use super::{Cache, CacheInner, Triggers};
 use crate::queue::Trigger;
 
@@ -36,8 +38,8 @@ pub struct Unwritten {
 impl Cache {
     /// The state of a route's rollout: what was decided last, else what its status keeps.
     pub fn rollout(&self, route: &Object) -> CanaryStatus {
-        let mut inner = self.lock();
-        let entry = inner.entry(&route.key, &route.uid);
+        let inner = self.lock();
+        let entry = inner.entries.of(&route.into());
         let unwritten = entry.and_then(|entry| entry.memory.route()?.unwritten.as_ref());
         let written = route.status.canary();
         let newer = unwritten.filter(|unwritten| unwritten.written == *written);
@@ -50,9 +52,8 @@ impl Cache {
         let unwritten =
             (state != written).then(|| Unwritten { written: written.clone(), state: state.clone() });
         let mut inner = self.lock();
-        let entry = inner.entry(&route.key, &route.uid);
-        if let Some(memory) = entry.and_then(|entry| entry.memory.route_mut()) {
-            memory.unwritten = unwritten.map(Arc::new);
+        if let Some(memory) = inner.route_memory(route) {
+            memory.unwritten = unwritten;
         }
     }
 
@@ -79,9 +80,14 @@ impl Cache {
         vec![(route, Trigger::Distribution)]
     }
 
-    /// A RouteAction is gone, or was carried out.
-    pub fn action_gone(&self, namespace: &str, name: &str) {
-        self.lock().actions.0.remove(&(namespace.to_owned(), name.to_owned()));
+    /// A RouteAction is gone. One of the same name that was seen since has another uid than `uid`, and stays.
+    pub fn action_gone(&self, namespace: &str, name: &str, uid: Option<&str>) {
+        let key = (namespace.to_owned(), name.to_owned());
+        let actions = &mut self.lock().actions.0;
+        let is_it = actions.get(&key).is_some_and(|known| uid.is_none_or(|uid| known.action.uid == uid));
+        if is_it {
+            actions.remove(&key);
+        }
     }
 
     /// The RouteActions for `route` that have no status yet, the oldest first.
@@ -96,7 +102,7 @@ impl Cache {
     /// RouteActions whose Route does not exist.
     pub fn stray_actions(&self) -> Vec<(ObjectKey, Action)> {
         let inner = self.lock();
-        let strays = inner.actions.0.values().filter(|pending| !inner.entries.contains_key(&pending.route));
+        let strays = inner.actions.0.values().filter(|pending| inner.entries.get(&pending.route).is_none());
         strays.map(|pending| (pending.route.clone(), pending.action.clone())).collect()
     }
 
@@ -127,28 +133,26 @@ impl Cache {
     }
 
     /// A rollout says whether a virtual node is deprecated. Triggers the node when that is news.
-    pub fn deprecate(&self, node: &ObjectKey, deprecation: Deprecation) -> Triggers {
+    pub fn deprecate(&self, node: &Object, deprecation: Deprecation) -> Triggers {
         let mut inner = self.lock();
-        let entry = inner.entries.get_mut(node);
-        let Some(memory) = entry.and_then(|entry| entry.memory.node_mut()) else { return Triggers::new() };
+        let memory = inner.entries.memory(&node.into());
+        let Some(memory) = memory.and_then(Memory::node_mut) else { return Triggers::new() };
         if memory.deprecation.as_ref() == Some(&deprecation) {
             return Triggers::new();
         }
         memory.deprecation = Some(deprecation);
-        vec![(node.clone(), Trigger::Distribution)]
+        vec![(node.key.clone(), Trigger::Distribution)]
     }
 
     /// The virtual nodes that `route` keeps from being deleted. Triggers those that it let go of and that wait for it.
-    pub fn keep(&self, route: &ObjectKey, keep: BTreeSet<String>) -> Triggers {
+    pub fn keep(&self, route: &Object, keep: BTreeSet<String>) -> Triggers {
         let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(route) else { return Triggers::new() };
-        let mesh = entry.object.id.mesh_name().to_owned();
-        let Some(memory) = entry.memory.route_mut() else { return Triggers::new() };
+        let Some(memory) = inner.route_memory(route) else { return Triggers::new() };
         if memory.keep.as_ref() == Some(&keep) {
             return Triggers::new();
         }
         memory.keep = Some(keep);
-        inner.deleting_nodes(&mesh)
+        inner.deleting_nodes(route.id.mesh_name())
     }
 }
 
@@ -157,6 +161,10 @@ fn route_key(namespace: &str, name: &str) -> ObjectKey {
 }
 
 impl CacheInner {
+    fn route_memory(&mut self, route: &Object) -> Option<&mut RouteMemory> {
+        self.entries.memory(&route.into())?.route_mut()
+    }
+
     /// The namespaces of the resources that stand for the virtual nodes `names` of a mesh.
     pub(super) fn owners(&self, mesh: &str, names: BTreeSet<&str>) -> BTreeMap<String, String> {
         let owner = |name: &str| {
@@ -184,7 +192,7 @@ impl CacheInner {
     /// The resources that name `id` and may.
     fn uses(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
         let may =
-            |key: &&ObjectKey| self.entries.get(*key).is_some_and(|entry| self.may_name(&entry.object, id));
+            |key: &&ObjectKey| self.entries.get(key).is_some_and(|entry| self.may_name(&entry.object, id));
         self.index.referrers(id).filter(may)
     }
 
@@ -192,7 +200,7 @@ impl CacheInner {
     /// names and may name the node.
     pub(super) fn keepers<'a>(&'a self, node: &'a Object) -> impl Iterator<Item = &'a ObjectKey> {
         let name = node.id.name();
-        let keeps = move |entry: &&super::CacheEntry| {
+        let keeps = move |entry: &&CacheEntry| {
             let (object, memory) = (&entry.object, &entry.memory);
             object.canary().is_some()
                 && object.id.mesh_name() == node.id.mesh_name()

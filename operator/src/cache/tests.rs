@@ -19,7 +19,7 @@ use serde_json::json;
 use super::{Answer, Cache, Conclusion, IdentityMemory, NewsSource, TagReading};
 use crate::queue::Trigger;
 
-fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
+pub(super) fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> Object {
     let kind = id.kind();
     Object {
         key: ObjectKey {
@@ -43,16 +43,16 @@ fn object(name: &str, version: u64, id: ResourceId, spec: serde_json::Value) -> 
     }
 }
 
-fn node(name: &str, version: u64) -> Object {
+pub(super) fn node(name: &str, version: u64) -> Object {
     object(name, version, ResourceId::virtual_node("m", name), json!({}))
 }
 
-fn service(version: u64) -> Object {
+pub(super) fn service(version: u64) -> Object {
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}});
     object("s", version, ResourceId::virtual_service("m", "s"), provider)
 }
 
-fn written(version: i64) -> Conclusion {
+pub(super) fn written(version: i64) -> Conclusion {
     let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "remote".to_owned(), version };
     Conclusion {
         in_step: Some((1, identity.clone())),
@@ -64,7 +64,7 @@ fn written(version: i64) -> Conclusion {
 }
 
 /// A cache with the Mesh `m`.
-fn cache() -> Cache {
+pub(super) fn cache() -> Cache {
     let cache = Cache::default();
     cache.seen(object("m", 1, ResourceId::mesh("m"), json!({})), NewsSource::List);
     cache
@@ -73,7 +73,7 @@ fn cache() -> Cache {
 #[test]
 fn what_is_in_step_is_forgotten_when_another_spec_comes_into_force() {
     let cache = cache();
-    let remembers = |key| cache.memory(key).in_step.is_some();
+    let remembers = |key: &ObjectKey| cache.observe(key).unwrap().in_step.is_some();
     let before = service(1);
     cache.seen(before.clone(), NewsSource::Watch);
     cache.conclude(&before, written(1));
@@ -202,7 +202,7 @@ fn guest(object: Object) -> Object {
     Object { uid: format!("{}-web", object.uid), key, ..object }
 }
 
-fn route(name: &str, version: u64, target: &str) -> Object {
+pub(super) fn route(name: &str, version: u64, target: &str) -> Object {
     let targets = json!([{"virtualNode": target, "weight": 1}]);
     let spec = json!({"tcpRoute": {"action": {"weightedTargets": targets}}});
     object(name, version, ResourceId::route("m", "r", name), spec)
@@ -292,9 +292,9 @@ fn what_is_in_force_keeps_its_name_whatever_a_restored_backup_says() {
     let (mut again, rival) = (owner.clone(), older);
     again.uid = "uid-anew".to_owned();
     again.created = Timestamp::from_second(1000).unwrap();
-    fresh.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     fresh.seen(rival.clone(), NewsSource::List);
     fresh.seen(again.clone(), NewsSource::List);
+    fresh.tagged(&owner.id, TagReading::Resource(Tagged::by(&owner)));
     assert_eq!(
         (claim(&fresh, &again), claim(&fresh, &rival)),
         (OwnerClaim::Ours, OwnerClaim::Taken(again.key.clone()))
@@ -469,7 +469,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
     for node in &nodes {
         cache.seen(node.clone(), NewsSource::Watch);
     }
-    let ask = |node: &Object| cache.room_for_role(&node.key, &node.uid, &limits);
+    let ask = |node: &Object| cache.room_for_role(node, &limits);
     let let_in: Vec<&Object> = nodes.iter().filter(|node| ask(node).is_none()).collect();
     let of = |namespace: &str| {
         let_in.iter().filter(|node| node.key.namespace.as_deref() == Some(namespace)).count()
@@ -480,7 +480,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
     assert!(told(80).contains("nodes have 5 IAM roles"), "{}", told(80));
     // Who has room keeps it, and who lets go of a role makes room.
     assert!(let_in.iter().all(|node| ask(node).is_none()));
-    cache.identity_concluded(&nodes[0].key, &nodes[0].uid, IdentityMemory::default());
+    cache.identity_concluded(&nodes[0], IdentityMemory::default());
     assert!(ask(&nodes[3]).is_none());
     // After a start the status tells, and what is above a limit stays what it is.
     let fresh = Cache::default();
@@ -490,10 +490,10 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         node.status.of_kind = NodeStatus { fleet: None, iam: Some(iam) }.into();
         fresh.seen(node, NewsSource::Watch);
     }
-    assert!(fresh.room_for_role(&nodes[0].key, &nodes[0].uid, &limits).is_some());
+    assert!(fresh.room_for_role(&nodes[0], &limits).is_some());
 }
 
-fn router(version: u64) -> Object {
+pub(super) fn router(version: u64) -> Object {
     let spec = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
     object("r", version, ResourceId::virtual_router("m", "r"), spec)
 }
@@ -550,10 +550,10 @@ fn nobody_has_a_contested_name_before_the_tags_are_read() {
 fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     let cache = cache();
     let (user, new) = (route("x", 2, "n"), route("y", 3, "n"));
-    cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
     for object in [&user, &new] {
         cache.seen(object.clone(), NewsSource::List);
     }
+    cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
     let mut claimant = guest(node("n", 4));
     cache.seen(claimant.clone(), NewsSource::Watch);
     let triggers = cache.tagged(&claimant.id, TagReading::Elsewhere);
@@ -656,10 +656,10 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     let user = guest(route("x", 2, "n"));
     let mut adopter = node("n", 3);
     adopter.management.adoption_policy = AdoptionPolicy::Adopt;
-    cache.tagged(&adopter.id, TagReading::Elsewhere);
     for object in [&user, &adopter] {
         cache.seen(object.clone(), NewsSource::List);
     }
+    cache.tagged(&adopter.id, TagReading::Elsewhere);
     let kept = || cache.observe(&adopter.key).unwrap().observed.user;
     assert_eq!(kept(), None, "it is not in force, and would be held back");
     cache.tagged(&user.id, TagReading::Resource(Tagged::by(&user)));
@@ -669,9 +669,9 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     cache.grant("apps", "g", None);
     // After a start, before its tags were read.
     let fresh = self::cache();
-    fresh.tagged(&adopter.id, TagReading::Elsewhere);
     fresh.seen(reported(user.clone(), 4), NewsSource::List);
     fresh.seen(adopter.clone(), NewsSource::List);
+    fresh.tagged(&adopter.id, TagReading::Elsewhere);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, Some(user.key.clone()));
     fresh.tagged(&user.id, TagReading::Elsewhere);
     assert_eq!(fresh.observe(&adopter.key).unwrap().observed.user, None, "its status was forged");

@@ -158,7 +158,7 @@ async fn watch_actions(client: Client, feed: WatchFeed) {
         Triggers::new()
     };
     let gone = |cache: &Cache, name: &ObjectName| {
-        cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name);
+        cache.action_gone(name.namespace.as_deref().unwrap_or_default(), &name.name, None);
         Triggers::new()
     };
     watch_beside(Api::<RouteAction>::all(client), "RouteActions", &feed, seen, gone).await;

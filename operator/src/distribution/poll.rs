@@ -2,7 +2,7 @@
 //! asked again now and then.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fleetmesh_api::distribution::{DistributionQuery, MAX_WAIT_SECONDS, Token};
@@ -40,6 +40,13 @@ struct Poll {
     queue: Arc<Queue>,
 }
 
+/// The poll of one mesh.
+struct PolledMesh {
+    stop: CancellationToken,
+    /// Whether it may still report something.
+    lives: Weak<()>,
+}
+
 enum PollAsked {
     /// The control plane answered; the token for the next question.
     Reported(Token),
@@ -61,23 +68,22 @@ pub async fn watch_meshes(
     shutdown: CancellationToken,
 ) {
     let poll = Poll { control_plane, cache, queue };
-    let mut polled: HashMap<String, CancellationToken> = HashMap::new();
+    let mut polled: HashMap<String, PolledMesh> = HashMap::new();
     loop {
         let meshes = poll.cache.meshes();
-        polled.retain(|mesh, stop| {
-            let keep = meshes.contains(mesh);
-            if !keep {
-                stop.cancel();
+        polled.retain(|mesh, polled| {
+            if !meshes.contains(mesh) {
+                polled.stop.cancel();
             }
-            keep
+            let ended = polled.stop.is_cancelled() && polled.lives.strong_count() == 0;
+            if ended {
+                // The next poll of the mesh begins with everything in it.
+                poll.cache.forget_mesh(mesh);
+            }
+            !ended
         });
         for mesh in meshes {
-            polled.entry(mesh).or_insert_with_key(|mesh| {
-                let stop = shutdown.child_token();
-                let run = poll.clone().mesh(mesh.clone());
-                tasks.spawn_until(Task::Poll, &stop, run);
-                stop
-            });
+            polled.entry(mesh).or_insert_with_key(|mesh| poll.begin(mesh, &tasks, &shutdown));
         }
         metrics.connected(polled.len());
         tokio::select! {
@@ -88,6 +94,16 @@ pub async fn watch_meshes(
 }
 
 impl Poll {
+    fn begin(&self, mesh: &str, tasks: &Tasks<Task>, shutdown: &CancellationToken) -> PolledMesh {
+        let (stop, life) = (shutdown.child_token(), Arc::new(()));
+        let (lives, run) = (Arc::downgrade(&life), self.clone().mesh(mesh.to_owned()));
+        tasks.spawn_until(Task::Poll, &stop, async move {
+            let _life = life;
+            run.await;
+        });
+        PolledMesh { stop, lives }
+    }
+
     /// Asks about one mesh again and again.
     async fn mesh(self, mesh: String) {
         let mut token = None;
@@ -158,5 +174,47 @@ impl Poll {
         for (key, _) in later {
             self.queue.trigger_within(&key, Trigger::Distribution, LATER);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetmesh_api::distribution::ObjectStatus;
+    use fleetmesh_aws::transport::Http;
+    use fleetmesh_core::Object;
+    use fleetmesh_crds::VirtualNode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cache::{Answer, NewsSource};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_reported_of_a_mesh_is_forgotten_once_no_resource_is_in_it() {
+        let node: VirtualNode = serde_json::from_value(json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualNode",
+            "metadata": { "name": "n", "namespace": "apps", "uid": "n", "resourceVersion": "1" },
+            "spec": { "meshName": "m" },
+        }))
+        .expect("a node");
+        let node = Object::read(&node);
+        let (cache, tasks) = (Arc::new(Cache::default()), Tasks::default());
+        cache.seen(node.clone(), NewsSource::Watch);
+        let nobody = ControlPlane::new("http://127.0.0.1:9", Http::new(), None);
+        let (queue, shutdown) = (Arc::default(), CancellationToken::new());
+        let polls =
+            watch_meshes(nobody, Arc::clone(&cache), queue, Metrics::new(), tasks.clone(), shutdown.clone());
+        let story = async {
+            let objects = vec![(node.id.clone(), ObjectStatus { version: 2, ..ObjectStatus::default() })];
+            cache.told("m", Answer { objects, ..Answer::default() });
+            tokio::time::sleep(5 * MESHES).await;
+            assert!(cache.contradicts(&node.id, 1), "a resource is in the mesh");
+            cache.gone(&node.key, None);
+            while cache.contradicts(&node.id, 1) {
+                tokio::time::sleep(MESHES).await;
+            }
+            shutdown.cancel();
+        };
+        let both = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(polls, story) }).await;
+        assert!(both.is_ok(), "it is still known");
     }
 }

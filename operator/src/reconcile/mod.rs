@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::cache::{Conclusion, TagReading};
+use crate::cache::{Conclusion, Memory, TagReading};
 use crate::context::Context;
 use crate::queue::{Priority, Requeue, Trigger};
 use report::Reported;
@@ -41,13 +41,14 @@ pub type Next = Option<Requeue>;
 
 /// Runs one reconcile of the object `key`. A panic in it loses nothing but the reconcile: it is told, and the object comes back.
 pub async fn run(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
+    let object = context.cache.object(key)?;
     // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
     match caught(Box::pin(reconcile(context, key, trigger))).await {
         Ok(next) => {
-            context.cache.panicked(key, false);
+            context.cache.panicked(&object, false);
             next
         }
-        Err(panic) => panicked::run(context, key, &panic).await,
+        Err(panic) => panicked::run(context, &object, &panic).await,
     }
 }
 
@@ -205,18 +206,20 @@ async fn report(
     parts: &Parts,
     trigger: Trigger,
 ) -> Next {
-    let key = &observed.object.key;
-    let part_failures = context.cache.parts_concluded(key, parts.failure().is_some());
-    let parts_look = parts_look(&observed.object, parts, part_failures);
+    let object = &*observed.object;
+    let key = &object.key;
+    let part_failures = context.cache.parts_concluded(object, parts.failure().is_some());
+    let parts_look = parts_look(object, parts, part_failures);
     match report::report(context, observed, decision, outcome, parts, Timestamp::now()).await {
         Reported::Done => {
-            let memory = context.cache.memory(key);
-            let next = match next_look(observed, outcome, memory.failures, &context.settings) {
+            let remembered = |memory: &Memory| (memory.failures, memory.compared.elapsed());
+            let (failures, compared) = context.cache.remembered(object, remembered).unwrap_or_default();
+            let next = match next_look(observed, outcome, failures, &context.settings) {
                 NextLook::Retry(wait) => {
                     Requeue { wait, trigger: trigger.max(Trigger::Look), priority: Priority::Changed }
                 }
                 NextLook::Compare(interval) => {
-                    let wait = interval.saturating_sub(memory.compared.elapsed());
+                    let wait = interval.saturating_sub(compared);
                     Requeue { wait, trigger: Trigger::Drift, priority: Priority::Compared }
                 }
             };
@@ -236,9 +239,8 @@ async fn report(
         }
         Reported::Gone => {
             // The answer to the last write was its last state; who waits for the name need not wait for the watch.
-            let triggers = context.cache.gone(key, Some(&observed.object.uid));
+            let triggers = context.cache.gone(key, Some(&object.uid));
             context.queue.trigger_all(triggers);
-            context.rollouts.forget(key);
             None
         }
         Reported::Failed(error) => {

@@ -1,21 +1,21 @@
 //! Observes an object: what the cache knows, and the reads that the decision needs. Reads only.
 
 use fleetmesh_core::{
-    Evidence, Failure, ObjectKey, Observed, OwnerClaim, Reads, Remote, RemoteObject, Tagged,
+    Evidence, Failure, ObjectKey, Observed, OwnerClaim, Reads, Remote, RemoteIdentity, RemoteObject, Tagged,
 };
 use fleetmesh_model::ResourceId;
 
-use crate::cache::{Local, Memory, TagReading};
+use crate::cache::{Local, TagReading};
 use crate::cloud::AppMeshClient;
 use crate::context::Context;
 use crate::queue::Trigger;
 
 /// What is to be decided about; `None` when the resource is gone. With `doubt` everything is read.
 pub async fn observe(context: &Context, key: &ObjectKey, trigger: Trigger, doubt: bool) -> Option<Observed> {
-    let Local { mut observed, memory } = context.cache.observe(key)?;
+    let Local { mut observed, in_step } = context.cache.observe(key)?;
     let patience = context.settings.proxy_patience;
     observed.waited = context.cache.told_for(key).filter(|time| *time >= patience).map(|_| patience);
-    if let Some(remote) = remembered(context, &observed, &memory, trigger).filter(|_| !doubt) {
+    if let Some(remote) = remembered(context, &observed, in_step, trigger).filter(|_| !doubt) {
         observed.remote = remote;
         return Some(observed);
     }
@@ -63,13 +63,17 @@ fn learn(context: &Context, observed: &mut Observed) {
 }
 
 /// News about proxies need no call when the last reconcile left the object in step and nothing contradicts that.
-fn remembered(context: &Context, observed: &Observed, memory: &Memory, trigger: Trigger) -> Option<Remote> {
-    let (generation, identity) =
-        memory.in_step.as_ref().filter(|_| observed.permission.missing.is_empty())?;
+fn remembered(
+    context: &Context,
+    observed: &Observed,
+    in_step: Option<(i64, RemoteIdentity)>,
+    trigger: Trigger,
+) -> Option<Remote> {
+    let (generation, identity) = in_step.filter(|_| observed.permission.missing.is_empty())?;
     let object = &observed.object;
-    let current = *generation == object.generation && !object.deleting;
+    let current = generation == object.generation && !object.deleting;
     let news = trigger == Trigger::Distribution && !context.cache.contradicts(&object.id, identity.version);
-    (current && news).then(|| Remote::InStep(identity.clone()))
+    (current && news).then(|| Remote::InStep(identity))
 }
 
 /// The object, with its tags when `with_tags` wants them.

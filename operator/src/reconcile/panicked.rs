@@ -1,6 +1,8 @@
 //! What follows when a reconcile, or something that is done for an object beside it, panics: it is counted and logged. After a reconcile
 //! the object comes back after a back-off, and whoever looks at it learns why.
 
+use std::time::Duration;
+
 use fleetmesh_core::{Event, Finding, Object, ObjectKey, Severity, after_panic};
 use fleetmesh_crds::{ConditionType, Reason};
 use fleetmesh_model::foreign;
@@ -31,11 +33,18 @@ pub async fn guarded<T>(
 }
 
 /// Counts the panic, logs it with the object, tells it in the status and as an Event; gives when to try again, `None` when
-/// the object is gone.
-pub async fn run(context: &Context, key: &ObjectKey, panic: &Panicked) -> Next {
+/// the object is gone. `object` is as it was when the reconcile began.
+pub async fn run(context: &Context, object: &Object, panic: &Panicked) -> Next {
+    let key = &object.key;
     context.metrics.panicked(key.kind);
-    let panics = context.cache.panicked(key, true);
-    let object = context.cache.object(key)?;
+    let panics = context.cache.panicked(object, true);
+    let newest = context.cache.object(key)?;
+    if newest.uid != object.uid {
+        error!(object = %key, %panic, "reconciling the object panicked, which is gone: this is a fault of Fleetmesh");
+        // What has its name by now begins anew.
+        return Some(Requeue { wait: Duration::ZERO, trigger: Trigger::Look, priority: Priority::Changed });
+    }
+    let object = newest;
     let wait = after_panic(&object, panics);
     error!(object = %key, %panic, again_in = ?wait, "reconciling the object panicked: this is a fault of Fleetmesh");
     // Telling is a write like others, and may meet the same fault.

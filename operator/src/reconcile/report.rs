@@ -64,7 +64,7 @@ pub async fn report(
     if let Some(event) = complaint(&object.status, &after) {
         publish(context, object, &event).await;
     }
-    context.cache.reported(&object.key);
+    context.cache.reported(object);
     // A write of this reconcile, of the finalizer say, made another version of the same state.
     let newest = context.cache.object(&object.key);
     let newest = newest.filter(|one| one.uid == object.uid && one.status.canary() == object.status.canary());
@@ -136,5 +136,6 @@ fn held_back(
     if !soon && !next_in_line {
         return None;
     }
-    HOLD.checked_sub(context.cache.memory(&object.key).since.elapsed()).filter(|rest| !rest.is_zero())
+    let since = context.cache.remembered(object, |memory| memory.since.elapsed()).unwrap_or_default();
+    HOLD.checked_sub(since).filter(|rest| !rest.is_zero())
 }

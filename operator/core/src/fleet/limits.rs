@@ -159,6 +159,8 @@ struct LimitEntry {
     looked: bool,
     /// Whether its node let go of it.
     gone: bool,
+    /// Whether its node is gone.
+    ended: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -180,11 +182,23 @@ impl LimitEntry {
         coming.fold(self.seen, |sum, (_, coming)| sum.saturating_add(coming.unseen()))
     }
 
+    /// Whether something is perhaps not shown yet.
+    fn is_coming(&self, now: Timestamp) -> bool {
+        self.coming.values().any(|coming| coming.unseen() > 0 && !coming.is_late(now))
+    }
+
     /// How many instances that were launched in a class a moment ago are perhaps not shown yet.
     fn launched_in(&self, class: &str, now: Timestamp) -> i32 {
         let coming =
             self.coming.values().filter(|coming| coming.classes.contains(class) && !coming.is_late(now));
         coming.fold(0, |sum, coming| sum.saturating_add(coming.unseen()))
+    }
+}
+
+impl Default for Ledger {
+    /// Knows nothing yet, as one that has just begun.
+    fn default() -> Self {
+        Self::new(Timestamp::MAX)
     }
 }
 
@@ -250,9 +264,7 @@ impl Ledger {
         let known = |of: &str| of == uid || members.iter().any(|member| member.uid == of);
         all.extend(tagged.iter().filter(|tagged| !known(&tagged.uid)).map(|tagged| tagged.held.clone()));
         // What is gone, or has another class by now, may have launched a moment ago what is not shown yet.
-        self.fleets.retain(|of, entry| {
-            !entry.gone || known(of) || entry.coming.values().any(|coming| !coming.is_late(now))
-        });
+        self.fleets.retain(|of, entry| !entry.gone || known(of) || entry.is_coming(now));
         let left = self.fleets.iter().filter(|(of, _)| !known(of)).map(|(_, entry)| entry);
         all.extend(left.map(|entry| HeldLimits {
             namespace: entry.namespace.clone(),
@@ -302,6 +314,15 @@ impl Ledger {
             entry.gone = true;
             entry.seen = 0;
         }
+    }
+
+    /// The node of a fleet is gone. Only what it launched a moment ago is kept, and goes on counting until EC2 must show it.
+    pub fn end(&mut self, uid: &str, now: Timestamp) {
+        self.forget(uid);
+        if let Some(entry) = self.fleets.get_mut(uid) {
+            entry.ended = true;
+        }
+        self.fleets.retain(|_, entry| !entry.ended || entry.is_coming(now));
     }
 
     fn held(&self, member: &LimitedMember, now: Timestamp) -> i32 {

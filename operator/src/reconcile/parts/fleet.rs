@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::Reconcile;
 use super::fleet_reads::{image, owners, registered};
 use super::fleet_room;
-use crate::fleets::FleetMemory;
+use crate::cache::FleetMemory;
 use crate::queue::Trigger;
 
 /// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
@@ -41,7 +41,7 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
     if object.fleet().is_none() && object.status.fleet().is_none() {
         return None;
     }
-    let mut memory = context.fleets.of(&object.uid);
+    let mut memory = context.cache.fleet_memory(object);
     let profile = profile(reconcile, iam).await;
     let (profile_arn, unread) = match profile {
         Ok(profile_arn) => (profile_arn, None),
@@ -88,9 +88,10 @@ pub async fn run(reconcile: &Reconcile<'_>, iam: Option<&Part<IamStatus>>) -> Op
         }
     };
     if part.status.is_some() || part.failure.is_some() {
-        context.fleets.remember(&object.uid, memory);
+        context.cache.fleet_concluded(object, memory);
     } else {
-        context.fleets.forget(&object.uid);
+        context.cache.fleet_concluded(object, FleetMemory::default());
+        context.cache.launches(object, |ledger| ledger.forget(&object.uid));
     }
     Some(part)
 }
@@ -126,7 +127,7 @@ async fn bring_in_step(
 ) -> Part<FleetStatus> {
     let Reconcile { context, object, .. } = reconcile;
     observed.proxies = proxies(reconcile);
-    context.fleets.miss(memory, &mut observed, input.now);
+    memory.miss(&mut observed, context.since, input.now);
     memory.mark(&mut observed.instances);
     input.settling = memory.settling(&observed.instances, input.now);
     let mut decision = decide(&observed, &input);
@@ -203,7 +204,7 @@ async fn observe(
         observed.add_lost(services.ec2.named(&lost).await?, &known, &owner);
     }
     // Before what may fail for this fleet alone: the others of its class count on it.
-    context.fleets.ledger().shown(&object.uid, &observed.instances, input.now);
+    context.cache.launches(object, |ledger| ledger.shown(&object.uid, &observed.instances, input.now));
     let known = object.status.fleet().and_then(|status| status.template_version);
     observed.template = services.ec2.template(&template::name(&object.id), known).await?;
     if let Some(Ok(admitted)) = input.admission {

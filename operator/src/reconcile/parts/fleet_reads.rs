@@ -6,7 +6,7 @@ use fleetmesh_core::{Failure, FailureClass, Object};
 
 use super::Reconcile;
 use super::fleet::Services;
-use crate::fleets::FleetMemory;
+use crate::cache::FleetMemory;
 use crate::queue::Trigger;
 
 /// The id of the AMI that the fleet has by its class; `None` for one that only enrols. A parameter is read again when

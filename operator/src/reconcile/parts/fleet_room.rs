@@ -30,23 +30,22 @@ pub async fn reserve(
     let tagged = limits::TaggedInstance::of(&services.ec2.tagged(&of_class).await?);
     let namespace = object.key.namespace.as_deref().unwrap_or_default();
     let ask = limits::Ask { uid: &object.uid, namespace, class, launch, wanted };
-    // The members are read while the ledger is held: a fleet that begins meanwhile has reserved nothing before.
-    let mut ledger = context.fleets.ledger();
-    let members = context.cache.fleets_of(class);
-    Ok(Some(ledger.reserve(ask, limits, (&members, &tagged), input.now)))
+    Ok(Some(context.cache.reserve_launch(object, ask, limits, &tagged, input.now)))
 }
 
 /// Notes what came of a launch for which room was reserved.
 pub fn settle(reconcile: &Reconcile<'_>, decision: &FleetDecision, reserved: bool, outcome: &FleetOutcome) {
-    let uid = &reconcile.object.uid;
-    let mut ledger = reconcile.context.fleets.ledger();
+    let Reconcile { context, object, .. } = reconcile;
+    let uid = &object.uid;
     let Some((launch, _)) = decision.launch().filter(|_| reserved) else { return };
     let failed = outcome.failed.as_ref().filter(|failure| failure.operation == "CreateFleet");
-    if outcome.done.iter().any(|step| matches!(step, FleetStep::Launch { .. })) {
-        ledger.launched(uid, launch, i32::try_from(outcome.launched.len()).unwrap_or(i32::MAX));
-    } else if failed.is_some_and(|failure| failure.class.is_transient()) {
-        ledger.doubted(uid, launch);
-    } else {
-        ledger.released(uid, launch);
-    }
+    context.cache.launches(object, |ledger| {
+        if outcome.done.iter().any(|step| matches!(step, FleetStep::Launch { .. })) {
+            ledger.launched(uid, launch, i32::try_from(outcome.launched.len()).unwrap_or(i32::MAX));
+        } else if failed.is_some_and(|failure| failure.class.is_transient()) {
+            ledger.doubted(uid, launch);
+        } else {
+            ledger.released(uid, launch);
+        }
+    });
 }

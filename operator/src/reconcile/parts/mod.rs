@@ -91,9 +91,10 @@ fn held_identity(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
 
 /// Why managed policies are not attached yet to the role of a fleet, while instances run that another class let.
 fn withheld(reconcile: &Reconcile<'_>) -> Option<String> {
-    reconcile.object.fleet()?;
-    let launched = reconcile.context.fleets.ledger().classes(&reconcile.object.uid, Timestamp::now());
-    fleetmesh_core::fleet::withheld(reconcile.object, reconcile.class.class(), launched.as_ref())
+    let Reconcile { context, object, .. } = reconcile;
+    object.fleet()?;
+    let launched = context.cache.launches(object, |ledger| ledger.classes(&object.uid, Timestamp::now()));
+    fleetmesh_core::fleet::withheld(object, reconcile.class.class(), launched.as_ref())
 }
 
 fn left<S>(part: Option<&Part<S>>) -> bool {

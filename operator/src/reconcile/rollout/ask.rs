@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use super::{prometheus, webhook};
-use crate::cache::Cache;
+use crate::cache::{Cache, Gave, MemoryKey};
 use crate::context::Context;
 use crate::outbound::{self, OutboundFailure, Question};
 use crate::queue::Trigger;
 use crate::reconcile::panicked::guarded;
-use crate::rollouts::{Gave, Rollouts};
+use crate::rollouts::Rollouts;
 
 /// How long a query may take.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
@@ -97,16 +97,16 @@ pub fn notify(context: &Context, route: &Object, call: &WebhookCall, event: &Eve
 }
 
 fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Output = Gave> + Send + 'static) {
-    let key = route.key.clone();
-    if !context.rollouts.begin(&key, &what) {
+    let (key, memory) = (route.key.clone(), MemoryKey::from(route));
+    if !context.cache.begin_to_ask(&memory, &what) {
         return;
     }
-    let (rollouts, queue) = (Arc::clone(&context.rollouts), Arc::clone(&context.queue));
+    let (cache, queue) = (Arc::clone(&context.cache), Arc::clone(&context.queue));
     let metrics = context.metrics.clone();
     tokio::spawn(async move {
         match guarded(&metrics, &key, &format!("asking {what}"), ask).await {
-            Some(gave) => rollouts.answer(&key, &what, gave),
-            None => rollouts.unanswered(&key, &what),
+            Some(gave) => cache.answer(&memory, &what, gave),
+            None => cache.unanswered(&memory, &what),
         }
         queue.trigger(&key, Trigger::Distribution);
     });

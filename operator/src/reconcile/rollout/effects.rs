@@ -41,7 +41,7 @@ async fn follow(context: &Context, route: &Object, effect: &CanaryEffect) -> Res
                 false => Deprecation::TakenBack,
             };
             if let Some(node) = node(virtual_node) {
-                context.queue.trigger_all(context.cache.deprecate(&node.key, deprecation));
+                context.queue.trigger_all(context.cache.deprecate(&node, deprecation));
             }
         }
         CanaryEffect::ScaleToZero { virtual_node } => {
@@ -64,7 +64,7 @@ async fn answer(context: &Context, route: &ObjectKey, verdict: &ActionVerdict) {
     let namespace = route.namespace.as_deref().unwrap_or_default();
     match context.cluster.answer_action(namespace, verdict).await {
         Ok(()) | Err(WriteError::Gone | WriteError::Changed) => {
-            context.cache.action_gone(namespace, &verdict.name);
+            context.cache.action_gone(namespace, &verdict.name, Some(&verdict.uid));
         }
         Err(error) => warn!(object = %route, action = verdict.name, %error, "cannot answer a RouteAction"),
     }

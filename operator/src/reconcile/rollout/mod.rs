@@ -59,7 +59,7 @@ pub async fn advance(context: &Context, observed: &Observed) -> Advanced {
             publish(context, object, event).await;
         }
     }
-    let triggers = context.cache.keep(&object.key, reduction.keep.clone());
+    let triggers = context.cache.keep(object, reduction.keep.clone());
     context.queue.trigger_all(triggers);
     if reduction.state == *object.status.canary() || !reduction.is_followed(&before) {
         context.cache.decided(object, &reduction.state);
@@ -92,11 +92,11 @@ fn ahead(before: &Status, state: &CanaryStatus) -> Status {
 async fn observe(context: &Context, observed: &Observed, spec: &Spec, state: &CanaryStatus) -> Observations {
     let object = &observed.object;
     let nodes = context.cache.nodes(object, &nodes_of_interest(spec, state));
-    let (samples, answers) = context.rollouts.answered(&object.key);
+    let (samples, answers) = context.cache.answered(object);
     let loads = loads(context, object, spec, state).await;
     let owners = owners(context, observed, &nodes, &loads);
     Observations {
-        since: context.rollouts.since,
+        since: context.since,
         endpoint: endpoint(observed),
         nodes,
         loads,

@@ -57,6 +57,27 @@ fn a_fleet_that_nobody_looked_at_yet_counts_with_the_most_that_it_can_have() {
 }
 
 #[test]
+fn what_a_node_launched_right_before_it_went_counts_until_it_must_be_shown_and_is_forgotten_then() {
+    let mut ledger = Ledger::new(second(-100));
+    let ask = |uid, wanted| Ask { uid, namespace: "a", class: "small", launch: 1, wanted };
+    let limits = limits(4, None);
+    for uid in ["gone", "idle"] {
+        ledger.shown(uid, &[], second(0));
+    }
+    assert_eq!(ledger.reserve(ask("gone", 3), &limits, (&[], &[]), second(0)).count, 3);
+    ledger.launched("gone", 1, 3);
+    for uid in ["idle", "gone", "gone", "never there"] {
+        ledger.end(uid, second(1));
+    }
+    assert_eq!(ledger.fleets.keys().collect::<Vec<_>>(), ["gone"]);
+    assert_eq!(ledger.reserve(ask("other", 4), &limits, (&[], &[]), second(59)).count, 1);
+    ledger.end("other", second(60));
+    assert_eq!(ledger.fleets.keys().collect::<Vec<_>>(), ["other"], "with the next that goes");
+    ledger.end("any", second(119));
+    assert!(ledger.fleets.is_empty());
+}
+
+#[test]
 fn a_fleet_that_leaves_its_class_right_after_a_launch_counts_in_it_until_that_is_shown() {
     let ask = |uid, class, wanted| Ask { uid, namespace: "a", class, launch: 1, wanted };
     let limits = limits(4, None);

@@ -54,13 +54,13 @@ pub async fn run(reconcile: &Reconcile<'_>) -> Option<Part<IamStatus>> {
         Task::Keep(desired) => Some(desired),
         Task::Remove(_) => None,
     };
-    let memory = reconcile.context.cache.identity_memory(&object.key);
+    let memory = reconcile.context.cache.identity_memory(object);
     if let Some(part) = desired.and_then(|desired| remembered(reconcile, desired, &memory)) {
         return Some(part);
     }
     let client = IamClient::new(Arc::clone(&reconcile.context.aws)).await;
     let (part, memory) = work(reconcile, &client, &task, memory).await;
-    reconcile.context.cache.identity_concluded(&object.key, &object.uid, memory);
+    reconcile.context.cache.identity_concluded(object, memory);
     Some(part)
 }
 
@@ -88,7 +88,7 @@ pub async fn seen(
     reported: Option<&IamStatus>,
 ) -> Result<IdentityMemory, Failure> {
     let Reconcile { context, object, .. } = reconcile;
-    let mut memory = context.cache.identity_memory(&object.key);
+    let mut memory = context.cache.identity_memory(object);
     if memory.seen.is_some() {
         return Ok(memory);
     }
@@ -100,7 +100,7 @@ pub async fn seen(
     let owner = owner::owner_tags(object, &context.settings.cluster);
     memory.seen = Some(iam::shown(arn, name, profile.as_ref(), role.as_ref(), &owner));
     memory.attached = role.as_ref().map(iam::owned_policies).unwrap_or_default();
-    context.cache.identity_concluded(&object.key, &object.uid, memory.clone());
+    context.cache.identity_concluded(object, memory.clone());
     Ok(memory)
 }
 
@@ -239,7 +239,7 @@ async fn plan(
     let Task::Keep(desired) = task else { return Ok(plan) };
     if plan.makes_a_role() {
         let (object, cache) = (reconcile.object, &reconcile.context.cache);
-        let full = cache.room_for_role(&object.key, &object.uid, &reconcile.context.settings.iam.limits);
+        let full = cache.room_for_role(object, &reconcile.context.settings.iam.limits);
         return Ok(match full {
             Some(finding) => IamPlan { steps: Vec::new(), then: Then::Full(finding), foreign: Vec::new() },
             None => plan,

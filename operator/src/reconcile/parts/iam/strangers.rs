@@ -34,7 +34,7 @@ pub async fn of(reconcile: &Reconcile<'_>, profile_arn: &str) -> Result<Option<S
     };
     let own = launched.into_iter().chain(enrolled).map(|instance| instance.id);
     // Somebody may have taken their tags.
-    let known = context.fleets.of(&object.uid);
+    let known = context.cache.fleet_memory(object);
     let own: BTreeSet<String> = own.chain(known.instances().cloned()).collect();
     Ok(iam::strangers(profile_arn, &associations, &own))
 }

@@ -1,12 +1,11 @@
-//! What the reconciles of fleets remember. It saves calls and bridges the seconds in which EC2 does not show yet what it
+//! What the reconciles of a fleet remember. It saves calls and bridges the seconds in which EC2 does not show yet what it
 //! launched; an operator that forgot it asks again. No I/O.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
 
 use fleetmesh_core::Failure;
 use fleetmesh_core::fleet::limits::VISIBLE;
-use fleetmesh_core::fleet::{Instance, Ledger, ObservedFleet};
+use fleetmesh_core::fleet::{Instance, ObservedFleet};
 use fleetmesh_model::tag::Tags;
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,16 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 const SHORT: SignedDuration = SignedDuration::from_secs(30);
 /// The same when the reason passes by itself, as with an instance profile that EC2 does not know yet.
 const SHORT_PASSING: SignedDuration = SignedDuration::from_secs(3);
-
-/// The memory of all fleets, by the uid of their resources.
-#[derive(Debug)]
-pub struct Fleets {
-    /// When this operator began to watch: nobody can be missed from before.
-    since: Timestamp,
-    fleets: Mutex<HashMap<String, FleetMemory>>,
-    /// What all fleets hold of their classes. Whoever has it may look at the cache, and not the other way around.
-    ledger: Mutex<Ledger>,
-}
 
 /// The memory of one fleet.
 #[derive(Clone, Debug, Default)]
@@ -40,51 +29,6 @@ pub struct FleetMemory {
     seen: BTreeMap<String, Timestamp>,
     /// The marks of each instance, as they were seen first.
     marks: BTreeMap<String, Tags>,
-}
-
-impl Fleets {
-    /// Remembers nothing yet.
-    pub fn new(since: Timestamp) -> Self {
-        Self { since, fleets: Mutex::default(), ledger: Mutex::new(Ledger::new(since)) }
-    }
-
-    /// The ledger of launches, for one operation: nothing may be waited for while it is held.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, FleetMemory>> {
-        self.fleets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The memory of a fleet.
-    pub fn of(&self, uid: &str) -> FleetMemory {
-        self.lock().get(uid).cloned().unwrap_or_default()
-    }
-
-    /// Replaces the memory of a fleet.
-    pub fn remember(&self, uid: &str, memory: FleetMemory) {
-        self.lock().insert(uid.to_owned(), memory);
-    }
-
-    /// Forgets a fleet of which nothing is left.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
-        self.ledger().forget(uid);
-    }
-
-    /// Fills in since when each instance's proxy is missed, and notes the proxies that are there now.
-    pub fn miss(&self, memory: &mut FleetMemory, observed: &mut ObservedFleet, now: Timestamp) {
-        for instance in &mut observed.instances {
-            if observed.proxies.of(instance).is_some() {
-                memory.seen.insert(instance.id.clone(), now);
-            }
-            let seen = memory.seen.get(&instance.id).copied().unwrap_or(Timestamp::MIN);
-            instance.missed_since = instance.launched.max(self.since).max(seen);
-        }
-        let known = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
-        memory.seen.retain(|id, _| known(id));
-    }
 }
 
 impl FleetMemory {
@@ -112,6 +56,20 @@ impl FleetMemory {
             marks.insert(instance.id.clone(), instance.marks.clone());
         }
         self.marks = marks;
+    }
+
+    /// Fills in since when each instance's proxy is missed, and notes the proxies that are there now. Nobody can be missed from
+    /// before `since`, when this operator began to watch.
+    pub fn miss(&mut self, observed: &mut ObservedFleet, since: Timestamp, now: Timestamp) {
+        for instance in &mut observed.instances {
+            if observed.proxies.of(instance).is_some() {
+                self.seen.insert(instance.id.clone(), now);
+            }
+            let seen = self.seen.get(&instance.id).copied().unwrap_or(Timestamp::MIN);
+            instance.missed_since = instance.launched.max(since).max(seen);
+        }
+        let known = |id: &String| observed.instances.iter().any(|instance| instance.id == *id);
+        self.seen.retain(|id, _| known(id));
     }
 
     /// Whether a launch has to wait: what an earlier one gave is not shown yet, or it gave too little just now.

@@ -1,0 +1,164 @@
+//! What is remembered of a resource: what its reconciles learned and, by its kind, what its identity, its fleet or its rollout did.
+//! It saves calls, never decides alone: an operator that forgot it reads again and comes to the same end. No I/O.
+
+mod asked;
+mod fleet;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetmesh_core::iam::Thing;
+use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
+use fleetmesh_crds::{IamStatus, KindStatus};
+use fleetmesh_model::Kind;
+use fleetmesh_model::tag::Tags;
+use tokio::time::Instant;
+
+use super::rollouts::Unwritten;
+pub use asked::Gave;
+pub(super) use asked::RolloutAsked;
+pub use fleet::FleetMemory;
+
+/// The key of a memory: one resource from its creation to its deletion. What is created anew under the same name has another uid, and
+/// so a memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryKey {
+    pub(super) object: ObjectKey,
+    pub(super) uid: String,
+}
+
+impl From<&Object> for MemoryKey {
+    fn from(object: &Object) -> Self {
+        Self { object: object.key.clone(), uid: object.uid.clone() }
+    }
+}
+
+/// The memory of one resource.
+#[derive(Debug)]
+pub struct Memory {
+    /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
+    /// force becomes another: a rollout changes that without a new generation.
+    pub in_step: Option<(i64, RemoteIdentity)>,
+    /// The state of the App Mesh object that was written or read last, in step or not.
+    pub identity: Option<RemoteIdentity>,
+    /// Whether the App Mesh object exists; the last report knows when this does not.
+    pub exists: Option<bool>,
+    /// The tags that the resource asked for when the tags were last in step.
+    pub tags: Option<Tags>,
+    /// What the App Mesh object in force rests on, as the last reconcile left it; `None` before the first, or when there is none.
+    /// What the status says of that others may have written.
+    pub permitted_by: Option<Vec<String>>,
+    /// Reconciles that failed in a row.
+    pub failures: u32,
+    /// Reconciles in a row in which the identity or the fleet failed.
+    pub part_failures: u32,
+    /// How many reconciles in a row panicked.
+    pub panics: u32,
+    /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
+    pub since: Instant,
+    /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
+    pub compared: Instant,
+    /// What is remembered of this kind only.
+    of_kind: KindMemory,
+}
+
+/// What is remembered of the resources of one kind.
+#[derive(Debug)]
+enum KindMemory {
+    /// Of a virtual node.
+    Node(Box<NodeMemory>),
+    /// Of a route.
+    Route(Box<RouteMemory>),
+    /// Of the other kinds: nothing.
+    None,
+}
+
+/// What is remembered of a virtual node.
+#[derive(Debug, Default)]
+pub(super) struct NodeMemory {
+    /// The IAM identity as the last reconcile left it.
+    pub(super) identity: IdentityMemory,
+    /// The fleet as the last reconcile left it.
+    pub(super) fleet: FleetMemory,
+    /// What a rollout said of the node.
+    pub(super) deprecation: Option<Deprecation>,
+}
+
+/// What is remembered of a route.
+#[derive(Debug, Default)]
+pub(super) struct RouteMemory {
+    /// The virtual nodes that its rollout keeps from being deleted; `None` before its first reconcile.
+    pub(super) keep: Option<BTreeSet<String>>,
+    /// The state of its rollout where that is not in the status yet.
+    pub(super) unwritten: Option<Unwritten>,
+    /// What its queries and webhooks answered.
+    pub(super) asked: RolloutAsked,
+}
+
+impl KindMemory {
+    fn new(kind: Kind) -> Self {
+        match KindStatus::empty(kind) {
+            KindStatus::Node(_) => Self::Node(Box::default()),
+            KindStatus::Route(_) => Self::Route(Box::default()),
+            KindStatus::None(_) => Self::None,
+        }
+    }
+}
+
+impl Memory {
+    /// The memory of a resource of the kind that was seen for the first time just now.
+    pub(super) fn new(kind: Kind) -> Self {
+        let now = Instant::now();
+        Self {
+            in_step: None,
+            identity: None,
+            exists: None,
+            tags: None,
+            permitted_by: None,
+            failures: 0,
+            part_failures: 0,
+            panics: 0,
+            since: now,
+            compared: now,
+            of_kind: KindMemory::new(kind),
+        }
+    }
+
+    /// What is remembered of a virtual node, if it is one's.
+    pub(super) fn node(&self) -> Option<&NodeMemory> {
+        if let KindMemory::Node(node) = &self.of_kind { Some(node) } else { None }
+    }
+
+    /// As [`Self::node`], to be changed.
+    pub(super) fn node_mut(&mut self) -> Option<&mut NodeMemory> {
+        if let KindMemory::Node(node) = &mut self.of_kind { Some(node) } else { None }
+    }
+
+    /// What is remembered of a route, if it is one's.
+    pub(super) fn route(&self) -> Option<&RouteMemory> {
+        if let KindMemory::Route(route) = &self.of_kind { Some(route) } else { None }
+    }
+
+    /// As [`Self::route`], to be changed.
+    pub(super) fn route_mut(&mut self) -> Option<&mut RouteMemory> {
+        if let KindMemory::Route(route) = &mut self.of_kind { Some(route) } else { None }
+    }
+}
+
+/// The memory of a virtual node's IAM identity.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityMemory {
+    /// The hash of the wish that IAM was left in step with, and what the reconcile reported then.
+    pub in_step: Option<(String, Finding)>,
+    /// What IAM showed to this process, the resource's tags of ownership on it: a status could have been written by anybody
+    /// who may.
+    pub seen: Option<IamStatus>,
+    /// The managed policies that IAM showed on the role and that the operator attached, once something was `seen`.
+    pub attached: BTreeSet<String>,
+    /// Whether there was room for its role when one was to be made.
+    pub has_room: bool,
+    /// What was made and not seen since, and when: IAM may not show it yet.
+    pub made: BTreeMap<Thing, Instant>,
+}
+
+#[cfg(test)]
+mod tests;
