@@ -246,7 +246,7 @@ impl Operator {
         let Kubernetes(client) = &self.client;
         if let Some(control_plane) = self.control_plane.clone() {
             // Until it shows that it is something else, what was given is a Fleetmesh control plane.
-            self.cache.tells(true);
+            self.cache.supports_distribution(true);
             let (cache, queue) = (Arc::clone(&self.cache), Arc::clone(&self.queue));
             let (metrics, stop) = (self.metrics.clone(), shutdown.clone());
             let watch = distribution::watch_meshes(control_plane, cache, queue, metrics, tasks.clone(), stop);

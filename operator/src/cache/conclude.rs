@@ -29,7 +29,7 @@ pub struct Conclusion {
     pub wrote: bool,
     /// Whether the reconcile was one of comparing everything, tags included.
     pub compared: bool,
-    /// Whether the endpoint refused to delete the object, because others use it that no resource tells of.
+    /// Whether the endpoint refused to delete the object, because others use it that no resource stands for.
     pub blocked: bool,
 }
 
@@ -103,7 +103,7 @@ impl Cache {
         }
         let exists = inner.exists(key);
         if wrote && exists {
-            inner.tellings.forget_removal(&object.id);
+            inner.distributions.forget_removal(&object.id);
         }
         if exists && !existed {
             let waiting = inner

@@ -1,4 +1,4 @@
-//! What the control plane told about its proxies, and whom that triggers. No I/O.
+//! What the control plane reported about its proxies, and whom that triggers. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::queue::Trigger;
 
 /// Whether only the number of proxies differs and all of them run the object: good to know, not urgent.
 fn differ_in_number_only(one: &ObjectStatus, other: &ObjectStatus) -> bool {
-    let settled = |told: &ObjectStatus| told.acknowledged == told.proxies && told.lagging == 0;
+    let settled = |status: &ObjectStatus| status.acknowledged == status.proxies && status.lagging == 0;
     settled(one)
         && settled(other)
         && one.version == other.version
@@ -27,7 +27,7 @@ fn differ_in_number_only(one: &ObjectStatus, other: &ObjectStatus) -> bool {
 pub struct Answer {
     /// Whether the answer is about everything in the mesh, not only about what changed.
     pub complete: bool,
-    /// The objects told about.
+    /// The objects that it is about.
     pub objects: Vec<(ResourceId, ObjectStatus)>,
     /// Objects that are gone.
     pub removed: Vec<ResourceId>,
@@ -43,16 +43,16 @@ pub struct Triggered {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tellings {
-    /// Whether anything tells at all.
-    tells: bool,
-    told: BTreeMap<ResourceId, ObjectStatus>,
-    /// Since when each is told of in its version.
+pub(super) struct Distributions {
+    /// Whether anything reports at all.
+    supported: bool,
+    reported: BTreeMap<ResourceId, ObjectStatus>,
+    /// Since when each is reported in its version.
     since: BTreeMap<ResourceId, Since>,
     removed: BTreeSet<ResourceId>,
 }
 
-/// When a version was told of first.
+/// When a version was reported first.
 #[derive(Clone, Copy, Debug)]
 struct Since {
     version: i64,
@@ -61,8 +61,8 @@ struct Since {
     may_be_older: bool,
 }
 
-impl Tellings {
-    /// Notes that `id` is told of in `version`, in an answer about everything in the mesh or about what is new.
+impl Distributions {
+    /// Notes that `id` is reported in `version`, in an answer about everything in the mesh or about what is new.
     fn note_version(&mut self, id: &ResourceId, version: i64, complete: bool) {
         let known = self.since.get(id).copied();
         if known.is_none_or(|known| known.version != version) {
@@ -72,18 +72,18 @@ impl Tellings {
     }
 
     pub(super) fn of(&self, id: &ResourceId) -> Distribution {
-        if !self.tells {
+        if !self.supported {
             return Distribution::Unsupported;
         }
-        match self.told.get(id) {
+        match self.reported.get(id) {
             None => Distribution::Pending,
-            Some(told) => Distribution::Reported(told.clone()),
+            Some(status) => Distribution::Reported(status.clone()),
         }
     }
 
-    /// Whether the control plane told that `id` exists.
+    /// Whether the control plane reported that `id` exists.
     pub(super) fn knows(&self, id: &ResourceId) -> bool {
-        self.told.contains_key(id)
+        self.reported.contains_key(id)
     }
 
     pub(super) fn forget_removal(&mut self, id: &ResourceId) {
@@ -92,30 +92,30 @@ impl Tellings {
 }
 
 impl Cache {
-    /// Whether the endpoint tells about its proxies. Triggers everything when that changes: every status says it.
-    pub fn tells(&self, tells: bool) -> Triggers {
+    /// Notes whether the endpoint reports about its proxies. Triggers everything when that changes: every status says it.
+    pub fn supports_distribution(&self, supported: bool) -> Triggers {
         let mut inner = self.lock();
-        if inner.tellings.tells == tells {
+        if inner.distributions.supported == supported {
             return Triggers::new();
         }
-        inner.tellings.tells = tells;
+        inner.distributions.supported = supported;
         inner.entries.keys().map(|key| (key.clone(), Trigger::Distribution)).collect()
     }
 
-    /// Whether what was told about `id` contradicts that the endpoint has it in this version.
+    /// Whether what was reported about `id` contradicts that the endpoint has it in this version.
     pub fn contradicts(&self, id: &ResourceId, version: i64) -> bool {
         let inner = self.lock();
-        inner.tellings.removed.contains(id)
-            || inner.tellings.told.get(id).is_some_and(|told| told.version > version)
+        inner.distributions.removed.contains(id)
+            || inner.distributions.reported.get(id).is_some_and(|status| status.version > version)
     }
 
-    /// For how long the endpoint has told of `key`'s object in the version that it tells of now, which its proxies had to say
-    /// something; `None` when it does not tell of it. The longest there is when a process before this one waited for them: the
+    /// For how long the endpoint has reported `key`'s object in the version that it reports now: so long its proxies had to
+    /// answer; `None` when it does not report it. The longest there is when a process before this one waited for them: the
     /// status says that this version is programmed.
-    pub fn told_for(&self, key: &ObjectKey) -> Option<Duration> {
+    pub fn reported_for(&self, key: &ObjectKey) -> Option<Duration> {
         let inner = self.lock();
         let object = &inner.entries.get(key)?.object;
-        let since = inner.tellings.since.get(&object.id)?;
+        let since = inner.distributions.since.get(&object.id)?;
         let status = &object.status;
         let programmed =
             status.condition(ConditionType::Programmed).is_some_and(|programmed| programmed.status == "True");
@@ -125,36 +125,36 @@ impl Cache {
 
     /// Forgets what was reported of a mesh that no resource is in any more, nor polled.
     pub fn forget_mesh(&self, mesh: &str) {
-        let tellings = &mut self.lock().tellings;
-        tellings.told.retain(|id, _| id.mesh_name() != mesh);
-        tellings.since.retain(|id, _| id.mesh_name() != mesh);
-        tellings.removed.retain(|id| id.mesh_name() != mesh);
+        let distributions = &mut self.lock().distributions;
+        distributions.reported.retain(|id, _| id.mesh_name() != mesh);
+        distributions.since.retain(|id, _| id.mesh_name() != mesh);
+        distributions.removed.retain(|id| id.mesh_name() != mesh);
     }
 
     /// Notes an answer about `mesh`.
-    pub fn told(&self, mesh: &str, answer: Answer) -> Triggered {
+    pub fn distribution_reported(&self, mesh: &str, answer: Answer) -> Triggered {
         let mut inner = self.lock();
         let mut triggered = Triggered::default();
         let Answer { complete, objects, mut removed } = answer;
         if complete {
             let named: BTreeSet<&ResourceId> = objects.iter().map(|(id, _)| id).collect();
-            let known = inner.tellings.told.keys().filter(|id| id.mesh_name() == mesh);
+            let known = inner.distributions.reported.keys().filter(|id| id.mesh_name() == mesh);
             removed.extend(known.filter(|id| !named.contains(id)).cloned());
         }
         let mut may_have_let_go = !removed.is_empty();
         for id in removed {
-            inner.tellings.told.remove(&id);
-            inner.tellings.since.remove(&id);
+            inner.distributions.reported.remove(&id);
+            inner.distributions.since.remove(&id);
             if let Some(key) = inner.holder(&id) {
                 triggered.now.push((key.clone(), Trigger::Distribution));
-                inner.tellings.removed.insert(id);
+                inner.distributions.removed.insert(id);
             }
         }
-        for (id, told) in objects {
-            inner.tellings.removed.remove(&id);
-            inner.tellings.note_version(&id, told.version, complete);
-            let before = inner.tellings.told.insert(id.clone(), told.clone());
-            if before.as_ref() == Some(&told) {
+        for (id, status) in objects {
+            inner.distributions.removed.remove(&id);
+            inner.distributions.note_version(&id, status.version, complete);
+            let before = inner.distributions.reported.insert(id.clone(), status.clone());
+            if before.as_ref() == Some(&status) {
                 continue;
             }
             let holder = inner.holder(&id);
@@ -163,9 +163,9 @@ impl Cache {
                 .and_then(|key| inner.entries.get(key))
                 .is_some_and(|entry| entry.object.fleet().is_some());
             let triggers = holder.map(|key| (key.clone(), Trigger::Distribution));
-            may_have_let_go |= before.as_ref().is_some_and(|before| before.version != told.version);
+            may_have_let_go |= before.as_ref().is_some_and(|before| before.version != status.version);
             match &before {
-                Some(before) if differ_in_number_only(before, &told) && !launched => {
+                Some(before) if differ_in_number_only(before, &status) && !launched => {
                     triggered.later.extend(triggers)
                 }
                 _ => triggered.now.extend(triggers),
@@ -175,7 +175,7 @@ impl Cache {
             }
         }
         if may_have_let_go {
-            // What held a deletion up may be an object that no resource stands for: nothing else tells that it is gone.
+            // What held a deletion up may be an object that no resource stands for: nothing else says that it is gone.
             let blocked = inner.entries.blocked(mesh);
             triggered.now.extend(blocked.map(|key| (key.clone(), Trigger::Look)));
         }

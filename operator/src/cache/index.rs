@@ -206,7 +206,7 @@ impl CacheInner {
         let Some(object) = self.entries.end(key) else { return Triggers::new() };
         self.index.remove(&object);
         self.index.forget_tags(&object);
-        self.tellings.forget_removal(&object.id);
+        self.distributions.forget_removal(&object.id);
         self.ledger.end(&object.uid, Timestamp::now());
         let mut triggers = self.released(&object);
         // Who waited for the name gets it.

@@ -1,6 +1,6 @@
-//! What the operator knows of the cluster and of the proxies: the custom resources as watched, an index from App Mesh
-//! names to the resources that claim or name them, the namespaces' labels, the classes of fleets, what the control plane told, and what the
-//! last reconcile of each object learned. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
+//! What the operator knows of the cluster and of the proxies: the custom resources as watched with the memory of each, an index
+//! from App Mesh names to the resources that claim or name them, the namespaces' labels, the classes of fleets, what the control
+//! plane reported. Behind one lock, synchronous, no I/O; everything in it can be learned anew.
 
 mod classes;
 mod conclude;
@@ -31,7 +31,7 @@ pub use memory::{FleetMemory, Gave, IdentityMemory, Memory, MemoryKey};
 pub use observe::{Local, PATIENCE};
 
 use crate::queue::Trigger;
-use distribution::Tellings;
+use distribution::Distributions;
 use entries::Entries;
 use index::Index;
 
@@ -51,7 +51,7 @@ struct CacheInner {
     classes: classes::Classes,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     grants: Grants,
-    tellings: Tellings,
+    distributions: Distributions,
     providers: providers::Providers,
     actions: rollouts::Pending,
     /// What all fleets launched of their classes. What a node launched a moment ago counts on when the node is gone.

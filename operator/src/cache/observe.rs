@@ -16,7 +16,7 @@ use super::permission::is_refused_the_name;
 use super::{Cache, CacheInner};
 
 /// How many dependents a deletion waits for at a time.
-const TOLD_DEPENDENTS: usize = 5;
+const REPORTED_DEPENDENTS: usize = 5;
 
 /// For how long a new object's referents may be on their way.
 pub const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ impl Cache {
         let object = Arc::clone(&entry.object);
         let memory = &entry.memory;
         let references = object.effective_spec.references(&object.id);
-        let distribution = inner.tellings.of(&object.id);
+        let distribution = inner.distributions.of(&object.id);
         // One that is only looked at is known, and not its own.
         let own = memory.identity.as_ref().filter(|_| inner.index.maker(&object.id).is(&object));
         let observed = Observed {
@@ -69,7 +69,7 @@ impl Cache {
 }
 
 impl CacheInner {
-    /// Whose the virtual nodes are whose proxies are told to run the object.
+    /// Whose the virtual nodes are whose proxies are sent the object.
     fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
         let names = match distribution {
             Distribution::Reported(ObjectStatus { callers, .. }) => {
@@ -82,7 +82,7 @@ impl CacheInner {
     }
 
     fn referent(&self, object: &Object, reference: Reference) -> Referent {
-        let knows = self.tellings.knows(&reference.target);
+        let knows = self.distributions.knows(&reference.target);
         let reach = match self.holder(&reference.target) {
             None if knows => Reach::Exists,
             None => Reach::Unmanaged,
@@ -108,7 +108,8 @@ impl CacheInner {
     }
 
     /// The first few resources whose App Mesh objects need this one's: they exist, they hold their names, and name it
-    /// as required and by permission: what names it without is in nobody's way. A few are enough to wait for and to tell; all 1,500 of a mesh would be a new status with each.
+    /// as required and by permission: what names it without is in nobody's way. A few are enough to wait for and to
+    /// report; all 1,500 of a mesh would be a new status with each.
     fn dependents(&self, object: &Object) -> Vec<ObjectKey> {
         let maker = self.index.maker(&object.id);
         if maker != Maker::Unread && !maker.is(object) {
@@ -124,8 +125,8 @@ impl CacheInner {
         };
         let others = self.index.referrers(&object.id).filter(|key| **key != object.key);
         // In the order of their keys: the first few of all are among the first few of these.
-        let others = others.filter(|key| self.exists(key) && needs(key)).take(TOLD_DEPENDENTS);
+        let others = others.filter(|key| self.exists(key) && needs(key)).take(REPORTED_DEPENDENTS);
         let dependents: BTreeSet<&ObjectKey> = others.chain(self.keepers(object)).collect();
-        dependents.into_iter().take(TOLD_DEPENDENTS).cloned().collect()
+        dependents.into_iter().take(REPORTED_DEPENDENTS).cloned().collect()
     }
 }

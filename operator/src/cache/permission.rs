@@ -27,15 +27,15 @@ type PermissionAnswers = RefCell<BTreeMap<(ResourceId, u8), Option<ObjectKey>>>;
 /// somebody else may have written.
 pub(super) fn is_refused_the_name(owner: &Object, maker: Maker<'_>) -> bool {
     let accepted = owner.status.condition(ConditionType::Accepted);
-    let told = accepted
+    let reported = accepted
         .is_some_and(|accepted| accepted.status == "False" && accepted.reason == Reason::NotOwned.as_str());
     let others = matches!(maker, Maker::Elsewhere | Maker::Resource(_))
         && claim::standing(owner, maker) == claim::Standing::New;
-    !maker.is(owner) && (told || others || is_leaving(owner, maker))
+    !maker.is(owner) && (reported || others || is_leaving(owner, maker))
 }
 
 /// Whether it is being deleted and has let go of everything: it makes nothing any more, however long others keep it. What it may
-/// have only the tags tell.
+/// have only the tags say.
 fn is_leaving(object: &Object, maker: Maker<'_>) -> bool {
     let may_have_it = maker == Maker::Unread && object.status.uid.is_some();
     object.deleting && !object.finalized() && !may_have_it

@@ -180,7 +180,7 @@ impl CacheInner {
         let expects_proxies = object.fleet().is_some() || object.status.fleet().is_some();
         let deprecated = object.status.condition(ConditionType::Deprecated);
         Some(Node {
-            health: Health::of(&self.tellings.of(&id), expects_proxies),
+            health: Health::of(&self.distributions.of(&id), expects_proxies),
             used_elsewhere: self.uses(&id).any(|key| *key != route.key),
             deprecated: deprecated.is_some_and(|condition| condition.status == "True"),
             replicas: object.fleet().and_then(|fleet| fleet.replicas),
@@ -232,7 +232,7 @@ impl CacheInner {
     }
 }
 
-/// Whether a status mentions a virtual node: until the route's first reconcile tells, all of these are kept.
+/// Whether a status mentions a virtual node: until the route's first reconcile knows better, all of these are kept.
 fn remembers(status: &CanaryStatus, name: &str) -> bool {
     let targets = status.stable_targets.iter().chain(&status.effective_targets);
     let former = status.history.iter().flat_map(|entry| entry.from.iter().chain(&entry.targets));

@@ -138,7 +138,7 @@ fn the_next_in_line_gets_the_name_when_its_holder_goes() {
 #[test]
 fn proxies_that_only_come_and_go_are_not_urgent() {
     let cache = cache();
-    cache.tells(true);
+    cache.supports_distribution(true);
     let node = node("n", 1);
     cache.seen(node.clone(), NewsSource::Watch);
     cache.conclude(&node, written(1));
@@ -149,12 +149,12 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
         )],
         ..Answer::default()
     };
-    assert_eq!(cache.told("m", told(1, 0, 0)).now.len(), 1, "the first news");
-    let triggered = cache.told("m", told(1, 2, 2));
+    assert_eq!(cache.distribution_reported("m", told(1, 0, 0)).now.len(), 1, "the first news");
+    let triggered = cache.distribution_reported("m", told(1, 2, 2));
     assert_eq!((triggered.now.len(), triggered.later.len()), (0, 1));
-    assert_eq!(cache.told("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
+    assert_eq!(cache.distribution_reported("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
     assert!(!cache.contradicts(&node.id, 1));
-    cache.told("m", told(2, 2, 2));
+    cache.distribution_reported("m", told(2, 2, 2));
     assert!(cache.contradicts(&node.id, 1), "somebody else wrote it");
 }
 
@@ -172,13 +172,13 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     let cache = cache();
     let mut object = node("a", 1);
     cache.seen(object.clone(), NewsSource::Watch);
-    assert_eq!(cache.told_for(&object.key), None, "nobody told of it");
-    cache.told("m", told(1, true));
+    assert_eq!(cache.reported_for(&object.key), None, "nobody told of it");
+    cache.distribution_reported("m", told(1, true));
     tokio::time::advance(minute).await;
-    cache.told("m", told(1, true));
-    assert_eq!(cache.told_for(&object.key), Some(minute), "the same version again is no news");
-    cache.told("m", told(2, false));
-    assert_eq!(cache.told_for(&object.key), Some(Duration::ZERO), "another version is another wait");
+    cache.distribution_reported("m", told(1, true));
+    assert_eq!(cache.reported_for(&object.key), Some(minute), "the same version again is no news");
+    cache.distribution_reported("m", told(2, false));
+    assert_eq!(cache.reported_for(&object.key), Some(Duration::ZERO), "another version is another wait");
     // A process that has just begun does not wait again for what the status says one before it has waited for.
     let programmed = json!({"type": "Programmed", "status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
     object.status.conditions = vec![serde_json::from_value(programmed).unwrap()];
@@ -191,8 +191,8 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
         let cache = Cache::default();
         object.status.version = reported;
         cache.seen(object.clone(), NewsSource::List);
-        cache.told("m", told(2, complete));
-        assert_eq!(cache.told_for(&object.key), Some(waited), "{reported:?} {complete}");
+        cache.distribution_reported("m", told(2, complete));
+        assert_eq!(cache.reported_for(&object.key), Some(waited), "{reported:?} {complete}");
     }
 }
 

@@ -123,7 +123,7 @@ impl Poll {
                     continue;
                 }
                 PollAsked::NoMesh => {
-                    self.queue.trigger_all(self.cache.tells(true));
+                    self.queue.trigger_all(self.cache.supports_distribution(true));
                     pause = PAUSE;
                 }
                 PollAsked::NotOurs => {
@@ -131,7 +131,7 @@ impl Poll {
                         endpoint = self.control_plane.endpoint(),
                         "the endpoint does not report on proxies: it is not a Fleetmesh control plane"
                     );
-                    self.queue.trigger_all(self.cache.tells(false));
+                    self.queue.trigger_all(self.cache.supports_distribution(false));
                     pause = LONGEST_PAUSE;
                 }
                 PollAsked::Failed(why) => debug!(%mesh, %why, "no news of proxies"),
@@ -152,8 +152,8 @@ impl Poll {
         match status {
             200 => match answer::parse(&body) {
                 Ok((answer, next)) => {
-                    self.queue.trigger_all(self.cache.tells(true));
-                    self.trigger(self.cache.told(mesh, answer));
+                    self.queue.trigger_all(self.cache.supports_distribution(true));
+                    self.trigger(self.cache.distribution_reported(mesh, answer));
                     PollAsked::Reported(next)
                 }
                 Err(error) => PollAsked::Failed(format!("malformed answer: {error}")),
@@ -205,7 +205,7 @@ mod tests {
             watch_meshes(nobody, Arc::clone(&cache), queue, Metrics::new(), tasks.clone(), shutdown.clone());
         let story = async {
             let objects = vec![(node.id.clone(), ObjectStatus { version: 2, ..ObjectStatus::default() })];
-            cache.told("m", Answer { objects, ..Answer::default() });
+            cache.distribution_reported("m", Answer { objects, ..Answer::default() });
             tokio::time::sleep(5 * MESHES).await;
             assert!(cache.contradicts(&node.id, 1), "a resource is in the mesh");
             cache.gone(&node.key, None);

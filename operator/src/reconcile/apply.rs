@@ -70,7 +70,7 @@ async fn take(context: &Context, object: &Object, step: &Step) -> Result<Effect,
 fn learn(context: &Context, operation: &str, result: Result<Object, WriteError>) -> Result<Effect, Failure> {
     match result {
         Ok(object) => {
-            // A resource whose last finalizer is gone is gone with it; only the watch tells when.
+            // A resource whose last finalizer is gone is gone with it; only the watch shows when.
             let triggers = context.cache.seen(object, NewsSource::OwnWrite);
             context.queue.trigger_all(triggers);
             Ok(Effect::None)

@@ -39,7 +39,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When an object is looked at again; `None` when it is gone.
 pub type Next = Option<Requeue>;
 
-/// Runs one reconcile of the object `key`. A panic in it loses nothing but the reconcile: it is told, and the object comes back.
+/// Runs one reconcile of the object `key`. A panic in it loses nothing but the reconcile: it is reported, and the object comes back.
 pub async fn run(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
     let object = context.cache.object(key)?;
     // On the heap: it is large, and would be copied from frame to frame of a stack of 2 MiB.
@@ -74,7 +74,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next
         if let Some(reduction) = &rollout
             && observed.object.generation != generation
         {
-            // The spec is another one by now. A status that says so must not tell of a rollout that does not know it.
+            // The spec is another one by now. A status that says so must not show a rollout that does not know it.
             rollout::carry_out(context, &observed.object, reduction).await;
             continue;
         }
@@ -143,7 +143,7 @@ async fn finish(
     }
     let next = report(context, &observed, &decision, &outcome, &parts, trigger).await;
     next.map(|next| match look {
-        // What a rollout waits for is told, not read from the endpoint.
+        // What a rollout waits for is reported, not read from the endpoint.
         Some(wait) if wait < next.wait => Requeue { wait, trigger: Trigger::Distribution, priority },
         _ => next,
     })
@@ -224,8 +224,9 @@ async fn report(
                 }
             };
             let next = sooner_of(next, parts_look);
-            let told_for = context.cache.told_for(key).unwrap_or_default();
-            let look = programmed::look(&observed.distribution, told_for, context.settings.proxy_patience);
+            let reported_for = context.cache.reported_for(key).unwrap_or_default();
+            let look =
+                programmed::look(&observed.distribution, reported_for, context.settings.proxy_patience);
             Some(match look {
                 Some(wait) if wait < next.wait => {
                     Requeue { wait, trigger: Trigger::Distribution, priority: Priority::Changed }

@@ -14,7 +14,7 @@ use crate::queue::Trigger;
 pub async fn observe(context: &Context, key: &ObjectKey, trigger: Trigger, doubt: bool) -> Option<Observed> {
     let Local { mut observed, in_step } = context.cache.observe(key)?;
     let patience = context.settings.proxy_patience;
-    observed.waited = context.cache.told_for(key).filter(|time| *time >= patience).map(|_| patience);
+    observed.waited = context.cache.reported_for(key).filter(|time| *time >= patience).map(|_| patience);
     if let Some(remote) = remembered(context, &observed, in_step, trigger).filter(|_| !doubt) {
         observed.remote = remote;
         return Some(observed);
@@ -37,7 +37,7 @@ pub async fn observe(context: &Context, key: &ObjectKey, trigger: Trigger, doubt
     Some(observed)
 }
 
-/// What was read tells who made the object, which decides whose the name is, and what is in force without permission.
+/// What was read shows who made the object, which decides whose the name is, and what is in force without permission.
 fn learn(context: &Context, observed: &mut Observed) {
     let object = &observed.object;
     let tagged = match &observed.remote {

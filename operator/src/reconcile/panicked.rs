@@ -32,7 +32,7 @@ pub async fn guarded<T>(
         .ok()
 }
 
-/// Counts the panic, logs it with the object, tells it in the status and as an Event; gives when to try again, `None` when
+/// Counts the panic, logs it with the object, reports it in the status and as an Event; gives when to try again, `None` when
 /// the object is gone. `object` is as it was when the reconcile began.
 pub async fn run(context: &Context, object: &Object, panic: &Panicked) -> Next {
     let key = &object.key;
@@ -47,15 +47,15 @@ pub async fn run(context: &Context, object: &Object, panic: &Panicked) -> Next {
     let object = newest;
     let wait = after_panic(&object, panics);
     error!(object = %key, %panic, again_in = ?wait, "reconciling the object panicked: this is a fault of Fleetmesh");
-    // Telling is a write like others, and may meet the same fault.
-    if let Err(panic) = caught(tell(context, &object, panic)).await {
-        error!(object = %key, %panic, "telling of a panic panicked as well");
+    // Reporting is a write like others, and may meet the same fault.
+    if let Err(panic) = caught(report_panic(context, &object, panic)).await {
+        error!(object = %key, %panic, "reporting a panic panicked as well");
     }
     Some(Requeue { wait, trigger: Trigger::Look, priority: Priority::Changed })
 }
 
 /// How far the object is, nobody knows: `Ready` says so, and all else stays as it was reported.
-async fn tell(context: &Context, object: &Object, panic: &Panicked) {
+async fn report_panic(context: &Context, object: &Object, panic: &Panicked) {
     let message = format!(
         "reconciling {}: a fault of Fleetmesh; the operator tries again, please report it with the operator's log",
         foreign::printable(&panic.to_string())
@@ -63,8 +63,8 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
     let (before, reason) = (&object.status, Reason::InternalError);
     let finding = Finding::unknown(reason, message.clone());
     let ready = finding.condition(ConditionType::Ready, before, object.generation, Timestamp::now());
-    let told = before.condition(ConditionType::Ready);
-    if told.is_some_and(|told| told.reason == ready.reason && told.message == message) {
+    let reported = before.condition(ConditionType::Ready);
+    if reported.is_some_and(|known| known.reason == ready.reason && known.message == message) {
         return;
     }
     let mut status = object.status.clone();
@@ -76,7 +76,7 @@ async fn tell(context: &Context, object: &Object, panic: &Panicked) {
     match context.cluster.set_status(object, &status).await {
         Ok(object) => context.queue.trigger_all(context.cache.seen(object, NewsSource::OwnWrite)),
         Err(problem) => {
-            error!(object = %object.key, error = %problem, "cannot tell of a panic in the status")
+            error!(object = %object.key, error = %problem, "cannot report a panic in the status")
         }
     }
 }

@@ -45,7 +45,7 @@ pub async fn report(
         return Reported::HeldBack(PATIENCE);
     }
     if matches!(&outcome.failed, Some((Step::AddFinalizer | Step::RemoveFinalizer, _))) {
-        // The resource changed meanwhile or the API server does not answer: there is nothing to tell, only to try again.
+        // The resource changed meanwhile or the API server does not answer: there is nothing to report, only to try again.
         return Reported::Done;
     }
     let after = status(observed, decision, outcome, parts, now).with_canary(context.cache.rollout(object));
@@ -82,13 +82,13 @@ pub async fn report(
     }
 }
 
-/// Whether `after` tells more than `before`, which stands in the status.
+/// Whether `after` says more than `before`, which stands in the status.
 fn tells_news(before: &Status, after: &Status) -> bool {
     let rest = || after.clone().with_canary(before.canary().clone());
     before != after && (canary::has_news(before.canary(), after.canary()) || rest() != *before)
 }
 
-/// An Event that cannot be written (its namespace is going, say) must not hold up the status, which tells the same.
+/// An Event that cannot be written (its namespace is going, say) must not hold up the status, which says the same.
 pub async fn publish(context: &Context, object: &Object, event: &Event) {
     match context.cluster.publish(object, event).await {
         Ok(()) => context.metrics.event(),

@@ -156,15 +156,15 @@ async fn what_is_created_anew_under_a_name_remembers_nothing_of_its_predecessor(
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_when_all_resources_are_gone() {
     let cache = Cache::default();
-    cache.tells(true);
+    cache.supports_distribution(true);
     for object in each() {
         cache.seen(object.clone(), NewsSource::Watch);
         for (_, leave) in deeds(object.key.kind) {
             leave(&cache, &object);
         }
         cache.tagged(&object.id, TagReading::Resource(Tagged::by(&object)));
-        let told = vec![(object.id.clone(), ObjectStatus::default())];
-        cache.told("m", Answer { objects: told, ..Answer::default() });
+        let reported = vec![(object.id.clone(), ObjectStatus::default())];
+        cache.distribution_reported("m", Answer { objects: reported, ..Answer::default() });
     }
     // One that names what nobody has, and then something else.
     let (former, mut route) = (ResourceId::virtual_node("m", "former"), route("z", 6, "former"));
@@ -193,7 +193,7 @@ async fn nothing_is_left_when_all_resources_are_gone() {
         cache.tagged(&object.id, TagReading::Absent);
     }
     cache.forget_mesh("m");
-    cache.tells(false);
+    cache.supports_distribution(false);
     let empty = Cache::default();
     assert_eq!(format!("{:?}", cache.lock()), format!("{:?}", empty.lock()));
 }

@@ -25,7 +25,7 @@ use super::fleet_room;
 use crate::cache::FleetMemory;
 use crate::queue::Trigger;
 
-/// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 tells nobody.
+/// How often a fleet in motion is looked at, unless the drift interval is shorter: EC2 notifies nobody.
 const IN_MOTION: Duration = Duration::from_secs(5);
 
 /// The services of AWS that a fleet needs.
@@ -145,14 +145,14 @@ async fn bring_in_step(
     fleet_room::settle(reconcile, &decision, grant.is_some(), &outcome);
     outcome.short = memory.short();
     let part = fleet::report(&observed, &decision, &outcome, &input);
-    // Told now.
+    // Reported now.
     observed.taken.clear();
     // What was done makes the observation old; the next reconcile asks anew.
     memory.observed = Some(observed).filter(|_| outcome.done.is_empty() && outcome.failed.is_none());
     part
 }
 
-/// The proxies of the node as the endpoint tells of them.
+/// The proxies of the node as the endpoint reports them.
 fn proxies(reconcile: &Reconcile<'_>) -> FleetProxies {
     match &reconcile.observed.distribution {
         Distribution::Unsupported => FleetProxies::Unsupported,
@@ -227,7 +227,7 @@ fn lost(object: &Object, found: &[Instance], memory: &FleetMemory) -> Vec<String
     lost.cloned().collect()
 }
 
-/// Whether the last report tells of instances that were enrolled.
+/// Whether the last report has instances that were enrolled.
 fn enrolled_before(object: &Object) -> bool {
     let before = object.status.fleet();
     before.is_some_and(|status| status.launch_template_id.is_none())

@@ -43,8 +43,8 @@ pub async fn owners(services: &Services, memory: &FleetMemory, image: &str) -> R
     }
 }
 
-/// What is registered in Cloud Map for the node. Whether there is such a service, a fleet that its class does not let be is not
-/// told.
+/// What is registered in Cloud Map for the node. A fleet that its class does not let be does not
+/// learn whether there is such a service.
 pub async fn registered(
     object: &Object,
     services: &Services,

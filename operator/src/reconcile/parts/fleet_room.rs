@@ -11,7 +11,7 @@ use super::fleet::Services;
 /// Reserves the room that a launch needs in the class of the fleet; `None` when nothing is to be launched.
 ///
 /// # Errors
-/// EC2 does not tell which instances the class has.
+/// EC2 does not say which instances the class has.
 pub async fn reserve(
     reconcile: &Reconcile<'_>,
     services: &Services,

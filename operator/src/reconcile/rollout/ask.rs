@@ -83,17 +83,17 @@ pub fn webhook(context: &Context, route: &Object, call: &WebhookCall) {
     spawn(context, route, what, ask);
 }
 
-/// Tells a webhook of an Event; its answer is nobody's concern.
+/// Notifies a webhook of an Event; its answer is nobody's concern.
 pub fn notify(context: &Context, route: &Object, call: &WebhookCall, event: &Event) {
     let (asking, metrics) = (Asking::of(context, route), context.metrics.rollouts.clone());
     let (call, body) = (call.clone(), webhook::body(route, call, Some(event)).to_string());
     let (key, panics) = (route.key.clone(), context.metrics.clone());
-    let tell = async move {
+    let notification = async move {
         let (answer, detail) = webhook::answer(asking.call(&call, body).await);
         metrics.asked("webhook", answer != WebhookAnswer::Error);
-        debug!(webhook = call.webhook, ?answer, ?detail, "told of an Event");
+        debug!(webhook = call.webhook, ?answer, ?detail, "notified of an Event");
     };
-    tokio::spawn(async move { guarded(&panics, &key, "telling a webhook", tell).await });
+    tokio::spawn(async move { guarded(&panics, &key, "notifying a webhook", notification).await });
 }
 
 fn spawn(context: &Context, route: &Object, what: String, ask: impl Future<Output = Gave> + Send + 'static) {

@@ -30,7 +30,7 @@ async fn follow(context: &Context, route: &Object, effect: &CanaryEffect) -> Res
         context.cache.may_retire(&route.key, &node).then_some(node)
     };
     match effect {
-        // Told before the state was written.
+        // Published before the state was written.
         CanaryEffect::Event(_) => {}
         CanaryEffect::Ask(call) => ask::webhook(context, route, call),
         CanaryEffect::Notify { call, event } => ask::notify(context, route, call, event),

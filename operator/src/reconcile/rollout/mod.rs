@@ -31,7 +31,7 @@ use crate::reconcile::report::publish;
 pub enum Advanced {
     /// The resource has none, or it is not its turn.
     None,
-    /// It was decided about. Either the state stands in the status, or nothing follows and the report tells it.
+    /// It was decided about. Either the state stands in the status, or nothing follows and the report has it.
     Decided(Box<Reduction>),
     /// It was decided about, and the targets in force are others now: observe again.
     Moved(Box<Reduction>),
@@ -119,8 +119,8 @@ fn owners(
         names.extend(callers.keys().map(String::as_str));
     }
     if let ProxyReports::Reported { loads, .. } = loads {
-        let told = loads.witnesses.iter().filter(|(node, _)| nodes.contains_key(*node));
-        names.extend(told.flat_map(|(_, witnesses)| witnesses.callers.keys()).map(String::as_str));
+        let reported = loads.witnesses.iter().filter(|(node, _)| nodes.contains_key(*node));
+        names.extend(reported.flat_map(|(_, witnesses)| witnesses.callers.keys()).map(String::as_str));
     }
     let object = &observed.object;
     let own = object.key.namespace.clone().unwrap_or_default();

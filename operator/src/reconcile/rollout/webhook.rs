@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::outbound::{ExchangeAnswer, OutboundFailure};
 
-/// What the webhook is told: what is asked, about which route, and how far its rollout is; with `event` what happened.
+/// What the webhook is sent: what is asked, about which route, and how far its rollout is; with `event` what happened.
 pub fn body(route: &Object, call: &WebhookCall, event: Option<&Event>) -> Value {
     let mut body = json!({
         "name": call.webhook,

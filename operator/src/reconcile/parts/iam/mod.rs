@@ -79,7 +79,7 @@ pub async fn handed(
 }
 
 /// What this process saw in IAM of the identity, by the resource's own tags on it. After a start that is looked up once, by the
-/// name that the status tells: whoever may write the status can make it name anything.
+/// name in the status: whoever may write the status can make it name anything.
 ///
 /// # Errors
 /// A read failed.
@@ -170,7 +170,7 @@ async fn work(
         let plan = match plan(reconcile, task, &observed).await {
             Ok(plan) => plan,
             Err(failure) => {
-                warn!(object = %reconcile.object.key, %failure, "EC2 does not tell who has the instance profile");
+                warn!(object = %reconcile.object.key, %failure, "EC2 does not say who has the instance profile");
                 return (part::unseen(before, task.place(), Some(failure)), memory);
             }
         };
@@ -229,7 +229,7 @@ fn conclude(
 /// What is to be done. Before managed policies are attached to a role whose profile is there, EC2 is asked who has it.
 ///
 /// # Errors
-/// EC2 does not tell.
+/// EC2 does not say.
 async fn plan(
     reconcile: &Reconcile<'_>,
     task: &Task,
@@ -278,7 +278,7 @@ fn decide(
 }
 
 /// Whether the reconcile looks once more: the account is known now, or a request that was repeated after its reply was lost
-/// is told that the thing exists.
+/// is answered that the thing exists.
 fn looks_again(plan: &IamPlan, outcome: &IamOutcome) -> bool {
     match &outcome.failed {
         Some((step, failure)) => step.creates().is_some() && failure.class == FailureClass::Conflict,
@@ -289,7 +289,7 @@ fn looks_again(plan: &IamPlan, outcome: &IamOutcome) -> bool {
 fn log(reconcile: &Reconcile<'_>, plan: &IamPlan, observed: &ObservedIdentity, outcome: &IamOutcome) {
     let object = &reconcile.object.key;
     if let Then::NotOwned(what) = &plan.then {
-        // The status does not tell where that is: it may be a secret of others.
+        // The status does not say where that is: it may be a secret of others.
         let role = observed.role.present().map(|role| role.arn.as_str());
         let profile = observed.instance_profile.present().map(|profile| profile.arn.as_str());
         warn!(%object, role, profile, what, "what IAM has of this name is not the resource's");

@@ -65,7 +65,7 @@ async fn policy(client: &IamClient, arn: &str) -> Result<Option<Policy>, Failure
     Ok(Some(Policy { document, versions, ..policy }))
 }
 
-/// An ARN of what was reported: each tells the account.
+/// An ARN of what was reported: each names the account.
 fn any_arn(status: &IamStatus) -> Option<&str> {
     let arns = [&status.role_arn, &status.policy_arn, &status.instance_profile_arn];
     arns.into_iter().flatten().map(String::as_str).next()
