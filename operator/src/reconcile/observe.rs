@@ -73,7 +73,7 @@ fn remembered(
     let object = &observed.object;
     let current = generation == object.generation && !object.deleting;
     let news = trigger == Trigger::Distribution && !context.cache.contradicts(&object.id, identity.version);
-    (current && news).then(|| Remote::InStep(identity))
+    (current && news).then_some(Remote::InStep(identity))
 }
 
 /// The object, with its tags when `with_tags` wants them.
