@@ -19,7 +19,9 @@ pub enum Extension {
     Router(RouterExtension),
     /// A Route.
     Route(Box<RouteExtension>),
-    /// A kind that says nothing else: a VirtualService.
+    /// A VirtualGateway.
+    Gateway(Box<GatewayExtension>),
+    /// A kind that says nothing else: a VirtualService, a GatewayRoute.
     None,
 }
 
@@ -50,6 +52,13 @@ pub struct RouterExtension {
     pub routes: Option<AllowedRoutes>,
 }
 
+/// What a VirtualGateway says beside its App Mesh object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GatewayExtension {
+    /// Which namespaces may attach gateway routes; its own when absent.
+    pub routes: Option<AllowedRoutes>,
+}
+
 /// What a Route says beside its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteExtension {
@@ -67,7 +76,8 @@ impl Extension {
             Kind::VirtualNode => Self::Node(Box::default()),
             Kind::VirtualRouter => Self::Router(RouterExtension::default()),
             Kind::Route => Self::Route(Box::default()),
-            Kind::VirtualService => Self::None,
+            Kind::VirtualGateway => Self::Gateway(Box::default()),
+            Kind::VirtualService | Kind::GatewayRoute => Self::None,
         }
     }
 
@@ -86,10 +96,11 @@ impl Extension {
         if let Self::Route(route) = self { Some(route) } else { None }
     }
 
-    /// Which namespaces may put what lies in it there: for a virtual router, routes; `None` when it allows its own alone.
+    /// Which namespaces may put what lies in it there: routes of a virtual router or gateway; `None` when it allows its own alone.
     pub fn attachable(&self) -> Option<&AllowedRoutes> {
         match self {
             Self::Router(router) => router.routes.as_ref(),
+            Self::Gateway(gateway) => gateway.routes.as_ref(),
             Self::Mesh(_) | Self::Node(_) | Self::Route(_) | Self::None => None,
         }
     }

@@ -21,6 +21,11 @@ pub(crate) const ROUTER_NAME_FIXED: Rule = Rule {
     message: "virtualRouterName is immutable: delete the route and create it in the other virtual router",
 };
 
+pub(crate) const GATEWAY_NAME_FIXED: Rule = Rule {
+    cel: "self == oldSelf",
+    message: "virtualGatewayName is immutable: delete the gateway route and create it in the other virtual gateway",
+};
+
 /// Bounds of a name. Whether the kind's own name may change is a rule at the root (see `definition`), because the
 /// name in effect may be `metadata.name`.
 pub fn name(schema: &mut Schema) {
@@ -39,4 +44,10 @@ pub fn mesh_name(schema: &mut Schema) {
 pub fn parent_router_name(schema: &mut Schema) {
     name(schema);
     add_rule(schema, &ROUTER_NAME_FIXED);
+}
+
+/// The virtual gateway that a gateway route is in: a name that never changes.
+pub fn parent_gateway_name(schema: &mut Schema) {
+    name(schema);
+    add_rule(schema, &GATEWAY_NAME_FIXED);
 }

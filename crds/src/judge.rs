@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::definition::name_fixed;
 use crate::fleet::{self, Fleet};
 use crate::fleet_class::{self, FleetClassSpec};
+use crate::gateway_route::GatewayRouteResourceSpec;
 use crate::iam::{self, Iam};
-use crate::identity::{MESH_NAME_FIXED, ROUTER_NAME_FIXED};
+use crate::identity::{GATEWAY_NAME_FIXED, MESH_NAME_FIXED, ROUTER_NAME_FIXED};
 use crate::management::{self, Management};
 use crate::mesh::{self, MeshManagement, MeshResourceSpec};
 use crate::namespaces::{self, AllowedNamespaces, AllowedRoutes, NamespacesFrom, RoutesFrom};
@@ -18,6 +19,7 @@ use crate::provider::{MetricProviderSpec, WebhookProviderSpec};
 use crate::resource::MeshResource;
 use crate::route::RouteResourceSpec;
 use crate::route_action::{self, RouteActionSpec, Verb};
+use crate::virtual_gateway::VirtualGatewayResourceSpec;
 use crate::virtual_node::{self, VirtualNodeResourceSpec};
 use crate::virtual_router::VirtualRouterResourceSpec;
 use crate::virtual_service::VirtualServiceResourceSpec;
@@ -166,6 +168,30 @@ impl Judged for VirtualServiceResourceSpec {
 
     fn judge_change(&self, before: &Self, found: &mut Violations) {
         same_mesh(&self.mesh_name, &before.mesh_name, found);
+    }
+}
+
+impl Judged for VirtualGatewayResourceSpec {
+    fn judge(&self, found: &mut Violations) {
+        tags(&self.management, found);
+        self.allowed_routes.iter().for_each(|allowed| allowed_routes("spec.allowedRoutes", allowed, found));
+    }
+
+    fn judge_change(&self, before: &Self, found: &mut Violations) {
+        same_mesh(&self.mesh_name, &before.mesh_name, found);
+    }
+}
+
+impl Judged for GatewayRouteResourceSpec {
+    fn judge(&self, found: &mut Violations) {
+        tags(&self.management, found);
+    }
+
+    fn judge_change(&self, before: &Self, found: &mut Violations) {
+        same_mesh(&self.mesh_name, &before.mesh_name, found);
+        if self.virtual_gateway_name != before.virtual_gateway_name {
+            found.broken("spec.virtualGatewayName", &GATEWAY_NAME_FIXED, &self.virtual_gateway_name);
+        }
     }
 }
 
@@ -325,6 +351,14 @@ mod tests {
         let both = ["spec.meshName", "spec.virtualRouterName"];
         assert_eq!(changed::<RouteResourceSpec>(route("apps", "a"), route("apps", "a")), none);
         assert_eq!(changed::<RouteResourceSpec>(route("apps", "a"), route("shop", "b")), both);
+        let route = |mesh: &str, gateway: &str| {
+            let target = json!({ "virtualService": { "virtualServiceName": "s" } });
+            json!({ "meshName": mesh, "virtualGatewayName": gateway,
+                "httpRoute": { "match": {}, "action": { "target": target } } })
+        };
+        let both = ["spec.meshName", "spec.virtualGatewayName"];
+        assert_eq!(changed::<GatewayRouteResourceSpec>(route("apps", "a"), route("apps", "a")), none);
+        assert_eq!(changed::<GatewayRouteResourceSpec>(route("apps", "a"), route("shop", "b")), both);
         let action = |verb: &str| json!({ "rolloutId": "r", "routeName": "a", "verb": verb });
         assert_eq!(changed::<RouteActionSpec>(action("Pause"), action("Pause")), none);
         assert_eq!(changed::<RouteActionSpec>(action("Pause"), action("Resume")), ["spec"]);

@@ -15,6 +15,7 @@ pub mod definition;
 pub mod extension;
 pub mod fleet;
 pub mod fleet_class;
+pub mod gateway_route;
 pub mod iam;
 pub mod identity;
 pub mod judge;
@@ -29,6 +30,7 @@ pub mod resource;
 pub mod route;
 pub mod route_action;
 pub mod status;
+pub mod virtual_gateway;
 pub mod virtual_node;
 pub mod virtual_router;
 pub mod virtual_service;
@@ -41,6 +43,7 @@ pub use fleet::{Fleet, FleetStatus, InstanceStatus};
 pub use fleet_class::{FleetClass, FleetClassSpec};
 #[doc(no_inline)]
 pub use fleetmesh_model::Kind;
+pub use gateway_route::GatewayRoute;
 pub use iam::{Iam, IamStatus};
 pub use judge::Judged;
 pub use management::{AdoptionPolicy, DeletionPolicy, Management};
@@ -52,6 +55,7 @@ pub use resource::MeshResource;
 pub use route::Route;
 pub use route_action::{ActionPhase, RouteAction, RouteActionSpec, RouteActionStatus, Verb};
 pub use status::{KindStatus, NodeStatus, Proxies, RouteStatus, Status, UNASKED};
+pub use virtual_gateway::VirtualGateway;
 pub use virtual_node::VirtualNode;
 pub use virtual_router::VirtualRouter;
 pub use virtual_service::VirtualService;
@@ -92,6 +96,14 @@ macro_rules! with_kind {
             }
             $crate::Kind::VirtualService => {
                 type $resource = $crate::VirtualService;
+                $body
+            }
+            $crate::Kind::VirtualGateway => {
+                type $resource = $crate::VirtualGateway;
+                $body
+            }
+            $crate::Kind::GatewayRoute => {
+                type $resource = $crate::GatewayRoute;
                 $body
             }
         }

@@ -80,6 +80,8 @@ pub enum GrantGroup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = plain_enum)]
 pub enum FromKind {
+    /// Gateway routes name their virtual gateway, and the virtual service that they lead to.
+    GatewayRoute,
     /// Routes name their virtual router, and virtual nodes as targets.
     Route,
     /// Virtual nodes name virtual services as backends.
@@ -92,6 +94,8 @@ pub enum FromKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = plain_enum)]
 pub enum ToKind {
+    /// Virtual gateways. A gateway route also needs the gateway's `allowedRoutes`.
+    VirtualGateway,
     /// Virtual nodes.
     VirtualNode,
     /// Virtual routers. A route also needs the router's `allowedRoutes`.
@@ -102,11 +106,12 @@ pub enum ToKind {
 
 impl FromKind {
     /// All of them: the kinds whose resources name others.
-    pub const ALL: [Self; 3] = [Self::Route, Self::VirtualNode, Self::VirtualService];
+    pub const ALL: [Self; 4] = [Self::GatewayRoute, Self::Route, Self::VirtualNode, Self::VirtualService];
 
     /// The App Mesh kind.
     pub fn kind(self) -> Kind {
         match self {
+            Self::GatewayRoute => Kind::GatewayRoute,
             Self::Route => Kind::Route,
             Self::VirtualNode => Kind::VirtualNode,
             Self::VirtualService => Kind::VirtualService,
@@ -116,11 +121,13 @@ impl FromKind {
 
 impl ToKind {
     /// All of them: the kinds that others name or lie in, but a mesh, which is in no namespace.
-    pub const ALL: [Self; 3] = [Self::VirtualNode, Self::VirtualRouter, Self::VirtualService];
+    pub const ALL: [Self; 4] =
+        [Self::VirtualGateway, Self::VirtualNode, Self::VirtualRouter, Self::VirtualService];
 
     /// The App Mesh kind.
     pub fn kind(self) -> Kind {
         match self {
+            Self::VirtualGateway => Kind::VirtualGateway,
             Self::VirtualNode => Kind::VirtualNode,
             Self::VirtualRouter => Kind::VirtualRouter,
             Self::VirtualService => Kind::VirtualService,

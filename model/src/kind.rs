@@ -146,10 +146,37 @@ kinds! {
         has_proxies: false,
         spec_required: true,
     }
+    /// What takes requests from outside the mesh into it.
+    VirtualGateway {
+        plural: "VirtualGateways",
+        words: "virtual gateway",
+        segment: "virtualGateway",
+        collection: "virtualGateways",
+        member: "virtualGatewayName",
+        quota: "virtual-gateways",
+        parent: Some(Kind::Mesh),
+        children: Some("virtualGateway"),
+        requires: &[],
+        mentions: &[],
+        has_proxies: true,
+        spec_required: true,
+    }
+    /// Which requests a virtual gateway takes and to which virtual service it leads them.
+    GatewayRoute {
+        plural: "GatewayRoutes",
+        words: "gateway route",
+        segment: "gatewayRoute",
+        collection: "gatewayRoutes",
+        member: "gatewayRouteName",
+        quota: "gateway-routes",
+        parent: Some(Kind::VirtualGateway),
+        children: None,
+        requires: &[Kind::VirtualService],
+        mentions: &[],
+        has_proxies: false,
+        spec_required: true,
+    }
 }
-
-/// Kinds of App Mesh's that are not served yet, by their segments; callers get an error that says so.
-pub const NOT_SERVED: [&str; 1] = ["virtualGateway"];
 
 // What identities and paths rest on.
 const _: () = {

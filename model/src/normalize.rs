@@ -6,14 +6,21 @@
 //! reads them), and the order of JSON access log members (it is the order in the line).
 
 use crate::common::{Duration, DurationUnit, GrpcTimeout, HttpTimeout, TcpTimeout};
+use crate::gateway_route::{
+    DefaultGatewayRouteRewrite, GatewayRouteHostnameMatch, GatewayRouteHostnameRewrite, GatewayRouteSpec,
+    HttpGatewayRoute, HttpGatewayRouteRewrite,
+};
 use crate::listener::{Listener, ListenerTimeout, VirtualNodeConnectionPool};
 use crate::mesh::{EgressFilter, EgressFilterType, MeshSpec};
 use crate::retry::{GrpcRetryPolicy, HttpRetryPolicy};
 use crate::route::{RouteAction, RouteSpec};
-use crate::route_match::{GrpcRouteMatch, HttpRouteMatch};
+use crate::route_match::{
+    GrpcRouteMatch, GrpcRouteMetadata, HttpQueryParameter, HttpRouteHeader, HttpRouteMatch,
+};
 use crate::service_discovery::{DnsResponseType, ServiceDiscovery};
 use crate::tls::{ClientPolicy, SubjectAlternativeNames, TlsValidationContextTrust};
-use crate::virtual_node::{Backend, VirtualNodeSpec};
+use crate::virtual_gateway::{VirtualGatewayConnectionPool, VirtualGatewaySpec};
+use crate::virtual_node::{Backend, BackendDefaults, VirtualNodeSpec};
 use crate::virtual_router::VirtualRouterSpec;
 
 /// App Mesh's default time for one request, in milliseconds.
@@ -39,10 +46,7 @@ pub(crate) fn normalize_mesh(mesh: &mut MeshSpec) {
 
 /// Of a virtual node.
 pub(crate) fn normalize_node(node: &mut VirtualNodeSpec) {
-    if let Some(defaults) = &mut node.backend_defaults {
-        normalize_policy(&mut defaults.client_policy);
-    }
-    node.backend_defaults.take_if(|defaults| defaults.client_policy.is_none());
+    normalize_defaults(&mut node.backend_defaults);
     for Backend::VirtualService(backend) in node.backends.iter_mut().flatten() {
         normalize_policy(&mut backend.client_policy);
     }
@@ -69,6 +73,76 @@ pub(crate) fn normalize_node(node: &mut VirtualNodeSpec) {
             }
             none_if_empty(&mut cloud_map.attributes);
         }
+        None => {}
+    }
+}
+
+/// Of a virtual gateway.
+pub(crate) fn normalize_gateway(gateway: &mut VirtualGatewaySpec) {
+    normalize_defaults(&mut gateway.backend_defaults);
+    for listener in &mut gateway.listeners {
+        if let Some(check) = &mut listener.health_check {
+            check.port.get_or_insert(listener.port_mapping.port);
+        }
+        if let Some(VirtualGatewayConnectionPool::Http(pool)) = &mut listener.connection_pool {
+            pool.max_pending_requests.get_or_insert(MAX_PENDING_REQUESTS);
+        }
+        if let Some(validation) = listener.tls.as_mut().and_then(|tls| tls.validation.as_mut()) {
+            sort_names(&mut validation.subject_alternative_names);
+        }
+    }
+    gateway.listeners.sort_by_key(|listener| listener.port_mapping.port);
+    gateway.logging.take_if(|logging| logging.access_log.is_none());
+}
+
+fn normalize_defaults(defaults: &mut Option<BackendDefaults>) {
+    if let Some(defaults) = defaults {
+        normalize_policy(&mut defaults.client_policy);
+    }
+    defaults.take_if(|defaults| defaults.client_policy.is_none());
+}
+
+/// Of a gateway route.
+pub(crate) fn normalize_gateway_route(route: &mut GatewayRouteSpec) {
+    for route in [&mut route.http2_route, &mut route.http_route].into_iter().flatten() {
+        normalize_http_gateway_route(route);
+    }
+    if let Some(route) = &mut route.grpc_route {
+        normalize_hostname(&mut route.matcher.hostname);
+        normalize_metadata(&mut route.matcher.metadata);
+        if let Some(rewrite) = &mut route.action.rewrite {
+            drop_default(&mut rewrite.hostname);
+        }
+        route.action.rewrite.take_if(|rewrite| rewrite.hostname.is_none());
+    }
+}
+
+fn normalize_http_gateway_route(route: &mut HttpGatewayRoute) {
+    normalize_hostname(&mut route.matcher.hostname);
+    normalize_headers(&mut route.matcher.headers);
+    normalize_parameters(&mut route.matcher.query_parameters);
+    let Some(rewrite) = &mut route.action.rewrite else { return };
+    drop_default(&mut rewrite.hostname);
+    rewrite.path.take_if(|path| path.exact.is_none());
+    rewrite.prefix.take_if(|prefix| {
+        let is_default = prefix.value.as_ref().is_none_or(|value| value == "/");
+        is_default && prefix.default_prefix != Some(DefaultGatewayRouteRewrite::Disabled)
+    });
+    let HttpGatewayRouteRewrite { hostname, path, prefix } = rewrite;
+    if hostname.is_none() && path.is_none() && prefix.is_none() {
+        route.action.rewrite = None;
+    }
+}
+
+fn drop_default(hostname: &mut Option<GatewayRouteHostnameRewrite>) {
+    hostname
+        .take_if(|hostname| hostname.default_target_hostname != Some(DefaultGatewayRouteRewrite::Disabled));
+}
+
+fn normalize_hostname(hostname: &mut Option<GatewayRouteHostnameMatch>) {
+    match hostname {
+        Some(GatewayRouteHostnameMatch::Exact(name)) => *name = dns_name(name),
+        Some(GatewayRouteHostnameMatch::Suffix(end)) => end.make_ascii_lowercase(),
         None => {}
     }
 }
@@ -145,32 +219,44 @@ fn sort_targets(action: &mut RouteAction) {
 }
 
 fn normalize_http_match(matcher: &mut HttpRouteMatch) {
-    for header in matcher.headers.iter_mut().flatten() {
+    normalize_headers(&mut matcher.headers);
+    normalize_parameters(&mut matcher.query_parameters);
+}
+
+fn normalize_headers(headers: &mut Option<Vec<HttpRouteHeader>>) {
+    for header in headers.iter_mut().flatten() {
         header.name.make_ascii_lowercase();
         header.invert.take_if(|invert| !*invert);
     }
-    if let Some(headers) = &mut matcher.headers {
+    if let Some(headers) = headers {
         headers.sort_by_cached_key(|header| (header.name.clone(), format!("{header:?}")));
     }
-    none_if_empty(&mut matcher.headers);
-    for parameter in matcher.query_parameters.iter_mut().flatten() {
+    none_if_empty(headers);
+}
+
+fn normalize_parameters(parameters: &mut Option<Vec<HttpQueryParameter>>) {
+    for parameter in parameters.iter_mut().flatten() {
         parameter.matcher.take_if(|matcher| matcher.exact.is_none());
     }
-    if let Some(parameters) = &mut matcher.query_parameters {
+    if let Some(parameters) = parameters {
         parameters.sort_by_cached_key(|parameter| (parameter.name.clone(), format!("{parameter:?}")));
     }
-    none_if_empty(&mut matcher.query_parameters);
+    none_if_empty(parameters);
 }
 
 fn normalize_grpc_match(matcher: &mut GrpcRouteMatch) {
-    for metadata in matcher.metadata.iter_mut().flatten() {
+    normalize_metadata(&mut matcher.metadata);
+}
+
+fn normalize_metadata(metadata: &mut Option<Vec<GrpcRouteMetadata>>) {
+    for metadata in metadata.iter_mut().flatten() {
         metadata.name.make_ascii_lowercase();
         metadata.invert.take_if(|invert| !*invert);
     }
-    if let Some(metadata) = &mut matcher.metadata {
+    if let Some(metadata) = metadata {
         metadata.sort_by_cached_key(|metadata| (metadata.name.clone(), format!("{metadata:?}")));
     }
-    none_if_empty(&mut matcher.metadata);
+    none_if_empty(metadata);
 }
 
 fn normalize_http_retry(policy: &mut HttpRetryPolicy) {
@@ -311,6 +397,26 @@ mod tests {
         let (b, v2) = (json!({"virtualNode": "b", "weight": 75}), json!({"virtualNode": "v2", "weight": 25}));
         same(Kind::Route, route(json!([b, v2])), route(json!([v2, b])));
         different(Kind::Route, route(json!([b, v2])), route(json!([b])));
+    }
+
+    #[test]
+    fn the_default_rewrites_of_gateway_routes_are_not_meaning() {
+        let route = |rewrite: Value| {
+            let target = json!({"virtualService": {"virtualServiceName": "s"}});
+            json!({"httpRoute": {"match": {"prefix": "/a"}, "action": {"target": target, "rewrite": rewrite}}})
+        };
+        let spelled =
+            json!({"hostname": {"defaultTargetHostname": "ENABLED"}, "prefix": {"defaultPrefix": "ENABLED"}});
+        for rewrite in [json!({}), spelled, json!({"prefix": {"value": "/"}}), json!({"path": {}})] {
+            same(Kind::GatewayRoute, route(Value::Null), route(rewrite));
+        }
+        for rewrite in [
+            json!({"hostname": {"defaultTargetHostname": "DISABLED"}}),
+            json!({"prefix": {"defaultPrefix": "DISABLED"}}),
+            json!({"prefix": {"value": "/b"}}),
+        ] {
+            different(Kind::GatewayRoute, route(Value::Null), route(rewrite));
+        }
     }
 
     #[test]

@@ -46,6 +46,20 @@ impl ResourceId {
         Self { kind: Kind::VirtualService, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
+    /// The virtual gateway `name` of `mesh`.
+    pub fn virtual_gateway(mesh: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind: Kind::VirtualGateway, mesh: mesh.into(), parent: None, name: name.into() }
+    }
+
+    /// The gateway route `name` of the virtual gateway `gateway` of `mesh`.
+    pub fn gateway_route(
+        mesh: impl Into<String>,
+        gateway: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        Self { kind: Kind::GatewayRoute, mesh: mesh.into(), parent: Some(gateway.into()), name: name.into() }
+    }
+
     /// The kind of the resource.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -61,7 +75,8 @@ impl ResourceId {
         &self.name
     }
 
-    /// What it lies in: a route in its virtual router, the other kinds in their mesh; nothing for a mesh.
+    /// What it lies in: a route in its virtual router, a gateway route in its virtual gateway, the other kinds in their mesh;
+    /// nothing for a mesh.
     pub fn parent(&self) -> Option<Self> {
         let kind = self.kind.info().parent?;
         let name = self.parent.as_ref().unwrap_or(&self.mesh).clone();
@@ -168,6 +183,11 @@ impl Collection {
         Self { kind: Kind::Route, mesh: Some(mesh.into()), parent: Some(router.into()) }
     }
 
+    /// The gateway routes of the virtual gateway `gateway` of `mesh`.
+    pub fn gateway_routes(mesh: impl Into<String>, gateway: impl Into<String>) -> Self {
+        Self { kind: Kind::GatewayRoute, mesh: Some(mesh.into()), parent: Some(gateway.into()) }
+    }
+
     fn of_segment(parent: Option<&ResourceId>, segment: &str) -> Option<Self> {
         let mut kinds = Kind::ALL.into_iter().filter(|kind| kind.info().segment == segment);
         kinds.find_map(|kind| Self::of(kind, parent))
@@ -239,14 +259,15 @@ impl Collection {
 mod tests {
     use super::*;
 
-    /// The first five kinds.
-    fn examples() -> [ResourceId; 5] {
+    fn examples() -> [ResourceId; 7] {
         [
             ResourceId::mesh("apps"),
             ResourceId::virtual_node("apps", "serviceB"),
             ResourceId::virtual_router("apps", "serviceB"),
             ResourceId::route("apps", "serviceB", "r"),
             ResourceId::virtual_service("apps", "serviceb.apps.local"),
+            ResourceId::virtual_gateway("apps", "edge"),
+            ResourceId::gateway_route("apps", "edge", "r"),
         ]
     }
 
@@ -300,6 +321,8 @@ mod tests {
                 r#"{"VirtualRouter":{"mesh":"apps","virtual_router":"serviceB"}}"#,
                 r#"{"Route":{"mesh":"apps","virtual_router":"serviceB","route":"r"}}"#,
                 r#"{"VirtualService":{"mesh":"apps","virtual_service":"serviceb.apps.local"}}"#,
+                r#"{"VirtualGateway":{"mesh":"apps","virtual_gateway":"edge"}}"#,
+                r#"{"GatewayRoute":{"mesh":"apps","virtual_gateway":"edge","gateway_route":"r"}}"#,
             ]
         );
     }
@@ -312,6 +335,8 @@ mod tests {
             "meshes/apps/virtualRouters",
             "meshes/apps/virtualRouter/serviceB/routes",
             "meshes/apps/virtualServices",
+            "meshes/apps/virtualGateways",
+            "meshes/apps/virtualGateway/edge/gatewayRoutes",
         ];
         for (id, path) in examples().into_iter().zip(paths) {
             let collection = id.collection();

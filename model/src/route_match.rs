@@ -59,10 +59,28 @@ pub struct HttpRouteMatch {
 
 impl HttpRouteMatch {
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
-        for (index, header) in self.headers.iter().flatten().enumerate() {
-            if let Some(HeaderMatchMethod::Range(range)) = &header.matcher {
-                range.check(&format!("{path}.headers[{index}].match.range"), violations);
-            }
+        check_headers(self.headers.as_deref(), path, violations);
+    }
+}
+
+/// Checks the headers of a match, which stands at `path`.
+pub(crate) fn check_headers(headers: Option<&[HttpRouteHeader]>, path: &str, violations: &mut Violations) {
+    for (index, header) in headers.into_iter().flatten().enumerate() {
+        if let Some(HeaderMatchMethod::Range(range)) = &header.matcher {
+            range.check(&format!("{path}.headers[{index}].match.range"), violations);
+        }
+    }
+}
+
+/// Checks the metadata of a match, which stands at `path`.
+pub(crate) fn check_metadata(
+    metadata: Option<&[GrpcRouteMetadata]>,
+    path: &str,
+    violations: &mut Violations,
+) {
+    for (index, metadata) in metadata.into_iter().flatten().enumerate() {
+        if let Some(HeaderMatchMethod::Range(range)) = &metadata.matcher {
+            range.check(&format!("{path}.metadata[{index}].match.range"), violations);
         }
     }
 }
@@ -228,11 +246,7 @@ impl GrpcRouteMatch {
                 format!("{method:?} alone"),
             );
         }
-        for (index, metadata) in self.metadata.iter().flatten().enumerate() {
-            if let Some(HeaderMatchMethod::Range(range)) = &metadata.matcher {
-                range.check(&format!("{path}.metadata[{index}].match.range"), violations);
-            }
-        }
+        check_metadata(self.metadata.as_deref(), path, violations);
     }
 }
 

@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::common::PortMapping;
-
 /// A rule that a JSON schema cannot say. `cel` is evaluated by the Kubernetes API server with `self` bound to the
 /// object the rule is attached to; the Rust twin lives beside the type and reports the same `message`.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +52,7 @@ impl Violations {
     }
 }
 
-/// Listeners, of virtual nodes and of virtual routers alike, are distinguished by their ports.
+/// Listeners, whatever they belong to, are distinguished by their ports.
 pub(crate) const LISTENER_PORTS: Rule = Rule {
     cel: "!has(self.listeners) || self.listeners.all(a, self.listeners.exists_one(b, b.portMapping.port == a.portMapping.port))",
     message: "listeners must have different ports",
@@ -65,9 +63,8 @@ pub(crate) const LISTENER_PORTS: Rule = Rule {
 pub(crate) struct ListenerPorts(BTreeSet<i32>);
 
 impl ListenerPorts {
-    /// Checks the next listener, whose path is `listener`.
-    pub(crate) fn check(&mut self, mapping: &PortMapping, listener: &str, violations: &mut Violations) {
-        let port = mapping.port;
+    /// Checks the next listener, whose path is `listener` and whose port is `port`.
+    pub(crate) fn check(&mut self, port: i32, listener: &str, violations: &mut Violations) {
         if !self.0.insert(port) {
             let at = format!("{listener}.portMapping.port");
             violations.broken(&at, &LISTENER_PORTS, format!("{port} twice"));

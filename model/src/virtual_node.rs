@@ -78,7 +78,7 @@ impl KindSpec for VirtualNodeSpec {
         let mut ports = ListenerPorts::default();
         for (index, listener) in listeners.iter().enumerate() {
             let at = format!("{path}.listeners[{index}]");
-            ports.check(&listener.port_mapping, &at, violations);
+            ports.check(listener.port_mapping.port, &at, violations);
             listener.check(&at, violations);
         }
     }
@@ -108,11 +108,11 @@ impl KindSpec for VirtualNodeSpec {
     }
 }
 
-/// Defaults for all backends of a node.
+/// Defaults for all backends of a node, or for all services that a gateway leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendDefaults {
-    /// How the node connects to backends.
+    /// How the proxies connect to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_policy: Option<ClientPolicy>,
 }

@@ -36,7 +36,7 @@ impl KindSpec for VirtualRouterSpec {
     fn check(&self, path: &str, violations: &mut Violations) {
         let mut ports = ListenerPorts::default();
         for (index, listener) in self.listeners().iter().enumerate() {
-            ports.check(&listener.port_mapping, &format!("{path}.listeners[{index}]"), violations);
+            ports.check(listener.port_mapping.port, &format!("{path}.listeners[{index}]"), violations);
         }
     }
 

@@ -18,6 +18,10 @@ task_names! {
         Routes = "watch of Route",
         /// See [`Task::watch`].
         VirtualServices = "watch of VirtualService",
+        /// See [`Task::watch`].
+        VirtualGateways = "watch of VirtualGateway",
+        /// See [`Task::watch`].
+        GatewayRoutes = "watch of GatewayRoute",
         /// Labels of namespaces.
         Namespaces = "watch of namespaces",
         /// What fleets may be made of.
@@ -52,6 +56,8 @@ impl Task {
             Kind::VirtualRouter => Self::VirtualRouters,
             Kind::Route => Self::Routes,
             Kind::VirtualService => Self::VirtualServices,
+            Kind::VirtualGateway => Self::VirtualGateways,
+            Kind::GatewayRoute => Self::GatewayRoutes,
         }
     }
 }

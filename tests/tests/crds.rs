@@ -106,6 +106,9 @@ fn app_mesh_cases() -> Result<Vec<Case>> {
         if case.kind != CaseKind::AppMesh(Kind::Mesh) {
             case.spec[IN_A_MESH.0] = json!(IN_A_MESH.1);
         }
+        if case.kind == CaseKind::AppMesh(Kind::GatewayRoute) {
+            case.spec["virtualGatewayName"] = json!("edge");
+        }
         if case.kind == CaseKind::AppMesh(Kind::Route) {
             case.spec["virtualRouterName"] = json!("serviceB");
         }

@@ -53,14 +53,21 @@ async fn make_referents(api: &AppMeshRequests) -> Result<()> {
         (Kind::VirtualNode, "serviceBv2", node(json!([listener(80)]))),
         (Kind::VirtualNode, "b", node(json!([listener(80), listener(81)]))),
     ];
-    for (kind, name, spec) in referents {
+    let gateway = json!({ "listeners": [{ "portMapping": { "port": 80, "protocol": "http" } }] });
+    let more =
+        [(Kind::VirtualService, "serviceb.apps.local", json!({})), (Kind::VirtualGateway, "edge", gateway)];
+    for (kind, name, spec) in referents.into_iter().chain(more) {
         api.create(&id(kind, name), &spec).await?;
     }
     Ok(())
 }
 
 fn id(kind: Kind, name: &str) -> ResourceId {
-    let parents = [ResourceId::mesh("apps"), ResourceId::virtual_router("apps", "serviceB")];
+    let parents = [
+        ResourceId::mesh("apps"),
+        ResourceId::virtual_router("apps", "serviceB"),
+        ResourceId::virtual_gateway("apps", "edge"),
+    ];
     let parent = kind.info().parent.map(|of| parents.iter().find(|parent| parent.kind() == of).unwrap());
     Collection::of(kind, parent).unwrap().member(name)
 }

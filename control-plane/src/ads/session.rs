@@ -60,7 +60,7 @@ pub async fn serve(
 ) -> Result<(), Status> {
     let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
-    let node = identity::virtual_node(&opening.node).map_err(grpc::status)?;
+    let node = identity::proxied(&opening.node).map_err(grpc::status)?;
     let (views, denied) = (context.feeds.views(), context.feeds.denied());
     authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;

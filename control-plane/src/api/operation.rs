@@ -2,7 +2,7 @@
 //! split before it is decoded. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
-use fleetmesh_model::{Collection, KINDS, NOT_SERVED, ResourceId};
+use fleetmesh_model::{Collection, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -36,8 +36,7 @@ impl Operation {
     /// The operation that `method` on the raw (undecoded) `path` asks for.
     ///
     /// # Errors
-    /// A refusal that names the path: not found when there is no such operation, a bad request when it is one of App
-    /// Mesh's that is not served yet.
+    /// Not found, naming the path, when there is no such operation; a bad request when the path is no text.
     pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let unknown = || {
             let message = format!(
@@ -51,7 +50,7 @@ impl Operation {
         }
         let rest = segments.map(decode).collect::<Result<Vec<_>, _>>()?;
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-        let place = place(&rest)?.ok_or_else(unknown)?;
+        let place = place(&rest).ok_or_else(unknown)?;
         match (method, place) {
             (&Method::GET, MemberPlace::One(id)) => Ok(Self::Describe(id)),
             (&Method::PUT, MemberPlace::One(id)) => Ok(Self::Update(id)),
@@ -86,32 +85,16 @@ fn decode(segment: &str) -> Result<String, Refusal> {
     })
 }
 
-fn place(segments: &[&str]) -> Result<Option<MemberPlace>, Refusal> {
-    Ok(Some(match *segments {
-        ["meshes", _, segment, ..] if is_not_served(segment) => return Err(gateways()),
-        ["tags"] => MemberPlace::Tags,
-        ["tag"] => MemberPlace::Tag,
-        ["untag"] => MemberPlace::Untag,
-        _ => match Collection::parse(segments) {
-            Some((collection, Some(name))) => MemberPlace::One(collection.member(name)),
-            Some((collection, None)) => MemberPlace::Many(collection),
-            None => return Ok(None),
-        },
-    }))
-}
-
-/// Whether a path goes to a kind that is not served yet, or into one.
-fn is_not_served(segment: &str) -> bool {
-    NOT_SERVED.contains(&segment.strip_suffix('s').unwrap_or(segment))
-}
-
-fn gateways() -> Refusal {
-    let mut served = KINDS.map(|kind| kind.quota.replace('-', " ")).to_vec();
-    let last = served.pop().unwrap_or_default();
-    Refusal::bad_request(format!(
-        "virtual gateways and gateway routes are not served yet by this control plane; {} and {last} are",
-        served.join(", ")
-    ))
+fn place(segments: &[&str]) -> Option<MemberPlace> {
+    match *segments {
+        ["tags"] => Some(MemberPlace::Tags),
+        ["tag"] => Some(MemberPlace::Tag),
+        ["untag"] => Some(MemberPlace::Untag),
+        _ => Some(match Collection::parse(segments)? {
+            (collection, Some(name)) => MemberPlace::One(collection.member(name)),
+            (collection, None) => MemberPlace::Many(collection),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -160,10 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn gateways_are_refused_as_not_served_yet() {
-        let refusal = Operation::parse(&Method::PUT, "/v20190125/meshes/apps/virtualGateway/g/gatewayRoutes");
-        let refusal = refusal.expect_err("a refusal");
-        assert_eq!(refusal.class, Class::BadRequest);
-        assert!(refusal.message.contains("not served yet"), "{refusal}");
+    fn gateway_routes_hang_on_a_singular_gateway() {
+        let routes = Collection::gateway_routes("apps", "g");
+        let path = "/v20190125/meshes/apps/virtualGateway/g/gatewayRoutes";
+        assert_eq!(parse(Method::PUT, path), Operation::Create(routes.clone()));
+        assert_eq!(parse(Method::GET, path), Operation::List(routes));
+        let route = ResourceId::gateway_route("apps", "g", "x");
+        assert_eq!(parse(Method::PUT, &format!("{path}/x")), Operation::Update(route));
+        let gateway = ResourceId::virtual_gateway("apps", "g");
+        let plural = "/v20190125/meshes/apps/virtualGateways/g";
+        assert_eq!(parse(Method::GET, plural), Operation::Describe(gateway));
+        let plural = Operation::parse(&Method::GET, &format!("{plural}/gatewayRoutes"));
+        assert_eq!(plural.map_err(|refusal| refusal.class), Err(Class::NotFound));
     }
 }

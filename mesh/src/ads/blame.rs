@@ -117,7 +117,8 @@ fn makes(kind: Kind) -> &'static [ResourceType] {
         Kind::VirtualNode => {
             &[ResourceType::Cluster, ResourceType::Endpoint, ResourceType::Secret, ResourceType::Listener]
         }
-        Kind::Route => &[ResourceType::Route],
+        Kind::VirtualGateway => &[ResourceType::Secret, ResourceType::Listener],
+        Kind::Route | Kind::GatewayRoute => &[ResourceType::Route],
         Kind::Mesh | Kind::VirtualRouter | Kind::VirtualService => &[],
     }
 }

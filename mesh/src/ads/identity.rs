@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use fleetmesh_api::metadata::INSTANCE_ID;
-use fleetmesh_model::{Arn, NOT_SERVED, ResourceId};
+use fleetmesh_model::{Arn, ResourceId};
 use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
 
@@ -12,32 +12,27 @@ use super::StreamError;
 use super::wire::{Member, Text, WireNode};
 use crate::foreign::Foreign;
 
-/// The virtual node whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
+/// The virtual node or gateway whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
 /// Both take the full ARN or its resource part.
 ///
 /// # Errors
 /// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument), with what was expected.
-pub fn virtual_node(node: &Bytes) -> Result<ResourceId, StreamError> {
+pub fn proxied(node: &Bytes) -> Result<ResourceId, StreamError> {
     let node = WireNode::decode(node.clone()).map_err(|error| {
         StreamError::invalid_argument(format!("the first request's node cannot be read: {error}"))
     })?;
     // What is longer is no ARN, and nothing of it is to be in a log or an answer.
     let named =
         [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
-    let is_not_served = |text: &&str| NOT_SERVED.iter().any(|kind| text.contains(&format!("/{kind}/")));
-    if let Some(gateway) = named.into_iter().find(is_not_served) {
-        let gateway = Foreign(gateway);
-        return Err(StreamError::invalid_argument(format!("{gateway}: virtual gateways are not served yet")));
-    }
     let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
     match parsed {
         Some(id) if id.kind().info().has_proxies => Ok(id),
         Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
-        None => Err(unknown(&node.id, "it is not the ARN of a virtual node")),
+        None => Err(unknown(&node.id, "it is not the ARN of a virtual node or gateway")),
     }
 }
 
-/// The longest text that may name a virtual node, in bytes: an ARN with the longest names has far less.
+/// The longest text that may name a virtual node or gateway, in bytes: an ARN with the longest names has far less.
 const LONGEST: usize = 2048;
 /// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
 const LONGEST_INSTANCE: usize = 64;
@@ -83,7 +78,7 @@ pub fn instance(named: Option<String>, peer: Option<IpAddr>) -> Option<String> {
 /// The error for a resource that cannot be streamed.
 pub fn unknown(resource: &str, reason: &str) -> StreamError {
     StreamError::invalid_argument(format!(
-        "node.id {}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists (APPMESH_RESOURCE_ARN in AWS's image)",
+        "node.id {}: {reason}; expected mesh/MESH/virtualNode/NAME of a virtual node that exists, or mesh/MESH/virtualGateway/NAME (APPMESH_RESOURCE_ARN in AWS's image)",
         Foreign(resource)
     ))
 }
@@ -96,7 +91,7 @@ mod tests {
     use super::*;
 
     fn parse(id: &str, cluster: &str) -> Result<ResourceId, StreamError> {
-        virtual_node(
+        proxied(
             &WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() }
                 .encode_to_vec()
                 .into(),
@@ -104,7 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_in_both_members_name_a_virtual_node() {
+    fn both_forms_in_both_members_name_a_virtual_node_or_gateway() {
+        let gateway = ResourceId::virtual_gateway("apps", "edge");
+        assert_eq!(parse("mesh/apps/virtualGateway/edge", "").expect("a gateway"), gateway);
         let node = ResourceId::virtual_node("apps", "serviceB");
         let full = "arn:aws:appmesh:us-west-2:111122223333:mesh/apps/virtualNode/serviceB";
         for (id, cluster) in [(full, ""), ("mesh/apps/virtualNode/serviceB", "x"), ("i-0123", full)] {
@@ -146,7 +143,9 @@ mod tests {
             assert_eq!(named(id), None, "{id:.20}");
         }
         let long = "Z".repeat(1_000_000);
-        for id in [long.clone(), format!("mesh/m/virtualNode/{long}"), format!("/virtualGateway/\n{long}")] {
+        for id in
+            [long.clone(), format!("mesh/m/virtualNode/{long}"), format!("mesh/m/virtualGateway/\n{long}")]
+        {
             let status = parse(&id, "").expect_err("no node");
             assert!(status.message.len() < 1000 && !status.message.contains('\n'), "{status:.100}");
         }
@@ -158,7 +157,7 @@ mod tests {
             ("", "expected mesh/MESH/virtualNode/NAME"),
             ("i-0123", "expected mesh/MESH/virtualNode/NAME"),
             ("mesh/apps", "a Mesh has no proxies"),
-            ("mesh/apps/virtualGateway/g", "virtual gateways are not served yet"),
+            ("mesh/apps/virtualRouter/r", "a VirtualRouter has no proxies"),
         ] {
             let status = parse(id, "").expect_err(id);
             assert_eq!(status.code.number(), 3);

@@ -59,7 +59,11 @@ fn is_given(kind: ResourceType, mesh: &str, name: &str) -> bool {
             let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             hash.is_some_and(|hash| hash.len() == given::SECRET_DIGITS && hash.bytes().all(is_digit))
         }
-        ResourceType::Listener => ["*", given::INGRESS_LISTENER, given::EGRESS_LISTENER].contains(&name),
+        ResourceType::Listener => {
+            let port = name.strip_prefix(given::GATEWAY_LISTENER);
+            ["*", given::EGRESS_LISTENER].contains(&name)
+                || port.is_some_and(|port| port.parse::<u16>().is_ok())
+        }
         ResourceType::Route => {
             let rest = name.strip_prefix("rds_egress_").or_else(|| name.strip_prefix("rds_ingress_"));
             let parts = rest.and_then(|rest| rest.rsplit_once('_'));
@@ -87,6 +91,7 @@ mod tests {
             (Endpoint, vec!["cds_egress_apps_b_http_80"]),
             (Secret, vec!["file_certificate_0123456789abcdef", "file_trust_0123456789abcdef"]),
             (Listener, vec!["*", "lds_ingress_0.0.0.0_15000", "lds_egress_0.0.0.0_15001"]),
+            (Listener, vec!["lds_ingress_0.0.0.0_80", "lds_ingress_0.0.0.0_65535"]),
             (Route, vec!["rds_egress_http2_80", "rds_ingress_grpc_65535"]),
         ] {
             assert_eq!(kept(kind, &names), names);
@@ -97,6 +102,7 @@ mod tests {
                 "and is not the same as nothing that exists"
             );
         }
+        assert_eq!(kept(Listener, &["lds_ingress_0.0.0.0_65536", "lds_egress_0.0.0.0_80"]), [""]);
         assert_eq!(kept(Cluster, &["cds_egress_other_b_http_80", "cds_egress_apps"]), [""]);
         assert_eq!(kept(Secret, &["file_trust_0123456789abcde", "file_trust_0123456789ABCDEF", "*"]), [""]);
         assert_eq!(

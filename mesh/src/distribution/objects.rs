@@ -75,7 +75,7 @@ impl Objects {
         grounds.cloned().collect()
     }
 
-    fn work_out(&mut self, view: &MeshView, discovered: &Discovered, record: &Record) {
+    fn work_out(&mut self, view: &MeshView, discovered: &Discovered, record: &Arc<Record>) {
         let (paths, grounds) = grounded_unserved(view, discovered, record);
         for ground in &grounds {
             self.grounded.entry(ground.clone()).or_default().insert(record.id.clone());

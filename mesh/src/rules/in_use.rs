@@ -8,8 +8,8 @@ use crate::view::MeshView;
 /// Users that one message names at most; the rest are counted.
 const NAMED: usize = 10;
 
-/// Refuses to let go of `id` while something in `mesh` needs it: a mesh with anything in it, a router with routes, a
-/// node or router that a route or service demands. Backends do not demand the service they name.
+/// Refuses to let go of `id` while something in `mesh` needs it: a mesh with anything in it, a router or
+/// gateway with routes, a node, router or service that a route or service demands. Backends do not demand the service they name.
 pub fn release(mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
     let uses = |user: &ResourceId| {
         if id.kind() == Kind::Mesh { user != id } else { may_demand(user, id) && demands(mesh, user, id) }

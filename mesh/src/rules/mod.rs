@@ -25,7 +25,8 @@ pub fn admit(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusa
         Spec::Route(route) => ports::route_fits(mesh, id, route),
         Spec::VirtualRouter(router) => ports::routes_fit_router(mesh, id, router),
         Spec::VirtualNode(node) => ports::routes_fit_node(mesh, id, node),
-        Spec::Mesh(_) | Spec::VirtualService(_) => Ok(()),
+        Spec::GatewayRoute(route) => ports::gateway_route_is_clear(mesh, id, route),
+        Spec::Mesh(_) | Spec::VirtualService(_) | Spec::VirtualGateway(_) => Ok(()),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
+use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{
-    Collection, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
+    Collection, GatewayRouteSpec, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
 };
 
 use crate::refusal::Refusal;
@@ -30,6 +31,59 @@ pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result
         }
     }
     Ok(())
+}
+
+/// Refuses a gateway route that names no port of a service whose provider has several. A provider that gets a second one later
+/// refuses nobody: the first is meant then.
+pub fn gateway_route_is_clear(
+    mesh: &MeshView,
+    id: &ResourceId,
+    route: &GatewayRouteSpec,
+) -> Result<(), Refusal> {
+    let Some((_, member, target)) = route.target().filter(|(_, _, target)| target.port.is_none()) else {
+        return Ok(());
+    };
+    let service = ResourceId::virtual_service(id.mesh_name(), &target.virtual_service.virtual_service_name);
+    let Some(Spec::VirtualService(service)) = mesh.get(&service).map(|record| &record.spec) else {
+        return Ok(());
+    };
+    let provider = match &service.provider {
+        Some(VirtualServiceProvider::VirtualNode(node)) => {
+            ResourceId::virtual_node(id.mesh_name(), &node.virtual_node_name)
+        }
+        Some(VirtualServiceProvider::VirtualRouter(router)) => {
+            ResourceId::virtual_router(id.mesh_name(), &router.virtual_router_name)
+        }
+        None => return Ok(()),
+    };
+    let ports = ports(mesh, &provider);
+    if ports.len() < 2 {
+        return Ok(());
+    }
+    let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("is required, because {provider} has several listeners: {ports}");
+    let path = format!("spec.{member}.action.target.port");
+    Err(Refusal::bad_request(Violation::new(path, message).to_string()))
+}
+
+/// The ports that a virtual node or router listens on.
+fn ports(mesh: &MeshView, provider: &ResourceId) -> Vec<i32> {
+    match mesh.get(provider).map(|record| &record.spec) {
+        Some(Spec::VirtualNode(node)) => {
+            node.listeners().iter().map(|listener| listener.port_mapping.port).collect()
+        }
+        Some(Spec::VirtualRouter(router)) => {
+            router.listeners().iter().map(|listener| listener.port_mapping.port).collect()
+        }
+        Some(
+            Spec::Mesh(_)
+            | Spec::Route(_)
+            | Spec::VirtualService(_)
+            | Spec::VirtualGateway(_)
+            | Spec::GatewayRoute(_),
+        )
+        | None => Vec::new(),
+    }
 }
 
 /// Refuses listeners of a router that a route of it does not fit.

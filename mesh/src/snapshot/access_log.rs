@@ -6,14 +6,19 @@ use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as EnvoyAccessLog,
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::google::protobuf::{Any, Value, value};
 use fleetmesh_model::VirtualNodeSpec;
-use fleetmesh_model::logging::{AccessLog, FileAccessLog, JsonFormatRef, LoggingFormat};
+use fleetmesh_model::logging::{AccessLog, FileAccessLog, JsonFormatRef, Logging, LoggingFormat};
 use prost::Message;
 
 const FILE_ACCESS_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
 /// The access logs of a node's proxies, the same for both directions.
 pub(super) fn access_logs(node: &VirtualNodeSpec) -> Vec<EnvoyAccessLog> {
-    let log = node.logging.as_ref().and_then(|logging| logging.access_log.as_ref());
+    of(node.logging.as_ref())
+}
+
+/// The access logs that `logging` asks for.
+pub(super) fn of(logging: Option<&Logging>) -> Vec<EnvoyAccessLog> {
+    let log = logging.and_then(|logging| logging.access_log.as_ref());
     let Some(AccessLog::File(FileAccessLog { format, path })) = log else { return Vec::new() };
     let log_format = format.as_ref().map(|format| match format {
         LoggingFormat::Text(text) => AccessFormat { json: None, text: Some(line(text)) },

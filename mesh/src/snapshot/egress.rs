@@ -183,7 +183,7 @@ impl<'a> Egress<'a> {
 }
 
 /// The ports on which `service` answers.
-fn offers<'a>(
+pub(super) fn offers<'a>(
     reader: &Reader<'a>,
     service: FoundInput<'a, VirtualServiceSpec>,
     policy: Option<&'a ClientPolicyTls>,

@@ -16,11 +16,13 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::{
     ClusterSpecifier, WeightedCluster,
 };
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::{Any, BoolValue};
 use envoy_types::util::pack_any;
 
 use super::names::Direction;
 use super::proto;
+
+const HTTP: &str = "envoy.filters.network.http_connection_manager";
 
 /// A network filter of a listener's chain.
 pub(super) type NetworkFilter = Filter;
@@ -28,12 +30,30 @@ pub(super) type NetworkFilter = Filter;
 /// HTTP of any version, routed by the route configuration `route`. The application notices as little as can be: the
 /// server header is its own, upgrades to WebSocket and HTTP/1.0 pass.
 pub(super) fn http(direction: Direction, route: String, access_log: Vec<AccessLog>) -> NetworkFilter {
+    network_filter(HTTP, pack_any(manager(direction, route, access_log)))
+}
+
+/// The same at the edge of the mesh, where clients are strangers: the client's address is added to `x-forwarded-for`, headers
+/// that only Envoys may set are taken away, and dots and double slashes in a path cannot lead around a route's prefix.
+pub(super) fn edge_http(route: String, access_log: Vec<AccessLog>) -> NetworkFilter {
+    let yes = || Some(BoolValue { value: true });
+    let manager = HttpConnectionManager {
+        use_remote_address: yes(),
+        normalize_path: yes(),
+        merge_slashes: true,
+        preserve_external_request_id: true,
+        ..manager(Direction::Ingress, route, access_log)
+    };
+    network_filter(HTTP, pack_any(manager))
+}
+
+fn manager(direction: Direction, route: String, access_log: Vec<AccessLog>) -> HttpConnectionManager {
     let router = HttpFilter {
         name: "envoy.filters.http.router".into(),
         config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(Router::default()))),
         ..HttpFilter::default()
     };
-    let manager = HttpConnectionManager {
+    HttpConnectionManager {
         codec_type: CodecType::Auto.into(),
         stat_prefix: direction.as_str().to_owned(),
         http_filters: vec![router],
@@ -46,8 +66,7 @@ pub(super) fn http(direction: Direction, route: String, access_log: Vec<AccessLo
             route_config_name: route,
         })),
         ..HttpConnectionManager::default()
-    };
-    network_filter("envoy.filters.network.http_connection_manager", pack_any(manager))
+    }
 }
 
 /// TCP to `targets` by weight; to nowhere when none has one. Envoy knows no weight of 0 here, so those are left out:

@@ -12,8 +12,13 @@ use super::proto;
 
 /// Whether Envoy can make the check that `listener` asks for: a grpc check needs an HTTP/2 connection.
 pub(super) fn is_possible(listener: &Listener) -> bool {
-    let http2 = matches!(listener.port_mapping.protocol, PortProtocol::Http2 | PortProtocol::Grpc);
-    listener.health_check.as_ref().is_none_or(|check| check.protocol != PortProtocol::Grpc || http2)
+    let protocol = listener.port_mapping.protocol;
+    listener.health_check.as_ref().is_none_or(|check| can_check(check.protocol, protocol))
+}
+
+/// Whether Envoy can make a check by `check` on a port that speaks `protocol`.
+pub(super) fn can_check(check: PortProtocol, protocol: PortProtocol) -> bool {
+    check != PortProtocol::Grpc || matches!(protocol, PortProtocol::Http2 | PortProtocol::Grpc)
 }
 
 /// The checks of a listener; `host` is what http checks send as Host.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_model::{
-    Collection, MeshSpec, ResourceId, RouteSpec, Spec, VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
+    Collection, GatewayRouteSpec, MeshSpec, ResourceId, RouteSpec, Spec, VirtualGatewaySpec, VirtualNodeSpec,
+    VirtualRouterSpec, VirtualServiceSpec,
 };
 
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
@@ -65,12 +66,14 @@ impl<'a> Reader<'a> {
         if let Spec::VirtualRouter(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
     }
 
+    pub(super) fn virtual_gateway(&self, name: &str) -> Option<FoundInput<'a, VirtualGatewaySpec>> {
+        let record = self.get(ResourceId::virtual_gateway(self.mesh, name))?;
+        if let Spec::VirtualGateway(spec) = &record.spec { Some(FoundInput { record, spec }) } else { None }
+    }
+
     /// The routes of the virtual router `name`, by name.
     pub(super) fn routes(&self, name: &'a str) -> Vec<FoundInput<'a, RouteSpec>> {
-        let routes = Collection::routes(self.mesh, name);
-        let records: Vec<&'a Arc<Record>> = self.view.members(&routes).collect();
-        let seen = records.iter().map(|record| Arc::clone(record)).collect();
-        self.inputs.borrow_mut().members.insert(routes, seen);
+        let records = self.members(Collection::routes(self.mesh, name));
         let found = |record: &'a Arc<Record>| {
             if let Spec::Route(spec) = &record.spec {
                 Some(FoundInput { record, spec: spec.as_ref() })
@@ -79,6 +82,26 @@ impl<'a> Reader<'a> {
             }
         };
         records.into_iter().filter_map(found).collect()
+    }
+
+    /// The gateway routes of the virtual gateway `name`, by name.
+    pub(super) fn gateway_routes(&self, name: &str) -> Vec<FoundInput<'a, GatewayRouteSpec>> {
+        let records = self.members(Collection::gateway_routes(self.mesh, name));
+        let found = |record: &'a Arc<Record>| {
+            if let Spec::GatewayRoute(spec) = &record.spec {
+                Some(FoundInput { record, spec: spec.as_ref() })
+            } else {
+                None
+            }
+        };
+        records.into_iter().filter_map(found).collect()
+    }
+
+    fn members(&self, collection: Collection) -> Vec<&'a Arc<Record>> {
+        let records: Vec<&'a Arc<Record>> = self.view.members(&collection).collect();
+        let seen = records.iter().map(|record| Arc::clone(record)).collect();
+        self.inputs.borrow_mut().members.insert(collection, seen);
+        records
     }
 
     /// The instances of a service of Cloud Map; `None` while it was never discovered.

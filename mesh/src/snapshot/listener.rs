@@ -1,4 +1,4 @@
-//! The two listeners that a node's connections are redirected to. Pure.
+//! The two listeners that a node's connections are redirected to, and those of gateways. Pure.
 //!
 //! They bind `0.0.0.0`, or, when the preference of IP versions includes IPv6, `[::]` for both versions: a host without
 //! IPv6 refuses the latter, so it is not the default. The names never change.
@@ -53,6 +53,30 @@ pub(super) fn listener(
         traffic_direction: traffic.into(),
         ..Listener::default()
     }
+}
+
+/// The listener on the port `port` of a gateway, which is reached from outside. With `inspects` TLS is distinguished from
+/// plaintext.
+pub(super) fn edge(
+    port: i32,
+    preference: Option<IpPreference>,
+    chains: Vec<FilterChain>,
+    inspects: bool,
+) -> Listener {
+    let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
+    Listener {
+        name: names::gateway_listener(port),
+        address: proto::tcp_address(if both { "::" } else { "0.0.0.0" }, proto::clamp(port.into()), both),
+        filter_chains: chains,
+        listener_filters: tls_inspector(inspects.then_some(port)).into_iter().collect(),
+        traffic_direction: TrafficDirection::Inbound.into(),
+        ..Listener::default()
+    }
+}
+
+/// The chain for everything that arrives at a port of a gateway.
+pub(super) fn edge_chain(filter: filter::NetworkFilter) -> FilterChain {
+    FilterChain { name: "gateway".to_owned(), filters: vec![filter], ..FilterChain::default() }
 }
 
 /// The chain for connections to `port`.

@@ -1,4 +1,4 @@
-//! Snapshots: what the proxies of one virtual node are to run, worked out from a view of its mesh. Pure: no I/O,
+//! Snapshots: what the proxies of one virtual node or gateway are to run, worked out from a view of its mesh. Pure: no I/O,
 //! clock, environment or randomness, and the same input gives the same bytes in every process.
 //!
 //! `MeshView + Discovered + virtual node → egress (what it may call) → clusters, endpoints, listeners, routes → Snapshot`
@@ -13,8 +13,15 @@ mod cluster;
 mod egress;
 mod endpoint;
 mod filter;
+mod gateway;
+mod gateway_hosts;
+mod gateway_limits;
+mod gateway_path;
+mod gateway_route;
 mod health_check;
+mod hosts;
 mod inputs;
+mod lead;
 mod listener;
 pub mod names;
 mod order;
@@ -46,7 +53,7 @@ use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::ListenerTls;
-use fleetmesh_model::{MeshSpec, ResourceId, VirtualNodeSpec};
+use fleetmesh_model::{Kind, MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
 use crate::cloud_map::Discovered;
@@ -73,10 +80,10 @@ pub struct Targets {
     pub own: BTreeSet<String>,
 }
 
-/// What the proxies of one virtual node are to run.
+/// What the proxies of one virtual node or gateway are to run.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The virtual node.
+    /// The virtual node or gateway.
     pub node: ResourceId,
     /// The objects it was made from.
     pub objects: BTreeMap<ResourceId, Arc<Record>>,
@@ -91,17 +98,26 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Makes the snapshot of virtual node `node`; `None` when the view has no such node.
+    /// Makes the snapshot of the virtual node or gateway `node`; `None` when the view has no such thing.
     pub fn build(view: &MeshView, discovered: &Discovered, node: &ResourceId) -> Option<Self> {
         let reader = Reader::new(view, discovered, node.mesh_name());
         let mesh = reader.mesh_spec()?;
-        let found = reader.virtual_node(node.name())?;
-        let mut builder = Builder::new(mesh, found);
-        builder.ingress();
-        let egress = egress::egress(&reader, found.spec);
-        builder.endpoints(&reader, &egress);
-        builder.egress(&egress);
-        let Builder { targets, clusters, endpoints, secrets, listeners, routes, .. } = builder;
+        let parts = match node.kind() {
+            Kind::VirtualNode => {
+                let found = reader.virtual_node(node.name())?;
+                let mut builder = Builder::new(mesh, found);
+                builder.ingress();
+                let egress = egress::egress(&reader, found.spec);
+                builder.endpoints(&reader, &egress);
+                builder.egress(&egress);
+                builder.parts()
+            }
+            Kind::VirtualGateway => gateway::build(&reader, mesh, reader.virtual_gateway(node.name())?),
+            Kind::Mesh | Kind::VirtualRouter | Kind::Route | Kind::VirtualService | Kind::GatewayRoute => {
+                return None;
+            }
+        };
+        let Parts { targets, clusters, endpoints, secrets, listeners, routes } = parts;
         let inputs = reader.into_inputs();
         let objects = inputs.objects();
         let content = |resources| Arc::new(Content::new(resources));
@@ -141,6 +157,17 @@ impl Snapshot {
     }
 }
 
+/// The resources of one snapshot.
+#[derive(Default)]
+struct Parts {
+    targets: Targets,
+    clusters: ResourceSet,
+    endpoints: ResourceSet,
+    secrets: ResourceSet,
+    listeners: ResourceSet,
+    routes: ResourceSet,
+}
+
 /// Collects the resources of one node.
 struct Builder<'a> {
     mesh: FoundInput<'a, MeshSpec>,
@@ -170,6 +197,11 @@ impl<'a> Builder<'a> {
             listeners: ResourceSet::new(),
             routes: ResourceSet::new(),
         }
+    }
+
+    fn parts(self) -> Parts {
+        let Self { targets, clusters, endpoints, secrets, listeners, routes, .. } = self;
+        Parts { targets, clusters, endpoints, secrets, listeners, routes }
     }
 
     /// The way to the application: one chain and one cluster per listener of the node. Without listeners there is

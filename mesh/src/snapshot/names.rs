@@ -12,12 +12,19 @@ pub const INGRESS_PORT: u32 = ports::INGRESS as u32;
 /// The port of [`EGRESS_LISTENER`].
 pub const EGRESS_PORT: u32 = ports::EGRESS as u32;
 
+/// What the names of the listeners of virtual gateways begin with; the port follows.
+pub const GATEWAY_LISTENER: &str = "lds_ingress_0.0.0.0_";
 /// How many hexadecimal digits distinguish the secrets of a kind.
 pub const SECRET_DIGITS: usize = 16;
 /// What the name of a certificate from files begins with.
 pub const CERTIFICATE_SECRET: &str = "file_certificate_";
 /// What the name of trusted authorities from a file begins with.
 pub const TRUST_SECRET: &str = "file_trust_";
+
+/// The listener on a port of a virtual gateway.
+pub fn gateway_listener(port: i32) -> String {
+    format!("{GATEWAY_LISTENER}{port}")
+}
 
 /// Which way traffic goes, seen from the proxy's application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

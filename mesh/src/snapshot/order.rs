@@ -1,9 +1,11 @@
-//! The order in which a router's routes are tried. Pure.
+//! The order in which the routes of a router or of a gateway are tried. Pure.
 
 use std::cmp::Reverse;
 
-use fleetmesh_model::RouteSpec;
 use fleetmesh_model::route_match::{GrpcRouteMatch, HttpPathMatch, HttpRouteMatch};
+use fleetmesh_model::{GatewayRouteSpec, RouteSpec};
+
+use super::hosts::Hosts;
 
 /// How much a match says about the path: kind, then length.
 type Specificity = (u8, usize);
@@ -22,13 +24,40 @@ pub(super) fn key(name: &str, route: &RouteSpec) -> impl Ord + use<> {
     (route.priority.unwrap_or(i32::MAX), Reverse(path), Reverse(conditions), name.to_owned())
 }
 
-fn http_specificity(matcher: &HttpRouteMatch) -> (Specificity, usize) {
-    let path = match (&matcher.path, &matcher.prefix) {
+/// Sorts the routes of a gateway as [`key`] does those of a router. Of the same priority, those for one host go before those
+/// for an end of it, and these before those for any.
+pub(super) fn gateway_key(name: &str, route: &GatewayRouteSpec) -> impl Ord + use<> {
+    let hosts = match Hosts::of(route.hostname()) {
+        Hosts::One(_) => (0, Reverse(0)),
+        Hosts::Ending(end) => (1, Reverse(end.len())),
+        Hosts::Any => (2, Reverse(0)),
+    };
+    let (path, conditions) = if let Some(grpc) = &route.grpc_route {
+        let service = grpc.matcher.service_name.as_ref().map_or((0, 0), |service| (1, service.len()));
+        (service, grpc.matcher.metadata.iter().flatten().count())
+    } else if let Some(http) = route.http() {
+        let matcher = &http.matcher;
+        let conditions = matcher.headers.iter().flatten().count()
+            + matcher.query_parameters.iter().flatten().count()
+            + usize::from(matcher.method.is_some());
+        (path_specificity(matcher.path.as_ref(), matcher.prefix.as_ref()), conditions)
+    } else {
+        ((0, 0), 0)
+    };
+    (route.priority.unwrap_or(i32::MAX), hosts, Reverse(path), Reverse(conditions), name.to_owned())
+}
+
+fn path_specificity(path: Option<&HttpPathMatch>, prefix: Option<&String>) -> Specificity {
+    match (path, prefix) {
         (Some(HttpPathMatch::Exact(path)), _) => (2, path.len()),
         (Some(HttpPathMatch::Regex(regex)), _) => (1, regex.len()),
         (None, Some(prefix)) => (0, prefix.len()),
         (None, None) => (0, 0),
-    };
+    }
+}
+
+fn http_specificity(matcher: &HttpRouteMatch) -> (Specificity, usize) {
+    let path = path_specificity(matcher.path.as_ref(), matcher.prefix.as_ref());
     let conditions = matcher.headers.iter().flatten().count()
         + matcher.query_parameters.iter().flatten().count()
         + usize::from(matcher.method.is_some())

@@ -6,7 +6,10 @@
 
 use envoy_types::pb::envoy::config::cluster::v3::CircuitBreakers;
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
-use fleetmesh_model::listener::VirtualNodeConnectionPool;
+use fleetmesh_model::listener::{
+    VirtualNodeConnectionPool, VirtualNodeHttpConnectionPool, VirtualNodeRequestPool,
+};
+use fleetmesh_model::virtual_gateway::VirtualGatewayConnectionPool;
 
 use super::proto;
 
@@ -32,18 +35,37 @@ impl Limits {
     pub(super) fn of_listener(pool: Option<&VirtualNodeConnectionPool>) -> Self {
         match pool {
             None => Self::NONE,
-            Some(VirtualNodeConnectionPool::Http(http)) => Self {
-                connections: http.max_connections.into(),
-                pending: http.max_pending_requests.map_or(UNLIMITED, i64::from),
-                ..Self::NONE
-            },
+            Some(VirtualNodeConnectionPool::Http(http)) => Self::http(http),
             Some(VirtualNodeConnectionPool::Http2(pool) | VirtualNodeConnectionPool::Grpc(pool)) => {
-                Self { requests: pool.max_requests.into(), ..Self::NONE }
+                Self::requests(pool)
             }
             Some(VirtualNodeConnectionPool::Tcp(tcp)) => {
                 Self { connections: tcp.max_connections.into(), ..Self::NONE }
             }
         }
+    }
+
+    /// The limits of a virtual gateway's listener.
+    pub(super) fn of_gateway(pool: Option<&VirtualGatewayConnectionPool>) -> Self {
+        match pool {
+            None => Self::NONE,
+            Some(VirtualGatewayConnectionPool::Http(http)) => Self::http(http),
+            Some(VirtualGatewayConnectionPool::Http2(pool) | VirtualGatewayConnectionPool::Grpc(pool)) => {
+                Self::requests(pool)
+            }
+        }
+    }
+
+    fn http(pool: &VirtualNodeHttpConnectionPool) -> Self {
+        Self {
+            connections: pool.max_connections.into(),
+            pending: pool.max_pending_requests.map_or(UNLIMITED, i64::from),
+            ..Self::NONE
+        }
+    }
+
+    fn requests(pool: &VirtualNodeRequestPool) -> Self {
+        Self { requests: pool.max_requests.into(), ..Self::NONE }
     }
 
     /// As Envoy takes it. Retries are limited by what they are: requests.

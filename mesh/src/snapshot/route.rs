@@ -72,14 +72,19 @@ fn to(action: RouteAction) -> EnvoyRoute {
 }
 
 fn route(route: &Route<'_>) -> EnvoyRoute {
-    let spec: Option<&RouteSpec> = route.source.map(|found| found.spec);
-    let reachable = route.targets.iter().any(|(_, weight)| *weight > 0);
     EnvoyRoute {
         name: route.source.map(|found| found.record.id.name().to_owned()).unwrap_or_default(),
-        r#match: Some(route_match::route_match(spec)),
-        action: Some(if reachable { Action::Route(forward(spec, &route.targets)) } else { unreachable() }),
+        r#match: Some(route_match::route_match(route.source.map(|found| found.spec))),
+        action: Some(to_targets(route)),
         ..EnvoyRoute::default()
     }
+}
+
+/// What becomes of a request that `route` matches.
+pub(super) fn to_targets(route: &Route<'_>) -> Action {
+    let reachable = route.targets.iter().any(|(_, weight)| *weight > 0);
+    let spec: Option<&RouteSpec> = route.source.map(|found| found.spec);
+    if reachable { Action::Route(forward(spec, &route.targets)) } else { unreachable() }
 }
 
 fn forward(spec: Option<&RouteSpec>, targets: &[(Target<'_>, u32)]) -> RouteAction {
@@ -98,11 +103,16 @@ fn forward(spec: Option<&RouteSpec>, targets: &[(Target<'_>, u32)]) -> RouteActi
 }
 
 /// The route matches but none of its targets can be reached: an error, not the next route.
-fn unreachable() -> Action {
+pub(super) fn unreachable() -> Action {
     let text = "no target of this route can be reached".to_owned();
     let body =
         DataSource { specifier: Some(data_source::Specifier::InlineString(text)), ..DataSource::default() };
     Action::DirectResponse(DirectResponseAction { status: 503, body: Some(body), ..Default::default() })
+}
+
+/// Nothing is there for the request.
+pub(super) fn not_found() -> Action {
+    Action::DirectResponse(DirectResponseAction { status: 404, ..Default::default() })
 }
 
 fn action(Timeouts { per_request, idle }: Timeouts) -> RouteAction {

@@ -4,19 +4,25 @@
 //! Every struct with an unmapped member is taken apart without `..`, so a new member fails to compile until it is
 //! either mapped or named here.
 
+use std::sync::Arc;
+
 use fleetmesh_api::distribution::unserved_because;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{ClientPolicy, TlsValidationContextTrust};
+use fleetmesh_model::virtual_gateway::{VirtualGatewayHealthCheckPolicy, VirtualGatewayListener};
 use fleetmesh_model::virtual_node::{BackendDefaults, VirtualServiceBackend};
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
-use fleetmesh_model::{RouteSpec, Spec, VirtualNodeSpec, VirtualServiceSpec};
+use fleetmesh_model::{
+    GatewayRouteSpec, RouteSpec, Spec, VirtualGatewaySpec, VirtualNodeSpec, VirtualServiceSpec,
+};
 
 use super::egress::{egress, serves};
 use super::endpoint::endpoint;
-use super::health_check;
-use super::inputs::{Ground, Reader};
+use super::inputs::{FoundInput, Ground, Reader};
+use super::lead::{self, Lead};
 use super::tls::ServerTls;
+use super::{gateway_route, health_check};
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
@@ -27,7 +33,7 @@ const ACM_TRUST: &str = "authorities of ACM PCA are not read, so nothing is sent
 
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
 /// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
-pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Record) -> Vec<String> {
+pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Arc<Record>) -> Vec<String> {
     grounded_unserved(view, discovered, record).0
 }
 
@@ -35,7 +41,7 @@ pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Record) -> Ve
 pub fn grounded_unserved(
     view: &MeshView,
     discovered: &Discovered,
-    record: &Record,
+    record: &Arc<Record>,
 ) -> (Vec<String>, Vec<Ground>) {
     let reader = Reader::new(view, discovered, record.id.mesh_name());
     let paths = match &record.spec {
@@ -46,6 +52,11 @@ pub fn grounded_unserved(
             route(&reader, router.as_ref().map_or("", |router| router.name()), spec)
         }
         Spec::VirtualService(spec) => virtual_service(&reader, spec),
+        Spec::VirtualGateway(spec) => virtual_gateway(spec),
+        Spec::GatewayRoute(spec) => {
+            let gateway = record.id.parent();
+            route_of_gateway(&reader, gateway.as_ref().map_or("", |gateway| gateway.name()), record, spec)
+        }
     };
     (paths, reader.into_inputs().into_grounds())
 }
@@ -55,7 +66,12 @@ pub fn grounded_unserved(
 pub fn unavailable(spec: &Spec) -> Vec<String> {
     match spec {
         Spec::VirtualNode(spec) => unavailable_of_node(spec),
-        Spec::Mesh(_) | Spec::VirtualRouter(_) | Spec::Route(_) | Spec::VirtualService(_) => Vec::new(),
+        Spec::VirtualGateway(spec) => unavailable_of_gateway(spec),
+        Spec::Mesh(_)
+        | Spec::VirtualRouter(_)
+        | Spec::Route(_)
+        | Spec::VirtualService(_)
+        | Spec::GatewayRoute(_) => Vec::new(),
     }
 }
 
@@ -71,6 +87,20 @@ fn unavailable_of_node(spec: &VirtualNodeSpec) -> Vec<String> {
         }
     }
     for (index, listener) in spec.listeners().iter().enumerate() {
+        if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
+            let path = format!("spec.listeners[{index}].tls.certificate.acm");
+            found.push(unserved_because(&path, ACM_CERTIFICATE));
+        }
+    }
+    found
+}
+
+fn unavailable_of_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(BackendDefaults { client_policy: Some(policy) }) = &spec.backend_defaults {
+        client_policy("spec.backendDefaults.clientPolicy", policy, &mut found);
+    }
+    for (index, listener) in spec.listeners.iter().enumerate() {
         if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
             let path = format!("spec.listeners[{index}].tls.certificate.acm");
             found.push(unserved_because(&path, ACM_CERTIFICATE));
@@ -142,4 +172,46 @@ fn virtual_service(reader: &Reader<'_>, spec: &VirtualServiceSpec) -> Vec<String
     let reached = endpoint(reader, &provider.virtual_node_name, None);
     let because = |reason| unserved_because("spec.provider.virtualNode.virtualNodeName", reason);
     reached.err().map(because).into_iter().collect()
+}
+
+fn virtual_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
+    let VirtualGatewaySpec { backend_defaults: _, listeners, logging: _ } = spec;
+    let mut found = unavailable_of_gateway(spec);
+    for (index, listener) in listeners.iter().enumerate() {
+        let VirtualGatewayListener { connection_pool: _, health_check, port_mapping, tls: _ } = listener;
+        let protocol = port_mapping.protocol.into();
+        let impossible = |check: &VirtualGatewayHealthCheckPolicy| {
+            !health_check::can_check(check.protocol.into(), protocol)
+        };
+        if health_check.as_ref().is_some_and(impossible) {
+            let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
+            found.push(unserved_because(&format!("spec.listeners[{index}].healthCheck"), &reason));
+        }
+    }
+    found
+}
+
+fn route_of_gateway(
+    reader: &Reader<'_>,
+    gateway: &str,
+    record: &Arc<Record>,
+    spec: &GatewayRouteSpec,
+) -> Vec<String> {
+    let Some((protocol, member, _)) = spec.target() else { return Vec::new() };
+    let mut found = Vec::new();
+    let gateway = reader.virtual_gateway(gateway);
+    if let Some(gateway) = gateway {
+        let mut mappings = gateway.spec.listeners.iter().map(|listener| listener.port_mapping);
+        if !mappings.any(|mapping| lead::serves(spec, mapping)) {
+            let port = spec.match_port().map_or_else(String::new, |port| format!(" on port {port}"));
+            let reason = format!("the virtual gateway has no {protocol} listener{port}");
+            found.push(unserved_because(&format!("spec.{member}"), &reason));
+        }
+    }
+    let policy = gateway.and_then(|gateway| lead::policy(gateway.spec));
+    let lead = Lead { source: FoundInput { record, spec }, service: lead::service(reader, spec, policy) };
+    let nowhere = lead.service.as_ref().err().map(ToString::to_string);
+    let reason = nowhere.or_else(|| gateway_route::unspeakable(&lead));
+    found.extend(reason.map(|reason| unserved_because(&format!("spec.{member}.action.target"), &reason)));
+    found
 }

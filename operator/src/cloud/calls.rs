@@ -148,6 +148,10 @@ impl AppMeshClient {
                 create_route, describe_route, update_route, delete_route;
             VirtualService(mesh_name, virtual_service_name):
                 create_virtual_service, describe_virtual_service, update_virtual_service, delete_virtual_service;
+            VirtualGateway(mesh_name, virtual_gateway_name):
+                create_virtual_gateway, describe_virtual_gateway, update_virtual_gateway, delete_virtual_gateway;
+            GatewayRoute(mesh_name, virtual_gateway_name, gateway_route_name):
+                create_gateway_route, describe_gateway_route, update_gateway_route, delete_gateway_route;
         })
     }
 

@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_passed_over_and_what_proxies_say_is_made_printable() {
         let later = examples::DISTRIBUTION
-            .replace("mesh/apps/virtualNode/serviceA\"", "mesh/apps/virtualGateway/serviceA\"")
+            .replace("mesh/apps/virtualNode/serviceA\"", "mesh/apps/virtualThing/serviceA\"")
             .replace("bad regex", "bad\\u001b[31m\\nregex");
         let (answer, _) = parse(later.as_bytes()).expect("an answer");
         let names: Vec<&str> = answer.objects.iter().map(|(id, _)| id.name()).collect();

@@ -13,7 +13,7 @@ use fleetmesh_core::{
     Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteIdentity, RemoteObject,
     Settings, Step, Tagged, decide, status,
 };
-use fleetmesh_crds::extension::RouterExtension;
+use fleetmesh_crds::extension::{GatewayExtension, RouterExtension};
 use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Management, Status};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
@@ -106,6 +106,9 @@ impl World {
             management,
             extension: match key.kind {
                 Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),
+                Kind::VirtualGateway => {
+                    Extension::Gateway(Box::new(GatewayExtension { routes: Some(attachable()) }))
+                }
                 kind => Extension::empty(kind),
             },
             status: Status::empty(key.kind),

@@ -50,6 +50,10 @@ def route(node, weight):
     return {"http2Route": {"match": {"prefix": "/"}, "action": {"weightedTargets": [target]}}}
 
 
+def gateway_route(service):
+    return {"httpRoute": {"match": {"prefix": "/"}, "action": {"target": {"virtualService": {"virtualServiceName": service}}}}}
+
+
 def every_class():
     """Provokes what a healthy control plane with the quotas of two meshes and one route a router refuses."""
     mesh = {"meshName": "apps"}
@@ -64,12 +68,18 @@ def every_class():
     no_target = provoke("create_route", **router, routeName="route", spec=route("absent", 1))
     client.create_route(**router, routeName="route", spec=route("node", 1))
     client.tag_resource(resourceArn=arn, tags=[{"key": f"k{index}", "value": ""} for index in range(50)])
-    gateway = {"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]}
+    gateway = {**mesh, "virtualGatewayName": "gateway"}
+    client.create_virtual_service(**mesh, virtualServiceName="service", spec={})
+    client.create_virtual_gateway(**gateway, spec={"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]})
+    client.create_gateway_route(**gateway, gatewayRouteName="route", spec=gateway_route("service"))
     return {
         "weight": bad_weight,
         "target": no_target,
         "limit": provoke("list_meshes", limit=101),
-        "gateway": provoke("create_virtual_gateway", **mesh, virtualGatewayName="g", spec=gateway),
+        "gateway_target": provoke("create_gateway_route", **gateway, gatewayRouteName="other", spec=gateway_route("absent")),
+        "gateway_quota": provoke("create_gateway_route", **gateway, gatewayRouteName="second", spec=gateway_route("service")),
+        "gateway_in_use": provoke("delete_virtual_gateway", **gateway),
+        "service_in_use": provoke("delete_virtual_service", **mesh, virtualServiceName="service"),
         "exists": provoke("create_mesh", **mesh),
         "token": provoke("create_mesh", meshName="other", spec={"egressFilter": {"type": "ALLOW_ALL"}}, clientToken="token"),
         "owner": provoke("describe_mesh", **mesh, meshOwner="999999999999"),

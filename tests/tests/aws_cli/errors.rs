@@ -29,7 +29,9 @@ fn check(provoked: &Value, class: &str, status: u16, words: &str) {
 async fn errors_are_those_of_the_model() {
     let run = RunDir::new("errors").unwrap();
     let control_plane =
-        ControlPlane::launch(&run, Launch::with(["--quota", "meshes=2,routes=1"])).await.unwrap();
+        ControlPlane::launch(&run, Launch::with(["--quota", "meshes=2,routes=1,gateway-routes=1"]))
+            .await
+            .unwrap();
     let provoked = boto::run("errors.py", &[&control_plane.endpoint(), "all"]).await.unwrap();
     let expected = [
         (
@@ -39,7 +41,25 @@ async fn errors_are_those_of_the_model() {
             "weightedTargets[0].weight: 101 is greater than the maximum of 100",
         ),
         ("limit", "BadRequestException", 400, "limit: \"101\" is not a whole number from 1 to 100"),
-        ("gateway", "BadRequestException", 400, "not served yet"),
+        (
+            "gateway_target",
+            "NotFoundException",
+            404,
+            "target.virtualService.virtualServiceName: VirtualService \"absent\" does not exist",
+        ),
+        ("gateway_quota", "LimitExceededException", 400, "the quota of 1 gateway-routes"),
+        (
+            "gateway_in_use",
+            "ResourceInUseException",
+            409,
+            "is in use by mesh/apps/virtualGateway/gateway/gatewayRoute/route",
+        ),
+        (
+            "service_in_use",
+            "ResourceInUseException",
+            409,
+            "is in use by mesh/apps/virtualGateway/gateway/gatewayRoute/route",
+        ),
         ("exists", "ConflictException", 409, "mesh/apps exists already"),
         ("token", "ConflictException", 409, "clientToken: \"token\" was already spent"),
         (

@@ -20,7 +20,7 @@ connection = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netlo
 chance = random.Random(2019)
 PROTOCOLS = ["http", "http2", "grpc", "tcp"]
 # Unions by documentation, though the model does not mark them.
-UNIONS = {"HttpPathMatch"}
+UNIONS = {"HttpPathMatch", "GatewayRouteHostnameMatch"}
 # What the model leaves a bare string and the documentation enumerates.
 EVENTS = {
     "HttpRetryPolicyEvent": ["server-error", "gateway-error", "client-error", "stream-error"],
@@ -78,6 +78,34 @@ def mend(name, value):
         value["serviceName"] = "package.Service"
     if name == "MatchRange":
         value.update(start=-5, end=5)
+    if name == "VirtualGatewayListener":
+        protocol = value["portMapping"]["protocol"]
+        if "connectionPool" in value:
+            pool = service.shape_for("VirtualGatewayConnectionPool").members[protocol]
+            value["connectionPool"] = {protocol: generate(pool)}
+        if "healthCheck" in value:
+            value["healthCheck"]["port"] = value["portMapping"]["port"]
+    if name == "HttpGatewayRouteMatch":
+        value.pop("path" if chance.random() < 0.5 else "prefix", None)
+        if "prefix" in value:
+            value["prefix"] = "/prefix"
+    if name == "HttpGatewayRoutePathRewrite" and "exact" in value:
+        value["exact"] = "/" + value["exact"][1:]
+    if name == "HttpGatewayRoutePrefixRewrite":
+        value.pop("value" if chance.random() < 0.5 else "defaultPrefix", None)
+        if "value" in value:
+            value["value"] = "/" + value["value"][1:]
+    if name == "HttpGatewayRoute":
+        for member in ("path", "prefix"):
+            if member not in value["match"]:
+                value["action"].get("rewrite", {}).pop(member, None)
+    if name == "GatewayRouteVirtualService":
+        value["virtualServiceName"] = "target"
+    if name == "GatewayRouteSpec":
+        kept = chance.choice(["grpcRoute", "http2Route", "httpRoute"])
+        for other in ("grpcRoute", "http2Route", "httpRoute"):
+            value.pop(other, None)
+        value[kept] = generate(service.shape_for("GatewayRouteSpec").members[kept])
     if name == "WeightedTarget":
         value.update(virtualNode="target", weight=100)
         value.pop("port", None)
@@ -198,13 +226,15 @@ class Kind:
         return content["spec"]
 
 
-MESH, ROUTER = "model", "router"
+MESH, ROUTER, GATEWAY = "model", "router", "gateway"
 meshes = Kind("CreateMesh", "meshName")
 nodes = Kind("CreateVirtualNode", "virtualNodeName", meshName=MESH)
 routers = Kind("CreateVirtualRouter", "virtualRouterName", meshName=MESH)
 routes = Kind("CreateRoute", "routeName", meshName=MESH, virtualRouterName=ROUTER)
 services = Kind("CreateVirtualService", "virtualServiceName", meshName=MESH)
-kinds = [meshes, nodes, routers, routes, services]
+gateways = Kind("CreateVirtualGateway", "virtualGatewayName", meshName=MESH)
+gateway_routes = Kind("CreateGatewayRoute", "gatewayRouteName", meshName=MESH, virtualGatewayName=GATEWAY)
+kinds = [meshes, nodes, routers, routes, services, gateways, gateway_routes]
 
 # What generated specs refer to.
 meshes.create({}, MESH)
@@ -215,6 +245,8 @@ for name in ("a", "a" * 50):
     routers.create({}, name)
 # Without listeners it takes a route of any protocol and port.
 routers.create({}, ROUTER)
+services.create({}, "target")
+gateways.create({"listeners": []}, GATEWAY)
 
 wrong, broken, round_trips = [], set(), 0
 for kind in kinds:

@@ -39,6 +39,13 @@ for name in names:
     client.create_route(meshName=mesh, virtualRouterName=mesh, routeName=name, spec=route)
 for name in services:
     client.create_virtual_service(meshName=mesh, virtualServiceName=name, spec={})
+gateway = {"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]}
+target = {"virtualService": {"virtualServiceName": services[0]}}
+gateway_route = {"httpRoute": {"match": {"prefix": "/"}, "action": {"target": target}}}
+for name in names:
+    client.create_virtual_gateway(meshName=mesh, virtualGatewayName=name, spec=gateway)
+for name in names:
+    client.create_gateway_route(meshName=mesh, virtualGatewayName=mesh, gatewayRouteName=name, spec=gateway_route)
 
 
 def walk(operation, member, name, made, **arguments):
@@ -63,6 +70,17 @@ print(
             ),
             "list_virtual_services": walk(
                 "list_virtual_services", "virtualServices", "virtualServiceName", services, meshName=mesh
+            ),
+            "list_virtual_gateways": walk(
+                "list_virtual_gateways", "virtualGateways", "virtualGatewayName", names, meshName=mesh
+            ),
+            "list_gateway_routes": walk(
+                "list_gateway_routes",
+                "gatewayRoutes",
+                "gatewayRouteName",
+                names,
+                meshName=mesh,
+                virtualGatewayName=mesh,
             ),
             "list_tags_for_resource": walk("list_tags_for_resource", "tags", "key", names, resourceArn=arn),
         }

@@ -13,9 +13,11 @@ async fn paginators_find_every_object_once() {
     let control_plane = ControlPlane::start(&run).await.unwrap();
     let pages = boto::run("paginators.py", &[&control_plane.endpoint()]).await.unwrap();
     let expected = [
+        "list_gateway_routes",
         "list_meshes",
         "list_routes",
         "list_tags_for_resource",
+        "list_virtual_gateways",
         "list_virtual_nodes",
         "list_virtual_routers",
         "list_virtual_services",

@@ -116,6 +116,16 @@ impl Bed {
         MeshMember { envoy, servers, instance }
     }
 
+    /// Makes `instance` a proxy of the virtual gateway of its own name: Envoy alone, without interception. Awaits that it
+    /// serves.
+    pub async fn join_gateway(&self, instance: NetnsInstance) -> MeshMember {
+        let resource = ResourceId::virtual_gateway(MESH, instance.name()).to_string();
+        let socket = format!("unix:{}", self.control_plane.ads_socket().display());
+        let mut envoy = Envoy::start(&resource, &socket, &instance, &self.run).await.unwrap();
+        envoy.ready(&instance, LIMIT).await.unwrap();
+        MeshMember { envoy, servers: Vec::new(), instance }
+    }
+
     /// What the distribution says about `id`.
     pub async fn status(&self, id: &ResourceId) -> Option<Value> {
         let mut answer = self.control_plane.distribution(MESH).await.unwrap();

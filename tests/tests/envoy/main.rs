@@ -14,6 +14,7 @@ mod certificates;
 mod cloud_map;
 mod cloud_map_front;
 mod egress_filter;
+mod gateway;
 mod grpc_routes;
 mod health_check;
 mod http_routes;

@@ -22,6 +22,14 @@ pub fn route(router: &str, name: &str) -> ResourceId {
     ResourceId::route(MESH, router, name)
 }
 
+pub fn gateway(name: &str) -> ResourceId {
+    ResourceId::virtual_gateway(MESH, name)
+}
+
+pub fn gateway_route(gateway: &str, name: &str) -> ResourceId {
+    ResourceId::gateway_route(MESH, gateway, name)
+}
+
 pub fn service(name: &str) -> ResourceId {
     ResourceId::virtual_service(MESH, name)
 }

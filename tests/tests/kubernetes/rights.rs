@@ -45,6 +45,24 @@ async fn the_audit_log_equals_the_roles() -> Result<()> {
     let samples = root.join("samples/getting-started");
     let folder = samples.to_str().context("a path in UTF-8")?;
     kubectl.run(&["apply", "-R", "-f", folder]).await?;
+    // The kinds that the samples do without.
+    let gateway = serde_json::json!({
+        "apiVersion": "fleetmesh.dev/v1alpha1",
+        "kind": "VirtualGateway",
+        "metadata": {"namespace": "apps", "name": "edge"},
+        "spec": {"meshName": "apps", "listeners": [{"portMapping": {"port": 8088, "protocol": "http"}}]},
+    });
+    let target = serde_json::json!({"virtualService": {"virtualServiceName": "servicea.apps.local"}});
+    let gateway_route = serde_json::json!({
+        "apiVersion": "fleetmesh.dev/v1alpha1",
+        "kind": "GatewayRoute",
+        "metadata": {"namespace": "apps", "name": "edge"},
+        "spec": {"meshName": "apps", "virtualGatewayName": "edge", "httpRoute": {"match": {}, "action": {"target": target}}},
+    });
+    for (file, object) in [("gateway.json", &gateway), ("gateway-route.json", &gateway_route)] {
+        std::fs::write(run.join(file), object.to_string())?;
+        kubectl.apply(&run.join(file)).await?;
+    }
     let kinds = KINDS.map(|kind| kind.plural.to_lowercase()).join(",");
     kubectl.run(&["wait", "--for=condition=Ready", "--timeout=90s", "--all", "-n", "apps", &kinds]).await?;
     // Two changes from outside, so that an Event is written and then counted up.

@@ -9,7 +9,7 @@ use crate::{code, is_test, root, sources};
 const ENUMS: [&str; 5] = ["Kind", "Spec", "Extension", "KindStatus", "KindMemory"];
 
 /// Names of their variants that are not names of kinds.
-const OTHERS: [&str; 3] = ["Node", "Router", "None"];
+const OTHERS: [&str; 4] = ["Node", "Router", "Gateway", "None"];
 
 /// Whether the code names a variant of one of [`ENUMS`].
 fn names_a_variant(code: &str) -> bool {

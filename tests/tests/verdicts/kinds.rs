@@ -52,6 +52,11 @@ fn scenes() -> [KindScene; Kind::ALL.len()] {
     let dns = |name: &str| json!({"serviceDiscovery": {"dns": {"hostname": name}}});
     let egress = json!({"egressFilter": {"type": "ALLOW_ALL"}});
     let listeners = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}]});
+    let gateway = |port: i32| json!({"listeners": [{"portMapping": {"port": port, "protocol": "http"}}]});
+    let leads = |prefix: &str| {
+        let target = json!({"virtualService": {"virtualServiceName": "s"}});
+        json!({"httpRoute": {"match": {"prefix": prefix}, "action": {"target": target}}})
+    };
     let provider = json!({"provider": {"virtualNode": {"virtualNodeName": "a"}}});
     [
         scene(Kind::Mesh, ResourceId::mesh("it"), json!({}), egress),
@@ -59,6 +64,8 @@ fn scenes() -> [KindScene; Kind::ALL.len()] {
         scene(Kind::VirtualRouter, ResourceId::virtual_router("m", "it"), json!({}), listeners),
         scene(Kind::Route, ResourceId::route("m", "r", "it"), targets(1), targets(2)),
         scene(Kind::VirtualService, ResourceId::virtual_service("m", "it"), json!({}), provider),
+        scene(Kind::VirtualGateway, ResourceId::virtual_gateway("m", "it"), gateway(80), gateway(81)),
+        scene(Kind::GatewayRoute, ResourceId::gateway_route("m", "g", "it"), leads("/"), leads("/api")),
     ]
 }
 
@@ -126,9 +133,12 @@ impl KindScene {
             (key(Kind::Mesh, "m"), ResourceId::mesh("m")),
             (key(Kind::VirtualNode, "a"), ResourceId::virtual_node("m", "a")),
             (key(Kind::VirtualRouter, "r"), ResourceId::virtual_router("m", "r")),
+            (key(Kind::VirtualService, "s"), ResourceId::virtual_service("m", "s")),
+            (key(Kind::VirtualGateway, "g"), ResourceId::virtual_gateway("m", "g")),
         ];
         for (key, id) in others {
-            world.apply(&key, &id, spec(id.kind(), json!({})), Management::default());
+            let bare = if id.name() == "g" { json!({"listeners": []}) } else { json!({}) };
+            world.apply(&key, &id, spec(id.kind(), bare), Management::default());
             world.reconcile(&key, Fault::None);
         }
         world

@@ -59,7 +59,7 @@ impl Method for LoadReporting {
         let Some(LoadStatsRequest { node: described, cluster_stats: clusters }) = opening else {
             return Ok(());
         };
-        let node = identity::virtual_node(&described).map_err(grpc::status)?;
+        let node = identity::proxied(&described).map_err(grpc::status)?;
         drop(described);
         let holder = peer.caller.holder();
         let (views, denied) = (self.feeds.views(), self.feeds.denied());

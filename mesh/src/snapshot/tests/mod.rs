@@ -4,6 +4,7 @@ mod bootstrap;
 mod cloud_map;
 mod content;
 mod corpus;
+mod gateway;
 mod golden;
 mod limits;
 mod recall;

@@ -11,7 +11,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use super::bootstrap::bootstrap;
-use super::{client, corpus};
+use super::{client, corpus, gateway};
 use crate::cloud_map::RegisteredInstance;
 use crate::snapshot::Snapshot;
 use crate::testing::node;
@@ -33,6 +33,7 @@ fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(),
 fn envoy_accepts_every_match_policy_node_and_oddity() {
     let views = corpus::all();
     let mut snapshots: Vec<_> = views.iter().map(client).collect();
+    snapshots.extend(gateway::every_member().iter().map(gateway::edge));
     for addresses in [&[][..], &["10.0.0.1", "10.0.0.2"], &["fd00::1"]] {
         let instances = addresses.iter().map(|address| RegisteredInstance {
             id: (*address).to_owned(),

@@ -121,7 +121,7 @@ impl FuzzedProxy<'_> {
     fn request(&mut self, message: &[u8]) -> Result<bool, String> {
         let Ok(request) = DiscoveryRequest::decode(Bytes::copy_from_slice(message)) else { return Ok(false) };
         // Whoever it says it is: read or refused.
-        let known = identity::virtual_node(&request.node).is_ok();
+        let known = identity::proxied(&request.node).is_ok();
         let _ = identity::named_instance(&request.node);
         let Some(kind) = ResourceType::from_url(&request.type_url) else { return Ok(known) };
         let nonce = &request.response_nonce;

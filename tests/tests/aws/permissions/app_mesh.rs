@@ -30,6 +30,10 @@ fn kinds() -> [(&'static str, Value, Value); Kind::ALL.len()] {
     };
     let router =
         |port: i32| json!({ "listeners": [{ "portMapping": { "port": port, "protocol": "http" } }] });
+    let gateway_route = |prefix: &str| {
+        let target = json!({ "virtualService": { "virtualServiceName": NAME } });
+        json!({ "virtualGatewayName": NAME, "httpRoute": { "match": { "prefix": prefix }, "action": { "target": target } } })
+    };
     let provider = json!({ "virtualRouter": { "virtualRouterName": NAME } });
     [
         ("Mesh", json!({}), json!({ "egressFilter": { "type": "ALLOW_ALL" } })),
@@ -37,6 +41,8 @@ fn kinds() -> [(&'static str, Value, Value); Kind::ALL.len()] {
         ("VirtualRouter", router(80), router(81)),
         ("Route", route(1), route(2)),
         ("VirtualService", json!({}), json!({ "provider": { "virtualRouter": provider["virtualRouter"] } })),
+        ("VirtualGateway", router(80), router(81)),
+        ("GatewayRoute", gateway_route("/"), gateway_route("/api")),
     ]
 }
 

@@ -1,0 +1,150 @@
+//! What the proxies of a virtual gateway are to run: a listener on each of its ports, the gateway's routes, and the way to
+//! the services that they lead to. Pure.
+//!
+//! Each route of the gateway is joined with those of the service's virtual router into routes of one table, see
+//! [`gateway_route`](super::gateway_route): one hop, and every change of either is one change for Envoy.
+
+use std::collections::BTreeSet;
+
+use envoy_types::pb::envoy::config::core::v3::TransportSocket;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::tls::ListenerTls;
+use fleetmesh_model::virtual_gateway::VirtualGatewayListener;
+use fleetmesh_model::{MeshSpec, ResourceId, VirtualGatewaySpec};
+
+use super::endpoint::Target;
+use super::gateway_hosts;
+use super::inputs::{FoundInput, Reader};
+use super::lead::{Lead, leads, serves};
+use super::names::{self, Direction};
+use super::resource::ResourceSet;
+use super::tls::{self, ServerTls, TlsSocket};
+use super::{Parts, access_log, add, assignment, cluster, filter, gateway_limits, listener};
+
+/// Makes what the proxies of `gateway` are to run.
+pub(super) fn build<'a>(
+    reader: &Reader<'a>,
+    mesh: FoundInput<'a, MeshSpec>,
+    gateway: FoundInput<'a, VirtualGatewaySpec>,
+) -> Parts {
+    let mut builder = Builder {
+        reader,
+        mesh,
+        gateway,
+        own: BTreeSet::from([mesh.record.id.clone(), gateway.record.id.clone()]),
+        parts: Parts::default(),
+    };
+    let leads = leads(reader, gateway);
+    for listener in &gateway.spec.listeners {
+        let served: Vec<&Lead<'a>> =
+            leads.iter().filter(|lead| serves(lead.source.spec, listener.port_mapping)).collect();
+        builder.port(listener, &served);
+    }
+    builder.parts
+}
+
+struct Builder<'r, 'a> {
+    reader: &'r Reader<'a>,
+    mesh: FoundInput<'a, MeshSpec>,
+    gateway: FoundInput<'a, VirtualGatewaySpec>,
+    /// The mesh and the gateway, which everything is made from.
+    own: BTreeSet<ResourceId>,
+    parts: Parts,
+}
+
+impl<'a> Builder<'_, 'a> {
+    fn port(&mut self, listens: &VirtualGatewayListener, leads: &[&Lead<'a>]) {
+        let server = ServerTls::of(listens.tls.as_ref());
+        if server == ServerTls::Closed {
+            return;
+        }
+        let (port, protocol) = (listens.port_mapping.port, PortProtocol::from(listens.port_mapping.protocol));
+        let mut referred = BTreeSet::new();
+        let mut objects = self.own.clone();
+        for lead in leads {
+            objects.insert(lead.source.record.id.clone());
+            let Ok(service) = &lead.service else { continue };
+            objects.extend(service.objects.iter().cloned());
+            for (target, _) in service.routes.iter().flat_map(|route| &route.targets) {
+                referred.insert(target.cluster());
+                self.target(target);
+            }
+        }
+        let name = names::route(Direction::Ingress, protocol, port);
+        let routes = gateway_hosts::table(name.clone(), leads);
+        add(&mut self.parts.routes, name.clone(), &routes, referred, objects);
+        let filter = filter::edge_http(name, access_log::of(self.gateway.spec.logging.as_ref()));
+        let chain = listener::edge_chain(filter);
+        let (chains, inspects) = match server {
+            ServerTls::Plaintext => (vec![chain], false),
+            ServerTls::Strict(tls) => {
+                (vec![listener::over_tls(chain, self.server_socket(tls, protocol), false)], false)
+            }
+            ServerTls::Permissive(tls) => {
+                let socket = self.server_socket(tls, protocol);
+                (vec![listener::over_tls(chain.clone(), socket, true), listener::beside_tls(chain)], true)
+            }
+            ServerTls::Closed => (Vec::new(), false),
+        };
+        let preference = cluster::mesh_preference(self.mesh.spec);
+        let listener = listener::edge(port, preference, chains, inspects);
+        add(&mut self.parts.listeners, listener.name.clone(), &listener, BTreeSet::new(), self.own.clone());
+        self.self_check(listens);
+    }
+
+    /// One port of a node that a route leads to.
+    fn target(&mut self, target: &Target<'a>) {
+        let Target { endpoint, tls, apart: _ } = target;
+        let node = &endpoint.node.record.id;
+        let made_from =
+            BTreeSet::from([self.mesh.record.id.clone(), self.gateway.record.id.clone(), node.clone()]);
+        let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
+        self.secrets(&secrets);
+        let mut cluster = cluster::egress(self.mesh.spec, target, socket);
+        gateway_limits::limit(&mut cluster, &self.gateway.spec.listeners);
+        self.parts.targets.nodes.insert(cluster.name.clone(), node.clone());
+        if let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery {
+            let preference = cluster::mesh_preference(self.mesh.spec);
+            if let Some(found) = assignment::of(self.reader, preference, target, cloud_map) {
+                let made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
+                let name = found.cluster_name.clone();
+                add(&mut self.parts.endpoints, name, &found, BTreeSet::new(), made_from);
+            }
+        }
+        put(&mut self.parts.clusters, &cluster, made_from);
+    }
+
+    /// The TLS of a listener.
+    fn server_socket(&mut self, tls: &ListenerTls, protocol: PortProtocol) -> Option<TransportSocket> {
+        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
+        self.secrets(&secrets);
+        socket
+    }
+
+    /// Secrets say what they are by their names, so one that is there already is the same.
+    fn secrets(&mut self, secrets: &[Secret]) {
+        for secret in secrets {
+            add(&mut self.parts.secrets, secret.name.clone(), secret, BTreeSet::new(), self.own.clone());
+        }
+    }
+
+    /// The check of a listener's health, which the proxy makes by its own port, as App Mesh's did: it counts in the proxy's
+    /// statistics and keeps no request away.
+    fn self_check(&mut self, listens: &VirtualGatewayListener) {
+        let (mesh, gateway) = (self.mesh.record.id.name(), self.gateway.record.id.name());
+        if let Some(cluster) = gateway_limits::self_check(mesh, gateway, listens) {
+            self.parts.targets.own.insert(cluster.name.clone());
+            put(&mut self.parts.clusters, &cluster, self.own.clone());
+        }
+    }
+}
+
+fn put(
+    clusters: &mut ResourceSet,
+    cluster: &envoy_types::pb::envoy::config::cluster::v3::Cluster,
+    objects: BTreeSet<ResourceId>,
+) {
+    add(clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
+}
