@@ -28,6 +28,8 @@ pub const BOUND_CHALLENGE: &str = include_str!("../goldens/bound-challenge.txt")
 pub const DISTRIBUTION: &str = include_str!("../goldens/distribution.json").trim_ascii_end();
 /// A [`LoadAnswer`](crate::loads::LoadAnswer).
 pub const LOADS: &str = include_str!("../goldens/loads.json").trim_ascii_end();
+/// An [`UnservedAnswer`](crate::unserved::UnservedAnswer).
+pub const UNSERVED: &str = include_str!("../goldens/unserved.json").trim_ascii_end();
 /// An [`ErrorBody`](crate::error::ErrorBody).
 pub const ERROR: &str = include_str!("../goldens/error.json").trim_ascii_end();
 

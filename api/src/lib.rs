@@ -19,4 +19,5 @@ pub mod loads;
 pub mod metadata;
 pub mod ports;
 pub mod tags;
+pub mod unserved;
 pub mod urls;

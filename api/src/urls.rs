@@ -6,6 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub const DISTRIBUTION: &str = "/fleetmesh/v1/meshes/{mesh}/distribution";
 /// `GET`: what the proxies report of the requests that they send. `{mesh}` stands for the mesh's name ([`of_mesh`]).
 pub const LOADS: &str = "/fleetmesh/v1/meshes/{mesh}/loads";
+/// `GET`: what of a mesh is stored and not in force. `{mesh}` stands for the mesh's name ([`of_mesh`]).
+pub const UNSERVED: &str = "/fleetmesh/v1/meshes/{mesh}/unserved";
 /// `POST`: a challenge ([`crate::join::ChallengeRequest`]).
 pub const JOIN_CHALLENGE: &str = "/fleetmesh/v1/join/challenge";
 /// `POST`: a certificate ([`crate::join::JoinRequest`]).

@@ -42,6 +42,9 @@ pub enum Command {
     #[cfg(feature = "operator")]
     Operator(Box<crate::operator::OperatorArgs>),
 
+    #[cfg(feature = "operator")]
+    Explain(crate::explain::ExplainArgs),
+
     /// Print every custom resource definition as YAML, for `kubectl apply -f -`.
     #[cfg(feature = "operator")]
     Crds,
@@ -99,6 +102,8 @@ impl Command {
             Self::Provision(args) => crate::server::run(|shutdown| crate::provision::run(*args, shutdown)),
             #[cfg(feature = "operator")]
             Self::Operator(args) => crate::server::run(|shutdown| crate::operator::run(*args, shutdown)),
+            #[cfg(feature = "operator")]
+            Self::Explain(args) => crate::server::run(|_| crate::explain::explain(args)),
             #[cfg(feature = "operator")]
             Self::Crds => print_crds(),
             #[cfg(feature = "operator")]

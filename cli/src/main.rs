@@ -7,6 +7,8 @@ mod command;
 mod control_plane;
 #[cfg(any(feature = "control-plane", feature = "operator"))]
 mod duration;
+#[cfg(feature = "operator")]
+mod explain;
 mod failure;
 #[cfg(feature = "operator")]
 mod iam;

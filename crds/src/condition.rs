@@ -126,8 +126,11 @@ words! {
         RefNotPermitted,
 
         // The user has to act: `Programmed`.
-        /// The control plane does not serve a member yet, or cannot as things are; the message has its path, and why.
-        FieldNotServed,
+        /// Nobody but AWS's App Mesh could serve a member (ACM, ACM PCA), so what depends on it is closed; the message has its path
+        /// and the way out.
+        AcmUnavailable,
+        /// A part of the spec is stored and not in force as things are; the message has its path, and why.
+        NotInForce,
         /// A proxy refused the configuration; the message has the proxy's own words.
         ProxyRejected,
 

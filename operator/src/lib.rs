@@ -27,6 +27,7 @@ mod rollout_metrics;
 pub mod rollouts;
 pub mod run;
 mod tasks;
+pub mod unserved;
 
 pub use fleetmesh_aws::write_hook;
 

@@ -1,11 +1,17 @@
 //! The responses of the API: records and references to them as JSON, rejections in the model's error shapes. Pure, except for the
 //! request id, which the caller makes.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::IntoResponse;
+use fleetmesh_api::headers;
+use fleetmesh_api::unserved::path;
+use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::{Class, Refusal};
-use fleetmesh_mesh::view::Record;
+use fleetmesh_mesh::snapshot::{unavailable, unserved};
+use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::ResourceId;
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
@@ -14,9 +20,32 @@ use serde_json::{Map, Value, json};
 use crate::response::{RefusalResponse, json_response};
 
 /// `status.status` of a resource that is served.
-pub const ACTIVE: &str = "ACTIVE";
+const ACTIVE: &str = "ACTIVE";
+/// `status.status` of a resource of which something is not served at all ([`unavailable`]).
+const INACTIVE: &str = "INACTIVE";
 /// `status.status` in the answer to a deletion.
 pub const DELETED: &str = "DELETED";
+
+/// What a request that succeeded is answered.
+#[derive(Debug)]
+pub struct Answered {
+    body: Value,
+    /// What of the resource's spec is not in force.
+    unserved: Vec<String>,
+}
+
+impl From<Value> for Answered {
+    fn from(body: Value) -> Self {
+        Self { body, unserved: Vec::new() }
+    }
+}
+
+/// `record`, which is in `view`, as Create, Describe and Update answer it. What Cloud Map says is not looked at.
+pub fn kept(record: &Arc<Record>, view: Option<&MeshView>, identity: &Identity) -> Result<Answered, Refusal> {
+    let status = if unavailable(&record.spec).is_empty() { ACTIVE } else { INACTIVE };
+    let unserved = view.map(|view| unserved(view, &Discovered::default(), record)).unwrap_or_default();
+    Ok(Answered { body: data(record, status, identity)?, unserved })
+}
 
 /// A resource as Create, Describe, Update and Delete answer it (`MeshData`, `RouteData`, …).
 pub fn data(record: &Record, status: &str, identity: &Identity) -> Result<Value, Refusal> {
@@ -68,12 +97,21 @@ fn epoch_seconds(time: Timestamp) -> Value {
 }
 
 /// The HTTP answer to a request of the App Mesh API: its body, or its refusal.
-pub fn response(outcome: Result<Value, Refusal>, request_id: &str) -> Response<Body> {
+pub fn response(outcome: Result<Answered, Refusal>, request_id: &str) -> Response<Body> {
     let response = match outcome {
-        Ok(body) => json_response(StatusCode::OK, &body),
+        Ok(Answered { body, unserved }) => with_unserved(json_response(StatusCode::OK, &body), &unserved),
         Err(refusal) => RefusalResponse(refusal).into_response(),
     };
     identified(response, request_id)
+}
+
+/// `response` with the paths of what is not in force.
+fn with_unserved(mut response: Response<Body>, unserved: &[String]) -> Response<Body> {
+    let paths: Vec<&str> = unserved.iter().map(|entry| path(entry)).collect();
+    if let (false, Ok(paths)) = (paths.is_empty(), HeaderValue::from_str(&paths.join(", "))) {
+        response.headers_mut().insert(headers::UNSERVED, paths);
+    }
+    response
 }
 
 /// A refusal that is no error shape of the model: one that all of AWS's services have in common.

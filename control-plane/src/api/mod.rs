@@ -27,13 +27,13 @@ use fleetmesh_mesh::store::{Commit, CommitError};
 use fleetmesh_mesh::view::Record;
 use fleetmesh_model::ResourceId;
 use http::Response;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::metrics::{Committed, ServerMetrics};
 use crate::rights::Rights;
 use crate::store::Store;
+use answer::Answered;
 pub(crate) use answer::refused;
 use operation::Operation;
 pub(crate) use request::LARGEST as LARGEST_BODY;
@@ -87,7 +87,11 @@ impl Api {
         Router::new().fallback(answer).with_state(self)
     }
 
-    async fn serve(&self, operation: Result<Operation, Refusal>, request: Request) -> Result<Value, Refusal> {
+    async fn serve(
+        &self,
+        operation: Result<Operation, Refusal>,
+        request: Request,
+    ) -> Result<Answered, Refusal> {
         self.admit_request()?;
         let operation = operation?;
         let (head, body) = request.into_parts();
@@ -98,12 +102,12 @@ impl Api {
         match operation {
             Operation::Create(collection) => self.create(&collection, body, &rights).await,
             Operation::Update(id) => self.update(id, body).await,
-            Operation::Delete(id) => self.delete(id).await,
+            Operation::Delete(id) => self.delete(id).await.map(Into::into),
             Operation::Describe(id) => self.describe(&id),
-            Operation::List(collection) => self.list(&collection, &query),
-            Operation::ListTagsForResource => self.list_tags(&query),
-            Operation::TagResource => self.tag(&query, body).await,
-            Operation::UntagResource => self.untag(&query, body).await,
+            Operation::List(collection) => self.list(&collection, &query).map(Into::into),
+            Operation::ListTagsForResource => self.list_tags(&query).map(Into::into),
+            Operation::TagResource => self.tag(&query, body).await.map(Into::into),
+            Operation::UntagResource => self.untag(&query, body).await.map(Into::into),
         }
     }
 

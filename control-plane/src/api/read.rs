@@ -6,18 +6,18 @@ use fleetmesh_model::{Collection, ResourceId};
 use serde_json::{Map, Value};
 
 use super::Api;
-use super::answer::{self, ACTIVE};
+use super::answer::{self, Answered};
 use super::query::Query;
 
 /// The most entries in a list (App Mesh `List*Limit`).
 const LARGEST_PAGE: usize = 100;
 
 impl Api {
-    pub(super) fn describe(&self, id: &ResourceId) -> Result<Value, Refusal> {
+    pub(super) fn describe(&self, id: &ResourceId) -> Result<Answered, Refusal> {
         let mesh =
             self.store.mesh(id.mesh_name()).ok_or_else(|| absent(&ResourceId::mesh(id.mesh_name())))?;
         let record = mesh.get(id).ok_or_else(|| absent(id))?;
-        answer::data(record, ACTIVE, &self.identity)
+        answer::kept(record, Some(&mesh), &self.identity)
     }
 
     pub(super) fn list(&self, collection: &Collection, query: &Query) -> Result<Value, Refusal> {

@@ -1,6 +1,8 @@
 //! Create, Update and Delete of every kind. [`decide`] makes the decisions, on the store's newest state; time and uid are drawn here,
 //! before.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use fleetmesh_mesh::decide;
 use fleetmesh_mesh::refusal::{Class, Refusal};
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::answer::{self, ACTIVE, DELETED};
+use super::answer::{self, Answered, DELETED};
 use super::request::Members;
 use super::{Api, permission, refusal_of, validate};
 use crate::rights::Rights;
@@ -25,7 +27,7 @@ impl Api {
         collection: &Collection,
         body: Body,
         rights: &Rights,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Answered, Refusal> {
         let kind = collection.kind();
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
@@ -54,10 +56,10 @@ impl Api {
         };
         let (id, quotas) = (record.id.clone(), self.quotas.clone());
         let decide: Decide = Box::new(move |tip| decide::create(tip, &record, &quotas));
-        self.commit(id, Commit { token, decide }, ACTIVE).await
+        self.keep(&id, Commit { token, decide }).await
     }
 
-    pub(super) async fn update(&self, id: ResourceId, body: Body) -> Result<Value, Refusal> {
+    pub(super) async fn update(&self, id: ResourceId, body: Body) -> Result<Answered, Refusal> {
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
         let spec = members.take("spec");
@@ -67,18 +69,24 @@ impl Api {
         let now = now();
         let target = id.clone();
         let decide: Decide = Box::new(move |tip| decide::update(tip, &target, &spec, now));
-        self.commit(id, Commit { token, decide }, ACTIVE).await
+        self.keep(&id, Commit { token, decide }).await
     }
 
     pub(super) async fn delete(&self, id: ResourceId) -> Result<Value, Refusal> {
         let target = id.clone();
         let decide: Decide = Box::new(move |tip| decide::delete(tip, &target));
-        self.commit(id, Commit { token: None, decide }, DELETED).await
+        let record = self.commit(&id, Commit { token: None, decide }).await?;
+        answer::data(&record, DELETED, &self.identity)
     }
 
-    async fn commit(&self, id: ResourceId, commit: Commit, status: &str) -> Result<Value, Refusal> {
-        let record = self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
-        answer::data(&record, status, &self.identity)
+    async fn keep(&self, id: &ResourceId, commit: Commit) -> Result<Answered, Refusal> {
+        let record = self.commit(id, commit).await?;
+        let view = self.store.mesh(id.mesh_name());
+        answer::kept(&record, view.as_deref(), &self.identity)
+    }
+
+    async fn commit(&self, id: &ResourceId, commit: Commit) -> Result<Arc<Record>, Refusal> {
+        self.commit_to_store(commit).await.map_err(|error| refusal_of(error, id))
     }
 
     /// The spec in a request's body.

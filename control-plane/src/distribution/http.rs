@@ -1,5 +1,6 @@
-//! The HTTP endpoint of the distribution:
-//! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`.
+//! The HTTP endpoints of the distribution:
+//! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`, and `GET /fleetmesh/v1/meshes/{mesh}/unserved`, which
+//! reports at once what of it is not in force.
 //!
 //! Without `after` it answers at once, with every object. With it, it answers when something changed since the token, or after N
 //! seconds, with what changed; see [`DistributionAnswer`].
@@ -10,7 +11,8 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use fleetmesh_api::distribution::{DistributionAnswer, DistributionQuery, MAX_WAIT_SECONDS};
+use fleetmesh_api::distribution::{DistributionAnswer, DistributionQuery, MAX_WAIT_SECONDS, ObjectStatus};
+use fleetmesh_api::unserved::{UnservedAnswer, UnservedObject};
 use fleetmesh_api::urls;
 use fleetmesh_mesh::refusal::Refusal;
 use tokio::time::Instant;
@@ -31,10 +33,13 @@ struct DistributionService {
     shutdown: CancellationToken,
 }
 
-/// The endpoint. Answers that are waited for are given at once on `shutdown`.
+/// The endpoints. Answers that are waited for are given at once on `shutdown`.
 pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
     let service = DistributionService { distribution, shutdown };
-    Router::new().route(urls::DISTRIBUTION, get(answer)).with_state(service)
+    Router::new()
+        .route(urls::DISTRIBUTION, get(answer))
+        .route(urls::UNSERVED, get(unserved))
+        .with_state(service)
 }
 
 async fn answer(
@@ -57,4 +62,22 @@ async fn answer(
     };
     let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
     Ok(Json(answer.ok_or_else(absent)?))
+}
+
+async fn unserved(
+    State(DistributionService { distribution, shutdown: _ }): State<DistributionService>,
+    Extension(rights): Extension<Rights>,
+    Path(mesh): Path<String>,
+) -> Result<Json<UnservedAnswer>, RefusalResponse> {
+    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetUnserved", &format!("mesh/{mesh}"))?;
+    let answer = distribution.answer(&mesh, None, Instant::now() + CATCH_UP).await;
+    let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
+    let objects = answer.ok_or_else(absent)?.objects.into_iter().filter(|object| !object.unserved.is_empty());
+    let objects = objects.map(|ObjectStatus { resource, kind, version, unserved, .. }| UnservedObject {
+        resource,
+        kind,
+        version,
+        unserved,
+    });
+    Ok(Json(UnservedAnswer { objects: objects.collect(), mesh }))
 }

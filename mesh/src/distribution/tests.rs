@@ -508,10 +508,9 @@ fn streams_without_a_certificate_count_each_by_itself() {
 
 /// A mesh in which serviceA and serviceC call serviceB, part of which is not served.
 fn of_the_example() -> MeshView {
-    let tls =
-        json!({"mode": "STRICT", "certificate": {"file": {"certificateChain": "/c", "privateKey": "/k"}}});
+    let check = json!({"healthyThreshold": 2, "intervalMillis": 5000, "protocol": "grpc", "timeoutMillis": 2000, "unhealthyThreshold": 2});
     let listener = json!({"portMapping": {"port": 80, "protocol": "http"}});
-    let secured = json!({"portMapping": {"port": 80, "protocol": "http"}, "tls": tls});
+    let checked = json!({"portMapping": {"port": 80, "protocol": "http"}, "healthCheck": check});
     let name = "serviceb.apps.local";
     let calls = json!({"backends": [{"virtualService": {"virtualServiceName": name}}]});
     let action = json!({"weightedTargets": [{"virtualNode": "serviceB", "weight": 1}]});
@@ -520,7 +519,7 @@ fn of_the_example() -> MeshView {
         ("virtualNode/serviceA", calls.clone()),
         ("virtualNode/serviceC", calls),
         ("virtualNode/x", json!({})),
-        ("virtualNode/serviceB", json!({"listeners": [secured], "serviceDiscovery": cloud_map})),
+        ("virtualNode/serviceB", json!({"listeners": [checked], "serviceDiscovery": cloud_map})),
         ("virtualRouter/serviceB", json!({"listeners": [listener]})),
         (
             "virtualService/serviceb.apps.local",

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fleetmesh_api::distribution::unserved_because;
+use fleetmesh_api::unserved::because;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{ClientPolicy, TlsValidationContextTrust};
@@ -89,7 +89,7 @@ fn unavailable_of_node(spec: &VirtualNodeSpec) -> Vec<String> {
     for (index, listener) in spec.listeners().iter().enumerate() {
         if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
             let path = format!("spec.listeners[{index}].tls.certificate.acm");
-            found.push(unserved_because(&path, ACM_CERTIFICATE));
+            found.push(because(&path, ACM_CERTIFICATE));
         }
     }
     found
@@ -103,7 +103,7 @@ fn unavailable_of_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
     for (index, listener) in spec.listeners.iter().enumerate() {
         if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
             let path = format!("spec.listeners[{index}].tls.certificate.acm");
-            found.push(unserved_because(&path, ACM_CERTIFICATE));
+            found.push(because(&path, ACM_CERTIFICATE));
         }
     }
     found
@@ -112,7 +112,7 @@ fn unavailable_of_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
 fn client_policy(path: &str, policy: &ClientPolicy, found: &mut Vec<String>) {
     let trust = policy.tls.as_ref().map(|tls| &tls.validation.trust);
     if let Some(TlsValidationContextTrust::Acm(_)) = trust {
-        found.push(unserved_because(&format!("{path}.tls.validation.trust.acm"), ACM_TRUST));
+        found.push(because(&format!("{path}.tls.validation.trust.acm"), ACM_TRUST));
     }
 }
 
@@ -122,7 +122,7 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
     let mut found = unavailable_of_node(spec);
     for conflict in egress(reader, spec).conflicts {
         let path = format!("spec.backends[{}].virtualService.virtualServiceName", conflict.backend);
-        found.push(unserved_because(&path, &conflict.reason));
+        found.push(because(&path, &conflict.reason));
     }
     for (index, listener) in spec.listeners().iter().enumerate() {
         listener_members(&format!("spec.listeners[{index}]"), listener, &mut found);
@@ -131,7 +131,7 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
         let service = ServiceName::of(cloud_map);
         if let Some(reason) = reader.discovery_failure(&service) {
             let reason = format!("{service} was never discovered: {reason}");
-            found.push(unserved_because("spec.serviceDiscovery.awsCloudMap", &reason));
+            found.push(because("spec.serviceDiscovery.awsCloudMap", &reason));
         }
     }
     found
@@ -143,7 +143,7 @@ fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
     if health_check.is_some() && !health_check::is_possible(listener) {
         let protocol = port_mapping.protocol;
         let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
-        found.push(unserved_because(&format!("{path}.healthCheck"), &reason));
+        found.push(because(&format!("{path}.healthCheck"), &reason));
     }
 }
 
@@ -155,13 +155,13 @@ fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
         if !mappings.any(|mapping| serves(spec, mapping.port, mapping.protocol)) {
             let port = spec.match_port().map_or_else(String::new, |port| format!(" on port {port}"));
             let reason = format!("the virtual router has no {protocol} listener{port}");
-            found.push(unserved_because(&format!("spec.{member}"), &reason));
+            found.push(because(&format!("spec.{member}"), &reason));
         }
     }
     for (index, target) in action.weighted_targets.iter().enumerate() {
         if let Err(reason) = endpoint(reader, &target.virtual_node, target.port) {
             let path = format!("spec.{member}.action.weightedTargets[{index}]");
-            found.push(unserved_because(&path, &reason));
+            found.push(because(&path, &reason));
         }
     }
     found
@@ -170,8 +170,8 @@ fn route(reader: &Reader<'_>, router: &str, spec: &RouteSpec) -> Vec<String> {
 fn virtual_service(reader: &Reader<'_>, spec: &VirtualServiceSpec) -> Vec<String> {
     let Some(VirtualServiceProvider::VirtualNode(provider)) = &spec.provider else { return Vec::new() };
     let reached = endpoint(reader, &provider.virtual_node_name, None);
-    let because = |reason| unserved_because("spec.provider.virtualNode.virtualNodeName", reason);
-    reached.err().map(because).into_iter().collect()
+    let unreachable = |reason| because("spec.provider.virtualNode.virtualNodeName", reason);
+    reached.err().map(unreachable).into_iter().collect()
 }
 
 fn virtual_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
@@ -185,7 +185,7 @@ fn virtual_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
         };
         if health_check.as_ref().is_some_and(impossible) {
             let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
-            found.push(unserved_because(&format!("spec.listeners[{index}].healthCheck"), &reason));
+            found.push(because(&format!("spec.listeners[{index}].healthCheck"), &reason));
         }
     }
     found
@@ -205,13 +205,13 @@ fn route_of_gateway(
         if !mappings.any(|mapping| lead::serves(spec, mapping)) {
             let port = spec.match_port().map_or_else(String::new, |port| format!(" on port {port}"));
             let reason = format!("the virtual gateway has no {protocol} listener{port}");
-            found.push(unserved_because(&format!("spec.{member}"), &reason));
+            found.push(because(&format!("spec.{member}"), &reason));
         }
     }
     let policy = gateway.and_then(|gateway| lead::policy(gateway.spec));
     let lead = Lead { source: FoundInput { record, spec }, service: lead::service(reader, spec, policy) };
     let nowhere = lead.service.as_ref().err().map(ToString::to_string);
     let reason = nowhere.or_else(|| gateway_route::unspeakable(&lead));
-    found.extend(reason.map(|reason| unserved_because(&format!("spec.{member}.action.target"), &reason)));
+    found.extend(reason.map(|reason| because(&format!("spec.{member}.action.target"), &reason)));
     found
 }

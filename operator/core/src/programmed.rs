@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use fleetmesh_api::distribution::{ObjectStatus, Rejection, reason};
+use fleetmesh_api::distribution::{ObjectStatus, Rejection};
+use fleetmesh_api::unserved::is_unavailable;
 use fleetmesh_crds::{Proxies, Reason};
 
 use crate::canary::{Owners, quorum};
@@ -41,7 +42,9 @@ pub fn finding(
             if quorum::refuse(numbers, callers, owners) {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
-                Finding::fails(Reason::FieldNotServed, without(unserved))
+                let closed = unserved.iter().any(|entry| is_unavailable(entry));
+                let reason = if closed { Reason::AcmUnavailable } else { Reason::NotInForce };
+                Finding::fails(reason, without(unserved))
             } else if silent(numbers) > 0
                 && (waited.is_none() || quorum::lack((*acknowledged, *proxies), callers, owners))
             {
@@ -87,23 +90,20 @@ pub fn proxies(identity: &RemoteIdentity, distribution: &Distribution) -> Option
     }
 }
 
-/// What proxies run the object without, and the way out: a bare path is of a member that nothing serves yet, a path with
-/// a reason is of one that could be served.
+/// What of the object is not in force, and the way out: what nobody but AWS could serve is closed, the rest waits for what its
+/// reason says.
 fn without(unserved: &[String]) -> String {
-    let (hindered, unknown): (Vec<&str>, Vec<&str>) =
-        unserved.iter().map(String::as_str).partition(|one| reason(one).is_some());
+    let (closed, hindered): (Vec<&str>, Vec<&str>) =
+        unserved.iter().map(String::as_str).partition(|entry| is_unavailable(entry));
     let mut texts = Vec::new();
-    if !unknown.is_empty() {
-        let members = unknown.join(", ");
-        texts.push(format!(
-            "the control plane stores {members} and does not serve it: take it out to be Ready"
-        ));
+    if !closed.is_empty() {
+        texts.push(format!("closed, because only AWS's App Mesh could serve it: {}", closed.join("; ")));
     }
     if !hindered.is_empty() {
         let reasons = hindered.join("; ");
-        texts.push(format!("not served as things are: {reasons}. Mend what is said there to be Ready"));
+        texts.push(format!("not in force as things are: {reasons}. Mend what is said there to be Ready"));
     }
-    format!("proxies run the object without a part of it; {}", texts.join("; "))
+    texts.join("; ")
 }
 
 /// How many run it, how many said nothing while they were waited for and what `follows` from that, and what those say that refused
@@ -283,17 +283,26 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_served_is_to_be_mended_and_what_cannot_is_to_be_taken_out() {
-        let tls = "spec.listeners[0].tls".to_owned();
-        let undiscovered = "spec.serviceDiscovery.awsCloudMap: service \"b\" in namespace \"a\" was never discovered: ServiceNotFound: b".to_owned();
-        let said = without(&[tls.clone(), undiscovered.clone()]);
+    fn what_could_be_served_is_to_be_mended_and_what_cannot_is_said_to_be_closed() {
+        let acm = "spec.listeners[0].tls.certificate.acm: use a file".to_owned();
+        let check =
+            "spec.listeners[0].healthCheck: a grpc check needs a grpc or http2 listener, not http".to_owned();
+        let said = without(&[acm.clone(), check.clone()]);
         assert_eq!(
             said,
             format!(
-                "proxies run the object without a part of it; the control plane stores {tls} and does not serve it: take it out to be Ready; not served as things are: {undiscovered}. Mend what is said there to be Ready"
+                "closed, because only AWS's App Mesh could serve it: {acm}; not in force as things are: {check}. Mend what is said there to be Ready"
             )
         );
-        assert!(!without(&[undiscovered]).contains("take it out"));
-        assert!(!without(&[tls]).contains("Mend"));
+        let reason = |unserved: &[&String]| {
+            let unserved = unserved.iter().map(ToString::to_string).collect();
+            let status = ObjectStatus { version: 3, unserved, ..ObjectStatus::default() };
+            let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
+            let owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
+            finding(&identity, &Distribution::Reported(status), &owners, None).reason
+        };
+        assert_eq!(reason(&[&acm, &check]), Reason::AcmUnavailable);
+        assert_eq!(reason(&[&check]), Reason::NotInForce);
+        assert_eq!(reason(&[]), Reason::Programmed);
     }
 }

@@ -108,6 +108,11 @@ impl AppMeshApi {
         Self { at_aws: false, control_plane: Some(control_plane), ..self }
     }
 
+    /// The control plane that it is of; `None` of AWS's.
+    pub fn control_plane(&self) -> Option<&ControlPlane> {
+        self.control_plane.as_ref()
+    }
+
     /// What calls it, counted in `metrics` and with `hooks` around its writes, and the control plane.
     pub(crate) fn connect(
         self,

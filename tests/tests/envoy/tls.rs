@@ -1,14 +1,18 @@
 //! TLS between proxies: who gets in with which certificate, who is believed, and what becomes of connections while
 //! certificates are replaced.
 
+use std::process::Command;
+
+use fleetmesh_api::unserved::{UnservedAnswer, path};
+use fleetmesh_api::urls::{UNSERVED, of_mesh};
 use fleetmesh_testbed::app::{self, LoadOptions, Protocol};
 use fleetmesh_testbed::netns::NetnsInstance;
-use fleetmesh_testbed::{envoy, userns, wait};
+use fleetmesh_testbed::{command, envoy, http, tools, userns, wait};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::certificates::{Folder, TestAuthority};
-use crate::spec::{caller, empty_mesh, node, service};
+use crate::spec::{MESH, caller, empty_mesh, node, service};
 
 /// Listeners of the node `red`: TLS with certificates of clients, TLS or plaintext, TLS alone, the first over TCP.
 const MUTUAL: u16 = 8001;
@@ -173,6 +177,7 @@ async fn what_only_aws_could_serve_is_closed_and_the_rest_goes_on() {
     }
     assert_eq!(answers(&client, "good", STRICT).await.as_deref(), Some("red"));
     bed.update(&node("red"), &spec, 2).await;
+    is_reported(&bed).await;
     // Connections of before end when the old listener has drained.
     for (protocol, port) in [(Protocol::Http, PERMISSIVE), (Protocol::Http2, STRICT)] {
         let url = format!("http://red.apps.local:{port}/");
@@ -196,6 +201,20 @@ async fn what_only_aws_could_serve_is_closed_and_the_rest_goes_on() {
     bed.update(&node("client"), &spec, 1).await;
     assert_eq!(answers(&client, "named", MUTUAL).await.as_deref(), Some("red"), "a backend without a policy");
     assert_eq!(answers(&client, "good", MUTUAL).await, None, "a backend with one that cannot be served");
+}
+
+/// The control plane says what of `red` is not in force, and so does `fleetmesh explain`.
+async fn is_reported(bed: &Bed) {
+    let paths = [1, 2].map(|index| format!("spec.listeners[{index}].tls.certificate.acm"));
+    let url = format!("{}{}", bed.control_plane.endpoint(), of_mesh(UNSERVED, MESH));
+    let answer: UnservedAnswer = serde_json::from_str(&http::get(&url).await.unwrap()).unwrap();
+    let red = answer.objects.iter().find(|object| object.resource == node("red").to_string()).unwrap();
+    assert_eq!(red.unserved.iter().map(|entry| path(entry)).collect::<Vec<_>>(), paths);
+    let mut explain = Command::new(tools::fleetmesh().unwrap());
+    explain.args(["explain", &red.resource, "--app-mesh-endpoint", &bed.control_plane.endpoint()]);
+    let said = command::run(explain).await.unwrap();
+    let lines: Vec<String> = red.unserved.iter().map(|entry| format!("{} {entry}", red.resource)).collect();
+    assert_eq!(said.lines().collect::<Vec<_>>(), lines);
 }
 
 /// Awaits that the proxy of `member` shows a certificate with this serial number, and `gone` no longer.

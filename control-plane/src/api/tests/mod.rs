@@ -7,3 +7,4 @@ mod lists;
 mod rights;
 mod service;
 mod tokens;
+mod unserved;

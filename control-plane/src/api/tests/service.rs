@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use fleetmesh_api::headers;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::quota::{Quota, Quotas};
 use fleetmesh_mesh::store::TOKENS_PER_MESH;
@@ -22,6 +23,8 @@ use crate::store::{SqliteStore, Store};
 pub struct ServiceAnswer {
     pub status: u16,
     pub error: Option<String>,
+    /// The paths of what is not in force.
+    pub unserved: Option<String>,
     pub body: Value,
 }
 
@@ -80,12 +83,14 @@ impl ApiService {
         let (head, body) = response.into_parts();
         assert_eq!(head.headers["content-type"], "application/json");
         assert!(head.headers.contains_key("x-amzn-requestid"));
-        let error =
-            head.headers.get("x-amzn-errortype").map(|value| value.to_str().expect("text").to_owned());
+        let header =
+            |name: &str| head.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
+        let (error, unserved) = (header("x-amzn-errortype"), header(headers::UNSERVED));
         let bytes = body.collect().await.expect("a body").to_bytes();
         ServiceAnswer {
             status: head.status.as_u16(),
             error,
+            unserved,
             body: serde_json::from_slice(&bytes).expect("JSON"),
         }
     }
