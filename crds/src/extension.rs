@@ -55,6 +55,10 @@ pub struct RouterExtension {
 /// What a VirtualGateway says beside its App Mesh object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GatewayExtension {
+    /// The IAM identity of the instances.
+    pub iam: Option<Iam>,
+    /// The EC2 instances.
+    pub fleet: Option<Fleet>,
     /// Which namespaces may attach gateway routes; its own when absent.
     pub routes: Option<AllowedRoutes>,
 }
@@ -91,6 +95,24 @@ impl Extension {
         if let Self::Node(node) = self { Some(node) } else { None }
     }
 
+    /// The IAM identity of the instances, if there is one.
+    pub fn iam(&self) -> Option<&Iam> {
+        match self {
+            Self::Node(node) => node.iam.as_ref(),
+            Self::Gateway(gateway) => gateway.iam.as_ref(),
+            Self::Mesh(_) | Self::Router(_) | Self::Route(_) | Self::None => None,
+        }
+    }
+
+    /// The EC2 instances, if there are any.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        match self {
+            Self::Node(node) => node.fleet.as_ref(),
+            Self::Gateway(gateway) => gateway.fleet.as_ref(),
+            Self::Mesh(_) | Self::Router(_) | Self::Route(_) | Self::None => None,
+        }
+    }
+
     /// The route's part, if it is one's.
     pub fn route(&self) -> Option<&RouteExtension> {
         if let Self::Route(route) = self { Some(route) } else { None }
@@ -109,6 +131,7 @@ impl Extension {
     pub fn permits_other_than(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Node(this), Self::Node(other)) => this.retirement != other.retirement,
+            (Self::Gateway(this), Self::Gateway(other)) => this.routes != other.routes,
             (Self::Route(_), Self::Route(_)) => false,
             (this, other) => this != other,
         }

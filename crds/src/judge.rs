@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::definition::name_fixed;
 use crate::fleet::{self, Fleet};
 use crate::fleet_class::{self, FleetClassSpec};
+use crate::gateway_fleet::{self, GatewayFleet};
 use crate::gateway_route::GatewayRouteResourceSpec;
 use crate::iam::{self, Iam};
 use crate::identity::{GATEWAY_NAME_FIXED, MESH_NAME_FIXED, ROUTER_NAME_FIXED};
@@ -27,7 +28,7 @@ use crate::virtual_service::VirtualServiceResourceSpec;
 mod canary;
 
 /// Every rule that a spec by itself may break.
-pub const RULES: [&Rule; 25] = [
+pub const RULES: [&Rule; 26] = [
     &mesh::OBSERVED_AS_IT_IS,
     &management::TAG_KEY_LENGTH,
     &management::TAG_KEY_RESERVED,
@@ -36,6 +37,7 @@ pub const RULES: [&Rule; 25] = [
     &route_action::STEP_NAMED,
     &fleet::LAUNCH_NEEDS,
     &fleet::ENROLL_ALONE,
+    &gateway_fleet::ENROLL_ALONE,
     &fleet::SOME_MOVE,
     &fleet_class::TAG_KEYS_FREE,
     &fleet_class::NAMESPACE_WITHIN,
@@ -116,11 +118,7 @@ impl Judged for VirtualNodeResourceSpec {
 
     fn judge_change(&self, before: &Self, found: &mut Violations) {
         same_mesh(&self.mesh_name, &before.mesh_name, found);
-        if let (Some(now), Some(before)) = (&self.iam, &before.iam)
-            && now.role_name != before.role_name
-        {
-            found.broken("spec.iam", &iam::NAME_FIXED, shown(now.role_name.as_deref()));
-        }
+        same_role(self.iam.as_ref(), before.iam.as_ref(), found);
     }
 }
 
@@ -173,12 +171,18 @@ impl Judged for VirtualServiceResourceSpec {
 
 impl Judged for VirtualGatewayResourceSpec {
     fn judge(&self, found: &mut Violations) {
+        if self.fleet.is_some() && self.iam.is_none() {
+            found.broken("spec", &virtual_node::FLEET_NEEDS_IAM, "fleet alone");
+        }
         tags(&self.management, found);
+        self.iam.iter().for_each(|identity| identity_members(identity, found));
+        self.fleet.iter().for_each(|fleet| gateway_fleet_members(fleet, found));
         self.allowed_routes.iter().for_each(|allowed| allowed_routes("spec.allowedRoutes", allowed, found));
     }
 
     fn judge_change(&self, before: &Self, found: &mut Violations) {
         same_mesh(&self.mesh_name, &before.mesh_name, found);
+        same_role(self.iam.as_ref(), before.iam.as_ref(), found);
     }
 }
 
@@ -249,6 +253,14 @@ fn same_mesh(now: &str, before: &str, found: &mut Violations) {
     }
 }
 
+fn same_role(now: Option<&Iam>, before: Option<&Iam>, found: &mut Violations) {
+    if let (Some(now), Some(before)) = (now, before)
+        && now.role_name != before.role_name
+    {
+        found.broken("spec.iam", &iam::NAME_FIXED, shown(now.role_name.as_deref()));
+    }
+}
+
 fn shown(text: Option<&str>) -> &str {
     text.unwrap_or("none")
 }
@@ -293,6 +305,24 @@ fn fleet_members(given: &Fleet, found: &mut Violations) {
         && let Some((member, _)) = beside.into_iter().find(|(_, given)| *given)
     {
         found.broken("spec.fleet", &fleet::ENROLL_ALONE, member);
+    }
+    if given.rollout.is_some_and(|rollout| rollout.max_surge == 0 && rollout.max_unavailable == 0) {
+        found.broken("spec.fleet.rollout", &fleet::SOME_MOVE, 0);
+    }
+}
+
+fn gateway_fleet_members(given: &GatewayFleet, found: &mut Violations) {
+    let beside = [
+        ("capacity", given.capacity.is_some()),
+        ("image", given.image.is_some()),
+        ("network", given.network.is_some()),
+        ("proxy", given.proxy.is_some()),
+        ("rollout", given.rollout.is_some()),
+    ];
+    if given.enroll.is_some()
+        && let Some((member, _)) = beside.into_iter().find(|(_, given)| *given)
+    {
+        found.broken("spec.fleet", &gateway_fleet::ENROLL_ALONE, member);
     }
     if given.rollout.is_some_and(|rollout| rollout.max_surge == 0 && rollout.max_unavailable == 0) {
         found.broken("spec.fleet.rollout", &fleet::SOME_MOVE, 0);

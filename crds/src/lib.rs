@@ -15,6 +15,7 @@ pub mod definition;
 pub mod extension;
 pub mod fleet;
 pub mod fleet_class;
+pub mod gateway_fleet;
 pub mod gateway_route;
 pub mod iam;
 pub mod identity;
@@ -43,6 +44,7 @@ pub use fleet::{Fleet, FleetStatus, InstanceStatus};
 pub use fleet_class::{FleetClass, FleetClassSpec};
 #[doc(no_inline)]
 pub use fleetmesh_model::Kind;
+pub use gateway_fleet::GatewayFleet;
 pub use gateway_route::GatewayRoute;
 pub use iam::{Iam, IamStatus};
 pub use judge::Judged;

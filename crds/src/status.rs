@@ -51,14 +51,14 @@ pub struct Status<Own = KindStatus> {
     pub of_kind: Own,
 }
 
-/// What only virtual nodes report.
+/// What only virtual nodes and gateways report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
-    /// The EC2 instances. Virtual nodes with `fleet` only.
+    /// The EC2 instances. Virtual nodes and gateways with `fleet` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetStatus>,
-    /// What stands in IAM. Virtual nodes with `iam` only.
+    /// What stands in IAM. Virtual nodes and gateways with `iam` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iam: Option<IamStatus>,
 }
@@ -83,7 +83,7 @@ pub struct NoStatus {}
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum KindStatus {
-    /// Of a virtual node.
+    /// Of a virtual node or gateway.
     Node(Box<NodeStatus>),
     /// Of a route.
     Route(Box<RouteStatus>),
@@ -126,7 +126,7 @@ pub type RouteResourceStatus = Status<RouteStatus>;
 static NO_ROLLOUTS: LazyLock<CanaryStatus> = LazyLock::new(CanaryStatus::default);
 
 impl Status {
-    /// What a virtual node reports beside what all do, if it is one's.
+    /// What a virtual node or gateway reports beside what all do, if it is one's.
     pub fn node(&self) -> Option<&NodeStatus> {
         if let KindStatus::Node(node) = &self.of_kind { Some(node) } else { None }
     }

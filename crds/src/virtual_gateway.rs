@@ -1,32 +1,42 @@
 //! The VirtualGateway kind. Pure data.
 
+use fleetmesh_model::schema::add_rule;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{self, number};
+use crate::columns::{self, number, text, wide};
 use crate::extension::{Extension, GatewayExtension};
+use crate::gateway_fleet::GatewayFleet;
+use crate::iam::Iam;
 use crate::identity::{mesh_name, name};
 use crate::management::Management;
 use crate::namespaces::AllowedRoutes;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::{NoStatus, PlainResourceStatus};
+use crate::status::{NodeStatus, VirtualNodeResourceStatus};
+use crate::virtual_node::FLEET_NEEDS_IAM;
+
+fn rules(schema: &mut Schema) {
+    add_rule(schema, &FLEET_NEEDS_IAM);
+}
 
 /// A virtual gateway: proxies that take requests from outside the mesh into it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
 #[kube(
     group = "fleetmesh.dev",
     version = "v1alpha1",
     kind = "VirtualGateway",
     namespaced,
     doc = "A virtual gateway: proxies that take requests from outside the mesh into it.",
-    status = "PlainResourceStatus",
+    status = "VirtualNodeResourceStatus",
     derive = "PartialEq",
     shortname = "fgateway",
     category = "fleetmesh",
+    scale(spec_replicas_path = ".spec.fleet.replicas", status_replicas_path = ".status.fleet.running"),
     crates(kube_core = "::kube_core")
 )]
 pub struct VirtualGatewayResourceSpec {
@@ -41,6 +51,12 @@ pub struct VirtualGatewayResourceSpec {
     /// namespace also needs a ReferenceGrant in the gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_routes: Option<AllowedRoutes>,
+    /// The EC2 instances that run the gateway; without it the gateway is a mesh resource and needs no AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<GatewayFleet>,
+    /// The IAM identity of the gateway's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iam: Option<Iam>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]
     pub management: Management,
@@ -53,7 +69,7 @@ impl MeshResource for VirtualGateway {
     const KIND: Kind = Kind::VirtualGateway;
     const ROLLS_OUT: bool = false;
 
-    type Own = NoStatus;
+    type Own = NodeStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::virtual_gateway(
@@ -67,7 +83,11 @@ impl MeshResource for VirtualGateway {
     }
 
     fn extension(&self) -> Extension {
-        Extension::Gateway(Box::new(GatewayExtension { routes: self.spec.allowed_routes.clone() }))
+        Extension::Gateway(Box::new(GatewayExtension {
+            iam: self.spec.iam.clone(),
+            fleet: self.spec.fleet.clone().map(Into::into),
+            routes: self.spec.allowed_routes.clone(),
+        }))
     }
 
     fn columns() -> Vec<CustomResourceColumnDefinition> {
@@ -75,6 +95,8 @@ impl MeshResource for VirtualGateway {
             columns::mesh(),
             columns::name(),
             number("Proxies", ".status.proxies.connected", "The connected proxies that need the object"),
+            number("Instances", ".status.fleet.running", "The EC2 instances that run"),
+            wide(text("Class", ".status.fleet.className", "The FleetClass of the instances")),
         ]
     }
 

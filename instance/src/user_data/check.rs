@@ -30,7 +30,7 @@ const MAX_CONTENT_TYPE: usize = 255;
 /// Options that passed every check.
 #[derive(Debug)]
 pub(super) struct Checked<'a> {
-    /// The virtual node, as `mesh/apps/virtualNode/serviceB`.
+    /// The virtual node or gateway, as `mesh/apps/virtualNode/serviceB`.
     pub resource: String,
     /// The region.
     pub region: &'a str,
@@ -44,8 +44,8 @@ pub(super) struct Checked<'a> {
     pub control_plane: Option<ControlPlaneAddress>,
     /// How it gets a certificate for it.
     pub join: Option<Join<'a>>,
-    /// Which traffic goes through it.
-    pub interception: Interception,
+    /// Which traffic is made to go through it; none where it is a gateway's.
+    pub interception: Option<Interception>,
     /// The application's image.
     pub app_image: Option<&'a str>,
     /// Whether it may reach the metadata service.
@@ -75,7 +75,8 @@ impl Checked<'_> {
 /// Checks every value of `options`.
 pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataError> {
     name("mesh", &options.mesh)?;
-    name("virtualNode", &options.virtual_node)?;
+    let resource = resource(options);
+    name(resource.kind().info().segment, resource.name())?;
     region(&options.region)?;
     let (app_image, parts) = application(&options.application)?;
     let control_plane = options.control_plane.as_deref().map(control_plane).transpose()?;
@@ -85,18 +86,35 @@ pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataEr
         return Err(UserDataError::NoControlPlane);
     }
     Ok(Checked {
-        resource: ResourceId::virtual_node(&options.mesh, &options.virtual_node).to_string(),
+        resource: resource.to_string(),
         region: &options.region,
         kind,
         proxy_image: proxy_image(kind, &options.region)?,
         uid: uid(options.proxy.uid)?,
         control_plane,
         join,
-        interception: interception(options)?,
+        interception: has_app(options).then(|| interception(options)).transpose()?,
         app_image,
         metadata: options.metadata,
         parts,
     })
+}
+
+/// Whether there is an application, whose traffic is intercepted.
+fn has_app(options: &InstanceOptions) -> bool {
+    match options.application {
+        Application::Container(_) | Application::Parts(_) => true,
+        Application::Nothing => false,
+    }
+}
+
+fn resource(options: &InstanceOptions) -> ResourceId {
+    let InstanceOptions { mesh, name, .. } = options;
+    if has_app(options) {
+        ResourceId::virtual_node(mesh, name)
+    } else {
+        ResourceId::virtual_gateway(mesh, name)
+    }
 }
 
 fn name(field: &str, name: &str) -> Result<(), UserDataError> {
@@ -177,6 +195,7 @@ fn application(application: &Application) -> Result<(Option<&str>, &[DataPart]),
             }
             Ok((None, parts))
         }
+        Application::Nothing => Ok((None, &[])),
     }
 }
 

@@ -5,8 +5,9 @@
 pub struct InstanceOptions {
     /// The mesh's name, as App Mesh has it: 1 to 255 characters.
     pub mesh: String,
-    /// The virtual node's name, as App Mesh has it: 1 to 255 characters.
-    pub virtual_node: String,
+    /// The name of the virtual node, as App Mesh has it: 1 to 255 characters. Of the virtual gateway when
+    /// [`Self::application`] is [`Application::Nothing`].
+    pub name: String,
     /// The region that the instance runs in, for example `us-west-2`.
     pub region: String,
     /// The proxy.
@@ -18,7 +19,8 @@ pub struct InstanceOptions {
     pub control_plane: Option<String>,
     /// How the instance gets the certificate that `https://` asks for; it gets none without.
     pub join: Option<JoinOptions>,
-    /// The port on which the application listens, 1 to 65535, and none of the proxy's (15000, 15001, 9901).
+    /// The port on which the application listens, 1 to 65535, and none of the proxy's (15000, 15001, 9901). Without an
+    /// application it is not looked at.
     pub app_port: u16,
     /// What the instance runs beside the proxy.
     pub application: Application,
@@ -86,6 +88,8 @@ pub enum Application {
     Container(String),
     /// Parts of the user's own, which cloud-init runs after ours, in this order.
     Parts(Vec<DataPart>),
+    /// Nothing: the proxy is a virtual gateway's, and takes requests on the gateway's own ports. No traffic is intercepted.
+    Nothing,
 }
 
 /// A part of cloud-init user data.

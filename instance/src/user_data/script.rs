@@ -9,7 +9,7 @@ use super::join::{self, SOCKET};
 use super::options::ProxyImage;
 use crate::bootstrap::{Bootstrap, CERT_DIR, ControlPlaneAddress};
 use crate::interception::iptables::{Family, Table, table};
-use crate::interception::nft;
+use crate::interception::{Interception, nft};
 
 /// Where the script puts the configuration of a stock Envoy, and where its image looks for it.
 const BOOTSTRAP: &str = "/var/lib/fleetmesh/envoy.yaml:/etc/envoy/envoy.yaml:ro";
@@ -47,21 +47,23 @@ impl Script {
 pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
     let bootstrap = bootstrap(checked)?;
     let needs_login = !checked.registries().is_empty();
+    let intercepts = checked.interception.is_some();
     let pieces = [
         (true, "common", include_str!("parts/common.sh"), &["run_at_every_boot", "install_docker"][..]),
         (needs_login, "ecr", include_str!("parts/ecr.sh"), &["install_aws_cli", "log_in_to_registries"]),
         (bootstrap.is_some(), "bootstrap", include_str!("parts/bootstrap.sh"), &["write_bootstrap"]),
         (true, "images", "", &["pull_images"]),
         (checked.join.is_some(), "join", include_str!("parts/join.sh"), &["start_join", "await_join"]),
+        (!intercepts, "gateway", include_str!("parts/gateway.sh"), &["open_low_ports"]),
         (true, "proxy", include_str!("parts/proxy.sh"), &["start_proxy", "await_proxy"]),
-        (true, "firewall", include_str!("parts/firewall.sh"), &["install_firewall"]),
-        (true, "intercept", include_str!("parts/intercept.sh"), &["intercept"]),
+        (intercepts, "firewall", include_str!("parts/firewall.sh"), &["install_firewall"]),
+        (intercepts, "intercept", include_str!("parts/intercept.sh"), &["intercept"]),
         (checked.app_image.is_some(), "app", include_str!("parts/app.sh"), &["start_application"]),
     ];
     let mut made = Script {
         values: values(checked, bootstrap.as_deref()),
         functions: String::new(),
-        rules: rules(checked),
+        rules: checked.interception.as_ref().map(rules).unwrap_or_default(),
         calls: String::new(),
     };
     for (_, _, text, calls) in pieces.iter().filter(|(wanted, ..)| *wanted) {
@@ -154,11 +156,11 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn rules(checked: &Checked<'_>) -> String {
+fn rules(interception: &Interception) -> String {
     // The place of what the kernel has already, which only the instance knows.
     let place = |name: &str| vec![name.to_owned()];
     let iptables = |family| {
-        let wanted = table(&checked.interception, family);
+        let wanted = table(interception, family);
         // A kernel may have no nat for a family that is not intercepted.
         let jumps = if wanted.egress.is_some() { place("$1") } else { Vec::new() };
         let found = Table { jumps, guard_jumps: place("$2"), ..Table::default() };
@@ -169,7 +171,7 @@ fn rules(checked: &Checked<'_>) -> String {
         "\n# What `fleetmesh proxy intercept enable` sets.\n".to_owned(),
         here("iptables_rules", "END", &iptables(Family::V4)),
         here("ip6tables_rules", "END", &iptables(Family::V6)),
-        here("nft_rules", "'END'", &nft::replace(&checked.interception)),
+        here("nft_rules", "'END'", &nft::replace(interception)),
     ]
     .concat()
 }

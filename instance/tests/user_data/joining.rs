@@ -102,7 +102,7 @@ proptest! {
     ) {
         for (_, options) in joining() {
             let (mesh, virtual_node) = (mesh.clone(), node.clone());
-            let text = user_data(&InstanceOptions { mesh, virtual_node, ..options }).unwrap();
+            let text = user_data(&InstanceOptions { mesh, name: virtual_node, ..options }).unwrap();
             prop_assert!(text.len() <= MAX_BYTES);
         }
     }

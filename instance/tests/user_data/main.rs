@@ -18,7 +18,7 @@ const REGIONS: [&str; 4] = ["us-west-2", "me-south-1", "cn-north-1", "us-gov-wes
 fn options() -> InstanceOptions {
     InstanceOptions {
         mesh: "apps".to_owned(),
-        virtual_node: "serviceB".to_owned(),
+        name: "serviceB".to_owned(),
         region: "us-west-2".to_owned(),
         proxy: ProxyOptions::default(),
         control_plane: None,
@@ -143,13 +143,10 @@ fn refuses_what_is_wrong_by_its_field() {
         ),
         (InstanceOptions { mesh: "m".repeat(256), ..options() }, "mmm…\": a name has 1 to 255 characters"),
         (
-            InstanceOptions { virtual_node: "a\nb".to_owned(), ..options() },
+            InstanceOptions { name: "a\nb".to_owned(), ..options() },
             "virtualNode is \"a\\nb\": a name has neither",
         ),
-        (
-            InstanceOptions { virtual_node: "a/b".to_owned(), ..options() },
-            "neither control characters nor slashes",
-        ),
+        (InstanceOptions { name: "a/b".to_owned(), ..options() }, "neither control characters nor slashes"),
         (
             InstanceOptions { region: "us_west".to_owned(), ..options() },
             "region is \"us_west\": a region is named like",
@@ -237,7 +234,7 @@ proptest! {
             _ => ProxyImage::Custom(image),
         };
         let options = InstanceOptions {
-            mesh, virtual_node, region, app_port: port,
+            mesh, name: virtual_node, region, app_port: port,
             proxy: ProxyOptions { image, uid, ipv6, ..ProxyOptions::default() },
             control_plane: Some(control_plane),
             join: joins.then_some(JoinOptions { image: join_image, control_plane: api, authority: Some(pem) }),
@@ -252,7 +249,7 @@ proptest! {
     #[test]
     fn any_names_give_user_data_that_fits(mesh in "[^/\\p{Cc}]{1,255}", node in "[^/\\p{Cc}]{1,255}") {
         let (_, options) = kinds().into_iter().nth(1).unwrap();
-        let text = user_data(&InstanceOptions { mesh, virtual_node: node, ..options }).unwrap();
+        let text = user_data(&InstanceOptions { mesh, name: node, ..options }).unwrap();
         prop_assert!(text.len() <= MAX_BYTES);
     }
 }

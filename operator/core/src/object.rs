@@ -115,14 +115,14 @@ impl Object {
         self.extension.route()?.canary.as_ref()
     }
 
-    /// The IAM identity of a virtual node's instances, if it has one.
+    /// The IAM identity of a virtual node's or gateway's instances, if it has one.
     pub fn iam(&self) -> Option<&Iam> {
-        self.extension.node()?.iam.as_ref()
+        self.extension.iam()
     }
 
-    /// The EC2 instances of a virtual node, if it has any.
+    /// The EC2 instances of a virtual node or gateway, if it has any.
     pub fn fleet(&self) -> Option<&Fleet> {
-        self.extension.node()?.fleet.as_ref()
+        self.extension.fleet()
     }
 
     /// Whether it is a mesh that is made elsewhere and only looked at.

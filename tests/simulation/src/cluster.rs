@@ -106,9 +106,10 @@ impl World {
             management,
             extension: match key.kind {
                 Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),
-                Kind::VirtualGateway => {
-                    Extension::Gateway(Box::new(GatewayExtension { routes: Some(attachable()) }))
-                }
+                Kind::VirtualGateway => Extension::Gateway(Box::new(GatewayExtension {
+                    routes: Some(attachable()),
+                    ..GatewayExtension::default()
+                })),
                 kind => Extension::empty(kind),
             },
             status: Status::empty(key.kind),

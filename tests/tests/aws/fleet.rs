@@ -148,6 +148,72 @@ async fn template_is_as_wanted(bed: &AwsBed, object: &Value) {
     assert!(!text.contains(id) && !text.contains(secret), "no secret is in it");
 }
 
+/// Awaits that something of the virtual gateway `edge` is so; gives it then.
+async fn gateway_is(space: &Space, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    wait::until(what, LIMIT, async || {
+        let object = space.run(&["get", "virtualgateway/edge", "-o", "json"]).await;
+        let object: Value = serde_json::from_str(&object)?;
+        anyhow::ensure!(is(&object), "{}", object["status"]);
+        Ok(Some(object))
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_gateway_runs_on_instances_of_its_own_with_a_role_for_its_arn() {
+    let bed = AwsBed::shared().await;
+    let space = bed.space("edges").await;
+    // A node of the same name has its own role and template.
+    space.apply(&space.node("edge", fleet(1, "app:v1"))).await;
+    let capacity = json!({ "instanceTypes": ["t3.small"] });
+    let members = json!({ "replicas": 2, "capacity": capacity, "image": { "id": "ami-12c6146b" } });
+    let gateway = |fleet: &Value| {
+        json!({
+            "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "VirtualGateway",
+            "metadata": { "name": "edge", "namespace": space.name },
+            "spec": {
+                "meshName": space.name, "iam": {}, "fleet": fleet,
+                "listeners": [{ "portMapping": { "port": 80, "protocol": "http" } }],
+            },
+        })
+    };
+    space.apply(&gateway(&members)).await;
+    let object = gateway_is(&space, "two instances of the gateway run", |object| {
+        object["status"]["fleet"]["running"] == 2 && object["status"]["iam"]["instanceProfileArn"].is_string()
+    })
+    .await;
+
+    let (data, text) = template(&bed, &object).await;
+    assert_eq!(data["IamInstanceProfile"]["Arn"], object["status"]["iam"]["instanceProfileArn"]);
+    assert!(text.contains("mesh/edges/virtualGateway/edge"), "{text}");
+    assert!(
+        !text.contains("iptables") && !text.contains("start_application"),
+        "nothing is intercepted: {text}"
+    );
+    let account = bed.account();
+    let policy = account.policy("mesh-edges-gateway-edge").await.to_string();
+    assert!(policy.contains(":mesh/edges/virtualGateway/edge\""), "{policy}");
+    assert_ne!(account.role("mesh-edges-edge").await, Value::Null, "the node's");
+    let arn = object["status"]["arn"].as_str().unwrap();
+    let tags = space.app_mesh.run(&["list-tags-for-resource", "--resource-arn", arn]).await.unwrap();
+    assert!(tags.to_string().contains("fleetmesh.dev/proxy-principals"), "its instances may join: {tags}");
+
+    let mut fewer = members.clone();
+    fewer["replicas"] = json!(1);
+    space.apply(&gateway(&fewer)).await;
+    gateway_is(&space, "one instance of the gateway runs", |object| {
+        object["status"]["fleet"]["running"] == 1
+    })
+    .await;
+    space.run(&["delete", "virtualgateway/edge", TIMEOUT]).await;
+    let uid = object["metadata"]["uid"].as_str().unwrap();
+    let left = instances(&bed.moto, &format!("Name=tag:fleetmesh.dev/owner-uid,Values={uid}")).await;
+    assert_eq!(left.len(), 0, "{left:?}");
+    assert_eq!(account.role("mesh-edges-gateway-edge").await, Value::Null);
+    space.run(&["delete", "virtualnode/edge", TIMEOUT]).await;
+}
+
 #[tokio::test]
 async fn instances_that_exist_are_enrolled_by_tag_and_let_go() {
     let bed = AwsBed::shared().await;

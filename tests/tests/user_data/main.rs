@@ -44,7 +44,7 @@ const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 250));
 fn options(node: &str, image: ProxyImage, control_plane: &str) -> InstanceOptions {
     InstanceOptions {
         mesh: MESH.to_owned(),
-        virtual_node: node.to_owned(),
+        name: node.to_owned(),
         region: "us-west-2".to_owned(),
         proxy: ProxyOptions { image, ..ProxyOptions::default() },
         control_plane: Some(control_plane.to_owned()),

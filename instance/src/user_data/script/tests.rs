@@ -10,13 +10,13 @@ use super::*;
 
 /// Prints every word of the variables, each ended by a NUL.
 const PRINT: &str = r#"
-printf '%s\0' "$proxy_image" "$proxy_uid" "$app_image" "${proxy_options[@]}" "${images[@]}" "${registries[@]-}" \
+printf '%s\0' "$proxy_image" "$proxy_uid" "${app_image-}" "${proxy_options[@]}" "${images[@]}" "${registries[@]-}" \
   ${join_image+"$join_image" "${join_options[@]}" "${join_arguments[@]}" "$join_authority"} "${bootstrap-}""#;
 
 fn options(mesh: &str, virtual_node: &str, image: ProxyImage) -> InstanceOptions {
     InstanceOptions {
         mesh: mesh.to_owned(),
-        virtual_node: virtual_node.to_owned(),
+        name: virtual_node.to_owned(),
         region: "us-west-2".to_owned(),
         proxy: ProxyOptions { image, ..ProxyOptions::default() },
         control_plane: Some("unix:///run/fleetmesh/ads.sock".to_owned()),
@@ -194,4 +194,25 @@ fn a_login_is_only_for_images_in_ecr() {
     let script = made(&options);
     assert!(script.calls.contains("part log_in_to_registries\n"));
     assert!(words(&script).contains(&"111122223333.dkr.ecr.eu-west-1.amazonaws.com".to_owned()));
+}
+
+#[test]
+fn a_gateway_runs_its_proxy_and_nothing_else() {
+    let gateway = InstanceOptions {
+        application: Application::Nothing,
+        app_port: 0,
+        ..joining("apps", "edge", ProxyImage::AppMesh)
+    };
+    let script = made(&gateway);
+    let joined = words(&script).join(" ");
+    assert!(joined.contains("APPMESH_RESOURCE_ARN=mesh/apps/virtualGateway/edge"), "{joined}");
+    assert!(joined.contains("--resource mesh/apps/virtualGateway/edge"), "{joined}");
+    let calls: Vec<&str> = script.calls.lines().filter_map(|line| line.strip_prefix("part ")).collect();
+    let proxy = calls.iter().position(|call| *call == "start_proxy").expect("a proxy");
+    assert_eq!(calls[proxy - 1], "open_low_ports", "before it binds any: {calls:?}");
+    assert!(!calls.contains(&"intercept") && !calls.contains(&"start_application"), "{calls:?}");
+    assert!(script.rules.is_empty(), "{}", script.rules);
+    let long = InstanceOptions { name: String::new(), ..gateway };
+    let refused = check(&long).expect_err("a name").to_string();
+    assert!(refused.contains("virtualGateway"), "{refused}");
 }

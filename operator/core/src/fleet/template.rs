@@ -6,6 +6,8 @@ use fleetmesh_model::tag::Tags;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::iam::own_name;
+
 /// What a version of the launch template contains, besides the user data that is made from it. Instance types, subnets and
 /// payment are part of each launch, so that changing them replaces nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,9 +52,9 @@ pub(super) const FORM: &str = "/1";
 /// EC2 allows 3 to 128 characters in the name of a launch template, letters, digits and `( ) . / _ -`.
 const LONGEST_NAME: usize = 128;
 
-/// The name of a node's launch template: `mesh-MESH-NODE`, with a hash where characters had to be replaced or left out.
+/// The name of a launch template: a node's is `mesh-MESH-NODE`, a gateway's `mesh-MESH-gateway-GATEWAY`, with a hash where characters had to be replaced or left out.
 pub fn name(id: &ResourceId) -> String {
-    let wanted = format!("mesh-{}-{}", id.mesh_name(), id.name());
+    let wanted = format!("mesh-{}-{}", id.mesh_name(), own_name(id));
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "()./_-".contains(letter);
     let clean: String = wanted.chars().map(|letter| if allowed(letter) { letter } else { '-' }).collect();
     if clean == wanted && clean.len() <= LONGEST_NAME {
@@ -70,6 +72,7 @@ mod tests {
     #[test]
     fn names_are_ec2s_and_stay_apart() {
         assert_eq!(name(&ResourceId::virtual_node("apps", "serviceB")), "mesh-apps-serviceB");
+        assert_eq!(name(&ResourceId::virtual_gateway("apps", "edge")), "mesh-apps-gateway-edge");
         let (one, other) =
             (name(&ResourceId::virtual_node("a", "b c")), name(&ResourceId::virtual_node("a", "b+c")));
         assert_ne!(one, other);

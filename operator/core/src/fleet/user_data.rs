@@ -42,25 +42,34 @@ pub fn recipe(object: &Object, fleet: &Fleet, place: &FleetPlace) -> Value {
 /// # Errors
 /// A value that cannot be: the field, what was found, and what it takes.
 pub fn render(object: &Object, fleet: &Fleet, place: &FleetPlace) -> Result<String, String> {
-    let Some(app) = &fleet.app else { return Err("fleet.app must be set when replicas is".to_owned()) };
+    if fleet.app.is_none() && object.extension.node().is_some() {
+        return Err("fleet.app must be set when replicas is".to_owned());
+    }
     let proxy = fleet.proxy.clone().unwrap_or_default();
-    user_data(&options(object, app, &proxy, place)?).map_err(|error| error.to_string())
+    user_data(&options(object, fleet.app.as_ref(), &proxy, place)?).map_err(|error| error.to_string())
 }
 
-fn options(object: &Object, app: &App, proxy: &Proxy, place: &FleetPlace) -> Result<InstanceOptions, String> {
+/// Without an application they are those of a gateway.
+fn options(
+    object: &Object,
+    app: Option<&App>,
+    proxy: &Proxy,
+    place: &FleetPlace,
+) -> Result<InstanceOptions, String> {
     let port = |field: &str, value: i32| {
         u16::try_from(value).map_err(|_| format!("{field} is {value}: a port is 1 to 65535"))
     };
     let ports = proxy.egress_ignored_ports.iter();
     let ports: Result<Vec<u16>, String> =
         ports.map(|value| port("fleet.proxy.egressIgnoredPorts", *value)).collect();
-    let application = match (&app.container, &app.user_data) {
-        (Some(container), _) => Application::Container(container.clone()),
-        (None, parts) => Application::Parts(parts.iter().flatten().map(part).collect()),
+    let application = match app.map(|app| (&app.container, &app.user_data)) {
+        Some((Some(container), _)) => Application::Container(container.clone()),
+        Some((None, parts)) => Application::Parts(parts.iter().flatten().map(part).collect()),
+        None => Application::Nothing,
     };
     Ok(InstanceOptions {
         mesh: object.id.mesh_name().to_owned(),
-        virtual_node: object.id.name().to_owned(),
+        name: object.id.name().to_owned(),
         region: place.region.clone(),
         proxy: ProxyOptions {
             image: match proxy.image.as_str() {
@@ -76,9 +85,9 @@ fn options(object: &Object, app: &App, proxy: &Proxy, place: &FleetPlace) -> Res
         },
         control_plane: place.control_plane.clone(),
         join: place.join.clone(),
-        app_port: port("fleet.app.port", app.port)?,
+        app_port: app.map_or(Ok(0), |app| port("fleet.app.port", app.port))?,
         application,
-        metadata: app.metadata,
+        metadata: app.is_some_and(|app| app.metadata),
     })
 }
 

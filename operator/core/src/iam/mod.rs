@@ -26,7 +26,7 @@ pub use decide::decide;
 pub use desired::{Desired, RefusedIdentity};
 pub use observed::{Found, InstanceProfile, ObservedIdentity, Policy, Role};
 pub use part::IamOutcome;
-pub use place::{Account, Place};
+pub use place::{Account, Place, own_name};
 pub use plan::{IamPlan, IamStep, Planned, Then, Thing};
 pub use removal::remove;
 pub use role::owned_policies;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use fleetmesh_crds::{Iam, IamStatus};
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Kind, ResourceId};
 use sha2::{Digest, Sha256};
 
 /// The longest name of a role; policies and instance profiles may have longer ones.
@@ -21,7 +21,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where the identity of the virtual node `id` is to be: called as `iam` says, else `mesh-MESH-NODE`, below `path`; where
+    /// Where the identity of the virtual node or gateway `id` is to be: called as `iam` says, else `mesh-MESH-NODE` or
+    /// `mesh-MESH-gateway-GATEWAY`, below `path`; where
     /// it was `reported` under that name it stays, whatever its path.
     /// Characters that IAM does not allow become dashes; then, and when the name is too long, a hash of the full name
     /// ends it. Two nodes whose names meet in spite of that (mesh `a-b` node `c`, mesh `a` node `b-c`) see each other's
@@ -34,9 +35,9 @@ impl Place {
         }
     }
 
-    /// The name of the identity of the virtual node `id`, as [`Place::of`] has it.
+    /// The name of the identity of the virtual node or gateway `id`, as [`Place::of`] has it.
     pub fn name_of(iam: &Iam, id: &ResourceId) -> String {
-        iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), id.name()))
+        iam.role_name.clone().unwrap_or_else(|| default_name(id.mesh_name(), &own_name(id)))
     }
 
     /// Where the identity was when it was reported; `None` when nothing was.
@@ -50,6 +51,19 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.path, self.name)
+    }
+}
+
+/// What a node or a gateway of its mesh is called where names of both are in one place.
+pub fn own_name(id: &ResourceId) -> String {
+    match id.kind() {
+        Kind::VirtualGateway => format!("gateway-{}", id.name()),
+        Kind::Mesh
+        | Kind::VirtualNode
+        | Kind::VirtualRouter
+        | Kind::Route
+        | Kind::VirtualService
+        | Kind::GatewayRoute => id.name().to_owned(),
     }
 }
 
@@ -126,6 +140,8 @@ mod tests {
 
     #[test]
     fn a_plain_name_stays_plain() {
+        let gateway = ResourceId::virtual_gateway("apps", "serviceB");
+        assert_eq!(Place::name_of(&Iam::default(), &gateway), "mesh-apps-gateway-serviceB");
         let id = ResourceId::virtual_node("apps", "serviceB");
         let place = Place::of(&Iam::default(), &id, "/fleetmesh/", None);
         assert_eq!(place.to_string(), "/fleetmesh/mesh-apps-serviceB");
