@@ -1,6 +1,7 @@
 //! Validation of a request by itself: every bound, enum, pattern, union and required member of the API model, then the rules that a
 //! schema cannot express. Pure. Rules between objects are in [`fleetmesh_mesh::rules`].
 
+mod bounds;
 mod canonical;
 mod schema;
 mod violation;

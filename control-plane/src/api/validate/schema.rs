@@ -1,18 +1,16 @@
 //! JSON schemas of the model, made strict and compiled. No schema refers to anything outside itself. Pure.
 
-use fleetmesh_model::schema::EXACTLY_ONE_OF;
 use fleetmesh_model::tag::Tag;
 use fleetmesh_model::{Kind, Spec, Violation};
-use jsonschema::{Keyword, ValidationError};
 use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::violation;
+use super::bounds::Bounds;
 
 /// A compiled schema.
 #[derive(Debug)]
-pub struct Schema(jsonschema::Validator);
+pub struct Schema(Bounds);
 
 impl Schema {
     /// The schema of the spec of `kind`.
@@ -33,15 +31,14 @@ impl Schema {
 
     fn compile(mut schema: Value) -> Result<Self, String> {
         tighten(&mut schema);
-        let options = jsonschema::options().with_keyword(EXACTLY_ONE_OF, |_, value, _| {
-            Ok(Box::new(ExactlyOneOf::new(value)?) as Box<dyn for<'i> Keyword<'i>>)
-        });
-        options.build(&schema).map(Self).map_err(|error| error.to_string())
+        Bounds::compile(&schema).map(Self)
     }
 
     /// Everything in `json` that the schema forbids; paths begin with `root`.
     pub fn violations(&self, root: &str, json: &Value) -> Vec<Violation> {
-        self.0.iter_errors(json).flat_map(|error| violation::of_schema(root, &error)).collect()
+        let mut found = Vec::new();
+        self.0.check(root, json, &mut found);
+        found
     }
 }
 
@@ -100,41 +97,5 @@ fn unwrap_nullable(members: &mut Map<String, Value>) {
     }
     if let Some(Value::Array(values)) = members.get_mut("enum") {
         values.retain(|value| !value.is_null());
-    }
-}
-
-/// The keyword by which a union demands exactly one of its members.
-struct ExactlyOneOf(Vec<String>);
-
-impl ExactlyOneOf {
-    fn new(value: &Value) -> Result<Self, ValidationError<'static>> {
-        let names = serde_json::from_value(value.clone());
-        names.map(Self).map_err(|_| ValidationError::schema("a list of member names is expected"))
-    }
-
-    /// The members that are set; nothing for what is no object, which `type` reports.
-    fn set<'a>(&self, instance: &'a Value) -> Option<Vec<&'a str>> {
-        let members = instance.as_object()?;
-        Some(members.keys().map(String::as_str).filter(|name| self.0.iter().any(|of| of == name)).collect())
-    }
-}
-
-impl<'i> Keyword<'i> for ExactlyOneOf {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        let Some(set) = self.set(instance) else { return Ok(()) };
-        let found = match set.as_slice() {
-            [_] => return Ok(()),
-            [] => "none of them".to_owned(),
-            some => some.join(" and "),
-        };
-        let demand = match self.0.as_slice() {
-            [only] => format!("{only} must be set"),
-            names => format!("exactly one of {} must be set", names.join(", ")),
-        };
-        Err(ValidationError::custom(format!("{demand} (found {found})")))
-    }
-
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        self.set(instance).is_none_or(|set| set.len() == 1)
     }
 }
