@@ -1,6 +1,8 @@
 //! `/livez`, `/readyz` and `/metrics` of a process: one answer for all programs that run in it, on whichever listener.
 //! Shows what its sources report; measures and decides nothing itself.
 
+mod serving;
+
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
@@ -113,7 +115,8 @@ impl BoundPages {
     /// # Errors
     /// The listener failed.
     pub async fn serve(self, health: Health, shutdown: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, health.router()).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        serving::serve(self.listener, health.router(), serving::LIMITS, shutdown).await;
+        Ok(())
     }
 }
 
