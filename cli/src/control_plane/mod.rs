@@ -2,7 +2,7 @@
 
 mod args;
 mod command;
-#[cfg(feature = "operator")]
+#[cfg(feature = "aws")]
 mod instances;
 
 use std::io::{self, Write};
@@ -42,17 +42,17 @@ pub async fn serve(args: ControlPlaneArgs, shutdown: CancellationToken) -> anyho
 }
 
 /// Who asks EC2 about instances, where that is wanted.
-#[cfg(feature = "operator")]
+#[cfg(feature = "aws")]
 fn instances(args: &ControlPlaneArgs) -> anyhow::Result<Option<Arc<dyn Instances>>> {
     Ok(args.verify_instances.then(|| instances::of(args.identity.region.clone())))
 }
 
 /// The same in a program that cannot.
-#[cfg(not(feature = "operator"))]
+#[cfg(not(feature = "aws"))]
 fn instances(args: &ControlPlaneArgs) -> anyhow::Result<Option<Arc<dyn Instances>>> {
     anyhow::ensure!(
         !args.verify_instances,
-        "--verify-instances: this program was built without EC2's client (the feature `operator`)"
+        "--verify-instances: this program was built without EC2's client (the feature `aws`)"
     );
     Ok(None)
 }

@@ -1,9 +1,15 @@
 //! The parts of a virtual node beside its App Mesh object, its IAM identity and its fleet: observe → decide → apply for
 //! each, in the order in which they need each other. An identity or a fleet that fails does not hold up the mesh.
 
+#[cfg(not(feature = "aws"))]
+mod absent;
+#[cfg(feature = "aws")]
 mod fleet;
+#[cfg(feature = "aws")]
 mod fleet_reads;
+#[cfg(feature = "aws")]
 mod fleet_room;
+#[cfg(feature = "aws")]
 mod iam;
 
 use fleetmesh_core::fleet::{ClassRefusal, admit_policies};
@@ -11,6 +17,9 @@ use fleetmesh_core::status::known_identity;
 use fleetmesh_core::{Allowance, Decision, Finding, Object, Observed, Outcome, Part, Parts, Verdict};
 use fleetmesh_crds::{IamStatus, Reason};
 use jiff::Timestamp;
+
+#[cfg(not(feature = "aws"))]
+use absent::{fleet, iam};
 
 use crate::cache::ClassOf;
 use crate::context::Context;
