@@ -38,8 +38,7 @@ pub struct DemoArgs {
 /// Something cannot be set up, built or started.
 pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
     if !userns::entered() {
-        setup::run()?;
-        cargo::run(BUILD)?;
+        setup::beside(|| cargo::run(BUILD))?;
         if !userns::is_root() {
             userns::can_become_root().context("the demo makes network namespaces")?;
             println!("not root: the demo runs as root of a user namespace");

@@ -81,6 +81,8 @@ fn build(proxy: bool, auditable: &Path, out: &Path) -> Result<PathBuf> {
     let of = |option: &str| {
         renamed.iter().map(|(from, to)| format!("{option}={}={to}", from.display())).collect::<Vec<_>>()
     };
+    // Lints of the caller have no say in the bytes.
+    command.env_remove("RUSTC_WORKSPACE_WRAPPER");
     command.env("CARGO_ENCODED_RUSTFLAGS", of("--remap-path-prefix").join(SEPARATOR));
     command.env(format!("CFLAGS_{}", TARGET.replace('-', "_")), of("-ffile-prefix-map").join(" "));
     command.env(format!("CC_{}", TARGET.replace('-', "_")), COMPILER);

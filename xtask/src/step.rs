@@ -1,20 +1,18 @@
-//! Long commands with progress: a spinner with the elapsed time on a terminal, plain lines otherwise.
+//! Long commands with progress, in plain lines: cargo may draw its own bar at the same time.
 //!
 //! May start child processes, write their output to log files and print to standard error.
 
 use std::fs::File;
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 
 /// A command quieter than this is not worth a line.
 const QUIET: Duration = Duration::from_secs(2);
-/// Without a terminal, how often a running command is reported.
+/// How often a running command is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(20);
 /// Lines of a failed command's output that are shown.
 const TAIL: usize = 25;
@@ -55,33 +53,17 @@ fn watch(
     started: Instant,
     ended: &mpsc::Receiver<std::io::Result<ExitStatus>>,
 ) -> Result<ExitStatus> {
-    let terminal = std::io::stderr().is_terminal();
     match ended.recv_timeout(QUIET) {
         Ok(status) => return Ok(status?),
         Err(mpsc::RecvTimeoutError::Timeout) => {}
         Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{label}: lost the child process"),
     }
-    let bar = if terminal { spinner(label) } else { ProgressBar::hidden() };
     loop {
-        if !terminal {
-            eprintln!("  {label}: running for {} s", started.elapsed().as_secs());
-        }
+        eprintln!("  {label}: running for {} s", started.elapsed().as_secs());
         match ended.recv_timeout(REPORT_EVERY) {
-            Ok(status) => {
-                bar.finish_and_clear();
-                return Ok(status?);
-            }
+            Ok(status) => return Ok(status?),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("{label}: lost the child process"),
         }
     }
-}
-
-fn spinner(label: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_message(label.to_owned());
-    if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }

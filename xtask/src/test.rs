@@ -39,9 +39,8 @@ pub struct TestArgs {
 pub fn run(arguments: &TestArgs) -> Result<ExitCode> {
     let TestArgs { without_namespaces, long, cargo: chosen } = arguments;
     if !userns::entered() {
-        setup::run()?;
         // Also builds the programs that black-box tests start: they belong to packages with tests of their own.
-        build(chosen)?;
+        setup::beside(|| build(chosen))?;
         if !(*without_namespaces || userns::is_root()) {
             userns::can_become_root().context(
                 "the tests make network namespaces; --without-namespaces leaves out those that do",

@@ -40,6 +40,25 @@ pub fn run() -> Result<()> {
     })
 }
 
+/// Runs `build`, which compiles, while [`run`] installs what it does not need: one waits for single processes that the other
+/// can do without.
+///
+/// # Errors
+/// As [`run`], or `build` fails, which is only returned after what was being installed is there: its builds are not cut short.
+pub fn beside(build: impl FnOnce() -> Result<()>) -> Result<()> {
+    // What only the user can bring is demanded at once, not after minutes of compiling.
+    locked(|layout| system::ensure(&layout.logs))?;
+    std::thread::scope(|scope| {
+        let installed = scope.spawn(run);
+        let built = build();
+        if built.is_err() && !installed.is_finished() {
+            eprintln!("the build failed; waiting for the tools that are being installed");
+        }
+        let installed = installed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        built.and(installed)
+    })
+}
+
 /// Installs what building a static binary needs and returns the path of `cargo-auditable`.
 ///
 /// # Errors
