@@ -142,25 +142,29 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     let node = node("n", 1);
     cache.seen(node.clone(), NewsSource::Watch);
     cache.conclude(&node, written(1));
-    let told = |version, proxies, acknowledged| Answer {
+    let reported = |version, proxies, acknowledged| Answer {
         objects: vec![(
             node.id.clone(),
             ObjectStatus { version, proxies, acknowledged, ..ObjectStatus::default() },
         )],
         ..Answer::default()
     };
-    assert_eq!(cache.distribution_reported("m", told(1, 0, 0)).now.len(), 1, "the first news");
-    let triggered = cache.distribution_reported("m", told(1, 2, 2));
+    assert_eq!(cache.distribution_reported("m", reported(1, 0, 0)).now.len(), 1, "the first news");
+    let triggered = cache.distribution_reported("m", reported(1, 2, 2));
     assert_eq!((triggered.now.len(), triggered.later.len()), (0, 1));
-    assert_eq!(cache.distribution_reported("m", told(1, 2, 1)).now.len(), 1, "one does not run it any more");
+    assert_eq!(
+        cache.distribution_reported("m", reported(1, 2, 1)).now.len(),
+        1,
+        "one does not run it any more"
+    );
     assert!(!cache.contradicts(&node.id, 1));
-    cache.distribution_reported("m", told(2, 2, 2));
+    cache.distribution_reported("m", reported(2, 2, 2));
     assert!(cache.contradicts(&node.id, 1), "somebody else wrote it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_heard_it() {
-    let told = |version, complete| Answer {
+    let answer = |version, complete| Answer {
         complete,
         objects: vec![(
             ResourceId::virtual_node("m", "a"),
@@ -172,12 +176,12 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     let cache = cache();
     let mut object = node("a", 1);
     cache.seen(object.clone(), NewsSource::Watch);
-    assert_eq!(cache.reported_for(&object.key), None, "nobody told of it");
-    cache.distribution_reported("m", told(1, true));
+    assert_eq!(cache.reported_for(&object.key), None, "nobody reported it");
+    cache.distribution_reported("m", answer(1, true));
     tokio::time::advance(minute).await;
-    cache.distribution_reported("m", told(1, true));
+    cache.distribution_reported("m", answer(1, true));
     assert_eq!(cache.reported_for(&object.key), Some(minute), "the same version again is no news");
-    cache.distribution_reported("m", told(2, false));
+    cache.distribution_reported("m", answer(2, false));
     assert_eq!(cache.reported_for(&object.key), Some(Duration::ZERO), "another version is another wait");
     // A process that has just begun does not wait again for what the status says one before it has waited for.
     let programmed = json!({"type": "Programmed", "status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
@@ -191,7 +195,7 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
         let cache = Cache::default();
         object.status.version = reported;
         cache.seen(object.clone(), NewsSource::List);
-        cache.distribution_reported("m", told(2, complete));
+        cache.distribution_reported("m", answer(2, complete));
         assert_eq!(cache.reported_for(&object.key), Some(waited), "{reported:?} {complete}");
     }
 }
@@ -340,8 +344,8 @@ fn who_merely_claims_a_name_takes_nothing_of_others_out_of_the_mesh() {
     assert!(matches!(missing.as_slice(), [one] if !one.owner_exists), "it has no node yet: {missing:?}");
     // The endpoint has somebody else's node of that name.
     claimant = object("n", 3, claimant.id.clone(), json!({}));
-    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
-    claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    let reported = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    claimant.status.conditions = vec![serde_json::from_value(reported).unwrap()];
     cache.seen(claimant, NewsSource::Watch);
     assert_eq!(permission().missing, [], "it owns nothing that others would have to ask for");
 }
@@ -391,12 +395,12 @@ fn a_grant_triggers_only_those_whose_references_it_changes() {
     for object in objects {
         cache.seen(object, NewsSource::List);
     }
-    let told = grant(&[("Route", "web")], nodes_of_apps());
-    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [(named.key.clone(), Trigger::Look)]);
+    let permitted = grant(&[("Route", "web")], nodes_of_apps());
+    assert_eq!(cache.grant("apps", "g", Some(permitted.clone())), [(named.key.clone(), Trigger::Look)]);
     let permission = || cache.observe(&named.key).unwrap().observed.permission;
     assert_eq!((permission().missing.len(), permission().by), (0, vec!["ReferenceGrant apps/g".to_owned()]));
-    assert_eq!(cache.grant("apps", "g", Some(told.clone())), [], "the same again, as a list tells it");
-    assert_eq!(cache.grant("apps", "z", Some(told)), [], "another one that permits the same");
+    assert_eq!(cache.grant("apps", "g", Some(permitted.clone())), [], "the same again, as a list shows it");
+    assert_eq!(cache.grant("apps", "z", Some(permitted)), [], "another one that permits the same");
     let other = json!([{"group": "fleetmesh.dev", "kind": "VirtualNode", "name": "other"}]);
     assert_eq!(cache.grant("apps", "o", Some(grant(&[("Route", "web"), ("Route", "else")], other))), []);
     assert_eq!(
@@ -475,14 +479,14 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
         let_in.iter().filter(|node| node.key.namespace.as_deref() == Some(namespace)).count()
     };
     assert_eq!((of("evil"), of("shop"), of("late")), (3, 2, 0));
-    let told = |index: usize| ask(&nodes[index]).unwrap().message;
-    assert!(told(3).contains("the nodes of namespace evil have 3 IAM roles"), "{}", told(3));
-    assert!(told(80).contains("nodes have 5 IAM roles"), "{}", told(80));
+    let message = |index: usize| ask(&nodes[index]).unwrap().message;
+    assert!(message(3).contains("the nodes of namespace evil have 3 IAM roles"), "{}", message(3));
+    assert!(message(80).contains("nodes have 5 IAM roles"), "{}", message(80));
     // Who has room keeps it, and who lets go of a role makes room.
     assert!(let_in.iter().all(|node| ask(node).is_none()));
     cache.identity_concluded(&nodes[0], IdentityMemory::default());
     assert!(ask(&nodes[3]).is_none());
-    // After a start the status tells, and what is above a limit stays what it is.
+    // After a start the status says it, and what is above a limit stays what it is.
     let fresh = Cache::default();
     for node in &nodes {
         let mut node = node.clone();
@@ -502,8 +506,8 @@ pub(super) fn router(version: u64) -> Object {
 fn a_router_is_its_owners_from_the_moment_in_which_it_is_tagged() {
     let cache = cache();
     let mut owner = router(1);
-    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
-    owner.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    let reported = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    owner.status.conditions = vec![serde_json::from_value(reported).unwrap()];
     cache.seen(owner.clone(), NewsSource::List);
     let attack = guest(route("x", 2, "own"));
     cache.seen(attack.clone(), NewsSource::List);
@@ -558,8 +562,8 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
     cache.seen(claimant.clone(), NewsSource::Watch);
     let triggers = cache.tagged(&claimant.id, TagReading::Elsewhere);
     assert!(triggers.contains(&(new.key.clone(), Trigger::Look)), "{triggers:?}");
-    let told = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
-    claimant.status.conditions = vec![serde_json::from_value(told).unwrap()];
+    let reported = json!({"type": "Accepted", "status": "False", "reason": "NotOwned", "message": "", "lastTransitionTime": "2026-11-29T00:00:00Z"});
+    claimant.status.conditions = vec![serde_json::from_value(reported).unwrap()];
     claimant.resource_version = "5".to_owned();
     cache.seen(claimant.clone(), NewsSource::OwnWrite);
     assert!(triggers.contains(&(user.key.clone(), Trigger::Look)), "{triggers:?}");
@@ -584,8 +588,8 @@ fn who_merely_claims_a_name_does_not_hold_up_what_is_in_force() {
 
 #[test]
 fn who_waits_with_a_name_of_somebody_elses_holds_up_nobody() {
-    // The attack: a service of `web` has the name of one that Terraform made. It waits for a node that never comes, and so is
-    // never told that it is not its own.
+    // The attack: a service of `web` has the name of one that Terraform made. It waits for a node that never comes, and so
+    // nothing reports that the name is not its own.
     let cache = cache();
     let mut waits = guest(service(2));
     for object in [&guest(node("n", 3)), &waits] {

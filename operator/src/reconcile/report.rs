@@ -55,7 +55,7 @@ pub async fn report(
     if released(observed, decision, outcome) {
         return Reported::Gone;
     }
-    if !tells_news(&object.status, &after) {
+    if !has_news(&object.status, &after) {
         return Reported::Done;
     }
     if let Some(rest) = held_back(context, observed, decision, &after) {
@@ -82,8 +82,8 @@ pub async fn report(
     }
 }
 
-/// Whether `after` says more than `before`, which stands in the status.
-fn tells_news(before: &Status, after: &Status) -> bool {
+/// Whether `after` says more than `before`, the status as it is.
+fn has_news(before: &Status, after: &Status) -> bool {
     let rest = || after.clone().with_canary(before.canary().clone());
     before != after && (canary::has_news(before.canary(), after.canary()) || rest() != *before)
 }

@@ -5,20 +5,13 @@ use crate::{root, sources};
 const PAGE: &str = "docs/glossary.md";
 
 /// Where a retired word is meant as everybody else means it, or is what users know: folder or file, and the text around it.
-const EXCEPTIONS: [(&str, &str); 26] = [
+const EXCEPTIONS: [(&str, &str); 20] = [
     // The member `told` of a rollout's status.
     ("", "rollout.told"),
     ("operator/core/src/canary/action.rs", "RolloutStatus { told:"),
     ("operator/core/src/canary/finish.rs", "told: None,"),
     ("operator/core/src/canary/course.rs", "told: None,"),
     ("crds/src/canary/rollout.rs", "pub told: Option<Verb>"),
-    // The cache and the reconciles, which still wait for their words.
-    ("operator/src/cache", "told"),
-    ("operator/src/cache", "tell"),
-    ("operator/src/reconcile", "told"),
-    ("operator/src/reconcile", "tell"),
-    ("operator/src", "cache.tells("),
-    ("operator/src/distribution/poll.rs", "cache.told("),
     // The head of a table, and rows of the benchmarks.
     ("tests/tests/helm/dashboard.rs", "| tells |"),
     ("tests/bench/src/distribution/report.rs", "a reader was told"),
