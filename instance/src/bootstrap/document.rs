@@ -86,6 +86,8 @@ fn control_plane_cluster(at: &ControlPlaneAddress, cert_dir: &str) -> Value {
             (discovery, socket_address(host, *port))
         }
     };
+    // A control plane whose host vanished is noticed after 15 s, not after TCP's many minutes.
+    let options = json!({ "connection_keepalive": { "interval": "10s", "timeout": "5s" } });
     let mut cluster = json!({
         "connect_timeout": "1s",
         "load_assignment": {
@@ -95,7 +97,7 @@ fn control_plane_cluster(at: &ControlPlaneAddress, cert_dir: &str) -> Value {
         "name": CONTROL_PLANE,
         "type": discovery,
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2_options(),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2_options(options),
         },
     });
     if discovery == "STRICT_DNS" {
@@ -110,29 +112,24 @@ fn control_plane_cluster(at: &ControlPlaneAddress, cert_dir: &str) -> Value {
 /// The secret discovery service on this host. It is there even where nothing serves it: Envoy refuses all its listeners when one
 /// names a cluster that does not exist, and so would keep an open one that was to be closed.
 fn sds_cluster(socket: &str) -> Value {
+    // What a default says is left out, and so are pings: nobody vanishes at the other end of a Unix socket. User data has room
+    // for no more.
     json!({
-        "connect_timeout": "1s",
         "load_assignment": {
             "cluster_name": SDS_CLUSTER,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "pipe": { "path": socket } } } }] }],
         },
         "name": SDS_CLUSTER,
-        "type": "STATIC",
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2_options(),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2_options(json!({})),
         },
     })
 }
 
-fn http2_options() -> Value {
+fn http2_options(options: Value) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {
-            "http2_protocol_options": {
-                // A control plane whose host vanished is noticed after 15 s, not after TCP's many minutes.
-                "connection_keepalive": { "interval": "10s", "timeout": "5s" },
-            },
-        },
+        "explicit_http_config": { "http2_protocol_options": options },
     })
 }
 
