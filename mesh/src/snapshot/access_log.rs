@@ -5,18 +5,12 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as EnvoyAccessLog, access_log};
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::google::protobuf::{Any, Value, value};
-use fleetmesh_model::VirtualNodeSpec;
 use fleetmesh_model::logging::{AccessLog, FileAccessLog, JsonFormatRef, Logging, LoggingFormat};
 use prost::Message;
 
 const FILE_ACCESS_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
 
-/// The access logs of a node's proxies, the same for both directions.
-pub(super) fn access_logs(node: &VirtualNodeSpec) -> Vec<EnvoyAccessLog> {
-    of(node.logging.as_ref())
-}
-
-/// The access logs that `logging` asks for.
+/// The access logs that `logging` asks for, the same for all directions.
 pub(super) fn of(logging: Option<&Logging>) -> Vec<EnvoyAccessLog> {
     let log = logging.and_then(|logging| logging.access_log.as_ref());
     let Some(AccessLog::File(FileAccessLog { format, path })) = log else { return Vec::new() };

@@ -9,10 +9,9 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy, RefreshRate,
 };
-use envoy_types::pb::envoy::config::core::v3::{
-    ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, TransportSocket,
-};
+use envoy_types::pb::envoy::config::core::v3::{ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
     ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
@@ -34,6 +33,7 @@ use super::names::{self, Direction};
 use super::outlier;
 use super::pool::Limits;
 use super::proto;
+use super::tls::{self, TlsSocket};
 
 /// How long a proxy may take to connect to another node, in milliseconds.
 const EGRESS_CONNECT: u64 = 1000;
@@ -60,14 +60,15 @@ pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
     }
 }
 
-/// One port of another node, with connections by `socket`; in plaintext without one.
-pub(super) fn egress(mesh: &MeshSpec, target: &Target<'_>, socket: Option<TransportSocket>) -> Cluster {
-    let (name, endpoint) = (target.cluster(), &target.endpoint);
+/// One port of another node, and the secrets that connections to it need.
+pub(super) fn egress(mesh: &MeshSpec, target: &Target<'_>) -> (Cluster, Vec<Secret>) {
+    let (name, Target { endpoint, tls, apart: _ }) = (target.cluster(), target);
+    let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
     let cluster = match endpoint.discovery {
         ServiceDiscovery::Dns(dns) => by_dns(name, mesh, endpoint, dns),
         ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(name, endpoint, cloud_map),
     };
-    Cluster { transport_socket: socket, ..cluster }
+    (Cluster { transport_socket: socket, ..cluster }, secrets)
 }
 
 #[allow(deprecated, reason = "Envoy 1.29 knows no other way to say how DNS is refreshed")]

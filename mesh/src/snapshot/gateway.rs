@@ -6,11 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use envoy_types::pb::envoy::config::core::v3::TransportSocket;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use fleetmesh_model::common::PortProtocol;
-use fleetmesh_model::service_discovery::ServiceDiscovery;
-use fleetmesh_model::tls::ListenerTls;
 use fleetmesh_model::virtual_gateway::VirtualGatewayListener;
 use fleetmesh_model::{MeshSpec, ResourceId, VirtualGatewaySpec};
 
@@ -19,9 +15,9 @@ use super::gateway_hosts;
 use super::inputs::{FoundInput, Reader};
 use super::lead::{Lead, leads, serves};
 use super::names::{self, Direction};
-use super::resource::ResourceSet;
-use super::tls::{self, ServerTls, TlsSocket};
-use super::{Parts, access_log, add, assignment, cluster, filter, gateway_limits, listener};
+use super::parts::{Parts, add};
+use super::tls::ServerTls;
+use super::{access_log, cluster, filter, gateway_limits, listener};
 
 /// Makes what the proxies of `gateway` are to run.
 pub(super) fn build<'a>(
@@ -68,8 +64,11 @@ impl<'a> Builder<'_, 'a> {
             let Ok(service) = &lead.service else { continue };
             objects.extend(service.objects.iter().cloned());
             for (target, _) in service.routes.iter().flat_map(|route| &route.targets) {
-                referred.insert(target.cluster());
-                self.target(target);
+                let name = target.cluster();
+                if !self.parts.clusters.contains_key(&name) {
+                    self.target(target);
+                }
+                referred.insert(name);
             }
         }
         let name = names::route(Direction::Ingress, protocol, port);
@@ -77,57 +76,22 @@ impl<'a> Builder<'_, 'a> {
         add(&mut self.parts.routes, name.clone(), &routes, referred, objects);
         let filter = filter::edge_http(name, access_log::of(self.gateway.spec.logging.as_ref()));
         let chain = listener::edge_chain(filter);
-        let (chains, inspects) = match server {
-            ServerTls::Plaintext => (vec![chain], false),
-            ServerTls::Strict(tls) => {
-                (vec![listener::over_tls(chain, self.server_socket(tls, protocol), false)], false)
-            }
-            ServerTls::Permissive(tls) => {
-                let socket = self.server_socket(tls, protocol);
-                (vec![listener::over_tls(chain.clone(), socket, true), listener::beside_tls(chain)], true)
-            }
-            ServerTls::Closed => (Vec::new(), false),
-        };
+        let chains = self.parts.chains(chain, server, protocol, &self.own);
         let preference = cluster::mesh_preference(self.mesh.spec);
-        let listener = listener::edge(port, preference, chains, inspects);
+        let listener = listener::edge(port, preference, chains, server.inspects());
         add(&mut self.parts.listeners, listener.name.clone(), &listener, BTreeSet::new(), self.own.clone());
         self.self_check(listens);
     }
 
     /// One port of a node that a route leads to.
     fn target(&mut self, target: &Target<'a>) {
-        let Target { endpoint, tls, apart: _ } = target;
-        let node = &endpoint.node.record.id;
+        let node = &target.endpoint.node.record.id;
         let made_from =
             BTreeSet::from([self.mesh.record.id.clone(), self.gateway.record.id.clone(), node.clone()]);
-        let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
-        self.secrets(&secrets);
-        let mut cluster = cluster::egress(self.mesh.spec, target, socket);
+        let mut cluster = self.parts.way(self.mesh.spec, target, &self.own);
         gateway_limits::limit(&mut cluster, &self.gateway.spec.listeners);
-        self.parts.targets.nodes.insert(cluster.name.clone(), node.clone());
-        if let ServiceDiscovery::AwsCloudMap(cloud_map) = endpoint.discovery {
-            let preference = cluster::mesh_preference(self.mesh.spec);
-            if let Some(found) = assignment::of(self.reader, preference, target, cloud_map) {
-                let made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
-                let name = found.cluster_name.clone();
-                add(&mut self.parts.endpoints, name, &found, BTreeSet::new(), made_from);
-            }
-        }
-        put(&mut self.parts.clusters, &cluster, made_from);
-    }
-
-    /// The TLS of a listener.
-    fn server_socket(&mut self, tls: &ListenerTls, protocol: PortProtocol) -> Option<TransportSocket> {
-        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
-        self.secrets(&secrets);
-        socket
-    }
-
-    /// Secrets say what they are by their names, so one that is there already is the same.
-    fn secrets(&mut self, secrets: &[Secret]) {
-        for secret in secrets {
-            add(&mut self.parts.secrets, secret.name.clone(), secret, BTreeSet::new(), self.own.clone());
-        }
+        self.parts.instances(self.reader, self.mesh, target);
+        self.parts.cluster(&cluster, made_from);
     }
 
     /// The check of a listener's health, which the proxy makes by its own port, as App Mesh's did: it counts in the proxy's
@@ -136,15 +100,7 @@ impl<'a> Builder<'_, 'a> {
         let (mesh, gateway) = (self.mesh.record.id.name(), self.gateway.record.id.name());
         if let Some(cluster) = gateway_limits::self_check(mesh, gateway, listens) {
             self.parts.targets.own.insert(cluster.name.clone());
-            put(&mut self.parts.clusters, &cluster, self.own.clone());
+            self.parts.cluster(&cluster, self.own.clone());
         }
     }
-}
-
-fn put(
-    clusters: &mut ResourceSet,
-    cluster: &envoy_types::pb::envoy::config::cluster::v3::Cluster,
-    objects: BTreeSet<ResourceId>,
-) {
-    add(clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
 }

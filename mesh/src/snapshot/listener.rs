@@ -3,7 +3,7 @@
 //! They bind `0.0.0.0`, or, when the preference of IP versions includes IPv6, `[::]` for both versions: a host without
 //! IPv6 refuses the latter, so it is not the default. The names never change.
 
-use envoy_types::pb::envoy::config::core::v3::{TrafficDirection, TransportSocket};
+use envoy_types::pb::envoy::config::core::v3::{Address, TrafficDirection, TransportSocket};
 use envoy_types::pb::envoy::config::listener::v3::listener_filter_chain_match_predicate::{MatchSet, Rule};
 use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, FilterChainMatch, Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
@@ -37,14 +37,13 @@ pub(super) fn listener(
         Direction::Ingress => (names::INGRESS_LISTENER, names::INGRESS_PORT, TrafficDirection::Inbound),
         Direction::Egress => (names::EGRESS_LISTENER, names::EGRESS_PORT, TrafficDirection::Outbound),
     };
-    let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
     let mut filters =
         vec![listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))];
     let aws = (direction == Direction::Egress).then_some(AWS_PORT);
     filters.extend(tls_inspector(inspected.iter().copied().chain(aws)));
     Listener {
         name: name.to_owned(),
-        address: proto::tcp_address(if both { "::" } else { "0.0.0.0" }, port, both),
+        address: address(preference, port),
         filter_chains: chains,
         default_filter_chain: default_chain,
         listener_filters: filters,
@@ -63,15 +62,20 @@ pub(super) fn edge(
     chains: Vec<FilterChain>,
     inspects: bool,
 ) -> Listener {
-    let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
     Listener {
         name: names::gateway_listener(port),
-        address: proto::tcp_address(if both { "::" } else { "0.0.0.0" }, proto::clamp(port.into()), both),
+        address: address(preference, proto::clamp(port.into())),
         filter_chains: chains,
         listener_filters: tls_inspector(inspects.then_some(port)).into_iter().collect(),
         traffic_direction: TrafficDirection::Inbound.into(),
         ..Listener::default()
     }
+}
+
+/// All addresses of the host, of IPv4 alone unless the preference includes IPv6.
+fn address(preference: Option<IpPreference>, port: u32) -> Option<Address> {
+    let both = !matches!(preference, None | Some(IpPreference::Ipv4Only));
+    proto::tcp_address(if both { "::" } else { "0.0.0.0" }, port, both)
 }
 
 /// The chain for everything that arrives at a port of a gateway.

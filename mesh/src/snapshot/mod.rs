@@ -26,6 +26,7 @@ mod listener;
 pub mod names;
 mod order;
 mod outlier;
+mod parts;
 mod pool;
 pub(crate) mod proto;
 mod recall;
@@ -45,14 +46,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
-use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::config::listener::v3::FilterChain;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
-use fleetmesh_model::tls::ListenerTls;
 use fleetmesh_model::{Kind, MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
 
@@ -62,8 +59,9 @@ use egress::{Egress, Port, Service};
 use endpoint::Target;
 use inputs::{FoundInput, Reader};
 use names::Direction;
+use parts::{Parts, add};
 use timeout::Timeouts;
-use tls::{ClientTls, ServerTls, TlsSocket};
+use tls::{ClientTls, ServerTls};
 
 pub use inputs::{Ground, Inputs};
 pub use recall::recall;
@@ -108,9 +106,8 @@ impl Snapshot {
                 let mut builder = Builder::new(mesh, found);
                 builder.ingress();
                 let egress = egress::egress(&reader, found.spec);
-                builder.endpoints(&reader, &egress);
-                builder.egress(&egress);
-                builder.parts()
+                builder.egress(&reader, &egress);
+                builder.parts
             }
             Kind::VirtualGateway => gateway::build(&reader, mesh, reader.virtual_gateway(node.name())?),
             Kind::Mesh | Kind::VirtualRouter | Kind::Route | Kind::VirtualService | Kind::GatewayRoute => {
@@ -157,17 +154,6 @@ impl Snapshot {
     }
 }
 
-/// The resources of one snapshot.
-#[derive(Default)]
-struct Parts {
-    targets: Targets,
-    clusters: ResourceSet,
-    endpoints: ResourceSet,
-    secrets: ResourceSet,
-    listeners: ResourceSet,
-    routes: ResourceSet,
-}
-
 /// Collects the resources of one node.
 struct Builder<'a> {
     mesh: FoundInput<'a, MeshSpec>,
@@ -175,12 +161,7 @@ struct Builder<'a> {
     access_log: Vec<AccessLog>,
     /// The mesh and the node, which everything is made from.
     own: BTreeSet<ResourceId>,
-    targets: Targets,
-    clusters: ResourceSet,
-    endpoints: ResourceSet,
-    secrets: ResourceSet,
-    listeners: ResourceSet,
-    routes: ResourceSet,
+    parts: Parts,
 }
 
 impl<'a> Builder<'a> {
@@ -188,20 +169,10 @@ impl<'a> Builder<'a> {
         Self {
             mesh,
             node,
-            access_log: access_log::access_logs(node.spec),
+            access_log: access_log::of(node.spec.logging.as_ref()),
             own: BTreeSet::from([mesh.record.id.clone(), node.record.id.clone()]),
-            targets: Targets::default(),
-            clusters: ResourceSet::new(),
-            endpoints: ResourceSet::new(),
-            secrets: ResourceSet::new(),
-            listeners: ResourceSet::new(),
-            routes: ResourceSet::new(),
+            parts: Parts::default(),
         }
-    }
-
-    fn parts(self) -> Parts {
-        let Self { targets, clusters, endpoints, secrets, listeners, routes, .. } = self;
-        Parts { targets, clusters, endpoints, secrets, listeners, routes }
     }
 
     /// The way to the application: one chain and one cluster per listener of the node. Without listeners there is
@@ -219,9 +190,9 @@ impl<'a> Builder<'a> {
             }
             let cluster = cluster::ingress(mesh, node, listener);
             let target = cluster.name.clone();
-            self.targets.own.insert(target.clone());
+            self.parts.targets.own.insert(target.clone());
             referred.insert(target.clone());
-            self.cluster(&cluster, self.own.clone());
+            self.parts.cluster(&cluster, self.own.clone());
             let timeouts = Timeouts::of_listener(listener.timeout.as_ref());
             let name = names::route(Direction::Ingress, mapping.protocol, mapping.port);
             let filter = if mapping.protocol == PortProtocol::Tcp {
@@ -236,46 +207,23 @@ impl<'a> Builder<'a> {
                 filter::http(Direction::Ingress, name.clone(), self.access_log.clone())
             };
             let chain = listener::chain(name, mapping.port, filter);
-            match server {
-                ServerTls::Plaintext => chains.push(chain),
-                ServerTls::Strict(tls) => {
-                    let socket = self.server_socket(tls, mapping.protocol);
-                    chains.push(listener::over_tls(chain, socket, false));
-                }
-                ServerTls::Permissive(tls) => {
-                    inspected.push(mapping.port);
-                    let socket = self.server_socket(tls, mapping.protocol);
-                    chains.push(listener::over_tls(chain.clone(), socket, true));
-                    chains.push(listener::beside_tls(chain));
-                }
-                ServerTls::Closed => {}
+            if server.inspects() {
+                inspected.push(mapping.port);
             }
+            chains.extend(self.parts.chains(chain, server, mapping.protocol, &self.own));
         }
         if !chains.is_empty() {
             self.listener(Direction::Ingress, chains, None, &inspected, referred, self.own.clone());
         }
     }
 
-    /// The instances of what Cloud Map discovers; nothing, which is not an empty list, for what it never did.
-    fn endpoints(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
-        let preference = cluster::mesh_preference(self.mesh.spec);
-        for target in egress.targets() {
-            let ServiceDiscovery::AwsCloudMap(cloud_map) = target.endpoint.discovery else { continue };
-            if let Some(assignment) = assignment::of(reader, preference, target, cloud_map) {
-                let made_from =
-                    BTreeSet::from([self.mesh.record.id.clone(), target.endpoint.node.record.id.clone()]);
-                let name = assignment.cluster_name.clone();
-                add(&mut self.endpoints, name, &assignment, BTreeSet::new(), made_from);
-            }
-        }
-    }
-
     /// The way out: one chain per port of the backends, and what the egress filter lets through.
-    fn egress(&mut self, egress: &Egress<'_>) {
+    fn egress(&mut self, reader: &Reader<'_>, egress: &Egress<'_>) {
         let mut chains = Vec::new();
         let mut referred = BTreeSet::new();
         let mut objects = self.own.clone();
         for target in egress.targets() {
+            self.parts.instances(reader, self.mesh, target);
             self.target(target);
         }
         for (port, services) in &egress.ports {
@@ -297,22 +245,19 @@ impl<'a> Builder<'a> {
             None
         };
         referred.insert(through.name.clone());
-        self.cluster(&through, BTreeSet::from([self.mesh.record.id.clone()]));
+        self.parts.cluster(&through, BTreeSet::from([self.mesh.record.id.clone()]));
         self.listener(Direction::Egress, chains, default_chain, &[], referred, objects);
     }
 
     /// The cluster of one target. With a client policy it is made from the node as well.
     fn target(&mut self, target: &Target<'_>) {
-        let Target { endpoint, tls, apart: _ } = target;
-        let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), endpoint.node.record.id.clone()]);
-        if matches!(tls, ClientTls::Verified(_)) {
+        let node = &target.endpoint.node.record.id;
+        let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
+        if matches!(target.tls, ClientTls::Verified(_)) {
             made_from.insert(self.node.record.id.clone());
         }
-        let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
-        self.secrets(&secrets);
-        let cluster = cluster::egress(self.mesh.spec, target, socket);
-        self.targets.nodes.insert(cluster.name.clone(), endpoint.node.record.id.clone());
-        self.cluster(&cluster, made_from);
+        let cluster = self.parts.way(self.mesh.spec, target, &self.own);
+        self.parts.cluster(&cluster, made_from);
     }
 
     fn http_port(&mut self, port: i32, services: &[Service<'_>], nowhere: &[&str]) -> FilterChain {
@@ -349,24 +294,6 @@ impl<'a> Builder<'a> {
         filter.is_some_and(|filter| filter.kind == EgressFilterType::AllowAll)
     }
 
-    fn cluster(&mut self, cluster: &Cluster, objects: BTreeSet<ResourceId>) {
-        add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
-    }
-
-    /// The TLS of a listener of the node.
-    fn server_socket(&mut self, tls: &ListenerTls, protocol: PortProtocol) -> Option<TransportSocket> {
-        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
-        self.secrets(&secrets);
-        socket
-    }
-
-    /// Secrets say what they are by their names, so one that is there already is the same.
-    fn secrets(&mut self, secrets: &[Secret]) {
-        for secret in secrets {
-            add(&mut self.secrets, secret.name.clone(), secret, BTreeSet::new(), self.own.clone());
-        }
-    }
-
     fn route<T: Message + Name>(
         &mut self,
         name: String,
@@ -374,7 +301,7 @@ impl<'a> Builder<'a> {
         referred: BTreeSet<String>,
         objects: BTreeSet<ResourceId>,
     ) {
-        add(&mut self.routes, name, routes, referred, objects);
+        add(&mut self.parts.routes, name, routes, referred, objects);
     }
 
     fn listener(
@@ -393,18 +320,6 @@ impl<'a> Builder<'a> {
         };
         let preference = own.or_else(|| cluster::mesh_preference(self.mesh.spec));
         let listener = listener::listener(direction, preference, chains, default_chain, inspected);
-        add(&mut self.listeners, listener.name.clone(), &listener, referred, objects);
-    }
-}
-
-fn add<T: Message + Name>(
-    set: &mut ResourceSet,
-    name: String,
-    message: &T,
-    referred: BTreeSet<String>,
-    objects: BTreeSet<ResourceId>,
-) {
-    if !set.contains_key(&name) {
-        set.insert(name.clone(), Arc::new(Resource::new(name, message, referred, objects)));
+        add(&mut self.parts.listeners, listener.name.clone(), &listener, referred, objects);
     }
 }

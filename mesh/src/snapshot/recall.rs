@@ -16,7 +16,7 @@ use super::egress::default_policy;
 use super::endpoint::{Endpoint, Target, endpoint};
 use super::inputs::Reader;
 use super::resource::{Resource, ResourceSet};
-use super::tls::{self, TlsSocket};
+use super::tls;
 use super::version::VersionKeys;
 use crate::cloud_map::Discovered;
 use crate::view::MeshView;
@@ -69,8 +69,6 @@ fn ways<'a>(endpoint: Endpoint<'a>, policies: &[Option<&'a ClientPolicyTls>]) ->
 }
 
 fn resource(mesh: &MeshSpec, target: &Target<'_>, objects: BTreeSet<ResourceId>) -> Resource {
-    let Target { endpoint, tls, apart: _ } = target;
-    let TlsSocket { socket, secrets: _ } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
-    let cluster = cluster::egress(mesh, target, socket);
+    let (cluster, _) = cluster::egress(mesh, target);
     Resource::new(cluster.name.clone(), &cluster, BTreeSet::new(), objects)
 }

@@ -61,6 +61,11 @@ impl<'a> ServerTls<'a> {
             Some(tls @ ListenerTls { mode: ListenerTlsMode::Permissive, .. }) => Self::Permissive(tls),
         }
     }
+
+    /// Whether it has to be looked into what a connection begins with.
+    pub(super) fn inspects(self) -> bool {
+        matches!(self, Self::Permissive(_))
+    }
 }
 
 /// What a client does with connections to one port of a node.

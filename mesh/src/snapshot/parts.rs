@@ -1,0 +1,105 @@
+//! The resources of one snapshot while they are collected, and what those of nodes and of gateways have in common. Pure.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::listener::v3::FilterChain;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::service_discovery::ServiceDiscovery;
+use fleetmesh_model::{MeshSpec, ResourceId};
+use prost::{Message, Name};
+
+use super::endpoint::Target;
+use super::inputs::{FoundInput, Reader};
+use super::resource::{Resource, ResourceSet};
+use super::tls::{self, ServerTls, TlsSocket};
+use super::{Targets, assignment, cluster, listener};
+
+/// The resources of one snapshot.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) targets: Targets,
+    pub(super) clusters: ResourceSet,
+    pub(super) endpoints: ResourceSet,
+    pub(super) secrets: ResourceSet,
+    pub(super) listeners: ResourceSet,
+    pub(super) routes: ResourceSet,
+}
+
+impl Parts {
+    /// Adds a cluster that was made from these objects.
+    pub(super) fn cluster(&mut self, cluster: &Cluster, objects: BTreeSet<ResourceId>) {
+        add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
+    }
+
+    /// The cluster of `target`, which is not added yet; the secrets that it names are, made from `own`.
+    pub(super) fn way(
+        &mut self,
+        mesh: &MeshSpec,
+        target: &Target<'_>,
+        own: &BTreeSet<ResourceId>,
+    ) -> Cluster {
+        let (cluster, secrets) = cluster::egress(mesh, target);
+        self.secrets(&secrets, own);
+        self.targets.nodes.insert(cluster.name.clone(), target.endpoint.node.record.id.clone());
+        cluster
+    }
+
+    /// Adds the instances of a target that Cloud Map discovers; nothing, which is not an empty list, for what it never did.
+    pub(super) fn instances(
+        &mut self,
+        reader: &Reader<'_>,
+        mesh: FoundInput<'_, MeshSpec>,
+        target: &Target<'_>,
+    ) {
+        let ServiceDiscovery::AwsCloudMap(cloud_map) = target.endpoint.discovery else { return };
+        let preference = cluster::mesh_preference(mesh.spec);
+        if let Some(found) = assignment::of(reader, preference, target, cloud_map) {
+            let made_from = BTreeSet::from([mesh.record.id.clone(), target.endpoint.node.record.id.clone()]);
+            add(&mut self.endpoints, found.cluster_name.clone(), &found, BTreeSet::new(), made_from);
+        }
+    }
+
+    /// What takes connections as `server` says, of the chain that takes plaintext; none where nothing is let in. The secrets that
+    /// they name are added, made from `own`.
+    pub(super) fn chains(
+        &mut self,
+        plain: FilterChain,
+        server: ServerTls<'_>,
+        protocol: PortProtocol,
+        own: &BTreeSet<ResourceId>,
+    ) -> Vec<FilterChain> {
+        let (tls, beside) = match server {
+            ServerTls::Plaintext => return vec![plain],
+            ServerTls::Closed => return Vec::new(),
+            ServerTls::Strict(tls) => (tls, None),
+            ServerTls::Permissive(tls) => (tls, Some(listener::beside_tls(plain.clone()))),
+        };
+        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
+        self.secrets(&secrets, own);
+        let over_tls = listener::over_tls(plain, socket, beside.is_some());
+        [over_tls].into_iter().chain(beside).collect()
+    }
+
+    /// Secrets say what they are by their names, so one that is there already is the same.
+    fn secrets(&mut self, secrets: &[Secret], own: &BTreeSet<ResourceId>) {
+        for secret in secrets {
+            add(&mut self.secrets, secret.name.clone(), secret, BTreeSet::new(), own.clone());
+        }
+    }
+}
+
+/// Adds a resource to a set, unless one of its name is there.
+pub(super) fn add<T: Message + Name>(
+    set: &mut ResourceSet,
+    name: String,
+    message: &T,
+    referred: BTreeSet<String>,
+    objects: BTreeSet<ResourceId>,
+) {
+    if !set.contains_key(&name) {
+        set.insert(name.clone(), Arc::new(Resource::new(name, message, referred, objects)));
+    }
+}
