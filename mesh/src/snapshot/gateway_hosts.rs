@@ -13,15 +13,18 @@ use super::lead::Lead;
 
 /// The table `name` of a port with these routes, in the order in which they are tried.
 pub(super) fn table(name: String, leads: &[&Lead<'_>]) -> RouteConfiguration {
-    let named = |lead: &Lead<'_>| Hosts::of(lead.source.spec.hostname());
-    let all: BTreeSet<Hosts> = leads.iter().map(|lead| named(lead)).collect();
+    let named: Vec<_> = leads
+        .iter()
+        .map(|lead| (Hosts::of(lead.source.spec.hostname()), gateway_route::routes(lead)))
+        .collect();
+    let all: BTreeSet<&Hosts> = named.iter().map(|(hosts, _)| hosts).collect();
     let mut hosts = Vec::new();
     for of in &all {
-        let meant = leads.iter().filter(|lead| named(lead).cover(of));
+        let meant = named.iter().filter(|(hosts, _)| hosts.cover(of));
         hosts.push(VirtualHost {
             name: of.name(),
             domains: domains(of, &all),
-            routes: meant.flat_map(|lead| gateway_route::routes(lead)).collect(),
+            routes: meant.flat_map(|(_, routes)| routes.clone()).collect(),
             ..VirtualHost::default()
         });
     }
@@ -34,9 +37,9 @@ pub(super) fn table(name: String, leads: &[&Lead<'_>]) -> RouteConfiguration {
 }
 
 /// As Envoy spells them; its `*x` is not `x` itself, which App Mesh's suffix is.
-fn domains(of: &Hosts, all: &BTreeSet<Hosts>) -> Vec<String> {
+fn domains(of: &Hosts, all: &BTreeSet<&Hosts>) -> Vec<String> {
     match of {
-        Hosts::Ending(end) if !all.contains(&Hosts::One(end.clone())) => vec![of.name(), end.clone()],
+        Hosts::Ending(end) if !all.contains(&&Hosts::One(end.clone())) => vec![of.name(), end.clone()],
         Hosts::Ending(_) | Hosts::One(_) | Hosts::Any => vec![of.name()],
     }
 }
