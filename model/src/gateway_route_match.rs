@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway_route::GatewayRouteHostnameMatch;
 use crate::route_match::{
-    GrpcRouteMetadata, HttpMethod, HttpPathMatch, HttpQueryParameter, HttpRouteHeader, check_headers,
-    check_metadata,
+    GrpcRouteMatch, GrpcRouteMetadata, HttpMethod, HttpPathMatch, HttpQueryParameter, HttpRouteHeader,
+    HttpRouteMatch, check_headers, check_metadata,
 };
 use crate::rule::{Rule, Violations};
 use crate::schema;
@@ -53,6 +53,12 @@ pub struct HttpGatewayRouteMatch {
 }
 
 impl HttpGatewayRouteMatch {
+    /// What a router's route would match in place of this, which also names hosts and a port of the gateway.
+    pub fn of_requests(&self) -> HttpRouteMatch {
+        let Self { headers, hostname: _, method, path, port: _, prefix, query_parameters } = self.clone();
+        HttpRouteMatch { headers, method, path, port: None, prefix, query_parameters, scheme: None }
+    }
+
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
         if let (Some(prefix), Some(_)) = (&self.prefix, &self.path) {
             violations.broken(path, &ONE_PATH, format!("both, prefix {prefix:?}"));
@@ -83,6 +89,12 @@ pub struct GrpcGatewayRouteMatch {
 }
 
 impl GrpcGatewayRouteMatch {
+    /// What a router's route would match in place of this, which also names hosts and a port of the gateway.
+    pub fn of_requests(&self) -> GrpcRouteMatch {
+        let Self { hostname: _, metadata, port: _, service_name } = self.clone();
+        GrpcRouteMatch { metadata, method_name: None, port: None, service_name }
+    }
+
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
         check_metadata(self.metadata.as_deref(), path, violations);
     }

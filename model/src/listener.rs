@@ -9,7 +9,8 @@ use crate::rule::{Rule, Violations};
 use crate::schema;
 use crate::tls::ListenerTls;
 
-const HEALTH_CHECK_PORT: Rule = Rule {
+/// Of the listeners of virtual nodes and of virtual gateways.
+pub(crate) const HEALTH_CHECK_PORT: Rule = Rule {
     cel: "!has(self.healthCheck) || !has(self.healthCheck.port) || self.healthCheck.port == self.portMapping.port",
     message: "healthCheck.port must equal portMapping.port",
 };
@@ -76,17 +77,20 @@ impl Listener {
             violations.broken(&format!("{path}.timeout"), &TIMEOUT_PROTOCOL, found);
         }
         let Some(check) = &self.health_check else { return };
-        if let Some(port) = check.port
-            && port != self.port_mapping.port
-        {
-            let found = format!("{port} and {}", self.port_mapping.port);
-            violations.broken(&format!("{path}.healthCheck.port"), &HEALTH_CHECK_PORT, found);
-        }
+        check_health_port(check.port, self.port_mapping.port, path, violations);
         let needs_path = matches!(check.protocol, PortProtocol::Http | PortProtocol::Http2);
         let target = check.path.as_deref().unwrap_or("");
         if needs_path && !target.starts_with('/') {
             violations.broken(&format!("{path}.healthCheck.path"), &HEALTH_CHECK_PATH, format!("{target:?}"));
         }
+    }
+}
+
+/// Checks the port of a health check of the listener on `port`, which stands at `path`.
+pub(crate) fn check_health_port(checked: Option<i32>, port: i32, path: &str, violations: &mut Violations) {
+    if let Some(checked) = checked.filter(|checked| *checked != port) {
+        let found = format!("{checked} and {port}");
+        violations.broken(&format!("{path}.healthCheck.port"), &HEALTH_CHECK_PORT, found);
     }
 }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::PortProtocol;
 use crate::kind_spec::KindSpec;
-use crate::listener::{VirtualNodeHttpConnectionPool, VirtualNodeRequestPool};
+use crate::listener::{
+    HEALTH_CHECK_PORT, VirtualNodeHttpConnectionPool, VirtualNodeRequestPool, check_health_port,
+};
 use crate::logging::Logging;
 use crate::reference::NamedResources;
 use crate::rule::{LISTENER_PORTS, ListenerPorts, Rule, Violations};
@@ -16,10 +18,6 @@ use crate::service_discovery::ServiceDiscovery;
 use crate::tls::ListenerTls;
 use crate::virtual_node::BackendDefaults;
 
-const HEALTH_CHECK_PORT: Rule = Rule {
-    cel: "!has(self.healthCheck) || !has(self.healthCheck.port) || self.healthCheck.port == self.portMapping.port",
-    message: "healthCheck.port must equal portMapping.port",
-};
 const POOL_PROTOCOL: Rule = Rule {
     cel: "!has(self.connectionPool) || (self.portMapping.protocol == 'http' && has(self.connectionPool.http)) || (self.portMapping.protocol == 'http2' && has(self.connectionPool.http2)) || (self.portMapping.protocol == 'grpc' && has(self.connectionPool.grpc))",
     message: "connectionPool must be of the protocol of portMapping.protocol",
@@ -109,10 +107,7 @@ impl VirtualGatewayListener {
             violations.broken(&format!("{path}.connectionPool"), &POOL_PROTOCOL, found);
         }
         let checked = self.health_check.as_ref().and_then(|check| check.port);
-        if let Some(checked) = checked.filter(|checked| *checked != port) {
-            let found = format!("{checked} and {port}");
-            violations.broken(&format!("{path}.healthCheck.port"), &HEALTH_CHECK_PORT, found);
-        }
+        check_health_port(checked, port, path, violations);
     }
 }
 

@@ -22,17 +22,12 @@ impl KindSpec for VirtualServiceSpec {
     fn check(&self, _path: &str, _violations: &mut Violations) {}
 
     fn names(&self, names: &mut NamedResources<'_>) {
-        match &self.provider {
-            None => {}
-            Some(VirtualServiceProvider::VirtualNode(node)) => names.add(
-                "spec.provider.virtualNode.virtualNodeName".into(),
-                ResourceId::virtual_node(names.mesh(), &node.virtual_node_name),
-            ),
-            Some(VirtualServiceProvider::VirtualRouter(router)) => names.add(
-                "spec.provider.virtualRouter.virtualRouterName".into(),
-                ResourceId::virtual_router(names.mesh(), &router.virtual_router_name),
-            ),
-        }
+        let Some(provider) = &self.provider else { return };
+        let path = match provider {
+            VirtualServiceProvider::VirtualNode(_) => "spec.provider.virtualNode.virtualNodeName",
+            VirtualServiceProvider::VirtualRouter(_) => "spec.provider.virtualRouter.virtualRouterName",
+        };
+        names.add(path.into(), provider.resource(names.mesh()));
     }
 
     fn fill_in(&mut self) {}
@@ -55,6 +50,16 @@ pub enum VirtualServiceProvider {
     VirtualNode(VirtualNodeServiceProvider),
     /// A virtual router, whose routes split the traffic.
     VirtualRouter(VirtualRouterServiceProvider),
+}
+
+impl VirtualServiceProvider {
+    /// The virtual node or router, which is in the service's own mesh.
+    pub fn resource(&self, mesh: &str) -> ResourceId {
+        match self {
+            Self::VirtualNode(node) => ResourceId::virtual_node(mesh, &node.virtual_node_name),
+            Self::VirtualRouter(router) => ResourceId::virtual_router(mesh, &router.virtual_router_name),
+        }
+    }
 }
 
 /// A virtual node that provides a service.

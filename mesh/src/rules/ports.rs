@@ -2,7 +2,6 @@
 
 use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
-use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{
     Collection, GatewayRouteSpec, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
 };
@@ -47,15 +46,8 @@ pub fn gateway_route_is_clear(
     let Some(Spec::VirtualService(service)) = mesh.get(&service).map(|record| &record.spec) else {
         return Ok(());
     };
-    let provider = match &service.provider {
-        Some(VirtualServiceProvider::VirtualNode(node)) => {
-            ResourceId::virtual_node(id.mesh_name(), &node.virtual_node_name)
-        }
-        Some(VirtualServiceProvider::VirtualRouter(router)) => {
-            ResourceId::virtual_router(id.mesh_name(), &router.virtual_router_name)
-        }
-        None => return Ok(()),
-    };
+    let Some(provider) = &service.provider else { return Ok(()) };
+    let provider = provider.resource(id.mesh_name());
     let ports = ports(mesh, &provider);
     if ports.len() < 2 {
         return Ok(());

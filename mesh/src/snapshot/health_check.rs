@@ -11,7 +11,7 @@ use fleetmesh_model::listener::{HealthCheckPolicy, Listener};
 use super::proto;
 
 /// Whether Envoy can make the check that `listener` asks for: a grpc check needs an HTTP/2 connection.
-pub(super) fn is_possible(listener: &Listener) -> bool {
+fn is_possible(listener: &Listener) -> bool {
     let protocol = listener.port_mapping.protocol;
     listener.health_check.as_ref().is_none_or(|check| can_check(check.protocol, protocol))
 }

@@ -33,31 +33,22 @@ pub(super) fn gateway_key(name: &str, route: &GatewayRouteSpec) -> impl Ord + us
         Hosts::Any => (2, Reverse(0)),
     };
     let (path, conditions) = if let Some(grpc) = &route.grpc_route {
-        let service = grpc.matcher.service_name.as_ref().map_or((0, 0), |service| (1, service.len()));
-        (service, grpc.matcher.metadata.iter().flatten().count())
+        grpc_specificity(&grpc.matcher.of_requests())
     } else if let Some(http) = route.http() {
-        let matcher = &http.matcher;
-        let conditions = matcher.headers.iter().flatten().count()
-            + matcher.query_parameters.iter().flatten().count()
-            + usize::from(matcher.method.is_some());
-        (path_specificity(matcher.path.as_ref(), matcher.prefix.as_ref()), conditions)
+        http_specificity(&http.matcher.of_requests())
     } else {
         ((0, 0), 0)
     };
     (route.priority.unwrap_or(i32::MAX), hosts, Reverse(path), Reverse(conditions), name.to_owned())
 }
 
-fn path_specificity(path: Option<&HttpPathMatch>, prefix: Option<&String>) -> Specificity {
-    match (path, prefix) {
+fn http_specificity(matcher: &HttpRouteMatch) -> (Specificity, usize) {
+    let path = match (&matcher.path, &matcher.prefix) {
         (Some(HttpPathMatch::Exact(path)), _) => (2, path.len()),
         (Some(HttpPathMatch::Regex(regex)), _) => (1, regex.len()),
         (None, Some(prefix)) => (0, prefix.len()),
         (None, None) => (0, 0),
-    }
-}
-
-fn http_specificity(matcher: &HttpRouteMatch) -> (Specificity, usize) {
-    let path = path_specificity(matcher.path.as_ref(), matcher.prefix.as_ref());
+    };
     let conditions = matcher.headers.iter().flatten().count()
         + matcher.query_parameters.iter().flatten().count()
         + usize::from(matcher.method.is_some())

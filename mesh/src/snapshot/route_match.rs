@@ -7,7 +7,6 @@ use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, QueryParameterMat
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
 use envoy_types::pb::envoy::r#type::v3::Int64Range;
-use fleetmesh_model::gateway_route_match::{GrpcGatewayRouteMatch, HttpGatewayRouteMatch};
 use fleetmesh_model::route_match::{
     GrpcRouteMatch, GrpcRouteMetadata, HeaderMatchMethod, HttpMethod, HttpPathMatch, HttpQueryParameter,
     HttpRouteHeader, HttpRouteMatch, HttpScheme, MatchRange,
@@ -31,25 +30,9 @@ pub(super) fn route_match(route: Option<&RouteSpec>) -> RouteMatch {
 /// at all.
 pub(super) fn gateway_match(route: &GatewayRouteSpec) -> RouteMatch {
     if let Some(grpc) = &route.grpc_route {
-        let GrpcGatewayRouteMatch { hostname: _, metadata, port: _, service_name } = &grpc.matcher;
-        grpc_match(&GrpcRouteMatch {
-            metadata: metadata.clone(),
-            method_name: None,
-            port: None,
-            service_name: service_name.clone(),
-        })
+        grpc_match(&grpc.matcher.of_requests())
     } else if let Some(http) = route.http() {
-        let HttpGatewayRouteMatch { headers, hostname: _, method, path, port: _, prefix, query_parameters } =
-            &http.matcher;
-        http_match(&HttpRouteMatch {
-            headers: headers.clone(),
-            method: *method,
-            path: path.clone(),
-            port: None,
-            prefix: prefix.clone(),
-            query_parameters: query_parameters.clone(),
-            scheme: None,
-        })
+        http_match(&http.matcher.of_requests())
     } else {
         everything()
     }

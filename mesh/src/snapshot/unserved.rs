@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use fleetmesh_api::unserved::because;
+use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::listener::Listener;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
-use fleetmesh_model::tls::{ClientPolicy, TlsValidationContextTrust};
-use fleetmesh_model::virtual_gateway::{VirtualGatewayHealthCheckPolicy, VirtualGatewayListener};
+use fleetmesh_model::tls::{ClientPolicy, ListenerTls, TlsValidationContextTrust};
+use fleetmesh_model::virtual_gateway::VirtualGatewayListener;
 use fleetmesh_model::virtual_node::{BackendDefaults, VirtualServiceBackend};
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{
@@ -77,36 +78,38 @@ pub fn unavailable(spec: &Spec) -> Vec<String> {
 
 fn unavailable_of_node(spec: &VirtualNodeSpec) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(BackendDefaults { client_policy: Some(policy) }) = &spec.backend_defaults {
-        client_policy("spec.backendDefaults.clientPolicy", policy, &mut found);
-    }
+    defaults(spec.backend_defaults.as_ref(), &mut found);
     for (index, backend) in spec.backends().enumerate() {
         let VirtualServiceBackend { client_policy: policy, virtual_service_name: _ } = backend;
         if let Some(policy) = policy {
             client_policy(&format!("spec.backends[{index}].virtualService.clientPolicy"), policy, &mut found);
         }
     }
-    for (index, listener) in spec.listeners().iter().enumerate() {
-        if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
-            let path = format!("spec.listeners[{index}].tls.certificate.acm");
-            found.push(because(&path, ACM_CERTIFICATE));
-        }
-    }
+    certificates(spec.listeners().iter().map(|listener| listener.tls.as_ref()), &mut found);
     found
 }
 
 fn unavailable_of_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(BackendDefaults { client_policy: Some(policy) }) = &spec.backend_defaults {
-        client_policy("spec.backendDefaults.clientPolicy", policy, &mut found);
-    }
-    for (index, listener) in spec.listeners.iter().enumerate() {
-        if ServerTls::of(listener.tls.as_ref()) == ServerTls::Closed {
+    defaults(spec.backend_defaults.as_ref(), &mut found);
+    certificates(spec.listeners.iter().map(|listener| listener.tls.as_ref()), &mut found);
+    found
+}
+
+/// The certificates of listeners.
+fn certificates<'a>(listeners: impl Iterator<Item = Option<&'a ListenerTls>>, found: &mut Vec<String>) {
+    for (index, tls) in listeners.enumerate() {
+        if ServerTls::of(tls) == ServerTls::Closed {
             let path = format!("spec.listeners[{index}].tls.certificate.acm");
             found.push(because(&path, ACM_CERTIFICATE));
         }
     }
-    found
+}
+
+fn defaults(given: Option<&BackendDefaults>, found: &mut Vec<String>) {
+    if let Some(BackendDefaults { client_policy: Some(policy) }) = given {
+        client_policy("spec.backendDefaults.clientPolicy", policy, found);
+    }
 }
 
 fn client_policy(path: &str, policy: &ClientPolicy, found: &mut Vec<String>) {
@@ -140,8 +143,18 @@ fn virtual_node(reader: &Reader<'_>, spec: &VirtualNodeSpec) -> Vec<String> {
 fn listener_members(path: &str, listener: &Listener, found: &mut Vec<String>) {
     let Listener { connection_pool: _, health_check, outlier_detection: _, port_mapping, timeout: _, tls: _ } =
         listener;
-    if health_check.is_some() && !health_check::is_possible(listener) {
-        let protocol = port_mapping.protocol;
+    let check = health_check.as_ref().map(|check| check.protocol);
+    impossible_check(path, check, port_mapping.protocol, found);
+}
+
+/// A check of the listener at `path` that Envoy cannot make on a port that speaks `protocol`.
+fn impossible_check(
+    path: &str,
+    check: Option<PortProtocol>,
+    protocol: PortProtocol,
+    found: &mut Vec<String>,
+) {
+    if check.is_some_and(|check| !health_check::can_check(check, protocol)) {
         let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
         found.push(because(&format!("{path}.healthCheck"), &reason));
     }
@@ -179,14 +192,9 @@ fn virtual_gateway(spec: &VirtualGatewaySpec) -> Vec<String> {
     let mut found = unavailable_of_gateway(spec);
     for (index, listener) in listeners.iter().enumerate() {
         let VirtualGatewayListener { connection_pool: _, health_check, port_mapping, tls: _ } = listener;
-        let protocol = port_mapping.protocol.into();
-        let impossible = |check: &VirtualGatewayHealthCheckPolicy| {
-            !health_check::can_check(check.protocol.into(), protocol)
-        };
-        if health_check.as_ref().is_some_and(impossible) {
-            let reason = format!("a grpc check needs a grpc or http2 listener, not {protocol}");
-            found.push(because(&format!("spec.listeners[{index}].healthCheck"), &reason));
-        }
+        let check = health_check.as_ref().map(|check| check.protocol.into());
+        let path = format!("spec.listeners[{index}]");
+        impossible_check(&path, check, port_mapping.protocol.into(), &mut found);
     }
     found
 }
