@@ -7,7 +7,7 @@ use fleetmesh_model::service_discovery::ServiceDiscovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::definition::name_fixed;
-use crate::fleet::{self, Fleet};
+use crate::fleet::{self, Fleet, Rollout};
 use crate::fleet_class::{self, FleetClassSpec};
 use crate::gateway_fleet::{self, GatewayFleet};
 use crate::gateway_route::GatewayRouteResourceSpec;
@@ -301,14 +301,10 @@ fn fleet_members(given: &Fleet, found: &mut Violations) {
         ("proxy", given.proxy.is_some()),
         ("rollout", given.rollout.is_some()),
     ];
-    if given.enroll.is_some()
-        && let Some((member, _)) = beside.into_iter().find(|(_, given)| *given)
-    {
-        found.broken("spec.fleet", &fleet::ENROLL_ALONE, member);
+    if given.enroll.is_some() {
+        alone(&fleet::ENROLL_ALONE, &beside, found);
     }
-    if given.rollout.is_some_and(|rollout| rollout.max_surge == 0 && rollout.max_unavailable == 0) {
-        found.broken("spec.fleet.rollout", &fleet::SOME_MOVE, 0);
-    }
+    some_move(given.rollout, found);
 }
 
 fn gateway_fleet_members(given: &GatewayFleet, found: &mut Violations) {
@@ -319,12 +315,21 @@ fn gateway_fleet_members(given: &GatewayFleet, found: &mut Violations) {
         ("proxy", given.proxy.is_some()),
         ("rollout", given.rollout.is_some()),
     ];
-    if given.enroll.is_some()
-        && let Some((member, _)) = beside.into_iter().find(|(_, given)| *given)
-    {
-        found.broken("spec.fleet", &gateway_fleet::ENROLL_ALONE, member);
+    if given.enroll.is_some() {
+        alone(&gateway_fleet::ENROLL_ALONE, &beside, found);
     }
-    if given.rollout.is_some_and(|rollout| rollout.max_surge == 0 && rollout.max_unavailable == 0) {
+    some_move(given.rollout, found);
+}
+
+/// Nothing of `beside` may be given.
+fn alone(rule: &Rule, beside: &[(&str, bool)], found: &mut Violations) {
+    if let Some((member, _)) = beside.iter().find(|(_, given)| *given) {
+        found.broken("spec.fleet", rule, member);
+    }
+}
+
+fn some_move(rollout: Option<Rollout>, found: &mut Violations) {
+    if rollout.is_some_and(|rollout| rollout.max_surge == 0 && rollout.max_unavailable == 0) {
         found.broken("spec.fleet.rollout", &fleet::SOME_MOVE, 0);
     }
 }
