@@ -1,17 +1,15 @@
 //! An unhealthy host under a health check: callers avoid it, and come back.
 
-use std::net::IpAddr;
-
-use fleetmesh_testbed::app::{LoadOptions, Protocol};
+use fleetmesh_testbed::app::LoadOptions;
 use fleetmesh_testbed::envoy;
 use fleetmesh_testbed::userns;
 use fleetmesh_testbed::wait;
 use serde_json::json;
 
-use crate::bed::{Bed, LIMIT, MeshMember, NOWHERE, host};
-use crate::spec::{caller, empty_mesh, http2_route, node, route, routed, router_on, targets};
+use crate::bed::{LIMIT, MeshMember};
+use crate::pool::{Pool, URL};
+use crate::spec::{http2_route, targets};
 
-const URL: &str = "http://shop.apps.local/";
 /// Requests that show who takes part: with two hosts in turn, neither is missed by chance.
 const REQUESTS: u64 = 500;
 
@@ -34,37 +32,12 @@ async fn traffic_avoids_a_host_while_it_is_unhealthy() {
     if !userns::wanted() {
         return;
     }
-    let (mut bed, [client, red, blue]) = Bed::start("health", ["client", "red", "blue"]).await;
-    let pool = |address: IpAddr| ("pool.apps.local".to_owned(), address);
-    bed.zone(&[
-        (host(&client), client.ipv4().into()),
-        pool(red.ipv4().into()),
-        pool(blue.ipv4().into()),
-        ("shop.apps.local".to_owned(), NOWHERE.into()),
-    ])
-    .await;
     // The shortest check that App Mesh allows.
     let check = json!({ "protocol": "http2", "path": "/health", "intervalMillis": 5000, "timeoutMillis": 2000,
         "healthyThreshold": 2, "unhealthyThreshold": 2 });
-    let spec = json!({
-        "listeners": [{ "portMapping": { "port": 8001, "protocol": "http2" }, "healthCheck": check }],
-        "serviceDiscovery": { "dns": { "hostname": "pool.apps.local", "responseType": "ENDPOINTS" } } });
-    // Both instances are the same virtual node; the bed's proxies are named as their instances.
-    bed.create(&[
-        empty_mesh(),
-        (node("pool"), spec.clone()),
-        (node("red"), spec.clone()),
-        (node("blue"), spec),
-        router_on("shop", &[("http2", 80)]),
-        (route("shop", "all"), http2_route(&targets(&[("pool", 8001, 1)]))),
-        routed("shop.apps.local", "shop"),
-        caller("client", &["shop.apps.local"]),
-    ])
-    .await;
-    let apps = [(Protocol::Http2, 8001)];
-    let mut red = bed.join(red, &apps).await;
-    let _blue = bed.join(blue, &apps).await;
-    let client = bed.join(client, &[]).await;
+    let members = json!({ "healthCheck": check });
+    let all = http2_route(&targets(&[("pool", 8001, 1)]));
+    let Pool { bed, client, mut red, blue: _blue } = Pool::start("health", &members, all).await;
 
     healthy_hosts(&client, 2).await;
     let options = LoadOptions { rate: 250, ..LoadOptions::new(URL) };

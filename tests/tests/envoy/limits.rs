@@ -1,15 +1,13 @@
 //! Connection pools and outlier detection: what is too much is refused at the node, and who keeps failing is left out.
 
-use std::net::IpAddr;
-
 use fleetmesh_testbed::app::{LoadOptions, Protocol};
 use fleetmesh_testbed::{userns, wait};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, MeshMember, NOWHERE, host};
-use crate::spec::{caller, empty_mesh, http2_route, node, route, routed, router_on, service, targets};
+use crate::bed::{Bed, LIMIT, MeshMember};
+use crate::pool::{Pool, URL};
+use crate::spec::{caller, empty_mesh, http2_route, node, service, targets};
 
-const URL: &str = "http://shop.apps.local/";
 /// Keeps a request at the application until all the others have arrived.
 const SLOW: [&str; 2] = ["--header", "x-delay-ms: 2000"];
 
@@ -66,37 +64,12 @@ async fn an_instance_that_keeps_failing_is_left_out() {
     if !userns::wanted() {
         return;
     }
-    let (mut bed, [client, red, blue]) = Bed::start("outlier", ["client", "red", "blue"]).await;
-    let pool = |address: IpAddr| ("pool.apps.local".to_owned(), address);
-    bed.zone(&[
-        (host(&client), client.ipv4().into()),
-        pool(red.ipv4().into()),
-        pool(blue.ipv4().into()),
-        ("shop.apps.local".to_owned(), NOWHERE.into()),
-    ])
-    .await;
     let detection = json!({ "maxServerErrors": 5, "maxEjectionPercent": 50,
         "interval": { "unit": "ms", "value": 100 }, "baseEjectionDuration": { "unit": "s", "value": 300 } });
-    let spec = json!({
-        "listeners": [{ "portMapping": { "port": 8001, "protocol": "http2" }, "outlierDetection": detection }],
-        "serviceDiscovery": { "dns": { "hostname": "pool.apps.local", "responseType": "ENDPOINTS" } } });
     let mut all = http2_route(&targets(&[("pool", 8001, 1)]));
     all["http2Route"]["retryPolicy"] = json!({ "maxRetries": 0, "perRetryTimeout": { "unit": "s", "value": 5 }, "httpRetryEvents": ["server-error"] });
-    bed.create(&[
-        empty_mesh(),
-        (node("pool"), spec.clone()),
-        (node("red"), spec.clone()),
-        (node("blue"), spec),
-        router_on("shop", &[("http2", 80)]),
-        (route("shop", "all"), all),
-        routed("shop.apps.local", "shop"),
-        caller("client", &["shop.apps.local"]),
-    ])
-    .await;
-    let apps = [(Protocol::Http2, 8001)];
-    let mut red = bed.join(red, &apps).await;
-    let _blue = bed.join(blue, &apps).await;
-    let client = bed.join(client, &[]).await;
+    let members = json!({ "outlierDetection": detection });
+    let Pool { bed, client, mut red, blue: _blue } = Pool::start("outlier", &members, all).await;
 
     let options = LoadOptions { rate: 250, ..LoadOptions::new(URL) };
     let mut load = client.load(&bed, &options, "both").await;

@@ -23,6 +23,7 @@ mod limits;
 mod loads;
 mod outage;
 mod outages;
+mod pool;
 mod providers;
 mod refusal;
 mod refusal_in_status;
