@@ -148,7 +148,11 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
     let started = Instant::now();
     let operation = Operation::parse(&method, &path);
     let verb = operation.as_ref().map_or("unknown", Operation::verb);
-    let outcome = api.serve(operation, request).await;
+    // The whole request is read before any answer: what is left of a body costs its client the connection.
+    let outcome = match request::arrived(request).await {
+        Ok(request) => api.serve(operation, request).await,
+        Err(refusal) => Err(refusal),
+    };
     let took = started.elapsed();
     api.metrics.served(verb, outcome.as_ref().err().map(|refusal| refusal.class), took);
     match &outcome {

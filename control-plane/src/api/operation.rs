@@ -2,9 +2,11 @@
 //! split before it is decoded. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
-use fleetmesh_model::{Collection, ResourceId};
+use fleetmesh_model::{Collection, Kind, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
+
+use super::validate::name_length;
 
 /// The path segment of the API's version.
 pub const VERSION: &str = "v20190125";
@@ -36,7 +38,8 @@ impl Operation {
     /// The operation that `method` on the raw (undecoded) `path` asks for.
     ///
     /// # Errors
-    /// Not found, naming the path, when there is no such operation; a bad request when the path is no text.
+    /// Not found, naming the path, when there is no such operation; a bad request when the path is no text, or a name in it is
+    /// longer than one can be.
     pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let unknown = || {
             let message = format!(
@@ -51,6 +54,7 @@ impl Operation {
         let rest = segments.map(decode).collect::<Result<Vec<_>, _>>()?;
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let place = place(&rest).ok_or_else(unknown)?;
+        names_fit(&place, &rest)?;
         match (method, place) {
             (&Method::GET, MemberPlace::One(id)) => Ok(Self::Describe(id)),
             (&Method::PUT, MemberPlace::One(id)) => Ok(Self::Update(id)),
@@ -97,6 +101,19 @@ fn place(segments: &[&str]) -> Option<MemberPlace> {
     }
 }
 
+/// Checks the names of what a path leads to, each by the member that the API has it in.
+fn names_fit(place: &MemberPlace, segments: &[&str]) -> Result<(), Refusal> {
+    let kind = match place {
+        MemberPlace::One(id) => id.kind(),
+        MemberPlace::Many(collection) => collection.kind(),
+        MemberPlace::Tags | MemberPlace::Tag | MemberPlace::Untag => return Ok(()),
+    };
+    let mut kinds: Vec<Kind> = std::iter::successors(Some(kind), |of| of.info().parent).collect();
+    kinds.reverse();
+    let names = segments.iter().skip(1).step_by(2);
+    kinds.into_iter().zip(names).try_for_each(|(kind, name)| name_length(kind.info().member, name))
+}
+
 #[cfg(test)]
 mod tests {
     use fleetmesh_mesh::refusal::Class;
@@ -139,6 +156,22 @@ mod tests {
             let refusal = Operation::parse(&method, path).expect_err(path);
             assert_eq!(refusal.class, Class::NotFound);
             assert!(refusal.message.contains(path), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_a_bad_request_that_names_its_member() {
+        let (longest, longer) = ("n".repeat(255), "n".repeat(256));
+        parse(Method::GET, &format!("/v20190125/meshes/{longest}/virtualRouter/{longest}/routes/{longest}"));
+        for (path, member) in [
+            (format!("/v20190125/meshes/{longer}/virtualRouter/r/routes"), "meshName"),
+            (format!("/v20190125/meshes/m/virtualRouter/{longer}/routes"), "virtualRouterName"),
+            (format!("/v20190125/meshes/m/virtualGateway/g/gatewayRoutes/{longer}"), "gatewayRouteName"),
+            ("/v20190125/meshes//virtualNodes".to_owned(), "meshName"),
+        ] {
+            let refusal = Operation::parse(&Method::PUT, &path).expect_err(&path);
+            assert_eq!(refusal.class, Class::BadRequest);
+            assert!(refusal.message.starts_with(&format!("{member}: must have 1 to 255")), "{refusal}");
         }
     }
 

@@ -6,30 +6,13 @@ and demands a BadRequestException that names the member's path. Prints what was 
 """
 
 import copy
-import http.client
 import json
 import random
-import sys
-import urllib.parse
 
-import botocore.session
+from shapes import EVENTS, Refused, create_referents, is_union, kinds, service
 
-service = botocore.session.get_session().get_service_model("appmesh")
-# Plain HTTP: botocore would refuse, or not even be able to write, much of what is sent here.
-connection = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc)
 chance = random.Random(2019)
 PROTOCOLS = ["http", "http2", "grpc", "tcp"]
-# Unions by documentation, though the model does not mark them.
-UNIONS = {"HttpPathMatch", "GatewayRouteHostnameMatch"}
-# What the model leaves a bare string and the documentation enumerates.
-EVENTS = {
-    "HttpRetryPolicyEvent": ["server-error", "gateway-error", "client-error", "stream-error"],
-    "TcpRetryPolicyEvent": ["connection-error"],
-}
-
-
-def is_union(shape):
-    return getattr(shape, "is_tagged_union", False) or shape.name in UNIONS
 
 
 def generate(shape):
@@ -201,53 +184,7 @@ def replaced(spec, path, value):
     return spec
 
 
-class Refused(Exception):
-    """The error's type and message."""
-
-
-class Kind:
-    """How specs of a kind are created."""
-
-    def __init__(self, operation, name, **parent):
-        model = service.operation_model(operation)
-        self.operation, self.name, self.shape = operation, name, model.input_shape.members["spec"]
-        self.uri = model.http["requestUri"].format(**parent)
-        self.count = 0
-
-    def create(self, spec, name=None):
-        """Creates an object and returns the spec that came back."""
-        self.count += 1
-        body = json.dumps({self.name: name or f"made-{self.count}", "spec": spec})
-        connection.request("PUT", self.uri, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-        if answer.status != 200:
-            raise Refused(answer.headers["x-amzn-ErrorType"], content["message"])
-        return content["spec"]
-
-
-MESH, ROUTER, GATEWAY = "model", "router", "gateway"
-meshes = Kind("CreateMesh", "meshName")
-nodes = Kind("CreateVirtualNode", "virtualNodeName", meshName=MESH)
-routers = Kind("CreateVirtualRouter", "virtualRouterName", meshName=MESH)
-routes = Kind("CreateRoute", "routeName", meshName=MESH, virtualRouterName=ROUTER)
-services = Kind("CreateVirtualService", "virtualServiceName", meshName=MESH)
-gateways = Kind("CreateVirtualGateway", "virtualGatewayName", meshName=MESH)
-gateway_routes = Kind("CreateGatewayRoute", "gatewayRouteName", meshName=MESH, virtualGatewayName=GATEWAY)
-kinds = [meshes, nodes, routers, routes, services, gateways, gateway_routes]
-
-# What generated specs refer to.
-meshes.create({}, MESH)
-listener = {"portMapping": {"port": 80, "protocol": "http"}}
-nodes.create({"listeners": [listener], "serviceDiscovery": {"dns": {"hostname": "target"}}}, "target")
-for name in ("a", "a" * 50):
-    nodes.create({}, name)
-    routers.create({}, name)
-# Without listeners it takes a route of any protocol and port.
-routers.create({}, ROUTER)
-services.create({}, "target")
-gateways.create({"listeners": []}, GATEWAY)
-
+create_referents(["a", "a" * 50])
 wrong, broken, round_trips = [], set(), 0
 for kind in kinds:
     missing = reachable(kind.shape, set())

@@ -84,17 +84,22 @@ impl Validator {
 /// Checks a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`). Control characters
 /// and `/` are refused too, because neither an ARN nor a proxy's `node.id` could name the resource then.
 pub fn name(path: &str, name: &str) -> Result<(), Refusal> {
-    let length = name.chars().count();
-    if !(1..=255).contains(&length) {
-        let message = format!("{path}: must have 1 to 255 characters, this has {length}");
-        return Err(Refusal::bad_request(message));
-    }
+    name_length(path, name)?;
     match name.chars().find(|character| *character == '/' || character.is_control()) {
         None => Ok(()),
         Some(character) => Err(Refusal::bad_request(format!(
             "{path}: {name:?} has the character {character:?}, which an ARN cannot hold; leave it out"
         ))),
     }
+}
+
+/// Checks the length of a resource's name, at the member `path`: 1 to 255 characters (App Mesh `ResourceName`).
+pub fn name_length(path: &str, name: &str) -> Result<(), Refusal> {
+    let length = name.chars().count();
+    if (1..=255).contains(&length) {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!("{path}: must have 1 to 255 characters, this has {length}")))
 }
 
 /// Checks a client token: 1 to 36 letters, digits, hyphens and underscores, as the API's documentation says.
