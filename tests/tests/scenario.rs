@@ -9,7 +9,9 @@
 
 use fleetmesh_testbed::app::tally::LoadPhase;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::scenario::{self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict};
+use fleetmesh_testbed::scenario::{
+    self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict, VERSIONS,
+};
 use fleetmesh_testbed::{tools, userns};
 
 /// Remembers the steps, for the message of a failure.
@@ -41,11 +43,15 @@ async fn requests_are_split_as_written_and_none_fails() {
     let report = report.unwrap_or_else(|error| panic!("{error:#}\nafter {steps:#?}", steps = steps.0));
     assert!(report.passed(), "{report:#?}");
     // What `passed` stands for, said once more in numbers.
-    assert_eq!(report.tally.failed(), 0);
+    assert_eq!((report.tally.failed(), report.outside.failed()), (0, 0));
     for (stage, verdict) in STAGES.iter().zip(&report.verdicts) {
         assert!(verdict.counts.iter().sum::<u64>() >= MIN_REQUESTS, "{verdict:?}");
         for (count, weight) in verdict.counts.iter().zip(stage.weights) {
             assert_eq!(*count == 0, weight == 0, "{verdict:?}");
+        }
+        let outside = report.outside.phase(stage.name);
+        for (version, weight) in VERSIONS.iter().zip(stage.weights) {
+            assert_eq!(outside.by(version) == 0, weight == 0, "{outside:?}");
         }
     }
 }

@@ -54,6 +54,8 @@ impl View {
             "{answered} requests answered, {} failed, shifts and the good release included",
             report.failed()
         );
+        let outside = report.outside.answered();
+        println!("{outside} requests came from outside of the mesh, through the gateway");
         if let Some(canaries) = &report.canaries {
             let good = if canaries.promoted { "promoted by itself" } else { "NOT PROMOTED" };
             let bad = canaries.rolled_back.as_deref().unwrap_or("NOT ROLLED BACK");
@@ -63,9 +65,11 @@ impl View {
                 "canary: the bad release went back, {percent:.1} % of the requests meanwhile failed: {bad}"
             );
         }
-        for phase in &tally.phases {
-            for (reason, count) in &phase.failures {
-                println!("  during {}: {count} × {reason}", phase.name);
+        for (place, phases) in [("inside", &tally.phases), ("outside", &report.outside.phases)] {
+            for phase in phases {
+                for (reason, count) in &phase.failures {
+                    println!("  {place}, during {}: {count} × {reason}", phase.name);
+                }
             }
         }
         let outcome = if report.passed() { "passed" } else { "FAILED" };

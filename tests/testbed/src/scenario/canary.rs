@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{LIMIT, MESH, Observer, ScenarioWorld};
-use crate::app::AppLoad;
+use super::{LIMIT, Loads, MESH, Observer, ScenarioWorld};
 use crate::run_dir::RunDir;
 use crate::wait;
 
@@ -57,7 +56,7 @@ pub fn short_route(samples: &Path, target: &str) -> Result<Value> {
 /// Runs both releases while requests go on.
 pub(super) async fn run(
     world: &mut ScenarioWorld,
-    load: &mut AppLoad,
+    load: &mut Loads,
     samples: &Path,
     run: &RunDir,
     observer: &mut dyn Observer,
@@ -77,7 +76,7 @@ pub(super) async fn run(
     let ended = follow(world, observer).await?;
     let message = ended["history"][0]["message"].as_str().map(ToOwned::to_owned);
     world.hosts[2].server.fail_every(0).await?;
-    let phase = load.tally()?.phase(BAD);
+    let phase = load.inside.tally()?.phase(BAD);
     let failed_percent = 100.0 * phase.failed() as f64 / (phase.failed() + phase.answered()).max(1) as f64;
     Ok(Canaries { promoted, rolled_back: message.filter(|_| ended["phase"] == "Aborted"), failed_percent })
 }

@@ -1,7 +1,9 @@
-//! The scenario from end to end: three instances with real Envoys, samples applied with kubectl, requests under way
-//! all the time. The demo shows it, a test asserts it.
+//! The scenario from end to end: three instances with real Envoys and a gateway, samples applied with kubectl, requests from
+//! inside and outside of the mesh under way all the time. The demo shows it, a test asserts it.
 
 pub mod canary;
+mod edge;
+mod loads;
 mod world;
 
 use std::path::PathBuf;
@@ -10,17 +12,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::app::tally::{LoadPhase, Tally};
-use crate::app::{AppLoad, LoadOptions};
 use crate::chi_square;
 use crate::host::HostBackend;
 use crate::run_dir::RunDir;
 
 use canary::Canaries;
+use loads::Loads;
 pub use world::ScenarioWorld;
 use world::apply;
 
 /// What the application of serviceA has always called.
 pub const URL: &str = "http://serviceb.apps.local";
+/// What clients outside of the mesh call: the gateway, which leads them to the same service.
+pub const OUTSIDE_URL: &str = "http://edge.apps.local:8088/";
 /// The mesh of the samples, and their namespace.
 pub const MESH: &str = "apps";
 /// Probability below which a split counts as wrong.
@@ -117,6 +121,8 @@ pub struct ScenarioReport {
     pub canaries: Option<Canaries>,
     /// Everything that was counted, shifts included.
     pub tally: Tally,
+    /// The same for clients outside of the mesh, who come through the gateway.
+    pub outside: Tally,
 }
 
 impl ScenarioReport {
@@ -127,7 +133,21 @@ impl ScenarioReport {
             && self.verdicts.iter().all(ScenarioVerdict::holds)
             && self.canaries.as_ref().is_none_or(Canaries::passed)
             && self.failed() == 0
-            && self.tally.phases.iter().all(|phase| phase.started == phase.answered() + phase.failed())
+            && self.outside_follows()
+            && [&self.tally, &self.outside]
+                .iter()
+                .flat_map(|tally| &tally.phases)
+                .all(|phase| phase.started == phase.answered() + phase.failed())
+    }
+
+    /// Whether the gateway led clients to the versions that have a weight, and to no other.
+    fn outside_follows(&self) -> bool {
+        STAGES.iter().all(|stage| {
+            let phase = self.outside.phase(stage.name);
+            let weights = VERSIONS.iter().zip(stage.weights);
+            phase.answered() > 0
+                && weights.into_iter().all(|(version, weight)| (phase.by(version) > 0) == (weight > 0))
+        })
     }
 }
 
@@ -135,7 +155,8 @@ impl ScenarioReport {
     /// Requests that failed and should not have: a bad release fails some.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.tally.failed() - self.tally.phase(canary::BAD).failed()
+        let unexpected = |tally: &Tally| tally.failed() - tally.phase(canary::BAD).failed();
+        unexpected(&self.tally) + unexpected(&self.outside)
     }
 }
 
@@ -151,9 +172,7 @@ pub async fn run(
 ) -> Result<ScenarioReport> {
     ensure!(options.requests >= MIN_REQUESTS, "a split is judged by at least {MIN_REQUESTS} requests");
     let mut world = ScenarioWorld::start(options, run, observer).await?;
-    observer.step(&format!("serviceA sends {} requests a second to {URL}", options.rate));
-    let load = LoadOptions { rate: options.rate, ..LoadOptions::new(URL) };
-    let mut load = AppLoad::start(&load, STAGES[0].name, &world.hosts[0].instance, run).await?;
+    let mut load = Loads::start(&world, options.rate, run, observer).await?;
     for (index, stage) in STAGES.into_iter().enumerate() {
         if index > 0 {
             world.shift(&mut load, stage, options, observer).await?;
@@ -164,21 +183,21 @@ pub async fn run(
         true => Some(canary::run(&mut world, &mut load, &options.samples, run, observer).await?),
         false => None,
     };
-    let tally = load.finish().await?;
+    let (tally, outside) = load.finish().await?;
     // Requests under way when a stage was left are answered now, so the verdict is on all of them.
     let verdicts: Vec<ScenarioVerdict> = STAGES
         .into_iter()
         .map(|stage| ScenarioVerdict::of(stage, &tally.phase(stage.name)))
         .collect::<Result<_>>()?;
     verdicts.iter().for_each(|verdict| observer.verdict(verdict));
-    Ok(ScenarioReport { verdicts, canaries, tally })
+    Ok(ScenarioReport { verdicts, canaries, tally, outside })
 }
 
 impl ScenarioWorld {
     /// Applies the samples of `stage` and awaits that the route says Ready for them, while requests go on.
     async fn shift(
         &self,
-        load: &mut AppLoad,
+        load: &mut Loads,
         stage: ScenarioStage,
         options: &ScenarioOptions,
         observer: &mut dyn Observer,
@@ -187,7 +206,7 @@ impl ScenarioWorld {
         apply(&self.stack, &options.samples, stage.folder, observer).await?;
         let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "--namespace", MESH, "route/service-b"];
         self.stack.kubectl.run(&wait).await.context("the route does not become Ready")?;
-        if let Some(phase) = load.tally()?.current() {
+        if let Some(phase) = load.inside.tally()?.current() {
             observer.count(phase, None);
         }
         load.phase(stage.name).await
@@ -196,17 +215,18 @@ impl ScenarioWorld {
 
 /// Awaits `wanted` answers of a stage.
 async fn count(
-    load: &mut AppLoad,
+    load: &mut Loads,
     stage: ScenarioStage,
     wanted: u64,
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let what = format!("{wanted} requests are answered at {}", stage.name);
-    load.until(&what, LIMIT, |tally| {
-        let phase = tally.phase(stage.name);
-        observer.count(&phase, Some(wanted));
-        phase.answered() + phase.failed() >= wanted
-    })
-    .await
-    .map(drop)
+    load.inside
+        .until(&what, LIMIT, |tally| {
+            let phase = tally.phase(stage.name);
+            observer.count(&phase, Some(wanted));
+            phase.answered() + phase.failed() >= wanted
+        })
+        .await
+        .map(drop)
 }

@@ -1,9 +1,10 @@
-//! The parts of the scenario, running: the stack, moto in the place of AWS, and three instances with their proxies.
+//! The parts of the scenario, running: the stack, moto in the place of AWS, three instances with their proxies, and the edge.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::edge::{Edge, EdgeInstances};
 use super::{INSTANCES, LIMIT, MESH, Observer, STAGES, ScenarioOptions};
 use crate::dns::{self, Zone};
 use crate::host::{Host, HostOptions};
@@ -20,6 +21,8 @@ use crate::wait;
 pub struct ScenarioWorld {
     /// serviceA, serviceB and serviceBv2.
     pub hosts: Vec<Host>,
+    /// The gateway and its client.
+    pub edge: Edge,
     _dns: Process,
     _network: Network,
     /// What a fleet's owner runs.
@@ -52,6 +55,7 @@ impl ScenarioWorld {
             zone.add(name, instance.ipv4()).add(name, instance.ipv6());
             instances.push(instance);
         }
+        let edge = EdgeInstances::make(&mut network, &mut zone, run).await?;
         let dns = dns::start(&network, "apps.local", &zone, run).await?;
         let mut hosts = Vec::new();
         let ids = launched(&stack, &moto, &options.samples, observer).await?;
@@ -62,8 +66,10 @@ impl ScenarioWorld {
         for host in &mut hosts {
             host.ready().await?;
         }
-        let world = Self { hosts, _dns: dns, _network: network, stack, _moto: moto };
-        apply(&world.stack, &options.samples, STAGES[0].folder, observer).await?;
+        apply(&stack, &options.samples, STAGES[0].folder, observer).await?;
+        apply(&stack, &options.samples, "gateway", observer).await?;
+        let edge = edge.start(&control_plane, run).await?;
+        let world = Self { hosts, edge, _dns: dns, _network: network, stack, _moto: moto };
         let wait = ["wait", "--for=condition=Ready", "--timeout=60s"];
         world.stack.kubectl.run(&[&wait[..], &["fleetmesh", "--all", "--namespace", MESH]].concat()).await?;
         Ok(world)
