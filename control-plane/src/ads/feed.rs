@@ -1,13 +1,16 @@
 //! The snapshots of the nodes that have proxies: made once per node, shared by all its streams, and made again only when something
 //! that they were made from changed.
 //!
+//! What proxies refuse of it is found and withheld from them ([`isolation`](fleetmesh_mesh::ads::isolation)). What they
+//! acknowledged last is kept while none of them is connected: one that starts anew gets that.
+//!
 //! Bursts of commits are taken together: an update waits until nothing was committed for [`Debounce::quiet`], at most
 //! [`Debounce::longest`].
 //!
 //! When a node is deleted while its proxies are connected, they keep the last configuration and the stream, and continue from there
 //! if a node of that name is made again. They no longer count in the distribution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,14 +21,18 @@ use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Tar
 use fleetmesh_mesh::view::MeshView;
 use fleetmesh_model::ResourceId;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::grpc;
+use super::node_feed::{Current, FollowedFeed, NodeFeed, Unsaved};
 use crate::distribution::{Distribution, Published, Reports};
 use crate::join::Denied;
 use crate::views::Views;
+
+/// How long what could not be stored waits.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How bursts of commits are taken together.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +49,6 @@ impl Default for Debounce {
     }
 }
 
-/// What the proxies of a node are to run now.
-#[derive(Clone, Debug)]
-pub struct Current {
-    /// The snapshot.
-    pub snapshot: Arc<Snapshot>,
-    /// Whether the node still exists.
-    pub exists: bool,
-    /// The commit that the snapshot was made from, or a later one that left it as it is.
-    revision: u64,
-}
-
 /// The snapshots of all nodes that have proxies.
 pub struct Feeds {
     views: Arc<dyn Views>,
@@ -63,27 +59,28 @@ pub struct Feeds {
     denied: Denied,
     distribution: Arc<Distribution>,
     nodes: Mutex<BTreeMap<ResourceId, Feed>>,
+    unsaved: Arc<Unsaved>,
 }
 
 /// What the proxies of a node are to run, and who follows it.
 struct Feed {
-    current: watch::Sender<Current>,
+    node: Arc<NodeFeed>,
     /// Held once for each follower that reports its load; the others are proxies.
     reporting: Arc<()>,
 }
 
 impl Feed {
-    fn new(current: Current) -> Self {
-        Self { current: watch::Sender::new(current), reporting: Arc::default() }
+    fn new(node: NodeFeed) -> Self {
+        Self { node: Arc::new(node), reporting: Arc::default() }
     }
 
     fn is_followed(&self) -> bool {
-        self.current.receiver_count() > 0
+        self.node.current.receiver_count() > 0
     }
 
     /// How many proxies follow it.
     fn proxies(&self) -> usize {
-        self.current.receiver_count().saturating_sub(Arc::strong_count(&self.reporting) - 1)
+        self.node.current.receiver_count().saturating_sub(Arc::strong_count(&self.reporting) - 1)
     }
 }
 
@@ -98,7 +95,7 @@ impl FeedReported {
     /// Where they lead now; nowhere when its node is gone.
     pub fn targets(&self) -> Arc<Targets> {
         let current = self.current.borrow();
-        if current.exists { Arc::clone(&current.snapshot.targets) } else { Arc::default() }
+        if current.exists { Arc::clone(&current.offer.served.targets) } else { Arc::default() }
     }
 }
 
@@ -110,7 +107,8 @@ impl Feeds {
         distribution: Arc<Distribution>,
         limit: Option<usize>,
     ) -> Self {
-        Self { views, discovered, limit, denied: Denied::default(), distribution, nodes: Mutex::default() }
+        let (nodes, unsaved) = (Mutex::default(), Arc::default());
+        Self { views, discovered, limit, denied: Denied::default(), distribution, nodes, unsaved }
     }
 
     /// The same without the instances of `denied`.
@@ -123,14 +121,14 @@ impl Feeds {
     ///
     /// # Errors
     /// Status 3 when there is no such node, 8 when it has as many proxies as it may.
-    pub fn subscribe(&self, node: &ResourceId) -> Result<watch::Receiver<Current>, Status> {
+    pub fn subscribe(&self, node: &ResourceId) -> Result<FollowedFeed, Status> {
         let mut nodes = self.nodes();
         let connected = nodes.get(node).map_or(0, Feed::proxies);
         if let Some(limit) = self.limit.filter(|limit| connected >= *limit) {
             let text = format!("{node} has {connected} proxies connected, and the limit is {limit}");
             return Err(Status::resource_exhausted(text));
         }
-        Ok(self.followed(&mut nodes, node)?.current.subscribe())
+        Ok(FollowedFeed::new(Arc::clone(&self.followed(&mut nodes, node)?.node)))
     }
 
     /// Enters a proxy of `node` that reports its load, with a certificate of `holder` if it needed one, until the second part of the answer is dropped. The first part says where
@@ -145,8 +143,8 @@ impl Feeds {
     ) -> Result<(FeedReported, Reports), Status> {
         let mut nodes = self.nodes();
         let feed = self.followed(&mut nodes, node)?;
-        let current = feed.current.subscribe();
-        let snapshot = Arc::clone(&current.borrow().snapshot);
+        let current = feed.node.current.subscribe();
+        let snapshot = Arc::clone(&current.borrow().offer.wanted);
         let reported = FeedReported { current, _reporting: Arc::clone(&feed.reporting) };
         drop(nodes);
         Ok((reported, Distribution::reports(&self.distribution, node, holder, snapshot)))
@@ -159,10 +157,13 @@ impl Feeds {
         node: &ResourceId,
     ) -> Result<&'a Feed, Status> {
         let kept = nodes.get(node).filter(|feed| feed.is_followed());
-        let kept = kept.map(|feed| feed.current.borrow().clone()).filter(|current| current.exists);
+        let kept = kept.map(|feed| feed.node.current.borrow().clone()).filter(|current| current.exists);
         let made = kept.is_none();
         let current = kept.map_or_else(|| self.make(node), Ok)?;
-        let feed = nodes.entry(node.clone()).or_insert_with(|| Feed::new(current.clone()));
+        let feed = nodes.entry(node.clone()).or_insert_with(|| {
+            let memory = self.views.held(node);
+            Feed::new(NodeFeed::new(current.clone(), memory, Arc::clone(&self.unsaved)))
+        });
         if made {
             self.publish(node, feed, current);
         }
@@ -219,13 +220,37 @@ impl Feeds {
         }
     }
 
+    /// Stores what proxies refuse, as it changes, until `shutdown`.
+    pub async fn remember(&self, shutdown: CancellationToken) {
+        loop {
+            let stopped = tokio::select! {
+                () = shutdown.cancelled() => true,
+                () = self.unsaved.some() => false,
+            };
+            let mut failed = false;
+            for (node, memory) in self.unsaved.take() {
+                if self.views.hold(node.clone(), memory.clone()).await.is_err() {
+                    // The store has said why.
+                    failed = true;
+                    self.unsaved.put_back(node, memory);
+                }
+            }
+            if stopped {
+                return;
+            }
+            if failed {
+                sleep(STORE_AGAIN).await;
+            }
+        }
+    }
+
     /// What the proxies of `node` are to run, made from the store as it is.
     fn make(&self, node: &ResourceId) -> Result<Current, Status> {
         let unknown = |reason| grpc::status(identity::unknown(&node.to_string(), reason));
         let view = self.views.mesh(node.mesh_name()).ok_or_else(|| unknown("the mesh does not exist"))?;
         let snapshot = Snapshot::build(&view, &self.discovered(), node)
             .ok_or_else(|| unknown("the virtual node does not exist"))?;
-        Ok(Current { snapshot: Arc::new(snapshot), exists: true, revision: view.revision })
+        Ok(Current::new(snapshot, view.revision))
     }
 
     fn discovered(&self) -> Discovered {
@@ -241,9 +266,19 @@ impl Feeds {
     async fn refresh(&self, revision: u64, meshes: &BTreeMap<String, Arc<MeshView>>) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
-            nodes.retain(|_, feed| feed.is_followed());
-            self.distribution.keep(|node| nodes.contains_key(node));
-            nodes.keys().cloned().collect()
+            let exists =
+                |node: &ResourceId| meshes.get(node.mesh_name()).is_some_and(|view| view.get(node).is_some());
+            // What its proxies acknowledged last is for those that come.
+            nodes.retain(|node, feed| feed.is_followed() || exists(node));
+            for gone in
+                self.views.holding().into_iter().filter(|node| !nodes.contains_key(node) && !exists(node))
+            {
+                self.unsaved.put(gone, None);
+            }
+            let followed = nodes.iter().filter(|(_, feed)| feed.is_followed()).map(|(node, _)| node.clone());
+            let followed: BTreeSet<ResourceId> = followed.collect();
+            self.distribution.keep(|node| followed.contains(node));
+            followed.into_iter().collect()
         };
         for node in nodes {
             self.refresh_node(&node, revision, meshes.get(node.mesh_name()));
@@ -256,16 +291,16 @@ impl Feeds {
         // Under the lock: a subscriber may put a newer snapshot in place at any time, which is not to be taken back.
         let nodes = self.nodes();
         let Some(feed) = nodes.get(node) else { return };
-        let was = feed.current.borrow().clone();
+        let was = feed.node.current.borrow().clone();
         let newer = was.revision > revision;
         // The newest, read under the lock: it only ever grows newer.
         let discovered = self.discovered();
-        if newer || (was.exists && view.is_some_and(|view| was.snapshot.unchanged(view, &discovered))) {
+        if newer || (was.exists && view.is_some_and(|view| was.offer.wanted.unchanged(view, &discovered))) {
             return;
         }
         match view.and_then(|view| Snapshot::build(view, &discovered, node)) {
             Some(snapshot) => {
-                self.publish(node, feed, Current { snapshot: Arc::new(snapshot), exists: true, revision });
+                self.publish(node, feed, Current::new(snapshot, revision));
             }
             None if was.exists => {
                 self.publish(node, feed, Current { exists: false, revision, ..was });
@@ -276,8 +311,8 @@ impl Feeds {
 
     /// Publishes to the distribution before the streams, so that it never counts proxies by an older snapshot.
     fn publish(&self, node: &ResourceId, feed: &Feed, current: Current) {
-        self.distribution.target(node, current.exists.then(|| Arc::clone(&current.snapshot)));
-        feed.current.send_replace(current);
+        self.distribution.target(node, current.exists.then(|| Arc::clone(&current.offer.wanted)));
+        feed.node.publish(current);
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Feed>> {

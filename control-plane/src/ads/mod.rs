@@ -14,6 +14,7 @@ pub mod authority;
 pub mod feed;
 mod grpc;
 pub mod load_reports;
+mod node_feed;
 #[cfg(test)]
 mod replay_tests;
 mod seats;
@@ -161,7 +162,14 @@ pub fn serve(
         tasks.try_spawn(Task::Ads, shutdown, served);
     }
     let (debounce, stop) = (settings.debounce, shutdown.clone());
-    tasks.spawn(Task::Snapshots, shutdown, async move { feeds.follow(debounce, stop).await });
+    tasks.spawn(Task::Snapshots, shutdown, async move {
+        let ended = CancellationToken::new();
+        let following = async {
+            feeds.follow(debounce, stop).await;
+            ended.cancel();
+        };
+        tokio::join!(following, feeds.remember(ended.clone()));
+    });
 }
 
 /// The connections of a listener, without end.

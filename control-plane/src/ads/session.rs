@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fleetmesh_mesh::ads::blame::Blames;
+use fleetmesh_mesh::ads::isolation::Following;
 use fleetmesh_mesh::ads::pace::Pace;
 use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
@@ -13,14 +14,14 @@ use fleetmesh_mesh::ads::{identity, names};
 use fleetmesh_mesh::distribution::Progress;
 use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
 use fleetmesh_model::foreign::printable;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::authority;
-use super::feed::{Current, Feeds};
+use super::feed::Feeds;
 use super::grpc::{self, Answers};
+use super::node_feed::FollowedFeed;
 use crate::distribution::{Connected, Distribution};
 use crate::listen::Peer;
 use crate::metrics::{ServerMetrics, StreamGuard};
@@ -65,14 +66,17 @@ pub async fn serve(
     authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
     let instance = identity::instance(named, peer.address);
-    let mut feed = context.feeds.subscribe(&node)?;
+    let feed = context.feeds.subscribe(&node)?;
     let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
-    let stream = Stream::new(Arc::clone(&feed.borrow().snapshot));
+    let following = Following::new(feed.current.borrow().offer.clone());
+    let stream = Stream::new(Arc::clone(following.target()));
     tracing::info!(proxy = connected.name(), "a proxy connected");
     let (feeds, metrics) = (&context.feeds, &context.metrics);
     let mut session = Session {
         stream,
         acknowledged: None,
+        feed,
+        following,
         connected,
         feeds,
         answers,
@@ -85,7 +89,7 @@ pub async fn serve(
         pace: Pace::new(Instant::now().into_std()),
     };
     let ended = tokio::select! {
-        ended = session.exchange(opening, requests, &mut feed, context.shutdown.clone()) => ended,
+        ended = session.exchange(opening, requests, context.shutdown.clone()) => ended,
         status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
     };
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
@@ -96,6 +100,8 @@ struct Session<'a> {
     stream: Stream,
     /// The last snapshot that the proxy acknowledged all of.
     acknowledged: Option<Arc<Snapshot>>,
+    feed: FollowedFeed,
+    following: Following,
     connected: Connected,
     feeds: &'a Feeds,
     answers: &'a Answers<DiscoveryResponse>,
@@ -116,7 +122,6 @@ impl Session<'_> {
         &mut self,
         opening: DiscoveryRequest,
         mut requests: Streaming<DiscoveryRequest>,
-        feed: &mut watch::Receiver<Current>,
         shutdown: CancellationToken,
     ) -> Result<(), Status> {
         self.request(opening).await?;
@@ -137,10 +142,10 @@ impl Session<'_> {
                     }
                     None => return Ok(()),
                 },
-                changed = feed.changed() => {
+                changed = self.feed.current.changed() => {
                     changed.map_err(|_| Status::unavailable("the server stops"))?;
-                    let snapshot = Arc::clone(&feed.borrow_and_update().snapshot);
-                    Some(StreamEvent::Target(snapshot))
+                    self.turn();
+                    Some(StreamEvent::Target(Arc::clone(self.following.target())))
                 }
                 () = sleep_until(overdue), if self.stream.awaits() => Some(StreamEvent::Overdue),
             };
@@ -214,7 +219,45 @@ impl Session<'_> {
         self.feeds.recall(&target.node, version)
     }
 
+    /// Takes in what the node's snapshots are now.
+    fn turn(&mut self) {
+        let offer = self.feed.current.borrow_and_update().offer.clone();
+        self.following.turn(offer);
+    }
+
     async fn event(&mut self, event: StreamEvent) -> Result<(), Status> {
+        self.take_in(event).await?;
+        if self.reported == Some(self.stream.changes()) {
+            return Ok(());
+        }
+        // What follows from a verdict is taken in before anything is reported: what is at fault is known then, or searched for.
+        let verdicts = self.stream.take_verdicts();
+        for verdict in &verdicts {
+            self.following.note(verdict);
+            self.feed.judge(verdict, self.following.is_wary());
+        }
+        if !verdicts.is_empty() {
+            self.turn();
+        }
+        loop {
+            let target = self.stream.target();
+            if self.stream.is_current() {
+                self.feed.runs(target, self.following.is_wary());
+                self.following.settle(target);
+            }
+            let next = Arc::clone(self.following.target());
+            if Arc::ptr_eq(&next, target) {
+                break;
+            }
+            self.take_in(StreamEvent::Target(next)).await?;
+        }
+        self.reported = Some(self.stream.changes());
+        self.report();
+        Ok(())
+    }
+
+    /// Takes an event in and sends what is to be sent then.
+    async fn take_in(&mut self, event: StreamEvent) -> Result<(), Status> {
         for Send { kind, nonce, content } in self.stream.handle(event) {
             self.metrics.pushed(kind, content.size());
             self.sent.insert(kind, (nonce.clone(), Instant::now()));
@@ -227,10 +270,6 @@ impl Session<'_> {
             // Fails when the proxy is gone; the read side will say so.
             self.answers.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
         }
-        if self.reported != Some(self.stream.changes()) {
-            self.reported = Some(self.stream.changes());
-            self.report();
-        }
         Ok(())
     }
 
@@ -241,7 +280,15 @@ impl Session<'_> {
         if self.stream.is_current() {
             self.acknowledged = Some(Arc::clone(target));
         }
-        let rejections = self.blames.rejections(self.stream.nacks(), target, self.acknowledged.as_ref());
+        let (searching, rejected) = {
+            let current = self.feed.current.borrow();
+            (current.searching.clone(), Arc::clone(&current.rejections))
+        };
+        let nacks = self.stream.nacks().filter(|nack| !searching.contains(&nack.kind));
+        let mut rejections = self.blames.rejections(nacks, target, self.acknowledged.as_ref());
+        if self.following.refuses() {
+            rejections.extend(rejected.iter().cloned());
+        }
         self.connected.report(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
 }

@@ -200,8 +200,8 @@ impl AdsProxy {
         self.acknowledge(&DiscoveryResponse { type_url: kind.url().into(), ..Default::default() }, names);
     }
 
-    /// Takes everything, as Envoy does when it starts.
-    pub(super) async fn settle(&mut self) {
+    /// Takes everything, as Envoy does when it starts; gives the routes.
+    pub(super) async fn settle(&mut self) -> DiscoveryResponse {
         let clusters = self.take(ResourceType::Cluster).await;
         self.acknowledge(&clusters, &[]);
         self.subscribe(ResourceType::Listener, &[]);
@@ -210,6 +210,7 @@ impl AdsProxy {
         self.subscribe(ResourceType::Route, &["rds_egress_http2_80"]);
         let routes = self.take(ResourceType::Route).await;
         self.acknowledge(&routes, &["rds_egress_http2_80"]);
+        routes
     }
 }
 
@@ -238,7 +239,7 @@ async fn a_changed_weight_is_one_answer_and_its_acknowledgement_is_reported() {
 async fn a_refusal_is_reported_with_the_proxys_words_on_the_object_that_changed() {
     let world = AdsWorld::start(None).await;
     let mut proxy = world.proxy(CLIENT).await;
-    proxy.settle().await;
+    let before = proxy.settle().await;
     world.until(ROUTE, |status| status.acknowledged == 1).await;
     world.meshes.commit(ROUTE, Some(route(50)));
     let routes = proxy.take(ResourceType::Route).await;
@@ -256,13 +257,17 @@ async fn a_refusal_is_reported_with_the_proxys_words_on_the_object_that_changed(
     let blamed: Vec<_> =
         others.iter().filter(|one| !one.rejected.is_empty()).map(|one| &*one.resource).collect();
     assert_eq!(blamed, ["mesh/apps/virtualRouter/r/route/x"]);
+    // What it may have taken of that is taken back.
+    let restored = proxy.take(ResourceType::Route).await;
+    assert_eq!(restored.resources, before.resources);
+    proxy.acknowledge(&restored, &["rds_egress_http2_80"]);
     world.meshes.commit(ROUTE, Some(route(7)));
     let routes = proxy.take(ResourceType::Route).await;
     proxy.acknowledge(&routes, &["rds_egress_http2_80"]);
     world.until(ROUTE, |status| status.acknowledged == 1 && status.rejected.is_empty()).await;
-    world.counts(r#"pushes_total{resource_type="route"} 3"#);
+    world.counts(r#"pushes_total{resource_type="route"} 4"#);
     world.counts(r#"refusals_total{resource_type="route"} 1"#);
-    world.counts(r#"acknowledgement_seconds_count{resource_type="route"} 2"#);
+    world.counts(r#"acknowledgement_seconds_count{resource_type="route"} 3"#);
     world.counts("streams 1");
 }
 

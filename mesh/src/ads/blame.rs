@@ -92,9 +92,43 @@ pub fn blamed(nack: &Nack, target: &Snapshot, acknowledged: Option<&Snapshot>) -
     };
     let objects = narrow(objects, changed);
     let objects = narrow(objects, |id| makes(id.kind()).contains(&nack.kind));
-    let quoted =
-        |id: &&ResourceId| target.objects.get(*id).is_some_and(|record| quotes(&nack.message, record));
-    narrow(objects, quoted).into_iter().cloned().collect()
+    narrow(objects, |id| is_quoted(&nack.message, target, id)).into_iter().cloned().collect()
+}
+
+/// The objects that a part of an answer is blamed on, made in `target` as `form`, of which it is certain that Envoy refuses it: of
+/// those that [`changed`], those that the text names or quotes, and of these those of the kind that makes this type of resource;
+/// each step taken only when it leaves something.
+pub(super) fn of_part(
+    message: &str,
+    kind: ResourceType,
+    form: &Resource,
+    target: &Snapshot,
+    good: Option<&Snapshot>,
+) -> BTreeSet<ResourceId> {
+    let changed = changed(form, target, good);
+    let suspects = narrow(changed.iter().collect(), |id| {
+        // A virtual host has the name of its virtual service.
+        let named = id.name() == form.name && message.contains(id.name());
+        named || is_quoted(message, target, id)
+    });
+    narrow(suspects, |id| makes(id.kind()).contains(&kind)).into_iter().cloned().collect()
+}
+
+/// The objects whose newest version makes the difference between `form`, made in `target`, and what was acknowledged in `good`:
+/// the mesh and the node itself, which everything is made from, only when nothing else changed.
+pub(super) fn changed(form: &Resource, target: &Snapshot, good: Option<&Snapshot>) -> BTreeSet<ResourceId> {
+    let is_own = |id: &ResourceId| id.kind() == Kind::Mesh || *id == target.node;
+    let is_new = |id: &&ResourceId| {
+        let now = target.objects.get(*id);
+        now.is_none_or(|now| !good.is_some_and(|good| good.contains(now)))
+    };
+    let new: Vec<&ResourceId> = narrow(form.objects.iter().collect(), is_new);
+    narrow(new, |id| !is_own(id)).into_iter().cloned().collect()
+}
+
+/// Whether the text repeats something that the spec of an object in `target` says.
+pub(super) fn is_quoted(message: &str, target: &Snapshot, id: &ResourceId) -> bool {
+    target.objects.get(id).is_some_and(|record| quotes(message, record))
 }
 
 /// Whether the text repeats something that the spec says: Envoy quotes the regular expression or the format that it

@@ -26,6 +26,7 @@ mod listener;
 pub mod names;
 mod order;
 mod outlier;
+pub(crate) mod overlay;
 mod parts;
 mod pool;
 pub(crate) mod proto;
@@ -85,7 +86,8 @@ pub struct Snapshot {
     pub node: ResourceId,
     /// The objects it was made from.
     pub objects: BTreeMap<ResourceId, Arc<Record>>,
-    inputs: Inputs,
+    inputs: Arc<Inputs>,
+    left_out: BTreeSet<ResourceType>,
     /// Where its clusters lead.
     pub targets: Arc<Targets>,
     clusters: Arc<Content>,
@@ -121,7 +123,8 @@ impl Snapshot {
         Some(Self {
             node: node.clone(),
             objects,
-            inputs,
+            inputs: Arc::new(inputs),
+            left_out: BTreeSet::new(),
             targets: Arc::new(targets),
             clusters: content(clusters),
             endpoints: content(endpoints),
@@ -140,6 +143,12 @@ impl Snapshot {
     pub fn contains(&self, record: &Record) -> bool {
         let same = |found: &Arc<Record>| found.version == record.version && found.uid == record.uid;
         self.objects.get(&record.id).is_some_and(same)
+    }
+
+    /// Whether something of this type is left out because proxies refuse it and no other form of it is known here, so that a
+    /// proxy which still runs one would lose it.
+    pub fn leaves_out(&self, kind: ResourceType) -> bool {
+        self.left_out.contains(&kind)
     }
 
     /// Its resources of one type.

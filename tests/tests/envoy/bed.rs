@@ -99,9 +99,38 @@ impl Bed {
         apps: &[(Protocol, u16)],
         extra: &[&str],
     ) -> MeshMember {
+        let bootstrap = self.bootstrap(&instance).await;
+        self.join_as(instance, apps, extra, &bootstrap).await
+    }
+
+    /// The same with Envoy's own bound for the programs of regular expressions, as with any bootstrap but ours: the last
+    /// thing that is stored and that an Envoy may refuse in a route.
+    pub async fn join_with_small_regexes(
+        &self,
+        instance: NetnsInstance,
+        apps: &[(Protocol, u16)],
+    ) -> MeshMember {
+        let ours = self.bootstrap(&instance).await;
+        let other =
+            ours.replace("re2.max_program_size.error_level: 1000", "re2.max_program_size.error_level: 100");
+        assert_ne!(ours, other, "the bound of our bootstrap");
+        self.join_as(instance, apps, &[], &other).await
+    }
+
+    async fn bootstrap(&self, instance: &NetnsInstance) -> String {
         let resource = ResourceId::virtual_node(MESH, instance.name()).to_string();
         let socket = format!("unix:{}", self.control_plane.ads_socket().display());
-        let mut envoy = Envoy::start(&resource, &socket, &instance, &self.run).await.unwrap();
+        envoy::bootstrap(&resource, &socket, None).await.unwrap()
+    }
+
+    async fn join_as(
+        &self,
+        instance: NetnsInstance,
+        apps: &[(Protocol, u16)],
+        extra: &[&str],
+        bootstrap: &str,
+    ) -> MeshMember {
+        let mut envoy = Envoy::start_with(bootstrap, &instance, &self.run).unwrap();
         let ports: Vec<String> = apps.iter().map(|(_, port)| port.to_string()).collect();
         let mut enable = instance.command(tools::fleetmesh().unwrap());
         enable.args(["proxy", "intercept", "enable", "--ignore-uid", &UID.to_string()]);

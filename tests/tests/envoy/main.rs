@@ -19,6 +19,7 @@ mod grpc_routes;
 mod health_check;
 mod http_routes;
 mod ipv6;
+mod isolation;
 mod limits;
 mod loads;
 mod outage;

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS spent_token (
     rest TEXT NOT NULL, uid TEXT NOT NULL, version INTEGER NOT NULL, last_updated_at INTEGER NOT NULL,
     PRIMARY KEY (mesh, token)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS held (node TEXT NOT NULL PRIMARY KEY, memory BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS spent_token_number ON spent_token (mesh, number);
 CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);
 ";

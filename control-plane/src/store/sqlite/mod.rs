@@ -6,6 +6,7 @@
 
 mod bindings;
 mod group;
+mod held;
 mod layout;
 mod lock;
 mod open;
@@ -19,7 +20,7 @@ mod version_keys;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
@@ -30,6 +31,8 @@ use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::store::{Binding, Commit, CommitError, OpenError, State};
 use fleetmesh_mesh::view::{MeshView, Meshes, Record};
+use fleetmesh_model::ResourceId;
+use held::HeldByNode;
 use open::Opened;
 
 use super::Store;
@@ -48,6 +51,8 @@ enum Job {
     Bind(Binding, Timestamp, oneshot::Sender<Result<bool, CommitError>>),
     /// A look for client tokens that are over.
     ForgetTokens(Timestamp, oneshot::Sender<Result<bool, CommitError>>),
+    /// What proxies of a node refuse and run instead.
+    Hold(ResourceId, Option<Vec<u8>>, oneshot::Sender<Result<(), CommitError>>),
     /// The end of the thread.
     #[cfg(test)]
     Panic,
@@ -58,6 +63,7 @@ struct PublishedViews {
     meshes: RwLock<Arc<Meshes>>,
     revision: watch::Sender<u64>,
     keys: RwLock<Arc<VersionKeys>>,
+    held: RwLock<HeldByNode>,
 }
 
 impl PublishedViews {
@@ -70,6 +76,18 @@ impl PublishedViews {
         let State { meshes, revision } = state;
         *self.meshes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(meshes);
         self.revision.send_replace(revision);
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, HeldByNode> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish_held(&self, node: ResourceId, memory: Option<Vec<u8>>) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        match memory {
+            Some(memory) => _ = held.insert(node, memory.into()),
+            None => _ = held.remove(&node),
+        }
     }
 
     fn publish_keys(&self, keys: VersionKeys) {
@@ -121,7 +139,8 @@ impl SqliteStore {
         let (revision, _) = watch::channel(opened.state.revision);
         let meshes = RwLock::new(Arc::new(opened.state.meshes.clone()));
         let keys = RwLock::new(Arc::new(opened.keys.clone()));
-        let published = Arc::new(PublishedViews { meshes, revision, keys });
+        let held = RwLock::new(opened.held.clone());
+        let published = Arc::new(PublishedViews { meshes, revision, keys, held });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(opened, identity.clone(), Arc::clone(&published), tokens);
         let thread = std::thread::Builder::new()
@@ -175,6 +194,18 @@ impl Views for SqliteStore {
 
     fn version_keys(&self) -> Arc<VersionKeys> {
         Arc::clone(&self.published.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn held(&self, node: &ResourceId) -> Option<Arc<[u8]>> {
+        self.published.held().get(node).cloned()
+    }
+
+    fn holding(&self) -> Vec<ResourceId> {
+        self.published.held().keys().cloned().collect()
+    }
+
+    fn hold(&self, node: ResourceId, memory: Option<Vec<u8>>) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(self.ask(move |outcome| Job::Hold(node, memory, outcome)))
     }
 }
 

@@ -9,6 +9,7 @@ use fleetmesh_mesh::store::{OpenError, State};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
+use super::held::{self, HeldByNode};
 use super::table::TableError;
 use super::{layout, table, tokens, version_keys};
 use crate::private;
@@ -21,6 +22,8 @@ pub struct Opened {
     pub state: State,
     /// The keys that mark versions.
     pub keys: VersionKeys,
+    /// What proxies refuse and run instead.
+    pub held: HeldByNode,
 }
 
 /// Opens the database `path`, or makes it.
@@ -44,7 +47,8 @@ pub fn open(path: &Path, identity: &Identity) -> Result<Opened, OpenError> {
     let now = Timestamp::now();
     let keys = version_keys::renewed(&connection, now).map_err(failed)?;
     tokens::take_over(&connection, now).map_err(failed)?;
-    Ok(Opened { connection, state, keys })
+    let held = held::load(&connection).map_err(failed)?;
+    Ok(Opened { connection, state, keys, held })
 }
 
 fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<Connection, OpenError> {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::group::{Group, GroupAnswer};
 use super::open::{self, Opened};
 use super::table::{self, TableError};
-use super::{Job, PublishedViews, bindings, tokens, version_keys};
+use super::{Job, PublishedViews, bindings, held, tokens, version_keys};
 
 /// Commits that share one `fsync` at most: bounds how long the first of them waits for the last.
 const GROUP: usize = 128;
@@ -68,7 +68,7 @@ impl WriterError {
 impl Writer {
     /// A writer on what was opened, which remembers so many client tokens of each mesh.
     pub fn new(opened: Opened, identity: Identity, published: Arc<PublishedViews>, tokens: u32) -> Self {
-        let Opened { connection, state, keys: _ } = opened;
+        let Opened { connection, state, keys: _, held: _ } = opened;
         let path = connection.path().map(Into::into).unwrap_or_default();
         Self { connection: Some(connection), path, identity, state, tokens, published }
     }
@@ -121,6 +121,12 @@ impl Writer {
                     tokens::forget(connection, now)
                 });
                 let _ = outcome.send(more);
+            }
+            Job::Hold(node, memory, outcome) => {
+                let stored = self.with("what proxies refuse was not stored", |connection| {
+                    held::store(connection, &node, memory.as_deref())
+                });
+                let _ = outcome.send(stored.map(|()| self.published.publish_held(node, memory)));
             }
             #[cfg(test)]
             Job::Panic => panic!("struck"),
@@ -245,7 +251,7 @@ impl Writer {
     /// Reads the file again after a failure that may or may not have reached it.
     fn reopen(&mut self) -> Result<Connection, OpenError> {
         let opened = open::open(&self.path, &self.identity)?;
-        let Opened { connection, state, keys } = opened;
+        let Opened { connection, state, keys, held: _ } = opened;
         self.show(state, keys);
         Ok(connection)
     }

@@ -10,7 +10,7 @@
 //! - **Endpoints.** The endpoints of a new or changed cluster are sent again, because Envoy starts it without any. Endpoints that are
 //!   unknown now stay as the proxy has them; an answer without any is never sent, nor one without secrets.
 //! - **NACKs.** A rejected answer is not sent again; the proxy keeps what it had. The other types continue where the rule
-//!   above allows it. A later target whose answer differs is sent.
+//!   above allows it. What of an answer is at fault is [`isolation`](super::isolation)'s to find. A later target whose answer differs is sent.
 //! - **Nothing twice.** An answer whose version the proxy has already, also from an earlier stream, is not sent.
 //! - **A proxy that owes an acknowledgement for long** ([`StreamEvent::Overdue`]) no longer holds up what does not depend on it.
 
@@ -25,6 +25,7 @@ mod type_state;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::ads::isolation::Verdict;
 use crate::snapshot::{Content, Resource, ResourceSet, ResourceType, Snapshot};
 use type_state::{InFlight, Subscription, TypeState};
 
@@ -97,6 +98,8 @@ pub struct Stream {
     /// Whether some of these are not in the snapshot that was its target when it connected.
     estranged: bool,
     nonces: u64,
+    /// What the proxy thinks of answers, until it is taken.
+    verdicts: Vec<Verdict>,
     /// How many events changed something.
     changes: u64,
 }
@@ -111,6 +114,7 @@ impl Stream {
             reconnected: false,
             estranged: false,
             nonces: 0,
+            verdicts: Vec::new(),
             changes: 0,
         }
     }
@@ -151,6 +155,12 @@ impl Stream {
         self.state(kind).subscription.is_some()
     }
 
+    /// What the proxy thinks of the answers that it has judged since this was last called: of those that it was sent, and of
+    /// those that it has from an earlier stream. For [`Isolation`](super::isolation::Isolation).
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.verdicts)
+    }
+
     /// The snapshot that the proxy is to run.
     pub fn target(&self) -> &Arc<Snapshot> {
         &self.target
@@ -187,7 +197,11 @@ impl Stream {
             // About an answer that a newer one has replaced; the proxy will answer that one too.
             return false;
         }
-        let settled = nonce == state.last_nonce && !nonce.is_empty() && state.settle(kind, error);
+        let about_the_last = nonce == state.last_nonce && !nonce.is_empty();
+        let verdict = if about_the_last { state.settle(kind, error) } else { None };
+        let settled = verdict.is_some();
+        self.verdicts.extend(verdict);
+        let state = &mut self.types[index(kind)];
         let same = state.subscribes(kind, &names);
         if same && !settled {
             return false;
@@ -215,7 +229,18 @@ impl Stream {
         let believed = kind == ResourceType::Cluster || !self.estranged;
         let state = &mut self.types[index(kind)];
         if believed && version == wanted.version {
-            state.acked = wanted;
+            state.acked = Arc::clone(&wanted);
+            let of = Arc::clone(&self.target);
+            state.acked_of = Some(Arc::clone(&of));
+            let (error, before) = (None, None);
+            self.verdicts.push(Verdict {
+                kind,
+                content: wanted,
+                of,
+                error,
+                before,
+                unknown_prior_state: false,
+            });
         } else if kind.is_complete() || !state.names_nothing() {
             // No version of its own says little: it may have taken parts of the first answer that it got and refused.
             state.unknown_prior_state = !version.is_empty() || self.reconnected;
@@ -247,7 +272,8 @@ impl Stream {
                 self.renew_endpoints(&content);
             }
             let state = &mut self.types[index(kind)];
-            state.in_flight = Some(InFlight { content: Arc::clone(&content), overdue: false });
+            let of = Arc::clone(&self.target);
+            state.in_flight = Some(InFlight { content: Arc::clone(&content), of, overdue: false });
             return Some(Send { kind, nonce, content });
         }
     }
@@ -316,6 +342,10 @@ impl Stream {
             return None;
         }
         if !state.answer_due && (has_it || refused) {
+            return None;
+        }
+        if state.unknown_prior_state && self.target.leaves_out(kind) {
+            // It would lose what it has from an earlier stream and nobody here knows.
             return None;
         }
         self.is_supported(&wanted).then_some(wanted)

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::Nack;
-use crate::snapshot::{Content, Resource, ResourceSet, ResourceType};
+use crate::ads::isolation::{Acknowledged, Verdict};
+use crate::snapshot::{Content, Resource, ResourceSet, ResourceType, Snapshot};
 
 #[derive(Debug, Default)]
 pub(super) struct TypeState {
@@ -13,6 +14,8 @@ pub(super) struct TypeState {
     pub(super) answer_due: bool,
     /// What the proxy has acknowledged.
     pub(super) acked: Arc<Content>,
+    /// The snapshot that the last of that was made from.
+    pub(super) acked_of: Option<Arc<Snapshot>>,
     /// Whether it has acknowledged an answer of this stream.
     pub(super) acknowledged: bool,
     /// Whether the proxy runs something of an earlier stream that is not known here.
@@ -29,6 +32,8 @@ pub(super) struct TypeState {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) content: Arc<Content>,
+    /// The snapshot that it was made from.
+    pub(super) of: Arc<Snapshot>,
     pub(super) overdue: bool,
 }
 
@@ -39,9 +44,21 @@ pub(super) enum Subscription {
 }
 
 impl TypeState {
-    /// Takes in the acknowledgement or the nack of the answer in flight; says whether there was one.
-    pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) -> bool {
-        let Some(InFlight { content, .. }) = self.in_flight.take() else { return false };
+    /// Takes in the acknowledgement or the nack of the answer in flight; gives what the proxy thinks of it if there was one.
+    pub(super) fn settle(&mut self, kind: ResourceType, error: Option<String>) -> Option<Verdict> {
+        let InFlight { content, of, .. } = self.in_flight.take()?;
+        let before = self
+            .acked_of
+            .as_ref()
+            .map(|of| Acknowledged { content: Arc::clone(&self.acked), of: Arc::clone(of) });
+        let verdict = Verdict {
+            kind,
+            content: Arc::clone(&content),
+            of: Arc::clone(&of),
+            error: error.clone(),
+            before,
+            unknown_prior_state: self.unknown_prior_state,
+        };
         match error {
             Some(message) => {
                 let before = Arc::clone(&self.acked);
@@ -52,12 +69,13 @@ impl TypeState {
                 let settled = |name: &String| kind.is_complete() || content.resources.contains_key(name);
                 self.maybe_applied.retain(|resource| !settled(&resource.name));
                 self.acked = if kind.is_complete() { content } else { self.merged(&content) };
+                self.acked_of = Some(of);
                 self.nack = None;
                 self.unknown_prior_state &= !self.is_known();
                 self.acknowledged = true;
             }
         }
-        true
+        Some(verdict)
     }
 
     /// What the proxy has after an answer that removes nothing: of a type that is not complete.

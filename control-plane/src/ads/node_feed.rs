@@ -1,0 +1,173 @@
+//! What the proxies of one node are to run: its snapshot without what they refuse, which is stored as it changes. Pure but for the
+//! locks and channels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleetmesh_mesh::ads::isolation::{Isolation, Offer, Standing, Verdict};
+use fleetmesh_mesh::distribution::NodeRejection;
+use fleetmesh_mesh::snapshot::{ResourceType, Snapshot};
+use fleetmesh_model::ResourceId;
+use tokio::sync::{Notify, watch};
+
+/// What the proxies of a node are to run now.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The snapshots.
+    pub offer: Offer,
+    /// What of that they refuse.
+    pub rejections: Arc<[NodeRejection]>,
+    /// The types of which they refused something and it is not known yet what is at fault.
+    pub searching: BTreeSet<ResourceType>,
+    /// Whether the node still exists.
+    pub exists: bool,
+    /// The commit that the snapshot was made from, or a later one that left it as it is.
+    pub(super) revision: u64,
+}
+
+impl Current {
+    /// That of a node that exists and has no proxies yet.
+    pub(super) fn new(snapshot: Snapshot, revision: u64) -> Self {
+        let offer = Offer::of(&Isolation::new(Arc::new(snapshot)));
+        Self { offer, rejections: Arc::from([]), searching: BTreeSet::new(), exists: true, revision }
+    }
+
+    /// Takes in what `isolation` says.
+    fn enter(&mut self, isolation: &Isolation) {
+        self.offer = Offer::of(isolation);
+        self.rejections = isolation.rejections().into();
+        self.searching = isolation.searching();
+    }
+}
+
+/// What is to be stored of nodes, and what waits for that: the newest of each.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    memories: Mutex<BTreeMap<ResourceId, Option<Vec<u8>>>>,
+    some: Notify,
+}
+
+impl Unsaved {
+    pub(super) fn put(&self, node: ResourceId, memory: Option<Vec<u8>>) {
+        self.memories().insert(node, memory);
+        self.some.notify_one();
+    }
+
+    /// Awaits that there is something.
+    pub(super) async fn some(&self) {
+        self.some.notified().await;
+    }
+
+    /// Takes all.
+    pub(super) fn take(&self) -> BTreeMap<ResourceId, Option<Vec<u8>>> {
+        std::mem::take(&mut *self.memories())
+    }
+
+    /// Takes back what could not be stored; a newer one stays.
+    pub(super) fn put_back(&self, node: ResourceId, memory: Option<Vec<u8>>) {
+        self.memories().entry(node).or_insert(memory);
+        self.some.notify_one();
+    }
+
+    fn memories(&self) -> MutexGuard<'_, BTreeMap<ResourceId, Option<Vec<u8>>>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the proxies of a node are to run.
+pub(super) struct NodeFeed {
+    node: ResourceId,
+    pub(super) current: watch::Sender<Current>,
+    /// Locked while `current` is replaced, so that it is never older than this.
+    isolation: Mutex<RememberedIsolation>,
+    /// Held once for each proxy that refused something and has not run everything since.
+    refusing: Arc<()>,
+    unsaved: Arc<Unsaved>,
+}
+
+/// What proxies of a node refuse, and what of that is stored or about to be.
+struct RememberedIsolation {
+    isolation: Isolation,
+    memory: Option<Vec<u8>>,
+}
+
+impl NodeFeed {
+    /// That of `current`, with what was stored of the node.
+    pub(super) fn new(current: Current, memory: Option<Arc<[u8]>>, unsaved: Arc<Unsaved>) -> Self {
+        let node = current.offer.wanted.node.clone();
+        let mut isolation = Isolation::new(Arc::clone(&current.offer.wanted));
+        if let Some(Err(error)) = memory.as_deref().map(|memory| isolation.remember(memory)) {
+            tracing::warn!(%node, error, "what the node's proxies refused before cannot be read and is tried again");
+        }
+        let memory = memory.map(|memory| memory.to_vec());
+        let isolation = Mutex::new(RememberedIsolation { isolation, memory });
+        Self { node, current: watch::Sender::new(current), isolation, refusing: Arc::default(), unsaved }
+    }
+
+    /// The node's objects describe another snapshot, or none.
+    pub(super) fn publish(&self, mut current: Current) {
+        let mut remembered = self.isolation();
+        if !Arc::ptr_eq(remembered.isolation.target(), &current.offer.wanted) {
+            remembered.isolation.retarget(Arc::clone(&current.offer.wanted));
+        }
+        self.remember(&mut remembered);
+        current.enter(&remembered.isolation);
+        self.current.send_replace(current);
+    }
+
+    fn judge(&self, verdict: &Verdict, standing: Standing) {
+        let mut remembered = self.isolation();
+        if remembered.isolation.judge(verdict, standing) {
+            self.remember(&mut remembered);
+            self.current.send_modify(|current| current.enter(&remembered.isolation));
+        }
+    }
+
+    /// Has it stored what is refused now, if that changed.
+    fn remember(&self, remembered: &mut RememberedIsolation) {
+        let memory = remembered.isolation.memory();
+        if memory != remembered.memory {
+            remembered.memory.clone_from(&memory);
+            self.unsaved.put(self.node.clone(), memory);
+        }
+    }
+
+    fn isolation(&self) -> MutexGuard<'_, RememberedIsolation> {
+        self.isolation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the proxies of a node are to run, for one of them.
+pub struct FollowedFeed {
+    /// What it is to run now.
+    pub current: watch::Receiver<Current>,
+    feed: Arc<NodeFeed>,
+    /// That of the feed, while it counts among those that refuse.
+    refusing: Option<Arc<()>>,
+}
+
+impl FollowedFeed {
+    /// Follows `feed` for one more proxy, until this is dropped.
+    pub(super) fn new(feed: Arc<NodeFeed>) -> Self {
+        Self { current: feed.current.subscribe(), feed, refusing: None }
+    }
+
+    /// Takes in what the proxy thinks of an answer, and whether it [is wary](fleetmesh_mesh::ads::isolation::Following::is_wary).
+    /// What follows from it is in `current` when this returns.
+    pub fn judge(&mut self, verdict: &Verdict, is_wary: bool) {
+        let standing = self.standing(is_wary);
+        self.feed.judge(verdict, standing);
+    }
+
+    /// The proxy runs all of `snapshot`.
+    pub fn runs(&mut self, snapshot: &Arc<Snapshot>, is_wary: bool) {
+        let standing = self.standing(is_wary);
+        self.feed.isolation().isolation.runs(snapshot, standing);
+    }
+
+    fn standing(&mut self, refuses: bool) -> Standing {
+        self.refusing = refuses.then(|| Arc::clone(&self.feed.refusing));
+        let others = Arc::strong_count(&self.feed.refusing) - 1 - usize::from(refuses);
+        Standing { refuses, others_refuse: others > 0 }
+    }
+}

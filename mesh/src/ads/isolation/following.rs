@@ -1,0 +1,111 @@
+//! Whether one proxy gets all that its node's objects say, or what is served without the parts that proxies refuse. Pure.
+//!
+//! Each proxy judges by itself: what one refuses is withheld from those that refuse it as well, and from those that start
+//! anew, until they run what is known to be good. Then they are offered the rest. So one proxy that refuses whatever it
+//! likes holds up itself and not the others of its node.
+//!
+//! One that refused something is wary until it runs everything: it gets what others of its node changed first, and what was
+//! refused before only when that is in force and it was another form that it refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Isolation, Verdict};
+use crate::snapshot::{ResourceType, Snapshot};
+
+/// What the proxies of a node may be served, at one moment.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// What is known to be good, as far as anything is ([`Isolation::served`]).
+    pub served: Arc<Snapshot>,
+    /// What the node's objects describe ([`Isolation::target`]).
+    pub wanted: Arc<Snapshot>,
+    /// A number for what the first lacks of the second because proxies refuse it ([`Isolation::holds`]).
+    pub holds: Option<u64>,
+    /// Whether it is not known yet what they refuse.
+    pub searching: bool,
+}
+
+impl Offer {
+    /// What `isolation` says.
+    pub fn of(isolation: &Isolation) -> Self {
+        Self {
+            served: Arc::clone(isolation.served()),
+            wanted: Arc::clone(isolation.target()),
+            holds: isolation.holds(),
+            searching: !isolation.searching().is_empty(),
+        }
+    }
+}
+
+/// Which of its node's snapshots a proxy follows.
+#[derive(Debug)]
+pub struct Following {
+    offer: Offer,
+    /// The versions that the proxy refused last.
+    refused: BTreeMap<ResourceType, String>,
+    /// What was held when it refused everything.
+    refused_holds: Option<u64>,
+    wary: bool,
+    /// Whether it has run a whole snapshot since it connected or, when it is wary, since the offer is another one.
+    settled: bool,
+}
+
+impl Following {
+    /// A proxy that has just connected.
+    pub fn new(offer: Offer) -> Self {
+        Self { offer, refused: BTreeMap::new(), refused_holds: None, wary: false, settled: false }
+    }
+
+    /// The node's proxies may be served this now.
+    pub fn turn(&mut self, offer: Offer) {
+        if self.wary && !Arc::ptr_eq(&self.offer.wanted, &offer.wanted) {
+            self.settled = false;
+        }
+        self.offer = offer;
+        if !self.offer.searching && self.refuses_version() {
+            self.refused_holds = self.offer.holds;
+        }
+    }
+
+    /// Takes in what the proxy thinks of an answer, before anybody else does.
+    pub fn note(&mut self, verdict: &Verdict) {
+        if verdict.error.is_none() {
+            return;
+        }
+        self.wary = true;
+        let version = &verdict.of.content(verdict.kind).version;
+        if *version == self.offer.wanted.content(verdict.kind).version {
+            self.refused.insert(verdict.kind, version.clone());
+        }
+    }
+
+    /// The proxy runs all of `snapshot`.
+    pub fn settle(&mut self, snapshot: &Arc<Snapshot>) {
+        self.settled = true;
+        if Arc::ptr_eq(snapshot, &self.offer.wanted) {
+            self.wary = false;
+        }
+    }
+
+    /// Whether the proxy has refused something and not run everything since.
+    pub fn is_wary(&self) -> bool {
+        self.wary
+    }
+
+    /// Whether the proxy refuses something of what the node's objects say now.
+    pub fn refuses(&self) -> bool {
+        self.refuses_version() || (self.offer.holds.is_some() && self.refused_holds == self.offer.holds)
+    }
+
+    /// The snapshot to send.
+    pub fn target(&self) -> &Arc<Snapshot> {
+        let waits = self.refuses() || (self.wary && self.offer.searching);
+        if self.settled && !waits { &self.offer.wanted } else { &self.offer.served }
+    }
+
+    fn refuses_version(&self) -> bool {
+        let wanted = &self.offer.wanted;
+        self.refused.iter().any(|(kind, version)| wanted.content(*kind).version == *version)
+    }
+}

@@ -1,0 +1,269 @@
+//! What follows from what proxies think of answers. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetmesh_model::foreign::printable;
+
+use super::part::{Decoder, Part};
+use super::{Held, Isolation, Standing, Verdict, Withheld};
+use crate::ads::blame;
+use crate::distribution::NodeRejection;
+use crate::snapshot::{Content, Resource, ResourceType, Snapshot};
+
+/// The most steps that a search takes without an answer. It halves what it takes: no search has so many.
+const MOST_STEPS: usize = 256;
+
+/// An acknowledgement.
+#[derive(Debug)]
+pub(super) struct Seen {
+    of: Arc<Snapshot>,
+    version: String,
+    standing: Standing,
+}
+
+impl Isolation {
+    pub(super) fn accept(&mut self, verdict: &Verdict, standing: Standing) -> bool {
+        let Verdict { kind, content, of, .. } = verdict;
+        let kind = *kind;
+        let is_it = |seen: &Seen| {
+            Arc::ptr_eq(&seen.of, of) && seen.version == content.version && seen.standing == standing
+        };
+        if self.seen.get(&kind).is_some_and(is_it) {
+            return false;
+        }
+        self.seen.insert(kind, Seen { of: Arc::clone(of), version: content.version.clone(), standing });
+        let held = self.held.keys().any(|part| part.kind == kind);
+        let contested = held || self.searches.contains_key(&kind);
+        let counts = standing.refuses || !contested;
+        if counts {
+            self.proof.prove(kind, content, of, self.generations.of(of), &self.target);
+            self.ran.insert(kind, of.content(kind).version.clone());
+        }
+        if !contested {
+            return false;
+        }
+        let mut changed = !standing.others_refuse && self.release(kind, content, of);
+        if !standing.others_refuse && content.version == self.target.content(kind).version {
+            changed |= self.searches.remove(&kind).is_some();
+        }
+        if let Some(search) = self.searches.get_mut(&kind).filter(|_| counts) {
+            if search.is_covered_by(content, of.content(kind)) {
+                search.pass(of.content(kind).version.clone());
+            }
+            self.settle(kind);
+            changed = true;
+        }
+        if changed {
+            self.serve();
+        }
+        changed
+    }
+
+    /// Ends the hold of parts whose refused form a proxy acknowledges all the same.
+    fn release(&mut self, kind: ResourceType, content: &Content, of: &Snapshot) -> bool {
+        let decoder = Decoder::default();
+        let acknowledged = |part: &Part, held: &mut Held| {
+            let known = content.resources.get(&part.resource).filter(|_| part.kind == kind);
+            let made = of.content(kind).resources.get(&part.resource);
+            known.zip(made).is_some_and(|(one, other)| one.version == other.version)
+                && decoder.form(of, part).is_some_and(|form| form.version == held.refused)
+        };
+        let released: Vec<(Part, Held)> = self.held.extract_if(.., acknowledged).collect();
+        let any = !released.is_empty();
+        let last = released.into_iter().filter_map(|(part, held)| Some((part, held.withheld.last?)));
+        self.stored.extend(last);
+        self.holds += u64::from(any);
+        any
+    }
+
+    pub(super) fn refuse(&mut self, verdict: &Verdict, message: &str) -> bool {
+        let Verdict { kind, content, of, before, unknown_prior_state, .. } = verdict;
+        let kind = *kind;
+        let version = &of.content(kind).version;
+        if self.searches.get(&kind).is_some_and(|search| search.refusal(version).is_some()) {
+            return false;
+        }
+        if *version != self.served.content(kind).version {
+            return self.refuse_stale(verdict);
+        }
+        if let Some(before) = before {
+            let generation = self.generations.of(&before.of);
+            if self.proof.roll_back(kind, content, before, generation) {
+                self.forget_passed(kind);
+            }
+        }
+        let answered = |name: &str| content.resources.contains_key(name);
+        let mut unproven = self.unproven(&Decoder::default(), kind, answered);
+        if unproven.is_empty() && before.is_none() && !unknown_prior_state {
+            self.proof.doubt(kind, content);
+            self.forget_passed(kind);
+            unproven = self.unproven(&Decoder::default(), kind, answered);
+        }
+        if unproven.is_empty() {
+            // The proxy runs all of this, or cannot be known to lack any. If a search is on, others may go on with it.
+            return self
+                .searches
+                .get_mut(&kind)
+                .is_some_and(|search| !std::mem::replace(&mut search.stuck, true));
+        }
+        let decoder = Decoder::default();
+        let is_known =
+            |(part, form): (&Part, &Arc<Resource>)| self.last_form(&decoder, part, &form.version).is_some();
+        if *unknown_prior_state && !unproven.iter().all(is_known) {
+            // It keeps what it has, all of it: to leave out a part would take it away.
+            return false;
+        }
+        let search = self.searches.entry(kind).or_default();
+        search.concern(unproven.keys().map(|part| part.resource.clone()));
+        search.refuse(version.clone(), message);
+        self.settle(kind);
+        true
+    }
+
+    /// What was acknowledged of the type is no proof any more.
+    fn forget_passed(&mut self, kind: ResourceType) {
+        self.ran.remove(&kind);
+        if let Some(search) = self.searches.get_mut(&kind) {
+            search.doubt();
+        }
+    }
+
+    /// A proxy refused an answer that is not served any more.
+    fn refuse_stale(&mut self, verdict: &Verdict) -> bool {
+        let Verdict { kind, content, of, before, .. } = verdict;
+        let kind = *kind;
+        if of.content(kind).version == self.target.content(kind).version {
+            // It gets what is served instead. What it runs of what is held is not to be taken from it.
+            return before.as_ref().is_some_and(|before| self.complete(kind, &before.content, &before.of));
+        }
+        if self.searches.contains_key(&kind) {
+            return false;
+        }
+        // What is served changes faster than the proxy answers. From now on what changes has to wait.
+        let unproven = self.unproven(&Decoder::default(), kind, |name| content.resources.contains_key(name));
+        if unproven.is_empty() {
+            return false;
+        }
+        self.searches.entry(kind).or_default().concern(unproven.into_keys().map(|part| part.resource));
+        true
+    }
+
+    /// Gives what is held and left out the form that a proxy runs which refuses the newest.
+    fn complete(&mut self, kind: ResourceType, content: &Content, of: &Snapshot) -> bool {
+        let decoder = Decoder::default();
+        let mut completed = false;
+        for (part, held) in &mut self.held {
+            let runs = content.resources.get(&part.resource).map(|resource| &resource.version);
+            let made = of.content(kind).resources.get(&part.resource).map(|resource| &resource.version);
+            if part.kind == kind && held.withheld.last.is_none() && runs.is_some() && runs == made {
+                held.withheld.last = super::serve::form_in(&decoder, of, part, &held.refused);
+                completed |= held.withheld.last.is_some();
+            }
+        }
+        if completed {
+            self.holds += 1;
+            self.serve();
+        }
+        completed
+    }
+
+    /// Goes on with the search for what is at fault until the next answer has to be judged.
+    pub(super) fn settle(&mut self, kind: ResourceType) {
+        for _ in 0..MOST_STEPS {
+            let Some(search) = self.searches.get_mut(&kind) else { break };
+            search.stuck = false;
+            self.serve();
+            let version = self.served.content(kind).version.clone();
+            let Some(search) = self.searches.get_mut(&kind) else { return };
+            if let Some(message) = search.refusal(&version).map(str::to_owned) {
+                if !self.narrow(kind, &message) {
+                    return;
+                }
+                continue;
+            }
+            let ran = self.ran.get(&kind).is_some_and(|last| *last == version);
+            if !(ran || search.has_passed(&version)) {
+                return;
+            }
+            if !search.widen() {
+                self.searches.remove(&kind);
+            }
+        }
+        if let Some(search) = self.searches.get_mut(&kind) {
+            search.stuck = true;
+        }
+        self.serve();
+    }
+
+    /// What is served was refused with these words: holds the part at fault, or withholds some of those that may be. Says
+    /// whether there was any.
+    fn narrow(&mut self, kind: ResourceType, message: &str) -> bool {
+        let Some(search) = self.searches.get(&kind) else { return false };
+        let unproven = self.unproven(&Decoder::default(), kind, |name| search.concerns(name));
+        let Some((part, form)) = unproven.first_key_value() else {
+            if let Some(search) = self.searches.get_mut(&kind) {
+                search.stuck = true;
+            }
+            return false;
+        };
+        if unproven.len() == 1 {
+            let held = self.hold(part, form, message);
+            self.held.insert(part.clone(), held);
+            self.holds += 1;
+            if self.searches.get_mut(&kind).is_some_and(|search| !search.widen_all()) {
+                self.searches.remove(&kind);
+            }
+            return true;
+        }
+        let hinted = |part: &Part, form: &Resource| {
+            let name = part.host.as_ref().unwrap_or(&part.resource);
+            message.contains(name.as_str())
+                || form.objects.iter().any(|id| blame::is_quoted(message, &self.target, id))
+        };
+        let hints = unproven.iter().map(|(part, form)| hinted(part, form)).collect();
+        let parts = unproven.into_keys().collect();
+        if let Some(search) = self.searches.get_mut(&kind) {
+            search.split(parts, hints);
+        }
+        true
+    }
+
+    fn hold(&self, part: &Part, form: &Arc<Resource>, message: &str) -> Held {
+        let good = self.proof.of(part.kind, &part.resource).map(AsRef::as_ref);
+        let objects = blame::of_part(message, part.kind, form, &self.target, good);
+        let withheld: Withheld = self.withhold(&Decoder::default(), part, form);
+        let rejection = NodeRejection { objects, message: printable(message) };
+        Held { refused: form.version.clone(), withheld, rejection }
+    }
+
+    /// The newest forms of parts of the resources `of` that are served and that no proxy has acknowledged which counts.
+    pub(super) fn unproven(
+        &self,
+        decoder: &Decoder,
+        kind: ResourceType,
+        of: impl Fn(&str) -> bool,
+    ) -> BTreeMap<Part, Arc<Resource>> {
+        let waits = |part: &Part| self.searches.get(&kind).is_some_and(|search| search.awaits(part));
+        let resources = self.target.content(kind).resources.values().filter(|resource| of(&resource.name));
+        let mut unproven = BTreeMap::new();
+        for resource in resources {
+            let good = self.proof.of(kind, &resource.name);
+            let found = good.and_then(|good| good.content(kind).resources.get(&resource.name));
+            if found.is_some_and(|found| found.version == resource.version) {
+                continue;
+            }
+            let proven = good.map(|good| decoder.forms(good, kind, &resource.name));
+            let is_proven = |part: &Part, form: &Arc<Resource>| {
+                let proven = proven.as_ref().and_then(|proven| proven.get(part));
+                proven.is_some_and(|proven| proven.version == form.version)
+            };
+            let forms = decoder.forms(&self.target, kind, &resource.name);
+            let new = forms.iter().filter(|(part, form)| {
+                !is_proven(part, form) && !self.held.contains_key(*part) && !waits(part)
+            });
+            unproven.extend(new.map(|(part, form)| (part.clone(), Arc::clone(form))));
+        }
+        unproven
+    }
+}

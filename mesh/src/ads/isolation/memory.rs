@@ -1,0 +1,149 @@
+//! What is held of a node, as bytes for a store: a control plane that restarts serves the same as before, also to a proxy that
+//! starts anew. Pure.
+//!
+//! JSON of resources as they were encoded. Nothing is stored for a node of which nothing is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fleetmesh_model::ResourceId;
+use serde::{Deserialize, Serialize};
+
+use super::part::Part;
+use super::{Held, Isolation, LastForm, Withheld};
+use crate::distribution::NodeRejection;
+use crate::snapshot::{Resource, ResourceType};
+
+/// The most bytes that are stored of a node. What takes more is not stored: after a restart it is searched for again.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+/// A part that is held.
+#[derive(Serialize, Deserialize)]
+struct HeldRow {
+    kind: String,
+    resource: String,
+    host: Option<String>,
+    refused: String,
+    last: Option<LastFormRow>,
+    without: Vec<String>,
+    objects: Vec<String>,
+    message: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LastFormRow {
+    form: ResourceRow,
+    needs: Vec<(String, ResourceRow)>,
+    nodes: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResourceRow {
+    name: String,
+    version: String,
+    body: String,
+    clusters: BTreeSet<String>,
+    objects: Vec<String>,
+}
+
+impl Isolation {
+    /// What is to be stored of the node; none when nothing is.
+    pub fn memory(&self) -> Option<Vec<u8>> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let rows: Vec<HeldRow> = self.held.iter().map(|(part, held)| HeldRow::of(part, held)).collect();
+        serde_json::to_vec(&rows).ok().filter(|bytes| bytes.len() <= LONGEST)
+    }
+
+    /// Takes in what was stored, as far as it is still so.
+    ///
+    /// # Errors
+    /// Why the bytes cannot be read; nothing is held then.
+    pub fn remember(&mut self, memory: &[u8]) -> Result<(), String> {
+        let rows: Vec<HeldRow> = serde_json::from_slice(memory).map_err(|error| error.to_string())?;
+        let held = rows.into_iter().map(HeldRow::held).collect::<Option<BTreeMap<Part, Held>>>();
+        self.held.extend(held.ok_or("it names what is no resource")?);
+        self.holds += 1;
+        let target = Arc::clone(&self.target);
+        self.retarget(target);
+        Ok(())
+    }
+}
+
+impl HeldRow {
+    fn of(part: &Part, held: &Held) -> Self {
+        let Held { refused, withheld: Withheld { last, without }, rejection } = held;
+        Self {
+            kind: part.kind.url().to_owned(),
+            resource: part.resource.clone(),
+            host: part.host.clone(),
+            refused: refused.clone(),
+            last: last.as_ref().map(|last| LastFormRow {
+                form: ResourceRow::of(&last.form),
+                needs: last
+                    .needs
+                    .iter()
+                    .map(|(kind, resource)| (kind.url().to_owned(), ResourceRow::of(resource)))
+                    .collect(),
+                nodes: last.nodes.iter().map(|(name, node)| (name.clone(), node.to_string())).collect(),
+            }),
+            without: names(without),
+            objects: names(&rejection.objects),
+            message: rejection.message.clone(),
+        }
+    }
+
+    fn held(self) -> Option<(Part, Held)> {
+        let Self { kind, resource, host, refused, last, without, objects, message } = self;
+        let part = Part { kind: ResourceType::from_url(&kind)?, resource, host };
+        let last = match last {
+            Some(last) => Some(last.form()?),
+            None => None,
+        };
+        let withheld = Withheld { last, without: ids(&without)? };
+        let rejection = NodeRejection { objects: ids(&objects)?, message };
+        Some((part, Held { refused, withheld, rejection }))
+    }
+}
+
+impl LastFormRow {
+    fn form(self) -> Option<LastForm> {
+        let needs = self.needs.into_iter();
+        let needs = needs.map(|(kind, row)| Some((ResourceType::from_url(&kind)?, row.resource()?)));
+        let nodes = self.nodes.into_iter().map(|(name, node)| Some((name, ResourceId::parse(&node).ok()?)));
+        Some(LastForm {
+            form: self.form.resource()?,
+            needs: needs.collect::<Option<_>>()?,
+            nodes: nodes.collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl ResourceRow {
+    fn of(resource: &Resource) -> Self {
+        Self {
+            name: resource.name.clone(),
+            version: resource.version.clone(),
+            body: STANDARD.encode(&resource.body),
+            clusters: resource.clusters.clone(),
+            objects: names(&resource.objects),
+        }
+    }
+
+    fn resource(self) -> Option<Arc<Resource>> {
+        let Self { name, version, body, clusters, objects } = self;
+        let body = STANDARD.decode(body).ok()?.into();
+        Some(Arc::new(Resource { name, version, body, clusters, objects: ids(&objects)? }))
+    }
+}
+
+fn names(ids: &BTreeSet<ResourceId>) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+fn ids(names: &[String]) -> Option<BTreeSet<ResourceId>> {
+    names.iter().map(|name| ResourceId::parse(name).ok()).collect()
+}
