@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::store::{Binding, Commit, CommitError};
 use fleetmesh_mesh::view::{MeshView, Record};
@@ -320,5 +321,20 @@ async fn a_store_that_fails_is_unavailable_or_an_internal_error() {
         let service = ApiService::on(Arc::new(Failing(failure)), &[], None);
         let message = service.put("/meshes", json!({"meshName": "m"})).await.refused(error, status);
         assert!(message.starts_with("mesh/m"), "{message}");
+    }
+}
+
+/// Whoever answers earlier leaves a part of the request on the connection, which costs its client that connection.
+#[tokio::test]
+async fn nothing_is_answered_before_the_whole_request_has_arrived() {
+    let service = ApiService::new();
+    let foreign = "/tag?resourceArn=arn:aws:appmesh:us-west-2:999999999999:mesh/apps";
+    for path in [foreign, "/meshes/nowhere/virtualNodes", "/no-operation"] {
+        let (arrive, arrived) = tokio::sync::oneshot::channel::<Bytes>();
+        let rest = futures::stream::once(arrived);
+        let mut answer = Box::pin(service.send(Method::PUT, path, Body::from_stream(rest)));
+        assert!(futures::poll!(&mut answer).is_pending(), "{path}");
+        arrive.send(Bytes::from_static(b"{}")).expect("the body is awaited");
+        assert!(answer.await.status >= 400, "{path}");
     }
 }

@@ -77,6 +77,11 @@ impl ApiService {
     /// Sends a request below the API's version and checks what every answer has.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> ServiceAnswer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(method, path, body).await
+    }
+
+    /// The same with a body that may still be on its way.
+    pub async fn send(&self, method: Method, path: &str, body: Body) -> ServiceAnswer {
         let request = Request::builder().method(method).uri(format!("/v20190125{path}"));
         let request = request.extension(self.rights.clone()).body(body);
         let response = self.router.clone().oneshot(request.expect("a request")).await.expect("infallible");
