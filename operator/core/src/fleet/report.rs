@@ -3,6 +3,7 @@
 use fleetmesh_api::tags::ENROLL_TAG;
 use fleetmesh_crds::fleet::MAX_LISTED_INSTANCES;
 use fleetmesh_crds::{FleetStatus, InstanceStatus, Reason};
+use fleetmesh_model::service_discovery::{DnsResponseType, ServiceDiscovery};
 
 use super::decide::{launches, members};
 use super::decision::{FleetDecision, Input};
@@ -47,7 +48,8 @@ pub fn report(
     let failure = outcome.failed.clone();
     let tally = FleetTally::of(observed, decision, input);
     let left = wanted.is_some() || failure.is_some() || is_left(observed, outcome, input);
-    let finding = finding(&tally, decision, outcome, wanted.is_some(), &unasked(observed, input));
+    let notes = format!("{}{}", unasked(observed, input), one_address(&tally, input));
+    let finding = finding(&tally, decision, outcome, wanted.is_some(), &notes);
     let moves = !decision.steps.is_empty() || decision.waits.is_some() || tally.moves;
     Part {
         // After a failure the next look is a matter of its class.
@@ -234,7 +236,7 @@ fn finding(
     decision: &FleetDecision,
     outcome: &FleetOutcome,
     wanted: bool,
-    unasked: &str,
+    notes: &str,
 ) -> Finding {
     if let Some(failure) = &outcome.failed {
         return failed(failure);
@@ -270,11 +272,11 @@ fn finding(
         return Finding::fails(Reason::Deleting, format!("the fleet is being ended{waits}"));
     }
     let also = unused(decision);
-    let waits = format!("{waits}{unasked}");
+    let waits = format!("{waits}{notes}");
     if decision.steps.is_empty() && decision.waits.is_none() && !tally.moves && ready == desired {
         return Finding::holds(
             Reason::FleetReady,
-            format!("{ready} of {desired} instances are ready{unasked}{also}"),
+            format!("{ready} of {desired} instances are ready{notes}{also}"),
         );
     }
     Finding::fails(Reason::FleetProgressing, format!("{so_far}{waits}{also}"))
@@ -288,6 +290,21 @@ fn unasked(observed: &ObservedFleet, input: &Input<'_>) -> String {
             "; {unasked} more have the tags of fleet.enroll and are left alone, because they do not carry the tag {ENROLL_TAG} with the value {}",
             input.cluster
         ),
+    }
+}
+
+/// What a message says of several instances behind a name of which each caller takes one address.
+fn one_address(tally: &FleetTally, input: &Input<'_>) -> String {
+    match input.object.effective_spec.service_discovery() {
+        Some(ServiceDiscovery::Dns(dns))
+            if tally.desired > 1 && dns.response_type != Some(DnsResponseType::Endpoints) =>
+        {
+            format!(
+                "; each caller takes one address of {:?} at a time (LOADBALANCER): have a load balancer answer there, or set serviceDiscovery.dns.responseType to ENDPOINTS",
+                dns.hostname
+            )
+        }
+        _ => String::new(),
     }
 }
 

@@ -147,6 +147,12 @@ impl SimulatedEc2 {
         node.fleet.as_mut().unwrap()
     }
 
+    /// The node is discovered like this.
+    pub fn discover_by(&mut self, discovery: &serde_json::Value) {
+        let spec = serde_json::json!({ "serviceDiscovery": discovery });
+        self.object.effective_spec = Spec::from_json(Kind::VirtualNode, spec).unwrap();
+    }
+
     /// Somebody sets a tag in the spec.
     pub fn tag_spec(&mut self, key: &str) {
         self.object.management.tags.insert(key.to_owned(), "evil".to_owned());

@@ -10,6 +10,7 @@ use fleetmesh_core::fleet::limits::Reached;
 use fleetmesh_core::fleet::{Grant, InstanceState, JoinOptions};
 use fleetmesh_crds::Reason;
 use proptest::prelude::*;
+use serde_json::json;
 
 #[derive(Clone, Debug)]
 enum FleetAct {
@@ -246,6 +247,24 @@ fn a_limit_lets_fewer_instances_be_launched_and_ends_none() {
 
 /// The fleet of version 0.1.0, which knew nothing of joining, was launched from this.
 const HASH_BEFORE: &str = "b6cc3fdab011ec76";
+
+#[test]
+fn a_fleet_behind_a_name_with_one_address_at_a_time_says_so() {
+    let says_so = |discovery: serde_json::Value, replicas: i32| {
+        let mut ec2 = SimulatedEc2::new();
+        ec2.discover_by(&discovery);
+        ec2.spec().replicas = Some(replicas);
+        ec2.settle();
+        let finding = ec2.finding.unwrap();
+        assert_eq!(finding.reason, Reason::FleetReady, "{}", finding.message);
+        finding.message.contains("each caller takes one address of \"n.local\"")
+    };
+    let dns = |response: &str| json!({ "dns": { "hostname": "n.local", "responseType": response } });
+    assert!(says_so(json!({ "dns": { "hostname": "n.local" } }), 3));
+    assert!(says_so(dns("LOADBALANCER"), 2));
+    assert!(!says_so(dns("LOADBALANCER"), 1));
+    assert!(!says_so(dns("ENDPOINTS"), 3));
+}
 
 #[test]
 fn a_fleet_is_rolled_when_joining_changes_and_by_nothing_before() {
