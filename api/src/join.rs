@@ -76,6 +76,20 @@ pub struct JoinAnswer {
     pub authority: String,
     /// How long the certificate is valid, in seconds.
     pub valid_seconds: u64,
+    /// A certificate of the same key for connections between proxies, valid for as long. Left out by control planes of former
+    /// versions, and by those that cannot sign one at the moment; instances of former versions ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<MeshCertificate>,
+}
+
+/// A certificate for connections between proxies. No control plane accepts it from a proxy, and no proxy from a control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshCertificate {
+    /// The certificate, for servers and clients, in PEM. Its one name is the ARN of the virtual node, as a URI.
+    pub certificate: String,
+    /// The authorities by which such certificates are verified, in PEM.
+    pub authority: String,
 }
 
 /// A part of a signed request, which no log may show: it can be read on purpose, and is never printed by accident.
@@ -138,6 +152,10 @@ mod tests {
             certificate: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_owned(),
             authority: "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n".to_owned(),
             valid_seconds: 3600,
+            mesh: Some(MeshCertificate {
+                certificate: "-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n".to_owned(),
+                authority: "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n".to_owned(),
+            }),
         };
         examples::same(&answer, examples::JOIN_ANSWER);
     }
@@ -160,6 +178,10 @@ mod tests {
         assert!(text.ends_with(r#""securityToken":null}"#), "{text}");
         let text = text.replace(r#","securityToken":null"#, "");
         assert_eq!(serde_json::from_str::<JoinRequest>(&text).expect("of an instance"), without);
+        let answer = r#"{"certificate":"a","authority":"b","validSeconds":1}"#;
+        let read: JoinAnswer = serde_json::from_str(answer).expect("of a control plane");
+        assert_eq!(read.mesh, None);
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), answer);
     }
 
     #[test]

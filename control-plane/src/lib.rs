@@ -27,6 +27,7 @@ pub mod keys;
 pub mod kms;
 pub mod listen;
 pub mod loads;
+pub mod mesh_ca;
 pub mod metrics;
 mod private;
 mod refusals;

@@ -10,7 +10,7 @@ pub const FILE: u32 = 0o600;
 /// The mode of folders.
 const FOLDER: u32 = 0o700;
 /// What the names of all files begin with that this program makes in a data directory.
-const OURS: [&str; 4] = ["control-plane.", "cloud-map.", "access-keys.", "used-signatures"];
+const OURS: [&str; 5] = ["control-plane.", "cloud-map.", "access-keys.", "mesh-ca.", "used-signatures"];
 
 /// Makes the folder `path` if need be, with those that it lies in. One that exists is tightened, unless it holds something
 /// that is not ours: then others may have a right to look into it.

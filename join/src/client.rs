@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fleetmesh_api::error::ErrorBody;
-use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
+use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest, MeshCertificate};
 use fleetmesh_api::urls;
 use fleetmesh_instance::bootstrap::ControlPlaneAddress;
 use http_body_util::{BodyExt, Full, Limited};
@@ -38,8 +38,10 @@ pub struct JoinedAs {
     pub certificate: String,
     /// The CA of the control plane, in PEM.
     pub authority: String,
-    /// How long the certificate is valid.
+    /// How long the certificates are valid.
     pub valid: Duration,
+    /// The certificate for connections between proxies, of the same key; none where the control plane gives none.
+    pub mesh: Option<MeshCertificate>,
 }
 
 /// Asks one control plane for one virtual node.
@@ -92,8 +94,8 @@ impl JoinClient {
         let request = JoinRequest { identity_document: document, ..request.map_err(Error::Join)? };
         let answer = self.post(urls::JOIN, &request).await?;
         let answer = serde_json::from_slice(&answer).map_err(|_| malformed("answer"))?;
-        let JoinAnswer { certificate, authority, valid_seconds } = answer;
-        Ok(JoinedAs { certificate, authority, valid: Duration::from_secs(valid_seconds) })
+        let JoinAnswer { certificate, authority, valid_seconds, mesh } = answer;
+        Ok(JoinedAs { certificate, authority, valid: Duration::from_secs(valid_seconds), mesh })
     }
 
     fn challenge_request(&self, public_key: &str) -> ChallengeRequest {

@@ -19,6 +19,8 @@ pub struct JoinerConfig {
     pub owner: Option<u32>,
     /// A Unix socket whose connections are forwarded to `ads`.
     pub serve_unix: Option<PathBuf>,
+    /// A Unix socket at which proxies get the mesh's certificate, by secret discovery.
+    pub serve_sds: Option<PathBuf>,
     /// Where the control plane serves proxies; it has to be `https://`.
     pub ads: Option<ControlPlaneAddress>,
     /// The host of STS when it is none of AWS's.

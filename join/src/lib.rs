@@ -4,6 +4,8 @@
 //! `credentials of the instance → a signed GetCallerIdentity around a challenge → a certificate → files that Envoy's SDS
 //! reads → again at half of its life`
 //!
+//! With it comes a certificate of the mesh, for the same key: a secret discovery service on a Unix socket gives it to proxies here.
+//!
 //! A crate of its own beside `fleetmesh-proxy`, which has no async runtime. The private key never leaves the machine. It is made once
 //! and kept with the certificate: the control plane binds an instance to its key, so that nothing else on the machine gets a
 //! certificate meanwhile.
@@ -15,9 +17,13 @@ mod forward;
 mod identity;
 mod pace;
 mod proof;
+mod sds;
+mod sds_wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use fleetmesh_api::join::MeshCertificate;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +32,7 @@ pub use config::JoinerConfig;
 use files::Files;
 use forward::Forward;
 use pace::JoinPace;
+use sds::{MeshSecrets, SecretDiscovery};
 
 /// Why this machine has no certificate, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +54,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The socket for secrets could not be made.
+    #[error("cannot listen on --serve-sds {path}: {source}")]
+    Secrets {
+        /// The path.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The socket could not be made.
     #[error("cannot listen on --serve-unix {path}: {source}")]
     Socket {
@@ -62,7 +77,14 @@ pub enum Error {
 /// # Errors
 /// See [`Error`].
 pub async fn join_once(config: JoinerConfig) -> Result<(), Error> {
-    join(&JoinClient::new(&config)?, &files(&config), None).await.map(drop)
+    join(&JoinClient::new(&config)?, &files(&config), &Takers::default()).await.map(drop)
+}
+
+/// Who takes certificates, beside the files.
+#[derive(Default)]
+struct Takers {
+    forward: Option<Forward>,
+    secrets: Option<Arc<SecretDiscovery>>,
 }
 
 fn files(config: &JoinerConfig) -> Files {
@@ -75,25 +97,30 @@ fn files(config: &JoinerConfig) -> Files {
 /// See [`Error`]: it could not begin.
 pub async fn run(config: JoinerConfig, shutdown: CancellationToken) -> Result<(), Error> {
     let (client, files) = (JoinClient::new(&config)?, files(&config));
-    let forward = match &config.serve_unix {
-        Some(path) => Some(Forward::bind(path, &config)?),
-        None => None,
-    };
+    let forward = config.serve_unix.as_ref().map(|path| Forward::bind(path, &config)).transpose()?;
+    let secrets =
+        config.serve_sds.as_ref().map(|path| SecretDiscovery::bind(path, config.owner)).transpose()?;
+    let takers = Takers { forward, secrets: secrets.map(Arc::new) };
     let tasks = tokio_util::task::TaskTracker::new();
-    if let Some(forward) = &forward {
+    if let Some(forward) = &takers.forward {
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(forward.clone().serve()));
     }
-    shutdown.run_until_cancelled(stay(&client, &files, forward.as_ref())).await;
+    if let Some(secrets) = &takers.secrets {
+        // A control plane that is away keeps no proxy from starting again.
+        files.mesh().into_iter().for_each(|kept| secrets.present(kept));
+        tasks.spawn(Arc::clone(secrets).serve(shutdown.clone()));
+    }
+    shutdown.run_until_cancelled(stay(&client, &files, &takers)).await;
     tasks.close();
     tasks.wait().await;
     Ok(())
 }
 
 /// Joins again and again, each time at half of the certificate's life.
-async fn stay(client: &JoinClient, files: &Files, forward: Option<&Forward>) {
+async fn stay(client: &JoinClient, files: &Files, takers: &Takers) {
     let mut pace = JoinPace::default();
     loop {
-        let wait = match join(client, files, forward).await {
+        let wait = match join(client, files, takers).await {
             Ok(life) => {
                 let wait = pace.joined(life, fastrand::f64());
                 tracing::info!(valid_seconds = life.as_secs(), again_in = ?wait, "this machine has a certificate");
@@ -110,15 +137,23 @@ async fn stay(client: &JoinClient, files: &Files, forward: Option<&Forward>) {
 }
 
 /// Joins once; how long the certificate is valid.
-async fn join(client: &JoinClient, files: &Files, forward: Option<&Forward>) -> Result<Duration, Error> {
+async fn join(client: &JoinClient, files: &Files, takers: &Takers) -> Result<Duration, Error> {
     let key = key(files)?;
     let joined = client.join(key.public_key_raw()).await?;
     let private = key.serialize_pem();
-    if let Some(forward) = forward {
+    if let Some(forward) = &takers.forward {
         forward.present(&joined, &private)?;
     }
-    let JoinedAs { certificate, authority, valid } = &joined;
-    files.write(certificate, &private, authority)?;
+    let JoinedAs { certificate, authority, valid, mesh } = &joined;
+    match (&takers.secrets, mesh) {
+        (Some(secrets), Some(MeshCertificate { certificate, authority })) => {
+            let [certificate, key, authority] = [certificate, &private, authority].map(Clone::clone);
+            secrets.present(MeshSecrets { certificate, key, authority });
+        }
+        (Some(_), None) => tracing::warn!("the control plane gives no certificate of the mesh"),
+        (None, _) => {}
+    }
+    files.write(certificate, &private, authority, mesh.as_ref())?;
     Ok(*valid)
 }
 
@@ -140,11 +175,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let files = Files { folder: folder.path().join("certs"), owner: None };
         let first = key(&files).expect("a new one").serialize_pem();
-        files.write("certificate", &first, "CA").expect("written");
+        files.write("certificate", &first, "CA", None).expect("written");
         assert_eq!(key(&files).expect("the same").serialize_pem(), first);
         let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("a key").serialize_pem();
         for unusable in ["", "KEY", &other] {
-            files.write("certificate", unusable, "CA").expect("written");
+            files.write("certificate", unusable, "CA", None).expect("written");
             let made = key(&files).expect("a new one").serialize_pem();
             assert!(made != first && made != unusable);
         }

@@ -38,6 +38,14 @@ pub struct JoinArgs {
     #[arg(long, env = "FLEETMESH_SERVE_UNIX", value_name = "PATH", requires = "ads")]
     pub serve_unix: Option<PathBuf>,
 
+    /// A Unix socket at which this machine's proxy gets the certificate of the mesh, for TLS between proxies, by secret
+    /// discovery (SDS): the virtual node names it as `sds: {secretName: fleetmesh}`, and its authorities as `fleetmesh-ca`
+    ///
+    /// Only the user of --owner, this program's and root are answered. It is the --sds-socket of `fleetmesh proxy bootstrap`, and
+    /// APPMESH_SDS_SOCKET_PATH of AWS's image.
+    #[arg(long, env = "FLEETMESH_SERVE_SDS", value_name = "PATH")]
+    pub serve_sds: Option<PathBuf>,
+
     /// Where the control plane serves proxies: https://HOST:PORT; needed with --serve-unix alone
     #[arg(long, env = "FLEETMESH_ADS", value_name = "URL", value_parser = https)]
     pub ads: Option<ControlPlaneAddress>,
@@ -48,7 +56,7 @@ pub struct JoinArgs {
     pub sts_host: Option<String>,
 
     /// End when there is a certificate
-    #[arg(long, conflicts_with = "serve_unix")]
+    #[arg(long, conflicts_with_all = ["serve_unix", "serve_sds"])]
     pub once: bool,
 }
 
@@ -64,6 +72,7 @@ pub async fn run(args: JoinArgs, shutdown: CancellationToken) -> Result<(), Erro
         cert_dir: args.cert_dir,
         owner: args.owner,
         serve_unix: args.serve_unix,
+        serve_sds: args.serve_sds,
         ads: args.ads,
         sts_host: args.sts_host,
     };

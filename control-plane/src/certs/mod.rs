@@ -250,13 +250,40 @@ impl Authority {
         key: &impl PublicKeyData,
         validity: Validity,
     ) -> Result<String, CertificateError> {
+        self.sign_for(vec![ExtendedKeyUsagePurpose::ClientAuth], name, uris, key, validity)
+    }
+
+    /// A certificate for both ends of connections between proxies, for a key that somebody else has: `uri` is its only name.
+    ///
+    /// # Errors
+    /// See [`CertificateError`].
+    pub fn sign_peer(
+        &self,
+        name: &str,
+        uri: &str,
+        key: &impl PublicKeyData,
+        validity: Validity,
+    ) -> Result<String, CertificateError> {
+        let both = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign_for(both, name, &[uri.to_owned()], key, validity)
+    }
+
+    /// A certificate of a proxy for these purposes, among them a client's.
+    fn sign_for(
+        &self,
+        purposes: Vec<ExtendedKeyUsagePurpose>,
+        name: &str,
+        uris: &[String],
+        key: &impl PublicKeyData,
+        validity: Validity,
+    ) -> Result<String, CertificateError> {
         let mut params = params(name, validity)?;
         for uri in uris {
             let ascii = uri.as_str().try_into().map_err(|_| CertificateError::Name(uri.clone()))?;
             params.subject_alt_names.push(SanType::URI(ascii));
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = purposes;
         let signed = self.sign(params, key)?;
         tls::verified(&self.verifier, signed.der(), &self.between, validity.now)
             .map_err(CertificateError::Unfit)?;

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest};
+use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest, MeshCertificate};
 use fleetmesh_mesh::foreign::Foreign;
 use fleetmesh_mesh::grant::{self, Joined};
 use fleetmesh_mesh::identity::Identity;
@@ -43,6 +43,7 @@ use tokio::time::timeout;
 use crate::certs::{Authority, CertificateError, PublicKey, Validity};
 use crate::kms::KmsKeyHandle;
 use crate::listen::Source;
+use crate::mesh_ca::MeshCa;
 use crate::reload::{FileError, Named};
 use crate::secret::Secret;
 use crate::store::Store;
@@ -134,6 +135,8 @@ pub struct Joining {
     signatures: Arc<Semaphore>,
     rules: JoinRules,
     validity: Duration,
+    /// Signs for connections between proxies, where anything does.
+    mesh: Option<MeshCa>,
 }
 
 impl Joining {
@@ -159,7 +162,24 @@ impl Joining {
         let challenges = Challenges::new(Instant::now()).map_err(no_key)?;
         let (rates, questions) = (Mutex::new(Rates::new(rate)), Semaphore::new(QUESTIONS));
         let signatures = Arc::new(Semaphore::new(SIGNATURES));
-        Ok(Self { store, identity, files, challenges, rates, questions, signatures, rules, validity })
+        Ok(Self {
+            store,
+            identity,
+            files,
+            challenges,
+            rates,
+            questions,
+            signatures,
+            rules,
+            validity,
+            mesh: None,
+        })
+    }
+
+    /// The same, which gives certificates of `mesh`, too.
+    #[must_use]
+    pub fn with_mesh(self, mesh: MeshCa) -> Self {
+        Self { mesh: Some(mesh), ..self }
     }
 
     /// A new challenge. Nothing is kept of it, so nobody can ask for too many.
@@ -202,8 +222,8 @@ impl Joining {
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
         let (joined, document) = self.prove(&request, &node).await?;
-        let uris = [vec![self.identity.arn(&node)], joined.uris()].concat();
-        let answer = self.certify(&node, uris, key).await?;
+        let arn = self.identity.arn(&node);
+        let answer = self.certify(&node, arn, &joined, key).await?;
         // After the signature: an instance that got no certificate is bound to no key.
         if let Some(document) = document {
             self.bind(&request, &node, &document).await?;
@@ -212,18 +232,21 @@ impl Joining {
         Ok(answer)
     }
 
-    /// Signs a certificate of `key` for a proxy of `node`, on a thread that may wait for KMS. That thread, and not who waits for
+    /// Signs certificates of `key` for a proxy of `node`, whose ARN is `arn`, on a thread that may wait for KMS. That thread, and not who waits for
     /// it, holds the place among [`SIGNATURES`]: who hangs up makes no room for another.
     async fn certify(
         &self,
         node: &ResourceId,
-        uris: Vec<String>,
+        arn: String,
+        joined: &Joined,
         key: PublicKey,
     ) -> Result<JoinAnswer, Refusal> {
         let failed = |error: String| Refusal::new(Class::InternalServerError, error);
         let authority = self.files.read().map_err(|error| failed(error.to_string()))?;
         let validity = self.validity(&authority)?;
         let name = node.name().chars().take(64).collect::<String>();
+        let uris = [vec![arn.clone()], joined.uris()].concat();
+        let mesh = self.mesh_authority(validity.now).await;
         let place = timeout(PATIENCE, Arc::clone(&self.signatures).acquire_owned()).await;
         let place = place.ok().and_then(Result::ok).ok_or_else(|| {
             busy("too many instances join at once, and KMS signs for all of them: try again in a moment")
@@ -231,11 +254,25 @@ impl Joining {
         let sign = move || {
             let _place = place;
             let certificate = authority.sign_client(&name, &uris, &key, validity)?;
-            Ok((certificate, authority.certificate().to_owned()))
+            let of_mesh = |mesh: Authority| {
+                let certificate = mesh.sign_peer(&name, &arn, &key, mesh.capped(validity))?;
+                Ok::<_, CertificateError>(MeshCertificate {
+                    certificate,
+                    authority: mesh.certificate().to_owned(),
+                })
+            };
+            let mesh = mesh.map(of_mesh).transpose()?;
+            let authority = authority.certificate().to_owned();
+            Ok(JoinAnswer { certificate, authority, valid_seconds: validity.length.as_secs(), mesh })
         };
         let signed = tokio::task::spawn_blocking(sign).await.map_err(|error| failed(error.to_string()))?;
-        let (certificate, authority) = signed.map_err(unsigned)?;
-        Ok(JoinAnswer { certificate, authority, valid_seconds: validity.length.as_secs() })
+        signed.map_err(unsigned)
+    }
+
+    /// What signs for connections between proxies. Without it instances join all the same: what they have of it they keep.
+    async fn mesh_authority(&self, now: SystemTime) -> Option<Authority> {
+        let found = self.mesh.as_ref()?.authority(now).await;
+        found.inspect_err(|error| tracing::error!(%error, "joining goes on without it")).ok()
     }
 
     /// For how long `authority` certifies: no certificate is of use when the one that signed it has ended.

@@ -20,6 +20,7 @@ use crate::join::{Denied, Documents, JoinRules, Joining, Sts, StsEndpoint, Verif
 use crate::keys::Keys;
 use crate::listen::BoundListener;
 use crate::loads::{self, ReportedLoads};
+use crate::mesh_ca::MeshCa;
 use crate::metrics::ServerMetrics;
 use crate::sigv4::Replays;
 use crate::store::{SqliteStore, Store};
@@ -87,7 +88,8 @@ pub(super) fn joining(
     let verifier = instances.map(Verifier::new);
     let rules = JoinRules { sts: Sts::new(endpoint), documents, verifier, denied };
     let identity = config.identity.clone();
-    Ok(Some(Joining::new(store, identity, ca, rules, certificate_validity, rate_per_source)?))
+    let joining = Joining::new(store, identity, ca, rules, certificate_validity, rate_per_source)?;
+    Ok(Some(joining.with_mesh(MeshCa::new(config.data_dir.clone(), config.seal.clone()))))
 }
 
 /// What is set about discovery; 0 is no limit.

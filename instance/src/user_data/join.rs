@@ -111,6 +111,16 @@ fn encoded(certificate: &[u8]) -> String {
     text + "\n-----END CERTIFICATE-----\n"
 }
 
+/// The socket at which `proxy join` serves the mesh's certificate, in a folder that the proxy sees anyway: user data has no room for
+/// another.
+pub(super) fn sds_socket(checked: &Checked<'_>) -> &'static str {
+    if checked.serves_unix() {
+        "/var/lib/fleetmesh/run/sds.sock"
+    } else {
+        "/var/lib/fleetmesh/certs/sds.sock"
+    }
+}
+
 /// Arguments of `docker run` for `fleetmesh proxy join`.
 pub(super) fn options(join: &Join<'_>, checked: &Checked<'_>) -> Vec<String> {
     // Otherwise AWS's SDK asks the instance's metadata for it.
@@ -134,6 +144,7 @@ pub(super) fn arguments(join: &Join<'_>, checked: &Checked<'_>) -> Vec<String> {
     if join.authority.is_some() {
         arguments.extend(["--ca-file", AUTHORITY]);
     }
+    arguments.extend(["--serve-sds", sds_socket(checked)]);
     if checked.serves_unix() {
         arguments.extend(["--serve-unix", SOCKET, "--ads", &ads]);
     }

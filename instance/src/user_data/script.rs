@@ -80,7 +80,13 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
 fn bootstrap(checked: &Checked<'_>) -> Result<Option<String>, UserDataError> {
     match (&checked.control_plane, checked.kind) {
         (None, _) | (_, ProxyImage::AppMesh) => Ok(None),
-        (Some(address), _) => Ok(Some(Bootstrap::new(&checked.resource, address.clone()).yaml()?)),
+        (Some(address), _) => {
+            let mut bootstrap = Bootstrap::new(&checked.resource, address.clone());
+            if checked.join.is_some() {
+                join::sds_socket(checked).clone_into(&mut bootstrap.sds_socket);
+            }
+            Ok(Some(bootstrap.yaml()?))
+        }
     }
 }
 
@@ -122,7 +128,7 @@ fn proxy_options(checked: &Checked<'_>, has_bootstrap: bool) -> Vec<String> {
     }
     let socket = socket(checked);
     if let Some(path) = &socket {
-        // The folder, not the socket: a control plane that starts again makes a new socket.
+        // The folder, not the socket: whoever serves it and starts again makes a new one.
         let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
         volume(format!("{folder}:{folder}"));
     }
@@ -134,7 +140,10 @@ fn proxy_options(checked: &Checked<'_>, has_bootstrap: bool) -> Vec<String> {
         (None, address) => address.clone(),
     };
     let resource = Some(format!("APPMESH_RESOURCE_ARN={}", checked.resource));
-    let variables = resource.into_iter().chain(endpoint.map(|at| format!("APPMESH_XDS_ENDPOINT={at}")));
+    let endpoint = endpoint.map(|at| format!("APPMESH_XDS_ENDPOINT={at}"));
+    let joins = checked.join.as_ref();
+    let secrets = joins.map(|_| format!("APPMESH_SDS_SOCKET_PATH={}", join::sds_socket(checked)));
+    let variables = resource.into_iter().chain(endpoint).chain(secrets);
     variables.flat_map(|variable| ["--env".to_owned(), variable]).chain(options).collect()
 }
 

@@ -63,7 +63,9 @@ pub(super) fn ingress(mesh: &str, node: &str, listener: &Listener) -> Cluster {
 /// One port of another node, and the secrets that connections to it need.
 pub(super) fn egress(mesh: &MeshSpec, target: &Target<'_>) -> (Cluster, Vec<Secret>) {
     let (name, Target { endpoint, tls, apart: _ }) = (target.cluster(), target);
-    let TlsSocket { socket, secrets } = tls::client_socket(*tls, endpoint.protocol(), endpoint.discovery);
+    let node = &endpoint.node.record.arn;
+    let TlsSocket { socket, secrets } =
+        tls::client_socket(*tls, endpoint.protocol(), node, endpoint.discovery);
     let cluster = match endpoint.discovery {
         ServiceDiscovery::Dns(dns) => by_dns(name, mesh, endpoint, dns),
         ServiceDiscovery::AwsCloudMap(cloud_map) => by_cloud_map(name, endpoint, cloud_map),

@@ -76,7 +76,7 @@ impl<'a> Builder<'_, 'a> {
         add(&mut self.parts.routes, name.clone(), &routes, referred, objects);
         let filter = filter::edge_http(name, access_log::of(self.gateway.spec.logging.as_ref()));
         let chain = listener::edge_chain(filter);
-        let chains = self.parts.chains(chain, server, protocol, &self.own);
+        let chains = self.parts.chains(chain, server, protocol, self.mesh, &self.own);
         let preference = cluster::mesh_preference(self.mesh.spec);
         let listener = listener::edge(port, preference, chains, server.inspects());
         add(&mut self.parts.listeners, listener.name.clone(), &listener, BTreeSet::new(), self.own.clone());

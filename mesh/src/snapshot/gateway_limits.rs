@@ -60,7 +60,8 @@ pub(super) fn self_check(mesh: &str, gateway: &str, listener: &VirtualGatewayLis
             let hostname = gateway.to_owned();
             let own = DnsServiceDiscovery { hostname, ip_preference: None, response_type: None };
             let protocol = listener.port_mapping.protocol.into();
-            tls::client_socket(ClientTls::Unverified, protocol, &ServiceDiscovery::Dns(own)).socket
+            // Nobody is verified, so no ARN is compared.
+            tls::client_socket(ClientTls::Unverified, protocol, "", &ServiceDiscovery::Dns(own)).socket
         }
         ServerTls::Strict(_) | ServerTls::Closed => return None,
     };

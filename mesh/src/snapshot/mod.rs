@@ -219,7 +219,7 @@ impl<'a> Builder<'a> {
             if server.inspects() {
                 inspected.push(mapping.port);
             }
-            chains.extend(self.parts.chains(chain, server, mapping.protocol, &self.own));
+            chains.extend(self.parts.chains(chain, server, mapping.protocol, self.mesh, &self.own));
         }
         if !chains.is_empty() {
             self.listener(Direction::Ingress, chains, None, &inspected, referred, self.own.clone());

@@ -63,12 +63,13 @@ impl Parts {
     }
 
     /// What takes connections as `server` says, of the chain that takes plaintext; none where nothing is let in. The secrets that
-    /// they name are added, made from `own`.
+    /// they name are added, made from `own`. The listener is in `mesh`.
     pub(super) fn chains(
         &mut self,
         plain: FilterChain,
         server: ServerTls<'_>,
         protocol: PortProtocol,
+        mesh: FoundInput<'_, MeshSpec>,
         own: &BTreeSet<ResourceId>,
     ) -> Vec<FilterChain> {
         let (tls, beside) = match server {
@@ -77,7 +78,7 @@ impl Parts {
             ServerTls::Strict(tls) => (tls, None),
             ServerTls::Permissive(tls) => (tls, Some(listener::beside_tls(plain.clone()))),
         };
-        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol);
+        let TlsSocket { socket, secrets } = tls::server_socket(tls, protocol, &mesh.record.arn);
         self.secrets(&secrets, own);
         let over_tls = listener::over_tls(plain, socket, beside.is_some());
         [over_tls].into_iter().chain(beside).collect()

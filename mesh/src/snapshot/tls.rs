@@ -5,6 +5,8 @@
 //! - **Files** of the proxy's host are secrets that come on the stream ([`secret`]) and name the files; Envoy reads them again when
 //!   one is moved in their place. A name says what the secret holds, so the content of a name never changes.
 //! - **SDS** secrets come from the Unix socket of the proxy's host, by the cluster that bootstraps of App Mesh have for it.
+//! - **The mesh's own** authorities are one of these secrets ([`MESH_TRUST`]). They sign for every node of every mesh, so whoever
+//!   trusts them without naming anybody means somebody in particular: a client the node that it calls, a listener its own mesh.
 
 use std::net::IpAddr;
 
@@ -25,7 +27,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 use envoy_types::pb::google::protobuf::{Any, BoolValue};
 use envoy_types::util::pack_any;
-use fleetmesh_api::bootstrap::SDS_CLUSTER;
+use fleetmesh_api::bootstrap::{MESH_TRUST, SDS_CLUSTER};
 use fleetmesh_model::common::PortProtocol;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::tls::{
@@ -84,13 +86,15 @@ pub(super) enum ClientTls<'a> {
 impl<'a> ClientTls<'a> {
     /// What a client with `policy` does on a port whose listener has `server`. As App Mesh has it: a policy that does not
     /// name the port is none; without one, the listener decides. A policy that is not enforced lets plaintext pass where the
-    /// listener has no TLS; whoever has TLS has to be who the policy says.
+    /// listener has no TLS; whoever has TLS has to be who the policy says. Whoever has no policy has no certificate either, so where
+    /// a listener asks for one and takes plaintext beside that, it is plaintext.
     pub(super) fn towards(
         policy: Option<&'a ClientPolicyTls>,
         port: i32,
         server: Option<&ListenerTls>,
     ) -> Self {
         let server = ServerTls::of(server);
+        let asks = matches!(server, ServerTls::Permissive(tls) if tls.validation.is_some());
         let applies = |policy: &&ClientPolicyTls| {
             policy.ports.as_ref().is_none_or(|ports| ports.is_empty() || ports.contains(&port))
         };
@@ -104,7 +108,7 @@ impl<'a> ClientTls<'a> {
                 }
             }
             None if server == ServerTls::Closed => Self::Closed,
-            None if server != ServerTls::Plaintext => Self::Unverified,
+            None if server != ServerTls::Plaintext && !asks => Self::Unverified,
             Some(_) | None => Self::Plaintext,
         }
     }
@@ -144,8 +148,8 @@ pub(super) struct TlsSocket {
     pub(super) secrets: Vec<Secret>,
 }
 
-/// The TLS that a listener of `protocol` takes. Its certificate is none of ACM's ([`ServerTls`]).
-pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol) -> TlsSocket {
+/// The TLS that a listener of `protocol` takes, in the mesh with this ARN. Its certificate is none of ACM's ([`ServerTls`]).
+pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol, mesh_arn: &str) -> TlsSocket {
     let ListenerTls { certificate, mode: _, validation } = tls;
     let mut context = Context::new(protocol);
     match certificate {
@@ -160,7 +164,11 @@ pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol) -> TlsSoc
             ListenerTlsValidationContextTrust::File(file) => Source::File(Box::new(secret::trust(file))),
             ListenerTlsValidationContextTrust::Sds(sds) => Source::Sds(&sds.secret_name),
         };
-        context.trust(trust, names(validation.subject_alternative_names.as_ref()));
+        let given = names(validation.subject_alternative_names.as_ref());
+        // Without names anybody will do whom the authorities know; of the mesh's own that is whoever is in this mesh.
+        let members = || uri(string_matcher::MatchPattern::Prefix(format!("{mesh_arn}/")));
+        let any = given.is_empty() && trust.is_mesh();
+        context.trust(trust, if any { vec![members()] } else { given });
     }
     let verified = validation.is_some();
     let downstream = DownstreamTlsContext {
@@ -175,10 +183,12 @@ pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol) -> TlsSoc
     TlsSocket { socket: socket(pack_any(downstream)), secrets: context.secrets }
 }
 
-/// The TLS that a client speaks to a port of `protocol` of a node that is found by `discovery`; none in plaintext.
+/// The TLS that a client speaks to a port of `protocol` of the node with the ARN `node`, which is found by `discovery`; none in
+/// plaintext.
 pub(super) fn client_socket(
     tls: ClientTls<'_>,
     protocol: PortProtocol,
+    node: &str,
     discovery: &ServiceDiscovery,
 ) -> TlsSocket {
     let policy = match tls {
@@ -202,8 +212,10 @@ pub(super) fn client_socket(
             TlsValidationContextTrust::Sds(sds) => Source::Sds(&sds.secret_name),
         };
         let given = names(validation.subject_alternative_names.as_ref());
-        // Without names the certificate has to be for what the node is discovered by.
-        context.trust(trust, if given.is_empty() { vec![matcher(&host)] } else { given });
+        // Without names the certificate has to be for what the node is discovered by; the mesh's own are for the node itself.
+        let node = || uri(string_matcher::MatchPattern::Exact(node.to_owned()));
+        let expected = if trust.is_mesh() { node() } else { matcher(&host) };
+        context.trust(trust, if given.is_empty() { vec![expected] } else { given });
     }
     let is_name = host.parse::<IpAddr>().is_err() && host.len() <= LONGEST_SNI;
     let upstream = UpstreamTlsContext {
@@ -228,6 +240,13 @@ enum Source<'a> {
     File(Box<Secret>),
     /// The secret of this name at the socket of the proxy's host.
     Sds(&'a str),
+}
+
+impl Source<'_> {
+    /// Whether it is the authorities of the mesh.
+    fn is_mesh(&self) -> bool {
+        matches!(self, Self::Sds(MESH_TRUST))
+    }
 }
 
 /// A context in the making.
@@ -333,6 +352,15 @@ fn matcher(name: &str) -> SubjectAltNameMatcher {
     SubjectAltNameMatcher {
         san_type: kind.into(),
         matcher: Some(StringMatcher { match_pattern: Some(exact), ..StringMatcher::default() }),
+        ..SubjectAltNameMatcher::default()
+    }
+}
+
+/// Accepts a certificate with a URI that is like this.
+fn uri(pattern: string_matcher::MatchPattern) -> SubjectAltNameMatcher {
+    SubjectAltNameMatcher {
+        san_type: SanType::Uri.into(),
+        matcher: Some(StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }),
         ..SubjectAltNameMatcher::default()
     }
 }

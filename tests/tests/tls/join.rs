@@ -31,19 +31,19 @@ pub struct StsSession {
     pub token: String,
 }
 
-struct JoinBed {
+pub struct JoinBed {
     control_plane: ControlPlane,
     moto: Moto,
-    certificates: BedCertificates,
+    pub certificates: BedCertificates,
     /// `https://127.0.0.1:PORT` where instances join.
-    joins: String,
+    pub joins: String,
     /// `https://127.0.0.1:PORT` for proxies.
-    ads: String,
-    run: RunDir,
+    pub ads: String,
+    pub run: RunDir,
 }
 
 impl JoinBed {
-    async fn start(name: &str) -> Self {
+    pub async fn start(name: &str) -> Self {
         Self::start_with(name, |_| Vec::new()).await
     }
 
@@ -90,7 +90,7 @@ impl JoinBed {
     }
 
     /// Makes a role and takes it, as the instance [`INSTANCE`].
-    async fn session(&self, role: &str) -> StsSession {
+    pub async fn session(&self, role: &str) -> StsSession {
         session(&self.moto, role).await
     }
 
@@ -105,7 +105,7 @@ impl JoinBed {
     }
 
     /// Lists `roles` in the tag of the node.
-    async fn grant(&self, roles: &str) {
+    pub async fn grant(&self, roles: &str) {
         let aws = aws::AppMesh::new(&self.control_plane.endpoint());
         let tag = format!("key=fleetmesh.dev/proxy-principals,value={roles}");
         aws.run(&["tag-resource", "--resource-arn", ARN, "--tags", &tag]).await.unwrap();
@@ -127,7 +127,7 @@ impl JoinBed {
         command
     }
 
-    async fn join_once(&self, session: &StsSession, folder: &Path) -> Captured {
+    pub async fn join_once(&self, session: &StsSession, folder: &Path) -> Captured {
         command::capture(self.join(session, folder, &["--once"])).await.unwrap()
     }
 }

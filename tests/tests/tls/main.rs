@@ -14,6 +14,7 @@ mod envoy;
 mod flood;
 mod join;
 mod kms;
+mod mesh;
 mod operator;
 mod replays;
 mod rights;

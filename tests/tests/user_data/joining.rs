@@ -16,7 +16,7 @@ use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, command, port, tools, userns, wait};
+use fleetmesh_testbed::{aws, command, envoy, port, tools, userns, wait};
 use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
@@ -195,13 +195,14 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
     bed.is_distributed().await;
     is_joined_as_documented(&red, &bed);
 
+    takes_up_the_mesh_s_certificates(&bed, &red, &blue).await;
     renews(&bed, &red, &blue).await;
+    believes_no_other_node(&bed, &red, &blue).await;
 
     let calls = red.calls().len();
     assert_eq!(red.boot_again().await, 0, "{}", red.console());
     assert!(!red.calls()[calls..].iter().any(|call| call.contains("pull")));
-    reaches(&red, &blue).await;
-    reaches(&blue, &red).await;
+    answer_each_other(&red, &blue).await;
     keeps_secrets(&bed, &[&red, &blue]);
 }
 
@@ -215,13 +216,84 @@ fn is_joined_as_documented(machine: &Machine, bed: &JoiningBed) {
          --env AWS_REGION=us-west-2 --volume {folder}/certs:{folder}/certs --volume {folder}/run:{folder}/run \
          --volume {folder}/ca.crt:{folder}/ca.crt:ro registry.example/fleetmesh-proxy:v1 proxy join \
          --resource mesh/apps/virtualNode/red --control-plane https://{HOST}:{joins} --ca-file {folder}/ca.crt \
-         --serve-unix {folder}/run/ads.sock --ads https://{HOST}:{ads}"
+         --serve-sds {folder}/run/sds.sock --serve-unix {folder}/run/ads.sock --ads https://{HOST}:{ads}"
     );
     assert!(machine.calls().contains(&expected), "{:#?}", machine.calls());
     for (name, mode) in [("certs", 0o700), ("run", 0o700), ("certs/tls.key", 0o600)] {
         let found = fs::metadata(machine.own_file(name)).unwrap();
         assert_eq!((found.uid(), found.mode() & 0o777), (1337, mode), "{name}");
     }
+}
+
+/// The spec of a node that calls `other`, with the mesh's certificates on both sides. Over TCP each request is a connection, and a
+/// handshake of the proxies, of its own.
+fn mutual(node: &str, other: &str, idle_seconds: u32) -> Value {
+    let sds = |name: &str| json!({ "sds": { "secretName": name } });
+    let validation = json!({ "trust": sds("fleetmesh-ca") });
+    json!({
+        "listeners": [{ "portMapping": { "port": 8000, "protocol": "tcp" },
+            "timeout": { "tcp": { "idle": { "unit": "s", "value": idle_seconds } } },
+            "tls": { "mode": "STRICT", "certificate": sds("fleetmesh"), "validation": validation } }],
+        "backendDefaults": { "clientPolicy": { "tls": {
+            "certificate": sds("fleetmesh"), "validation": validation } } },
+        "serviceDiscovery": { "dns": { "hostname": format!("{node}.apps.local") } },
+        "backends": [{ "virtualService": { "virtualServiceName": service(other) } }],
+    })
+}
+
+/// What a request from one machine to the other says.
+async fn outcome(from: &Machine, to: &str) -> Result<String, String> {
+    let url = format!("http://{}:8000/", service(to));
+    let answer = app::get(&from.instance, Protocol::Http2, &url, &[]).await;
+    answer.map_err(|error| error.to_string())?.outcome()
+}
+
+/// Awaits that each machine's application answers the other's.
+async fn answer_each_other(red: &Machine, blue: &Machine) {
+    for (from, to) in [(red, "blue"), (blue, "red")] {
+        wait::until("the application answers over mutual TLS", LIMIT, async || {
+            Ok((outcome(from, to).await == Ok(format!("{to}:v1"))).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// Both nodes name the mesh's own certificates; no file or socket of anybody else is there.
+async fn takes_up_the_mesh_s_certificates(bed: &JoiningBed, red: &Machine, blue: &Machine) {
+    let api = AppMeshRequests::new(&bed.control_plane.endpoint());
+    for (node, other) in [("red", "blue"), ("blue", "red")] {
+        api.update(&ResourceId::virtual_node(MESH, node), &mutual(node, other, 15)).await.unwrap();
+    }
+    bed.is_distributed().await;
+    answer_each_other(red, blue).await;
+}
+
+/// A node whose name leads to another's proxy gets nothing, though both are members: a client means the node that it calls.
+async fn believes_no_other_node(bed: &JoiningBed, red: &Machine, blue: &Machine) {
+    let api = AppMeshRequests::new(&bed.control_plane.endpoint());
+    let green = mutual("blue", "red", 15);
+    api.create(&ResourceId::virtual_node(MESH, "green"), &green).await.unwrap();
+    let provided_by = |node: &str| json!({ "provider": { "virtualNode": { "virtualNodeName": node } } });
+    let to_blue = ResourceId::virtual_service(MESH, service("blue"));
+    api.update(&to_blue, &provided_by("green")).await.unwrap();
+    let refused = "cluster.cds_egress_apps_green_tcp_8000.ssl.fail_verify_san";
+    wait::until("blue's certificate is refused as green's", LIMIT, async || {
+        let _ = outcome(red, "blue").await;
+        Ok((counter(red, refused).await > 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(outcome(red, "blue").await.is_err(), "nobody is green");
+    api.update(&to_blue, &provided_by("blue")).await.unwrap();
+    answer_each_other(red, blue).await;
+}
+
+/// A counter of the machine's Envoy; 0 while it has none of that name.
+async fn counter(machine: &Machine, name: &str) -> u64 {
+    let stats = envoy::admin(&machine.instance, "/stats").await.unwrap().body;
+    let prefix = format!("{name}: ");
+    stats.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default()
 }
 
 /// Requests both ways for more than a certificate's life, in which every certificate of before ends: none fails, no Envoy
@@ -232,12 +304,12 @@ async fn renews(bed: &JoiningBed, red: &Machine, blue: &Machine) {
     let certificate = |machine: &Machine| fs::read_to_string(machine.own_file("certs/tls.crt")).unwrap();
     let (before, joined) = (envoys(), times(&log, "an instance joined"));
     let certificates = [red, blue].map(certificate);
+    let handshakes = "listener.0.0.0.0_15000.ssl.handshake";
+    let shaken = counter(blue, handshakes).await;
     let (began, mut answered) = (Instant::now(), 0);
     while began.elapsed() < LIFE * 3 / 2 {
         for (from, to) in [(red, "blue"), (blue, "red")] {
-            let url = format!("http://{}:8000/", service(to));
-            let answer = app::get(&from.instance, Protocol::Http2, &url, &[]).await.unwrap();
-            assert_eq!(answer.outcome(), Ok(format!("{to}:v1")), "after {:?}", began.elapsed());
+            assert_eq!(outcome(from, to).await, Ok(format!("{to}:v1")), "after {:?}", began.elapsed());
             answered += 1;
         }
     }
@@ -245,15 +317,11 @@ async fn renews(bed: &JoiningBed, red: &Machine, blue: &Machine) {
     assert!(renewed >= 4, "each renews at half of {LIFE:?}: {renewed} in {:?}", began.elapsed());
     assert_ne!(certificates, [red, blue].map(certificate));
     assert_eq!(envoys(), before, "no Envoy was started again");
+    let shaken = counter(blue, handshakes).await - shaken;
+    assert!(shaken >= answered / 2, "each request to blue is a handshake: {shaken} for {answered} requests");
     let api = AppMeshRequests::new(&bed.control_plane.endpoint());
     for (node, other) in [("red", "blue"), ("blue", "red")] {
-        let spec: Value = json!({
-            "listeners": [{ "portMapping": { "port": 8000, "protocol": "http2" },
-                "timeout": { "http2": { "perRequest": { "unit": "s", "value": 14 } } } }],
-            "serviceDiscovery": { "dns": { "hostname": format!("{node}.apps.local") } },
-            "backends": [{ "virtualService": { "virtualServiceName": service(other) } }],
-        });
-        api.update(&ResourceId::virtual_node(MESH, node), &spec).await.unwrap();
+        api.update(&ResourceId::virtual_node(MESH, node), &mutual(node, other, 14)).await.unwrap();
     }
     bed.is_distributed().await;
     println!(

@@ -1,4 +1,4 @@
-# The folders are those of the proxy's user: nobody else reads the key, and who may enter the other may connect.
+# Keys and sockets are for the proxy's user.
 start_join() {
   local folder=/var/lib/fleetmesh
   docker rm --force fleetmesh-join >/dev/null 2>&1 || true

@@ -139,14 +139,15 @@ fn filled(word: &str, resource: &str) -> String {
 fn joined(resource: &str) -> Vec<String> {
     let words = format!(
         "--env APPMESH_RESOURCE_ARN=RESOURCE --env APPMESH_XDS_ENDPOINT=unix:///var/lib/fleetmesh/run/ads.sock \
-         --volume {BOOTSTRAP} --volume /var/lib/fleetmesh/certs:/var/lib/fleetmesh/certs:ro \
+         --env APPMESH_SDS_SOCKET_PATH=/var/lib/fleetmesh/run/sds.sock --volume {BOOTSTRAP} --volume /var/lib/fleetmesh/certs:/var/lib/fleetmesh/certs:ro \
          --volume /var/lib/fleetmesh/run:/var/lib/fleetmesh/run registry.example/envoy:v1 \
          registry.example/fleetmesh-proxy:v1 registry.example/app:v1 NONE registry.example/fleetmesh-proxy:v1 \
          --env AWS_REGION=us-west-2 --volume /var/lib/fleetmesh/certs:/var/lib/fleetmesh/certs \
          --volume /var/lib/fleetmesh/run:/var/lib/fleetmesh/run \
          --volume /var/lib/fleetmesh/ca.crt:/var/lib/fleetmesh/ca.crt:ro \
          proxy join --resource RESOURCE --control-plane https://mesh.example:9080 \
-         --ca-file /var/lib/fleetmesh/ca.crt --serve-unix /var/lib/fleetmesh/run/ads.sock \
+         --ca-file /var/lib/fleetmesh/ca.crt --serve-sds /var/lib/fleetmesh/run/sds.sock \
+         --serve-unix /var/lib/fleetmesh/run/ads.sock \
          --ads https://mesh.example:18000"
     );
     let words = words.split(' ').map(|word| filled(word, resource));

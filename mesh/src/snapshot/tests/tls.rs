@@ -197,6 +197,68 @@ fn files_are_secrets_on_the_stream_and_sds_is_the_hosts_own() {
     assert_ne!(names_of(other, trust()).0[0], (certificate.clone(), true));
 }
 
+/// The names that `tls` accepts in certificates, with how they are compared.
+fn uris(tls: &CommonTlsContext) -> Vec<(SanType, MatchPattern)> {
+    let Some(ValidationContextType::CombinedValidationContext(combined)) = &tls.validation_context_type
+    else {
+        panic!("nobody is trusted")
+    };
+    let context = combined.default_validation_context.as_ref().expect("a context");
+    let names = context.match_typed_subject_alt_names.iter();
+    names
+        .map(|one| {
+            let pattern = one.matcher.clone().and_then(|one| one.match_pattern).expect("a pattern");
+            (SanType::try_from(one.san_type).expect("a kind"), pattern)
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_trusts_the_mesh_alone_means_the_node_that_is_called_or_the_listeners_own_mesh() {
+    let sds = |name: &str| json!({"sds": {"secretName": name}});
+    let arn = |path: &str| format!("arn:aws:appmesh:us-west-2:111122223333:mesh/apps{path}");
+    let named = json!({"match": {"exact": ["spiffe://x/n"]}});
+    let of = |trust: &Value, names: Option<&Value>| {
+        let mut listens =
+            json!({"mode": "STRICT", "certificate": sds("fleetmesh"), "validation": {"trust": trust}});
+        let mut calls = json!({"certificate": sds("fleetmesh"), "validation": {"trust": trust}});
+        if let Some(names) = names {
+            listens["validation"]["subjectAlternativeNames"] = names.clone();
+            calls["validation"]["subjectAlternativeNames"] = names.clone();
+        }
+        let mesh = mesh(&json!([listener(80, "http2", Some(listens))]), Some(&calls), None);
+        let server = common_tls(chains(&mesh).0[0].transport_socket.as_ref()).expect("TLS");
+        let client = clusters(&client(&mesh)).remove(0).1.expect("TLS");
+        assert_eq!(secret_names(&client).len(), 2, "both are the host's own: {client:?}");
+        (uris(&server), uris(&client))
+    };
+    let (members, node) = of(&sds("fleetmesh-ca"), None);
+    assert_eq!(members, [(SanType::Uri, MatchPattern::Prefix(arn("/")))], "and no other mesh");
+    assert_eq!(node, [(SanType::Uri, MatchPattern::Exact(arn("/virtualNode/n")))]);
+    let exact = vec![(SanType::Uri, MatchPattern::Exact("spiffe://x/n".to_owned()))];
+    assert_eq!(of(&sds("fleetmesh-ca"), Some(&named)), (exact.clone(), exact), "names that are given count");
+    let (anybody, host) = of(&sds("somebody-elses"), None);
+    assert!(anybody.is_empty(), "{anybody:?}");
+    assert_eq!(host, [(SanType::Dns, MatchPattern::Exact("n.discovered".to_owned()))]);
+}
+
+#[test]
+fn a_client_without_a_policy_shows_no_certificate_to_a_listener_that_takes_plaintext_instead() {
+    for (mode, validates, expected) in [
+        ("PERMISSIVE", true, Sent::Plaintext),
+        ("PERMISSIVE", false, Sent::Unverified),
+        ("STRICT", true, Sent::Unverified),
+    ] {
+        let mut listens = tls(mode, file()).expect("TLS");
+        if validates {
+            listens["validation"] = json!({"trust": trust()});
+        }
+        let listeners = json!([listener(80, "http2", Some(listens))]);
+        assert_eq!(sent(&mesh(&listeners, None, None)), expected, "{mode}");
+        assert_eq!(sent(&mesh(&listeners, None, Some(&policy(&trust())))), Sent::Verified, "{mode}");
+    }
+}
+
 /// The client's clusters of the node `n`, with the TLS of each.
 fn clusters(snapshot: &Snapshot) -> Vec<(String, Option<CommonTlsContext>)> {
     let of_n = |cluster: &Cluster| cluster.name.contains("_n_");
