@@ -6,6 +6,7 @@ use fleetmesh_model::route::WeightedTarget;
 use crate::canary::Canary;
 use crate::fleet::Fleet;
 use crate::iam::Iam;
+use crate::mesh_tls::MeshTlsMode;
 use crate::namespaces::{AllowedNamespaces, AllowedRoutes};
 
 /// What a resource of one kind says beside its App Mesh object.
@@ -32,6 +33,8 @@ pub struct MeshExtension {
     pub observed: bool,
     /// Which namespaces may put resources into it; all when absent.
     pub namespaces: Option<AllowedNamespaces>,
+    /// The TLS between its proxies; none is added when absent.
+    pub tls: Option<MeshTlsMode>,
 }
 
 /// What a VirtualNode says beside its App Mesh object.
@@ -132,6 +135,9 @@ impl Extension {
         match (self, other) {
             (Self::Node(this), Self::Node(other)) => this.retirement != other.retirement,
             (Self::Gateway(this), Self::Gateway(other)) => this.routes != other.routes,
+            (Self::Mesh(this), Self::Mesh(other)) => {
+                (this.observed, &this.namespaces) != (other.observed, &other.namespaces)
+            }
             (Self::Route(_), Self::Route(_)) => false,
             (this, other) => this != other,
         }

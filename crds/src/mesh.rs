@@ -8,13 +8,14 @@ use kube_derive::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::columns;
+use crate::columns::{self, text};
 use crate::extension::{Extension, MeshExtension};
 use crate::identity::name;
 use crate::management::Management;
+use crate::mesh_tls::{MeshStatus, MeshTls};
 use crate::namespaces::AllowedNamespaces;
 use crate::resource::{MeshResource, common_members, effective_name};
-use crate::status::{NoStatus, PlainResourceStatus};
+use crate::status::MeshResourceStatus;
 
 pub(crate) const OBSERVED_AS_IT_IS: Rule = Rule {
     cel: "!has(self.management) || self.management != 'Observe' || !has(self.egressFilter) && !has(self.serviceDiscovery) && !has(self.tags)",
@@ -34,7 +35,7 @@ fn rules(schema: &mut Schema) {
     version = "v1alpha1",
     kind = "Mesh",
     doc = "A service mesh: the boundary within which virtual nodes, routers, routes and services know each other.",
-    status = "PlainResourceStatus",
+    status = "MeshResourceStatus",
     derive = "PartialEq",
     shortname = "fmesh",
     category = "fleetmesh",
@@ -51,6 +52,11 @@ pub struct MeshResourceSpec {
     /// Which namespaces may put resources into the mesh; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// TLS between all proxies of the mesh, added to the App Mesh requests of virtual nodes and gateways that say nothing about it:
+    /// listeners take both first, then clients use TLS, then, with STRICT, listeners take nothing else; each step waits until the
+    /// proxies run the one before. Absent, nothing is added. Every proxy must have joined by `fleetmesh proxy join`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<MeshTls>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]
     pub management: Management,
@@ -74,7 +80,7 @@ impl MeshResource for Mesh {
     const KIND: Kind = Kind::Mesh;
     const ROLLS_OUT: bool = false;
 
-    type Own = NoStatus;
+    type Own = MeshStatus;
 
     fn resource_id(&self) -> ResourceId {
         ResourceId::mesh(effective_name(self.spec.mesh_name.as_ref(), self))
@@ -88,11 +94,12 @@ impl MeshResource for Mesh {
         Extension::Mesh(MeshExtension {
             observed: self.spec.mode == MeshManagement::Observe,
             namespaces: self.spec.allowed_namespaces.clone(),
+            tls: self.spec.tls.map(|tls| tls.mode),
         })
     }
 
     fn columns() -> Vec<CustomResourceColumnDefinition> {
-        vec![columns::name()]
+        vec![columns::name(), text("TLS", ".status.tls.stage", "How far TLS between the proxies is")]
     }
 
     common_members!();

@@ -10,6 +10,7 @@ use crate::canary::CanaryStatus;
 use crate::condition::ConditionType;
 use crate::fleet::FleetStatus;
 use crate::iam::IamStatus;
+use crate::mesh_tls::{AddedTls, MeshStatus, MeshTlsStatus};
 
 /// What `permittedBy` says of an App Mesh object that an operator wrote which did not ask for grants yet.
 pub const UNASKED: &str = "an operator that did not ask for grants";
@@ -61,6 +62,9 @@ pub struct NodeStatus {
     /// What stands in IAM. Virtual nodes and gateways with `iam` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iam: Option<IamStatus>,
+    /// What the Mesh's `tls` adds to the spec: it is in the App Mesh request, too. Absent when it adds nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<AddedTls>,
 }
 
 /// What only routes report.
@@ -83,6 +87,8 @@ pub struct NoStatus {}
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum KindStatus {
+    /// Of a mesh.
+    Mesh(MeshStatus),
     /// Of a virtual node or gateway.
     Node(Box<NodeStatus>),
     /// Of a route.
@@ -94,6 +100,12 @@ pub enum KindStatus {
 impl Default for KindStatus {
     fn default() -> Self {
         NoStatus {}.into()
+    }
+}
+
+impl From<MeshStatus> for KindStatus {
+    fn from(mesh: MeshStatus) -> Self {
+        Self::Mesh(mesh)
     }
 }
 
@@ -117,6 +129,8 @@ impl From<NoStatus> for KindStatus {
 
 /// The status of a kind that reports nothing else.
 pub type PlainResourceStatus = Status<NoStatus>;
+/// The status of a Mesh.
+pub type MeshResourceStatus = Status<MeshStatus>;
 /// The status of a VirtualNode.
 pub type VirtualNodeResourceStatus = Status<NodeStatus>;
 /// The status of a Route.
@@ -134,6 +148,16 @@ impl Status {
     /// What a route reports beside what all do, if it is one's.
     pub fn route(&self) -> Option<&RouteStatus> {
         if let KindStatus::Route(route) = &self.of_kind { Some(route) } else { None }
+    }
+
+    /// How far the TLS of a mesh is, when it was reported.
+    pub fn mesh_tls(&self) -> Option<&MeshTlsStatus> {
+        if let KindStatus::Mesh(mesh) = &self.of_kind { mesh.tls.as_ref() } else { None }
+    }
+
+    /// What the TLS of the mesh adds to a virtual node or gateway, when it was reported.
+    pub fn added_tls(&self) -> Option<AddedTls> {
+        self.node()?.tls
     }
 
     /// The EC2 instances of a virtual node, when they were reported.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetmesh_crds::{
-    Canary, CanaryStatus, ConditionType, Extension, FINALIZER, Fleet, Iam, Management, MeshResource,
-    ORPHAN_ANNOTATION, Status,
+    AddedTls, Canary, CanaryStatus, ConditionType, Extension, FINALIZER, Fleet, Iam, Management,
+    MeshResource, ORPHAN_ANNOTATION, Status,
 };
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
 
 use crate::canary::in_force;
+use crate::mesh_tls::{self, Stage};
 
 /// Which custom resource: kind, namespace (none for a Mesh) and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +60,10 @@ pub struct Object {
     /// What the App Mesh object should be now: the resource's spec, but for the targets of a route under `canary`, which
     /// are those that its status says are in force.
     pub effective_spec: Spec,
+    /// The step of the mesh's TLS that is in `effective_spec`, where the resource says nothing about TLS itself.
+    pub mesh_tls: Stage,
+    /// `effective_spec` without that step; `None` where it adds nothing.
+    pub without_tls: Option<Box<Spec>>,
     /// What it says beside the App Mesh object.
     pub extension: Extension,
     /// Policies and tags.
@@ -99,10 +104,31 @@ impl Object {
             touch: touch(&annotations, meta.labels.as_ref()),
             id: resource.resource_id(),
             effective_spec: spec,
+            mesh_tls: None,
+            without_tls: None,
             extension,
             management: resource.management().clone(),
             status,
         }
+    }
+
+    /// The same with `stage` of its mesh's TLS in its spec.
+    #[must_use]
+    pub fn with_mesh_tls(&self, stage: Stage) -> Self {
+        let declared = self.without_tls.as_deref().unwrap_or(&self.effective_spec).clone();
+        let effective_spec = mesh_tls::with_defaults(&declared, stage);
+        let without_tls = (effective_spec != declared).then(|| Box::new(declared));
+        Self { effective_spec, without_tls, mesh_tls: stage, ..self.clone() }
+    }
+
+    /// What the mesh's TLS adds to the spec.
+    pub fn added_tls(&self) -> Option<AddedTls> {
+        mesh_tls::added(self.without_tls.as_deref()?, self.mesh_tls)
+    }
+
+    /// Whether the spec in force has another TLS of the mesh's than the last report.
+    pub fn awaits_tls(&self) -> bool {
+        self.added_tls() != self.status.added_tls()
     }
 
     /// The targets that a route's spec names; none of another kind.

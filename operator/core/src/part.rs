@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fleetmesh_crds::{FleetStatus, IamStatus};
+use fleetmesh_crds::{FleetStatus, IamStatus, MeshTlsStatus};
 
 use crate::canary::Reduction;
 use crate::condition::Finding;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub fleet: Option<Part<FleetStatus>>,
     /// What was decided about the rollout.
     pub rollout: Option<Box<Reduction>>,
+    /// How far the TLS of a mesh is.
+    pub tls: Option<MeshTlsStatus>,
 }
 
 impl Parts {

@@ -1,6 +1,6 @@
 //! The status of a resource after a reconcile. The same inputs give the same bytes. Pure.
 
-use fleetmesh_crds::{ConditionType, KindStatus, NodeStatus, Reason, RouteStatus, Status};
+use fleetmesh_crds::{ConditionType, KindStatus, MeshStatus, NodeStatus, Reason, RouteStatus, Status};
 use fleetmesh_model::Spec;
 use fleetmesh_model::route::WeightedTarget;
 use jiff::Timestamp;
@@ -55,11 +55,12 @@ pub fn status(
 /// What only the object's kind reports.
 fn of_kind(object: &Object, before: &Status, parts: &Parts) -> KindStatus {
     match KindStatus::empty(object.key.kind) {
+        KindStatus::Mesh(_) => MeshStatus { tls: parts.tls.clone() }.into(),
         KindStatus::Node(_) => {
             let fleet =
                 parts.fleet.as_ref().map_or_else(|| before.fleet().cloned(), |part| part.status.clone());
             let iam = parts.iam.as_ref().map_or_else(|| before.iam().cloned(), |part| part.status.clone());
-            NodeStatus { fleet, iam }.into()
+            NodeStatus { fleet, iam, tls: object.added_tls() }.into()
         }
         KindStatus::Route(_) => {
             let canary = before.canary().clone();

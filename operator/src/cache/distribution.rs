@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleetmesh_api::distribution::ObjectStatus;
-use fleetmesh_core::{Distribution, ObjectKey};
+use fleetmesh_core::{Distribution, Object, ObjectKey};
 use fleetmesh_crds::ConditionType;
 use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
@@ -49,6 +49,8 @@ pub(super) struct Distributions {
     reported: BTreeMap<ResourceId, ObjectStatus>,
     /// Since when each is reported in its version.
     since: BTreeMap<ResourceId, Since>,
+    /// When something else was last reported of each.
+    changed: BTreeMap<ResourceId, Instant>,
     removed: BTreeSet<ResourceId>,
 }
 
@@ -86,6 +88,21 @@ impl Distributions {
         self.reported.contains_key(id)
     }
 
+    /// As [`Cache::reported_for`].
+    pub(super) fn reported_for(&self, object: &Object) -> Option<Duration> {
+        let since = self.since.get(&object.id)?;
+        let status = &object.status;
+        let programmed =
+            status.condition(ConditionType::Programmed).is_some_and(|programmed| programmed.status == "True");
+        let waited = since.may_be_older && programmed && status.version == Some(since.version);
+        Some(if waited { Duration::MAX } else { since.at.elapsed() })
+    }
+
+    /// For how long the same has been reported of `id`: nobody joined, left or answered meanwhile.
+    pub(super) fn unchanged_for(&self, id: &ResourceId) -> Duration {
+        self.changed.get(id).map(Instant::elapsed).unwrap_or_default()
+    }
+
     pub(super) fn forget_removal(&mut self, id: &ResourceId) {
         self.removed.remove(id);
     }
@@ -114,13 +131,7 @@ impl Cache {
     /// status says that this version is programmed.
     pub fn reported_for(&self, key: &ObjectKey) -> Option<Duration> {
         let inner = self.lock();
-        let object = &inner.entries.get(key)?.object;
-        let since = inner.distributions.since.get(&object.id)?;
-        let status = &object.status;
-        let programmed =
-            status.condition(ConditionType::Programmed).is_some_and(|programmed| programmed.status == "True");
-        let waited = since.may_be_older && programmed && status.version == Some(since.version);
-        Some(if waited { Duration::MAX } else { since.at.elapsed() })
+        inner.distributions.reported_for(&inner.entries.get(key)?.object)
     }
 
     /// Forgets what was reported of a mesh that no resource is in any more, nor polled.
@@ -128,6 +139,7 @@ impl Cache {
         let distributions = &mut self.lock().distributions;
         distributions.reported.retain(|id, _| id.mesh_name() != mesh);
         distributions.since.retain(|id, _| id.mesh_name() != mesh);
+        distributions.changed.retain(|id, _| id.mesh_name() != mesh);
         distributions.removed.retain(|id| id.mesh_name() != mesh);
     }
 
@@ -145,6 +157,7 @@ impl Cache {
         for id in removed {
             inner.distributions.reported.remove(&id);
             inner.distributions.since.remove(&id);
+            inner.distributions.changed.remove(&id);
             if let Some(key) = inner.holder(&id) {
                 triggered.now.push((key.clone(), Trigger::Distribution));
                 inner.distributions.removed.insert(id);
@@ -157,6 +170,7 @@ impl Cache {
             if before.as_ref() == Some(&status) {
                 continue;
             }
+            inner.distributions.changed.insert(id.clone(), Instant::now());
             let holder = inner.holder(&id);
             // Whether an instance counts as ready, and may be what others wait for, hangs on its proxy.
             let launched = holder

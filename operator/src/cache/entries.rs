@@ -75,7 +75,7 @@ impl Entries {
 
     /// Begins the entry of a resource, with an empty memory. Whoever had its key must have ended.
     pub(super) fn begin(&mut self, object: Arc<Object>) {
-        let memory = Memory::new(object.key.kind);
+        let memory = Memory::new(&object);
         let valid = object.effective_spec.violations().is_empty();
         self.meshes.entry(object.id.mesh_name().to_owned()).or_default().count += 1;
         self.entries.insert(object.key.clone(), CacheEntry { object, valid, memory });

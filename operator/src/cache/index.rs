@@ -156,7 +156,7 @@ impl CacheInner {
         if changed {
             triggers.push((key.clone(), Trigger::Look));
         }
-        let object = Arc::new(object);
+        let object = Arc::new(self.with_mesh_tls(object));
         let leaves = object.deleting;
         // Who is refused a name owns nothing that others would have to ask for.
         let refused = |object: &Object| {
@@ -194,6 +194,9 @@ impl CacheInner {
         }
         if begins_to_leave {
             triggers.extend(self.not_permitted_to_name(&object));
+        }
+        if object.key.kind == Kind::Mesh {
+            triggers.extend(self.spread_tls(object.id.mesh_name()));
         }
         once(triggers)
     }

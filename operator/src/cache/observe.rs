@@ -70,7 +70,7 @@ impl Cache {
 
 impl CacheInner {
     /// Whose the virtual nodes are whose proxies are sent the object.
-    fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
+    pub(super) fn owners_of(&self, object: &Object, distribution: &Distribution) -> Owners {
         let names = match distribution {
             Distribution::Reported(ObjectStatus { callers, .. }) => {
                 callers.keys().map(String::as_str).collect()

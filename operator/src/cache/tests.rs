@@ -36,6 +36,8 @@ pub(super) fn object(name: &str, version: u64, id: ResourceId, spec: serde_json:
         orphan: false,
         touch: String::new(),
         effective_spec: Spec::from_json(kind, spec).unwrap(),
+        mesh_tls: None,
+        without_tls: None,
         id,
         extension: Extension::empty(kind),
         management: Management::default(),
@@ -491,7 +493,7 @@ fn roles_that_are_asked_for_at_once_stay_within_their_limits() {
     for node in &nodes {
         let mut node = node.clone();
         let iam = IamStatus { role_arn: Some("arn".to_owned()), ..IamStatus::default() };
-        node.status.of_kind = NodeStatus { fleet: None, iam: Some(iam) }.into();
+        node.status.of_kind = NodeStatus { iam: Some(iam), ..NodeStatus::default() }.into();
         fresh.seen(node, NewsSource::Watch);
     }
     assert!(fresh.room_for_role(&nodes[0], &limits).is_some());

@@ -15,10 +15,11 @@ use fleetmesh_core::canary::{Reduction, rolls_out};
 use fleetmesh_core::owner::Owner;
 use fleetmesh_core::{
     Decision, FailureClass, Idle, NextLook, ObjectKey, Observed, Outcome, Parts, Plan, Remote,
-    RemoteIdentity, RemoteObject, Step, Tagged, Verdict, decide, next_look, owner, parts_look, permission,
-    programmed,
+    RemoteIdentity, RemoteObject, Step, Tagged, Verdict, decide, mesh_tls, next_look, owner, parts_look,
+    permission, programmed,
 };
 use fleetmesh_crds::{ConditionType, Reason};
+use fleetmesh_model::Kind;
 use fleetmesh_tasks::caught;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -55,6 +56,9 @@ pub async fn run(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
 async fn reconcile(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next {
     let start = Instant::now();
     let mut doubt = false;
+    if key.kind == Kind::Mesh {
+        context.queue.trigger_all(context.cache.advance_tls(key, context.settings.proxy_patience));
+    }
     for _ in 0..SURPRISES {
         let mut observed = observe::observe(context, key, trigger, doubt).await?;
         let generation = observed.object.generation;
@@ -130,6 +134,7 @@ async fn finish(
     let priority = if urgent { Priority::Urgent } else { Priority::Changed };
     let mut parts = parts::run(context, &observed, &decision, &outcome, trigger).await;
     parts.rollout = rollout;
+    parts.tls = context.cache.mesh_tls(&observed.object);
     let object = Arc::clone(&observed.object);
     if object.deleting && object.has_parts() && parts.all_gone(&object) {
         // Nothing is left that the finalizer stands for.
@@ -227,7 +232,8 @@ async fn report(
             let reported_for = context.cache.reported_for(key).unwrap_or_default();
             let look =
                 programmed::look(&observed.distribution, reported_for, context.settings.proxy_patience);
-            Some(match look {
+            let step = context.cache.awaits_tls(object).then_some(mesh_tls::LOOK);
+            Some(match look.into_iter().chain(step).min() {
                 Some(wait) if wait < next.wait => {
                     Requeue { wait, trigger: Trigger::Distribution, priority: Priority::Changed }
                 }

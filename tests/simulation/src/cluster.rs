@@ -103,6 +103,8 @@ impl World {
             touch: String::new(),
             id: id.clone(),
             effective_spec: spec,
+            mesh_tls: None,
+            without_tls: None,
             management,
             extension: match key.kind {
                 Kind::VirtualRouter => Extension::Router(RouterExtension { routes: Some(attachable()) }),

@@ -20,6 +20,7 @@ mod front;
 mod gitops;
 mod grants;
 mod leader;
+mod mesh_tls;
 mod meshes;
 mod namespaces;
 mod outages;

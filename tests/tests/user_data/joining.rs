@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fleetmesh_core::mesh_tls::{self, Stage};
+use fleetmesh_crds::MeshTlsStage;
 use fleetmesh_instance::{InstanceOptions, JoinOptions, ProxyImage};
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Kind, ResourceId, Spec};
 use fleetmesh_testbed::app::{self, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
@@ -21,6 +23,7 @@ use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::machine::Machine;
 use crate::{LIMIT, MESH, NOWHERE, make_mesh, options, reaches, roles, service};
@@ -101,15 +104,25 @@ impl JoiningBed {
         aws.run(&["tag-resource", "--resource-arn", &arn, "--tags", &tag]).await.unwrap();
     }
 
-    /// Awaits that the proxy of each node, on the instance that its certificate names, runs the newest version.
+    /// Awaits that both proxies run the newest version of each node.
     async fn is_distributed(&self) {
+        self.is_distributed_from(1).await;
+    }
+
+    /// The same where the newest version of each is this or a later one.
+    async fn is_distributed_from(&self, version: i64) {
         wait::until("the newest version is acknowledged", LIMIT, async || {
             let answer = self.control_plane.distribution(MESH).await?;
             let objects = answer["objects"].as_array().cloned().unwrap_or_default();
             let acknowledged = |node: &str| {
                 let resource = ResourceId::virtual_node(MESH, node).to_string();
                 let found = objects.iter().find(|object| object["resource"] == resource.as_str());
-                found.is_some_and(|object| object["acknowledged"] == 1 && object["proxies"] == 1)
+                let newest =
+                    |object: &Value| object["version"].as_i64().is_some_and(|newest| newest >= version);
+                // Its own proxy, and that of the other, which calls it.
+                found.is_some_and(|object| {
+                    newest(object) && object["acknowledged"] == 2 && object["proxies"] == 2
+                })
             };
             anyhow::ensure!(acknowledged("red") && acknowledged("blue"), "{answer}");
             Ok(Some(()))
@@ -225,20 +238,23 @@ fn is_joined_as_documented(machine: &Machine, bed: &JoiningBed) {
     }
 }
 
-/// The spec of a node that calls `other`, with the mesh's certificates on both sides. Over TCP each request is a connection, and a
-/// handshake of the proxies, of its own.
-fn mutual(node: &str, other: &str, idle_seconds: u32) -> Value {
-    let sds = |name: &str| json!({ "sds": { "secretName": name } });
-    let validation = json!({ "trust": sds("fleetmesh-ca") });
-    json!({
+/// The spec of a node that calls `other`, with what the operator adds at this step of the mesh's TLS. Over TCP each request is a
+/// connection of its own, and a handshake of the proxies where there is TLS.
+fn spec(node: &str, other: &str, stage: Stage, idle_seconds: u32) -> Value {
+    let declared = json!({
         "listeners": [{ "portMapping": { "port": 8000, "protocol": "tcp" },
-            "timeout": { "tcp": { "idle": { "unit": "s", "value": idle_seconds } } },
-            "tls": { "mode": "STRICT", "certificate": sds("fleetmesh"), "validation": validation } }],
-        "backendDefaults": { "clientPolicy": { "tls": {
-            "certificate": sds("fleetmesh"), "validation": validation } } },
+            "timeout": { "tcp": { "idle": { "unit": "s", "value": idle_seconds } } } }],
         "serviceDiscovery": { "dns": { "hostname": format!("{node}.apps.local") } },
         "backends": [{ "virtualService": { "virtualServiceName": service(other) } }],
-    })
+    });
+    let declared = Spec::from_json(Kind::VirtualNode, declared).unwrap();
+    let Spec::VirtualNode(node) = mesh_tls::with_defaults(&declared, stage) else { panic!("a node") };
+    serde_json::to_value(node).unwrap()
+}
+
+/// TLS with certificates on both sides, and nothing else.
+fn mutual(node: &str, other: &str, idle_seconds: u32) -> Value {
+    spec(node, other, Some(MeshTlsStage::Strict), idle_seconds)
 }
 
 /// What a request from one machine to the other says.
@@ -259,14 +275,55 @@ async fn answer_each_other(red: &Machine, blue: &Machine) {
     }
 }
 
-/// Both nodes name the mesh's own certificates; no file or socket of anybody else is there.
+/// Both nodes go from plaintext to the mesh's own certificates by the operator's steps, under requests both ways of which none fails.
+/// No file or socket of anybody else is there.
 async fn takes_up_the_mesh_s_certificates(bed: &JoiningBed, red: &Machine, blue: &Machine) {
-    let api = AppMeshRequests::new(&bed.control_plane.endpoint());
-    for (node, other) in [("red", "blue"), ("blue", "red")] {
-        api.update(&ResourceId::virtual_node(MESH, node), &mutual(node, other, 15)).await.unwrap();
-    }
-    bed.is_distributed().await;
+    // Each was created and updated once.
+    let steps = async |version: i64, stages: &[Stage]| {
+        let api = AppMeshRequests::new(&bed.control_plane.endpoint());
+        for (version, stage) in (version + 1..).zip(stages) {
+            for (node, other) in [("red", "blue"), ("blue", "red")] {
+                let spec = spec(node, other, *stage, 15);
+                api.update(&ResourceId::virtual_node(MESH, node), &spec).await.unwrap();
+            }
+            bed.is_distributed_from(version).await;
+            are_warm(&[red, blue]).await;
+        }
+    };
+    steps(2, &[None]).await;
     answer_each_other(red, blue).await;
+    let over = CancellationToken::new();
+    let requests = async {
+        let mut answered = 0;
+        while !over.is_cancelled() {
+            for (from, to) in [(red, "blue"), (blue, "red")] {
+                assert_eq!(outcome(from, to).await, Ok(format!("{to}:v1")), "after {answered} requests");
+                answered += 1;
+            }
+        }
+        answered
+    };
+    let moved = async {
+        let stages = [MeshTlsStage::Listeners, MeshTlsStage::Clients, MeshTlsStage::Strict];
+        steps(3, &stages.map(Some)).await;
+        over.cancel();
+    };
+    let (answered, ()) = tokio::join!(requests, moved);
+    assert!(answered >= 10, "{answered} requests");
+    println!("TLS was turned on under {answered} requests, of which none failed");
+}
+
+/// Awaits that what these machines' proxies acknowledged is in use: a listener waits for its certificate before.
+async fn are_warm(machines: &[&Machine]) {
+    for machine in machines {
+        wait::until("nothing is warming", LIMIT, async || {
+            let listeners = counter(machine, "listener_manager.total_listeners_warming").await;
+            let clusters = counter(machine, "cluster_manager.warming_clusters").await;
+            Ok((listeners + clusters == 0).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
 }
 
 /// A node whose name leads to another's proxy gets nothing, though both are members: a client means the node that it calls.

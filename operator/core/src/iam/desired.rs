@@ -162,7 +162,7 @@ mod tests {
             role_arn: Some(format!("arn:aws:iam::111122223333:role{name}")),
             ..IamStatus::default()
         });
-        object.status.of_kind = NodeStatus { fleet: None, iam }.into();
+        object.status.of_kind = NodeStatus { iam, ..NodeStatus::default() }.into();
         object
     }
 

@@ -108,6 +108,8 @@ impl SimulatedEc2 {
             touch: String::new(),
             id,
             effective_spec: spec,
+            mesh_tls: None,
+            without_tls: None,
             extension: Extension::Node(Box::new(NodeExtension {
                 iam: Some(Iam::default()),
                 fleet: Some(fleet),
@@ -383,7 +385,7 @@ impl SimulatedEc2 {
                 let part = report(&observed, &decision, &outcome, &input);
                 self.finding = Some(part.finding);
                 let iam = self.object.status.iam().cloned();
-                self.object.status.of_kind = NodeStatus { fleet: part.status, iam }.into();
+                self.object.status.of_kind = NodeStatus { fleet: part.status, iam, tls: None }.into();
             }
         }
         self.wait(1);

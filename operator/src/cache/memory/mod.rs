@@ -7,9 +7,9 @@ mod fleet;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_core::iam::Thing;
+use fleetmesh_core::mesh_tls::Stage;
 use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
 use fleetmesh_crds::{IamStatus, KindStatus};
-use fleetmesh_model::Kind;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -64,12 +64,23 @@ pub struct Memory {
 /// What is remembered of the resources of one kind.
 #[derive(Debug)]
 enum KindMemory {
+    /// Of a mesh.
+    Mesh(MeshMemory),
     /// Of a virtual node.
     Node(Box<NodeMemory>),
     /// Of a route.
     Route(Box<RouteMemory>),
     /// Of the other kinds: nothing.
     None,
+}
+
+/// What is remembered of a mesh.
+#[derive(Debug, Default)]
+pub(super) struct MeshMemory {
+    /// The step of its TLS that is in the requests of its nodes: what the status said at first sight, then what was decided.
+    pub(super) tls: Stage,
+    /// Who holds up the next one.
+    pub(super) held_up_by: Vec<ObjectKey>,
 }
 
 /// What is remembered of a virtual node.
@@ -95,8 +106,12 @@ pub(super) struct RouteMemory {
 }
 
 impl KindMemory {
-    fn new(kind: Kind) -> Self {
-        match KindStatus::empty(kind) {
+    fn new(object: &Object) -> Self {
+        match KindStatus::empty(object.key.kind) {
+            KindStatus::Mesh(_) => {
+                let tls = object.status.mesh_tls().map(|tls| tls.stage);
+                Self::Mesh(MeshMemory { tls, held_up_by: Vec::new() })
+            }
             KindStatus::Node(_) => Self::Node(Box::default()),
             KindStatus::Route(_) => Self::Route(Box::default()),
             KindStatus::None(_) => Self::None,
@@ -105,8 +120,8 @@ impl KindMemory {
 }
 
 impl Memory {
-    /// The memory of a resource of the kind that was seen for the first time just now.
-    pub(super) fn new(kind: Kind) -> Self {
+    /// The memory of a resource that was seen for the first time just now.
+    pub(super) fn new(object: &Object) -> Self {
         let now = Instant::now();
         Self {
             in_step: None,
@@ -119,8 +134,18 @@ impl Memory {
             panics: 0,
             since: now,
             compared: now,
-            of_kind: KindMemory::new(kind),
+            of_kind: KindMemory::new(object),
         }
+    }
+
+    /// What is remembered of a mesh, if it is one's.
+    pub(super) fn mesh(&self) -> Option<&MeshMemory> {
+        if let KindMemory::Mesh(mesh) = &self.of_kind { Some(mesh) } else { None }
+    }
+
+    /// As [`Self::mesh`], to be changed.
+    pub(super) fn mesh_mut(&mut self) -> Option<&mut MeshMemory> {
+        if let KindMemory::Mesh(mesh) = &mut self.of_kind { Some(mesh) } else { None }
     }
 
     /// What is remembered of a virtual node, if it is one's.

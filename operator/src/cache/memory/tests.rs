@@ -9,7 +9,7 @@ use fleetmesh_core::iam::RoleLimits;
 use fleetmesh_core::{Deprecation, Tagged};
 use fleetmesh_crds::RouteAction;
 use fleetmesh_crds::canary::WebhookAnswer;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Kind, ResourceId};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -137,7 +137,7 @@ async fn what_is_created_anew_under_a_name_remembers_nothing_of_its_predecessor(
             }
             let successor = anew(&object);
             cache.seen(successor.clone(), NewsSource::Watch);
-            let fresh = format!("{:?} false None", Some(Memory::new(object.key.kind)));
+            let fresh = format!("{:?} false None", Some(Memory::new(&object)));
             assert_eq!(remembered(&cache, &object.key, &successor.uid), fresh);
             // What was under way for the predecessor ends late, and finds nobody.
             tokio::time::advance(Duration::from_secs(1)).await;

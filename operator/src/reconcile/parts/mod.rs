@@ -73,14 +73,14 @@ pub async fn run(
             false if reconcile.shut.is_some() => held_identity(&reconcile),
             false => iam::run(&reconcile).await,
         };
-        return Parts { iam, fleet, rollout: None };
+        return Parts { iam, fleet, ..Parts::default() };
     }
     let iam = match held_identity(&reconcile) {
         None if reconcile.shut.is_none() => iam::run(&reconcile).await,
         held => held,
     };
     let fleet = fleet::run(&reconcile, iam.as_ref()).await;
-    Parts { iam, fleet, rollout: None }
+    Parts { iam, fleet, ..Parts::default() }
 }
 
 /// What is said of the identity of a fleet whose class does not let it have the managed policies that it names, or whose

@@ -160,7 +160,7 @@ fn what_an_editor_planted_is_in_no_class() {
     let mut objects: Vec<Object> =
         planted.iter().map(|(name, fleet, more, _)| node("evil", name, fleet, more)).collect();
     let mut never = node("evil", "wish", &fleet(json!({ "image": { "id": "ami-12345678" } })), &json!({}));
-    never.status.of_kind = fleetmesh_crds::NodeStatus { fleet: None, iam: None }.into();
+    never.status.of_kind = fleetmesh_crds::NodeStatus::default().into();
     objects.push(never);
     objects.push(node("shop", "web", &fleet(json!({})), &json!({})));
     let Survey { proposals, left_out } = survey(&objects);
