@@ -26,6 +26,8 @@ pub struct DistributionQuery {
     pub after: Option<Token>,
     /// For how long to wait until something did, 0 to [`MAX_WAIT_SECONDS`].
     pub timeout_seconds: Option<u64>,
+    /// The account that owns the mesh; the caller's own without it.
+    pub mesh_owner: Option<String>,
 }
 
 /// As it is appended to the path: with its question mark, or nothing.
@@ -33,7 +35,8 @@ impl fmt::Display for DistributionQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = self.after.as_ref().map(|Token(token)| format!("after={}", escape(token)));
         let timeout = self.timeout_seconds.map(|seconds| format!("timeoutSeconds={seconds}"));
-        let members: Vec<String> = after.into_iter().chain(timeout).collect();
+        let owner = self.mesh_owner.as_ref().map(|owner| format!("meshOwner={}", escape(owner)));
+        let members: Vec<String> = after.into_iter().chain(timeout).chain(owner).collect();
         if members.is_empty() { Ok(()) } else { write!(f, "?{}", members.join("&")) }
     }
 }
@@ -187,7 +190,13 @@ mod tests {
     #[test]
     fn a_query_is_written_for_the_path() {
         assert_eq!(DistributionQuery::default().to_string(), "");
-        let query = DistributionQuery { after: Some(Token("a&b".to_owned())), timeout_seconds: Some(50) };
+        let query = DistributionQuery {
+            after: Some(Token("a&b".to_owned())),
+            timeout_seconds: Some(50),
+            mesh_owner: None,
+        };
         assert_eq!(query.to_string(), "?after=a%26b&timeoutSeconds=50");
+        let query = DistributionQuery { mesh_owner: Some("444455556666".to_owned()), ..query };
+        assert_eq!(query.to_string(), "?after=a%26b&timeoutSeconds=50&meshOwner=444455556666");
     }
 }

@@ -15,22 +15,24 @@ pub const MAX_WINDOW_SECONDS: u64 = 600;
 pub struct LoadsQuery {
     /// The length of the window, as whole seconds from 1 to [`MAX_WINDOW_SECONDS`].
     pub window: Option<String>,
+    /// The account that owns the mesh; the caller's own without it.
+    pub mesh_owner: Option<String>,
 }
 
 impl LoadsQuery {
     /// Asks for the last `seconds` seconds.
     pub fn of(seconds: u64) -> Self {
-        Self { window: Some(seconds.to_string()) }
+        Self { window: Some(seconds.to_string()), mesh_owner: None }
     }
 }
 
 /// As it is appended to the path: with its question mark, or nothing.
 impl fmt::Display for LoadsQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.window {
-            Some(window) => write!(f, "?window={}", escape(window)),
-            None => Ok(()),
-        }
+        let window = self.window.as_ref().map(|window| format!("window={}", escape(window)));
+        let owner = self.mesh_owner.as_ref().map(|owner| format!("meshOwner={}", escape(owner)));
+        let members: Vec<String> = window.into_iter().chain(owner).collect();
+        if members.is_empty() { Ok(()) } else { write!(f, "?{}", members.join("&")) }
     }
 }
 

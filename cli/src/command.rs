@@ -133,6 +133,10 @@ fn control_plane(command: crate::control_plane::ControlPlaneCommand) -> anyhow::
             crate::keys::run(command, std::time::SystemTime::now(), &mut io::stdout().lock())?;
             Ok(ExitCode::SUCCESS)
         }
+        ControlPlaneCommand::Share(args) => {
+            crate::control_plane::share(&args, &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

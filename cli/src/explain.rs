@@ -8,14 +8,15 @@ use clap::Args;
 use fleetmesh_api::unserved::UnservedAnswer;
 use fleetmesh_operator::AppMeshApi;
 use fleetmesh_operator::cloud::CloudEndpoint;
-use fleetmesh_operator::unserved::{resource, unserved};
+use fleetmesh_operator::unserved::{subject, unserved};
 
 /// Print what of a mesh is stored and not in force, and why.
 ///
 /// Each line is a resource, the path of a member of its spec, and the reason. Nothing is changed.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The name of a mesh, or one resource as an ARN or its last part (mesh/apps/virtualNode/serviceB).
+    /// The name of a mesh, or one resource as an ARN or its last part (mesh/apps/virtualNode/serviceB). NAME@ACCOUNT is
+    /// a mesh that another account shares.
     #[arg(value_name = "RESOURCE")]
     resource: String,
 
@@ -43,7 +44,7 @@ pub struct ExplainArgs {
 pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     let ExplainArgs { resource: text, app_mesh_endpoint, app_mesh_ca_file, app_mesh_access_key_file, region } =
         args;
-    let resource = resource(&text).map_err(|reason| anyhow!(reason))?;
+    let subject = subject(&text).map_err(|reason| anyhow!(reason))?;
     let endpoint = CloudEndpoint {
         url: Some(app_mesh_endpoint.clone()),
         ca_file: app_mesh_ca_file,
@@ -53,10 +54,9 @@ pub async fn explain(args: ExplainArgs) -> anyhow::Result<()> {
     };
     let api = AppMeshApi::of(&endpoint).await?;
     let control_plane = api.control_plane().context("--app-mesh-endpoint is no address")?;
-    let answer = unserved(control_plane, &resource).await;
-    let answer =
-        answer.map_err(|reason| anyhow!("cannot ask {app_mesh_endpoint} about {resource}: {reason}"))?;
-    io::stdout().write_all(text_of(&answer, &resource.to_string()).as_bytes())?;
+    let answer = unserved(control_plane, &subject).await;
+    let answer = answer.map_err(|reason| anyhow!("cannot ask {app_mesh_endpoint} about {text}: {reason}"))?;
+    io::stdout().write_all(text_of(&answer, &subject.resource.path()).as_bytes())?;
     Ok(())
 }
 

@@ -18,8 +18,10 @@ use crate::tls::TlsFiles;
 pub struct ControlPlaneConfig {
     /// The directory that holds everything stored; made if need be. One control plane at a time may use it.
     pub data_dir: PathBuf,
-    /// What every ARN has in common.
+    /// What ARNs have in common, and whose resources there are.
     pub identity: Identity,
+    /// The file that says which meshes are shared with which accounts; none is when `None`.
+    pub mesh_shares: Option<PathBuf>,
     /// Where the App Mesh API is served.
     pub listen: Vec<Listen>,
     /// Where configuration is served to proxies.
@@ -64,6 +66,7 @@ impl ControlPlaneConfig {
         Self {
             data_dir: data_dir.into(),
             identity: Identity::default(),
+            mesh_shares: None,
             listen: vec![Listen::Tcp("127.0.0.1:9080".to_owned())],
             ads_listen: vec![Listen::Tcp("127.0.0.1:18000".to_owned())],
             allowed_hosts: Vec::new(),

@@ -13,6 +13,7 @@
 //!
 //! It needs no Kubernetes, and AWS only for virtual nodes that are discovered by Cloud Map.
 
+pub mod accounts;
 pub mod ads;
 pub mod api;
 mod aws;

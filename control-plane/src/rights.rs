@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetmesh_mesh::refusal::{Class, Refusal};
+use fleetmesh_model::AccountId;
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +32,18 @@ impl Access {
 /// The policy of an access key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
-    /// The names of the meshes that it covers, at least one; none covers all meshes, and listing them.
+    /// The account that it acts for; the first that is served when it says none, as keys of before there were several.
+    pub account: Option<AccountId>,
+    /// The names of the meshes that it covers, at least one; none covers all meshes, and listing them. Another account's mesh
+    /// is `NAME@ACCOUNT`.
     pub meshes: Option<BTreeSet<String>>,
     /// What it may do there.
     pub access: Access,
 }
 
 impl KeyPolicy {
-    /// Everything, which is what keys of before there were policies may do.
-    pub const EVERYTHING: Self = Self { meshes: None, access: Access::Write };
+    /// Everything of the first account, which is what keys of before there were policies may do.
+    pub const EVERYTHING: Self = Self { account: None, meshes: None, access: Access::Write };
 }
 
 /// An access key that signed a request, without its secret.
@@ -65,7 +69,7 @@ impl std::fmt::Display for KeyHolder {
 /// What the sender of a request may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Everything: it came from this host, by a listener that asks nobody.
+    /// Everything of the first account: it came from this host, by a listener that asks nobody.
     Local,
     /// What the policy of the key says that signed it.
     Key(Arc<KeyHolder>),
@@ -95,7 +99,7 @@ impl Rights {
         resource: &str,
     ) -> Result<(), Refusal> {
         let Self::Key(holder) = self else { return Ok(()) };
-        let KeyPolicy { meshes, access: granted } = &holder.policy;
+        let KeyPolicy { meshes, access: granted, account: _ } = &holder.policy;
         let lack = match (meshes, mesh) {
             (Some(meshes), Some(mesh)) if !meshes.contains(mesh) => {
                 format!("its policy covers {}, not the mesh {mesh:?}", quoted(meshes))
@@ -126,7 +130,7 @@ mod tests {
 
     fn key(meshes: &[&str], access: Access) -> Rights {
         let named = meshes.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let policy = KeyPolicy { meshes: (!named.is_empty()).then_some(named), access };
+        let policy = KeyPolicy { account: None, meshes: (!named.is_empty()).then_some(named), access };
         Rights::Key(Arc::new(KeyHolder { id: "FMKYONE".into(), name: "ci".into(), policy }))
     }
 

@@ -13,6 +13,8 @@ task_names! {
         VersionKeys = "keys of versions",
         /// Forgets client tokens that are over.
         ClientTokens = "client tokens",
+        /// Reads the file of shares again when it changes.
+        MeshShares = "mesh shares",
         /// Reads the file of denied instances again when it changes.
         DeniedInstances = "denied instances",
         /// Watches over the thread that stores.

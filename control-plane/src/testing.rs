@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::testing::{record, version_keys};
 use fleetmesh_mesh::view::MeshView;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -43,12 +43,12 @@ impl TestMeshes {
 }
 
 impl Views for TestMeshes {
-    fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
-        self.mesh.lock().expect("no panic while locked").clone().filter(|_| name == "apps")
+    fn mesh(&self, name: &MeshName) -> Option<Arc<MeshView>> {
+        self.mesh.lock().expect("no panic while locked").clone().filter(|_| *name == MeshName::from("apps"))
     }
 
-    fn mesh_names(&self) -> Vec<String> {
-        vec!["apps".to_owned()]
+    fn mesh_names(&self) -> Vec<MeshName> {
+        vec!["apps".into()]
     }
 
     fn revisions(&self) -> watch::Receiver<u64> {

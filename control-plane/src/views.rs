@@ -5,16 +5,16 @@ use std::sync::Arc;
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::store::CommitError;
 use fleetmesh_mesh::view::MeshView;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 use futures::future::BoxFuture;
 
 /// Where views come from. A store implements it; what serves proxies depends on nothing more.
 pub trait Views: Send + Sync + 'static {
     /// The mesh as of its last commit; `None` when it does not exist. Cheap: no I/O, an `Arc` is cloned.
-    fn mesh(&self, name: &str) -> Option<Arc<MeshView>>;
+    fn mesh(&self, name: &MeshName) -> Option<Arc<MeshView>>;
 
-    /// The names of the meshes that exist.
-    fn mesh_names(&self) -> Vec<String>;
+    /// The meshes that exist, of all accounts.
+    fn mesh_names(&self) -> Vec<MeshName>;
 
     /// The revision of the last commit, and every later one. A receiver that was slow sees the newest only.
     fn revisions(&self) -> tokio::sync::watch::Receiver<u64>;

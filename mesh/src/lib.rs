@@ -18,6 +18,7 @@ pub mod loads;
 pub mod quota;
 pub mod refusal;
 pub mod rules;
+pub mod shares;
 pub mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

@@ -65,7 +65,7 @@ impl Quotas {
 /// How many resources count against the quota of `id`.
 fn used(tip: Tip<'_>, id: &ResourceId) -> usize {
     if id.kind() == Kind::Mesh {
-        return tip.mesh_count();
+        return tip.mesh_count(id.mesh_name().owner());
     }
     tip.mesh(id.mesh_name()).map_or(0, |mesh| mesh.members(&id.collection()).count())
 }

@@ -39,6 +39,7 @@ pub fn record(path: &str, spec: &Value, version: i64) -> Arc<Record> {
     };
     Arc::new(Record {
         arn: arn.to_string(),
+        owner: fleetmesh_model::Account::First,
         uid: format!("uid-of-{id}"),
         version,
         created_at: Timestamp::UNIX_EPOCH,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Collection, ResourceId, Spec};
+use fleetmesh_model::{Account, Collection, MeshName, ResourceId, Spec};
 use jiff::Timestamp;
 
 /// A stored resource.
@@ -14,6 +14,8 @@ pub struct Record {
     pub id: ResourceId,
     /// Its full ARN.
     pub arn: String,
+    /// The account that made it: the mesh's owner, or one that the mesh was shared with. Nobody else changes it.
+    pub owner: Account,
     /// A UUID that no other resource ever had, not even one of the same name.
     pub uid: String,
     /// 1 at creation, one more at each update.
@@ -28,8 +30,8 @@ pub struct Record {
     pub tags: Tags,
 }
 
-/// All meshes, by name, as of one commit.
-pub type Meshes = BTreeMap<String, Arc<MeshView>>;
+/// All meshes of all accounts, as of one commit.
+pub type Meshes = BTreeMap<MeshName, Arc<MeshView>>;
 
 /// One mesh with all its resources, as of one commit.
 #[derive(Clone, Debug)]

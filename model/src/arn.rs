@@ -11,9 +11,9 @@ pub struct Arn {
     pub partition: String,
     /// The region, for example `us-west-2`.
     pub region: String,
-    /// The account's 12 digits.
+    /// The 12 digits of the account, which is the mesh's owner.
     pub account: String,
-    /// The resource.
+    /// The resource. Who owns its mesh is said by `account` alone.
     pub resource: ResourceId,
 }
 
@@ -47,7 +47,7 @@ impl Arn {
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { partition, region, account, resource } = self;
-        write!(f, "arn:{partition}:appmesh:{region}:{account}:{resource}")
+        write!(f, "arn:{partition}:appmesh:{region}:{account}:{}", resource.path())
     }
 }
 

@@ -35,6 +35,8 @@ pub struct KindInfo {
     pub mentions: &'static [Kind],
     /// Whether proxies run its resources: these have certificates and ask for a configuration.
     pub has_proxies: bool,
+    /// Whether an account that a mesh is shared with may make some of them in it. Else its owner alone may.
+    pub by_consumers: bool,
     /// Whether a request that creates one has to have a spec.
     pub spec_required: bool,
 }
@@ -84,6 +86,7 @@ kinds! {
         requires: &[],
         mentions: &[],
         has_proxies: false,
+        by_consumers: false,
         spec_required: false,
     }
     /// The instances of one version of one service.
@@ -99,6 +102,7 @@ kinds! {
         requires: &[],
         mentions: &[Kind::VirtualService],
         has_proxies: true,
+        by_consumers: true,
         spec_required: true,
     }
     /// What splits the traffic of virtual services by its routes.
@@ -114,6 +118,7 @@ kinds! {
         requires: &[],
         mentions: &[],
         has_proxies: false,
+        by_consumers: true,
         spec_required: true,
     }
     /// Which requests a virtual router takes and how it shares them among virtual nodes.
@@ -129,6 +134,7 @@ kinds! {
         requires: &[Kind::VirtualNode],
         mentions: &[],
         has_proxies: false,
+        by_consumers: true,
         spec_required: true,
     }
     /// A name that callers use.
@@ -144,6 +150,7 @@ kinds! {
         requires: &[Kind::VirtualNode, Kind::VirtualRouter],
         mentions: &[],
         has_proxies: false,
+        by_consumers: true,
         spec_required: true,
     }
     /// What takes requests from outside the mesh into it.
@@ -159,6 +166,7 @@ kinds! {
         requires: &[],
         mentions: &[],
         has_proxies: true,
+        by_consumers: false,
         spec_required: true,
     }
     /// Which requests a virtual gateway takes and to which virtual service it leads them.
@@ -174,6 +182,7 @@ kinds! {
         requires: &[Kind::VirtualService],
         mentions: &[],
         has_proxies: false,
+        by_consumers: false,
         spec_required: true,
     }
 }
@@ -280,6 +289,7 @@ mod tests {
     #[test]
     fn a_row_that_contradicts_itself_or_another_is_named() {
         let gateway = KindInfo {
+            by_consumers: false,
             name: "EgressGateway",
             plural: "EgressGateways",
             words: "gateway",

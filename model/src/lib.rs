@@ -10,6 +10,7 @@
 //!
 //! Pure: serde and schemars only. No I/O, clock, environment or randomness.
 
+pub mod account;
 pub mod arn;
 pub mod causes;
 pub mod common;
@@ -22,6 +23,7 @@ mod kind_spec;
 pub mod listener;
 pub mod logging;
 pub mod mesh;
+pub mod mesh_name;
 pub mod normalize;
 pub mod reference;
 pub mod resource;
@@ -39,11 +41,13 @@ pub mod virtual_node;
 pub mod virtual_router;
 pub mod virtual_service;
 
+pub use account::{Account, AccountId};
 pub use arn::Arn;
 pub use difference::{Difference, differences};
 pub use gateway_route::GatewayRouteSpec;
 pub use kind::{KINDS, Kind, KindInfo};
 pub use mesh::MeshSpec;
+pub use mesh_name::MeshName;
 pub use reference::Reference;
 pub use resource::{Collection, ResourceId};
 pub use route::RouteSpec;

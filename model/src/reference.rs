@@ -1,6 +1,7 @@
 //! The reference graph: which resources a spec names, and whether they must exist. Pure.
 
 use crate::kind::Kind;
+use crate::mesh_name::MeshName;
 use crate::resource::ResourceId;
 
 /// One resource that a spec names.
@@ -18,19 +19,19 @@ pub struct Reference {
 /// Collects what the spec of a resource names.
 #[derive(Debug)]
 pub(crate) struct NamedResources<'a> {
-    mesh: &'a str,
+    mesh: &'a MeshName,
     kind: Kind,
     references: Vec<Reference>,
 }
 
 impl<'a> NamedResources<'a> {
     /// Of a spec of `kind` in `mesh`, beginning with the parent.
-    pub(crate) fn new(mesh: &'a str, kind: Kind, parent: Option<Reference>) -> Self {
+    pub(crate) fn new(mesh: &'a MeshName, kind: Kind, parent: Option<Reference>) -> Self {
         Self { mesh, kind, references: parent.into_iter().collect() }
     }
 
     /// The mesh that the resource, and all that it names, is in.
-    pub(crate) fn mesh(&self) -> &'a str {
+    pub(crate) fn mesh(&self) -> &'a MeshName {
         self.mesh
     }
 

@@ -4,16 +4,19 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::account::Account;
 use crate::kind::Kind;
+use crate::mesh_name::MeshName;
 
-/// What identifies a resource inside an account. It displays as the resource part of its ARN, for example
-/// `mesh/apps/virtualRouter/serviceB/route/serviceB`. Identities sort by kind, then by the names from the mesh down: the
-/// members of a [`Collection`] lie side by side.
+/// What identifies a resource. It displays as the resource part of its ARN, for example
+/// `mesh/apps/virtualRouter/serviceB/route/serviceB`; in a mesh of another account than the first as App Mesh's short form for
+/// shared meshes, `mesh/apps@444455556666/virtualRouter/…`. Identities sort by kind, then by the mesh, then by the names from the
+/// mesh down: the members of a [`Collection`] lie side by side.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
     kind: Kind,
     /// The mesh it is, or is in.
-    mesh: String,
+    mesh: MeshName,
     /// What it lies in, unless that is the mesh.
     parent: Option<String>,
     name: String,
@@ -21,39 +24,39 @@ pub struct ResourceId {
 
 impl ResourceId {
     /// The mesh called `mesh`.
-    pub fn mesh(mesh: impl Into<String>) -> Self {
+    pub fn mesh(mesh: impl Into<MeshName>) -> Self {
         let mesh = mesh.into();
-        Self { kind: Kind::Mesh, mesh: mesh.clone(), parent: None, name: mesh }
+        Self { kind: Kind::Mesh, parent: None, name: mesh.name().to_owned(), mesh }
     }
 
     /// The virtual node `name` of `mesh`.
-    pub fn virtual_node(mesh: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn virtual_node(mesh: impl Into<MeshName>, name: impl Into<String>) -> Self {
         Self { kind: Kind::VirtualNode, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The virtual router `name` of `mesh`.
-    pub fn virtual_router(mesh: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn virtual_router(mesh: impl Into<MeshName>, name: impl Into<String>) -> Self {
         Self { kind: Kind::VirtualRouter, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The route `name` of the virtual router `router` of `mesh`.
-    pub fn route(mesh: impl Into<String>, router: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn route(mesh: impl Into<MeshName>, router: impl Into<String>, name: impl Into<String>) -> Self {
         Self { kind: Kind::Route, mesh: mesh.into(), parent: Some(router.into()), name: name.into() }
     }
 
     /// The virtual service `name` of `mesh`.
-    pub fn virtual_service(mesh: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn virtual_service(mesh: impl Into<MeshName>, name: impl Into<String>) -> Self {
         Self { kind: Kind::VirtualService, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The virtual gateway `name` of `mesh`.
-    pub fn virtual_gateway(mesh: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn virtual_gateway(mesh: impl Into<MeshName>, name: impl Into<String>) -> Self {
         Self { kind: Kind::VirtualGateway, mesh: mesh.into(), parent: None, name: name.into() }
     }
 
     /// The gateway route `name` of the virtual gateway `gateway` of `mesh`.
     pub fn gateway_route(
-        mesh: impl Into<String>,
+        mesh: impl Into<MeshName>,
         gateway: impl Into<String>,
         name: impl Into<String>,
     ) -> Self {
@@ -65,9 +68,22 @@ impl ResourceId {
         self.kind
     }
 
-    /// The name of the mesh it is, or is in.
-    pub fn mesh_name(&self) -> &str {
+    /// The mesh it is, or is in, with the account that owns that: what is made from it is in the same mesh.
+    pub fn mesh_name(&self) -> &MeshName {
         &self.mesh
+    }
+
+    /// The resource of the same names in the mesh of the same name that `owner` owns.
+    #[must_use]
+    pub fn owned_by(self, owner: Account) -> Self {
+        Self { mesh: MeshName::new(owner, self.mesh.name()), ..self }
+    }
+
+    /// The resource of the same names in `mesh`, or `mesh` for a mesh.
+    #[must_use]
+    pub fn renamed(self, mesh: MeshName) -> Self {
+        let name = if self.kind == Kind::Mesh { mesh.name().to_owned() } else { self.name };
+        Self { mesh, name, ..self }
     }
 
     /// The resource's own name.
@@ -79,25 +95,31 @@ impl ResourceId {
     /// nothing for a mesh.
     pub fn parent(&self) -> Option<Self> {
         let kind = self.kind.info().parent?;
-        let name = self.parent.as_ref().unwrap_or(&self.mesh).clone();
+        let name = self.parent.as_deref().unwrap_or(self.mesh.name()).to_owned();
         Some(Self { kind, mesh: self.mesh.clone(), parent: None, name })
     }
 
     /// The collection that it is in.
     pub fn collection(&self) -> Collection {
-        let mesh = self.kind.info().parent.is_some().then(|| self.mesh.clone());
-        Collection { kind: self.kind, mesh, parent: self.parent.clone() }
+        let mesh = self.kind.info().parent.is_some().then(|| self.mesh.name().to_owned());
+        Collection { kind: self.kind, owner: self.mesh.owner(), mesh, parent: self.parent.clone() }
     }
 
     /// The kinds and names of all that it lies in, the mesh first, and of itself.
     pub fn lineage(&self) -> impl DoubleEndedIterator<Item = (Kind, &str)> {
         let within = self.kind.info().parent;
-        let mesh = within.is_some().then_some((Kind::Mesh, self.mesh.as_str()));
+        let mesh = within.is_some().then_some((Kind::Mesh, self.mesh.name()));
         let parent = within.zip(self.parent.as_deref());
         [mesh, parent, Some((self.kind, self.name.as_str()))].into_iter().flatten()
     }
 
-    /// Parses the resource part of an ARN; the error says what was expected.
+    /// The resource part of its ARN, which does not say who owns the mesh: the ARN says that before it.
+    pub fn path(&self) -> String {
+        let parts = self.lineage().map(|(kind, name)| format!("{}/{name}", kind.info().segment));
+        parts.collect::<Vec<_>>().join("/")
+    }
+
+    /// Parses the resource part of an ARN, in a mesh of the first account; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = text.split('/');
         let mut found: Option<Self> = None;
@@ -124,21 +146,29 @@ impl fmt::Display for ResourceId {
         for (at, (kind, name)) in self.lineage().enumerate() {
             let slash = if at == 0 { "" } else { "/" };
             write!(f, "{slash}{}/{name}", kind.info().segment)?;
+            if let (0, Account::Other(owner)) = (at, self.mesh.owner()) {
+                write!(f, "@{owner}")?;
+            }
         }
         Ok(())
     }
 }
 
-/// As `{"Route": {"mesh": …, "virtual_router": …, "route": …}}`. The hashes of spent client tokens, which are stored, are made
-/// of this: it never changes.
+/// As `{"Route": {"mesh": …, "virtual_router": …, "route": …}}`, with `mesh_owner` in the mesh of another account than the
+/// first. The hashes of spent client tokens, which are stored, are made of this: it never changes.
 impl Serialize for ResourceId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         struct HashedNames<'a>(&'a ResourceId);
 
         impl Serialize for HashedNames<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let names = self.0.lineage().map(|(kind, name)| (kind.info().words.replace(' ', "_"), name));
-                serializer.collect_map(names)
+                let owner = match self.0.mesh.owner() {
+                    Account::First => None,
+                    Account::Other(owner) => Some(("mesh_owner".to_owned(), owner.to_string())),
+                };
+                let names = self.0.lineage();
+                let names = names.map(|(kind, name)| (kind.info().words.replace(' ', "_"), name.to_owned()));
+                serializer.collect_map(owner.into_iter().chain(names))
             }
         }
 
@@ -153,6 +183,8 @@ impl Serialize for ResourceId {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Collection {
     kind: Kind,
+    /// Who owns the mesh they are in, or the meshes.
+    owner: Account,
     /// The mesh they are in; nothing for meshes.
     mesh: Option<String>,
     /// What they lie in, unless that is the mesh.
@@ -168,24 +200,35 @@ impl Collection {
         let within = parent.filter(|parent| parent.kind.info().parent.is_some());
         Some(Self {
             kind,
-            mesh: parent.map(|parent| parent.mesh.clone()),
+            owner: parent.map(|parent| parent.mesh.owner()).unwrap_or_default(),
+            mesh: parent.map(|parent| parent.mesh.name().to_owned()),
             parent: within.map(|parent| parent.name.clone()),
         })
     }
 
-    /// All meshes.
+    /// All meshes of the first account.
     pub fn meshes() -> Self {
-        Self { kind: Kind::Mesh, mesh: None, parent: None }
+        Self { kind: Kind::Mesh, owner: Account::First, mesh: None, parent: None }
+    }
+
+    /// The collection of the same names in the mesh of the same name that `owner` owns, or of its meshes.
+    #[must_use]
+    pub fn owned_by(self, owner: Account) -> Self {
+        Self { owner, ..self }
     }
 
     /// The routes of the virtual router `router` of `mesh`.
-    pub fn routes(mesh: impl Into<String>, router: impl Into<String>) -> Self {
-        Self { kind: Kind::Route, mesh: Some(mesh.into()), parent: Some(router.into()) }
+    pub fn routes(mesh: impl Into<MeshName>, router: impl Into<String>) -> Self {
+        let mesh = mesh.into();
+        let (owner, mesh) = (mesh.owner(), Some(mesh.name().to_owned()));
+        Self { kind: Kind::Route, owner, mesh, parent: Some(router.into()) }
     }
 
     /// The gateway routes of the virtual gateway `gateway` of `mesh`.
-    pub fn gateway_routes(mesh: impl Into<String>, gateway: impl Into<String>) -> Self {
-        Self { kind: Kind::GatewayRoute, mesh: Some(mesh.into()), parent: Some(gateway.into()) }
+    pub fn gateway_routes(mesh: impl Into<MeshName>, gateway: impl Into<String>) -> Self {
+        let mesh = mesh.into();
+        let (owner, mesh) = (mesh.owner(), Some(mesh.name().to_owned()));
+        Self { kind: Kind::GatewayRoute, owner, mesh, parent: Some(gateway.into()) }
     }
 
     fn of_segment(parent: Option<&ResourceId>, segment: &str) -> Option<Self> {
@@ -236,7 +279,7 @@ impl Collection {
     pub fn member(&self, name: &str) -> ResourceId {
         ResourceId {
             kind: self.kind,
-            mesh: self.mesh.as_deref().unwrap_or(name).to_owned(),
+            mesh: MeshName::new(self.owner, self.mesh.as_deref().unwrap_or(name)),
             parent: self.parent.clone(),
             name: name.to_owned(),
         }
@@ -250,8 +293,9 @@ impl Collection {
     /// Whether `id` is a member.
     pub fn contains(&self, id: &ResourceId) -> bool {
         self.kind == id.kind
+            && self.owner == id.mesh.owner()
             && self.parent == id.parent
-            && self.mesh.as_ref().is_none_or(|mesh| *mesh == id.mesh)
+            && self.mesh.as_ref().is_none_or(|mesh| mesh == id.mesh.name())
     }
 }
 
@@ -350,6 +394,33 @@ mod tests {
             let named = [segments.as_slice(), &[id.name()]].concat();
             assert_eq!(Collection::parse(&named), Some((collection, Some(id.name()))));
         }
+    }
+
+    /// The account 444455556666.
+    fn other() -> Account {
+        Account::Other("444455556666".parse().expect("an account"))
+    }
+
+    #[test]
+    fn what_is_in_a_mesh_of_another_account_is_never_what_has_its_names_elsewhere() {
+        for id in Kind::ALL.map(some) {
+            let others = id.clone().owned_by(other());
+            assert_ne!(id, others);
+            assert_eq!(others.path(), id.to_string(), "the ARN has the account in its own place");
+            assert!(others.to_string().contains("@444455556666"), "{others}");
+            assert_ne!(serde_json::to_string(&others).ok(), serde_json::to_string(&id).ok());
+            let collection = others.collection();
+            assert_eq!(collection.member(id.name()), others);
+            assert!(collection.contains(&others) && !collection.contains(&id), "{others}");
+            assert!(!id.collection().contains(&others), "{others}");
+            assert_eq!(id.collection().owned_by(other()), collection);
+            assert_eq!(others.parent(), id.parent().map(|parent| parent.owned_by(other())));
+            assert_eq!(others.clone().owned_by(Account::First), id);
+        }
+        let node = ResourceId::virtual_node("apps", "serviceB").owned_by(other());
+        assert_eq!(node.to_string(), "mesh/apps@444455556666/virtualNode/serviceB");
+        assert_eq!(ResourceId::virtual_node(node.mesh_name(), "serviceB"), node, "it carries the owner");
+        assert_eq!(Collection::routes(node.mesh_name(), "r").member("x").mesh_name(), node.mesh_name());
     }
 
     #[test]

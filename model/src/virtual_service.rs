@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kind_spec::KindSpec;
+use crate::mesh_name::MeshName;
 use crate::reference::NamedResources;
 use crate::resource::ResourceId;
 use crate::rule::Violations;
@@ -54,7 +55,7 @@ pub enum VirtualServiceProvider {
 
 impl VirtualServiceProvider {
     /// The virtual node or router, which is in the service's own mesh.
-    pub fn resource(&self, mesh: &str) -> ResourceId {
+    pub fn resource(&self, mesh: &MeshName) -> ResourceId {
         match self {
             Self::VirtualNode(node) => ResourceId::virtual_node(mesh, &node.virtual_node_name),
             Self::VirtualRouter(router) => ResourceId::virtual_router(mesh, &router.virtual_router_name),

@@ -18,7 +18,7 @@ use fleetmesh_control_plane::kms::{KeyArn, KmsKeyHandle};
 use fleetmesh_control_plane::secret::Secret;
 use fleetmesh_instance::bootstrap::secrets;
 use fleetmesh_mesh::identity::Identity;
-use fleetmesh_model::{Arn, ResourceId};
+use fleetmesh_model::{Arn, MeshName, ResourceId};
 
 pub use args::CertsCommand;
 use args::{CaArgs, InitArgs, IntermediateArgs, IssueArgs, ServerArgs, SignerArgs};
@@ -183,8 +183,14 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CertsCommandError> {
     let arn = if text.starts_with("arn:") {
         Arn::parse(text).map_err(refused)?
     } else {
-        let Identity { partition, region, account } = identity.clone();
-        Arn { partition, region, account, resource: ResourceId::parse(text).map_err(refused)? }
+        let Identity { partition, region, account, others: _ } = identity.clone();
+        let resource = ResourceId::parse(text).map_err(refused)?;
+        let owner = MeshName::split(resource.mesh_name()).map(|(name, owner)| (name.to_owned(), owner));
+        let (account, resource) = match owner {
+            Some((name, owner)) => (owner.to_string(), resource.renamed(name.into())),
+            None => (account, resource),
+        };
+        Arn { partition, region, account, resource }
     };
     let kind = arn.resource.kind();
     if !kind.info().has_proxies {

@@ -1,5 +1,6 @@
 //! The flags of `fleetmesh control-plane`, and the configuration that they give.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use fleetmesh_control_plane::{ControlPlaneConfig, JoinConfig};
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::quota::Quota;
 use fleetmesh_mesh::store::TOKENS_PER_MESH;
+use fleetmesh_model::AccountId;
 use tokio::runtime::Handle;
 
 use crate::duration::{whole_seconds_within, within};
@@ -235,12 +237,20 @@ pub struct ControlPlaneArgs {
     #[command(flatten)]
     pub identity: IdentityArgs,
 
+    /// Which meshes are shared with which other accounts of --account-id: a JSON file, read again when it changes.
+    ///
+    /// `fleetmesh control-plane share` writes it: [{"meshOwner": "111122223333", "meshName": "apps", "accounts":
+    /// ["444455556666"]}]. The other accounts then make virtual nodes, routers, routes and services of their own in the mesh
+    /// (meshOwner), as with AWS Resource Access Manager. Without it each account sees its own meshes only.
+    #[arg(long, env = "FLEETMESH_MESH_SHARES", value_name = "FILE")]
+    pub mesh_shares: Option<PathBuf>,
+
     /// Allow at most COUNT resources of a kind: meshes, virtual-nodes, virtual-routers, routes (in a router) or
     /// virtual-services (in a mesh). May be repeated; without it there is no limit.
     #[arg(long = "quota", env = "FLEETMESH_QUOTA", value_name = "NAME=COUNT", value_delimiter = ',')]
     pub quotas: Vec<Quota>,
 
-    /// Refuse API requests beyond this many a second; without it none is refused.
+    /// Refuse API requests of an account beyond this many a second; without it none is refused.
     #[arg(long, env = "FLEETMESH_REQUEST_RATE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub request_rate: Option<u32>,
 
@@ -307,9 +317,19 @@ pub struct ControlPlaneArgs {
 /// Which account, region and partition the resources are in.
 #[derive(Args, Clone, Debug)]
 pub struct IdentityArgs {
-    /// The AWS account that the resources belong to: the 12 digits in their ARNs.
-    #[arg(long, env = "FLEETMESH_ACCOUNT_ID", value_name = "ID", default_value = "111122223333", value_parser = account)]
-    pub account_id: String,
+    /// The AWS account that the resources belong to: the 12 digits in their ARNs. May be repeated to serve several accounts.
+    ///
+    /// Callers of this host, and access keys that name no account, act for the first; it belongs to the data and cannot be
+    /// another one later. The others may be added and taken away: what is stored of an account is not served without it. Each
+    /// account sees its own meshes, and those that --mesh-shares shares with it.
+    #[arg(
+        long,
+        env = "FLEETMESH_ACCOUNT_ID",
+        value_name = "ID",
+        value_delimiter = ',',
+        default_value = "111122223333"
+    )]
+    pub account_id: Vec<AccountId>,
 
     /// The AWS region in the ARNs.
     #[arg(long, env = "FLEETMESH_REGION", value_name = "REGION", default_value = "us-west-2", value_parser = word)]
@@ -323,10 +343,14 @@ pub struct IdentityArgs {
 impl IdentityArgs {
     /// What every ARN has in common.
     pub fn identity(&self) -> Identity {
+        let mut ids = self.account_id.iter().copied();
+        // There is one: the flag has a default, and no empty value.
+        let (first, others) = (ids.next().unwrap_or_default(), ids.collect::<BTreeSet<_>>());
         Identity {
             partition: self.partition.clone(),
             region: self.region.clone(),
-            account: self.account_id.clone(),
+            account: first.to_string(),
+            others: others.into_iter().filter(|id| *id != first).collect(),
         }
     }
 }
@@ -339,6 +363,7 @@ impl ControlPlaneArgs {
             joining: self.joining(instances, kms),
             tls: self.tls_files(),
             identity: self.identity.identity(),
+            mesh_shares: self.mesh_shares,
             bounds: self.bounds.bounds(),
             seal: source_of(self.seal_key_file.as_ref(), self.seal_kms_key.as_ref()),
             data_dir: self.data_dir,
@@ -447,13 +472,6 @@ impl BoundsArgs {
     }
 }
 
-fn account(text: &str) -> Result<String, String> {
-    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(text.into());
-    }
-    Err("an account id has 12 digits, for example 111122223333".into())
-}
-
 fn cloud_map_interval(text: &str) -> Result<Duration, String> {
     within(text, "100ms", "1h")
 }
@@ -506,13 +524,13 @@ mod tests {
              --max-idle-connections-per-certificate 97 --tls-cert /c --tls-key /k --ca-cert /ca --ca-key /cakey \
              --signing-cert /s --join-certificate-validity 10s --join-rate-per-source 7 --identity-certificates aws \
              --instance-identity optional --sts-endpoint https://sts --denied-instances /d --access-keys-file /a \
-             --seal-key-file /seal --account-id 000000000000 --region r --partition p --quota meshes=3 --request-rate 4 \
+             --seal-key-file /seal --account-id 000000000000,000000000002 --account-id 000000000001 --mesh-shares /m --region r --partition p --quota meshes=3 --request-rate 4 \
              --client-tokens-per-mesh 5 --max-proxies-per-node 6 --max-streams-per-certificate 0 \
              --max-names-per-request 8 --cloud-map-interval 1s --load-report-interval 2s",
         )
         .await;
         // All of it, in the order of the members.
-        let expected = r#"ControlPlaneConfig { data_dir: "/data", identity: Identity { partition: "p", region: "r", account: "000000000000" }, listen: [Tcp("127.0.0.1:1"), Unix("/api")], ads_listen: [Tcp("127.0.0.1:2")], allowed_hosts: ["a"], api_hosts: ["b"], bounds: Bounds { handshakes: 9, waiting: 99, connections: 98, idle: 97 }, tls: Some(TlsFiles { certificate: "/c", key: "/k", ca: Some("/ca") }), joining: Some(JoinConfig { listen: [Tcp("127.0.0.1:3")], ca: CaFiles { certificate: "/ca", signing: Some("/s"), key: File("/cakey") }, certificate_validity: 10s, rate_per_source: 7, identity_certificates: [Aws], instance_identity: Optional, instances: None, sts_endpoint: Some("https://sts") }), denied_instances: Some("/d"), access_keys_file: Some("/a"), seal: Some(File("/seal")), quotas: [Quota { kind: Mesh, count: 3 }], request_rate: Some(4), client_tokens_per_mesh: 5, max_proxies_per_node: Some(6), max_streams_per_certificate: 0, max_names_per_request: 8, cloud_map_interval: 1s, load_report_interval: 2s }"#;
+        let expected = r#"ControlPlaneConfig { data_dir: "/data", identity: Identity { partition: "p", region: "r", account: "000000000000", others: {AccountId(1), AccountId(2)} }, mesh_shares: Some("/m"), listen: [Tcp("127.0.0.1:1"), Unix("/api")], ads_listen: [Tcp("127.0.0.1:2")], allowed_hosts: ["a"], api_hosts: ["b"], bounds: Bounds { handshakes: 9, waiting: 99, connections: 98, idle: 97 }, tls: Some(TlsFiles { certificate: "/c", key: "/k", ca: Some("/ca") }), joining: Some(JoinConfig { listen: [Tcp("127.0.0.1:3")], ca: CaFiles { certificate: "/ca", signing: Some("/s"), key: File("/cakey") }, certificate_validity: 10s, rate_per_source: 7, identity_certificates: [Aws], instance_identity: Optional, instances: None, sts_endpoint: Some("https://sts") }), denied_instances: Some("/d"), access_keys_file: Some("/a"), seal: Some(File("/seal")), quotas: [Quota { kind: Mesh, count: 3 }], request_rate: Some(4), client_tokens_per_mesh: 5, max_proxies_per_node: Some(6), max_streams_per_certificate: 0, max_names_per_request: 8, cloud_map_interval: 1s, load_report_interval: 2s }"#;
         assert_eq!(format!("{config:?}"), expected);
     }
 

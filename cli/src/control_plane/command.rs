@@ -3,6 +3,7 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::args::ControlPlaneArgs;
+use super::share::ShareArgs;
 use crate::keys::KeysCommand;
 
 /// What was asked for.
@@ -12,6 +13,8 @@ pub enum ControlPlaneCommand {
     Serve(Box<ControlPlaneArgs>),
     /// Something about its access keys.
     Keys(KeysCommand),
+    /// Which accounts share a mesh.
+    Share(ShareArgs),
 }
 
 /// The commands beside serving.
@@ -20,6 +23,7 @@ enum Administration {
     // The help is that of the commands.
     #[command(subcommand)]
     Keys(KeysCommand),
+    Share(ShareArgs),
 }
 
 impl FromArgMatches for ControlPlaneCommand {
@@ -27,8 +31,10 @@ impl FromArgMatches for ControlPlaneCommand {
         if matches.subcommand().is_none() {
             return ControlPlaneArgs::from_arg_matches(matches).map(|args| Self::Serve(Box::new(args)));
         }
-        let Administration::Keys(command) = Administration::from_arg_matches(matches)?;
-        Ok(Self::Keys(command))
+        Ok(match Administration::from_arg_matches(matches)? {
+            Administration::Keys(command) => Self::Keys(command),
+            Administration::Share(args) => Self::Share(args),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

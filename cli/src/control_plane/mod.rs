@@ -4,6 +4,7 @@ mod args;
 mod command;
 #[cfg(feature = "aws")]
 mod instances;
+mod share;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use args::ControlPlaneArgs;
 pub use args::IdentityArgs;
 pub use command::ControlPlaneCommand;
+pub use share::share;
 
 /// Runs until `shutdown`, then ends what is under way and returns. Prints the address of each listener on standard output, one a
 /// line, once all of them are served.

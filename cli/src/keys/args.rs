@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use fleetmesh_control_plane::kms::KeyArn;
 use fleetmesh_control_plane::rights::Access;
+use fleetmesh_model::AccountId;
 
 use crate::duration::within;
 
@@ -78,7 +79,12 @@ pub struct CreateArgs {
     #[arg(long, value_name = "NAME", default_value = "")]
     pub name: String,
 
-    /// The mesh that the key is for, and no other: it does not list meshes either. May be repeated; all of them without it
+    /// The account that whoever signs with it acts for: one of the control plane's --account-id; the first without it
+    #[arg(long, value_name = "ID")]
+    pub account_id: Option<AccountId>,
+
+    /// The mesh that the key is for, and no other: it does not list meshes either. May be repeated; all of them without it.
+    /// NAME@ACCOUNT for one that another account shares
     #[arg(long = "mesh", value_name = "MESH")]
     pub meshes: Vec<String>,
 

@@ -119,9 +119,10 @@ pub fn source_of(file: Option<&PathBuf>, kms: Option<&KeyArn>) -> Option<SealSou
 }
 
 fn create(args: CreateArgs, now: Timestamp, out: &mut dyn Write) -> Result<(), KeysCommandError> {
-    let CreateArgs { common, seal, name, meshes, access, expires, description } = args;
+    let CreateArgs { common, seal, name, account_id: account, meshes, access, expires, description } = args;
     let meshes: BTreeSet<String> = meshes.into_iter().collect();
-    let policy = KeyPolicy { meshes: (!meshes.is_empty()).then_some(meshes), access: access.into() };
+    let meshes = (!meshes.is_empty()).then_some(meshes);
+    let policy = KeyPolicy { account, meshes, access: access.into() };
     let expires_at = expires.map(|length| after(now, length));
     let about = NewKey { name, description, policy, expires_at };
     let seal = seal.read(&common, None)?;

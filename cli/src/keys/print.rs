@@ -39,6 +39,9 @@ fn policy(about: &NewKey) -> Map<String, Value> {
     if !name.is_empty() {
         members.insert("name".into(), json!(name));
     }
+    if let Some(account) = policy.account {
+        members.insert("account".into(), json!(account.to_string()));
+    }
     if let Some(meshes) = &policy.meshes {
         members.insert("meshes".into(), json!(meshes));
     }
@@ -66,6 +69,7 @@ pub fn table(keys: &[Listed], now: Timestamp, out: &mut dyn Write) -> io::Result
         [
             "ACCESS KEY ID",
             "NAME",
+            "ACCOUNT",
             "MESHES",
             "ACCESS",
             "CREATED",
@@ -87,6 +91,7 @@ pub fn table(keys: &[Listed], now: Timestamp, out: &mut dyn Write) -> io::Result
         rows.push([
             id.clone(),
             or_dash(&about.name),
+            about.policy.account.map_or_else(|| "first".into(), |account| account.to_string()),
             if about.policy.meshes.is_some() { meshes } else { "all".into() },
             about.policy.access.word().into(),
             time(created_at),

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use fleetmesh_model::ResourceId;
 use tonic::Status;
 
+use crate::accounts::Accounts;
 use crate::join::{Denied, may_run};
 use crate::tls::Caller;
 use crate::views::Views;
@@ -16,6 +17,17 @@ use crate::views::Views;
 /// How often it is looked at whether a caller may still stream: with the second until a file is read again, what is taken
 /// away counts within 5 s. A clock that was set forward counts after at most this.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// What decides who streams what.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// The meshes, with what their tags grant.
+    pub views: &'a dyn Views,
+    /// The instances that are let in no more.
+    pub denied: &'a Denied,
+    /// The accounts that are served, and what they share.
+    pub accounts: &'a Accounts,
+}
 
 /// Whether the caller proved to be anybody at all.
 ///
@@ -37,26 +49,24 @@ pub fn proven(caller: &Caller, now: SystemTime) -> Result<(), Status> {
     }
 }
 
-/// Whether the caller may stream `node`, by its certificate, by what `views` grant and by who is `denied`.
+/// Whether the caller may stream `node`, by its certificate and by what the `gate` says.
 ///
 /// # Errors
-/// Status 16 as of [`proven`]; 7 when the caller is somebody who may not.
-pub fn admit(
-    views: &dyn Views,
-    denied: &Denied,
-    caller: &Caller,
-    node: &ResourceId,
-    now: SystemTime,
-) -> Result<(), Status> {
+/// Status 16 as of [`proven`]; 7 when the caller is somebody who may not, or when the account that made the node has no part in
+/// the mesh any more.
+pub fn admit(gate: Gate<'_>, caller: &Caller, node: &ResourceId, now: SystemTime) -> Result<(), Status> {
     proven(caller, now)?;
-    let Caller::Certified(certificate) = caller else { return Ok(()) };
+    let shared = || gate.accounts.configures(gate.views, node).map_err(Status::permission_denied);
+    let Caller::Certified(certificate) = caller else { return shared() };
     if !certificate.nodes.contains(node) {
         let names = listed(certificate.nodes.iter());
         let message = format!("the client certificate does not name {node}; it names {names}");
         return Err(Status::permission_denied(message));
     }
+    // A caller that is certified for the node gets the reason; nobody else learns whose node it is.
+    shared()?;
     match &certificate.joined {
-        Some(joined) => may_run(views, denied, node, joined).map_err(Status::permission_denied),
+        Some(joined) => may_run(gate.views, gate.denied, node, joined).map_err(Status::permission_denied),
         None => Ok(()),
     }
 }
@@ -86,15 +96,21 @@ fn listed<'a>(nodes: impl Iterator<Item = &'a ResourceId>) -> String {
     if names.is_empty() { "no virtual node of this control plane".into() } else { names.join(", ") }
 }
 
-/// Waits until the caller may no longer stream `node`, and answers the status that the stream ends with. It never ends
-/// for a caller of this host.
-pub async fn withdrawn(views: &dyn Views, denied: &Denied, caller: &Caller, node: &ResourceId) -> Status {
-    let Caller::Certified(certificate) = caller else { return std::future::pending().await };
+/// Waits until the caller may no longer stream `node`, and answers the status that the stream ends with. For a caller of this
+/// host that is when the node's account has no part in the mesh any more.
+pub async fn withdrawn(gate: Gate<'_>, caller: &Caller, node: &ResourceId) -> Status {
     loop {
         let now = SystemTime::now();
-        if let Err(status) = admit(views, denied, caller, node, now) {
+        if let Err(status) = admit(gate, caller, node, now) {
             return status;
         }
+        let Caller::Certified(certificate) = caller else {
+            match gate.accounts.are_several() {
+                true => tokio::time::sleep(LOOK).await,
+                false => std::future::pending().await,
+            }
+            continue;
+        };
         let left = certificate.not_after.duration_since(now).unwrap_or_default();
         // A little later than its end, which is the last moment that it is valid.
         let look = tokio::time::sleep(LOOK.min(left + Duration::from_millis(1)));
@@ -108,7 +124,10 @@ mod tests {
     use std::sync::Arc;
 
     use fleetmesh_api::tags::PROXY_PRINCIPALS_TAG as TAG;
+    use fleetmesh_mesh::identity::Identity;
     use fleetmesh_mesh::testing::{node, tagged};
+    use fleetmesh_model::Account;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::testing::TestMeshes;
@@ -142,13 +161,9 @@ mod tests {
         let now = SystemTime::now();
         let (soon, past) = (now + Duration::from_secs(1), now - Duration::from_secs(1));
         let views = granting("");
-        let code = |caller: &Caller, name: &str| match admit(
-            views.as_ref(),
-            &Denied::default(),
-            caller,
-            &node(name),
-            now,
-        ) {
+        let (denied, accounts) = (Denied::default(), Accounts::default());
+        let gate = Gate { views: views.as_ref(), denied: &denied, accounts: &accounts };
+        let code = |caller: &Caller, name: &str| match admit(gate, caller, &node(name), now) {
             Ok(()) => 0,
             Err(status) => i32::from(status.code()),
         };
@@ -161,8 +176,9 @@ mod tests {
         assert_eq!(code(&joined(soon), "a"), 7, "it is granted to nobody");
         let views =
             granting("arn:aws:iam::123456789012:role/other arn:aws:iam::123456789012:role/x/apps-serviceB");
-        assert!(admit(views.as_ref(), &Denied::default(), &joined(soon), &node("a"), now).is_ok());
-        assert!(admit(views.as_ref(), &Denied::default(), &joined(past), &node("a"), now).is_err());
+        let gate = Gate { views: views.as_ref(), ..gate };
+        assert!(admit(gate, &joined(soon), &node("a"), now).is_ok());
+        assert!(admit(gate, &joined(past), &node("a"), now).is_err());
     }
 
     #[test]
@@ -184,7 +200,9 @@ mod tests {
     #[tokio::test]
     async fn a_right_ends_with_the_certificate() {
         let caller = certified(&["a"], SystemTime::now() + Duration::from_millis(50));
-        let status = withdrawn(granting("").as_ref(), &Denied::default(), &caller, &node("a")).await;
+        let (views, denied, accounts) = (granting(""), Denied::default(), Accounts::default());
+        let gate = Gate { views: views.as_ref(), denied: &denied, accounts: &accounts };
+        let status = withdrawn(gate, &caller, &node("a")).await;
         assert_eq!(i32::from(status.code()), 16, "{status}");
     }
 
@@ -192,11 +210,47 @@ mod tests {
     async fn a_right_ends_with_the_trust_in_the_certificate() {
         let caller = certified(&["a"], SystemTime::now() + Duration::from_secs(3600));
         let Caller::Certified(certificate) = &caller else { panic!("it is") };
-        let (views, denied, node) = (granting(""), Denied::default(), node("a"));
-        let mut ends = std::pin::pin!(withdrawn(views.as_ref(), &denied, &caller, &node));
+        let (views, denied, accounts) = (granting(""), Denied::default(), Accounts::default());
+        let (gate, node) = (Gate { views: views.as_ref(), denied: &denied, accounts: &accounts }, node("a"));
+        let mut ends = std::pin::pin!(withdrawn(gate, &caller, &node));
         assert!(tokio::time::timeout(LOOK * 10, ends.as_mut()).await.is_err(), "it lasts");
         certificate.distrusted.cancel();
         let status = tokio::time::timeout(Duration::ZERO, ends).await.expect("at once");
         assert_eq!(i32::from(status.code()), 16, "{status}");
+    }
+
+    /// App Mesh does not configure proxies of an account that a mesh is not shared with any more.
+    #[tokio::test(start_paused = true)]
+    async fn a_right_ends_with_the_share_of_who_made_the_node() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("shares");
+        let share = r#"[{"meshOwner": "111122223333", "meshName": "apps", "accounts": ["444455556666"]}]"#;
+        std::fs::write(&file, share).expect("written");
+        let consumer = "444455556666".parse().expect("an account");
+        let identity = Identity { others: [consumer].into(), ..Identity::default() };
+        let accounts = Accounts::read(identity, file.clone()).expect("shares");
+        let mut view = tagged("a", TAG, "");
+        let record = view.resources.get_mut(&node("a")).expect("the node");
+        Arc::make_mut(record).owner = Account::Other(consumer);
+        let (views, denied, node) = (TestMeshes::new(view), Denied::default(), node("a"));
+        let gate = Gate { views: views.as_ref(), denied: &denied, accounts: &accounts };
+        let shutdown = CancellationToken::new();
+        let following = accounts.clone().follow(shutdown.clone());
+        let callers = [Caller::Local, certified(&["a"], SystemTime::now() + Duration::from_secs(3600))];
+        let ending = async {
+            for caller in &callers {
+                let mut ends = std::pin::pin!(withdrawn(gate, caller, &node));
+                assert!(tokio::time::timeout(LOOK * 10, ends.as_mut()).await.is_err(), "it lasts");
+                std::fs::write(&file, "[]").expect("written");
+                let status = tokio::time::timeout(LOOK * 2, ends).await.expect("soon");
+                assert_eq!(i32::from(status.code()), 7, "{status}");
+                assert!(status.message().contains("is not shared with account 444455556666"), "{status}");
+                assert!(admit(gate, caller, &node, SystemTime::now()).is_err());
+                std::fs::write(&file, share).expect("written");
+                tokio::time::sleep(LOOK).await;
+            }
+            shutdown.cancel();
+        };
+        tokio::join!(following, ending);
     }
 }

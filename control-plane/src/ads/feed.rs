@@ -18,15 +18,17 @@ use fleetmesh_mesh::ads::identity;
 use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::holder::Holder;
 use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, Targets, recall};
-use fleetmesh_mesh::view::MeshView;
+use fleetmesh_mesh::view::{MeshView, Meshes};
 use fleetmesh_model::ResourceId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::authority::Gate;
 use super::grpc;
 use super::node_feed::{Current, FollowedFeed, NodeFeed, Unsaved};
+use crate::accounts::Accounts;
 use crate::distribution::{Distribution, Published, Reports};
 use crate::join::Denied;
 use crate::views::Views;
@@ -57,6 +59,7 @@ pub struct Feeds {
     /// The most proxies that a node may have connected; none for no limit.
     limit: Option<usize>,
     denied: Denied,
+    accounts: Accounts,
     distribution: Arc<Distribution>,
     nodes: Mutex<BTreeMap<ResourceId, Feed>>,
     unsaved: Arc<Unsaved>,
@@ -107,14 +110,28 @@ impl Feeds {
         distribution: Arc<Distribution>,
         limit: Option<usize>,
     ) -> Self {
-        let (nodes, unsaved) = (Mutex::default(), Arc::default());
-        Self { views, discovered, limit, denied: Denied::default(), distribution, nodes, unsaved }
+        Self {
+            views,
+            discovered,
+            limit,
+            denied: Denied::default(),
+            accounts: Accounts::default(),
+            distribution,
+            nodes: Mutex::default(),
+            unsaved: Arc::default(),
+        }
     }
 
     /// The same without the instances of `denied`.
     #[must_use]
     pub fn denying(self, denied: Denied) -> Self {
         Self { denied, ..self }
+    }
+
+    /// The same for the nodes of `accounts`.
+    #[must_use]
+    pub fn of(self, accounts: Accounts) -> Self {
+        Self { accounts, ..self }
     }
 
     /// Follows the snapshots of `node` for one more proxy, until the receiver is dropped.
@@ -170,14 +187,9 @@ impl Feeds {
         Ok(feed)
     }
 
-    /// The meshes.
-    pub fn views(&self) -> &dyn Views {
-        self.views.as_ref()
-    }
-
-    /// The instances that are let in no more.
-    pub fn denied(&self) -> &Denied {
-        &self.denied
+    /// What decides who streams.
+    pub fn gate(&self) -> Gate<'_> {
+        Gate { views: self.views.as_ref(), denied: &self.denied, accounts: &self.accounts }
     }
 
     /// The most proxies that a node may have connected; none for no limit.
@@ -257,13 +269,13 @@ impl Feeds {
         self.discovered.borrow().clone()
     }
 
-    fn meshes(&self) -> BTreeMap<String, Arc<MeshView>> {
+    fn meshes(&self) -> Meshes {
         let names = self.views.mesh_names().into_iter();
         names.filter_map(|name| self.views.mesh(&name).map(|view| (name, view))).collect()
     }
 
     /// Brings every feed up to date with `meshes`, the store as of `revision`.
-    async fn refresh(&self, revision: u64, meshes: &BTreeMap<String, Arc<MeshView>>) {
+    async fn refresh(&self, revision: u64, meshes: &Meshes) {
         let nodes: Vec<ResourceId> = {
             let mut nodes = self.nodes();
             let exists =

@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use crate::accounts::Accounts;
 use crate::distribution::Distribution;
 use crate::join::Denied;
 use crate::listen::{BoundListener, Connection};
@@ -78,6 +79,8 @@ pub struct AdsSettings {
     pub debounce: Debounce,
     /// The instances that are let in no more.
     pub denied: Denied,
+    /// Whose virtual nodes there are.
+    pub accounts: Accounts,
 }
 
 impl Default for AdsSettings {
@@ -90,6 +93,7 @@ impl Default for AdsSettings {
             first_request: FIRST_REQUEST,
             debounce: Debounce::default(),
             denied: Denied::default(),
+            accounts: Accounts::default(),
         }
     }
 }
@@ -129,7 +133,7 @@ pub fn serve(
     let AdsSettings { max_proxies_per_node: limit, max_streams_per_certificate: streams, .. } = settings;
     let ProxyBooks { distribution, loads, metrics } = books;
     let feeds = Feeds::new(views, discovered, Arc::clone(&distribution), limit).denying(settings.denied);
-    let feeds = Arc::new(feeds);
+    let feeds = Arc::new(feeds.of(settings.accounts));
     let first_request = settings.first_request;
     let load_reporting =
         LoadReporting { feeds: Arc::clone(&feeds), loads, first_request, shutdown: shutdown.clone() };

@@ -61,9 +61,9 @@ pub async fn serve(
 ) -> Result<(), Status> {
     let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
-    let node = identity::proxied(&opening.node).map_err(grpc::status)?;
-    let (views, denied) = (context.feeds.views(), context.feeds.denied());
-    authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
+    let gate = context.feeds.gate();
+    let node = identity::proxied(&opening.node, gate.accounts.identity()).map_err(grpc::status)?;
+    authority::admit(gate, &peer.caller, &node, SystemTime::now())?;
     let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
     let instance = identity::instance(named, peer.address);
     let feed = context.feeds.subscribe(&node)?;
@@ -90,7 +90,7 @@ pub async fn serve(
     };
     let ended = tokio::select! {
         ended = session.exchange(opening, requests, context.shutdown.clone()) => ended,
-        status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
+        status = authority::withdrawn(gate, &peer.caller, &node) => Err(status),
     };
     tracing::info!(proxy = session.connected.name(), "a proxy disconnected");
     ended

@@ -12,6 +12,7 @@ use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus};
 use fleetmesh_mesh::cloud_map::{Discovered, Discovery, RegisteredInstance, ServiceName};
 use fleetmesh_mesh::snapshot::ResourceType;
 use fleetmesh_mesh::testing::view;
+use fleetmesh_model::MeshName;
 use fleetmesh_tasks::Tasks;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -136,7 +137,7 @@ impl AdsWorld {
     }
 
     pub(super) async fn distribution(&self) -> DistributionAnswer {
-        self.distribution.answer("apps", None, Instant::now() + LONG).await.expect("the mesh")
+        self.distribution.answer(&"apps".into(), None, Instant::now() + LONG).await.expect("the mesh")
     }
 
     /// Awaits that the object is in what some proxy is to run.
@@ -153,7 +154,7 @@ impl AdsWorld {
             if let Some(found) = answer.objects.iter().find(|one| one.resource == resource && what(one)) {
                 return found.clone();
             }
-            let next = self.distribution.answer("apps", Some(answer.token.clone()), deadline).await;
+            let next = self.distribution.answer(&"apps".into(), Some(answer.token.clone()), deadline).await;
             assert!(Instant::now() < deadline, "never: {answer:#?}");
             answer = next.expect("the mesh");
         }
@@ -390,10 +391,10 @@ async fn when_nothing_makes_snapshots_any_more_serving_ends_with_an_error() {
     /// A store that is gone.
     struct Gone;
     impl crate::views::Views for Gone {
-        fn mesh(&self, _: &str) -> Option<Arc<fleetmesh_mesh::view::MeshView>> {
+        fn mesh(&self, _: &MeshName) -> Option<Arc<fleetmesh_mesh::view::MeshView>> {
             None
         }
-        fn mesh_names(&self) -> Vec<String> {
+        fn mesh_names(&self) -> Vec<MeshName> {
             panic!("the store is gone")
         }
         fn revisions(&self) -> watch::Receiver<u64> {
@@ -436,16 +437,20 @@ async fn a_reader_with_a_token_waits_for_news_and_no_longer_than_it_said() {
     let world = AdsWorld::start(None).await;
     let first = world.distribution().await;
     assert!(first.complete);
-    let none =
-        world.distribution.answer("apps", Some(first.token.clone()), Instant::now()).await.expect("the mesh");
+    let none = world
+        .distribution
+        .answer(&"apps".into(), Some(first.token.clone()), Instant::now())
+        .await
+        .expect("the mesh");
     assert!(!none.complete && none.is_empty());
-    let waiting = world.distribution.answer("apps", Some(first.token), Instant::now() + LONG);
+    let mesh = "apps".into();
+    let waiting = world.distribution.answer(&mesh, Some(first.token), Instant::now() + LONG);
     let commit = async { world.meshes.commit(ROUTE, Some(route(1))) };
     let (news, ()) = tokio::join!(waiting, commit);
     let news = news.expect("the mesh");
     let changed: Vec<_> = news.objects.iter().map(|one| (&*one.resource, one.version)).collect();
     assert_eq!(changed, [("mesh/apps/virtualRouter/r/route/x", 2)]);
-    assert!(world.distribution.answer("none", None, Instant::now()).await.is_none());
+    assert!(world.distribution.answer(&"none".into(), None, Instant::now()).await.is_none());
 }
 
 #[tokio::test]

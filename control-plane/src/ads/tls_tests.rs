@@ -103,8 +103,7 @@ impl AdsBed {
         ca.serve(folder.path(), &[]);
         let path = |name: &str| -> PathBuf { folder.path().join(name) };
         let files = TlsFiles { certificate: path("tls.crt"), key: path("tls.key"), ca: Some(path("ca.crt")) };
-        let identity =
-            Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() };
+        let identity = Identity::default();
         let tls = Tls::load(files, identity).expect("loaded");
         let listen = Listen::Tcp("0.0.0.0:0".into());
         let bound = listen.bind(Purpose::Proxies, Some(&tls), Bounds::default()).await.expect("a port");

@@ -80,8 +80,8 @@ fn shared_metadata(record: &Record, identity: &Identity) -> Map<String, Value> {
         ("arn", json!(record.arn)),
         ("createdAt", epoch_seconds(record.created_at)),
         ("lastUpdatedAt", epoch_seconds(record.last_updated_at)),
-        ("meshOwner", json!(identity.account)),
-        ("resourceOwner", json!(identity.account)),
+        ("meshOwner", json!(identity.digits(record.id.mesh_name().owner()))),
+        ("resourceOwner", json!(identity.digits(record.owner))),
         ("version", json!(record.version)),
     ];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -20,16 +20,16 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::quota::Quotas;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::store::{Commit, CommitError};
 use fleetmesh_mesh::view::Record;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Account, ResourceId};
 use http::Response;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::accounts::Accounts;
 use crate::metrics::{Committed, ServerMetrics};
 use crate::rights::Rights;
 use crate::store::Store;
@@ -37,40 +37,40 @@ use answer::Answered;
 pub(crate) use answer::refused;
 use operation::Operation;
 pub(crate) use request::LARGEST as LARGEST_BODY;
-use throttle::TokenBucket;
+use throttle::Buckets;
 use validate::Validator;
 
 /// What the API works with.
 pub struct Api {
     store: Arc<dyn Store>,
-    identity: Identity,
+    accounts: Accounts,
     quotas: Quotas,
     validator: Validator,
-    bucket: Option<Mutex<TokenBucket>>,
+    buckets: Option<Mutex<Buckets>>,
     shutdown: CancellationToken,
     metrics: ServerMetrics,
 }
 
 impl Api {
-    /// An API on `store`. `request_rate` is the number of requests a second beyond which it refuses with
-    /// `TooManyRequestsException`; none is no limit. After `shutdown` it refuses with `ServiceUnavailableException`.
+    /// An API on `store` for `accounts`. `request_rate` is the number of requests a second of one account beyond which it
+    /// refuses with `TooManyRequestsException`; none is no limit. After `shutdown` it refuses with `ServiceUnavailableException`.
     ///
     /// # Errors
     /// A schema of the model that does not compile: a fault of this program.
     pub fn new(
         store: Arc<dyn Store>,
-        identity: Identity,
+        accounts: Accounts,
         quotas: Quotas,
         request_rate: Option<u32>,
         shutdown: CancellationToken,
     ) -> Result<Self, String> {
-        let bucket = request_rate.map(|rate| Mutex::new(TokenBucket::new(rate, Instant::now())));
+        let buckets = request_rate.map(|rate| Mutex::new(Buckets::new(rate)));
         Ok(Self {
             store,
-            identity,
+            accounts,
             quotas,
             validator: Validator::new()?,
-            bucket,
+            buckets,
             shutdown,
             metrics: ServerMetrics::new(),
         })
@@ -92,22 +92,29 @@ impl Api {
         operation: Result<Operation, Refusal>,
         request: Request,
     ) -> Result<Answered, Refusal> {
-        self.admit_request()?;
-        let operation = operation?;
         let (head, body) = request.into_parts();
         let rights = Rights::of(&head.extensions)?;
+        let caller = self.accounts.caller(&rights)?;
+        self.admit_request(caller)?;
+        let operation = operation?;
         let query = query::Query::parse(&head.uri)?;
-        permission::check(&rights, &operation, &query, &self.identity)?;
-        query.mesh_owner(&self.identity.account)?;
+        let owner = self.accounts.owner(caller, query.mesh_owner());
+        // A key that may not is refused in the same words whatever else is wrong.
+        let operation = operation.owned_by(owner.clone().unwrap_or(caller));
+        permission::check(&rights, &operation, &query, &self.accounts)?;
+        owner?;
+        if let Some(mesh) = operation.mesh() {
+            self.accounts.see(caller, &mesh)?;
+        }
         match operation {
-            Operation::Create(collection) => self.create(&collection, body, &rights).await,
-            Operation::Update(id) => self.update(id, body).await,
-            Operation::Delete(id) => self.delete(id).await.map(Into::into),
+            Operation::Create(collection) => self.create(&collection, body, &rights, caller).await,
+            Operation::Update(id) => self.update(id, body, caller).await,
+            Operation::Delete(id) => self.delete(id, caller).await.map(Into::into),
             Operation::Describe(id) => self.describe(&id),
-            Operation::List(collection) => self.list(&collection, &query).map(Into::into),
-            Operation::ListTagsForResource => self.list_tags(&query).map(Into::into),
-            Operation::TagResource => self.tag(&query, body).await.map(Into::into),
-            Operation::UntagResource => self.untag(&query, body).await.map(Into::into),
+            Operation::List(collection) => self.list(&collection, &query, caller).map(Into::into),
+            Operation::ListTagsForResource => self.list_tags(&query, caller).map(Into::into),
+            Operation::TagResource => self.tag(&query, body, caller).await.map(Into::into),
+            Operation::UntagResource => self.untag(&query, body, caller).await.map(Into::into),
         }
     }
 
@@ -124,19 +131,19 @@ impl Api {
         outcome
     }
 
-    fn admit_request(&self) -> Result<(), Refusal> {
+    fn admit_request(&self, caller: Account) -> Result<(), Refusal> {
         if self.shutdown.is_cancelled() {
             let message = "the control plane is shutting down; try again when it is back";
             return Err(Refusal::new(Class::ServiceUnavailable, message));
         }
-        let Some(bucket) = &self.bucket else { return Ok(()) };
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        if bucket.take(Instant::now()) {
+        let Some(buckets) = &self.buckets else { return Ok(()) };
+        let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.take(caller, Instant::now()) {
             return Ok(());
         }
         let message = format!(
             "more than {} requests a second (--request-rate); try again after a moment",
-            bucket.rate()
+            buckets.rate()
         );
         Err(Refusal::new(Class::TooManyRequests, message))
     }

@@ -2,7 +2,7 @@
 //! split before it is decoded. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
-use fleetmesh_model::{Collection, Kind, ResourceId};
+use fleetmesh_model::{Account, Collection, Kind, MeshName, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -65,6 +65,30 @@ impl Operation {
             (&Method::PUT, MemberPlace::Tag) => Ok(Self::TagResource),
             (&Method::PUT, MemberPlace::Untag) => Ok(Self::UntagResource),
             _ => Err(unknown()),
+        }
+    }
+
+    /// The same operation on the mesh of the same name that `owner` owns. What a tag is of its ARN says.
+    #[must_use]
+    pub fn owned_by(self, owner: Account) -> Self {
+        match self {
+            Self::Create(collection) => Self::Create(collection.owned_by(owner)),
+            Self::Describe(id) => Self::Describe(id.owned_by(owner)),
+            Self::Update(id) => Self::Update(id.owned_by(owner)),
+            Self::Delete(id) => Self::Delete(id.owned_by(owner)),
+            Self::List(collection) => Self::List(collection.owned_by(owner)),
+            Self::ListTagsForResource | Self::TagResource | Self::UntagResource => self,
+        }
+    }
+
+    /// The mesh that it is about, unless that is in the body or in the ARN of a tagged resource.
+    pub fn mesh(&self) -> Option<MeshName> {
+        match self {
+            Self::Describe(id) | Self::Update(id) | Self::Delete(id) => Some(id.mesh_name().clone()),
+            Self::Create(collection) | Self::List(collection) => {
+                collection.parent().map(|parent| parent.mesh_name().clone())
+            }
+            Self::ListTagsForResource | Self::TagResource | Self::UntagResource => None,
         }
     }
 

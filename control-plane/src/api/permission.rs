@@ -1,12 +1,12 @@
 //! Which permission an operation needs: the policy of the key that signed a request is checked before the store is read. A key for
 //! one mesh may not list meshes, just as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
 
-use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_model::{Collection, Kind, ResourceId};
 
 use super::operation::Operation;
 use super::query::Query;
+use crate::accounts::Accounts;
 use crate::rights::{Access, Rights};
 
 /// Checks `rights` for `operation`. What is created is in the body: see [`check_create`].
@@ -17,11 +17,11 @@ pub fn check(
     rights: &Rights,
     operation: &Operation,
     query: &Query,
-    identity: &Identity,
+    accounts: &Accounts,
 ) -> Result<(), Refusal> {
-    let verb = operation.verb();
+    let (verb, identity) = (operation.verb(), accounts.identity());
     let on = |access, id: &ResourceId, action: String| {
-        rights.check(access, Some(id.mesh_name()), &action, &identity.arn(id))
+        accounts.check(rights, access, Some(id.mesh_name()), &action, &identity.arn(id))
     };
     match operation {
         Operation::Create(collection) => match collection.parent() {
@@ -30,7 +30,7 @@ pub fn check(
         },
         Operation::Describe(id) => on(Access::Read, id, action(verb, id.kind())),
         Operation::Update(id) | Operation::Delete(id) => on(Access::Write, id, action(verb, id.kind())),
-        Operation::List(collection) => list(rights, collection, identity),
+        Operation::List(collection) => list(rights, collection, accounts),
         Operation::ListTagsForResource => {
             on(Access::Read, &query.resource(identity)?, format!("appmesh:{verb}"))
         }
@@ -44,15 +44,19 @@ pub fn check(
 ///
 /// # Errors
 /// `AccessDeniedException`.
-pub fn check_create(rights: &Rights, id: &ResourceId, identity: &Identity) -> Result<(), Refusal> {
-    rights.check(Access::Write, Some(id.mesh_name()), &action("Create", id.kind()), &identity.arn(id))
+pub fn check_create(rights: &Rights, id: &ResourceId, accounts: &Accounts) -> Result<(), Refusal> {
+    let (action, arn) = (action("Create", id.kind()), accounts.identity().arn(id));
+    accounts.check(rights, Access::Write, Some(id.mesh_name()), &action, &arn)
 }
 
-fn list(rights: &Rights, collection: &Collection, identity: &Identity) -> Result<(), Refusal> {
+fn list(rights: &Rights, collection: &Collection, accounts: &Accounts) -> Result<(), Refusal> {
     let plural = format!("appmesh:List{}", collection.kind().info().plural);
     match collection.parent() {
-        None => rights.check(Access::Read, None, &plural, "*"),
-        Some(parent) => rights.check(Access::Read, Some(parent.mesh_name()), &plural, &identity.arn(&parent)),
+        None => accounts.check(rights, Access::Read, None, &plural, "*"),
+        Some(parent) => {
+            let arn = accounts.identity().arn(&parent);
+            accounts.check(rights, Access::Read, Some(parent.mesh_name()), &plural, &arn)
+        }
     }
 }
 

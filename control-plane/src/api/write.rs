@@ -10,7 +10,7 @@ use fleetmesh_mesh::rules;
 use fleetmesh_mesh::store::{ClientToken, Commit, Decide};
 use fleetmesh_mesh::view::Record;
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Collection, Kind, ResourceId, Spec};
+use fleetmesh_model::{Account, Collection, Kind, MeshName, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -27,6 +27,7 @@ impl Api {
         collection: &Collection,
         body: Body,
         rights: &Rights,
+        caller: Account,
     ) -> Result<Answered, Refusal> {
         let kind = collection.kind();
         let mut members = Members::read(body).await?;
@@ -38,14 +39,17 @@ impl Api {
         members.finish()?;
         validate::name(member, &name)?;
         let id = collection.member(&name);
-        permission::check_create(rights, &id, &self.identity)?;
+        permission::check_create(rights, &id, &self.accounts)?;
+        rules::may_create(None, &id, caller)?;
+        validate_mesh(&id)?;
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
         rules::tag_count(Class::BadRequest, tags.len())?;
-        let token = client_token(token, "create", &id, &spec, &tags)?;
+        let token = client_token(token, "create", caller, &id, &spec, &tags)?;
         let now = now();
         let record = Record {
-            arn: self.identity.arn(&id),
+            arn: self.accounts.identity().arn(&id),
+            owner: caller,
             uid: Uuid::new_v4().to_string(),
             version: 1,
             created_at: now,
@@ -59,30 +63,35 @@ impl Api {
         self.keep(&id, Commit { token, decide }).await
     }
 
-    pub(super) async fn update(&self, id: ResourceId, body: Body) -> Result<Answered, Refusal> {
+    pub(super) async fn update(
+        &self,
+        id: ResourceId,
+        body: Body,
+        caller: Account,
+    ) -> Result<Answered, Refusal> {
         let mut members = Members::read(body).await?;
         let token = members.take_string("clientToken")?;
         let spec = members.take("spec");
         members.finish()?;
         let spec = self.spec(id.kind(), spec)?;
-        let token = client_token(token, "update", &id, &spec, &Tags::new())?;
+        let token = client_token(token, "update", caller, &id, &spec, &Tags::new())?;
         let now = now();
         let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide::update(tip, &target, &spec, now));
+        let decide: Decide = Box::new(move |tip| decide::update(tip, caller, &target, &spec, now));
         self.keep(&id, Commit { token, decide }).await
     }
 
-    pub(super) async fn delete(&self, id: ResourceId) -> Result<Value, Refusal> {
+    pub(super) async fn delete(&self, id: ResourceId, caller: Account) -> Result<Value, Refusal> {
         let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide::delete(tip, &target));
+        let decide: Decide = Box::new(move |tip| decide::delete(tip, caller, &target));
         let record = self.commit(&id, Commit { token: None, decide }).await?;
-        answer::data(&record, DELETED, &self.identity)
+        answer::data(&record, DELETED, self.accounts.identity())
     }
 
     async fn keep(&self, id: &ResourceId, commit: Commit) -> Result<Answered, Refusal> {
         let record = self.commit(id, commit).await?;
         let view = self.store.mesh(id.mesh_name());
-        answer::kept(&record, view.as_deref(), &self.identity)
+        answer::kept(&record, view.as_deref(), self.accounts.identity())
     }
 
     async fn commit(&self, id: &ResourceId, commit: Commit) -> Result<Arc<Record>, Refusal> {
@@ -106,16 +115,32 @@ impl Api {
 fn client_token(
     token: Option<String>,
     verb: &str,
+    caller: Account,
     id: &ResourceId,
     spec: &Spec,
     tags: &Tags,
 ) -> Result<Option<ClientToken>, Refusal> {
     let Some(token) = token else { return Ok(None) };
     validate::client_token(&token)?;
-    let request = serde_json::to_vec(&(verb, id, spec, tags))
-        .map_err(|error| Refusal::bad_request(format!("spec: {error}")))?;
-    let (mesh, request) = (id.mesh_name().to_owned(), Sha256::digest(&request).into());
+    let unreadable = |error: serde_json::Error| Refusal::bad_request(format!("spec: {error}"));
+    // One account's token says nothing about the same request of another.
+    let request = match caller {
+        owner if owner == id.mesh_name().owner() => serde_json::to_vec(&(verb, id, spec, tags)),
+        Account::First => serde_json::to_vec(&(verb, id, spec, tags, "")),
+        Account::Other(consumer) => serde_json::to_vec(&(verb, id, spec, tags, consumer.to_string())),
+    };
+    let (mesh, request) = (id.mesh_name().clone(), Sha256::digest(request.map_err(unreadable)?).into());
     Ok(Some(ClientToken { token, mesh, request, spec: spec.clone() }))
+}
+
+/// Refuses a mesh whose name says that it is another account's.
+fn validate_mesh(id: &ResourceId) -> Result<(), Refusal> {
+    let of_another = MeshName::split(id.name()).filter(|_| id.parent().is_none());
+    let Some((name, owner)) = of_another else { return Ok(()) };
+    Err(Refusal::bad_request(format!(
+        "meshName: {:?} is how proxies call the mesh {name:?} of account {owner}; choose a name without the account",
+        id.name()
+    )))
 }
 
 /// The time, in the milliseconds that are stored: what a request is answered now and after a restart is the same.

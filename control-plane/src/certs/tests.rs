@@ -39,8 +39,7 @@ fn a_proxy_s_certificate_names_its_nodes_until_it_ends() {
         judge(validity.now - HOUR),
         Err("the client certificate is not valid yet: is a clock wrong?".into())
     );
-    let identity =
-        Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() };
+    let identity = Identity::default();
     let parsed = Certificate::parse(&certificate, &identity).expect("parsed");
     assert_eq!(parsed.nodes, [ResourceId::virtual_node("apps", "serviceB")].into());
     let off = (validity.now + HOUR).duration_since(parsed.not_after).expect("rounded down");

@@ -1,6 +1,6 @@
 //! The HTTP endpoints of the distribution:
-//! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N]`, and `GET /fleetmesh/v1/meshes/{mesh}/unserved`, which
-//! reports at once what of it is not in force.
+//! `GET /fleetmesh/v1/meshes/{mesh}/distribution[?after=TOKEN&timeoutSeconds=N&meshOwner=ACCOUNT]`, and
+//! `GET /fleetmesh/v1/meshes/{mesh}/unserved[?meshOwner=ACCOUNT]`, which reports at once what of it is not in force.
 //!
 //! Without `after` it answers at once, with every object. With it, it answers when something changed since the token, or after N
 //! seconds, with what changed; see [`DistributionAnswer`].
@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Distribution;
+use crate::accounts::{Accounts, absent_mesh};
 use crate::response::RefusalResponse;
-use crate::rights::{Access, Rights};
+use crate::rights::Rights;
 
 /// How long an answer is waited for when the reader does not say, in seconds.
 const DEFAULT_WAIT: u64 = 30;
@@ -30,12 +31,13 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 struct DistributionService {
     distribution: Arc<Distribution>,
+    accounts: Accounts,
     shutdown: CancellationToken,
 }
 
 /// The endpoints. Answers that are waited for are given at once on `shutdown`.
-pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> Router {
-    let service = DistributionService { distribution, shutdown };
+pub fn router(distribution: Arc<Distribution>, accounts: Accounts, shutdown: CancellationToken) -> Router {
+    let service = DistributionService { distribution, accounts, shutdown };
     Router::new()
         .route(urls::DISTRIBUTION, get(answer))
         .route(urls::UNSERVED, get(unserved))
@@ -43,12 +45,12 @@ pub fn router(distribution: Arc<Distribution>, shutdown: CancellationToken) -> R
 }
 
 async fn answer(
-    State(DistributionService { distribution, shutdown }): State<DistributionService>,
+    State(DistributionService { distribution, accounts, shutdown }): State<DistributionService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
-    Query(DistributionQuery { after, timeout_seconds }): Query<DistributionQuery>,
+    Query(DistributionQuery { after, timeout_seconds, mesh_owner }): Query<DistributionQuery>,
 ) -> Result<Json<DistributionAnswer>, RefusalResponse> {
-    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetDistribution", &format!("mesh/{mesh}"))?;
+    let mesh = accounts.readable(&rights, mesh_owner.as_deref(), &mesh, "fleetmesh:GetDistribution")?;
     let seconds = timeout_seconds.unwrap_or(DEFAULT_WAIT);
     if seconds > MAX_WAIT_SECONDS {
         let message = format!("timeoutSeconds {seconds} is out of bounds: 0 to {MAX_WAIT_SECONDS}");
@@ -60,18 +62,19 @@ async fn answer(
         answer = waited => answer,
         () = shutdown.cancelled() => distribution.answer(&mesh, after, Instant::now()).await,
     };
-    let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
+    let absent = || absent_mesh(&mesh);
     Ok(Json(answer.ok_or_else(absent)?))
 }
 
 async fn unserved(
-    State(DistributionService { distribution, shutdown: _ }): State<DistributionService>,
+    State(DistributionService { distribution, accounts, shutdown: _ }): State<DistributionService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
+    Query(DistributionQuery { mesh_owner, .. }): Query<DistributionQuery>,
 ) -> Result<Json<UnservedAnswer>, RefusalResponse> {
-    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetUnserved", &format!("mesh/{mesh}"))?;
+    let mesh = accounts.readable(&rights, mesh_owner.as_deref(), &mesh, "fleetmesh:GetUnserved")?;
     let answer = distribution.answer(&mesh, None, Instant::now() + CATCH_UP).await;
-    let absent = || Refusal::not_found(format!("the mesh {mesh:?} does not exist"));
+    let absent = || absent_mesh(&mesh);
     let objects = answer.ok_or_else(absent)?.objects.into_iter().filter(|object| !object.unserved.is_empty());
     let objects = objects.map(|ObjectStatus { resource, kind, version, unserved, .. }| UnservedObject {
         resource,
@@ -79,5 +82,5 @@ async fn unserved(
         version,
         unserved,
     });
-    Ok(Json(UnservedAnswer { objects: objects.collect(), mesh }))
+    Ok(Json(UnservedAnswer { objects: objects.collect(), mesh: mesh.name().to_owned() }))
 }

@@ -15,8 +15,8 @@ use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::distribution::{HolderVoice, Progress, Proxies, Reading};
 use fleetmesh_mesh::holder::Holder;
 use fleetmesh_mesh::snapshot::Snapshot;
-use fleetmesh_mesh::view::MeshView;
-use fleetmesh_model::ResourceId;
+use fleetmesh_mesh::view::{MeshView, Meshes};
+use fleetmesh_model::{MeshName, ResourceId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
@@ -31,8 +31,8 @@ const GATHER: Duration = Duration::from_millis(20);
 pub struct Published {
     /// The revision of the store.
     pub revision: u64,
-    /// Its meshes by name.
-    pub meshes: Arc<BTreeMap<String, Arc<MeshView>>>,
+    /// Its meshes.
+    pub meshes: Arc<Meshes>,
     /// What Cloud Map knows.
     pub discovered: Discovered,
 }
@@ -43,7 +43,7 @@ pub struct Distribution {
     /// What proxies report, which is never waited for: what takes longer is done under `readers`.
     proxies: Mutex<Proxies>,
     /// What readers are given. Locked before `proxies`, by readers only.
-    readers: Mutex<BTreeMap<String, Reading>>,
+    readers: Mutex<BTreeMap<MeshName, Reading>>,
     /// What the targets of all proxies are made from.
     published: watch::Sender<Published>,
     /// Grows with each report of a proxy and each discovery.
@@ -116,7 +116,7 @@ impl Distribution {
     /// to say; in either case until `deadline` at the latest.
     pub async fn answer(
         &self,
-        mesh: &str,
+        mesh: &MeshName,
         after: Option<Token>,
         deadline: Instant,
     ) -> Option<DistributionAnswer> {
@@ -154,7 +154,7 @@ impl Distribution {
     }
 
     /// Whether a reader of `view` may be given something that was not entered yet.
-    fn is_behind(&self, mesh: &str, view: &Arc<MeshView>, discovered: &Discovered) -> bool {
+    fn is_behind(&self, mesh: &MeshName, view: &Arc<MeshView>, discovered: &Discovered) -> bool {
         let is_known = self.readers().get(mesh).is_some_and(|reading| reading.is_as_of(view, discovered));
         !is_known || self.proxies().is_touched(mesh)
     }
@@ -163,23 +163,23 @@ impl Distribution {
         &self,
         view: &Arc<MeshView>,
         discovered: &Discovered,
-        mesh: &str,
+        mesh: &MeshName,
         after: Option<&Token>,
     ) -> DistributionAnswer {
         let mut readers = self.readers();
         let instance = || Uuid::new_v4().simple().to_string();
-        let reading = readers.entry(mesh.to_owned()).or_insert_with(|| Reading::new(instance()));
+        let reading = readers.entry(mesh.clone()).or_insert_with(|| Reading::new(instance()));
         let changed = reading.enter(view, discovered);
         let statuses = self.proxies().statuses(mesh, view, reading, changed);
         reading.note(statuses);
-        reading.answer(mesh, after)
+        reading.answer(mesh.name(), after)
     }
 
     fn reported(&self) {
         self.reports.send_modify(|reports| *reports += 1);
     }
 
-    fn readers(&self) -> MutexGuard<'_, BTreeMap<String, Reading>> {
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<MeshName, Reading>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

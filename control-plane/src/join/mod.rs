@@ -31,7 +31,6 @@ use base64::engine::general_purpose::STANDARD;
 use fleetmesh_api::join::{Challenge, ChallengeRequest, JoinAnswer, JoinRequest, MeshCertificate};
 use fleetmesh_mesh::foreign::Foreign;
 use fleetmesh_mesh::grant::{self, Joined};
-use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::store::{Binding, CommitError};
 use fleetmesh_model::{Arn, ResourceId};
@@ -40,6 +39,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::accounts::Accounts;
 use crate::certs::{Authority, CertificateError, PublicKey, Validity};
 use crate::kms::KmsKeyHandle;
 use crate::listen::Source;
@@ -127,7 +127,7 @@ pub struct JoinRules {
 /// Lets instances join.
 pub struct Joining {
     store: Arc<dyn Store>,
-    identity: Identity,
+    accounts: Accounts,
     files: CaFiles,
     challenges: Challenges,
     rates: Mutex<Rates>,
@@ -147,7 +147,7 @@ impl Joining {
     /// The CA cannot be used.
     pub fn new(
         store: Arc<dyn Store>,
-        identity: Identity,
+        accounts: Accounts,
         files: CaFiles,
         rules: JoinRules,
         validity: Duration,
@@ -164,7 +164,7 @@ impl Joining {
         let signatures = Arc::new(Semaphore::new(SIGNATURES));
         Ok(Self {
             store,
-            identity,
+            accounts,
             files,
             challenges,
             rates,
@@ -222,7 +222,7 @@ impl Joining {
         let node = self.node(&request.resource)?;
         let key = public_key(&request.public_key)?;
         let (joined, document) = self.prove(&request, &node).await?;
-        let arn = self.identity.arn(&node);
+        let arn = self.accounts.identity().arn(&node);
         let answer = self.certify(&node, arn, &joined, key).await?;
         // After the signature: an instance that got no certificate is bound to no key.
         if let Some(document) = document {
@@ -305,6 +305,7 @@ impl Joining {
         let is_of = document.as_ref().map_or(Ok(()), |document| document.is_of(&joined));
         is_of.map_err(|reason| denied(&reason))?;
         may_run(self.store.as_ref(), deny, node, &joined).map_err(|reason| denied(&reason))?;
+        self.accounts.configures(self.store.as_ref(), node).map_err(|reason| denied(&reason))?;
         // Last, so that only who has a role that is granted has EC2 asked.
         if let Some(verifier) = verifier {
             self.verify(verifier, &joined).await?;
@@ -355,11 +356,19 @@ impl Joining {
 
     fn node(&self, text: &str) -> Result<ResourceId, Refusal> {
         let malformed = |reason: String| Refusal::bad_request(format!("resource: {}", Foreign(&reason)));
-        let resource = Arn::parse_resource(text).map_err(malformed)?;
-        let ours = !text.starts_with("arn:") || text == self.identity.arn(&resource);
-        match resource {
-            node if ours && node.kind().info().has_proxies => Ok(node),
-            other => Err(malformed(format!("{other} is no virtual node of this control plane"))),
+        let identity = self.accounts.identity();
+        let resource = match text.starts_with("arn:") {
+            true => Arn::parse(text).map(|arn| {
+                let resource = arn.resource.clone();
+                identity.named(arn).ok_or(resource)
+            }),
+            false => identity.short(text).map(Ok),
+        };
+        match resource.map_err(malformed)? {
+            Ok(node) if node.kind().info().has_proxies => Ok(node),
+            Ok(other) | Err(other) => {
+                Err(malformed(format!("{other} is no virtual node of this control plane")))
+            }
         }
     }
 }

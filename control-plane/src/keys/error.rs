@@ -72,6 +72,12 @@ pub enum KeyError {
         /// The ids of its keys.
         ids: String,
     },
+    /// The name has keys of another account, which a rotation of it would replace.
+    #[error("{name:?} has keys of another account that count: choose another name, or revoke them first")]
+    OtherAccount {
+        /// The name.
+        name: String,
+    },
     /// The secrets are sealed, and there is nothing to open them with.
     #[error("the access keys in {path} are sealed: give {}", kms.flag(""))]
     Sealed {

@@ -1,5 +1,6 @@
-//! The file of `--access-keys-file`: one key as a JSON object, or a list of them. `accessKeyId` and `secretAccessKey` are required;
-//! `name`, `meshes`, `access` and `expiresAt` say what it may do and for how long: everything, for ever, without them.
+//! The file of `--access-keys-file`: one key as a JSON object, or a list of them. `accessKeyId` and `secretAccessKey` are
+//! required; `name`, `account`, `meshes`, `access` and `expiresAt` say what it may do and for how long, all of the first account's
+//! for ever without them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ struct KeyEntry {
     secret_access_key: String,
     #[serde(default)]
     name: String,
+    account: Option<String>,
     meshes: Option<BTreeSet<String>>,
     access: Option<Access>,
     expires_at: Option<Timestamp>,
@@ -40,7 +42,7 @@ enum FileContent {
 /// # Errors
 /// It cannot be read or is not of this form. The message quotes nothing of it.
 pub fn read(file: &Named) -> Result<KeyTable, FileError> {
-    let expected = r#"expected {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects; beside them "name", "meshes": ["…"], "access": "read" or "write", and "expiresAt" in RFC 3339 are understood, and nothing else"#;
+    let expected = r#"expected {"accessKeyId": "…", "secretAccessKey": "…"} or a list of such objects; beside them "name", "account": "12 digits", "meshes": ["…"], "access": "read" or "write", and "expiresAt" in RFC 3339 are understood, and nothing else"#;
     let content = serde_json::from_slice(&file.read()?).map_err(|_| file.error(expected))?;
     let entries = match content {
         FileContent::One(entry) => vec![entry],
@@ -55,7 +57,8 @@ pub fn read(file: &Named) -> Result<KeyTable, FileError> {
 }
 
 fn key(entry: KeyEntry) -> Result<Key, String> {
-    let KeyEntry { access_key_id: id, secret_access_key: secret, name, meshes, access, expires_at } = entry;
+    let KeyEntry { access_key_id: id, secret_access_key: secret, name, account, meshes, access, expires_at } =
+        entry;
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Err("an accessKeyId has letters, digits and underscores only".into());
     }
@@ -65,7 +68,9 @@ fn key(entry: KeyEntry) -> Result<Key, String> {
     if meshes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(format!("the meshes of {id} are none: leave them out for all of them"));
     }
-    let policy = KeyPolicy { meshes, access: access.unwrap_or(Access::Write) };
+    let account = account.map(|digits| digits.parse()).transpose();
+    let account = account.map_err(|reason: String| format!("the account of {id}: {reason}"))?;
+    let policy = KeyPolicy { account, meshes, access: access.unwrap_or(Access::Write) };
     let holder = Arc::new(KeyHolder { id, name, policy });
     Ok(Key { holder, secret: Secret::new(secret), expires_at })
 }

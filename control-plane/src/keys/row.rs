@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fleetmesh_model::AccountId;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, params};
+use serde_json::json;
 
 use super::Key;
+use super::schema;
 use super::seal::Sealed;
 use super::store::{Listed, NewKey};
 use crate::rights::{Access, KeyHolder, KeyPolicy};
@@ -34,11 +37,11 @@ pub struct KeyRow {
 }
 
 impl KeyRow {
-    /// The columns that [`KeyRow::read`] reads, in its order.
+    /// The columns that [`KeyRow::read`] reads, in its order, before that of the account ([`schema::account_column`]).
     pub const COLUMNS: &str =
         "id, secret, description, created_at, revoked_at, name, meshes, access, expires_at, sealed, seal_key";
 
-    /// Reads a row of [`KeyRow::COLUMNS`].
+    /// Reads a row of [`KeyRow::COLUMNS`] and the account.
     ///
     /// # Errors
     /// A column is not of its form.
@@ -55,7 +58,7 @@ impl KeyRow {
         let about = NewKey {
             name: row.get(5)?,
             description: row.get(2)?,
-            policy: KeyPolicy { meshes: meshes(row)?, access: access(row)? },
+            policy: KeyPolicy { account: account(row)?, meshes: meshes(row)?, access: access(row)? },
             expires_at: row.get::<_, Option<i64>>(8)?.map(time),
         };
         let listed = Listed {
@@ -98,7 +101,8 @@ impl KeyRow {
             sealed.map(|sealed| &sealed.bytes),
             sealed.map(|sealed| &sealed.key),
         ];
-        connection.execute(&text, values).map(drop)
+        connection.execute(&text, values)?;
+        about.policy.account.map_or(Ok(()), |account| schema::bind(connection, id, account))
     }
 
     /// What the secret is sealed together with: whoever may write the file, and has no key, cannot give a key another name,
@@ -107,8 +111,11 @@ impl KeyRow {
         let Listed { id, about, .. } = &self.listed;
         let NewKey { name, policy, expires_at, description: _ } = about;
         let end = expires_at.map(Timestamp::as_millisecond);
-        let parts = serde_json::json!(["fleetmesh access key", id, name, policy.meshes, policy.access, end]);
-        parts.to_string().into_bytes()
+        let mut parts = vec![json!("fleetmesh access key"), json!(id), json!(name)];
+        parts.extend([json!(policy.meshes), json!(policy.access), json!(end)]);
+        // Keys of before have no such part.
+        parts.extend(policy.account.map(|account| json!(account.to_string())));
+        json!(parts).to_string().into_bytes()
     }
 
     /// The key, with its secret.
@@ -118,6 +125,12 @@ impl KeyRow {
         let holder = Arc::new(KeyHolder { id: id.clone(), name, policy });
         Arc::new(Key { holder, secret, expires_at })
     }
+}
+
+fn account(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<AccountId>> {
+    let Some(text) = row.get::<_, Option<String>>(11)? else { return Ok(None) };
+    let malformed = |_| rusqlite::Error::InvalidColumnType(11, "account".into(), Type::Text);
+    text.parse().map(Some).map_err(malformed)
 }
 
 fn meshes_text(policy: &KeyPolicy) -> Option<String> {

@@ -1,11 +1,15 @@
 //! The table of issued keys, and the migrations from earlier versions of it.
 
+use fleetmesh_model::AccountId;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// `PRAGMA application_id`: "FMAK".
 pub const APPLICATION_ID: i64 = 0x464d_414b;
-/// `PRAGMA user_version` of this table; 0 is that of before there were policies.
-pub const VERSION: i64 = 1;
+/// The newest `PRAGMA user_version` that is known: a file in which keys are of several accounts. To programs from before each of
+/// them would be the first account's, so they are kept from such a file.
+pub const VERSION: i64 = 2;
+/// That of the table below; 0 is that of before there were policies.
+const WITH_POLICIES: i64 = 1;
 
 /// The first table. A revoked key keeps its row, without its secret.
 const FIRST: &str = "CREATE TABLE access_key (
@@ -26,6 +30,32 @@ const POLICIES: &str = "
 /// never taken away: from then on a secret in the clear is none that was there before. Versions that know nothing of it are
 /// not hindered by it.
 const SEALED: &str = "CREATE TABLE IF NOT EXISTS sealed (since INTEGER NOT NULL) STRICT";
+
+/// The accounts of keys that are not of the first one; made with the first of them.
+const ACCOUNTS: &str =
+    "CREATE TABLE IF NOT EXISTS key_account (id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL) STRICT";
+
+/// Binds the key `id` to `account`.
+///
+/// # Errors
+/// The database's.
+pub fn bind(connection: &Connection, id: &str, account: AccountId) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch(ACCOUNTS)?;
+    let text = "INSERT OR REPLACE INTO key_account VALUES (?1, ?2)";
+    connection.execute(text, (id, account.to_string())).map(drop)
+}
+
+/// The column of a key's account in a selection from its table.
+///
+/// # Errors
+/// The database's.
+pub fn account_column(connection: &Connection) -> rusqlite::Result<&'static str> {
+    Ok(match has_table(connection, "key_account")? {
+        true => "(SELECT account FROM key_account WHERE key_account.id = access_key.id)",
+        false => "NULL",
+    })
+}
 
 /// Whether there is a table of this name.
 ///
@@ -79,7 +109,7 @@ pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     }
     if !is_current(&transaction)? {
         transaction.execute_batch(POLICIES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.pragma_update(None, "user_version", WITH_POLICIES)?;
     }
     transaction.commit()
 }
@@ -91,7 +121,7 @@ fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     let foreign = pragma(connection, "application_id")? != APPLICATION_ID;
-    Ok(foreign || pragma(connection, "user_version")? >= VERSION)
+    Ok(foreign || pragma(connection, "user_version")? >= WITH_POLICIES)
 }
 
 /// The number that a pragma has.

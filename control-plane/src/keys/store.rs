@@ -151,6 +151,10 @@ impl<'a> KeyStore<'a> {
     fn insert(&self, about: &NewKey, now: Timestamp) -> Result<AccessKey, KeyError> {
         let rows = self.rows()?;
         let same = |row: &&KeyRow| row.listed.is_live(now) && row.listed.about.name == about.name;
+        let of_another = |row: &KeyRow| row.listed.about.policy.account != about.policy.account;
+        if !about.name.is_empty() && rows.iter().filter(same).any(of_another) {
+            return Err(KeyError::OtherAccount { name: about.name.clone() });
+        }
         let live: Vec<&str> = rows.iter().filter(same).map(|row| row.listed.id.as_str()).collect();
         if !about.name.is_empty() && live.len() >= LIVE_PER_NAME {
             return Err(KeyError::TooMany { name: about.name.clone(), ids: live.join(", ") });
@@ -313,8 +317,9 @@ impl<'a> KeyStore<'a> {
     }
 
     pub(super) fn rows(&self) -> Result<Vec<KeyRow>, KeyError> {
-        let text = format!("SELECT {} FROM access_key ORDER BY created_at, rowid", KeyRow::COLUMNS);
         let query = || -> rusqlite::Result<Vec<KeyRow>> {
+            let (columns, account) = (KeyRow::COLUMNS, schema::account_column(&self.connection)?);
+            let text = format!("SELECT {columns}, {account} FROM access_key ORDER BY created_at, rowid");
             self.connection.prepare(&text)?.query_map([], KeyRow::read)?.collect()
         };
         query().map_err(|source| self.failed(source))

@@ -101,7 +101,7 @@ fn an_entry_of_the_file_has_a_policy_and_a_misspelt_one_is_refused() {
     );
     let key = key.expect("a key");
     let meshes = ["a", "b"].map(String::from).into();
-    assert_eq!(key.holder.policy, KeyPolicy { meshes: Some(meshes), access: Access::Read });
+    assert_eq!(key.holder.policy, KeyPolicy { account: None, meshes: Some(meshes), access: Access::Read });
     assert_eq!(key.expires_at, "2026-12-01T00:00:00Z".parse().ok());
     for more in
         [r#", "acess": "read""#, r#", "access": "admin""#, r#", "meshes": []"#, r#", "expiresAt": "soon""#]
@@ -210,7 +210,7 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
     let data = folder.path().join("data");
     let seal = SealKeys::read(&seal_key(&folder, "seal"), &data).expect("a key");
     let store = KeyStore::open(&data, Some(&seal)).expect("a store");
-    let policy = KeyPolicy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
+    let policy = KeyPolicy { account: None, meshes: Some(["apps".to_owned()].into()), access: Access::Read };
     let end = Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let about = NewKey { name: "ci".into(), policy, expires_at: Some(end), ..NewKey::default() };
     let key = store.create(&about, Timestamp::now()).expect("a key");
@@ -232,6 +232,47 @@ fn who_writes_the_file_without_the_key_gives_no_key_more_rights() {
     connection.execute(planted, []).expect("planted");
     let keys = store.keys().expect("keys");
     assert!(keys.contains_key(&key.id) && !keys.contains_key("FMKPLANTED"), "it is not sealed");
+}
+
+/// Programs from before there were several accounts would take such a key for one of the first.
+#[test]
+fn a_key_is_of_one_account_for_good() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let seal = SealKeys::read(&seal_key(&folder, "seal"), &data).expect("a key");
+    let store = KeyStore::open(&data, Some(&seal)).expect("a store");
+    let now = Timestamp::now();
+    let version = |store: &KeyStore<'_>| schema::pragma(&store.connection, "user_version").expect("a number");
+    let first = store.create(&NewKey::default(), now).expect("a key");
+    assert_eq!(version(&store), 1, "a program from before still opens it");
+    let other = "444455556666".parse().expect("an account");
+    let policy = KeyPolicy { account: Some(other), ..KeyPolicy::EVERYTHING };
+    let about = NewKey { name: "ci".into(), policy, ..NewKey::default() };
+    let second = store.create(&about, now).expect("a key");
+    assert_eq!(version(&store), 2);
+    let refused = store.create(&NewKey { policy: KeyPolicy::EVERYTHING, ..about }, now).expect_err("refused");
+    assert!(matches!(&refused, KeyError::OtherAccount { name } if name == "ci"), "{refused}");
+    let (third, _) = store.rotate("ci", None, now, now).expect("another");
+    let keys = store.keys().expect("keys");
+    let accounts = [first, second, third].map(|key| keys[&key.id].holder.policy.account);
+    assert_eq!(accounts, [None, Some(other), Some(other)]);
+    for change in ["DELETE FROM key_account", "UPDATE key_account SET account = '111122223333'"] {
+        let copy = folder.path().join("copy");
+        fs::create_dir_all(&copy).expect("a folder");
+        fs::copy(data.join("access-keys.db"), copy.join("access-keys.db")).expect("copied");
+        let connection = rusqlite::Connection::open(copy.join("access-keys.db")).expect("a database");
+        connection.execute(change, []).expect("changed");
+        let error = KeyStore::open(&copy, Some(&seal)).expect("a store").keys().expect_err(change);
+        assert!(error.to_string().contains("does not open"), "{change}: {error}");
+    }
+    let file = folder.path().join("keys.json");
+    let entry =
+        r#"{"accessKeyId": "ONE", "secretAccessKey": "01234567890123456789", "account": "444455556666"}"#;
+    fs::write(&file, entry).expect("written");
+    assert_eq!(file::read(&named(&file)).expect("keys")["ONE"].holder.policy.account, Some(other));
+    fs::write(&file, entry.replace("444455556666", "4444")).expect("written");
+    let error = file::read(&named(&file)).expect_err("refused").to_string();
+    assert!(error.contains("the account of ONE: an account id has 12 digits"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +362,7 @@ fn a_name_has_two_keys_at_the_most_and_rotating_ends_the_first() {
     let store = KeyStore::open(folder.path(), None).expect("a store");
     let now = Timestamp::from_second(1_000_000).expect("a time");
     let hours = |hours| now + jiff::SignedDuration::from_hours(hours);
-    let policy = KeyPolicy { meshes: Some(["apps".to_owned()].into()), access: Access::Read };
+    let policy = KeyPolicy { account: None, meshes: Some(["apps".to_owned()].into()), access: Access::Read };
     let about = NewKey { name: "ci".into(), policy: policy.clone(), ..NewKey::default() };
     let first = store.create(&about, now).expect("a key");
     let (second, made) = store.rotate("ci", Some(hours(9)), hours(1), now).expect("another");

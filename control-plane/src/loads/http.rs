@@ -1,4 +1,4 @@
-//! The HTTP endpoint of the loads: `GET /fleetmesh/v1/meshes/{mesh}/loads[?window=SECONDS]`. It answers at once; see
+//! The HTTP endpoint of the loads: `GET /fleetmesh/v1/meshes/{mesh}/loads[?window=SECONDS&meshOwner=ACCOUNT]`. It answers at once; see
 //! [`LoadAnswer`].
 
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use fleetmesh_mesh::loads::LONGEST;
 use fleetmesh_mesh::refusal::Refusal;
 
 use super::ReportedLoads;
+use crate::accounts::{Accounts, absent_mesh};
 use crate::response::RefusalResponse;
-use crate::rights::{Access, Rights};
+use crate::rights::Rights;
 use crate::views::Views;
 
 /// The window when none is asked for, in seconds.
@@ -22,25 +23,26 @@ const DEFAULT_WINDOW: u64 = 60;
 #[derive(Clone)]
 struct LoadService {
     loads: Arc<ReportedLoads>,
+    accounts: Accounts,
     views: Arc<dyn Views>,
 }
 
 /// The endpoint.
-pub fn router(loads: Arc<ReportedLoads>, views: Arc<dyn Views>) -> Router {
-    let service = LoadService { loads, views };
+pub fn router(loads: Arc<ReportedLoads>, accounts: Accounts, views: Arc<dyn Views>) -> Router {
+    let service = LoadService { loads, accounts, views };
     Router::new().route(urls::LOADS, get(answer)).with_state(service)
 }
 
 async fn answer(
-    State(LoadService { loads, views }): State<LoadService>,
+    State(LoadService { loads, accounts, views }): State<LoadService>,
     Extension(rights): Extension<Rights>,
     Path(mesh): Path<String>,
-    Query(LoadsQuery { window }): Query<LoadsQuery>,
+    Query(LoadsQuery { window, mesh_owner }): Query<LoadsQuery>,
 ) -> Result<Json<LoadAnswer>, RefusalResponse> {
-    rights.check(Access::Read, Some(&mesh), "fleetmesh:GetLoads", &format!("mesh/{mesh}"))?;
+    let mesh = accounts.readable(&rights, mesh_owner.as_deref(), &mesh, "fleetmesh:GetLoads")?;
     let seconds = seconds(window.as_deref())?;
     let view = views.mesh(&mesh);
-    let view = view.ok_or_else(|| Refusal::not_found(format!("the mesh {mesh:?} does not exist")))?;
+    let view = view.ok_or_else(|| absent_mesh(&mesh))?;
     Ok(Json(loads.answer(&mesh, &view, seconds)))
 }
 

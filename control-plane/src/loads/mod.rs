@@ -14,7 +14,7 @@ use fleetmesh_api::loads::LoadAnswer;
 use fleetmesh_mesh::holder::Holder;
 use fleetmesh_mesh::loads::{Full, LoadBook, Report};
 use fleetmesh_mesh::view::MeshView;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 use tokio::time::Instant;
 
 /// The loads of all meshes.
@@ -36,7 +36,7 @@ impl ReportedLoads {
     }
 
     /// The loads of the mesh that `view` shows in the last `seconds` seconds, 1 to [`LONGEST`](fleetmesh_mesh::loads::LONGEST).
-    pub fn answer(&self, mesh: &str, view: &MeshView, seconds: u64) -> LoadAnswer {
+    pub fn answer(&self, mesh: &MeshName, view: &MeshView, seconds: u64) -> LoadAnswer {
         self.book().answer(mesh, view, self.began.elapsed(), seconds, self.interval)
     }
 

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::ads;
 use crate::cloud_map;
 use crate::config::ControlPlaneConfig;
@@ -104,6 +105,7 @@ pub struct Bound {
     tls: Option<Tls>,
     store: Arc<dyn Store>,
     is_new: bool,
+    accounts: Accounts,
     denied: Denied,
     joining: Option<Joining>,
     keys: Option<Arc<Keys>>,
@@ -140,9 +142,10 @@ pub async fn bind(config: ControlPlaneConfig) -> Result<Bound, Error> {
     let is_new = !SqliteStore::exists(&config.data_dir);
     let store = parts::open(&config).await?;
     let denied = config.denied_instances.clone().map(Denied::read).transpose()?.unwrap_or_default();
+    let accounts = parts::accounts(&config)?;
     let bound = Bound {
         addresses,
-        joining: parts::joining(&config, Arc::clone(&store), denied.clone())?,
+        joining: parts::joining(&config, Arc::clone(&store), accounts.clone(), denied.clone())?,
         keys: parts::keys(&config, &api).await?,
         books: parts::books(&config, Arc::clone(&store) as _),
         config,
@@ -152,6 +155,7 @@ pub async fn bind(config: ControlPlaneConfig) -> Result<Bound, Error> {
         tls,
         store,
         is_new,
+        accounts,
         denied,
         tasks: Tasks::default(),
         health: Health::default(),
@@ -197,20 +201,23 @@ impl Bound {
     /// See [`Error`]. Nothing that was stored is lost.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), Error> {
         let shutdown = shutdown.child_token();
-        let Self { config, api, ads, join, tls, store, is_new, denied, joining, keys, books, .. } = self;
+        let Self {
+            config, api, ads, join, tls, store, is_new, accounts, denied, joining, keys, books, ..
+        } = self;
         let (tasks, health, opened) = (self.tasks, self.health, self.opened);
         let _ = self.stop.set(shutdown.clone());
         let _guard = tasks.cut_off_on_drop();
         let exposed = api.iter().any(BoundListener::is_exposed);
         let servers = HttpServers {
             open: health.router(),
-            guarded: parts::guarded(&config, &store, &books, &shutdown)?,
+            guarded: parts::guarded(&config, &store, &books, &accounts, &shutdown)?,
             joining,
             keys,
             audience: Arc::new(Audience::new(&config.identity.region, &config.api_hosts, tls.clone())),
             metrics: books.metrics.clone(),
         };
-        serve_proxies(&config, store, ads, denied, books, &tasks, &shutdown).await;
+        let admission = Admission { accounts, denied };
+        serve_proxies(&config, store, ads, admission, books, &tasks, &shutdown).await;
         if let Some(tls) = tls {
             tasks.spawn(Task::Certificates, &shutdown, tls.follow(shutdown.clone()));
         }
@@ -242,18 +249,26 @@ async fn listeners(
     Ok(bound)
 }
 
+/// What files say of whom proxies are served, read again when they change.
+struct Admission {
+    accounts: Accounts,
+    denied: Denied,
+}
+
 /// Starts all that proxies need.
 async fn serve_proxies(
     config: &ControlPlaneConfig,
     store: Arc<dyn Store>,
     listeners: Vec<BoundListener>,
-    denied: Denied,
+    admission: Admission,
     books: ads::ProxyBooks,
     tasks: &Tasks<Task>,
     shutdown: &CancellationToken,
 ) {
     let views: Arc<dyn Views> = Arc::clone(&store) as _;
-    let settings = ads::AdsSettings { denied: denied.clone(), ..parts::settings(config) };
+    let Admission { accounts, denied } = admission;
+    let settings =
+        ads::AdsSettings { denied: denied.clone(), accounts: accounts.clone(), ..parts::settings(config) };
     let known = watch::Sender::new(cloud_map::remembered(&config.data_dir).await);
     let discovered = known.subscribe();
     let metrics = books.metrics.clone();
@@ -262,6 +277,7 @@ async fn serve_proxies(
     tasks.spawn_until(Task::Store, shutdown, async move { kept.ended().await });
     tasks.spawn(Task::VersionKeys, shutdown, renew_keys(Arc::clone(&store), shutdown.clone()));
     tasks.spawn(Task::ClientTokens, shutdown, forget_tokens(store, shutdown.clone()));
+    tasks.spawn(Task::MeshShares, shutdown, accounts.follow(shutdown.clone()));
     tasks.spawn(Task::DeniedInstances, shutdown, denied.follow(shutdown.clone()));
     tasks.spawn(Task::CloudMap, shutdown, discovering);
     ads::serve(views, discovered, settings, listeners, books, tasks, shutdown);

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use crate::accounts::Accounts;
 use crate::ads;
 use crate::api::Api;
 use crate::cloud_map;
@@ -72,10 +73,20 @@ pub(super) async fn keys(
     Ok(Some(Arc::new(keys)))
 }
 
+/// The accounts that are served, and what they share.
+pub(super) fn accounts(config: &ControlPlaneConfig) -> Result<Accounts, Error> {
+    let identity = config.identity.clone();
+    Ok(match config.mesh_shares.clone() {
+        Some(file) => Accounts::read(identity, file)?,
+        None => Accounts::new(identity),
+    })
+}
+
 /// What lets instances join, where they may.
 pub(super) fn joining(
     config: &ControlPlaneConfig,
     store: Arc<dyn Store>,
+    accounts: Accounts,
     denied: Denied,
 ) -> Result<Option<Joining>, Error> {
     let Some(join) = config.joining.clone() else { return Ok(None) };
@@ -87,8 +98,7 @@ pub(super) fn joining(
     };
     let verifier = instances.map(Verifier::new);
     let rules = JoinRules { sts: Sts::new(endpoint), documents, verifier, denied };
-    let identity = config.identity.clone();
-    let joining = Joining::new(store, identity, ca, rules, certificate_validity, rate_per_source)?;
+    let joining = Joining::new(store, accounts, ca, rules, certificate_validity, rate_per_source)?;
     Ok(Some(joining.with_mesh(MeshCa::new(config.data_dir.clone(), config.seal.clone()))))
 }
 
@@ -140,14 +150,14 @@ pub(super) fn guarded(
     config: &ControlPlaneConfig,
     store: &Arc<dyn Store>,
     books: &ads::ProxyBooks,
+    accounts: &Accounts,
     shutdown: &CancellationToken,
 ) -> Result<Router, Error> {
     let quotas = Quotas::new(config.quotas.clone());
-    let api =
-        Api::new(Arc::clone(store), config.identity.clone(), quotas, config.request_rate, shutdown.clone());
+    let api = Api::new(Arc::clone(store), accounts.clone(), quotas, config.request_rate, shutdown.clone());
     let api = Arc::new(api.map_err(Error::Internal)?.counting(books.metrics.clone()));
     let views: Arc<dyn Views> = Arc::clone(store) as _;
-    Ok(distribution::http::router(Arc::clone(&books.distribution), shutdown.clone())
-        .merge(loads::http::router(Arc::clone(&books.loads), views))
+    Ok(distribution::http::router(Arc::clone(&books.distribution), accounts.clone(), shutdown.clone())
+        .merge(loads::http::router(Arc::clone(&books.loads), accounts.clone(), views))
         .merge(api.router()))
 }

@@ -32,7 +32,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads `certificate`, whose chain was checked. Names of other accounts, regions and kinds are passed over: they
+    /// Reads `certificate`, whose chain was checked. Names of accounts that are not served, of other regions and kinds are passed over: they
     /// allow nothing here.
     ///
     /// # Errors
@@ -73,9 +73,8 @@ fn holder(nodes: &BTreeSet<ResourceId>, joined: Option<&Joined>, key: &[u8]) -> 
 }
 
 fn node(name: &str, identity: &Identity) -> Option<ResourceId> {
-    let Arn { partition, region, account, resource } = Arn::parse(name).ok()?;
-    let ours = Identity { partition, region, account } == *identity;
-    (ours && resource.kind().info().has_proxies).then_some(resource)
+    let resource = identity.named(Arn::parse(name).ok()?)?;
+    resource.kind().info().has_proxies.then_some(resource)
 }
 
 /// When `certificate` ends.

@@ -10,7 +10,7 @@ use super::*;
 use crate::certs::{Authority, Issued, Validity, new_authority};
 
 fn identity() -> Identity {
-    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+    Identity::default()
 }
 
 fn files(folder: &Path) -> TlsFiles {
@@ -86,6 +86,26 @@ fn an_instance_that_joins_again_is_the_same_holder_and_a_key_made_by_hand_is_ano
     assert_ne!(joined("a", "i-01234567"), joined("a", "i-01234568"));
     assert_ne!(holder(vec![arn("a")]), holder(vec![arn("a")]));
     assert_ne!(holder(vec![arn("a")]), joined("a", "i-01234567"));
+}
+
+/// A name of another account is another node's, and of one that is not served nobody's.
+#[test]
+fn a_certificate_is_for_nodes_of_the_accounts_that_its_names_have() {
+    let validity = Validity { now: SystemTime::now(), length: Duration::from_secs(3600) };
+    let Issued { certificate, key } = new_authority("a CA", validity).expect("a CA");
+    let authority = Authority::read(certificate.as_bytes(), &key).expect("readable");
+    let uris = ["111122223333", "444455556666", "777788889999"]
+        .map(|account| format!("arn:aws:appmesh:us-west-2:{account}:mesh/apps/virtualNode/a"));
+    let issued = authority.issue_client("x", &uris, validity).expect("issued");
+    let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).expect("PEM");
+    let nodes = |identity: &Identity| {
+        Certificate::parse(&der, identity).expect("a certificate").nodes.into_iter().collect::<Vec<_>>()
+    };
+    let own = fleetmesh_mesh::testing::node("a");
+    assert_eq!(nodes(&identity()), std::slice::from_ref(&own));
+    let other = "444455556666".parse().expect("an account");
+    let several = Identity { others: [other].into(), ..identity() };
+    assert_eq!(nodes(&several), [own.clone(), own.owned_by(fleetmesh_model::Account::Other(other))]);
 }
 
 /// A self-made chain costs seconds of path-building in webpki, which no time limit interrupts.

@@ -11,25 +11,39 @@ use prost::{DecodeError, Message};
 use super::StreamError;
 use super::wire::{Member, Text, WireNode};
 use crate::foreign::Foreign;
+use crate::identity::Identity;
 
 /// The virtual node or gateway whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
-/// Both take the full ARN or its resource part.
+/// Both take the full ARN or its resource part, which is of the first account of `identity` unless it says
+/// `mesh/NAME@ACCOUNT/…`. Where one account is served alone its digits in an ARN are not looked at, as they never were.
 ///
 /// # Errors
 /// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument), with what was expected.
-pub fn proxied(node: &Bytes) -> Result<ResourceId, StreamError> {
+pub fn proxied(node: &Bytes, identity: &Identity) -> Result<ResourceId, StreamError> {
     let node = WireNode::decode(node.clone()).map_err(|error| {
         StreamError::invalid_argument(format!("the first request's node cannot be read: {error}"))
     })?;
     // What is longer is no ARN, and nothing of it is to be in a log or an answer.
     let named =
         [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
-    let parsed = named.into_iter().find_map(|text| Arn::parse_resource(text).ok());
+    let parsed = named.into_iter().find_map(|text| resource(text, identity));
     match parsed {
         Some(id) if id.kind().info().has_proxies => Ok(id),
         Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
         None => Err(unknown(&node.id, "it is not the ARN of a virtual node or gateway")),
     }
+}
+
+/// What `text` names; nothing for what is no resource of an account that is served.
+fn resource(text: &str, identity: &Identity) -> Option<ResourceId> {
+    if !text.starts_with("arn:") {
+        return identity.short(text).ok();
+    }
+    let Arn { account, resource, .. } = Arn::parse(text).ok()?;
+    if identity.others.is_empty() {
+        return Some(resource);
+    }
+    identity.account(&account).map(|owner| resource.owned_by(owner))
 }
 
 /// The longest text that may name a virtual node or gateway, in bytes: an ARN with the longest names has far less.
@@ -91,11 +105,34 @@ mod tests {
     use super::*;
 
     fn parse(id: &str, cluster: &str) -> Result<ResourceId, StreamError> {
-        proxied(
-            &WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() }
-                .encode_to_vec()
-                .into(),
-        )
+        parse_of(id, cluster, &Identity::default())
+    }
+
+    fn parse_of(id: &str, cluster: &str, identity: &Identity) -> Result<ResourceId, StreamError> {
+        let node = WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() };
+        proxied(&node.encode_to_vec().into(), identity)
+    }
+
+    #[test]
+    fn a_node_is_of_the_account_that_the_proxy_says_and_of_the_first_when_it_says_none() {
+        let others = ["444455556666", "777788889999"].map(|id| id.parse().expect("an account"));
+        let identity = Identity { others: others.into(), ..Identity::default() };
+        let arn = |account: &str| format!("arn:aws:appmesh:us-west-2:{account}:mesh/apps/virtualNode/a");
+        let own = ResourceId::virtual_node("apps", "a");
+        let of = |digits: &str| own.clone().owned_by(identity.account(digits).expect("it is served"));
+        for (id, node) in [
+            (arn("111122223333"), own.clone()),
+            ("mesh/apps/virtualNode/a".to_owned(), own.clone()),
+            (arn("444455556666"), of("444455556666")),
+            ("mesh/apps@777788889999/virtualNode/a".to_owned(), of("777788889999")),
+        ] {
+            assert_eq!(parse_of(&id, "", &identity).expect(&id), node);
+            assert_eq!(parse_of("i-0123", &id, &identity).expect(&id), node);
+        }
+        for id in [arn("222233334444"), "mesh/apps@222233334444/virtualNode/a".to_owned()] {
+            assert_eq!(parse_of(&id, "", &identity).expect_err(&id).code.number(), 3, "{id}");
+        }
+        assert_eq!(parse(&arn("222233334444"), "").expect("the only account"), own);
     }
 
     #[test]

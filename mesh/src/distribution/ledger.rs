@@ -107,7 +107,7 @@ impl ProxyLedger {
 
     fn removed_since(&self, since: u64) -> Vec<String> {
         let newest = self.removals.iter().rev().take_while(|(at, _)| *at > since);
-        let mut removed: Vec<String> = newest.map(|(_, id)| id.to_string()).collect();
+        let mut removed: Vec<String> = newest.map(|(_, id)| id.path()).collect();
         removed.reverse();
         removed
     }

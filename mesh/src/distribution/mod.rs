@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_api::distribution::ObjectStatus;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 
 use crate::holder::Holder;
 use crate::snapshot::Snapshot;
@@ -52,7 +52,7 @@ pub struct NodeRejection {
 #[derive(Default)]
 pub struct Proxies {
     streams: u64,
-    meshes: BTreeMap<String, ProxyTally>,
+    meshes: BTreeMap<MeshName, ProxyTally>,
 }
 
 impl Proxies {
@@ -118,7 +118,7 @@ impl Proxies {
     }
 
     /// Whether the status of an object of `mesh` may have changed since [`Self::statuses`].
-    pub fn is_touched(&self, mesh: &str) -> bool {
+    pub fn is_touched(&self, mesh: &MeshName) -> bool {
         self.meshes.get(mesh).is_some_and(ProxyTally::is_touched)
     }
 
@@ -126,12 +126,12 @@ impl Proxies {
     /// reported on from now on; `None` of one that is gone.
     pub fn statuses(
         &mut self,
-        mesh: &str,
+        mesh: &MeshName,
         view: &Arc<MeshView>,
         reading: &Reading,
         mut changed: BTreeSet<ResourceId>,
     ) -> Vec<(ResourceId, Option<ObjectStatus>)> {
-        let tally = self.meshes.entry(mesh.to_owned()).or_default();
+        let tally = self.meshes.entry(mesh.clone()).or_default();
         tally.enter(view, &changed);
         changed.append(&mut tally.take_touched());
         let statuses = changed.into_iter().map(|id| {
@@ -150,7 +150,7 @@ impl Proxies {
 
     /// The proxies of the mesh of `node`.
     fn of(&mut self, node: &ResourceId) -> &mut ProxyTally {
-        self.meshes.entry(node.mesh_name().to_owned()).or_default()
+        self.meshes.entry(node.mesh_name().clone()).or_default()
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn statuses<'a>(
         .map(|record| {
             let status = ObjectStatus {
                 arn: record.arn.clone(),
-                resource: record.id.to_string(),
+                resource: record.id.path(),
                 kind: record.id.kind().to_string(),
                 version: record.version,
                 unserved: unserved(view, discovered, record),

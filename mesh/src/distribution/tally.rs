@@ -135,7 +135,7 @@ impl ProxyTally {
         let others = others.of(record);
         ObjectStatus {
             arn: record.arn.clone(),
-            resource: record.id.to_string(),
+            resource: record.id.path(),
             kind: record.id.kind().to_string(),
             version: record.version,
             proxies,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fleetmesh_api::distribution::{DistributionAnswer, ObjectStatus, Token};
 use fleetmesh_api::examples;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Account, MeshName, ResourceId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::cloud_map::{Discovered, Discovery, ServiceName};
 use crate::holder::Holder;
 use crate::snapshot::Snapshot;
 use crate::testing::{node, record, view};
-use crate::view::MeshView;
+use crate::view::{MeshView, Record};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 const OBJECTS: [&str; 9] = [
@@ -156,7 +156,7 @@ impl Distribution {
     ) -> DistributionAnswer {
         let mut reading = self.reading.borrow_mut();
         let changed = reading.enter(view, discovered);
-        let statuses = self.proxies.borrow_mut().statuses("apps", view, &reading, changed);
+        let statuses = self.proxies.borrow_mut().statuses(&"apps".into(), view, &reading, changed);
         reading.note(statuses);
         reading.answer("apps", after)
     }
@@ -251,7 +251,7 @@ impl DistributionWorld {
 
     fn target_of(&self, id: &ResourceId) -> Option<Arc<Snapshot>> {
         let proxies = self.distribution.proxies();
-        let mut nodes = proxies.meshes.get("apps")?.nodes();
+        let mut nodes = proxies.meshes.get(&"apps".into())?.nodes();
         nodes.find(|(of, _)| *of == id).and_then(|(_, node)| node.target.clone())
     }
 
@@ -356,7 +356,7 @@ impl DistributionWorld {
         };
         let (all, news) = (read(None), read(self.token.as_ref()));
         let proxies = self.distribution.proxies();
-        let tally = proxies.meshes.get("apps").expect("the mesh");
+        let tally = proxies.meshes.get(&"apps".into()).expect("the mesh");
         let nodes: BTreeMap<_, _> = tally.nodes().collect();
         let anew = statuses(&self.view, &self.discovered, nodes.into_iter());
         assert_eq!(all.objects, anew.into_values().collect::<Vec<_>>());
@@ -413,7 +413,7 @@ fn an_acknowledgement_touches_what_its_node_uses_whatever_the_size_of_the_mesh()
         let (distribution, view, proxies) = mesh_of(nodes);
         let token = distribution.read(&view, &Discovered::default(), None).token;
         proxies[3].report(Progress::default());
-        let touched = distribution.proxies().meshes["apps"].touched().clone();
+        let touched = distribution.proxies().meshes[&"apps".into()].touched().clone();
         let expected = BTreeSet::from([ResourceId::mesh("apps"), node("n3")]);
         assert_eq!(touched, expected, "of {nodes} nodes");
         let news = distribution.read(&view, &Discovered::default(), Some(&token));
@@ -565,4 +565,32 @@ fn the_contract_s_example_is_answered() {
     let answer = distribution.read(&Arc::new(view.clone()), &discovered, Some(&token));
     drop(lagging);
     assert_eq!(serde_json::to_string(&answer).expect("JSON"), examples::DISTRIBUTION);
+}
+
+/// Whoever reads knows whose mesh it is: an operator of another account looks for the resource parts of its own ARNs.
+#[test]
+fn a_mesh_of_another_account_is_reported_by_the_resource_parts_of_its_arns() {
+    let owner = Account::Other("444455556666".parse().expect("an account"));
+    let theirs = |record: &Arc<Record>, version| {
+        let id = record.id.clone().owned_by(owner);
+        (id.clone(), Arc::new(Record { id, owner, version, ..Record::clone(record) }))
+    };
+    let all = view(&[("virtualNode/a", spec("virtualNode/a", 0))]);
+    let resources = all.resources.values().map(|record| theirs(record, 1)).collect();
+    let (mut reading, mut proxies) = (Reading::new("this".into()), Proxies::default());
+    let mesh = MeshName::new(owner, "apps");
+    let mut read = |view: MeshView, after: Option<&Token>| {
+        let view = Arc::new(view);
+        let changed = reading.enter(&view, &Discovered::default());
+        let statuses = proxies.statuses(&mesh, &view, &reading, changed);
+        reading.note(statuses);
+        reading.answer(mesh.name(), after)
+    };
+    let mut view = MeshView { revision: 1, resources };
+    let first = read(view.clone(), None);
+    let named: Vec<&str> = first.objects.iter().map(|object| &*object.resource).collect();
+    assert_eq!(named, ["mesh/apps", "mesh/apps/virtualNode/a"]);
+    view.revision = 2;
+    view.resources.remove(&node("a").owned_by(owner)).expect("the node");
+    assert_eq!(read(view, Some(&first.token)).removed, ["mesh/apps/virtualNode/a"]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetmesh_api::loads::{CallerLoad, LoadAnswer, OwnLoad, TargetLoad};
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 
 use super::book::LoadBook;
 use super::window::Counts;
@@ -14,7 +14,7 @@ impl LoadBook {
     /// report at this interval.
     pub fn answer(
         &mut self,
-        mesh: &str,
+        mesh: &MeshName,
         view: &MeshView,
         now: Duration,
         seconds: u64,
@@ -35,7 +35,7 @@ impl LoadBook {
             })
         });
         LoadAnswer {
-            mesh: mesh.to_owned(),
+            mesh: mesh.name().to_owned(),
             window_seconds: seconds,
             observed_seconds: now.as_secs(),
             report_interval_millis: millis(interval),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 
 use super::budget::{Budgets, MAX_RATE, SLACK, Side};
 use super::window::{Counts, LONGEST, Window, second};
@@ -295,7 +295,7 @@ impl LoadBook {
 
     /// What is known at `now` of the virtual nodes of `mesh` in the last `seconds` seconds. Without those that no proxy reports
     /// on and none reported on in the last [`LONGEST`].
-    pub fn loads(&mut self, mesh: &str, now: Duration, seconds: u64) -> BTreeMap<ResourceId, NodeLoad> {
+    pub fn loads(&mut self, mesh: &MeshName, now: Duration, seconds: u64) -> BTreeMap<ResourceId, NodeLoad> {
         let now = self.advance(now);
         self.forget();
         let since = second(now) - seconds.min(LONGEST);

@@ -2,6 +2,7 @@
 //! on, so what they checked holds for what is stored.
 
 mod in_use;
+mod owners;
 mod ports;
 mod references;
 mod tags;
@@ -11,6 +12,7 @@ use fleetmesh_model::{ResourceId, Spec};
 use crate::refusal::Refusal;
 use crate::view::MeshView;
 
+pub use owners::{may_change, may_create, may_delete};
 pub use references::absent;
 pub use tags::tag_count;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetmesh_model::{
-    Collection, GatewayRouteSpec, MeshSpec, ResourceId, RouteSpec, Spec, VirtualGatewaySpec, VirtualNodeSpec,
-    VirtualRouterSpec, VirtualServiceSpec,
+    Collection, GatewayRouteSpec, MeshName, MeshSpec, ResourceId, RouteSpec, Spec, VirtualGatewaySpec,
+    VirtualNodeSpec, VirtualRouterSpec, VirtualServiceSpec,
 };
 
 use crate::cloud_map::{Discovered, RegisteredInstance, ServiceName};
@@ -33,12 +33,12 @@ impl<S> Copy for FoundInput<'_, S> {}
 pub(super) struct Reader<'a> {
     view: &'a MeshView,
     discovered: &'a Discovered,
-    pub(super) mesh: &'a str,
+    pub(super) mesh: &'a MeshName,
     inputs: RefCell<Inputs>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(view: &'a MeshView, discovered: &'a Discovered, mesh: &'a str) -> Self {
+    pub(super) fn new(view: &'a MeshView, discovered: &'a Discovered, mesh: &'a MeshName) -> Self {
         Self { view, discovered, mesh, inputs: RefCell::default() }
     }
 

@@ -275,7 +275,7 @@ impl<'a> Builder<'a> {
         let through = self.allows_all().then(|| names::passthrough_cluster(self.mesh.record.id.name()));
         let targets = services.iter().flat_map(|service| &service.routes).flat_map(|route| &route.targets);
         let referred = targets.map(|(target, _)| target.cluster()).chain(through.clone()).collect();
-        let mesh = self.mesh.record.id.name();
+        let mesh = self.mesh.record.id.mesh_name();
         let mut objects = self.own.clone();
         objects.extend(services.iter().flat_map(|service| service.objects.iter().cloned()));
         objects.extend(nowhere.iter().map(|service| ResourceId::virtual_service(mesh, *service)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetmesh_model::{ResourceId, Spec};
+use fleetmesh_model::{Account, MeshName, ResourceId, Spec};
 
 use crate::refusal::Refusal;
 use crate::view::{MeshView, Meshes, Record};
@@ -19,7 +19,7 @@ pub struct Tip<'a> {
 }
 
 impl<'a> Tip<'a> {
-    /// The state made of `meshes`, by name, as the commit `revision` left it.
+    /// The state made of `meshes` as the commit `revision` left it.
     pub fn new(meshes: &'a Meshes, revision: u64) -> Self {
         Self { meshes, revision }
     }
@@ -29,8 +29,8 @@ impl<'a> Tip<'a> {
         self.revision
     }
 
-    /// The mesh called `name`, if it exists.
-    pub fn mesh(&self, name: &str) -> Option<&'a MeshView> {
+    /// The mesh `name`, if it exists.
+    pub fn mesh(&self, name: &MeshName) -> Option<&'a MeshView> {
         self.meshes.get(name).map(Arc::as_ref)
     }
 
@@ -39,9 +39,9 @@ impl<'a> Tip<'a> {
         self.mesh(id.mesh_name())?.get(id)
     }
 
-    /// How many meshes exist.
-    pub fn mesh_count(&self) -> usize {
-        self.meshes.len()
+    /// How many meshes `owner` has.
+    pub fn mesh_count(&self, owner: Account) -> usize {
+        self.meshes.keys().filter(|mesh| mesh.owner() == owner).count()
     }
 }
 
@@ -86,7 +86,7 @@ pub struct ClientToken {
     /// The token, unique among the requests about its mesh.
     pub token: String,
     /// The mesh that the request is about. A key of another mesh's neither learns of it nor spends it.
-    pub mesh: String,
+    pub mesh: MeshName,
     /// A hash of everything else in the request, its spec among that.
     pub request: [u8; 32],
     /// The spec that the request asks for, which its answer shows. A store keeps none: the request that comes again has the same.

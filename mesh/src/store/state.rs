@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::{Kind, MeshName, ResourceId};
 
 use super::change::{Change, ClientToken, Commit, Decided, Tip, Write};
 use super::error::CommitError;
@@ -73,16 +73,16 @@ impl State {
     }
 
     /// The view of `mesh`, marked with the last commit.
-    fn view(&mut self, mesh: &str) -> &mut MeshView {
+    fn view(&mut self, mesh: &MeshName) -> &mut MeshView {
         let empty = || Arc::new(MeshView { revision: 0, resources: [].into() });
-        let view = Arc::make_mut(self.meshes.entry(mesh.to_owned()).or_insert_with(empty));
+        let view = Arc::make_mut(self.meshes.entry(mesh.clone()).or_insert_with(empty));
         view.revision = self.revision;
         view
     }
 
     fn remove(&mut self, id: &ResourceId) -> Option<Arc<Record>> {
         if id.kind() == Kind::Mesh {
-            return self.meshes.remove(id.name())?.get(id).cloned();
+            return self.meshes.remove(id.mesh_name())?.get(id).cloned();
         }
         self.view(id.mesh_name()).resources.remove(id)
     }
@@ -131,12 +131,12 @@ mod tests {
     fn each_change_is_the_next_commit_and_leaves_older_views_as_they_were() {
         let (mut state, first) = state();
         let old = state.clone();
-        assert_eq!((old.revision, old.meshes["apps"].revision), (2, 2));
+        assert_eq!((old.revision, old.meshes[&"apps".into()].revision), (2, 2));
         committed(&mut state, put(&record("virtualNode/a", &json!({}), 2), Some(1)));
-        assert_eq!(state.meshes["apps"].get(&node("a")).expect("it is there").version, 2);
-        assert_eq!(old.meshes["apps"].get(&node("a")), Some(&first));
+        assert_eq!(state.meshes[&"apps".into()].get(&node("a")).expect("it is there").version, 2);
+        assert_eq!(old.meshes[&"apps".into()].get(&node("a")), Some(&first));
         assert_eq!(committed(&mut state, delete(&record("virtualNode/a", &json!({}), 2))).version, 2);
-        assert!(state.meshes["apps"].get(&node("a")).is_none());
+        assert!(state.meshes[&"apps".into()].get(&node("a")).is_none());
         committed(&mut state, delete(&record("", &json!({}), 1)));
         assert_eq!((state.revision, state.meshes.len(), old.meshes.len()), (5, 0, 1));
         let gone = Decided { on: 5, change: delete(&first) };

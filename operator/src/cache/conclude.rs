@@ -43,7 +43,7 @@ impl Cache {
     pub fn failing(&self, mesh: &str) -> Triggers {
         let inner = self.lock();
         let failing = inner.entries.values().filter(|entry| entry.memory.failures > 0);
-        let failing = failing.filter(|entry| entry.object.id.mesh_name() == mesh);
+        let failing = failing.filter(|entry| entry.object.id.mesh_name().name() == mesh);
         failing.map(|entry| (entry.object.key.clone(), Trigger::Look)).collect()
     }
 

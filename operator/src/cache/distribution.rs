@@ -137,10 +137,10 @@ impl Cache {
     /// Forgets what was reported of a mesh that no resource is in any more, nor polled.
     pub fn forget_mesh(&self, mesh: &str) {
         let distributions = &mut self.lock().distributions;
-        distributions.reported.retain(|id, _| id.mesh_name() != mesh);
-        distributions.since.retain(|id, _| id.mesh_name() != mesh);
-        distributions.changed.retain(|id, _| id.mesh_name() != mesh);
-        distributions.removed.retain(|id| id.mesh_name() != mesh);
+        distributions.reported.retain(|id, _| id.mesh_name().name() != mesh);
+        distributions.since.retain(|id, _| id.mesh_name().name() != mesh);
+        distributions.changed.retain(|id, _| id.mesh_name().name() != mesh);
+        distributions.removed.retain(|id| id.mesh_name().name() != mesh);
     }
 
     /// Notes an answer about `mesh`.
@@ -150,7 +150,7 @@ impl Cache {
         let Answer { complete, objects, mut removed } = answer;
         if complete {
             let named: BTreeSet<&ResourceId> = objects.iter().map(|(id, _)| id).collect();
-            let known = inner.distributions.reported.keys().filter(|id| id.mesh_name() == mesh);
+            let known = inner.distributions.reported.keys().filter(|id| id.mesh_name().name() == mesh);
             removed.extend(known.filter(|id| !named.contains(id)).cloned());
         }
         let mut may_have_let_go = !removed.is_empty();

@@ -77,7 +77,7 @@ impl Entries {
     pub(super) fn begin(&mut self, object: Arc<Object>) {
         let memory = Memory::new(&object);
         let valid = object.effective_spec.violations().is_empty();
-        self.meshes.entry(object.id.mesh_name().to_owned()).or_default().count += 1;
+        self.meshes.entry(object.id.mesh_name().name().to_owned()).or_default().count += 1;
         self.entries.insert(object.key.clone(), CacheEntry { object, valid, memory });
     }
 
@@ -104,13 +104,15 @@ impl Entries {
         }
         if before.id.mesh_name() != object.id.mesh_name() {
             self.leave(before.id.mesh_name(), &object.key);
-            self.meshes.entry(object.id.mesh_name().to_owned()).or_default().count += 1;
+            self.meshes.entry(object.id.mesh_name().name().to_owned()).or_default().count += 1;
         }
     }
 
     /// Notes whether the endpoint refused to delete this resource's object because it is in use.
     pub(super) fn block(&mut self, key: &MemoryKey, blocked: bool) {
-        let Some(mesh) = self.of(key).map(|entry| entry.object.id.mesh_name().to_owned()) else { return };
+        let Some(mesh) = self.of(key).map(|entry| entry.object.id.mesh_name().name().to_owned()) else {
+            return;
+        };
         let members = self.meshes.entry(mesh).or_default();
         if blocked {
             members.blocked.insert(key.object.clone());

@@ -145,7 +145,7 @@ impl CacheInner {
         };
         let name = object.id.mesh_name();
         let Some(mesh) = self.holder(&ResourceId::mesh(name)).and_then(|key| self.entries.get(key)) else {
-            return Allowance::NoMesh(name.to_owned());
+            return Allowance::NoMesh(name.name().to_owned());
         };
         let allowed = mesh.object.extension.mesh().and_then(|mesh| mesh.namespaces.as_ref());
         let Some(allowed) = allowed else { return Allowance::Allowed };
@@ -302,7 +302,8 @@ impl CacheInner {
     /// Everything in a mesh but the mesh.
     fn inside(&self, mesh: &str) -> Vec<ObjectKey> {
         let objects = self.entries.values().map(|entry| &entry.object);
-        let inside = objects.filter(|object| object.id.mesh_name() == mesh && object.key.kind != Kind::Mesh);
+        let inside =
+            objects.filter(|object| object.id.mesh_name().name() == mesh && object.key.kind != Kind::Mesh);
         inside.map(|object| object.key.clone()).collect()
     }
 

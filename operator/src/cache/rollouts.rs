@@ -225,8 +225,9 @@ impl CacheInner {
 
     /// Virtual nodes of a mesh that are being deleted, to be triggered.
     pub(super) fn deleting_nodes(&self, mesh: &str) -> Triggers {
-        let waits =
-            |object: &Object| object.deleting && is_target(object.key.kind) && object.id.mesh_name() == mesh;
+        let waits = |object: &Object| {
+            object.deleting && is_target(object.key.kind) && object.id.mesh_name().name() == mesh
+        };
         let nodes = self.entries.values().filter(|entry| waits(&entry.object));
         nodes.map(|entry| (entry.object.key.clone(), Trigger::Look)).collect()
     }

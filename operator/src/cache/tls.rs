@@ -93,7 +93,8 @@ impl CacheInner {
         }
         let stage = self.tls_of(mesh);
         let members = self.entries.values().map(|entry| &entry.object);
-        let members = members.filter(|object| object.id.mesh_name() == mesh && takes_tls(object.key.kind));
+        let members =
+            members.filter(|object| object.id.mesh_name().name() == mesh && takes_tls(object.key.kind));
         let others = members.filter(|object| object.mesh_tls != stage);
         let changed: Vec<Arc<Object>> = others.map(|object| Arc::new(object.with_mesh_tls(stage))).collect();
         changed
@@ -110,7 +111,7 @@ impl CacheInner {
     fn unsettled(&self, mesh: &str, patience: Duration) -> Vec<ObjectKey> {
         let members = self.entries.values().filter(|entry| {
             let object = &entry.object;
-            object.id.mesh_name() == mesh && takes_tls(object.key.kind) && !object.deleting
+            object.id.mesh_name().name() == mesh && takes_tls(object.key.kind) && !object.deleting
         });
         let members = members.filter(|entry| self.exists(&entry.object.key));
         let held_up = members.filter(|entry| !self.is_settled(entry, patience));

@@ -143,7 +143,7 @@ impl Poll {
 
     async fn ask(&self, mesh: &str, token: Option<Token>) -> PollAsked {
         let timeout_seconds = token.is_some().then_some(HOLD_SECONDS);
-        let query = DistributionQuery { after: token, timeout_seconds };
+        let query = DistributionQuery { after: token, timeout_seconds, mesh_owner: None };
         let asked = self.control_plane.get(mesh, DISTRIBUTION, &query.to_string(), LIMIT).await;
         let (status, body) = match asked {
             Ok(answer) => answer,

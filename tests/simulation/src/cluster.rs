@@ -264,7 +264,7 @@ impl World {
         }
         match object.key.kind == Kind::Mesh || self.best(&ResourceId::mesh(mesh), 0).is_some() {
             true => Allowance::Allowed,
-            false => Allowance::NoMesh(mesh.to_owned()),
+            false => Allowance::NoMesh(mesh.name().to_owned()),
         }
     }
 

@@ -151,6 +151,7 @@ fn every_kind_is_where_no_compiler_looks() {
 #[test]
 fn what_the_next_kind_lacks_is_named() {
     let gateway = KindInfo {
+        by_consumers: false,
         name: "EgressGateway",
         plural: "EgressGateways",
         words: "egress gateway",

@@ -16,6 +16,7 @@ mod join;
 mod kms;
 mod mesh;
 mod operator;
+mod owners;
 mod replays;
 mod rights;
 mod rotation;

@@ -59,11 +59,11 @@ impl Method for LoadReporting {
         let Some(LoadStatsRequest { node: described, cluster_stats: clusters }) = opening else {
             return Ok(());
         };
-        let node = identity::proxied(&described).map_err(grpc::status)?;
+        let gate = self.feeds.gate();
+        let node = identity::proxied(&described, gate.accounts.identity()).map_err(grpc::status)?;
         drop(described);
         let holder = peer.caller.holder();
-        let (views, denied) = (self.feeds.views(), self.feeds.denied());
-        authority::admit(views, denied, &peer.caller, &node, SystemTime::now())?;
+        authority::admit(gate, &peer.caller, &node, SystemTime::now())?;
         let reporting = Reporting::start(&self.loads, &node, holder, self.feeds.limit())
             .map_err(|full| Status::resource_exhausted(full.to_string()))?;
         let (feed, _entered) = self.feeds.reports(&node, holder)?;
@@ -75,7 +75,7 @@ impl Method for LoadReporting {
             .map_err(|_| Status::cancelled("the proxy is gone"))?;
         tokio::select! {
             ended = self.follow(clusters, &feed, &reporting, &mut reports) => ended,
-            status = authority::withdrawn(views, denied, &peer.caller, &node) => Err(status),
+            status = authority::withdrawn(gate, &peer.caller, &node) => Err(status),
         }
     }
 }

@@ -86,7 +86,7 @@ impl TestReporter {
 /// The answer of the endpoint for a window of a minute: status, error type, body.
 async fn get(world: &AdsWorld, path: &str) -> (u16, Option<String>, Value) {
     let views: std::sync::Arc<dyn crate::views::Views> = world.meshes.clone();
-    let router = loads::http::router(world.loads.clone(), views);
+    let router = loads::http::router(world.loads.clone(), crate::accounts::Accounts::default(), views);
     let router = router.layer(axum::Extension(crate::rights::Rights::Local));
     let request = http::Request::get(path).body(axum::body::Body::empty()).expect("a request");
     let answer = router.oneshot(request).await.expect("an answer");

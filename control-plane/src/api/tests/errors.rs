@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::store::{Binding, Commit, CommitError};
 use fleetmesh_mesh::view::{MeshView, Record};
+use fleetmesh_model::MeshName;
 use futures::future::BoxFuture;
 use http::Method;
 use jiff::Timestamp;
@@ -272,11 +273,11 @@ async fn an_update_of_nothing_names_what_is_missing() {
 struct Failing(CommitError);
 
 impl Views for Failing {
-    fn mesh(&self, _: &str) -> Option<Arc<MeshView>> {
+    fn mesh(&self, _: &MeshName) -> Option<Arc<MeshView>> {
         None
     }
 
-    fn mesh_names(&self) -> Vec<String> {
+    fn mesh_names(&self) -> Vec<MeshName> {
         Vec::new()
     }
 

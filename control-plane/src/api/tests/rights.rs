@@ -11,7 +11,7 @@ use crate::rights::{Access, KeyHolder, KeyPolicy, Rights};
 
 fn key(meshes: &[&str], access: Access) -> Rights {
     let named: BTreeSet<String> = meshes.iter().map(|name| (*name).to_owned()).collect();
-    let policy = KeyPolicy { meshes: (!named.is_empty()).then_some(named), access };
+    let policy = KeyPolicy { account: None, meshes: (!named.is_empty()).then_some(named), access };
     Rights::Key(Arc::new(KeyHolder { id: "FMKYTEST".into(), name: "test".into(), policy }))
 }
 

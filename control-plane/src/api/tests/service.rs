@@ -1,5 +1,6 @@
 //! What the tests share: an API on a store in a temporary directory, and requests to it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,8 +15,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::accounts::Accounts;
 use crate::api::Api;
-use crate::rights::Rights;
+use crate::rights::{KeyHolder, KeyPolicy, Rights};
 use crate::store::{SqliteStore, Store};
 
 /// What came back.
@@ -52,7 +54,7 @@ pub struct ApiService {
 }
 
 pub fn identity() -> Identity {
-    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+    Identity::default()
 }
 
 impl ApiService {
@@ -66,10 +68,33 @@ impl ApiService {
         Self { _directory: Some(directory), ..Self::on(Arc::new(store), quotas, request_rate) }
     }
 
+    /// For the accounts 111122223333, 444455556666 and 777788889999, which share what the file `shares` of `directory` says,
+    /// where its store is, too.
+    pub fn of_accounts(directory: &Path, quotas: &[&str]) -> Self {
+        let others = ["444455556666", "777788889999"].map(|id| id.parse().expect("an account"));
+        let identity = Identity { others: others.into(), ..identity() };
+        let store = SqliteStore::open(directory, &identity, TOKENS_PER_MESH).expect("a store");
+        let accounts = Accounts::read(identity, directory.join("shares")).expect("shares");
+        Self::on_for(Arc::new(store), accounts, quotas, None)
+    }
+
+    /// The same service, called by who has a key of `account`, or of the first when it is none.
+    pub fn called_by(&self, account: Option<&str>) -> Self {
+        let account = account.map(|id| id.parse().expect("an account"));
+        let policy = KeyPolicy { account, ..KeyPolicy::EVERYTHING };
+        let holder = KeyHolder { id: "FMKYTEST".into(), name: "test".into(), policy };
+        let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
+        Self { router, rights: Rights::Key(Arc::new(holder)), shutdown, _directory: None }
+    }
+
     pub fn on(store: Arc<dyn Store>, quotas: &[&str], request_rate: Option<u32>) -> Self {
+        Self::on_for(store, Accounts::new(identity()), quotas, request_rate)
+    }
+
+    fn on_for(store: Arc<dyn Store>, accounts: Accounts, quotas: &[&str], request_rate: Option<u32>) -> Self {
         let quotas: Vec<Quota> = quotas.iter().map(|text| text.parse().expect("a quota")).collect();
         let shutdown = CancellationToken::new();
-        let api = Api::new(store, identity(), Quotas::new(quotas), request_rate, shutdown.clone());
+        let api = Api::new(store, accounts, Quotas::new(quotas), request_rate, shutdown.clone());
         let router = Arc::new(api.expect("an API")).router();
         Self { router, rights: Rights::Local, shutdown, _directory: None }
     }
@@ -136,6 +161,18 @@ pub fn router(name: &str, listeners: &[(u16, &str)]) -> Value {
     let listener =
         |(port, protocol): &(u16, &str)| json!({"portMapping": {"port": port, "protocol": protocol}});
     json!({"virtualRouterName": name, "spec": {"listeners": listeners.iter().map(listener).collect::<Vec<_>>()}})
+}
+
+/// The request that creates a gateway with an http listener.
+pub fn gateway(name: &str) -> Value {
+    let listener = json!({"portMapping": {"port": 8080, "protocol": "http"}});
+    json!({"virtualGatewayName": name, "spec": {"listeners": [listener]}})
+}
+
+/// The request that creates a route of a gateway for all paths to the virtual service `service`.
+pub fn gateway_route(name: &str, service: &str) -> Value {
+    let action = json!({"target": {"virtualService": {"virtualServiceName": service}}});
+    json!({"gatewayRouteName": name, "spec": {"httpRoute": {"action": action, "match": {"prefix": "/"}}}})
 }
 
 /// The spec of an http2 route for all paths.

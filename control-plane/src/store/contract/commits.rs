@@ -31,7 +31,7 @@ pub(crate) async fn what_was_committed_is_there_after_opening_again<B: StoreBack
 
     let store = backend.open();
     assert_eq!(*store.revisions().borrow(), revision);
-    let view = store.mesh("m").expect("the mesh");
+    let view = store.mesh(&"m".into()).expect("the mesh");
     let found: Vec<Record> = view.resources.values().map(|record| Record::clone(record)).collect();
     assert_eq!(found, [mesh, newer]);
 }
@@ -43,7 +43,7 @@ pub(crate) async fn a_commit_is_visible_before_its_answer<B: StoreBackend>() {
     let mesh = made(&store, ResourceId::mesh("m")).await;
     assert!(revisions.has_changed().expect("the store lives"));
     let revision = *revisions.borrow_and_update();
-    let view = store.mesh("m").expect("the mesh");
+    let view = store.mesh(&"m".into()).expect("the mesh");
     assert_eq!(
         (view.revision, view.get(&mesh.id).map(|found| found.uid.clone())),
         (revision, Some(mesh.uid))
@@ -54,10 +54,10 @@ pub(crate) async fn an_old_view_stays_as_it_was<B: StoreBackend>() {
     let backend = B::new();
     let store = backend.open();
     made(&store, ResourceId::mesh("m")).await;
-    let before = store.mesh("m").expect("the mesh");
+    let before = store.mesh(&"m".into()).expect("the mesh");
     made(&store, ResourceId::virtual_node("m", "n")).await;
     assert_eq!(before.resources.len(), 1);
-    assert_eq!(store.mesh("m").expect("the mesh").resources.len(), 2);
+    assert_eq!(store.mesh(&"m".into()).expect("the mesh").resources.len(), 2);
 }
 
 pub(crate) async fn a_write_on_another_version_is_not_stored<B: StoreBackend>() {
@@ -167,7 +167,7 @@ async fn leaves_what_a_map_would_hold<B: StoreBackend>(history: &[CommitStep]) {
                 store = backend.open();
             }
         }
-        let view = store.mesh("m").expect("the mesh");
+        let view = store.mesh(&"m".into()).expect("the mesh");
         let found: Vec<&Record> = view.resources.values().map(Arc::as_ref).collect();
         assert_eq!(found, model.values().collect::<Vec<_>>(), "{history:?}");
     }

@@ -80,7 +80,7 @@ pub(super) use contract_suite;
 
 /// Whose resources the tests store.
 pub(super) fn identity() -> Identity {
-    Identity { partition: "aws".into(), region: "us-west-2".into(), account: "111122223333".into() }
+    Identity::default()
 }
 
 /// A record with an empty spec.
@@ -94,6 +94,7 @@ fn with_spec(id: ResourceId, version: i64, spec: Value) -> Record {
     let spec = Spec::from_json(id.kind(), spec).expect("a spec");
     Record {
         arn: identity().arn(&id),
+        owner: id.mesh_name().owner(),
         uid: format!("uid-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         version,
         created_at: Timestamp::from_millisecond(1_700_000_000_123).expect("a time"),

@@ -96,7 +96,7 @@ pub(crate) async fn an_answer_comes_again_as_it_was_whatever_came_after_it<B: St
         let swapped = store.commit(again(token("create", 2, &second))).await;
         assert!(matches!(swapped, Err(CommitError::Refused(_))), "{swapped:?}");
         assert_eq!(*store.revisions().borrow(), 4, "nothing was decided");
-        assert_eq!(store.mesh("m").expect("the mesh").get(&id).map(Arc::as_ref), Some(&third));
+        assert_eq!(store.mesh(&"m".into()).expect("the mesh").get(&id).map(Arc::as_ref), Some(&third));
     }
 }
 

@@ -45,7 +45,7 @@ fn route_to(node: &Record) -> Commit {
 fn delete_unused(node: &Record) -> Commit {
     let Record { id, uid, version, .. } = node.clone();
     let decide = move |tip: Tip<'_>| {
-        let mesh = tip.mesh("m").ok_or_else(|| Refusal::not_found("the mesh does not exist"))?;
+        let mesh = tip.mesh(&"m".into()).ok_or_else(|| Refusal::not_found("the mesh does not exist"))?;
         if targets(mesh).iter().any(|target| target == id.name()) {
             return Err(Refusal::new(Class::ResourceInUse, "a route leads to it"));
         }
@@ -90,7 +90,7 @@ pub(crate) async fn a_node_that_goes_and_a_route_to_it_are_not_both_done_by_two_
         };
         assert!(lost, "order {order}: {deleted:?}, {routed:?}");
         drop((one, other));
-        let view = backend.open().mesh("m").expect("the mesh");
+        let view = backend.open().mesh(&"m".into()).expect("the mesh");
         let exists = |name: &String| view.get(&ResourceId::virtual_node("m", name)).is_some();
         assert!(targets(&view).iter().all(exists), "order {order}: a route leads nowhere");
     }
@@ -143,7 +143,7 @@ pub(crate) async fn two_writers_at_once_lose_nothing<B: StoreBackend>() {
     assert!(decisions.load(Ordering::Relaxed) > 2 * EACH, "no one was ever overtaken");
     made(&other, ResourceId::virtual_node("m", "last")).await;
     drop((one, other));
-    let view = backend.open().mesh("m").expect("the mesh");
+    let view = backend.open().mesh(&"m".into()).expect("the mesh");
     let version = view.get(&node.id).map(|record| record.version);
     assert_eq!(version, i64::try_from(1 + 2 * EACH).ok());
 }

@@ -5,24 +5,26 @@ use fleetmesh_model::ResourceId;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::names;
 use super::table::TableError;
 
 /// Stores `binding` unless another stands in its way at `now`; says whether it did. Those that are over are forgotten.
 pub fn bind(connection: &Connection, binding: &Binding, now: Timestamp) -> Result<bool, TableError> {
     let transaction = connection.unchecked_transaction()?;
     let Binding { instance, node, key, started, until } = binding;
+    let node = names::stored(node);
     let sql = "SELECT key, started, until FROM bound_key WHERE instance = ?1 AND node = ?2";
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let row = transaction.prepare_cached(sql)?.query_row((instance, node.to_string()), read).optional()?;
+    let row = transaction.prepare_cached(sql)?.query_row((instance, &node), read).optional()?;
     let former = row.map(|row| former(binding, row)).transpose()?;
     if former.as_ref().is_some_and(|former| !binding.may_follow(former, now)) {
         return Ok(false);
     }
     let started = former.map_or(*started, |former| former.started.max(*started));
     transaction.prepare_cached("DELETE FROM bound_key WHERE until <= ?1")?.execute([now.as_millisecond()])?;
-    transaction.prepare_cached("INSERT OR REPLACE INTO bound_key VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-        params![instance, node.to_string(), key.as_slice(), started.as_millisecond(), until.as_millisecond()],
-    )?;
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO bound_key VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![instance, node, key.as_slice(), started.as_millisecond(), until.as_millisecond()])?;
     transaction.commit()?;
     Ok(true)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::store::{Change, ClientToken, Commit, CommitError, Decided, State, Step, Write};
 use fleetmesh_mesh::view::Record;
 use fleetmesh_model::Kind;
@@ -19,6 +20,8 @@ pub type GroupAnswer = Result<Arc<Record>, CommitError>;
 pub struct Group<'a> {
     /// The open transaction.
     pub connection: &'a Connection,
+    /// Whose it is.
+    pub identity: &'a Identity,
     /// The state after the commits so far.
     pub state: State,
     /// When the group is committed.
@@ -55,8 +58,8 @@ impl Group<'_> {
         match change {
             Change::Put(Write { record, replaces }) => {
                 match replaces {
-                    None => table::insert(self.connection, record)?,
-                    Some(version) => table::update(self.connection, record, *version)?,
+                    None => table::insert(self.connection, record, self.identity)?,
+                    Some(version) => table::update(self.connection, record, *version, self.identity)?,
                 }
                 if let Some(token) = token {
                     tokens::spend(self.connection, token, record, self.now, self.tokens)?;
@@ -65,7 +68,7 @@ impl Group<'_> {
             Change::Delete { id, uid, version } => {
                 table::delete(self.connection, id, uid, *version)?;
                 if id.kind() == Kind::Mesh {
-                    tokens::forget_mesh(self.connection, id.name())?;
+                    tokens::forget_mesh(self.connection, id.mesh_name())?;
                 }
             }
         }

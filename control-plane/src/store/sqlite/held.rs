@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fleetmesh_model::ResourceId;
 use rusqlite::Connection;
 
+use super::names;
 use super::table::TableError;
 
 /// What is stored of each node.
@@ -18,7 +19,7 @@ pub fn load(connection: &Connection) -> Result<HeldByNode, TableError> {
     let mut held = HeldByNode::new();
     for row in rows {
         let (id, memory) = row?;
-        let node = ResourceId::parse(&id).map_err(|reason| TableError::Row { id, reason })?;
+        let node = names::parse(&id).map_err(|reason| TableError::Row { id, reason })?;
         held.insert(node, memory.into());
     }
     Ok(held)
@@ -26,7 +27,7 @@ pub fn load(connection: &Connection) -> Result<HeldByNode, TableError> {
 
 /// Stores `memory` of `node`, or forgets it.
 pub fn store(connection: &Connection, node: &ResourceId, memory: Option<&[u8]>) -> Result<(), TableError> {
-    let node = node.to_string();
+    let node = names::stored(node);
     match memory {
         Some(memory) => {
             connection
@@ -40,7 +41,7 @@ pub fn store(connection: &Connection, node: &ResourceId, memory: Option<&[u8]>) 
 
 #[cfg(test)]
 mod tests {
-    use fleetmesh_model::ResourceId;
+    use fleetmesh_model::{Account, ResourceId};
 
     use crate::store::sqlite::tests::open;
     use crate::views::Views;
@@ -48,7 +49,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_is_there_after_a_restart_until_it_is_forgotten() {
         let directory = tempfile::tempdir().expect("a directory");
-        let [a, b] = ["a", "b"].map(|name| ResourceId::virtual_node("apps", name));
+        let a = ResourceId::virtual_node("apps", "a");
+        // Of the same names, in another account.
+        let b = a.clone().owned_by(Account::Other("444455556666".parse().expect("an account")));
         let store = open(directory.path());
         assert_eq!((store.held(&a), store.holding()), (None, vec![]));
         for (node, memory) in [(&a, "old"), (&b, "other"), (&a, "new")] {

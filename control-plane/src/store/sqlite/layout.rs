@@ -7,8 +7,13 @@ use fleetmesh_mesh::store::StorePlace;
 /// `PRAGMA application_id` of our databases: "FMCP".
 pub const APPLICATION_ID: i64 = 0x464d_4350;
 
-/// The schema this program writes, in `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+/// The newest schema that this program knows, in `PRAGMA user_version`: the tables are those of schema 1, and rows may be of
+/// several accounts ([`super::names`]). A file becomes one when it is opened for several accounts. Programs from before would take
+/// the rows of another account for unreadable ones, or for those of the first; they refuse a newer schema.
+pub const SCHEMA_VERSION: i64 = 2;
+
+/// The schema of a file that was only ever opened for one account.
+pub const ONE_ACCOUNT: i64 = 1;
 
 /// The tables of schema 1, `client_token` for programs from before `spent_token` only. Times are milliseconds since the Unix epoch; `spec` and `tags` are JSON. The key of a row is
 /// where it lies (no rowid): every page that a commit does not touch is one that it does not write.
@@ -30,7 +35,8 @@ CREATE INDEX client_token_spent_at ON client_token (spent_at);
 
 /// Tables that schema 1 got later: made where they are missing. Programs from before leave them alone, so going back to one
 /// is possible. `version_key.key` is a secret, of 32 bytes; the newest has the highest id. `bound_key.key` is a digest. `spent_token.number` counts the
-/// tokens of a mesh; `rest` is the id without its mesh, so that the longest row stays within a page.
+/// tokens of a mesh; `rest` is the id without its mesh, so that the longest row stays within a page. `resource_owner` has what was
+/// made by another account than the one that owns the mesh.
 pub const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS version_key (
     id INTEGER NOT NULL PRIMARY KEY, made_at INTEGER NOT NULL, key BLOB NOT NULL
@@ -48,6 +54,7 @@ CREATE TABLE IF NOT EXISTS spent_token (
 CREATE TABLE IF NOT EXISTS held (node TEXT NOT NULL PRIMARY KEY, memory BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS spent_token_number ON spent_token (mesh, number);
 CREATE INDEX IF NOT EXISTS spent_token_spent_at ON spent_token (spent_at);
+CREATE TABLE IF NOT EXISTS resource_owner (id TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// How to have the data elsewhere.

@@ -9,6 +9,7 @@ mod group;
 mod held;
 mod layout;
 mod lock;
+mod names;
 mod open;
 mod table;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::snapshot::VersionKeys;
 use fleetmesh_mesh::store::{Binding, Commit, CommitError, OpenError, State};
 use fleetmesh_mesh::view::{MeshView, Meshes, Record};
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 use held::HeldByNode;
 use open::Opened;
 
@@ -180,11 +181,11 @@ impl Drop for SqliteStore {
 }
 
 impl Views for SqliteStore {
-    fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
+    fn mesh(&self, name: &MeshName) -> Option<Arc<MeshView>> {
         self.published.meshes().get(name).cloned()
     }
 
-    fn mesh_names(&self) -> Vec<String> {
+    fn mesh_names(&self) -> Vec<MeshName> {
         self.published.meshes().keys().cloned().collect()
     }
 

@@ -67,6 +67,10 @@ fn prepare(connection: Connection, path: &Path, identity: &Identity) -> Result<C
     tuned().map_err(|error| explain(path, &error))?;
     same_identity(&connection, path, identity)?;
     connection.execute_batch(layout::ADDITIONS).map_err(|error| explain(path, &error))?;
+    if !identity.others.is_empty() {
+        let marked = connection.pragma_update(None, "user_version", layout::SCHEMA_VERSION);
+        marked.map_err(|error| explain(path, &error))?;
+    }
     Ok(connection)
 }
 
@@ -99,17 +103,19 @@ fn inspect(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
 fn create(connection: &Connection, identity: &Identity) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(layout::SCHEMA)?;
-    let Identity { partition, region, account } = identity;
+    let Identity { partition, region, account, others: _ } = identity;
     transaction.execute("INSERT INTO identity VALUES (?1, ?2, ?3)", (partition, region, account))?;
     transaction.execute("INSERT INTO revision VALUES (0)", ())?;
     transaction.pragma_update(None, "application_id", layout::APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", layout::SCHEMA_VERSION)?;
+    transaction.pragma_update(None, "user_version", layout::ONE_ACCOUNT)?;
     transaction.commit()
 }
 
 fn same_identity(connection: &Connection, path: &Path, given: &Identity) -> Result<(), OpenError> {
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Identity { partition: row.get(0)?, region: row.get(1)?, account: row.get(2)? })
+        // Which others are served beside the first may change.
+        let others = given.others.clone();
+        Ok(Identity { partition: row.get(0)?, region: row.get(1)?, account: row.get(2)?, others })
     };
     let stored = connection.query_row("SELECT partition, region, account FROM identity", (), read).optional();
     let stored = stored.map_err(|error| explain(path, &error))?;
@@ -117,7 +123,7 @@ fn same_identity(connection: &Connection, path: &Path, given: &Identity) -> Resu
         return Ok(());
     }
     let words = |identity: &Identity| {
-        let Identity { partition, region, account } = identity;
+        let Identity { partition, region, account, others: _ } = identity;
         format!("account {account}, region {region}, partition {partition}")
     };
     let stored = stored.as_ref().map_or_else(|| "no account".into(), words);

@@ -9,6 +9,8 @@ use fleetmesh_model::{ResourceId, Spec};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use super::names;
+
 /// A row could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -48,10 +50,13 @@ struct Columns {
     last_updated_at: i64,
     spec: String,
     tags: String,
+    /// The account that made it, unless it owns the mesh.
+    owner: Option<String>,
 }
 
 impl Columns {
-    const SELECT: &'static str = "id, uid, version, created_at, last_updated_at, spec, tags";
+    const SELECT: &'static str = "id, uid, version, created_at, last_updated_at, spec, tags, \
+        (SELECT owner FROM resource_owner WHERE resource_owner.id = resource.id) AS owner";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -62,12 +67,14 @@ impl Columns {
             last_updated_at: row.get("last_updated_at")?,
             spec: row.get("spec")?,
             tags: row.get("tags")?,
+            owner: row.get("owner")?,
         })
     }
 
-    fn of(record: &Record) -> Result<Self, TableError> {
-        let Record { id, arn: _, uid, version, created_at, last_updated_at, spec, tags } = record;
-        let id = id.to_string();
+    fn of(record: &Record, identity: &Identity) -> Result<Self, TableError> {
+        let Record { id, arn: _, owner, uid, version, created_at, last_updated_at, spec, tags } = record;
+        let owner = (*owner != id.mesh_name().owner()).then(|| identity.digits(*owner));
+        let id = names::stored(id);
         let row = |error: serde_json::Error| TableError::Row { id: id.clone(), reason: error.to_string() };
         Ok(Self {
             uid: uid.clone(),
@@ -76,18 +83,21 @@ impl Columns {
             last_updated_at: last_updated_at.as_millisecond(),
             spec: serde_json::to_string(spec).map_err(row)?,
             tags: serde_json::to_string(tags).map_err(row)?,
+            owner,
             id,
         })
     }
 
     fn into_record(self, identity: &Identity) -> Result<Record, TableError> {
-        let Self { id: text, uid, version, created_at, last_updated_at, spec, tags } = self;
+        let Self { id: text, uid, version, created_at, last_updated_at, spec, tags, owner } = self;
         let row = |reason: String| TableError::Row { id: text.clone(), reason };
         let time = |millis| Timestamp::from_millisecond(millis).map_err(|error| row(error.to_string()));
-        let id = ResourceId::parse(&text).map_err(row)?;
+        let id = names::parse(&text).map_err(row)?;
+        let owner = owner.map(|digits| names::account(&digits, identity)).transpose().map_err(row)?;
         let json = serde_json::from_str(&spec).map_err(|error| row(error.to_string()))?;
         Ok(Record {
             arn: identity.arn(&id),
+            owner: owner.unwrap_or(id.mesh_name().owner()),
             uid,
             version,
             created_at: time(created_at)?,
@@ -108,13 +118,13 @@ pub fn load(connection: &Connection, identity: &Identity) -> Result<State, Table
     let mut statement = connection.prepare(&format!("SELECT {} FROM resource", Columns::SELECT))?;
     for columns in statement.query_map((), Columns::read)? {
         let record = Arc::new(columns?.into_record(identity)?);
-        let mesh = meshes.entry(record.id.mesh_name().to_owned());
+        let mesh = meshes.entry(record.id.mesh_name().clone());
         let view = mesh.or_insert_with(|| Arc::new(MeshView { revision, resources: [].into() }));
         Arc::make_mut(view).resources.insert(record.id.clone(), record);
     }
     if let Some(name) = meshes.iter().find(|(name, view)| view.get(&ResourceId::mesh(*name)).is_none()) {
         let reason = "there are resources in it, but it does not exist itself".into();
-        return Err(TableError::Row { id: format!("mesh/{}", name.0), reason });
+        return Err(TableError::Row { id: names::stored(&ResourceId::mesh(name.0)), reason });
     }
     Ok(State { meshes, revision })
 }
@@ -140,12 +150,16 @@ fn number(revision: u64) -> i64 {
 }
 
 /// Stores a record that must not be there yet.
-pub fn insert(connection: &Connection, record: &Record) -> Result<(), TableError> {
-    let columns = Columns::of(record)?;
-    if ResourceId::parse(&columns.id).as_ref() != Ok(&record.id) {
+pub fn insert(connection: &Connection, record: &Record, identity: &Identity) -> Result<(), TableError> {
+    let columns = Columns::of(record, identity)?;
+    if names::parse(&columns.id).as_ref() != Ok(&record.id) {
         return Err(TableError::Row { id: columns.id, reason: "the name cannot be stored".into() });
     }
-    let Columns { id, uid, version, created_at, last_updated_at, spec, tags } = columns;
+    let Columns { id, uid, version, created_at, last_updated_at, spec, tags, owner } = columns;
+    if let Some(owner) = owner {
+        let sql = "INSERT OR REPLACE INTO resource_owner VALUES (?1, ?2)";
+        connection.prepare_cached(sql)?.execute([&id, &owner])?;
+    }
     connection
         .prepare_cached("INSERT INTO resource VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![id, uid, version, created_at, last_updated_at, spec, tags])?;
@@ -153,8 +167,14 @@ pub fn insert(connection: &Connection, record: &Record) -> Result<(), TableError
 }
 
 /// Stores a record in the place of the one with the same uid at `replaces`.
-pub fn update(connection: &Connection, record: &Record, replaces: i64) -> Result<(), TableError> {
-    let Columns { id, uid, version, created_at: _, last_updated_at, spec, tags } = Columns::of(record)?;
+pub fn update(
+    connection: &Connection,
+    record: &Record,
+    replaces: i64,
+    identity: &Identity,
+) -> Result<(), TableError> {
+    let Columns { id, uid, version, created_at: _, last_updated_at, spec, tags, owner: _ } =
+        Columns::of(record, identity)?;
     let sql = "UPDATE resource SET version = ?1, last_updated_at = ?2, spec = ?3, tags = ?4
         WHERE id = ?5 AND uid = ?6 AND version = ?7";
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -171,7 +191,8 @@ pub fn update(connection: &Connection, record: &Record, replaces: i64) -> Result
 
 /// Removes the record `id` with `uid` at `version`.
 pub fn delete(connection: &Connection, id: &ResourceId, uid: &str, version: i64) -> Result<(), TableError> {
-    let id = id.to_string();
+    let id = names::stored(id);
+    connection.prepare_cached("DELETE FROM resource_owner WHERE id = ?1")?.execute([&id])?;
     let sql = "DELETE FROM resource WHERE id = ?1 AND uid = ?2 AND version = ?3";
     let changed = connection.prepare_cached(sql)?.execute(params![id, uid, version])?;
     if changed == 1 { Ok(()) } else { Err(TableError::Moved { id, version }) }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::store::{CommitError, KEY_LIFE, TOKENS_PER_MESH};
-use fleetmesh_model::ResourceId;
+use fleetmesh_mesh::view::Record;
 use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Account, ResourceId};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use rustix::fs::Mode;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{SqliteStore, layout};
 use crate::store::Store;
-use crate::store::contract::{StoreBackend, contract_suite, identity, made, marked, put, record};
+use crate::store::contract::{StoreBackend, contract_suite, delete, identity, made, marked, put, record};
 use crate::views::Views;
 
 /// A data directory.
@@ -94,9 +95,9 @@ async fn a_full_disk_refuses_changes_and_loses_none() {
         }
     }
     assert!(refused > 0);
-    let shown = store.mesh("m").expect("the mesh").resources.clone();
+    let shown = store.mesh(&"m".into()).expect("the mesh").resources.clone();
     drop(store);
-    assert_eq!(open(directory.path()).mesh("m").expect("the mesh").resources, shown);
+    assert_eq!(open(directory.path()).mesh(&"m".into()).expect("the mesh").resources, shown);
 }
 
 #[test]
@@ -129,7 +130,7 @@ async fn a_damaged_file_is_refused_and_stays_as_it_is() {
         assert!(fs::read(&path).expect("the file") == damaged, "the damaged file was changed");
     }
     fs::write(&path, whole).expect("restored");
-    assert!(open(directory.path()).mesh("m").is_some());
+    assert!(open(directory.path()).mesh(&"m".into()).is_some());
 }
 
 #[tokio::test]
@@ -160,9 +161,9 @@ fn foreign_newer_and_other_accounts_databases_are_refused() {
         SqliteStore::open(directory.path(), &other, TOKENS_PER_MESH).err().expect("refused").to_string();
     assert!(message.contains("holds the resources of account 111122223333"), "{message}");
 
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     let message = error(directory.path());
-    assert!(message.contains("has schema 2, this program knows up to 1"), "{message}");
+    assert!(message.contains("has schema 3, this program knows up to 2"), "{message}");
 }
 
 #[test]
@@ -190,7 +191,7 @@ async fn a_database_from_before_there_were_keys_gets_one() {
     let path = layout::database(directory.path());
     Connection::open(&path).and_then(|file| file.execute_batch("DROP TABLE version_key")).expect("dropped");
     let store = open(directory.path());
-    assert!(store.mesh("m").is_some_and(|view| view.get(&mesh.id).is_some()));
+    assert!(store.mesh(&"m".into()).is_some_and(|view| view.get(&mesh.id).is_some()));
     assert_eq!(keys_stored(directory.path()).len(), 1);
     let version = marked(&store);
     drop(store);
@@ -198,6 +199,56 @@ async fn a_database_from_before_there_were_keys_gets_one() {
     let schema = Connection::open(&path)
         .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)));
     assert_eq!(schema, Ok(1), "a program from before still opens it");
+}
+
+/// A program from before would take a consumer's resource for the owner's, so it must not open the file.
+#[tokio::test]
+async fn a_database_of_several_accounts_keeps_whose_everything_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let schema = || {
+        let file = Connection::open(layout::database(directory.path())).expect("opened");
+        file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    let node = made(&open(directory.path()), ResourceId::mesh("m")).await;
+    assert_eq!(schema(), 1);
+    let other = "444455556666".parse().expect("an account");
+    let several = Identity { others: [other].into(), ..identity() };
+    let other = Account::Other(other);
+    let store = SqliteStore::open(directory.path(), &several, TOKENS_PER_MESH).expect("a store");
+    assert_eq!(schema(), 2);
+    let theirs = ResourceId::mesh("m").owned_by(other);
+    made(&store, theirs.clone()).await;
+    let consumers = Record { owner: other, ..record(ResourceId::virtual_node("m", "n"), 1) };
+    let owners =
+        Record { owner: Account::First, ..record(ResourceId::virtual_node(theirs.mesh_name(), "n"), 1) };
+    for record in [&consumers, &owners] {
+        store.commit(put(record.clone(), None)).await.expect("committed");
+    }
+    drop(store);
+    // Also where the other account is not served: then it is only not shown.
+    for identity in [identity(), several] {
+        let store = SqliteStore::open(directory.path(), &identity, TOKENS_PER_MESH).expect("a store");
+        let found = |record: &Record| {
+            store.mesh(record.id.mesh_name()).and_then(|mesh| mesh.get(&record.id).cloned())
+        };
+        assert_eq!(found(&node).map(|mesh| mesh.owner), Some(Account::First));
+        assert_eq!(found(&consumers).map(|node| node.owner), Some(other));
+        assert_eq!(
+            found(&owners).map(|node| (node.owner, node.arn.clone())),
+            Some((Account::First, owners.arn.clone()))
+        );
+        assert_eq!(
+            store.mesh_names(),
+            [ResourceId::mesh("m").mesh_name().clone(), theirs.mesh_name().clone()]
+        );
+    }
+    // Whoever has the name next is who made it.
+    let store = open(directory.path());
+    store.commit(delete(&consumers)).await.expect("deleted");
+    made(&store, consumers.id.clone()).await;
+    drop(store);
+    let node = open(directory.path()).mesh(&"m".into()).and_then(|mesh| mesh.get(&consumers.id).cloned());
+    assert_eq!(node.map(|node| node.owner), Some(Account::First));
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn spend(directory: &Path, mesh: &Record, ago: SignedDuration, count: u32) {
             token,
             [1_u8; 32].as_slice(),
             spent_at,
-            id.mesh_name(),
+            id.mesh_name().name(),
             number,
             "",
             uid,

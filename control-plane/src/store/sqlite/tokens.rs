@@ -2,17 +2,19 @@
 
 use fleetmesh_mesh::store::{ClientToken, Spent, TOKEN_LIFE, TOKEN_PIECE};
 use fleetmesh_mesh::view::Record;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{MeshName, ResourceId};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::names;
 use super::table::TableError;
 
 /// Tokens beyond the bound that one commit forgets at most. More than it spends, so that a bound that was lowered is reached.
 const TRIM: u32 = 16;
 
 /// [`TokenColumns`], in our table.
-const SELECT: &str = "token, request, spent_at, 'mesh/' || mesh || rest AS id, uid, version, last_updated_at";
+const SELECT: &str = "token, request, spent_at, uid, version, last_updated_at,
+    CASE WHEN mesh LIKE 'account/%' THEN mesh ELSE 'mesh/' || mesh END || rest AS id";
 
 /// [`TokenColumns`], in the table of programs from before.
 const SELECT_OLD: &str = "token, request, spent_at, id, uid, version, last_updated_at";
@@ -44,7 +46,7 @@ impl TokenColumns {
     fn into_spent(self) -> Result<Spent, TableError> {
         let Self { token: _, request, spent_at: _, id: text, uid, version, last_updated_at } = self;
         let row = |reason: String| TableError::Row { id: format!("a client token of {text}"), reason };
-        let id = ResourceId::parse(&text).map_err(row)?;
+        let id = names::parse(&text).map_err(row)?;
         let last_updated_at =
             Timestamp::from_millisecond(last_updated_at).map_err(|error| row(error.to_string()))?;
         Ok(Spent { request, id, uid, version, last_updated_at })
@@ -55,13 +57,14 @@ impl TokenColumns {
 /// token from it.
 pub fn spent(
     connection: &Connection,
-    mesh: &str,
+    mesh: &MeshName,
     token: &str,
     now: Timestamp,
 ) -> Result<Option<Spent>, TableError> {
     let sql = format!("SELECT {SELECT} FROM spent_token WHERE mesh = ?1 AND token = ?2 AND spent_at > ?3");
     let mut statement = connection.prepare_cached(&sql)?;
-    let columns = statement.query_row(params![mesh, token, limit(now)], TokenColumns::read).optional()?;
+    let columns =
+        statement.query_row(params![names::mesh(mesh), token, limit(now)], TokenColumns::read).optional()?;
     columns.map(TokenColumns::into_spent).transpose()
 }
 
@@ -78,18 +81,19 @@ pub fn spend(
     let sql = "DELETE FROM spent_token WHERE mesh = ?1 AND token IN
         (SELECT token FROM spent_token WHERE mesh = ?1 AND number <= ?2 ORDER BY number LIMIT ?3)";
     let beyond = number.saturating_sub(bound.into());
-    connection.prepare_cached(sql)?.execute(params![record.id.mesh_name(), beyond, TRIM])?;
+    connection.prepare_cached(sql)?.execute(params![names::mesh(record.id.mesh_name()), beyond, TRIM])?;
     Ok(())
 }
 
 /// Stores it as the last of its mesh; gives its number.
 fn store(connection: &Connection, token: &str, spent: &Spent, spent_at: i64) -> Result<i64, TableError> {
     let Spent { request, id, uid, version, last_updated_at } = spent;
-    let (mesh, text) = (id.mesh_name(), id.to_string());
-    let rest = text.strip_prefix("mesh/").and_then(|rest| rest.strip_prefix(mesh)).unwrap_or_default();
+    let (mesh, text) = (names::mesh(id.mesh_name()), names::stored(id));
+    let within = names::stored(&ResourceId::mesh(id.mesh_name()));
+    let rest = text.strip_prefix(&within).unwrap_or_default();
     let last = "SELECT number FROM spent_token WHERE mesh = ?1 ORDER BY number DESC LIMIT 1";
     let last: Option<i64> =
-        connection.prepare_cached(last)?.query_row([mesh], |row| row.get(0)).optional()?;
+        connection.prepare_cached(last)?.query_row([&mesh], |row| row.get(0)).optional()?;
     let number = last.unwrap_or(0).saturating_add(1);
     let sql = "INSERT OR REPLACE INTO spent_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     connection.prepare_cached(sql)?.execute(params![
@@ -107,8 +111,8 @@ fn store(connection: &Connection, token: &str, spent: &Spent, spent_at: i64) -> 
 }
 
 /// Forgets the tokens of a mesh that is deleted. Those of another resource end with it ([`Spent::current`]) and go in their time.
-pub fn forget_mesh(connection: &Connection, mesh: &str) -> Result<(), TableError> {
-    connection.prepare_cached("DELETE FROM spent_token WHERE mesh = ?1")?.execute([mesh])?;
+pub fn forget_mesh(connection: &Connection, mesh: &MeshName) -> Result<(), TableError> {
+    connection.prepare_cached("DELETE FROM spent_token WHERE mesh = ?1")?.execute([names::mesh(mesh)])?;
     Ok(())
 }
 

@@ -222,8 +222,13 @@ impl Writer {
         // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
         // commit that it is found at.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let mut group =
-            Group { connection: &transaction, state: self.state.clone(), now, tokens: self.tokens };
+        let mut group = Group {
+            connection: &transaction,
+            identity: &self.identity,
+            state: self.state.clone(),
+            now,
+            tokens: self.tokens,
+        };
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
             answers.push(group.take(commit)?);

@@ -1,14 +1,15 @@
 //! What is held of a node, as bytes for a store: a control plane that restarts serves the same as before, also to a proxy that
 //! starts anew. Pure.
 //!
-//! JSON of resources as they were encoded. Nothing is stored for a node of which nothing is held.
+//! JSON of resources as they were encoded. Nothing is stored for a node of which nothing is held. All that is named is in the node's
+//! own mesh, so the names do not say whose that is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetmesh_model::ResourceId;
+use fleetmesh_model::{Account, ResourceId};
 use serde::{Deserialize, Serialize};
 
 use super::part::Part;
@@ -64,7 +65,8 @@ impl Isolation {
     /// Why the bytes cannot be read; nothing is held then.
     pub fn remember(&mut self, memory: &[u8]) -> Result<(), String> {
         let rows: Vec<HeldRow> = serde_json::from_slice(memory).map_err(|error| error.to_string())?;
-        let held = rows.into_iter().map(HeldRow::held).collect::<Option<BTreeMap<Part, Held>>>();
+        let owner = self.target.node.mesh_name().owner();
+        let held = rows.into_iter().map(|row| row.held(owner)).collect::<Option<BTreeMap<Part, Held>>>();
         self.held.extend(held.ok_or("it names what is no resource")?);
         self.holds += 1;
         let target = Arc::clone(&self.target);
@@ -88,7 +90,7 @@ impl HeldRow {
                     .iter()
                     .map(|(kind, resource)| (kind.url().to_owned(), ResourceRow::of(resource)))
                     .collect(),
-                nodes: last.nodes.iter().map(|(name, node)| (name.clone(), node.to_string())).collect(),
+                nodes: last.nodes.iter().map(|(name, node)| (name.clone(), node.path())).collect(),
             }),
             without: names(without),
             objects: names(&rejection.objects),
@@ -96,26 +98,26 @@ impl HeldRow {
         }
     }
 
-    fn held(self) -> Option<(Part, Held)> {
+    fn held(self, owner: Account) -> Option<(Part, Held)> {
         let Self { kind, resource, host, refused, last, without, objects, message } = self;
         let part = Part { kind: ResourceType::from_url(&kind)?, resource, host };
         let last = match last {
-            Some(last) => Some(last.form()?),
+            Some(last) => Some(last.form(owner)?),
             None => None,
         };
-        let withheld = Withheld { last, without: ids(&without)? };
-        let rejection = NodeRejection { objects: ids(&objects)?, message };
+        let withheld = Withheld { last, without: ids(&without, owner)? };
+        let rejection = NodeRejection { objects: ids(&objects, owner)?, message };
         Some((part, Held { refused, withheld, rejection }))
     }
 }
 
 impl LastFormRow {
-    fn form(self) -> Option<LastForm> {
+    fn form(self, owner: Account) -> Option<LastForm> {
         let needs = self.needs.into_iter();
-        let needs = needs.map(|(kind, row)| Some((ResourceType::from_url(&kind)?, row.resource()?)));
-        let nodes = self.nodes.into_iter().map(|(name, node)| Some((name, ResourceId::parse(&node).ok()?)));
+        let needs = needs.map(|(kind, row)| Some((ResourceType::from_url(&kind)?, row.resource(owner)?)));
+        let nodes = self.nodes.into_iter().map(|(name, node)| Some((name, id(&node, owner)?)));
         Some(LastForm {
-            form: self.form.resource()?,
+            form: self.form.resource(owner)?,
             needs: needs.collect::<Option<_>>()?,
             nodes: nodes.collect::<Option<_>>()?,
         })
@@ -133,17 +135,35 @@ impl ResourceRow {
         }
     }
 
-    fn resource(self) -> Option<Arc<Resource>> {
+    fn resource(self, owner: Account) -> Option<Arc<Resource>> {
         let Self { name, version, body, clusters, objects } = self;
         let body = STANDARD.decode(body).ok()?.into();
-        Some(Arc::new(Resource { name, version, body, clusters, objects: ids(&objects)? }))
+        Some(Arc::new(Resource { name, version, body, clusters, objects: ids(&objects, owner)? }))
     }
 }
 
 fn names(ids: &BTreeSet<ResourceId>) -> Vec<String> {
-    ids.iter().map(ToString::to_string).collect()
+    ids.iter().map(ResourceId::path).collect()
 }
 
-fn ids(names: &[String]) -> Option<BTreeSet<ResourceId>> {
-    names.iter().map(|name| ResourceId::parse(name).ok()).collect()
+fn ids(names: &[String], owner: Account) -> Option<BTreeSet<ResourceId>> {
+    names.iter().map(|name| id(name, owner)).collect()
+}
+
+fn id(name: &str, owner: Account) -> Option<ResourceId> {
+    Some(ResourceId::parse(name).ok()?.owned_by(owner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_in_the_mesh_of_the_account_that_owns_it() {
+        for owner in [Account::First, Account::Other("444455556666".parse().expect("an account"))] {
+            let all = [ResourceId::mesh("apps"), ResourceId::route("apps", "r", "x")];
+            let all = all.map(|id| id.owned_by(owner)).into();
+            assert_eq!(ids(&names(&all), owner), Some(all));
+        }
+    }
 }

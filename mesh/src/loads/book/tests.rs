@@ -29,7 +29,7 @@ fn book(count: u64) -> LoadBook {
 }
 
 fn load_of_a(book: &mut LoadBook, now: u64, window: u64) -> NodeLoad {
-    book.loads("apps", seconds(now), window)[&node("a")].clone()
+    book.loads(&"apps".into(), seconds(now), window)[&node("a")].clone()
 }
 
 fn sent(loads: impl IntoIterator<Item = (ResourceId, ReportedLoad)>) -> Report {
@@ -43,14 +43,14 @@ fn on_a(load: ReportedLoad) -> Report {
 #[test]
 fn no_traffic_is_not_taken_for_no_report() {
     let mut book = book(1);
-    assert!(book.loads("apps", seconds(9), 10).is_empty(), "nobody ever reported on it");
+    assert!(book.loads(&"apps".into(), seconds(9), 10).is_empty(), "nobody ever reported on it");
     book.report(1, seconds(10), on_a(ReportedLoad::default()));
     let silent = load_of_a(&mut book, 11, 10);
     assert_eq!(silent.counts, Counts { reports: 1, ..Counts::default() });
     assert_eq!((silent.reporters, silent.age), (1, seconds(1)));
     let outage = load_of_a(&mut book, 30, 10);
     assert_eq!((outage.counts.reports, outage.reporters, outage.age), (0, 0, seconds(20)));
-    assert!(book.loads("other", seconds(30), 10).is_empty(), "another mesh");
+    assert!(book.loads(&"other".into(), seconds(30), 10).is_empty(), "another mesh");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn whoever_has_a_certificate_is_believed_no_more_by_many_reports() {
     assert_eq!(load_of_a(&mut book, 260, LONGEST).counts.succeeded - before, 60 * 90_000);
     assert_eq!(book.budgets.len(), 2);
     book.leave(id);
-    book.loads("apps", seconds(260 + LONGEST), 1);
+    book.loads(&"apps".into(), seconds(260 + LONGEST), 1);
     assert_eq!(book.budgets.len(), 0, "it is forgotten when the window has passed");
 }
 
@@ -297,7 +297,7 @@ fn nothing_is_kept_of_what_is_over() {
         book.report(1, seconds(pass), sent(names));
     }
     assert_eq!(book.targets.len(), 1000);
-    book.loads("apps", seconds(49 + LONGEST), 1);
+    book.loads(&"apps".into(), seconds(49 + LONGEST), 1);
     assert_eq!(book.targets.len(), 20, "what the proxy still runs");
     book.leave(1);
     assert!(book.targets.is_empty() && book.nodes.is_empty() && book.reporters.is_empty());
@@ -373,7 +373,7 @@ proptest! {
             }
         }
         now += seconds(later);
-        let loads = book.loads("apps", now, window);
+        let loads = book.loads(&"apps".into(), now, window);
         let within = |at: Duration, seconds: u64| at.as_secs() + seconds > now.as_secs();
         for name in ["a", "b", "c"] {
             let on = || came.iter().filter(|one| one.name == name);
@@ -419,6 +419,6 @@ fn the_contract_s_example_is_answered() {
         book.report(own, at(number), Report { sent: BTreeMap::new(), received });
     }
     book.report(caller, at(30), sent([(target, counts(25, 20, 4, 1))]));
-    let answer = book.answer("apps", &mesh, at(31), 30, seconds(1));
+    let answer = book.answer(&"apps".into(), &mesh, at(31), 30, seconds(1));
     assert_eq!(serde_json::to_string(&answer).expect("JSON"), examples::LOADS);
 }

@@ -68,7 +68,7 @@ fn options(
         None => Application::Nothing,
     };
     Ok(InstanceOptions {
-        mesh: object.id.mesh_name().to_owned(),
+        mesh: object.id.mesh_name().name().to_owned(),
         name: object.id.name().to_owned(),
         region: place.region.clone(),
         proxy: ProxyOptions {

@@ -14,7 +14,7 @@ pub fn body(route: &Object, call: &WebhookCall, event: Option<&Event>) -> Value 
         "type": call.type_,
         "namespace": route.key.namespace,
         "route": route.key.name,
-        "meshName": route.id.mesh_name(),
+        "meshName": route.id.mesh_name().name(),
         "rolloutId": call.rollout_id,
         "stepIndex": call.step_index,
         "setWeight": call.set_weight,

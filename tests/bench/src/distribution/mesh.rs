@@ -11,7 +11,7 @@ use fleetmesh_mesh::cloud_map::Discovered;
 use fleetmesh_mesh::distribution::Progress;
 use fleetmesh_mesh::snapshot::{Snapshot, VersionKeys};
 use fleetmesh_mesh::view::{MeshView, Record};
-use fleetmesh_model::{ResourceId, Spec};
+use fleetmesh_model::{MeshName, ResourceId, Spec};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -56,7 +56,7 @@ impl Mesh {
             connected.report(Progress { acknowledged: Some(Arc::clone(&former)), rejections: Vec::new() });
             proxies.push(BenchProxy { connected, former, present, is_present: false });
         }
-        let meshes = Arc::new(BTreeMap::from([(NAME.to_owned(), Arc::clone(&view))]));
+        let meshes = Arc::new(BTreeMap::from([(NAME.into(), Arc::clone(&view))]));
         distribution.published(Published { revision: view.revision, meshes, discovered });
         Ok(Self { view, distribution, proxies, turn: 0, token: None })
     }
@@ -80,7 +80,7 @@ impl Mesh {
     /// # Errors
     /// It gets everything, or nothing at all.
     pub async fn news(&mut self) -> Result<usize> {
-        let answer = self.distribution.answer(NAME, self.token.take(), Instant::now()).await;
+        let answer = self.distribution.answer(&NAME.into(), self.token.take(), Instant::now()).await;
         let answer = answer.context("the mesh is unknown")?;
         ensure!(!answer.complete, "the reader got everything");
         self.token = Some(answer.token);
@@ -92,8 +92,11 @@ impl Mesh {
     /// # Errors
     /// It does not get everything.
     pub async fn everything(&mut self) -> Result<()> {
-        let answer =
-            self.distribution.answer(NAME, None, Instant::now()).await.context("the mesh is unknown")?;
+        let answer = self
+            .distribution
+            .answer(&NAME.into(), None, Instant::now())
+            .await
+            .context("the mesh is unknown")?;
         ensure!(
             answer.complete && answer.objects.len() == self.objects(),
             "the reader did not get everything"
@@ -114,6 +117,7 @@ fn view(nodes: u32, version: i64) -> Result<MeshView> {
     let mut add = |id: ResourceId, version: i64, spec: Value| -> Result<()> {
         let record = Record {
             arn: format!("arn:aws:appmesh:us-west-2:111122223333:{id}"),
+            owner: fleetmesh_model::Account::First,
             uid: format!("uid-of-{id}"),
             version,
             created_at: Timestamp::UNIX_EPOCH,
@@ -152,12 +156,12 @@ fn view(nodes: u32, version: i64) -> Result<MeshView> {
 struct BenchMeshes(Arc<MeshView>);
 
 impl Views for BenchMeshes {
-    fn mesh(&self, name: &str) -> Option<Arc<MeshView>> {
-        (name == NAME).then(|| Arc::clone(&self.0))
+    fn mesh(&self, name: &MeshName) -> Option<Arc<MeshView>> {
+        (*name == NAME.into()).then(|| Arc::clone(&self.0))
     }
 
-    fn mesh_names(&self) -> Vec<String> {
-        vec![NAME.to_owned()]
+    fn mesh_names(&self) -> Vec<MeshName> {
+        vec![NAME.into()]
     }
 
     fn revisions(&self) -> watch::Receiver<u64> {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use fleetmesh_mesh::ads::identity;
 use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_mesh::ads::wire::DiscoveryRequest;
+use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot};
 use prost::Message;
 
@@ -121,7 +122,7 @@ impl FuzzedProxy<'_> {
     fn request(&mut self, message: &[u8]) -> Result<bool, String> {
         let Ok(request) = DiscoveryRequest::decode(Bytes::copy_from_slice(message)) else { return Ok(false) };
         // Whoever it says it is: read or refused.
-        let known = identity::proxied(&request.node).is_ok();
+        let known = identity::proxied(&request.node, &Identity::default()).is_ok();
         let _ = identity::named_instance(&request.node);
         let Some(kind) = ResourceType::from_url(&request.type_url) else { return Ok(known) };
         let nonce = &request.response_nonce;

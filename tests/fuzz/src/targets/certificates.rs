@@ -52,11 +52,7 @@ impl Certificates {
         let signers = signers.map_err(|error| anyhow::anyhow!("{error}"))?;
         let signed = identity_document(DOCUMENTS[0], &signers).map_err(|reason| anyhow::anyhow!("{reason}"));
         Ok(Self {
-            identity: Identity {
-                partition: "aws".to_owned(),
-                region: "us-west-2".to_owned(),
-                account: "111122223333".to_owned(),
-            },
+            identity: Identity::default(),
             seeds: certificates.chain(documents).collect(),
             key: ca.key,
             signers,

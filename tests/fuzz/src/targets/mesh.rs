@@ -67,6 +67,7 @@ fn record(path: &str, spec: &Value) -> Result<Arc<Record>> {
     };
     Ok(Arc::new(Record {
         arn: arn.to_string(),
+        owner: fleetmesh_model::Account::First,
         uid: format!("uid-of-{id}"),
         version: 1,
         created_at: Timestamp::UNIX_EPOCH,
