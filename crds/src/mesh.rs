@@ -38,7 +38,6 @@ fn rules(schema: &mut Schema) {
     status = "MeshResourceStatus",
     derive = "PartialEq",
     shortname = "fmesh",
-    category = "fleetmesh",
     crates(kube_core = "::kube_core")
 )]
 pub struct MeshResourceSpec {

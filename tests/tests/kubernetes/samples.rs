@@ -75,7 +75,7 @@ async fn deleted(bed: &ClusterBed, files: &[PathBuf]) {
     kubectl.run(&arguments(&["delete", "--wait=false"], files)).await.unwrap();
     let rest: Vec<PathBuf> = files.iter().filter(|file| !is_namespace(file)).cloned().collect();
     kubectl.run(&arguments(&["delete", "--ignore-not-found", TIMEOUT], &rest)).await.unwrap();
-    assert_eq!(kubectl.run(&["get", "fleetmesh", "--all-namespaces", "-o", "name"]).await.unwrap(), "");
+    assert_eq!(kubectl.run(&["get", "fmesh,fleetmesh", "--all-namespaces", "-o", "name"]).await.unwrap(), "");
     let meshes = bed.aws().run(&["list-meshes"]).await.unwrap();
     assert_eq!(
         meshes["meshes"].as_array().map(Vec::len),

@@ -234,7 +234,7 @@ impl SecretsWorld {
 
     /// The status of every object of ours.
     pub async fn statuses(&self) -> String {
-        let all = self.kubectl.json(&["get", "fleetmesh", "--all-namespaces"]).await.unwrap();
+        let all = self.kubectl.json(&["get", "fmesh,fleetmesh", "--all-namespaces"]).await.unwrap();
         let items = all["items"].as_array().unwrap().iter();
         items.map(|object| format!("{}\n", object["status"])).collect()
     }
