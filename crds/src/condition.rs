@@ -163,6 +163,8 @@ words! {
         EndpointUnreachable,
         /// The endpoint answers with errors of its own (5xx).
         EndpointFailed,
+        /// The endpoint refuses the change because of something else in the mesh (409), which the message names.
+        EndpointConflict,
         /// The endpoint is AWS's App Mesh, which AWS ended; point the operator at a Fleetmesh control plane.
         AppMeshEnded,
         /// The operator's credentials are missing, expired or wrong.

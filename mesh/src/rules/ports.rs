@@ -116,8 +116,8 @@ pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec)
 
 fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
     Refusal::conflict(format!(
-        "{path}: {route} would no longer fit ({found}); add the new listener beside the old one, change the route, \
-         then remove the old listener"
+        "{path}: {route} would no longer fit ({found}); delete the route first and make it anew afterwards. Without a gap: \
+         add a listener on another port, change the route to it, then remove the old listener"
     ))
 }
 

@@ -70,7 +70,8 @@ impl FailureClass {
     pub fn reason(self) -> Reason {
         match self {
             Self::Throttled => Reason::Throttled,
-            Self::Server | Self::Conflict | Self::Malformed => Reason::EndpointFailed,
+            Self::Server | Self::Malformed => Reason::EndpointFailed,
+            Self::Conflict => Reason::EndpointConflict,
             Self::Unreachable => Reason::EndpointUnreachable,
             Self::Ended => Reason::AppMeshEnded,
             Self::NotFound => Reason::RefNotFound,
@@ -125,6 +126,9 @@ impl Failure {
             (FailureClass::Denied, Callee::AppMesh) => ". Allow the operator's identity this action",
             (FailureClass::Denied, Callee::Aws) => {
                 ". Allow the operator's identity this action: `fleetmesh iam policy` prints all that it needs, within the flags that it shares with the operator"
+            }
+            (FailureClass::Conflict, Callee::AppMesh) => {
+                ". Change what stands in its way, or this; the operator tries again by itself"
             }
             // EC2 runs out of instances, which no quota of the account's is about.
             (FailureClass::Limit, _) if self.operation != "CreateFleet" => {
