@@ -1,6 +1,7 @@
 //! Schemas of the fields that identify an App Mesh resource: App Mesh's `ResourceName` bounds, a character rule that
 //! keeps ARNs unambiguous, and immutability. Pure functions over schemas.
 
+use fleetmesh_model::hostname::SERVICE_NAME;
 use fleetmesh_model::rule::Rule;
 use fleetmesh_model::schema::add_rule;
 use schemars::Schema;
@@ -32,6 +33,12 @@ pub fn name(schema: &mut Schema) {
     schema.insert("minLength".into(), json!(1));
     schema.insert("maxLength".into(), json!(MAX_NAME_LENGTH));
     schema.insert("pattern".into(), json!(NAME_PATTERN));
+}
+
+/// The name of a virtual service, which requests have as their host.
+pub fn service_name(schema: &mut Schema) {
+    name(schema);
+    add_rule(schema, &SERVICE_NAME);
 }
 
 /// The mesh that a resource is in: a name that never changes.

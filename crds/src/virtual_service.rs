@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns;
 use crate::extension::Extension;
-use crate::identity::{mesh_name, name};
+use crate::identity::{mesh_name, service_name};
 use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::{NoStatus, PlainResourceStatus};
@@ -34,7 +34,7 @@ pub struct VirtualServiceResourceSpec {
     pub mesh_name: String,
     /// The service's name in App Mesh, which is the name that callers use; metadata.name when absent. It never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(transform = name)]
+    #[schemars(transform = service_name)]
     pub virtual_service_name: Option<String>,
     /// How Fleetmesh manages the App Mesh object.
     #[serde(flatten)]

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::PortProtocol;
-use crate::gateway_route_match::{GrpcGatewayRouteMatch, HttpGatewayRouteMatch};
+use crate::gateway_route_match::{GatewayRouteHostnameMatch, GrpcGatewayRouteMatch, HttpGatewayRouteMatch};
 use crate::kind_spec::KindSpec;
 use crate::reference::NamedResources;
 use crate::resource::ResourceId;
@@ -224,17 +224,6 @@ pub struct GatewayRouteVirtualService {
     /// The name of the virtual service, 1 to 255 characters.
     #[schemars(length(min = 1, max = 255))]
     pub virtual_service_name: String,
-}
-
-/// Which hosts a gateway route is for; exactly one member (App Mesh `GatewayRouteHostnameMatch`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::union)]
-pub enum GatewayRouteHostnameMatch {
-    /// The whole host, 1 to 253 printable ASCII characters; its port does not matter.
-    Exact(#[schemars(length(min = 1, max = 253), regex(pattern = r"^[!-~]+$"))] String),
-    /// The host's end, 1 to 253 printable ASCII characters, for example `.example.com`.
-    Suffix(#[schemars(length(min = 1, max = 253), regex(pattern = r"^[!-~]+$"))] String),
 }
 
 /// What an http or http2 gateway route rewrites (App Mesh `HttpGatewayRouteRewrite`).

@@ -3,16 +3,13 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::gateway_route::GatewayRouteHostnameMatch;
+use crate::hostname;
 use crate::route_match::{
     GrpcRouteMatch, GrpcRouteMetadata, HttpMethod, HttpPathMatch, HttpQueryParameter, HttpRouteHeader,
-    HttpRouteMatch, check_headers, check_metadata,
+    HttpRouteMatch, ONE_PATH, check_headers, check_metadata, check_parameters, check_paths,
 };
-use crate::rule::{Rule, Violations};
+use crate::rule::Violations;
 use crate::schema;
-
-const ONE_PATH: Rule =
-    Rule { cel: "!has(self.prefix) || !has(self.path)", message: "only one of prefix and path may be set" };
 
 fn http_match_rules(schema: &mut Schema) {
     schema::add_rule(schema, &ONE_PATH);
@@ -44,7 +41,7 @@ pub struct HttpGatewayRouteMatch {
     /// The beginning of the path, which begins with `/`; `/` matches all. Unless `action.rewrite` says otherwise, the service
     /// sees `/` in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = crate::header::plain_rules)]
     pub prefix: Option<String>,
     /// Query parameters that must match, 1 to 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,9 +57,11 @@ impl HttpGatewayRouteMatch {
     }
 
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
-        if let (Some(prefix), Some(_)) = (&self.prefix, &self.path) {
-            violations.broken(path, &ONE_PATH, format!("both, prefix {prefix:?}"));
+        if let Some(hostname) = &self.hostname {
+            hostname.check(&format!("{path}.hostname"), violations);
         }
+        check_paths(self.prefix.as_deref(), self.path.as_ref(), path, violations);
+        check_parameters(self.query_parameters.as_deref(), path, violations);
         check_headers(self.headers.as_deref(), path, violations);
     }
 }
@@ -96,6 +95,35 @@ impl GrpcGatewayRouteMatch {
     }
 
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        if let Some(hostname) = &self.hostname {
+            hostname.check(&format!("{path}.hostname"), violations);
+        }
         check_metadata(self.metadata.as_deref(), path, violations);
+    }
+}
+
+/// Which hosts a gateway route is for; exactly one member (App Mesh `GatewayRouteHostnameMatch`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::union)]
+pub enum GatewayRouteHostnameMatch {
+    /// The whole host, 1 to 253 characters; its port does not matter.
+    Exact(
+        #[schemars(length(min = 1, max = 253), regex(pattern = r"^[!-~]+$"), transform = hostname::rules)]
+        String,
+    ),
+    /// The host's end, 1 to 253 characters, for example `.example.com`.
+    Suffix(
+        #[schemars(length(min = 1, max = 253), regex(pattern = r"^[!-~]+$"), transform = hostname::suffix_rules)]
+         String,
+    ),
+}
+
+impl GatewayRouteHostnameMatch {
+    fn check(&self, path: &str, violations: &mut Violations) {
+        match self {
+            Self::Exact(name) => hostname::check(name, &format!("{path}.exact"), violations),
+            Self::Suffix(end) => hostname::check_suffix(end, &format!("{path}.suffix"), violations),
+        }
     }
 }

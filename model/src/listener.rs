@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Duration, GrpcTimeout, HttpTimeout, PortMapping, PortProtocol, TcpTimeout};
+use crate::header;
 use crate::rule::{Rule, Violations};
 use crate::schema;
 use crate::tls::ListenerTls;
@@ -83,6 +84,7 @@ impl Listener {
         if needs_path && !target.starts_with('/') {
             violations.broken(&format!("{path}.healthCheck.path"), &HEALTH_CHECK_PATH, format!("{target:?}"));
         }
+        header::check_plain(target, &format!("{path}.healthCheck.path"), violations);
     }
 }
 
@@ -107,7 +109,7 @@ pub struct HealthCheckPolicy {
     pub interval_millis: i64,
     /// The path asked for by http and http2 checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 1024), transform = header::plain_rules)]
     pub path: Option<String>,
     /// The port, 1 to 65535; the listener's own when absent, and it must equal it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

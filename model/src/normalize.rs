@@ -7,9 +7,10 @@
 
 use crate::common::{Duration, DurationUnit, GrpcTimeout, HttpTimeout, TcpTimeout};
 use crate::gateway_route::{
-    DefaultGatewayRouteRewrite, GatewayRouteHostnameMatch, GatewayRouteHostnameRewrite, GatewayRouteSpec,
-    HttpGatewayRoute, HttpGatewayRouteRewrite,
+    DefaultGatewayRouteRewrite, GatewayRouteHostnameRewrite, GatewayRouteSpec, HttpGatewayRoute,
+    HttpGatewayRouteRewrite,
 };
+use crate::gateway_route_match::GatewayRouteHostnameMatch;
 use crate::listener::{Listener, ListenerTimeout, VirtualNodeConnectionPool};
 use crate::mesh::{EgressFilter, EgressFilterType, MeshSpec};
 use crate::retry::{GrpcRetryPolicy, HttpRetryPolicy};

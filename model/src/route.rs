@@ -51,7 +51,9 @@ pub struct RouteSpec {
     /// An HTTP/1.1 route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpRoute>,
-    /// The order among routes, 0 (first) to 1000; last when absent.
+    /// The order among routes, 0 (first) to 1000; last when absent. Of routes of one priority, the more specific path is tried
+    /// first (exact, then regular expression, then the longer prefix), then the match with more conditions, then the lesser
+    /// name: of two routes with one priority and one match, that one gets all requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: Option<i32>,

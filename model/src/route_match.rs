@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::header;
+use crate::regex;
 use crate::rule::{Rule, Violations};
 use crate::schema;
 
@@ -13,8 +15,12 @@ const METHOD_NEEDS_SERVICE: Rule = Rule {
 const RANGE_ORDER: Rule =
     Rule { cel: "self.start < self.end", message: "start must be less than end (end is excluded)" };
 
+/// Of routes and of gateway routes.
+pub(crate) const ONE_PATH: Rule =
+    Rule { cel: "!has(self.prefix) || !has(self.path)", message: "only one of prefix and path may be set" };
+
 fn http_match_rules(schema: &mut Schema) {
-    schema::exactly_one_of(schema, &["prefix", "path"]);
+    schema::add_rule(schema, &ONE_PATH);
 }
 
 fn grpc_match_rules(schema: &mut Schema) {
@@ -25,7 +31,7 @@ fn range_rules(schema: &mut Schema) {
     schema::add_rule(schema, &RANGE_ORDER);
 }
 
-/// What an http or http2 route matches (App Mesh `HttpRouteMatch`); all that is given must hold.
+/// What an http or http2 route matches (App Mesh `HttpRouteMatch`); all that is given must hold, nothing given matches all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = http_match_rules)]
@@ -44,9 +50,9 @@ pub struct HttpRouteMatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
-    /// The beginning of the path, which begins with `/`; `/` matches all.
+    /// The beginning of the path, which begins with `/`; any path when neither this nor `path` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"), transform = header::plain_rules)]
     pub prefix: Option<String>,
     /// Query parameters that must match, 1 to 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,15 +65,53 @@ pub struct HttpRouteMatch {
 
 impl HttpRouteMatch {
     pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        check_paths(self.prefix.as_deref(), self.path.as_ref(), path, violations);
+        check_parameters(self.query_parameters.as_deref(), path, violations);
         check_headers(self.headers.as_deref(), path, violations);
+    }
+}
+
+/// Checks what a match, which stands at `path`, says of the requests' paths.
+pub(crate) fn check_paths(
+    prefix: Option<&str>,
+    matched: Option<&HttpPathMatch>,
+    path: &str,
+    violations: &mut Violations,
+) {
+    if let (Some(prefix), Some(_)) = (prefix, matched) {
+        violations.broken(path, &ONE_PATH, format!("both, prefix {prefix:?}"));
+    }
+    if let Some(prefix) = prefix {
+        header::check_plain(prefix, &format!("{path}.prefix"), violations);
+    }
+    match matched {
+        Some(HttpPathMatch::Regex(pattern)) => {
+            regex::check(pattern, &format!("{path}.path.regex"), violations)
+        }
+        Some(HttpPathMatch::Exact(exact)) => {
+            header::check_plain(exact, &format!("{path}.path.exact"), violations);
+        }
+        None => {}
+    }
+}
+
+/// Checks the query parameters of a match, which stands at `path`.
+pub(crate) fn check_parameters(
+    parameters: Option<&[HttpQueryParameter]>,
+    path: &str,
+    violations: &mut Violations,
+) {
+    for (index, parameter) in parameters.into_iter().flatten().enumerate() {
+        parameter.check(&format!("{path}.queryParameters[{index}]"), violations);
     }
 }
 
 /// Checks the headers of a match, which stands at `path`.
 pub(crate) fn check_headers(headers: Option<&[HttpRouteHeader]>, path: &str, violations: &mut Violations) {
     for (index, header) in headers.into_iter().flatten().enumerate() {
-        if let Some(HeaderMatchMethod::Range(range)) = &header.matcher {
-            range.check(&format!("{path}.headers[{index}].match.range"), violations);
+        header::check_name(&header.name, &format!("{path}.headers[{index}].name"), violations);
+        if let Some(matcher) = &header.matcher {
+            matcher.check(&format!("{path}.headers[{index}].match"), violations);
         }
     }
 }
@@ -79,8 +123,9 @@ pub(crate) fn check_metadata(
     violations: &mut Violations,
 ) {
     for (index, metadata) in metadata.into_iter().flatten().enumerate() {
-        if let Some(HeaderMatchMethod::Range(range)) = &metadata.matcher {
-            range.check(&format!("{path}.metadata[{index}].match.range"), violations);
+        header::check_name(&metadata.name, &format!("{path}.metadata[{index}].name"), violations);
+        if let Some(matcher) = &metadata.matcher {
+            matcher.check(&format!("{path}.metadata[{index}].match"), violations);
         }
     }
 }
@@ -136,9 +181,9 @@ pub enum HttpScheme {
 #[schemars(transform = crate::schema::union)]
 pub enum HttpPathMatch {
     /// The whole path, 1 to 255 characters.
-    Exact(#[schemars(length(min = 1, max = 255))] String),
+    Exact(#[schemars(length(min = 1, max = 255), transform = header::plain_rules)] String),
     /// A regular expression (RE2) for the whole path, 1 to 255 characters.
-    Regex(#[schemars(length(min = 1, max = 255))] String),
+    Regex(#[schemars(length(min = 1, max = 255), transform = regex::rules)] String),
 }
 
 /// A header to match.
@@ -152,7 +197,7 @@ pub struct HttpRouteHeader {
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matcher: Option<HeaderMatchMethod>,
     /// The header's name, 1 to 50 characters.
-    #[schemars(length(min = 1, max = 50))]
+    #[schemars(length(min = 1, max = 50), transform = header::name_rules)]
     pub name: String,
 }
 
@@ -162,15 +207,27 @@ pub struct HttpRouteHeader {
 #[schemars(transform = crate::schema::union)]
 pub enum HeaderMatchMethod {
     /// The whole value, 1 to 255 characters.
-    Exact(#[schemars(length(min = 1, max = 255))] String),
+    Exact(#[schemars(length(min = 1, max = 255), transform = header::value_rules)] String),
     /// The value's beginning, 1 to 255 characters.
-    Prefix(#[schemars(length(min = 1, max = 255))] String),
+    Prefix(#[schemars(length(min = 1, max = 255), transform = header::value_rules)] String),
     /// A range of integers.
     Range(MatchRange),
     /// A regular expression (RE2) for the whole value, 1 to 255 characters.
-    Regex(#[schemars(length(min = 1, max = 255))] String),
+    Regex(#[schemars(length(min = 1, max = 255), transform = regex::rules)] String),
     /// The value's end, 1 to 255 characters.
-    Suffix(#[schemars(length(min = 1, max = 255))] String),
+    Suffix(#[schemars(length(min = 1, max = 255), transform = header::value_rules)] String),
+}
+
+impl HeaderMatchMethod {
+    fn check(&self, path: &str, violations: &mut Violations) {
+        match self {
+            Self::Range(range) => range.check(&format!("{path}.range"), violations),
+            Self::Regex(pattern) => regex::check(pattern, &format!("{path}.regex"), violations),
+            Self::Exact(value) => header::check_value(value, &format!("{path}.exact"), violations),
+            Self::Prefix(value) => header::check_value(value, &format!("{path}.prefix"), violations),
+            Self::Suffix(value) => header::check_value(value, &format!("{path}.suffix"), violations),
+        }
+    }
 }
 
 /// A half-open range of integers.
@@ -200,8 +257,17 @@ pub struct HttpQueryParameter {
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matcher: Option<QueryParameterMatch>,
     /// The parameter's name.
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 255), transform = header::plain_rules)]
     pub name: String,
+}
+
+impl HttpQueryParameter {
+    fn check(&self, path: &str, violations: &mut Violations) {
+        header::check_plain(&self.name, &format!("{path}.name"), violations);
+        if let Some(exact) = self.matcher.as_ref().and_then(|matcher| matcher.exact.as_ref()) {
+            header::check_plain(exact, &format!("{path}.match.exact"), violations);
+        }
+    }
 }
 
 /// How a query parameter is compared.
@@ -210,7 +276,7 @@ pub struct HttpQueryParameter {
 pub struct QueryParameterMatch {
     /// The whole value; the parameter's presence is enough when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 1024), transform = header::plain_rules)]
     pub exact: Option<String>,
 }
 
@@ -261,7 +327,7 @@ pub struct GrpcRouteMetadata {
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matcher: Option<HeaderMatchMethod>,
     /// The metadata's name, 1 to 50 characters.
-    #[schemars(length(min = 1, max = 50))]
+    #[schemars(length(min = 1, max = 50), transform = header::name_rules)]
     pub name: String,
 }
 

@@ -46,6 +46,11 @@ impl Violations {
         self.0.push(Violation::new(path, format!("{} (found {found})", rule.message)));
     }
 
+    /// Records what only Rust can find, at `path`: what is demanded, and what was found there.
+    pub fn found(&mut self, path: impl Into<String>, demanded: &str, found: impl fmt::Display) {
+        self.0.push(Violation::new(path, format!("{demanded} (found {found})")));
+    }
+
     /// Everything recorded, in the order of the members.
     pub fn into_vec(self) -> Vec<Violation> {
         self.0

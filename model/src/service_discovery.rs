@@ -1,9 +1,11 @@
-//! How proxies find the instances of a virtual node. Pure data.
+//! How proxies find the instances of a virtual node. Pure data and its rules.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::IpPreference;
+use crate::hostname;
+use crate::rule::Violations;
 
 /// Service discovery of a virtual node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +16,14 @@ pub enum ServiceDiscovery {
     AwsCloudMap(AwsCloudMapServiceDiscovery),
     /// DNS.
     Dns(DnsServiceDiscovery),
+}
+
+impl ServiceDiscovery {
+    pub(crate) fn check(&self, path: &str, violations: &mut Violations) {
+        if let Self::Dns(dns) = self {
+            hostname::check(&dns.hostname, &format!("{path}.dns.hostname"), violations);
+        }
+    }
 }
 
 /// Discovery by AWS Cloud Map.
@@ -55,7 +65,7 @@ pub struct AwsCloudMapInstanceAttribute {
 #[serde(rename_all = "camelCase")]
 pub struct DnsServiceDiscovery {
     /// The name to look up, at most 253 characters (RFC 1035).
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), transform = crate::hostname::rules)]
     pub hostname: String,
     /// The IP version to use; the mesh's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

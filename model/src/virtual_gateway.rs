@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::common::PortProtocol;
+use crate::header;
 use crate::kind_spec::KindSpec;
 use crate::listener::{
     HEALTH_CHECK_PORT, VirtualNodeHttpConnectionPool, VirtualNodeRequestPool, check_health_port,
@@ -56,6 +57,9 @@ impl KindSpec for VirtualGatewaySpec {
             let at = format!("{path}.listeners[{index}]");
             ports.check(listener.port_mapping.port, &at, violations);
             listener.check(&at, violations);
+        }
+        if let Some(log) = self.logging.as_ref().and_then(|logging| logging.access_log.as_ref()) {
+            log.check(&format!("{path}.logging.accessLog"), violations);
         }
     }
 
@@ -108,6 +112,9 @@ impl VirtualGatewayListener {
         }
         let checked = self.health_check.as_ref().and_then(|check| check.port);
         check_health_port(checked, port, path, violations);
+        if let Some(target) = self.health_check.as_ref().and_then(|check| check.path.as_ref()) {
+            header::check_plain(target, &format!("{path}.healthCheck.path"), violations);
+        }
     }
 }
 
@@ -163,7 +170,7 @@ pub struct VirtualGatewayHealthCheckPolicy {
     pub interval_millis: i64,
     /// The path asked for by http and http2 checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 1024), transform = header::plain_rules)]
     pub path: Option<String>,
     /// The port, 1 to 65535; the listener's own when absent, and it must equal it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::header;
 use crate::kind_spec::KindSpec;
 use crate::listener::Listener;
 use crate::logging::Logging;
@@ -75,6 +76,16 @@ impl KindSpec for VirtualNodeSpec {
         if !listeners.is_empty() && self.service_discovery.is_none() {
             violations.broken(&format!("{path}.serviceDiscovery"), &DISCOVERY_NEEDED, "none");
         }
+        if let Some(discovery) = &self.service_discovery {
+            discovery.check(&format!("{path}.serviceDiscovery"), violations);
+        }
+        if let Some(log) = self.logging.as_ref().and_then(|logging| logging.access_log.as_ref()) {
+            log.check(&format!("{path}.logging.accessLog"), violations);
+        }
+        for (index, backend) in self.backends().enumerate() {
+            let at = format!("{path}.backends[{index}].virtualService.virtualServiceName");
+            header::check_plain(&backend.virtual_service_name, &at, violations);
+        }
         let mut ports = ListenerPorts::default();
         for (index, listener) in listeners.iter().enumerate() {
             let at = format!("{path}.listeners[{index}]");
@@ -134,6 +145,6 @@ pub struct VirtualServiceBackend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_policy: Option<ClientPolicy>,
     /// The name of the virtual service, at most 255 characters.
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 255), transform = header::plain_rules)]
     pub virtual_service_name: String,
 }

@@ -51,6 +51,8 @@ pub struct Case {
     pub spec: Value,
     /// What a refusal must say; `None` when the spec is good.
     pub refusal: Option<SpecRefusal>,
+    /// Whether CEL cannot say what is wrong with it: the API server takes it, and the rules in Rust refuse it.
+    pub beyond_cel: bool,
 }
 
 impl Case {
@@ -102,6 +104,8 @@ struct SpecRow {
     merge: Value,
     field: Option<String>,
     bound: Option<String>,
+    #[serde(default)]
+    beyond_cel: bool,
 }
 
 fn read(text: &str) -> Result<Vec<Case>> {
@@ -110,7 +114,7 @@ fn read(text: &str) -> Result<Vec<Case>> {
 }
 
 fn case(bases: &std::collections::BTreeMap<String, Base>, row: SpecRow) -> Result<Case> {
-    let SpecRow { why, base, merge, field, bound } = row;
+    let SpecRow { why, base, merge, field, bound, beyond_cel } = row;
     let Base { kind, spec } =
         bases.get(&base).with_context(|| format!("{why}: no base is called {base:?}"))?;
     let mut spec = spec.clone();
@@ -120,7 +124,7 @@ fn case(bases: &std::collections::BTreeMap<String, Base>, row: SpecRow) -> Resul
         (Some(field), Some(bound)) => Some(SpecRefusal { field, bound }),
         _ => bail!("{why}: field and bound belong together"),
     };
-    Ok(Case { why, kind: *kind, spec, refusal })
+    Ok(Case { why, kind: *kind, spec, refusal, beyond_cel })
 }
 
 /// Writes out `repeat(TEXT, N)` in strings and keys, and `{times: N, of: ITEM}`.

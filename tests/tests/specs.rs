@@ -114,8 +114,11 @@ fn the_rules_in_rust_judge_like_those_in_cel() -> Result<()> {
 fn every_rule_of_the_kinds_has_a_twin_in_rust() -> Result<()> {
     let model = fleetmesh_testbed::tools::workspace_dir()?.join("model/src");
     let mut sources = String::new();
-    for file in std::fs::read_dir(model)? {
-        sources.push_str(&std::fs::read_to_string(file?.path())?);
+    for entry in std::fs::read_dir(model)? {
+        let path = entry?.path();
+        if path.is_file() {
+            sources.push_str(&std::fs::read_to_string(path)?);
+        }
     }
     let mut rules = BTreeSet::new();
     for definition in fleetmesh_crds::all() {

@@ -38,6 +38,7 @@ impl Api {
         let (spec, tags) = (members.take("spec"), members.take("tags"));
         members.finish()?;
         validate::name(member, &name)?;
+        validate::service_name(kind, member, &name)?;
         let id = collection.member(&name);
         permission::check_create(rights, &id, &self.accounts)?;
         rules::may_create(None, &id, caller)?;

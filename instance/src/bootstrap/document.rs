@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use fleetmesh_api::bootstrap::SDS_CLUSTER;
 use fleetmesh_api::metadata::INSTANCE_ID;
+use fleetmesh_model::re2::PROGRAM_SIZE_LIMIT;
 use serde_json::{Value, json};
 
 use super::{Bootstrap, ControlPlaneAddress, secrets};
@@ -137,7 +138,7 @@ fn layered_runtime() -> Value {
     json!({
         "layers": [
             // A regular expression of a route may have 255 characters; Envoy's default of 100 refuses many of them.
-            { "name": "fleetmesh", "static_layer": { "re2.max_program_size.error_level": 1000 } },
+            { "name": "fleetmesh", "static_layer": { "re2.max_program_size.error_level": PROGRAM_SIZE_LIMIT } },
             // Last, so that what an operator sets through the admin interface wins.
             { "admin_layer": {}, "name": "admin" },
         ],

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecif
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
+use fleetmesh_model::re2;
 
 /// A condition on a path, without its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,30 @@ pub(super) struct Joined {
     pub(super) rewrite: Rewrite,
 }
 
+impl Joined {
+    fn expressions(&self) -> impl Iterator<Item = &str> {
+        let path = match &self.path {
+            PathSpecifier::SafeRegex(path) => Some(path.regex.as_str()),
+            _ => None,
+        };
+        let rewrite = match &self.rewrite {
+            Rewrite::Found { regex, .. } => Some(regex.as_str()),
+            Rewrite::Nothing | Rewrite::Matched(_) => None,
+        };
+        path.into_iter().chain(rewrite).chain(self.also.as_ref().and_then(expression_of))
+    }
+}
+
+fn expression_of(condition: &HeaderMatcher) -> Option<&str> {
+    match &condition.header_match_specifier {
+        Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
+            match_pattern: Some(MatchPattern::SafeRegex(value)),
+            ..
+        })) => Some(&value.regex),
+        _ => None,
+    }
+}
+
 /// Why two conditions have none in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Apart {
@@ -75,10 +100,16 @@ pub(super) enum Apart {
 
 /// What fulfils `gateway` and, after the prefix or the path that it matched became `new`, `route`.
 pub(super) fn join(gateway: &Path, new: Option<&str>, route: &Path) -> Result<Joined, Apart> {
-    match (gateway, new) {
+    let joined = match (gateway, new) {
         (_, None) => unchanged(gateway, route),
         (Path::Prefix(matched), Some(new)) => new_prefix(matched, new, route),
         (Path::Exact(_) | Path::Regex(_), Some(new)) => new_path(gateway, new, route),
+    }?;
+    // Two that Envoy takes may make one that it does not: too large, or the end of one within a quotation of the other.
+    if joined.expressions().all(|expression| re2::check(expression).is_ok()) {
+        Ok(joined)
+    } else {
+        Err(Apart::Unspeakable)
     }
 }
 
@@ -302,6 +333,25 @@ mod tests {
             assert_eq!(shown(&api, Some(new), &route), expected, "{new} {route:?}");
         }
         assert_eq!(shown(&prefix("/test/"), Some("/red/"), &prefix("/red")), "/test/… to /red/");
+    }
+
+    /// Envoy would refuse the whole table of the port.
+    #[test]
+    fn an_expression_that_envoy_would_not_take_is_made_of_none_that_it_takes() {
+        let long = format!("/{}", "a".repeat(600));
+        for (gateway, new, route) in [
+            (prefix(&long), Some("/"), prefix(&long)),
+            (exact("/a"), None, regex("/a{990}")),
+            (exact("/a"), None, regex(r"/\Qa")),
+            (prefix("/api"), Some("/"), regex("/a{995}")),
+        ] {
+            for route in [&gateway, &route] {
+                if let Path::Regex(alone) = route {
+                    assert!(re2::check(alone).is_ok(), "{alone}");
+                }
+            }
+            assert_eq!(shown(&gateway, new, &route), "Unspeakable", "{gateway:?} {route:?}");
+        }
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub(super) fn unspeakable(lead: &Lead<'_>) -> Option<String> {
         .find(|behind| matches!(join(lead.source.spec, service.name, behind), Err(Apart::Unspeakable)))?;
     let route = unspeakable.source.map(|found| found.record.id.name()).unwrap_or_default();
     Some(format!(
-        "what route {route:?} matches by a regular expression cannot be decided for a request that the gateway rewrites: \
-         match a prefix or an exact value there, or rewrite nothing here"
+        "what route {route:?} matches cannot be said to Envoy for a request that the gateway rewrites, or in a regular expression \
+         of the size that it takes: match a prefix or an exact value there, or rewrite nothing here"
     ))
 }
 

@@ -1,6 +1,6 @@
 //! Which hosts a gateway route is for. Pure.
 
-use fleetmesh_model::gateway_route::GatewayRouteHostnameMatch;
+use fleetmesh_model::gateway_route_match::GatewayRouteHostnameMatch;
 
 /// Which hosts a route is for. The order is that of what is less special.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,7 @@
 //! Route configurations: virtual hosts, routes, weighted clusters. Pure.
 
+use std::collections::BTreeSet;
+
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
@@ -50,7 +52,18 @@ pub(super) fn egress(
             RouteAction { cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)), ..unlimited };
         hosts.push(host("passthrough", vec!["*".into()], vec![to(through)]));
     }
-    RouteConfiguration { name, virtual_hosts: hosts, ..Default::default() }
+    RouteConfiguration { name, virtual_hosts: once(hosts), ..Default::default() }
+}
+
+/// The hosts with each domain in the first of them that has it: Envoy refuses all of them when two have the same, as
+/// `s.local` and `s.local:80` have on port 80.
+fn once(hosts: Vec<VirtualHost>) -> Vec<VirtualHost> {
+    let mut taken = BTreeSet::new();
+    let alone = hosts.into_iter().map(|mut host| {
+        host.domains.retain(|domain| taken.insert(domain.clone()));
+        host
+    });
+    alone.filter(|host| !host.domains.is_empty()).collect()
 }
 
 /// A Host header names a service with or without the port. DNS names have no case, and Envoy compares in lower case.

@@ -4,7 +4,7 @@
 use fleetmesh_api::tags::{OWNER_GRANTS_TAG, PROXY_PRINCIPALS_TAG};
 use fleetmesh_crds::{IamStatus, Reason};
 use fleetmesh_model::tag::{MAX_TAGS, Tags};
-use fleetmesh_model::{Kind, ResourceId, differences};
+use fleetmesh_model::{Kind, ResourceId, differences, hostname};
 
 use crate::decision::{Decision, Drift, Verdict};
 use crate::deletion;
@@ -63,6 +63,20 @@ fn accepted(observed: &Observed) -> Verdict {
     if !violations.is_empty() {
         let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
         return Verdict::Fails(Reason::InvalidSpec, texts.join("; "));
+    }
+    let fault = match object.key.kind {
+        Kind::VirtualService => hostname::service_name_fault(object.id.name()),
+        Kind::Mesh
+        | Kind::VirtualNode
+        | Kind::VirtualRouter
+        | Kind::Route
+        | Kind::VirtualGateway
+        | Kind::GatewayRoute => None,
+    };
+    if let Some(fault) = fault {
+        let field = name_field(object.key.kind);
+        let message = format!("{field}: {fault}; metadata.name is the name where {field} is absent");
+        return Verdict::Fails(Reason::InvalidSpec, message);
     }
     match &observed.allowance {
         Allowance::Allowed => {}

@@ -1,8 +1,9 @@
 //! The status of a resource after a reconcile. The same inputs give the same bytes. Pure.
 
 use fleetmesh_crds::{ConditionType, KindStatus, MeshStatus, NodeStatus, Reason, RouteStatus, Status};
-use fleetmesh_model::Spec;
+use fleetmesh_model::re2::{DEFAULT_PROGRAM_SIZE_LIMIT, PROGRAM_SIZE_LIMIT};
 use fleetmesh_model::route::WeightedTarget;
+use fleetmesh_model::{Spec, regex};
 use jiff::Timestamp;
 
 use crate::canary::targets::in_short;
@@ -115,7 +116,7 @@ struct Findings(Vec<(ConditionType, Finding)>);
 impl Findings {
     fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
         let mut accepted =
-            finding(&decision.accepted, Reason::Accepted, "the spec is valid and the name is ours");
+            finding(&decision.accepted, Reason::Accepted, &accepted_message(&observed.object.effective_spec));
         let mut resolved =
             finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
         let programmed = programmed(observed, decision, outcome);
@@ -266,6 +267,17 @@ fn finding(verdict: &Verdict, holds: Reason, message: &str) -> Finding {
         Verdict::Fails(reason, message) => Finding::fails(*reason, message.clone()),
         Verdict::Open => Finding::unknown(Reason::Pending, "an earlier condition must hold first"),
     }
+}
+
+/// What is said of a valid spec, with what not all proxies take.
+fn accepted_message(spec: &Spec) -> String {
+    let mut message = "the spec is valid and the name is ours".to_owned();
+    for (path, size) in regex::large(spec) {
+        message += &format!(
+            "; {path}: its program may have {size} instructions: proxies with a bootstrap of Fleetmesh take it, others only when their runtime key re2.max_program_size.error_level is {PROGRAM_SIZE_LIMIT} (Envoy's default: {DEFAULT_PROGRAM_SIZE_LIMIT})"
+        );
+    }
+    message
 }
 
 fn programmed(observed: &Observed, decision: &Decision, outcome: &Outcome) -> Finding {

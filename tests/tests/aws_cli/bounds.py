@@ -110,6 +110,9 @@ def fit(name, value):
             del value["prefix"]
     if name == "GrpcRouteMatch" and "methodName" in value:
         value["serviceName"] = "package.Service"
+    if name == "FileAccessLog" and value["path"] == "/":
+        # A directory is no file.
+        value["path"] = "/a"
     if name == "MatchRange":
         value["end"] = value["start"] + 1
     if name == "HttpGatewayRoute":
@@ -214,8 +217,11 @@ def walk_operations(wrong):
             if name == "spec":
                 continue
             for value, fits in at_and_beyond(member):
-                owner = name == "meshOwner" and fits
-                value = "111122223333" if owner else value
+                if fits and name == "meshOwner":
+                    value = "111122223333"
+                if fits and operation == "CreateVirtualService" and name == "virtualServiceName":
+                    # What requests may have as their host.
+                    value = LONGEST_HOST
                 judge(operation, {**base(operation, shape), name: value}, name, fits, wrong)
                 count += 1
     return count

@@ -17,6 +17,7 @@ use super::service::{ApiService, node, route, route_spec, router};
 use crate::store::Store;
 use crate::views::Views;
 
+const SERVICES: &str = "/meshes/apps/virtualServices";
 const ROUTES: &str = "/meshes/apps/virtualRouter/serviceB/routes";
 
 fn target(node: &str) -> Value {
@@ -54,6 +55,14 @@ async fn bad_requests_name_field_value_and_bound() {
     let long = "x".repeat(256);
     let message = service.put("/meshes", json!({"meshName": long})).await.refused("BadRequestException", 400);
     assert_eq!(message, "meshName: must have 1 to 255 characters, this has 256");
+    let provider = json!({});
+    let dotted = json!({"virtualServiceName": "dot.local.", "spec": provider});
+    let message = service.put(SERVICES, dotted).await.refused("BadRequestException", 400);
+    assert!(
+        message
+            .starts_with("virtualServiceName: no request can be for a virtual service called \"dot.local.\""),
+        "{message}"
+    );
     let misspelt = json!({"meshName": "m", "sepc": {}});
     let message = service.put("/meshes", misspelt).await.refused("BadRequestException", 400);
     assert_eq!(message, "sepc: there is no such member; check its name");

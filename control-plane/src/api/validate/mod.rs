@@ -8,7 +8,7 @@ mod violation;
 
 use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, Spec, Tag};
+use fleetmesh_model::{Kind, Spec, Tag, hostname};
 use serde_json::Value;
 
 use schema::Schema;
@@ -100,6 +100,23 @@ pub fn name_length(path: &str, name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::bad_request(format!("{path}: must have 1 to 255 characters, this has {length}")))
+}
+
+/// Checks that requests can be for a virtual service of this name; names of other kinds are nobody's hosts.
+pub fn service_name(kind: Kind, path: &str, name: &str) -> Result<(), Refusal> {
+    let fault = match kind {
+        Kind::VirtualService => hostname::service_name_fault(name),
+        Kind::Mesh
+        | Kind::VirtualNode
+        | Kind::VirtualRouter
+        | Kind::Route
+        | Kind::VirtualGateway
+        | Kind::GatewayRoute => None,
+    };
+    match fault {
+        Some(fault) => Err(Refusal::bad_request(format!("{path}: {fault}"))),
+        None => Ok(()),
+    }
 }
 
 /// Checks a client token: 1 to 36 letters, digits, hyphens and underscores, as the API's documentation says.

@@ -76,8 +76,8 @@ fn every_violation_is_named_by_its_path() {
         ),
         (
             Kind::Route,
-            http_route(&json!({})),
-            "spec.httpRoute.match: exactly one of prefix, path must be set (found none of them)",
+            http_route(&json!({"prefix": "/", "path": {"exact": "/a"}})),
+            "spec.httpRoute.match: only one of prefix and path may be set (found both, prefix \"/\")",
         ),
         (
             Kind::Route,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
 use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::StaticResources;
+use envoy_types::pb::envoy::config::bootstrap::v3::runtime_layer::LayerSpecifier;
+use envoy_types::pb::envoy::config::bootstrap::v3::{Bootstrap, LayeredRuntime, RuntimeLayer};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
@@ -24,9 +25,11 @@ use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, filter
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Any, Struct, Value};
 use envoy_types::util::pack_any;
 use fleetmesh_api::bootstrap::SDS_CLUSTER;
+use fleetmesh_model::re2::PROGRAM_SIZE_LIMIT;
 use prost::{Message, Name};
 
 use crate::snapshot::{Resource, ResourceType, Snapshot};
@@ -77,6 +80,7 @@ pub fn bootstrap<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Boots
     Bootstrap {
         node: Some(Node { id: "test".into(), cluster: "test".into(), ..Node::default() }),
         static_resources: Some(statics),
+        layered_runtime: Some(runtime()),
         ..Bootstrap::default()
     }
 }
@@ -171,6 +175,15 @@ fn secrets_are_known(socket: Option<&TransportSocket>, secrets: &BTreeMap<String
     for (name, on_the_stream) in common_tls(socket).iter().flat_map(secret_names) {
         assert_eq!(secrets.contains_key(&name), on_the_stream, "{name}");
     }
+}
+
+/// Regular expressions of the size that our own bootstrap allows for.
+fn runtime() -> LayeredRuntime {
+    let limit = Value { kind: Some(Kind::NumberValue(f64::from(PROGRAM_SIZE_LIMIT))) };
+    let layer = Struct { fields: [("re2.max_program_size.error_level".to_owned(), limit)].into() };
+    let layer =
+        RuntimeLayer { name: "test".into(), layer_specifier: Some(LayerSpecifier::StaticLayer(layer)) };
+    LayeredRuntime { layers: vec![layer] }
 }
 
 /// A cluster that holds endpoints which would come by EDS: what a proxy would make of them.

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use fleetmesh_model::re2;
 use fleetmesh_tools::tools;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -14,7 +15,7 @@ use super::bootstrap::bootstrap;
 use super::{client, corpus, gateway};
 use crate::cloud_map::RegisteredInstance;
 use crate::snapshot::Snapshot;
-use crate::testing::node;
+use crate::testing::{node, view};
 
 /// Validates the bootstrap that holds `snapshots`; Envoy's output when it refuses.
 fn validate<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Result<(), String> {
@@ -57,6 +58,37 @@ fn envoy_refuses_what_is_wrong_so_the_test_above_can_fail() {
     let snapshot = client(&corpus::routed("http2", &[("bad", route)]));
     let text = validate([snapshot.as_ref()]).expect_err("a regular expression that is none");
     assert!(text.contains("(bad"), "{text}");
+}
+
+/// What nobody made may have any name: here `s.local:80`, which is how a Host header names `s.local`, too.
+#[test]
+fn envoy_accepts_backends_whose_names_are_hosts_of_others() {
+    let target = json!({"listeners": [{"portMapping": {"port": 80, "protocol": "http"}}], "serviceDiscovery": {"dns": {"hostname": "a.local"}}});
+    let objects = [
+        ("virtualNode/a", target),
+        ("virtualService/s.local", json!({"provider": {"virtualNode": {"virtualNodeName": "a"}}})),
+        ("virtualNode/client", corpus::calling(&["s.local:80", "s.local", "*", "S.local."])),
+    ];
+    if let Err(text) = validate([client(&view(&objects)).as_ref()]) {
+        panic!("{text}");
+    }
+}
+
+#[test]
+fn envoy_accepts_every_regular_expression_that_the_model_accepts() {
+    let patterns = include_str!("../../../../model/src/re2/tests/patterns.txt").lines();
+    let routes: Vec<(String, Value)> = patterns
+        .filter(|pattern| re2::check(pattern).is_ok())
+        .map(|pattern| json!({"http2Route": {"action": corpus::to_a(), "match": {"path": {"regex": pattern}}}}))
+        .enumerate()
+        .map(|(index, route)| (format!("r{index}"), route))
+        .collect();
+    assert!(routes.len() > 60, "{} patterns", routes.len());
+    let routes: Vec<(&str, Value)> =
+        routes.iter().map(|(name, spec)| (name.as_str(), spec.clone())).collect();
+    if let Err(text) = validate([client(&corpus::routed("http2", &routes)).as_ref()]) {
+        panic!("{text}");
+    }
 }
 
 /// Any text that a specification lets through: quotes, operators, other scripts.
