@@ -58,7 +58,9 @@ pub struct GatewayRouteSpec {
     /// An HTTP/1.1 route, for the gateway's http listeners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpGatewayRoute>,
-    /// The order among the gateway's routes, 0 (first) to 1000; last when absent.
+    /// The order among the gateway's routes, 0 (first) to 1000; last when absent. Of routes of one priority, that for one host is
+    /// tried before that for the end of one and that for any, then the more specific match, then the lesser name: of two routes
+    /// with one priority and one match, that one gets all requests, and `Accepted` of both says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: Option<i32>,

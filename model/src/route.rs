@@ -53,7 +53,7 @@ pub struct RouteSpec {
     pub http_route: Option<HttpRoute>,
     /// The order among routes, 0 (first) to 1000; last when absent. Of routes of one priority, the more specific path is tried
     /// first (exact, then regular expression, then the longer prefix), then the match with more conditions, then the lesser
-    /// name: of two routes with one priority and one match, that one gets all requests.
+    /// name: of two routes with one priority and one match, that one gets all requests, and `Accepted` of both says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: Option<i32>,

@@ -34,6 +34,7 @@ pub mod references;
 pub mod retry;
 pub mod settings;
 pub mod status;
+pub mod tie;
 pub mod token;
 
 pub use claim::{Maker, Tagged};

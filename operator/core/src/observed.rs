@@ -14,6 +14,10 @@ use crate::failure::Failure;
 use crate::object::{Object, ObjectKey};
 use crate::owner;
 use crate::permission::Permission;
+use crate::tie::Tie;
+
+/// How many of the routes that one ties with an observation has.
+pub const MAX_TIES: usize = 5;
 
 /// Everything that a decision depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +53,8 @@ pub struct Observed {
     pub former_tags: Option<Tags>,
     /// The App Mesh object.
     pub remote: Remote,
+    /// The routes that it ties with, of a route; at most [`MAX_TIES`].
+    pub ties: Vec<Tie>,
     /// How far the object got among the proxies.
     pub distribution: Distribution,
     /// How long proxies that say nothing about this version were waited for, once that was long enough.

@@ -18,6 +18,7 @@ use crate::permission;
 use crate::plan::{Idle, Plan, Step, Waiting};
 use crate::programmed;
 use crate::references;
+use crate::tie;
 
 /// The status to report. `now` is used for conditions that change; it is cut to whole seconds.
 pub fn status(
@@ -116,7 +117,7 @@ struct Findings(Vec<(ConditionType, Finding)>);
 impl Findings {
     fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
         let mut accepted =
-            finding(&decision.accepted, Reason::Accepted, &accepted_message(&observed.object.effective_spec));
+            finding(&decision.accepted, Reason::Accepted, &accepted_message(observed));
         let mut resolved =
             finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
         let programmed = programmed(observed, decision, outcome);
@@ -269,10 +270,12 @@ fn finding(verdict: &Verdict, holds: Reason, message: &str) -> Finding {
     }
 }
 
-/// What is said of a valid spec, with what not all proxies take.
-fn accepted_message(spec: &Spec) -> String {
-    let mut message = "the spec is valid and the name is ours".to_owned();
-    for (path, size) in regex::large(spec) {
+/// What is said of a valid spec, with what not all proxies take and who else wants the same requests.
+fn accepted_message(observed: &Observed) -> String {
+    let object = &observed.object;
+    let ties = tie::in_words(&object.id, &observed.ties, &observed.distribution);
+    let mut message = format!("the spec is valid and the name is ours{ties}");
+    for (path, size) in regex::large(&object.effective_spec) {
         message += &format!(
             "; {path}: its program may have {size} instructions: proxies with a bootstrap of Fleetmesh take it, others only when their runtime key re2.max_program_size.error_level is {PROGRAM_SIZE_LIMIT} (Envoy's default: {DEFAULT_PROGRAM_SIZE_LIMIT})"
         );

@@ -167,6 +167,8 @@ impl CacheInner {
         });
         let begins_to_leave = leaves && before.as_ref().is_some_and(|before| !before.deleting);
         let former = before.clone();
+        let matches_other =
+            before.as_ref().is_none_or(|before| before.effective_spec != object.effective_spec);
         let mut unsettled = vec![object.id.clone()];
         match before {
             Some(before) => {
@@ -188,6 +190,10 @@ impl CacheInner {
             }
         }
         triggers.extend(self.settle(unsettled));
+        if matches_other {
+            triggers.extend(former.iter().flat_map(|former| self.tied(former)));
+            triggers.extend(self.tied(&object));
+        }
         triggers.extend(self.unread_owners(&object));
         if let Some(former) = former.filter(|_| says_other) {
             triggers.extend(self.consent_changed(&former, &object));
@@ -214,6 +220,7 @@ impl CacheInner {
         let mut triggers = self.released(&object);
         // Who waited for the name gets it.
         triggers.extend(self.settle(vec![object.id.clone()]));
+        triggers.extend(self.tied(&object));
         if object.canary().is_some() {
             triggers.extend(self.deleting_nodes(object.id.mesh_name()));
         }

@@ -16,6 +16,7 @@ mod rollouts;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod ties;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

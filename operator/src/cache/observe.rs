@@ -58,6 +58,7 @@ impl Cache {
             former_tags: memory.tags.clone(),
             remote: Remote::NotRead,
             waited: None,
+            ties: inner.ties(&object),
             owners: inner.owners_of(&object, &distribution),
             distribution,
             deprecation: memory.node().and_then(|node| node.deprecation.clone()),

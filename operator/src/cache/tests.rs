@@ -202,6 +202,37 @@ async fn proxies_are_waited_for_from_the_first_news_of_a_version_on_whoever_hear
     }
 }
 
+#[test]
+fn routes_that_tie_are_known_to_each_other_and_triggered_when_that_ends() {
+    let cache = cache();
+    let spec = |prefix: &str| {
+        let action = json!({"weightedTargets": [{"virtualNode": "n", "weight": 1}]});
+        json!({"httpRoute": {"match": {"prefix": prefix}, "action": action}})
+    };
+    let on = |router, name: &str, version, prefix| {
+        object(name, version, ResourceId::route("m", router, name), spec(prefix))
+    };
+    let ties = |object: &Object| {
+        let ties = cache.observe(&object.key).unwrap().observed.ties;
+        ties.into_iter().map(|tie| tie.name).collect::<Vec<_>>()
+    };
+    let (one, mut other, elsewhere) = (on("r", "a", 1, "/"), on("r", "b", 2, "/"), on("q", "c", 3, "/"));
+    let again = |of: &Object| (of.key.clone(), Trigger::Distribution);
+    cache.seen(one.clone(), NewsSource::Watch);
+    cache.seen(elsewhere.clone(), NewsSource::Watch);
+    assert_eq!(cache.seen(other.clone(), NewsSource::Watch), [(other.key.clone(), Trigger::Look), again(&one)]);
+    assert_eq!((ties(&one), ties(&other), ties(&elsewhere)), (vec!["b".into()], vec!["a".into()], vec![]));
+    other.effective_spec = on("r", "b", 4, "/b").effective_spec;
+    (other.resource_version, other.generation) = ("4".to_owned(), 2);
+    assert!(cache.seen(other.clone(), NewsSource::Watch).contains(&again(&one)));
+    assert!(ties(&one).is_empty() && ties(&other).is_empty());
+    other.effective_spec = on("r", "b", 5, "/").effective_spec;
+    (other.resource_version, other.generation) = ("5".to_owned(), 3);
+    assert!(cache.seen(other.clone(), NewsSource::Watch).contains(&again(&one)));
+    assert!(cache.gone(&other.key, None).contains(&again(&one)));
+    assert!(ties(&one).is_empty());
+}
+
 /// `object` in the namespace `web`, whose resources are guests here.
 fn guest(object: Object) -> Object {
     let key = ObjectKey { namespace: Some("web".to_owned()), ..object.key };

@@ -340,6 +340,7 @@ impl World {
             permitted_by: self.judged.get(&object.uid).cloned(),
             former_tags: None,
             remote: Remote::NotRead,
+            ties: Vec::new(),
             distribution: Distribution::Unsupported,
             waited: None,
             owners: fleetmesh_core::canary::Owners::default(),

@@ -36,6 +36,7 @@ fn observed(canary: Value, weight: i32) -> Observed {
         dependents: Vec::new(),
         former_tags: None,
         remote: Remote::Absent,
+        ties: Vec::new(),
         distribution: Distribution::Pending,
         waited: None,
         owners: fleetmesh_core::canary::Owners::default(),
