@@ -94,7 +94,8 @@ words! {
         // Unknown or not yet.
         /// Not yet looked at, or an earlier condition must hold first.
         Pending,
-        /// The write waits for a referent that does not exist yet; it continues by itself when the referent appears.
+        /// Something that the spec names does not exist yet; it continues by itself when that appears. A write waits until then;
+        /// for a backend nothing waits, but requests for it are not served.
         WaitingForReference,
         /// The endpoint has it, some connected proxies have not acknowledged it yet.
         ProxiesPending,

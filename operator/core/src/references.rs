@@ -3,9 +3,10 @@
 use fleetmesh_crds::Reason;
 use fleetmesh_model::{Reference, ResourceId};
 
+use crate::condition::Finding;
 use crate::decision::Verdict;
 use crate::object::ObjectKey;
-use crate::observed::Observed;
+use crate::observed::{Distribution, Observed, Reach, Referent};
 use crate::plan::Waiting;
 
 /// `None` when every required referent that a resource stands for exists; else what to wait for and the verdict.
@@ -32,6 +33,48 @@ fn arrival(observed: &Observed) -> Option<(Waiting, Verdict)> {
     let names: Vec<String> = missing.iter().map(in_words).collect();
     let message = format!("waiting a moment for {}", names.join(", "));
     Some((Waiting::Arrival(missing), Verdict::Fails(Reason::WaitingForReference, message)))
+}
+
+/// What `ResolvedRefs` says of an object whose references hold nothing up: whether what it merely names, such as backends, exists.
+pub fn resolved(observed: &Observed) -> Finding {
+    let awaited: Vec<&Referent> = observed
+        .referents
+        .iter()
+        .filter(|referent| !referent.reference.required && referent.reach != Reach::Exists)
+        .collect();
+    let holds = |but: &str| {
+        Finding::holds(Reason::ResolvedRefs, format!("everything that the spec names exists{but}"))
+    };
+    let names = |awaited: &[&Referent]| awaited.iter().map(|one| whose(one)).collect::<Vec<_>>().join(", ");
+    // What no resource stands for only the endpoint knows; until it says so, nothing is missing.
+    let (unmanaged, pending): (Vec<&Referent>, Vec<&Referent>) =
+        awaited.iter().copied().partition(|referent: &&Referent| referent.reach == Reach::Unmanaged);
+    let missing = match &observed.distribution {
+        Distribution::Reported(_) => awaited,
+        Distribution::Unsupported | Distribution::Pending => pending,
+    };
+    if !missing.is_empty() {
+        let message = format!(
+            "the endpoint does not have {}: create what is missing or name something else. Until then requests for it are not served; it continues automatically",
+            names(&missing)
+        );
+        return Finding::fails(Reason::WaitingForReference, message);
+    }
+    match &observed.distribution {
+        Distribution::Unsupported if !unmanaged.is_empty() => holds(&format!(
+            ", as far as this cluster knows: no resource in it stands for {}, which the endpoint may have",
+            names(&unmanaged)
+        )),
+        _ => holds(""),
+    }
+}
+
+fn whose(referent: &Referent) -> String {
+    let named = named(&referent.reference);
+    match &referent.reach {
+        Reach::Pending(key) => format!("{named}, of {key}"),
+        Reach::Exists | Reach::Unmanaged => named,
+    }
 }
 
 /// What to say when the endpoint reports that something named does not exist: `said` is the endpoint's message.

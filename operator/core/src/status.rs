@@ -118,8 +118,10 @@ impl Findings {
     fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
         let mut accepted =
             finding(&decision.accepted, Reason::Accepted, &accepted_message(observed));
-        let mut resolved =
-            finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
+        let mut resolved = match &decision.resolved {
+            Verdict::Holds => references::resolved(observed),
+            other => finding(other, Reason::ResolvedRefs, ""),
+        };
         let programmed = programmed(observed, decision, outcome);
         if let Some((_, failure)) = &outcome.failed {
             let said = || Finding::fails(failure.class.reason(), failure.in_words(Callee::AppMesh));

@@ -106,14 +106,11 @@ impl Cache {
             inner.distributions.forget_removal(&object.id);
         }
         if exists && !existed {
-            let waiting = inner
-                .index
-                .referrers(&object.id)
-                .filter(|key| inner.entries.get(key).is_some_and(|entry| entry.memory.in_step.is_none()));
-            triggers.extend(waiting.map(|key| (key.clone(), Trigger::Look)));
+            triggers.extend(inner.come(&object.id));
         }
         if existed && !exists {
             triggers.extend(inner.released(&object));
+            triggers.extend(inner.left(&object.id));
         }
         if wrote {
             let waiting = inner.entries.blocked(object.id.mesh_name());

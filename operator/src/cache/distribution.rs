@@ -158,6 +158,7 @@ impl Cache {
             inner.distributions.reported.remove(&id);
             inner.distributions.since.remove(&id);
             inner.distributions.changed.remove(&id);
+            triggered.now.extend(inner.left(&id));
             if let Some(key) = inner.holder(&id) {
                 triggered.now.push((key.clone(), Trigger::Distribution));
                 inner.distributions.removed.insert(id);
@@ -184,8 +185,8 @@ impl Cache {
                 }
                 _ => triggered.now.extend(triggers),
             }
-            if before.is_none() {
-                triggered.now.extend(inner.waiting_for(&id));
+            if before.is_none() && inner.holder(&id).is_none() {
+                triggered.now.extend(inner.come(&id));
             }
         }
         if may_have_let_go {
@@ -194,17 +195,5 @@ impl Cache {
             triggered.now.extend(blocked.map(|key| (key.clone(), Trigger::Look)));
         }
         triggered
-    }
-}
-
-impl super::CacheInner {
-    /// Resources that name an object nobody in the cluster stands for, and are not in step: it exists now.
-    fn waiting_for(&self, id: &ResourceId) -> Vec<(ObjectKey, Trigger)> {
-        if self.holder(id).is_some() {
-            return Vec::new();
-        }
-        let waits =
-            |key: &&ObjectKey| self.entries.get(key).is_some_and(|entry| entry.memory.in_step.is_none());
-        self.index.referrers(id).filter(waits).map(|key| (key.clone(), Trigger::Look)).collect()
     }
 }

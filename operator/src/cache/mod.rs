@@ -12,11 +12,12 @@ mod observe;
 mod parts;
 mod permission;
 mod providers;
+mod referrers;
 mod rollouts;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod ties;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

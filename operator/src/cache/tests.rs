@@ -108,6 +108,40 @@ fn an_object_that_comes_to_exist_triggers_who_waits_for_it() {
 }
 
 #[test]
+fn who_names_a_backend_is_triggered_when_it_comes_and_when_it_goes() {
+    let cache = cache();
+    cache.supports_distribution(true);
+    let backends = json!({"backends": [{"virtualService": {"virtualServiceName": "s"}}]});
+    let caller = object("caller", 1, ResourceId::virtual_node("m", "caller"), backends);
+    let reach = || cache.observe(&caller.key).unwrap().observed.referents.pop().map(|referent| referent.reach);
+    let again = (caller.key.clone(), Trigger::Distribution);
+    let answer = |objects, removed| Answer { complete: false, objects, removed };
+    cache.seen(caller.clone(), NewsSource::Watch);
+    cache.conclude(&caller, written(1));
+    assert_eq!(reach(), Some(Reach::Unmanaged));
+    // Made without Kubernetes, and deleted again.
+    let id = ResourceId::virtual_service("m", "s");
+    let made = answer(vec![(id.clone(), ObjectStatus::default())], vec![]);
+    assert!(cache.distribution_reported("m", made).now.contains(&again));
+    assert_eq!(reach(), Some(Reach::Exists));
+    assert!(cache.distribution_reported("m", answer(vec![], vec![id])).now.contains(&again));
+    assert_eq!(reach(), Some(Reach::Unmanaged));
+    // By a resource, and that goes.
+    let mut service = service(2);
+    cache.seen(service.clone(), NewsSource::Watch);
+    assert_eq!(reach(), Some(Reach::Pending(service.key.clone())));
+    assert!(cache.conclude(&service, written(1)).contains(&again));
+    assert_eq!(reach(), Some(Reach::Exists));
+    (service.deleting, service.resource_version) = (true, "3".to_owned());
+    cache.seen(service.clone(), NewsSource::Watch);
+    let deleted = Conclusion { exists: Some(false), wrote: true, ..Conclusion::default() };
+    assert!(cache.conclude(&service, deleted).contains(&again));
+    assert_eq!(reach(), Some(Reach::Pending(service.key.clone())));
+    cache.gone(&service.key, None);
+    assert_eq!(reach(), Some(Reach::Unmanaged));
+}
+
+#[test]
 fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();
     assert_eq!(cache.seen(node("n", 5), NewsSource::Watch).len(), 1);

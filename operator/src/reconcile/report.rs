@@ -9,6 +9,7 @@ use fleetmesh_core::{
 };
 use fleetmesh_crds::{ConditionType, Reason, Status};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tracing::warn;
 
 use crate::cache::{NewsSource, PATIENCE};
@@ -119,9 +120,13 @@ fn held_back(
     }
     let programmed = after.condition(ConditionType::Programmed)?;
     let waits = matches!(decision.plan, Plan::Wait(Waiting::Referents(_)));
-    let others_hold = [ConditionType::Accepted, ConditionType::ResolvedRefs]
-        .into_iter()
-        .all(|kind| after.condition(kind).is_some_and(|condition| condition.status == "True"));
+    let is = |kind, ok: &dyn Fn(&Condition) -> bool| after.condition(kind).is_some_and(ok);
+    let holds = |condition: &Condition| condition.status == "True";
+    // A backend may be on its way, and it holds nothing up.
+    let awaits = |condition: &Condition| condition.reason == Reason::WaitingForReference.as_str();
+    let backend = is(ConditionType::ResolvedRefs, &awaits);
+    let others_hold =
+        is(ConditionType::Accepted, &holds) && (backend || is(ConditionType::ResolvedRefs, &holds));
     let not_yet = match programmed.status.as_str() {
         "Unknown" => programmed.reason == Reason::Pending.as_str(),
         "False" => programmed.reason == Reason::ProxiesPending.as_str(),
@@ -132,7 +137,7 @@ fn held_back(
         && after
             .condition(ConditionType::Ready)
             .is_some_and(|ready| ready.reason == Reason::DeletionBlocked.as_str());
-    let soon = !object.deleting && (waits || (others_hold && not_yet));
+    let soon = !object.deleting && (waits || (others_hold && (not_yet || backend)));
     if !soon && !next_in_line {
         return None;
     }

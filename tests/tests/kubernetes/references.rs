@@ -35,6 +35,26 @@ async fn a_wrong_reference_keeps_the_last_good_state() {
 }
 
 #[tokio::test]
+async fn a_backend_that_does_not_exist_is_reported_and_holds_nothing_up() {
+    let bed = ClusterBed::shared().await;
+    let space = bed.space("backends").await;
+    let backends = json!({ "backends": [{ "virtualService": { "virtualServiceName": "shopp.local" } }] });
+    let service = || space.object("VirtualService", "shopp.local", json!({}));
+    space.apply(&[space.mesh(), space.object("VirtualNode", "red", with(node("red.local"), backends))]).await;
+    for _ in 0..2 {
+        let message = space.message("virtualnode/red", "ResolvedRefs", "WaitingForReference").await;
+        let words = "virtual service shopp.local of mesh backends (spec.backends[0].virtualService.virtualServiceName)";
+        assert!(message.contains(words), "{message}");
+        space.message("virtualnode/red", "Ready", "WaitingForReference").await;
+        assert_eq!(version(&space.describe("virtual-node", "red").await), 1, "the endpoint has it");
+        space.apply(&[service()]).await;
+        space.ready(&["virtualnode/red"]).await;
+        space.run(&["delete", "virtualservice", "shopp.local", TIMEOUT]).await;
+    }
+    space.message("virtualnode/red", "ResolvedRefs", "WaitingForReference").await;
+}
+
+#[tokio::test]
 async fn another_spelling_of_the_same_writes_nothing() {
     let bed = ClusterBed::shared().await;
     let space = bed.space("spelling").await;
