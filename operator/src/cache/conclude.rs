@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fleetmesh_core::{Object, RemoteIdentity};
+use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
 use tokio::time::Instant;
 
@@ -113,6 +114,10 @@ impl Cache {
             triggers.extend(inner.left(&object.id));
         }
         if wrote {
+            let now = object.references().into_iter().map(|reference| reference.target);
+            let former = inner.entries.memory(&of).map(|memory| std::mem::take(&mut memory.named));
+            let named: Vec<ResourceId> = now.chain(former.into_iter().flatten()).collect();
+            triggers.extend(inner.retried(&object.id, &named));
             let waiting = inner.entries.blocked(object.id.mesh_name());
             triggers.extend(waiting.filter(|other| *other != key).map(|key| (key.clone(), Trigger::Look)));
         }

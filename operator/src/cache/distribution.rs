@@ -159,6 +159,7 @@ impl Cache {
             inner.distributions.since.remove(&id);
             inner.distributions.changed.remove(&id);
             triggered.now.extend(inner.left(&id));
+            triggered.now.extend(inner.retried(&id, &[]));
             if let Some(key) = inner.holder(&id) {
                 triggered.now.push((key.clone(), Trigger::Distribution));
                 inner.distributions.removed.insert(id);
@@ -179,11 +180,15 @@ impl Cache {
                 .is_some_and(|entry| entry.object.fleet().is_some());
             let triggers = holder.map(|key| (key.clone(), Trigger::Distribution));
             may_have_let_go |= before.as_ref().is_some_and(|before| before.version != status.version);
+            let changed = before.as_ref().is_none_or(|before| before.version != status.version);
             match &before {
                 Some(before) if differ_in_number_only(before, &status) && !launched => {
                     triggered.later.extend(triggers)
                 }
                 _ => triggered.now.extend(triggers),
+            }
+            if changed {
+                triggered.now.extend(inner.retried(&id, &[]));
             }
             if before.is_none() && inner.holder(&id).is_none() {
                 triggered.now.extend(inner.come(&id));

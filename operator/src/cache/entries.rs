@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fleetmesh_core::{Object, ObjectKey};
+use fleetmesh_model::ResourceId;
 use tokio::time::Instant;
 
 use super::memory::{Memory, MemoryKey};
@@ -105,6 +106,15 @@ impl Entries {
         if before.id.mesh_name() != object.id.mesh_name() {
             self.leave(before.id.mesh_name(), &object.key);
             self.meshes.entry(object.id.mesh_name().name().to_owned()).or_default().count += 1;
+        }
+    }
+
+    /// Notes that this resource has another spec than `before`, whose references its App Mesh object keeps until it is written.
+    pub(super) fn names_no_more(&mut self, before: &Object) {
+        if let Some(memory) = self.memory(&before.into()) {
+            let named = before.references().into_iter().map(|reference| reference.target);
+            let new: Vec<ResourceId> = named.filter(|id| !memory.named.contains(id)).collect();
+            memory.named.extend(new);
         }
     }
 

@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// The resources whose specs name `id`.
-    pub(super) fn referrers(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> {
+    pub(super) fn referrers(&self, id: &ResourceId) -> impl Iterator<Item = &ObjectKey> + Clone {
         self.referrers.get(id).into_iter().flatten()
     }
 
@@ -181,6 +181,7 @@ impl CacheInner {
                     self.index.add(&object);
                     self.index.forget_tags(&before);
                     unsettled.push(before.id.clone());
+                    self.entries.names_no_more(&before);
                 }
                 self.entries.update(&object);
             }

@@ -1,5 +1,8 @@
-//! Who is triggered when something that others name comes to exist, or is not there any more. No I/O.
+//! Who is triggered when something that others name comes to exist, is changed, or is not there any more. No I/O.
 
+use std::collections::BTreeSet;
+
+use fleetmesh_core::ObjectKey;
 use fleetmesh_model::ResourceId;
 
 use super::entries::CacheEntry;
@@ -18,6 +21,18 @@ impl CacheInner {
     /// `id` does not exist any more. Who names it says so.
     pub(super) fn left(&self, id: &ResourceId) -> Triggers {
         self.named_by(id, |_| Trigger::Distribution)
+    }
+
+    /// `id` was written, and before that did, or does, name these. What the endpoint refused because of it is tried again: what
+    /// names it or is named by it, and what depends on it through one more, as a gateway route does through a service.
+    pub(super) fn retried(&self, id: &ResourceId, named: &[ResourceId]) -> Triggers {
+        let direct = self.index.referrers(id);
+        let through = direct.clone().filter(|_| id.parent().is_some()).filter_map(|key| self.entries.get(key));
+        let through = through.flat_map(|entry| self.index.referrers(&entry.object.id));
+        let named = named.iter().filter_map(|id| self.holder(id));
+        let fails = |key: &&ObjectKey| self.entries.get(key).is_some_and(|entry| entry.memory.failures > 0);
+        let failing: BTreeSet<&ObjectKey> = direct.clone().chain(through).chain(named).filter(fails).collect();
+        failing.into_iter().map(|key| (key.clone(), Trigger::Look)).collect()
     }
 
     fn named_by(&self, id: &ResourceId, trigger: impl Fn(&CacheEntry) -> Trigger) -> Triggers {

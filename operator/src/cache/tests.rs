@@ -142,6 +142,42 @@ fn who_names_a_backend_is_triggered_when_it_comes_and_when_it_goes() {
 }
 
 #[test]
+fn what_was_refused_is_tried_again_when_what_it_depends_on_is_written() {
+    let cache = cache();
+    let failed = |wrote| Conclusion { failed: true, wrote, ..Conclusion::default() };
+    let look = |object: &Object| (object.key.clone(), Trigger::Look);
+    let (router, mut route, node) = (router(1), route("x", 2, "n"), node("n", 3));
+    let action = json!({"target": {"virtualService": {"virtualServiceName": "s"}}});
+    let of_gateway = json!({"httpRoute": {"match": {"prefix": "/"}, "action": action}});
+    let of_gateway = object("g", 4, ResourceId::gateway_route("m", "edge", "g"), of_gateway);
+    let service = service(5);
+    for object in [&router, &route, &node, &of_gateway, &service] {
+        cache.seen(object.clone(), NewsSource::Watch);
+        cache.conclude(object, written(1));
+    }
+    // What names it, also through the service that the node provides.
+    for refused in [&route, &of_gateway] {
+        assert!(!cache.conclude(&node, written(2)).contains(&look(refused)), "it was not refused");
+        cache.conclude(refused, failed(false));
+        assert!(cache.conclude(&node, written(3)).contains(&look(refused)));
+    }
+    assert!(cache.conclude(&router, written(2)).contains(&look(&route)));
+    let elsewhere = Answer {
+        objects: vec![(router.id.clone(), ObjectStatus { version: 9, ..ObjectStatus::default() })],
+        ..Answer::default()
+    };
+    assert!(cache.distribution_reported("m", elsewhere).now.contains(&look(&route)), "by somebody else");
+    // What it names, and named until then.
+    cache.conclude(&node, failed(false));
+    assert!(cache.conclude(&route, written(2)).contains(&look(&node)));
+    route.effective_spec = self::route("x", 6, "other").effective_spec;
+    route.resource_version = "6".to_owned();
+    cache.seen(route.clone(), NewsSource::Watch);
+    assert!(cache.conclude(&route, written(3)).contains(&look(&node)));
+    assert!(!cache.conclude(&route, written(4)).contains(&look(&node)), "it does not name it any more");
+}
+
+#[test]
 fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();
     assert_eq!(cache.seen(node("n", 5), NewsSource::Watch).len(), 1);

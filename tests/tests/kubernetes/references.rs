@@ -55,6 +55,31 @@ async fn a_backend_that_does_not_exist_is_reported_and_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn what_was_rejected_is_tried_again_at_once_when_what_was_in_its_way_is_mended() {
+    let bed = ClusterBed::shared().await;
+    let space = bed.space("rejected").await;
+    let listening = |protocol: &str| {
+        let mapping = json!({ "port": 8080, "protocol": protocol });
+        space.object("VirtualRouter", "shop", json!({ "listeners": [{ "portMapping": mapping }] }))
+    };
+    let action = json!({ "weightedTargets": [{ "virtualNode": "red", "weight": 1 }] });
+    let route = json!({ "virtualRouterName": "shop", "http2Route": { "match": { "prefix": "/" }, "action": action } });
+    space
+        .apply(&[
+            space.mesh(),
+            space.object("VirtualNode", "red", node("red.local")),
+            listening("tcp"),
+            space.object("Route", "shop", route),
+        ])
+        .await;
+    let message = space.message("route/shop", "Accepted", "Rejected").await;
+    assert!(message.contains("http2"), "{message}");
+    space.apply(&[listening("http2")]).await;
+    // Long before the drift interval of 45 s, less a fifth at most, is over.
+    space.run(&["wait", "--for=condition=Ready", "--timeout=15s", "route/shop"]).await;
+}
+
+#[tokio::test]
 async fn another_spelling_of_the_same_writes_nothing() {
     let bed = ClusterBed::shared().await;
     let space = bed.space("spelling").await;

@@ -11,6 +11,7 @@ use fleetmesh_core::mesh_tls::Stage;
 use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
 use fleetmesh_crds::{IamStatus, KindStatus};
 use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{Kind, ResourceId};
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
@@ -47,6 +48,8 @@ pub struct Memory {
     /// What the App Mesh object in force rests on, as the last reconcile left it; `None` before the first, or when there is none.
     /// What the status says of that others may have written.
     pub permitted_by: Option<Vec<String>>,
+    /// What earlier specs named since the App Mesh object was written last.
+    pub(super) named: Vec<ResourceId>,
     /// Reconciles that failed in a row.
     pub failures: u32,
     /// Reconciles in a row in which the identity or the fleet failed.
@@ -129,6 +132,7 @@ impl Memory {
             exists: None,
             tags: None,
             permitted_by: None,
+            named: Vec::new(),
             failures: 0,
             part_failures: 0,
             panics: 0,
