@@ -42,6 +42,10 @@ pub struct Observed {
     pub own: Option<String>,
     /// What is known of who has the name.
     pub evidence: Evidence,
+    /// Whether the spec as it is now was in force before: this process saw that, or the last report says so.
+    pub in_force: bool,
+    /// Specs that this process lately wrote without getting an answer: they may come into force at any time.
+    pub unanswered: Vec<Spec>,
     /// What the App Mesh object in force rests on, as this process judged it; `None` when it did not yet.
     pub permitted_by: Option<Vec<String>>,
     /// Resources whose App Mesh objects refer to this one's and keep it from being deleted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetmesh_api::distribution::{ObjectStatus, Rejection};
 use fleetmesh_api::unserved::is_unavailable;
-use fleetmesh_crds::{Proxies, Reason};
+use fleetmesh_crds::{ConditionType, Proxies, Reason, Status};
 
 use crate::canary::{Owners, quorum};
 use crate::condition::Finding;
@@ -57,6 +57,21 @@ pub fn finding(
             }
         }
     }
+}
+
+/// Whether a report says that the endpoint had the object as the spec said then.
+pub fn was_in_step(status: &Status) -> bool {
+    const IN_STEP: [Reason; 5] = [
+        Reason::Programmed,
+        Reason::ProxiesPending,
+        Reason::ProxyRejected,
+        Reason::NotInForce,
+        Reason::AcmUnavailable,
+    ];
+    status.condition(ConditionType::Programmed).is_some_and(|programmed| {
+        let awaited = programmed.status == "Unknown";
+        awaited || IN_STEP.iter().any(|reason| reason.as_str() == programmed.reason)
+    })
 }
 
 /// Why proxies that do not run an object do not keep it from being programmed.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleetmesh_core::{Object, RemoteIdentity};
-use fleetmesh_model::ResourceId;
 use fleetmesh_model::tag::Tags;
+use fleetmesh_model::{ResourceId, Spec};
 use tokio::time::Instant;
 
 use super::memory::{Memory, MemoryKey};
@@ -32,6 +32,8 @@ pub struct Conclusion {
     pub compared: bool,
     /// Whether the endpoint refused to delete the object, because others use it that no resource stands for.
     pub blocked: bool,
+    /// What was written without an answer: it may come into force late.
+    pub unanswered: Option<Spec>,
 }
 
 impl Cache {
@@ -79,9 +81,23 @@ impl Cache {
         let Some(current) = inner.entries.of(&of).map(|entry| Arc::clone(&entry.object)) else {
             return Triggers::new();
         };
-        let Conclusion { in_step, identity, exists, tags, permitted_by, failed, wrote, compared, blocked } =
-            conclusion;
+        let Conclusion {
+            in_step,
+            identity,
+            exists,
+            tags,
+            permitted_by,
+            failed,
+            wrote,
+            compared,
+            blocked,
+            unanswered,
+        } = conclusion;
         if let Some(memory) = inner.entries.memory(&of) {
+            memory.in_force = in_step.as_ref().map(|(generation, _)| *generation).or(memory.in_force);
+            if let Some(spec) = unanswered {
+                memory.wrote_unanswered(spec);
+            }
             memory.in_step = in_step.filter(|_| current.effective_spec == object.effective_spec);
             memory.exists = exists.or(memory.exists);
             memory.identity = identity.or(memory.identity.take());

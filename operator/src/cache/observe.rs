@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetmesh_api::distribution::ObjectStatus;
 use fleetmesh_core::canary::Owners;
 use fleetmesh_core::{
-    Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote, RemoteIdentity,
+    Distribution, Maker, Object, ObjectKey, Observed, Reach, Referent, Remote, RemoteIdentity, programmed,
 };
 use fleetmesh_crds::AdoptionPolicy;
 use fleetmesh_model::Reference;
@@ -53,6 +53,11 @@ impl Cache {
             uid: memory.identity.as_ref().map(|identity| identity.uid.clone()).or(object.status.uid.clone()),
             own: own.map(|identity| identity.uid.clone()),
             evidence: inner.evidence(&object),
+            in_force: match memory.in_force {
+                Some(generation) => generation == object.generation,
+                None => object.reported() && programmed::was_in_step(&object.status),
+            },
+            unanswered: memory.unanswered(),
             permitted_by: memory.permitted_by.clone(),
             user: inner.user(&object),
             former_tags: memory.tags.clone(),

@@ -177,6 +177,31 @@ fn what_was_refused_is_tried_again_when_what_it_depends_on_is_written() {
     assert!(!cache.conclude(&route, written(4)).contains(&look(&node)), "it does not name it any more");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_written_without_an_answer_and_what_was_in_force_are_remembered() {
+    let cache = cache();
+    let mut node = node("n", 1);
+    cache.seen(node.clone(), NewsSource::Watch);
+    let observed = || cache.observe(&node.key).unwrap().observed;
+    assert!(!observed().in_force);
+    cache.conclude(&node, written(1));
+    let spec = |hostname: String| {
+        let discovery = json!({"serviceDiscovery": {"dns": {"hostname": hostname}}});
+        Spec::from_json(Kind::VirtualNode, discovery).unwrap()
+    };
+    for which in 0..6 {
+        let unanswered = Some(spec(format!("{which}.local")));
+        cache.conclude(&node, Conclusion { failed: true, unanswered, ..Conclusion::default() });
+    }
+    assert!(observed().in_force, "a failure later on changes nothing about that");
+    assert_eq!(observed().unanswered, (2..6).map(|which| spec(format!("{which}.local"))).collect::<Vec<_>>());
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert_eq!(observed().unanswered, []);
+    (node.generation, node.resource_version) = (2, "2".to_owned());
+    cache.seen(node.clone(), NewsSource::Watch);
+    assert!(!cache.observe(&node.key).unwrap().observed.in_force, "another spec");
+}
+
 #[test]
 fn older_news_and_our_own_echo_trigger_nobody() {
     let cache = cache();

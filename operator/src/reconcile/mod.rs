@@ -19,7 +19,7 @@ use fleetmesh_core::{
     permission, programmed,
 };
 use fleetmesh_crds::{ConditionType, Reason};
-use fleetmesh_model::Kind;
+use fleetmesh_model::{Kind, Spec};
 use fleetmesh_tasks::caught;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -188,6 +188,7 @@ fn conclude(
         failed: outcome.failed.is_some() || unread,
         wrote: outcome.wrote(),
         compared: trigger == Trigger::Drift || read_tags || created,
+        unanswered: unanswered(outcome),
         blocked: matches!(&outcome.failed, Some((Step::Delete { .. }, failure)) if failure.class == FailureClass::InUse),
     };
     let tags = |step: &Step| matches!(step, Step::Create { .. } | Step::TagResource { .. });
@@ -201,6 +202,18 @@ fn conclude(
     }
     let triggers = context.cache.conclude(object, conclusion);
     context.queue.trigger_all(triggers);
+}
+
+/// What was written without an answer.
+fn unanswered(outcome: &Outcome) -> Option<Spec> {
+    let (step, failure) = outcome.failed.as_ref()?;
+    match (step, failure.class) {
+        (
+            Step::Create { spec, .. } | Step::Update { spec, .. },
+            FailureClass::Unreachable | FailureClass::Server | FailureClass::Malformed,
+        ) => Some(spec.clone()),
+        _ => None,
+    }
 }
 
 async fn report(

@@ -11,7 +11,7 @@ use fleetmesh_core::permission::{self, Target, judge};
 use fleetmesh_core::{
     Allowance, Distribution, Evidence, Failure, FailureClass, Grants, Maker, Object, ObjectKey, Observed,
     Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteIdentity, RemoteObject,
-    Settings, Step, Tagged, decide, status,
+    Settings, Step, Tagged, decide, programmed, status,
 };
 use fleetmesh_crds::extension::{GatewayExtension, RouterExtension};
 use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Management, Status};
@@ -337,6 +337,8 @@ impl World {
                 true => Evidence::Read,
                 false => Evidence::Unread,
             },
+            in_force: object.reported() && programmed::was_in_step(&object.status),
+            unanswered: Vec::new(),
             permitted_by: self.judged.get(&object.uid).cloned(),
             former_tags: None,
             remote: Remote::NotRead,

@@ -205,6 +205,8 @@ async fn the_control_plane_dies(bed: &mut ClusterBed, space: &KubernetesSpace) {
     space.run(&["wait", "route/shop", "--for=jsonpath={.status.version}=4", TIMEOUT]).await;
     space.ready(&["fleetmesh", "--all"]).await;
     assert_eq!(weight_shown(space).await, 4);
+    let events = space.events("shop", "DriftMended").await;
+    assert_eq!(events, [""; 0], "the route was changed here, and written late");
     assert_eq!(version(&space.describe("virtual-node", "blue").await), 1, "nothing was written anew");
     let listed = space.aws.run(&["list-virtual-nodes", "--mesh-name", "outages"]).await.unwrap();
     assert_eq!(listed["virtualNodes"].as_array().unwrap().len(), NODES + 1);

@@ -32,6 +32,8 @@ fn observed(canary: Value, weight: i32) -> Observed {
         user: None,
         own: None,
         evidence: Evidence::Read,
+        in_force: false,
+        unanswered: Vec::new(),
         permitted_by: None,
         dependents: Vec::new(),
         former_tags: None,

@@ -4,20 +4,26 @@
 mod asked;
 mod fleet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use fleetmesh_core::iam::Thing;
 use fleetmesh_core::mesh_tls::Stage;
 use fleetmesh_core::{Deprecation, Finding, Object, ObjectKey, RemoteIdentity};
 use fleetmesh_crds::{IamStatus, KindStatus};
 use fleetmesh_model::tag::Tags;
-use fleetmesh_model::{Kind, ResourceId};
+use fleetmesh_model::{ResourceId, Spec};
 use tokio::time::Instant;
 
 use super::rollouts::Unwritten;
 pub use asked::Gave;
 pub(super) use asked::RolloutAsked;
 pub use fleet::FleetMemory;
+
+/// How many writes without an answer are remembered.
+const UNANSWERED: usize = 4;
+/// For how long one may come into force late.
+const LATE: Duration = Duration::from_secs(600);
 
 /// The key of a memory: one resource from its creation to its deletion. What is created anew under the same name has another uid, and
 /// so a memory of its own.
@@ -39,6 +45,10 @@ pub struct Memory {
     /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
     /// force becomes another: a rollout changes that without a new generation.
     pub in_step: Option<(i64, RemoteIdentity)>,
+    /// The generation that was in step last, whatever failed since; `None` while this process has seen none.
+    pub in_force: Option<i64>,
+    /// What was written last without an answer, and when.
+    unanswered: VecDeque<(Spec, Instant)>,
     /// The state of the App Mesh object that was written or read last, in step or not.
     pub identity: Option<RemoteIdentity>,
     /// Whether the App Mesh object exists; the last report knows when this does not.
@@ -128,6 +138,8 @@ impl Memory {
         let now = Instant::now();
         Self {
             in_step: None,
+            in_force: None,
+            unanswered: VecDeque::new(),
             identity: None,
             exists: None,
             tags: None,
@@ -140,6 +152,19 @@ impl Memory {
             compared: now,
             of_kind: KindMemory::new(object),
         }
+    }
+
+    /// Notes that `spec` was written and nothing came back.
+    pub(super) fn wrote_unanswered(&mut self, spec: Spec) {
+        self.unanswered.push_back((spec, Instant::now()));
+        let excess = self.unanswered.len().saturating_sub(UNANSWERED);
+        self.unanswered.drain(..excess);
+    }
+
+    /// What was written without an answer and may still come into force.
+    pub(super) fn unanswered(&self) -> Vec<Spec> {
+        let open = self.unanswered.iter().filter(|(_, at)| at.elapsed() < LATE);
+        open.map(|(spec, _)| spec.clone()).collect()
     }
 
     /// What is remembered of a mesh, if it is one's.

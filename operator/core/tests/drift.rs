@@ -1,0 +1,82 @@
+//! What counts as a change from outside: an audit signal must never be false.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+use fleetmesh_core::{Drift, FailureClass, ObjectKey, Observed, Plan, decide};
+use fleetmesh_crds::Management;
+use fleetmesh_model::{Kind, ResourceId, Spec};
+use fleetmesh_simulation::cluster::{Fault, World, key as of, settings, spec};
+use serde_json::json;
+
+fn node(hostname: &str) -> Spec {
+    spec(Kind::VirtualNode, json!({"serviceDiscovery": {"dns": {"hostname": hostname}}}))
+}
+
+struct DriftScript {
+    world: World,
+    key: ObjectKey,
+    id: ResourceId,
+}
+
+impl DriftScript {
+    /// The node with the first spec in force.
+    fn new() -> Self {
+        let (key, id) = (of(Kind::VirtualNode, "n"), ResourceId::virtual_node("m", "n"));
+        let mut world = World::default();
+        world.apply(
+            &of(Kind::Mesh, "m"),
+            &ResourceId::mesh("m"),
+            spec(Kind::Mesh, json!({})),
+            Management::default(),
+        );
+        let mut script = Self { world, key, id };
+        script.wants("first.local");
+        script.world.settle();
+        script
+    }
+
+    fn wants(&mut self, hostname: &str) {
+        self.world.apply(&self.key, &self.id, node(hostname), Management::default());
+    }
+
+    fn observed(&self) -> Observed {
+        self.world.observe(&self.key, false).unwrap()
+    }
+
+    fn drift(&self) -> Option<Drift> {
+        decide(&self.observed(), &settings()).drift
+    }
+}
+
+#[test]
+fn a_write_of_our_own_that_is_tried_again_is_no_drift() {
+    for class in
+        [FailureClass::Server, FailureClass::Unreachable, FailureClass::Invalid, FailureClass::Conflict]
+    {
+        let mut script = DriftScript::new();
+        script.wants("second.local");
+        assert_eq!(script.drift(), None, "a change of the spec");
+        script.world.reconcile(&script.key, Fault::Fails(0, class));
+        assert!(script.world.objects[&script.key].reported(), "the failure is reported");
+        let decision = decide(&script.observed(), &settings());
+        assert!(matches!(decision.plan, Plan::Steps(_)), "{decision:?}");
+        assert_eq!(decision.drift, None, "{class:?}");
+        script.world.settle();
+        script.world.outside(&script.id, Some(node("evil.local")));
+        assert!(matches!(script.drift(), Some(Drift::Changed { .. })), "{class:?}");
+    }
+}
+
+#[test]
+fn a_write_of_our_own_that_comes_late_is_no_drift() {
+    let mut script = DriftScript::new();
+    script.wants("second.local");
+    script.world.settle();
+    let late = node("first.local");
+    script.world.outside(&script.id, Some(late.clone()));
+    let mut observed = script.observed();
+    assert!(matches!(decide(&observed, &settings()).drift, Some(Drift::Changed { .. })));
+    observed.unanswered = vec![node("other.local"), late];
+    let decision = decide(&observed, &settings());
+    assert!(matches!(decision.plan, Plan::Steps(_)), "it is put back: {decision:?}");
+    assert_eq!(decision.drift, None);
+}
