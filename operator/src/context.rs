@@ -22,7 +22,7 @@ pub struct Context {
     /// The queue of objects.
     pub queue: Arc<Queue>,
     /// The App Mesh endpoint.
-    pub app_mesh: AppMeshClient,
+    pub app_mesh: Arc<AppMeshClient>,
     /// The other services of AWS.
     pub aws: Arc<AwsConnection>,
     /// Since when this process decides without a gap.

@@ -7,6 +7,7 @@ use fleetmesh_health::HealthSource;
 use fleetmesh_tasks::Tasks;
 
 use crate::cache::Cache;
+use crate::endpoint::EndpointAnswer;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::tasks::Task;
@@ -43,6 +44,8 @@ impl OperatorProgress {
 pub struct OperatorHealth {
     /// How far it has come.
     pub progress: OperatorProgress,
+    /// Whether its endpoint answers.
+    pub endpoint: EndpointAnswer,
     /// The metrics.
     pub metrics: Metrics,
     /// The resources.
@@ -63,7 +66,7 @@ impl HealthSource for OperatorHealth {
     }
 
     fn unready(&self) -> Option<String> {
-        self.progress.unready().map(str::to_owned)
+        self.progress.unready().map(str::to_owned).or_else(|| self.endpoint.missing())
     }
 
     fn metrics(&self) -> String {

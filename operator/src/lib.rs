@@ -15,6 +15,7 @@ pub mod config;
 pub mod context;
 mod control_plane;
 pub mod distribution;
+pub mod endpoint;
 pub mod health;
 pub mod leader;
 pub mod loads;

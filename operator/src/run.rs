@@ -23,6 +23,7 @@ use crate::config::OperatorConfig;
 use crate::context::Context;
 use crate::control_plane::ControlPlane;
 use crate::distribution;
+use crate::endpoint::EndpointAnswer;
 use crate::health::{OperatorHealth, OperatorProgress};
 use crate::leader::{self, Election, Fence, Lost};
 use crate::metrics::Metrics;
@@ -67,7 +68,8 @@ pub enum Stopped {
 #[derive(Debug)]
 pub struct Operator {
     client: Kubernetes,
-    app_mesh: cloud::AppMeshClient,
+    app_mesh: Arc<cloud::AppMeshClient>,
+    endpoint: EndpointAnswer,
     aws: Arc<AwsConnection>,
     control_plane: Option<ControlPlane>,
     config: OperatorConfig,
@@ -124,7 +126,8 @@ impl Operator {
         };
         let operator = Self {
             client: Kubernetes(client),
-            app_mesh,
+            app_mesh: Arc::new(app_mesh),
+            endpoint: EndpointAnswer::default(),
             aws: AwsConnection::new(config.region.clone(), Arc::new(metrics.clone()), hooks),
             control_plane,
             config,
@@ -154,6 +157,7 @@ impl Operator {
     pub fn with_health(self, health: Health) -> Self {
         health.add(Arc::new(OperatorHealth {
             progress: self.progress.clone(),
+            endpoint: self.endpoint.clone(),
             metrics: self.metrics.clone(),
             cache: Arc::clone(&self.cache),
             queue: Arc::clone(&self.queue),
@@ -252,6 +256,8 @@ impl Operator {
             let watch = distribution::watch_meshes(control_plane, cache, queue, metrics, tasks.clone(), stop);
             tasks.spawn(Task::Polls, shutdown, watch);
         }
+        let look = self.endpoint.clone().look(Arc::clone(&self.app_mesh));
+        tasks.spawn_until(Task::Endpoint, shutdown, look);
         let complete = cluster::watch_all(client, &self.cache, &self.queue, tasks, shutdown);
         let named = async {
             match &self.config.cluster_name {

@@ -34,6 +34,8 @@ task_names! {
         ReferenceGrants = "watch of ReferenceGrants",
         /// What people want of rollouts.
         RouteActions = "watch of RouteActions",
+        /// Asks whether the endpoint answers.
+        Endpoint = "look for the endpoint",
         /// Starts and ends the polls of meshes.
         Polls = "polls of the distribution",
         /// Asks the control plane how far the objects of one mesh have come.

@@ -11,6 +11,7 @@ use fleetmesh_aws::error::CalledEndpoint;
 use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::{Http, Rate, app_mesh_client, hooked_app_mesh_client, timeouts};
 use fleetmesh_aws::trust::Trust;
+use url::Url;
 
 use crate::cloud::calls::AppMeshClient;
 use crate::cloud::credentials::{self, KeyFile};
@@ -42,11 +43,11 @@ pub struct CloudEndpoint {
     pub writes: Option<f64>,
 }
 
-/// A file of the endpoint's cannot be used.
+/// The endpoint's address, or a file of the endpoint's, cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the file of {flag}: {reason}")]
+#[error("cannot use {flag}: {reason}")]
 pub struct EndpointError {
-    /// The flag that names it.
+    /// The flag that gives it.
     pub flag: &'static str,
     /// What is wrong with it.
     pub reason: String,
@@ -67,7 +68,7 @@ impl AppMeshApi {
     /// The one at `endpoint`. It is taken for a Fleetmesh control plane when its address was given by flag or environment.
     ///
     /// # Errors
-    /// A file of the endpoint's cannot be read.
+    /// The address is none, or a file of the endpoint's cannot be read.
     pub async fn of(endpoint: &CloudEndpoint) -> Result<Self, EndpointError> {
         let trust = match &endpoint.ca_file {
             None => Trust::system(),
@@ -76,6 +77,9 @@ impl AppMeshApi {
             }
         };
         let shared = load(endpoint, &trust).await?;
+        if let Some(url) = shared.endpoint_url() {
+            check_address(url).map_err(|reason| EndpointError { flag: "--app-mesh-endpoint", reason })?;
+        }
         let mut config = aws_sdk_appmesh::config::Builder::from(&shared);
         if shared.region().is_none() {
             config = config.region(Region::new(DEFAULT_REGION));
@@ -131,6 +135,20 @@ impl AppMeshApi {
     }
 }
 
+/// Checks an address that was given by flag or environment: nothing is ever answered at one that is none.
+fn check_address(address: &str) -> Result<(), String> {
+    let parsed = Url::parse(address).map_err(|error| error.to_string());
+    let fault = match parsed {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "it begins with neither".to_owned(),
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            "it has a query or a fragment".to_owned()
+        }
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    Err(format!("{address:?} is no address of http:// or https://, a host and a port: {fault}"))
+}
+
 /// What the SDK finds out for `endpoint`.
 async fn load(endpoint: &CloudEndpoint, trust: &Trust) -> Result<SdkConfig, EndpointError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -163,6 +181,33 @@ fn provider(endpoint: &CloudEndpoint) -> Result<Option<SharedCredentialsProvider
             let file = KeyFile::new(path)
                 .map_err(|reason| EndpointError { flag: "--app-mesh-access-key-file", reason })?;
             Ok(Some(SharedCredentialsProvider::new(file)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_before_anybody_waits_for_it() {
+        for good in
+            ["http://127.0.0.1:9080", "https://control-plane.fleetmesh.svc:9080", "http://[::1]:1/prefix"]
+        {
+            assert_eq!(check_address(good), Ok(()));
+        }
+        for bad in [
+            "",
+            "127.0.0.1:9080",
+            "control-plane:9080",
+            "http://",
+            "http:// x",
+            "http://h:99999",
+            "ftp://h",
+            "http://h/?a",
+        ] {
+            let refusal = check_address(bad).expect_err(bad);
+            assert!(refusal.contains(&format!("{bad:?}")) && refusal.contains("http://"), "{refusal}");
         }
     }
 }

@@ -66,6 +66,7 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let endpoint = control_plane.endpoint();
 
     without_definitions(&cluster, &endpoint, &run).await;
+    without_resources(&cluster, &run).await;
     let space = KubernetesSpace::new("endpoints", kubectl, aws::AppMesh::new(&endpoint), &run).await;
     space.apply(&[space.mesh(), space.object("VirtualNode", "red", node("red.local"))]).await;
     let good = operator(&cluster, &[], &["--app-mesh-endpoint", &endpoint], &run, "good");
@@ -100,6 +101,30 @@ async fn a_bad_endpoint_is_a_condition_and_a_good_one_puts_all_right() {
     let after = space.describe("virtual-node", "red").await;
     assert_eq!(after, made, "nothing was lost and nothing written");
     assert_eq!(version(&after), 1);
+}
+
+/// An operator without resources says that its endpoint is of no use, too, and is not ready; and one whose endpoint can be none
+/// does not start.
+async fn without_resources(cluster: &Cluster, run: &RunDir) {
+    let [free] = port::free().unwrap();
+    let nobody = format!("http://127.0.0.1:{free}");
+    let mut alone = operator(cluster, &[], &["--app-mesh-endpoint", &nobody], run, "alone");
+    let ready = format!("http://{}/readyz", alone.first_line(LIMIT).await.unwrap());
+    wait::until("it says why it is not ready", LIMIT, async || {
+        let refusal = http::get(&ready).await.expect_err("not ready").to_string();
+        let said = ["503", "the App Mesh endpoint does not answer", "--app-mesh-endpoint"];
+        Ok(said.iter().all(|words| refusal.contains(words)).then_some(()))
+    })
+    .await
+    .unwrap();
+    let log = std::fs::read_to_string(alone.log()).unwrap();
+    assert!(log.contains("WARN") && log.contains("the App Mesh endpoint does not answer"), "{log}");
+    assert!(alone.terminate(STOP).await.unwrap().success());
+
+    let mut none = operator(cluster, &[], &["--app-mesh-endpoint", "127.0.0.1:9080"], run, "none");
+    assert!(!none.ended(LIMIT).await.unwrap().success());
+    let said = none.log_tail();
+    assert!(said.contains("cannot use --app-mesh-endpoint: \"127.0.0.1:9080\" is no address"), "{said}");
 }
 
 /// An operator that comes before the definitions says which command installs them, once, and begins when they are there.
