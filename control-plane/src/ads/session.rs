@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use fleetmesh_mesh::ads::blame::Blames;
 use fleetmesh_mesh::ads::isolation::Following;
 use fleetmesh_mesh::ads::pace::Pace;
@@ -12,7 +13,7 @@ use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
 use fleetmesh_mesh::ads::{identity, names};
 use fleetmesh_mesh::distribution::Progress;
-use fleetmesh_mesh::snapshot::{ResourceSet, ResourceType, Snapshot, content_version};
+use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, content_version};
 use fleetmesh_model::foreign::printable;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,7 @@ pub async fn serve(
         answers,
         metrics,
         open: metrics.stream(),
+        is_newer: identity::is_newer(&opening.node),
         max_names: context.max_names.filter(|_| !matches!(peer.caller, Caller::Local)),
         sent: HashMap::new(),
         blames: Blames::default(),
@@ -107,6 +109,8 @@ struct Session<'a> {
     answers: &'a Answers<DiscoveryResponse>,
     metrics: &'a ServerMetrics,
     open: StreamGuard,
+    /// Whether it is an Envoy that gets clusters in newer words.
+    is_newer: bool,
     /// The most names of a request; none is no limit.
     max_names: Option<usize>,
     /// When the answers were sent that the proxy has not answered, by their nonces: one of each type at the most.
@@ -263,7 +267,7 @@ impl Session<'_> {
             self.sent.insert(kind, (nonce.clone(), Instant::now()));
             let response = DiscoveryResponse {
                 version_info: self.feeds.version(&self.stream.target().node, kind, &content),
-                resources: content.resources.values().map(|resource| resource.body.clone()).collect(),
+                resources: bodies(&content, self.is_newer),
                 type_url: kind.url().to_owned(),
                 nonce,
             };
@@ -291,6 +295,11 @@ impl Session<'_> {
         }
         self.connected.report(Progress { acknowledged: self.acknowledged.clone(), rejections });
     }
+}
+
+/// The resources as a proxy gets them.
+fn bodies(content: &Content, is_newer: bool) -> Vec<Bytes> {
+    content.resources.values().map(|resource| resource.body(is_newer).clone()).collect()
 }
 
 /// The beginning of a proxy's words, of at most [`LONGEST_WORDS`] bytes.

@@ -9,7 +9,7 @@ use prost::encoding::{self, DecodeContext};
 use prost::{DecodeError, Message};
 
 use super::StreamError;
-use super::wire::{Member, Text, WireNode};
+use super::wire::{Member, Text, WireNode, WireVersion};
 use crate::foreign::Foreign;
 use crate::identity::Identity;
 
@@ -58,6 +58,15 @@ pub fn named_instance(node: &Bytes) -> Option<String> {
     member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
 }
 
+/// Whether the proxy says that it is an Envoy of at least 1.34, which warns of what older ones need.
+pub fn is_newer(node: &Bytes) -> bool {
+    let version = WireNode::decode(node.clone()).ok().and_then(|node| node.build?.version);
+    version >= Some(NEWER)
+}
+
+/// The first release that is newer.
+const NEWER: WireVersion = WireVersion { major: 1, minor: 34 };
+
 /// The text of the member `name` of an encoded `Struct`. The others are passed over one by one: a tree of empty values takes
 /// 40 times its bytes when it is built.
 fn member(mut members: Bytes, name: &str) -> Result<Option<String>, DecodeError> {
@@ -99,6 +108,9 @@ pub fn unknown(resource: &str, reason: &str) -> StreamError {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+    use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Node};
+    use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
     use envoy_types::pb::google::protobuf::value::Kind;
     use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 
@@ -163,6 +175,32 @@ mod tests {
         assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
         assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
         assert_eq!(instance(named_instance(&unnamed), None), None);
+    }
+
+    #[test]
+    fn a_newer_proxy_is_known_by_the_version_of_its_build() {
+        let node = |version: Option<(u32, u32)>| {
+            let version = version.map(|(major_number, minor_number)| SemanticVersion {
+                major_number,
+                minor_number,
+                patch: 9,
+            });
+            let build = BuildVersion { version, ..BuildVersion::default() };
+            let version_type = Some(UserAgentVersionType::UserAgentBuildVersion(build));
+            Bytes::from(Node { user_agent_version_type: version_type, ..Node::default() }.encode_to_vec())
+        };
+        for (version, newer) in [
+            (Some((1, 34)), true),
+            (Some((1, 40)), true),
+            (Some((2, 0)), true),
+            (Some((1, 33)), false),
+            (Some((1, 29)), false),
+            (Some((0, 99)), false),
+            (None, false),
+        ] {
+            assert_eq!(is_newer(&node(version)), newer, "{version:?}");
+        }
+        assert!(!is_newer(&Bytes::new()));
     }
 
     #[test]

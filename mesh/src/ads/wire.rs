@@ -69,6 +69,28 @@ pub struct WireNode {
     /// at.
     #[prost(bytes = "bytes", tag = "3")]
     pub metadata: Bytes,
+    /// Which release it is, of an Envoy.
+    #[prost(message, optional, tag = "8")]
+    pub build: Option<WireBuild>,
+}
+
+/// What is looked at of a `envoy.config.core.v3.BuildVersion`.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct WireBuild {
+    /// The release.
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<WireVersion>,
+}
+
+/// What is looked at of a `envoy.type.v3.SemanticVersion`. The fields are in the order in which versions are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Message)]
+pub struct WireVersion {
+    /// The first number.
+    #[prost(uint32, tag = "1")]
+    pub major: u32,
+    /// The second.
+    #[prost(uint32, tag = "2")]
+    pub minor: u32,
 }
 
 /// A member of a `google.protobuf.Struct`.

@@ -1,7 +1,7 @@
 //! Clusters: the local application, the ports of other nodes, and the way through. Pure.
 //!
 //! Service discovery uses the cluster types LOGICAL_DNS and STRICT_DNS, which Envoy 1.29 (AWS's last App Mesh image)
-//! and 1.40 both accept; the extension that replaces them is unknown to the former.
+//! and 1.40 both accept; the extension that replaces them is unknown to the former, and newer proxies get it ([`dns`](super::dns)).
 
 use std::collections::HashMap;
 

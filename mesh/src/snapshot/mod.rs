@@ -10,6 +10,7 @@
 mod access_log;
 mod assignment;
 mod cluster;
+mod dns;
 mod egress;
 mod endpoint;
 mod filter;

@@ -31,7 +31,10 @@ pub(super) struct Parts {
 impl Parts {
     /// Adds a cluster that was made from these objects.
     pub(super) fn cluster(&mut self, cluster: &Cluster, objects: BTreeSet<ResourceId>) {
-        add(&mut self.clusters, cluster.name.clone(), cluster, BTreeSet::new(), objects);
+        if !self.clusters.contains_key(&cluster.name) {
+            let resource = Resource::of_cluster(cluster, objects);
+            self.clusters.insert(cluster.name.clone(), Arc::new(resource));
+        }
     }
 
     /// The cluster of `target`, which is not added yet; the secrets that it names are, made from `own`.

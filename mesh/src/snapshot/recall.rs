@@ -70,5 +70,5 @@ fn ways<'a>(endpoint: Endpoint<'a>, policies: &[Option<&'a ClientPolicyTls>]) ->
 
 fn resource(mesh: &MeshSpec, target: &Target<'_>, objects: BTreeSet<ResourceId>) -> Resource {
     let (cluster, _) = cluster::egress(mesh, target);
-    Resource::new(cluster.name.clone(), &cluster, BTreeSet::new(), objects)
+    Resource::of_cluster(&cluster, objects)
 }

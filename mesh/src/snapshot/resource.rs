@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use fleetmesh_model::ResourceId;
 use prost::{Message, Name};
 use sha2::{Digest, Sha256};
+
+use super::dns;
 
 /// The types of resources that proxies discover, in the order in which additions are safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +72,9 @@ pub struct Resource {
     pub version: String,
     /// The encoded `google.protobuf.Any` that holds it.
     pub body: Bytes,
+    /// The same for proxies of Envoy 1.34 or later ([`identity::is_newer`](crate::ads::identity::is_newer)), where they get it in
+    /// other words.
+    pub newer: Option<Bytes>,
     /// The clusters it refers to; empty for clusters.
     pub clusters: BTreeSet<String>,
     /// The App Mesh objects it was made from.
@@ -83,13 +89,30 @@ impl Resource {
         clusters: BTreeSet<String>,
         objects: BTreeSet<ResourceId>,
     ) -> Self {
-        let any = envoy_types::pb::google::protobuf::Any {
-            type_url: T::type_url(),
-            value: message.encode_to_vec(),
-        };
-        let body = Bytes::from(any.encode_to_vec());
-        Self { name: name.into(), version: hash([body.as_ref()]), body, clusters, objects }
+        let body = encoded(message);
+        Self { name: name.into(), version: hash([body.as_ref()]), body, newer: None, clusters, objects }
     }
+
+    /// Encodes a cluster in the words of all proxies. Its version is that of the older ones: what it says is the same.
+    pub fn of_cluster(cluster: &Cluster, objects: BTreeSet<ResourceId>) -> Self {
+        let newer = dns::by_extension(cluster).map(|newer| encoded(&newer));
+        Self { newer, ..Self::new(cluster.name.clone(), cluster, BTreeSet::new(), objects) }
+    }
+
+    /// What a proxy gets.
+    pub fn body(&self, is_newer: bool) -> &Bytes {
+        self.newer.as_ref().filter(|_| is_newer).unwrap_or(&self.body)
+    }
+
+    fn size(&self) -> usize {
+        self.body(true).len().max(self.body.len())
+    }
+}
+
+fn encoded<T: Message + Name>(message: &T) -> Bytes {
+    let any =
+        envoy_types::pb::google::protobuf::Any { type_url: T::type_url(), value: message.encode_to_vec() };
+    Bytes::from(any.encode_to_vec())
 }
 
 /// Resources of one type, by name.
@@ -115,7 +138,7 @@ impl Content {
 
     /// At most how many bytes the resources take in an answer: each its body, a tag, a length and a mark in the version.
     pub fn size(&self) -> usize {
-        self.resources.values().map(|resource| resource.body.len() + 24).sum()
+        self.resources.values().map(|resource| resource.size() + 24).sum()
     }
 
     /// Whether every resource of `self` is in `other`, the same version of it.

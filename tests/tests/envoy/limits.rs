@@ -48,6 +48,10 @@ async fn more_than_the_pool_is_refused_and_nothing_less() {
     assert_eq!(at_once(&client, Protocol::Http2, 4).await, (2, 2), "(served, refused) by a pool of 2");
     let overflow = "cluster.cds_ingress_apps_red_http2_80.upstream_rq_active_overflow";
     assert!(red.stat(overflow).await >= 2, "the node's own proxy refuses them");
+    for proxy in [&red, &client] {
+        let deprecated = proxy.stat("runtime.deprecated_feature_use").await;
+        assert_eq!(deprecated, 0, "a new Envoy is given nothing that goes away");
+    }
 
     bed.update(&node("red"), &listening("http2", &json!({ "http2": { "maxRequests": 4 } })), 2).await;
     assert_eq!(at_once(&client, Protocol::Http2, 4).await, (4, 0), "(served, refused) by a pool of 4");

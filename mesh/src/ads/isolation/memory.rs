@@ -138,7 +138,8 @@ impl ResourceRow {
     fn resource(self, owner: Account) -> Option<Arc<Resource>> {
         let Self { name, version, body, clusters, objects } = self;
         let body = STANDARD.decode(body).ok()?.into();
-        Some(Arc::new(Resource { name, version, body, clusters, objects: ids(&objects, owner)? }))
+        let objects = ids(&objects, owner)?;
+        Some(Arc::new(Resource { name, version, body, newer: None, clusters, objects }))
     }
 }
 

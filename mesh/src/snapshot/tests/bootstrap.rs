@@ -46,11 +46,17 @@ pub fn bootstrap<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Boots
         let secrets: BTreeMap<String, Secret> = decoded(snapshot, ResourceType::Secret)
             .map(|secret: Secret| (secret.name.clone(), secret))
             .collect();
-        for mut cluster in decoded::<Cluster>(snapshot, ResourceType::Cluster) {
+        let resources = snapshot.content(ResourceType::Cluster).resources.values();
+        // As older proxies get it, and as newer ones do.
+        let clusters = resources.flat_map(|resource| {
+            let newer = resource.newer.as_ref().map(|newer| (decode_body::<Cluster>(newer), ".newer"));
+            [(decode(resource), "")].into_iter().chain(newer)
+        });
+        for (mut cluster, form) in clusters {
             secrets_are_known(cluster.transport_socket.as_ref(), &secrets);
             cluster.transport_socket.iter_mut().for_each(without_stream);
             // Names may repeat between snapshots only with the same content; Envoy refuses them even so.
-            cluster.name = prefixed(index, &cluster.name);
+            cluster.name = prefixed(index, &cluster.name) + form;
             if let Some(assignment) = &mut cluster.load_assignment {
                 assignment.cluster_name.clone_from(&cluster.name);
             }
@@ -202,7 +208,11 @@ pub fn decoded<T: Message + Name + Default>(
 }
 
 fn decode<T: Message + Name + Default>(resource: &Resource) -> T {
-    let any = Any::decode(resource.body.clone()).expect("an Any");
+    decode_body(&resource.body)
+}
+
+fn decode_body<T: Message + Name + Default>(body: &[u8]) -> T {
+    let any = Any::decode(body).expect("an Any");
     assert_eq!(any.type_url, T::type_url());
     T::decode(any.value.as_slice()).expect("the type that the URL names")
 }

@@ -20,7 +20,7 @@ pub fn node(id: &str) -> WireNode {
     let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let fields = [("fleetmesh.dev/instance-id".to_owned(), value("i-0123456789abcdef0"))];
     let metadata = Struct { fields: fields.into() }.encode_to_vec().into();
-    WireNode { id: id.to_owned(), cluster: id.to_owned(), metadata }
+    WireNode { id: id.to_owned(), cluster: id.to_owned(), metadata, build: None }
 }
 
 /// Counts of a cluster.
