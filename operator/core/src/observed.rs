@@ -28,6 +28,8 @@ pub struct Observed {
     pub claim: OwnerClaim,
     /// Whether the mesh allows the resource's namespace.
     pub allowance: Allowance,
+    /// Whether the Mesh that it is in is being deleted, which waits until nothing is in it.
+    pub mesh_leaves: bool,
     /// What the references to other namespaces rest on.
     pub permission: Permission,
     /// What the spec names, the parent first.

@@ -116,8 +116,7 @@ struct Findings(Vec<(ConditionType, Finding)>);
 
 impl Findings {
     fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
-        let mut accepted =
-            finding(&decision.accepted, Reason::Accepted, &accepted_message(observed));
+        let mut accepted = finding(&decision.accepted, Reason::Accepted, &accepted_message(observed));
         let mut resolved = match &decision.resolved {
             Verdict::Holds => references::resolved(observed),
             other => finding(other, Reason::ResolvedRefs, ""),
@@ -277,6 +276,12 @@ fn accepted_message(observed: &Observed) -> String {
     let object = &observed.object;
     let ties = tie::in_words(&object.id, &observed.ties, &observed.distribution);
     let mut message = format!("the spec is valid and the name is ours{ties}");
+    if observed.mesh_leaves {
+        let mesh = object.id.mesh_name();
+        message += &format!(
+            "; mesh {mesh} is being deleted, which waits as long as anything is in it, so this resource keeps it: put it into another mesh, or make the Mesh anew when it is gone"
+        );
+    }
     for (path, size) in regex::large(&object.effective_spec) {
         message += &format!(
             "; {path}: its program may have {size} instructions: proxies with a bootstrap of Fleetmesh take it, others only when their runtime key re2.max_program_size.error_level is {PROGRAM_SIZE_LIMIT} (Envoy's default: {DEFAULT_PROGRAM_SIZE_LIMIT})"

@@ -201,6 +201,9 @@ impl CacheInner {
         }
         if begins_to_leave {
             triggers.extend(self.not_permitted_to_name(&object));
+            if object.id.parent().is_none() {
+                triggers.extend(self.members(&object));
+            }
         }
         if object.key.kind == Kind::Mesh {
             triggers.extend(self.spread_tls(object.id.mesh_name()));

@@ -44,6 +44,7 @@ impl Cache {
         let observed = Observed {
             claim: inner.claim(&object),
             allowance: inner.allowance(&object),
+            mesh_leaves: inner.mesh_leaves(&object),
             permission: inner.permission(&object, &object.references()),
             referents: references.into_iter().map(|reference| inner.referent(&object, reference)).collect(),
             dependents: if object.deleting { inner.dependents(&object) } else { Vec::new() },

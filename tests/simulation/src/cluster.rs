@@ -325,6 +325,7 @@ impl World {
                 _ => OwnerClaim::Ours,
             },
             allowance: self.allowance(object),
+            mesh_leaves: false,
             permission: self.permission(object, &object.effective_spec),
             referents: references.map(|one| Referent { reach: reach(&one.target), reference: one }).collect(),
             patience: false,

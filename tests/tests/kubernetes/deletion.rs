@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::bed::{ClusterBed, TIMEOUT};
+use crate::bed::{ClusterBed, LIMIT, TIMEOUT};
 use crate::space::{node, route, router, service, version, with};
 
 /// A deletion goes on because it was triggered, before the drift interval of 45 s, less a fifth at most, is over.
@@ -41,6 +41,21 @@ async fn a_blocked_deletion_names_its_blockers_and_is_triggered_when_they_go() {
         assert_eq!(version(&space.describe(kind, name).await), 1, "{kind} {name} is still there");
     }
 
+    // Who is in the mesh, or comes into it, is informed.
+    space.apply(&[space.object("VirtualNode", "late", node("late.local"))]).await;
+    for member in ["virtualnode/blue", "virtualnode/late"] {
+        fleetmesh_testbed::wait::until("it sees that its mesh is leaving", LIMIT, async || {
+            let accepted = space.condition(member, "Accepted").await?;
+            let said = accepted["message"]
+                .as_str()
+                .is_some_and(|said| said.contains("mesh blocked is being deleted"));
+            anyhow::ensure!(said && accepted["status"] == "True", "{accepted}");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+
     // A route that points elsewhere lets go of its old target; it need not be deleted.
     let start = Instant::now();
     space
@@ -55,7 +70,16 @@ async fn a_blocked_deletion_names_its_blockers_and_is_triggered_when_they_go() {
     assert!(space.exists("virtualrouter/shop").await, "which others still hold");
 
     let start = Instant::now();
-    space.run(&["delete", TIMEOUT, "route/shop", "virtualservice/shop.local", "virtualnode/blue"]).await;
+    space
+        .run(&[
+            "delete",
+            TIMEOUT,
+            "route/shop",
+            "virtualservice/shop.local",
+            "virtualnode/blue",
+            "virtualnode/late",
+        ])
+        .await;
     space.run(&["wait", "--for=delete", TIMEOUT, "virtualrouter/shop", "mesh/blocked"]).await;
     assert!(start.elapsed() < TRIGGERED, "{:?}", start.elapsed());
     let refusal = space.try_describe("mesh", "blocked").await.expect_err("deleted");

@@ -25,6 +25,7 @@ fn observed(canary: Value, weight: i32) -> Observed {
         object: Arc::new(Object::read(&route)),
         claim: OwnerClaim::Ours,
         allowance: Allowance::Allowed,
+        mesh_leaves: false,
         permission: fleetmesh_core::Permission::default(),
         referents: Vec::new(),
         patience: false,
