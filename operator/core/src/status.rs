@@ -117,10 +117,8 @@ struct Findings(Vec<(ConditionType, Finding)>);
 impl Findings {
     fn of(observed: &Observed, decision: &Decision, outcome: &Outcome, parts: &Parts) -> Self {
         let mut accepted = finding(&decision.accepted, Reason::Accepted, &accepted_message(observed));
-        let mut resolved = match &decision.resolved {
-            Verdict::Holds => references::resolved(observed),
-            other => finding(other, Reason::ResolvedRefs, ""),
-        };
+        let mut resolved =
+            finding(&decision.resolved, Reason::ResolvedRefs, "everything that the spec names exists");
         let programmed = programmed(observed, decision, outcome);
         if let Some((_, failure)) = &outcome.failed {
             let said = || Finding::fails(failure.class.reason(), failure.in_words(Callee::AppMesh));
@@ -158,6 +156,12 @@ impl Findings {
             .find(|finding| finding.holds != Some(true))
             .map(|finding| Finding::fails(finding.reason, finding.message.clone()))
             .unwrap_or_else(|| Finding::holds(Reason::Ready, ready_message));
+        // What is merely named, as backends are, need not exist for the resource to be Ready.
+        for (kind, finding) in &mut findings {
+            if *kind == ConditionType::ResolvedRefs && finding.holds == Some(true) {
+                *finding = references::resolved(observed);
+            }
+        }
         findings.push((ConditionType::Ready, ready));
         findings.extend(rollouts(observed, parts));
         Self(findings)

@@ -45,10 +45,10 @@ async fn a_backend_that_does_not_exist_is_reported_and_holds_nothing_up() {
         let message = space.message("virtualnode/red", "ResolvedRefs", "WaitingForReference").await;
         let words = "virtual service shopp.local of mesh backends (spec.backends[0].virtualService.virtualServiceName)";
         assert!(message.contains(words), "{message}");
-        space.message("virtualnode/red", "Ready", "WaitingForReference").await;
+        space.ready(&["virtualnode/red"]).await;
         assert_eq!(version(&space.describe("virtual-node", "red").await), 1, "the endpoint has it");
         space.apply(&[service()]).await;
-        space.ready(&["virtualnode/red"]).await;
+        space.until("virtualnode/red", "ResolvedRefs", "True", "ResolvedRefs").await;
         space.run(&["delete", "virtualservice", "shopp.local", TIMEOUT]).await;
     }
     space.message("virtualnode/red", "ResolvedRefs", "WaitingForReference").await;
