@@ -56,7 +56,7 @@ words! {
         IdentityReady,
         /// All instances of the node run from the newest launch template and are ready.
         FleetReady,
-        /// All of the above. Its reason is that of the first condition that is not True.
+        /// All of the above, but for a backend that does not exist yet. Its reason is that of the first condition that is not True.
         Ready,
         /// A promotion took the virtual node's last request away; it retires (virtual nodes only).
         Deprecated,
