@@ -50,10 +50,10 @@ async fn only_what_is_signed_with_a_key_of_ours_is_let_in() {
     let made: Value = serde_json::from_str(&cli(&bed, &key, &create).await.success().unwrap()).unwrap();
     let arn = made["mesh"]["metadata"]["arn"].as_str().unwrap();
     // Characters that are encoded in paths and in queries.
-    let service = ["--mesh-name", "apps", "--virtual-service-name", "a_b~c.*d.local"];
+    let router = ["--mesh-name", "apps", "--virtual-router-name", "a_b~c.*d e"];
     let spec = ["--spec", "{}"];
-    cli(&bed, &key, &[&["create-virtual-service"][..], &service, &spec].concat()).await.success().unwrap();
-    cli(&bed, &key, &[&["describe-virtual-service"][..], &service].concat()).await.success().unwrap();
+    cli(&bed, &key, &[&["create-virtual-router"][..], &router, &spec].concat()).await.success().unwrap();
+    cli(&bed, &key, &[&["describe-virtual-router"][..], &router].concat()).await.success().unwrap();
     let tags = cli(&bed, &key, &["list-tags-for-resource", "--resource-arn", arn]).await.success().unwrap();
     assert!(tags.contains("1+2/3=4"), "{tags}");
 
