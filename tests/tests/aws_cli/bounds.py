@@ -110,7 +110,7 @@ def fit(name, value):
             del value["prefix"]
     if name == "GrpcRouteMatch" and "methodName" in value:
         value["serviceName"] = "package.Service"
-    if name == "FileAccessLog" and value["path"] == "/":
+    if name in ("FileAccessLog", "VirtualGatewayFileAccessLog") and value["path"] == "/":
         # A directory is no file.
         value["path"] = "/a"
     if name == "MatchRange":

@@ -53,6 +53,8 @@ def mend(name, value):
         value["path"] = "/ping"
     if name == "VirtualNodeSpec" and "listeners" in value:
         value.setdefault("serviceDiscovery", generate(service.shape_for("ServiceDiscovery")))
+    if name in ("FileAccessLog", "VirtualGatewayFileAccessLog"):
+        value["path"] = "/a" + value["path"][2:]
     if name == "HttpRouteMatch":
         value.pop("path" if chance.random() < 0.5 else "prefix", None)
         if "path" not in value:
