@@ -96,7 +96,8 @@ impl Part {
         let copies = self.size.saturating_mul(min.max(1));
         let size = match max {
             None => copies.saturating_add(choice + if min == 0 { 2 } else { 3 }),
-            Some(0) => 1,
+            // Where patterns are read as Latin-1, as Envoy does, it is the last byte of a character alone that goes.
+            Some(0) => self.size.max(1),
             Some(max) => {
                 let optional = self.size.saturating_add(choice + 1);
                 let rest = optional.saturating_mul(max.saturating_sub(min));
