@@ -7,7 +7,7 @@ Then it walks what else the 38 operations take: names, owners, limits, tags. Pri
 
 import json
 
-from shapes import EVENTS, MESH, Refused, create_referents, is_union, kinds, nodes, send, service, services
+from shapes import EVENTS, MESH, Refused, create_referents, fit, is_union, kinds, nodes, send, service, services
 
 LONGEST_HOST = ".".join(["a" * 63, "a" * 63, "a" * 63, "a" * 61])
 NAMES = ["a", "aa", "a" * 255] + [f"node-{index}" for index in range(10)]
@@ -46,7 +46,7 @@ def small(shape):
     """The smallest value of `shape`: its required members and nothing else."""
     if shape.type_name == "structure":
         names = list(shape.members)[:1] if is_union(shape) else shape.required_members
-        return fit(shape.name, {name: small(shape.members[name]) for name in names})
+        return lead(shape.name, {name: small(shape.members[name]) for name in names})
     if shape.type_name == "list":
         return [small(shape.member)]
     if shape.type_name in ("integer", "long"):
@@ -77,7 +77,7 @@ def inside(shape, seen):
             seen.add((shape.name, name))
             for what, value in inside(member, seen):
                 value = {name: value} if is_union(shape) else {**small(shape), name: value}
-                yield f"{shape.name}.{name}: {what}", fit(shape.name, value)
+                yield f"{shape.name}.{name}: {what}", lead(shape.name, value)
     elif shape.type_name == "list":
         for bound in ("min", "max"):
             if bound in shape.metadata:
@@ -91,30 +91,18 @@ def inside(shape, seen):
         yield from strings(shape)
 
 
-def fit(name, value):
-    """Makes the members of a structure fit each other, where the service's documentation says that they must."""
+def lead(name, value):
+    """Makes the members of a structure fit each other: what the service's documentation leaves a choice of follows the member
+    that a value was put into last."""
     if name in ("Listener", "VirtualGatewayListener"):
         mapping = value["portMapping"]
         for member in ("connectionPool", "timeout"):
             if member in value:
                 mapping["protocol"] = next(iter(value[member]))
-        if "healthCheck" in value:
-            mapping["port"] = value["healthCheck"].setdefault("port", mapping["port"])
-    if name in ("HealthCheckPolicy", "VirtualGatewayHealthCheckPolicy") and value["protocol"] in ("http", "http2"):
-        value["path"] = "/"
-    if name == "VirtualNodeSpec" and "listeners" in value:
-        value.setdefault("serviceDiscovery", {"dns": {"hostname": "target"}})
     if name in ("HttpRouteMatch", "HttpGatewayRouteMatch"):
         value["prefix"] = "/"
         if "path" in value:
             del value["prefix"]
-    if name == "GrpcRouteMatch" and "methodName" in value:
-        value["serviceName"] = "package.Service"
-    if name in ("FileAccessLog", "VirtualGatewayFileAccessLog") and value["path"] == "/":
-        # A directory is no file.
-        value["path"] = "/a"
-    if name == "MatchRange":
-        value["end"] = value["start"] + 1
     if name == "HttpGatewayRoute":
         rewrite = value["action"].get("rewrite", {})
         if "path" in rewrite:
@@ -135,7 +123,7 @@ def fit(name, value):
         value["virtualNode"] = "ports"
     if name == "GatewayRouteVirtualService" and len(value["virtualServiceName"]) > 253:
         value["virtualServiceName"] = LONGEST_HOST
-    return value
+    return fit(name, value)
 
 
 def walk_specs(wrong):

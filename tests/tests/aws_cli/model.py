@@ -9,7 +9,7 @@ import copy
 import json
 import random
 
-from shapes import EVENTS, Refused, create_referents, is_union, kinds, service
+from shapes import EVENTS, Refused, create_referents, fit, is_union, kinds, service
 
 chance = random.Random(2019)
 PROTOCOLS = ["http", "http2", "grpc", "tcp"]
@@ -40,36 +40,22 @@ def generate(shape):
 
 
 def mend(name, value):
-    """Makes the members of a structure fit each other, where the service's documentation says that they must."""
+    """Makes the members of a structure fit each other: draws anew what the service's documentation leaves a choice of."""
     if name == "Listener":
         protocol = chance.choice(PROTOCOLS)
         value["portMapping"]["protocol"] = protocol
         for member, shape in (("connectionPool", "VirtualNodeConnectionPool"), ("timeout", "ListenerTimeout")):
             if member in value:
                 value[member] = {protocol: generate(service.shape_for(shape).members[protocol])}
-        if "healthCheck" in value:
-            value["healthCheck"]["port"] = value["portMapping"]["port"]
-    if name == "HealthCheckPolicy":
-        value["path"] = "/ping"
-    if name == "VirtualNodeSpec" and "listeners" in value:
-        value.setdefault("serviceDiscovery", generate(service.shape_for("ServiceDiscovery")))
-    if name in ("FileAccessLog", "VirtualGatewayFileAccessLog"):
-        value["path"] = "/a" + value["path"][2:]
     if name == "HttpRouteMatch":
         value.pop("path" if chance.random() < 0.5 else "prefix", None)
         if "path" not in value:
             value["prefix"] = "/prefix"
-    if name == "GrpcRouteMatch" and "methodName" in value:
-        value["serviceName"] = "package.Service"
-    if name == "MatchRange":
-        value.update(start=-5, end=5)
     if name == "VirtualGatewayListener":
         protocol = value["portMapping"]["protocol"]
         if "connectionPool" in value:
             pool = service.shape_for("VirtualGatewayConnectionPool").members[protocol]
             value["connectionPool"] = {protocol: generate(pool)}
-        if "healthCheck" in value:
-            value["healthCheck"]["port"] = value["portMapping"]["port"]
     if name == "HttpGatewayRouteMatch":
         value.pop("path" if chance.random() < 0.5 else "prefix", None)
         if "prefix" in value:
@@ -101,7 +87,7 @@ def mend(name, value):
         for other in ("grpcRoute", "http2Route", "httpRoute", "tcpRoute"):
             value.pop(other, None)
         value[kept] = generate(service.shape_for("RouteSpec").members[kept])
-    return value
+    return fit(name, value)
 
 
 def visit(shape, value, path, seen):

@@ -27,6 +27,25 @@ def is_union(shape):
     return getattr(shape, "is_tagged_union", False) or shape.name in UNIONS
 
 
+def fit(name, value):
+    """Makes the members of a structure fit each other, where the service's documentation leaves no choice."""
+    if name in ("Listener", "VirtualGatewayListener") and "healthCheck" in value:
+        mapping = value["portMapping"]
+        mapping["port"] = value["healthCheck"].setdefault("port", mapping["port"])
+    if name in ("HealthCheckPolicy", "VirtualGatewayHealthCheckPolicy") and value["protocol"] in ("http", "http2"):
+        value["path"] = "/ping"
+    if name == "VirtualNodeSpec" and "listeners" in value:
+        value.setdefault("serviceDiscovery", {"dns": {"hostname": "target"}})
+    if name in ("FileAccessLog", "VirtualGatewayFileAccessLog"):
+        # A directory is no file.
+        value["path"] = "/a" + value["path"][2:]
+    if name == "GrpcRouteMatch" and "methodName" in value:
+        value["serviceName"] = "package.Service"
+    if name == "MatchRange":
+        value.update(start=-5, end=5)
+    return value
+
+
 def send(operation, input):
     """Sends `input` to `operation` as botocore would write it, and returns the answer's JSON."""
     model = service.operation_model(operation)
