@@ -91,9 +91,7 @@ impl Envoy {
     /// # Errors
     /// The admin interface does not answer.
     pub async fn stat(&self, instance: &NetnsInstance, name: &str) -> Result<Option<u64>> {
-        let body = admin(instance, "/stats").await?.body;
-        let prefix = format!("{name}: ");
-        Ok(body.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok()))
+        stat(instance, name).await
     }
 
     /// The configuration that Envoy runs, as its admin interface shows it.
@@ -131,6 +129,16 @@ pub async fn hosts(instance: &NetnsInstance, cluster: &str) -> Result<BTreeSet<S
     let prefix = format!("{cluster}::");
     let hosts = clusters.lines().filter_map(|line| line.strip_prefix(&prefix)?.split("::").next());
     Ok(hosts.filter_map(|host| host.parse().ok()).collect())
+}
+
+/// The counter or gauge `name` of the Envoy on `instance`, whoever started it; nothing when Envoy has none of that name.
+///
+/// # Errors
+/// The admin interface does not answer.
+pub async fn stat(instance: &NetnsInstance, name: &str) -> Result<Option<u64>> {
+    let body = admin(instance, "/stats").await?.body;
+    let prefix = format!("{name}: ");
+    Ok(body.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok()))
 }
 
 /// Asks the admin interface of the Envoy on `instance`.

@@ -348,9 +348,7 @@ async fn believes_no_other_node(bed: &JoiningBed, red: &Machine, blue: &Machine)
 
 /// A counter of the machine's Envoy; 0 while it has none of that name.
 async fn counter(machine: &Machine, name: &str) -> u64 {
-    let stats = envoy::admin(&machine.instance, "/stats").await.unwrap().body;
-    let prefix = format!("{name}: ");
-    stats.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok()).unwrap_or_default()
+    envoy::stat(&machine.instance, name).await.unwrap().unwrap_or_default()
 }
 
 /// Requests both ways for more than a certificate's life, in which every certificate of before ends: none fails, no Envoy
