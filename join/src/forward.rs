@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use fleetmesh_instance::bootstrap::ControlPlaneAddress;
 use rustls::pki_types::pem::PemObject;
@@ -16,10 +15,7 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::client::JoinedAs;
-use crate::{Error, JoinerConfig};
-
-/// The pause after the system gives no connection, for want of descriptors for example.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::{Error, JoinerConfig, socket};
 
 /// The socket and where it leads.
 #[derive(Clone)]
@@ -39,17 +35,12 @@ impl Forward {
     /// # Errors
     /// It cannot be made.
     pub fn bind(path: &Path, config: &JoinerConfig) -> Result<Self, Error> {
-        let failed = |source| Error::Socket { path: path.display().to_string(), source };
+        let failed =
+            |source| Error::Socket { flag: "--serve-unix", path: path.display().to_string(), source };
         let Some(ControlPlaneAddress::Tls { host, port }) = &config.ads else {
             return Err(failed(io::Error::other("--ads is needed")));
         };
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(failed(io::Error::other("another process listens there")));
-        }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        socket::is_free(path).and_then(|()| socket::remove(path)).map_err(failed)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         // A proxy runs as another user: who may connect is governed by the folder.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).map_err(failed)?;
@@ -82,20 +73,13 @@ impl Forward {
     /// Forwards what connects, without end.
     pub async fn serve(self) {
         loop {
-            match self.0.listener.accept().await {
-                Ok((stream, _)) => {
-                    let forward = self.clone();
-                    tokio::spawn(async move {
-                        if let Err(error) = forward.connection(stream).await {
-                            tracing::warn!(%error, "a proxy's connection ended");
-                        }
-                    });
+            let stream = socket::accepted(&self.0.listener).await;
+            let forward = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = forward.connection(stream).await {
+                    tracing::warn!(%error, "a proxy's connection ended");
                 }
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            });
         }
     }
 

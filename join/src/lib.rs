@@ -19,6 +19,7 @@ mod pace;
 mod proof;
 mod sds;
 mod sds_wire;
+mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,17 +55,11 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The socket for secrets could not be made.
-    #[error("cannot listen on --serve-sds {path}: {source}")]
-    Secrets {
-        /// The path.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The socket could not be made.
-    #[error("cannot listen on --serve-unix {path}: {source}")]
+    /// A socket could not be made.
+    #[error("cannot listen on {flag} {path}: {source}")]
     Socket {
+        /// The flag that asks for it.
+        flag: &'static str,
         /// The path.
         path: String,
         /// What the system said.

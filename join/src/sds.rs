@@ -12,9 +12,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use fleetmesh_api::bootstrap::{MESH_CERTIFICATE, MESH_TRUST};
+use fleetmesh_model::foreign::printable;
 use http_body_util::BodyExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +30,7 @@ use tower::Service;
 
 use crate::Error;
 use crate::sds_wire::{DiscoveryRequest, DiscoveryResponse, Secret};
+use crate::socket;
 
 /// The path of the one method that is served.
 const PATH: &str = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
@@ -37,8 +38,6 @@ const PATH: &str = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecret
 const LARGEST: usize = 256 * 1024;
 /// Connections that wait to be served.
 const WAITING: usize = 16;
-/// The pause after the system gives no connection.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What proxies get: the mesh's certificate with its key, and the authorities.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,10 +81,8 @@ impl SecretDiscovery {
     /// # Errors
     /// It cannot be made.
     pub fn bind(path: &Path, owner: Option<u32>) -> Result<Self, Error> {
-        let failed = |source| Error::Secrets { path: path.display().to_string(), source };
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(failed(io::Error::other("another process listens there")));
-        }
+        let failed = |source| Error::Socket { flag: "--serve-sds", path: path.display().to_string(), source };
+        socket::is_free(path).map_err(failed)?;
         let (listener, own) = bound(path, owner).map_err(failed)?;
         let users = [Some(own), owner].into_iter().flatten().collect();
         Ok(Self { listener, users, secrets: watch::Sender::new(None) })
@@ -115,23 +112,15 @@ impl SecretDiscovery {
     /// Passes on the connections of those who are answered, without end.
     async fn accept(&self, connections: mpsc::Sender<io::Result<UnixStream>>) {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let user = stream.peer_cred().map(|peer| peer.uid());
-                    match user {
-                        Ok(user) if user == 0 || self.users.contains(&user) => {
-                            if connections.send(Ok(stream)).await.is_err() {
-                                return;
-                            }
-                        }
-                        Ok(user) => tracing::warn!(user, "secrets are not for this user: see --owner"),
-                        Err(error) => tracing::warn!(%error, "secrets are not for an unknown user"),
+            let stream = socket::accepted(&self.listener).await;
+            match stream.peer_cred().map(|peer| peer.uid()) {
+                Ok(user) if user == 0 || self.users.contains(&user) => {
+                    if connections.send(Ok(stream)).await.is_err() {
+                        return;
                     }
                 }
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Ok(user) => tracing::warn!(user, "secrets are not for this user: see --owner"),
+                Err(error) => tracing::warn!(%error, "secrets are not for an unknown user"),
             }
         }
     }
@@ -142,10 +131,7 @@ fn bound(path: &Path, owner: Option<u32>) -> io::Result<(UnixListener, u32)> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    socket::remove(&new)?;
     let listener = UnixListener::bind(&new)?;
     let own = fs::metadata(&new)?.uid();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
@@ -222,9 +208,7 @@ impl Subscription {
     /// Takes in a request. Whether other names are asked for than before; an acknowledgement asks for the same.
     fn asked(&mut self, request: DiscoveryRequest) {
         if let Some(refused) = request.error_detail {
-            let words: String =
-                refused.message.chars().take(200).filter(|letter| !letter.is_control()).collect();
-            tracing::warn!(why = words, "a proxy refuses the mesh's certificate");
+            tracing::warn!(why = printable(&refused.message), "a proxy refuses the mesh's certificate");
         }
         if request.resource_names != self.names {
             self.names = request.resource_names;
