@@ -64,11 +64,8 @@ impl<'a> Builder<'_, 'a> {
             let Ok(service) = &lead.service else { continue };
             objects.extend(service.objects.iter().cloned());
             for (target, _) in service.routes.iter().flat_map(|route| &route.targets) {
-                let name = target.cluster();
-                if !self.parts.clusters.contains_key(&name) {
-                    self.target(target);
-                }
-                referred.insert(name);
+                self.target(target);
+                referred.insert(target.cluster());
             }
         }
         let name = names::route(Direction::Ingress, protocol, port);
@@ -85,12 +82,11 @@ impl<'a> Builder<'_, 'a> {
 
     /// One port of a node that a route leads to.
     fn target(&mut self, target: &Target<'a>) {
+        let Some(mut cluster) = self.parts.way(self.reader, self.mesh, target, &self.own) else { return };
         let node = &target.endpoint.node.record.id;
         let made_from =
             BTreeSet::from([self.mesh.record.id.clone(), self.gateway.record.id.clone(), node.clone()]);
-        let mut cluster = self.parts.way(self.mesh.spec, target, &self.own);
         gateway_limits::limit(&mut cluster, &self.gateway.spec.listeners);
-        self.parts.instances(self.reader, self.mesh, target);
         self.parts.cluster(&cluster, made_from);
     }
 

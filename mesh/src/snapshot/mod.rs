@@ -233,8 +233,7 @@ impl<'a> Builder<'a> {
         let mut referred = BTreeSet::new();
         let mut objects = self.own.clone();
         for target in egress.targets() {
-            self.parts.instances(reader, self.mesh, target);
-            self.target(target);
+            self.target(reader, target);
         }
         for (port, services) in &egress.ports {
             match services {
@@ -260,13 +259,13 @@ impl<'a> Builder<'a> {
     }
 
     /// The cluster of one target. With a client policy it is made from the node as well.
-    fn target(&mut self, target: &Target<'_>) {
+    fn target(&mut self, reader: &Reader<'_>, target: &Target<'_>) {
+        let Some(cluster) = self.parts.way(reader, self.mesh, target, &self.own) else { return };
         let node = &target.endpoint.node.record.id;
         let mut made_from = BTreeSet::from([self.mesh.record.id.clone(), node.clone()]);
         if matches!(target.tls, ClientTls::Verified(_)) {
             made_from.insert(self.node.record.id.clone());
         }
-        let cluster = self.parts.way(self.mesh.spec, target, &self.own);
         self.parts.cluster(&cluster, made_from);
     }
 

@@ -37,26 +37,27 @@ impl Parts {
         }
     }
 
-    /// The cluster of `target`, which is not added yet; the secrets that it names are, made from `own`.
+    /// The cluster of `target`, which is not added yet; its instances are, and the secrets that it names, made from `own`. `None`
+    /// when the cluster is there: several routes lead to most targets.
     pub(super) fn way(
-        &mut self,
-        mesh: &MeshSpec,
-        target: &Target<'_>,
-        own: &BTreeSet<ResourceId>,
-    ) -> Cluster {
-        let (cluster, secrets) = cluster::egress(mesh, target);
-        self.secrets(&secrets, own);
-        self.targets.nodes.insert(cluster.name.clone(), target.endpoint.node.record.id.clone());
-        cluster
-    }
-
-    /// Adds the instances of a target that Cloud Map discovers; nothing, which is not an empty list, for what it never did.
-    pub(super) fn instances(
         &mut self,
         reader: &Reader<'_>,
         mesh: FoundInput<'_, MeshSpec>,
         target: &Target<'_>,
-    ) {
+        own: &BTreeSet<ResourceId>,
+    ) -> Option<Cluster> {
+        if self.clusters.contains_key(&target.cluster()) {
+            return None;
+        }
+        let (cluster, secrets) = cluster::egress(mesh.spec, target);
+        self.secrets(&secrets, own);
+        self.targets.nodes.insert(cluster.name.clone(), target.endpoint.node.record.id.clone());
+        self.instances(reader, mesh, target);
+        Some(cluster)
+    }
+
+    /// Adds the instances of a target that Cloud Map discovers; nothing, which is not an empty list, for what it never did.
+    fn instances(&mut self, reader: &Reader<'_>, mesh: FoundInput<'_, MeshSpec>, target: &Target<'_>) {
         let ServiceDiscovery::AwsCloudMap(cloud_map) = target.endpoint.discovery else { return };
         let preference = cluster::mesh_preference(mesh.spec);
         if let Some(found) = assignment::of(reader, preference, target, cloud_map) {

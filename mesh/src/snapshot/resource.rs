@@ -72,7 +72,7 @@ pub struct Resource {
     pub version: String,
     /// The encoded `google.protobuf.Any` that holds it.
     pub body: Bytes,
-    /// The same for proxies of Envoy 1.34 or later ([`identity::is_newer`](crate::ads::identity::is_newer)), where they get it in
+    /// The same for proxies of Envoy 1.34 or later ([`ProxyNode::is_newer`](crate::ads::identity::ProxyNode::is_newer)), where they get it in
     /// other words.
     pub newer: Option<Bytes>,
     /// The clusters it refers to; empty for clusters.
@@ -139,6 +139,12 @@ impl Content {
     /// At most how many bytes the resources take in an answer: each its body, a tag, a length and a mark in the version.
     pub fn size(&self) -> usize {
         self.resources.values().map(|resource| resource.size() + 24).sum()
+    }
+
+    /// Whether both have the resource `name`, the same version of it.
+    pub fn agrees(&self, other: &Self, name: &str) -> bool {
+        let both = self.resources.get(name).zip(other.resources.get(name));
+        both.is_some_and(|(one, other)| one.version == other.version)
     }
 
     /// Whether every resource of `self` is in `other`, the same version of it.

@@ -166,7 +166,7 @@ pub(super) fn server_socket(tls: &ListenerTls, protocol: PortProtocol, mesh_arn:
         };
         let given = names(validation.subject_alternative_names.as_ref());
         // Without names anybody will do whom the authorities know; of the mesh's own that is whoever is in this mesh.
-        let members = || uri(string_matcher::MatchPattern::Prefix(format!("{mesh_arn}/")));
+        let members = || san(SanType::Uri, string_matcher::MatchPattern::Prefix(format!("{mesh_arn}/")));
         let any = given.is_empty() && trust.is_mesh();
         context.trust(trust, if any { vec![members()] } else { given });
     }
@@ -213,8 +213,7 @@ pub(super) fn client_socket(
         };
         let given = names(validation.subject_alternative_names.as_ref());
         // Without names the certificate has to be for what the node is discovered by; the mesh's own are for the node itself.
-        let node = || uri(string_matcher::MatchPattern::Exact(node.to_owned()));
-        let expected = if trust.is_mesh() { node() } else { matcher(&host) };
+        let expected = matcher(if trust.is_mesh() { node } else { &host });
         context.trust(trust, if given.is_empty() { vec![expected] } else { given });
     }
     let is_name = host.parse::<IpAddr>().is_err() && host.len() <= LONGEST_SNI;
@@ -348,18 +347,13 @@ fn matcher(name: &str) -> SubjectAltNameMatcher {
     } else {
         SanType::Dns
     };
-    let exact = string_matcher::MatchPattern::Exact(name.to_owned());
-    SubjectAltNameMatcher {
-        san_type: kind.into(),
-        matcher: Some(StringMatcher { match_pattern: Some(exact), ..StringMatcher::default() }),
-        ..SubjectAltNameMatcher::default()
-    }
+    san(kind, string_matcher::MatchPattern::Exact(name.to_owned()))
 }
 
-/// Accepts a certificate with a URI that is like this.
-fn uri(pattern: string_matcher::MatchPattern) -> SubjectAltNameMatcher {
+/// Accepts a certificate with a name of this kind that is like this.
+fn san(kind: SanType, pattern: string_matcher::MatchPattern) -> SubjectAltNameMatcher {
     SubjectAltNameMatcher {
-        san_type: SanType::Uri.into(),
+        san_type: kind.into(),
         matcher: Some(StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }),
         ..SubjectAltNameMatcher::default()
     }

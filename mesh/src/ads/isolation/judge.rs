@@ -1,8 +1,9 @@
 //! What follows from what proxies think of answers. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleetmesh_model::ResourceId;
 use fleetmesh_model::foreign::printable;
 
 use super::part::{Decoder, Part};
@@ -52,7 +53,7 @@ impl Isolation {
                 search.pass(of.content(kind).version.clone());
             }
             self.settle(kind);
-            changed = true;
+            return true;
         }
         if changed {
             self.serve();
@@ -64,9 +65,8 @@ impl Isolation {
     fn release(&mut self, kind: ResourceType, content: &Content, of: &Snapshot) -> bool {
         let decoder = Decoder::default();
         let acknowledged = |part: &Part, held: &mut Held| {
-            let known = content.resources.get(&part.resource).filter(|_| part.kind == kind);
-            let made = of.content(kind).resources.get(&part.resource);
-            known.zip(made).is_some_and(|(one, other)| one.version == other.version)
+            part.kind == kind
+                && content.agrees(of.content(kind), &part.resource)
                 && decoder.form(of, part).is_some_and(|form| form.version == held.refused)
         };
         let released: Vec<(Part, Held)> = self.held.extract_if(.., acknowledged).collect();
@@ -154,9 +154,8 @@ impl Isolation {
         let decoder = Decoder::default();
         let mut completed = false;
         for (part, held) in &mut self.held {
-            let runs = content.resources.get(&part.resource).map(|resource| &resource.version);
-            let made = of.content(kind).resources.get(&part.resource).map(|resource| &resource.version);
-            if part.kind == kind && held.withheld.last.is_none() && runs.is_some() && runs == made {
+            let runs = part.kind == kind && content.agrees(of.content(kind), &part.resource);
+            if runs && held.withheld.last.is_none() {
                 held.withheld.last = super::serve::form_in(&decoder, of, part, &held.refused);
                 completed |= held.withheld.last.is_some();
             }
@@ -216,10 +215,12 @@ impl Isolation {
             }
             return true;
         }
+        let objects: BTreeSet<&ResourceId> = unproven.values().flat_map(|form| &form.objects).collect();
+        let quoted: BTreeSet<&ResourceId> =
+            objects.into_iter().filter(|id| blame::is_quoted(message, &self.target, id)).collect();
         let hinted = |part: &Part, form: &Resource| {
             let name = part.host.as_ref().unwrap_or(&part.resource);
-            message.contains(name.as_str())
-                || form.objects.iter().any(|id| blame::is_quoted(message, &self.target, id))
+            message.contains(name.as_str()) || form.objects.iter().any(|id| quoted.contains(id))
         };
         let hints = unproven.iter().map(|(part, form)| hinted(part, form)).collect();
         let parts = unproven.into_keys().collect();
@@ -249,8 +250,7 @@ impl Isolation {
         let mut unproven = BTreeMap::new();
         for resource in resources {
             let good = self.proof.of(kind, &resource.name);
-            let found = good.and_then(|good| good.content(kind).resources.get(&resource.name));
-            if found.is_some_and(|found| found.version == resource.version) {
+            if good.is_some_and(|good| self.target.content(kind).agrees(good.content(kind), &resource.name)) {
                 continue;
             }
             let proven = good.map(|good| decoder.forms(good, kind, &resource.name));

@@ -221,7 +221,8 @@ impl Isolation {
                 same || searched.contains_key(&part.kind)
             })
         });
-        for kind in ResourceType::ALL {
+        let searched: Vec<ResourceType> = self.searches.keys().copied().collect();
+        for kind in searched {
             self.settle(kind);
         }
         self.serve();

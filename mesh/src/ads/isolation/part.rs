@@ -12,7 +12,6 @@ use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 use envoy_types::pb::google::protobuf::Any;
-use fleetmesh_model::virtual_service::VirtualServiceProvider;
 use fleetmesh_model::{ResourceId, Spec};
 use prost::Message;
 
@@ -125,17 +124,10 @@ fn objects(snapshot: &Snapshot, resource: &Resource, host: &str) -> BTreeSet<Res
         spec.provider.as_ref()
     });
     let mut objects = BTreeSet::from([service]);
-    match provider {
-        Some(VirtualServiceProvider::VirtualNode(provider)) => {
-            objects.insert(ResourceId::virtual_node(mesh, &provider.virtual_node_name));
-        }
-        Some(VirtualServiceProvider::VirtualRouter(provider)) => {
-            let router = ResourceId::virtual_router(mesh, &provider.virtual_router_name);
-            let routes = resource.objects.iter().filter(|id| id.parent().as_ref() == Some(&router));
-            objects.extend(routes.cloned());
-            objects.insert(router);
-        }
-        None => {}
+    if let Some(provider) = provider {
+        let provider = provider.resource(mesh);
+        objects.extend(resource.objects.iter().filter(|id| id.parent().as_ref() == Some(&provider)).cloned());
+        objects.insert(provider);
     }
     objects
 }

@@ -51,11 +51,10 @@ impl Proof {
         generation: u64,
         target: &Snapshot,
     ) {
-        let made = |name: &String| of.content(kind).resources.get(name).map(|made| &made.version);
-        for (name, resource) in &content.resources {
+        for name in content.resources.keys() {
             let known = self.good(kind, name).is_some_and(|known| known.generation > generation);
             let wanted = target.content(kind).resources.contains_key(name);
-            if wanted && !known && made(name) == Some(&resource.version) {
+            if wanted && !known && content.agrees(of.content(kind), name) {
                 self.put(kind, name, Some(Good { generation, snapshot: Arc::clone(of) }));
             }
         }
@@ -72,9 +71,7 @@ impl Proof {
     ) -> bool {
         let mut changed = false;
         for name in content.resources.keys() {
-            let acknowledged = before.content.resources.get(name);
-            let made = before.of.content(kind).resources.get(name);
-            let same = acknowledged.zip(made).is_some_and(|(one, other)| one.version == other.version);
+            let same = before.content.agrees(before.of.content(kind), name);
             let newer = self.good(kind, name).is_none_or(|good| good.generation > generation);
             if same && newer {
                 self.put(kind, name, Some(Good { generation, snapshot: Arc::clone(&before.of) }));
