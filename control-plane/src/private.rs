@@ -1,9 +1,9 @@
 //! Files and folders that only their owner may read, whatever the umask is. Blocking.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The mode of files.
 pub const FILE: u32 = 0o600;
@@ -37,6 +37,26 @@ pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(FILE);
     options
+}
+
+/// Replaces `path` by a file with `text` for its owner only, and returns it open for more: whoever reads sees the old one or the
+/// new one, after a loss of power too.
+///
+/// # Errors
+/// It is not on disk, for all that is known.
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<File> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let mut file = options().write(true).create(true).truncate(true).open(&new)?;
+    tighten_file(&new);
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(file)
 }
 
 /// Takes away what `path` grants beyond [`FILE`], if it exists.

@@ -2,7 +2,7 @@
 //! serves what it served before. Reads and writes that one file; blocking.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,10 +49,5 @@ pub(super) fn save(path: &Path, discovered: &Discovered) -> io::Result<()> {
         instances: instances.as_ref().clone(),
     });
     let text = serde_json::to_vec_pretty(&entries.collect::<Vec<_>>())?;
-    let temporary = path.with_extension("json.new");
-    let mut file = private::options().write(true).create(true).truncate(true).open(&temporary)?;
-    private::tighten_file(&temporary);
-    file.write_all(&text)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
+    private::replace(path, &text).map(drop)
 }

@@ -1,7 +1,7 @@
 //! The file of the authorities of the mesh: their certificates, and their keys, sealed where there is a seal. Blocking.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -126,15 +126,7 @@ pub(super) fn write(path: &Path, members: &[Member], seal: Option<&SealKeys>) ->
     let authorities: Result<_, MeshCaError> = members.iter().map(entry).collect();
     let text = serde_json::to_vec_pretty(&Content { authorities: authorities? });
     let text = text.map_err(|error| MeshCaError::file(path, &error.to_string()))?;
-    replaced(path, &text).map_err(|error| MeshCaError::file(path, &error.to_string()))
-}
-
-fn replaced(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("json.new");
-    let mut file = private::options().write(true).create(true).truncate(true).open(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
+    private::replace(path, &text).map(drop).map_err(|error| MeshCaError::file(path, &error.to_string()))
 }
 
 fn about(certificate: &str) -> Vec<u8> {

@@ -8,13 +8,13 @@
 //! as before it. The line is on disk before the write is served.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::seconds::Digest;
+use crate::private;
 
 /// The file in the data directory.
 const NAME: &str = "used-signatures";
@@ -90,16 +90,8 @@ impl Ahead {
 
 /// Writes the file anew, at once or not at all, and answers it open for more.
 fn write(path: &Path, kept: &BTreeSet<SignatureBytes>) -> io::Result<File> {
-    let new = path.with_extension("new");
     let text: String = kept.iter().map(line).collect();
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(file)
+    private::replace(path, text.as_bytes())
 }
 
 fn line((second, digest): &SignatureBytes) -> String {
