@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fleetmesh_mesh::ads::blame::Blames;
+use fleetmesh_mesh::ads::identity::{self, ProxyNode};
 use fleetmesh_mesh::ads::isolation::Following;
+use fleetmesh_mesh::ads::names;
 use fleetmesh_mesh::ads::pace::Pace;
 use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_mesh::ads::wire::{DiscoveryRequest, DiscoveryResponse};
-use fleetmesh_mesh::ads::{identity, names};
 use fleetmesh_mesh::distribution::Progress;
 use fleetmesh_mesh::snapshot::{Content, ResourceSet, ResourceType, Snapshot, content_version};
 use fleetmesh_model::foreign::printable;
@@ -63,9 +64,12 @@ pub async fn serve(
     let opening = grpc::opening(&mut requests, context.first_request, &context.shutdown).await?;
     let Some(opening) = opening else { return Ok(()) };
     let gate = context.feeds.gate();
-    let node = identity::proxied(&opening.node, gate.accounts.identity()).map_err(grpc::status)?;
+    let described = ProxyNode::read(&opening.node).map_err(grpc::status)?;
+    let node = described.proxied(gate.accounts.identity()).map_err(grpc::status)?;
     authority::admit(gate, &peer.caller, &node, SystemTime::now())?;
-    let named = authority::instance(&peer.caller, identity::named_instance(&opening.node))?;
+    let named = authority::instance(&peer.caller, described.instance())?;
+    let is_newer = described.is_newer();
+    drop(described);
     let instance = identity::instance(named, peer.address);
     let feed = context.feeds.subscribe(&node)?;
     let connected = Distribution::connect(&context.distribution, &node, peer.caller.holder(), instance);
@@ -83,7 +87,7 @@ pub async fn serve(
         answers,
         metrics,
         open: metrics.stream(),
-        is_newer: identity::is_newer(&opening.node),
+        is_newer,
         max_names: context.max_names.filter(|_| !matches!(peer.caller, Caller::Local)),
         sent: HashMap::new(),
         blames: Blames::default(),

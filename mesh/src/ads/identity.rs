@@ -13,24 +13,49 @@ use super::wire::{Member, Text, WireNode, WireVersion};
 use crate::foreign::Foreign;
 use crate::identity::Identity;
 
-/// The virtual node or gateway whose configuration a proxy asks for: `node.id`, or `node.cluster` when the id is no resource.
-/// Both take the full ARN or its resource part, which is of the first account of `identity` unless it says
-/// `mesh/NAME@ACCOUNT/…`. Where one account is served alone its digits in an ARN are not looked at, as they never were.
-///
-/// # Errors
-/// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument), with what was expected.
-pub fn proxied(node: &Bytes, identity: &Identity) -> Result<ResourceId, StreamError> {
-    let node = WireNode::decode(node.clone()).map_err(|error| {
-        StreamError::invalid_argument(format!("the first request's node cannot be read: {error}"))
-    })?;
-    // What is longer is no ARN, and nothing of it is to be in a log or an answer.
-    let named =
-        [node.id.as_str(), node.cluster.as_str()].map(|text| if text.len() > LONGEST { "" } else { text });
-    let parsed = named.into_iter().find_map(|text| resource(text, identity));
-    match parsed {
-        Some(id) if id.kind().info().has_proxies => Ok(id),
-        Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
-        None => Err(unknown(&node.id, "it is not the ARN of a virtual node or gateway")),
+/// What a proxy says of itself in its first request, as far as anything is made of it.
+#[derive(Debug)]
+pub struct ProxyNode(WireNode);
+
+impl ProxyNode {
+    /// Reads `node`, an encoded `envoy.config.core.v3.Node`.
+    ///
+    /// # Errors
+    /// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument): it is none.
+    pub fn read(node: &Bytes) -> Result<Self, StreamError> {
+        WireNode::decode(node.clone()).map(Self).map_err(|error| {
+            StreamError::invalid_argument(format!("the first request's node cannot be read: {error}"))
+        })
+    }
+
+    /// The virtual node or gateway whose configuration it asks for: `node.id`, or `node.cluster` when the id is no resource.
+    /// Both take the full ARN or its resource part, which is of the first account of `identity` unless it says
+    /// `mesh/NAME@ACCOUNT/…`. Where one account is served alone its digits in an ARN are not looked at, as they never were.
+    ///
+    /// # Errors
+    /// [`StreamCode::InvalidArgument`](super::StreamCode::InvalidArgument), with what was expected.
+    pub fn proxied(&self, identity: &Identity) -> Result<ResourceId, StreamError> {
+        let Self(node) = self;
+        // What is longer is no ARN, and nothing of it is to be in a log or an answer.
+        let named = [node.id.as_str(), node.cluster.as_str()]
+            .map(|text| if text.len() > LONGEST { "" } else { text });
+        let parsed = named.into_iter().find_map(|text| resource(text, identity));
+        match parsed {
+            Some(id) if id.kind().info().has_proxies => Ok(id),
+            Some(other) => Err(unknown(&other.to_string(), &format!("a {} has no proxies", other.kind()))),
+            None => Err(unknown(&node.id, "it is not the ARN of a virtual node or gateway")),
+        }
+    }
+
+    /// The id of the instance that it says it runs on, as the bootstrap has it. Anything but an id or an address of at most
+    /// 64 letters, digits, `.`, `:`, `_` and `-` is dropped: others would see it.
+    pub fn instance(&self) -> Option<String> {
+        member(self.0.metadata.clone(), INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
+    }
+
+    /// Whether it says that it is an Envoy of at least 1.34, which warns of what older ones need.
+    pub fn is_newer(&self) -> bool {
+        self.0.build.as_ref().and_then(|build| build.version) >= Some(NEWER)
     }
 }
 
@@ -50,19 +75,6 @@ fn resource(text: &str, identity: &Identity) -> Option<ResourceId> {
 const LONGEST: usize = 2048;
 /// The longest id of an instance, in bytes. EC2's have 19, and an IPv6 address at most 45.
 const LONGEST_INSTANCE: usize = 64;
-
-/// The id of the instance that a proxy says it runs on, as the bootstrap has it. Anything but an id or an
-/// address of at most 64 letters, digits, `.`, `:`, `_` and `-` is dropped: others would see it.
-pub fn named_instance(node: &Bytes) -> Option<String> {
-    let node = WireNode::decode(node.clone()).ok()?;
-    member(node.metadata, INSTANCE_ID).ok().flatten().filter(|id| is_instance(id))
-}
-
-/// Whether the proxy says that it is an Envoy of at least 1.34, which warns of what older ones need.
-pub fn is_newer(node: &Bytes) -> bool {
-    let version = WireNode::decode(node.clone()).ok().and_then(|node| node.build?.version);
-    version >= Some(NEWER)
-}
 
 /// The first release that is newer.
 const NEWER: WireVersion = WireVersion { major: 1, minor: 34 };
@@ -122,7 +134,11 @@ mod tests {
 
     fn parse_of(id: &str, cluster: &str, identity: &Identity) -> Result<ResourceId, StreamError> {
         let node = WireNode { id: id.into(), cluster: cluster.into(), ..WireNode::default() };
-        proxied(&node.encode_to_vec().into(), identity)
+        read(&node.encode_to_vec().into()).proxied(identity)
+    }
+
+    fn read(node: &Bytes) -> ProxyNode {
+        ProxyNode::read(node).expect("a node")
     }
 
     #[test]
@@ -169,12 +185,12 @@ mod tests {
             Bytes::from(WireNode { metadata, ..WireNode::default() }.encode_to_vec())
         };
         let named = with(&[("a", &list), (INSTANCE_ID, &value("i-0123")), ("z", &value("i-9"))]);
-        assert_eq!(named_instance(&with(&[(INSTANCE_ID, &list), ("z", &value("i-9"))])), None, "no text");
-        let unnamed = WireNode::default().encode_to_vec().into();
+        assert_eq!(read(&with(&[(INSTANCE_ID, &list), ("z", &value("i-9"))])).instance(), None, "no text");
+        let (named, unnamed) = (read(&named), read(&WireNode::default().encode_to_vec().into()));
         let peer = Some("::ffff:10.0.0.7".parse().expect("an address"));
-        assert_eq!(instance(named_instance(&named), peer).as_deref(), Some("i-0123"));
-        assert_eq!(instance(named_instance(&unnamed), peer).as_deref(), Some("10.0.0.7"));
-        assert_eq!(instance(named_instance(&unnamed), None), None);
+        assert_eq!(instance(named.instance(), peer).as_deref(), Some("i-0123"));
+        assert_eq!(instance(unnamed.instance(), peer).as_deref(), Some("10.0.0.7"));
+        assert_eq!(instance(unnamed.instance(), None), None);
     }
 
     #[test]
@@ -198,9 +214,9 @@ mod tests {
             (Some((0, 99)), false),
             (None, false),
         ] {
-            assert_eq!(is_newer(&node(version)), newer, "{version:?}");
+            assert_eq!(read(&node(version)).is_newer(), newer, "{version:?}");
         }
-        assert!(!is_newer(&Bytes::new()));
+        assert!(!read(&Bytes::new()).is_newer());
     }
 
     #[test]
@@ -209,7 +225,7 @@ mod tests {
         let named = |id: &str| {
             let metadata = Struct { fields: [(INSTANCE_ID.to_owned(), value(id))].into() };
             let metadata = metadata.encode_to_vec().into();
-            named_instance(&WireNode { metadata, ..WireNode::default() }.encode_to_vec().into())
+            read(&WireNode { metadata, ..WireNode::default() }.encode_to_vec().into()).instance()
         };
         for id in ["i-0123456789abcdef0", "fd00:ec2::254", "10.0.0.7", &"x".repeat(64)] {
             assert_eq!(named(id).as_deref(), Some(id));

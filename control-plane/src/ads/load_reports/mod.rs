@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
-use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::ads::identity::ProxyNode;
 use fleetmesh_mesh::ads::load_reports::wire::LoadStatsRequest;
 use fleetmesh_mesh::ads::load_reports::{report, wanted};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,8 @@ impl Method for LoadReporting {
             return Ok(());
         };
         let gate = self.feeds.gate();
-        let node = identity::proxied(&described, gate.accounts.identity()).map_err(grpc::status)?;
+        let read = ProxyNode::read(&described).and_then(|node| node.proxied(gate.accounts.identity()));
+        let node = read.map_err(grpc::status)?;
         drop(described);
         let holder = peer.caller.holder();
         authority::admit(gate, &peer.caller, &node, SystemTime::now())?;

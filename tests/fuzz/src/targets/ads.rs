@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use fleetmesh_mesh::ads::identity;
+use fleetmesh_mesh::ads::identity::ProxyNode;
 use fleetmesh_mesh::ads::stream::{Request, Send, Stream, StreamEvent};
 use fleetmesh_mesh::ads::wire::DiscoveryRequest;
 use fleetmesh_mesh::identity::Identity;
@@ -122,8 +122,9 @@ impl FuzzedProxy<'_> {
     fn request(&mut self, message: &[u8]) -> Result<bool, String> {
         let Ok(request) = DiscoveryRequest::decode(Bytes::copy_from_slice(message)) else { return Ok(false) };
         // Whoever it says it is: read or refused.
-        let known = identity::proxied(&request.node, &Identity::default()).is_ok();
-        let _ = identity::named_instance(&request.node);
+        let node = ProxyNode::read(&request.node);
+        let known = node.as_ref().is_ok_and(|node| node.proxied(&Identity::default()).is_ok());
+        let _ = node.map(|node| node.instance());
         let Some(kind) = ResourceType::from_url(&request.type_url) else { return Ok(known) };
         let nonce = &request.response_nonce;
         let replaced =
