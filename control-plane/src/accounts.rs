@@ -104,10 +104,10 @@ impl Accounts {
             return Err(Refusal::new(Class::Forbidden, message));
         }
         let malformed = || format!("meshOwner: {digits:?} is not an account id, which has 12 characters");
-        digits.parse().map(Account::Other).map_err(|_| Refusal::bad_request(malformed()))
+        self.identity.any_account(digits).map_err(|_| Refusal::bad_request(malformed()))
     }
 
-    /// Whether the policy of who sent a request gives `access` to `mesh`, or to the list of all meshes when there is none. A
+    /// Whether the policy of the `caller` who sent a request gives `access` to `mesh`, or to the list of all meshes when there is none. A
     /// policy names the meshes of its key's own account; another account's mesh is `NAME@ACCOUNT` in it.
     ///
     /// # Errors
@@ -115,12 +115,12 @@ impl Accounts {
     pub fn check(
         &self,
         rights: &Rights,
+        caller: Account,
         access: Access,
         mesh: Option<&MeshName>,
         action: &str,
         resource: &str,
     ) -> Result<(), Refusal> {
-        let caller = self.caller(rights)?;
         let known_as = mesh.map(|mesh| match mesh.owner() {
             owner if owner == caller => mesh.name().to_owned(),
             owner => format!("{}@{}", mesh.name(), self.identity.digits(owner)),
@@ -143,7 +143,7 @@ impl Accounts {
     /// read that mesh.
     ///
     /// # Errors
-    /// As of [`Self::owner`] and [`Self::check`]; not found ([`absent_mesh`]) for a mesh that is neither the caller's own nor shared
+    /// As of [`Self::caller`], [`Self::owner`] and [`Self::check`]; not found ([`absent_mesh`]) for a mesh that is neither the caller's own nor shared
     /// with it.
     pub fn readable(
         &self,
@@ -154,7 +154,7 @@ impl Accounts {
     ) -> Result<MeshName, Refusal> {
         let caller = self.caller(rights)?;
         let mesh = MeshName::new(self.owner(caller, mesh_owner)?, name);
-        self.check(rights, Access::Read, Some(&mesh), action, &ResourceId::mesh(&mesh).to_string())?;
+        self.check(rights, caller, Access::Read, Some(&mesh), action, &ResourceId::mesh(&mesh).to_string())?;
         if !self.shared_with(&mesh, caller) {
             return Err(absent_mesh(&mesh));
         }

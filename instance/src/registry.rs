@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use fleetmesh_model::AccountId;
+
 /// Repository and tag of AWS's proxy image.
 pub const APP_MESH_IMAGE: &str = "aws-appmesh-envoy:v1.29.6.1-prod";
 /// Stock Envoy, at the version that Fleetmesh's tests run.
@@ -94,7 +96,7 @@ impl Registry {
         let (host, _) = image.split_once('/')?;
         let (account, rest) = host.split_once(".dkr.ecr.")?;
         let (region, domain) = rest.split_once('.')?;
-        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_account = account.parse::<AccountId>().is_ok();
         let is_aws = [Partition::Aws, Partition::China].iter().any(|partition| partition.domain() == domain);
         (is_account && is_aws).then(|| Self {
             account: account.to_owned(),

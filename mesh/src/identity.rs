@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fleetmesh_model::{Account, AccountId, Arn, MeshName, ResourceId};
+use fleetmesh_model::{Account, AccountId, Arn, ResourceId};
 
 /// Which accounts, in which region of which partition, the resources belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,18 @@ impl Default for Identity {
 impl Identity {
     /// The account with these digits; `None` when it is not served.
     pub fn account(&self, digits: &str) -> Option<Account> {
+        self.any_account(digits).ok().filter(|account| self.serves(*account))
+    }
+
+    /// The account with these digits, whether or not it is served.
+    ///
+    /// # Errors
+    /// In words: it is no account id.
+    pub fn any_account(&self, digits: &str) -> Result<Account, String> {
         if digits == self.account {
-            return Some(Account::First);
+            return Ok(Account::First);
         }
-        digits.parse().ok().filter(|id| self.others.contains(id)).map(Account::Other)
+        digits.parse().map(Account::Other)
     }
 
     /// The digits of `account`.
@@ -75,12 +83,11 @@ impl Identity {
     /// # Errors
     /// In words: it names none, or the account is not served.
     pub fn short(&self, text: &str) -> Result<ResourceId, String> {
-        let resource = ResourceId::parse(text)?;
-        let split = MeshName::split(resource.mesh_name()).map(|(name, owner)| (name.to_owned(), owner));
-        let Some((name, owner)) = split else { return Ok(resource) };
+        let (resource, owner) = ResourceId::parse_short(text)?;
+        let Some(owner) = owner else { return Ok(resource) };
         let owner = self.account(&owner.to_string());
         let owner = owner.ok_or_else(|| format!("{text:?} is of an account that is not served"))?;
-        Ok(resource.renamed(MeshName::new(owner, name)))
+        Ok(resource.owned_by(owner))
     }
 }
 

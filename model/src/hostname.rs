@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::Schema;
 
+use crate::kind::Kind;
 use crate::rule::{Rule, Violations};
 use crate::schema;
 
@@ -20,7 +21,7 @@ const SUFFIX: Rule = Rule {
     message: "must be the end of a host's name, of letters, digits, dots, - and _, and may begin with *: no scheme, port or path",
 };
 
-/// The name of a virtual service; [`service_name_fault`] says more of what is wrong with one.
+/// The name of a virtual service; [`name_fault`] says more of what is wrong with one.
 pub const SERVICE_NAME: Rule = Rule {
     cel: r#"self.matches(r"^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(:[0-9]{1,5})?$") || (self.matches(r"^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(:[0-9]{1,5})?$") && !self.matches(r"(^|\.)[0-9]+(:[0-9]+)?$"))"#,
     message: "must be a name that requests have as their host: no scheme, path, wildcard or dot at the end, and labels of 1 to 63 letters, digits, - and _",
@@ -62,9 +63,29 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && bounds_fit && all_fit
 }
 
+/// Why a resource of `kind` cannot be called `name`, and how it can; names of other kinds than virtual services are nobody's
+/// hosts.
+pub fn name_fault(kind: Kind, name: &str) -> Option<String> {
+    match kind {
+        Kind::VirtualService => service_name_fault(name),
+        Kind::Mesh
+        | Kind::VirtualNode
+        | Kind::VirtualRouter
+        | Kind::Route
+        | Kind::VirtualGateway
+        | Kind::GatewayRoute => None,
+    }
+}
+
 /// Why a virtual service cannot be called `name`, and how it can; `None` when it can. A request finds it by its Host, which
 /// may have a port.
-pub fn service_name_fault(name: &str) -> Option<String> {
+fn service_name_fault(name: &str) -> Option<String> {
+    // With a port it is for requests that name the port.
+    let host =
+        name.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(name, |(host, _)| host);
+    if is_dns_name(host) || host.parse::<Ipv4Addr>().is_ok() {
+        return None;
+    }
     let way_out = if let Some(bare) = name.strip_suffix('.').filter(|bare| is_dns_name(bare)) {
         format!("leave out the dot at the end: {bare}")
     } else if name.contains("://") || name.contains('/') {
@@ -74,11 +95,7 @@ pub fn service_name_fault(name: &str) -> Option<String> {
     } else {
         "use labels of 1 to 63 letters, digits, - and _, with dots between them".to_owned()
     };
-    // With a port it is for requests that name the port.
-    let host =
-        name.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(name, |(host, _)| host);
-    let fits = is_dns_name(host) || host.parse::<Ipv4Addr>().is_ok();
-    (!fits).then(|| format!("no request can be for a virtual service called {name:?}: {way_out}"))
+    Some(format!("no request can be for a virtual service called {name:?}: {way_out}"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use schemars::Schema;
 
-use crate::gateway_route::GatewayRouteSpec;
 use crate::re2::{self, DEFAULT_PROGRAM_SIZE_LIMIT};
-use crate::route::RouteSpec;
-use crate::route_match::{GrpcRouteMatch, HeaderMatchMethod, HttpPathMatch, HttpRouteMatch};
 use crate::rule::{Rule, Violations};
 use crate::schema;
 use crate::spec::Spec;
@@ -23,76 +20,19 @@ pub(crate) fn rules(schema: &mut Schema) {
 
 /// Checks the regular expression at `path`.
 pub(crate) fn check(pattern: &str, path: &str, violations: &mut Violations) {
-    if let Err(fault) = re2::check(pattern) {
-        violations.found(path, &format!("{}: {fault}", REGEX.message), re2::shown(pattern));
+    match re2::check(pattern) {
+        Err(fault) => violations.found(path, &format!("{}: {fault}", REGEX.message), re2::shown(pattern)),
+        Ok(size) if size > DEFAULT_PROGRAM_SIZE_LIMIT => violations.large(path, size),
+        Ok(_) => {}
     }
 }
 
-/// The regular expressions of `spec` whose programs may be larger than proxies with Envoy's default take, in the order of the
-/// members: each with its path and the most instructions that it may have.
+/// The regular expressions of `spec` whose programs may be larger than proxies with Envoy's default take, in the order of their
+/// paths: each with its path and the most instructions that it may have.
 pub fn large(spec: &Spec) -> Vec<(String, u32)> {
-    let mut found = Large::default();
-    match spec {
-        Spec::Route(route) => {
-            let RouteSpec { grpc_route, http2_route, http_route, priority: _, tcp_route: _ } = &**route;
-            if let Some(route) = grpc_route {
-                found.grpc("spec.grpcRoute.match", &route.matcher);
-            }
-            for (member, route) in [("http2Route", http2_route), ("httpRoute", http_route)] {
-                if let Some(route) = route {
-                    found.http(&format!("spec.{member}.match"), &route.matcher);
-                }
-            }
-        }
-        Spec::GatewayRoute(route) => {
-            let GatewayRouteSpec { grpc_route, http2_route, http_route, priority: _ } = &**route;
-            if let Some(route) = grpc_route {
-                found.grpc("spec.grpcRoute.match", &route.matcher.of_requests());
-            }
-            for (member, route) in [("http2Route", http2_route), ("httpRoute", http_route)] {
-                if let Some(route) = route {
-                    found.http(&format!("spec.{member}.match"), &route.matcher.of_requests());
-                }
-            }
-        }
-        Spec::Mesh(_)
-        | Spec::VirtualNode(_)
-        | Spec::VirtualRouter(_)
-        | Spec::VirtualService(_)
-        | Spec::VirtualGateway(_) => {}
-    }
-    found.0
-}
-
-#[derive(Default)]
-struct Large(Vec<(String, u32)>);
-
-impl Large {
-    fn http(&mut self, path: &str, matcher: &HttpRouteMatch) {
-        for (index, header) in matcher.headers.iter().flatten().enumerate() {
-            self.value(&format!("{path}.headers[{index}].match"), header.matcher.as_ref());
-        }
-        if let Some(HttpPathMatch::Regex(pattern)) = &matcher.path {
-            self.pattern(&format!("{path}.path"), pattern);
-        }
-    }
-
-    fn grpc(&mut self, path: &str, matcher: &GrpcRouteMatch) {
-        for (index, metadata) in matcher.metadata.iter().flatten().enumerate() {
-            self.value(&format!("{path}.metadata[{index}].match"), metadata.matcher.as_ref());
-        }
-    }
-
-    fn value(&mut self, path: &str, matcher: Option<&HeaderMatchMethod>) {
-        if let Some(HeaderMatchMethod::Regex(pattern)) = matcher {
-            self.pattern(path, pattern);
-        }
-    }
-
-    fn pattern(&mut self, path: &str, pattern: &str) {
-        let size = re2::check(pattern).ok().filter(|size| *size > DEFAULT_PROGRAM_SIZE_LIMIT);
-        self.0.extend(size.map(|size| (format!("{path}.regex"), size)));
-    }
+    let mut large = spec.checked().into_large();
+    large.sort();
+    large
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::account::Account;
+use crate::account::{Account, AccountId};
 use crate::kind::Kind;
 use crate::mesh_name::MeshName;
 
@@ -81,7 +81,7 @@ impl ResourceId {
 
     /// The resource of the same names in `mesh`, or `mesh` for a mesh.
     #[must_use]
-    pub fn renamed(self, mesh: MeshName) -> Self {
+    fn renamed(self, mesh: MeshName) -> Self {
         let name = if self.kind == Kind::Mesh { mesh.name().to_owned() } else { self.name };
         Self { mesh, name, ..self }
     }
@@ -132,6 +132,17 @@ impl ResourceId {
             }
         }
         found.ok_or_else(|| expected(text))
+    }
+
+    /// Parses App Mesh's short form: the resource by its names, in a mesh of the first account, and the account that
+    /// `mesh/NAME@ACCOUNT/…` says, if it says one; the error says what was expected.
+    pub fn parse_short(text: &str) -> Result<(Self, Option<AccountId>), String> {
+        let resource = Self::parse(text)?;
+        let short = MeshName::split(resource.mesh.name()).map(|(name, owner)| (MeshName::from(name), owner));
+        Ok(match short {
+            Some((mesh, owner)) => (resource.renamed(mesh), Some(owner)),
+            None => (resource, None),
+        })
     }
 }
 
@@ -204,11 +215,6 @@ impl Collection {
             mesh: parent.map(|parent| parent.mesh.name().to_owned()),
             parent: within.map(|parent| parent.name.clone()),
         })
-    }
-
-    /// All meshes of the first account.
-    pub fn meshes() -> Self {
-        Self { kind: Kind::Mesh, owner: Account::First, mesh: None, parent: None }
     }
 
     /// The collection of the same names in the mesh of the same name that `owner` owns, or of its meshes.

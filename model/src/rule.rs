@@ -36,24 +36,37 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Collects violations below a path.
+/// Collects violations below a path, and what is none but worth saying.
 #[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    broken: Vec<Violation>,
+    large: Vec<(String, u32)>,
+}
 
 impl Violations {
     /// Records `rule` as broken at `path`, with what was found there.
     pub fn broken(&mut self, path: &str, rule: &Rule, found: impl fmt::Display) {
-        self.0.push(Violation::new(path, format!("{} (found {found})", rule.message)));
+        self.found(path, rule.message, found);
     }
 
     /// Records what only Rust can find, at `path`: what is demanded, and what was found there.
     pub fn found(&mut self, path: impl Into<String>, demanded: &str, found: impl fmt::Display) {
-        self.0.push(Violation::new(path, format!("{demanded} (found {found})")));
+        self.broken.push(Violation::new(path, format!("{demanded} (found {found})")));
+    }
+
+    /// Records a regular expression at `path` that not all proxies take, with the most instructions that its program may have.
+    pub(crate) fn large(&mut self, path: &str, size: u32) {
+        self.large.push((path.to_owned(), size));
     }
 
     /// Everything recorded, in the order of the members.
     pub fn into_vec(self) -> Vec<Violation> {
-        self.0
+        self.broken
+    }
+
+    /// The regular expressions that not all proxies take.
+    pub(crate) fn into_large(self) -> Vec<(String, u32)> {
+        self.large
     }
 }
 

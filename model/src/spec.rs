@@ -161,9 +161,14 @@ impl Spec {
 
     /// The rules, beyond the schema's bounds, that the spec breaks; paths begin with `spec`.
     pub fn violations(&self) -> Vec<Violation> {
+        self.checked().into_vec()
+    }
+
+    /// The same, and what else was found on the way.
+    pub(crate) fn checked(&self) -> Violations {
         let mut violations = Violations::default();
         each!(self, spec => spec.check("spec", &mut violations));
-        violations.into_vec()
+        violations
     }
 
     /// Everything that the resource `id` with this spec names, its parent first.

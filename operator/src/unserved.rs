@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetmesh_api::distribution::DistributionQuery;
 use fleetmesh_api::unserved::UnservedAnswer;
 use fleetmesh_api::urls::UNSERVED;
-use fleetmesh_model::{Arn, MeshName, ResourceId};
+use fleetmesh_model::{Arn, ResourceId};
 
 use crate::control_plane::{ControlPlane, refusal};
 
@@ -31,13 +31,8 @@ pub fn subject(text: &str) -> Result<Subject, String> {
         return Ok(Subject { resource, mesh_owner: Some(account) });
     }
     let text = if text.contains('/') { text } else { &format!("mesh/{text}") };
-    let resource = ResourceId::parse(text)?;
-    let short =
-        MeshName::split(resource.mesh_name()).map(|(name, owner)| (name.to_owned(), owner.to_string()));
-    Ok(match short {
-        Some((name, owner)) => Subject { resource: resource.renamed(name.into()), mesh_owner: Some(owner) },
-        None => Subject { resource, mesh_owner: None },
-    })
+    let (resource, owner) = ResourceId::parse_short(text)?;
+    Ok(Subject { resource, mesh_owner: owner.map(|owner| owner.to_string()) })
 }
 
 /// What of the resource is not in force; of a mesh, what of everything in it.

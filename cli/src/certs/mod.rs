@@ -18,7 +18,7 @@ use fleetmesh_control_plane::kms::{KeyArn, KmsKeyHandle};
 use fleetmesh_control_plane::secret::Secret;
 use fleetmesh_instance::bootstrap::secrets;
 use fleetmesh_mesh::identity::Identity;
-use fleetmesh_model::{Arn, MeshName, ResourceId};
+use fleetmesh_model::{Arn, ResourceId};
 
 pub use args::CertsCommand;
 use args::{CaArgs, InitArgs, IntermediateArgs, IssueArgs, ServerArgs, SignerArgs};
@@ -184,12 +184,8 @@ fn arn(text: &str, identity: &Identity) -> Result<String, CertsCommandError> {
         Arn::parse(text).map_err(refused)?
     } else {
         let Identity { partition, region, account, others: _ } = identity.clone();
-        let resource = ResourceId::parse(text).map_err(refused)?;
-        let owner = MeshName::split(resource.mesh_name()).map(|(name, owner)| (name.to_owned(), owner));
-        let (account, resource) = match owner {
-            Some((name, owner)) => (owner.to_string(), resource.renamed(name.into())),
-            None => (account, resource),
-        };
+        let (resource, owner) = ResourceId::parse_short(text).map_err(refused)?;
+        let account = owner.map_or(account, |owner| owner.to_string());
         Arn { partition, region, account, resource }
     };
     let kind = arn.resource.kind();

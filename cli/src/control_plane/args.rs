@@ -1,6 +1,5 @@
 //! The flags of `fleetmesh control-plane`, and the configuration that they give.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -345,12 +344,12 @@ impl IdentityArgs {
     pub fn identity(&self) -> Identity {
         let mut ids = self.account_id.iter().copied();
         // There is one: the flag has a default, and no empty value.
-        let (first, others) = (ids.next().unwrap_or_default(), ids.collect::<BTreeSet<_>>());
+        let first = ids.next().unwrap_or_default();
         Identity {
             partition: self.partition.clone(),
             region: self.region.clone(),
             account: first.to_string(),
-            others: others.into_iter().filter(|id| *id != first).collect(),
+            others: ids.filter(|id| *id != first).collect(),
         }
     }
 }

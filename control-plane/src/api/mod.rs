@@ -26,6 +26,7 @@ use fleetmesh_mesh::store::{Commit, CommitError};
 use fleetmesh_mesh::view::Record;
 use fleetmesh_model::{Account, ResourceId};
 use http::Response;
+use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -90,9 +91,9 @@ impl Api {
     async fn serve(
         &self,
         operation: Result<Operation, Refusal>,
-        request: Request,
+        head: &Parts,
+        body: &[u8],
     ) -> Result<Answered, Refusal> {
-        let (head, body) = request.into_parts();
         let rights = Rights::of(&head.extensions)?;
         let caller = self.accounts.caller(&rights)?;
         self.admit_request(caller)?;
@@ -101,7 +102,7 @@ impl Api {
         let owner = self.accounts.owner(caller, query.mesh_owner());
         // A key that may not is refused in the same words whatever else is wrong.
         let operation = operation.owned_by(owner.clone().unwrap_or(caller));
-        permission::check(&rights, &operation, &query, &self.accounts)?;
+        permission::check(&rights, caller, &operation, &query, &self.accounts)?;
         owner?;
         if let Some(mesh) = operation.mesh() {
             self.accounts.see(caller, &mesh)?;
@@ -156,8 +157,9 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
     let operation = Operation::parse(&method, &path);
     let verb = operation.as_ref().map_or("unknown", Operation::verb);
     // The whole request is read before any answer: what is left of a body costs its client the connection.
-    let outcome = match request::arrived(request).await {
-        Ok(request) => api.serve(operation, request).await,
+    let (head, body) = request.into_parts();
+    let outcome = match request::arrived(body).await {
+        Ok(body) => api.serve(operation, &head, &body).await,
         Err(refusal) => Err(refusal),
     };
     let took = started.elapsed();

@@ -2,7 +2,7 @@
 //! split before it is decoded. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
-use fleetmesh_model::{Account, Collection, Kind, MeshName, ResourceId};
+use fleetmesh_model::{Account, Collection, MeshName, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -54,7 +54,7 @@ impl Operation {
         let rest = segments.map(decode).collect::<Result<Vec<_>, _>>()?;
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let place = place(&rest).ok_or_else(unknown)?;
-        names_fit(&place, &rest)?;
+        names_fit(&place)?;
         match (method, place) {
             (&Method::GET, MemberPlace::One(id)) => Ok(Self::Describe(id)),
             (&Method::PUT, MemberPlace::One(id)) => Ok(Self::Update(id)),
@@ -126,16 +126,14 @@ fn place(segments: &[&str]) -> Option<MemberPlace> {
 }
 
 /// Checks the names of what a path leads to, each by the member that the API has it in.
-fn names_fit(place: &MemberPlace, segments: &[&str]) -> Result<(), Refusal> {
-    let kind = match place {
-        MemberPlace::One(id) => id.kind(),
-        MemberPlace::Many(collection) => collection.kind(),
-        MemberPlace::Tags | MemberPlace::Tag | MemberPlace::Untag => return Ok(()),
-    };
-    let mut kinds: Vec<Kind> = std::iter::successors(Some(kind), |of| of.info().parent).collect();
-    kinds.reverse();
-    let names = segments.iter().skip(1).step_by(2);
-    kinds.into_iter().zip(names).try_for_each(|(kind, name)| name_length(kind.info().member, name))
+fn names_fit(place: &MemberPlace) -> Result<(), Refusal> {
+    let fit =
+        |id: &ResourceId| id.lineage().try_for_each(|(kind, name)| name_length(kind.info().member, name));
+    match place {
+        MemberPlace::One(id) => fit(id),
+        MemberPlace::Many(collection) => collection.parent().as_ref().map_or(Ok(()), fit),
+        MemberPlace::Tags | MemberPlace::Tag | MemberPlace::Untag => Ok(()),
+    }
 }
 
 #[cfg(test)]

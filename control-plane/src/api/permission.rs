@@ -2,26 +2,27 @@
 //! one mesh may not list meshes, just as an IAM policy for one mesh does not allow `appmesh:ListMeshes`. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
-use fleetmesh_model::{Collection, Kind, ResourceId};
+use fleetmesh_model::{Account, Collection, Kind, ResourceId};
 
 use super::operation::Operation;
 use super::query::Query;
 use crate::accounts::Accounts;
 use crate::rights::{Access, Rights};
 
-/// Checks `rights` for `operation`. What is created is in the body: see [`check_create`].
+/// Checks the `rights` of `caller` for `operation`. What is created is in the body: see [`check_create`].
 ///
 /// # Errors
 /// `AccessDeniedException`, or a malformed `resourceArn`.
 pub fn check(
     rights: &Rights,
+    caller: Account,
     operation: &Operation,
     query: &Query,
     accounts: &Accounts,
 ) -> Result<(), Refusal> {
     let (verb, identity) = (operation.verb(), accounts.identity());
     let on = |access, id: &ResourceId, action: String| {
-        accounts.check(rights, access, Some(id.mesh_name()), &action, &identity.arn(id))
+        accounts.check(rights, caller, access, Some(id.mesh_name()), &action, &identity.arn(id))
     };
     match operation {
         Operation::Create(collection) => match collection.parent() {
@@ -30,7 +31,7 @@ pub fn check(
         },
         Operation::Describe(id) => on(Access::Read, id, action(verb, id.kind())),
         Operation::Update(id) | Operation::Delete(id) => on(Access::Write, id, action(verb, id.kind())),
-        Operation::List(collection) => list(rights, collection, accounts),
+        Operation::List(collection) => list(rights, caller, collection, accounts),
         Operation::ListTagsForResource => {
             on(Access::Read, &query.resource(identity)?, format!("appmesh:{verb}"))
         }
@@ -40,22 +41,32 @@ pub fn check(
     }
 }
 
-/// Checks `rights` for the creation of `id`.
+/// Checks the `rights` of `caller` for the creation of `id`.
 ///
 /// # Errors
 /// `AccessDeniedException`.
-pub fn check_create(rights: &Rights, id: &ResourceId, accounts: &Accounts) -> Result<(), Refusal> {
+pub fn check_create(
+    rights: &Rights,
+    caller: Account,
+    id: &ResourceId,
+    accounts: &Accounts,
+) -> Result<(), Refusal> {
     let (action, arn) = (action("Create", id.kind()), accounts.identity().arn(id));
-    accounts.check(rights, Access::Write, Some(id.mesh_name()), &action, &arn)
+    accounts.check(rights, caller, Access::Write, Some(id.mesh_name()), &action, &arn)
 }
 
-fn list(rights: &Rights, collection: &Collection, accounts: &Accounts) -> Result<(), Refusal> {
+fn list(
+    rights: &Rights,
+    caller: Account,
+    collection: &Collection,
+    accounts: &Accounts,
+) -> Result<(), Refusal> {
     let plural = format!("appmesh:List{}", collection.kind().info().plural);
     match collection.parent() {
-        None => accounts.check(rights, Access::Read, None, &plural, "*"),
+        None => accounts.check(rights, caller, Access::Read, None, &plural, "*"),
         Some(parent) => {
             let arn = accounts.identity().arn(&parent);
-            accounts.check(rights, Access::Read, Some(parent.mesh_name()), &plural, &arn)
+            accounts.check(rights, caller, Access::Read, Some(parent.mesh_name()), &plural, &arn)
         }
     }
 }

@@ -3,7 +3,7 @@
 use fleetmesh_mesh::foreign::Foreign;
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::refusal::{Class, Refusal};
-use fleetmesh_model::{Account, Arn, ResourceId};
+use fleetmesh_model::{Arn, ResourceId};
 use http::Uri;
 use std::collections::BTreeSet;
 
@@ -79,9 +79,9 @@ impl Query {
             )));
         }
         // An account that is not served owns meshes as far as this says, which then do not exist.
-        let owner =
-            identity.account(&arn.account).map_or_else(|| arn.account.parse().map(Account::Other), Ok);
-        let owner = owner.map_err(|why: String| Refusal::bad_request(format!("resourceArn: {why}")))?;
+        let owner = identity
+            .any_account(&arn.account)
+            .map_err(|why| Refusal::bad_request(format!("resourceArn: {why}")))?;
         Ok(arn.resource.owned_by(owner))
     }
 }

@@ -1,7 +1,6 @@
 //! The bodies of requests: reads them within a bound and takes them apart by member. Unknown members are rejected.
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use fleetmesh_mesh::refusal::Refusal;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value};
@@ -9,16 +8,11 @@ use serde_json::{Map, Value};
 /// The largest body, in bytes. The largest spec that the bounds allow is smaller.
 pub const LARGEST: usize = 2 * 1024 * 1024;
 
-/// `request` with all of its body.
+/// All of `body`.
 ///
 /// # Errors
-/// A bad request when the body is too large or was cut off.
-pub async fn arrived(request: Request) -> Result<Request, Refusal> {
-    let (head, body) = request.into_parts();
-    Ok(Request::from_parts(head, Body::from(bytes(body).await?)))
-}
-
-async fn bytes(body: Body) -> Result<Bytes, Refusal> {
+/// A bad request when it is too large or was cut off.
+pub async fn arrived(body: Body) -> Result<Bytes, Refusal> {
     let collected = Limited::new(body, LARGEST).collect().await.map_err(|error| {
         let message = format!("the body was cut off or is larger than {LARGEST} bytes: {error}");
         Refusal::bad_request(message)
@@ -34,9 +28,9 @@ impl Members {
     /// Reads `body`.
     ///
     /// # Errors
-    /// A bad request when it is too large, was cut off, or is no JSON object.
-    pub async fn read(body: Body) -> Result<Self, Refusal> {
-        match serde_json::from_slice(&bytes(body).await?) {
+    /// A bad request when it is no JSON object.
+    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+        match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => Ok(Self(members)),
             Ok(_) => Err(Refusal::bad_request("the body is not a JSON object")),
             Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),

@@ -1,6 +1,5 @@
 //! Tags: list, add and remove. Tags are not part of a resource's spec, so its version stays.
 
-use axum::body::Body;
 use fleetmesh_mesh::decide;
 use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_mesh::rules::{self, absent};
@@ -35,9 +34,9 @@ impl Api {
         Ok(Value::Object(answer))
     }
 
-    pub(super) async fn tag(&self, query: &Query, body: Body, caller: Account) -> Result<Value, Refusal> {
+    pub(super) async fn tag(&self, query: &Query, body: &[u8], caller: Account) -> Result<Value, Refusal> {
         let id = self.tagged(query, caller)?;
-        let mut members = Members::read(body).await?;
+        let mut members = Members::read(body)?;
         let tags = members.take("tags").ok_or_else(|| Refusal::bad_request("tags: is required"))?;
         members.finish()?;
         let new = self.validator.tags(Some(tags))?;
@@ -48,9 +47,9 @@ impl Api {
         self.retag(id, caller, add).await
     }
 
-    pub(super) async fn untag(&self, query: &Query, body: Body, caller: Account) -> Result<Value, Refusal> {
+    pub(super) async fn untag(&self, query: &Query, body: &[u8], caller: Account) -> Result<Value, Refusal> {
         let id = self.tagged(query, caller)?;
-        let mut members = Members::read(body).await?;
+        let mut members = Members::read(body)?;
         let keys = members.take("tagKeys").ok_or_else(|| Refusal::bad_request("tagKeys: is required"))?;
         members.finish()?;
         let keys = self.validator.tag_keys(Some(keys))?;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use fleetmesh_mesh::decide;
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::rules;
@@ -25,12 +24,12 @@ impl Api {
     pub(super) async fn create(
         &self,
         collection: &Collection,
-        body: Body,
+        body: &[u8],
         rights: &Rights,
         caller: Account,
     ) -> Result<Answered, Refusal> {
         let kind = collection.kind();
-        let mut members = Members::read(body).await?;
+        let mut members = Members::read(body)?;
         let token = members.take_string("clientToken")?;
         let member = kind.info().member;
         let name = members.take_string(member)?;
@@ -40,7 +39,7 @@ impl Api {
         validate::name(member, &name)?;
         validate::service_name(kind, member, &name)?;
         let id = collection.member(&name);
-        permission::check_create(rights, &id, &self.accounts)?;
+        permission::check_create(rights, caller, &id, &self.accounts)?;
         rules::may_create(None, &id, caller)?;
         validate_mesh(&id)?;
         let spec = self.spec(kind, spec)?;
@@ -67,10 +66,10 @@ impl Api {
     pub(super) async fn update(
         &self,
         id: ResourceId,
-        body: Body,
+        body: &[u8],
         caller: Account,
     ) -> Result<Answered, Refusal> {
-        let mut members = Members::read(body).await?;
+        let mut members = Members::read(body)?;
         let token = members.take_string("clientToken")?;
         let spec = members.take("spec");
         members.finish()?;

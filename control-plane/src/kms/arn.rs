@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fleetmesh_model::AccountId;
+
 /// The longest id of a key; those of KMS have 36 characters, or 36 with `mrk-`.
 const LONGEST_ID: usize = 64;
 
@@ -47,7 +49,7 @@ impl FromStr for KeyArn {
             let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !text.is_empty() && text.bytes().all(legal)
         };
-        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_account = account.parse::<AccountId>().is_ok();
         let id = resource.strip_prefix("key/").filter(|id| word(id) && id.len() <= LONGEST_ID);
         if word(partition) && word(region) && is_account && id.is_some() {
             return Ok(Self { text: text.into(), region: region.into() });

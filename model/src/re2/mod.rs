@@ -14,7 +14,7 @@ mod size;
 
 use std::fmt;
 
-pub use parse::program_size;
+use parse::program_size;
 
 /// The largest program that proxies with our bootstrap take: the value of Envoy's runtime key
 /// `re2.max_program_size.error_level` there.

@@ -91,9 +91,9 @@ impl Parser {
     pub(super) fn until(&mut self, end: &str) -> Option<String> {
         let start = self.at;
         while self.at < self.pattern.len() {
-            let text = self.pattern.get(start..self.at).unwrap_or_default().iter().collect();
+            let before = self.at;
             if self.takes(end) {
-                return Some(text);
+                return Some(self.pattern.get(start..before).unwrap_or_default().iter().collect());
             }
             self.at += 1;
         }

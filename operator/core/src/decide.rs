@@ -64,16 +64,7 @@ fn accepted(observed: &Observed) -> Verdict {
         let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
         return Verdict::Fails(Reason::InvalidSpec, texts.join("; "));
     }
-    let fault = match object.key.kind {
-        Kind::VirtualService => hostname::service_name_fault(object.id.name()),
-        Kind::Mesh
-        | Kind::VirtualNode
-        | Kind::VirtualRouter
-        | Kind::Route
-        | Kind::VirtualGateway
-        | Kind::GatewayRoute => None,
-    };
-    if let Some(fault) = fault {
+    if let Some(fault) = hostname::name_fault(object.key.kind, object.id.name()) {
         let field = name_field(object.key.kind);
         let message = format!("{field}: {fault}; metadata.name is the name where {field} is absent");
         return Verdict::Fails(Reason::InvalidSpec, message);

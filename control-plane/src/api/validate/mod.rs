@@ -104,16 +104,7 @@ pub fn name_length(path: &str, name: &str) -> Result<(), Refusal> {
 
 /// Checks that requests can be for a virtual service of this name; names of other kinds are nobody's hosts.
 pub fn service_name(kind: Kind, path: &str, name: &str) -> Result<(), Refusal> {
-    let fault = match kind {
-        Kind::VirtualService => hostname::service_name_fault(name),
-        Kind::Mesh
-        | Kind::VirtualNode
-        | Kind::VirtualRouter
-        | Kind::Route
-        | Kind::VirtualGateway
-        | Kind::GatewayRoute => None,
-    };
-    match fault {
+    match hostname::name_fault(kind, name) {
         Some(fault) => Err(Refusal::bad_request(format!("{path}: {fault}"))),
         None => Ok(()),
     }

@@ -2,8 +2,7 @@
 //! were: `mesh/apps/virtualNode/serviceB`. Those of another account begin with it: `account/444455556666/mesh/apps/…`, which is no
 //! name of the first's, because no stored name has a slash. Pure.
 
-use fleetmesh_mesh::identity::Identity;
-use fleetmesh_model::{Account, AccountId, MeshName, ResourceId};
+use fleetmesh_model::{Account, MeshName, ResourceId};
 
 /// `id`, as rows have it.
 pub fn stored(id: &ResourceId) -> String {
@@ -30,17 +29,6 @@ pub fn mesh(mesh: &MeshName) -> String {
         Account::First if mesh.contains('/') => format!("/{}", mesh.name()),
         Account::First => mesh.name().to_owned(),
         Account::Other(_) => stored(&ResourceId::mesh(mesh)),
-    }
-}
-
-/// The account with these digits, whether or not it is served.
-///
-/// # Errors
-/// In words: it is no account.
-pub fn account(digits: &str, identity: &Identity) -> Result<Account, String> {
-    match digits == identity.account {
-        true => Ok(Account::First),
-        false => digits.parse::<AccountId>().map(Account::Other),
     }
 }
 

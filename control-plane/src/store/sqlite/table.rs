@@ -93,7 +93,7 @@ impl Columns {
         let row = |reason: String| TableError::Row { id: text.clone(), reason };
         let time = |millis| Timestamp::from_millisecond(millis).map_err(|error| row(error.to_string()));
         let id = names::parse(&text).map_err(row)?;
-        let owner = owner.map(|digits| names::account(&digits, identity)).transpose().map_err(row)?;
+        let owner = owner.map(|digits| identity.any_account(&digits)).transpose().map_err(row)?;
         let json = serde_json::from_str(&spec).map_err(|error| row(error.to_string()))?;
         Ok(Record {
             arn: identity.arn(&id),
