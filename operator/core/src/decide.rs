@@ -178,9 +178,8 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
             ),
         });
     }
-    // A change of the spec is the user's, one of the weights the rollout's, one of the mesh's TLS the mesh's, and a write that went
-    // unanswered may come late; only another difference that appeared under a spec in force is drift.
-    let awaits = object.awaits_weights() || object.awaits_tls();
+    // A change of the spec is the user's or its mesh's, one of the weights the rollout's, and a write that went unanswered may come
+    // late; only another difference that appeared under a spec in force is drift.
     let same_object = observed.uid.as_ref() == Some(&remote.identity.uid);
     if wanted.is_empty() {
         // The finalizer also stands for the identity and the fleet.
@@ -189,7 +188,7 @@ fn present(observed: &Observed, remote: &RemoteObject, settings: &Settings) -> D
     let late = observed.unanswered.iter().any(|spec| differences(spec, &remote.spec).is_empty());
     let members = if late { Vec::new() } else { found };
     let changed = !members.is_empty() || !tag_keys.is_empty();
-    let drift = (changed && observed.in_force && same_object && !awaits)
+    let drift = (changed && observed.in_force && same_object && !object.awaits_weights())
         .then_some(Drift::Changed { members, tags: tag_keys });
     Decision { drift, adopts, ..steps(object, wanted) }
 }

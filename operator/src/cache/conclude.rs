@@ -94,7 +94,8 @@ impl Cache {
             unanswered,
         } = conclusion;
         if let Some(memory) = inner.entries.memory(&of) {
-            memory.in_force = in_step.as_ref().map(|(generation, _)| *generation).or(memory.in_force);
+            let in_force = in_step.as_ref().map(|(generation, _)| (*generation, object.mesh_tls));
+            memory.in_force = in_force.or(memory.in_force);
             if let Some(spec) = unanswered {
                 memory.wrote_unanswered(spec);
             }

@@ -55,8 +55,8 @@ impl Cache {
             own: own.map(|identity| identity.uid.clone()),
             evidence: inner.evidence(&object),
             in_force: match memory.in_force {
-                Some(generation) => generation == object.generation,
-                None => object.reported() && programmed::was_in_step(&object.status),
+                Some(in_force) => in_force == (object.generation, object.mesh_tls),
+                None => object.reported() && programmed::was_in_step(&object.status) && !object.awaits_tls(),
             },
             unanswered: memory.unanswered(),
             permitted_by: memory.permitted_by.clone(),

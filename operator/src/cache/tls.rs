@@ -33,7 +33,7 @@ impl Cache {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.get(key) else { return Triggers::new() };
         let mesh = Arc::clone(&entry.object);
-        if mesh.key.kind != Kind::Mesh || mesh.deleting || inner.holder(&mesh.id) != Some(key) {
+        if !inner.leads_tls(&mesh) {
             return Triggers::new();
         }
         let stage = entry.memory.mesh().and_then(|mesh| mesh.tls);
@@ -63,11 +63,16 @@ impl Cache {
     pub fn awaits_tls(&self, mesh: &Object) -> bool {
         let inner = self.lock();
         let memory = inner.entries.of(&mesh.into()).and_then(|entry| entry.memory.mesh());
-        memory.is_some_and(|memory| memory.tls != mesh_tls::goal(wanted(mesh)))
+        inner.leads_tls(mesh) && memory.is_some_and(|memory| memory.tls != mesh_tls::goal(wanted(mesh)))
     }
 }
 
 impl CacheInner {
+    /// Whether the resource is the one that decides on the TLS of a mesh: a Mesh that has its name and stays.
+    fn leads_tls(&self, mesh: &Object) -> bool {
+        mesh.key.kind == Kind::Mesh && !mesh.deleting && self.holder(&mesh.id) == Some(&mesh.key)
+    }
+
     /// `object` as its mesh wants it.
     pub(super) fn with_mesh_tls(&self, object: Object) -> Object {
         if !takes_tls(object.key.kind) {
@@ -145,7 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::tests::{object, written};
-    use super::super::{Answer, NewsSource};
+    use super::super::{Answer, Conclusion, NewsSource};
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -267,6 +272,24 @@ mod tests {
         }
         let spec = |name: &str| bed.cache.object(&MeshBed::key(name)).unwrap().effective_spec.clone();
         assert_eq!(["a", "b"].map(spec), ["a", "b"].map(|name| node(name).effective_spec));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_is_not_written_yet_is_not_in_force_and_a_mesh_that_goes_awaits_none() {
+        let mut bed = MeshBed::new(Some(MeshTlsMode::Strict));
+        let in_force = |bed: &MeshBed| bed.cache.observe(&MeshBed::key("a")).unwrap().observed.in_force;
+        let awaits = |bed: &MeshBed| bed.cache.awaits_tls(&bed.cache.object(&bed.mesh).unwrap());
+        bed.run(&["a", "b"], 0);
+        assert!(in_force(&bed) && awaits(&bed));
+        assert_eq!(bed.look(), 2);
+        assert!(!in_force(&bed), "the step is to be written");
+        let object = bed.cache.object(&MeshBed::key("a")).unwrap();
+        bed.cache.conclude(&object, Conclusion { failed: true, ..Conclusion::default() });
+        assert!(!in_force(&bed), "what differs after a failure is ours, and no drift");
+        bed.run(&["a", "b"], 0);
+        assert!(in_force(&bed));
+        bed.cache.seen(Object { deleting: true, ..mesh(2, Some(MeshTlsMode::Strict)) }, NewsSource::Watch);
+        assert!(!awaits(&bed), "nothing is looked at every second for a step that does not come");
     }
 
     #[test]

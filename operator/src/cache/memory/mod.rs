@@ -45,8 +45,9 @@ pub struct Memory {
     /// Which generation of the spec the endpoint has, and as which state of the object. It is forgotten when the spec in
     /// force becomes another: a rollout changes that without a new generation.
     pub in_step: Option<(i64, RemoteIdentity)>,
-    /// The generation that was in step last, whatever failed since; `None` while this process has seen none.
-    pub in_force: Option<i64>,
+    /// What was in step last, whatever failed since: the generation, and the step of its mesh's TLS. `None` while this process has
+    /// seen none.
+    pub in_force: Option<(i64, Stage)>,
     /// What was written last without an answer, and when.
     unanswered: VecDeque<(Spec, Instant)>,
     /// The state of the App Mesh object that was written or read last, in step or not.
