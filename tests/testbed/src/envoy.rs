@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::app::client::AppAnswer;
 use crate::app::{self, Protocol};
 use crate::command;
+use crate::join::Joiner;
 use crate::netns::NetnsInstance;
 use crate::process::Process;
 use crate::run_dir::RunDir;
@@ -114,9 +115,23 @@ impl Envoy {
 /// # Errors
 /// `fleetmesh` is not built, or refuses the arguments.
 pub async fn bootstrap(resource: &str, control_plane: &str, instance_id: Option<&str>) -> Result<String> {
+    render(resource, control_plane, instance_id.iter().flat_map(|id| ["--instance-id", id])).await
+}
+
+/// The same for an instance that joins, with the certificates of the mesh.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub async fn joined_bootstrap(resource: &str, joiner: &Joiner, instance_id: Option<&str>) -> Result<String> {
+    let secrets = joiner.secrets().display().to_string();
+    let id = instance_id.iter().flat_map(|id| ["--instance-id", id]);
+    render(resource, &joiner.control_plane(), ["--sds-socket", &secrets].into_iter().chain(id)).await
+}
+
+async fn render(resource: &str, control_plane: &str, more: impl IntoIterator<Item = &str>) -> Result<String> {
     let mut render = Command::new(tools::fleetmesh()?);
     render.args(["proxy", "bootstrap", "--resource", resource, "--control-plane", control_plane]);
-    render.args(instance_id.iter().flat_map(|id| ["--instance-id", id]));
+    render.args(more);
     command::run(render).await.context("cannot render the bootstrap")
 }
 
@@ -151,18 +166,27 @@ pub async fn admin(instance: &NetnsInstance, path: &str) -> Result<AppAnswer> {
 
 fn spawn(bootstrap: &Path, instance: &NetnsInstance, run: &RunDir) -> Result<Process> {
     let envoy = tools::tool("envoy")?.canonicalize()?;
-    // The tools may lie in a home folder that the proxy's user cannot enter.
-    let visible = run.join("envoy");
-    if !visible.exists() {
-        std::fs::write(&visible, "")?;
-    }
-    let (uid, gid) = (UID.to_string(), UID.to_string());
-    let mut command = instance.command_with(&[(&envoy, &visible)], "setpriv");
-    // A change of user clears the wish to die with the parent, so it is said again.
-    command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups", "--pdeathsig", "KILL", "--"]);
-    command.arg(&visible).arg("--config-path").arg(bootstrap);
+    let mut command = as_proxy_user(instance, &envoy, &run.join("envoy"))?;
+    command.arg("--config-path").arg(bootstrap);
     // Several Envoys of one machine would share the memory of a hot restart.
     command.args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]);
     command.args(["--drain-time-s", DRAIN_SECONDS]);
     Process::spawn(&format!("envoy-{}", instance.name()), &command, run)
+}
+
+/// A command that runs `program` on `instance` as the proxy's user, who finds it at `visible`: it may lie in a home folder that
+/// this user cannot enter.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn as_proxy_user(instance: &NetnsInstance, program: &Path, visible: &Path) -> Result<Command> {
+    if !visible.exists() {
+        std::fs::write(visible, "")?;
+    }
+    let (uid, gid) = (UID.to_string(), UID.to_string());
+    let mut command = instance.command_with(&[(program, visible)], "setpriv");
+    // A change of user clears the wish to die with the parent, so it is said again.
+    command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups", "--pdeathsig", "KILL", "--"]);
+    command.arg(visible);
+    Ok(command)
 }

@@ -92,9 +92,23 @@ impl Host {
         control_plane: &str,
         run: &RunDir,
     ) -> Result<Self> {
-        let HostOptions { resource, instance_id, app, protocol, port, backend, ipv6 } = options;
-        let bootstrap = envoy::bootstrap(resource, control_plane, instance_id.as_deref()).await?;
-        let envoy = Envoy::start_with(&bootstrap, &instance, run)?;
+        let bootstrap =
+            envoy::bootstrap(&options.resource, control_plane, options.instance_id.as_deref()).await?;
+        Self::start_with(instance, options, &bootstrap, run).await
+    }
+
+    /// The same with this bootstrap of Envoy's (YAML).
+    ///
+    /// # Errors
+    /// A part cannot be started.
+    pub async fn start_with(
+        instance: NetnsInstance,
+        options: &HostOptions,
+        bootstrap: &str,
+        run: &RunDir,
+    ) -> Result<Self> {
+        let HostOptions { app, protocol, port, backend, ipv6, .. } = options;
+        let envoy = Envoy::start_with(bootstrap, &instance, run)?;
         intercept(&instance, *backend, *port, *ipv6).await?;
         let server = Server::start(app, *protocol, *port, &instance, run).await?;
         Ok(Self { instance, server, envoy, backend: *backend })

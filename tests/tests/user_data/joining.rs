@@ -13,23 +13,20 @@ use fleetmesh_testbed::app::{self, Protocol};
 use fleetmesh_testbed::control_plane::ControlPlane;
 use fleetmesh_testbed::dns::{self, Zone};
 use fleetmesh_testbed::host::HostBackend;
-use fleetmesh_testbed::launch::Launch;
+use fleetmesh_testbed::join::{HOST, JoinAddress};
+use fleetmesh_testbed::metadata::{MetadataService, make_role};
 use fleetmesh_testbed::moto::Moto;
 use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
-use fleetmesh_testbed::{aws, command, envoy, port, tools, userns, wait};
+use fleetmesh_testbed::{aws, envoy, userns, wait};
 use fleetmesh_tests::app_mesh::AppMeshRequests;
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Machine;
-use crate::{LIMIT, MESH, NOWHERE, make_mesh, options, reaches, roles, service};
+use crate::{LIMIT, MESH, NOWHERE, make_mesh, options, reaches, service};
 
-/// The control plane's name; its certificate is for that alone.
-const HOST: &str = "control.apps.local";
 /// How long certificates are valid here: the shortest that there is.
 const LIFE: Duration = Duration::from_secs(10);
 /// What the instances are called in EC2.
@@ -37,15 +34,14 @@ const IDS: [&str; 2] = ["i-0000000000000000a", "i-0000000000000000b"];
 
 /// Two instances with roles, and a control plane that lets them join. Fields are dropped in this order.
 struct JoiningBed {
-    metadata: Vec<(Process, std::path::PathBuf)>,
+    credentials: Vec<Value>,
+    _metadata: MetadataService,
     roles: Vec<String>,
-    _doors: Vec<tokio::task::JoinHandle<()>>,
+    address: JoinAddress,
     _dns: Process,
     _network: Network,
     control_plane: ControlPlane,
     _moto: Moto,
-    authority: String,
-    ports: [u16; 2],
     run: RunDir,
 }
 
@@ -53,45 +49,46 @@ impl JoiningBed {
     async fn start() -> (Self, [NetnsInstance; 2]) {
         let run = RunDir::new("joining").unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
-        let ports = port::free().unwrap();
-        let control_plane = control_plane(&moto, ports, &run).await;
+        let mut address = JoinAddress::new(&run).await.unwrap();
+        let life = format!("{}s", LIFE.as_secs());
+        let launch = address.launch(&moto).args(["--join-certificate-validity", &life, "--log=trace"]);
+        let control_plane = ControlPlane::launch(&run, launch).await.unwrap();
         make_mesh(&AppMeshRequests::new(&control_plane.endpoint())).await;
         let mut network = Network::new(&run).await.unwrap();
-        let doors = ports.map(|port| door(&network, port)).into_iter().collect();
+        address.open(&network).unwrap();
         let mut zone = Zone::default();
         zone.add(HOST, Network::GATEWAY);
-        let (mut instances, mut roles, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
+        let metadata = MetadataService::start(&network, &run).await.unwrap();
+        let (mut instances, mut roles, mut credentials) = (Vec::new(), Vec::new(), Vec::new());
         for (name, id) in ["red", "blue"].into_iter().zip(IDS) {
             let instance = network.instance(name, &run).await.unwrap();
             zone.add(&format!("{name}.apps.local"), instance.ipv4()).add(&service(name), NOWHERE);
-            let role = roles::make(&moto, &format!("mesh-apps-{name}")).await;
-            metadata.push(roles::give(&moto, &role, id, &instance, &run).await);
+            let role = make_role(&moto, &format!("mesh-apps-{name}")).await.unwrap();
+            credentials.push(metadata.give(&moto, &role, id, &instance).await.unwrap());
             roles.push(role);
             instances.push(instance);
         }
         let dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
-        let authority = fs::read_to_string(run.join("ca/ca.crt")).unwrap();
         let bed = Self {
-            metadata,
+            credentials,
+            _metadata: metadata,
             roles,
-            _doors: doors,
+            address,
             _dns: dns,
             _network: network,
             control_plane,
             _moto: moto,
-            authority,
-            ports,
             run,
         };
         (bed, instances.try_into().unwrap())
     }
 
     fn options(&self, node: &str, image: ProxyImage) -> InstanceOptions {
-        let [joins, ads] = self.ports;
+        let [joins, ads] = self.address.ports();
         let join = JoinOptions {
             image: "registry.example/fleetmesh-proxy:v1".to_owned(),
             control_plane: format!("https://{HOST}:{joins}"),
-            authority: Some(self.authority.clone()),
+            authority: Some(fs::read_to_string(self.address.authority()).unwrap()),
         };
         InstanceOptions { join: Some(join), ..options(node, image, &format!("https://{HOST}:{ads}")) }
     }
@@ -130,48 +127,6 @@ impl JoiningBed {
         .await
         .unwrap();
     }
-}
-
-/// A control plane whose certificate is for [`HOST`], and which asks `moto` who instances are.
-async fn control_plane(moto: &Moto, [joins, ads]: [u16; 2], run: &RunDir) -> ControlPlane {
-    let path = |name: &str| run.join(name).display().to_string();
-    let (certificate, key) = (path("ca/ca.crt"), path("ca/ca.key"));
-    let signer = ["--ca-cert", &certificate, "--ca-key", &key];
-    for arguments in [
-        vec!["certs", "ca", "--out-dir", &path("ca")],
-        [&["certs", "server", "--dns", HOST, "--out-dir", &path("server")][..], &signer].concat(),
-    ] {
-        let mut fleetmesh = std::process::Command::new(tools::fleetmesh().unwrap());
-        command::run({
-            fleetmesh.args(arguments);
-            fleetmesh
-        })
-        .await
-        .unwrap();
-    }
-    let (listen, proxies, sts) = (format!("0.0.0.0:{joins}"), format!("0.0.0.0:{ads}"), moto.endpoint());
-    let life = format!("{}s", LIFE.as_secs());
-    let (server, server_key) = (path("server/tls.crt"), path("server/tls.key"));
-    let tls =
-        ["--tls-cert", &server, "--tls-key", &server_key, "--join-listen", &listen, "--ads-listen", &proxies];
-    let join = ["--sts-endpoint", &sts, "--join-certificate-validity", &life, "--log=trace"];
-    ControlPlane::launch(run, Launch::with(tls).args(signer).args(join)).await.unwrap()
-}
-
-/// What a load balancer does: instances reach at the bridge what listens on this machine.
-fn door(network: &Network, port: u16) -> tokio::task::JoinHandle<()> {
-    let listener = network.listen(port).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let listener = TcpListener::from_std(listener).unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            // A connection that ends is its two ends' affair.
-            tokio::spawn(async move {
-                let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
-                copy_bidirectional(&mut near, &mut far).await
-            });
-        }
-    })
 }
 
 /// How often `words` are in the file.
@@ -223,7 +178,7 @@ async fn launched_instances_join_by_their_roles_alone_and_renew_under_traffic() 
 fn is_joined_as_documented(machine: &Machine, bed: &JoiningBed) {
     use std::os::unix::fs::MetadataExt as _;
     let folder = "/var/lib/fleetmesh";
-    let [joins, ads] = bed.ports;
+    let [joins, ads] = bed.address.ports();
     let expected = format!(
         "docker run --detach --name fleetmesh-join --restart unless-stopped --network host --log-driver local --user 1337 \
          --env AWS_REGION=us-west-2 --volume {folder}/certs:{folder}/certs --volume {folder}/run:{folder}/run \
@@ -391,8 +346,7 @@ fn keeps_secrets(bed: &JoiningBed, machines: &[&Machine]) {
     for machine in machines {
         logs.extend([machine.console(), machine.read("fleetmesh-join.log"), machine.read("calls")]);
     }
-    for (_, file) in &bed.metadata {
-        let credentials: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    for credentials in &bed.credentials {
         for member in ["SecretAccessKey", "Token"] {
             let secret = credentials[member].as_str().unwrap();
             assert!(

@@ -131,7 +131,7 @@ impl Machine {
 }
 
 /// Where what stands in for other programs is.
-pub fn stand_ins() -> PathBuf {
+fn stand_ins() -> PathBuf {
     std::path::absolute("tests/user_data/stand-ins").unwrap()
 }
 

@@ -14,7 +14,6 @@ mod joining;
 mod machine;
 mod metadata;
 mod mime;
-mod roles;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -58,7 +57,7 @@ fn options(node: &str, image: ProxyImage, control_plane: &str) -> InstanceOption
 /// Two instances whose virtual nodes call each other. Fields are dropped in this order.
 struct UserDataBed {
     _dns: Process,
-    _network: Network,
+    network: Network,
     control_plane: ControlPlane,
     run: RunDir,
 }
@@ -77,7 +76,7 @@ impl UserDataBed {
         }
         let dns = dns::start(&network, "apps.local", &zone, &run).await.unwrap();
         make_mesh(&AppMeshRequests::new(&control_plane.endpoint())).await;
-        (Self { _dns: dns, _network: network, control_plane, run }, instances.try_into().unwrap())
+        (Self { _dns: dns, network, control_plane, run }, instances.try_into().unwrap())
     }
 
     fn control_plane(&self) -> String {

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use fleetmesh_instance::{InstanceOptions, ProxyImage};
 use fleetmesh_testbed::host::HostBackend;
+use fleetmesh_testbed::metadata::MetadataService;
 use fleetmesh_testbed::{tools, userns};
+use serde_json::json;
 
 use crate::machine::Machine;
-use crate::{UserDataBed, options, reaches, roles};
+use crate::{UserDataBed, options, reaches};
 
 /// What the attempts of `attack.py` are called.
 const ATTEMPTS: [&str; 7] = [
@@ -57,18 +59,17 @@ async fn an_application_that_is_root_reaches_neither_metadata_nor_admin_page() {
         return;
     }
     let (bed, instances) = UserDataBed::start().await;
+    let metadata = MetadataService::start(&bed.network, &bed.run).await.unwrap();
     let mut machines = Vec::new();
     for (instance, backend) in instances.into_iter().zip([HostBackend::Iptables, HostBackend::Nft]) {
-        let file = bed.run.join(instance.name()).with_extension("credentials");
-        fs::write(&file, "{}").unwrap();
-        let service = roles::serve("apps-red", &file, &instance, &bed.run).await;
+        metadata.answer(&instance, "apps-red", &json!({})).unwrap();
         let options = options(instance.name(), ProxyImage::Envoy, &bed.control_plane());
         let mut machine = Machine::new(instance, backend, None, &bed.run);
         assert_eq!(machine.boot(&options).await, 0, "{}", machine.console());
-        machines.push((machine, options, service));
+        machines.push((machine, options));
     }
     let folder = tempfile::tempdir().unwrap();
-    for (machine, options, _) in &mut machines {
+    for (machine, options) in &mut machines {
         // What stays as it was: the machine's own root, and the proxy, which needs credentials of its own for AWS's endpoint.
         let root = succeed(machine, None, folder.path()).await;
         assert_eq!(without(root, NAMESPACE), without(ATTEMPTS, NAMESPACE), "root of the machine");

@@ -1,16 +1,19 @@
-"""A stand-in for EC2's instance metadata service, version 2 alone: the credentials of the instance's role, for those that
-come with a token.
+"""A stand-in for EC2's instance metadata service, version 2 alone: the credentials of the role of the instance that asks, for
+those that come with a token.
 
-Usage: metadata ROLE FILE. Listens on 169.254.169.254 and fd00:ec2::254, port 80; FILE holds the credentials as EC2 words them. Prints a line when it
-listens.
+Usage: server.py FOLDER. Listens on 169.254.169.254 and fd00:ec2::254, port 80. FOLDER has a file for each instance, named by its
+address: JSON with its role and the credentials as EC2 words them. Prints a line when it listens.
 """
 
 import http.server
+import ipaddress
+import json
+import pathlib
 import socket
 import sys
 import threading
 
-role, file = sys.argv[1:]
+folder = pathlib.Path(sys.argv[1])
 TOKEN = "token-of-the-stand-in"
 CREDENTIALS = "/latest/meta-data/iam/security-credentials/"
 
@@ -31,14 +34,15 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             self.answer(400)
 
     def do_GET(self):
+        file = folder / str(ipaddress.ip_address(self.client_address[0]))
         if self.headers["X-aws-ec2-metadata-token"] != TOKEN:
             self.answer(401)
-        elif self.path == CREDENTIALS:
-            self.answer(200, role)
-        elif self.path == CREDENTIALS + role:
-            self.answer(200, open(file).read())
-        else:
+        elif not file.exists():
             self.answer(404)
+        else:
+            known = json.loads(file.read_text())
+            answers = {CREDENTIALS: known["role"], CREDENTIALS + known["role"]: known["credentials"]}
+            self.answer(200 if self.path in answers else 404, answers.get(self.path, ""))
 
 
 class V6(http.server.ThreadingHTTPServer):
