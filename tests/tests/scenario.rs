@@ -10,7 +10,7 @@
 use fleetmesh_testbed::app::tally::LoadPhase;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::scenario::{
-    self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict, VERSIONS,
+    self, MIN_REQUESTS, Observer, STAGES, ScenarioOptions, ScenarioVerdict, VERSIONS, mutual_tls,
 };
 use fleetmesh_testbed::{tools, userns};
 
@@ -44,6 +44,12 @@ async fn requests_are_split_as_written_and_none_fails() {
     assert!(report.passed(), "{report:#?}");
     // What `passed` stands for, said once more in numbers.
     assert_eq!((report.tally.failed(), report.outside.failed()), (0, 0));
+    let outside = report.outside.phase(mutual_tls::PHASE);
+    assert!(
+        report.mutual_tls.passed() && outside.by("serviceBv2") > 0,
+        "{:?}: {outside:?}",
+        report.mutual_tls
+    );
     for (stage, verdict) in STAGES.iter().zip(&report.verdicts) {
         assert!(verdict.counts.iter().sum::<u64>() >= MIN_REQUESTS, "{verdict:?}");
         for (count, weight) in verdict.counts.iter().zip(stage.weights) {

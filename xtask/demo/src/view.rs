@@ -56,6 +56,12 @@ impl View {
         );
         let outside = report.outside.answered();
         println!("{outside} requests came from outside of the mesh, through the gateway");
+        let tls = &report.mutual_tls;
+        let others = if tls.others_refused { "got no answer" } else { "WAS LET IN" };
+        println!(
+            "mutual TLS: serviceBv2's proxy verified {} callers' connections; a client without a certificate {others}",
+            tls.handshakes
+        );
         if let Some(canaries) = &report.canaries {
             let good = if canaries.promoted { "promoted by itself" } else { "NOT PROMOTED" };
             let bad = canaries.rolled_back.as_deref().unwrap_or("NOT ROLLED BACK");

@@ -3,19 +3,24 @@
 
 use anyhow::Result;
 
-use super::{LIMIT, MESH};
+use super::member::{self, Admission, Membership};
+use super::{LIMIT, MESH, Observer};
 use crate::dns::Zone;
 use crate::envoy::Envoy;
 use crate::netns::{NetnsInstance, Network};
 use crate::run_dir::RunDir;
+use crate::stack::Stack;
 
 /// The gateway's virtual gateway, and the host name that clients know it by.
 const GATEWAY: (&str, &str) = ("edge", "edge.apps.local");
+/// What the gateway's instance, which no fleet launched, is called in EC2.
+const INSTANCE: &str = "i-0000000000000000e";
 
 /// The gateway and its client. Fields are dropped in this order.
 #[derive(Debug)]
 pub struct Edge {
     _envoy: Envoy,
+    _membership: Membership,
     _gateway: NetnsInstance,
     /// An instance without a proxy.
     pub outside: NetnsInstance,
@@ -40,14 +45,26 @@ impl EdgeInstances {
         Ok(Self { gateway, outside: network.instance("outside", run).await? })
     }
 
-    /// Starts the gateway's proxy and awaits that it serves.
+    /// Gives the gateway an identity, starts its proxy and awaits that it serves.
     ///
     /// # Errors
-    /// It does not start, or gets no configuration.
-    pub(super) async fn start(self, control_plane: &str, run: &RunDir) -> Result<Edge> {
-        let resource = format!("mesh/{MESH}/virtualGateway/{}", GATEWAY.0);
-        let mut envoy = Envoy::start(&resource, control_plane, &self.gateway, run).await?;
+    /// It gets no role, does not start, or gets no configuration.
+    pub(super) async fn start(
+        self,
+        stack: &Stack,
+        admission: &Admission,
+        run: &RunDir,
+        observer: &mut dyn Observer,
+    ) -> Result<Edge> {
+        let (node, resource) = (GATEWAY.0, format!("mesh/{MESH}/virtualGateway/{}", GATEWAY.0));
+        observer.step("an identity for the gateway: iam: {}");
+        let patch = ["patch", "virtualgateway", node, "--namespace", MESH, "--type=merge", "-p"];
+        stack.kubectl.run(&[&patch[..], &[r#"{"spec":{"iam":{}}}"#]].concat()).await?;
+        let role = member::role_of(stack, "virtualgateway", node).await?;
+        let membership = admission.admit(&self.gateway, &resource, (INSTANCE, &role), run).await?;
+        let bootstrap = membership.bootstrap(&resource).await?;
+        let mut envoy = Envoy::start_with(&bootstrap, &self.gateway, run)?;
         envoy.ready(&self.gateway, LIMIT).await?;
-        Ok(Edge { _envoy: envoy, _gateway: self.gateway, outside: self.outside })
+        Ok(Edge { _envoy: envoy, _membership: membership, _gateway: self.gateway, outside: self.outside })
     }
 }

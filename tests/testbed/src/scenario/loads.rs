@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{OUTSIDE_URL, Observer, STAGES, ScenarioWorld, URL};
+use super::{LIMIT, OUTSIDE_URL, Observer, STAGES, ScenarioWorld, URL};
 use crate::app::tally::Tally;
 use crate::app::{AppLoad, LoadOptions, Protocol};
 use crate::run_dir::RunDir;
@@ -48,6 +48,15 @@ impl Loads {
     pub(super) async fn phase(&mut self, name: &str) -> Result<()> {
         self.inside.phase(name).await?;
         self.outside.phase(name).await
+    }
+
+    /// Awaits that clients outside of the mesh got an answer in the phase `name`.
+    ///
+    /// # Errors
+    /// A client has ended, or there is none in time.
+    pub(super) async fn outside_is_answered(&mut self, name: &str) -> Result<()> {
+        let what = format!("a client outside of the mesh is answered during {name}");
+        self.outside.until(&what, LIMIT, |tally| tally.phase(name).answered() > 0).await.map(drop)
     }
 
     /// Ends both and returns what they counted: serviceA's, then the others'.

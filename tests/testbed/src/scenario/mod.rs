@@ -1,9 +1,11 @@
-//! The scenario from end to end: three instances with real Envoys and a gateway, samples applied with kubectl, requests from
-//! inside and outside of the mesh under way all the time. The demo shows it, a test asserts it.
+//! The scenario from end to end: three instances with real Envoys and a gateway, which all join by their roles, samples applied
+//! with kubectl, requests from inside and outside of the mesh under way all the time. The demo shows it, a test asserts it.
 
 pub mod canary;
 mod edge;
 mod loads;
+mod member;
+pub mod mutual_tls;
 mod world;
 
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use crate::run_dir::RunDir;
 
 use canary::Canaries;
 use loads::Loads;
+use mutual_tls::MutualTls;
 pub use world::ScenarioWorld;
 use world::apply;
 
@@ -71,7 +74,7 @@ pub struct ScenarioOptions {
     pub requests: u64,
     /// Requests a second.
     pub rate: u32,
-    /// Whether canaries follow the stages.
+    /// Whether canaries follow, when TLS is on.
     pub canaries: bool,
 }
 
@@ -117,6 +120,8 @@ impl ScenarioVerdict {
 pub struct ScenarioReport {
     /// The stages' verdicts.
     pub verdicts: Vec<ScenarioVerdict>,
+    /// What became of connections between proxies when the whole mesh turned TLS on.
+    pub mutual_tls: MutualTls,
     /// How the canaries went, if there were any.
     pub canaries: Option<Canaries>,
     /// Everything that was counted, shifts included.
@@ -131,6 +136,7 @@ impl ScenarioReport {
     pub fn passed(&self) -> bool {
         self.verdicts.len() == STAGES.len()
             && self.verdicts.iter().all(ScenarioVerdict::holds)
+            && self.mutual_tls.passed()
             && self.canaries.as_ref().is_none_or(Canaries::passed)
             && self.failed() == 0
             && self.outside_follows()
@@ -179,6 +185,7 @@ pub async fn run(
         }
         count(&mut load, stage, options.requests, observer).await?;
     }
+    let mutual_tls = mutual_tls::run(&world, &mut load, options, observer).await?;
     let canaries = match options.canaries {
         true => Some(canary::run(&mut world, &mut load, &options.samples, run, observer).await?),
         false => None,
@@ -190,7 +197,7 @@ pub async fn run(
         .map(|stage| ScenarioVerdict::of(stage, &tally.phase(stage.name)))
         .collect::<Result<_>>()?;
     verdicts.iter().for_each(|verdict| observer.verdict(verdict));
-    Ok(ScenarioReport { verdicts, canaries, tally, outside })
+    Ok(ScenarioReport { verdicts, mutual_tls, canaries, tally, outside })
 }
 
 impl ScenarioWorld {

@@ -5,10 +5,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use super::edge::{Edge, EdgeInstances};
+use super::member::{Admission, Membership};
 use super::{INSTANCES, LIMIT, MESH, Observer, STAGES, ScenarioOptions};
+use crate::control_plane::ControlPlane;
 use crate::dns::{self, Zone};
 use crate::host::{Host, HostOptions};
+use crate::join::{self, JoinAddress};
 use crate::launch::Launch;
+use crate::metadata::MetadataService;
 use crate::moto::{self, Moto};
 use crate::netns::Network;
 use crate::process::Process;
@@ -21,13 +25,14 @@ use crate::wait;
 pub struct ScenarioWorld {
     /// serviceA, serviceB and serviceBv2.
     pub hosts: Vec<Host>,
+    _memberships: Vec<Membership>,
     /// The gateway and its client.
     pub edge: Edge,
     _dns: Process,
     _network: Network,
     /// What a fleet's owner runs.
     pub stack: Stack,
-    _moto: Moto,
+    _admission: Admission,
 }
 
 impl ScenarioWorld {
@@ -42,14 +47,19 @@ impl ScenarioWorld {
         moto.boundary().await?;
         let operator = Launch::with(["--iam-permissions-boundary", moto::BOUNDARY])
             .envs([("AWS_ENDPOINT_URL", moto.endpoint())]);
-        let stack = Stack::builder().operator(operator).start(run).await?;
+        let mut address = JoinAddress::new(run).await?;
+        let control_plane = ControlPlane::launch(run, address.launch(&moto)).await?;
+        let stack = Stack::builder().control_plane(control_plane).operator(operator).start(run).await?;
         observer.step("making three instances: network namespaces with Envoy, interception and application");
         let mut network = Network::new(run).await?;
-        let control_plane = format!("unix:{}", stack.control_plane.ads_socket().display());
+        address.open(&network)?;
+        let metadata = MetadataService::start(&network, run).await?;
+        let admission = Admission { address, metadata, moto };
         apply(&stack, &options.samples, "getting-started", observer).await?;
         // Names mean something before anybody asks: Envoy remembers for seconds that one did not.
         let mut instances = Vec::new();
         let mut zone = Zone::default();
+        zone.add(join::HOST, Network::GATEWAY);
         for (node, name, _) in INSTANCES {
             let instance = network.instance(node, run).await?;
             zone.add(name, instance.ipv4()).add(name, instance.ipv6());
@@ -57,19 +67,34 @@ impl ScenarioWorld {
         }
         let edge = EdgeInstances::make(&mut network, &mut zone, run).await?;
         let dns = dns::start(&network, "apps.local", &zone, run).await?;
-        let mut hosts = Vec::new();
-        let ids = launched(&stack, &moto, &options.samples, observer).await?;
-        for ((instance, (node, _, backend)), id) in instances.into_iter().zip(INSTANCES).zip(ids) {
-            let options = HostOptions { instance_id: Some(id), ..HostOptions::new(MESH, node, backend) };
-            hosts.push(Host::start(instance, &options, &control_plane, run).await?);
+        let launched = launched(&stack, &admission.moto, &options.samples, observer).await?;
+        observer.step(
+            "each joins by its role, and its proxy gets its configuration and a certificate of the mesh",
+        );
+        let (mut hosts, mut memberships) = (Vec::new(), Vec::new());
+        for ((instance, (node, _, backend)), (id, role)) in instances.into_iter().zip(INSTANCES).zip(launched)
+        {
+            let options = HostOptions::new(MESH, node, backend);
+            let membership = admission.admit(&instance, &options.resource, (&id, &role), run).await?;
+            let bootstrap = membership.bootstrap(&options.resource).await?;
+            hosts.push(Host::start_with(instance, &options, &bootstrap, run).await?);
+            memberships.push(membership);
         }
         for host in &mut hosts {
             host.ready().await?;
         }
         apply(&stack, &options.samples, STAGES[0].folder, observer).await?;
         apply(&stack, &options.samples, "gateway", observer).await?;
-        let edge = edge.start(&control_plane, run).await?;
-        let world = Self { hosts, edge, _dns: dns, _network: network, stack, _moto: moto };
+        let edge = edge.start(&stack, &admission, run, observer).await?;
+        let world = Self {
+            hosts,
+            _memberships: memberships,
+            edge,
+            _dns: dns,
+            _network: network,
+            stack,
+            _admission: admission,
+        };
         let wait = ["wait", "--for=condition=Ready", "--timeout=60s"];
         world.stack.kubectl.run(&[&wait[..], &["fleetmesh", "--all", "--namespace", MESH]].concat()).await?;
         Ok(world)
@@ -83,14 +108,14 @@ const FLEETS: [(&str, &str); 3] = [
     ("06-virtual-node-service-b-v2.yaml", "service-b-v2"),
 ];
 
-/// Gives the nodes their identities and fleets and prints what was made for them in AWS; returns the ids of the instances,
-/// whose roles the three hosts take.
+/// Gives the nodes their identities and fleets and prints what was made for them in AWS; returns the ids of the instances that
+/// the three hosts stand for, and the ARNs of their roles.
 async fn launched(
     stack: &Stack,
     moto: &Moto,
     samples: &Path,
     observer: &mut dyn Observer,
-) -> Result<Vec<String>> {
+) -> Result<Vec<(String, String)>> {
     observer.step(
         "kubectl apply -f the class and the virtual nodes of samples/fleet: identities and instances in AWS",
     );
@@ -98,7 +123,7 @@ async fn launched(
     for (file, _) in FLEETS {
         stack.kubectl.apply(&samples.join("fleet").join(file)).await?;
     }
-    let mut ids = Vec::new();
+    let mut launched = Vec::new();
     for (_, node) in FLEETS {
         let what = format!("an instance is launched for {node}");
         let status = wait::until(&what, LIMIT, async || {
@@ -115,9 +140,9 @@ async fn launched(
         let attached = moto.aws(&["iam", "list-attached-role-policies", "--role-name", name]).await?;
         let policies = attached["AttachedPolicies"].as_array().map_or(0, Vec::len);
         observer.step(&format!("  {node}: {id} with role {name}, {policies} policies"));
-        ids.push(id);
+        launched.push((id, role));
     }
-    Ok(ids)
+    Ok(launched)
 }
 
 pub(super) async fn apply(
