@@ -15,6 +15,7 @@ mod cloud_map;
 mod cloud_map_front;
 mod egress_filter;
 mod gateway;
+mod generated;
 mod grpc_routes;
 mod health_check;
 mod http_routes;
