@@ -21,7 +21,7 @@ const LOOKAROUND: &str = "looks around, which RE2 cannot: to keep requests out, 
 pub(super) const REFERENCE: &str = "refers to another group, which RE2 cannot; write out what is to match";
 
 impl Parser {
-    /// A group, whose parenthesis is taken, or flags, which nothing repeats.
+    /// A group, whose parenthesis is taken, or flags, which are no part (`None`).
     pub(super) fn group(&mut self, start: usize) -> Result<Option<Part>, Fault> {
         for (beginning, why) in FOREIGN {
             if self.takes(beginning) {

@@ -51,6 +51,16 @@ enum Last {
     Repeated(Part),
 }
 
+impl Last {
+    /// The same behind flags or the end of a quotation, as RE2 has it: a repetition applies to what came before, repeated or not.
+    fn settled(self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::One(part) | Self::Repeated(part) => Self::One(part),
+        }
+    }
+}
+
 impl Parser {
     fn new(pattern: &str) -> Self {
         Self {
@@ -123,16 +133,21 @@ impl Parser {
             let start = self.at;
             if self.takes(if self.quoted { "\\E" } else { "\\Q" }) {
                 self.quoted = !self.quoted;
+                last = last.settled();
                 continue;
             }
             if let Some((min, max)) = self.repetition(next)? {
                 last = Last::Repeated(self.repeat(start, &last, min, max)?);
                 continue;
             }
+            let Some(one) = self.one()? else {
+                last = last.settled();
+                continue;
+            };
             if let Last::One(part) | Last::Repeated(part) = last {
                 before = Some(before.map_or(part, |before| before.then(part)));
             }
-            last = self.one()?.map_or(Last::Nothing, Last::One);
+            last = Last::One(one);
         }
         if let Last::One(part) | Last::Repeated(part) = last {
             before = Some(before.map_or(part, |before| before.then(part)));

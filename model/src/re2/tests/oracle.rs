@@ -140,14 +140,19 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
-/// Patterns that were once said to be smaller than they are.
-const FOUND: [&str; 3] = ["世{0}", "é{0}", "(世{0,0})a"];
+/// How many patterns are drawn: `cargo xtask test --long` asks for more by `FLEETMESH_LONG`.
+fn drawn() -> usize {
+    if std::env::var_os("FLEETMESH_LONG").is_some_and(|value| value == "1") { 100_000 } else { 2000 }
+}
+
+/// Patterns that were once said to be smaller than they are, or refused.
+const FOUND: [&str; 6] = ["世{0}", "é{0}", "(世{0,0})a", "a(?i)*", "a*(?i)*", r"a*\Q\E*"];
 
 #[test]
 fn re2_takes_what_is_taken_here_and_needs_no_more_than_was_said() {
     let mut runner = TestRunner::default();
     let mut generate = || pattern().new_tree(&mut runner).expect("a pattern").current();
-    let mut patterns: Vec<String> = (0..2000).map(|_| generate()).collect();
+    let mut patterns: Vec<String> = (0..drawn()).map(|_| generate()).collect();
     patterns.extend(FOUND.map(str::to_owned));
     let mut taken = 0;
     for (pattern, size) in patterns.iter().zip(sizes(&patterns)) {
@@ -162,5 +167,6 @@ fn re2_takes_what_is_taken_here_and_needs_no_more_than_was_said() {
             Err(fault) => assert!(size.is_none(), "{pattern}: RE2 takes it, and here it is refused: {fault}"),
         }
     }
-    assert!((1000..2000).contains(&taken), "{taken} of {} are taken", patterns.len());
+    let all = patterns.len();
+    assert!((all / 2..all).contains(&taken), "{taken} of {all} are taken");
 }
