@@ -30,6 +30,12 @@ pub const DISTRIBUTION: &str = include_str!("../goldens/distribution.json").trim
 pub const LOADS: &str = include_str!("../goldens/loads.json").trim_ascii_end();
 /// An [`UnservedAnswer`](crate::unserved::UnservedAnswer).
 pub const UNSERVED: &str = include_str!("../goldens/unserved.json").trim_ascii_end();
+/// A [`CommitRequest`](crate::commits::CommitRequest): a router and its route speak another protocol, and a node goes.
+pub const COMMIT_REQUEST: &str = include_str!("../goldens/commit-request.json").trim_ascii_end();
+/// A [`CommitAnswer`](crate::commits::CommitAnswer) to it.
+pub const COMMIT_ANSWER: &str = include_str!("../goldens/commit-answer.json").trim_ascii_end();
+/// A [`CommitRefused`](crate::commits::CommitRefused), of the second part.
+pub const COMMIT_REFUSED: &str = include_str!("../goldens/commit-refused.json").trim_ascii_end();
 /// An [`ErrorBody`](crate::error::ErrorBody).
 pub const ERROR: &str = include_str!("../goldens/error.json").trim_ascii_end();
 

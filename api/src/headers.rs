@@ -3,6 +3,8 @@
 /// In the answers to Describe, Create and Update of the App Mesh API: the members of the spec that are stored and not in force, as
 /// paths with commas between them. Absent when all of it is. Why is in [`crate::unserved`].
 pub const UNSERVED: &str = "x-fleetmesh-unserved";
+/// In every answer of the App Mesh API of an endpoint that takes commits ([`crate::commits`]): the most parts of one. AWS's has none.
+pub const COMMITS: &str = "x-fleetmesh-commits";
 /// In the request to STS by which an instance joins: the challenge, and what it is for ([`crate::join::bound`]).
 pub const CHALLENGE: &str = "x-fleetmesh-challenge";
 /// The time of a signature (Signature Version 4), as `YYYYMMDDTHHMMSSZ`.

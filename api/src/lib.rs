@@ -10,6 +10,7 @@
 //! annotations and finalizers in `fleetmesh-crds`.
 
 pub mod bootstrap;
+pub mod commits;
 pub mod distribution;
 pub mod error;
 pub mod examples;

@@ -8,6 +8,8 @@ pub const DISTRIBUTION: &str = "/fleetmesh/v1/meshes/{mesh}/distribution";
 pub const LOADS: &str = "/fleetmesh/v1/meshes/{mesh}/loads";
 /// `GET`: what of a mesh is stored and not in force. `{mesh}` stands for the mesh's name ([`of_mesh`]).
 pub const UNSERVED: &str = "/fleetmesh/v1/meshes/{mesh}/unserved";
+/// `POST`: several changes that are decided together. `{mesh}` stands for the mesh's name ([`of_mesh`]).
+pub const COMMITS: &str = "/fleetmesh/v1/meshes/{mesh}/commits";
 /// `POST`: a challenge ([`crate::join::ChallengeRequest`]).
 pub const JOIN_CHALLENGE: &str = "/fleetmesh/v1/join/challenge";
 /// `POST`: a certificate ([`crate::join::JoinRequest`]).

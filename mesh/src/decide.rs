@@ -1,8 +1,10 @@
 //! The change of a request, decided on the newest state of a store: pure functions that a commit runs ([`Commit`]), with time and
-//! uid drawn before.
+//! uid drawn before. Requests that are sent together are decided by
+//! [`together`](crate::together::together).
 //!
 //! [`Commit`]: crate::store::Commit
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetmesh_model::tag::Tags;
@@ -15,6 +17,66 @@ use crate::rules::{self, absent};
 use crate::store::{Change, Tip, Write};
 use crate::view::{MeshView, Record};
 
+/// A request that changes one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MeshRequest {
+    /// Make this record.
+    Create(Record),
+    /// Give a resource another spec.
+    Update {
+        /// Which.
+        id: ResourceId,
+        /// The spec.
+        spec: Spec,
+        /// The time of the request.
+        now: Timestamp,
+    },
+    /// Delete a resource.
+    Delete(ResourceId),
+    /// Change the tags of a resource.
+    Retag {
+        /// Which.
+        id: ResourceId,
+        /// The tags to set.
+        set: Tags,
+        /// The keys to remove.
+        remove: BTreeSet<String>,
+    },
+}
+
+impl MeshRequest {
+    /// The resource that it is about.
+    pub fn id(&self) -> &ResourceId {
+        match self {
+            Self::Create(record) => &record.id,
+            Self::Update { id, .. } | Self::Delete(id) | Self::Retag { id, .. } => id,
+        }
+    }
+
+    /// Whether it is about more than tags.
+    pub fn is_of_the_spec(&self) -> bool {
+        !matches!(self, Self::Retag { .. })
+    }
+}
+
+/// Decides a request by itself.
+///
+/// # Errors
+/// Those of [`create`], [`update`], [`delete`] and [`retag`].
+pub fn alone(
+    tip: Tip<'_>,
+    caller: Account,
+    request: &MeshRequest,
+    quotas: &Quotas,
+) -> Result<Change, Refusal> {
+    match request {
+        MeshRequest::Create(record) => create(tip, record, quotas),
+        MeshRequest::Update { id, spec, now } => update(tip, caller, id, spec, *now),
+        MeshRequest::Delete(id) => delete(tip, caller, id),
+        MeshRequest::Retag { id, set, remove } => retag(tip, caller, id, set, remove),
+    }
+}
+
 /// Makes `record`.
 ///
 /// # Errors
@@ -23,8 +85,7 @@ pub fn create(tip: Tip<'_>, record: &Record, quotas: &Quotas) -> Result<Change, 
     let id = &record.id;
     rules::may_create(tip.mesh(id.mesh_name()), id, record.owner)?;
     if tip.record(id).is_some() {
-        let message = format!("{id} exists already; update it, or choose another name");
-        return Err(Refusal::conflict(message));
+        return Err(exists(id));
     }
     if id.kind() != Kind::Mesh {
         rules::admit(mesh_of(tip, id)?, id, &record.spec)?;
@@ -48,14 +109,19 @@ pub fn update(
     let current: &Arc<Record> = mesh.get(id).ok_or_else(|| absent(id))?;
     rules::may_change(current, caller)?;
     rules::admit(mesh, id, spec)?;
+    Ok(updated(current, spec, now))
+}
+
+/// `current` with another spec, as the next version of it.
+pub(crate) fn updated(current: &Record, spec: &Spec, now: Timestamp) -> Change {
     let record = Record {
         version: current.version.saturating_add(1),
         // A clock that was set back must not make a resource older than it is.
         last_updated_at: now.max(current.last_updated_at),
         spec: spec.clone(),
-        ..Record::clone(current)
+        ..current.clone()
     };
-    Ok(Change::Put(Write { record, replaces: Some(current.version) }))
+    Change::Put(Write { record, replaces: Some(current.version) })
 }
 
 /// Deletes `id`, as `caller` asks for.
@@ -78,14 +144,30 @@ pub fn retag(
     tip: Tip<'_>,
     caller: Account,
     id: &ResourceId,
-    change: &dyn Fn(Tags) -> Tags,
+    set: &Tags,
+    remove: &BTreeSet<String>,
 ) -> Result<Change, Refusal> {
     let current = mesh_of(tip, id)?.get(id).ok_or_else(|| absent(id))?;
     rules::may_change(current, caller)?;
-    let tags = change(current.tags.clone());
+    retagged(current, set, remove)
+}
+
+/// `current` with other tags.
+///
+/// # Errors
+/// Too many tags.
+pub(crate) fn retagged(current: &Record, set: &Tags, remove: &BTreeSet<String>) -> Result<Change, Refusal> {
+    let mut tags = current.tags.clone();
+    tags.retain(|key, _| !remove.contains(key));
+    tags.extend(set.clone());
     rules::tag_count(Class::TooManyTags, tags.len())?;
-    let record = Record { tags, ..Record::clone(current) };
+    let record = Record { tags, ..current.clone() };
     Ok(Change::Put(Write { record, replaces: Some(current.version) }))
+}
+
+/// The refusal for a resource that is to be made and exists.
+pub(crate) fn exists(id: &ResourceId) -> Refusal {
+    Refusal::conflict(format!("{id} exists already; update it, or choose another name"))
 }
 
 /// The mesh that `id` is in, or is.

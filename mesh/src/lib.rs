@@ -23,4 +23,5 @@ pub mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod together;
 pub mod view;

@@ -6,6 +6,7 @@ use fleetmesh_model::{Kind, ResourceId};
 
 use crate::refusal::{Class, Refusal};
 use crate::store::Tip;
+use crate::view::MeshView;
 
 /// One quota, as `--quota NAME=COUNT` gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +44,24 @@ impl Quotas {
     /// # Errors
     /// Limit exceeded, naming the quota and its bound.
     pub fn admit(&self, tip: Tip<'_>, id: &ResourceId) -> Result<(), Refusal> {
+        self.bound(id, used(tip, id).saturating_add(1))
+    }
+
+    /// Refuses the new resource `id` of `mesh`, in which it is already, when there are more than its quota allows.
+    ///
+    /// # Errors
+    /// As of [`Self::admit`].
+    pub fn hold(&self, mesh: &MeshView, id: &ResourceId) -> Result<(), Refusal> {
+        self.bound(id, mesh.members(&id.collection()).count())
+    }
+
+    /// Refuses `id` when there are `used` with it and its quota is less.
+    fn bound(&self, id: &ResourceId, used: usize) -> Result<(), Refusal> {
         let kind = id.kind();
         let Some(Quota { count, .. }) = self.0.iter().rev().find(|quota| quota.kind == kind) else {
             return Ok(());
         };
-        if used(tip, id) < *count {
+        if used <= *count {
             return Ok(());
         }
         let within = id.parent().map(|parent| format!(" in {parent}")).unwrap_or_default();

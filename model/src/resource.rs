@@ -22,6 +22,9 @@ pub struct ResourceId {
     name: String,
 }
 
+/// The first segment of every REST path of App Mesh's API: its version.
+pub const API_VERSION: &str = "v20190125";
+
 impl ResourceId {
     /// The mesh called `mesh`.
     pub fn mesh(mesh: impl Into<MeshName>) -> Self {

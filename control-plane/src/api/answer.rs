@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
+use fleetmesh_api::commits::MAX_PARTS;
 use fleetmesh_api::headers;
 use fleetmesh_api::unserved::path;
 use fleetmesh_mesh::cloud_map::Discovered;
@@ -32,6 +33,13 @@ pub struct Answered {
     body: Value,
     /// What of the resource's spec is not in force.
     unserved: Vec<String>,
+}
+
+impl Answered {
+    /// The body.
+    pub fn into_body(self) -> Value {
+        self.body
+    }
 }
 
 impl From<Value> for Answered {
@@ -121,9 +129,11 @@ pub fn refused(status: StatusCode, shape: &'static str, body: &Value, request_id
     identified(response, request_id)
 }
 
-fn identified(mut response: Response<Body>, request_id: &str) -> Response<Body> {
+/// `response` with what every answer has: the id of its request, and that this endpoint takes commits.
+pub fn identified(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
+    response.headers_mut().insert(headers::COMMITS, HeaderValue::from(MAX_PARTS));
     response
 }

@@ -2,6 +2,7 @@
 //! state inside the store's commit ([`fleetmesh_mesh::decide`]). May use the store, the clock and randomness.
 
 mod answer;
+mod commits;
 mod operation;
 mod permission;
 mod query;
@@ -14,17 +15,20 @@ mod throttle;
 mod validate;
 mod write;
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::routing::post;
+use fleetmesh_api::urls;
 use fleetmesh_mesh::quota::Quotas;
 use fleetmesh_mesh::refusal::{Class, Refusal};
-use fleetmesh_mesh::store::{Commit, CommitError};
+use fleetmesh_mesh::store::{CommitError, JointCommit, JointError};
 use fleetmesh_mesh::view::Record;
-use fleetmesh_model::{Account, ResourceId};
+use fleetmesh_model::Account;
 use http::Response;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +41,9 @@ use crate::store::Store;
 use answer::Answered;
 pub(crate) use answer::refused;
 use operation::Operation;
+use query::Query;
 pub(crate) use request::LARGEST as LARGEST_BODY;
+use request::Members;
 use throttle::Buckets;
 use validate::Validator;
 
@@ -83,9 +89,9 @@ impl Api {
         Self { metrics, ..self }
     }
 
-    /// The service: every path that no other route of the server takes.
+    /// The service: every path that no other route of the server takes, and commits of several changes.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new().fallback(answer).with_state(self)
+        Router::new().route(urls::COMMITS, post(commits::serve)).fallback(answer).with_state(self)
     }
 
     async fn serve(
@@ -95,38 +101,52 @@ impl Api {
         body: &[u8],
     ) -> Result<Answered, Refusal> {
         let rights = Rights::of(&head.extensions)?;
-        let caller = self.accounts.caller(&rights)?;
-        self.admit_request(caller)?;
+        let caller = Caller { account: self.accounts.caller(&rights)?, rights };
+        self.admit_request(caller.account)?;
         let operation = operation?;
-        let query = query::Query::parse(&head.uri)?;
-        let owner = self.accounts.owner(caller, query.mesh_owner());
-        // A key that may not is refused in the same words whatever else is wrong.
-        let operation = operation.owned_by(owner.clone().unwrap_or(caller));
-        permission::check(&rights, caller, &operation, &query, &self.accounts)?;
-        owner?;
-        if let Some(mesh) = operation.mesh() {
-            self.accounts.see(caller, &mesh)?;
-        }
+        let query = Query::parse(&head.uri)?;
+        let operation = self.permitted(operation, &query, &caller)?;
         match operation {
-            Operation::Create(collection) => self.create(&collection, body, &rights, caller).await,
-            Operation::Update(id) => self.update(id, body, caller).await,
-            Operation::Delete(id) => self.delete(id, caller).await.map(Into::into),
             Operation::Describe(id) => self.describe(&id),
-            Operation::List(collection) => self.list(&collection, &query, caller).map(Into::into),
-            Operation::ListTagsForResource => self.list_tags(&query, caller).map(Into::into),
-            Operation::TagResource => self.tag(&query, body, caller).await.map(Into::into),
-            Operation::UntagResource => self.untag(&query, body, caller).await.map(Into::into),
+            Operation::List(collection) => self.list(&collection, &query, caller.account).map(Into::into),
+            Operation::ListTagsForResource => self.list_tags(&query, caller.account).map(Into::into),
+            Operation::Create(_)
+            | Operation::Update(_)
+            | Operation::Delete(_)
+            | Operation::TagResource
+            | Operation::UntagResource => {
+                let prepared = self.prepare(&operation, &query, || Members::read(body), &caller)?;
+                self.carry_out(prepared, caller.account).await
+            }
         }
     }
 
-    /// Gives a change to the store.
-    async fn commit_to_store(&self, commit: Commit) -> Result<Arc<Record>, CommitError> {
+    /// The operation on the mesh that `query` means, when `caller` may do it there.
+    fn permitted(&self, operation: Operation, query: &Query, caller: &Caller) -> Result<Operation, Refusal> {
+        let Caller { rights, account } = caller;
+        let owner = self.accounts.owner(*account, query.mesh_owner());
+        // A key that may not is refused in the same words whatever else is wrong.
+        let operation = operation.owned_by(owner.clone().unwrap_or(*account));
+        permission::check(rights, *account, &operation, query, &self.accounts)?;
+        owner?;
+        if let Some(mesh) = operation.mesh() {
+            self.accounts.see(*account, &mesh)?;
+        }
+        Ok(operation)
+    }
+
+    /// Gives changes to the store.
+    async fn commit_to_store(&self, commit: JointCommit) -> Result<Vec<Arc<Record>>, JointError> {
         let started = Instant::now();
-        let outcome = self.store.commit(commit).await;
+        let outcome = self.store.commit_together(commit).await;
         let how = match &outcome {
             Ok(_) => Committed::Ok,
-            Err(CommitError::Refused(_)) => Committed::Refused,
-            Err(CommitError::Unavailable { .. } | CommitError::Internal { .. }) => Committed::Failed,
+            Err(JointError::Refused(_) | JointError::NotStored(CommitError::Refused(_))) => {
+                Committed::Refused
+            }
+            Err(JointError::NotStored(CommitError::Unavailable { .. } | CommitError::Internal { .. })) => {
+                Committed::Failed
+            }
         };
         self.metrics.committed(how, started.elapsed());
         outcome
@@ -148,6 +168,12 @@ impl Api {
         );
         Err(Refusal::new(Class::TooManyRequests, message))
     }
+}
+
+/// Who sends a request.
+struct Caller {
+    rights: Rights,
+    account: Account,
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body> {
@@ -175,17 +201,17 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
     answer::response(outcome, &request_id)
 }
 
-/// A commit's error as the API's.
-fn refusal_of(error: CommitError, id: &ResourceId) -> Refusal {
+/// A commit's error as the API's. `what` is what was not stored.
+fn refusal_of(error: CommitError, what: &dyn Display) -> Refusal {
     match error {
         CommitError::Refused(refusal) => refusal,
         CommitError::Unavailable { reason } => {
             let message =
-                format!("{id} was not stored: {reason}; try again, and look after the disk if it persists");
+                format!("{what} was not stored: {reason}; try again, and look after the disk if it persists");
             Refusal::new(Class::ServiceUnavailable, message)
         }
         CommitError::Internal { reason } => {
-            Refusal::new(Class::InternalServerError, format!("{id}: {reason}"))
+            Refusal::new(Class::InternalServerError, format!("{what}: {reason}"))
         }
     }
 }

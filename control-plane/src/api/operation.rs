@@ -2,14 +2,12 @@
 //! split before it is decoded. Pure.
 
 use fleetmesh_mesh::refusal::Refusal;
+use fleetmesh_model::resource::API_VERSION;
 use fleetmesh_model::{Account, Collection, MeshName, ResourceId};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::validate::name_length;
-
-/// The path segment of the API's version.
-pub const VERSION: &str = "v20190125";
 
 /// An operation of the API and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +41,12 @@ impl Operation {
     pub fn parse(method: &Method, path: &str) -> Result<Self, Refusal> {
         let unknown = || {
             let message = format!(
-                "{method} {path} is no operation of the App Mesh API; its paths begin with /{VERSION}/meshes"
+                "{method} {path} is no operation of the App Mesh API; its paths begin with /{API_VERSION}/meshes"
             );
             Refusal::not_found(message)
         };
         let mut segments = path.trim_start_matches('/').split('/');
-        if segments.next() != Some(VERSION) {
+        if segments.next() != Some(API_VERSION) {
             return Err(unknown());
         }
         let rest = segments.map(decode).collect::<Result<Vec<_>, _>>()?;

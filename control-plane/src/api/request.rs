@@ -30,10 +30,18 @@ impl Members {
     /// # Errors
     /// A bad request when it is no JSON object.
     pub fn read(body: &[u8]) -> Result<Self, Refusal> {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            Ok(_) => Err(Refusal::bad_request("the body is not a JSON object")),
-            Err(error) => Err(Refusal::bad_request(format!("the body is not JSON: {error}"))),
+        let body = serde_json::from_slice(body);
+        Self::of(body.map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))?)
+    }
+
+    /// Those of a body that was read.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub fn of(body: Value) -> Result<Self, Refusal> {
+        match body {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(Refusal::bad_request("the body is not a JSON object")),
         }
     }
 

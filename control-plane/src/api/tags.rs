@@ -1,16 +1,18 @@
 //! Tags: list, add and remove. Tags are not part of a resource's spec, so its version stays.
 
-use fleetmesh_mesh::decide;
+use std::collections::BTreeSet;
+
+use fleetmesh_mesh::decide::MeshRequest;
 use fleetmesh_mesh::refusal::Refusal;
 use fleetmesh_mesh::rules::{self, absent};
-use fleetmesh_mesh::store::{Commit, Decide};
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Account, ResourceId};
 use serde_json::{Map, Value, json};
 
+use super::Api;
 use super::query::Query;
 use super::request::Members;
-use super::{Api, refusal_of};
+use super::write::Prepared;
 
 /// The most tags in a list (App Mesh `TagsLimit`).
 const LARGEST_PAGE: usize = 50;
@@ -34,30 +36,32 @@ impl Api {
         Ok(Value::Object(answer))
     }
 
-    pub(super) async fn tag(&self, query: &Query, body: &[u8], caller: Account) -> Result<Value, Refusal> {
+    pub(super) fn tag(
+        &self,
+        query: &Query,
+        body: impl FnOnce() -> Result<Members, Refusal>,
+        caller: Account,
+    ) -> Result<Prepared, Refusal> {
         let id = self.tagged(query, caller)?;
-        let mut members = Members::read(body)?;
+        let mut members = body()?;
         let tags = members.take("tags").ok_or_else(|| Refusal::bad_request("tags: is required"))?;
         members.finish()?;
-        let new = self.validator.tags(Some(tags))?;
-        let add = move |mut tags: Tags| {
-            tags.extend(new.clone());
-            tags
-        };
-        self.retag(id, caller, add).await
+        let set = self.validator.tags(Some(tags))?;
+        Ok(Prepared { request: MeshRequest::Retag { id, set, remove: BTreeSet::new() }, token: None })
     }
 
-    pub(super) async fn untag(&self, query: &Query, body: &[u8], caller: Account) -> Result<Value, Refusal> {
+    pub(super) fn untag(
+        &self,
+        query: &Query,
+        body: impl FnOnce() -> Result<Members, Refusal>,
+        caller: Account,
+    ) -> Result<Prepared, Refusal> {
         let id = self.tagged(query, caller)?;
-        let mut members = Members::read(body)?;
+        let mut members = body()?;
         let keys = members.take("tagKeys").ok_or_else(|| Refusal::bad_request("tagKeys: is required"))?;
         members.finish()?;
-        let keys = self.validator.tag_keys(Some(keys))?;
-        let remove = move |mut tags: Tags| {
-            tags.retain(|key, _| !keys.contains(key));
-            tags
-        };
-        self.retag(id, caller, remove).await
+        let remove = self.validator.tag_keys(Some(keys))?.into_iter().collect();
+        Ok(Prepared { request: MeshRequest::Retag { id, set: Tags::new(), remove }, token: None })
     }
 
     /// The resource that a request is about, in a mesh that `caller` may see.
@@ -65,18 +69,5 @@ impl Api {
         let id = query.resource(self.accounts.identity())?;
         self.accounts.see(caller, id.mesh_name())?;
         Ok(id)
-    }
-
-    async fn retag(
-        &self,
-        id: ResourceId,
-        caller: Account,
-        change: impl Fn(Tags) -> Tags + Send + 'static,
-    ) -> Result<Value, Refusal> {
-        let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide::retag(tip, caller, &target, &change));
-        let commit = Commit { token: None, decide };
-        self.commit_to_store(commit).await.map_err(|error| refusal_of(error, &id))?;
-        Ok(json!({}))
     }
 }

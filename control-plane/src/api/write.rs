@@ -1,9 +1,9 @@
-//! Create, Update and Delete of every kind. [`decide`] makes the decisions, on the store's newest state; time and uid are drawn here,
-//! before.
+//! Create, Update and Delete of every kind: a request is prepared, then carried out, alone here or with others ([`super::commits`]).
+//! [`decide`] makes the decisions, on the store's newest state; time and uid are drawn here, before.
 
 use std::sync::Arc;
 
-use fleetmesh_mesh::decide;
+use fleetmesh_mesh::decide::{self, MeshRequest};
 use fleetmesh_mesh::refusal::{Class, Refusal};
 use fleetmesh_mesh::rules;
 use fleetmesh_mesh::store::{ClientToken, Commit, Decide};
@@ -16,20 +16,72 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::answer::{self, Answered, DELETED};
+use super::operation::Operation;
+use super::query::Query;
 use super::request::Members;
-use super::{Api, permission, refusal_of, validate};
-use crate::rights::Rights;
+use super::{Api, Caller, permission, refusal_of, validate};
+
+/// A request that passed all that can be judged without the mesh, to be decided.
+pub(super) struct Prepared {
+    pub(super) request: MeshRequest,
+    pub(super) token: Option<ClientToken>,
+}
 
 impl Api {
-    pub(super) async fn create(
+    /// Reads and validates a request that changes something. `body` reads its body, where it needs one.
+    pub(super) fn prepare(
+        &self,
+        operation: &Operation,
+        query: &Query,
+        body: impl FnOnce() -> Result<Members, Refusal>,
+        caller: &Caller,
+    ) -> Result<Prepared, Refusal> {
+        match operation {
+            Operation::Create(collection) => self.create(collection, body()?, caller),
+            Operation::Update(id) => self.update(id, body()?, caller.account),
+            Operation::Delete(id) => Ok(Prepared { request: MeshRequest::Delete(id.clone()), token: None }),
+            Operation::TagResource => self.tag(query, body, caller.account),
+            Operation::UntagResource => self.untag(query, body, caller.account),
+            Operation::Describe(_) | Operation::List(_) | Operation::ListTagsForResource => {
+                Err(Refusal::bad_request(format!("{} changes nothing", operation.verb())))
+            }
+        }
+    }
+
+    /// Decides and stores one request.
+    pub(super) async fn carry_out(&self, prepared: Prepared, caller: Account) -> Result<Answered, Refusal> {
+        let Prepared { request, token } = prepared;
+        let (decided, quotas) = (request.clone(), self.quotas.clone());
+        let decide: Decide = Box::new(move |tip| decide::alone(tip, caller, &decided, &quotas));
+        let stored = self.commit_to_store(Commit { token, decide }.into()).await;
+        let records = stored.map_err(|error| refusal_of(error.into(), request.id()))?;
+        let record = records.first().ok_or_else(|| {
+            Refusal::new(Class::InternalServerError, format!("{}: stored without an answer", request.id()))
+        })?;
+        self.answer_to(&request, record)
+    }
+
+    /// What a request is answered that led to `record`.
+    pub(super) fn answer_to(&self, request: &MeshRequest, record: &Arc<Record>) -> Result<Answered, Refusal> {
+        let identity = self.accounts.identity();
+        match request {
+            MeshRequest::Create(_) | MeshRequest::Update { .. } => {
+                let view = self.store.mesh(record.id.mesh_name());
+                answer::kept(record, view.as_deref(), identity)
+            }
+            MeshRequest::Delete(_) => answer::data(record, DELETED, identity).map(Into::into),
+            MeshRequest::Retag { .. } => Ok(json!({}).into()),
+        }
+    }
+
+    fn create(
         &self,
         collection: &Collection,
-        body: &[u8],
-        rights: &Rights,
-        caller: Account,
-    ) -> Result<Answered, Refusal> {
+        mut members: Members,
+        caller: &Caller,
+    ) -> Result<Prepared, Refusal> {
+        let Caller { rights, account } = caller;
         let kind = collection.kind();
-        let mut members = Members::read(body)?;
         let token = members.take_string("clientToken")?;
         let member = kind.info().member;
         let name = members.take_string(member)?;
@@ -39,17 +91,17 @@ impl Api {
         validate::name(member, &name)?;
         validate::service_name(kind, member, &name)?;
         let id = collection.member(&name);
-        permission::check_create(rights, caller, &id, &self.accounts)?;
-        rules::may_create(None, &id, caller)?;
+        permission::check_create(rights, *account, &id, &self.accounts)?;
+        rules::may_create(None, &id, *account)?;
         validate_mesh(&id)?;
         let spec = self.spec(kind, spec)?;
         let tags = self.validator.tags(tags)?;
         rules::tag_count(Class::BadRequest, tags.len())?;
-        let token = client_token(token, "create", caller, &id, &spec, &tags)?;
+        let token = client_token(token, "create", *account, &id, &spec, &tags)?;
         let now = now();
-        let record = Record {
+        let request = MeshRequest::Create(Record {
             arn: self.accounts.identity().arn(&id),
-            owner: caller,
+            owner: *account,
             uid: Uuid::new_v4().to_string(),
             version: 1,
             created_at: now,
@@ -57,45 +109,17 @@ impl Api {
             spec,
             tags,
             id,
-        };
-        let (id, quotas) = (record.id.clone(), self.quotas.clone());
-        let decide: Decide = Box::new(move |tip| decide::create(tip, &record, &quotas));
-        self.keep(&id, Commit { token, decide }).await
+        });
+        Ok(Prepared { request, token })
     }
 
-    pub(super) async fn update(
-        &self,
-        id: ResourceId,
-        body: &[u8],
-        caller: Account,
-    ) -> Result<Answered, Refusal> {
-        let mut members = Members::read(body)?;
+    fn update(&self, id: &ResourceId, mut members: Members, caller: Account) -> Result<Prepared, Refusal> {
         let token = members.take_string("clientToken")?;
         let spec = members.take("spec");
         members.finish()?;
         let spec = self.spec(id.kind(), spec)?;
-        let token = client_token(token, "update", caller, &id, &spec, &Tags::new())?;
-        let now = now();
-        let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide::update(tip, caller, &target, &spec, now));
-        self.keep(&id, Commit { token, decide }).await
-    }
-
-    pub(super) async fn delete(&self, id: ResourceId, caller: Account) -> Result<Value, Refusal> {
-        let target = id.clone();
-        let decide: Decide = Box::new(move |tip| decide::delete(tip, caller, &target));
-        let record = self.commit(&id, Commit { token: None, decide }).await?;
-        answer::data(&record, DELETED, self.accounts.identity())
-    }
-
-    async fn keep(&self, id: &ResourceId, commit: Commit) -> Result<Answered, Refusal> {
-        let record = self.commit(id, commit).await?;
-        let view = self.store.mesh(id.mesh_name());
-        answer::kept(&record, view.as_deref(), self.accounts.identity())
-    }
-
-    async fn commit(&self, id: &ResourceId, commit: Commit) -> Result<Arc<Record>, Refusal> {
-        self.commit_to_store(commit).await.map_err(|error| refusal_of(error, id))
+        let token = client_token(token, "update", caller, id, &spec, &Tags::new())?;
+        Ok(Prepared { request: MeshRequest::Update { id: id.clone(), spec, now: now() }, token })
     }
 
     /// The spec in a request's body.

@@ -8,7 +8,7 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use fleetmesh_mesh::store::{Binding, Commit, CommitError};
+use fleetmesh_mesh::store::{Binding, Commit, CommitError, JointCommit, JointError};
 use fleetmesh_mesh::view::Record;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use crate::views::Views;
 /// # Guarantees
 /// - A commit whose future resolved to `Ok` is on stable storage and visible through [`Views`]; `kill -9` and a power
 ///   cut lose nothing of it. A commit that failed left no trace that a later reader could see.
+/// - The changes of a joint commit are in storage and in views together: nobody reads one without the others.
 /// - A change is stored only as the next commit of the very state that it was decided on ([`Decided::on`](fleetmesh_mesh::store::Decided::on)), so a rule that
 ///   held when it was checked holds in what is stored, whoever else writes. A refusal holds on the newest state, too. Who is
 ///   overtaken by another writer reads what that one did and decides again, a bounded number of times.
@@ -36,7 +37,21 @@ pub trait Store: Views {
     /// # Errors
     /// [`CommitError::Refused`] when `decide` refused or the client token was spent on another request;
     /// [`CommitError::Unavailable`] when the storage could not take it, or other writers were faster each time, which may pass.
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>>;
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
+        Box::pin(async move {
+            let mut records = self.commit_together(commit.into()).await?;
+            let none = || CommitError::Internal { reason: "a commit without an answer".into() };
+            records.pop().ok_or_else(none)
+        })
+    }
+
+    /// Decides and commits several changes as one: all of them are stored by one commit, of one revision, or none. Gives what each
+    /// of them is answered.
+    ///
+    /// # Errors
+    /// [`JointError::Refused`] with those that `decide` refused, or whose client tokens were spent on other requests; else as of
+    /// [`Self::commit`].
+    fn commit_together(&self, commit: JointCommit) -> BoxFuture<'_, Result<Vec<Arc<Record>>, JointError>>;
 
     /// Makes a new key for versions ([`Views::version_keys`]) when the newest is older than [`KEY_LIFE`](fleetmesh_mesh::store::KEY_LIFE) at `now`. The one
     /// before it is still recognised; older ones are gone.

@@ -1,24 +1,29 @@
 //! Ports and protocols agree between a route, its router and its targets. Pure.
 
+use fleetmesh_api::urls::COMMITS;
 use fleetmesh_model::common::{PortMapping, PortProtocol};
 use fleetmesh_model::route::WeightedTarget;
 use fleetmesh_model::{
-    Collection, GatewayRouteSpec, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
+    Collection, ResourceId, RouteSpec, Spec, Violation, VirtualNodeSpec, VirtualRouterSpec,
 };
 
 use crate::refusal::Refusal;
 use crate::view::MeshView;
 
-/// Refuses a route whose protocol or port its router does not listen on, or whose targets' ports their nodes do not
-/// have. AWS took such a route and dropped it without a word.
-pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result<(), Refusal> {
-    let refuse = |violation: Violation| Err(Refusal::bad_request(violation.to_string()));
+/// Refuses a route whose protocol or port its router does not listen on. AWS took such a route and dropped it without a word.
+pub fn route_fits_router(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
+    let Spec::Route(route) = spec else { return Ok(()) };
     let router = id.parent().and_then(|parent| mesh.get(&parent));
-    if let Some(Spec::VirtualRouter(router)) = router.map(|record| &record.spec)
-        && let Some(violation) = against_router(route, router)
-    {
-        return refuse(violation);
+    let Some(Spec::VirtualRouter(router)) = router.map(|record| &record.spec) else { return Ok(()) };
+    match against_router(route, router) {
+        Some(violation) => Err(Refusal::bad_request(violation.to_string())),
+        None => Ok(()),
     }
+}
+
+/// Refuses a route whose targets' ports their nodes do not have.
+pub fn route_fits_nodes(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
+    let Spec::Route(route) = spec else { return Ok(()) };
     let Some((_, member, action)) = route.action() else { return Ok(()) };
     for (index, target) in action.weighted_targets.iter().enumerate() {
         let node = mesh.get(&ResourceId::virtual_node(id.mesh_name(), &target.virtual_node));
@@ -26,7 +31,7 @@ pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result
             && let Some(message) = against_node(target, node)
         {
             let path = format!("spec.{member}.action.weightedTargets[{index}].port");
-            return refuse(Violation::new(path, message));
+            return Err(Refusal::bad_request(Violation::new(path, message).to_string()));
         }
     }
     Ok(())
@@ -34,11 +39,8 @@ pub fn route_fits(mesh: &MeshView, id: &ResourceId, route: &RouteSpec) -> Result
 
 /// Refuses a gateway route that names no port of a service whose provider has several. A provider that gets a second one later
 /// refuses nobody: the first is meant then.
-pub fn gateway_route_is_clear(
-    mesh: &MeshView,
-    id: &ResourceId,
-    route: &GatewayRouteSpec,
-) -> Result<(), Refusal> {
+pub fn gateway_route_is_clear(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
+    let Spec::GatewayRoute(route) = spec else { return Ok(()) };
     let Some((_, member, target)) = route.target().filter(|(_, _, target)| target.port.is_none()) else {
         return Ok(());
     };
@@ -79,11 +81,8 @@ fn ports(mesh: &MeshView, provider: &ResourceId) -> Vec<i32> {
 }
 
 /// Refuses listeners of a router that a route of it does not fit.
-pub fn routes_fit_router(
-    mesh: &MeshView,
-    id: &ResourceId,
-    router: &VirtualRouterSpec,
-) -> Result<(), Refusal> {
+pub fn routes_fit_router(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
+    let Spec::VirtualRouter(router) = spec else { return Ok(()) };
     for record in mesh.members(&Collection::routes(id.mesh_name(), id.name())) {
         if let Spec::Route(route) = &record.spec
             && let Some(violation) = against_router(route, router)
@@ -95,7 +94,8 @@ pub fn routes_fit_router(
 }
 
 /// Refuses listeners of a node that a route to it does not fit.
-pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec) -> Result<(), Refusal> {
+pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, spec: &Spec) -> Result<(), Refusal> {
+    let Spec::VirtualNode(node) = spec else { return Ok(()) };
     if mesh.get(id).is_none() {
         return Ok(());
     }
@@ -116,8 +116,8 @@ pub fn routes_fit_node(mesh: &MeshView, id: &ResourceId, node: &VirtualNodeSpec)
 
 fn orphaned(path: &str, route: &ResourceId, found: &str) -> Refusal {
     Refusal::conflict(format!(
-        "{path}: {route} would no longer fit ({found}); delete the route first and make it anew afterwards. Without a gap: \
-         add a listener on another port, change the route to it, then remove the old listener"
+        "{path}: {route} would no longer fit ({found}); change both in one commit (POST {COMMITS}), as the operator does when both are \
+         applied. One request at a time: add a listener on another port, change the route to it, then remove the old listener"
     ))
 }
 

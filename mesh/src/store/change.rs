@@ -1,4 +1,4 @@
-//! A request to a store: a decision on its newest state, and the change that it yields. Pure data.
+//! Requests to a store: a decision on its newest state, and the change or changes that it yields. Pure data.
 
 use std::sync::Arc;
 
@@ -45,14 +45,24 @@ impl<'a> Tip<'a> {
     }
 }
 
-/// A change, and the state that it was decided on. A store takes it only as the very next commit of that state: the version of
-/// the record alone does not say whether what else the decision looked at, a route's target for instance, is still there.
+/// What a commit is to do, and the state that it was decided on. A store takes it only as the very next commit of that state: the
+/// version of a record alone does not say whether what else the decision looked at, a route's target for instance, is still there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decided {
     /// The revision of the meshes that it was decided on.
     pub on: u64,
-    /// What is to be done.
-    pub change: Change,
+    /// What is to be done for each request of the commit, in their order.
+    pub parts: Vec<DecidedPart>,
+}
+
+/// What is to be done for one request of a commit.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a few live at a time, and are taken apart at once")]
+pub enum DecidedPart {
+    /// Nothing: its token was spent on it before, and this was its answer.
+    Answered(Arc<Record>),
+    /// This.
+    Change(Change),
 }
 
 /// One change.
@@ -93,7 +103,7 @@ pub struct ClientToken {
     pub spec: Spec,
 }
 
-/// One commit: how it is decided, and the token that guards it.
+/// One commit of one change: how it is decided, and the token that guards it.
 pub struct Commit {
     /// The client token, if the request had one. A token that was spent on the same request brings back that
     /// request's answer without deciding anything, as it was the first time whatever came after it (its tags, which no answer
@@ -105,13 +115,35 @@ pub struct Commit {
     pub decide: Decide,
 }
 
-impl Commit {
-    /// Decides on `tip`.
-    ///
-    /// # Errors
-    /// The refusal, which holds for this state only.
-    pub fn decided_on(&self, tip: Tip<'_>) -> Result<Decided, Refusal> {
-        let change = (self.decide)(tip)?;
-        Ok(Decided { on: tip.revision(), change })
+/// Decides together the requests whose places it is given, in that order: gives a change for each of them, or what speaks against
+/// them. It must be pure, as [`Decide`] must.
+pub type DecideTogether = Box<dyn Fn(Tip<'_>, &[usize]) -> Result<Vec<Change>, Vec<Fault>> + Send>;
+
+/// One commit of several changes, all of which are stored or none: a reader sees the state before the first of them or after the
+/// last.
+pub struct JointCommit {
+    /// The client token of each request, as in [`Commit::token`]: a request whose token was spent on it is answered as it was then,
+    /// and only the others are decided.
+    pub tokens: Vec<Option<ClientToken>>,
+    /// The decision.
+    pub decide: DecideTogether,
+}
+
+/// What speaks against one request of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The place of the request.
+    pub part: usize,
+    /// The refusal.
+    pub refusal: Refusal,
+}
+
+impl From<Commit> for JointCommit {
+    fn from(Commit { token, decide }: Commit) -> Self {
+        let decide: DecideTogether = Box::new(move |tip, parts| match parts {
+            [] => Ok(Vec::new()),
+            _ => decide(tip).map(|change| vec![change]).map_err(|refusal| vec![Fault { part: 0, refusal }]),
+        });
+        Self { tokens: vec![token], decide }
     }
 }

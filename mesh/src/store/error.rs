@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::change::Fault;
 use crate::refusal::Refusal;
 
 /// Where a store keeps what it holds, in words for messages.
@@ -101,4 +102,33 @@ pub enum CommitError {
         /// What failed.
         reason: String,
     },
+}
+
+/// A commit of several changes did not happen: nothing of it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JointError {
+    /// The decision, or client tokens, spoke against these requests, at least one.
+    #[error("{}", in_words(.0))]
+    Refused(Vec<Fault>),
+    /// As of a commit of one change.
+    #[error(transparent)]
+    NotStored(#[from] CommitError),
+}
+
+fn in_words(faults: &[Fault]) -> String {
+    let words = faults.iter().map(|Fault { part, refusal }| format!("part {part}: {refusal}"));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+impl From<JointError> for CommitError {
+    /// That of a commit of one change.
+    fn from(error: JointError) -> Self {
+        match error {
+            JointError::NotStored(error) => error,
+            JointError::Refused(faults) => match faults.into_iter().next() {
+                Some(Fault { part: _, refusal }) => Self::Refused(refusal),
+                None => Self::Internal { reason: "a refusal without a reason".into() },
+            },
+        }
+    }
 }

@@ -11,8 +11,10 @@ pub mod token;
 use jiff::SignedDuration;
 
 pub use binding::Binding;
-pub use change::{Change, ClientToken, Commit, Decide, Decided, Tip, Write};
-pub use error::{CommitError, OpenError, StorePlace};
+pub use change::{
+    Change, ClientToken, Commit, Decide, DecideTogether, Decided, DecidedPart, Fault, JointCommit, Tip, Write,
+};
+pub use error::{CommitError, JointError, OpenError, StorePlace};
 pub use state::{State, Step};
 pub use token::Spent;
 

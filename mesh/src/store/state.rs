@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetmesh_model::{Kind, MeshName, ResourceId};
 
-use super::change::{Change, ClientToken, Commit, Decided, Tip, Write};
+use super::change::{Change, ClientToken, Decided, DecidedPart, Fault, JointCommit, Tip, Write};
 use super::error::CommitError;
 use super::token::Spent;
 use crate::refusal::Refusal;
@@ -23,11 +23,10 @@ pub struct State {
 
 /// What a commit comes to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time, and is taken apart at once")]
 pub enum Step {
     /// It is answered, and nothing is to be written. The answer is right as long as the storage is at the revision of the state,
     /// which a store with other writers has to see to before it gives it.
-    Answered(Result<Arc<Record>, CommitError>),
+    Answered(Result<Vec<Arc<Record>>, Vec<Fault>>),
     /// It cannot be decided, whatever is stored.
     Failed(CommitError),
     /// It is to be written, and to be taken in by [`State::apply`] once it is.
@@ -35,29 +34,73 @@ pub enum Step {
 }
 
 impl State {
-    /// What is to become of `commit`. `spent` is what its client token was spent on, as far as that is remembered.
-    pub fn step(&self, commit: &Commit, spent: Option<&Spent>) -> Step {
-        if let Some((token, spent)) = commit.token.as_ref().zip(spent)
-            && let Some(current) = spent.current(&self.meshes)
-        {
-            let answer = spent.answer(token, current).map(Arc::new);
-            return Step::Answered(answer.ok_or_else(|| reused(token)));
+    /// What is to become of `commit`. `spent` is what the client token of each of its requests was spent on, as far as that is
+    /// remembered.
+    pub fn step(&self, commit: &JointCommit, spent: &[Option<Spent>]) -> Step {
+        let answered = match self.answered(commit, spent) {
+            Ok(answered) => answered,
+            Err(faults) => return Step::Answered(Err(faults)),
+        };
+        let open: Vec<usize> = (0..answered.len()).filter(|part| answered[*part].is_none()).collect();
+        if open.is_empty() {
+            return Step::Answered(Ok(answered.into_iter().flatten().collect()));
         }
         let tip = Tip::new(&self.meshes, self.revision);
-        match catch_unwind(AssertUnwindSafe(|| commit.decided_on(tip))) {
-            Ok(Ok(decided)) => Step::Decided(decided),
-            Ok(Err(refusal)) => Step::Answered(Err(CommitError::Refused(refusal))),
+        match catch_unwind(AssertUnwindSafe(|| (commit.decide)(tip, &open))) {
+            Ok(Ok(changes)) if changes.len() == open.len() => {
+                let mut changes = changes.into_iter().map(DecidedPart::Change);
+                let parts = answered.into_iter().filter_map(|answered| match answered {
+                    Some(record) => Some(DecidedPart::Answered(record)),
+                    None => changes.next(),
+                });
+                Step::Decided(Decided { on: self.revision, parts: parts.collect() })
+            }
+            Ok(Ok(changes)) => {
+                let reason = format!("{} changes were decided for {} requests", changes.len(), open.len());
+                Step::Failed(CommitError::Internal { reason })
+            }
+            Ok(Err(faults)) => Step::Answered(Err(faults)),
             Err(_) => Step::Failed(CommitError::Internal { reason: "a rule panicked; see the log".into() }),
         }
     }
 
-    /// Takes in what was decided on it and is written: the commit after that revision. Gives the record that was put or deleted.
+    /// What each request is answered that was carried out before.
+    fn answered(
+        &self,
+        commit: &JointCommit,
+        spent: &[Option<Spent>],
+    ) -> Result<Vec<Option<Arc<Record>>>, Vec<Fault>> {
+        let (mut answered, mut faults) = (Vec::with_capacity(commit.tokens.len()), Vec::new());
+        for (part, token) in commit.tokens.iter().enumerate() {
+            let spent = spent.get(part).and_then(Option::as_ref);
+            let known = token.as_ref().zip(spent).and_then(|(token, spent)| {
+                spent.current(&self.meshes).map(|current| (token, spent.answer(token, current)))
+            });
+            match known {
+                Some((token, None)) => faults.push(Fault { part, refusal: reused(token) }),
+                Some((_, answer)) => answered.push(answer.map(Arc::new)),
+                None => answered.push(None),
+            }
+        }
+        if faults.is_empty() { Ok(answered) } else { Err(faults) }
+    }
+
+    /// Takes in what was decided on it and is written: the commit after that revision. Gives, for each request, the record that was
+    /// put or deleted.
     ///
     /// # Errors
     /// [`CommitError::Internal`] for a record that is to be deleted and is not there: storage and memory differ.
-    pub fn apply(&mut self, decided: Decided) -> Result<Arc<Record>, CommitError> {
-        let Decided { on, change } = decided;
+    pub fn apply(&mut self, decided: Decided) -> Result<Vec<Arc<Record>>, CommitError> {
+        let Decided { on, parts } = decided;
         self.revision = on.saturating_add(1);
+        let records = parts.into_iter().map(|part| match part {
+            DecidedPart::Answered(record) => Ok(record),
+            DecidedPart::Change(change) => self.take(change),
+        });
+        records.collect()
+    }
+
+    fn take(&mut self, change: Change) -> Result<Arc<Record>, CommitError> {
         match change {
             Change::Put(Write { record, replaces: _ }) => {
                 let record = Arc::new(record);
@@ -88,17 +131,18 @@ impl State {
     }
 }
 
-fn reused(token: &ClientToken) -> CommitError {
+fn reused(token: &ClientToken) -> Refusal {
     let token = &token.token;
-    CommitError::Refused(Refusal::conflict(format!(
+    Refusal::conflict(format!(
         "clientToken: {token:?} was already spent on another request; give every request its own token"
-    )))
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::change::Commit;
     use super::*;
     use crate::testing::{node, record};
 
@@ -113,8 +157,17 @@ mod tests {
 
     fn committed(state: &mut State, change: Change) -> Arc<Record> {
         let commit = Commit { token: None, decide: Box::new(move |_| Ok(change.clone())) };
-        match state.step(&commit, None) {
-            Step::Decided(decided) => state.apply(decided).expect("applied"),
+        match state.step(&commit.into(), &[None]) {
+            Step::Decided(decided) => state.apply(decided).expect("applied").remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `commit`, whose token was spent on `spent`, is answered without a write.
+    fn answered(state: &State, commit: Commit, spent: Option<&Spent>) -> Result<Arc<Record>, Refusal> {
+        match state.step(&commit.into(), &[spent.cloned()]) {
+            Step::Answered(Ok(mut records)) => Ok(records.remove(0)),
+            Step::Answered(Err(mut faults)) => Err(faults.remove(0).refusal),
             other => panic!("{other:?}"),
         }
     }
@@ -139,7 +192,7 @@ mod tests {
         assert!(state.meshes[&"apps".into()].get(&node("a")).is_none());
         committed(&mut state, delete(&record("", &json!({}), 1)));
         assert_eq!((state.revision, state.meshes.len(), old.meshes.len()), (5, 0, 1));
-        let gone = Decided { on: 5, change: delete(&first) };
+        let gone = Decided { on: 5, parts: vec![DecidedPart::Change(delete(&first))] };
         assert!(matches!(state.apply(gone), Err(CommitError::Internal { .. })));
     }
 
@@ -151,10 +204,10 @@ mod tests {
             let version = tip.record(&id).map_or(0, |record| record.version);
             Err(Refusal::conflict(format!("{version} as of {}", tip.revision())))
         };
-        let refused = state.step(&Commit { token: None, decide: Box::new(refuse) }, None);
-        let Step::Answered(Err(CommitError::Refused(refusal))) = refused else { panic!("{refused:?}") };
-        assert_eq!(refusal.message, "1 as of 2");
-        let panicked = state.step(&Commit { token: None, decide: Box::new(|_| panic!("a fault")) }, None);
+        let refused = answered(&state, Commit { token: None, decide: Box::new(refuse) }, None);
+        assert_eq!(refused.expect_err("refused").message, "1 as of 2");
+        let panics = Commit { token: None, decide: Box::new(|_| panic!("a fault")) };
+        let panicked = state.step(&panics.into(), &[None]);
         assert!(matches!(panicked, Step::Failed(CommitError::Internal { .. })), "{panicked:?}");
     }
 
@@ -173,16 +226,44 @@ mod tests {
             decide: Box::new(|_| Err(Refusal::conflict("decided again"))),
         };
         committed(&mut state, put(&record("virtualNode/a", &json!({}), 2), Some(1)));
-        let answer = state.step(&again(1), Some(&spent));
-        let Step::Answered(Ok(record)) = answer else { panic!("{answer:?}") };
-        assert_eq!(record, first, "as it was the first time");
-        let other = state.step(&again(2), Some(&spent));
-        let Step::Answered(Err(CommitError::Refused(refusal))) = other else { panic!("{other:?}") };
-        assert!(refusal.message.contains("already spent on another request"), "{refusal}");
+        let answer = answered(&state, again(1), Some(&spent));
+        assert_eq!(answer, Ok(Arc::clone(&first)), "as it was the first time");
+        let other = answered(&state, again(2), Some(&spent)).expect_err("refused");
+        assert!(other.message.contains("already spent on another request"), "{other}");
         // Of another resource of that name it says nothing.
         let next = Spent { uid: "of-the-next".into(), ..spent };
-        let decided = state.step(&again(2), Some(&next));
-        let Step::Answered(Err(CommitError::Refused(refusal))) = decided else { panic!("{decided:?}") };
-        assert_eq!(refusal.message, "decided again");
+        let decided = answered(&state, again(2), Some(&next)).expect_err("refused");
+        assert_eq!(decided.message, "decided again");
+    }
+
+    #[test]
+    fn of_a_joint_commit_what_was_carried_out_is_answered_and_the_rest_is_one_commit() {
+        let (mut state, first) = state();
+        let token = ClientToken {
+            token: "t".into(),
+            mesh: "apps".into(),
+            request: [1; 32],
+            spec: first.spec.clone(),
+        };
+        let (spent, second) = (Spent::on(&token, &first), record("virtualNode/b", &json!({}), 1));
+        let (made, gone) = (Arc::clone(&second), record("virtualNode/a", &json!({}), 1));
+        let decide = move |_: Tip<'_>, parts: &[usize]| {
+            assert_eq!(parts, [0, 2]);
+            Ok(vec![put(&made, None), delete(&gone)])
+        };
+        let commit = JointCommit { tokens: vec![None, Some(token), None], decide: Box::new(decide) };
+        let before = state.clone();
+        let Step::Decided(decided) = state.step(&commit, &[None, Some(spent), None]) else {
+            panic!("not decided")
+        };
+        let records = state.apply(decided).expect("applied");
+        assert_eq!(records, [second, Arc::clone(&first), first]);
+        assert_eq!((before.revision, state.revision), (2, 3), "one commit");
+        let view = &state.meshes[&"apps".into()];
+        assert_eq!((view.revision, view.get(&node("a")), view.get(&node("b")).is_some()), (3, None, true));
+
+        let decide = |_: Tip<'_>, _: &[usize]| Ok(Vec::new());
+        let short = JointCommit { tokens: vec![None], decide: Box::new(decide) };
+        assert!(matches!(state.step(&short, &[None]), Step::Failed(_)), "a change for each request");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use fleetmesh_mesh::snapshot::VersionKeys;
-use fleetmesh_mesh::store::{Binding, Commit, CommitError};
+use fleetmesh_mesh::store::{Binding, CommitError, JointCommit, JointError};
 use fleetmesh_mesh::view::{MeshView, Record};
 use fleetmesh_model::MeshName;
 use futures::future::BoxFuture;
@@ -300,8 +300,8 @@ impl Views for Failing {
 }
 
 impl Store for Failing {
-    fn commit(&self, _: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
-        Box::pin(async { Err(self.0.clone()) })
+    fn commit_together(&self, _: JointCommit) -> BoxFuture<'_, Result<Vec<Arc<Record>>, JointError>> {
+        Box::pin(async { Err(self.0.clone().into()) })
     }
 
     fn renew_keys(&self, _: Timestamp) -> BoxFuture<'_, Result<(), CommitError>> {

@@ -1,5 +1,6 @@
 //! Tests of the API over HTTP in process, on a real store.
 
+mod commits;
 mod controller;
 mod corpus;
 mod errors;

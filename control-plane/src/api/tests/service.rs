@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use fleetmesh_api::headers;
+use fleetmesh_api::commits::{CommitPart, CommitRequest, MAX_PARTS};
+use fleetmesh_api::{headers, urls};
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::quota::{Quota, Quotas};
 use fleetmesh_mesh::store::TOKENS_PER_MESH;
@@ -107,12 +108,34 @@ impl ApiService {
 
     /// The same with a body that may still be on its way.
     pub async fn send(&self, method: Method, path: &str, body: Body) -> ServiceAnswer {
-        let request = Request::builder().method(method).uri(format!("/v20190125{path}"));
+        self.send_to(method, &format!("/v20190125{path}"), body).await
+    }
+
+    /// Sends a commit of these parts of the mesh `mesh`, which may have a query. The paths of parts are below the API's version.
+    pub async fn commit(&self, mesh: &str, parts: &[(Method, &str, Value)]) -> ServiceAnswer {
+        let part = |(method, path, body): &(Method, &str, Value)| {
+            let (method, path) = (method.to_string(), format!("/v20190125{path}"));
+            CommitPart { method, path, body: body.clone() }
+        };
+        let request = CommitRequest { parts: parts.iter().map(part).collect() };
+        self.commit_body(mesh, json!(request).to_string()).await
+    }
+
+    /// The same with a body that may be none.
+    pub async fn commit_body(&self, mesh: &str, body: String) -> ServiceAnswer {
+        let (name, query) = mesh.split_once('?').unwrap_or((mesh, ""));
+        let path = format!("{}?{query}", urls::of_mesh(urls::COMMITS, name));
+        self.send_to(Method::POST, path.trim_end_matches('?'), Body::from(body)).await
+    }
+
+    async fn send_to(&self, method: Method, path: &str, body: Body) -> ServiceAnswer {
+        let request = Request::builder().method(method).uri(path);
         let request = request.extension(self.rights.clone()).body(body);
         let response = self.router.clone().oneshot(request.expect("a request")).await.expect("infallible");
         let (head, body) = response.into_parts();
         assert_eq!(head.headers["content-type"], "application/json");
         assert!(head.headers.contains_key("x-amzn-requestid"));
+        assert_eq!(head.headers[headers::COMMITS], MAX_PARTS.to_string());
         let header =
             |name: &str| head.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
         let (error, unserved) = (header("x-amzn-errortype"), header(headers::UNSERVED));

@@ -2,6 +2,7 @@
 //! [`contract_suite`]. What only one of them can do wrong, such as a damaged file, is tested beside it.
 
 mod commits;
+mod joint;
 mod keys;
 mod tokens;
 mod writers;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use super::Store;
 
 pub(super) use commits::*;
+pub(super) use joint::*;
 pub(super) use keys::*;
 pub(super) use tokens::*;
 pub(super) use writers::*;
@@ -56,6 +58,10 @@ macro_rules! contract_suite {
             a_write_on_another_version_is_not_stored
             concurrent_decisions_see_each_other
             a_refused_or_panicking_decision_leaves_no_trace
+            changes_of_one_commit_are_there_together_and_after_opening_again
+            a_joint_commit_that_is_refused_or_cannot_be_written_leaves_no_trace
+            a_joint_commit_that_comes_again_is_answered_as_it_was
+            a_joint_commit_that_is_overtaken_is_decided_again_as_a_whole
             a_spent_token_brings_back_its_answer_also_after_opening_again
             an_answer_comes_again_as_it_was_whatever_came_after_it
             tokens_take_little_whatever_was_asked_for

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use fleetmesh_mesh::identity::Identity;
-use fleetmesh_mesh::store::{Change, ClientToken, Commit, CommitError, Decided, State, Step, Write};
+use fleetmesh_mesh::store::{
+    Change, ClientToken, Decided, DecidedPart, JointCommit, JointError, State, Step, Write,
+};
 use fleetmesh_mesh::view::Record;
 use fleetmesh_model::Kind;
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use super::table::{self, TableError};
 use super::tokens;
 
 /// What a commit comes to.
-pub type GroupAnswer = Result<Arc<Record>, CommitError>;
+pub type GroupAnswer = Result<Vec<Arc<Record>>, JointError>;
 
 /// The state as a group leaves it, not yet durable.
 pub struct Group<'a> {
@@ -32,29 +34,39 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// Takes one commit into the group. The outer error is the storage's and ends the group.
-    pub fn take(&mut self, commit: &Commit) -> Result<GroupAnswer, TableError> {
-        let token = commit.token.as_ref();
-        let spent = match token {
-            Some(token) => tokens::spent(self.connection, &token.mesh, &token.token, self.now)?,
-            None => None,
+    pub fn take(&mut self, commit: &JointCommit) -> Result<GroupAnswer, TableError> {
+        let spent = |token: &Option<ClientToken>| match token {
+            Some(token) => tokens::spent(self.connection, &token.mesh, &token.token, self.now),
+            None => Ok(None),
         };
-        match self.state.step(commit, spent.as_ref()) {
+        let spent: Vec<_> = commit.tokens.iter().map(spent).collect::<Result<_, _>>()?;
+        match self.state.step(commit, &spent) {
             Step::Answered(answer) => {
                 table::confirm(self.connection, self.state.revision)?;
-                Ok(answer)
+                Ok(answer.map_err(JointError::Refused))
             }
-            Step::Failed(error) => Ok(Err(error)),
+            Step::Failed(error) => Ok(Err(error.into())),
             Step::Decided(decided) => {
-                self.write(&decided, token)?;
-                Ok(self.state.apply(decided))
+                self.write(&decided, &commit.tokens)?;
+                Ok(self.state.apply(decided).map_err(Into::into))
             }
         }
     }
 
     /// Writes what was decided as the next commit of the file.
-    fn write(&self, decided: &Decided, token: Option<&ClientToken>) -> Result<(), TableError> {
-        let Decided { on, change } = decided;
+    fn write(&self, decided: &Decided, tokens: &[Option<ClientToken>]) -> Result<(), TableError> {
+        let Decided { on, parts } = decided;
         table::advance(self.connection, *on)?;
+        for (part, token) in parts.iter().zip(tokens) {
+            match part {
+                DecidedPart::Answered(_) => {}
+                DecidedPart::Change(change) => self.change(change, token.as_ref())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn change(&self, change: &Change, token: Option<&ClientToken>) -> Result<(), TableError> {
         match change {
             Change::Put(Write { record, replaces }) => {
                 match replaces {

@@ -30,9 +30,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::snapshot::VersionKeys;
-use fleetmesh_mesh::store::{Binding, Commit, CommitError, OpenError, State};
-use fleetmesh_mesh::view::{MeshView, Meshes, Record};
+use fleetmesh_mesh::store::{Binding, CommitError, JointCommit, OpenError, State};
+use fleetmesh_mesh::view::{MeshView, Meshes};
 use fleetmesh_model::{MeshName, ResourceId};
+use group::GroupAnswer;
 use held::HeldByNode;
 use open::Opened;
 
@@ -45,7 +46,7 @@ const QUEUE: usize = 1024;
 /// What is on its way to the writer, and where the outcome goes.
 enum Job {
     /// A commit.
-    Commit(Commit, oneshot::Sender<Result<Arc<Record>, CommitError>>),
+    Commit(JointCommit, oneshot::Sender<GroupAnswer>),
     /// A look at the age of the keys.
     RenewKeys(Timestamp, oneshot::Sender<Result<(), CommitError>>),
     /// An instance and its key.
@@ -157,11 +158,11 @@ impl SqliteStore {
 
 impl SqliteStore {
     /// Hands a job to the writer and awaits its outcome.
-    async fn ask<T>(
+    async fn ask<T, E: From<CommitError>>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
-    ) -> Result<T, CommitError> {
-        let stopped = || CommitError::Unavailable { reason: "the store has stopped".into() };
+        job: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Job,
+    ) -> Result<T, E> {
+        let stopped = || E::from(CommitError::Unavailable { reason: "the store has stopped".into() });
         let (outcome, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(job(outcome)).await.map_err(|_| stopped())?;
@@ -211,7 +212,7 @@ impl Views for SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Arc<Record>, CommitError>> {
+    fn commit_together(&self, commit: JointCommit) -> BoxFuture<'_, GroupAnswer> {
         Box::pin(self.ask(|outcome| Job::Commit(commit, outcome)))
     }
 

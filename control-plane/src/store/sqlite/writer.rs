@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fleetmesh_mesh::identity::Identity;
 use fleetmesh_mesh::snapshot::VersionKeys;
-use fleetmesh_mesh::store::{Commit, CommitError, OpenError, State};
+use fleetmesh_mesh::store::{CommitError, JointCommit, JointError, OpenError, State};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
@@ -134,7 +134,7 @@ impl Writer {
     }
 
     /// Serves one group: all of it is durable, or none of it.
-    fn serve(&mut self, commits: &[Commit]) -> Vec<GroupAnswer> {
+    fn serve(&mut self, commits: &[JointCommit]) -> Vec<GroupAnswer> {
         if commits.is_empty() {
             return Vec::new();
         }
@@ -142,7 +142,7 @@ impl Writer {
             Ok(answers) => answers,
             Err(error) => {
                 let error = self.failed(&error, "changes were not stored");
-                commits.iter().map(|_| Err(error.clone())).collect()
+                commits.iter().map(|_| Err(JointError::NotStored(error.clone()))).collect()
             }
         }
     }
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     /// Decides the group, and decides it anew when another writer was faster.
-    fn try_serve(&mut self, commits: &[Commit]) -> Result<Vec<GroupAnswer>, WriterError> {
+    fn try_serve(&mut self, commits: &[JointCommit]) -> Result<Vec<GroupAnswer>, WriterError> {
         let mut tried = self.attempt(commits);
         for _ in 1..ATTEMPTS {
             if !matches!(tried, Err(WriterError::Table(TableError::Overtaken { .. }))) {
@@ -187,7 +187,7 @@ impl Writer {
     }
 
     /// Decides the group once. When another writer was faster, what that one did is read first of all.
-    fn attempt(&mut self, commits: &[Commit]) -> Result<Vec<GroupAnswer>, WriterError> {
+    fn attempt(&mut self, commits: &[JointCommit]) -> Result<Vec<GroupAnswer>, WriterError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
@@ -216,7 +216,7 @@ impl Writer {
     fn transact(
         &mut self,
         connection: &Connection,
-        commits: &[Commit],
+        commits: &[JointCommit],
     ) -> Result<Vec<GroupAnswer>, TableError> {
         let now = Timestamp::now();
         // Rolls back when dropped on the way out of an error. Nobody else writes from here on, so the file stays at the
