@@ -7,6 +7,7 @@ use fleetmesh_api::error::ErrorBody;
 use fleetmesh_api::urls;
 use fleetmesh_aws::signer::RequestSigner;
 use fleetmesh_aws::transport::Http;
+use fleetmesh_aws::write_hook::{Write, WriteHooks, WriteTarget};
 
 /// The name that App Mesh's requests are signed for.
 pub(crate) const SERVICE: &str = "appmesh";
@@ -53,6 +54,36 @@ impl ControlPlane {
             None => Vec::new(),
         };
         self.http.get_with(&url, &headers, limit).await
+    }
+}
+
+impl ControlPlane {
+    /// The status and the body that it answers to `POST` of `body` about `mesh` at `path`, at most `limit` after it was sent. `hooks`
+    /// are asked before it is, and hear of the answer.
+    ///
+    /// # Errors
+    /// As of [`Self::get`]; or a hook wants the answer to be lost.
+    pub async fn post(
+        &self,
+        mesh: &str,
+        path: &str,
+        body: String,
+        limit: Duration,
+        hooks: &WriteHooks,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let path = urls::of_mesh(path, mesh);
+        let url = format!("{}{path}", self.endpoint.trim_end_matches('/'));
+        let write = Write { target: WriteTarget::AppMesh, method: "POST".to_owned(), path };
+        hooks.before(&write).await;
+        let headers = match &self.signer {
+            Some(signer) => {
+                signer.sign("POST", &url, &[], body.as_bytes()).await.map_err(|why| why.to_string())?
+            }
+            None => Vec::new(),
+        };
+        let answer = self.http.post_with(&url, &headers, body, limit).await?;
+        hooks.after(&write).await.map_err(|lost| lost.to_string())?;
+        Ok(answer)
     }
 }
 

@@ -221,6 +221,20 @@ impl Queue {
         });
     }
 
+    /// Keeps an object out of reconciles while another one's writes it as well, until what this gives is dropped; `None` while it is
+    /// in one.
+    pub fn reserve<'a>(&'a self, key: &ObjectKey) -> Option<Reserved<'a>> {
+        let mut inner = self.lock();
+        let slot = inner.slots.entry(key.clone()).or_default();
+        if slot.running {
+            return None;
+        }
+        slot.running = true;
+        // What it was triggered for is due when it is free again.
+        slot.queued = false;
+        Some(Reserved { queue: self, key: key.clone() })
+    }
+
     /// How many objects are ready for a reconcile.
     pub fn len(&self) -> usize {
         self.lock().slots.values().filter(|slot| slot.queued).count()
@@ -233,6 +247,32 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, QueueInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An object that no reconcile has, and that none gets as long as this lives.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    queue: &'a Queue,
+    key: ObjectKey,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.queue.lock();
+        let Some(slot) = inner.slots.get_mut(&self.key) else { return };
+        slot.running = false;
+        match (slot.trigger, slot.due) {
+            (None, None) => {
+                inner.slots.remove(&self.key);
+                return;
+            }
+            (None, Some(_)) => return,
+            (Some(_), _) => inner.enqueue(&self.key),
+        }
+        drop(inner);
+        self.queue.more.notify_one();
+        self.queue.more_urgent.notify_one();
     }
 }
 

@@ -44,7 +44,7 @@ where
 
 /// The class of an error that the endpoint answered: by its code (those of App Mesh, IAM, EC2, Systems Manager and Cloud
 /// Map), and for an unknown code by its status.
-pub(crate) fn class_of(code: &str, message: &str, status: u16) -> FailureClass {
+pub fn class_of(code: &str, message: &str, status: u16) -> FailureClass {
     match code {
         // EC2 sees a new instance profile some seconds after IAM returned it to us.
         "InvalidParameterValue" if message.contains("IAM Instance Profile") => FailureClass::Unsettled,

@@ -35,6 +35,7 @@ pub mod retry;
 pub mod settings;
 pub mod status;
 pub mod tie;
+pub mod together;
 pub mod token;
 
 pub use claim::{Maker, Tagged};

@@ -15,6 +15,9 @@ pub struct Outcome {
     pub deleted: bool,
     /// The step that failed, and why.
     pub failed: Option<(Step, Failure)>,
+    /// Whether something that may be in the way of that step was in a reconcile of its own, so that the step is to be tried again
+    /// soon.
+    pub busy: bool,
 }
 
 impl Outcome {

@@ -33,7 +33,8 @@ pub fn next_look(observed: &Observed, outcome: &Outcome, failures: u32, settings
         _ => None,
     });
     match failure {
-        Some(failure) if failure.class.is_transient() => {
+        // Two that wait for each other come at different times.
+        Some(failure) if failure.class.is_transient() || outcome.busy => {
             NextLook::Retry(backoff(&observed.object, failure.class, failures))
         }
         // Shorter by up to a fifth: objects that were made together are looked at apart.

@@ -98,6 +98,7 @@ impl Entries {
         let before = std::mem::replace(&mut entry.object, Arc::clone(object));
         if before.effective_spec != object.effective_spec {
             entry.memory.in_step = None;
+            entry.memory.changed = Instant::now();
             entry.valid = object.effective_spec.violations().is_empty();
         }
         if object.deleting && !before.deleting {

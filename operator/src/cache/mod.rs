@@ -18,6 +18,7 @@ mod rollouts;
 mod tests;
 mod ties;
 mod tls;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -833,3 +833,38 @@ fn who_would_lose_what_it_names_keeps_others_from_adopting_it() {
     cache.tagged(&adopter.id, TagReading::Resource(Tagged::by(&adopter)));
     assert_eq!(kept(), None, "who has it already takes nothing");
 }
+
+#[test]
+fn what_may_be_in_the_way_is_what_is_near_and_not_known_to_be_in_force() {
+    let cache = cache();
+    let router = object("r", 1, ResourceId::virtual_router("m", "r"), json!({}));
+    let route = |name: &str, version| {
+        let action = json!({"weightedTargets": [{"virtualNode": "n", "weight": 1}]});
+        let spec = json!({"httpRoute": {"match": {"prefix": "/"}, "action": action}});
+        object(name, version, ResourceId::route("m", "r", name), spec)
+    };
+    let mut leaving = route("leaving", 1);
+    leaving.deleting = true;
+    for object in [node("n", 1), node("other", 1), router.clone(), route("a", 1), route("b", 1), leaving] {
+        cache.seen(object, NewsSource::Watch);
+    }
+    let around = |object: &Object| -> Vec<String> {
+        cache.pending_around(object).into_iter().map(|key| key.name).collect()
+    };
+    assert_eq!(around(&router), ["m", "a", "b"]);
+    assert_eq!(around(&route("a", 1)), ["n", "r"]);
+    cache.conclude(&route("a", 1), written(1));
+    cache.conclude(&router, written(1));
+    assert_eq!(around(&router), ["m", "b"], "it is in force");
+    let changed = Object { generation: 2, resource_version: "2".to_owned(), ..route("a", 1) };
+    cache.seen(changed, NewsSource::Watch);
+    assert_eq!(around(&router), ["m", "a", "b"]);
+
+    // The others of a commit look at it, and so does who failed because of one of them.
+    cache.conclude(&node("n", 1), Conclusion { failed: true, ..Conclusion::default() });
+    let written = [router, route("a", 1)].map(std::sync::Arc::new);
+    let mut triggers = cache.written_together(&written);
+    triggers.sort();
+    let names: Vec<&str> = triggers.iter().map(|(key, _)| key.name.as_str()).collect();
+    assert_eq!(names, ["n", "a"]);
+}

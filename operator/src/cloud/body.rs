@@ -1,16 +1,19 @@
 //! Bodies of requests and responses as the model's JSON: an interceptor sets the request's body before it is signed and keeps the
 //! response's bytes. No I/O.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextMut,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use fleetmesh_api::headers;
 use fleetmesh_core::{RemoteIdentity, RemoteObject};
 use fleetmesh_model::tag::{Tag, Tags};
 use fleetmesh_model::{Kind, ResourceId, Spec};
@@ -22,12 +25,18 @@ use serde_json::Value;
 pub(super) struct CloudBodies {
     request: Option<Arc<str>>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
+    takes_commits: Arc<AtomicBool>,
 }
 
 impl CloudBodies {
-    /// An operation that sends `request` instead of what the SDK would; the SDK's own body stays when there is none.
-    pub(super) fn new(request: Option<String>) -> Self {
-        Self { request: request.map(Arc::from), answer: Arc::default() }
+    /// An operation that sends `request` instead of what the SDK would; the SDK's own body stays when there is none. What the answer
+    /// says of commits goes to `takes_commits`.
+    pub(super) fn new(request: Option<String>, takes_commits: &Arc<AtomicBool>) -> Self {
+        Self {
+            request: request.map(Arc::from),
+            answer: Arc::default(),
+            takes_commits: Arc::clone(takes_commits),
+        }
     }
 
     /// The bytes of the answer; empty before it came.
@@ -53,6 +62,17 @@ impl Intercept for CloudBodies {
             request.headers_mut().insert("content-length", body.len().to_string());
             *request.body_mut() = SdkBody::from(body.as_bytes().to_vec());
         }
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let takes_commits = context.response().headers().contains_key(headers::COMMITS);
+        self.takes_commits.store(takes_commits, Ordering::Relaxed);
         Ok(())
     }
 
@@ -90,11 +110,11 @@ struct UpdateBody<'a> {
 ///
 /// # Errors
 /// serde's, which these types never raise.
-pub(super) fn create(id: &ResourceId, spec: &Spec, tags: &Tags, token: &str) -> serde_json::Result<String> {
-    serde_json::to_string(&CreateBody {
+pub(super) fn create(id: &ResourceId, spec: &Spec, tags: &Tags, token: &str) -> serde_json::Result<Value> {
+    serde_json::to_value(&CreateBody {
         name: [(id.kind().info().member, id.name())].into(),
         spec,
-        tags: tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect(),
+        tags: list(tags),
         client_token: token,
     })
 }
@@ -103,8 +123,13 @@ pub(super) fn create(id: &ResourceId, spec: &Spec, tags: &Tags, token: &str) -> 
 ///
 /// # Errors
 /// serde's, which these types never raise.
-pub(super) fn update(spec: &Spec, token: &str) -> serde_json::Result<String> {
-    serde_json::to_string(&UpdateBody { spec, client_token: token })
+pub(super) fn update(spec: &Spec, token: &str) -> serde_json::Result<Value> {
+    serde_json::to_value(&UpdateBody { spec, client_token: token })
+}
+
+/// Tags as requests have them.
+pub(super) fn list(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect()
 }
 
 #[derive(Deserialize)]
@@ -125,7 +150,15 @@ struct Metadata {
 /// # Errors
 /// What is missing or malformed in the answer.
 pub(super) fn object(kind: Kind, answer: &[u8]) -> serde_json::Result<RemoteObject> {
-    let answer: CloudAnswer = serde_json::from_slice(answer)?;
+    object_in(kind, serde_json::from_slice(answer)?)
+}
+
+/// The same in an answer that was read.
+///
+/// # Errors
+/// As of [`object`].
+pub(super) fn object_in(kind: Kind, answer: Value) -> serde_json::Result<RemoteObject> {
+    let answer: CloudAnswer = serde_json::from_value(answer)?;
     let Metadata { arn, uid, version } = answer.metadata;
     Ok(RemoteObject {
         identity: RemoteIdentity { arn, uid, version },

@@ -1,5 +1,8 @@
 //! The calls: one method for each operation on an App Mesh object of any kind, one request each.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use aws_sdk_appmesh::Client;
 use aws_sdk_appmesh::types::TagRef;
 use fleetmesh_aws::error::CalledEndpoint;
@@ -10,12 +13,13 @@ use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 
 use crate::cloud::body::{self, CloudBodies};
+use crate::cloud::commit::CommitEndpoint;
 use crate::metrics::Metrics;
 
 /// Sends one operation with a body of ours, and gives the answer's bytes.
 macro_rules! send {
     ($app_mesh:expr, $operation:expr, $request:expr, $body:expr) => {{
-        let bodies = CloudBodies::new($body);
+        let bodies = CloudBodies::new($body, &$app_mesh.takes_commits);
         let request = $request.customize().interceptor(bodies.clone());
         metered!(&$app_mesh.metrics, $app_mesh.endpoint, $operation, request).map(|_| bodies.answer())
     }};
@@ -67,8 +71,12 @@ pub struct AppMeshClient {
     client: Client,
     endpoint: CalledEndpoint,
     reads: Rate,
-    writes: Rate,
-    metrics: Metrics,
+    pub(super) writes: Rate,
+    pub(super) metrics: Metrics,
+    /// Whether the last answer said that the endpoint takes commits.
+    pub(super) takes_commits: Arc<AtomicBool>,
+    /// Where commits go, if anywhere.
+    pub(super) commits: Option<CommitEndpoint>,
 }
 
 impl AppMeshClient {
@@ -78,8 +86,9 @@ impl AppMeshClient {
         reads: Rate,
         writes: Rate,
         metrics: Metrics,
+        commits: Option<CommitEndpoint>,
     ) -> Self {
-        Self { client, endpoint, reads, writes, metrics }
+        Self { client, endpoint, reads, writes, metrics, takes_commits: Arc::default(), commits }
     }
 
     /// Creates the object with its tags. The same `token` twice makes one object.
@@ -95,7 +104,7 @@ impl AppMeshClient {
     ) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
         let body = body::create(id, spec, tags, token).map_err(|error| malformed("Create", &error))?;
-        let answer = self.send(CloudVerb::Create, id, Some(body)).await?;
+        let answer = self.send(CloudVerb::Create, id, Some(body.to_string())).await?;
         Ok(read(id, "Create", &answer)?.identity)
     }
 
@@ -119,7 +128,7 @@ impl AppMeshClient {
     pub async fn update(&self, id: &ResourceId, spec: &Spec, token: &str) -> Result<RemoteIdentity, Failure> {
         self.writes.turn().await;
         let body = body::update(spec, token).map_err(|error| malformed("Update", &error))?;
-        let answer = self.send(CloudVerb::Update, id, Some(body)).await?;
+        let answer = self.send(CloudVerb::Update, id, Some(body.to_string())).await?;
         Ok(read(id, "Update", &answer)?.identity)
     }
 
@@ -204,7 +213,7 @@ fn read(id: &ResourceId, operation: &str, answer: &[u8]) -> Result<RemoteObject,
     body::object(id.kind(), answer).map_err(|error| malformed(operation, &error))
 }
 
-fn malformed(operation: &str, error: &impl std::fmt::Display) -> Failure {
+pub(super) fn malformed(operation: &str, error: &impl std::fmt::Display) -> Failure {
     Failure {
         class: FailureClass::Malformed,
         operation: operation.to_owned(),

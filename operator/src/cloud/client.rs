@@ -14,6 +14,7 @@ use fleetmesh_aws::trust::Trust;
 use url::Url;
 
 use crate::cloud::calls::AppMeshClient;
+use crate::cloud::commit::CommitEndpoint;
 use crate::cloud::credentials::{self, KeyFile};
 use crate::control_plane::{self, ControlPlane};
 use crate::metrics::Metrics;
@@ -126,12 +127,13 @@ impl AppMeshApi {
         let Self { client, at_aws, control_plane, reads, writes } = self;
         let config = client.config();
         let inner = config.http_client().unwrap_or_else(|| app_mesh_client(Trust::system()));
-        let config = config.to_builder().http_client(hooked_app_mesh_client(inner, hooks)).build();
+        let config = config.to_builder().http_client(hooked_app_mesh_client(inner, hooks.clone())).build();
         let client = aws_sdk_appmesh::Client::from_conf(config);
+        let commits = control_plane.clone().map(|control_plane| CommitEndpoint { control_plane, hooks });
         let reads = Rate::new(reads.or(at_aws.then_some(AWS_READS)));
         let writes = Rate::new(writes.or(at_aws.then_some(AWS_WRITES)));
         let whose = if at_aws { CalledEndpoint::AppMeshAtAws } else { CalledEndpoint::Running };
-        (AppMeshClient::new(client, whose, reads, writes, metrics), control_plane)
+        (AppMeshClient::new(client, whose, reads, writes, metrics, commits), control_plane)
     }
 }
 

@@ -7,7 +7,9 @@
 mod body;
 mod calls;
 mod client;
+mod commit;
 mod credentials;
 
 pub use calls::AppMeshClient;
 pub use client::{AppMeshApi, CloudEndpoint, EndpointError};
+pub use commit::NotCommitted;

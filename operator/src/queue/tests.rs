@@ -137,3 +137,30 @@ async fn what_is_only_compared_has_its_turns_however_much_changes() {
     assert_eq!(compared.len(), 2, "{order:?}");
     assert!(compared[0] < TURNS && compared[1] < 2 * TURNS, "{compared:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_another_reconcile_writes_gets_none_meanwhile_and_loses_no_trigger() {
+    let queue = Queue::default();
+    queue.trigger(&key("a"), Trigger::Look);
+    queue.next(Lane::All).await;
+    assert!(queue.reserve(&key("a")).is_none(), "it is in a reconcile of its own");
+    queue.done(&key("a"), after(60));
+    // It rests, then it waits, and neither turn is taken while it is reserved.
+    for waits in [false, true] {
+        if waits {
+            queue.trigger(&key("a"), Trigger::Look);
+        }
+        let reserved = queue.reserve(&key("a")).expect("nobody has it");
+        assert!(queue.reserve(&key("a")).is_none(), "it is taken once");
+        queue.trigger(&key("a"), Trigger::Distribution);
+        assert!(queue.is_empty());
+        let early = tokio::time::timeout(Duration::from_secs(1), queue.next(Lane::All)).await;
+        assert!(early.is_err(), "{early:?}");
+        drop(reserved);
+        let trigger = if waits { Trigger::Look } else { Trigger::Distribution };
+        assert_eq!(queue.next(Lane::All).await, (key("a"), trigger));
+        queue.done(&key("a"), after(60));
+    }
+    drop(queue.reserve(&key("a")));
+    assert_eq!(queue.next(Lane::All).await, (key("a"), Trigger::Look), "its requeue stays");
+}

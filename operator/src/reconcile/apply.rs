@@ -1,8 +1,13 @@
 //! Applies a plan, one request for each step. The steps depend on each other: the first failure ends the plan, unless
 //! the step is optional.
 
-use fleetmesh_core::{Failure, FailureClass, Object, Outcome, Plan, RemoteIdentity, Step, status};
+use fleetmesh_core::together::widened;
+use fleetmesh_core::token::digest;
+use fleetmesh_core::{
+    Failure, FailureClass, Object, Observed, Outcome, Plan, Remote, RemoteIdentity, Step, status,
+};
 
+use super::together;
 use crate::cache::NewsSource;
 use crate::cluster::WriteError;
 use crate::context::Context;
@@ -14,12 +19,20 @@ enum Effect {
     Deleted,
 }
 
-/// Carries out the steps of `plan`.
-pub async fn apply(context: &Context, object: &Object, plan: &Plan) -> Outcome {
+/// Carries out the steps of `plan`. A write that the endpoint refuses because of what others have in force is carried out
+/// together with theirs ([`together`]), or, where the endpoint takes no commits, on a way that it takes ([`widen`]).
+pub async fn apply(context: &Context, observed: &Observed, plan: &Plan) -> Outcome {
+    let object = &observed.object;
     let mut outcome = Outcome::default();
     let Plan::Steps(steps) = plan else { return outcome };
     for step in steps {
-        match take(context, object, step).await {
+        let mut taken = take(context, object, step).await;
+        if let Err(failure) = taken {
+            let written = Box::pin(together::write(context, object, step, failure)).await;
+            outcome.busy |= matches!(written, Err((_, true)));
+            taken = written.map(Effect::Object).map_err(|(failure, _)| failure);
+        }
+        match taken {
             Ok(effect) => {
                 outcome.done.push(step.clone());
                 match effect {
@@ -30,12 +43,37 @@ pub async fn apply(context: &Context, object: &Object, plan: &Plan) -> Outcome {
             }
             Err(_) if status::is_optional(step) => {}
             Err(failure) => {
+                if let Some((step, identity)) = widen(context, observed, step, &failure).await {
+                    outcome.done.push(step);
+                    outcome.identity = Some(identity);
+                }
                 outcome.failed = Some((step.clone(), failure));
                 break;
             }
         }
     }
     outcome
+}
+
+/// Where the endpoint takes no commits and what names the object keeps it from losing listeners, the object gets both first: then
+/// the others follow, and then the old ones go. Gives the step that was carried out.
+async fn widen(
+    context: &Context,
+    observed: &Observed,
+    step: &Step,
+    failure: &Failure,
+) -> Option<(Step, RemoteIdentity)> {
+    let (Step::Update { id, spec, token }, Remote::Present(remote)) = (step, &observed.remote) else {
+        return None;
+    };
+    if context.app_mesh.takes_commits() || failure.class != FailureClass::Conflict {
+        return None;
+    }
+    let spec = widened(&remote.spec, spec)?;
+    let token = digest(&[token, "widened"]);
+    // One that is refused as well leaves everything as it is, and the first failure says why.
+    let identity = context.app_mesh.update(id, &spec, &token).await.ok()?;
+    Some((Step::Update { id: id.clone(), spec, token }, identity))
 }
 
 async fn take(context: &Context, object: &Object, step: &Step) -> Result<Effect, Failure> {

@@ -7,6 +7,7 @@ mod panicked;
 mod parts;
 mod report;
 mod rollout;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,7 @@ async fn reconcile(context: &Context, key: &ObjectKey, trigger: Trigger) -> Next
             continue;
         }
         let decision = decide(&observed, &context.settings);
-        let outcome = apply::apply(context, &observed.object, &decision.plan).await;
+        let outcome = apply::apply(context, &observed, &decision.plan).await;
         log(key, &decision, &outcome);
         log_owner(&observed, &decision);
         conclude(context, &observed, &decision, &outcome, trigger);
@@ -142,7 +143,7 @@ async fn finish(
         observed.remote = Remote::Absent;
         decision = decide(&observed, &context.settings);
         let deleted = outcome.deleted;
-        outcome = apply::apply(context, &object, &decision.plan).await;
+        outcome = apply::apply(context, &observed, &decision.plan).await;
         outcome.deleted |= deleted;
         log(&object.key, &decision, &outcome);
     }
@@ -254,6 +255,11 @@ async fn report(
             })
         }
         Reported::HeldBack(wait) => {
+            let failures = context.cache.remembered(object, |memory| memory.failures).unwrap_or_default();
+            let wait = match next_look(observed, outcome, failures, &context.settings) {
+                NextLook::Retry(sooner) if outcome.busy => wait.min(sooner),
+                NextLook::Retry(_) | NextLook::Compare(_) => wait,
+            };
             let next = Requeue { wait, trigger: Trigger::Distribution, priority: Priority::Changed };
             Some(sooner_of(next, parts_look))
         }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use fleetmesh_core::canary;
+use fleetmesh_core::together::may_be_blocked;
 use fleetmesh_core::{
     Decision, Event, Object, Observed, Outcome, Parts, Plan, Step, Waiting, complaint, deeds, status,
 };
@@ -59,7 +60,9 @@ pub async fn report(
     if !has_news(&object.status, &after) {
         return Reported::Done;
     }
-    if let Some(rest) = held_back(context, observed, decision, &after) {
+    if let Some(rest) =
+        held_back(context, observed, decision, &after).or_else(|| may_settle(context, observed, outcome))
+    {
         return Reported::HeldBack(rest);
     }
     if let Some(event) = complaint(&object.status, &after) {
@@ -103,6 +106,15 @@ fn released(observed: &Observed, decision: &Decision, outcome: &Outcome) -> bool
     let removed = outcome.done.iter().any(|step| matches!(step, Step::RemoveFinalizer));
     let gone = matches!(decision.plan, Plan::Nothing(fleetmesh_core::Idle::Gone));
     object.deleting && (removed || gone)
+}
+
+/// The rest of the time for which a refusal is not reported that a change of something else may settle, which is applied a moment
+/// later: a directory is applied file by file.
+fn may_settle(context: &Context, observed: &Observed, outcome: &Outcome) -> Option<Duration> {
+    let (step, failure) = outcome.failed.as_ref()?;
+    let blocked = may_be_blocked(step, failure) && !observed.object.deleting;
+    let changed = context.cache.remembered(&observed.object, |memory| memory.changed.elapsed());
+    PATIENCE.checked_sub(changed.filter(|_| blocked)?).filter(|rest| !rest.is_zero())
 }
 
 /// The rest of the time for which the status is held back; `None` when it is due. Between the endpoint's answer and the

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fleetmesh_api::tags::OWNER_UID_TAG;
 use fleetmesh_core::claim::{NameContender, holder};
 use fleetmesh_core::permission::{self, Target, judge};
+use fleetmesh_core::together::{JointWrite, may_be_blocked, widened};
 use fleetmesh_core::{
     Allowance, Distribution, Evidence, Failure, FailureClass, Grants, Maker, Object, ObjectKey, Observed,
     Outcome, OwnerClaim, Permission, Plan, Reach, Reads, Referent, Remote, RemoteIdentity, RemoteObject,
@@ -18,6 +19,8 @@ use fleetmesh_crds::{AdoptionPolicy, AllowedRoutes, Extension, FINALIZER, Manage
 use fleetmesh_model::tag::Tags;
 use fleetmesh_model::{Kind, Reference, ResourceId, Spec};
 use jiff::Timestamp;
+
+use crate::rules;
 
 /// What strikes a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,10 @@ pub struct World {
     /// What the process remembers of what objects rest on.
     pub judged: BTreeMap<String, Vec<String>>,
     pub writes: usize,
+    /// Whether the endpoint is one that takes no commits of several changes.
+    pub without_commits: bool,
+    /// Commits of several changes that the endpoint took.
+    pub commits: usize,
     clock: i64,
     serial: u64,
 }
@@ -194,6 +201,7 @@ impl World {
         if self.missing(id, spec).is_some() {
             return Err(FailureClass::NotFound);
         }
+        rules::fits(&self.remote, id, spec)?;
         let identity =
             RemoteIdentity { arn: format!("arn:{id}"), uid: format!("remote-{}", self.serial()), version: 1 };
         let stored = StoredObject {
@@ -210,6 +218,7 @@ impl World {
         if self.missing(id, spec).is_some() {
             return Err(FailureClass::NotFound);
         }
+        rules::fits(&self.remote, id, spec)?;
         let stored = self.remote.get_mut(id).ok_or(FailureClass::NotFound)?;
         stored.spec = spec.clone();
         stored.identity.version += 1;
@@ -391,9 +400,9 @@ impl World {
                 let result = match fault {
                     Fault::Fails(at, class) if at == index => Err(class),
                     Fault::ReplyLost(at) if at == index => {
-                        self.take(&observed.object, step).and(Err(FailureClass::Unreachable))
+                        self.take_or_join(&observed, step).and(Err(FailureClass::Unreachable))
                     }
-                    _ => self.take(&observed.object, step),
+                    _ => self.take_or_join(&observed, step),
                 };
                 match result {
                     Ok(identity) => {
@@ -437,6 +446,119 @@ impl World {
                 self.writes += 1;
             }
             return text;
+        }
+    }
+
+    /// Carries out a step, together with others' when the endpoint refuses it because of them; like the shell.
+    fn take_or_join(
+        &mut self,
+        observed: &Observed,
+        step: &Step,
+    ) -> Result<Option<RemoteIdentity>, FailureClass> {
+        let object = &observed.object;
+        let refused = match self.take(object, step) {
+            Err(class) => class,
+            taken => return taken,
+        };
+        let failure = Failure { class: refused, operation: step.to_string(), message: "no".to_owned() };
+        if !may_be_blocked(step, &failure) {
+            return Err(refused);
+        }
+        if self.without_commits {
+            if let (Step::Update { id, spec, .. }, Remote::Present(remote)) = (step, &observed.remote)
+                && let Some(spec) = widened(&remote.spec, spec)
+                && self.remote_update(id, &spec).is_ok()
+            {
+                self.writes += 1;
+            }
+            return Err(refused);
+        }
+        let mut joint = JointWrite::of(object, step);
+        let mut at_fault = vec![Arc::clone(object)];
+        loop {
+            let mut grown = false;
+            for key in at_fault.iter().flat_map(|object| self.around(object)).collect::<Vec<_>>() {
+                if let Some(other) = self.observe(&key, false).filter(|_| joint.wants(&key)) {
+                    grown |= joint.offer(&other.object, &decide(&other, &settings()));
+                }
+            }
+            if !joint.is_worth_a_try(grown, &at_fault) {
+                return Err(refused);
+            }
+            match self.commit(&joint) {
+                Ok(identity) => return Ok(Some(identity)),
+                Err(parts) => at_fault = joint.objects_of(&parts),
+            }
+        }
+    }
+
+    /// The resources that `object` names or that name it.
+    fn around(&self, object: &Object) -> Vec<ObjectKey> {
+        let names = |one: &Object, other: &Object| {
+            one.references().iter().any(|reference| reference.target == other.id)
+        };
+        let others = self.objects.values().filter(|other| other.key != object.key && !other.deleting);
+        others
+            .filter(|other| names(object, other) || names(other, object))
+            .map(|one| one.key.clone())
+            .collect()
+    }
+
+    /// All steps of `joint`, or none: the places of those that do not fit then.
+    fn commit(&mut self, joint: &JointWrite) -> Result<RemoteIdentity, Vec<usize>> {
+        let mut after = self.clone();
+        let owners = joint.members().iter().flat_map(|member| member.steps.iter().map(|_| &member.object));
+        for (object, step) in owners.zip(joint.steps()) {
+            after.refuse_trespass(object, step);
+            after.put(step);
+        }
+        let written: BTreeSet<&ResourceId> =
+            joint.steps().filter_map(rules::written).map(|(id, _)| id).collect();
+        let fits = |step: &Step| match rules::written(step) {
+            Some((id, spec)) => {
+                after.missing(id, spec).is_none()
+                    && rules::fits_with(&after.remote, id, spec, &written).is_ok()
+            }
+            None => true,
+        };
+        let faults: Vec<usize> =
+            joint.steps().enumerate().filter(|(_, step)| !fits(step)).map(|(part, _)| part).collect();
+        let first = joint.members().first().and_then(|member| after.remote.get(&member.object.id));
+        match first.map(|stored| stored.identity.clone()) {
+            Some(identity) if faults.is_empty() => {
+                after.writes += 1;
+                after.commits += 1;
+                *self = after;
+                Ok(identity)
+            }
+            _ => Err(faults),
+        }
+    }
+
+    /// A step of a commit, whatever else there is.
+    fn put(&mut self, step: &Step) {
+        match step {
+            Step::Create { id, spec, tags, token } => {
+                let uid = format!("remote-{}", self.serial());
+                let identity = RemoteIdentity { arn: format!("arn:{id}"), uid, version: 1 };
+                let (spec, tags, token) = (spec.clone(), tags.clone(), token.clone());
+                self.remote.entry(id.clone()).or_insert(StoredObject { identity, spec, tags, token });
+            }
+            Step::Update { id, spec, token: _ } => {
+                if let Some(stored) = self.remote.get_mut(id) {
+                    stored.spec = spec.clone();
+                    stored.identity.version += 1;
+                }
+            }
+            Step::TagResource { arn, tags } => {
+                self.by_arn(arn).into_iter().for_each(|stored| stored.tags.extend(tags.clone()));
+            }
+            Step::UntagResource { arn, keys, optional: _ } => {
+                self.by_arn(arn)
+                    .into_iter()
+                    .for_each(|stored| stored.tags.retain(|key, _| !keys.contains(key)));
+            }
+            Step::AddFinalizer | Step::RemoveFinalizer | Step::Delete { .. } => panic!("{step} is no part"),
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Memory {
     pub part_failures: u32,
     /// How many reconciles in a row panicked.
     pub panics: u32,
+    /// When the spec in force became another one, or the object was first seen.
+    pub changed: Instant,
     /// When the object was last written or reported; a status that would only say "not yet" is held back for a moment.
     pub since: Instant,
     /// When the whole App Mesh object, tags included, was last compared, or the object was first seen.
@@ -149,6 +151,7 @@ impl Memory {
             failures: 0,
             part_failures: 0,
             panics: 0,
+            changed: now,
             since: now,
             compared: now,
             of_kind: KindMemory::new(object),
