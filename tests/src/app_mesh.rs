@@ -1,7 +1,10 @@
 //! The App Mesh API as plain HTTP requests: what any client of it sends, without a client's own checks.
 
 use anyhow::{Context as _, Result, ensure};
+use fleetmesh_api::commits::{CommitPart, CommitRequest};
+use fleetmesh_api::urls;
 use fleetmesh_model::ResourceId;
+use fleetmesh_model::resource::API_VERSION;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -56,11 +59,31 @@ impl AppMeshRequests {
         accepted("delete", id, &self.send(Method::DELETE, &item(id), None).await?)
     }
 
+    /// Replaces specs of what is in `mesh`, all by one commit.
+    ///
+    /// # Errors
+    /// It is refused: the error carries the service's words.
+    pub async fn commit(&self, mesh: &ResourceId, updates: &[(ResourceId, Value)]) -> Result<()> {
+        let part = |(id, spec): &(ResourceId, Value)| CommitPart {
+            method: "PUT".to_owned(),
+            path: format!("/{API_VERSION}/{}", item(id)),
+            body: json!({ "spec": spec }),
+        };
+        let request = CommitRequest { parts: updates.iter().map(part).collect() };
+        let path = urls::of_mesh(urls::COMMITS, mesh.name());
+        let answer = self.send_to(Method::POST, &path, Some(&json!(request))).await?;
+        accepted("commit changes of", mesh, &answer)
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Bytes>> {
+        self.send_to(method, &format!("/{API_VERSION}/{path}"), body).await
+    }
+
+    async fn send_to(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Bytes>> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/v20190125/{path}", self.endpoint))
+            .uri(format!("{}{path}", self.endpoint))
             .header("content-type", "application/json")
             .body(Full::from(body))?;
         let (parts, body) = self.client.request(request).await?.into_parts();

@@ -13,6 +13,7 @@
 mod aws;
 mod bed;
 mod canary;
+mod commits;
 mod embedded;
 mod ends;
 mod faults;

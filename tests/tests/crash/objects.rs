@@ -39,6 +39,17 @@ impl CrashKind {
         ]
     }
 
+    /// A mesh with a node, a router and a route, of which the last three change so that none of them can without the others.
+    pub fn blocking() -> [Self; 4] {
+        let [mesh, node, router, route, _] = Self::all();
+        [
+            mesh,
+            Self { spec: moving_node, ..node },
+            Self { spec: other_router, ..router },
+            Self { spec: other_route, ..route },
+        ]
+    }
+
     /// The name of the resource of the lane `lane`.
     pub fn name<'a>(&self, lane: &'a str) -> &'a str {
         if self.namespaced { "crash" } else { lane }
@@ -97,5 +108,28 @@ fn service(changed: bool) -> Value {
         json!({"provider": {"virtualRouter": {"virtualRouterName": "crash"}}})
     } else {
         json!({"provider": {"virtualNode": {"virtualNodeName": "crash"}}})
+    }
+}
+
+fn moving_node(changed: bool) -> Value {
+    let port = if changed { 81 } else { 80 };
+    json!({
+        "listeners": [{"portMapping": {"port": port, "protocol": "http2"}}],
+        "serviceDiscovery": {"dns": {"hostname": "a.local"}},
+    })
+}
+
+fn other_router(changed: bool) -> Value {
+    let protocol = if changed { "tcp" } else { "http2" };
+    json!({"listeners": [{"portMapping": {"port": 80, "protocol": protocol}}]})
+}
+
+fn other_route(changed: bool) -> Value {
+    let target =
+        |port: u16| json!({"weightedTargets": [{"virtualNode": "crash", "weight": 1, "port": port}]});
+    if changed {
+        json!({"virtualRouterName": "crash", "tcpRoute": {"action": target(81)}})
+    } else {
+        json!({"virtualRouterName": "crash", "http2Route": {"match": {"prefix": "/"}, "action": target(80)}})
     }
 }

@@ -13,6 +13,7 @@ mod bed;
 mod certificates;
 mod cloud_map;
 mod cloud_map_front;
+mod commits;
 mod egress_filter;
 mod gateway;
 mod generated;

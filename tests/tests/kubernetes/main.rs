@@ -13,6 +13,7 @@
 
 mod bed;
 mod canary_access;
+mod commits;
 mod deletion;
 mod drift;
 mod endpoints;
