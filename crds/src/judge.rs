@@ -6,6 +6,7 @@ use fleetmesh_model::rule::{Rule, Violation, Violations};
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use crate::canary::Canary;
 use crate::definition::name_fixed;
 use crate::fleet::{self, Fleet, Rollout};
 use crate::fleet_class::{self, FleetClassSpec};
@@ -18,7 +19,7 @@ use crate::mesh::{self, MeshManagement, MeshResourceSpec};
 use crate::namespaces::{self, AllowedNamespaces, AllowedRoutes, NamespacesFrom, RoutesFrom};
 use crate::provider::{MetricProviderSpec, WebhookProviderSpec};
 use crate::resource::MeshResource;
-use crate::route::RouteResourceSpec;
+use crate::route::{self, RouteResourceSpec};
 use crate::route_action::{self, RouteActionSpec, Verb};
 use crate::virtual_gateway::VirtualGatewayResourceSpec;
 use crate::virtual_node::{self, VirtualNodeResourceSpec};
@@ -28,12 +29,13 @@ use crate::virtual_service::VirtualServiceResourceSpec;
 mod canary;
 
 /// Every rule that a spec by itself may break.
-pub const RULES: [&Rule; 26] = [
+pub const RULES: [&Rule; 27] = [
     &mesh::OBSERVED_AS_IT_IS,
     &management::TAG_KEY_LENGTH,
     &management::TAG_KEY_RESERVED,
     &iam::NO_BOUNDARY,
     &iam::NO_PATH,
+    &route::TCP_HAS_NO_REQUESTS,
     &route_action::STEP_NAMED,
     &fleet::LAUNCH_NEEDS,
     &fleet::ENROLL_ALONE,
@@ -149,6 +151,11 @@ impl Judged for RouteResourceSpec {
     fn judge(&self, found: &mut Violations) {
         tags(&self.management, found);
         self.canary.iter().for_each(|rollout| canary::judge(rollout, found));
+        if let Some(counted) = self.canary.as_ref().and_then(Canary::counts_requests)
+            && self.app_mesh.tcp_route.is_some()
+        {
+            found.broken("spec", &route::TCP_HAS_NO_REQUESTS, counted);
+        }
     }
 
     fn judge_change(&self, before: &Self, found: &mut Violations) {

@@ -1,9 +1,11 @@
 //! The Route kind. Pure data.
 
+use fleetmesh_model::rule::Rule;
+use fleetmesh_model::schema::add_rule;
 use fleetmesh_model::{Kind, ResourceId, Spec};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceColumnDefinition;
 use kube_derive::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
@@ -14,9 +16,20 @@ use crate::management::Management;
 use crate::resource::{MeshResource, common_members, effective_name};
 use crate::status::{RouteResourceStatus, RouteStatus};
 
+/// Proxies report which of their requests succeeded, and of a tcp connection only that there was one.
+pub(crate) const TCP_HAS_NO_REQUESTS: Rule = Rule {
+    cel: "!has(self.tcpRoute) || !has(self.canary) || (has(self.canary.analysis) && has(self.canary.analysis.metrics) && self.canary.analysis.metrics.all(metric, !has(metric.source.loadReport)) && (!has(self.canary.steps) || self.canary.steps.all(step, !has(step.minRequests))))",
+    message: "canary of a tcpRoute must have analysis.metrics without a loadReport, and steps without minRequests: proxies count requests of HTTP and gRPC only. Query a Prometheus for the connections, or set analysis.metrics to [], so that the steps go by time and webhooks",
+};
+
+fn rules(schema: &mut Schema) {
+    add_rule(schema, &TCP_HAS_NO_REQUESTS);
+}
+
 /// A route of a virtual router: which requests it takes and how it shares them among virtual nodes.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules)]
 #[kube(
     group = "fleetmesh.dev",
     version = "v1alpha1",

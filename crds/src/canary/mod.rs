@@ -107,6 +107,19 @@ impl Canary {
         self.analysis.clone().unwrap_or_default()
     }
 
+    /// The member by which a rollout goes by the number of requests; `None` when none does.
+    pub fn counts_requests(&self) -> Option<String> {
+        let Some(metrics) = self.analysis.as_ref().and_then(|analysis| analysis.metrics.as_ref()) else {
+            return Some("no analysis.metrics: the default is a loadReport".to_owned());
+        };
+        let of_report = |metric: &Metric| matches!(metric.source, MetricSource::LoadReport(_));
+        if let Some(index) = metrics.iter().position(of_report) {
+            return Some(format!("analysis.metrics[{index}].source.loadReport"));
+        }
+        let index = self.steps.iter().flatten().position(|step| step.min_requests.is_some())?;
+        Some(format!("steps[{index}].minRequests"))
+    }
+
     /// What happens when a rollout fails.
     pub fn on_failure(&self) -> OnFailure {
         self.on_failure.unwrap_or_default()
