@@ -19,6 +19,8 @@ pub mod join;
 pub mod loads;
 pub mod metadata;
 pub mod ports;
+pub mod services;
 pub mod tags;
 pub mod unserved;
 pub mod urls;
+pub mod virtual_addresses;

@@ -57,7 +57,7 @@ pub enum Command {
     #[command(subcommand)]
     Migrate(crate::migrate::MigrateCommand),
 
-    /// What an instance needs: its certificate, its Envoy's bootstrap, and the interception of its traffic.
+    /// What an instance needs: its certificate, its Envoy's bootstrap, the interception of its traffic, and names.
     #[cfg(feature = "proxy")]
     #[command(subcommand)]
     Proxy(ProxyCommands),
@@ -79,6 +79,8 @@ pub enum ProxyCommands {
     Host(crate::proxy::ProxyCommand),
 
     Join(Box<crate::proxy::JoinArgs>),
+
+    Dns(Box<crate::proxy::DnsArgs>),
 }
 
 impl Command {
@@ -118,6 +120,10 @@ impl Command {
             #[cfg(feature = "proxy")]
             Self::Proxy(ProxyCommands::Join(args)) => {
                 crate::server::run(|shutdown| crate::proxy::join(*args, shutdown))
+            }
+            #[cfg(feature = "proxy")]
+            Self::Proxy(ProxyCommands::Dns(args)) => {
+                crate::server::run(|shutdown| crate::proxy::dns(*args, shutdown))
             }
             Self::Completions { shell } => print_completions(shell),
         }

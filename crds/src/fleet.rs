@@ -237,6 +237,10 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proxy {
+    /// Whether the names of the services that the virtual node may call resolve on each instance, without a record anywhere: to
+    /// addresses of 198.18.0.0/15, which lead to the proxy. Needs instances that join (`--proxy-join-image` of the operator).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dns: bool,
     /// Destinations whose traffic does not go through the proxy, addresses or networks, at most 50; always also
     /// 169.254.169.254 and 169.254.170.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -275,6 +279,7 @@ impl Proxy {
 impl Default for Proxy {
     fn default() -> Self {
         Self {
+            dns: false,
             egress_ignored_ips: Vec::new(),
             egress_ignored_ports: Vec::new(),
             image: Self::default_image(),

@@ -1,6 +1,7 @@
-//! `fleetmesh proxy`: what an instance needs, its certificate, its Envoy's bootstrap, and the interception of its traffic.
+//! `fleetmesh proxy`: what an instance needs, its certificate, its Envoy's bootstrap, the interception of its traffic, and names.
 
 mod bootstrap;
+mod dns;
 mod intercept;
 mod join;
 mod list;
@@ -14,6 +15,7 @@ use clap::Subcommand;
 use fleetmesh_instance::interception::OptionsRefusal;
 
 use bootstrap::BootstrapArgs;
+pub use dns::{DnsArgs, run as dns};
 use intercept::InterceptCommand;
 pub use join::{JoinArgs, run as join};
 

@@ -90,7 +90,15 @@ impl Bootstrap {
     /// As YAML that ends with a line break. Fails only when the writer does.
     pub fn yaml(&self) -> Result<String, RenderError> {
         // A type's URL stays on its line however long it is, so that people and grep find it.
-        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        self.yaml_by(serde_saphyr::ser_options! { prefer_block_scalars: false })
+    }
+
+    /// The same, indented by no more than YAML asks for: user data has a bound.
+    pub(crate) fn narrow_yaml(&self) -> Result<String, RenderError> {
+        self.yaml_by(serde_saphyr::ser_options! { indent_step: 1, prefer_block_scalars: false })
+    }
+
+    fn yaml_by(&self, options: serde_saphyr::SerializerOptions) -> Result<String, RenderError> {
         let text = serde_saphyr::to_string_with_options(&document::document(self), options);
         text.map(|text| ended(&text)).map_err(|error| RenderError(error.to_string()))
     }

@@ -46,6 +46,8 @@ pub(super) struct Checked<'a> {
     pub join: Option<Join<'a>>,
     /// Which traffic is made to go through it; none where it is a gateway's.
     pub interception: Option<Interception>,
+    /// Whether the names of services are resolved here.
+    pub dns: bool,
     /// The application's image.
     pub app_image: Option<&'a str>,
     /// Whether it may reach the metadata service.
@@ -85,6 +87,10 @@ pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataEr
     if *kind == ProxyImage::Envoy && control_plane.is_none() {
         return Err(UserDataError::NoControlPlane);
     }
+    if options.proxy.dns && join.is_none() {
+        let demand = "names are resolved by the image that instances join by, and there is none: give the operator one (--proxy-join-image), or leave proxy.dns out";
+        return Err(UserDataError::invalid("proxy.dns", "true", demand));
+    }
     Ok(Checked {
         resource: resource.to_string(),
         region: &options.region,
@@ -94,6 +100,7 @@ pub(super) fn check(options: &InstanceOptions) -> Result<Checked<'_>, UserDataEr
         control_plane,
         join,
         interception: has_app(options).then(|| interception(options)).transpose()?,
+        dns: options.proxy.dns && has_app(options),
         app_image,
         metadata: options.metadata,
         parts,

@@ -7,6 +7,7 @@ use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use super::check::{Checked, image};
 use super::error::UserDataError;
 use super::options::JoinOptions;
+use super::script::RESOLV_CONF;
 use crate::bootstrap::{CERT_DIR, ControlPlaneAddress};
 
 /// The socket that `proxy join` serves for AWS's image. Not below `/run`, which is empty after a boot: Docker restarts
@@ -132,6 +133,9 @@ pub(super) fn options(join: &Join<'_>, checked: &Checked<'_>) -> Vec<String> {
     }
     if join.authority.is_some() {
         volume(format!("{AUTHORITY}:{AUTHORITY}:ro"));
+    }
+    if checked.dns {
+        volume(RESOLV_CONF.to_owned());
     }
     options
 }

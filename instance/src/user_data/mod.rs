@@ -3,7 +3,8 @@
 //!
 //! The first part of the message is a script of ours; the user's own parts follow, unchanged. The script installs Docker, logs in to
 //! ECR where an image is there, gets the proxy's certificate by the instance's IAM role when that is configured, starts the proxy and
-//! waits until it is ready, intercepts the application's traffic and starts the application. It prints the name of each part on the
+//! waits until it is ready, intercepts the application's traffic, resolves the names of services where that is asked for, and starts the
+//! application. It prints the name of each part on the
 //! console before it runs, and that of a part that failed; it runs at every boot; it contains no secret and reads nothing from the
 //! instance's metadata by itself.
 

@@ -43,6 +43,9 @@ pub struct ProxyOptions {
     pub egress_ignored_ports: Vec<u16>,
     /// Whether IPv6 is intercepted too.
     pub ipv6: bool,
+    /// Whether the machine resolves the names of the services that the virtual node may call, by `fleetmesh proxy dns` from the
+    /// image that it joins by ([`InstanceOptions::join`]).
+    pub dns: bool,
 }
 
 /// AWS's image as user 1337, nothing ignored beyond what always is.
@@ -54,6 +57,7 @@ impl Default for ProxyOptions {
             egress_ignored_ips: Vec::new(),
             egress_ignored_ports: Vec::new(),
             ipv6: false,
+            dns: false,
         }
     }
 }

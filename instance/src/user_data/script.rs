@@ -14,6 +14,13 @@ use crate::interception::{Interception, nft};
 /// Where the script puts the configuration of a stock Envoy, and where its image looks for it.
 const BOOTSTRAP: &str = "/var/lib/fleetmesh/envoy.yaml:/etc/envoy/envoy.yaml:ro";
 
+/// Where our resolver listens: not where a resolver of the machine's own may, 127.0.0.1 and 127.0.0.53 among them.
+const DNS_ADDRESS: &str = "127.0.0.153";
+/// How a container sees the servers that the machine had before our resolver: a service and what is behind it may have one name.
+pub(super) const RESOLV_CONF: &str = "/var/lib/fleetmesh/resolv.conf:/etc/resolv.conf:ro";
+/// How the application's container sees our resolver.
+const DNS_CONF: &str = "/var/lib/fleetmesh/dns.conf:/etc/resolv.conf:ro";
+
 const HEAD: &str = "\
 #!/bin/bash
 # Made by Fleetmesh: joins this machine to its mesh. It may run any number of times.
@@ -53,11 +60,13 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
         (needs_login, "ecr", include_str!("parts/ecr.sh"), &["install_aws_cli", "log_in_to_registries"]),
         (bootstrap.is_some(), "bootstrap", include_str!("parts/bootstrap.sh"), &["write_bootstrap"]),
         (true, "images", "", &["pull_images"]),
+        (checked.dns, "dns", include_str!("parts/dns.sh"), &["keep_resolvers"]),
         (checked.join.is_some(), "join", include_str!("parts/join.sh"), &["start_join", "await_join"]),
         (!intercepts, "gateway", include_str!("parts/gateway.sh"), &["open_low_ports"]),
         (true, "proxy", include_str!("parts/proxy.sh"), &["start_proxy", "await_proxy"]),
         (intercepts, "firewall", include_str!("parts/firewall.sh"), &["install_firewall"]),
         (intercepts, "intercept", include_str!("parts/intercept.sh"), &["intercept"]),
+        (checked.dns, "names", "", &["start_dns", "resolve_by_dns"]),
         (checked.app_image.is_some(), "app", include_str!("parts/app.sh"), &["start_application"]),
     ];
     let mut made = Script {
@@ -68,12 +77,17 @@ pub(super) fn script(checked: &Checked<'_>) -> Result<Script, UserDataError> {
     };
     for (_, _, text, calls) in pieces.iter().filter(|(wanted, ..)| *wanted) {
         if !text.is_empty() {
-            made.functions += &format!("\n{text}");
+            made.functions += &format!("\n{}", without_comments(text));
         }
         made.calls += &calls.iter().map(|call| format!("part {call}\n")).collect::<String>();
     }
     made.calls.insert(0, '\n');
     Ok(made)
+}
+
+/// A part without the lines that are comments, which are for whoever reads it here: user data has a bound.
+fn without_comments(part: &str) -> String {
+    part.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The configuration of a stock Envoy, when the image may be one and there is a control plane to send the rest.
@@ -85,7 +99,7 @@ fn bootstrap(checked: &Checked<'_>) -> Result<Option<String>, UserDataError> {
             if checked.join.is_some() {
                 join::sds_socket(checked).clone_into(&mut bootstrap.sds_socket);
             }
-            Ok(Some(bootstrap.yaml()?))
+            Ok(Some(bootstrap.narrow_yaml()?))
         }
     }
 }
@@ -106,6 +120,11 @@ fn values(checked: &Checked<'_>, bootstrap: Option<&str>) -> String {
         text += &array("join_arguments", &join::arguments(join, checked));
         text += &format!("join_authority={}\n", quote(join.authority.as_deref().unwrap_or_default()));
     }
+    if checked.dns {
+        text += &format!("dns_address={DNS_ADDRESS}\n");
+        text += &array("dns_options", &volume(RESOLV_CONF));
+        text += &array("app_dns", &volume(DNS_CONF));
+    }
     text += &array("images", &images);
     if !registries.is_empty() {
         text += &array("registries", &registries);
@@ -125,6 +144,9 @@ fn proxy_options(checked: &Checked<'_>, has_bootstrap: bool) -> Vec<String> {
     }
     if has_bootstrap && checked.join.is_some() {
         volume(format!("{CERT_DIR}:{CERT_DIR}:ro"));
+    }
+    if checked.dns {
+        volume(RESOLV_CONF.to_owned());
     }
     let socket = socket(checked);
     if let Some(path) = &socket {
@@ -153,6 +175,10 @@ fn socket(checked: &Checked<'_>) -> Option<String> {
         Some(ControlPlaneAddress::Unix(path)) => Some(path.clone()),
         _ => checked.serves_unix().then(|| SOCKET.to_owned()),
     }
+}
+
+fn volume(volume: &str) -> [&str; 2] {
+    ["--volume", volume]
 }
 
 fn array(name: &str, words: &[impl AsRef<str>]) -> String {

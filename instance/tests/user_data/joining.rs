@@ -1,6 +1,6 @@
 //! User data of instances that join: goldens, and what is refused.
 
-use fleetmesh_instance::{InstanceOptions, JoinOptions, MAX_BYTES, user_data};
+use fleetmesh_instance::{Application, InstanceOptions, JoinOptions, MAX_BYTES, user_data};
 use proptest::prelude::*;
 
 use crate::{golden, kinds, options};
@@ -29,6 +29,37 @@ fn renders_every_kind_of_proxy_that_joins() {
     for (kind, options) in joining() {
         golden(&format!("joining-{kind}.txt"), &user_data(&options).unwrap());
     }
+}
+
+/// The same, where the names of services resolve.
+pub fn resolving() -> [(&'static str, InstanceOptions); 3] {
+    joining().map(|(kind, mut options)| {
+        options.proxy.dns = true;
+        (kind, options)
+    })
+}
+
+#[test]
+fn renders_every_kind_of_proxy_whose_machine_resolves_names() {
+    for (kind, options) in resolving() {
+        let text = user_data(&options).unwrap();
+        golden(&format!("dns-{kind}.txt"), &text);
+        // What is behind a service may have its name: neither Envoy nor what joins asks our resolver.
+        let own = "'/var/lib/fleetmesh/resolv.conf:/etc/resolv.conf:ro'";
+        let variable = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        assert!(
+            variable("proxy_options=").contains(own) && variable("join_options=").contains(own),
+            "{text}"
+        );
+        assert!(variable("app_dns=").contains("/var/lib/fleetmesh/dns.conf:/etc/resolv.conf:ro"), "{text}");
+    }
+}
+
+#[test]
+fn a_gateway_has_no_application_that_would_resolve_names() {
+    let [(_, options), ..] = resolving();
+    let text = user_data(&InstanceOptions { application: Application::Nothing, ..options }).unwrap();
+    assert!(!text.contains("dns"), "{text}");
 }
 
 #[test]
@@ -101,6 +132,18 @@ proptest! {
         (mesh, node) in prop_oneof![("[ -.0-~]{1,200}", "[ -.0-~]{1,200}"), ("[^/\\p{Cc}]{1,40}", "[^/\\p{Cc}]{1,40}")],
     ) {
         for (_, options) in joining() {
+            let (mesh, virtual_node) = (mesh.clone(), node.clone());
+            let text = user_data(&InstanceOptions { mesh, name: virtual_node, ..options }).unwrap();
+            prop_assert!(text.len() <= MAX_BYTES);
+        }
+    }
+
+    /// The resolver takes some of the room.
+    #[test]
+    fn shorter_names_fit_with_the_resolver_as_well(
+        (mesh, node) in prop_oneof![("[ -.0-~]{1,63}", "[ -.0-~]{1,63}"), ("[^/\\p{Cc}]{1,20}", "[^/\\p{Cc}]{1,20}")],
+    ) {
+        for (_, options) in resolving() {
             let (mesh, virtual_node) = (mesh.clone(), node.clone());
             let text = user_data(&InstanceOptions { mesh, name: virtual_node, ..options }).unwrap();
             prop_assert!(text.len() <= MAX_BYTES);

@@ -48,6 +48,7 @@ fn kinds() -> [(&'static str, InstanceOptions); 3] {
             egress_ignored_ips: vec!["10.0.0.0/8".to_owned()],
             egress_ignored_ports: vec![443],
             ipv6: false,
+            dns: false,
         },
         control_plane: Some("control.example:18000".to_owned()),
         application: Application::Parts(vec![
@@ -109,7 +110,9 @@ fn the_metadata_service_is_the_applications_only_where_it_is_asked_for() {
 #[test]
 fn shells_parse_the_script() {
     let metadata = ("metadata", InstanceOptions { metadata: true, ..options() });
-    for (kind, options) in kinds().into_iter().chain(joining::joining()).chain([metadata]) {
+    for (kind, options) in
+        kinds().into_iter().chain(joining::joining()).chain(joining::resolving()).chain([metadata])
+    {
         let text = user_data(&options).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script(&text)).unwrap();
@@ -176,6 +179,10 @@ fn refuses_what_is_wrong_by_its_field() {
         ),
         (proxy(&|proxy| proxy.image = custom("a b")), "proxy.image is \"a b\": an image is written"),
         (proxy(&|proxy| proxy.image = ProxyImage::Envoy), "proxy.image is Envoy, which needs the address"),
+        (
+            proxy(&|proxy| proxy.dns = true),
+            "proxy.dns is \"true\": names are resolved by the image that instances join by",
+        ),
         (
             proxy(&|proxy| proxy.uid = 2_147_483_648),
             "proxy.uid is \"2147483648\": a user id is 0 to 2147483647",

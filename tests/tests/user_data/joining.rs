@@ -33,20 +33,25 @@ const LIFE: Duration = Duration::from_secs(10);
 const IDS: [&str; 2] = ["i-0000000000000000a", "i-0000000000000000b"];
 
 /// Two instances with roles, and a control plane that lets them join. Fields are dropped in this order.
-struct JoiningBed {
+pub struct JoiningBed {
     credentials: Vec<Value>,
     _metadata: MetadataService,
-    roles: Vec<String>,
+    pub roles: Vec<String>,
     address: JoinAddress,
     _dns: Process,
     _network: Network,
-    control_plane: ControlPlane,
+    pub control_plane: ControlPlane,
     _moto: Moto,
-    run: RunDir,
+    pub run: RunDir,
 }
 
 impl JoiningBed {
     async fn start() -> (Self, [NetnsInstance; 2]) {
+        Self::start_with(true).await
+    }
+
+    /// The same; services have no records unless they are `recorded`.
+    pub async fn start_with(recorded: bool) -> (Self, [NetnsInstance; 2]) {
         let run = RunDir::new("joining").unwrap();
         let moto = Moto::start_enforcing(&run).await.unwrap();
         let mut address = JoinAddress::new(&run).await.unwrap();
@@ -62,7 +67,10 @@ impl JoiningBed {
         let (mut instances, mut roles, mut credentials) = (Vec::new(), Vec::new(), Vec::new());
         for (name, id) in ["red", "blue"].into_iter().zip(IDS) {
             let instance = network.instance(name, &run).await.unwrap();
-            zone.add(&format!("{name}.apps.local"), instance.ipv4()).add(&service(name), NOWHERE);
+            zone.add(&format!("{name}.apps.local"), instance.ipv4());
+            if recorded {
+                zone.add(&service(name), NOWHERE);
+            }
             let role = make_role(&moto, &format!("mesh-apps-{name}")).await.unwrap();
             credentials.push(metadata.give(&moto, &role, id, &instance).await.unwrap());
             roles.push(role);
@@ -83,7 +91,7 @@ impl JoiningBed {
         (bed, instances.try_into().unwrap())
     }
 
-    fn options(&self, node: &str, image: ProxyImage) -> InstanceOptions {
+    pub fn options(&self, node: &str, image: ProxyImage) -> InstanceOptions {
         let [joins, ads] = self.address.ports();
         let join = JoinOptions {
             image: "registry.example/fleetmesh-proxy:v1".to_owned(),
@@ -94,7 +102,7 @@ impl JoiningBed {
     }
 
     /// Lists the role in the node's tag, as the operator does.
-    async fn grant(&self, node: &str, role: &str) {
+    pub async fn grant(&self, node: &str, role: &str) {
         let arn = format!("arn:aws:appmesh:us-west-2:111122223333:mesh/{MESH}/virtualNode/{node}");
         let tag = format!("key=fleetmesh.dev/proxy-principals,value={role}");
         let aws = aws::AppMesh::new(&self.control_plane.endpoint());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleetmesh_instance::{InstanceOptions, user_data};
 use fleetmesh_testbed::host::HostBackend;
-use fleetmesh_testbed::netns::NetnsInstance;
+use fleetmesh_testbed::netns::{NetnsInstance, Network};
 use fleetmesh_testbed::process::Process;
 use fleetmesh_testbed::run_dir::RunDir;
 use fleetmesh_testbed::{command, tools};
@@ -58,6 +58,10 @@ impl Machine {
             .map(|(program, file)| (program.as_path(), file.as_path()))
             .collect();
         mounts.push((&lib, Path::new("/var/lib")));
+        // The network's own is every machine's.
+        let resolv_conf = folder.join("resolv.conf");
+        fs::write(&resolv_conf, format!("nameserver {}\noptions timeout:2\n", Network::GATEWAY)).unwrap();
+        mounts.push((&resolv_conf, Path::new("/etc/resolv.conf")));
         let [envoy, fleetmesh] = &visible;
         let mut init = instance.command_with(&mounts, "unshare");
         init.args(["--pid", "--fork", "--kill-child", "--"]).arg(stand_ins.join("boot"));
@@ -120,6 +124,21 @@ impl Machine {
     /// A file of the machine's `/var/lib/fleetmesh`.
     pub fn own_file(&self, name: &str) -> PathBuf {
         self.folder.join("lib/fleetmesh").join(name)
+    }
+
+    /// What the machine's own resolv.conf says.
+    pub fn resolv_conf(&self) -> String {
+        fs::read_to_string(self.folder.join("resolv.conf")).unwrap()
+    }
+
+    /// What `program` prints in the container `name`, and its exit status.
+    pub async fn within(&mut self, name: &str, program: &str) -> (i32, String) {
+        let (script, found) = (self.folder.join("within.sh"), self.folder.join("within.out"));
+        let text = format!("#!/bin/bash\ndocker exec {name} {program} >{}\n", found.display());
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        let status = self.run(&script).await;
+        (status, fs::read_to_string(&found).unwrap())
     }
 
     /// What `fleetmesh proxy intercept status` says of the machine.

@@ -14,6 +14,7 @@ mod joining;
 mod machine;
 mod metadata;
 mod mime;
+mod names;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

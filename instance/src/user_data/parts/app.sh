@@ -9,5 +9,5 @@ start_application() {
       --security-opt no-new-privileges)
   fi
   docker run --detach --name fleetmesh-app --restart unless-stopped --network host --log-driver local \
-    ${options[@]+"${options[@]}"} "$app_image"
+    ${options[@]+"${options[@]}"} ${app_dns[@]+"${app_dns[@]}"} "$app_image"
 }

@@ -82,6 +82,7 @@ fn options(
             egress_ignored_ips: proxy.egress_ignored_ips.clone(),
             egress_ignored_ports: ports?,
             ipv6: proxy.ipv6,
+            dns: proxy.dns,
         },
         control_plane: place.control_plane.clone(),
         join: place.join.clone(),
