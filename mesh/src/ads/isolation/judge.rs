@@ -23,6 +23,14 @@ pub(super) struct Seen {
     standing: Standing,
 }
 
+/// What a proxy acknowledged of a snapshot: as much as it subscribed to.
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// The version of all that the snapshot has of the type.
+    version: String,
+    content: Arc<Content>,
+}
+
 impl Isolation {
     pub(super) fn accept(&mut self, verdict: &Verdict, standing: Standing) -> bool {
         let Verdict { kind, content, of, .. } = verdict;
@@ -39,7 +47,7 @@ impl Isolation {
         let counts = standing.refuses || !contested;
         if counts {
             self.proof.prove(kind, content, of, self.generations.of(of), &self.target);
-            self.ran.insert(kind, of.content(kind).version.clone());
+            self.note_ran(kind, &of.content(kind).version, content);
         }
         if !contested {
             return false;
@@ -59,6 +67,17 @@ impl Isolation {
             self.serve();
         }
         changed
+    }
+
+    /// Notes what a proxy runs that counts. One that subscribed to less of the same says nothing new.
+    fn note_ran(&mut self, kind: ResourceType, version: &str, content: &Arc<Content>) {
+        let holds_more = |ran: &Ran| {
+            let known = &ran.content.resources;
+            ran.version == version && content.resources.keys().all(|name| known.contains_key(name))
+        };
+        if !self.ran.get(&kind).is_some_and(holds_more) {
+            self.ran.insert(kind, Ran { version: version.to_owned(), content: Arc::clone(content) });
+        }
     }
 
     /// Ends the hold of parts whose refused form a proxy acknowledges all the same.
@@ -181,7 +200,9 @@ impl Isolation {
                 }
                 continue;
             }
-            let ran = self.ran.get(&kind).is_some_and(|last| *last == version);
+            let served = self.served.content(kind);
+            let ran = self.ran.get(&kind).filter(|last| last.version == version);
+            let ran = ran.is_some_and(|last| search.is_covered_by(&last.content, served));
             if !(ran || search.has_passed(&version)) {
                 return;
             }

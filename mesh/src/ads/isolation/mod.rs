@@ -40,7 +40,7 @@ use crate::distribution::NodeRejection;
 use crate::snapshot::{Content, Resource, ResourceType, Snapshot};
 pub use following::{Following, Offer};
 use generations::Generations;
-use judge::Seen;
+use judge::{Ran, Seen};
 use part::{Decoder, Part};
 use proof::Proof;
 use search::Search;
@@ -90,8 +90,8 @@ pub struct Isolation {
     proof: Proof,
     /// The acknowledgements that came last: thousands of proxies acknowledge the same.
     seen: BTreeMap<ResourceType, Seen>,
-    /// The versions that a proxy ran last which counts as proof.
-    ran: BTreeMap<ResourceType, String>,
+    /// What a proxy acknowledged last which counts as proof.
+    ran: BTreeMap<ResourceType, Ran>,
     held: BTreeMap<Part, Held>,
     /// How often that changed.
     holds: u64,

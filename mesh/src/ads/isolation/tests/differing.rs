@@ -83,6 +83,25 @@ fn a_version_that_was_not_there_before_is_searched_for_by_itself() {
     assert_eq!(world.envoys[1].routes(4), [Some(0), Some(0), Some(1), Some(0)]);
 }
 
+/// What a proxy acknowledges says nothing of what it did not subscribe to.
+#[test]
+fn a_proxy_that_has_fewer_routes_proves_nothing_of_the_others() {
+    for first in [0, 1] {
+        let mut world = world(&[false, false]);
+        world.envoys[1].ports = vec![8001];
+        world.connect(1, false);
+        world.settle(&[]);
+        world.put(&routes([Some(true), Some(true), Some(false), Some(false)]));
+        world.settle(&[first; 16]);
+        assert_eq!(world.envoys[0].routes(4), [Some(0), Some(0), Some(1), Some(1)], "{first}");
+        assert_eq!(world.envoys[1].routes(4), [None, Some(0), None, Some(1)], "{first}");
+        let blamed: BTreeSet<_> =
+            world.isolation.rejections().into_iter().flat_map(|one| one.objects).collect();
+        assert_eq!(blamed, world.services.bad(), "{first}");
+        assert!(world.isolation.searching().is_empty());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

@@ -128,16 +128,18 @@ struct Envoy {
     quotes: bool,
     /// Whether it is of a version that can read everything.
     tolerant: bool,
+    /// The ports whose routes it subscribes to.
+    ports: Vec<u16>,
     answers: usize,
 }
 
 impl Envoy {
     fn request(&self, kind: ResourceType, error: Option<String>) -> Request {
-        let routes = ["rds_egress_http2_8000", "rds_egress_http2_8001"].map(str::to_owned);
+        let routes = self.ports.iter().map(|port| format!("rds_egress_http2_{port}"));
         Request {
             kind,
             version: self.accepted.get(&kind).cloned().unwrap_or_default(),
-            names: if kind == ResourceType::Route { routes.to_vec() } else { Vec::new() },
+            names: if kind == ResourceType::Route { routes.collect() } else { Vec::new() },
             nonce: self.nonces.get(&kind).cloned().unwrap_or_default(),
             error,
             recalled: ResourceSet::new(),
@@ -249,6 +251,7 @@ impl World {
             inbox: VecDeque::new(),
             quotes: *quotes,
             tolerant: false,
+            ports: vec![8000, 8001],
             answers: 0,
         });
         let envoys = envoys.collect::<Vec<_>>();
