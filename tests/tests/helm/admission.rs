@@ -190,3 +190,44 @@ async fn nobody_but_the_operator_writes_a_status() {
         assert!(nothing.contains("could not find template"), "{flags:?}: {nothing}");
     }
 }
+
+/// A deletion cannot be taken back, and `--all` is quickly said.
+#[tokio::test]
+async fn a_mesh_that_is_kept_by_its_annotation_is_not_deleted() {
+    const POLICY: &str = "templates/admission/mesh-deletion.yaml";
+    let bed = AdmissionBed::start().await;
+    let mesh = |name: &str, annotations: Value| {
+        let metadata = json!({ "name": name, "annotations": annotations });
+        json!({ "apiVersion": "fleetmesh.dev/v1alpha1", "kind": "Mesh", "metadata": metadata, "spec": {} })
+    };
+    let kept = bed.file("shared", &mesh("shared", json!({ "fleetmesh.dev/deletion": "refuse" })));
+    for file in [kept, bed.file("own", &mesh("own", json!({})))] {
+        bed.admin.apply(&file).await.unwrap();
+    }
+    let delete = ["delete", "mesh.fleetmesh.dev", "shared", "--dry-run=server"];
+    said(&bed.admin, &delete).await.expect("nothing stands in the way");
+
+    // It is the chart's default.
+    let policy = bed.render(POLICY, &[]).await.unwrap();
+    bed.admin.apply(&policy).await.unwrap();
+    let refused =
+        wait::until("the policy is in force", LIMIT, async || Ok(said(&bed.admin, &delete).await.err()))
+            .await
+            .unwrap();
+    let way_out = "kubectl annotate meshes.fleetmesh.dev shared fleetmesh.dev/deletion-";
+    assert!(refused.contains(way_out), "{refused}");
+
+    let all = said(&bed.admin, &["delete", "meshes.fleetmesh.dev", "--all"]).await.unwrap_err();
+    assert!(all.contains("Mesh \"shared\" has the annotation"), "{all}");
+    let left = bed.admin.run(&["get", "meshes.fleetmesh.dev", "--output=name"]).await.unwrap();
+    assert_eq!(left.trim(), "mesh.fleetmesh.dev/shared", "the other is gone");
+    said(&bed.admin, &["annotate", "mesh.fleetmesh.dev", "shared", "fleetmesh.dev/deletion-"]).await.unwrap();
+    said(&bed.admin, &["delete", "mesh.fleetmesh.dev", "shared"]).await.expect("it is no longer kept");
+
+    for flags in
+        [["--set", "admissionPolicies.meshDeletion.enabled=false"], ["--set", "operator.enabled=false"]]
+    {
+        let nothing = bed.render(POLICY, &flags).await.expect_err("no policy");
+        assert!(nothing.contains("could not find template"), "{flags:?}: {nothing}");
+    }
+}
