@@ -104,6 +104,9 @@ pub struct ObjectStatus {
     /// not serve as bare paths.
     #[serde(default)]
     pub unserved: Vec<String>,
+    /// What is to be known of how the rest of it is served, each as `path: text`. Nothing of it is out of force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -185,6 +188,16 @@ mod tests {
             let without = least.replace(&format!("\"{needed}\""), "\"other\"");
             assert!(serde_json::from_str::<DistributionAnswer>(&without).is_err(), "{needed}");
         }
+    }
+
+    #[test]
+    fn notes_are_left_out_where_there_are_none() {
+        let mut status = ObjectStatus { resource: "r".to_owned(), ..ObjectStatus::default() };
+        let written = |status: &ObjectStatus| serde_json::to_value(status).expect("JSON");
+        assert_eq!(written(&status).get("notes"), None);
+        status.notes = vec!["spec.backends[0]: takes the port".to_owned()];
+        let read: ObjectStatus = serde_json::from_value(written(&status)).expect("a status");
+        assert_eq!(read, status);
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub fn addresses(instances: &[RegisteredInstance], choice: AttributeChoice<'_>) 
 }
 
 impl RegisteredInstance {
+    /// All of its addresses.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        let v4 = self.parsed::<Ipv4Addr>(IPV4).map(IpAddr::from);
+        v4.into_iter().chain(self.parsed::<Ipv6Addr>(IPV6).map(IpAddr::from))
+    }
+
     fn matches(&self, attributes: &[AwsCloudMapInstanceAttribute]) -> bool {
         attributes.iter().all(|wanted| self.attributes.get(&wanted.key) == Some(&wanted.value))
     }

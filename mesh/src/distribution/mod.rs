@@ -136,7 +136,7 @@ impl Proxies {
         changed.append(&mut tally.take_touched());
         let statuses = changed.into_iter().map(|id| {
             let object = reading.object(&id);
-            let status = object.map(|(record, unserved)| tally.status(record, unserved.to_vec()));
+            let status = object.map(|(record, standing)| tally.status(record, standing));
             (id, status)
         });
         statuses.collect()

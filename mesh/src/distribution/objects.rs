@@ -1,4 +1,4 @@
-//! The objects of one mesh in a view, and what of each is not served. A new view costs one comparison of pointers for each object;
+//! The objects of one mesh in a view, and what of each is not served or is to be known. A new view costs one comparison of pointers for each object;
 //! only what depends on the changed ones is computed again. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,20 +7,20 @@ use std::sync::Arc;
 use fleetmesh_model::ResourceId;
 
 use crate::cloud_map::Discovered;
-use crate::snapshot::{Ground, grounded_unserved};
+use crate::snapshot::{Ground, Standing, grounded_standing};
 use crate::view::{MeshView, Record};
 
-/// What of each object of one mesh is not served.
+/// How each object of one mesh stands.
 #[derive(Default)]
 pub(super) struct Objects {
     as_of: Option<(Arc<MeshView>, Discovered)>,
-    unserved: BTreeMap<ResourceId, Unserved>,
+    standings: BTreeMap<ResourceId, Grounded>,
     /// The objects that were worked out from each ground.
     grounded: BTreeMap<Ground, BTreeSet<ResourceId>>,
 }
 
-struct Unserved {
-    paths: Vec<String>,
+struct Grounded {
+    standing: Standing,
     grounds: Vec<Ground>,
 }
 
@@ -57,11 +57,11 @@ impl Objects {
         changed
     }
 
-    /// An object, with what of it is not served; `None` when there is no such object.
-    pub(super) fn get(&self, id: &ResourceId) -> Option<(&Arc<Record>, &[String])> {
+    /// An object, and how it stands; `None` when there is no such object.
+    pub(super) fn get(&self, id: &ResourceId) -> Option<(&Arc<Record>, Standing)> {
         let (view, _) = self.as_of.as_ref()?;
-        let unserved = self.unserved.get(id).map_or(&[][..], |unserved| unserved.paths.as_slice());
-        Some((view.get(id)?, unserved))
+        let standing = self.standings.get(id).map(|grounded| grounded.standing.clone());
+        Some((view.get(id)?, standing.unwrap_or_default()))
     }
 
     fn differing_services(&self, was: &Discovered, is: &Discovered) -> Vec<Ground> {
@@ -69,24 +69,27 @@ impl Objects {
             return Vec::new();
         }
         let grounds = self.grounded.keys().filter(|ground| match ground {
-            Ground::Service(service) => was.failure(service) != is.failure(service),
+            Ground::Service(service) => {
+                let known = |discovered: &Discovered| discovered.instances(service).is_some();
+                was.failure(service) != is.failure(service) || known(was) != known(is)
+            }
             Ground::Record(_) | Ground::Members(_) => false,
         });
         grounds.cloned().collect()
     }
 
     fn work_out(&mut self, view: &MeshView, discovered: &Discovered, record: &Arc<Record>) {
-        let (paths, grounds) = grounded_unserved(view, discovered, record);
+        let (standing, grounds) = grounded_standing(view, discovered, record);
         for ground in &grounds {
             self.grounded.entry(ground.clone()).or_default().insert(record.id.clone());
         }
-        if !grounds.is_empty() || !paths.is_empty() {
-            self.unserved.insert(record.id.clone(), Unserved { paths, grounds });
+        if !grounds.is_empty() || standing != Standing::default() {
+            self.standings.insert(record.id.clone(), Grounded { standing, grounds });
         }
     }
 
     fn forget(&mut self, id: &ResourceId) {
-        let Some(Unserved { grounds, .. }) = self.unserved.remove(id) else { return };
+        let Some(Grounded { grounds, .. }) = self.standings.remove(id) else { return };
         for ground in grounds {
             if let Some(objects) = self.grounded.get_mut(&ground) {
                 objects.remove(id);

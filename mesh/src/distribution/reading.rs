@@ -9,6 +9,7 @@ use fleetmesh_model::ResourceId;
 use super::ledger::ProxyLedger;
 use super::objects::Objects;
 use crate::cloud_map::Discovered;
+use crate::snapshot::Standing;
 use crate::view::{MeshView, Record};
 
 /// What the readers of one mesh are given: `enter` a view, take the statuses that changed from [`Proxies`](super::Proxies),
@@ -35,8 +36,8 @@ impl Reading {
         self.objects.enter(view, discovered)
     }
 
-    /// An object of the view, with what of it is not served; `None` when there is no such object.
-    pub fn object(&self, id: &ResourceId) -> Option<(&Arc<Record>, &[String])> {
+    /// An object of the view, and how it stands; `None` when there is no such object.
+    pub fn object(&self, id: &ResourceId) -> Option<(&Arc<Record>, Standing)> {
         self.objects.get(id)
     }
 

@@ -10,7 +10,7 @@ use super::node::{ConnectedProxy, HolderVoice, NodeProxies};
 use super::sum::has_callers;
 use super::{Progress, same_snapshot};
 use crate::cloud_map::Discovered;
-use crate::snapshot::{Snapshot, unserved};
+use crate::snapshot::{Snapshot, Standing, standing};
 use crate::view::MeshView;
 
 /// Proxies that run the same.
@@ -30,12 +30,14 @@ pub(super) fn statuses<'a>(
         .resources
         .values()
         .map(|record| {
+            let Standing { unserved, notes } = standing(view, discovered, record);
             let status = ObjectStatus {
                 arn: record.arn.clone(),
                 resource: record.id.path(),
                 kind: record.id.kind().to_string(),
                 version: record.version,
-                unserved: unserved(view, discovered, record),
+                unserved,
+                notes,
                 ..ObjectStatus::default()
             };
             (record.id.clone(), status)

@@ -14,7 +14,7 @@ use super::node::{ConnectedProxy, CountChange, HolderVoice, NodeProxies};
 use super::spoken::Spoken;
 use super::sum::{Count, Sum, has_callers, same_version};
 use super::{NodeRejection, Progress, same_snapshot};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Standing};
 use crate::view::{MeshView, Record};
 
 /// The proxies of one mesh, and their sums.
@@ -128,7 +128,8 @@ impl ProxyTally {
     }
 
     /// The status of an object of the view that is reported on.
-    pub(super) fn status(&self, record: &Record, unserved: Vec<String>) -> ObjectStatus {
+    pub(super) fn status(&self, record: &Record, standing: Standing) -> ObjectStatus {
+        let Standing { unserved, notes } = standing;
         let none = Sum::default();
         let Sum { all, others, callers, rejected } = self.sums.get(&record.id).unwrap_or(&none);
         let CallingProxies { proxies, acknowledged } = all.of(record);
@@ -145,6 +146,7 @@ impl ProxyTally {
             connected: self.nodes.get(&record.id).map(NodeProxies::connected).unwrap_or_default(),
             callers: callers.iter().map(|(name, count)| (name.clone(), count.of(record))).collect(),
             unserved,
+            notes,
         }
     }
 

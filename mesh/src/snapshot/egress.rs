@@ -6,7 +6,8 @@
 //! - http, http2 and grpc share a port: Envoy recognises the version per connection, and the Host header selects
 //!   the service.
 //! - tcp distinguishes services by nothing but the port. So a port belongs to one tcp service, or to any number of HTTP
-//!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`].
+//!   ones; the first in the order of `backends` gets it, and each later one is a [`Conflict`]. What of the port the tcp service takes
+//!   is in [`tcp_port`](super::tcp_port).
 //! - How connections are made is the backend's business (its client policy): a port of a node that is reached in several ways
 //!   has a cluster for each. What must not be reached at all is reached by nothing else.
 //! - DNS names have no case: two services whose names differ in case only conflict as well.
@@ -14,10 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetmesh_model::common::PortProtocol;
+use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::tls::{ClientPolicy, ClientPolicyTls};
 use fleetmesh_model::virtual_node::BackendDefaults;
 use fleetmesh_model::virtual_service::VirtualServiceProvider;
-use fleetmesh_model::{ResourceId, RouteSpec, VirtualNodeSpec, VirtualServiceSpec};
+use fleetmesh_model::{MeshSpec, ResourceId, RouteSpec, VirtualNodeSpec, VirtualServiceSpec};
 
 use super::endpoint::{Endpoint, Target, endpoint};
 use super::inputs::{FoundInput, Reader};
@@ -95,6 +97,11 @@ pub(super) fn egress<'a>(reader: &Reader<'a>, node: &'a VirtualNodeSpec) -> Egre
     }
     egress.separate();
     egress
+}
+
+/// Whether `mesh` lets through what is no backend; App Mesh's default is to drop it.
+pub(super) fn allows_all(mesh: &MeshSpec) -> bool {
+    mesh.egress_filter.as_ref().is_some_and(|filter| filter.kind == EgressFilterType::AllowAll)
 }
 
 /// The client policy for backends that have none of their own.

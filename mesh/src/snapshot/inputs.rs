@@ -141,7 +141,7 @@ pub enum Ground {
     Record(ResourceId),
     /// Which members a collection has.
     Members(Collection),
-    /// Why a service of Cloud Map was never discovered.
+    /// Whether a service of Cloud Map was ever discovered, and why not.
     Service(ServiceName),
 }
 
@@ -156,11 +156,13 @@ impl Inputs {
             && self.instances.iter().all(|(service, seen)| same(seen.as_ref(), discovered.instances(service)))
     }
 
-    /// What was looked at, other than instances of Cloud Map.
+    /// What was looked at; of instances of Cloud Map only whether they are known.
     pub(super) fn into_grounds(self) -> Vec<Ground> {
         let records = self.records.into_keys().map(Ground::Record);
         let members = self.members.into_keys().map(Ground::Members);
-        records.chain(members).chain(self.failures.into_iter().map(Ground::Service)).collect()
+        let services: BTreeSet<ServiceName> =
+            self.failures.into_iter().chain(self.instances.into_keys()).collect();
+        records.chain(members).chain(services.into_iter().map(Ground::Service)).collect()
     }
 
     /// The objects that exist among the inputs.

@@ -3,7 +3,9 @@
 //! They bind `0.0.0.0`, or, when the preference of IP versions includes IPv6, `[::]` for both versions: a host without
 //! IPv6 refuses the latter, so it is not the default. The names never change.
 
-use envoy_types::pb::envoy::config::core::v3::{Address, TrafficDirection, TransportSocket};
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::{Address, CidrRange, TrafficDirection, TransportSocket};
 use envoy_types::pb::envoy::config::listener::v3::listener_filter_chain_match_predicate::{MatchSet, Rule};
 use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, FilterChainMatch, Listener, ListenerFilter, ListenerFilterChainMatchPredicate,
@@ -20,9 +22,9 @@ use super::filter;
 use super::names::{self, Direction};
 use super::proto;
 
-/// The port on which TLS is looked into on the way out, and the names that pass even when the egress filter drops the rest.
-const AWS_PORT: i32 = 443;
-const AWS_NAMES: &str = "*.amazonaws.com";
+/// The port on which TLS is looked into on the way out, because AWS's own endpoints pass there even when the egress filter drops
+/// the rest.
+pub(super) const AWS_PORT: i32 = 443;
 
 /// The listener of `direction` with `chains`, by port of the connections' original destination. On the ports `inspected` TLS is
 /// distinguished from plaintext; those of AWS's names are inspected anyhow.
@@ -100,26 +102,33 @@ pub(super) fn over_tls(mut plain: FilterChain, socket: Option<TransportSocket>, 
     FilterChain { transport_socket: socket, ..plain }
 }
 
+/// The chain `plain`, for connections to `address` alone.
+pub(super) fn to_address(mut plain: FilterChain, address: IpAddr) -> FilterChain {
+    plain.name = format!("{}_{address}", plain.name);
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let range = CidrRange { address_prefix: address.to_string(), prefix_len: proto::number(bits) };
+    plain.filter_chain_match.get_or_insert_default().prefix_ranges = vec![range];
+    plain
+}
+
 /// The chain `chain` for what is no TLS.
 pub(super) fn beside_tls(mut chain: FilterChain) -> FilterChain {
     chain.filter_chain_match.get_or_insert_default().transport_protocol = "raw_buffer".to_owned();
     chain
 }
 
-/// The chain for AWS's own endpoints: TLS to `*.amazonaws.com:443`.
+/// The chain for AWS's own endpoints: TLS to names in [`names::AWS_DOMAINS`] on port 443.
 pub(super) fn aws_chain(filter: filter::NetworkFilter) -> FilterChain {
-    let matcher = FilterChainMatch {
-        destination_port: proto::number(AWS_PORT.into()),
-        server_names: vec![AWS_NAMES.to_owned()],
-        transport_protocol: "tls".to_owned(),
-        ..FilterChainMatch::default()
-    };
-    FilterChain {
-        name: "aws".to_owned(),
-        filter_chain_match: Some(matcher),
-        filters: vec![filter],
-        ..FilterChain::default()
-    }
+    let domains = names::AWS_DOMAINS.iter().map(|domain| format!("*.{domain}")).collect();
+    named_tls(chain("aws".to_owned(), AWS_PORT, filter), domains)
+}
+
+/// The chain `plain`, for TLS that asks for one of `server_names` alone; for all TLS when there are none.
+pub(super) fn named_tls(mut plain: FilterChain, server_names: Vec<String>) -> FilterChain {
+    let matcher = plain.filter_chain_match.get_or_insert_default();
+    matcher.server_names = server_names;
+    matcher.transport_protocol = "tls".to_owned();
+    plain
 }
 
 /// The chain for everything that no other chain is for.

@@ -25,6 +25,7 @@ mod inputs;
 mod lead;
 mod listener;
 pub mod names;
+mod note;
 mod order;
 mod outlier;
 pub(crate) mod overlay;
@@ -37,6 +38,7 @@ mod retry;
 mod route;
 mod route_match;
 mod secret;
+mod tcp_port;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -50,7 +52,6 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
 use envoy_types::pb::envoy::config::listener::v3::FilterChain;
 use fleetmesh_model::common::PortProtocol;
-use fleetmesh_model::mesh::EgressFilterType;
 use fleetmesh_model::service_discovery::ServiceDiscovery;
 use fleetmesh_model::{Kind, MeshSpec, ResourceId, VirtualNodeSpec};
 use prost::{Message, Name};
@@ -62,13 +63,14 @@ use endpoint::Target;
 use inputs::{FoundInput, Reader};
 use names::Direction;
 use parts::{Parts, add};
+use tcp_port::TcpShare;
 use timeout::Timeouts;
 use tls::{ClientTls, ServerTls};
 
 pub use inputs::{Ground, Inputs};
 pub use recall::recall;
 pub use resource::{Content, Resource, ResourceSet, ResourceType};
-pub use unserved::{grounded_unserved, unavailable, unserved};
+pub use unserved::{Standing, grounded_standing, standing, unavailable, unserved};
 pub use version::{KEY_LENGTH, KEYS, VersionKeys, content_version};
 
 /// Where the clusters of a proxy lead. What passes through is not among them.
@@ -240,7 +242,8 @@ impl<'a> Builder<'a> {
                 Port::Http(services) => chains.push(self.http_port(*port, services, &egress.nowhere)),
                 Port::Tcp(service) => {
                     objects.extend(service.objects.iter().cloned());
-                    chains.push(self.tcp_port(*port, service, &mut referred));
+                    let share = TcpShare::of(reader, service, *port, self.allows_all());
+                    chains.extend(share.chains(self.tcp_port(*port, service, &mut referred)));
                 }
             }
         }
@@ -282,7 +285,10 @@ impl<'a> Builder<'a> {
         let routes = route::egress(name.clone(), port, services, nowhere, through);
         self.route(name.clone(), &routes, referred, objects);
         let filter = filter::http(Direction::Egress, name.clone(), self.access_log.clone());
-        listener::chain(name, port, filter)
+        let chain = listener::chain(name, port, filter);
+        // Where all is let through, TLS goes where it was going: it is no HTTP that could be routed.
+        let passes_tls = self.allows_all() && port == listener::AWS_PORT;
+        if passes_tls { listener::beside_tls(chain) } else { chain }
     }
 
     fn tcp_port(&self, port: i32, service: &Service<'_>, referred: &mut BTreeSet<String>) -> FilterChain {
@@ -297,10 +303,8 @@ impl<'a> Builder<'a> {
         listener::chain(names::route(Direction::Egress, PortProtocol::Tcp, port), port, filter)
     }
 
-    /// DROP_ALL is App Mesh's default.
     fn allows_all(&self) -> bool {
-        let filter = self.mesh.spec.egress_filter.as_ref();
-        filter.is_some_and(|filter| filter.kind == EgressFilterType::AllowAll)
+        egress::allows_all(self.mesh.spec)
     }
 
     fn route<T: Message + Name>(

@@ -21,6 +21,25 @@ pub const CERTIFICATE_SECRET: &str = "file_certificate_";
 /// What the name of trusted authorities from a file begins with.
 pub const TRUST_SECRET: &str = "file_trust_";
 
+/// What the names of AWS's own endpoints end in, in each of its partitions: `dnsSuffix` and `dualStackDnsSuffix` of botocore's
+/// `partitions.json`. They pass on port 443 whatever the egress filter says.
+pub const AWS_DOMAINS: [&str; 14] = [
+    "amazonaws.com",
+    "api.aws",
+    "amazonaws.com.cn",
+    "api.amazonwebservices.com.cn",
+    "amazonaws.eu",
+    "api.amazonwebservices.eu",
+    "c2s.ic.gov",
+    "api.aws.ic.gov",
+    "sc2s.sgov.gov",
+    "api.aws.scloud",
+    "cloud.adc-e.uk",
+    "api.cloud-aws.adc-e.uk",
+    "csp.hci.ic.gov",
+    "api.aws.hci.ic.gov",
+];
+
 /// The listener on a port of a virtual gateway.
 pub fn gateway_listener(port: i32) -> String {
     format!("{GATEWAY_LISTENER}{port}")

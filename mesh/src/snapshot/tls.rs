@@ -226,7 +226,7 @@ pub(super) fn client_socket(
 }
 
 /// The name that the certificate of a node is for unless a policy names others.
-fn discovered_name(discovery: &ServiceDiscovery) -> String {
+pub(super) fn discovered_name(discovery: &ServiceDiscovery) -> String {
     match discovery {
         ServiceDiscovery::Dns(dns) => dns.hostname.trim_end_matches('.').to_owned(),
         ServiceDiscovery::AwsCloudMap(map) => format!("{}.{}", map.service_name, map.namespace_name),

@@ -23,7 +23,7 @@ use super::endpoint::endpoint;
 use super::inputs::{FoundInput, Ground, Reader};
 use super::lead::{self, Lead};
 use super::tls::ServerTls;
-use super::{gateway_route, health_check};
+use super::{gateway_route, health_check, note};
 use crate::cloud_map::{Discovered, ServiceName};
 use crate::view::{MeshView, Record};
 
@@ -32,34 +32,61 @@ const ACM_CERTIFICATE: &str = "certificates of ACM cannot be had outside of AWS'
 /// Why trust in a private authority of ACM is not served, and the way out.
 const ACM_TRUST: &str = "authorities of ACM PCA are not read, so nothing is sent where they are to be trusted; use a file with the authority's certificate, or SDS";
 
+/// How an object stands beside what its proxies say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What of it is not served ([`unserved`]).
+    pub unserved: Vec<String>,
+    /// What is to be known of how the rest is served, each as `path: text`.
+    pub notes: Vec<String>,
+}
+
 /// What of `record` is not served: the path of each member without a mapping, and `path: reason` where other objects
 /// of `view` stand in the way, or Cloud Map failed to discover a service that it never discovered before. In the order of the spec; empty when all of it is served.
 pub fn unserved(view: &MeshView, discovered: &Discovered, record: &Arc<Record>) -> Vec<String> {
-    grounded_unserved(view, discovered, record).0
+    unserved_by(&Reader::new(view, discovered, record.id.mesh_name()), record)
 }
 
-/// The same as [`unserved`], and what it was worked out from besides `record`: as long as none of that changes, it stays.
-pub fn grounded_unserved(
+/// The same as [`unserved`], with what else is to be known.
+pub fn standing(view: &MeshView, discovered: &Discovered, record: &Arc<Record>) -> Standing {
+    grounded_standing(view, discovered, record).0
+}
+
+/// The same as [`standing`], and what it was worked out from besides `record`: as long as none of that changes, it stays.
+pub fn grounded_standing(
     view: &MeshView,
     discovered: &Discovered,
     record: &Arc<Record>,
-) -> (Vec<String>, Vec<Ground>) {
+) -> (Standing, Vec<Ground>) {
     let reader = Reader::new(view, discovered, record.id.mesh_name());
-    let paths = match &record.spec {
+    let notes = match &record.spec {
+        Spec::VirtualNode(spec) => note::of_node(&reader, spec),
+        Spec::Mesh(_)
+        | Spec::VirtualRouter(_)
+        | Spec::Route(_)
+        | Spec::VirtualService(_)
+        | Spec::VirtualGateway(_)
+        | Spec::GatewayRoute(_) => Vec::new(),
+    };
+    let unserved = unserved_by(&reader, record);
+    (Standing { unserved, notes }, reader.into_inputs().into_grounds())
+}
+
+fn unserved_by(reader: &Reader<'_>, record: &Arc<Record>) -> Vec<String> {
+    match &record.spec {
         Spec::Mesh(_) | Spec::VirtualRouter(_) => Vec::new(),
-        Spec::VirtualNode(spec) => virtual_node(&reader, spec),
+        Spec::VirtualNode(spec) => virtual_node(reader, spec),
         Spec::Route(spec) => {
             let router = record.id.parent();
-            route(&reader, router.as_ref().map_or("", |router| router.name()), spec)
+            route(reader, router.as_ref().map_or("", |router| router.name()), spec)
         }
-        Spec::VirtualService(spec) => virtual_service(&reader, spec),
+        Spec::VirtualService(spec) => virtual_service(reader, spec),
         Spec::VirtualGateway(spec) => virtual_gateway(spec),
         Spec::GatewayRoute(spec) => {
             let gateway = record.id.parent();
-            route_of_gateway(&reader, gateway.as_ref().map_or("", |gateway| gateway.name()), record, spec)
+            route_of_gateway(reader, gateway.as_ref().map_or("", |gateway| gateway.name()), record, spec)
         }
-    };
-    (paths, reader.into_inputs().into_grounds())
+    }
 }
 
 /// What of `spec` nothing serves, whatever else there is, each as `path: reason`: what would need a certificate that only AWS can

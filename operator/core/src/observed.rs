@@ -178,6 +178,7 @@ pub struct RemoteObject {
 
 /// How many proxies run an object, as the control plane reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every value is the large one")]
 pub enum Distribution {
     /// The endpoint does not report it: it is not a Fleetmesh control plane.
     Unsupported,

@@ -34,11 +34,18 @@ pub fn finding(
         Distribution::Pending => awaited(),
         Distribution::Reported(ObjectStatus { version: reported, .. }) if *reported < version => awaited(),
         Distribution::Reported(ObjectStatus {
-            proxies, acknowledged, rejected, unserved, callers, ..
+            proxies,
+            acknowledged,
+            rejected,
+            unserved,
+            notes,
+            callers,
+            ..
         }) => {
             let refusals = i32::try_from(rejected.len()).unwrap_or(i32::MAX);
             let numbers = (refusals, *acknowledged, *proxies);
             let running = |rest| running(numbers, version, rejected, waited, rest);
+            let said = |message: String| [&[message][..], notes].concat().join("; ");
             if quorum::refuse(numbers, callers, owners) {
                 Finding::fails(Reason::ProxyRejected, refused(*proxies, *acknowledged, rejected))
             } else if !unserved.is_empty() {
@@ -51,9 +58,9 @@ pub fn finding(
                 Finding::fails(Reason::ProxiesPending, running("too many to go on without them"))
             } else if *proxies == 0 {
                 let message = format!("the endpoint has version {version}; no connected proxy needs it");
-                Finding::holds(Reason::Programmed, message)
+                Finding::holds(Reason::Programmed, said(message))
             } else {
-                Finding::holds(Reason::Programmed, running(FEW))
+                Finding::holds(Reason::Programmed, said(running(FEW)))
             }
         }
     }
@@ -319,5 +326,22 @@ mod tests {
         assert_eq!(reason(&[&acm, &check]), Reason::AcmUnavailable);
         assert_eq!(reason(&[&check]), Reason::NotInForce);
         assert_eq!(reason(&[]), Reason::Programmed);
+    }
+
+    #[test]
+    fn what_is_to_be_known_of_how_it_is_served_is_said_where_it_is_programmed() {
+        let note = "spec.backends[0].virtualService.virtualServiceName: takes all of port 3306".to_owned();
+        let said = |proxies, acknowledged| {
+            let notes = vec![note.clone()];
+            let status = ObjectStatus { version: 3, proxies, acknowledged, notes, ..ObjectStatus::default() };
+            let identity = RemoteIdentity { arn: "arn".to_owned(), uid: "u".to_owned(), version: 3 };
+            let owners = Owners { own: "own".to_owned(), namespaces: BTreeMap::new() };
+            finding(&identity, &Distribution::Reported(status), &owners, None)
+        };
+        let (one, none, silent) = (said(1, 1), said(0, 0), said(1, 0));
+        assert_eq!((one.reason, none.reason), (Reason::Programmed, Reason::Programmed));
+        assert_eq!(one.message, format!("1 of 1 connected proxies run version 3; {note}"));
+        assert_eq!(none.message, format!("the endpoint has version 3; no connected proxy needs it; {note}"));
+        assert_eq!(silent.reason, Reason::ProxiesPending);
     }
 }

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, LIMIT, MeshMember};
 use crate::cloud_map_front::{CloudMapFront, CloudMapManner};
 use crate::spec::{
-    caller, empty_mesh, http2_route, listeners, node, route, routed, router_on, server, targets,
+    caller, empty_mesh, http2_route, listeners, mesh, node, route, routed, router_on, server, service,
+    targets,
 };
 
 const URL: &str = "http://shop.apps.local/";
@@ -287,4 +288,54 @@ async fn a_service_that_is_never_discovered_holds_up_nothing_else() {
     assert_eq!(client.get(Protocol::Http2, URL).await.status, 200);
     let status = bed.status(&node("shop")).await.unwrap();
     assert_eq!(status["unserved"], json!([]), "{status}");
+}
+
+/// With the name by which Cloud Map discovers it, a tcp service takes connections to its instances, and no others on its port.
+#[tokio::test]
+async fn a_tcp_service_takes_connections_by_the_addresses_of_its_instances() {
+    if !userns::wanted() {
+        return;
+    }
+    let run = RunDir::new("cloud-map-tcp").unwrap();
+    let cloud_map = Shop::start(&run).await;
+    let plane = control_plane(&run, &cloud_map.moto.endpoint()).await;
+    let (mut bed, [client, red, blue]) = Bed::around(plane, run, ["client", "red", "blue"]).await;
+    bed.names(&[&client, &red, &blue], &[]).await;
+    cloud_map.register(&red, "v1").await;
+    let discovery = json!({ "awsCloudMap": { "namespaceName": NAMESPACE, "serviceName": "shop" } });
+    let provider = json!({ "provider": { "virtualNode": { "virtualNodeName": "red" } } });
+    bed.create(&[
+        (mesh(), json!({ "egressFilter": { "type": "ALLOW_ALL" } })),
+        (node("red"), json!({ "listeners": listeners(&[("tcp", PORT)]), "serviceDiscovery": discovery })),
+        server("blue", &[("tcp", PORT)]),
+        (service("shop.fleet.local"), provider),
+        caller("client", &["shop.fleet.local"]),
+    ])
+    .await;
+    let red = bed.join(red, &[(Protocol::Tcp, PORT)]).await;
+    let blue = bed.join(blue, &[(Protocol::Tcp, PORT)]).await;
+    let client = bed.join(client, &[]).await;
+    let cluster = format!("cluster.cds_egress_apps_red_tcp_{PORT}.upstream_cx_total");
+    let reach = async |instance: &NetnsInstance| {
+        let answer = client.get(Protocol::Tcp, &format!("tcp://{}:{PORT}", instance.ipv4())).await;
+        (answer.responder, client.stat(&cluster).await)
+    };
+    wait::until("the backend takes what is for its instance", LIMIT, async || {
+        let (responder, taken) = reach(&red.instance).await;
+        Ok((responder == "red" && taken > 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    let before = client.stat(&cluster).await;
+    assert_eq!(reach(&blue.instance).await, ("blue".to_owned(), before), "what is for others passes");
+
+    cloud_map.register(&blue.instance, "v1").await;
+    wait::until("the backend takes what is for the new one", LIMIT, async || {
+        let before = client.stat(&cluster).await;
+        Ok((reach(&blue.instance).await.1 > before).then_some(()))
+    })
+    .await
+    .unwrap();
+    let status = bed.status(&node("client")).await.unwrap();
+    assert_eq!(status["notes"], Value::Null, "nothing is taken by its port alone");
 }

@@ -249,6 +249,32 @@ pub fn limits() -> MeshView {
     ])
 }
 
+/// Services on port 443 that `client` calls: HTTP and tcp, also under names that nobody asks for, where all passes and where
+/// nothing else does.
+pub fn port_443() -> Vec<MeshView> {
+    let mut views = Vec::new();
+    for filter in ["ALLOW_ALL", "DROP_ALL"] {
+        for (protocol, name) in [
+            ("http", "n.local"),
+            ("tcp", "n.local"),
+            ("tcp", "n.apps.local"),
+            ("tcp", "10.0.0.1"),
+            ("tcp", "*.n:80"),
+        ] {
+            let listeners = json!([{"portMapping": {"port": 443, "protocol": protocol}}]);
+            let discovery = json!({"awsCloudMap": {"namespaceName": "apps.local", "serviceName": "n"}});
+            let service = format!("virtualService/{name}");
+            views.push(view(&[
+                ("", json!({"egressFilter": {"type": filter}})),
+                ("virtualNode/n", json!({"listeners": listeners, "serviceDiscovery": discovery})),
+                (&service, json!({"provider": {"virtualNode": {"virtualNodeName": "n"}}})),
+                ("virtualNode/client", calling(&[name])),
+            ]));
+        }
+    }
+    views
+}
+
 /// Certificates and trust from files and SDS, by the member of a spec that they are.
 pub const FILE: &str = r#"{"file": {"certificateChain": "/certs/a.pem", "privateKey": "/certs/a.key"}}"#;
 pub const TRUST: &str = r#"{"file": {"certificateChain": "/certs/ca.pem"}}"#;
@@ -321,5 +347,6 @@ pub fn all() -> Vec<MeshView> {
     views.extend(nodes());
     views.extend(odd());
     views.extend(tls());
+    views.extend(port_443());
     views
 }

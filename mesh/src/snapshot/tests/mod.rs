@@ -8,6 +8,7 @@ mod gateway;
 mod golden;
 mod limits;
 mod recall;
+mod tcp_port;
 mod tls;
 mod validate;
 
