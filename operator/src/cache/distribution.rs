@@ -20,6 +20,7 @@ fn differ_in_number_only(one: &ObjectStatus, other: &ObjectStatus) -> bool {
         && one.version == other.version
         && one.rejected == other.rejected
         && one.unserved == other.unserved
+        && one.notes == other.notes
 }
 
 /// One answer of the control plane about one mesh.

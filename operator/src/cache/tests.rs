@@ -269,6 +269,9 @@ fn proxies_that_only_come_and_go_are_not_urgent() {
     assert_eq!(cache.distribution_reported("m", reported(1, 0, 0)).now.len(), 1, "the first news");
     let triggered = cache.distribution_reported("m", reported(1, 2, 2));
     assert_eq!((triggered.now.len(), triggered.later.len()), (0, 1));
+    let mut noted = reported(1, 2, 2);
+    noted.objects[0].1.notes.push("spec.backends[0]: takes all of port 443".to_owned());
+    assert_eq!(cache.distribution_reported("m", noted).now.len(), 1, "the condition has to say so");
     assert_eq!(
         cache.distribution_reported("m", reported(1, 2, 1)).now.len(),
         1,
