@@ -117,10 +117,13 @@ pub(super) fn beside_tls(mut chain: FilterChain) -> FilterChain {
     chain
 }
 
-/// The chain for AWS's own endpoints: TLS to names in [`names::AWS_DOMAINS`] on port 443.
-pub(super) fn aws_chain(filter: filter::NetworkFilter) -> FilterChain {
-    let domains = names::AWS_DOMAINS.iter().map(|domain| format!("*.{domain}")).collect();
-    named_tls(chain("aws".to_owned(), AWS_PORT, filter), domains)
+/// The chains for AWS's own endpoints: TLS to names in [`names::AWS_DOMAINS`] and [`names::MORE_AWS_DOMAINS`] on port 443.
+pub(super) fn aws_chains(filter: &filter::NetworkFilter) -> [FilterChain; 2] {
+    let of = |name: &str, domains: &[&str]| {
+        let below = domains.iter().map(|domain| format!("*.{domain}")).collect();
+        named_tls(chain(name.to_owned(), AWS_PORT, filter.clone()), below)
+    };
+    [of("aws", &names::AWS_DOMAINS), of("aws_partitions", &names::MORE_AWS_DOMAINS)]
 }
 
 /// The chain `plain`, for TLS that asks for one of `server_names` alone; for all TLS when there are none.

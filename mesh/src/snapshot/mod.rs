@@ -253,7 +253,7 @@ impl<'a> Builder<'a> {
         let default_chain = if self.allows_all() {
             Some(listener::default_chain(forward()))
         } else {
-            chains.push(listener::aws_chain(forward()));
+            chains.extend(listener::aws_chains(&forward()));
             None
         };
         referred.insert(through.name.clone());

@@ -21,10 +21,12 @@ pub const CERTIFICATE_SECRET: &str = "file_certificate_";
 /// What the name of trusted authorities from a file begins with.
 pub const TRUST_SECRET: &str = "file_trust_";
 
-/// What the names of AWS's own endpoints end in, in each of its partitions: `dnsSuffix` and `dualStackDnsSuffix` of botocore's
-/// `partitions.json`. They pass on port 443 whatever the egress filter says.
-pub const AWS_DOMAINS: [&str; 14] = [
-    "amazonaws.com",
+/// What the names of AWS's own endpoints end in, as App Mesh's egress filter had it. They pass on port 443 whatever the filter says.
+pub const AWS_DOMAINS: [&str; 1] = ["amazonaws.com"];
+/// The same for the rest of AWS, in each of its partitions: with [`AWS_DOMAINS`] every `dnsSuffix` and `dualStackDnsSuffix` of botocore's
+/// `partitions.json`. They have a chain of their own: Envoy ends the connections of a chain that changes, and those of proxies from
+/// before these passed stay.
+pub const MORE_AWS_DOMAINS: [&str; 13] = [
     "api.aws",
     "amazonaws.com.cn",
     "api.amazonwebservices.com.cn",

@@ -82,7 +82,7 @@ impl TcpShare {
             Rest::Plaintext => "every connection without TLS",
         };
         Some(format!(
-            "{service:?} takes {taken} to port {port}, wherever it was going, although the mesh lets all through (egressFilter ALLOW_ALL): nothing but the port says what is meant for it. Its addresses would, if it had the name by which Cloud Map discovers one of its nodes"
+            "{service:?} takes {taken} to port {port}, wherever it was going, although the mesh lets all through (egressFilter ALLOW_ALL): nothing but the port says what is meant for it. If others are called on that port, give the service another one, or the name by which Cloud Map discovers one of its nodes (SERVICE.NAMESPACE): then its addresses say it"
         ))
     }
 }

@@ -16,7 +16,8 @@ use crate::app::client::{AppAnswer, AppCall, Client};
 /// # Errors
 /// No answer comes.
 pub async fn send(method: Method, url: &str) -> Result<AppAnswer> {
-    let call = AppCall { url: url.parse()?, protocol: Protocol::Http, method, headers: HeaderMap::new() };
+    let (url, protocol, headers) = (url.parse()?, Protocol::Http, HeaderMap::new());
+    let call = AppCall { url, protocol, method, headers, opening: Vec::new() };
     Client::new(Protocol::Http).send(&call).await
 }
 

@@ -31,6 +31,8 @@ pub struct AppCall {
     pub method: Method,
     /// Its headers.
     pub headers: HeaderMap,
+    /// What TCP begins with before anything is read.
+    pub opening: Vec<u8>,
 }
 
 /// What came back.
@@ -88,7 +90,7 @@ impl Client {
     async fn exchange(&self, call: &AppCall) -> Result<AppAnswer> {
         if call.protocol == Protocol::Tcp {
             let authority = call.url.authority().context("no host in the URL")?;
-            let responder = tcp::call(authority.as_str()).await?;
+            let responder = tcp::call(authority.as_str(), &call.opening).await?;
             return Ok(AppAnswer {
                 status: 200,
                 grpc_status: None,

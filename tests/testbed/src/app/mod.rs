@@ -19,6 +19,7 @@ use crate::run_dir::RunDir;
 use crate::tools;
 use client::AppAnswer;
 use tally::Tally;
+pub use tcp::client_hello;
 
 /// What travels over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

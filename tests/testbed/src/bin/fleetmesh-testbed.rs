@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use fleetmesh_testbed::app::client::{AppCall, Client, headers};
-use fleetmesh_testbed::app::{Protocol, load, server};
+use fleetmesh_testbed::app::{Protocol, client_hello, load, server};
 use fleetmesh_testbed::dns::{self, DnsRecord};
 use http::{Method, Uri};
 
@@ -82,12 +82,20 @@ struct GetArgs {
     /// NAME: VALUE; may be repeated.
     #[arg(long = "header")]
     headers: Vec<String>,
+    /// What TCP begins with before anything is read: a ClientHello that asks for this name.
+    #[arg(long, value_name = "NAME", conflicts_with = "says")]
+    sni: Option<String>,
+    /// What TCP begins with before anything is read: this text.
+    #[arg(long, value_name = "TEXT")]
+    says: Option<String>,
 }
 
 impl GetArgs {
     fn call(self) -> Result<AppCall> {
-        let Self { url, protocol, method, headers: lines } = self;
-        Ok(AppCall { url, protocol, method, headers: headers(&lines)? })
+        let Self { url, protocol, method, headers: lines, sni, says } = self;
+        let hello = sni.as_deref().map(client_hello).transpose()?;
+        let opening = hello.or(says.map(String::into_bytes)).unwrap_or_default();
+        Ok(AppCall { url, protocol, method, headers: headers(&lines)?, opening })
     }
 }
 

@@ -47,6 +47,7 @@ async fn keep_this_release() {
     std::fs::create_dir_all(&folder).unwrap();
     let write = |file: &str, text: String| std::fs::write(folder.join(file), text).unwrap();
     write("proxy.json", format!("{:#}\n", json!(proxy.running())));
+    write("pushed.txt", String::new());
     world.bed.operator.kill();
     write("objects.jsonl", stored(&world).await);
     let calls = world.aws_writes();

@@ -50,6 +50,11 @@ impl Kept {
         serde_json::from_str(&self.text("proxy.json")).unwrap()
     }
 
+    /// The types of what the changelog says that an upgrade from it pushes to its proxy, in order.
+    pub fn pushed(&self) -> Vec<String> {
+        self.text("pushed.txt").lines().map(str::to_owned).collect()
+    }
+
     /// Makes again in AWS what it made there, and puts its objects where the API server keeps them, with their uids and status;
     /// gives how many there are.
     pub async fn put_in_place(&self, bed: &HelmBed, moto: &Moto) -> usize {
